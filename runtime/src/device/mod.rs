@@ -1,0 +1,80 @@
+//! Storage devices: a flat folder of named files, each read and written at byte offsets.
+//!
+//! All buffers are owned ([`IoBuf`], 4 KiB-aligned), so that a backend may hand them to the kernel
+//! and a dropped future leaves nothing dangling. Offsets and lengths of reads and writes are
+//! multiples of [`BLOCK_SIZE`]; every backend asserts this, because O_DIRECT demands it.
+
+mod buffer;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use buffer::IoBuf;
+
+/// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
+pub const BLOCK_SIZE: usize = 4096;
+
+/// The future of one device operation.
+pub type IoFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'static>>;
+
+/// How [`Device::open`] treats a name that exists, or does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// The file must exist; it is opened for reading only.
+    Read,
+    /// The file must exist.
+    ReadWrite,
+    /// The file must not exist: it is created empty.
+    CreateNew,
+}
+
+/// A flat folder of files on some medium.
+///
+/// The calls here are rare (open, checkpoint of the log, close) and may block.
+pub trait Device: Send + Sync + 'static {
+    /// Opens or creates the file `name` (a plain file name, no separators).
+    fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// The names of all files, in no particular order.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Removes a file; durable only after [`Device::sync_folder`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Renames a file, replacing `to`; durable only after [`Device::sync_folder`].
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes creations, renames and removals durable.
+    fn sync_folder(&self) -> io::Result<()>;
+    /// Takes the exclusive lock of the folder for as long as the returned value lives.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another opener, in this process or another, holds it.
+    fn lock(&self) -> io::Result<Box<dyn Send + Sync>>;
+    /// Whether data survives the process: false for memory.
+    fn is_durable(&self) -> bool;
+    /// The backend's name, for the log and `system_config` ("blocking", "glommio", …).
+    fn kind(&self) -> &'static str;
+}
+
+/// One open file. Cheap to share; all operations may run concurrently.
+pub trait File: Send + Sync + 'static {
+    /// Fills the whole of `buf` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends first.
+    fn read_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
+    /// Writes the whole of `buf` at `offset`, extending the file if needed, and gives `buf` back.
+    fn write_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
+    /// Writes several buffers, in any order and concurrently where the backend can; gives them
+    /// back in the order given.
+    fn write_batch(&self, writes: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>>;
+    /// Makes all completed writes durable (fdatasync). After an error the caller must treat the
+    /// file as failed for good: the kernel may have dropped the dirty pages.
+    fn sync(&self) -> IoFuture<()>;
+    /// The file's length, in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Truncates or extends the file (reading zeros).
+    fn set_size(&self, bytes: u64) -> io::Result<()>;
+    /// Gives the blocks of a range back to the file system; reads of it give zeros afterwards.
+    /// A backend that cannot do this leaves the range as it is.
+    fn punch_hole(&self, offset: u64, length_bytes: u64) -> io::Result<()>;
+}

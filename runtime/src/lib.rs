@@ -1,0 +1,16 @@
+//! Everything of the surroundings, behind traits: disk, sockets, tasks, clock, entropy.
+//!
+//! Invariants
+//! 1. No other crate touches the operating system's clock, randomness, files or sockets; the
+//!    simulator in `tests` replaces all of it.
+//! 2. Only this crate knows glommio or io_uring.
+//! 3. Every future handed out is `Send`, independent of the polling runtime, and safe to drop:
+//!    an operation whose future is dropped may still happen, and its buffer stays alive until then.
+
+pub mod clock;
+pub mod device;
+pub mod entropy;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use device::{Device, File, IoBuf, IoFuture, OpenMode};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
