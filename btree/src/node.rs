@@ -256,7 +256,7 @@ impl<'a> Node<'a> {
 
     /// Bytes in use: header, fences, slots and live cells.
     pub fn used_bytes(self) -> usize {
-        usize::from(page::lower(self.bytes)) + self.bytes.len()
+        usize::from(page::lower(self.bytes)) + page::content_end(self.bytes.len())
             - usize::from(page::upper(self.bytes))
             - usize::from(u16_at(self.bytes, 42))
     }

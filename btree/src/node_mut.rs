@@ -3,9 +3,7 @@
 use helios_bufferpool::page::{self, PageKind};
 use helios_bufferpool::{PageId, Scn};
 
-use crate::node::{
-    LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, head,
-};
+use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, head};
 
 /// A node that may be changed: a private copy of a page.
 pub struct NodeMut<'a> {
@@ -139,7 +137,7 @@ impl<'a> NodeMut<'a> {
     fn compact(&mut self) {
         let copy = self.bytes.to_vec();
         let old = Node::new(&copy);
-        let mut offset = self.bytes.len();
+        let mut offset = page::content_end(self.bytes.len());
         let slots_start = old.slots_start();
         for index in 0..old.len() {
             let cell = old.raw_cell(index);
@@ -189,12 +187,5 @@ impl<'a> Node<'a> {
     /// The key at `index`, as the fences see it: an inner node's first key is its lower fence.
     pub(crate) fn bound(self, index: usize) -> Vec<u8> {
         if !self.is_leaf() && index == 0 { self.lower_fence().to_vec() } else { self.key(index) }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn check(self) {
-        for index in 1..self.len() {
-            assert!(self.suffix(index - 1) < self.suffix(index), "keys are in order");
-        }
     }
 }

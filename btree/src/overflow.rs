@@ -16,7 +16,7 @@ const OVERFLOW_HEADER_BYTES: usize = PAGE_HEADER_BYTES + 16;
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
 fn bytes_per_page(page_size: usize) -> usize {
-    page_size - OVERFLOW_HEADER_BYTES
+    page::content_end(page_size) - OVERFLOW_HEADER_BYTES
 }
 
 /// How many pages a value takes beyond its leaf.

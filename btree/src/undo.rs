@@ -9,7 +9,7 @@
 //! | restore | 2 (3 for an overflow value), key length (2), SCN (8), value length (2), key, value |
 //! | restore child | 4, key length (2), child page (8), key |
 //! | upper fence | 5 (none) or 6, key length (2), key |
-//! | image | 7, `lower` (2), `upper` (2), page size (2, 0 = 65,536), the used bytes of the page |
+//! | image | 7, `lower` (2), bytes used at the back (2), the used bytes of the page |
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,8 @@ pub enum UndoOp<'a> {
 impl UndoOp<'_> {
     /// Appends the encoded operation.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let key_length = |out: &mut Vec<u8>, key: &[u8]| out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        let key_length =
+            |out: &mut Vec<u8>, key: &[u8]| out.extend_from_slice(&(key.len() as u16).to_le_bytes());
         match *self {
             UndoOp::Remove { key } => {
                 out.push(1);
@@ -66,10 +67,10 @@ impl UndoOp<'_> {
                 out.push(7);
                 let (lower, upper) = (page::lower(image), page::upper(image));
                 out.extend_from_slice(&lower.to_le_bytes());
-                out.extend_from_slice(&upper.to_le_bytes());
-                out.extend_from_slice(&(image.len() as u16).to_le_bytes());
+                let back_bytes = page::content_end(image.len()) as u16 - upper;
+                out.extend_from_slice(&back_bytes.to_le_bytes());
                 out.extend_from_slice(&image[..usize::from(lower)]);
-                out.extend_from_slice(&image[usize::from(upper)..]);
+                out.extend_from_slice(&image[usize::from(upper)..page::content_end(image.len())]);
             }
         }
     }
@@ -87,7 +88,8 @@ impl PackedImage<'_> {
     fn unpack(&self, page_size: usize) -> Vec<u8> {
         let mut bytes = vec![0; page_size];
         bytes[..self.front.len()].copy_from_slice(self.front);
-        bytes[page_size - self.back.len()..].copy_from_slice(self.back);
+        let end = page::content_end(page_size);
+        bytes[end - self.back.len()..end].copy_from_slice(self.back);
         bytes
     }
 }
@@ -145,13 +147,10 @@ impl<'a> Iterator for UndoOps<'a> {
             5 => (DecodedUndo::UpperFence { fence: None }, 3),
             6 => (DecodedUndo::UpperFence { fence: Some(&bytes[3..3 + length]) }, 3 + length),
             7 => {
-                let (lower, upper) = (length, u16_at(bytes, 3));
-                let back_bytes = usize::from(u16_at(bytes, 5).wrapping_sub(upper));
-                let middle = 7 + lower;
-                let image = PackedImage {
-                    front: &bytes[7..middle],
-                    back: &bytes[middle..middle + back_bytes],
-                };
+                let back_bytes = usize::from(u16_at(bytes, 3));
+                let middle = 5 + length;
+                let image =
+                    PackedImage { front: &bytes[5..middle], back: &bytes[middle..middle + back_bytes] };
                 (DecodedUndo::Image(image), middle + back_bytes)
             }
             other => panic!("undo operation {other} does not exist"),

@@ -199,7 +199,7 @@ fn split_point(node: Node<'_>, key: &[u8]) -> (usize, Vec<u8>) {
     if node.upper_fence().is_none() && node.search(key) == Err(count) {
         // Loading in order: the full page stays as it is, the new key begins the next one.
         let fence = separator(&node.bound(count - 1), key, node.is_leaf());
-        if node.used_bytes() + fence.len() <= node.bytes.len() {
+        if node.used_bytes() + fence.len() <= page::content_end(node.bytes.len()) {
             return (count, fence);
         }
         // No room for the fence; the last cell is larger than the separator before it.
@@ -327,7 +327,7 @@ fn can_join(left: Node<'_>, right: Node<'_>) -> bool {
     };
     let fences = left.lower_fence().len() + right.upper_fence().map_or(0, <[u8]>::len);
     let separator = right.lower_fence().len();
-    cells(left) + cells(right) + fences + separator + 64 <= left.bytes.len() * 3 / 4
+    cells(left) + cells(right) + fences + separator + 64 <= page::content_end(left.bytes.len()) * 3 / 4
 }
 
 fn join(bytes: &mut [u8], left: Node<'_>, right: Node<'_>) {

@@ -18,6 +18,10 @@ use crate::ids::Scn;
 /// Bytes of the common header.
 pub const PAGE_HEADER_BYTES: usize = 32;
 
+/// Bytes at the end of every page that stay unused, so that a full page and what the device keeps with it
+/// (header and authentication tag, see `codec`) take no more blocks than the page itself.
+pub const PAGE_TRAILER_BYTES: usize = 80;
+
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -76,8 +80,14 @@ pub fn initialize(page: &mut [u8], kind: PageKind) {
     page[0] = kind as u8;
     page[1] = 1;
     set_lower(page, PAGE_HEADER_BYTES as u16);
-    let size = page.len() as u16;
-    set_upper(page, size);
+    let end = content_end(page.len()) as u16;
+    set_upper(page, end);
+}
+
+/// Where the content of a page of `page_size` bytes ends.
+#[inline]
+pub fn content_end(page_size: usize) -> usize {
+    page_size - PAGE_TRAILER_BYTES
 }
 
 /// SCN of this version.
@@ -97,5 +107,6 @@ pub fn created(page: &[u8]) -> Scn {
 pub fn copy(from: &[u8], to: &mut [u8]) {
     let (lower, upper) = (usize::from(lower(from)), usize::from(upper(from)));
     to[..lower].copy_from_slice(&from[..lower]);
-    to[upper..].copy_from_slice(&from[upper..]);
+    let end = content_end(from.len());
+    to[upper..end].copy_from_slice(&from[upper..end]);
 }
