@@ -12,5 +12,5 @@ pub mod device;
 pub mod entropy;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use device::{Device, File, IoBuf, IoFuture, OpenMode};
+pub use device::{BlockingDevice, Device, File, IoBuf, IoFuture, MemoryDevice, OpenMode};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
