@@ -12,5 +12,8 @@ pub mod device;
 pub mod entropy;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use device::{BlockingDevice, Device, File, IoBuf, IoFuture, MemoryDevice, OpenMode};
+pub use device::{
+    BlockingDevice, Device, File, InjectedFault, IoBuf, IoFuture, MemoryDevice, OpenMode, SimulatedDevice,
+    is_simulated_crash,
+};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_runtime::device::BLOCK_SIZE;
-use helios_runtime::{BlockingDevice, Device, File, IoBuf, MemoryDevice, OpenMode};
+use helios_runtime::{BlockingDevice, Device, File, IoBuf, MemoryDevice, OpenMode, SimulatedDevice};
 use proptest::prelude::*;
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -174,5 +174,10 @@ proptest! {
     fn blocking_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
         let folder = tempfile::tempdir().unwrap();
         agree(&operations, BlockingDevice::create_folder(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn simulated_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
+        agree(&operations, SimulatedDevice::new(1));
     }
 }

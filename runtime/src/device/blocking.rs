@@ -122,6 +122,7 @@ impl File for BlockingFile {
     fn write_batch(&self, writes: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>> {
         assert_batch_aligned(&writes);
         self.in_place(move |raw| {
+            raw.check_writable()?;
             for (offset, buf) in &writes {
                 raw.write_all(buf, *offset)?;
             }

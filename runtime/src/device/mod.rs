@@ -10,6 +10,7 @@ mod checks;
 mod folder;
 mod memory;
 mod raw_file;
+mod simulated;
 
 use std::future::Future;
 use std::io;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
 pub use memory::MemoryDevice;
+pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
 
 /// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
 pub const BLOCK_SIZE: usize = 4096;
