@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_runtime::device::BLOCK_SIZE;
-use helios_runtime::{BlockingDevice, Device, File, IoBuf, MemoryDevice, OpenMode, SimulatedDevice};
+use helios_runtime::{
+    BlockingDevice, Device, File, IoBuf, MemoryDevice, OpenMode, SimulatedDevice, UringDevice,
+};
 use proptest::prelude::*;
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -179,5 +181,11 @@ proptest! {
     #[test]
     fn simulated_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
         agree(&operations, SimulatedDevice::new(1));
+    }
+
+    #[test]
+    fn uring_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
+        let folder = tempfile::tempdir().unwrap();
+        agree(&operations, UringDevice::create_folder(folder.path()).unwrap());
     }
 }

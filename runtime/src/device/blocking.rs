@@ -47,7 +47,7 @@ impl BlockingDevice {
 
 impl Device for BlockingDevice {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(BlockingFile { raw: Arc::new(self.folder.open_file(name, mode)?) }))
+        Ok(Arc::new(BlockingFile::new(Arc::new(self.folder.open_file(name, mode)?))))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -85,6 +85,10 @@ pub(super) struct BlockingFile {
 }
 
 impl BlockingFile {
+    pub(super) fn new(raw: Arc<RawFile>) -> BlockingFile {
+        BlockingFile { raw }
+    }
+
     fn in_place<T>(&self, work: impl FnOnce(&RawFile) -> io::Result<T> + Send + 'static) -> IoFuture<T> {
         let raw = self.raw.clone();
         Box::pin(async move { work(&raw) })

@@ -11,6 +11,7 @@ mod folder;
 mod memory;
 mod raw_file;
 mod simulated;
+mod uring;
 
 use std::future::Future;
 use std::io;
@@ -21,6 +22,7 @@ pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
 pub use memory::MemoryDevice;
 pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
+pub use uring::{UringDevice, io_uring_available, probe_io_uring};
 
 /// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
 pub const BLOCK_SIZE: usize = 4096;
