@@ -10,7 +10,11 @@
 pub mod clock;
 pub mod device;
 pub mod entropy;
+mod oneshot;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use device::{Device, File, IoBuf, IoFuture, OpenMode};
+pub use device::{
+    BlockingDevice, Device, File, InjectedFault, IoBuf, IoFuture, MemoryDevice, OpenMode, SimulatedDevice,
+    UringDevice, io_uring_available, is_simulated_crash, probe_io_uring,
+};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

@@ -4,14 +4,25 @@
 //! and a dropped future leaves nothing dangling. Offsets and lengths of reads and writes are
 //! multiples of [`BLOCK_SIZE`]; every backend asserts this, because O_DIRECT demands it.
 
+mod blocking;
 mod buffer;
+mod checks;
+mod folder;
+mod memory;
+mod raw_file;
+mod simulated;
+mod uring;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
+pub use memory::MemoryDevice;
+pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
+pub use uring::{UringDevice, io_uring_available, probe_io_uring};
 
 /// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
 pub const BLOCK_SIZE: usize = 4096;
@@ -34,7 +45,11 @@ pub enum OpenMode {
 ///
 /// The calls here are rare (open, checkpoint of the log, close) and may block.
 pub trait Device: Send + Sync + 'static {
-    /// Opens or creates the file `name` (a plain file name, no separators).
+    /// Opens or creates the file `name`: a plain file name of at most 255 bytes without separators;
+    /// `LOCK` is reserved.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, `InvalidInput` for a bad name, or what the medium says.
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// The names of all files, in no particular order.
     fn list(&self) -> io::Result<Vec<String>>;
@@ -62,10 +77,23 @@ pub trait File: Send + Sync + 'static {
     /// # Errors
     /// `UnexpectedEof` when the file ends first.
     fn read_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
+    /// Fills several buffers, each from its offset, in any order and concurrently where the backend
+    /// can; gives them back in the order given.
+    ///
+    /// # Errors
+    /// The first error met, as [`File::read_at`]; the other buffers are then lost.
+    fn read_batch(&self, reads: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>>;
     /// Writes the whole of `buf` at `offset`, extending the file if needed, and gives `buf` back.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when the file was opened for reading only; after any other error the
+    /// range may hold old and new bytes in any mixture.
     fn write_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
     /// Writes several buffers, in any order and concurrently where the backend can; gives them
-    /// back in the order given.
+    /// back in the order given. The ranges must not overlap.
+    ///
+    /// # Errors
+    /// The first error met, as [`File::write_at`]; the other writes may or may not have happened.
     fn write_batch(&self, writes: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>>;
     /// Makes all completed writes durable (fdatasync). After an error the caller must treat the
     /// file as failed for good: the kernel may have dropped the dirty pages.
@@ -74,7 +102,8 @@ pub trait File: Send + Sync + 'static {
     fn size(&self) -> io::Result<u64>;
     /// Truncates or extends the file (reading zeros).
     fn set_size(&self, bytes: u64) -> io::Result<()>;
-    /// Gives the blocks of a range back to the file system; reads of it give zeros afterwards.
+    /// Gives the blocks of a range back to the file system; reads of it give zeros afterwards. The
+    /// file's length stays. Offset and length are multiples of [`BLOCK_SIZE`], the length not zero.
     /// A backend that cannot do this leaves the range as it is.
     fn punch_hole(&self, offset: u64, length_bytes: u64) -> io::Result<()>;
 }
