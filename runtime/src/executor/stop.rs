@@ -1,5 +1,6 @@
 //! A signal that is given once: stop.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -16,7 +17,7 @@ pub struct StopToken {
 struct State {
     is_stopping: bool,
     next_waiter: u64,
-    waiters: Vec<(u64, Waker)>,
+    waiters: BTreeMap<u64, Waker>,
 }
 
 impl StopToken {
@@ -32,7 +33,7 @@ impl StopToken {
             state.is_stopping = true;
             std::mem::take(&mut state.waiters)
         };
-        for (_, waker) in waiters {
+        for waker in waiters.into_values() {
             waker.wake();
         }
     }
@@ -42,7 +43,8 @@ impl StopToken {
         self.state.lock().is_stopping
     }
 
-    /// Waits for the signal.
+    /// Waits for the signal. A task that waits again and again, for this or something else, best
+    /// keeps one such future: each one registers itself with all others.
     pub async fn stopped(&self) {
         let mut registration = Registration { token: self, waiter: None };
         poll_fn(|context| {
@@ -50,19 +52,11 @@ impl StopToken {
             if state.is_stopping {
                 return Poll::Ready(());
             }
-            match registration.waiter {
-                Some(waiter) => {
-                    for (_, waker) in state.waiters.iter_mut().filter(|(id, _)| *id == waiter) {
-                        waker.clone_from(context.waker());
-                    }
-                }
-                None => {
-                    let waiter = state.next_waiter;
-                    state.next_waiter += 1;
-                    state.waiters.push((waiter, context.waker().clone()));
-                    registration.waiter = Some(waiter);
-                }
-            }
+            let waiter = *registration.waiter.get_or_insert_with(|| {
+                state.next_waiter += 1;
+                state.next_waiter
+            });
+            state.waiters.insert(waiter, context.waker().clone());
             Poll::Pending
         })
         .await;
@@ -78,10 +72,7 @@ struct Registration<'a> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter {
-            let mut state = self.token.state.lock();
-            if let Some(index) = state.waiters.iter().position(|(id, _)| *id == waiter) {
-                state.waiters.swap_remove(index);
-            }
+            self.token.state.lock().waiters.remove(&waiter);
         }
     }
 }
