@@ -121,12 +121,19 @@ impl Pool {
         }
         let ended = future.take();
         drop(future);
+        self.forget(task.id);
         drop_quietly(ended);
+    }
+
+    /// Takes a task off the list; it no longer counts when its outcome is told.
+    fn forget(&self, id: u64) {
         let mut queue = self.queue.lock();
-        queue.tasks.remove(&task.id);
+        let task = queue.tasks.remove(&id);
         if queue.tasks.is_empty() {
             self.ended.notify_all();
         }
+        drop(queue);
+        drop(task);
     }
 }
 
@@ -165,10 +172,15 @@ impl BackgroundExecutor {
         future: impl Future<Output = T> + Send + 'static,
     ) -> TaskHandle<T> {
         let (sender, receiver) = oneshot::channel();
-        let future: SendFuture = Box::pin(async move { sender.send(future.await) });
         let mut queue = self.pool.queue.lock();
         let id = queue.next_id;
         queue.next_id += 1;
+        let pool = self.pool.clone();
+        let future: SendFuture = Box::pin(async move {
+            let output = future.await;
+            pool.forget(id);
+            sender.send(output);
+        });
         let (state, pool) = (AtomicU8::new(QUEUED), self.pool.clone());
         let task = Arc::new(Task { id, state, future: Mutex::new(Some(future)), pool });
         queue.tasks.insert(id, task.clone());

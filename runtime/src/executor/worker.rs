@@ -85,7 +85,7 @@ impl Shared {
         let counted = self.count_task();
         let job = move || {
             let future = make();
-            spawn_counted(counted, async move { sender.send(future.await) });
+            spawn_counted(counted, future, sender);
         };
         self.mailboxes[worker].send(Box::new(job));
         TaskHandle { receiver }
@@ -189,14 +189,20 @@ pub fn current_worker() -> Option<usize> {
 pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> TaskHandle<T> {
     let (sender, receiver) = oneshot::channel();
     let counted = with_current(|worker| worker.shared.count_task()).expect("the thread is a worker");
-    spawn_counted(counted, async move { sender.send(future.await) });
+    spawn_counted(counted, future, sender);
     TaskHandle { receiver }
 }
 
-fn spawn_counted(counted: CountedTask, future: impl Future<Output = ()> + 'static) {
+fn spawn_counted<T: 'static>(
+    counted: CountedTask,
+    future: impl Future<Output = T> + 'static,
+    sender: oneshot::Sender<T>,
+) {
     let future = async move {
-        let _counted = counted;
-        future.await;
+        let output = future.await;
+        // The task no longer counts when its outcome is told.
+        drop(counted);
+        sender.send(output);
     };
     with_current(|worker| worker.scheduler.spawn(Box::pin(future))).expect("jobs run on workers");
 }
