@@ -8,8 +8,10 @@
 //!    an operation whose future is dropped may still happen, and its buffer stays alive until then.
 
 pub mod clock;
+pub mod cpu;
 pub mod device;
 pub mod entropy;
+pub mod executor;
 mod oneshot;
 
 pub use clock::{Clock, ManualClock, SystemClock};
