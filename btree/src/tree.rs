@@ -15,6 +15,9 @@ use crate::pages::{PageRef, ReadPages};
 /// outlast any device.
 pub(crate) const LEVELS_MAX: usize = 24;
 
+/// Gets each visited row, as (prefix, suffix, cell), where prefix and suffix make the key.
+pub type CellVisitor<'a> = dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()> + 'a;
+
 /// Which way a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -80,7 +83,7 @@ pub fn walk_leaf<P: ReadPages>(
     root: PageId,
     bound: &Bound<Vec<u8>>,
     direction: Direction,
-    visit: &mut dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
+    visit: &mut CellVisitor<'_>,
 ) -> Result<Walk, P::Fault> {
     match direction {
         Direction::Forward => walk_forward(pages, root, bound, visit),
@@ -92,7 +95,7 @@ fn walk_forward<P: ReadPages>(
     pages: &P,
     root: PageId,
     bound: &Bound<Vec<u8>>,
-    visit: &mut dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
+    visit: &mut CellVisitor<'_>,
 ) -> Result<Walk, P::Fault> {
     let start: &[u8] = match bound {
         Bound::Included(key) | Bound::Excluded(key) => key,
@@ -120,7 +123,7 @@ fn walk_backward<P: ReadPages>(
     pages: &P,
     root: PageId,
     bound: &Bound<Vec<u8>>,
-    visit: &mut dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
+    visit: &mut CellVisitor<'_>,
 ) -> Result<Walk, P::Fault> {
     let leaf = descend(pages, root, |node| match bound {
         Bound::Unbounded => node.len() - 1,

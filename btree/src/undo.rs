@@ -76,6 +76,20 @@ impl UndoOp<'_> {
     }
 }
 
+/// Appends the operation that restores the row at `index` of a leaf as it is now, without copying its key
+/// together first.
+pub fn encode_restore(leaf: &[u8], index: usize, out: &mut Vec<u8>) {
+    let node = Node::new(leaf);
+    let (prefix, suffix, cell) = (node.prefix(), node.suffix(index), node.leaf_cell(index));
+    out.push(if cell.overflow { 3 } else { 2 });
+    out.extend_from_slice(&((prefix.len() + suffix.len()) as u16).to_le_bytes());
+    out.extend_from_slice(&cell.scn.0.to_le_bytes());
+    out.extend_from_slice(&(cell.value.len() as u16).to_le_bytes());
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(suffix);
+    out.extend_from_slice(cell.value);
+}
+
 /// An image as the undo log keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedImage<'a> {

@@ -33,6 +33,7 @@ struct Header {
     page: AtomicU64,
     from: AtomicU64,
     until: AtomicU64,
+    stamp: AtomicU64,
     next: AtomicU32,
     uses: AtomicU8,
     dirty: AtomicU8,
@@ -49,6 +50,7 @@ pub struct FramePool {
     stripes: Box<[Mutex<()>]>,
     free: Mutex<FreeList>,
     free_count: AtomicUsize,
+    publications: AtomicU64,
 }
 
 #[derive(Default)]
@@ -101,6 +103,7 @@ impl FramePool {
                 page: AtomicU64::new(0),
                 from: AtomicU64::new(0),
                 until: AtomicU64::new(0),
+                stamp: AtomicU64::new(0),
                 next: AtomicU32::new(NONE),
                 uses: AtomicU8::new(0),
                 dirty: AtomicU8::new(0),
@@ -117,6 +120,7 @@ impl FramePool {
             stripes,
             free: Mutex::new(free),
             free_count: AtomicUsize::new(count),
+            publications: AtomicU64::new(0),
         })
     }
 
@@ -153,15 +157,11 @@ impl FramePool {
         let mut index = self.buckets[self.bucket(key)].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
-            if header.page.load(Ordering::Relaxed) == key.page.0
-                && header.branch.load(Ordering::Relaxed) == key.branch.0
+            if header.is(key)
                 && header.from.load(Ordering::Relaxed) <= scn.0
                 && scn.0 <= header.until.load(Ordering::Relaxed).saturating_sub(1)
             {
-                let uses = header.uses.load(Ordering::Relaxed);
-                if uses < USES_MAX {
-                    header.uses.store(uses + 1, Ordering::Relaxed);
-                }
+                header.count_use();
                 return Some(FrameRef { pool: self, index });
             }
             index = header.next.load(Ordering::Acquire);
@@ -171,18 +171,19 @@ impl FramePool {
 
     /// Finds the newest version of a page, if it is published.
     #[inline]
-    pub fn find_newest<'g>(&'g self, _guard: &'g Guard, key: PageKey) -> Option<FrameRef<'g>> {
+    pub fn find_newest<'g>(&'g self, guard: &'g Guard, key: PageKey) -> Option<FrameRef<'g>> {
+        let found = self.peek(guard, key, Scn::MAX)?;
+        found.header().count_use();
+        Some(found)
+    }
+
+    /// Finds the version of a page that ends at `until`, if it is published, without counting this as a use.
+    #[inline]
+    pub fn peek<'g>(&'g self, _guard: &'g Guard, key: PageKey, until: Scn) -> Option<FrameRef<'g>> {
         let mut index = self.buckets[self.bucket(key)].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
-            if header.page.load(Ordering::Relaxed) == key.page.0
-                && header.branch.load(Ordering::Relaxed) == key.branch.0
-                && header.until.load(Ordering::Relaxed) == u64::MAX
-            {
-                let uses = header.uses.load(Ordering::Relaxed);
-                if uses < USES_MAX {
-                    header.uses.store(uses + 1, Ordering::Relaxed);
-                }
+            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 {
                 return Some(FrameRef { pool: self, index });
             }
             index = header.next.load(Ordering::Acquire);
@@ -191,64 +192,47 @@ impl FramePool {
     }
 
     /// Publishes `frame` as the newest version of a page, in the place of the one published before, which
-    /// is retired. Returns whether the version replaced, if there was one, was dirty.
-    pub fn publish(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, dirty: bool) -> Option<bool> {
+    /// is retired. `dirty` is 0 for a clean page, else the caller's mark; returns the mark of the version
+    /// replaced, if there was one.
+    pub fn publish(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, dirty: u8) -> Option<u8> {
         let index = frame.into_index();
         let header = &self.headers[index as usize];
-        header.set(key, from, Scn::MAX, dirty);
+        header.set(key, from, Scn::MAX, dirty, self.publications.fetch_add(1, Ordering::Relaxed));
         let bucket = self.bucket(key);
         let _stripe = self.stripes[bucket % STRIPES].lock();
-        let replaced = self.link(bucket, index, |old| {
-            old.page.load(Ordering::Relaxed) == key.page.0
-                && old.branch.load(Ordering::Relaxed) == key.branch.0
-                && old.until.load(Ordering::Relaxed) == u64::MAX
-        });
+        let replaced =
+            self.link(bucket, index, |old| old.is(key) && old.until.load(Ordering::Relaxed) == u64::MAX);
         let replaced = replaced?;
         let old = &self.headers[replaced as usize];
         header.uses.store(old.uses.load(Ordering::Relaxed), Ordering::Relaxed);
-        let was_dirty = old.dirty.load(Ordering::Relaxed) != 0;
+        let was_dirty = old.dirty.load(Ordering::Relaxed);
         self.retire(replaced);
         Some(was_dirty)
     }
 
     /// Publishes a page just read, or a rebuilt old version, unless somebody else did so meanwhile.
     /// Returns whether it was published.
-    pub fn publish_if_absent(
-        &self,
-        frame: OwnedFrame<'_>,
-        key: PageKey,
-        from: Scn,
-        until: Scn,
-        dirty: bool,
-    ) -> bool {
+    pub fn publish_if_absent(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, until: Scn) -> bool {
         let bucket = self.bucket(key);
         let _stripe = self.stripes[bucket % STRIPES].lock();
         let mut index = self.buckets[bucket].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
-            if header.page.load(Ordering::Relaxed) == key.page.0
-                && header.branch.load(Ordering::Relaxed) == key.branch.0
-                && header.until.load(Ordering::Relaxed) == until.0
-            {
+            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 {
                 return false;
             }
             index = header.next.load(Ordering::Acquire);
         }
         let index = frame.into_index();
-        self.headers[index as usize].set(key, from, until, dirty);
+        let stamp = self.publications.fetch_add(1, Ordering::Relaxed);
+        self.headers[index as usize].set(key, from, until, 0, stamp);
         self.link(bucket, index, |_| false);
         true
     }
 
-    /// Unlinks and retires a published version if it is still the one published from `from` on, and
-    /// `condition` holds under the bucket's lock.
-    pub fn remove(
-        &self,
-        key: PageKey,
-        from: Scn,
-        until: Scn,
-        condition: impl FnOnce(FrameStatus) -> bool,
-    ) -> bool {
+    /// Unlinks and retires the version of a page that was published under `stamp`, if it still is and is not
+    /// dirty. Returns whether it was.
+    pub fn remove_clean(&self, key: PageKey, stamp: Stamp) -> bool {
         let bucket = self.bucket(key);
         let _stripe = self.stripes[bucket % STRIPES].lock();
         let mut link = &self.buckets[bucket];
@@ -258,16 +242,8 @@ impl FramePool {
                 return false;
             }
             let header = &self.headers[index as usize];
-            if header.page.load(Ordering::Relaxed) == key.page.0
-                && header.branch.load(Ordering::Relaxed) == key.branch.0
-                && header.from.load(Ordering::Relaxed) == from.0
-                && header.until.load(Ordering::Relaxed) == until.0
-            {
-                let status = FrameStatus {
-                    dirty: header.dirty.load(Ordering::Relaxed) != 0,
-                    uses: header.uses.load(Ordering::Relaxed),
-                };
-                if !condition(status) {
+            if header.is(key) && header.stamp.load(Ordering::Relaxed) == stamp.0 {
+                if header.dirty.load(Ordering::Relaxed) != 0 {
                     return false;
                 }
                 link.store(header.next.load(Ordering::Acquire), Ordering::Release);
@@ -349,23 +325,64 @@ impl FreeList {
 }
 
 impl Header {
-    fn set(&self, key: PageKey, from: Scn, until: Scn, dirty: bool) {
+    #[inline]
+    fn is(&self, key: PageKey) -> bool {
+        self.page.load(Ordering::Relaxed) == key.page.0 && self.branch.load(Ordering::Relaxed) == key.branch.0
+    }
+
+    #[inline]
+    fn count_use(&self) {
+        let uses = self.uses.load(Ordering::Relaxed);
+        // Hot pages are not written at all, so readers on many cores do not fight for the line.
+        if uses < USES_MAX {
+            self.uses.store(uses + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn set(&self, key: PageKey, from: Scn, until: Scn, dirty: u8, stamp: u64) {
         self.branch.store(key.branch.0, Ordering::Relaxed);
         self.page.store(key.page.0, Ordering::Relaxed);
         self.from.store(from.0, Ordering::Relaxed);
         self.until.store(until.0, Ordering::Relaxed);
+        self.stamp.store(stamp, Ordering::Relaxed);
         self.uses.store(0, Ordering::Relaxed);
-        self.dirty.store(u8::from(dirty), Ordering::Relaxed);
+        self.dirty.store(dirty, Ordering::Relaxed);
     }
 }
 
-/// What [`FramePool::remove`] asks its condition about.
-#[derive(Clone, Copy, Debug)]
-pub struct FrameStatus {
-    /// Changed since it was last written to the device.
-    pub dirty: bool,
-    /// How often it was found since it was last looked at, at most 3.
-    pub uses: u8,
+/// Names one publication of one frame: the next version of the page has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(u64);
+
+/// Reads newest versions and keeps all of them readable, whatever is published or evicted meanwhile.
+pub struct PinnedReader<'p> {
+    pool: &'p FramePool,
+    guard: Guard,
+    seen: std::cell::RefCell<Vec<(PageKey, u32)>>,
+}
+
+impl<'p> PinnedReader<'p> {
+    /// Pins the epoch for as long as the reader lives.
+    pub fn new(pool: &'p FramePool) -> PinnedReader<'p> {
+        PinnedReader { pool, guard: epoch::pin(), seen: Default::default() }
+    }
+
+    /// The newest version of a page, the same one at each call until [`PinnedReader::forget`].
+    pub fn newest(&self, key: PageKey) -> Option<&[u8]> {
+        let mut seen = self.seen.borrow_mut();
+        if let Some((_, index)) = seen.iter().find(|entry| entry.0 == key) {
+            // Found under this reader's own guard, so it is not reused while the guard lives.
+            return Some(FrameRef { pool: self.pool, index: *index }.bytes());
+        }
+        let found = self.pool.find_newest(&self.guard, key)?;
+        seen.push((key, found.index));
+        Some(found.bytes())
+    }
+
+    /// Looks pages up anew from now on.
+    pub fn forget(&mut self) {
+        self.seen.get_mut().clear();
+    }
 }
 
 impl<'p> OwnedFrame<'p> {
@@ -415,6 +432,11 @@ impl<'g> FrameRef<'g> {
         Scn(self.header().from.load(Ordering::Relaxed))
     }
 
+    /// Which publication this is.
+    pub fn stamp(self) -> Stamp {
+        Stamp(self.header().stamp.load(Ordering::Relaxed))
+    }
+
     /// Whether it changed since it was last written to the device.
     pub fn is_dirty(self) -> bool {
         self.header().dirty.load(Ordering::Relaxed) != 0
@@ -425,10 +447,10 @@ impl<'g> FrameRef<'g> {
         self.header().dirty.store(0, Ordering::Relaxed);
     }
 
-    /// Halves the count of uses and returns what it was.
-    pub fn age(self) -> u8 {
+    /// Forgets one use, or all of them, and returns how many there were.
+    pub fn age(self, forget_all: bool) -> u8 {
         let uses = self.header().uses.load(Ordering::Relaxed);
-        self.header().uses.store(uses.saturating_sub(1), Ordering::Relaxed);
+        self.header().uses.store(if forget_all { 0 } else { uses.saturating_sub(1) }, Ordering::Relaxed);
         uses
     }
 

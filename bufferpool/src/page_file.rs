@@ -224,6 +224,11 @@ impl PageFile {
         Some(overlaid.located)
     }
 
+    /// Whether the newest image written since the last checkpoint is newer than `scn`.
+    pub fn written_after(&self, key: PageKey, scn: Scn) -> bool {
+        self.overlay.lock().get(&key).is_some_and(|overlaid| overlaid.located.scn > scn)
+    }
+
     /// Puts the images of one moment into the map, and makes them and the new superblock durable.
     /// `next` gets the present superblock and fills in what changes (map and generation are set here).
     ///
@@ -271,11 +276,6 @@ impl PageFile {
             file_bytes: self.file.size()?,
             free_bytes: extents.free_blocks() * helios_runtime::device::BLOCK_SIZE as u64,
         })
-    }
-
-    /// Extents in the overlay, for tests of space.
-    pub fn overlay_len(&self) -> usize {
-        self.overlay.lock().len()
     }
 
     /// Gives the file's free end back to the file system.

@@ -28,7 +28,9 @@
 //! | 152 | 16 | salt of the key fingerprint |
 //! | 168 | 16 | key fingerprint, zero when not encrypted |
 //! | 184 | 8 | next branch id |
-//! | 192 | 3896 | reserved, zero |
+//! | 192 | 8 | next tree id |
+//! | 200 | 8 | bytes per log segment |
+//! | 208 | 3880 | reserved, zero |
 //! | 4088 | 8 | XXH3-64 of all before |
 
 use helios_runtime::IoBuf;
@@ -91,6 +93,10 @@ pub struct Superblock {
     pub key_fingerprint: [u8; 16],
     /// Branch ids from here on are unused.
     pub next_branch: u64,
+    /// Tree ids (odd page ids) from here on are unused.
+    pub next_tree: u64,
+    /// Bytes per log segment.
+    pub log_segment_bytes: u64,
 }
 
 /// What this program knows of features.
@@ -128,6 +134,8 @@ impl Superblock {
         push(&self.key_salt);
         push(&self.key_fingerprint);
         push(&self.next_branch.to_le_bytes());
+        push(&self.next_tree.to_le_bytes());
+        push(&self.log_segment_bytes.to_le_bytes());
         let checksum = xxh3_64(&block[..CHECKSUM_OFFSET]);
         block[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
         block
@@ -176,6 +184,8 @@ impl Superblock {
             key_salt: sixteen(152),
             key_fingerprint: sixteen(168),
             next_branch: u64_at(184),
+            next_tree: u64_at(192),
+            log_segment_bytes: u64_at(200),
         })
     }
 
