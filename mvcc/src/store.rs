@@ -356,8 +356,6 @@ async fn create_new(
     let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
     let page_file =
         PageFile::create(file, codec, superblock.clone(), map_cache_bytes(&options) as u64).await?;
-    device.rename(&partial, DATA_FILE)?;
-    device.sync_folder()?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
         Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
@@ -367,6 +365,10 @@ async fn create_new(
         first.create_given_tree(TreeId::CATALOG);
         first.commit().await?;
     }
+    engine.checkpoint(false).await?;
+    // Only now is it a database: before this, opening starts all over.
+    device.rename(&partial, DATA_FILE)?;
+    device.sync_folder()?;
     begin_life(&engine, surroundings, 0).await?;
     Ok(engine)
 }
