@@ -8,6 +8,7 @@ mod blocking;
 mod buffer;
 mod checks;
 mod folder;
+mod glommio;
 mod memory;
 mod raw_file;
 mod simulated;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
+pub use glommio::GlommioDevice;
 pub use memory::MemoryDevice;
 pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
 pub use uring::{UringDevice, io_uring_available, probe_io_uring};
@@ -46,7 +48,7 @@ pub enum OpenMode {
 /// The calls here are rare (open, checkpoint of the log, close) and may block.
 pub trait Device: Send + Sync + 'static {
     /// Opens or creates the file `name`: a plain file name of at most 255 bytes without separators;
-    /// `LOCK` is reserved.
+    /// `LOCK` and `PROBE` are reserved.
     ///
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `InvalidInput` for a bad name, or what the medium says.
