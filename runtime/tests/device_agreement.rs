@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_runtime::device::BLOCK_SIZE;
+use helios_runtime::executor::{Executor, ExecutorKind, ExecutorOptions};
 use helios_runtime::{
-    BlockingDevice, Device, File, IoBuf, MemoryDevice, OpenMode, SimulatedDevice, UringDevice,
+    BlockingDevice, Device, File, GlommioDevice, IoBuf, IoFuture, MemoryDevice, OpenMode, SimulatedDevice,
+    UringDevice, io_uring_available,
 };
 use proptest::prelude::*;
 
@@ -61,6 +63,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 /// A device with its open files.
 struct Subject {
+    /// Where futures are polled: here, or on a worker.
+    executor: Option<Executor>,
     device: Box<dyn Device>,
     slots: [Option<Arc<dyn File>>; 3],
 }
@@ -69,8 +73,15 @@ struct Subject {
 type Outcome = Result<(Vec<u8>, u64), io::ErrorKind>;
 
 impl Subject {
-    fn new(device: impl Device) -> Subject {
-        Subject { device: Box::new(device), slots: [None, None, None] }
+    fn new(device: impl Device, executor: Option<Executor>) -> Subject {
+        Subject { executor, device: Box::new(device), slots: [None, None, None] }
+    }
+
+    fn run<T: Send + 'static>(&self, future: IoFuture<T>) -> io::Result<T> {
+        match &self.executor {
+            None => block_on(future),
+            Some(executor) => block_on(executor.spawn(move || future)).expect("no task panics"),
+        }
     }
 
     fn apply(&mut self, operation: &Operation) -> Outcome {
@@ -93,18 +104,18 @@ impl Subject {
             Operation::Close { slot } => self.slots[*slot] = None,
             Operation::Read { slot, block, blocks } => {
                 let buf = IoBuf::zeroed(blocks * BLOCK_SIZE);
-                bytes.extend_from_slice(&block_on(self.file(*slot)?.read_at(buf, at(*block)))?);
+                bytes.extend_from_slice(&self.run(self.file(*slot)?.read_at(buf, at(*block)))?);
             }
             Operation::ReadBatch { slot, reads } => {
                 let reads =
                     reads.iter().map(|(block, blocks)| (at(*block), IoBuf::zeroed(blocks * BLOCK_SIZE)));
-                for buf in block_on(self.file(*slot)?.read_batch(reads.collect()))? {
+                for buf in self.run(self.file(*slot)?.read_batch(reads.collect()))? {
                     bytes.extend_from_slice(&buf);
                 }
             }
             Operation::Write { slot, block, blocks, fill } => {
                 let buf = IoBuf::from_slice(&pattern(*fill, blocks * BLOCK_SIZE));
-                bytes.extend_from_slice(&block_on(self.file(*slot)?.write_at(buf, at(*block)))?);
+                bytes.extend_from_slice(&self.run(self.file(*slot)?.write_at(buf, at(*block)))?);
                 seen_slot = Some(*slot);
             }
             Operation::WriteBatch { slot, first_block, lengths, fill } => {
@@ -115,7 +126,7 @@ impl Subject {
                     writes.push((at(block), IoBuf::from_slice(&data)));
                     block += *blocks as u64 + 1;
                 }
-                for buf in block_on(self.file(*slot)?.write_batch(writes))? {
+                for buf in self.run(self.file(*slot)?.write_batch(writes))? {
                     bytes.extend_from_slice(&buf);
                 }
                 seen_slot = Some(*slot);
@@ -128,7 +139,7 @@ impl Subject {
                 self.file(*slot)?.punch_hole(at(*block), at(*blocks))?;
                 seen_slot = Some(*slot);
             }
-            Operation::Sync { slot } => block_on(self.file(*slot)?.sync())?,
+            Operation::Sync { slot } => self.run(self.file(*slot)?.sync())?,
             Operation::Remove { name } => self.device.remove(NAMES[*name])?,
             Operation::Rename { from, to } => self.device.rename(NAMES[*from], NAMES[*to])?,
         }
@@ -146,7 +157,7 @@ impl Subject {
             let whole = size as usize / BLOCK_SIZE * BLOCK_SIZE;
             let bytes = match whole {
                 0 => Vec::new(),
-                _ => block_on(file.read_at(IoBuf::zeroed(whole), 0)).unwrap().to_vec(),
+                _ => self.run(file.read_at(IoBuf::zeroed(whole), 0)).unwrap().to_vec(),
             };
             (name, size, bytes)
         };
@@ -159,8 +170,12 @@ fn pattern(fill: u8, length: usize) -> Vec<u8> {
 }
 
 fn agree(operations: &[Operation], other: impl Device) {
-    let mut memory = Subject::new(MemoryDevice::new());
-    let mut other = Subject::new(other);
+    agree_on(operations, other, None);
+}
+
+fn agree_on(operations: &[Operation], other: impl Device, executor: Option<Executor>) {
+    let mut memory = Subject::new(MemoryDevice::new(), None);
+    let mut other = Subject::new(other, executor);
     for (index, operation) in operations.iter().enumerate() {
         let expected = memory.apply(operation);
         let found = other.apply(operation);
@@ -185,7 +200,19 @@ proptest! {
 
     #[test]
     fn uring_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
+        if !io_uring_available() {
+            return Ok(());
+        }
         let folder = tempfile::tempdir().unwrap();
         agree(&operations, UringDevice::create_folder(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn glommio_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ExecutorOptions { workers: 1, kind: ExecutorKind::Glommio, pin: None };
+        // Where there is no glommio, it works in place.
+        let executor = Executor::start(options).ok();
+        agree_on(&operations, GlommioDevice::create_folder(folder.path()).unwrap(), executor);
     }
 }

@@ -208,6 +208,23 @@ fn foreign_wakes() {
     }
 }
 
+/// Executors started and stopped side by side, on a machine kept busy by them, all come to an end.
+#[test]
+fn start_and_stop_under_load() {
+    for kind in kinds() {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..30 {
+                        let executor = start(kind, 1);
+                        assert_eq!(block_on(executor.spawn(|| async { 7 })), Some(7));
+                    }
+                });
+            }
+        });
+    }
+}
+
 /// Timers fire in order and not early, on workers, on background threads and on the caller's own.
 #[test]
 fn timers() {

@@ -7,6 +7,9 @@ use super::BLOCK_SIZE;
 /// The file that carries a folder's lock; no caller may open it.
 pub(super) const LOCK_FILE_NAME: &str = "LOCK";
 
+/// A block of data for trying out a file system; no caller may open it.
+pub(super) const PROBE_FILE_NAME: &str = "PROBE";
+
 /// Refuses what is not a plain file name.
 pub(super) fn check_name(name: &str) -> io::Result<()> {
     let plain = !name.is_empty()
@@ -14,6 +17,7 @@ pub(super) fn check_name(name: &str) -> io::Result<()> {
         && name != "."
         && name != ".."
         && name != LOCK_FILE_NAME
+        && name != PROBE_FILE_NAME
         && !name.contains(['/', '\0']);
     if plain {
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::OpenMode;
-use super::checks::{LOCK_FILE_NAME, check_name};
+use super::checks::{LOCK_FILE_NAME, PROBE_FILE_NAME, check_name};
 use super::raw_file::{RawFile, name_path};
 
 /// An open folder.
@@ -65,6 +65,7 @@ impl Folder {
             // What is no plain file with a UTF-8 name is none of ours.
             if let Ok(name) = entry.file_name().into_string()
                 && name != LOCK_FILE_NAME
+                && name != PROBE_FILE_NAME
                 && entry.file_type().map_err(fail)?.is_file()
             {
                 names.push(name);

@@ -8,6 +8,7 @@ mod blocking;
 mod buffer;
 mod checks;
 mod folder;
+mod glommio;
 mod memory;
 mod raw_file;
 mod simulated;
@@ -20,9 +21,25 @@ use std::sync::Arc;
 
 pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
+pub use glommio::GlommioDevice;
 pub use memory::MemoryDevice;
 pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
 pub use uring::{UringDevice, io_uring_available, probe_io_uring};
+
+/// Opens a folder on disk with the best backend for it, creating it where it is missing: io_uring for
+/// batches, or plain system calls, with a warning, where io_uring is not to be had.
+///
+/// # Errors
+/// What the operating system says, naming the path.
+pub fn open_disk(path: impl AsRef<std::path::Path>) -> io::Result<Arc<dyn Device>> {
+    match probe_io_uring() {
+        Ok(()) => Ok(Arc::new(UringDevice::create_folder(path)?)),
+        Err(error) => {
+            tracing::warn!(%error, "batches of disk accesses are done one by one");
+            Ok(Arc::new(BlockingDevice::create_folder(path)?))
+        }
+    }
+}
 
 /// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
 pub const BLOCK_SIZE: usize = 4096;
@@ -46,7 +63,7 @@ pub enum OpenMode {
 /// The calls here are rare (open, checkpoint of the log, close) and may block.
 pub trait Device: Send + Sync + 'static {
     /// Opens or creates the file `name`: a plain file name of at most 255 bytes without separators;
-    /// `LOCK` is reserved.
+    /// `LOCK` and `PROBE` are reserved.
     ///
     /// # Errors
     /// `NotFound`, `AlreadyExists`, `InvalidInput` for a bad name, or what the medium says.

@@ -197,6 +197,19 @@ impl RawFile {
         }
     }
 
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Runs a sync that another does, with the bookkeeping of [`RawFile::sync`].
+    pub(super) async fn sync_with(&self, sync: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        self.check_not_poisoned()?;
+        sync.await.map_err(|error| {
+            self.sync_failed.store(true, Ordering::Release);
+            name_path(error, "sync", &self.path)
+        })
+    }
+
     pub(super) fn descriptor(&self) -> RawFd {
         self.file.as_raw_fd()
     }

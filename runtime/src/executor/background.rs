@@ -34,7 +34,6 @@ const WOKEN: u8 = 3;
 type SendFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
-    id: u64,
     state: AtomicU8,
     future: Mutex<Option<SendFuture>>,
     pool: Arc<Pool>,
@@ -121,16 +120,22 @@ impl Pool {
         }
         let ended = future.take();
         drop(future);
-        self.forget(task.id);
         drop_quietly(ended);
     }
+}
 
-    /// Takes a task off the list; it no longer counts when its outcome is told.
-    fn forget(&self, id: u64) {
-        let mut queue = self.queue.lock();
-        let task = queue.tasks.remove(&id);
+/// Keeps a task on the list of those that have not ended.
+struct Counted {
+    pool: Arc<Pool>,
+    id: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut queue = self.pool.queue.lock();
+        let task = queue.tasks.remove(&self.id);
         if queue.tasks.is_empty() {
-            self.ended.notify_all();
+            self.pool.ended.notify_all();
         }
         drop(queue);
         drop(task);
@@ -177,12 +182,14 @@ impl BackgroundExecutor {
         queue.next_id += 1;
         let pool = self.pool.clone();
         let future: SendFuture = Box::pin(async move {
+            // The task no longer counts when its outcome is told, nor when a panic tells it.
+            let (sender, counted) = (sender, Counted { pool, id });
             let output = future.await;
-            pool.forget(id);
+            drop(counted);
             sender.send(output);
         });
         let (state, pool) = (AtomicU8::new(QUEUED), self.pool.clone());
-        let task = Arc::new(Task { id, state, future: Mutex::new(Some(future)), pool });
+        let task = Arc::new(Task { state, future: Mutex::new(Some(future)), pool });
         queue.tasks.insert(id, task.clone());
         queue.ready.push_back(task);
         drop(queue);

@@ -146,12 +146,13 @@ impl EpollLoop {
         let mailbox = &worker.scheduler.mailbox;
         let bell = Waker::from(self.bell.clone());
         loop {
-            let more = worker.scheduler.run_some(POLLS_MAX);
+            worker.scheduler.run_some(POLLS_MAX);
             if worker.is_abandoned() {
                 return;
             }
             let next_timer = worker.timers.fire();
-            let timeout = if more || !mailbox.arm(&bell) { Some(Duration::ZERO) } else { until(next_timer) };
+            let is_busy = worker.scheduler.has_ready() || !mailbox.arm(&bell);
+            let timeout = if is_busy { Some(Duration::ZERO) } else { until(next_timer) };
             if let Err(error) = self.reactor.wait(timeout, &self.bell) {
                 tracing::error!(%error, "a worker cannot wait for events and ends");
                 return;

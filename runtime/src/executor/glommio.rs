@@ -1,23 +1,33 @@
 //! The worker loop over glommio.
 //!
-//! One glommio task per worker, which lives as long as the worker, runs our scheduler: all wakes
-//! from other threads reach glommio as at most one wake of that task at a time.
+//! One glommio task per worker, which lives as long as the worker, runs our scheduler. Two habits of
+//! glommio 0.9 are kept away from:
+//!
+//! 1. A wake from another thread counts in 16 bits until it is taken; many at once overflow them.
+//!    Ours reach the task through a socket pair.
+//! 2. When the preemption timer expires after glommio has looked for events, but before it has run
+//!    the first task, it goes to sleep although tasks are ready. On a busy machine that comes to
+//!    pass with short timers. So there is practically no such timer; instead our task, when it has
+//!    had its turn and more is to do, rings its own bell and waits, whereupon glommio looks for events.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use futures_lite::AsyncRead;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::timer::now;
-use super::worker::{Entered, POLLS_MAX, Shared, Worker};
+use super::worker::{POLLS_MAX, Shared, Worker};
 
-/// How long ready tasks may keep the ring from being looked at.
-const PREEMPT: Duration = Duration::from_millis(1);
+/// glommio's preemption timer, which shall never fire.
+const PREEMPT: Duration = Duration::from_secs(3600);
 /// Registered memory per worker for file I/O, in bytes: it counts as locked memory.
 const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Closed rings give their locked memory back late, so that ENOMEM may pass.
@@ -90,13 +100,31 @@ fn raise_locked_memory() {
     }
 }
 
+/// The writing end of the socket pair that ends a worker's wait.
+struct Bell {
+    socket: UnixStream,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // It can only fail when the socket is full, and then the worker is being woken already.
+        let _ = (&self.socket).write(&[1]);
+    }
+}
+
 /// What a worker over glommio needs, made in its own thread.
 pub(super) struct GlommioLoop {
     executor: LocalExecutor,
+    bell: Arc<Bell>,
+    bell_reader: UnixStream,
 }
 
 impl GlommioLoop {
     pub(super) fn new(name: &str) -> io::Result<GlommioLoop> {
+        let (socket, bell_reader) = UnixStream::pair()?;
+        socket.set_nonblocking(true)?;
+        bell_reader.set_nonblocking(true)?;
+        let bell = Arc::new(Bell { socket });
         let mut attempt = 1;
         loop {
             let make = || {
@@ -107,7 +135,7 @@ impl GlommioLoop {
                     .make()
             };
             match catch_unwind(AssertUnwindSafe(make)) {
-                Ok(Ok(executor)) => return Ok(GlommioLoop { executor }),
+                Ok(Ok(executor)) => return Ok(GlommioLoop { executor, bell, bell_reader }),
                 Ok(Err(_)) if attempt < ATTEMPTS => {
                     attempt += 1;
                     std::thread::sleep(PAUSE);
@@ -119,46 +147,78 @@ impl GlommioLoop {
     }
 
     pub(super) fn run(self, index: usize, shared: Arc<Shared>) {
-        self.executor.run(async move {
+        let GlommioLoop { executor, bell, bell_reader } = self;
+        executor.run(async move {
+            // SAFETY: the stream takes over a descriptor that nothing else owns.
+            let reader = unsafe { glommio::net::UnixStream::from_raw_fd(bell_reader.into_raw_fd()) };
             let entered = Worker::new(index, shared, None).enter();
-            run_worker(&entered).await;
+            if let Err(error) = run_worker(&entered.worker, &Waker::from(bell), reader).await {
+                tracing::error!(%error, "a worker cannot wait for events and ends");
+            }
         });
     }
 }
 
-async fn run_worker(entered: &Entered) {
-    let worker = &entered.worker;
+async fn run_worker(worker: &Worker, bell: &Waker, mut reader: glommio::net::UnixStream) -> io::Result<()> {
     loop {
-        let more = worker.scheduler.run_some(POLLS_MAX);
+        worker.scheduler.run_some(POLLS_MAX);
         if worker.is_abandoned() {
-            return;
+            return Ok(());
         }
         let next_timer = worker.timers.fire();
-        if more {
-            glommio::executor().yield_task_queue_now().await;
-        } else {
-            wait(worker, next_timer).await;
-        }
+        wait(worker, bell, &mut reader, next_timer).await?;
     }
 }
 
-/// Waits for mail, for an event that wakes a task, or for a moment.
-async fn wait(worker: &Worker, next_timer: Option<Instant>) {
-    let mailbox = &worker.scheduler.mailbox;
+/// Waits for mail, for an event that wakes a task, or for a moment. When tasks are ready, or mail has
+/// come already, it only lets glommio look for events.
+async fn wait(
+    worker: &Worker,
+    bell: &Waker,
+    reader: &mut glommio::net::UnixStream,
+    next_timer: Option<Instant>,
+) -> io::Result<()> {
+    let scheduler = &worker.scheduler;
+    let is_busy = scheduler.has_ready() || !scheduler.mailbox.arm(bell);
+    if is_busy {
+        bell.wake_by_ref();
+    }
     let mut timer = pin!(async {
         match next_timer {
             Some(moment) => glommio::timer::sleep(moment.saturating_duration_since(now())).await,
             None => std::future::pending().await,
         }
     });
-    let mut is_armed = false;
-    poll_fn(|context| {
-        if is_armed || !mailbox.arm(context.waker()) {
-            return Poll::Ready(());
+    let mut has_waited = false;
+    poll_fn(|context| -> Poll<io::Result<()>> {
+        if has_waited {
+            poll_bell(reader, context)?;
+            return Poll::Ready(Ok(()));
         }
-        is_armed = true;
-        timer.as_mut().poll(context)
+        has_waited = true;
+        scheduler.set_local_bell(Some(context.waker().clone()));
+        if poll_bell(reader, context)? {
+            if !is_busy {
+                return Poll::Ready(Ok(()));
+            }
+            // The byte was there at once. Read it with glommio's event loop in between.
+            bell.wake_by_ref();
+            if poll_bell(reader, context)? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        timer.as_mut().poll(context).map(Ok)
     })
-    .await;
-    mailbox.disarm();
+    .await?;
+    scheduler.mailbox.disarm();
+    scheduler.set_local_bell(None);
+    Ok(())
+}
+
+/// Whether the bell was rung; else the context is woken when it is.
+fn poll_bell(reader: &mut glommio::net::UnixStream, context: &mut Context<'_>) -> io::Result<bool> {
+    match Pin::new(reader).poll_read(context, &mut [0; 64]) {
+        Poll::Ready(outcome) => outcome.map(|_| true),
+        Poll::Pending => Ok(false),
+    }
 }

@@ -8,8 +8,8 @@
 //!    woken many times before it runs is queued once.
 //! 2. A wake in the worker's own thread goes to the ready queue; from another thread it goes to the
 //!    mailbox, as do new jobs.
-//! 3. Before the worker waits it *arms* its bell, a waker of the underlying loop, unless mail has
-//!    come meanwhile. The next letter takes the bell and rings it: once, however many follow.
+//! 3. Before the worker waits it *arms* its bell, a waker that ends the wait from any thread, unless
+//!    mail has come meanwhile. The next letter takes the bell and rings it: once, however many follow.
 //!
 //! Invariants
 //! 1. A future is polled and dropped in its worker's thread only.
@@ -156,6 +156,7 @@ pub(super) struct Scheduler {
     ready: RefCell<VecDeque<Arc<TaskWaker>>>,
     slots: RefCell<Slots>,
     is_running: Cell<bool>,
+    local_bell: RefCell<Option<Waker>>,
 }
 
 impl Scheduler {
@@ -165,6 +166,7 @@ impl Scheduler {
             ready: RefCell::default(),
             slots: RefCell::default(),
             is_running: Cell::new(false),
+            local_bell: RefCell::default(),
         }
     }
 
@@ -195,20 +197,30 @@ impl Scheduler {
         self.ready.borrow_mut().push_back(task);
         if !self.is_running.get() {
             // The underlying loop found an event: it must run us again.
-            self.mailbox.ring();
+            let bell = self.local_bell.take();
+            bell.into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Polls at most `polls_max` ready tasks; whether more are ready.
-    pub(super) fn run_some(&self, polls_max: usize) -> bool {
+    /// Sets what is woken when a task becomes ready, in this thread, while none is being run. A loop
+    /// that looks for ready tasks after every event needs none.
+    pub(super) fn set_local_bell(&self, bell: Option<Waker>) {
+        self.local_bell.replace(bell);
+    }
+
+    /// Takes the mail and polls at most `polls_max` ready tasks.
+    pub(super) fn run_some(&self, polls_max: usize) {
         self.is_running.set(true);
         self.take_mail();
         for _ in 0..polls_max {
             let Some(task) = self.ready.borrow_mut().pop_front() else { break };
             self.run_task(task);
         }
-        self.take_mail();
         self.is_running.set(false);
+    }
+
+    /// Whether a task is ready: fired timers make some so between runs.
+    pub(super) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()
     }
 

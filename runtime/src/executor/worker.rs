@@ -1,5 +1,6 @@
 //! A worker thread's context, and what the threads of one executor share.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -130,6 +131,8 @@ pub(super) struct Worker {
     pub(super) timers: Arc<TimerQueue>,
     /// Absent on glommio, which has a reactor of its own.
     pub(super) reactor: Option<Rc<EpollReactor>>,
+    /// What the disk backend keeps in this thread; it ends with the worker.
+    keepsake: RefCell<Option<Rc<dyn Any>>>,
 }
 
 thread_local! {
@@ -139,7 +142,7 @@ thread_local! {
 impl Worker {
     pub(super) fn new(index: usize, shared: Arc<Shared>, reactor: Option<Rc<EpollReactor>>) -> Worker {
         let scheduler = Scheduler::new(shared.mailboxes[index].clone());
-        Worker { index, shared, scheduler, timers: Arc::default(), reactor }
+        Worker { index, shared, scheduler, timers: Arc::default(), reactor, keepsake: RefCell::default() }
     }
 
     /// Makes this the thread's worker until the returned value is dropped.
@@ -173,6 +176,18 @@ pub(super) fn with_current<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
     worker.map(|worker| look(&worker))
 }
 
+/// A value of each worker over glommio, made when first asked for; `None` on other threads.
+pub(crate) fn glommio_local<T: Default + 'static>() -> Option<Rc<T>> {
+    with_current(|worker| {
+        if worker.reactor.is_some() {
+            return None;
+        }
+        let keepsake = worker.keepsake.borrow_mut().get_or_insert_with(|| Rc::new(T::default())).clone();
+        Some(keepsake.downcast().expect("one type of keepsake is used"))
+    })
+    .flatten()
+}
+
 pub(super) fn current_timers() -> Option<Arc<TimerQueue>> {
     with_current(|worker| worker.timers.clone())
 }
@@ -199,8 +214,9 @@ fn spawn_counted<T: 'static>(
     sender: oneshot::Sender<T>,
 ) {
     let future = async move {
+        // The task no longer counts when its outcome is told, nor when a panic tells it.
+        let (sender, counted) = (sender, counted);
         let output = future.await;
-        // The task no longer counts when its outcome is told.
         drop(counted);
         sender.send(output);
     };

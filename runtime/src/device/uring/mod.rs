@@ -194,6 +194,9 @@ mod tests {
     /// order given.
     #[test]
     fn deep_concurrent_batches() {
+        if !io_uring_available() {
+            return;
+        }
         let folder = tempfile::tempdir().unwrap();
         let device = UringDevice::open(folder.path()).unwrap();
         let file = device.open("data", OpenMode::CreateNew).unwrap();
@@ -220,6 +223,9 @@ mod tests {
     /// as work is left.
     #[test]
     fn dropped_future_still_writes() {
+        if !io_uring_available() {
+            return;
+        }
         let folder = tempfile::tempdir().unwrap();
         let device = UringDevice::open(folder.path()).unwrap();
         let file = device.open("data", OpenMode::CreateNew).unwrap();
@@ -236,6 +242,9 @@ mod tests {
     /// Errors inside a batch are told as those of single operations are.
     #[test]
     fn batch_errors_are_told() {
+        if !io_uring_available() {
+            return;
+        }
         let folder = tempfile::tempdir().unwrap();
         let device = UringDevice::open(folder.path()).unwrap();
         let file = device.open("data", OpenMode::CreateNew).unwrap();
