@@ -383,6 +383,13 @@ impl Column {
         Ok(Column { data, validity, len, constant: true })
     }
 
+    /// The one stored value standing for `len` rows.
+    #[must_use]
+    pub(crate) fn into_constant(self, len: usize) -> Column {
+        debug_assert_eq!(self.data.stored_len(), 1);
+        Column { len, constant: true, ..self }
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
