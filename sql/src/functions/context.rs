@@ -2,10 +2,13 @@
 //! answer.
 
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::{BuiltinTypes, TypeCatalog};
-use crate::value::{Datum, Text};
+use crate::types::{BuiltinTypes, Oid, TypeCatalog, TypeInfo, oids};
+use crate::value::{Datum, Text, compare_values};
 use jiff::tz::TimeZone;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the OIDs of users' objects begin.
+pub const FIRST_USER_OID: Oid = 16_384;
 
 /// The order of a date's fields on ambiguous input. Output is always ISO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,19 +131,44 @@ impl<'a> EvalContext<'a> {
         if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
     }
 
-    /// Prints a value of a type as text.
-    pub fn to_text(&self, value: &Datum, oid: crate::types::Oid) -> Result<Text> {
-        if let Datum::Text(text) = value {
-            return Ok(text.clone());
+    /// A type that must exist.
+    pub fn type_info(&self, oid: Oid) -> Result<&TypeInfo> {
+        self.types.type_by_oid(oid).ok_or_else(|| unknown_type(oid))
+    }
+
+    /// Parameter `index`, from 0.
+    #[inline]
+    pub fn parameter(&self, index: usize) -> Result<Datum> {
+        self.parameters.get(index).cloned().ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${}", index + 1))
+        })
+    }
+
+    /// Compares two non-null values in the order of their type.
+    #[must_use]
+    #[inline]
+    pub fn compare(&self, oid: Oid, left: &Datum, right: &Datum) -> std::cmp::Ordering {
+        // Of the built-in types only these two do not go by their stored form.
+        if oid < FIRST_USER_OID && oid != oids::BPCHAR && oid != oids::JSONB {
+            return compare_values(left, right);
         }
-        let info = self.types.type_by_oid(oid).ok_or_else(|| unknown_type(oid))?;
+        match self.types.type_by_oid(oid) {
+            Some(info) => info.compare(left, right),
+            None => compare_values(left, right),
+        }
+    }
+
+    /// Prints a value of a type as text.
+    pub fn to_text(&self, value: &Datum, oid: Oid) -> Result<Text> {
         let mut out = String::new();
-        info.print_text(value, &mut out, self)?;
+        if !value.is_null() {
+            self.type_info(oid)?.print_text(value, &mut out, self)?;
+        }
         Ok(Text::from(out))
     }
 }
 
 /// XX000, a type OID nobody knows.
-pub(crate) fn unknown_type(oid: crate::types::Oid) -> SqlError {
+pub(crate) fn unknown_type(oid: Oid) -> SqlError {
     SqlError::internal(format!("cache lookup failed for type {oid}"))
 }

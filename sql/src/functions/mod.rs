@@ -1,9 +1,19 @@
 //! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
+#![allow(dead_code)] // the families below arrive one by one
 
+mod arithmetic;
+mod cast;
 mod context;
 mod function;
+mod registry;
+mod resolve;
+mod vector;
 
+pub use cast::{Cast, CastContext, CastMethod};
 pub use context::{DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
 pub use function::{
-    Aggregate, AggregateState, CastContext, Function, ScalarKernel, VectorKernel, Volatility,
+    Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, ScalarKernel, TypedKernel,
+    VectorKernel, Volatility,
 };
+pub use registry::{Operator, Registry, registry};
+pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};

@@ -3,9 +3,8 @@
 use super::{ApplyModifier, Category, TypeInfo, TypeOperations, TypeShape, oids};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
-use crate::value::{Datum, PhysicalKind};
+use crate::value::{Datum, PhysicalKind, compare_values, hash_value};
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt::Write;
 use std::num::IntErrorKind;
 
@@ -50,8 +49,8 @@ macro_rules! integer_type {
                     out.extend_from_slice(&value(datum).to_be_bytes());
                     Ok(())
                 },
-                compare: |left, right| -> Ordering { value(left).cmp(&value(right)) },
-                hash: |datum| super::hash_integer(i64::from(value(datum))),
+                compare: |_, left, right| compare_values(left, right),
+                hash: |_, datum| hash_value(datum),
                 apply_modifier: None::<ApplyModifier>,
             };
         }
@@ -65,13 +64,6 @@ integer_type!(int8, i64, Int64, "bigint");
 /// A binary value that is too short or too long.
 pub(crate) fn wrong_length() -> SqlError {
     SqlError::invalid_binary("incorrect binary data format")
-}
-
-/// One multiplication and a fold: spreads any integer over all 64 bits.
-pub(crate) fn hash_integer(value: i64) -> u64 {
-    let product =
-        u128::from(value as u64 ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db;
-    (product >> 64) as u64 ^ product as u64
 }
 
 pub(super) fn types() -> [TypeInfo; 3] {

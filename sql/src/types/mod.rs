@@ -111,9 +111,9 @@ pub struct TypeOperations {
     pub read_binary: ReadBinary,
     pub write_binary: WriteBinary,
     /// The order of the default B-tree operator class.
-    pub compare: fn(&Datum, &Datum) -> Ordering,
+    pub compare: fn(&TypeInfo, &Datum, &Datum) -> Ordering,
     /// Equal values (by `compare`) hash alike.
-    pub hash: fn(&Datum) -> u64,
+    pub hash: fn(&TypeInfo, &Datum) -> u64,
     /// `None` for types without modifiers.
     pub apply_modifier: Option<ApplyModifier>,
 }
@@ -170,13 +170,13 @@ impl TypeInfo {
     /// Compares two non-null values.
     #[must_use]
     pub fn compare(&self, left: &Datum, right: &Datum) -> Ordering {
-        (self.operations.compare)(left, right)
+        (self.operations.compare)(self, left, right)
     }
 
     /// Hashes a non-null value.
     #[must_use]
     pub fn hash(&self, value: &Datum) -> u64 {
-        (self.operations.hash)(value)
+        (self.operations.hash)(self, value)
     }
 
     /// Fits a non-null value to a type modifier.

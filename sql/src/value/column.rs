@@ -352,11 +352,11 @@ impl ColumnData {
     }
 }
 
-/// A column of one kind.
+/// A column of one kind; a clone shares the values.
 #[derive(Clone, Debug)]
 pub struct Column {
-    data: ColumnData,
-    validity: Option<Bitmap>,
+    data: Arc<ColumnData>,
+    validity: Option<Arc<Bitmap>>,
     len: usize,
     constant: bool,
 }
@@ -367,7 +367,7 @@ impl Column {
     pub fn new(data: ColumnData, validity: Option<Bitmap>) -> Column {
         let len = data.stored_len();
         debug_assert!(validity.as_ref().is_none_or(|validity| validity.len() == len));
-        Column { data, validity, len, constant: false }
+        Column { data: Arc::new(data), validity: validity.map(Arc::new), len, constant: false }
     }
 
     /// One value standing for `len` rows; `kind` says what a NULL would be.
@@ -380,7 +380,14 @@ impl Column {
             data.push(value.clone())?;
             None
         };
-        Ok(Column { data, validity, len, constant: true })
+        Ok(Column { data: Arc::new(data), validity: validity.map(Arc::new), len, constant: true })
+    }
+
+    /// The one stored value standing for `len` rows.
+    #[must_use]
+    pub(crate) fn into_constant(self, len: usize) -> Column {
+        debug_assert_eq!(self.data.stored_len(), 1);
+        Column { len, constant: true, ..self }
     }
 
     #[must_use]
@@ -407,7 +414,7 @@ impl Column {
     /// Which stored values are not NULL; `None` if all.
     #[must_use]
     pub fn validity(&self) -> Option<&Bitmap> {
-        self.validity.as_ref()
+        self.validity.as_deref()
     }
 
     #[must_use]
@@ -447,7 +454,7 @@ impl Column {
             }
             bits
         });
-        Column { data: self.data.gather(indices), validity, len: indices.len(), constant: false }
+        Column::new(self.data.gather(indices), validity)
     }
 
     /// The same rows with one stored value for each.
@@ -458,13 +465,13 @@ impl Column {
         }
         let data = self.data.gather(&vec![0; self.len]);
         let validity = self.validity.as_ref().map(|validity| Bitmap::filled(self.len, validity.get(0)));
-        Column { data, validity, len: self.len, constant: false }
+        Column::new(data, validity)
     }
 
     /// Of a boolean column, the rows that are true: a filter's selection.
     #[must_use]
     pub fn true_indices(&self) -> Vec<u32> {
-        let ColumnData::Bool(values) = &self.data else { return Vec::new() };
+        let ColumnData::Bool(values) = &*self.data else { return Vec::new() };
         if self.constant {
             let keep = values[0] && self.validity.is_none();
             return if keep { (0..self.len as u32).collect() } else { Vec::new() };

@@ -4,7 +4,9 @@
 //! so `1.50` keeps its zero. Mantissas that fit an `i128` (38 digits) are held inline and all arithmetic on them
 //! stays there; longer ones are shared big integers. The form is canonical: `Big` is never used for what fits.
 
-mod compare;
+pub(crate) mod arithmetic;
+pub(crate) mod compare;
+mod text;
 
 use dashu_int::IBig;
 use std::sync::Arc;
