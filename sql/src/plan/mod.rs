@@ -1,6 +1,7 @@
 //! Plans: the logical one that the binder makes, the rules that improve it, the physical one that runs.
 
 mod access;
+pub use access::{index_key_columns, primary_key_columns};
 mod estimate;
 pub mod explain;
 mod join_order;
@@ -8,6 +9,7 @@ pub mod logical;
 mod operators;
 pub mod physical;
 mod planner;
+pub use planner::{row_layout, sort_columns};
 mod prune;
 mod pushdown;
 mod simplify;

@@ -69,12 +69,11 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
             let (down, mut stay) = split(predicates, &below);
             let subquery = Box::new(push(*subquery, Vec::new()));
             let input = Box::new(push(*input, down));
-            if let Some(position) = semi_join_at(&stay, output, &kind, correlations.is_empty()) {
-                let negated = matches!(stay[position], Expr::Not(_));
-                if !stay.iter().enumerate().any(|(at, term)| at != position && reads(term, output)) {
-                    stay.remove(position);
-                    return filtered(semi_join(*input, *subquery, kind, negated), stay);
-                }
+            if let Some(position) = semi_join_at(&stay, output, &kind, correlations.is_empty())
+                && !stay.iter().enumerate().any(|(at, term)| at != position && reads(term, output))
+            {
+                stay.remove(position);
+                return filtered(semi_join(*input, *subquery, kind), stay);
             }
             filtered(Logical::Apply { input, subquery, kind, correlations, output, data_type }, stay)
         }
@@ -155,8 +154,8 @@ fn reads(expr: &Expr, column: ColumnId) -> bool {
     found
 }
 
-/// Where among the terms an uncorrelated `IN` or `EXISTS` stands alone, so that it is a semi join; `NOT EXISTS`
-/// an anti join. (`NOT IN` is neither, for NULLs.)
+/// Where among the terms an uncorrelated `IN` stands alone, so that it is a semi join. (`NOT IN` is no anti join,
+/// for NULLs.)
 fn semi_join_at(terms: &[Expr], output: ColumnId, kind: &SubqueryKind, uncorrelated: bool) -> Option<usize> {
     if !uncorrelated {
         return None;
@@ -168,11 +167,10 @@ fn semi_join_at(terms: &[Expr], output: ColumnId, kind: &SubqueryKind, uncorrela
     }
 }
 
-fn semi_join(left: Logical, right: Logical, kind: SubqueryKind, negated: bool) -> Logical {
-    let kind_of_join = if negated { JoinKind::Anti } else { JoinKind::Semi };
+fn semi_join(left: Logical, right: Logical, kind: SubqueryKind) -> Logical {
     let mut on = Vec::new();
     if let SubqueryKind::Quantified { comparison, .. } = kind {
         walk::split_conjunction(comparison, &mut on);
     }
-    Logical::Join { kind: kind_of_join, left: Box::new(left), right: Box::new(right), on, lateral: Vec::new() }
+    Logical::Join { kind: JoinKind::Semi, left: Box::new(left), right: Box::new(right), on, lateral: Vec::new() }
 }
