@@ -1,5 +1,5 @@
 //! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
-#![allow(dead_code)] // the families below arrive one by one
+#![allow(dead_code)]
 
 mod arithmetic;
 mod cast;
