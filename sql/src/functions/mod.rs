@@ -3,8 +3,11 @@
 
 mod arithmetic;
 mod cast;
+mod comparison;
 mod context;
+mod conversion;
 mod function;
+mod pattern;
 mod registry;
 mod resolve;
 mod vector;
