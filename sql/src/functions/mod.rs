@@ -1,10 +1,13 @@
 //! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
-#![allow(dead_code)] // the families below arrive one by one
+#![allow(dead_code)]
 
 mod arithmetic;
 mod cast;
+mod comparison;
 mod context;
+mod conversion;
 mod function;
+mod pattern;
 mod registry;
 mod resolve;
 mod vector;

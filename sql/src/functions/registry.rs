@@ -30,6 +30,9 @@ pub struct Registry {
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let mut registry = Registry::default();
     super::arithmetic::register(&mut registry);
+    super::comparison::register(&mut registry);
+    super::conversion::register(&mut registry);
+    super::pattern::register(&mut registry);
     registry
 });
 

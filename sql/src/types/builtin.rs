@@ -11,7 +11,21 @@ struct Table {
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let types: Vec<TypeInfo> = super::integer::types().into_iter().collect();
+    let scalars = [
+        super::boolean::types(),
+        super::integer::types(),
+        super::float::types(),
+        super::numeric::types(),
+        super::text::types(),
+        super::bytea::types(),
+        super::identifier::types(),
+        super::datetime::types(),
+        super::array::vectors(),
+        super::pseudo::types(),
+    ];
+    let mut types: Vec<TypeInfo> = scalars.into_iter().flatten().collect();
+    let arrays: Vec<TypeInfo> = types.iter().filter_map(super::array::array_type_of).collect();
+    types.extend(arrays);
     let by_oid = types.iter().enumerate().map(|(index, info)| (info.oid, index)).collect();
     let by_name = types.iter().enumerate().map(|(index, info)| (info.name.to_string(), index)).collect();
     Table { types, by_oid, by_name }

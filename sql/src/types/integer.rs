@@ -1,17 +1,11 @@
 //! SMALLINT, INTEGER and BIGINT.
 
-use super::{ApplyModifier, Category, TypeInfo, TypeOperations, TypeShape, oids};
+use super::scalar::{entry, is_space, operations, wrong_kind, wrong_length};
+use super::{Category, TypeInfo, TypeOperations, oids};
 use crate::error::{Result, SqlError, SqlState};
-use crate::functions::EvalContext;
-use crate::value::{Datum, PhysicalKind, compare_values, hash_value};
-use std::borrow::Cow;
+use crate::value::{Datum, PhysicalKind};
 use std::fmt::Write;
 use std::num::IntErrorKind;
-
-/// The bytes C's isspace accepts.
-pub(crate) fn is_space(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
-}
 
 macro_rules! integer_type {
     ($module:ident, $native:ty, $variant:ident, $sql_name:literal) => {
@@ -31,28 +25,23 @@ macro_rules! integer_type {
                 })
             }
 
-            fn value(datum: &Datum) -> $native {
-                if let Datum::$variant(value) = datum { *value } else { 0 }
-            }
-
-            pub(super) const OPERATIONS: TypeOperations = TypeOperations {
-                parse_text: |_, text, _, _| parse(text).map(Datum::$variant),
-                print_text: |_, datum, out, _: &EvalContext<'_>| {
-                    let _ = write!(out, "{}", value(datum));
+            pub(super) const OPERATIONS: TypeOperations = operations(
+                |_, text, _, _| parse(text).map(Datum::$variant),
+                |info, datum, out, _| {
+                    let Datum::$variant(value) = datum else { return Err(wrong_kind(info)) };
+                    let _ = write!(out, "{value}");
                     Ok(())
                 },
-                read_binary: |_, bytes, _, _| {
-                    let bytes = bytes.try_into().map_err(|_| super::wrong_length())?;
+                |_, bytes, _, _| {
+                    let bytes = bytes.try_into().map_err(|_| wrong_length())?;
                     Ok(Datum::$variant(<$native>::from_be_bytes(bytes)))
                 },
-                write_binary: |_, datum, out, _| {
-                    out.extend_from_slice(&value(datum).to_be_bytes());
+                |info, datum, out, _| {
+                    let Datum::$variant(value) = datum else { return Err(wrong_kind(info)) };
+                    out.extend_from_slice(&value.to_be_bytes());
                     Ok(())
                 },
-                compare: |_, left, right| compare_values(left, right),
-                hash: |_, datum| hash_value(datum),
-                apply_modifier: None::<ApplyModifier>,
-            };
+            );
         }
     };
 }
@@ -61,27 +50,42 @@ integer_type!(int2, i16, Int16, "smallint");
 integer_type!(int4, i32, Int32, "integer");
 integer_type!(int8, i64, Int64, "bigint");
 
-/// A binary value that is too short or too long.
-pub(crate) fn wrong_length() -> SqlError {
-    SqlError::invalid_binary("incorrect binary data format")
-}
-
-pub(super) fn types() -> [TypeInfo; 3] {
-    let entry = |oid, array_oid, name, sql_name, length, kind, operations| TypeInfo {
-        oid,
-        name: Cow::Borrowed(name),
-        sql_name: Cow::Borrowed(sql_name),
-        array_oid,
-        category: Category::Numeric,
-        preferred: false,
-        length,
-        kind,
-        shape: TypeShape::Base,
-        operations,
-    };
-    [
-        entry(oids::INT2, oids::INT2_ARRAY, "int2", "smallint", 2, PhysicalKind::Int16, int2::OPERATIONS),
-        entry(oids::INT4, oids::INT4_ARRAY, "int4", "integer", 4, PhysicalKind::Int32, int4::OPERATIONS),
-        entry(oids::INT8, oids::INT8_ARRAY, "int8", "bigint", 8, PhysicalKind::Int64, int8::OPERATIONS),
+pub(super) fn types() -> Vec<TypeInfo> {
+    use Category::Numeric;
+    use PhysicalKind as Kind;
+    vec![
+        entry(
+            oids::INT2,
+            oids::INT2_ARRAY,
+            "int2",
+            "smallint",
+            Numeric,
+            false,
+            2,
+            Kind::Int16,
+            int2::OPERATIONS,
+        ),
+        entry(
+            oids::INT4,
+            oids::INT4_ARRAY,
+            "int4",
+            "integer",
+            Numeric,
+            false,
+            4,
+            Kind::Int32,
+            int4::OPERATIONS,
+        ),
+        entry(
+            oids::INT8,
+            oids::INT8_ARRAY,
+            "int8",
+            "bigint",
+            Numeric,
+            false,
+            8,
+            Kind::Int64,
+            int8::OPERATIONS,
+        ),
     ]
 }

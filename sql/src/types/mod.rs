@@ -4,14 +4,28 @@
 //! Built-in types are a static table; enums, domains and composites come from the catalog, so everybody looks a
 //! type up through a [`TypeCatalog`] (reached from the evaluation context) and never matches on OIDs to learn
 //! how a type behaves.
+#![allow(dead_code)]
 
+mod array;
+mod boolean;
 mod builtin;
+pub(crate) mod bytea;
 mod data_type;
+pub(crate) mod datetime;
+pub(crate) mod float;
+pub(crate) mod identifier;
 pub(crate) mod integer;
+mod numeric;
 pub mod oids;
+mod pseudo;
+pub(crate) mod scalar;
+pub(crate) mod text;
 
+pub use array::{array_type_of, vector};
 pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};
+pub use datetime::zone::zone_by_name;
+pub use pseudo::RECORD_OPERATIONS;
 
 use crate::error::Result;
 use crate::functions::EvalContext;

@@ -17,6 +17,7 @@ mod varint;
 pub use array::ArrayValue;
 pub use batch::{BATCH_ROWS, Batch};
 pub use column::{Bitmap, Column, ColumnBuilder, ColumnData, TextData};
+pub(crate) use compare::compare_floats;
 pub use compare::{compare_values, hash_value};
 pub use datum::{Datum, PhysicalKind, Text};
 pub use interval::Interval;

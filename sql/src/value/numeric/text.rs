@@ -14,7 +14,7 @@ impl Numeric {
     /// 22P02 for other text, 22003 beyond the format.
     pub fn parse(text: &str) -> Result<Numeric> {
         let invalid = || SqlError::invalid_input("numeric", text);
-        let trimmed = text.trim_matches(crate::types::integer::is_space);
+        let trimmed = text.trim_matches(crate::types::scalar::is_space);
         let (negative, unsigned) = match trimmed.as_bytes() {
             [b'-', ..] => (true, &trimmed[1..]),
             [b'+', ..] => (false, &trimmed[1..]),
