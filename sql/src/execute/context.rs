@@ -27,6 +27,7 @@ pub struct Environment {
     pub user: String,
     pub database: String,
     pub backend: i32,
+    pub config: crate::session::ConfigEntries,
     /// Microseconds since 2000-01-01 UTC.
     pub transaction_timestamp: i64,
     pub statement_timestamp: i64,

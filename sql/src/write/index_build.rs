@@ -156,3 +156,17 @@ fn not_unique(
         .with_table(&writer.entry.table.name)
         .with_constraint(name))
 }
+
+/// Tests all rows against the writer's foreign keys.
+///
+/// # Errors
+/// 23503.
+pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
+    for_each_row(writer, execution, async |execution, _, values| {
+        for reference in &writer.references {
+            reference.check(writer, &values, execution).await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use helios_mvcc::{LockMode, RowState, TableLockMode, TreeId, WaitPolicy};
 
-pub use index_build::{build_index, check_rows, rebuild_table};
+pub use index_build::{build_index, check_references, check_rows, rebuild_table};
 pub use statement::{Changed, DeletePlan, InsertPlan, UpdatePlan, run_delete, run_insert, run_update};
 
 use crate::binder::Binder;
