@@ -1,12 +1,15 @@
 //! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
 #![allow(dead_code)]
 
+mod aggregate;
 mod arithmetic;
 mod cast;
 mod comparison;
 mod context;
 mod conversion;
 mod function;
+mod interval_arithmetic;
+mod math;
 mod pattern;
 mod registry;
 mod resolve;

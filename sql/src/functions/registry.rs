@@ -33,6 +33,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::comparison::register(&mut registry);
     super::conversion::register(&mut registry);
     super::pattern::register(&mut registry);
+    super::math::register(&mut registry);
+    super::aggregate::register(&mut registry);
     registry
 });
 
