@@ -13,6 +13,8 @@ mod math;
 mod pattern;
 mod registry;
 mod resolve;
+mod string;
+mod text_output;
 mod vector;
 
 pub use cast::{Cast, CastContext, CastMethod};
@@ -23,3 +25,4 @@ pub use function::{
 };
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
+pub use text_output::{quote_identifier, quote_literal};

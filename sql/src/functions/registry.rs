@@ -35,6 +35,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::pattern::register(&mut registry);
     super::math::register(&mut registry);
     super::aggregate::register(&mut registry);
+    super::string::register(&mut registry);
+    super::text_output::register(&mut registry);
     registry
 });
 
