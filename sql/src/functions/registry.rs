@@ -37,6 +37,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::aggregate::register(&mut registry);
     super::string::register(&mut registry);
     super::text_output::register(&mut registry);
+    super::moment::register(&mut registry);
+    super::extract::register(&mut registry);
     registry
 });
 
