@@ -13,6 +13,7 @@ mod row;
 
 pub use list::ValueSet;
 pub use row::RowAccess;
+pub(crate) use row::make_array;
 
 use crate::functions::{CallTypes, CastMethod, Function, Volatility};
 use crate::types::{DataType, Oid, oids};

@@ -349,7 +349,7 @@ fn quantified(
 }
 
 /// `ARRAY[…]`: elements that are themselves arrays become one more dimension.
-pub(super) fn make_array(
+pub(crate) fn make_array(
     values: Vec<Datum>,
     data_type: DataType,
     context: &EvalContext<'_>,

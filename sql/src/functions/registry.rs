@@ -33,6 +33,12 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::comparison::register(&mut registry);
     super::conversion::register(&mut registry);
     super::pattern::register(&mut registry);
+    super::math::register(&mut registry);
+    super::aggregate::register(&mut registry);
+    super::string::register(&mut registry);
+    super::text_output::register(&mut registry);
+    super::moment::register(&mut registry);
+    super::extract::register(&mut registry);
     registry
 });
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod arithmetic;
 pub(crate) mod compare;
+mod functions;
 mod text;
 
 use dashu_int::IBig;
@@ -71,6 +72,12 @@ impl Numeric {
             Numeric::Big(big) => Some((big.mantissa.clone(), big.scale)),
             _ => None,
         }
+    }
+}
+
+impl Default for Numeric {
+    fn default() -> Numeric {
+        Numeric::ZERO
     }
 }
 
