@@ -1,0 +1,30 @@
+//! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
+#![allow(dead_code)]
+
+mod aggregate;
+mod arithmetic;
+mod cast;
+mod comparison;
+mod context;
+mod conversion;
+mod extract;
+mod function;
+mod interval_arithmetic;
+mod math;
+mod moment;
+mod pattern;
+mod registry;
+mod resolve;
+mod string;
+mod text_output;
+mod vector;
+
+pub use cast::{Cast, CastContext, CastMethod};
+pub use context::{DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
+pub use function::{
+    Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, ScalarKernel, TypedKernel,
+    VectorKernel, Volatility,
+};
+pub use registry::{Operator, Registry, registry};
+pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
+pub use text_output::{quote_identifier, quote_literal};
