@@ -62,7 +62,7 @@ impl FunctionScan {
             }
             TableFunction::Scalar(call) => Rows::Listed(vec![vec![eval(call)?]].into_iter()),
             TableFunction::Relation { relation } => {
-                Rows::Listed((relation.rows)(&execution.environment)?.into_iter())
+                Rows::Listed(relation.rows(&execution.environment)?.into_iter())
             }
         })
     }

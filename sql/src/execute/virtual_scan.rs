@@ -24,7 +24,7 @@ impl VirtualScan {
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
         if self.rows.is_none() {
-            self.rows = Some((self.relation.rows)(&execution.environment)?.into_iter());
+            self.rows = Some(self.relation.rows(&execution.environment)?.into_iter());
         }
         loop {
             let rows: Vec<Vec<Datum>> = self.rows.iter_mut().flatten().take(BATCH_ROWS).collect();

@@ -209,3 +209,11 @@ pub(super) fn text_batches(lines: &[String]) -> Result<Vec<Batch>> {
 pub(super) fn text_column(name: &str) -> crate::binder::ResultColumn {
     crate::binder::ResultColumn { name: name.to_string(), data_type: DataType::TEXT, source: None }
 }
+
+impl Session {
+    /// COPY … TO STDOUT: its rows are chunks of the output, one bytea column.
+    async fn copy_out(&mut self, plan: &crate::copy::CopyPlan, parameters: Arc<[Datum]>) -> Result<Given> {
+        let (batches, rows) = self.copy_rows(plan, parameters).await?;
+        Ok(Given { batches, tag: format!("COPY {rows}") })
+    }
+}

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 pub use engine::{ConfigEntries, Engine};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
-pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting};
+pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
 use crate::error::{Result, SqlError, SqlState};

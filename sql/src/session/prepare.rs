@@ -470,3 +470,14 @@ fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned>
     };
     Ok((Action::Delete(plan), columns))
 }
+
+impl Prepared {
+    /// The plan of a COPY.
+    #[must_use]
+    pub fn copy_plan(&self) -> Option<&crate::copy::CopyPlan> {
+        match &self.action {
+            Action::Copy(plan) => Some(plan),
+            _ => None,
+        }
+    }
+}
