@@ -18,6 +18,7 @@ mod registry;
 mod resolve;
 mod session;
 mod string;
+mod template;
 mod text_output;
 mod vector;
 

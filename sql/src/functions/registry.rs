@@ -41,6 +41,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::extract::register(&mut registry);
     super::array::register(&mut registry);
     super::regexp::register(&mut registry);
+    super::template::register(&mut registry);
     super::session::register(&mut registry);
     registry
 });

@@ -33,6 +33,14 @@ pub(crate) fn offset_at(zone: &TimeZone, timestamp: i64) -> i32 {
     }
 }
 
+/// The zone's abbreviation at an instant.
+pub(crate) fn abbreviation_at(zone: &TimeZone, timestamp: i64) -> String {
+    match Timestamp::from_second(zone_seconds(timestamp)) {
+        Ok(instant) => zone.to_offset_info(instant).abbreviation().to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
 /// The offset of a local time. A time that a change skips or repeats takes the offset PostgreSQL takes: that
 /// before the change when skipped, standard time's (the later) when repeated.
 pub(crate) fn offset_of_local(zone: &TimeZone, local: i64) -> i32 {
