@@ -492,7 +492,7 @@ fn truncate_interval(value: &Interval, unit: &str) -> Result<Interval> {
         "year" | "years" => months(12),
         "quarter" => months(3),
         "month" | "months" => months(1),
-        "day" | "days" => micros(MICROS_PER_DAY * 200_000_000),
+        "day" | "days" => Interval { micros: 0, ..*value },
         "hour" | "hours" => micros(MICROS_PER_HOUR),
         "minute" | "minutes" => micros(MICROS_PER_MINUTE),
         "second" | "seconds" => micros(MICROS_PER_SECOND),
@@ -524,9 +524,8 @@ fn age(left: i64, right: i64) -> Result<Interval> {
         days -= 1;
     }
     while days < 0 {
-        // The days borrowed are those of the month counted from: the earlier one, or with a sign the later's.
-        days +=
-            if negative { days_in_month(to.year, to.month) } else { days_in_month(from.year, from.month) };
+        // The days borrowed are those of the earlier moment's month.
+        days += days_in_month(from.year, from.month);
         months -= 1;
     }
     let result = Interval { months, days, micros };

@@ -39,6 +39,10 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::text_output::register(&mut registry);
     super::moment::register(&mut registry);
     super::extract::register(&mut registry);
+    super::array::register(&mut registry);
+    super::regexp::register(&mut registry);
+    super::template::register(&mut registry);
+    super::session::register(&mut registry);
     registry
 });
 

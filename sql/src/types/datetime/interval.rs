@@ -81,9 +81,18 @@ struct Sum {
     months: i64,
     days: i64,
     micros: i64,
+    /// The units that were given: none may come twice.
+    given: Vec<Unit>,
 }
 
 impl Sum {
+    /// Notes a unit; false if it was given before.
+    fn note(&mut self, unit: Unit) -> bool {
+        let is_new = !self.given.contains(&unit);
+        self.given.push(unit);
+        is_new
+    }
+
     fn add(&mut self, amount: Amount<'_>, unit: Unit) -> Option<()> {
         let whole = amount.signed(amount.whole);
         let fraction = amount.fraction_value();
@@ -216,6 +225,9 @@ pub(crate) fn parse(text: &str, fields: i32) -> Result<Interval> {
             continue;
         }
         let (Some(amount), Some(unit)) = (pending.take(), unit(&word)) else { return Err(invalid(text)) };
+        if !sum.note(unit) {
+            return Err(invalid(text));
+        }
         sum.add(amount, unit).ok_or_else(|| field_overflow(text))?;
         seen = true;
     }

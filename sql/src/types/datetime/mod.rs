@@ -32,7 +32,10 @@ fn parse_date(text: &str, context: &EvalContext<'_>) -> Result<i32> {
                 zone::instant_to_local(zone, instant)
             }))
         }
-        Parsed::Fields { date: Some(date), .. } => Ok(date),
+        Parsed::Fields { date: Some(date), .. } if (DATE_MIN..DATE_END).contains(&date) => Ok(date),
+        Parsed::Fields { date: Some(_), .. } => {
+            Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("date out of range: \"{text}\"")))
+        }
         Parsed::Fields { date: None, .. } => Err(Refusal::Syntax.into_error("date", text)),
     }
 }
