@@ -9,6 +9,9 @@ use crate::types::{DataType, Oid};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum};
 
+/// PostgreSQL's limit.
+const ELEMENTS_MAX: usize = 134_217_727;
+
 fn array(arguments: &[Datum], index: usize) -> Result<&ArrayValue> {
     match arguments.get(index) {
         Some(Datum::Array(array)) => Ok(array),
@@ -242,6 +245,10 @@ pub(super) fn register(registry: &mut Registry) {
     let fill: TypedKernel = |arguments, types, context| {
         let count =
             array(arguments, 1)?.elements.first().and_then(Datum::as_i64).unwrap_or(0).max(0) as usize;
+        if count > ELEMENTS_MAX {
+            let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
         let oid = element_type(types.result, context)?;
         Ok(ArrayValue::from_elements(oid, vec![arguments[0].clone(); count]).into())
     };

@@ -15,6 +15,7 @@ mod moment;
 mod pattern;
 mod regexp;
 mod registry;
+mod regression;
 mod resolve;
 mod session;
 mod string;

@@ -35,6 +35,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::pattern::register(&mut registry);
     super::math::register(&mut registry);
     super::aggregate::register(&mut registry);
+    super::regression::register(&mut registry);
     super::string::register(&mut registry);
     super::text_output::register(&mut registry);
     super::moment::register(&mut registry);

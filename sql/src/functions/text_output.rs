@@ -99,6 +99,9 @@ pub fn quote_literal(value: &str) -> String {
     }
 }
 
+/// The widest field of `format`.
+const WIDTH_MAX: i32 = 0x0fff_ffff;
+
 /// One `%[position$][-][width]type` of `format`.
 struct Specifier {
     position: Option<usize>,
@@ -196,9 +199,12 @@ fn format(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>)
                 width = value.as_i64().unwrap_or(0) as i32;
                 if width < 0 {
                     left = true;
-                    width = -width;
+                    width = width.saturating_neg();
                 }
             }
+        }
+        if width > WIDTH_MAX {
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large"));
         }
         if !matches!(specifier.kind, 's' | 'I' | 'L') {
             return Err(SqlError::invalid_parameter(format!(

@@ -143,6 +143,7 @@ pub(crate) fn round_micros(micros: i64, precision: i32) -> i64 {
         return micros;
     }
     let unit = 10i64.pow(6 - precision as u32);
-    let offset = unit / 2;
-    if micros >= 0 { (micros + offset) / unit * unit } else { -((-micros + offset) / unit * unit) }
+    let rest = micros % unit;
+    let down = micros - rest;
+    if rest.abs() * 2 >= unit { down.saturating_add(unit * micros.signum()) } else { down }
 }
