@@ -149,7 +149,8 @@ impl CopyDecoder {
             at += 1;
         }
         // A backslash as the very last byte stands for itself.
-        if at == bytes.len() + 1 && start <= bytes.len() && bytes.last() == Some(&b'\\') && fields.is_empty() {
+        if at == bytes.len() + 1 && start <= bytes.len() && bytes.last() == Some(&b'\\') && fields.is_empty()
+        {
             fields.push(Some(unescape(&line[start..])?));
         }
         Ok(fields)
@@ -165,7 +166,11 @@ impl CopyDecoder {
             let listed = |list: &[String]| name.is_some_and(|name| list.contains(name));
             let is_null_text = text.as_slice() == self.options.null.as_bytes();
             let is_null = is_null_text
-                && if was_quoted { listed(&self.options.force_null) } else { !listed(&self.options.force_not_null) };
+                && if was_quoted {
+                    listed(&self.options.force_null)
+                } else {
+                    !listed(&self.options.force_not_null)
+                };
             let value = String::from_utf8(std::mem::take(text))
                 .map_err(|_| bad_format("a quote or delimiter cuts a character"))?;
             fields.push((!is_null).then_some(value));
@@ -220,7 +225,9 @@ fn unescape(raw: &str) -> Result<String> {
             Some(b'x') if bytes.peek().is_some_and(u8::is_ascii_hexdigit) => {
                 let mut value = 0u32;
                 for _ in 0..2 {
-                    let Some(digit) = bytes.peek().and_then(|byte| char::from(*byte).to_digit(16)) else { break };
+                    let Some(digit) = bytes.peek().and_then(|byte| char::from(*byte).to_digit(16)) else {
+                        break;
+                    };
                     value = value * 16 + digit;
                     bytes.next();
                 }
@@ -229,7 +236,9 @@ fn unescape(raw: &str) -> Result<String> {
             Some(first @ b'0'..=b'7') => {
                 let mut value = u32::from(first - b'0');
                 for _ in 0..2 {
-                    let Some(digit) = bytes.peek().and_then(|byte| char::from(*byte).to_digit(8)) else { break };
+                    let Some(digit) = bytes.peek().and_then(|byte| char::from(*byte).to_digit(8)) else {
+                        break;
+                    };
                     value = value * 8 + digit;
                     bytes.next();
                 }

@@ -83,9 +83,8 @@ fn escaped(options: &CopyOptions, text: &str, out: &mut Vec<u8>) {
 }
 
 fn quoted(options: &CopyOptions, text: &str, forced: bool, single: bool, out: &mut Vec<u8>) {
-    let special = |byte: u8| {
-        byte == options.delimiter || byte == options.quote || byte == b'\n' || byte == b'\r'
-    };
+    let special =
+        |byte: u8| byte == options.delimiter || byte == options.quote || byte == b'\n' || byte == b'\r';
     let needed = forced || text == options.null || text.bytes().any(special) || (single && text == "\\.");
     if !needed {
         out.extend(text.as_bytes());

@@ -124,7 +124,9 @@ fn encode_all(plan: &super::CopyPlan, batches: &[Batch], execution: &Execution) 
 
 async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -> Result<()> {
     let prepared = copy.prepared.clone();
-    let Some(plan) = prepared.copy_plan() else { return Err(SqlError::internal("this statement takes no data")) };
+    let Some(plan) = prepared.copy_plan() else {
+        return Err(SqlError::internal("this statement takes no data"));
+    };
     let CopyWork::In { writer, positions, defaults } = &plan.work else {
         return Err(SqlError::internal("this COPY gives data"));
     };
@@ -132,7 +134,9 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
     loop {
         let fields = copy.decoder.next_row(at_end);
         let line = copy.decoder.line();
-        let Some(fields) = fields.map_err(|error| error.with_context(format!("COPY {table}, line {line}")))? else {
+        let Some(fields) =
+            fields.map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?
+        else {
             return Ok(());
         };
         let mut row = Vec::with_capacity(defaults.len());
@@ -154,7 +158,7 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
             .await
             .map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?;
         copy.rows += 1;
-        if copy.rows % 1_024 == 0 {
+        if copy.rows.is_multiple_of(1_024) {
             execution.check_cancel()?;
         }
     }

@@ -34,8 +34,14 @@ pub struct CopyPlan {
 /// What a COPY does.
 pub enum CopyWork {
     /// Writes rows: where each field goes in the row, and what the other columns get.
-    In { writer: Arc<TableWriter>, positions: Vec<usize>, defaults: Vec<NewValue> },
-    Out { plan: Box<PlanNode> },
+    In {
+        writer: Arc<TableWriter>,
+        positions: Vec<usize>,
+        defaults: Vec<NewValue>,
+    },
+    Out {
+        plan: Box<PlanNode>,
+    },
 }
 
 impl CopyPlan {
@@ -66,7 +72,9 @@ pub fn plan_copy(
         ast::CopyTarget::Stdout if to => {}
         _ => {
             return Err(SqlError::unsupported("COPY to or from a file on the server is not supported")
-                .with_hint("Use STDIN or STDOUT; psql's \\copy command reads and writes the client's files."));
+                .with_hint(
+                    "Use STDIN or STDOUT; psql's \\copy command reads and writes the client's files.",
+                ));
         }
     }
     let options = CopyOptions::parse(options, legacy_options)?;

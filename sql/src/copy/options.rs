@@ -49,9 +49,13 @@ impl CopyOptions {
                 match name::fold(format).as_str() {
                     "text" => {}
                     "csv" => csv = true,
-                    "binary" => return Err(SqlError::unsupported("COPY's binary format is not supported yet")),
+                    "binary" => {
+                        return Err(SqlError::unsupported("COPY's binary format is not supported yet"));
+                    }
                     other => {
-                        return Err(SqlError::invalid_parameter(format!("COPY format \"{other}\" not recognized")));
+                        return Err(SqlError::invalid_parameter(format!(
+                            "COPY format \"{other}\" not recognized"
+                        )));
                     }
                 }
             }

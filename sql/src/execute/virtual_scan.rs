@@ -18,7 +18,11 @@ pub struct VirtualScan {
 }
 
 impl VirtualScan {
-    pub fn new(relation: &'static VirtualRelation, projection: Vec<usize>, filters: Vec<Expr>) -> VirtualScan {
+    pub fn new(
+        relation: &'static VirtualRelation,
+        projection: Vec<usize>,
+        filters: Vec<Expr>,
+    ) -> VirtualScan {
         VirtualScan { relation, projection, filters, rows: None }
     }
 

@@ -33,7 +33,8 @@ impl Options {
         list: Option<&[ast::UtilityOption]>,
     ) -> Result<Options> {
         let mut options = Options { analyze, ..Options::default() };
-        if let Some(ast::AnalyzeFormatKind::Keyword(format) | ast::AnalyzeFormatKind::Assignment(format)) = format
+        if let Some(ast::AnalyzeFormatKind::Keyword(format) | ast::AnalyzeFormatKind::Assignment(format)) =
+            format
             && *format != ast::AnalyzeFormat::TEXT
         {
             return Err(SqlError::unsupported("only EXPLAIN's text format is supported yet"));
@@ -326,7 +327,8 @@ fn index_condition(access: &KeyAccess) -> Option<String> {
     }
     if let Some(name) = access.key_names.get(access.equal.len()) {
         let descending = access.key[access.equal.len()].descending;
-        let (lower, upper) = if descending { (&access.upper, &access.lower) } else { (&access.lower, &access.upper) };
+        let (lower, upper) =
+            if descending { (&access.upper, &access.lower) } else { (&access.lower, &access.upper) };
         if let Some((value, included)) = lower {
             terms.push(format!("({name} {} {})", if *included { ">=" } else { ">" }, expression(value, &[])));
         }
@@ -383,7 +385,8 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
         },
         Expr::Cast(cast) => {
             let inner = text(&cast.argument);
-            let inner = if matches!(cast.argument, Expr::Column { .. }) { format!("({inner})") } else { inner };
+            let inner =
+                if matches!(cast.argument, Expr::Column { .. }) { format!("({inner})") } else { inner };
             format!("{inner}::{}", format_type(cast.data_type, &BuiltinTypes))
         }
         Expr::And(terms) => format!("({})", terms.iter().map(text).collect::<Vec<_>>().join(" AND ")),
@@ -398,12 +401,9 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
             if *negated { "NOT " } else { "" },
             if *truth { "TRUE" } else { "FALSE" }
         ),
-        Expr::IsDistinct { left, right, negated } => format!(
-            "({} IS {}DISTINCT FROM {})",
-            text(left),
-            if *negated { "NOT " } else { "" },
-            text(right)
-        ),
+        Expr::IsDistinct { left, right, negated } => {
+            format!("({} IS {}DISTINCT FROM {})", text(left), if *negated { "NOT " } else { "" }, text(right))
+        }
         Expr::Case { branches, otherwise, .. } => {
             let mut out = String::from("CASE");
             for (condition, result) in branches {

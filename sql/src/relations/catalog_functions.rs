@@ -15,7 +15,12 @@ use crate::value::{ArrayValue, Datum};
 ///
 /// # Errors
 /// 42883 for one that is not known, and those of the functions.
-pub fn call(environment: &Environment, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+pub fn call(
+    environment: &Environment,
+    name: &str,
+    arguments: &[Datum],
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
     let number = |at: usize| arguments.get(at).and_then(Datum::as_i64);
     let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
@@ -35,7 +40,9 @@ pub fn call(environment: &Environment, name: &str, arguments: &[Datum], context:
         "pg_backend_pid" => Datum::Int32(environment.backend),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_my_temp_schema" => Datum::Oid(0),
-        "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(environment.statement_timestamp),
+        "pg_postmaster_start_time" | "pg_conf_load_time" => {
+            Datum::TimestampTz(environment.statement_timestamp)
+        }
         "txid_current" | "pg_current_xact_id" => {
             return Err(SqlError::unsupported("transaction numbers are not shown yet"));
         }
@@ -46,7 +53,11 @@ pub fn call(environment: &Environment, name: &str, arguments: &[Datum], context:
             Some(_) => {
                 let typmod = number(1).and_then(|typmod| i32::try_from(typmod).ok()).unwrap_or(-1);
                 let data_type = DataType { oid: oid_at(0), typmod };
-                if data_type.oid == 0 { Datum::text("-") } else { Datum::text(format_type(data_type, &BuiltinTypes)) }
+                if data_type.oid == 0 {
+                    Datum::text("-")
+                } else {
+                    Datum::text(format_type(data_type, &BuiltinTypes))
+                }
             }
         },
         "pg_get_expr" => arguments.first().cloned().unwrap_or_default(),
@@ -58,22 +69,80 @@ pub fn call(environment: &Environment, name: &str, arguments: &[Datum], context:
         }
         "pg_encoding_to_char" => Datum::text(if number(0) == Some(6) { "UTF8" } else { "SQL_ASCII" }),
         "pg_table_is_visible" => is_visible(environment, oid_at(0)),
-        "pg_type_is_visible" | "pg_function_is_visible" | "pg_operator_is_visible" | "pg_collation_is_visible"
+        "pg_type_is_visible"
+        | "pg_function_is_visible"
+        | "pg_operator_is_visible"
+        | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => Datum::Bool(true),
         "obj_description" | "col_description" | "shobj_description" => Datum::Null,
-        "has_table_privilege" | "has_schema_privilege" | "has_database_privilege" | "has_column_privilege"
-        | "has_function_privilege" | "has_any_column_privilege" | "has_sequence_privilege" | "pg_has_role" => {
-            Datum::Bool(true)
-        }
-        "pg_relation_size" | "pg_table_size" | "pg_total_relation_size" | "pg_indexes_size"
+        "has_table_privilege"
+        | "has_schema_privilege"
+        | "has_database_privilege"
+        | "has_column_privilege"
+        | "has_function_privilege"
+        | "has_any_column_privilege"
+        | "has_sequence_privilege"
+        | "pg_has_role" => Datum::Bool(true),
+        "pg_relation_size"
+        | "pg_table_size"
+        | "pg_total_relation_size"
+        | "pg_indexes_size"
         | "pg_database_size" => Datum::Int64(0),
         "to_regclass" => relation_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
         "to_regtype" => type_oid(arguments).map_or(Datum::Null, Datum::Oid),
-        "regclass_in" | "regclassin" => {
+        "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;
             Datum::Oid(relation_oid(environment, arguments).ok_or_else(|| undefined(text))?)
         }
-        "regclass_out" | "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
+        "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
+        "regtypein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let found = text.parse().ok().or_else(|| type_oid(arguments));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
+            })?)
+        }
+        "regtypeout" => Datum::text(match BuiltinTypes.type_by_oid(oid_at(0)) {
+            Some(_) => format_type(DataType::of(oid_at(0)), &BuiltinTypes),
+            None if oid_at(0) == 0 => "-".into(),
+            None => oid_at(0).to_string(),
+        }),
+        "regnamespacein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let found =
+                text.parse().ok().or_else(|| environment.catalog.schema_named(text).map(|schema| schema.oid));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{text}\" does not exist"))
+            })?)
+        }
+        "regnamespaceout" => Datum::text(match environment.catalog.schema(oid_at(0)) {
+            Some(schema) => name::quote(&schema.name),
+            None => oid_at(0).to_string(),
+        }),
+        "regrolein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let mut roles = role_names(environment).into_iter();
+            let found =
+                text.parse().ok().or_else(|| roles.find(|(_, role)| role == text).map(|(oid, _)| oid));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{text}\" does not exist"))
+            })?)
+        }
+        "regroleout" => {
+            let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
+            Datum::text(found.map_or_else(|| oid_at(0).to_string(), |(_, role)| role))
+        }
+        "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
+        | "regcollationout" => {
+            Datum::text(if oid_at(0) == 0 { "-".to_string() } else { oid_at(0).to_string() })
+        }
+        "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
+        "pg_get_statisticsobjdef_columns"
+        | "pg_get_partkeydef"
+        | "pg_get_viewdef"
+        | "pg_get_triggerdef"
+        | "pg_get_ruledef"
+        | "pg_get_functiondef" => Datum::Null,
         _ => {
             let _ = context;
             return Err(SqlError::new(

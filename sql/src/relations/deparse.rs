@@ -10,7 +10,8 @@ use crate::types::{BuiltinTypes, DataType, format_type};
 pub fn index_definition(environment: &Environment, table: &Table, index: &Index) -> String {
     let schema = super::schema_objects::schema_name(environment, table.schema);
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let columns: Vec<String> = (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
+    let columns: Vec<String> =
+        (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let options: Vec<String> = index.options.iter().map(|(key, value)| format!("{key}='{value}'")).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
@@ -43,7 +44,8 @@ pub fn index_column(table: &Table, index: &Index, at: usize, with_order: bool) -
 #[must_use]
 pub fn constraint_definition(environment: &Environment, table: &Table, constraint: &Constraint) -> String {
     let names = |table: &Table, numbers: &[i16]| {
-        let names: Vec<String> = numbers.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
+        let names: Vec<String> =
+            numbers.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
         names.join(", ")
     };
     match &constraint.kind {
@@ -86,7 +88,11 @@ pub fn default_expression(column: &TableColumn, default: &str) -> String {
     }
     match default {
         "CURRENT_TIMESTAMP" | "TRUE" | "FALSE" => {
-            if default == "CURRENT_TIMESTAMP" { default.to_string() } else { default.to_lowercase() }
+            if default == "CURRENT_TIMESTAMP" {
+                default.to_string()
+            } else {
+                default.to_lowercase()
+            }
         }
         other => other.to_string(),
     }

@@ -15,7 +15,7 @@ mod schema_objects;
 mod system;
 
 pub use catalog_functions::call;
-pub use relation::{RelationRows, VirtualRelation, all};
+pub use relation::{VirtualRelation, all};
 
 use relation::MakeRows;
 

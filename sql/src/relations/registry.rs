@@ -35,7 +35,11 @@ fn types(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
         let is_array = info.element().is_some();
         let regproc = |suffix: &str| {
             let separator = if info.name.contains('_') { "_" } else { "" };
-            text(if is_array { format!("array_{suffix}") } else { format!("{}{separator}{suffix}", info.name) })
+            text(if is_array {
+                format!("array_{suffix}")
+            } else {
+                format!("{}{separator}{suffix}", info.name)
+            })
         };
         rows.push(relation.row(&[
             ("oid", oid(info.oid)),
@@ -69,7 +73,13 @@ fn types(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
 }
 
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |number: usize, name: &str, kind: u8, arguments: &[u32], result: u32, strict: bool, volatility: u8| {
+    let row = |number: usize,
+               name: &str,
+               kind: u8,
+               arguments: &[u32],
+               result: u32,
+               strict: bool,
+               volatility: u8| {
         relation.row(&[
             ("oid", oid(FIRST_FUNCTION_OID + u32::try_from(number).unwrap_or(0))),
             ("proname", text(name)),
@@ -100,7 +110,15 @@ fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
             Volatility::Volatile => b'v',
         };
         let arguments = &function.argument_types;
-        rows.push(row(rows.len(), &function.name, b'f', arguments, function.return_type, function.strict, volatility));
+        rows.push(row(
+            rows.len(),
+            &function.name,
+            b'f',
+            arguments,
+            function.return_type,
+            function.strict,
+            volatility,
+        ));
     }
     let mut all: Vec<_> = registry().all_aggregates().collect();
     all.sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));

@@ -98,7 +98,8 @@ fn shape(line: &'static str, makers: &[&[(&str, MakeRows)]]) -> Option<VirtualRe
         Some(rest) => is_standard && rest == name,
         None => !is_standard && maker.0 == name,
     };
-    let make = makers.iter().flat_map(|part| part.iter()).find(prefixed).map_or(none as MakeRows, |maker| maker.1);
+    let make =
+        makers.iter().flat_map(|part| part.iter()).find(prefixed).map_or(none as MakeRows, |maker| maker.1);
     Some(VirtualRelation {
         oid: oid.parse().ok()?,
         schema: if is_standard { INFORMATION_SCHEMA } else { PG_CATALOG },
@@ -143,14 +144,16 @@ pub fn numbers(values: &[i16]) -> Datum {
 
 /// The same, counted from 0: `int2vector`.
 pub fn vector(values: &[i16]) -> Datum {
-    let mut array = ArrayValue::from_elements(oids::INT2, values.iter().map(|value| Datum::Int16(*value)).collect());
+    let mut array =
+        ArrayValue::from_elements(oids::INT2, values.iter().map(|value| Datum::Int16(*value)).collect());
     array.dimensions.iter_mut().for_each(|dimension| dimension.lower_bound = 0);
     Datum::from(array)
 }
 
 /// `oidvector`.
 pub fn oid_vector(values: &[u32]) -> Datum {
-    let mut array = ArrayValue::from_elements(oids::OID, values.iter().map(|value| Datum::Oid(*value)).collect());
+    let mut array =
+        ArrayValue::from_elements(oids::OID, values.iter().map(|value| Datum::Oid(*value)).collect());
     array.dimensions.iter_mut().for_each(|dimension| dimension.lower_bound = 0);
     Datum::from(array)
 }

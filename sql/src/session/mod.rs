@@ -44,7 +44,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn notice(state: SqlState, message: impl Into<String>) -> Notice {
+    fn plain(state: SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "NOTICE", error: SqlError::new(state, message) }
     }
 
@@ -96,7 +96,10 @@ impl Session {
         backend: i32,
     ) -> Session {
         let mut seed = [0; 8];
-        engine.entropy().fill(&mut seed);
+        // Without randomness the generator starts from the backend's number.
+        if engine.entropy().fill(&mut seed).is_err() {
+            seed = u64::from(backend.unsigned_abs()).to_le_bytes();
+        }
         Session {
             engine,
             branch,
@@ -230,7 +233,10 @@ impl Session {
 /// 55P03 for a row.
 #[must_use]
 pub fn lock_not_available(table: &str) -> SqlError {
-    SqlError::new(SqlState::LOCK_NOT_AVAILABLE, format!("could not obtain lock on row in relation \"{table}\""))
+    SqlError::new(
+        SqlState::LOCK_NOT_AVAILABLE,
+        format!("could not obtain lock on row in relation \"{table}\""),
+    )
 }
 
 impl From<helios_mvcc::Error> for SqlError {
