@@ -30,10 +30,9 @@ impl Binder<'_> {
                 SqlState::GROUPING_ERROR,
                 format!("aggregate functions are not allowed in {clause}"),
             )),
-            Some(AggregatesIn::Aggregate) => Err(SqlError::new(
-                SqlState::GROUPING_ERROR,
-                "aggregate function calls cannot be nested",
-            )),
+            Some(AggregatesIn::Aggregate) => {
+                Err(SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested"))
+            }
             Some(AggregatesIn::Query) => {
                 if let Some(collector) = self.collectors.last_mut() {
                     let below = collector.pending.split_off(pending);
@@ -84,7 +83,8 @@ impl Binder<'_> {
             converted.push(self.settle(argument)?);
         }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-        let filter = function.filter.as_deref().map(|filter| self.bind_condition(filter, "FILTER")).transpose()?;
+        let filter =
+            function.filter.as_deref().map(|filter| self.bind_condition(filter, "FILTER")).transpose()?;
         let mut order_by = Vec::new();
         for clause in &list.clauses {
             match clause {
@@ -156,7 +156,8 @@ impl Binder<'_> {
                 name.unwrap_or_else(|| "?column?".into())
             ),
         );
-        let mentions = self.collectors.last().map(|collector| collector.mentions.as_slice()).unwrap_or_default();
+        let mentions =
+            self.collectors.last().map(|collector| collector.mentions.as_slice()).unwrap_or_default();
         match mentions.iter().find(|(mentioned, _)| *mentioned == id) {
             Some((_, location)) => self.locate(error, *location),
             None => error,

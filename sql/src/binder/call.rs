@@ -18,7 +18,9 @@ impl Binder<'_> {
 
     fn bind_function_here(&mut self, function: &ast::Function) -> Result<Expr> {
         let (schema, base) = name::split(&function.name)?;
-        if schema.as_deref().is_some_and(|schema| !matches!(schema, "pg_catalog" | "public" | "information_schema"))
+        if schema
+            .as_deref()
+            .is_some_and(|schema| !matches!(schema, "pg_catalog" | "public" | "information_schema"))
         {
             return Err(SqlError::new(
                 SqlState::INVALID_SCHEMA_NAME,
@@ -61,11 +63,11 @@ impl Binder<'_> {
             }
             ("greatest", 1..) => {
                 let (arguments, data_type) = self.unify(arguments, "GREATEST")?;
-                Ok(Expr::Greatest { arguments, data_type })
+                Ok(Expr::Extreme { arguments, greatest: true, data_type })
             }
             ("least", 1..) => {
                 let (arguments, data_type) = self.unify(arguments, "LEAST")?;
-                Ok(Expr::Least { arguments, data_type })
+                Ok(Expr::Extreme { arguments, greatest: false, data_type })
             }
             ("nullif", 2) => {
                 let second = arguments.remove(1);
@@ -105,11 +107,7 @@ impl Binder<'_> {
                 converted.push(self.coerce(argument, wanted, CastContext::Implicit)?);
             }
         }
-        Ok(Expr::Call {
-            function: resolved.function,
-            arguments: converted,
-            data_type: DataType::of(resolved.return_type),
-        })
+        Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
     }
 
     /// `CURRENT_DATE` and the other functions without parentheses.
@@ -137,10 +135,9 @@ impl Binder<'_> {
             }
             "current_catalog" => Ok(constant(Datum::text(&self.environment.database), DataType::NAME)),
             "current_schema" => self.call_named("current_schema", Vec::new()),
-            other => Err(SqlError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{other}\" does not exist"),
-            )),
+            other => {
+                Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{other}\" does not exist")))
+            }
         }
     }
 }

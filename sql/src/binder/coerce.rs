@@ -3,7 +3,7 @@
 use super::Binder;
 use super::literal::constant;
 use crate::error::{Result, SqlError, SqlState};
-use crate::expr::Expr;
+use crate::expr::{Cast, Expr};
 use crate::functions::{CastContext, CastMethod, EvalContext, Settings, common_type, registry};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, builtin_type, format_type, oids};
 use crate::value::Datum;
@@ -30,6 +30,12 @@ fn is_context_free(oid: u32) -> bool {
     )
 }
 
+/// A conversion by a known method.
+fn cast_expr(argument: Expr, method: CastMethod, data_type: DataType, explicit: bool) -> Expr {
+    let source = argument.data_type();
+    Expr::Cast(Box::new(Cast { argument, method, source, data_type, explicit }))
+}
+
 impl Binder<'_> {
     /// Converts `expr` to `target` in a context.
     ///
@@ -41,14 +47,14 @@ impl Binder<'_> {
         if source.oid == oids::UNKNOWN {
             return self.coerce_unknown(expr, target, context);
         }
-        if source == target || target.oid == oids::ANY {
+        if source == target || target.oid == oids::ANY || (source.oid == target.oid && target.typmod < 0) {
             return Ok(expr);
         }
         let Some(method) = registry().cast_method(source.oid, target.oid, context, &BuiltinTypes) else {
             return Err(self.cannot_cast(source, target));
         };
         let explicit = context == CastContext::Explicit;
-        Ok(Expr::cast(expr, method, target, explicit))
+        Ok(cast_expr(expr, method, target, explicit))
     }
 
     fn coerce_unknown(&mut self, expr: Expr, target: DataType, context: CastContext) -> Result<Expr> {
@@ -69,7 +75,8 @@ impl Binder<'_> {
                 Ok(constant(value, target))
             }
             Expr::Parameter { index, .. } => {
-                let target = if self.parameters[index].oid == oids::UNKNOWN || self.parameters[index].oid == 0 {
+                let target = if self.parameters[index].oid == oids::UNKNOWN || self.parameters[index].oid == 0
+                {
                     // A parameter takes the type without a modifier: the value is fitted where it is used.
                     self.parameters[index] = DataType::of(target.oid);
                     target
@@ -77,15 +84,19 @@ impl Binder<'_> {
                     target
                 };
                 let parameter = Expr::Parameter { index, data_type: self.parameters[index] };
-                if self.parameters[index] == target { Ok(parameter) } else { self.coerce(parameter, target, context) }
+                if self.parameters[index] == target {
+                    Ok(parameter)
+                } else {
+                    self.coerce(parameter, target, context)
+                }
             }
             // The value of a subquery or CASE of unknown literals is text.
             other => {
-                let text = Expr::cast(other, CastMethod::Binary, DataType::TEXT, true);
+                let text = cast_expr(other, CastMethod::Binary, DataType::TEXT, true);
                 if target.oid == oids::TEXT {
                     return Ok(text);
                 }
-                Ok(Expr::cast(text, CastMethod::InOut, target, context == CastContext::Explicit))
+                Ok(cast_expr(text, CastMethod::InOut, target, context == CastContext::Explicit))
             }
         }
     }
@@ -123,7 +134,9 @@ impl Binder<'_> {
     pub(super) fn assign(&mut self, expr: Expr, target: DataType, column: &str) -> Result<Expr> {
         let source = expr.data_type();
         if source.oid != oids::UNKNOWN
-            && registry().cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes).is_none()
+            && registry()
+                .cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes)
+                .is_none()
         {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,

@@ -27,10 +27,12 @@ pub fn resolve(data_type: &AstType) -> Result<DataType> {
         T::Double(_) | T::DoublePrecision | T::Float8 => DataType::FLOAT8,
         T::Numeric(info) | T::Decimal(info) | T::Dec(info) => numeric(info)?,
         T::Text => DataType::TEXT,
-        T::Varchar(length) | T::CharacterVarying(length) | T::CharVarying(length) => match characters(length)? {
-            None => DataType::VARCHAR,
-            Some(length) => DataType::varchar(in_range(length, "varchar")?),
-        },
+        T::Varchar(length) | T::CharacterVarying(length) | T::CharVarying(length) => {
+            match characters(length)? {
+                None => DataType::VARCHAR,
+                Some(length) => DataType::varchar(in_range(length, "varchar")?),
+            }
+        }
         T::Char(length) | T::Character(length) => {
             DataType::bpchar(in_range(characters(length)?.unwrap_or(1), "char")?)
         }
@@ -55,7 +57,9 @@ pub fn resolve(data_type: &AstType) -> Result<DataType> {
         T::Regclass => DataType::REGCLASS,
         T::TsVector => DataType::of(oids::TSVECTOR),
         T::TsQuery => DataType::of(oids::TSQUERY),
-        T::Bit(length) => DataType { oid: oids::BIT, typmod: i32::try_from(length.unwrap_or(1)).unwrap_or(1) },
+        T::Bit(length) => {
+            DataType { oid: oids::BIT, typmod: i32::try_from(length.unwrap_or(1)).unwrap_or(1) }
+        }
         T::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _)) => {
             array_of(resolve(element)?)?
         }
@@ -107,7 +111,8 @@ fn named(name: &str, modifiers: &[String]) -> Result<DataType> {
     let oid = info.oid;
     let mut numbers = Vec::new();
     for modifier in modifiers {
-        numbers.push(modifier.parse::<u64>().map_err(|_| SqlError::syntax("type modifiers must be constants"))?);
+        numbers
+            .push(modifier.parse::<u64>().map_err(|_| SqlError::syntax("type modifiers must be constants"))?);
     }
     Ok(match (oid, numbers.as_slice()) {
         (_, []) => DataType::of(oid),

@@ -54,7 +54,8 @@ impl Binder<'_> {
                 let target = data_type::resolve(&typed.data_type)?;
                 let value = self.bind_value(&typed.value)?;
                 let location = typed.value.span.start;
-                self.coerce(value, target, CastContext::Explicit).map_err(|error| self.locate(error, location))
+                self.coerce(value, target, CastContext::Explicit)
+                    .map_err(|error| self.locate(error, location))
             }
             Ast::IsNull(inner) => self.bind_null_test(inner, false),
             Ast::IsNotNull(inner) => self.bind_null_test(inner, true),
@@ -68,7 +69,9 @@ impl Binder<'_> {
             Ast::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
             Ast::Between { expr, negated, low, high } => self.bind_between(ast, expr, *negated, low, high),
             Ast::InList { expr, list, negated } => self.bind_in_list(ast, expr, list, *negated),
-            Ast::InSubquery { expr, subquery, negated } => self.bind_in_subquery(ast, expr, subquery, *negated),
+            Ast::InSubquery { expr, subquery, negated } => {
+                self.bind_in_subquery(ast, expr, subquery, *negated)
+            }
             Ast::Exists { subquery, negated } => self.bind_exists(subquery, *negated),
             Ast::Subquery(query) => self.bind_scalar_subquery(query),
             Ast::Case { operand, conditions, else_result, .. } => {
@@ -93,7 +96,8 @@ impl Binder<'_> {
 
     fn bind_column(&mut self, qualifier: Option<(Option<&Ident>, &Ident)>, column: &Ident) -> Result<Expr> {
         let column_name = name::fold(column);
-        let location = qualifier.map_or(column.span.start, |(schema, table)| schema.unwrap_or(table).span.start);
+        let location =
+            qualifier.map_or(column.span.start, |(schema, table)| schema.unwrap_or(table).span.start);
         let Some((qualifier_schema, qualifier_table)) =
             qualifier.map(|(schema, table)| (schema.map(name::fold), name::fold(table)))
         else {
@@ -101,7 +105,9 @@ impl Binder<'_> {
         };
         for level in (0..self.levels.len()).rev() {
             let scope = &self.levels[level].scope;
-            let Some(relation) = scope.relation(qualifier_schema.as_deref(), &qualifier_table) else { continue };
+            let Some(relation) = scope.relation(qualifier_schema.as_deref(), &qualifier_table) else {
+                continue;
+            };
             let mut found = relation.columns.iter().filter(|each| each.name == column_name);
             let Some(first) = found.next().cloned() else {
                 let mut error = SqlError::new(
@@ -297,7 +303,13 @@ impl Binder<'_> {
     }
 
     /// Applies an operator, converting its operands.
-    pub(super) fn operate(&mut self, operator: &str, left: Option<Expr>, right: Expr, at: &Ast) -> Result<Expr> {
+    pub(super) fn operate(
+        &mut self,
+        operator: &str,
+        left: Option<Expr>,
+        right: Expr,
+        at: &Ast,
+    ) -> Result<Expr> {
         self.operate_unlocated(operator, left, right).map_err(|error| {
             if error.fields().position.is_some() {
                 return error;
@@ -310,7 +322,12 @@ impl Binder<'_> {
         })
     }
 
-    pub(super) fn operate_unlocated(&mut self, operator: &str, left: Option<Expr>, right: Expr) -> Result<Expr> {
+    pub(super) fn operate_unlocated(
+        &mut self,
+        operator: &str,
+        left: Option<Expr>,
+        right: Expr,
+    ) -> Result<Expr> {
         let left_type = left.as_ref().map(|expr| expr.data_type().oid);
         let right_type = right.data_type().oid;
         let resolved = registry().resolve_operator(operator, left_type, right_type, self.types())?;
@@ -408,10 +425,10 @@ impl Binder<'_> {
     fn bind_distinct(&mut self, left: &Ast, right: &Ast, negated: bool) -> Result<Expr> {
         let (left, right) = (self.bind(left)?, self.bind(right)?);
         // The operands are made comparable as `=` would.
-        let Expr::Call { mut arguments, .. } = self.operate_unlocated("=", Some(left), right)? else {
+        let Expr::Call(mut call) = self.operate_unlocated("=", Some(left), right)? else {
             return Err(SqlError::internal("an equality that is no call"));
         };
-        let (right, left) = (arguments.pop(), arguments.pop());
+        let (right, left) = (call.arguments.pop(), call.arguments.pop());
         match (left, right) {
             (Some(left), Some(right)) => {
                 let (mut both, _) = self.unify(vec![left, right], "IS DISTINCT FROM")?;
@@ -451,7 +468,7 @@ impl Binder<'_> {
         if known_alike && types[0] != oids::UNKNOWN {
             let (mut operands, _) = self.unify(operands, "IN")?;
             let argument = Box::new(operands.remove(0));
-            return Ok(Expr::InList { argument, list: operands, negated });
+            return Ok(Expr::InList { argument, list: operands, set: None, negated });
         }
         let value = operands.remove(0);
         let mut alternatives = Vec::new();

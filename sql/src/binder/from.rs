@@ -1,6 +1,8 @@
 //! FROM: tables, derived tables, functions and joins.
 
-use sqlparser::ast::{self, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor, TableWithJoins};
+use sqlparser::ast::{
+    self, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor, TableWithJoins,
+};
 
 use super::call::argument_expr;
 use super::expression::logical;
@@ -58,11 +60,19 @@ impl Binder<'_> {
         Ok(left)
     }
 
-    fn bind_join(&mut self, left: Item, right: Item, operator: &JoinOperator, before: &Scope) -> Result<Item> {
+    fn bind_join(
+        &mut self,
+        left: Item,
+        right: Item,
+        operator: &JoinOperator,
+        before: &Scope,
+    ) -> Result<Item> {
         let (kind, constraint) = match operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (JoinKind::Inner, constraint),
             JoinOperator::CrossJoin(_) => (JoinKind::Inner, &JoinConstraint::None),
-            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (JoinKind::Left, constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+                (JoinKind::Left, constraint)
+            }
             JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
                 (JoinKind::Right, constraint)
             }
@@ -90,15 +100,18 @@ impl Binder<'_> {
                 Some(names)
             }
             JoinConstraint::Natural => {
-                let common = left.scope.visible.iter().filter(|column| {
-                    right.scope.visible.iter().any(|other| other.name == column.name)
-                });
+                let common = left
+                    .scope
+                    .visible
+                    .iter()
+                    .filter(|column| right.scope.visible.iter().any(|other| other.name == column.name));
                 Some(common.map(|column| column.name.clone()).collect())
             }
             JoinConstraint::On(_) | JoinConstraint::None => None,
         };
         if let Some(names) = names {
-            let (plan, scope) = self.join_using(kind, left.plan, left.scope, right.plan, right.scope, &names, own)?;
+            let (plan, scope) =
+                self.join_using(kind, left.plan, left.scope, right.plan, right.scope, &names, own)?;
             return Ok(Item { plan, scope, lateral });
         }
         let mut scope = left.scope;
@@ -118,7 +131,9 @@ impl Binder<'_> {
             if has_subquery {
                 // A subquery sees both sides: run it above an inner join and filter there.
                 if kind != JoinKind::Inner {
-                    return Err(SqlError::unsupported("subqueries in the condition of an outer join are not supported yet"));
+                    return Err(SqlError::unsupported(
+                        "subqueries in the condition of an outer join are not supported yet",
+                    ));
                 }
                 left_plan = join(kind, left_plan, right_plan, Vec::new(), own);
                 left_plan = self.attach_pending(left_plan);
@@ -150,7 +165,9 @@ impl Binder<'_> {
                 scope.unqualified(column)?.cloned().ok_or_else(|| {
                     SqlError::new(
                         SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{column}\" specified in USING clause does not exist in {which} table"),
+                        format!(
+                            "column \"{column}\" specified in USING clause does not exist in {which} table"
+                        ),
                     )
                 })
             };
@@ -190,9 +207,15 @@ impl Binder<'_> {
 
     fn bind_factor(&mut self, factor: &TableFactor, before: &Scope) -> Result<Item> {
         match factor {
-            TableFactor::Table { name, alias, args: None, version: None, sample: None, with_ordinality: false, .. } => {
-                self.bind_table(name, alias.as_ref())
-            }
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                version: None,
+                sample: None,
+                with_ordinality: false,
+                ..
+            } => self.bind_table(name, alias.as_ref()),
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, .. } => {
                 self.bind_table_function(name, &args.args, *with_ordinality, alias.as_ref(), before)
             }
@@ -239,7 +262,9 @@ impl Binder<'_> {
         let level = self.levels.pop().unwrap_or_default();
         self.set_scope(previous);
         if pending {
-            return Err(SqlError::unsupported("subqueries in the arguments of a function in FROM are not supported yet"));
+            return Err(SqlError::unsupported(
+                "subqueries in the arguments of a function in FROM are not supported yet",
+            ));
         }
         Ok((bound?, level.correlations))
     }
@@ -297,7 +322,11 @@ impl Binder<'_> {
         Ok((plan, relation))
     }
 
-    fn bind_virtual(&mut self, relation: &'static VirtualRelation, alias: Option<&TableAlias>) -> Result<Item> {
+    fn bind_virtual(
+        &mut self,
+        relation: &'static VirtualRelation,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
         let mut columns = Vec::new();
         let mut scope_columns = Vec::new();
         for (position, (column, oid)) in relation.columns.iter().enumerate() {
@@ -425,7 +454,8 @@ impl Binder<'_> {
         }
         let ordinality = ordinality.then(|| self.column_id());
         if let Some(id) = ordinality {
-            let column = ScopeColumn { id, name: "ordinality".into(), data_type: DataType::INT8, source: None };
+            let column =
+                ScopeColumn { id, name: "ordinality".into(), data_type: DataType::INT8, source: None };
             scope_columns.push(column);
         }
         let relation = aliased(alias, base, None, scope_columns, Vec::new())?;
@@ -467,7 +497,8 @@ impl Binder<'_> {
                     && arguments.is_empty()
                 {
                     let columns = relation.columns.iter();
-                    let columns = columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
+                    let columns =
+                        columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
                     return Ok((TableFunction::Relation { relation }, columns));
                 }
                 let call = self.call_named(base, arguments)?;
@@ -484,7 +515,8 @@ impl Binder<'_> {
             matches!(argument.data_type().oid, oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::DATE)
         });
         if temporal && arguments.len() == 3 {
-            let step = arguments.pop().map(|step| self.coerce(step, DataType::INTERVAL, CastContext::Implicit));
+            let step =
+                arguments.pop().map(|step| self.coerce(step, DataType::INTERVAL, CastContext::Implicit));
             let (mut bounds, mut data_type) = self.unify(arguments, "generate_series")?;
             if data_type.oid == oids::DATE {
                 data_type = DataType::TIMESTAMPTZ;
@@ -504,10 +536,8 @@ impl Binder<'_> {
         } else {
             DataType::INT4
         };
-        let converted: Result<Vec<Expr>> = arguments
-            .into_iter()
-            .map(|argument| self.coerce(argument, oid, CastContext::Implicit))
-            .collect();
+        let converted: Result<Vec<Expr>> =
+            arguments.into_iter().map(|argument| self.coerce(argument, oid, CastContext::Implicit)).collect();
         Ok((converted?, oid))
     }
 }

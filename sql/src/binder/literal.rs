@@ -35,7 +35,8 @@ impl Binder<'_> {
     fn parameter(&mut self, name: &str) -> Result<Expr> {
         let undefined =
             || SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
-        let number: usize = name.strip_prefix('$').and_then(|digits| digits.parse().ok()).ok_or_else(undefined)?;
+        let number: usize =
+            name.strip_prefix('$').and_then(|digits| digits.parse().ok()).ok_or_else(undefined)?;
         if number == 0 || number > PARAMETERS_MAX {
             return Err(undefined());
         }

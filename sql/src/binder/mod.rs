@@ -34,7 +34,7 @@ use crate::relations::{self, VirtualRelation};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
-pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, InsertValue};
+pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 
 /// A column of a statement's result.
 #[derive(Clone, Debug, PartialEq)]

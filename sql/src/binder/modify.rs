@@ -29,7 +29,14 @@ pub struct ConflictClause {
     /// The unique indexes that count; empty: all of them.
     pub arbiters: Vec<u32>,
     /// `None`: DO NOTHING.
-    pub update: Option<(Vec<(ColumnNumber, Expr)>, Option<Expr>)>,
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE: the columns' new values, and the condition under which they are set.
+#[derive(Clone)]
+pub struct ConflictUpdate {
+    pub assignments: Vec<(ColumnNumber, Expr)>,
+    pub condition: Option<Expr>,
 }
 
 /// A bound INSERT.
@@ -92,7 +99,8 @@ impl Binder<'_> {
                 source: Some((table.oid, column.number)),
             })
             .collect();
-        let relation = ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new() };
+        let relation =
+            ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new() };
         Scope::of(relation)
     }
 
@@ -121,7 +129,9 @@ impl Binder<'_> {
         self.modify(|binder| {
             binder.set_aggregates_in(AggregatesIn::Forbidden("DEFAULT expressions"));
             let bound = binder.bind(expr).map_err(|error| match error.state() {
-                SqlState::UNDEFINED_COLUMN => SqlError::unsupported("cannot use column reference in DEFAULT expression"),
+                SqlState::UNDEFINED_COLUMN => {
+                    SqlError::unsupported("cannot use column reference in DEFAULT expression")
+                }
                 _ => error,
             })?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
@@ -143,6 +153,19 @@ impl Binder<'_> {
                 )
                 .with_hint("You will need to rewrite or cast the expression.")
             })
+        })
+    }
+
+    /// Binds an argument of EXECUTE.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_argument(&mut self, expr: &ast::Expr, data_type: DataType) -> Result<Expr> {
+        self.modify(|binder| {
+            binder.set_aggregates_in(AggregatesIn::Forbidden("EXECUTE parameters"));
+            let bound = binder.bind(expr)?;
+            binder.refuse_pending("EXECUTE parameters")?;
+            binder.coerce(bound, data_type, CastContext::Assignment)
         })
     }
 
@@ -262,11 +285,12 @@ impl Binder<'_> {
     ) -> Result<Logical> {
         self.set_aggregates_in(AggregatesIn::Forbidden("VALUES"));
         let width = rows.rows.first().map_or(0, |row| row.content.len());
-        check_width(width, targets.len(), explicit)
-            .map_err(|error| match rows.rows.first().and_then(|row| row.content.get(targets.len())) {
+        check_width(width, targets.len(), explicit).map_err(|error| {
+            match rows.rows.first().and_then(|row| row.content.get(targets.len())) {
                 Some(extra) => self.locate(error, ast::Spanned::span(extra).start),
                 None => error,
-            })?;
+            }
+        })?;
         let mut bound = Vec::new();
         for row in &rows.rows {
             if row.content.len() != width {
@@ -295,10 +319,13 @@ impl Binder<'_> {
             Logical::Values { .. } => Ok(Logical::Values { columns, rows: bound }),
             input if bound.len() == 1 => {
                 let row = bound.remove(0);
-                let outputs = columns.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
+                let outputs =
+                    columns.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
                 Ok(Logical::Project { input: Box::new(input), outputs })
             }
-            _ => Err(SqlError::unsupported("subqueries in VALUES lists of several rows are not supported yet")),
+            _ => {
+                Err(SqlError::unsupported("subqueries in VALUES lists of several rows are not supported yet"))
+            }
         }
     }
 
@@ -328,7 +355,8 @@ impl Binder<'_> {
                 }
                 numbers.sort_unstable();
                 let fits = |index: &&Arc<crate::catalog::Index>| {
-                    let mut own: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
+                    let mut own: Vec<ColumnNumber> =
+                        index.columns.iter().map(|column| column.number).collect();
                     own.sort_unstable();
                     index.unique && own == numbers
                 };
@@ -368,7 +396,7 @@ impl Binder<'_> {
         if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
             return Err(SqlError::unsupported("subqueries in ON CONFLICT are not supported yet"));
         }
-        Ok(ConflictClause { arbiters, update: Some((assignments, condition)) })
+        Ok(ConflictClause { arbiters, update: Some(ConflictUpdate { assignments, condition }) })
     }
 
     fn bind_returning_over_row(
@@ -409,7 +437,9 @@ impl Binder<'_> {
         let from = match &update.from {
             None => &[],
             Some(ast::UpdateTableFromKind::AfterSet(tables)) => tables.as_slice(),
-            Some(ast::UpdateTableFromKind::BeforeSet(_)) => return Err(SqlError::syntax("syntax error at or near \"FROM\"")),
+            Some(ast::UpdateTableFromKind::BeforeSet(_)) => {
+                return Err(SqlError::syntax("syntax error at or near \"FROM\""));
+            }
         };
         let target = self.bind_target(&update.table.relation, from, update.selection.as_ref())?;
         self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
@@ -517,7 +547,8 @@ impl Binder<'_> {
             plan = self.attach_pending(plan);
             plan = Logical::Filter { input: Box::new(plan), predicates: vec![predicate] };
         }
-        let mut outputs = vec![Computed { id: key, expr: Expr::Column { index: key, data_type: DataType::BYTEA } }];
+        let mut outputs =
+            vec![Computed { id: key, expr: Expr::Column { index: key, data_type: DataType::BYTEA } }];
         for relation in &scope.relations {
             for column in &relation.columns {
                 let expr = Expr::Column { index: column.id, data_type: column.data_type };

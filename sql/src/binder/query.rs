@@ -32,9 +32,11 @@ impl Binder<'_> {
         let wanted: Vec<DataType> = bound
             .columns
             .iter()
-            .map(|(_, column)| {
-                if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type }
-            })
+            .map(
+                |(_, column)| {
+                    if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type }
+                },
+            )
             .collect();
         self.convert_columns(bound, &wanted, CastContext::Implicit)
     }
@@ -53,7 +55,9 @@ impl Binder<'_> {
         // Constants convert where they stand.
         let (plan, mut current) = match plan {
             Logical::Values { columns: ids, rows } => self.convert_values(ids, rows, wanted, context)?,
-            Logical::Project { input, outputs } => self.convert_projection(*input, outputs, &columns, wanted, context)?,
+            Logical::Project { input, outputs } => {
+                self.convert_projection(*input, outputs, &columns, wanted, context)?
+            }
             plan => (plan, columns.iter().map(|(id, column)| (*id, column.data_type)).collect()),
         };
         let mut outputs = Vec::new();
@@ -145,7 +149,7 @@ impl Binder<'_> {
     }
 
     fn bind_with(&mut self, with: &ast::With) -> Result<()> {
-        if with.recursive && with.cte_tables.iter().any(|table| refers_to_itself(table)) {
+        if with.recursive && with.cte_tables.iter().any(refers_to_itself) {
             return Err(SqlError::unsupported("WITH RECURSIVE is not supported yet"));
         }
         for table in &with.cte_tables {
@@ -193,7 +197,9 @@ impl Binder<'_> {
                 let text = format!("SELECT * FROM {object}");
                 match crate::parser::parse(&text)?.pop().map(|statement| statement.kind) {
                     Some(crate::parser::StatementKind::Sql(statement)) => match *statement {
-                        ast::Statement::Query(query) => self.branch(|binder| binder.bind_query_at_level(&query)),
+                        ast::Statement::Query(query) => {
+                            self.branch(|binder| binder.bind_query_at_level(&query))
+                        }
                         _ => Err(SqlError::internal("TABLE is a query")),
                     },
                     _ => Err(SqlError::internal("TABLE is a query")),
@@ -236,7 +242,8 @@ impl Binder<'_> {
         }
         let mut wanted = Vec::new();
         for ((_, left), (_, right)) in left.columns.iter().zip(&right.columns) {
-            let exprs = [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
+            let exprs =
+                [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
             wanted.push(self.common(&exprs, word)?);
         }
         let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
@@ -276,13 +283,19 @@ impl Binder<'_> {
             };
             if data_type.oid != oids::UNKNOWN {
                 for row in &mut rows {
-                    let field = std::mem::replace(&mut row[position], super::literal::unknown(crate::value::Datum::Null));
+                    let field = std::mem::replace(
+                        &mut row[position],
+                        super::literal::unknown(crate::value::Datum::Null),
+                    );
                     row[position] = self.coerce(field, data_type, CastContext::Implicit)?;
                 }
             }
             let id = self.column_id();
             ids.push((id, data_type));
-            columns.push((id, ResultColumn { name: format!("column{}", position + 1), data_type, source: None }));
+            columns.push((
+                id,
+                ResultColumn { name: format!("column{}", position + 1), data_type, source: None },
+            ));
         }
         let plan = match (&input, rows.len()) {
             (Logical::Values { .. }, _) => Logical::Values { columns: ids, rows },
@@ -292,7 +305,11 @@ impl Binder<'_> {
                 let outputs = ids.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
                 Logical::Project { input: Box::new(input), outputs }
             }
-            _ => return Err(SqlError::unsupported("subqueries in VALUES lists of several rows are not supported yet")),
+            _ => {
+                return Err(SqlError::unsupported(
+                    "subqueries in VALUES lists of several rows are not supported yet",
+                ));
+            }
         };
         Ok(BoundQuery { plan, columns })
     }
@@ -322,7 +339,11 @@ impl Binder<'_> {
         Ok(BoundQuery { plan, columns: bound.columns })
     }
 
-    fn output_key(&mut self, key: &ast::OrderByExpr, columns: &[(ColumnId, ResultColumn)]) -> Result<SortKey> {
+    fn output_key(
+        &mut self,
+        key: &ast::OrderByExpr,
+        columns: &[(ColumnId, ResultColumn)],
+    ) -> Result<SortKey> {
         if let Some(position) = ordinal(&key.expr)? {
             let (id, column) = self.ordinal_column(position, columns, &key.expr, "ORDER BY")?;
             return sort_key(Expr::Column { index: id, data_type: column.data_type }, &key.options);
@@ -331,7 +352,9 @@ impl Binder<'_> {
         if !matches!(expr, Expr::Column { .. }) {
             return Err(SqlError::unsupported("invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
                 .with_detail("Only result column names can be used, not expressions or functions.")
-                .with_hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause."));
+                .with_hint(
+                    "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+                ));
         }
         sort_key(expr, &key.options)
     }
@@ -364,7 +387,10 @@ pub(super) fn narrow(bound: &BoundQuery) -> Logical {
     let outputs = bound
         .columns
         .iter()
-        .map(|(id, column)| Computed { id: *id, expr: Expr::Column { index: *id, data_type: column.data_type } })
+        .map(|(id, column)| Computed {
+            id: *id,
+            expr: Expr::Column { index: *id, data_type: column.data_type },
+        })
         .collect();
     Logical::Project { input: Box::new(bound.plan.clone()), outputs }
 }

@@ -124,7 +124,9 @@ impl Scope {
         }
         match best.as_slice() {
             [one] => Some(format!("Perhaps you meant to reference the column {one}.")),
-            [one, two] => Some(format!("Perhaps you meant to reference the column {one} or the column {two}.")),
+            [one, two] => {
+                Some(format!("Perhaps you meant to reference the column {one} or the column {two}."))
+            }
             _ => None,
         }
     }

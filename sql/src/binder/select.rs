@@ -43,7 +43,8 @@ impl Binder<'_> {
         self.set_aggregates_in(AggregatesIn::Query);
         let mut outputs = self.bind_items(&select.projection)?;
         let groups = self.bind_groups(&select.group_by, select, &outputs)?;
-        let having = select.having.as_ref().map(|having| self.bind_condition(having, "HAVING")).transpose()?;
+        let having =
+            select.having.as_ref().map(|having| self.bind_condition(having, "HAVING")).transpose()?;
         let mut keys = self.bind_order(order_by, &outputs)?;
         let distinct_on = match &select.distinct {
             Some(Distinct::On(exprs)) => Some(self.bind_distinct_on(exprs, &outputs)?),
@@ -74,7 +75,8 @@ impl Binder<'_> {
     fn group(&mut self, plan: Logical, groups: &mut Vec<Computed>, exprs: Vec<&mut Expr>) -> Result<Logical> {
         let plan = self.attach_pending_below(plan);
         self.add_dependent_groups(groups);
-        let aggregates = self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
+        let aggregates =
+            self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
         let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
         if let Some(collector) = self.collectors.last() {
             known.extend(collector.pending.iter().map(|pending| pending.output));
@@ -97,7 +99,8 @@ impl Binder<'_> {
             })
             .collect();
         for relation in &level.scope.relations {
-            if relation.primary_key.is_empty() || !relation.primary_key.iter().all(|id| grouped.contains(id)) {
+            if relation.primary_key.is_empty() || !relation.primary_key.iter().all(|id| grouped.contains(id))
+            {
                 continue;
             }
             for column in &relation.columns {
@@ -130,7 +133,7 @@ impl Binder<'_> {
             columns.push((id, ResultColumn { name: output.name, data_type, source: output.source }));
         }
         let visible = computed.len();
-        let mut add = |binder: &mut Self, expr: Expr, computed: &mut Vec<Computed>| -> Expr {
+        let add = |binder: &mut Self, expr: Expr, computed: &mut Vec<Computed>| -> Expr {
             let data_type = expr.data_type();
             let known = computed.iter().find(|each| walk::same(&each.expr, &expr)).map(|each| each.id);
             let id = known.unwrap_or_else(|| {
@@ -200,7 +203,8 @@ impl Binder<'_> {
                 }
                 SelectItem::Wildcard(options) => {
                     let location = options.wildcard_token.0.span.start;
-                    let columns = self.levels.last().map(|level| level.scope.visible.clone()).unwrap_or_default();
+                    let columns =
+                        self.levels.last().map(|level| level.scope.visible.clone()).unwrap_or_default();
                     let empty = self.levels.last().is_none_or(|level| level.scope.relations.is_empty());
                     if empty {
                         let error = SqlError::syntax("SELECT * with no tables specified is not valid");
@@ -252,14 +256,21 @@ impl Binder<'_> {
     }
 
     /// RETURNING: a select list over one table.
-    pub(super) fn bind_returning(&mut self, items: &[SelectItem]) -> Result<(Vec<Computed>, Vec<ResultColumn>)> {
+    pub(super) fn bind_returning(
+        &mut self,
+        items: &[SelectItem],
+    ) -> Result<(Vec<Computed>, Vec<ResultColumn>)> {
         self.set_aggregates_in(AggregatesIn::Forbidden("RETURNING"));
         let outputs = self.bind_items(items)?;
         let mut computed = Vec::new();
         let mut columns = Vec::new();
         for output in outputs {
             let expr = self.settle(output.expr)?;
-            columns.push(ResultColumn { name: output.name, data_type: expr.data_type(), source: output.source });
+            columns.push(ResultColumn {
+                name: output.name,
+                data_type: expr.data_type(),
+                source: output.source,
+            });
             computed.push(Computed { id: self.column_id(), expr });
         }
         Ok((computed, columns))
@@ -267,7 +278,12 @@ impl Binder<'_> {
 
     // GROUP BY, ORDER BY, DISTINCT ON ----------------------------------------------------------------------------
 
-    fn bind_groups(&mut self, group_by: &GroupByExpr, select: &Select, outputs: &[Output]) -> Result<Option<Vec<Computed>>> {
+    fn bind_groups(
+        &mut self,
+        group_by: &GroupByExpr,
+        select: &Select,
+        outputs: &[Output],
+    ) -> Result<Option<Vec<Computed>>> {
         let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
             return Err(SqlError::syntax("syntax error at or near \"ALL\""));
         };
@@ -317,7 +333,8 @@ impl Binder<'_> {
         if let ast::Expr::Identifier(identifier) = expr {
             let wanted = name::fold(identifier);
             let scope = self.levels.last().map(|level| &level.scope);
-            let is_input = scope.is_some_and(|scope| scope.visible.iter().any(|column| column.name == wanted));
+            let is_input =
+                scope.is_some_and(|scope| scope.visible.iter().any(|column| column.name == wanted));
             if !is_input
                 && let Some(output) = outputs.iter().find(|output| output.name == wanted)
                 && select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAlias { .. }))
@@ -380,7 +397,8 @@ impl Binder<'_> {
         let mut found = outputs.iter().enumerate().filter(|(_, output)| output.name == wanted);
         let Some((position, first)) = found.next() else { return Ok(None) };
         if found.any(|(_, other)| !walk::same(&other.expr, &first.expr)) {
-            let error = SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("{clause} \"{wanted}\" is ambiguous"));
+            let error =
+                SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("{clause} \"{wanted}\" is ambiguous"));
             return Err(self.locate(error, identifier.span.start));
         }
         Ok(Some(position))

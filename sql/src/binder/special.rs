@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhereField};
 
-use super::expression::{negate, operator_name};
+use super::expression::operator_name;
 use super::literal::{constant, unknown};
 use super::{Binder, data_type};
 use crate::error::{Result, SqlError, SqlState};
@@ -14,12 +14,20 @@ use crate::value::Datum;
 impl Binder<'_> {
     pub(super) fn bind_special(&mut self, ast: &Ast) -> Result<Expr> {
         match ast {
-            Ast::Like { negated, any: false, expr, pattern, escape_char } => {
-                self.bind_like(ast, if *negated { "!~~" } else { "~~" }, expr, pattern, escape_char.as_deref())
-            }
-            Ast::ILike { negated, any: false, expr, pattern, escape_char } => {
-                self.bind_like(ast, if *negated { "!~~*" } else { "~~*" }, expr, pattern, escape_char.as_deref())
-            }
+            Ast::Like { negated, any: false, expr, pattern, escape_char } => self.bind_like(
+                ast,
+                if *negated { "!~~" } else { "~~" },
+                expr,
+                pattern,
+                escape_char.as_deref(),
+            ),
+            Ast::ILike { negated, any: false, expr, pattern, escape_char } => self.bind_like(
+                ast,
+                if *negated { "!~~*" } else { "~~*" },
+                expr,
+                pattern,
+                escape_char.as_deref(),
+            ),
             Ast::SimilarTo { negated, expr, pattern, escape_char } => {
                 let value = self.bind(expr)?;
                 let mut arguments = vec![self.bind(pattern)?];
@@ -85,7 +93,8 @@ impl Binder<'_> {
                 self.call_named(function, arguments)
             }
             Ast::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
-                let mut arguments = vec![self.bind(expr)?, self.bind(overlay_what)?, self.bind(overlay_from)?];
+                let mut arguments =
+                    vec![self.bind(expr)?, self.bind(overlay_what)?, self.bind(overlay_from)?];
                 if let Some(length) = overlay_for {
                     arguments.push(self.bind(length)?);
                 }
@@ -136,7 +145,8 @@ impl Binder<'_> {
         let left = self.bind(left)?;
         let array = self.bind(inner)?;
         let array = if array.data_type().oid == oids::UNKNOWN {
-            let element = if left.data_type().oid == oids::UNKNOWN { DataType::TEXT } else { left.data_type() };
+            let element =
+                if left.data_type().oid == oids::UNKNOWN { DataType::TEXT } else { left.data_type() };
             let target = data_type::array_of(DataType::of(element.oid))?;
             self.coerce(array, target, CastContext::Implicit)?
         } else {
@@ -159,7 +169,12 @@ impl Binder<'_> {
         } else {
             self.coerce(array, data_type::array_of(DataType::of(wanted))?, CastContext::Implicit)?
         };
-        Ok(Expr::quantified(left, resolved.function, array, all))
+        Ok(Expr::Quantified {
+            left: Box::new(left),
+            array: Box::new(array),
+            function: resolved.function,
+            all,
+        })
     }
 
     pub(super) fn bind_array(&mut self, array: &ast::Array, target: Option<DataType>) -> Result<Expr> {
@@ -226,9 +241,24 @@ impl Binder<'_> {
             match access {
                 ast::AccessExpr::Subscript(ast::Subscript::Index { index }) => {
                     let index = self.bind_as(index, DataType::INT4)?;
-                    value = Expr::subscript(value, index)?;
+                    let element = builtin_type(value.data_type().oid).and_then(|info| info.element());
+                    let Some(element) = element else {
+                        return Err(SqlError::new(
+                            SqlState::DATATYPE_MISMATCH,
+                            format!(
+                                "cannot subscript type {} because it does not support subscripting",
+                                self.type_name(value.data_type())
+                            ),
+                        ));
+                    };
+                    let data_type = DataType::of(element);
+                    value = Expr::Subscript { array: Box::new(value), indices: vec![index], data_type };
                 }
-                _ => return Err(SqlError::unsupported("this form of subscript or field access is not supported")),
+                _ => {
+                    return Err(SqlError::unsupported(
+                        "this form of subscript or field access is not supported",
+                    ));
+                }
             }
         }
         Ok(value)
@@ -237,10 +267,8 @@ impl Binder<'_> {
     /// `NULLIF(a, b)`: NULL where they are equal.
     pub(super) fn bind_nullif(&mut self, first: Expr, second: Expr) -> Result<Expr> {
         let equal = self.operate_unlocated("=", Some(first.clone()), second)?;
-        let first = self.settle(first)?;
-        let data_type = first.data_type();
-        let test = negate(Expr::IsTruth { argument: Box::new(equal), truth: true, negated: false });
-        Ok(Expr::Case { branches: vec![(test, first)], otherwise: None, data_type })
+        let value = Box::new(self.settle(first)?);
+        Ok(Expr::NullIf { equal: Box::new(equal), value })
     }
 }
 

@@ -19,7 +19,13 @@ impl Binder<'_> {
         Ok((bound?, level.correlations))
     }
 
-    fn apply(&mut self, subquery: Logical, kind: SubqueryKind, correlations: Vec<Correlation>, data_type: DataType) -> Result<Expr> {
+    fn apply(
+        &mut self,
+        subquery: Logical,
+        kind: SubqueryKind,
+        correlations: Vec<Correlation>,
+        data_type: DataType,
+    ) -> Result<Expr> {
         let output = self.column_id();
         let Some(collector) = self.collectors.last_mut() else {
             return Err(SqlError::unsupported("cannot use subquery here"));
@@ -54,7 +60,13 @@ impl Binder<'_> {
         Ok(if negated { negate(exists) } else { exists })
     }
 
-    pub(super) fn bind_in_subquery(&mut self, at: &Ast, value: &Ast, query: &Query, negated: bool) -> Result<Expr> {
+    pub(super) fn bind_in_subquery(
+        &mut self,
+        at: &Ast,
+        value: &Ast,
+        query: &Query,
+        negated: bool,
+    ) -> Result<Expr> {
         let found = match value {
             Ast::Tuple(fields) => self.bind_row_in(fields, query)?,
             value => {
@@ -67,7 +79,13 @@ impl Binder<'_> {
     }
 
     /// `value op ANY | ALL (query)`.
-    pub(super) fn bind_quantified(&mut self, value: Expr, operator: &str, query: &Query, all: bool) -> Result<Expr> {
+    pub(super) fn bind_quantified(
+        &mut self,
+        value: Expr,
+        operator: &str,
+        query: &Query,
+        all: bool,
+    ) -> Result<Expr> {
         let (bound, correlations) = self.bind_inner(query)?;
         let [(element, column)] = bound.columns.as_slice() else {
             return Err(SqlError::syntax("subquery has too many columns"));

@@ -11,7 +11,8 @@ use super::object::{
     Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Object, Schema, Table, TableColumn,
 };
 use crate::error::{Result, SqlError};
-use crate::value::row;
+use crate::types::builtin_type;
+use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +191,20 @@ pub fn encode(object: &Object) -> Vec<u8> {
     writer.0
 }
 
+/// A column's missing value is stored as a row of that one column.
+fn missing_layout(type_oid: u32) -> RowLayout {
+    let kind = builtin_type(type_oid).map_or(PhysicalKind::Text, |info| info.kind);
+    RowLayout::new(vec![RowColumn { kind, missing: Datum::Null }])
+}
+
+fn encode_missing(column: &TableColumn) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoded =
+        missing_layout(column.type_oid).encode(1, std::slice::from_ref(&column.missing), &mut bytes);
+    debug_assert!(encoded.is_ok(), "a default is of its column's type");
+    bytes
+}
+
 fn encode_table(writer: &mut Writer, table: &Table) {
     writer.u32(table.oid);
     writer.u32(table.schema);
@@ -204,7 +219,7 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.u32(column.type_modifier.cast_unsigned());
         writer.bool(column.not_null);
         writer.optional(column.default.as_deref());
-        writer.bytes(&row::encode_datum(&column.missing));
+        writer.bytes(&encode_missing(column));
         writer.bool(column.dropped);
     });
     writer.numbers(&table.primary_key);
@@ -293,16 +308,19 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         tree: TreeId(reader.u64()?),
         schema_version: reader.u32()?,
         columns: reader.list(|reader| {
-            Ok(TableColumn {
+            let mut column = TableColumn {
                 number: reader.number()?,
                 name: reader.text()?,
                 type_oid: reader.u32()?,
                 type_modifier: reader.u32()?.cast_signed(),
                 not_null: reader.bool()?,
                 default: reader.optional()?,
-                missing: row::decode_datum(reader.bytes()?)?,
-                dropped: reader.bool()?,
-            })
+                missing: Datum::Null,
+                dropped: false,
+            };
+            column.missing = missing_layout(column.type_oid).view(reader.bytes()?)?.get(0)?;
+            column.dropped = reader.bool()?;
+            Ok(column)
         })?,
         primary_key: reader.numbers()?,
         unlogged: reader.bool()?,

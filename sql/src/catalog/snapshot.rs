@@ -104,11 +104,12 @@ impl CatalogSnapshot {
             let referenced_by = self
                 .constraints
                 .values()
-                .filter(|each| matches!(&each.kind, ConstraintKind::ForeignKey { table, .. } if *table == oid))
+                .filter(
+                    |each| matches!(&each.kind, ConstraintKind::ForeignKey { table, .. } if *table == oid),
+                )
                 .cloned()
                 .collect();
-            self.tables
-                .insert(oid, Arc::new(TableEntry { table, indexes, constraints, referenced_by }));
+            self.tables.insert(oid, Arc::new(TableEntry { table, indexes, constraints, referenced_by }));
         }
     }
 

@@ -45,29 +45,25 @@ impl OidAllocator {
 
     async fn reserve(&self, store: &Store, exhausted: u64) -> Result<()> {
         let key = codec::object_key(Class::Meta, 0);
-        loop {
-            let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
-            transaction.begin_statement();
-            let wait = WaitPolicy::Block { timeout_ms: None };
-            transaction.lock_row(TreeId::CATALOG, &key, LockMode::Update, wait).await?;
-            let stored = transaction.get_latest(TreeId::CATALOG, &key).await?;
-            let start = match stored.as_deref().map(<[u8; 4]>::try_from) {
-                None => FIRST_USER_OID,
-                Some(Ok(bytes)) => u32::from_be_bytes(bytes),
-                Some(Err(_)) => return Err(SqlError::corrupted("the OID counter cannot be read")),
-            };
-            let end = start.checked_add(OIDS_PER_RESERVATION).ok_or_else(|| {
-                SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "all object identifiers are used up")
-            })?;
-            transaction.put(TreeId::CATALOG, &key, &end.to_be_bytes())?;
-            transaction.commit().await?;
-            let reserved = (u64::from(start) << 32) | u64::from(end);
-            match self.range.compare_exchange(exhausted, reserved, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
-                // Somebody else's reservation came first; ours is never used.
-                Err(_) => return Ok(()),
-            }
-        }
+        let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        let wait = WaitPolicy::Block;
+        transaction.lock_row(TreeId::CATALOG, &key, LockMode::Update, wait).await?;
+        let stored = transaction.get_latest(TreeId::CATALOG, &key).await?;
+        let start = match stored.as_deref().map(<[u8; 4]>::try_from) {
+            None => FIRST_USER_OID,
+            Some(Ok(bytes)) => u32::from_be_bytes(bytes),
+            Some(Err(_)) => return Err(SqlError::corrupted("the OID counter cannot be read")),
+        };
+        let end = start.checked_add(OIDS_PER_RESERVATION).ok_or_else(|| {
+            SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "all object identifiers are used up")
+        })?;
+        transaction.put(TreeId::CATALOG, &key, &end.to_be_bytes())?;
+        transaction.commit().await?;
+        let reserved = (u64::from(start) << 32) | u64::from(end);
+        // If somebody else's reservation came first, ours is never used.
+        let _ = self.range.compare_exchange(exhausted, reserved, Ordering::AcqRel, Ordering::Acquire);
+        Ok(())
     }
 }
 
@@ -109,7 +105,7 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
 }
 
 async fn lock(transaction: &mut Transaction, key: &[u8]) -> Result<RowState> {
-    let wait = WaitPolicy::Block { timeout_ms: None };
+    let wait = WaitPolicy::Block;
     Ok(transaction.lock_row(TreeId::CATALOG, key, LockMode::Update, wait).await?)
 }
 
@@ -174,10 +170,9 @@ fn changed_meanwhile() -> SqlError {
 
 fn duplicate(object: &Object) -> SqlError {
     match object {
-        Object::Schema(schema) => SqlError::new(
-            SqlState::DUPLICATE_SCHEMA,
-            format!("schema \"{}\" already exists", schema.name),
-        ),
+        Object::Schema(schema) => {
+            SqlError::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{}\" already exists", schema.name))
+        }
         Object::Table(table) => duplicate_relation(&table.name),
         Object::Index(index) => duplicate_relation(&index.name),
         Object::Constraint(constraint) => SqlError::new(

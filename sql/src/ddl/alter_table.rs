@@ -115,7 +115,10 @@ fn find_column<'t>(table: &'t Table, column: &str) -> Result<&'t TableColumn> {
     })
 }
 
-fn find_constraint<'t>(entry: &'t TableEntry, constraint: &str) -> Result<&'t Arc<crate::catalog::Constraint>> {
+fn find_constraint<'t>(
+    entry: &'t TableEntry,
+    constraint: &str,
+) -> Result<&'t Arc<crate::catalog::Constraint>> {
     entry.constraints.iter().find(|each| each.name == constraint).ok_or_else(|| {
         SqlError::new(
             SqlState::UNDEFINED_OBJECT,
@@ -132,9 +135,8 @@ async fn add_column(
     text: &str,
 ) -> Result<()> {
     let mut table = (*entry.table).clone();
-    let number = i16::try_from(table.columns.len() + 1).map_err(|_| {
-        SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns")
-    })?;
+    let number = i16::try_from(table.columns.len() + 1)
+        .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
     let mut wanted = Vec::new();
     let mut column = column_of(definition, number, &mut wanted)?;
     if table.column(&column.name).is_some() {
@@ -150,7 +152,9 @@ async fn add_column(
         let expr = crate::parser::parse_expression(default)?;
         let bound = ddl.binder(text).bind_default(&column, &expr)?;
         if crate::plan::walk::is_volatile(&bound) && !is_empty(ddl, entry).await? {
-            return Err(SqlError::unsupported("adding a column with a volatile default is not supported yet"));
+            return Err(SqlError::unsupported(
+                "adding a column with a volatile default is not supported yet",
+            ));
         }
         let no_row: [Datum; 0] = [];
         column.missing = bound.eval_row(&no_row.as_slice(), &ddl.execution.context())?;
@@ -348,7 +352,10 @@ async fn add_constraint(ddl: &mut Ddl, entry: &Arc<TableEntry>, wanted: Wanted, 
                 }
                 SqlError::new(
                     SqlState::CHECK_VIOLATION,
-                    format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name),
+                    format!(
+                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                        table.name
+                    ),
                 )
                 .with_table(&table.name)
                 .with_constraint(&name)
@@ -367,7 +374,12 @@ async fn add_constraint(ddl: &mut Ddl, entry: &Arc<TableEntry>, wanted: Wanted, 
 }
 
 /// ADD PRIMARY KEY: the rows move into a new tree, clustered on it, and the indexes point at the new keys.
-async fn add_primary_key(ddl: &mut Ddl, entry: &Arc<TableEntry>, name: &str, columns: &[String]) -> Result<()> {
+async fn add_primary_key(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    name: &str,
+    columns: &[String],
+) -> Result<()> {
     if !entry.table.primary_key.is_empty() {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
@@ -415,7 +427,12 @@ async fn add_primary_key(ddl: &mut Ddl, entry: &Arc<TableEntry>, name: &str, col
     ddl.put(made).await
 }
 
-async fn drop_constraint(ddl: &mut Ddl, entry: &Arc<TableEntry>, wanted: &str, if_exists: bool) -> Result<()> {
+async fn drop_constraint(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    wanted: &str,
+    if_exists: bool,
+) -> Result<()> {
     let constraint = match find_constraint(entry, wanted) {
         Ok(constraint) => constraint.clone(),
         Err(error) if if_exists => {

@@ -13,7 +13,7 @@ use crate::error::{Result, SqlError, SqlState};
 pub enum Wanted {
     PrimaryKey { name: Option<String>, columns: Vec<String> },
     Unique { name: Option<String>, columns: Vec<String>, nulls_not_distinct: bool },
-    Check { name: Option<String>, expression: ast::Expr, column: Option<String> },
+    Check { name: Option<String>, expression: Box<ast::Expr>, column: Option<String> },
     ForeignKey { name: Option<String>, columns: Vec<String>, key: Box<ast::ForeignKeyConstraint> },
 }
 
@@ -30,7 +30,7 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
             nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
         },
         TableConstraint::Check(check) => {
-            Wanted::Check { name: fold(&check.name), expression: (*check.expr).clone(), column: None }
+            Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), column: None }
         }
         TableConstraint::ForeignKey(key) => Wanted::ForeignKey {
             name: fold(&key.name),
@@ -74,7 +74,10 @@ pub fn numbers(table: &Table, columns: &[String]) -> Result<Vec<ColumnNumber>> {
 
 /// Index columns in their plain order.
 pub fn plain(numbers: &[ColumnNumber]) -> Vec<IndexColumn> {
-    numbers.iter().map(|number| IndexColumn { number: *number, descending: false, nulls_first: false }).collect()
+    numbers
+        .iter()
+        .map(|number| IndexColumn { number: *number, descending: false, nulls_first: false })
+        .collect()
 }
 
 /// A name cut to fit, PostgreSQL's way: `table_columns_suffix`.
@@ -213,7 +216,10 @@ pub async fn make_foreign_key(
                 SqlState::DATATYPE_MISMATCH,
                 format!("foreign key constraint \"{name}\" cannot be implemented"),
             )
-            .with_detail(format!("Key columns \"{}\" and \"{}\" are of incompatible types.", from.name, to.name)));
+            .with_detail(format!(
+                "Key columns \"{}\" and \"{}\" are of incompatible types.",
+                from.name, to.name
+            )));
         }
     }
     let mut sorted = referred.clone();

@@ -16,11 +16,7 @@ use crate::value::Datum;
 const COLUMNS_MAX: usize = 1_600;
 
 /// A column as written, and the constraints that came with it.
-pub fn column_of(
-    definition: &ast::ColumnDef,
-    number: i16,
-    wanted: &mut Vec<Wanted>,
-) -> Result<TableColumn> {
+pub fn column_of(definition: &ast::ColumnDef, number: i16, wanted: &mut Vec<Wanted>) -> Result<TableColumn> {
     let column_name = name::fold(&definition.name);
     let data_type = data_type::resolve(&definition.data_type)?;
     if builtin_type(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
@@ -58,7 +54,7 @@ pub fn column_of(
             }),
             ColumnOption::Check(check) => wanted.push(Wanted::Check {
                 name: constraint_name,
-                expression: (*check.expr).clone(),
+                expression: check.expr.clone(),
                 column: Some(column_name.clone()),
             }),
             ColumnOption::ForeignKey(key) => wanted.push(Wanted::ForeignKey {
@@ -68,11 +64,15 @@ pub fn column_of(
             }),
             // Both collations that may be named here order by bytes.
             ColumnOption::Collation(_) => {}
-            other => return Err(SqlError::unsupported(format!("column option {other} is not supported yet"))),
+            other => {
+                return Err(SqlError::unsupported(format!("column option {other} is not supported yet")));
+            }
         }
     }
     if explicit_null && column.not_null {
-        return Err(SqlError::syntax(format!("conflicting NULL/NOT NULL declarations for column \"{column_name}\"")));
+        return Err(SqlError::syntax(format!(
+            "conflicting NULL/NOT NULL declarations for column \"{column_name}\""
+        )));
     }
     Ok(column)
 }
@@ -100,7 +100,8 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     let (schema, base) = ddl.target_schema(&create.name)?;
     if ddl.catalog.relation_named(schema, &base).is_some() {
         if create.if_not_exists {
-            ddl.notices.push((SqlState::DUPLICATE_TABLE, format!("relation \"{base}\" already exists, skipping")));
+            ddl.notices
+                .push((SqlState::DUPLICATE_TABLE, format!("relation \"{base}\" already exists, skipping")));
             return Ok(());
         }
         return Err(store::duplicate_relation(&base));
@@ -177,7 +178,9 @@ async fn constraints(
     for each in wanted {
         let (primary, given, columns, nulls_not_distinct) = match each {
             Wanted::PrimaryKey { name, columns } => (true, name, columns, false),
-            Wanted::Unique { name, columns, nulls_not_distinct } => (false, name, columns, nulls_not_distinct),
+            Wanted::Unique { name, columns, nulls_not_distinct } => {
+                (false, name, columns, nulls_not_distinct)
+            }
             other => {
                 later.push(other);
                 continue;

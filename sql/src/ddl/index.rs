@@ -46,14 +46,14 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
     }
     let index_name = match &create.name {
         Some(object) => name::split(object)?.1,
-        None => {
-            ddl.free_name(table.schema, &constraint::generated_name(&table.name, &names, "idx"), &[])
-        }
+        None => ddl.free_name(table.schema, &constraint::generated_name(&table.name, &names, "idx"), &[]),
     };
     if ddl.catalog.relation_named(table.schema, &index_name).is_some() {
         if create.if_not_exists {
-            ddl.notices
-                .push((SqlState::DUPLICATE_TABLE, format!("relation \"{index_name}\" already exists, skipping")));
+            ddl.notices.push((
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{index_name}\" already exists, skipping"),
+            ));
             return Ok(());
         }
         return Err(store::duplicate_relation(&index_name));
@@ -96,7 +96,8 @@ pub async fn alter_index(
     let ast::AlterIndexOperation::RenameIndex { index_name } = operation;
     let mut renamed = (*index).clone();
     renamed.name = name::split(index_name)?.1;
-    let constraint = ddl.catalog.constraints().find(|each| each.table == index.table && each.name == index.name);
+    let constraint =
+        ddl.catalog.constraints().find(|each| each.table == index.table && each.name == index.name);
     if let Some(constraint) = constraint.cloned() {
         let mut changed = (*constraint).clone();
         changed.name.clone_from(&renamed.name);
@@ -115,4 +116,3 @@ pub fn find(ddl: &Ddl, object: &ast::ObjectName) -> Result<Option<Arc<Index>>> {
     let found = schemas.iter().find_map(|oid| ddl.catalog.relation_named(*oid, &base));
     Ok(found.and_then(|oid| ddl.catalog.index(oid)).cloned())
 }
-

@@ -41,15 +41,14 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
             }
             let child = ddl.catalog.expect_table(constraint.table)?.clone();
             if !cascade {
-                return Err(SqlError::unsupported("cannot truncate a table referenced in a foreign key constraint")
-                    .with_detail(format!(
-                        "Table \"{}\" references \"{}\".",
-                        child.table.name, entry.table.name
-                    ))
-                    .with_hint(format!(
-                        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
-                        child.table.name
-                    )));
+                return Err(SqlError::unsupported(
+                    "cannot truncate a table referenced in a foreign key constraint",
+                )
+                .with_detail(format!("Table \"{}\" references \"{}\".", child.table.name, entry.table.name))
+                .with_hint(format!(
+                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                    child.table.name
+                )));
             }
             ddl.notices.push((
                 SqlState::SUCCESSFUL_COMPLETION,

@@ -67,7 +67,11 @@ impl Ddl {
     pub fn target_schema(&self, object: &ast::ObjectName) -> Result<(u32, String)> {
         let (schema, base) = name::split(object)?;
         let Some(schema) = schema else {
-            let own = self.binding.search_path.iter().find(|oid| **oid != PG_CATALOG && **oid != INFORMATION_SCHEMA);
+            let own = self
+                .binding
+                .search_path
+                .iter()
+                .find(|oid| **oid != PG_CATALOG && **oid != INFORMATION_SCHEMA);
             let own = own.ok_or_else(|| {
                 SqlError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
             })?;
@@ -80,9 +84,10 @@ impl Ddl {
             )
             .with_detail("System catalog modifications are currently disallowed.")),
             Some(found) => Ok((found.oid, base)),
-            None => {
-                Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")))
-            }
+            None => Err(SqlError::new(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{schema}\" does not exist"),
+            )),
         }
     }
 

@@ -9,7 +9,9 @@ use crate::error::{Result, SqlError, SqlState};
 
 pub async fn create_schema(ddl: &mut Ddl, schema: &ast::SchemaName, if_not_exists: bool) -> Result<()> {
     let base = match schema {
-        ast::SchemaName::Simple(object) | ast::SchemaName::NamedAuthorization(object, _) => name::split(object)?.1,
+        ast::SchemaName::Simple(object) | ast::SchemaName::NamedAuthorization(object, _) => {
+            name::split(object)?.1
+        }
         ast::SchemaName::UnnamedAuthorization(identifier) => name::fold(identifier),
     };
     if base.starts_with("pg_") {

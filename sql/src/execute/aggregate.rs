@@ -118,7 +118,8 @@ impl Aggregation {
         }
         let context = execution.context();
         let group_types = self.groups.iter().map(Expr::data_type);
-        let types: Vec<DataType> = group_types.chain(self.calls.iter().map(|call| call.call.data_type)).collect();
+        let types: Vec<DataType> =
+            group_types.chain(self.calls.iter().map(|call| call.call.data_type)).collect();
         let mut builders: Vec<ColumnBuilder> =
             types.iter().map(|data_type| ColumnBuilder::new(kind_of(*data_type), end - start)).collect();
         let width = self.groups.len();
@@ -143,7 +144,10 @@ impl Call {
             None => (batch, numbers),
             Some(filter) => {
                 let kept = filter.filter_batch(batch, &context)?;
-                filtered = (batch.gather(&kept), kept.iter().map(|row| numbers[*row as usize]).collect::<Vec<u32>>());
+                filtered = (
+                    batch.gather(&kept),
+                    kept.iter().map(|row| numbers[*row as usize]).collect::<Vec<u32>>(),
+                );
                 (&filtered.0, filtered.1.as_slice())
             }
         };
@@ -152,10 +156,10 @@ impl Call {
         let mut rows: Option<Vec<u32>> = None;
         if self.call.distinct {
             let mut fresh = Vec::new();
-            for row in 0..batch.row_count {
+            for (row, number) in numbers.iter().enumerate() {
                 let mut key = Vec::new();
                 append_row_key(&self.distinct_keys, &arguments, row, false, &mut key);
-                if self.seen.insert((numbers[row], key)) {
+                if self.seen.insert((*number, key)) {
                     fresh.push(row as u32);
                 }
             }

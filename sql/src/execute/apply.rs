@@ -40,7 +40,7 @@ impl ApplyOperator {
         }
     }
 
-    async fn run(&self, execution: &mut Execution) -> Result<Answer> {
+    async fn run(&mut self, execution: &mut Execution) -> Result<Answer> {
         let mut operator = build_from(&self.subquery, self.subquery_number);
         match &self.kind {
             ApplyKind::Exists => {
@@ -85,7 +85,9 @@ impl ApplyOperator {
                 Answer::Rows(_) => Err(SqlError::internal("a subquery's rows where its value was expected")),
             };
         };
-        let Answer::Rows(batches) = rows else { return Err(SqlError::internal("a value where rows were expected")) };
+        let Answer::Rows(batches) = rows else {
+            return Err(SqlError::internal("a value where rows were expected"));
+        };
         let context = execution.context();
         let mut unknown = false;
         for inner in batches {

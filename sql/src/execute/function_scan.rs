@@ -11,9 +11,20 @@ use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
 enum Rows {
     /// Integers from, to and by.
-    Integers { next: i64, stop: i64, step: i64, narrow: bool, done: bool },
+    Integers {
+        next: i64,
+        stop: i64,
+        step: i64,
+        narrow: bool,
+        done: bool,
+    },
     /// Anything that `+` and `<=` serve.
-    Series { next: Option<Datum>, stop: Datum, step: Datum, upwards: bool },
+    Series {
+        next: Option<Datum>,
+        stop: Datum,
+        step: Datum,
+        upwards: bool,
+    },
     Listed(std::vec::IntoIter<Vec<Datum>>),
 }
 
@@ -36,7 +47,9 @@ impl FunctionScan {
         let no_row: [Datum; 0] = [];
         let eval = |expr: &Expr| expr.eval_row(&no_row.as_slice(), &context);
         Ok(match &self.call {
-            TableFunction::GenerateSeries { arguments, data_type } => series(arguments, *data_type, &context)?,
+            TableFunction::GenerateSeries { arguments, data_type } => {
+                series(arguments, *data_type, &context)?
+            }
             TableFunction::GenerateSubscripts { arguments } => {
                 let (array, dimension) = (eval(&arguments[0])?, eval(&arguments[1])?);
                 let dimension = dimension.as_i64().and_then(|at| usize::try_from(at - 1).ok());
@@ -45,7 +58,13 @@ impl FunctionScan {
                     _ => None,
                 };
                 let rows = bounds.map(|each| each.lower_bound..each.lower_bound + each.length);
-                Rows::Listed(rows.into_iter().flatten().map(|at| vec![Datum::Int32(at)]).collect::<Vec<_>>().into_iter())
+                Rows::Listed(
+                    rows.into_iter()
+                        .flatten()
+                        .map(|at| vec![Datum::Int32(at)])
+                        .collect::<Vec<_>>()
+                        .into_iter(),
+                )
             }
             TableFunction::Unnest { arguments } => {
                 let mut arrays = Vec::new();
@@ -56,13 +75,14 @@ impl FunctionScan {
                     });
                 }
                 let longest = arrays.iter().map(Vec::len).max().unwrap_or(0);
-                let rows = (0..longest)
-                    .map(|row| arrays.iter().map(|array| array.get(row).cloned().unwrap_or(Datum::Null)).collect());
+                let rows = (0..longest).map(|row| {
+                    arrays.iter().map(|array| array.get(row).cloned().unwrap_or(Datum::Null)).collect()
+                });
                 Rows::Listed(rows.collect::<Vec<Vec<Datum>>>().into_iter())
             }
             TableFunction::Scalar(call) => Rows::Listed(vec![vec![eval(call)?]].into_iter()),
             TableFunction::Relation { relation } => {
-                Rows::Listed((relation.rows)(&execution.environment)?.into_iter())
+                Rows::Listed(relation.rows(&execution.environment)?.into_iter())
             }
         })
     }
@@ -77,7 +97,9 @@ impl FunctionScan {
         let width = self.types.len() - usize::from(self.ordinality);
         let mut count = 0;
         while count < BATCH_ROWS {
-            let Some(row) = self.rows.as_mut().map(|rows| rows.next(&context)).transpose()?.flatten() else { break };
+            let Some(row) = self.rows.as_mut().map(|rows| rows.next(&context)).transpose()?.flatten() else {
+                break;
+            };
             for (builder, value) in builders.iter_mut().zip(row) {
                 builder.push(value)?;
             }

@@ -181,7 +181,9 @@ impl HashJoinOperator {
         joined.columns.push(numbers(&left_rows));
         joined.columns.push(numbers(&right_rows));
         let mut kept = filter(joined, &self.residual, &execution.context())?;
-        let read = |column: &Column| (0..column.len()).map(|row| column.get(row).as_i64().unwrap_or(0) as u32).collect();
+        let read = |column: &Column| {
+            (0..column.len()).map(|row| column.get(row).as_i64().unwrap_or(0) as u32).collect()
+        };
         let left_rows = read(&kept.columns[width]);
         let right_rows = read(&kept.columns[width + 1]);
         kept.columns.truncate(width);

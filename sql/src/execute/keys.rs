@@ -34,7 +34,13 @@ pub fn widened(value: Datum) -> Datum {
 }
 
 /// Appends the key of one row; tells whether one of its values is NULL.
-pub fn append_row_key(keys: &[KeyColumn], columns: &[Column], row: usize, wide: bool, out: &mut Vec<u8>) -> bool {
+pub fn append_row_key(
+    keys: &[KeyColumn],
+    columns: &[Column],
+    row: usize,
+    wide: bool,
+    out: &mut Vec<u8>,
+) -> bool {
     let mut has_null = false;
     for (key_column, column) in keys.iter().zip(columns) {
         let mut value = column.get(row);

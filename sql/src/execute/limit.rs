@@ -30,7 +30,10 @@ pub fn row_count(expr: Option<&Expr>, execution: &Execution, is_limit: bool) -> 
             if is_limit {
                 SqlError::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative")
             } else {
-                SqlError::new(SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET must not be negative")
+                SqlError::new(
+                    SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
+                    "OFFSET must not be negative",
+                )
             }
         }),
     }

@@ -43,7 +43,7 @@ impl NestedLoopOperator {
         }
     }
 
-    async fn run_right(&self, execution: &mut Execution) -> Result<Batch> {
+    async fn run_right(&mut self, execution: &mut Execution) -> Result<Batch> {
         let mut operator = build_from(&self.right, self.right_number);
         let batches = drain(&mut *operator, execution).await?;
         concatenate(batches, &self.right.types)
@@ -65,7 +65,12 @@ impl NestedLoopOperator {
         Ok(self.rows.clone().unwrap_or_default())
     }
 
-    async fn join_row(&mut self, batch: &Batch, row: usize, execution: &mut Execution) -> Result<Option<Batch>> {
+    async fn join_row(
+        &mut self,
+        batch: &Batch,
+        row: usize,
+        execution: &mut Execution,
+    ) -> Result<Option<Batch>> {
         let right = self.partners(batch, row, execution).await?;
         let count = right.row_count;
         let mut columns: Vec<Column> = Vec::with_capacity(batch.columns.len() + right.columns.len() + 1);

@@ -141,7 +141,7 @@ impl TableScanner {
         let wait = if locking.nowait || locking.skip_locked {
             WaitPolicy::NoWait
         } else {
-            WaitPolicy::Block { timeout_ms: None }
+            WaitPolicy::Block
         };
         let tree = self.scan.table.table.tree;
         let mut locked = Vec::new();
@@ -183,7 +183,12 @@ impl TableScanner {
 }
 
 /// Fills a batch from the table's tree; tells whether the range is exhausted.
-async fn read_rows(cursor: &mut Scan, scan: &TableScan, rows: &mut Rows, execution: &Execution) -> Result<bool> {
+async fn read_rows(
+    cursor: &mut Scan,
+    scan: &TableScan,
+    rows: &mut Rows,
+    execution: &Execution,
+) -> Result<bool> {
     while rows.count < BATCH_ROWS && rows.failure.is_none() {
         let step = cursor.next(&execution.transaction, &mut |key, value| rows.add(scan, key, value)).await?;
         if step == ScanStep::Done {
@@ -194,7 +199,12 @@ async fn read_rows(cursor: &mut Scan, scan: &TableScan, rows: &mut Rows, executi
 }
 
 /// Fills a batch by way of an index; tells whether the range is exhausted.
-async fn read_index(cursor: &mut Scan, scan: &TableScan, rows: &mut Rows, execution: &mut Execution) -> Result<bool> {
+async fn read_index(
+    cursor: &mut Scan,
+    scan: &TableScan,
+    rows: &mut Rows,
+    execution: &mut Execution,
+) -> Result<bool> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut done = false;
     while found.len() < BATCH_ROWS && !done {

@@ -18,13 +18,17 @@ pub struct VirtualScan {
 }
 
 impl VirtualScan {
-    pub fn new(relation: &'static VirtualRelation, projection: Vec<usize>, filters: Vec<Expr>) -> VirtualScan {
+    pub fn new(
+        relation: &'static VirtualRelation,
+        projection: Vec<usize>,
+        filters: Vec<Expr>,
+    ) -> VirtualScan {
         VirtualScan { relation, projection, filters, rows: None }
     }
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
         if self.rows.is_none() {
-            self.rows = Some((self.relation.rows)(&execution.environment)?.into_iter());
+            self.rows = Some(self.relation.rows(&execution.environment)?.into_iter());
         }
         loop {
             let rows: Vec<Vec<Datum>> = self.rows.iter_mut().flatten().take(BATCH_ROWS).collect();

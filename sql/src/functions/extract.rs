@@ -241,6 +241,25 @@ fn field(name: &str, value: &Datum, context: &EvalContext<'_>) -> Result<Option<
     }
 }
 
+/// `date_part`: the field as a double, added up as PostgreSQL adds it. A date is its midnight.
+fn part(name: &str, value: &Datum, context: &EvalContext<'_>) -> Result<Datum> {
+    let value = match value {
+        Datum::Date(date) => field(name, &Datum::Timestamp(date_to_timestamp(*date)?), context)?,
+        value => field(name, value, context)?,
+    };
+    let double = match (&value, unit(name)) {
+        (None, _) => return Ok(Datum::Null),
+        (Some(Numeric::Small { mantissa, .. }), "second") => {
+            (mantissa / 1_000_000) as f64 + (mantissa % 1_000_000) as f64 / 1e6
+        }
+        (Some(Numeric::Small { mantissa, .. }), "milliseconds") => {
+            (mantissa / 1_000_000) as f64 * 1000.0 + (mantissa % 1_000_000) as f64 / 1000.0
+        }
+        (Some(value), _) => value.to_f64(),
+    };
+    Ok(Datum::Float64(double))
+}
+
 pub(super) fn register(registry: &mut Registry) {
     let sources: [Oid; 6] = [DATE, TIMESTAMP, TIMESTAMPTZ, TIME, TIMETZ, INTERVAL];
     for source in sources {
@@ -249,8 +268,7 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(value.map_or(Datum::Null, Datum::Numeric))
         });
         let date_part = Entry::new("date_part", &[TEXT, source], FLOAT8, |arguments, context| {
-            let value = field(text(arguments, 0)?, &arguments[1], context)?;
-            Ok(value.map_or(Datum::Null, |value| Datum::Float64(value.to_f64())))
+            part(text(arguments, 0)?, &arguments[1], context)
         });
         let zoned = source == TIMESTAMPTZ;
         registry.add(if zoned { extract.stable() } else { extract });

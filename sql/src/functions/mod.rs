@@ -1,8 +1,8 @@
 //! Functions, operators, casts and aggregates: their signatures, how a call finds its function, and the kernels.
-#![allow(dead_code)]
 
 mod aggregate;
 mod arithmetic;
+mod array;
 mod cast;
 mod comparison;
 mod context;
@@ -13,9 +13,13 @@ mod interval_arithmetic;
 mod math;
 mod moment;
 mod pattern;
+mod regexp;
 mod registry;
+mod regression;
 mod resolve;
+mod session;
 mod string;
+mod template;
 mod text_output;
 mod vector;
 

@@ -419,7 +419,10 @@ fn makers(registry: &mut Registry) {
         };
         let months = i32::try_from(part(0) * 12 + part(1)).map_err(|_| interval::out_of_range())?;
         let days = i32::try_from(part(2) * 7 + part(3)).map_err(|_| interval::out_of_range())?;
-        let micros = part(4) * MICROS_PER_HOUR + part(5) * MICROS_PER_MINUTE + seconds as i64;
+        let micros = (part(4) * MICROS_PER_HOUR)
+            .checked_add(part(5) * MICROS_PER_MINUTE)
+            .and_then(|micros| micros.checked_add(seconds as i64))
+            .ok_or_else(interval::out_of_range)?;
         Ok(Datum::Interval(Interval { months, days, micros }))
     };
     registry.add(
@@ -492,7 +495,7 @@ fn truncate_interval(value: &Interval, unit: &str) -> Result<Interval> {
         "year" | "years" => months(12),
         "quarter" => months(3),
         "month" | "months" => months(1),
-        "day" | "days" => micros(MICROS_PER_DAY * 200_000_000),
+        "day" | "days" => Interval { micros: 0, ..*value },
         "hour" | "hours" => micros(MICROS_PER_HOUR),
         "minute" | "minutes" => micros(MICROS_PER_MINUTE),
         "second" | "seconds" => micros(MICROS_PER_SECOND),
@@ -524,9 +527,8 @@ fn age(left: i64, right: i64) -> Result<Interval> {
         days -= 1;
     }
     while days < 0 {
-        // The days borrowed are those of the month counted from: the earlier one, or with a sign the later's.
-        days +=
-            if negative { days_in_month(to.year, to.month) } else { days_in_month(from.year, from.month) };
+        // The days borrowed are those of the earlier moment's month.
+        days += days_in_month(from.year, from.month);
         months -= 1;
     }
     let result = Interval { months, days, micros };
@@ -619,11 +621,17 @@ fn zones(registry: &mut Registry) {
         _ => Err(wrong_arguments()),
     });
     kernel(registry, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::Timestamp(value)] => Ok(Datum::TimestampTz(value - offset.micros)),
+        [Datum::Interval(offset), Datum::Timestamp(value)] => {
+            let moved = value.checked_sub(offset.micros).filter(|moved| is_timestamp(*moved));
+            moved.map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
+        }
         _ => Err(wrong_arguments()),
     });
     kernel(registry, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::TimestampTz(value)] => Ok(Datum::Timestamp(value + offset.micros)),
+        [Datum::Interval(offset), Datum::TimestampTz(value)] => {
+            let moved = value.checked_add(offset.micros).filter(|moved| is_timestamp(*moved));
+            moved.map(Datum::Timestamp).ok_or_else(timestamp_out_of_range)
+        }
         _ => Err(wrong_arguments()),
     });
 }

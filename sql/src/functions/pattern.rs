@@ -4,6 +4,7 @@
 //! `regex` crate's after a translation of what POSIX and Tcl write otherwise; compiled ones are kept per thread.
 
 use super::registry::{Entry, Registry};
+use super::string::lower;
 use super::vector::{binary_text, wrong_arguments};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
@@ -37,7 +38,7 @@ pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
                 from += 1;
                 continue;
             }
-            Some(b'\\') => {
+            Some(b'\\') if at < text.len() => {
                 let Some(literal) = pattern.get(from + 1) else {
                     return Err(SqlError::new(
                         SqlState::INVALID_ESCAPE_SEQUENCE,
@@ -51,7 +52,7 @@ pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
                 }
                 false
             }
-            Some(literal) if text.get(at) == Some(literal) && *literal != b'_' => {
+            Some(literal) if text.get(at) == Some(literal) && !matches!(literal, b'_' | b'\\') => {
                 at += 1;
                 from += 1;
                 continue;
@@ -344,14 +345,14 @@ fn add_like(registry: &mut Registry, left: Oid) {
         "~~*",
         entry("texticlike", |arguments, _| {
             let (text, pattern) = texts(arguments)?;
-            like(&text.to_lowercase(), &pattern.to_lowercase()).map(Datum::Bool)
+            like(&lower(text), &lower(pattern)).map(Datum::Bool)
         }),
     );
     registry.add_operator(
         "!~~*",
         entry("texticnlike", |arguments, _| {
             let (text, pattern) = texts(arguments)?;
-            like(&text.to_lowercase(), &pattern.to_lowercase()).map(|matched| Datum::Bool(!matched))
+            like(&lower(text), &lower(pattern)).map(|matched| Datum::Bool(!matched))
         }),
     );
     registry.add_operator(

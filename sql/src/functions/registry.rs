@@ -35,10 +35,15 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::pattern::register(&mut registry);
     super::math::register(&mut registry);
     super::aggregate::register(&mut registry);
+    super::regression::register(&mut registry);
     super::string::register(&mut registry);
     super::text_output::register(&mut registry);
     super::moment::register(&mut registry);
     super::extract::register(&mut registry);
+    super::array::register(&mut registry);
+    super::regexp::register(&mut registry);
+    super::template::register(&mut registry);
+    super::session::register(&mut registry);
     registry
 });
 

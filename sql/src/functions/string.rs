@@ -84,15 +84,39 @@ fn pad(text: &str, length: i32, fill: &str, at_left: bool) -> Result<String> {
     Ok(if at_left { filling + text } else { text.to_owned() + &filling })
 }
 
+/// One character's mapping where it stays one character: `ß` has no upper case of its own.
+fn single(mut mapped: impl Iterator<Item = char>, original: char) -> char {
+    match (mapped.next(), mapped.next()) {
+        (Some(only), None) => only,
+        _ => original,
+    }
+}
+
+/// Lower case, character by character.
+pub(super) fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().map(|character| single(character.to_lowercase(), character)).collect()
+}
+
+/// Upper case, character by character.
+pub(super) fn upper(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
+    text.chars().map(|character| single(character.to_uppercase(), character)).collect()
+}
+
 /// Upper case after anything that is no letter or digit, lower case elsewhere.
 fn initcap(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut inside = false;
     for character in text.chars() {
         if inside {
-            result.extend(character.to_lowercase());
+            result.push(single(character.to_lowercase(), character));
         } else {
-            result.extend(character.to_uppercase());
+            result.push(single(character.to_uppercase(), character));
         }
         inside = character.is_alphanumeric();
     }
@@ -199,18 +223,14 @@ fn lengths(registry: &mut Registry) {
 
 fn cases(registry: &mut Registry) {
     registry.add(
-        Entry::new("lower", &[TEXT], TEXT, |arguments, _| {
-            Ok(Datum::from(text(arguments, 0)?.to_lowercase()))
-        })
-        .vectorized(|arguments, _| map_text(arguments, str::to_lowercase))
-        .infallible(),
+        Entry::new("lower", &[TEXT], TEXT, |arguments, _| Ok(Datum::from(lower(text(arguments, 0)?))))
+            .vectorized(|arguments, _| map_text(arguments, lower))
+            .infallible(),
     );
     registry.add(
-        Entry::new("upper", &[TEXT], TEXT, |arguments, _| {
-            Ok(Datum::from(text(arguments, 0)?.to_uppercase()))
-        })
-        .vectorized(|arguments, _| map_text(arguments, str::to_uppercase))
-        .infallible(),
+        Entry::new("upper", &[TEXT], TEXT, |arguments, _| Ok(Datum::from(upper(text(arguments, 0)?))))
+            .vectorized(|arguments, _| map_text(arguments, upper))
+            .infallible(),
     );
     registry.add(Entry::new("initcap", &[TEXT], TEXT, |arguments, _| {
         Ok(Datum::from(initcap(text(arguments, 0)?)))

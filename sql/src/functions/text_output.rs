@@ -7,7 +7,7 @@ use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::bytea::{parse_hex, print_escape, print_hex};
-use crate::types::oids::{ANY, ANYELEMENT, ANYNONARRAY, BYTEA, TEXT};
+use crate::types::oids::{ANY, ANYELEMENT, ANYNONARRAY, BPCHAR, BYTEA, TEXT};
 use crate::value::{Datum, Text};
 use md5::{Digest, Md5};
 
@@ -24,6 +24,21 @@ fn concat(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>)
     for (index, value) in arguments.iter().enumerate() {
         if !value.is_null() {
             out.push_str(&shown(value, types, index, context)?);
+        }
+    }
+    Ok(Datum::from(out))
+}
+
+/// `text || value`: the value cast to text, which differs from its output for booleans and `char(n)`.
+fn cat(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
+    let mut out = String::new();
+    for (index, value) in arguments.iter().enumerate() {
+        match value {
+            Datum::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Datum::Text(text) if types.arguments[index].oid == BPCHAR => {
+                out.push_str(text.trim_end_matches(' '))
+            }
+            value => out.push_str(&shown(value, types, index, context)?),
         }
     }
     Ok(Datum::from(out))
@@ -83,6 +98,9 @@ pub fn quote_literal(value: &str) -> String {
         format!("'{doubled}'")
     }
 }
+
+/// The widest field of `format`.
+const WIDTH_MAX: i32 = 0x0fff_ffff;
 
 /// One `%[position$][-][width]type` of `format`.
 struct Specifier {
@@ -181,9 +199,12 @@ fn format(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>)
                 width = value.as_i64().unwrap_or(0) as i32;
                 if width < 0 {
                     left = true;
-                    width = -width;
+                    width = width.saturating_neg();
                 }
             }
+        }
+        if width > WIDTH_MAX {
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large"));
         }
         if !matches!(specifier.kind, 's' | 'I' | 'L') {
             return Err(SqlError::invalid_parameter(format!(
@@ -328,8 +349,8 @@ pub(super) fn register(registry: &mut Registry) {
         .add(Entry::typed("concat_ws", &[TEXT, ANY], TEXT, concat_ws).variadic(ANY).not_strict().stable());
     registry.add(Entry::typed("format", &[TEXT], TEXT, format).not_strict().stable());
     registry.add(Entry::typed("format", &[TEXT, ANY], TEXT, format).variadic(ANY).not_strict().stable());
-    registry.add_operator("||", Entry::typed("textanycat", &[TEXT, ANYNONARRAY], TEXT, concat).stable());
-    registry.add_operator("||", Entry::typed("anytextcat", &[ANYNONARRAY, TEXT], TEXT, concat).stable());
+    registry.add_operator("||", Entry::typed("textanycat", &[TEXT, ANYNONARRAY], TEXT, cat).stable());
+    registry.add_operator("||", Entry::typed("anytextcat", &[ANYNONARRAY, TEXT], TEXT, cat).stable());
     let identifier: ScalarKernel = |arguments, _| Ok(Datum::from(quote_identifier(text(arguments, 0)?)));
     registry.add(Entry::new("quote_ident", &[TEXT], TEXT, identifier));
     registry.add(Entry::new("quote_literal", &[TEXT], TEXT, |arguments, _| {

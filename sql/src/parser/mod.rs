@@ -14,6 +14,7 @@ mod source;
 mod utility;
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use sqlparser::ast;
 use sqlparser::parser::{Parser, ParserError};
@@ -97,18 +98,18 @@ pub fn parse_data_type(text: &str) -> Result<ast::DataType> {
     Ok(data_type)
 }
 
+static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
+
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
-    let dialect = HeliosDialect {};
     let mut tokens = Vec::new();
-    match Tokenizer::new(&dialect, source.text()).tokenize_with_location_into_buf(&mut tokens) {
+    match Tokenizer::new(&*DIALECT, source.text()).tokenize_with_location_into_buf(&mut tokens) {
         Ok(()) => Ok(tokens),
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
     }
 }
 
 fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
-    static DIALECT: HeliosDialect = HeliosDialect {};
-    Parser::new(&DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
+    Parser::new(&*DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
 }
 
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
@@ -179,7 +180,8 @@ fn location_in(message: &str) -> Option<Location> {
 fn lexical_error(message: &str, location: Location, source: &Source<'_>) -> SqlError {
     let start = source.offset(location);
     let rest = &source.text()[start..];
-    let unterminated = if message.contains("Unterminated string") || message.contains("nterminated encoded string")
+    let unterminated = if message.contains("Unterminated string")
+        || message.contains("nterminated encoded string")
     {
         "unterminated quoted string"
     } else if message.contains("dollar-quoted") {

@@ -185,7 +185,8 @@ fn lock(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     loop {
         accept(parser, "only");
         tables.push(name(parser, source)?);
-        parser.consume_token(&Token::Mul);
+        // `t *` means the table with its descendants, as `t` does.
+        let _ = parser.consume_token(&Token::Mul);
         if !parser.consume_token(&Token::Comma) {
             break;
         }
@@ -270,7 +271,8 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
         "session" => ahead = 2,
         _ => {}
     }
-    let is_zone = word(&parser.peek_nth_token(ahead)) == "time" && word(&parser.peek_nth_token(ahead + 1)) == "zone";
+    let is_zone =
+        word(&parser.peek_nth_token(ahead)) == "time" && word(&parser.peek_nth_token(ahead + 1)) == "zone";
     let mut end = ahead + if is_zone { 2 } else { 1 };
     while parser.peek_nth_token(end).token == Token::Period {
         end += 2;

@@ -73,7 +73,8 @@ fn key_value(value: &Expr, column_type: u32) -> Option<Expr> {
         return Some(value.clone());
     }
     // A narrower integer widens without loss; a wider one may not fit.
-    let widens = matches!((oid, column_type), (oids::INT2, oids::INT4 | oids::INT8) | (oids::INT4, oids::INT8));
+    let widens =
+        matches!((oid, column_type), (oids::INT2, oids::INT4 | oids::INT8) | (oids::INT4, oids::INT8));
     let constant_fits = match (value, column_type) {
         (Expr::Const { value, .. }, oids::INT4) => value.as_i64().is_some_and(|v| i32::try_from(v).is_ok()),
         (Expr::Const { value, .. }, oids::INT2) => value.as_i64().is_some_and(|v| i16::try_from(v).is_ok()),
@@ -84,7 +85,12 @@ fn key_value(value: &Expr, column_type: u32) -> Option<Expr> {
     }
     let settings = Settings::default();
     let context = EvalContext::detached(&settings);
-    let cast = crate::expr::build::coerce(value.clone(), DataType::of(column_type), CastContext::Assignment, &context);
+    let cast = crate::expr::build::coerce(
+        value.clone(),
+        DataType::of(column_type),
+        CastContext::Assignment,
+        &context,
+    );
     cast.ok().map(|expr| expr.fold(&context))
 }
 
@@ -176,7 +182,15 @@ pub fn choose(
     for index in entry.indexes.iter().filter(|index| !index.primary) {
         let key = index_key_columns(table, index);
         let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
-        candidates.extend(candidate(&index.name, Some(index.tree), key, &numbers, index.unique, table, &bounds));
+        candidates.extend(candidate(
+            &index.name,
+            Some(index.tree),
+            key,
+            &numbers,
+            index.unique,
+            table,
+            &bounds,
+        ));
     }
     let best = candidates.into_iter().max_by_key(|candidate| candidate.score);
     if let Some(best) = best {
@@ -192,7 +206,7 @@ pub fn choose(
                 None => false,
             }
         };
-        return (Access::Keys(access), ordered || wanted.is_empty());
+        return (Access::Keys(Box::new(access)), ordered || wanted.is_empty());
     }
     if wanted.is_empty() {
         return (Access::Full { reverse: false }, true);
@@ -207,7 +221,8 @@ pub fn choose(
             let key = index_key_columns(table, index);
             let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
             if let Some(reverse) = gives_order(&key, &numbers, 0, columns, wanted) {
-                let key_names = numbers.iter().map(|number| table.column_numbered(*number).name.clone()).collect();
+                let key_names =
+                    numbers.iter().map(|number| table.column_numbered(*number).name.clone()).collect();
                 let access = KeyAccess {
                     index_name: index.name.clone(),
                     index_tree: Some(index.tree),
@@ -219,7 +234,7 @@ pub fn choose(
                     single: false,
                     reverse,
                 };
-                return (Access::Keys(access), true);
+                return (Access::Keys(Box::new(access)), true);
             }
         }
     }

@@ -41,9 +41,10 @@ pub fn rows(plan: &Logical) -> f64 {
         Logical::Values { rows, .. } => rows.len() as f64,
         Logical::Table { table, filters, .. } => {
             let unique = table.indexes.iter().filter(|index| index.unique).any(|index| {
-                index.columns.iter().all(|key| {
-                    filters.iter().any(|filter| equals_column(plan, filter, key.number))
-                })
+                index
+                    .columns
+                    .iter()
+                    .all(|key| filters.iter().any(|filter| equals_column(plan, filter, key.number)))
             });
             if unique { 1.0 } else { filtered(table_rows(table.table.row_estimate), filters) }
         }
@@ -55,7 +56,9 @@ pub fn rows(plan: &Logical) -> f64 {
             TableFunction::Relation { .. } => 100.0,
         },
         Logical::Filter { input, predicates } => filtered(rows(input), predicates),
-        Logical::Project { input, .. } | Logical::Sort { input, .. } | Logical::Apply { input, .. } => rows(input),
+        Logical::Project { input, .. } | Logical::Sort { input, .. } | Logical::Apply { input, .. } => {
+            rows(input)
+        }
         Logical::Join { kind, left, right, on, .. } => {
             let (left, right) = (rows(left), rows(right));
             let equal = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
@@ -69,7 +72,11 @@ pub fn rows(plan: &Logical) -> f64 {
             }
         }
         Logical::Aggregate { input, groups, .. } => {
-            if groups.is_empty() { 1.0 } else { (rows(input) / 5.0).clamp(1.0, 200.0) }
+            if groups.is_empty() {
+                1.0
+            } else {
+                (rows(input) / 5.0).clamp(1.0, 200.0)
+            }
         }
         Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {

@@ -71,5 +71,9 @@ fn choose(mut relations: Vec<Logical>, mut conditions: Vec<Expr>) -> Logical {
             lateral: Vec::new(),
         };
     }
-    if conditions.is_empty() { joined } else { Logical::Filter { input: Box::new(joined), predicates: conditions } }
+    if conditions.is_empty() {
+        joined
+    } else {
+        Logical::Filter { input: Box::new(joined), predicates: conditions }
+    }
 }

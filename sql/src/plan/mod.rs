@@ -38,3 +38,10 @@ pub fn plan(plan: Logical, needed: &[ColumnId]) -> Result<PlanNode> {
         planner::physical(&plan, needed)
     })
 }
+
+/// An expression with its constants folded.
+#[must_use]
+pub fn folded(expr: crate::expr::Expr) -> crate::expr::Expr {
+    let settings = crate::functions::Settings::default();
+    expr.fold(&crate::functions::EvalContext::detached(&settings))
+}

@@ -31,7 +31,10 @@ impl Comparison {
 }
 
 static NAMES: LazyLock<HashMap<usize, &'static str>> = LazyLock::new(|| {
-    registry().all_operators().map(|operator| (Arc::as_ptr(&operator.function) as usize, operator.name)).collect()
+    registry()
+        .all_operators()
+        .map(|operator| (Arc::as_ptr(&operator.function) as usize, operator.name))
+        .collect()
 });
 
 /// The operator that a function is.

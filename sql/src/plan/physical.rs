@@ -33,7 +33,7 @@ pub enum Access {
     /// All of them.
     Full { reverse: bool },
     /// Those whose key begins with values equal to expressions, and then lies between bounds.
-    Keys(KeyAccess),
+    Keys(Box<KeyAccess>),
 }
 
 /// A search by the clustering key or by an index.
@@ -104,8 +104,13 @@ pub enum ApplyKind {
     Scalar,
     Exists,
     /// The comparison reads the input's columns, and the subquery's behind them.
-    Quantified { comparison: Expr, all: bool },
-    Array { element: DataType },
+    Quantified {
+        comparison: Expr,
+        all: bool,
+    },
+    Array {
+        element: DataType,
+    },
 }
 
 /// A subquery run for each row, or once.
@@ -122,22 +127,63 @@ pub struct Apply {
 /// An operator.
 #[derive(Clone)]
 pub enum Physical {
-    Values { rows: Vec<Vec<Expr>> },
+    Values {
+        rows: Vec<Vec<Expr>>,
+    },
     Table(Box<TableScan>),
-    Virtual { relation: &'static VirtualRelation, alias: String, projection: Vec<usize>, filters: Vec<Expr> },
-    Function { call: TableFunction, alias: String, ordinality: bool },
-    Filter { input: Box<PlanNode>, predicates: Vec<Expr> },
-    Project { input: Box<PlanNode>, exprs: Vec<Expr> },
+    Virtual {
+        relation: &'static VirtualRelation,
+        alias: String,
+        projection: Vec<usize>,
+        filters: Vec<Expr>,
+    },
+    Function {
+        call: TableFunction,
+        alias: String,
+        ordinality: bool,
+    },
+    Filter {
+        input: Box<PlanNode>,
+        predicates: Vec<Expr>,
+    },
+    Project {
+        input: Box<PlanNode>,
+        exprs: Vec<Expr>,
+    },
     HashJoin(Box<HashJoin>),
     NestedLoop(Box<NestedLoop>),
     Apply(Box<Apply>),
-    Aggregate { input: Box<PlanNode>, groups: Vec<Expr>, aggregates: Vec<AggregateCall> },
-    Distinct { input: Box<PlanNode>, keys: Vec<Expr> },
-    Sort { input: Box<PlanNode>, keys: Vec<SortKey> },
+    Aggregate {
+        input: Box<PlanNode>,
+        groups: Vec<Expr>,
+        aggregates: Vec<AggregateCall>,
+    },
+    Distinct {
+        input: Box<PlanNode>,
+        keys: Vec<Expr>,
+    },
+    Sort {
+        input: Box<PlanNode>,
+        keys: Vec<SortKey>,
+    },
     /// The first rows of a sort.
-    TopN { input: Box<PlanNode>, keys: Vec<SortKey>, limit: Expr, offset: Option<Expr> },
-    Limit { input: Box<PlanNode>, limit: Option<Expr>, offset: Option<Expr> },
-    SetOperation { kind: SetKind, all: bool, left: Box<PlanNode>, right: Box<PlanNode> },
+    TopN {
+        input: Box<PlanNode>,
+        keys: Vec<SortKey>,
+        limit: Expr,
+        offset: Option<Expr>,
+    },
+    Limit {
+        input: Box<PlanNode>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    SetOperation {
+        kind: SetKind,
+        all: bool,
+        left: Box<PlanNode>,
+        right: Box<PlanNode>,
+    },
 }
 
 impl PlanNode {

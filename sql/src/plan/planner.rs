@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::logical::{AggregateCall, ColumnId, Computed, Correlation, JoinKind, Logical, SortKey, SubqueryKind, TableFunction};
+use super::logical::{
+    AggregateCall, ColumnId, Computed, Correlation, JoinKind, Logical, SortKey, SubqueryKind,
+};
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
 use super::{access, estimate, walk};
@@ -144,7 +146,9 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(filter, names, types), ids: input.ids }
         }
         Logical::Project { input, outputs } => build_project(input, outputs, wanted, limited, rows)?,
-        Logical::Join { kind, left, right, on, lateral } => build_join(*kind, left, right, on, lateral, rows)?,
+        Logical::Join { kind, left, right, on, lateral } => {
+            build_join(*kind, left, right, on, lateral, rows)?
+        }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
             let input = build(input, wanted, limited)?;
             let inner_ids = subquery.outputs();
@@ -187,7 +191,9 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             }
         }
         Logical::Sort { input, keys } => build_sort(input, keys, limited)?,
-        Logical::Limit { input, limit, offset } => build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?,
+        Logical::Limit { input, limit, offset } => {
+            build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?
+        }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
             let left = arrange(build(left, &[], false)?, &left_ids)?;
@@ -206,7 +212,11 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
 }
 
 fn columns_of(plan: &PlanNode) -> Vec<Expr> {
-    plan.types.iter().enumerate().map(|(index, data_type)| Expr::Column { index, data_type: *data_type }).collect()
+    plan.types
+        .iter()
+        .enumerate()
+        .map(|(index, data_type)| Expr::Column { index, data_type: *data_type })
+        .collect()
 }
 
 /// Builds a table scan; tells whether its rows come in the wanted order.
@@ -287,7 +297,10 @@ fn build_project(
     }
     let ids = outputs.iter().map(|output| output.id).collect();
     let identity = exprs.len() == input.ids.len()
-        && exprs.iter().enumerate().all(|(at, expr)| matches!(expr, Expr::Column { index, .. } if *index == at));
+        && exprs
+            .iter()
+            .enumerate()
+            .all(|(at, expr)| matches!(expr, Expr::Column { index, .. } if *index == at));
     if identity {
         return Ok(Built { plan: input.plan, ids });
     }
@@ -298,7 +311,8 @@ fn build_project(
 /// Whether equality of two columns can be tested by comparing their encoded keys.
 fn hashable(left: DataType, right: DataType) -> bool {
     let kind = |data_type: DataType| builtin_type(data_type.oid).map(|info| info.kind);
-    let is_integer = |kind| matches!(kind, Some(PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64));
+    let is_integer =
+        |kind| matches!(kind, Some(PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64));
     let is_float = |kind| matches!(kind, Some(PhysicalKind::Float32 | PhysicalKind::Float64));
     let (left_kind, right_kind) = (kind(left), kind(right));
     let blank_padded = |data_type: DataType| data_type.oid == crate::types::oids::BPCHAR;
@@ -363,7 +377,8 @@ fn build_join_as(
         }
         residual.push(resolve(term, &both)?);
     }
-    let (mut names, mut types, mut ids) = (left.plan.names.clone(), left.plan.types.clone(), left.ids.clone());
+    let (mut names, mut types, mut ids) =
+        (left.plan.names.clone(), left.plan.types.clone(), left.ids.clone());
     if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
         names.extend(right.plan.names.iter().cloned());
         types.extend(right.plan.types.iter().copied());
@@ -501,10 +516,4 @@ pub fn sort_columns(keys: &[SortKey]) -> Vec<KeyColumn> {
             KeyColumn { data_type, kind, descending: key.descending, nulls_first: key.nulls_first }
         })
         .collect()
-}
-
-/// Whether a function in FROM reads nothing but constants.
-#[must_use]
-pub fn is_series(call: &TableFunction) -> bool {
-    matches!(call, TableFunction::GenerateSeries { .. })
 }

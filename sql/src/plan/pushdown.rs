@@ -63,7 +63,9 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
             let input = Box::new(push(*input, rewritten));
             filtered(Logical::Project { input, outputs }, stay)
         }
-        Logical::Join { kind, left, right, on, lateral } => push_join(kind, *left, *right, on, lateral, predicates),
+        Logical::Join { kind, left, right, on, lateral } => {
+            push_join(kind, *left, *right, on, lateral, predicates)
+        }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
             let below = input.outputs();
             let (down, mut stay) = split(predicates, &below);
@@ -113,7 +115,8 @@ fn push_join(
     predicates: Vec<Expr>,
 ) -> Logical {
     let (left_columns, right_columns) = (left.outputs(), right.outputs());
-    let (mut to_left, mut to_right, mut join_on, mut above) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut to_left, mut to_right, mut above) = (Vec::new(), Vec::new(), Vec::new());
+    let join_on;
     match kind {
         JoinKind::Inner => {
             let (for_left, rest) = split(predicates.into_iter().chain(on).collect(), &left_columns);
@@ -172,5 +175,11 @@ fn semi_join(left: Logical, right: Logical, kind: SubqueryKind) -> Logical {
     if let SubqueryKind::Quantified { comparison, .. } = kind {
         walk::split_conjunction(comparison, &mut on);
     }
-    Logical::Join { kind: JoinKind::Semi, left: Box::new(left), right: Box::new(right), on, lateral: Vec::new() }
+    Logical::Join {
+        kind: JoinKind::Semi,
+        left: Box::new(left),
+        right: Box::new(right),
+        on,
+        lateral: Vec::new(),
+    }
 }

@@ -1,6 +1,6 @@
 //! Constant folding, and predicates taken apart.
 
-use super::logical::{Computed, Logical, SortKey, SubqueryKind, TableFunction};
+use super::logical::{Logical, SortKey, SubqueryKind, TableFunction};
 use super::walk;
 use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
@@ -14,7 +14,9 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
     };
     match plan {
         Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(apply),
-        Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => filters.iter_mut().for_each(apply),
+        Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => {
+            filters.iter_mut().for_each(apply)
+        }
         Logical::FunctionScan { call, .. } => match call {
             TableFunction::GenerateSeries { arguments, .. }
             | TableFunction::GenerateSubscripts { arguments }
@@ -99,9 +101,4 @@ fn conjuncts(predicates: Vec<Expr>) -> Vec<Expr> {
     }
     terms.retain(|term| !matches!(term, Expr::Const { value: Datum::Bool(true), .. }));
     terms
-}
-
-/// A projection that passes columns on.
-pub fn pass_through(columns: impl IntoIterator<Item = (usize, crate::types::DataType)>) -> Vec<Computed> {
-    columns.into_iter().map(|(id, data_type)| Computed { id, expr: Expr::Column { index: id, data_type } }).collect()
 }

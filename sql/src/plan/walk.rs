@@ -41,7 +41,13 @@ pub fn any(expr: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
 pub fn rewrite(expr: Expr, step: &mut dyn FnMut(Expr) -> Rewritten) -> Expr {
     match step(expr) {
         Rewritten::Done(expr) => expr,
-        Rewritten::Descend(expr) => expr.map_children(&mut |child| rewrite(child, step)),
+        Rewritten::Descend(mut expr) => {
+            expr.for_each_child_mut(|child| {
+                let taken = std::mem::replace(child, Expr::And(Vec::new()));
+                *child = rewrite(taken, step);
+            });
+            expr
+        }
     }
 }
 
@@ -60,7 +66,7 @@ pub fn replace_columns(expr: Expr, replace: &dyn Fn(ColumnId) -> Option<Expr>) -
 #[must_use]
 pub fn is_volatile(expr: &Expr) -> bool {
     any(expr, &mut |node| match node {
-        Expr::Call { function, .. } => function.volatility == Volatility::Volatile,
+        Expr::Call(call) => call.function.volatility == Volatility::Volatile,
         _ => false,
     })
 }
@@ -79,10 +85,10 @@ pub fn same(left: &Expr, right: &Expr) -> bool {
         (Expr::Column { index: a, .. }, Expr::Column { index: b, .. })
         | (Expr::Parameter { index: a, .. }, Expr::Parameter { index: b, .. })
         | (Expr::Outer { index: a, .. }, Expr::Outer { index: b, .. }) => a == b,
-        (Expr::Call { function: f, .. }, Expr::Call { function: g, .. }) => {
-            Arc::ptr_eq(f, g) && f.volatility != Volatility::Volatile
+        (Expr::Call(a), Expr::Call(b)) => {
+            Arc::ptr_eq(&a.function, &b.function) && a.function.volatility != Volatility::Volatile
         }
-        _ => left.same_node(right),
+        _ => same_kind(left, right),
     };
     if !alike {
         return false;
@@ -91,6 +97,31 @@ pub fn same(left: &Expr, right: &Expr) -> bool {
     children(left, &mut |child| first.push(child));
     children(right, &mut |child| second.push(child));
     first.len() == second.len() && first.iter().zip(&second).all(|(left, right)| same(left, right))
+}
+
+/// Whether two nodes are of the same kind, with the same particulars; their children apart.
+fn same_kind(left: &Expr, right: &Expr) -> bool {
+    if std::mem::discriminant(left) != std::mem::discriminant(right) || left.data_type() != right.data_type()
+    {
+        return false;
+    }
+    match (left, right) {
+        (Expr::IsNull { negated: a, .. }, Expr::IsNull { negated: b, .. })
+        | (Expr::IsDistinct { negated: a, .. }, Expr::IsDistinct { negated: b, .. })
+        | (Expr::InList { negated: a, .. }, Expr::InList { negated: b, .. })
+        | (Expr::Extreme { greatest: a, .. }, Expr::Extreme { greatest: b, .. }) => a == b,
+        (Expr::IsTruth { truth: a, negated: m, .. }, Expr::IsTruth { truth: b, negated: n, .. }) => {
+            a == b && m == n
+        }
+        (Expr::Quantified { function: f, all: a, .. }, Expr::Quantified { function: g, all: b, .. }) => {
+            Arc::ptr_eq(f, g) && a == b
+        }
+        (Expr::Field { index: a, .. }, Expr::Field { index: b, .. }) => a == b,
+        (Expr::Case { branches: a, otherwise: m, .. }, Expr::Case { branches: b, otherwise: n, .. }) => {
+            a.len() == b.len() && m.is_some() == n.is_some()
+        }
+        _ => true,
+    }
 }
 
 /// The terms of a conjunction.

@@ -65,7 +65,7 @@ impl Session {
     }
 
     /// 25006.
-    pub(super) fn refuse_read_only(&self, command: &str) -> Result<()> {
+    pub(crate) fn refuse_read_only(&self, command: &str) -> Result<()> {
         if self.active.as_ref().is_some_and(|active| active.read_only) {
             return Err(SqlError::new(
                 SqlState::READ_ONLY_SQL_TRANSACTION,
@@ -128,8 +128,10 @@ impl Session {
             let environment = self.begin_statement().await?;
             let execution = self.lend(environment, parameters)?;
             let no_row: [Datum; 0] = [];
-            let evaluated: Result<Vec<Datum>> =
-                arguments.iter().map(|each| each.eval_row(&no_row.as_slice(), &execution.context())).collect();
+            let evaluated: Result<Vec<Datum>> = arguments
+                .iter()
+                .map(|each| each.eval_row(&no_row.as_slice(), &execution.context()))
+                .collect();
             self.take_back(execution)?;
             values = evaluated?;
         }
@@ -167,7 +169,9 @@ impl Session {
                         break;
                     }
                     Step::Empty | Step::Suspended => break,
-                    Step::CopyIn => return Err(SqlError::unsupported("COPY FROM STDIN needs a client that sends data")),
+                    Step::CopyIn => {
+                        return Err(SqlError::unsupported("COPY FROM STDIN needs a client that sends data"));
+                    }
                 }
             }
         }
@@ -208,4 +212,12 @@ pub(super) fn text_batches(lines: &[String]) -> Result<Vec<Batch>> {
 /// A column of text in a result.
 pub(super) fn text_column(name: &str) -> crate::binder::ResultColumn {
     crate::binder::ResultColumn { name: name.to_string(), data_type: DataType::TEXT, source: None }
+}
+
+impl Session {
+    /// COPY … TO STDOUT: its rows are chunks of the output, one bytea column.
+    async fn copy_out(&mut self, plan: &crate::copy::CopyPlan, parameters: Arc<[Datum]>) -> Result<Given> {
+        let (batches, rows) = self.copy_rows(plan, parameters).await?;
+        Ok(Given { batches, tag: format!("COPY {rows}") })
+    }
 }

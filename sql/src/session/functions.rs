@@ -1,6 +1,6 @@
 //! The functions that only a session can answer.
 
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::{EvalContext, SessionFunctions};
 use crate::relations;
@@ -31,8 +31,7 @@ impl SessionFunctions for Environment {
     }
 
     fn random_bytes(&self, bytes: &mut [u8]) -> Result<()> {
-        self.entropy.fill(bytes);
-        Ok(())
+        self.entropy.fill(bytes).map_err(|error| SqlError::new(SqlState::IO_ERROR, error.to_string()))
     }
 }
 

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 pub use engine::{ConfigEntries, Engine};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
-pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting};
+pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
 use crate::error::{Result, SqlError, SqlState};
@@ -44,7 +44,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn notice(state: SqlState, message: impl Into<String>) -> Notice {
+    fn plain(state: SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "NOTICE", error: SqlError::new(state, message) }
     }
 
@@ -96,7 +96,10 @@ impl Session {
         backend: i32,
     ) -> Session {
         let mut seed = [0; 8];
-        engine.entropy().fill(&mut seed);
+        // Without randomness the generator starts from the backend's number.
+        if engine.entropy().fill(&mut seed).is_err() {
+            seed = u64::from(backend.unsigned_abs()).to_le_bytes();
+        }
         Session {
             engine,
             branch,
@@ -230,7 +233,10 @@ impl Session {
 /// 55P03 for a row.
 #[must_use]
 pub fn lock_not_available(table: &str) -> SqlError {
-    SqlError::new(SqlState::LOCK_NOT_AVAILABLE, format!("could not obtain lock on row in relation \"{table}\""))
+    SqlError::new(
+        SqlState::LOCK_NOT_AVAILABLE,
+        format!("could not obtain lock on row in relation \"{table}\""),
+    )
 }
 
 impl From<helios_mvcc::Error> for SqlError {
@@ -240,11 +246,11 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::WriteConflict => SqlState::SERIALIZATION_FAILURE,
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
             Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
-            Error::Cancelled => SqlState::QUERY_CANCELED,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
             Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,
-            Error::LimitExceeded(_) => SqlState::OUT_OF_MEMORY,
+            Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
             Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
             Error::HistoryGone { .. } => SqlState::SNAPSHOT_TOO_OLD,
         };

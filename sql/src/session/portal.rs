@@ -32,9 +32,17 @@ pub enum Step {
 pub(super) enum State {
     Ready,
     /// A query's operators, and rows that the last row limit left over.
-    Running { operator: Box<dyn Operator>, left: Option<Batch>, environment: Arc<Environment>, outer: Vec<Datum> },
+    Running {
+        operator: Box<dyn Operator>,
+        left: Option<Batch>,
+        environment: Arc<Environment>,
+        outer: Vec<Datum>,
+    },
     /// Rows that are all there.
-    Given { batches: VecDeque<Batch>, tag: String },
+    Given {
+        batches: VecDeque<Batch>,
+        tag: String,
+    },
     Done,
 }
 
@@ -77,7 +85,13 @@ impl Session {
                 ),
             ));
         }
-        Ok(Portal { prepared, parameters: parameters.into(), state: State::Ready, rows: 0, epoch: self.portal_epoch })
+        Ok(Portal {
+            prepared,
+            parameters: parameters.into(),
+            state: State::Ready,
+            rows: 0,
+            epoch: self.portal_epoch,
+        })
     }
 
     /// Executes a portal until it has given `rows_max` rows (0: all), one step at a time.
@@ -191,7 +205,7 @@ impl Session {
     }
 
     /// Begins a statement in the running transaction, or in one of its own.
-    pub(super) async fn begin_statement(&mut self) -> Result<Arc<Environment>> {
+    pub(crate) async fn begin_statement(&mut self) -> Result<Arc<Environment>> {
         self.ensure_transaction()?;
         let active = self.active.as_mut().ok_or_else(lost)?;
         active.used = true;
@@ -260,7 +274,11 @@ impl Session {
     }
 
     /// Lends the transaction to an execution.
-    pub(super) fn lend(&mut self, environment: Arc<Environment>, parameters: Arc<[Datum]>) -> Result<Execution> {
+    pub(crate) fn lend(
+        &mut self,
+        environment: Arc<Environment>,
+        parameters: Arc<[Datum]>,
+    ) -> Result<Execution> {
         let active = self.active.as_mut().ok_or_else(lost)?;
         let transaction = active.transaction.take().ok_or_else(lost)?;
         Ok(Execution {
@@ -275,7 +293,7 @@ impl Session {
     }
 
     /// Takes the transaction back; tells whether a conflict was found.
-    pub(super) fn take_back(&mut self, execution: Execution) -> Result<bool> {
+    pub(crate) fn take_back(&mut self, execution: Execution) -> Result<bool> {
         if let Some(active) = &mut self.active {
             active.transaction = Some(execution.transaction);
         }

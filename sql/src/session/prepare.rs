@@ -32,10 +32,16 @@ pub enum Action {
     Update(UpdatePlan),
     Delete(DeletePlan),
     /// EXPLAIN of one of the above.
-    Explain { action: Box<Action>, options: plan::explain::Options },
+    Explain {
+        action: Box<Action>,
+        options: plan::explain::Options,
+    },
     Copy(Box<crate::copy::CopyPlan>),
     /// EXECUTE: the prepared statement's name and its arguments.
-    Execute { name: String, arguments: Vec<Expr> },
+    Execute {
+        name: String,
+        arguments: Vec<Expr>,
+    },
     Statement(Box<ast::Statement>),
     Utility(Utility),
 }
@@ -133,7 +139,8 @@ impl Session {
 
     /// Whether a prepared statement's plan still holds.
     pub(super) fn is_current(&self, prepared: &Prepared) -> bool {
-        let needs_plan = !matches!(prepared.action, Action::Empty | Action::Statement(_) | Action::Utility(_));
+        let needs_plan =
+            !matches!(prepared.action, Action::Empty | Action::Statement(_) | Action::Utility(_));
         !needs_plan
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
@@ -168,7 +175,8 @@ impl Session {
     ) -> Result<Prepared> {
         let own_text = text.get(statement.span.clone()).unwrap_or(text).to_string();
         if !needs_catalog(&statement.kind) {
-            if self.active.as_ref().is_some_and(|active| active.failed) && !ends_transaction(&statement.kind) {
+            if self.active.as_ref().is_some_and(|active| active.failed) && !ends_transaction(&statement.kind)
+            {
                 return Err(super::transaction::in_failed_transaction());
             }
             let action = match statement.kind {
@@ -221,22 +229,27 @@ impl Session {
             ast::Statement::Update(update) => plan_update(binder, &update),
             ast::Statement::Delete(delete) => plan_delete(binder, &delete),
             ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
-                let options = plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
+                let options =
+                    plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
                 let (action, _) = self.plan_statement(binder, StatementKind::Sql(statement))?;
-                let explainable =
-                    matches!(action, Action::Query(_) | Action::Insert(_) | Action::Update(_) | Action::Delete(_));
+                let explainable = matches!(
+                    action,
+                    Action::Query(_) | Action::Insert(_) | Action::Update(_) | Action::Delete(_)
+                );
                 if !explainable {
                     return Err(SqlError::unsupported("this statement cannot be explained"));
                 }
-                let column = ResultColumn { name: "QUERY PLAN".into(), data_type: DataType::TEXT, source: None };
+                let column =
+                    ResultColumn { name: "QUERY PLAN".into(), data_type: DataType::TEXT, source: None };
                 Ok((Action::Explain { action: Box::new(action), options }, Some(vec![column])))
             }
             ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
-                let plan =
-                    crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
+                let plan = crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
                 Ok((Action::Copy(Box::new(plan)), None))
             }
-            ast::Statement::Execute { name, parameters, .. } => self.plan_execute(binder, name.as_ref(), &parameters),
+            ast::Statement::Execute { name, parameters, .. } => {
+                self.plan_execute(binder, name.as_ref(), &parameters)
+            }
             other => Ok((Action::Statement(Box::new(other)), None)),
         }
     }
@@ -247,15 +260,18 @@ impl Session {
         name: Option<&ast::ObjectName>,
         parameters: &[ast::Expr],
     ) -> Result<(Action, Option<Vec<ResultColumn>>)> {
-        let name = name.map(crate::binder::name::split).transpose()?.map_or_else(String::new, |(_, name)| name);
+        let name =
+            name.map(crate::binder::name::split).transpose()?.map_or_else(String::new, |(_, name)| name);
         let prepared = self.prepared_named(&name)?;
         if parameters.len() != prepared.parameter_types.len() {
-            return Err(SqlError::syntax(format!("wrong number of parameters for prepared statement \"{name}\""))
-                .with_detail(format!(
-                    "Expected {} parameters but got {}.",
-                    prepared.parameter_types.len(),
-                    parameters.len()
-                )));
+            return Err(SqlError::syntax(format!(
+                "wrong number of parameters for prepared statement \"{name}\""
+            ))
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.parameter_types.len(),
+                parameters.len()
+            )));
         }
         let mut arguments = Vec::new();
         for (parameter, data_type) in parameters.iter().zip(&prepared.parameter_types) {
@@ -442,8 +458,11 @@ fn plan_update(binder: &mut Binder<'_>, update: &ast::Update) -> Result<Planned>
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
     let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
     let source = plan::plan(bound.source, &needed)?;
-    let assignments =
-        bound.assignments.iter().map(|(number, id)| (Table::position(*number), place(&needed, *id))).collect();
+    let assignments = bound
+        .assignments
+        .iter()
+        .map(|(number, id)| (Table::position(*number), place(&needed, *id)))
+        .collect();
     let plan = UpdatePlan {
         writer,
         source,
@@ -469,4 +488,15 @@ fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned>
         returning: returning_over(returning, &needed),
     };
     Ok((Action::Delete(plan), columns))
+}
+
+impl Prepared {
+    /// The plan of a COPY.
+    #[must_use]
+    pub fn copy_plan(&self) -> Option<&crate::copy::CopyPlan> {
+        match &self.action {
+            Action::Copy(plan) => Some(plan),
+            _ => None,
+        }
+    }
 }

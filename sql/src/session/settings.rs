@@ -13,7 +13,11 @@ use crate::functions::{DateStyle, IntervalStyle, Settings};
 pub enum SettingKind {
     Bool,
     /// A number with the unit that it is shown in: nothing, `ms`, `kB`.
-    Integer { min: i64, max: i64, unit: &'static str },
+    Integer {
+        min: i64,
+        max: i64,
+        unit: &'static str,
+    },
     Real,
     Text,
     Enum(&'static [&'static str]),
@@ -30,11 +34,21 @@ pub struct Setting {
     pub description: &'static str,
 }
 
-const fn setting(name: &'static str, default: &'static str, kind: SettingKind, description: &'static str) -> Setting {
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    kind: SettingKind,
+    description: &'static str,
+) -> Setting {
     Setting { name, default, kind, fixed: false, description }
 }
 
-const fn fixed(name: &'static str, default: &'static str, kind: SettingKind, description: &'static str) -> Setting {
+const fn fixed(
+    name: &'static str,
+    default: &'static str,
+    kind: SettingKind,
+    description: &'static str,
+) -> Setting {
     Setting { name, default, kind, fixed: true, description }
 }
 
@@ -47,92 +61,337 @@ const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, un
 
 /// All settings, by name.
 pub static SETTINGS: &[Setting] = &[
-    setting("application_name", "", SettingKind::Text, "Sets the application name to be reported in statistics and logs."),
-    setting("backslash_quote", "safe_encoding", SettingKind::Enum(&["safe_encoding", "on", "off"]), "Sets whether \"\\'\" is allowed in string literals."),
+    setting(
+        "application_name",
+        "",
+        SettingKind::Text,
+        "Sets the application name to be reported in statistics and logs.",
+    ),
+    setting(
+        "backslash_quote",
+        "safe_encoding",
+        SettingKind::Enum(&["safe_encoding", "on", "off"]),
+        "Sets whether \"\\'\" is allowed in string literals.",
+    ),
     fixed("block_size", "8192", COUNT, "Shows the size of a disk block."),
-    setting("bytea_output", "hex", SettingKind::Enum(&["escape", "hex"]), "Sets the output format for bytea."),
-    setting("check_function_bodies", "on", SettingKind::Bool, "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE."),
+    setting(
+        "bytea_output",
+        "hex",
+        SettingKind::Enum(&["escape", "hex"]),
+        "Sets the output format for bytea.",
+    ),
+    setting(
+        "check_function_bodies",
+        "on",
+        SettingKind::Bool,
+        "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.",
+    ),
     setting("client_encoding", "UTF8", SettingKind::Text, "Sets the client's character set encoding."),
-    setting("client_min_messages", "notice", SettingKind::Enum(MESSAGES), "Sets the message levels that are sent to the client."),
-    setting("constraint_exclusion", "partition", SettingKind::Enum(&["partition", "on", "off"]), "Enables the planner to use constraints to optimize queries."),
-    setting("cpu_tuple_cost", "0.01", SettingKind::Real, "Sets the planner's estimate of the cost of processing each tuple (row)."),
-    setting("cursor_tuple_fraction", "0.1", SettingKind::Real, "Sets the planner's estimate of the fraction of a cursor's rows that will be retrieved."),
+    setting(
+        "client_min_messages",
+        "notice",
+        SettingKind::Enum(MESSAGES),
+        "Sets the message levels that are sent to the client.",
+    ),
+    setting(
+        "constraint_exclusion",
+        "partition",
+        SettingKind::Enum(&["partition", "on", "off"]),
+        "Enables the planner to use constraints to optimize queries.",
+    ),
+    setting(
+        "cpu_tuple_cost",
+        "0.01",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of processing each tuple (row).",
+    ),
+    setting(
+        "cursor_tuple_fraction",
+        "0.1",
+        SettingKind::Real,
+        "Sets the planner's estimate of the fraction of a cursor's rows that will be retrieved.",
+    ),
     setting("DateStyle", "ISO, MDY", SettingKind::Text, "Sets the display format for date and time values."),
-    setting("deadlock_timeout", "1s", MILLISECONDS, "Sets the time to wait on a lock before checking for deadlock."),
+    setting(
+        "deadlock_timeout",
+        "1s",
+        MILLISECONDS,
+        "Sets the time to wait on a lock before checking for deadlock.",
+    ),
     setting("default_statistics_target", "100", COUNT, "Sets the default statistics target."),
-    setting("default_table_access_method", "heap", SettingKind::Text, "Sets the default table access method for new tables."),
-    setting("default_tablespace", "", SettingKind::Text, "Sets the default tablespace to create tables and indexes in."),
-    setting("default_toast_compression", "pglz", SettingKind::Enum(&["pglz", "lz4"]), "Sets the default compression method for compressible values."),
-    setting("default_transaction_deferrable", "off", SettingKind::Bool, "Sets the default deferrable status of new transactions."),
-    setting("default_transaction_isolation", "repeatable read", SettingKind::Enum(LEVELS), "Sets the transaction isolation level of each new transaction."),
-    setting("default_transaction_read_only", "off", SettingKind::Bool, "Sets the default read-only status of new transactions."),
-    setting("effective_cache_size", "4GB", KILOBYTES, "Sets the planner's assumption about the total size of the data caches."),
+    setting(
+        "default_table_access_method",
+        "heap",
+        SettingKind::Text,
+        "Sets the default table access method for new tables.",
+    ),
+    setting(
+        "default_tablespace",
+        "",
+        SettingKind::Text,
+        "Sets the default tablespace to create tables and indexes in.",
+    ),
+    setting(
+        "default_toast_compression",
+        "pglz",
+        SettingKind::Enum(&["pglz", "lz4"]),
+        "Sets the default compression method for compressible values.",
+    ),
+    setting(
+        "default_transaction_deferrable",
+        "off",
+        SettingKind::Bool,
+        "Sets the default deferrable status of new transactions.",
+    ),
+    setting(
+        "default_transaction_isolation",
+        "repeatable read",
+        SettingKind::Enum(LEVELS),
+        "Sets the transaction isolation level of each new transaction.",
+    ),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        "Sets the default read-only status of new transactions.",
+    ),
+    setting(
+        "effective_cache_size",
+        "4GB",
+        KILOBYTES,
+        "Sets the planner's assumption about the total size of the data caches.",
+    ),
     setting("enable_bitmapscan", "on", SettingKind::Bool, "Enables the planner's use of bitmap-scan plans."),
-    setting("enable_hashagg", "on", SettingKind::Bool, "Enables the planner's use of hashed aggregation plans."),
+    setting(
+        "enable_hashagg",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of hashed aggregation plans.",
+    ),
     setting("enable_hashjoin", "on", SettingKind::Bool, "Enables the planner's use of hash join plans."),
-    setting("enable_indexonlyscan", "on", SettingKind::Bool, "Enables the planner's use of index-only-scan plans."),
+    setting(
+        "enable_indexonlyscan",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of index-only-scan plans.",
+    ),
     setting("enable_indexscan", "on", SettingKind::Bool, "Enables the planner's use of index-scan plans."),
     setting("enable_material", "on", SettingKind::Bool, "Enables the planner's use of materialization."),
     setting("enable_mergejoin", "on", SettingKind::Bool, "Enables the planner's use of merge join plans."),
-    setting("enable_nestloop", "on", SettingKind::Bool, "Enables the planner's use of nested-loop join plans."),
+    setting(
+        "enable_nestloop",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of nested-loop join plans.",
+    ),
     setting("enable_seqscan", "on", SettingKind::Bool, "Enables the planner's use of sequential-scan plans."),
     setting("enable_sort", "on", SettingKind::Bool, "Enables the planner's use of explicit sort steps."),
-    setting("escape_string_warning", "on", SettingKind::Bool, "Warn about backslash escapes in ordinary string literals."),
-    setting("extra_float_digits", "1", SettingKind::Integer { min: -15, max: 3, unit: "" }, "Sets the number of digits displayed for floating-point values."),
-    setting("from_collapse_limit", "8", COUNT, "Sets the FROM-list size beyond which subqueries are not collapsed."),
+    setting(
+        "escape_string_warning",
+        "on",
+        SettingKind::Bool,
+        "Warn about backslash escapes in ordinary string literals.",
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        SettingKind::Integer { min: -15, max: 3, unit: "" },
+        "Sets the number of digits displayed for floating-point values.",
+    ),
+    setting(
+        "from_collapse_limit",
+        "8",
+        COUNT,
+        "Sets the FROM-list size beyond which subqueries are not collapsed.",
+    ),
     setting("geqo", "on", SettingKind::Bool, "Enables genetic query optimization."),
-    setting("gin_pending_list_limit", "4MB", KILOBYTES, "Sets the maximum size of the pending list for GIN index."),
+    setting(
+        "gin_pending_list_limit",
+        "4MB",
+        KILOBYTES,
+        "Sets the maximum size of the pending list for GIN index.",
+    ),
     setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
-    setting("idle_in_transaction_session_timeout", "0", MILLISECONDS, "Sets the maximum allowed idle time between queries, when in a transaction."),
-    setting("idle_session_timeout", "0", MILLISECONDS, "Sets the maximum allowed idle time between queries, when not in a transaction."),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        MILLISECONDS,
+        "Sets the maximum allowed idle time between queries, when in a transaction.",
+    ),
+    setting(
+        "idle_session_timeout",
+        "0",
+        MILLISECONDS,
+        "Sets the maximum allowed idle time between queries, when not in a transaction.",
+    ),
     fixed("in_hot_standby", "off", SettingKind::Bool, "Shows whether hot standby is currently active."),
     fixed("integer_datetimes", "on", SettingKind::Bool, "Shows whether datetimes are integer based."),
-    setting("IntervalStyle", "postgres", SettingKind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "Sets the display format for interval values."),
+    setting(
+        "IntervalStyle",
+        "postgres",
+        SettingKind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
+        "Sets the display format for interval values.",
+    ),
     fixed("is_superuser", "on", SettingKind::Bool, "Shows whether the current user is a superuser."),
     setting("jit", "off", SettingKind::Bool, "Allow JIT compilation."),
-    setting("join_collapse_limit", "8", COUNT, "Sets the FROM-list size beyond which JOIN constructs are not flattened."),
+    setting(
+        "join_collapse_limit",
+        "8",
+        COUNT,
+        "Sets the FROM-list size beyond which JOIN constructs are not flattened.",
+    ),
     fixed("lc_collate", "C", SettingKind::Text, "Shows the collation order locale."),
-    fixed("lc_ctype", "C", SettingKind::Text, "Shows the character classification and case conversion locale."),
+    fixed(
+        "lc_ctype",
+        "C",
+        SettingKind::Text,
+        "Shows the character classification and case conversion locale.",
+    ),
     setting("lc_messages", "C", SettingKind::Text, "Sets the language in which messages are displayed."),
     setting("lc_monetary", "C", SettingKind::Text, "Sets the locale for formatting monetary amounts."),
     setting("lc_numeric", "C", SettingKind::Text, "Sets the locale for formatting numbers."),
     setting("lc_time", "C", SettingKind::Text, "Sets the locale for formatting date and time values."),
     setting("lock_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any wait for a lock."),
-    setting("log_min_messages", "warning", SettingKind::Enum(MESSAGES), "Sets the message levels that are logged."),
-    setting("maintenance_work_mem", "64MB", KILOBYTES, "Sets the maximum memory to be used for maintenance operations."),
+    setting(
+        "log_min_messages",
+        "warning",
+        SettingKind::Enum(MESSAGES),
+        "Sets the message levels that are logged.",
+    ),
+    setting(
+        "maintenance_work_mem",
+        "64MB",
+        KILOBYTES,
+        "Sets the maximum memory to be used for maintenance operations.",
+    ),
     fixed("max_connections", "100", COUNT, "Sets the maximum number of concurrent connections."),
     fixed("max_identifier_length", "63", COUNT, "Shows the maximum identifier length."),
     fixed("max_index_keys", "32", COUNT, "Shows the maximum number of index keys."),
-    setting("max_parallel_workers_per_gather", "2", COUNT, "Sets the maximum number of parallel processes per executor node."),
-    setting("plan_cache_mode", "auto", SettingKind::Enum(&["auto", "force_generic_plan", "force_custom_plan"]), "Controls the planner's selection of custom or generic plan."),
+    setting(
+        "max_parallel_workers_per_gather",
+        "2",
+        COUNT,
+        "Sets the maximum number of parallel processes per executor node.",
+    ),
+    setting(
+        "plan_cache_mode",
+        "auto",
+        SettingKind::Enum(&["auto", "force_generic_plan", "force_custom_plan"]),
+        "Controls the planner's selection of custom or generic plan.",
+    ),
     fixed("port", "5432", COUNT, "Sets the TCP port the server listens on."),
-    setting("quote_all_identifiers", "off", SettingKind::Bool, "When generating SQL fragments, quote all identifiers."),
-    setting("random_page_cost", "4", SettingKind::Real, "Sets the planner's estimate of the cost of a nonsequentially fetched disk page."),
+    setting(
+        "quote_all_identifiers",
+        "off",
+        SettingKind::Bool,
+        "When generating SQL fragments, quote all identifiers.",
+    ),
+    setting(
+        "random_page_cost",
+        "4",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of a nonsequentially fetched disk page.",
+    ),
     setting("role", "none", SettingKind::Text, "Sets the current role."),
     setting("row_security", "on", SettingKind::Bool, "Enable row security."),
-    setting("search_path", "\"$user\", public", SettingKind::Text, "Sets the schema search order for names that are not schema-qualified."),
-    setting("seq_page_cost", "1", SettingKind::Real, "Sets the planner's estimate of the cost of a sequentially fetched disk page."),
-    fixed("server_encoding", "UTF8", SettingKind::Text, "Shows the server (database) character set encoding."),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        SettingKind::Text,
+        "Sets the schema search order for names that are not schema-qualified.",
+    ),
+    setting(
+        "seq_page_cost",
+        "1",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of a sequentially fetched disk page.",
+    ),
+    fixed(
+        "server_encoding",
+        "UTF8",
+        SettingKind::Text,
+        "Shows the server (database) character set encoding.",
+    ),
     fixed("server_version", "15.0", SettingKind::Text, "Shows the server version."),
     fixed("server_version_num", "150000", COUNT, "Shows the server version as an integer."),
     setting("session_authorization", "", SettingKind::Text, "Sets the session user name."),
-    setting("session_replication_role", "origin", SettingKind::Enum(&["origin", "replica", "local"]), "Sets the session's behavior for triggers and rewrite rules."),
-    fixed("shared_buffers", "128MB", KILOBYTES, "Sets the number of shared memory buffers used by the server."),
-    setting("standard_conforming_strings", "on", SettingKind::Bool, "Causes '...' strings to treat backslashes literally."),
+    setting(
+        "session_replication_role",
+        "origin",
+        SettingKind::Enum(&["origin", "replica", "local"]),
+        "Sets the session's behavior for triggers and rewrite rules.",
+    ),
+    fixed(
+        "shared_buffers",
+        "128MB",
+        KILOBYTES,
+        "Sets the number of shared memory buffers used by the server.",
+    ),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        SettingKind::Bool,
+        "Causes '...' strings to treat backslashes literally.",
+    ),
     setting("statement_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any statement."),
     setting("synchronize_seqscans", "on", SettingKind::Bool, "Enable synchronized sequential scans."),
-    setting("synchronous_commit", "on", SettingKind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]), "Sets the current transaction's synchronization level."),
-    setting("temp_tablespaces", "", SettingKind::Text, "Sets the tablespace(s) to use for temporary tables and sort files."),
-    setting("TimeZone", "UTC", SettingKind::Text, "Sets the time zone for displaying and interpreting time stamps."),
-    setting("timezone_abbreviations", "Default", SettingKind::Text, "Selects a file of time zone abbreviations."),
-    setting("transaction_deferrable", "off", SettingKind::Bool, "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures."),
-    setting("transaction_isolation", "repeatable read", SettingKind::Enum(LEVELS), "Sets the current transaction's isolation level."),
-    setting("transaction_read_only", "off", SettingKind::Bool, "Sets the current transaction's read-only status."),
+    setting(
+        "synchronous_commit",
+        "on",
+        SettingKind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]),
+        "Sets the current transaction's synchronization level.",
+    ),
+    setting(
+        "temp_tablespaces",
+        "",
+        SettingKind::Text,
+        "Sets the tablespace(s) to use for temporary tables and sort files.",
+    ),
+    setting(
+        "TimeZone",
+        "UTC",
+        SettingKind::Text,
+        "Sets the time zone for displaying and interpreting time stamps.",
+    ),
+    setting(
+        "timezone_abbreviations",
+        "Default",
+        SettingKind::Text,
+        "Selects a file of time zone abbreviations.",
+    ),
+    setting(
+        "transaction_deferrable",
+        "off",
+        SettingKind::Bool,
+        "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures.",
+    ),
+    setting(
+        "transaction_isolation",
+        "repeatable read",
+        SettingKind::Enum(LEVELS),
+        "Sets the current transaction's isolation level.",
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        "Sets the current transaction's read-only status.",
+    ),
     setting("transform_null_equals", "off", SettingKind::Bool, "Treats \"expr=NULL\" as \"expr IS NULL\"."),
     fixed("wal_level", "replica", SettingKind::Text, "Sets the level of information written to the WAL."),
     setting("work_mem", "4MB", KILOBYTES, "Sets the maximum memory to be used for query workspaces."),
-    setting("xmlbinary", "base64", SettingKind::Enum(&["base64", "hex"]), "Sets how binary values are to be encoded in XML."),
-    setting("xmloption", "content", SettingKind::Enum(&["content", "document"]), "Sets whether XML data in implicit parsing and serialization operations is to be considered as documents or content fragments."),
+    setting(
+        "xmlbinary",
+        "base64",
+        SettingKind::Enum(&["base64", "hex"]),
+        "Sets how binary values are to be encoded in XML.",
+    ),
+    setting(
+        "xmloption",
+        "content",
+        SettingKind::Enum(&["content", "document"]),
+        "Sets whether XML data in implicit parsing and serialization operations is to be considered as documents or content fragments.",
+    ),
 ];
 
 static BY_NAME: LazyLock<BTreeMap<String, &'static Setting>> =
@@ -289,10 +548,7 @@ pub fn split_list(text: &str) -> Vec<String> {
 }
 
 fn unknown(name: &str) -> SqlError {
-    SqlError::new(
-        SqlState::UNDEFINED_OBJECT,
-        format!("unrecognized configuration parameter \"{name}\""),
-    )
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
 }
 
 fn invalid(setting: &Setting, value: &str) -> SqlError {
@@ -309,7 +565,10 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             } else if is("false", 1) || is("off", 2) || is("no", 1) || lower == "0" {
                 Ok("off".into())
             } else {
-                Err(SqlError::invalid_parameter(format!("parameter \"{}\" requires a Boolean value", setting.name)))
+                Err(SqlError::invalid_parameter(format!(
+                    "parameter \"{}\" requires a Boolean value",
+                    setting.name
+                )))
             }
         }
         SettingKind::Integer { min, max, unit } => integer(setting, value, min, max, unit),
@@ -321,8 +580,10 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             let lower = value.to_lowercase();
             match allowed.iter().find(|word| **word == lower) {
                 Some(word) => Ok((*word).to_string()),
-                None => Err(invalid(setting, value)
-                    .with_hint(format!("Available values: {}.", allowed.join(", ")))),
+                None => {
+                    Err(invalid(setting, value)
+                        .with_hint(format!("Available values: {}.", allowed.join(", "))))
+                }
             }
         }
         SettingKind::Text => match setting.name {
@@ -364,7 +625,8 @@ fn date_style(setting: &Setting, value: &str) -> Result<String> {
 
 fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Result<String> {
     let text = value.trim();
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.').len();
+    let digits =
+        text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.').len();
     let (number, suffix) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| invalid(setting, value))?;
     let factor = match (unit, suffix.trim()) {
@@ -416,10 +678,14 @@ fn shown(value: i64, unit: &str) -> String {
 /// 22023.
 pub fn time_zone(name: &str) -> Result<TimeZone> {
     let text = name.trim();
-    if text.eq_ignore_ascii_case("utc") || text.eq_ignore_ascii_case("gmt") || text.eq_ignore_ascii_case("zulu") {
+    if text.eq_ignore_ascii_case("utc")
+        || text.eq_ignore_ascii_case("gmt")
+        || text.eq_ignore_ascii_case("zulu")
+    {
         return Ok(TimeZone::UTC);
     }
-    let invalid = || SqlError::invalid_parameter(format!("invalid value for parameter \"TimeZone\": \"{name}\""));
+    let invalid =
+        || SqlError::invalid_parameter(format!("invalid value for parameter \"TimeZone\": \"{name}\""));
     let fixed = |seconds: f64| {
         jiff::tz::Offset::from_seconds(seconds as i32).map(TimeZone::fixed).map_err(|_| invalid())
     };
@@ -432,7 +698,8 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
         _ => (1.0, text),
     };
     if let Some((hours, minutes)) = rest.split_once(':')
-        && let (Ok(hours), Ok(minutes)) = (hours.parse::<f64>(), minutes.get(..2).unwrap_or("").parse::<f64>())
+        && let (Ok(hours), Ok(minutes)) =
+            (hours.parse::<f64>(), minutes.get(..2).unwrap_or("").parse::<f64>())
     {
         return fixed(sign * (hours * 3_600.0 + minutes * 60.0));
     }

@@ -238,7 +238,10 @@ impl Session {
 
 fn find_savepoint(savepoints: &[Savepoint], name: &str) -> Result<usize> {
     savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
-        SqlError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+        SqlError::new(
+            SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+            format!("savepoint \"{name}\" does not exist"),
+        )
     })
 }
 
@@ -251,7 +254,10 @@ fn no_transaction(statement: &str) -> SqlError {
 
 /// A statement was dropped while it ran, and took the transaction with it.
 pub(super) fn lost() -> SqlError {
-    SqlError::new(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was abandoned by a canceled statement")
+    SqlError::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "the transaction was abandoned by a canceled statement",
+    )
 }
 
 /// The modes of BEGIN and SET TRANSACTION.
@@ -266,5 +272,28 @@ pub(super) fn isolation_of(name: &str) -> Isolation {
     match name {
         "read committed" | "read uncommitted" => Isolation::ReadCommitted,
         _ => Isolation::Snapshot,
+    }
+}
+
+impl Session {
+    /// Ends the running transaction, explicit or not.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn finish(&mut self, commit: bool) -> Result<()> {
+        if !commit {
+            self.rollback();
+            return Ok(());
+        }
+        if self.active.as_ref().is_some_and(|active| active.failed) {
+            self.rollback();
+            return Err(in_failed_transaction());
+        }
+        self.commit().await.map(|_| ())
+    }
+
+    /// Rolls back whatever runs.
+    pub fn abandon(&mut self) {
+        self.rollback();
     }
 }

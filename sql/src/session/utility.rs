@@ -29,7 +29,11 @@ impl Session {
             ast::Statement::ShowVariable { variable } => {
                 let setting = setting_name(variable);
                 if setting == "all" {
-                    return Some(vec![text_column("name"), text_column("setting"), text_column("description")]);
+                    return Some(vec![
+                        text_column("name"),
+                        text_column("setting"),
+                        text_column("description"),
+                    ]);
                 }
                 let shown = super::find_setting(&setting).map_or(setting.as_str(), |setting| setting.name);
                 Some(vec![text_column(shown)])
@@ -155,8 +159,10 @@ impl Session {
     }
 
     fn warn_no_transaction(&mut self) {
-        self.notices
-            .push(Notice::warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress"));
+        self.notices.push(Notice::warning(
+            SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            "there is no transaction in progress",
+        ));
     }
 
     fn current_modes(&self) -> TransactionModes {
@@ -207,7 +213,7 @@ impl Session {
             "access exclusive" => TableLockMode::AccessExclusive,
             other => return Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
-        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block { timeout_ms: None } };
+        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         let entries = ddl::tables_named(self, tables).await?;
         for entry in entries {
             let active = self.active.as_mut().ok_or_else(lost)?;
@@ -239,7 +245,8 @@ impl Session {
             }
             ("transaction_read_only", Some(value)) => {
                 let read_only = matches!(value, "on" | "true" | "1" | "yes");
-                return self.set_transaction(&TransactionModes { isolation: None, read_only: Some(read_only) });
+                return self
+                    .set_transaction(&TransactionModes { isolation: None, read_only: Some(read_only) });
             }
             _ => {}
         }
@@ -311,7 +318,9 @@ impl Session {
                 self.assign_setting("role", Some(&role), false)?;
             }
             ast::Set::SetSessionAuthorization(_) => {}
-            other => return Err(SqlError::unsupported(format!("this form of SET is not supported: {other}"))),
+            other => {
+                return Err(SqlError::unsupported(format!("this form of SET is not supported: {other}")));
+            }
         }
         done("SET")
     }
@@ -364,7 +373,7 @@ impl Session {
 
     /// Says something to the client.
     pub(crate) fn notice(&mut self, state: SqlState, message: impl Into<String>) {
-        self.notices.push(Notice::notice(state, message));
+        self.notices.push(Notice::plain(state, message));
     }
 }
 
@@ -389,7 +398,9 @@ fn setting_value(values: &[ast::Expr]) -> String {
                 ast::Value::Boolean(truth) => if *truth { "on" } else { "off" }.to_string(),
                 other => other.to_string(),
             },
-            ast::Expr::Identifier(identifier) if identifier.quote_style.is_none() => identifier.value.to_lowercase(),
+            ast::Expr::Identifier(identifier) if identifier.quote_style.is_none() => {
+                identifier.value.to_lowercase()
+            }
             ast::Expr::Identifier(identifier) => name::quote(&identifier.value),
             ast::Expr::Interval(interval) => match interval.value.as_ref() {
                 ast::Expr::Value(value) => match &value.value {

@@ -328,6 +328,12 @@ fn read_array(info: &TypeInfo, bytes: &[u8], typmod: i32, context: &EvalContext<
         let (length, lower_bound) = (take_i32(&mut rest)?, take_i32(&mut rest)?);
         let size = usize::try_from(length).map_err(|_| wrong_length())?;
         count = count.checked_mul(size).ok_or_else(wrong_length)?;
+        lower_bound.checked_add(length).ok_or_else(|| {
+            SqlError::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("array lower bound is too large: {lower_bound}"),
+            )
+        })?;
         dimensions.push(Dimension { length, lower_bound });
     }
     // Each element has a length word, which bounds the allocation.

@@ -83,6 +83,14 @@ fn number_part<'a>(text: &'a str, type_name: &str) -> Result<&'a str> {
     if is_number || is_special { Ok(trimmed) } else { Err(SqlError::invalid_input(type_name, text)) }
 }
 
+/// C's hexadecimal integers, which PostgreSQL takes for floats too.
+fn parse_hexadecimal(number: &str) -> Option<f64> {
+    let unsigned = number.strip_prefix(['+', '-']).unwrap_or(number);
+    let digits = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))?;
+    let magnitude = u64::from_str_radix(digits, 16).ok()? as f64;
+    Some(if number.starts_with('-') { -magnitude } else { magnitude })
+}
+
 macro_rules! float_type {
     ($module:ident, $native:ty, $variant:ident, $sql_name:literal, $print:ident) => {
         pub(crate) mod $module {
@@ -91,6 +99,9 @@ macro_rules! float_type {
             /// Parses with surrounding white space allowed.
             pub(crate) fn parse(text: &str) -> Result<$native> {
                 let number = number_part(text, $sql_name)?;
+                if let Some(value) = parse_hexadecimal(number) {
+                    return Ok(value as $native);
+                }
                 let value: $native = number.parse().map_err(|_| SqlError::invalid_input($sql_name, text))?;
                 let written_zero = || {
                     let mantissa = number.split(['e', 'E']).next().unwrap_or(number);

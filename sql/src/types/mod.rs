@@ -4,7 +4,6 @@
 //! Built-in types are a static table; enums, domains and composites come from the catalog, so everybody looks a
 //! type up through a [`TypeCatalog`] (reached from the evaluation context) and never matches on OIDs to learn
 //! how a type behaves.
-#![allow(dead_code)]
 
 mod array;
 mod boolean;

@@ -317,10 +317,12 @@ impl<'a> RowView<'a> {
         let nth = self.variable_before(index);
         let offset = |nth: usize| -> Result<usize> {
             let at = offsets + nth * width;
-            let bytes = self.bytes.get(at..at + width).ok_or_else(malformed_row)?;
-            let mut padded = [0; 4];
-            padded[..width].copy_from_slice(bytes);
-            Ok(u32::from_le_bytes(padded) as usize)
+            match *self.bytes.get(at..at + width).ok_or_else(malformed_row)? {
+                [a] => Ok(usize::from(a)),
+                [a, b] => Ok(usize::from(u16::from_le_bytes([a, b]))),
+                [a, b, c, d] => Ok(u32::from_le_bytes([a, b, c, d]) as usize),
+                _ => Err(malformed_row()),
+            }
         };
         let start = if nth == 0 { 0 } else { offset(nth - 1)? };
         let end = offset(nth)?;

@@ -15,6 +15,13 @@ pub(crate) fn write(mut value: u32, out: &mut Vec<u8>) {
 /// Reads a value at `position`, which moves past it.
 #[inline]
 pub(crate) fn read(bytes: &[u8], position: &mut usize) -> Result<u32> {
+    // Nearly all are below 128.
+    if let Some(&byte) = bytes.get(*position)
+        && byte < 0x80
+    {
+        *position += 1;
+        return Ok(u32::from(byte));
+    }
     let mut value = 0u64;
     for shift in 0..5 {
         let byte = *bytes.get(*position).ok_or_else(truncated)?;

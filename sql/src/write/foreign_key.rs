@@ -31,7 +31,8 @@ impl Reference {
         };
         let parent = if *table == entry.table.oid { entry } else { catalog.expect_table(*table)?.as_ref() };
         let found = parent.indexes.iter().find(|each| each.oid == *index);
-        let found = found.ok_or_else(|| SqlError::corrupted("a foreign key names an index that is not there"))?;
+        let found =
+            found.ok_or_else(|| SqlError::corrupted("a foreign key names an index that is not there"))?;
         let (tree, key) = if found.primary {
             (parent.table.tree, primary_key_columns(&parent.table))
         } else {
@@ -43,7 +44,13 @@ impl Reference {
             let at = at.ok_or_else(|| SqlError::corrupted("a foreign key does not fit its index"))?;
             positions.push(Table::position(constraint.columns[at]));
         }
-        Ok(Reference { name: constraint.name.clone(), positions, parent_name: parent.table.name.clone(), tree, key })
+        Ok(Reference {
+            name: constraint.name.clone(),
+            positions,
+            parent_name: parent.table.name.clone(),
+            tree,
+            key,
+        })
     }
 
     /// Whether two rows refer to different things.
@@ -68,7 +75,10 @@ impl Reference {
         let table = &writer.entry.table.name;
         Err(SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
-            format!("insert or update on table \"{table}\" violates foreign key constraint \"{}\"", self.name),
+            format!(
+                "insert or update on table \"{table}\" violates foreign key constraint \"{}\"",
+                self.name
+            ),
         )
         .with_detail(format!(
             "Key {} is not present in table \"{}\".",
@@ -144,7 +154,11 @@ impl Referenced {
 
     /// The child's rows that refer to a row: by the child's key or an index where one begins with the referring
     /// columns, else by reading all of it.
-    async fn referring(&self, old: &[Datum], execution: &mut Execution) -> Result<Vec<(Vec<u8>, Vec<Datum>)>> {
+    async fn referring(
+        &self,
+        old: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<Vec<(Vec<u8>, Vec<Datum>)>> {
         let table = &self.child.table;
         let prefix = |numbers: &[i16], columns: &[KeyColumn]| -> Option<Vec<u8>> {
             let mut bytes = Vec::new();

@@ -126,7 +126,13 @@ pub async fn rebuild_table(writer: &TableWriter, target: TreeId, execution: &mut
     let mut entries = Vec::with_capacity(rows.len());
     for (key, values) in rows {
         if entries.last().is_some_and(|(previous, _): &(Vec<u8>, Vec<u8>)| *previous == key) {
-            return Err(not_unique(writer, &writer.primary_name, &writer.primary_positions, &values, execution)?);
+            return Err(not_unique(
+                writer,
+                &writer.primary_name,
+                &writer.primary_positions,
+                &values,
+                execution,
+            )?);
         }
         let mut value = Vec::new();
         writer.layout.encode(writer.entry.table.schema_version, &values, &mut value)?;

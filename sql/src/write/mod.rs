@@ -15,7 +15,9 @@ use std::sync::Arc;
 use helios_mvcc::{LockMode, RowState, TableLockMode, TreeId, WaitPolicy};
 
 pub use index_build::{build_index, check_references, check_rows, rebuild_table};
-pub use statement::{Changed, DeletePlan, InsertPlan, UpdatePlan, run_delete, run_insert, run_update};
+pub use statement::{
+    Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
+};
 
 use crate::binder::Binder;
 use crate::catalog::{ConstraintKind, Table, TableEntry};
@@ -23,14 +25,13 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
 use crate::plan::row_layout;
-use crate::types::DataType;
+use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
-use crate::value::Datum;
 use foreign_key::{Reference, Referenced};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.
-pub const WAIT: WaitPolicy = WaitPolicy::Block { timeout_ms: None };
+pub const WAIT: WaitPolicy = WaitPolicy::Block;
 
 /// An index as the writer maintains it.
 pub struct IndexWriter {
@@ -102,7 +103,12 @@ impl TableWriter {
             primary_positions: table.primary_key.iter().map(|number| Table::position(*number)).collect(),
             primary_name: primary.map_or_else(String::new, |index| index.name.clone()),
             primary_oid: primary.map_or(0, |index| index.oid),
-            indexes: entry.indexes.iter().filter(|index| !index.primary).map(|i| index_writer(table, i)).collect(),
+            indexes: entry
+                .indexes
+                .iter()
+                .filter(|index| !index.primary)
+                .map(|i| index_writer(table, i))
+                .collect(),
             checks,
             not_null: table
                 .live_columns()
@@ -311,7 +317,13 @@ impl TableWriter {
         Ok(())
     }
 
-    fn remove_entry(&self, index: &IndexWriter, key: &[u8], row: &[Datum], execution: &mut Execution) -> Result<()> {
+    fn remove_entry(
+        &self,
+        index: &IndexWriter,
+        key: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
         let mut entry = Vec::with_capacity(48);
         index.entry_key(row, key, &mut entry);
         execution.transaction.delete(index.tree, &entry)?;
@@ -365,11 +377,4 @@ impl IndexWriter {
         }
         exact
     }
-}
-
-/// A column's type.
-#[must_use]
-pub fn column_type(table: &Table, position: usize) -> DataType {
-    let column = &table.columns[position];
-    DataType { oid: column.type_oid, typmod: column.type_modifier }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{OldRow, TableWriter};
-use crate::binder::ConflictClause;
+use crate::binder::{ConflictClause, ConflictUpdate};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution};
@@ -175,7 +175,7 @@ async fn upsert(
         }
         return Ok(Some(row));
     };
-    let Some((assignments, condition)) = &conflict.update else { return Ok(None) };
+    let Some(ConflictUpdate { assignments, condition }) = &conflict.update else { return Ok(None) };
     if !proposed.insert(key.clone()) {
         return Err(SqlError::new(
             SqlState::CARDINALITY_VIOLATION,

@@ -9,7 +9,12 @@ use crate::value::Datum;
 
 impl TableWriter {
     /// Claims the clustering key of a new row.
-    pub(super) async fn claim_primary(&self, key: &[u8], row: &[Datum], execution: &mut Execution) -> Result<()> {
+    pub(super) async fn claim_primary(
+        &self,
+        key: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
         if claim(self.tree(), key, execution).await? {
             return Err(self.duplicate(&self.primary_name, &self.primary_positions, row, execution)?);
         }
@@ -31,7 +36,13 @@ impl TableWriter {
     }
 
     /// 23505.
-    fn duplicate(&self, name: &str, positions: &[usize], row: &[Datum], execution: &Execution) -> Result<SqlError> {
+    fn duplicate(
+        &self,
+        name: &str,
+        positions: &[usize],
+        row: &[Datum],
+        execution: &Execution,
+    ) -> Result<SqlError> {
         Ok(SqlError::new(
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{name}\""),
@@ -43,7 +54,12 @@ impl TableWriter {
     }
 
     /// `(a, b)=(1, x)`
-    pub(super) fn key_text(&self, positions: &[usize], row: &[Datum], execution: &Execution) -> Result<String> {
+    pub(super) fn key_text(
+        &self,
+        positions: &[usize],
+        row: &[Datum],
+        execution: &Execution,
+    ) -> Result<String> {
         let context = execution.context();
         let table = &self.entry.table;
         let mut names = Vec::new();

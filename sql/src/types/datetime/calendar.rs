@@ -34,10 +34,11 @@ pub(crate) struct Civil {
 }
 
 /// The Julian day of a date; month and day may be out of their ranges and carry over.
-pub(crate) fn julian_day(year: i32, month: i32, day: i32) -> i32 {
+pub(crate) fn julian_day(year: i32, month: i32, day: i32) -> i64 {
+    let (year, month) = (i64::from(year), i64::from(month));
     let (month, year) = if month > 2 { (month + 1, year + 4800) } else { (month + 13, year + 4799) };
     let century = year / 100;
-    year * 365 - 32_167 + year / 4 - century + century / 4 + 7834 * month / 256 + day
+    year * 365 - 32_167 + year / 4 - century + century / 4 + 7834 * month / 256 + i64::from(day)
 }
 
 /// The date of a day counted from 2000-01-01.
@@ -62,7 +63,7 @@ pub(crate) fn civil_of_day(days: i32) -> Civil {
 
 /// Days since 2000-01-01 of a date whose parts are in range.
 pub(crate) fn day_of_civil(year: i32, month: i32, day: i32) -> i32 {
-    julian_day(year, month, day) - EPOCH_JULIAN
+    (julian_day(year, month, day) - i64::from(EPOCH_JULIAN)) as i32
 }
 
 pub(crate) fn is_leap_year(year: i32) -> bool {
@@ -142,6 +143,7 @@ pub(crate) fn round_micros(micros: i64, precision: i32) -> i64 {
         return micros;
     }
     let unit = 10i64.pow(6 - precision as u32);
-    let offset = unit / 2;
-    if micros >= 0 { (micros + offset) / unit * unit } else { -((-micros + offset) / unit * unit) }
+    let rest = micros % unit;
+    let down = micros - rest;
+    if rest.abs() * 2 >= unit { down.saturating_add(unit * micros.signum()) } else { down }
 }

@@ -81,9 +81,18 @@ struct Sum {
     months: i64,
     days: i64,
     micros: i64,
+    /// The units that were given: none may come twice.
+    given: Vec<Unit>,
 }
 
 impl Sum {
+    /// Notes a unit; false if it was given before.
+    fn note(&mut self, unit: Unit) -> bool {
+        let is_new = !self.given.contains(&unit);
+        self.given.push(unit);
+        is_new
+    }
+
     fn add(&mut self, amount: Amount<'_>, unit: Unit) -> Option<()> {
         let whole = amount.signed(amount.whole);
         let fraction = amount.fraction_value();
@@ -92,7 +101,8 @@ impl Sum {
                 self.months = self.months.checked_add(whole.checked_mul(i64::from(size))?)?;
                 if size > 1 {
                     // A part of a year counts in whole months.
-                    self.months += (fraction * f64::from(size)).round_ties_even() as i64;
+                    self.months =
+                        self.months.checked_add((fraction * f64::from(size)).round_ties_even() as i64)?;
                 } else {
                     self.add_fraction_days(fraction * 30.0)?;
                 }
@@ -102,7 +112,9 @@ impl Sum {
                 if size > 1 {
                     self.add_fraction_days(fraction * f64::from(size))?;
                 } else {
-                    self.micros += (fraction * MICROS_PER_DAY as f64).round_ties_even() as i64;
+                    self.micros = self
+                        .micros
+                        .checked_add((fraction * MICROS_PER_DAY as f64).round_ties_even() as i64)?;
                 }
             }
             Unit::Micros(size) => {
@@ -129,8 +141,8 @@ impl Sum {
     fn finish(self, negate: bool) -> Option<Interval> {
         let sign = if negate { -1 } else { 1 };
         Some(Interval {
-            months: i32::try_from(self.months * sign).ok()?,
-            days: i32::try_from(self.days * sign).ok()?,
+            months: i32::try_from(self.months.checked_mul(sign)?).ok()?,
+            days: i32::try_from(self.days.checked_mul(sign)?).ok()?,
             micros: self.micros.checked_mul(sign)?,
         })
     }
@@ -195,7 +207,8 @@ pub(crate) fn parse(text: &str, fields: i32) -> Result<Interval> {
                     return Err(field_overflow(text));
                 }
                 let total = amount.whole.checked_mul(12).and_then(|years| years.checked_add(months.whole));
-                sum.months += amount.signed(total.ok_or_else(|| field_overflow(text))?);
+                let months = total.and_then(|total| sum.months.checked_add(amount.signed(total)));
+                sum.months = months.ok_or_else(|| field_overflow(text))?;
                 seen = true;
                 continue;
             }
@@ -216,6 +229,9 @@ pub(crate) fn parse(text: &str, fields: i32) -> Result<Interval> {
             continue;
         }
         let (Some(amount), Some(unit)) = (pending.take(), unit(&word)) else { return Err(invalid(text)) };
+        if !sum.note(unit) {
+            return Err(invalid(text));
+        }
         sum.add(amount, unit).ok_or_else(|| field_overflow(text))?;
         seen = true;
     }
@@ -267,7 +283,7 @@ fn clock<'a>(text: &'a str, first: Amount<'a>, rest: &'a str, sum: &mut Sum, fie
         .and_then(|micros| micros.checked_add(minutes * MICROS_PER_MINUTE + seconds * MICROS_PER_SECOND))
         .and_then(|micros| micros.checked_add(fraction_micros(fraction)))
         .ok_or_else(|| field_overflow(text))?;
-    sum.micros += first.signed(micros);
+    sum.micros = sum.micros.checked_add(first.signed(micros)).ok_or_else(|| field_overflow(text))?;
     Ok(rest)
 }
 
@@ -481,7 +497,7 @@ fn print_sql_standard(value: &Interval, out: &mut String) {
     } else if (negative && positive) || (has_months && has_rest) {
         let sign = |negative: bool| if negative { '-' } else { '+' };
         let _ = write!(out, "{}{}-{}", sign(value.months < 0), years.abs(), months.abs());
-        let _ = write!(out, " {}{}", sign(value.days < 0), value.days.abs());
+        let _ = write!(out, " {}{}", sign(value.days < 0), value.days.unsigned_abs());
         let _ = write!(out, " {}", sign(value.micros < 0));
         clock(out);
     } else {
@@ -492,7 +508,7 @@ fn print_sql_standard(value: &Interval, out: &mut String) {
             let _ = write!(out, "{}-{}", years.abs(), months.abs());
         } else {
             if value.days != 0 {
-                let _ = write!(out, "{} ", value.days.abs());
+                let _ = write!(out, "{} ", value.days.unsigned_abs());
             }
             clock(out);
         }

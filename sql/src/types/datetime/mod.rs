@@ -32,7 +32,10 @@ fn parse_date(text: &str, context: &EvalContext<'_>) -> Result<i32> {
                 zone::instant_to_local(zone, instant)
             }))
         }
-        Parsed::Fields { date: Some(date), .. } => Ok(date),
+        Parsed::Fields { date: Some(date), .. } if (DATE_MIN..DATE_END).contains(&date) => Ok(date),
+        Parsed::Fields { date: Some(_), .. } => {
+            Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("date out of range: \"{text}\"")))
+        }
         Parsed::Fields { date: None, .. } => Err(Refusal::Syntax.into_error("date", text)),
     }
 }
@@ -237,7 +240,17 @@ const TIMETZ: TypeOperations = TypeOperations {
         |_, bytes, _, _| {
             let (time, zone) = bytes.split_first_chunk::<8>().ok_or_else(wrong_length)?;
             let zone: [u8; 4] = zone.try_into().map_err(|_| wrong_length())?;
-            Ok(Datum::TimeTz(i64::from_be_bytes(*time), i32::from_be_bytes(zone)))
+            let (time, zone) = (i64::from_be_bytes(*time), i32::from_be_bytes(zone));
+            if !(0..=MICROS_PER_DAY).contains(&time) {
+                return Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
+            }
+            if zone.unsigned_abs() >= 16 * 3600 {
+                return Err(SqlError::new(
+                    SqlState::INVALID_TIME_ZONE_DISPLACEMENT_VALUE,
+                    "time zone displacement out of range",
+                ));
+            }
+            Ok(Datum::TimeTz(time, zone))
         },
         |info, datum, out, _| {
             let Datum::TimeTz(time, west) = datum else { return Err(wrong_kind(info)) };

@@ -7,7 +7,7 @@
 //! 3. The fields are checked against the calendar.
 
 use super::calendar::{
-    DATE_END, DATE_MIN, EPOCH_JULIAN, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
+    DATE_END, EPOCH_JULIAN, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
     day_of_civil, days_in_month, split_timestamp,
 };
 use super::zone;
@@ -87,6 +87,8 @@ struct Fields {
     day: Option<i32>,
     /// A month's name was seen, so a bare number is a day or a year.
     named_month: bool,
+    /// Only a time is wanted, so bare digits are one.
+    time_only: bool,
     /// Set by words and Julian days.
     date: Option<i32>,
     time: Option<i64>,
@@ -97,12 +99,12 @@ struct Fields {
 }
 
 /// Reads a date, a time, or both.
-pub(crate) fn parse(text: &str, context: &EvalContext<'_>) -> Step<Parsed> {
+fn parse(text: &str, time_only: bool, context: &EvalContext<'_>) -> Step<Parsed> {
     let trimmed = text.trim_matches(is_space);
     if trimmed.is_empty() || trimmed.len() > 128 {
         return Err(Refusal::Syntax);
     }
-    let mut fields = Fields::default();
+    let mut fields = Fields { time_only, ..Fields::default() };
     let mut rest = trimmed;
     while let Some(first) = rest.chars().next() {
         if is_space(first) || first == ',' {
@@ -317,7 +319,7 @@ fn bare_number<'a>(number: &str, after: &'a str, fields: &mut Fields, _: &EvalCo
         }
         return Ok(after);
     }
-    if !fields.has_date() && fields.month.is_none() {
+    if !fields.time_only && !fields.has_date() && fields.month.is_none() {
         // `1 Jan 2000`: the day (or the year) comes before the month's name.
         let next = after.trim_start_matches(|character| is_space(character) || character == ',');
         let next_word = &next[..span(next, |character| character.is_ascii_alphabetic())];
@@ -524,9 +526,6 @@ fn finish(fields: Fields) -> Step<Parsed> {
         (None, None, None, None) => None,
         _ => return Err(Refusal::Syntax),
     };
-    if date.is_some_and(|date| !(DATE_MIN..DATE_END).contains(&date)) {
-        return Err(Refusal::OutOfRange);
-    }
     Ok(Parsed::Fields { date, time, zone: fields.zone })
 }
 
@@ -545,19 +544,21 @@ fn check_date(year: i32, month: i32, day: i32, fields: &Fields) -> Step<i32> {
     if !fields.before_christ && year == 0 {
         return Err(Refusal::OutOfRange);
     }
-    if !(-4800..=5_874_898).contains(&year) {
-        return Err(Refusal::OutOfRange);
-    }
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return Err(Refusal::MonthOrDay);
     }
     if day > days_in_month(year, month) {
         return Err(Refusal::OutOfRange);
     }
-    Ok(day_of_civil(year, month, day))
+    // Beyond the calendar any day past the end does: the caller's type names the error.
+    Ok(if (-4800..=5_874_898).contains(&year) { day_of_civil(year, month, day) } else { DATE_END })
 }
 
-/// Only for callers that want the plain error.
+/// Reads a text for a type, whose name the error tells.
+///
+/// # Errors
+/// 22007, 22008 or 22009 as PostgreSQL words them.
 pub(crate) fn parse_for(type_name: &str, text: &str, context: &EvalContext<'_>) -> Result<Parsed> {
-    parse(text, context).map_err(|refusal| refusal.into_error(type_name, text))
+    let time_only = type_name.starts_with("time ") || type_name == "time";
+    parse(text, time_only, context).map_err(|refusal| refusal.into_error(type_name, text))
 }

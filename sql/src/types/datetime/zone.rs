@@ -47,7 +47,8 @@ pub(crate) fn offset_of_local(zone: &TimeZone, local: i64) -> i32 {
     // Candidates are the offsets a day before and after; most of the time they agree.
     let before = offset_at(zone, local.saturating_sub(MICROS_PER_DAY));
     let after = offset_at(zone, local.saturating_add(MICROS_PER_DAY));
-    let holds = |offset: i32| offset_at(zone, local - i64::from(offset) * MICROS_PER_SECOND) == offset;
+    let holds =
+        |offset: i32| offset_at(zone, local.saturating_sub(i64::from(offset) * MICROS_PER_SECOND)) == offset;
     match (holds(before), holds(after)) {
         (true, true) => after,
         (false, true) => after,

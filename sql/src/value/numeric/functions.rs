@@ -124,7 +124,7 @@ impl Numeric {
         }
         // sqrt halves the weight; PostgreSQL counts it in base-10,000 digits.
         let weight = self.leading_digit().0;
-        let root_weight = if weight >= 0 { weight * 2 + 1 } else { 1 - (1 - weight) * 2 };
+        let root_weight = (weight + 1) * 2 - 1;
         let scale = result_scale(root_weight, i32::from(self.scale()));
         let working = u32::from(scale) + 8;
         from_fixed(integer_sqrt(&fixed(self, working * 2)), working, scale)
@@ -318,9 +318,10 @@ fn power_special(base: &Numeric, exponent: &Numeric) -> Option<Numeric> {
     })
 }
 
-/// An integer power by squaring, exactly where the digits stay few, else through `ln` and `exp`.
+/// An integer power, exactly where the digits stay few, else through `ln` and `exp`; always 16 digits after the
+/// point or the base's own.
 fn power_integer(base: &Numeric, power: i32, weight: f64, input_scale: i32) -> Result<Numeric> {
-    let scale = result_scale(weight as i32, input_scale);
+    let scale = input_scale.max(16) as u16;
     let Some((mantissa, own_scale)) = base.to_big() else { return Ok(Numeric::NaN) };
     let digits = f64::from(super::arithmetic::digit_count(&mantissa)) * f64::from(power.unsigned_abs());
     if weight < -1100.0 {
