@@ -245,8 +245,10 @@ impl Connection {
         let copied_columns = copied_columns(&portal.prepared);
         let mut is_copying = false;
         loop {
+            // What COMMIT has begun is not undone: nobody could tell whether it happened.
+            let is_interruptible = !portal.prepared.ends_transaction();
             let step = self.session.step(portal, &mut rows_max);
-            let step = interruptible(&self.target, &mut self.limit, step)
+            let step = interruptible(&self.target, &mut self.limit, is_interruptible, step)
                 .await
                 .unwrap_or_else(|interruption| Err(interruption.error()))
                 .map_err(

@@ -60,7 +60,7 @@ impl Connection {
                 b'd' => {
                     let target = self.target().clone();
                     let load = self.session.copy_data(&mut copy, body);
-                    interruptible(&target, &mut self.limit, load)
+                    interruptible(&target, &mut self.limit, true, load)
                         .await
                         .unwrap_or_else(|interruption| Err(interruption.error()))?;
                 }

@@ -85,16 +85,20 @@ fn milliseconds(value: &str) -> Option<Duration> {
     Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(factor)?))
 }
 
-/// Drives a part of a statement, until a cancel request or the time limit ends it.
+/// Drives a part of a statement, until a cancel request or the time limit ends it, where they may.
 pub(crate) async fn interruptible<T>(
     target: &CancelTarget,
     limit: &mut TimeLimit,
+    is_interruptible: bool,
     part: impl Future<Output = T>,
 ) -> Result<T, Interruption> {
     let mut part = pin!(part);
     poll_fn(|context| {
         if let Poll::Ready(output) = part.as_mut().poll(context) {
             return Poll::Ready(Ok(output));
+        }
+        if !is_interruptible {
+            return Poll::Pending;
         }
         if target.is_requested(context.waker()) {
             return Poll::Ready(Err(Interruption::Cancel));

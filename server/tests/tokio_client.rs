@@ -172,7 +172,7 @@ fn a_cancel_request_ends_a_wait_for_a_lock() {
             tokio::time::sleep(Duration::from_millis(200)).await;
             token.cancel_query(NoTls).await.expect("a cancel request");
         };
-        let (waited, ()) = tokio::join!(waits, cancels);
+        let (waited, ()) = futures_util::future::join(waits, cancels).await;
         assert_eq!(waited.expect_err("canceled").code(), Some(&SqlState::QUERY_CANCELED));
         // With nothing to cancel, a request does nothing.
         token.cancel_query(NoTls).await.expect("a cancel request");

@@ -69,9 +69,9 @@ impl Prepared {
         matches!(self.action, Action::Query(_))
     }
 
-    /// Whether it runs in a failed transaction too.
+    /// Whether it runs in a failed transaction too: COMMIT and ROLLBACK.
     #[must_use]
-    pub(super) fn ends_transaction(&self) -> bool {
+    pub fn ends_transaction(&self) -> bool {
         match &self.action {
             Action::Statement(statement) => {
                 matches!(statement.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
