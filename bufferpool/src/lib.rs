@@ -16,7 +16,7 @@ pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
 pub use epoch::{Guard, pin};
 pub use error::{Error, Result};
 pub use extents::{Extent, Extents, Packer};
-pub use frames::{FramePool, FrameRef, OwnedFrame, ParkedFrame, PinnedReader, Stamp};
+pub use frames::{FramePool, FrameRef, OwnedFrame, ParkedFrame, PinnedReader, SeenPages, Stamp};
 pub use ids::{BranchId, PageId, PageKey, Scn};
 pub use page_file::{DATA_FILE, FileUsage, PageFile};
 pub use page_map::Located;
