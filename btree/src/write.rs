@@ -117,7 +117,7 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
             Ok(true)
         }
         Err(_) => {
-            pages.undo(leaf, &[UndoOp::Remove { key }]);
+            // A new row's SCN tells older readers that it was not there: no undo is needed.
             place(pages, path, key, cell)?;
             stamp(pages, leaf);
             Ok(false)
@@ -147,9 +147,8 @@ fn put_in_leaf<P: WritePages>(
     let scn = pages.scn();
     let cell = CellValue::Leaf { scn, overflow: false, value };
     pages.page_mut(leaf);
-    match place {
-        Ok(index) => pages.undo_row(leaf, index),
-        Err(_) => pages.undo(leaf, &[UndoOp::Remove { key }]),
+    if let Ok(index) = place {
+        pages.undo_row(leaf, index);
     }
     let bytes = pages.page_mut(leaf);
     let mut node = NodeMut::new(bytes);
@@ -171,8 +170,8 @@ fn stamp<P: WritePages>(pages: &mut P, page: PageId) {
     page::set_scn_raw(pages.page_mut(page), scn.0);
 }
 
-/// Puts a cell into the node at the end of `path`, splitting as often as needed. The undo of the insertion
-/// itself was recorded by the caller, against the node before any split.
+/// Puts a cell into the node at the end of `path`, splitting as often as needed. The undo of an insertion into an
+/// inner node was recorded by the caller, against the node before any split.
 fn place<P: WritePages>(
     pages: &mut P,
     mut path: Path,

@@ -218,7 +218,8 @@ impl FramePool {
         let mut index = self.buckets[bucket].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
-            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 {
+            let serves = until == Scn::MAX || header.from.load(Ordering::Relaxed) <= from.0;
+            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 && serves {
                 return false;
             }
             index = header.next.load(Ordering::Acquire);

@@ -19,7 +19,7 @@ pub use extents::{Extent, Extents, Packer};
 pub use frames::{FramePool, FrameRef, OwnedFrame, ParkedFrame, PinnedReader, SeenPages, Stamp};
 pub use ids::{BranchId, PageId, PageKey, Scn};
 pub use page_file::{DATA_FILE, FileUsage, PageFile};
-pub use page_map::Located;
+pub use page_map::{Located, MapKey};
 pub use replacement::{CacheKey, Replacement, Verdict};
 pub use superblock::{MapRoot, SUPERBLOCK_BLOCKS, Superblock};
 pub use undo_ring::{UndoRecord, UndoRing};

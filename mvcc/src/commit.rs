@@ -398,9 +398,7 @@ pub(crate) async fn resolve_stop(engine: &Engine, workspace: &mut Workspace, sto
         }
         Stop::Undo => {
             workspace.publish(engine);
-            engine.make_undo_room();
-            futures_lite::future::yield_now().await;
-            Ok(())
+            engine.make_undo_room().await
         }
     }
 }

@@ -1,0 +1,763 @@
+//! The aggregate functions.
+//!
+//! A state holds one accumulator for each group in a vector; [`Accumulator`] says what one is, and [`States`]
+//! makes of it the trait object the executor drives. Sums of integers run over the typed slices; the rest goes
+//! value by value.
+
+use super::registry::Registry;
+use super::vector::wrong_arguments;
+use super::{AggregateState, CallTypes, EvalContext};
+use crate::error::{Result, SqlError};
+
+use crate::types::oids::{
+    ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8,
+    INTERVAL, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+};
+use crate::types::{DataType, Oid};
+use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
+use std::any::Any;
+
+/// What one group gathers.
+pub(super) trait Accumulator: Default + Clone + Send + 'static {
+    /// Adds one row; arguments may be NULL.
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()>;
+    /// Adds another partial accumulator.
+    fn merge(&mut self, other: &Self) -> Result<()>;
+    fn finish(&self, types: &[DataType], result: DataType, context: &EvalContext<'_>) -> Result<Datum>;
+    /// Bytes beyond the accumulator itself.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+    /// Adds whole columns at once where it can; false leaves it to [`Accumulator::add`].
+    fn add_columns(_: &mut [Self], _: &[u32], _: &[Column]) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+struct States<A> {
+    groups: Vec<A>,
+    types: Vec<DataType>,
+    result: DataType,
+}
+
+pub(super) fn states<A: Accumulator>(types: &CallTypes<'_>) -> Box<dyn AggregateState> {
+    Box::new(States::<A> { groups: Vec::new(), types: types.arguments.to_vec(), result: types.result })
+}
+
+impl<A: Accumulator> AggregateState for States<A> {
+    fn resize(&mut self, count: usize) {
+        if count > self.groups.len() {
+            self.groups.resize(count, A::default());
+        }
+    }
+
+    fn accumulate(&mut self, groups: &[u32], arguments: &[Column], context: &EvalContext<'_>) -> Result<()> {
+        if A::add_columns(&mut self.groups, groups, arguments)? {
+            return Ok(());
+        }
+        let mut values = Vec::with_capacity(arguments.len());
+        for (row, &group) in groups.iter().enumerate() {
+            values.clear();
+            values.extend(arguments.iter().map(|argument| argument.get(row)));
+            self.groups[group as usize].add(&values, &self.types, context)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &dyn AggregateState, groups: &[u32]) -> Result<()> {
+        let Some(other) = other.as_any().downcast_ref::<States<A>>() else {
+            return Err(SqlError::internal("merging states of different aggregates"));
+        };
+        for (accumulator, &group) in other.groups.iter().zip(groups) {
+            self.groups[group as usize].merge(accumulator)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, group: usize, context: &EvalContext<'_>) -> Result<Datum> {
+        match self.groups.get(group) {
+            Some(accumulator) => accumulator.finish(&self.types, self.result, context),
+            None => A::default().finish(&self.types, self.result, context),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.groups.capacity() * size_of::<A>()
+            + self.groups.iter().map(Accumulator::heap_bytes).sum::<usize>()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// `count(*)` and `count(x)`.
+#[derive(Clone, Default)]
+pub(super) struct Count(i64);
+
+impl Accumulator for Count {
+    fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        self.0 += i64::from(!arguments.iter().any(Datum::is_null));
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Count) -> Result<()> {
+        self.0 += other.0;
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        Ok(Datum::Int64(self.0))
+    }
+
+    fn add_columns(states: &mut [Count], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+        match arguments.first().filter(|column| column.validity().is_some()) {
+            None => groups.iter().for_each(|&group| states[group as usize].0 += 1),
+            Some(column) => {
+                for (row, &group) in groups.iter().enumerate() {
+                    states[group as usize].0 += i64::from(!column.is_null(row));
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Sum, count and (through the result type) average of integers, exact in 128 bits.
+#[derive(Clone, Default)]
+struct IntegerSum {
+    sum: i128,
+    count: i64,
+}
+
+impl IntegerSum {
+    fn add_slice<T: Copy + Into<i64>>(
+        states: &mut [IntegerSum],
+        groups: &[u32],
+        column: &Column,
+        values: &[T],
+    ) {
+        for (row, &group) in groups.iter().enumerate() {
+            if !column.is_null(row) {
+                let state = &mut states[group as usize];
+                state.sum += i128::from(values[column.stored_index(row)].into());
+                state.count += 1;
+            }
+        }
+    }
+}
+
+impl Accumulator for IntegerSum {
+    fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        if let Some(value) = arguments[0].as_i64() {
+            self.sum += i128::from(value);
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &IntegerSum) -> Result<()> {
+        self.sum += other.sum;
+        self.count += other.count;
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], result: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        if self.count == 0 {
+            return Ok(Datum::Null);
+        }
+        match result.oid {
+            INT8 => i64::try_from(self.sum).map(Datum::Int64).map_err(|_| SqlError::out_of_range("bigint")),
+            _ => Ok(Datum::Numeric(Numeric::from(self.sum))),
+        }
+    }
+
+    fn add_columns(states: &mut [IntegerSum], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+        let column = &arguments[0];
+        match column.data() {
+            ColumnData::Int16(values) => IntegerSum::add_slice(states, groups, column, values),
+            ColumnData::Int32(values) => IntegerSum::add_slice(states, groups, column, values),
+            ColumnData::Int64(values) => IntegerSum::add_slice(states, groups, column, values),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// `avg` of integers.
+#[derive(Clone, Default)]
+struct IntegerAverage(IntegerSum);
+
+impl Accumulator for IntegerAverage {
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
+        self.0.add(arguments, types, context)
+    }
+
+    fn merge(&mut self, other: &IntegerAverage) -> Result<()> {
+        self.0.merge(&other.0)
+    }
+
+    fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        if self.0.count == 0 {
+            return Ok(Datum::Null);
+        }
+        Numeric::from(self.0.sum).div(&Numeric::from(self.0.count)).map(Datum::Numeric)
+    }
+
+    fn add_columns(states: &mut [IntegerAverage], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+        for (row, &group) in groups.iter().enumerate() {
+            if let Some(value) = arguments[0].get(row).as_i64() {
+                let state = &mut states[group as usize].0;
+                state.sum += i128::from(value);
+                state.count += 1;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Sum, average and spread of numerics: the sums of the values and of their squares.
+#[derive(Clone)]
+struct NumericSum {
+    sum: Numeric,
+    squares: Numeric,
+    count: i64,
+}
+
+impl Default for NumericSum {
+    fn default() -> NumericSum {
+        NumericSum { sum: Numeric::ZERO, squares: Numeric::ZERO, count: 0 }
+    }
+}
+
+impl NumericSum {
+    fn add_value(&mut self, value: &Numeric, with_squares: bool) -> Result<()> {
+        self.sum = self.sum.add(value)?;
+        if with_squares {
+            self.squares = self.squares.add(&value.mul(value)?)?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    fn merge_sums(&mut self, other: &NumericSum) -> Result<()> {
+        self.sum = self.sum.add(&other.sum)?;
+        self.squares = self.squares.add(&other.squares)?;
+        self.count += other.count;
+        Ok(())
+    }
+
+    /// `sum((x - mean)²)` times the count, and the divisor for a sample or the population: `numeric_stddev_internal`.
+    fn spread(&self, sample: bool, root: bool) -> Result<Datum> {
+        if self.count == 0 || (sample && self.count <= 1) {
+            return Ok(Datum::Null);
+        }
+        if !self.sum.is_finite() {
+            return Ok(Datum::Numeric(Numeric::NaN));
+        }
+        let count = Numeric::from(self.count);
+        let numerator = count.mul(&self.squares)?.sub(&self.sum.mul(&self.sum)?)?;
+        if numerator.signum() <= 0 {
+            return Ok(Datum::Numeric(Numeric::ZERO));
+        }
+        let divisor = if sample { count.mul(&Numeric::from(self.count - 1))? } else { count.mul(&count)? };
+        let variance = numerator.div(&divisor)?;
+        Ok(Datum::Numeric(if root { variance.sqrt()? } else { variance }))
+    }
+}
+
+/// Makes an accumulator type over numerics (or integers taken as such).
+macro_rules! numeric_accumulator {
+    ($name:ident, $squares:literal, |$state:ident| $finish:expr) => {
+        #[derive(Clone, Default)]
+        struct $name(NumericSum);
+
+        impl Accumulator for $name {
+            fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+                match &arguments[0] {
+                    Datum::Numeric(value) => self.0.add_value(value, $squares),
+                    other => match other.as_i64() {
+                        Some(value) => self.0.add_value(&Numeric::from(value), $squares),
+                        None => Ok(()),
+                    },
+                }
+            }
+
+            fn merge(&mut self, other: &$name) -> Result<()> {
+                self.0.merge_sums(&other.0)
+            }
+
+            fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+                let $state = &self.0;
+                $finish
+            }
+        }
+    };
+}
+
+numeric_accumulator!(NumericTotal, false, |state| {
+    Ok(if state.count == 0 { Datum::Null } else { Datum::Numeric(state.sum.clone()) })
+});
+numeric_accumulator!(NumericAverage, false, |state| {
+    if state.count == 0 {
+        Ok(Datum::Null)
+    } else {
+        state.sum.div(&Numeric::from(state.count)).map(Datum::Numeric)
+    }
+});
+numeric_accumulator!(NumericVarianceSample, true, |state| state.spread(true, false));
+numeric_accumulator!(NumericVariancePopulation, true, |state| state.spread(false, false));
+numeric_accumulator!(NumericDeviationSample, true, |state| state.spread(true, true));
+numeric_accumulator!(NumericDeviationPopulation, true, |state| state.spread(false, true));
+
+/// Floats by Youngs and Cramer: count, sum, and the sum of squared differences from the mean.
+#[derive(Clone, Copy, Default)]
+struct FloatSum {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl FloatSum {
+    fn add_value(&mut self, value: f64) -> Result<()> {
+        self.count += 1.0;
+        self.sum += value;
+        if self.count > 1.0 {
+            let difference = value * self.count - self.sum;
+            self.squares += difference * difference / (self.count * (self.count - 1.0));
+        } else if !value.is_finite() {
+            self.squares = f64::NAN;
+        }
+        if self.sum.is_infinite()
+            && value.is_finite()
+            && self.count > 1.0
+            && !(self.sum - value).is_infinite()
+        {
+            return Err(float_overflow());
+        }
+        Ok(())
+    }
+
+    fn merge_sums(&mut self, other: &FloatSum) {
+        if other.count == 0.0 {
+            return;
+        }
+        if self.count == 0.0 {
+            *self = *other;
+            return;
+        }
+        let difference = self.sum / self.count - other.sum / other.count;
+        let count = self.count + other.count;
+        self.squares += other.squares + self.count * other.count * difference * difference / count;
+        self.sum += other.sum;
+        self.count = count;
+    }
+}
+
+#[cold]
+fn float_overflow() -> SqlError {
+    SqlError::new(crate::error::SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+}
+
+fn as_float(value: &Datum) -> Option<f64> {
+    match value {
+        Datum::Float64(value) => Some(*value),
+        Datum::Float32(value) => Some(f64::from(*value)),
+        _ => None,
+    }
+}
+
+macro_rules! float_accumulator {
+    ($name:ident, |$state:ident, $result:ident| $finish:expr) => {
+        #[derive(Clone, Default)]
+        struct $name(FloatSum);
+
+        impl Accumulator for $name {
+            fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+                as_float(&arguments[0]).map_or(Ok(()), |value| self.0.add_value(value))
+            }
+
+            fn merge(&mut self, other: &$name) -> Result<()> {
+                self.0.merge_sums(&other.0);
+                Ok(())
+            }
+
+            fn finish(&self, _: &[DataType], $result: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+                let $state = &self.0;
+                Ok($finish)
+            }
+        }
+    };
+}
+
+float_accumulator!(FloatAverage, |state, _result| {
+    if state.count == 0.0 { Datum::Null } else { Datum::Float64(state.sum / state.count) }
+});
+float_accumulator!(FloatVarianceSample, |state, _result| {
+    if state.count < 2.0 { Datum::Null } else { Datum::Float64(state.squares / (state.count - 1.0)) }
+});
+float_accumulator!(FloatVariancePopulation, |state, _result| {
+    if state.count == 0.0 { Datum::Null } else { Datum::Float64(state.squares / state.count) }
+});
+float_accumulator!(FloatDeviationSample, |state, _result| {
+    if state.count < 2.0 { Datum::Null } else { Datum::Float64((state.squares / (state.count - 1.0)).sqrt()) }
+});
+float_accumulator!(FloatDeviationPopulation, |state, _result| {
+    if state.count == 0.0 { Datum::Null } else { Datum::Float64((state.squares / state.count).sqrt()) }
+});
+
+/// `sum` of floats: plain additions in the argument's own width.
+#[derive(Clone, Default)]
+struct FloatTotal(Option<f64>);
+
+impl Accumulator for FloatTotal {
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        let Some(value) = as_float(&arguments[0]) else { return Ok(()) };
+        let narrow = types.first().is_some_and(|data_type| data_type.oid == FLOAT4);
+        let before = self.0.unwrap_or(0.0);
+        let sum = before + value;
+        let sum = if narrow { f64::from(sum as f32) } else { sum };
+        if sum.is_infinite() && before.is_finite() && value.is_finite() {
+            return Err(float_overflow());
+        }
+        self.0 = Some(sum);
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &FloatTotal) -> Result<()> {
+        if let Some(value) = other.0 {
+            self.0 = Some(self.0.unwrap_or(0.0) + value);
+        }
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], result: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        Ok(match (self.0, result.oid) {
+            (None, _) => Datum::Null,
+            (Some(sum), FLOAT4) => Datum::Float32(sum as f32),
+            (Some(sum), _) => Datum::Float64(sum),
+        })
+    }
+}
+
+/// `sum` and `avg` of intervals.
+#[derive(Clone, Default)]
+struct IntervalSum {
+    sum: Interval,
+    count: i64,
+}
+
+impl IntervalSum {
+    fn add_value(&mut self, value: &Interval, count: i64) -> Result<()> {
+        self.sum = super::interval_arithmetic::add(&self.sum, value)?;
+        self.count += count;
+        Ok(())
+    }
+}
+
+macro_rules! interval_accumulator {
+    ($name:ident, |$state:ident| $finish:expr) => {
+        #[derive(Clone, Default)]
+        struct $name(IntervalSum);
+
+        impl Accumulator for $name {
+            fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+                match &arguments[0] {
+                    Datum::Interval(value) => self.0.add_value(value, 1),
+                    _ => Ok(()),
+                }
+            }
+
+            fn merge(&mut self, other: &$name) -> Result<()> {
+                self.0.add_value(&other.0.sum, other.0.count)
+            }
+
+            fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+                let $state = &self.0;
+                if $state.count == 0 { Ok(Datum::Null) } else { $finish }
+            }
+        }
+    };
+}
+
+interval_accumulator!(IntervalTotal, |state| Ok(Datum::Interval(state.sum)));
+interval_accumulator!(IntervalAverage, |state| {
+    super::interval_arithmetic::divide(&state.sum, state.count as f64).map(Datum::Interval)
+});
+
+/// `min` and `max`: the first of the equal ones is kept.
+#[derive(Clone, Default)]
+struct Extreme<const GREATEST: bool>(Datum, Oid);
+
+impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
+        let value = &arguments[0];
+        if value.is_null() {
+            return Ok(());
+        }
+        let order = context.compare(types[0].oid, value, &self.0);
+        if self.0.is_null() || (if GREATEST { order.is_gt() } else { order.is_lt() }) {
+            self.0 = value.clone();
+            self.1 = types[0].oid;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        if other.0.is_null() {
+            return Ok(());
+        }
+        let order = match crate::types::builtin_type(other.1) {
+            Some(info) if !self.0.is_null() => info.compare(&other.0, &self.0),
+            _ => crate::value::compare_values(&other.0, &self.0),
+        };
+        if self.0.is_null() || (if GREATEST { order.is_gt() } else { order.is_lt() }) {
+            self.0 = other.0.clone();
+            self.1 = other.1;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Aggregates that fold pairs of like values: `bool_and`, `bit_or` and so on.
+trait Fold: Clone + Send + 'static {
+    fn fold(left: &Datum, right: &Datum) -> Datum;
+}
+
+#[derive(Clone)]
+struct Folded<F> {
+    value: Datum,
+    fold: std::marker::PhantomData<F>,
+}
+
+impl<F> Default for Folded<F> {
+    fn default() -> Folded<F> {
+        Folded { value: Datum::Null, fold: std::marker::PhantomData }
+    }
+}
+
+impl<F: Fold> Folded<F> {
+    fn take(&mut self, value: &Datum) {
+        if !value.is_null() {
+            self.value = if self.value.is_null() { value.clone() } else { F::fold(&self.value, value) };
+        }
+    }
+}
+
+impl<F: Fold> Accumulator for Folded<F> {
+    fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        self.take(&arguments[0]);
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.take(&other.value);
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        Ok(self.value.clone())
+    }
+}
+
+macro_rules! fold {
+    ($name:ident, $operator:tt) => {
+        #[derive(Clone)]
+        struct $name;
+
+        impl Fold for $name {
+            fn fold(left: &Datum, right: &Datum) -> Datum {
+                match (left, right) {
+                    (Datum::Bool(left), Datum::Bool(right)) => Datum::Bool(left $operator right),
+                    (Datum::Int16(left), Datum::Int16(right)) => Datum::Int16(left $operator right),
+                    (Datum::Int32(left), Datum::Int32(right)) => Datum::Int32(left $operator right),
+                    (Datum::Int64(left), Datum::Int64(right)) => Datum::Int64(left $operator right),
+                    _ => Datum::Null,
+                }
+            }
+        }
+    };
+}
+
+fold!(FoldAnd, &);
+fold!(FoldOr, |);
+fold!(FoldXor, ^);
+
+/// `string_agg` of text or bytea.
+#[derive(Clone, Default)]
+struct Joined {
+    /// The first delimiter is not part of the result, but of a merge with what came before.
+    first_delimiter: Vec<u8>,
+    bytes: Option<Vec<u8>>,
+}
+
+fn bytes_of(value: &Datum) -> &[u8] {
+    match value {
+        Datum::Text(text) => text.as_bytes(),
+        Datum::Bytes(bytes) => bytes,
+        _ => &[],
+    }
+}
+
+impl Accumulator for Joined {
+    fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        let [value, delimiter] = arguments else { return Err(wrong_arguments()) };
+        if value.is_null() {
+            return Ok(());
+        }
+        match &mut self.bytes {
+            None => {
+                self.first_delimiter = bytes_of(delimiter).to_vec();
+                self.bytes = Some(bytes_of(value).to_vec());
+            }
+            Some(bytes) => {
+                bytes.extend_from_slice(bytes_of(delimiter));
+                bytes.extend_from_slice(bytes_of(value));
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Joined) -> Result<()> {
+        let Some(more) = &other.bytes else { return Ok(()) };
+        match &mut self.bytes {
+            None => *self = other.clone(),
+            Some(bytes) => {
+                bytes.extend_from_slice(&other.first_delimiter);
+                bytes.extend_from_slice(more);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, _: &[DataType], result: DataType, _: &EvalContext<'_>) -> Result<Datum> {
+        Ok(match &self.bytes {
+            None => Datum::Null,
+            Some(bytes) if result.oid == BYTEA => Datum::from(bytes.clone()),
+            Some(bytes) => Datum::text(String::from_utf8_lossy(bytes)),
+        })
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.first_delimiter.capacity() + self.bytes.as_ref().map_or(0, Vec::capacity)
+    }
+}
+
+/// `array_agg`; of arrays, one more dimension.
+#[derive(Clone, Default)]
+struct Gathered {
+    elements: Vec<Datum>,
+    seen: bool,
+}
+
+impl Accumulator for Gathered {
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
+        let value = &arguments[0];
+        if value.is_null() && context.type_info(types[0].oid)?.element().is_some() {
+            return Err(SqlError::new(
+                crate::error::SqlState::NULL_VALUE_NOT_ALLOWED,
+                "cannot accumulate null arrays",
+            ));
+        }
+        self.elements.push(value.clone());
+        self.seen = true;
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Gathered) -> Result<()> {
+        self.elements.extend(other.elements.iter().cloned());
+        self.seen |= other.seen;
+        Ok(())
+    }
+
+    fn finish(&self, types: &[DataType], result: DataType, context: &EvalContext<'_>) -> Result<Datum> {
+        if !self.seen {
+            return Ok(Datum::Null);
+        }
+        let has_arrays = self.elements.iter().any(|element| matches!(element, Datum::Array(_)));
+        if has_arrays {
+            return crate::expr::make_array(self.elements.clone(), result, context);
+        }
+        Ok(ArrayValue::from_elements(types[0].oid, self.elements.clone()).into())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.elements.capacity() * size_of::<Datum>()
+    }
+}
+
+fn spreads(registry: &mut Registry) {
+    type Init = fn(&CallTypes<'_>) -> Box<dyn AggregateState>;
+    let entries: [(&'static str, Init, Init); 6] = [
+        ("variance", states::<NumericVarianceSample>, states::<FloatVarianceSample>),
+        ("var_samp", states::<NumericVarianceSample>, states::<FloatVarianceSample>),
+        ("var_pop", states::<NumericVariancePopulation>, states::<FloatVariancePopulation>),
+        ("stddev", states::<NumericDeviationSample>, states::<FloatDeviationSample>),
+        ("stddev_samp", states::<NumericDeviationSample>, states::<FloatDeviationSample>),
+        ("stddev_pop", states::<NumericDeviationPopulation>, states::<FloatDeviationPopulation>),
+    ];
+    for (name, exact, float) in entries {
+        for oid in [INT2, INT4, INT8, NUMERIC] {
+            registry.add_aggregate(name, &[oid], NUMERIC, exact);
+        }
+        for oid in [FLOAT4, FLOAT8] {
+            registry.add_aggregate(name, &[oid], FLOAT8, float);
+        }
+    }
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_aggregate("count", &[], INT8, states::<Count>).zero_when_empty = true;
+    registry.add_aggregate("count", &[ANY], INT8, states::<Count>).zero_when_empty = true;
+    for (argument, result) in [(INT2, INT8), (INT4, INT8), (INT8, NUMERIC)] {
+        registry.add_aggregate("sum", &[argument], result, states::<IntegerSum>);
+        registry.add_aggregate("avg", &[argument], NUMERIC, states::<IntegerAverage>);
+    }
+    for oid in [FLOAT4, FLOAT8] {
+        registry.add_aggregate("sum", &[oid], oid, states::<FloatTotal>);
+        registry.add_aggregate("avg", &[oid], FLOAT8, states::<FloatAverage>);
+    }
+    registry.add_aggregate("sum", &[NUMERIC], NUMERIC, states::<NumericTotal>);
+    registry.add_aggregate("avg", &[NUMERIC], NUMERIC, states::<NumericAverage>);
+    registry.add_aggregate("sum", &[INTERVAL], INTERVAL, states::<IntervalTotal>);
+    registry.add_aggregate("avg", &[INTERVAL], INTERVAL, states::<IntervalAverage>);
+    for oid in [
+        INT2,
+        INT4,
+        INT8,
+        FLOAT4,
+        FLOAT8,
+        NUMERIC,
+        TEXT,
+        BPCHAR,
+        DATE,
+        TIME,
+        TIMETZ,
+        TIMESTAMP,
+        TIMESTAMPTZ,
+        INTERVAL,
+        OID,
+        ANYARRAY,
+        ANYENUM,
+    ] {
+        registry.add_aggregate("min", &[oid], oid, states::<Extreme<false>>);
+        registry.add_aggregate("max", &[oid], oid, states::<Extreme<true>>);
+    }
+    registry.add_aggregate("bool_and", &[BOOL], BOOL, states::<Folded<FoldAnd>>);
+    registry.add_aggregate("every", &[BOOL], BOOL, states::<Folded<FoldAnd>>);
+    registry.add_aggregate("bool_or", &[BOOL], BOOL, states::<Folded<FoldOr>>);
+    for oid in [INT2, INT4, INT8] {
+        registry.add_aggregate("bit_and", &[oid], oid, states::<Folded<FoldAnd>>);
+        registry.add_aggregate("bit_or", &[oid], oid, states::<Folded<FoldOr>>);
+        registry.add_aggregate("bit_xor", &[oid], oid, states::<Folded<FoldXor>>);
+    }
+    registry.add_aggregate("string_agg", &[TEXT, TEXT], TEXT, states::<Joined>).order_sensitive = true;
+    registry.add_aggregate("string_agg", &[BYTEA, BYTEA], BYTEA, states::<Joined>).order_sensitive = true;
+    registry.add_aggregate("array_agg", &[ANYNONARRAY], ANYARRAY, states::<Gathered>).order_sensitive = true;
+    registry.add_aggregate("array_agg", &[ANYARRAY], ANYARRAY, states::<Gathered>).order_sensitive = true;
+    spreads(registry);
+}

@@ -1,0 +1,119 @@
+//! Casts: the pg_cast entries, and the pathway from one type to another that PostgreSQL's
+//! `find_coercion_pathway` finds (casts, arrays element by element, and conversion through text).
+
+use super::{Function, Registry};
+use crate::types::{Category, Oid, TypeCatalog, TypeShape, oids};
+use std::sync::Arc;
+
+/// From where a cast may be applied: each context also allows what the ones before it allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CastContext {
+    Implicit,
+    Assignment,
+    Explicit,
+}
+
+/// One entry of pg_cast.
+#[derive(Clone)]
+pub struct Cast {
+    pub context: CastContext,
+    pub method: CastMethod,
+}
+
+/// How a value is converted.
+#[derive(Clone)]
+pub enum CastMethod {
+    /// The stored value serves as it is.
+    Binary,
+    /// A function of one argument.
+    Function(Arc<Function>),
+    /// Printed and parsed again.
+    InOut,
+    /// Each element of an array.
+    Array(Box<CastMethod>),
+}
+
+impl Registry {
+    /// How to convert between two types in a context, `None` if that is not allowed.
+    ///
+    /// `unknown` is for the caller: a literal of unknown type is parsed, not converted.
+    #[must_use]
+    pub fn cast_method(
+        &self,
+        source: Oid,
+        target: Oid,
+        context: CastContext,
+        types: &dyn TypeCatalog,
+    ) -> Option<CastMethod> {
+        let source = base_type(source, types);
+        let target = base_type(target, types);
+        if source == target {
+            return Some(CastMethod::Binary);
+        }
+        if let Some(cast) = self.cast(source, target) {
+            return (cast.context <= context).then(|| cast.method.clone());
+        }
+        let (from, to) = (types.type_by_oid(source)?, types.type_by_oid(target)?);
+        if target != oids::OIDVECTOR
+            && target != oids::INT2VECTOR
+            && let (Some(from_element), Some(to_element)) = (from.element(), to.element())
+            && let Some(method) = self.cast_method(from_element, to_element, context, types)
+        {
+            return Some(match method {
+                CastMethod::Binary => CastMethod::Binary,
+                method => CastMethod::Array(Box::new(method)),
+            });
+        }
+        let through_text = match context {
+            CastContext::Implicit => false,
+            CastContext::Assignment => to.category == Category::String,
+            CastContext::Explicit => to.category == Category::String || from.category == Category::String,
+        };
+        (through_text && from.category != Category::Pseudo && to.category != Category::Pseudo)
+            .then_some(CastMethod::InOut)
+    }
+
+    /// Whether an argument of one type may be given implicitly (or otherwise) for another: polymorphic and
+    /// `"any"` parameters take anything that fits their shape, `unknown` fits everything.
+    #[must_use]
+    pub fn can_coerce(
+        &self,
+        source: Oid,
+        target: Oid,
+        context: CastContext,
+        types: &dyn TypeCatalog,
+    ) -> bool {
+        if source == target || source == oids::UNKNOWN || target == oids::ANY {
+            return true;
+        }
+        match target {
+            oids::ANYELEMENT | oids::ANYCOMPATIBLE => true,
+            oids::ANYARRAY | oids::ANYCOMPATIBLEARRAY => {
+                types.type_by_oid(base_type(source, types)).is_some_and(|info| info.element().is_some())
+            }
+            oids::ANYNONARRAY | oids::ANYCOMPATIBLENONARRAY => {
+                types.type_by_oid(base_type(source, types)).is_some_and(|info| info.element().is_none())
+            }
+            oids::ANYENUM => types
+                .type_by_oid(base_type(source, types))
+                .is_some_and(|info| matches!(info.shape, TypeShape::Enum { .. })),
+            oids::RECORD => types
+                .type_by_oid(source)
+                .is_some_and(|info| matches!(info.shape, TypeShape::Composite { .. })),
+            _ => self.cast_method(source, target, context, types).is_some(),
+        }
+    }
+}
+
+/// The type under a domain, however deep.
+#[must_use]
+pub(super) fn base_type(mut oid: Oid, types: &dyn TypeCatalog) -> Oid {
+    // Domains cannot be circular; the bound only guards against a broken catalog.
+    for _ in 0..64 {
+        match types.type_by_oid(oid).map(|info| &info.shape) {
+            Some(TypeShape::Domain { base }) => oid = base.oid,
+            _ => break,
+        }
+    }
+    oid
+}

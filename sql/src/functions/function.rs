@@ -1,0 +1,95 @@
+//! One function's entry: signature, properties and kernels; and aggregates likewise.
+
+use super::EvalContext;
+use crate::error::Result;
+use crate::types::{DataType, Oid};
+use crate::value::{Column, Datum};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Computes one value. For strict functions no argument is NULL.
+pub type ScalarKernel = fn(&[Datum], &EvalContext<'_>) -> Result<Datum>;
+/// The same for functions that must know what their arguments are (`format`, `array_append`, …).
+pub type TypedKernel = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum>;
+/// A function made at run time (SQL and PL/pgSQL functions).
+pub type DynamicKernel =
+    Arc<dyn Fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum> + Send + Sync>;
+/// Computes a column; the columns are of equal length. Strict kernels handle NULL rows themselves.
+pub type VectorKernel = fn(&[Column], &EvalContext<'_>) -> Result<Column>;
+
+/// The types at one call.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTypes<'a> {
+    pub arguments: &'a [DataType],
+    pub result: DataType,
+}
+
+/// How a function computes.
+#[derive(Clone)]
+pub enum Kernel {
+    Scalar(ScalarKernel),
+    Typed(TypedKernel),
+    /// [`super::SessionFunctions::call`] answers.
+    Session,
+    Dynamic(DynamicKernel),
+}
+
+/// Whether a function may be folded or kept from being called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+/// A scalar function or an operator's implementation.
+#[derive(Clone)]
+pub struct Function {
+    pub name: Cow<'static, str>,
+    pub argument_types: Vec<Oid>,
+    /// The element type of a trailing VARIADIC parameter (then the last of `argument_types` is its array, or
+    /// `"any"` itself).
+    pub variadic: Option<Oid>,
+    /// How many trailing arguments may be left out (the kernel then gets fewer).
+    pub optional: usize,
+    pub return_type: Oid,
+    /// NULL in, NULL out, without a call.
+    pub strict: bool,
+    pub volatility: Volatility,
+    /// Never fails on any input of its types: may be evaluated on rows whose result is thrown away.
+    pub infallible: bool,
+    pub kernel: Kernel,
+    pub vector_kernel: Option<VectorKernel>,
+}
+
+/// An aggregate function's entry.
+#[derive(Clone)]
+pub struct Aggregate {
+    pub name: &'static str,
+    pub argument_types: Vec<Oid>,
+    pub return_type: Oid,
+    /// Makes the state for a call with these argument types and this result.
+    pub init: fn(&CallTypes<'_>) -> Box<dyn AggregateState>,
+    /// The result depends on the order of the rows (`string_agg`, `array_agg`).
+    pub order_sensitive: bool,
+    /// The result over no rows is 0 rather than NULL (`count`).
+    pub zero_when_empty: bool,
+}
+
+/// The states of one aggregate call, one for each group.
+///
+/// The caller applies FILTER and DISTINCT: it passes only rows that count.
+pub trait AggregateState: Send {
+    /// Makes room for groups `0..count`.
+    fn resize(&mut self, count: usize);
+    /// Adds row `i` of the argument columns to group `groups[i]`.
+    fn accumulate(&mut self, groups: &[u32], arguments: &[Column], context: &EvalContext<'_>) -> Result<()>;
+    /// Adds another partial state's group `i` to group `groups[i]` of this one.
+    fn merge(&mut self, other: &dyn AggregateState, groups: &[u32]) -> Result<()>;
+    /// The result of one group.
+    fn finish(&self, group: usize, context: &EvalContext<'_>) -> Result<Datum>;
+    /// Bytes held, roughly: the executor bounds it.
+    fn memory_bytes(&self) -> usize;
+    /// For `merge`.
+    fn as_any(&self) -> &dyn std::any::Any;
+}

@@ -1,0 +1,157 @@
+//! Functions only the session or the catalog can answer: their signatures; the engine's
+//! [`super::SessionFunctions`] has the answers.
+
+use super::registry::{Entry, Registry};
+use super::vector::wrong_arguments;
+use crate::error::Result;
+use crate::types::Oid;
+use crate::types::oids::{
+    ANY, BOOL, CSTRING, INT2, INT4, INT8, NAME, NAME_ARRAY, OID, PG_NODE_TREE, REGCLASS, REGTYPE, TEXT, UUID,
+    VOID, XID8,
+};
+use crate::value::Datum;
+
+/// Stable ones: name, arguments, result.
+const STABLE: &[(&str, &[Oid], Oid)] = &[
+    ("current_database", &[], NAME),
+    ("current_catalog", &[], NAME),
+    ("current_schema", &[], NAME),
+    ("current_schemas", &[BOOL], NAME_ARRAY),
+    ("current_user", &[], NAME),
+    ("current_role", &[], NAME),
+    ("session_user", &[], NAME),
+    ("user", &[], NAME),
+    ("version", &[], TEXT),
+    ("current_setting", &[TEXT], TEXT),
+    ("current_setting", &[TEXT, BOOL], TEXT),
+    ("pg_backend_pid", &[], INT4),
+    ("txid_current", &[], INT8),
+    ("pg_current_xact_id", &[], XID8),
+    ("pg_get_expr", &[PG_NODE_TREE, OID], TEXT),
+    ("pg_get_expr", &[PG_NODE_TREE, OID, BOOL], TEXT),
+    ("pg_get_indexdef", &[OID], TEXT),
+    ("pg_get_indexdef", &[OID, INT4, BOOL], TEXT),
+    ("pg_get_constraintdef", &[OID], TEXT),
+    ("pg_get_constraintdef", &[OID, BOOL], TEXT),
+    ("pg_get_viewdef", &[OID], TEXT),
+    ("pg_get_viewdef", &[OID, BOOL], TEXT),
+    ("pg_get_viewdef", &[TEXT], TEXT),
+    ("pg_get_triggerdef", &[OID], TEXT),
+    ("pg_get_triggerdef", &[OID, BOOL], TEXT),
+    ("pg_get_ruledef", &[OID], TEXT),
+    ("pg_get_functiondef", &[OID], TEXT),
+    ("pg_get_function_arguments", &[OID], TEXT),
+    ("pg_get_function_identity_arguments", &[OID], TEXT),
+    ("pg_get_function_result", &[OID], TEXT),
+    ("pg_get_serial_sequence", &[TEXT, TEXT], TEXT),
+    ("pg_get_userbyid", &[OID], NAME),
+    ("pg_get_partkeydef", &[OID], TEXT),
+    ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
+    ("pg_table_is_visible", &[OID], BOOL),
+    ("pg_type_is_visible", &[OID], BOOL),
+    ("pg_function_is_visible", &[OID], BOOL),
+    ("pg_operator_is_visible", &[OID], BOOL),
+    ("pg_opclass_is_visible", &[OID], BOOL),
+    ("pg_collation_is_visible", &[OID], BOOL),
+    ("pg_is_other_temp_schema", &[OID], BOOL),
+    ("pg_my_temp_schema", &[], OID),
+    ("pg_relation_size", &[REGCLASS], INT8),
+    ("pg_relation_size", &[REGCLASS, TEXT], INT8),
+    ("pg_table_size", &[REGCLASS], INT8),
+    ("pg_indexes_size", &[REGCLASS], INT8),
+    ("pg_total_relation_size", &[REGCLASS], INT8),
+    ("pg_database_size", &[NAME], INT8),
+    ("pg_database_size", &[OID], INT8),
+    ("pg_encoding_to_char", &[INT4], NAME),
+    ("pg_is_in_recovery", &[], BOOL),
+    ("pg_relation_is_publishable", &[REGCLASS], BOOL),
+    ("obj_description", &[OID], TEXT),
+    ("obj_description", &[OID, NAME], TEXT),
+    ("col_description", &[OID, INT4], TEXT),
+    ("shobj_description", &[OID, NAME], TEXT),
+    ("has_table_privilege", &[TEXT, TEXT], BOOL),
+    ("has_table_privilege", &[OID, TEXT], BOOL),
+    ("has_table_privilege", &[NAME, TEXT, TEXT], BOOL),
+    ("has_schema_privilege", &[TEXT, TEXT], BOOL),
+    ("has_schema_privilege", &[OID, TEXT], BOOL),
+    ("has_database_privilege", &[TEXT, TEXT], BOOL),
+    ("has_database_privilege", &[OID, TEXT], BOOL),
+    ("has_column_privilege", &[OID, INT2, TEXT], BOOL),
+    ("has_column_privilege", &[TEXT, TEXT, TEXT], BOOL),
+    ("has_sequence_privilege", &[OID, TEXT], BOOL),
+    ("has_function_privilege", &[OID, TEXT], BOOL),
+    ("pg_has_role", &[NAME, TEXT], BOOL),
+    ("pg_has_role", &[OID, TEXT], BOOL),
+    ("pg_has_role", &[NAME, NAME, TEXT], BOOL),
+    ("row_security_active", &[OID], BOOL),
+    ("to_regclass", &[TEXT], REGCLASS),
+    ("to_regtype", &[TEXT], REGTYPE),
+    ("inet_server_port", &[], INT4),
+    ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
+];
+
+/// Volatile ones.
+const VOLATILE: &[(&str, &[Oid], Oid)] = &[
+    ("nextval", &[REGCLASS], INT8),
+    ("currval", &[REGCLASS], INT8),
+    ("lastval", &[], INT8),
+    ("setval", &[REGCLASS, INT8], INT8),
+    ("setval", &[REGCLASS, INT8, BOOL], INT8),
+    ("set_config", &[TEXT, TEXT, BOOL], TEXT),
+    ("pg_advisory_lock", &[INT8], VOID),
+    ("pg_advisory_lock", &[INT4, INT4], VOID),
+    ("pg_advisory_xact_lock", &[INT8], VOID),
+    ("pg_advisory_xact_lock", &[INT4, INT4], VOID),
+    ("pg_try_advisory_lock", &[INT8], BOOL),
+    ("pg_try_advisory_lock", &[INT4, INT4], BOOL),
+    ("pg_try_advisory_xact_lock", &[INT8], BOOL),
+    ("pg_advisory_unlock", &[INT8], BOOL),
+    ("pg_advisory_unlock", &[INT4, INT4], BOOL),
+    ("pg_advisory_unlock_all", &[], VOID),
+    ("pg_cancel_backend", &[INT4], BOOL),
+    ("pg_terminate_backend", &[INT4], BOOL),
+    ("pg_sleep", &[crate::types::oids::FLOAT8], VOID),
+];
+
+/// A random (version 4) UUID.
+fn random_uuid(fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Datum> {
+    let mut uuid = [0; 16];
+    fill(&mut uuid)?;
+    uuid[6] = uuid[6] & 0x0f | 0x40;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    Ok(Datum::Uuid(uuid))
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    for (name, arguments, result) in STABLE {
+        registry.add(Entry::session(name, arguments, *result));
+    }
+    for (name, arguments, result) in VOLATILE {
+        registry.add(Entry::session(name, arguments, *result).volatile());
+    }
+    registry.add(
+        Entry::new("gen_random_uuid", &[], UUID, |_, context| {
+            random_uuid(|bytes| context.session.random_bytes(bytes))
+        })
+        .volatile(),
+    );
+    registry.add(
+        Entry::new("format_type", &[OID, INT4], TEXT, |arguments, context| {
+            let Datum::Oid(oid) = arguments[0] else { return Ok(Datum::Null) };
+            let typmod = arguments[1].as_i64().map_or(-1, |typmod| typmod as i32);
+            // A modifier of -1 given outright asks for the bare `character`.
+            let data_type = crate::types::DataType { oid, typmod };
+            Ok(Datum::from(crate::types::format_type(data_type, context.types)))
+        })
+        .not_strict()
+        .stable(),
+    );
+    registry.add(
+        Entry::typed("pg_typeof", &[ANY], REGTYPE, |_, types, _| {
+            types.arguments.first().map(|data_type| Datum::Oid(data_type.oid)).ok_or_else(wrong_arguments)
+        })
+        .not_strict()
+        .stable(),
+    );
+    registry.add(Entry::new("textin", &[CSTRING], TEXT, |arguments, _| Ok(arguments[0].clone())));
+}

@@ -1,0 +1,26 @@
+//! Values: one at a time ([`Datum`]), many at a time ([`Column`], [`Batch`]), and their stored forms
+//! (rows in [`row`], ordered keys in [`key`]).
+
+pub mod array;
+mod batch;
+mod column;
+mod compare;
+mod datum;
+mod encoding;
+mod interval;
+pub mod key;
+mod key_numeric;
+pub mod numeric;
+pub mod row;
+mod varint;
+
+pub use array::ArrayValue;
+pub use batch::{BATCH_ROWS, Batch};
+pub use column::{Bitmap, Column, ColumnBuilder, ColumnData, TextData};
+pub(crate) use compare::compare_floats;
+pub use compare::{compare_values, hash_value};
+pub use datum::{Datum, PhysicalKind, Text};
+pub use interval::Interval;
+pub use key::KeyColumn;
+pub use numeric::Numeric;
+pub use row::{RowColumn, RowLayout, RowView};

@@ -1,0 +1,366 @@
+//! The stored form of a row.
+//!
+//! A table's columns are numbered for ever: column `i` of the layout is the column with stable number `i`, also
+//! after others were dropped (a dropped column is stored as NULL), and a column added later has a number above
+//! those of the rows written before. Such rows are simply shorter, and the layout says what the missing columns
+//! hold; so adding or dropping a column touches no row.
+//!
+//! ```text
+//! flags           1 byte   bit 0: some column is NULL; bits 1-2: width w of an offset, 1 << bits, 1, 2 or 4
+//! schema version  varint   the version of the table's schema that wrote the row
+//! column count    varint   n: columns 0..n are stored
+//! null bitmap     (n+7)/8  only if bit 0: bit i % 8 of byte i / 8 set means column i is NULL
+//! fixed values             of the columns of fixed width that are not NULL, in order
+//! end offsets     m × w    little-endian, one for each column of variable width that is not NULL, in order:
+//!                          where its bytes end, counted from the first variable byte
+//! variable bytes           end to end, in order
+//! ```
+//!
+//! The bytes of single values are described in `encoding.rs`; varints in `varint.rs`. Where no column is NULL
+//! (the usual case) a column's place is computed from the layout alone; otherwise by one walk over the bitmap.
+
+use super::{ColumnBuilder, ColumnData, Datum, PhysicalKind, encoding, varint};
+use crate::error::{Result, SqlError};
+
+const FLAG_HAS_NULLS: u8 = 1;
+
+/// A column of a table as its rows hold it.
+#[derive(Clone, Debug)]
+pub struct RowColumn {
+    pub kind: PhysicalKind,
+    /// What rows hold that were written before the column was added.
+    pub missing: Datum,
+}
+
+/// The columns of a table by stable number, with places precomputed for rows without NULLs.
+#[derive(Clone, Debug)]
+pub struct RowLayout {
+    columns: Vec<RowColumn>,
+    places: Vec<Place>,
+    /// `fixed_bytes[i]`: bytes of the fixed-width columns among `0..i`; one more than there are columns.
+    fixed_bytes: Vec<usize>,
+    /// `variable_count[i]`: columns of variable width among `0..i`.
+    variable_count: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Fixed { width: usize },
+    Variable,
+}
+
+impl RowLayout {
+    /// A layout of columns in the order of their stable numbers, dropped ones included.
+    #[must_use]
+    pub fn new(columns: Vec<RowColumn>) -> RowLayout {
+        let mut places = Vec::with_capacity(columns.len());
+        let (mut fixed_bytes, mut variable_count) = (vec![0], vec![0]);
+        let (mut bytes, mut count) = (0, 0);
+        for column in &columns {
+            match column.kind.fixed_width() {
+                Some(width) => {
+                    places.push(Place::Fixed { width });
+                    bytes += width;
+                }
+                None => {
+                    places.push(Place::Variable);
+                    count += 1;
+                }
+            }
+            fixed_bytes.push(bytes);
+            variable_count.push(count);
+        }
+        RowLayout { columns, places, fixed_bytes, variable_count }
+    }
+
+    #[must_use]
+    pub fn columns(&self) -> &[RowColumn] {
+        &self.columns
+    }
+
+    /// Appends a row's bytes; `values` are all columns of the layout, dropped ones as NULL.
+    ///
+    /// # Errors
+    /// XX000 if the values are not as many or not of the kinds of the layout; 54000 above 4 GiB.
+    pub fn encode(&self, schema_version: u32, values: &[Datum], out: &mut Vec<u8>) -> Result<()> {
+        if values.len() != self.columns.len() {
+            return Err(SqlError::internal("row has another number of values than its table has columns"));
+        }
+        let start = out.len();
+        let has_nulls = values.iter().any(Datum::is_null);
+        out.push(u8::from(has_nulls));
+        varint::write(schema_version, out);
+        varint::write(values.len() as u32, out);
+        if has_nulls {
+            let bitmap = out.len();
+            out.resize(bitmap + values.len().div_ceil(8), 0);
+            for (index, value) in values.iter().enumerate() {
+                if value.is_null() {
+                    out[bitmap + index / 8] |= 1 << (index % 8);
+                }
+            }
+        }
+        let mut variable_lengths = smallvec::SmallVec::<[u32; 16]>::new();
+        for (value, column) in values.iter().zip(&self.columns) {
+            if let Some(kind) = value.kind() {
+                if kind != column.kind {
+                    return Err(SqlError::internal(format!("{kind:?} value for a {:?} column", column.kind)));
+                }
+                if kind.fixed_width().is_some() {
+                    encoding::encode(value, out);
+                }
+            }
+        }
+        // The variable bytes are written where the offsets assume a width of one, and moved if that is too
+        // little: short rows, the usual ones, are written once.
+        let offsets = out.len();
+        let variable = |value: &&Datum| value.kind().is_some_and(|kind| kind.fixed_width().is_none());
+        let count = values.iter().filter(variable).count();
+        if count == 0 {
+            return Ok(());
+        }
+        out.resize(offsets + count, 0);
+        let first = out.len();
+        for value in values.iter().filter(variable) {
+            encoding::encode(value, out);
+            let end = u32::try_from(out.len() - first).map_err(|_| {
+                SqlError::new(crate::error::SqlState::PROGRAM_LIMIT_EXCEEDED, "row is too big")
+            })?;
+            variable_lengths.push(end);
+        }
+        let last = out.len() - first;
+        let width_bits: u8 = match last {
+            0..=0xff => 0,
+            0x100..=0xffff => 1,
+            _ => 2,
+        };
+        let width = 1usize << width_bits;
+        if width > 1 {
+            let total = out.len();
+            out.resize(total + count * (width - 1), 0);
+            out.copy_within(first..total, offsets + count * width);
+            out[start] |= width_bits << 1;
+        }
+        for (index, end) in variable_lengths.iter().enumerate() {
+            let at = offsets + index * width;
+            out[at..at + width].copy_from_slice(&end.to_le_bytes()[..width]);
+        }
+        Ok(())
+    }
+
+    /// Opens a row's bytes for reading single columns.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are no row of this layout.
+    #[inline]
+    pub fn view<'a>(&'a self, bytes: &'a [u8]) -> Result<RowView<'a>> {
+        RowView::new(self, bytes)
+    }
+
+    /// Appends the wanted columns of a row to builders (one for each of `projection`, of the columns' kinds).
+    pub fn decode_into(
+        &self,
+        bytes: &[u8],
+        projection: &[usize],
+        builders: &mut [ColumnBuilder],
+    ) -> Result<()> {
+        let row = self.view(bytes)?;
+        for (&index, builder) in projection.iter().zip(builders) {
+            match row.locate(index)? {
+                Located::Null => builder.push_null(),
+                Located::Missing => builder.push(self.columns[index].missing.clone())?,
+                Located::Bytes(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends one stored value to a builder without making a datum of it.
+#[inline]
+fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
+    macro_rules! fixed {
+        ($values:ident, $native:ty) => {
+            $values.push(<$native>::from_le_bytes(bytes.try_into().map_err(|_| encoding::malformed(kind))?))
+        };
+    }
+    match builder.data_mut() {
+        ColumnData::Int16(values) => fixed!(values, i16),
+        ColumnData::Int32(values) | ColumnData::Date(values) => fixed!(values, i32),
+        ColumnData::Int64(values)
+        | ColumnData::Time(values)
+        | ColumnData::Timestamp(values)
+        | ColumnData::TimestampTz(values) => fixed!(values, i64),
+        ColumnData::Float32(values) => fixed!(values, f32),
+        ColumnData::Float64(values) => fixed!(values, f64),
+        ColumnData::Oid(values) => fixed!(values, u32),
+        ColumnData::Char(values) => fixed!(values, u8),
+        ColumnData::Text(values) => values.push(encoding::decode_text(bytes)?),
+        ColumnData::Numeric(values) => values.push(encoding::decode_numeric(bytes)?),
+        ColumnData::Interval(values) => values.push(encoding::decode_interval(bytes)?),
+        _ => return builder.push(encoding::decode(kind, bytes)?),
+    }
+    builder.mark_valid();
+    Ok(())
+}
+
+/// Where a column is in a row.
+enum Located<'a> {
+    Null,
+    /// The row is older than the column.
+    Missing,
+    Bytes(&'a [u8]),
+}
+
+/// One stored row, opened.
+#[derive(Clone, Copy)]
+pub struct RowView<'a> {
+    layout: &'a RowLayout,
+    bytes: &'a [u8],
+    schema_version: u32,
+    /// Columns stored.
+    column_count: usize,
+    has_nulls: bool,
+    /// Where the bitmap would begin.
+    bitmap: usize,
+    /// Where the fixed values begin.
+    fixed: usize,
+    offset_width: usize,
+}
+
+impl<'a> RowView<'a> {
+    #[inline]
+    fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<RowView<'a>> {
+        let flags = *bytes.first().ok_or_else(malformed_row)?;
+        let mut position = 1;
+        let schema_version = varint::read(bytes, &mut position)?;
+        let column_count = varint::read(bytes, &mut position)? as usize;
+        if flags > 5 || column_count > layout.columns.len() {
+            return Err(malformed_row());
+        }
+        let has_nulls = flags & FLAG_HAS_NULLS != 0;
+        let bitmap = position;
+        if has_nulls {
+            position += column_count.div_ceil(8);
+        }
+        if position > bytes.len() {
+            return Err(malformed_row());
+        }
+        Ok(RowView {
+            layout,
+            bytes,
+            schema_version,
+            column_count,
+            has_nulls,
+            bitmap,
+            fixed: position,
+            offset_width: 1 << (flags >> 1),
+        })
+    }
+
+    /// The version of the table's schema that wrote the row.
+    #[must_use]
+    pub fn schema_version(&self) -> u32 {
+        self.schema_version
+    }
+
+    /// Whether column `index` is NULL.
+    #[must_use]
+    #[inline]
+    pub fn is_null(&self, index: usize) -> bool {
+        if index >= self.column_count {
+            return self.layout.columns[index].missing.is_null();
+        }
+        self.stored_null(index)
+    }
+
+    #[inline]
+    fn stored_null(&self, index: usize) -> bool {
+        self.has_nulls && self.bytes[self.bitmap + index / 8] >> (index % 8) & 1 != 0
+    }
+
+    /// The value of column `index`.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there.
+    #[inline]
+    pub fn get(&self, index: usize) -> Result<Datum> {
+        match self.locate(index)? {
+            Located::Null => Ok(Datum::Null),
+            Located::Missing => Ok(self.layout.columns[index].missing.clone()),
+            Located::Bytes(bytes) => encoding::decode(self.layout.columns[index].kind, bytes),
+        }
+    }
+
+    #[inline]
+    fn locate(&self, index: usize) -> Result<Located<'a>> {
+        if index >= self.column_count {
+            return Ok(Located::Missing);
+        }
+        if self.stored_null(index) {
+            return Ok(Located::Null);
+        }
+        match self.layout.places[index] {
+            Place::Fixed { width } => {
+                let start = self.fixed + self.fixed_before(index);
+                self.bytes.get(start..start + width).map(Located::Bytes).ok_or_else(malformed_row)
+            }
+            Place::Variable => self.locate_variable(index),
+        }
+    }
+
+    #[inline]
+    fn locate_variable(&self, index: usize) -> Result<Located<'a>> {
+        let width = self.offset_width;
+        let offsets = self.fixed + self.fixed_before(self.column_count);
+        let first = offsets + self.variable_before(self.column_count) * width;
+        let nth = self.variable_before(index);
+        let offset = |nth: usize| -> Result<usize> {
+            let at = offsets + nth * width;
+            match *self.bytes.get(at..at + width).ok_or_else(malformed_row)? {
+                [a] => Ok(usize::from(a)),
+                [a, b] => Ok(usize::from(u16::from_le_bytes([a, b]))),
+                [a, b, c, d] => Ok(u32::from_le_bytes([a, b, c, d]) as usize),
+                _ => Err(malformed_row()),
+            }
+        };
+        let start = if nth == 0 { 0 } else { offset(nth - 1)? };
+        let end = offset(nth)?;
+        self.bytes.get(first + start..first + end).map(Located::Bytes).ok_or_else(malformed_row)
+    }
+
+    /// Bytes of stored fixed-width values before column `index`.
+    #[inline]
+    fn fixed_before(&self, index: usize) -> usize {
+        let all = self.layout.fixed_bytes[index];
+        if !self.has_nulls {
+            return all;
+        }
+        let absent = (0..index).filter(|&column| self.stored_null(column));
+        let absent_bytes: usize = absent
+            .map(|column| match self.layout.places[column] {
+                Place::Fixed { width } => width,
+                Place::Variable => 0,
+            })
+            .sum();
+        all - absent_bytes
+    }
+
+    /// Stored values of variable width before column `index`.
+    #[inline]
+    fn variable_before(&self, index: usize) -> usize {
+        let all = self.layout.variable_count[index];
+        if !self.has_nulls {
+            return all;
+        }
+        let is_absent = |column: &usize| {
+            matches!(self.layout.places[*column], Place::Variable) && self.stored_null(*column)
+        };
+        all - (0..index).filter(is_absent).count()
+    }
+}
+
+#[cold]
+fn malformed_row() -> SqlError {
+    SqlError::corrupted("stored row is malformed")
+}
