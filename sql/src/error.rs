@@ -215,6 +215,8 @@ pub struct ErrorFields {
     pub column: Option<String>,
     pub datatype: Option<String>,
     pub constraint: Option<String>,
+    /// Where it happened: `COPY t, line 3, column a: "x"`.
+    pub context: Option<String>,
 }
 
 /// An SQL error; boxed, so that results stay small.
@@ -237,6 +239,7 @@ impl SqlError {
             column: None,
             datatype: None,
             constraint: None,
+            context: None,
         }))
     }
 
@@ -304,6 +307,13 @@ impl SqlError {
     #[must_use]
     pub fn with_constraint(mut self, constraint: impl Into<String>) -> SqlError {
         self.0.constraint = Some(constraint.into());
+        self
+    }
+
+    /// Says where it happened, unless that is already known: the innermost wins.
+    #[must_use]
+    pub fn with_context(mut self, context: impl Into<String>) -> SqlError {
+        self.0.context.get_or_insert_with(|| context.into());
         self
     }
 

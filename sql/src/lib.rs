@@ -1,8 +1,18 @@
 //! SQL: types, values, functions, expressions, and all that turns a statement into rows.
 #![deny(unsafe_code)]
 
+pub mod binder;
+pub mod catalog;
+pub mod copy;
+mod ddl;
 pub mod error;
+pub mod execute;
 pub mod expr;
 pub mod functions;
+pub mod parser;
+pub mod plan;
+mod relations;
+pub mod session;
 pub mod types;
 pub mod value;
+mod write;

@@ -26,6 +26,13 @@ impl RowAccess for [Datum] {
     }
 }
 
+impl RowAccess for &[Datum] {
+    #[inline]
+    fn column(&self, index: usize) -> Result<Datum> {
+        Ok(self[index].clone())
+    }
+}
+
 impl RowAccess for Vec<Datum> {
     #[inline]
     fn column(&self, index: usize) -> Result<Datum> {

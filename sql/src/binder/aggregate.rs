@@ -1,0 +1,193 @@
+//! Aggregate calls and what grouping allows.
+
+use sqlparser::ast::{self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause};
+
+use super::call::argument_expr;
+use super::{AggregatesIn, Binder};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{CastContext, registry};
+use crate::plan::logical::{AggregateCall, ColumnId, Computed};
+use crate::plan::walk;
+use crate::types::{DataType, oids};
+
+impl Binder<'_> {
+    /// Binds an aggregate call; `None` where no aggregate takes such arguments but a function may.
+    pub(super) fn bind_aggregate(&mut self, function: &ast::Function, base: &str) -> Result<Option<Expr>> {
+        let ast::FunctionArguments::List(list) = &function.args else { return Ok(None) };
+        let allowed = self.collectors.last().map(|collector| collector.aggregates_in);
+        let star = matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
+        self.set_aggregates_in(AggregatesIn::Aggregate);
+        let pending = self.collectors.last().map_or(0, |collector| collector.pending.len());
+        let bound = self.bind_aggregate_parts(function, list, base, star);
+        if let Some(allowed) = allowed {
+            self.set_aggregates_in(allowed);
+        }
+        let Some(call) = bound? else { return Ok(None) };
+        match allowed {
+            None => Err(SqlError::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed here")),
+            Some(AggregatesIn::Forbidden(clause)) => Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregate functions are not allowed in {clause}"),
+            )),
+            Some(AggregatesIn::Aggregate) => {
+                Err(SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested"))
+            }
+            Some(AggregatesIn::Query) => {
+                if let Some(collector) = self.collectors.last_mut() {
+                    let below = collector.pending.split_off(pending);
+                    collector.pending_below.extend(below);
+                }
+                Ok(Some(self.collect_aggregate(call)))
+            }
+        }
+    }
+
+    pub(super) fn set_aggregates_in(&mut self, aggregates_in: AggregatesIn) {
+        if let Some(collector) = self.collectors.last_mut() {
+            collector.aggregates_in = aggregates_in;
+        }
+    }
+
+    fn bind_aggregate_parts(
+        &mut self,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        base: &str,
+        star: bool,
+    ) -> Result<Option<AggregateCall>> {
+        let mut arguments = Vec::new();
+        if !star {
+            for argument in &list.args {
+                arguments.push(self.bind(argument_expr(argument)?)?);
+            }
+        }
+        let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
+        if arguments.is_empty() && !star && base == "count" {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "count(*) must be used to call a parameterless aggregate function",
+            ));
+        }
+        let Some(resolved) = registry().resolve_aggregate(base, &types, self.types())? else {
+            if registry().functions(base).is_empty() {
+                // The error of an unknown function names the types.
+                registry().resolve_function(base, &types, self.types())?;
+            }
+            return Ok(None);
+        };
+        let mut converted = Vec::new();
+        for (argument, wanted) in arguments.into_iter().zip(&resolved.argument_types) {
+            let wanted = if *wanted == oids::ANY { argument.data_type() } else { DataType::of(*wanted) };
+            let argument = self.coerce(argument, wanted, CastContext::Implicit)?;
+            converted.push(self.settle(argument)?);
+        }
+        let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+        let filter =
+            function.filter.as_deref().map(|filter| self.bind_condition(filter, "FILTER")).transpose()?;
+        let mut order_by = Vec::new();
+        for clause in &list.clauses {
+            match clause {
+                FunctionArgumentClause::OrderBy(keys) => {
+                    for key in keys {
+                        let expr = self.bind_settled(&key.expr)?;
+                        order_by.push(super::order::sort_key(expr, &key.options)?);
+                    }
+                }
+                other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
+            }
+        }
+        Ok(Some(AggregateCall {
+            data_type: DataType::of(resolved.return_type),
+            aggregate: resolved.aggregate,
+            arguments: converted,
+            distinct,
+            filter,
+            order_by,
+        }))
+    }
+
+    /// Notes an aggregate, once for equal calls, and gives the column that will hold it.
+    fn collect_aggregate(&mut self, call: AggregateCall) -> Expr {
+        let data_type = call.data_type;
+        let fresh = self.column_id();
+        let Some(collector) = self.collectors.last_mut() else {
+            return Expr::Column { index: fresh, data_type };
+        };
+        let known = collector.aggregates.iter().find(|(_, each)| same_call(each, &call));
+        let index = match known {
+            Some((id, _)) => *id,
+            None => {
+                collector.aggregates.push((fresh, call));
+                fresh
+            }
+        };
+        Expr::Column { index, data_type }
+    }
+
+    /// Rewrites an expression above the aggregation: grouped expressions become their columns, and any other
+    /// column of the input is an error.
+    pub(super) fn above_grouping(&self, expr: Expr, groups: &[Computed], known: &[ColumnId]) -> Result<Expr> {
+        let rewritten = replace_groups(expr, groups);
+        let mut stray = None;
+        walk::columns(&rewritten, &mut |id| {
+            if !known.contains(&id) && !groups.iter().any(|group| group.id == id) {
+                stray.get_or_insert(id);
+            }
+        });
+        match stray {
+            None => Ok(rewritten),
+            Some(id) => Err(self.ungrouped(id)),
+        }
+    }
+
+    /// 42803.
+    fn ungrouped(&self, id: ColumnId) -> SqlError {
+        let scope = self.levels.last().map(|level| &level.scope);
+        let name = scope.and_then(|scope| {
+            let relation = scope.relations.iter().find(|r| r.columns.iter().any(|column| column.id == id))?;
+            let column = relation.columns.iter().find(|column| column.id == id)?;
+            Some(format!("{}.{}", relation.alias, column.name))
+        });
+        let error = SqlError::new(
+            SqlState::GROUPING_ERROR,
+            format!(
+                "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function",
+                name.unwrap_or_else(|| "?column?".into())
+            ),
+        );
+        let mentions =
+            self.collectors.last().map(|collector| collector.mentions.as_slice()).unwrap_or_default();
+        match mentions.iter().find(|(mentioned, _)| *mentioned == id) {
+            Some((_, location)) => self.locate(error, *location),
+            None => error,
+        }
+    }
+}
+
+fn same_call(left: &AggregateCall, right: &AggregateCall) -> bool {
+    std::sync::Arc::ptr_eq(&left.aggregate, &right.aggregate)
+        && left.distinct == right.distinct
+        && left.arguments.len() == right.arguments.len()
+        && left.arguments.iter().zip(&right.arguments).all(|(left, right)| walk::same(left, right))
+        && left.order_by.is_empty()
+        && right.order_by.is_empty()
+        && match (&left.filter, &right.filter) {
+            (None, None) => true,
+            (Some(left), Some(right)) => walk::same(left, right),
+            _ => false,
+        }
+}
+
+fn replace_groups(expr: Expr, groups: &[Computed]) -> Expr {
+    walk::rewrite(expr, &mut |expr| {
+        let group = groups.iter().find(|group| walk::same(&group.expr, &expr));
+        match group {
+            Some(group) => {
+                let data_type = expr.data_type();
+                walk::Rewritten::Done(Expr::Column { index: group.id, data_type })
+            }
+            None => walk::Rewritten::Descend(expr),
+        }
+    })
+}

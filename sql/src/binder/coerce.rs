@@ -1,0 +1,189 @@
+//! Conversions made explicit.
+
+use super::Binder;
+use super::literal::constant;
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::{Cast, Expr};
+use crate::functions::{CastContext, CastMethod, EvalContext, Settings, common_type, registry};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, builtin_type, format_type, oids};
+use crate::value::Datum;
+
+/// Types whose text form needs no session to be read: such literals are parsed when the statement is bound.
+fn is_context_free(oid: u32) -> bool {
+    !matches!(
+        oid,
+        oids::TIMESTAMPTZ
+            | oids::TIMESTAMP
+            | oids::DATE
+            | oids::TIME
+            | oids::TIMETZ
+            | oids::REGCLASS
+            | oids::REGTYPE
+            | oids::REGPROC
+            | oids::REGPROCEDURE
+            | oids::REGNAMESPACE
+            | oids::REGROLE
+            | oids::REGCONFIG
+            | oids::REGCOLLATION
+            | oids::REGOPER
+            | oids::REGOPERATOR
+    )
+}
+
+/// A conversion by a known method.
+fn cast_expr(argument: Expr, method: CastMethod, data_type: DataType, explicit: bool) -> Expr {
+    let source = argument.data_type();
+    Expr::Cast(Box::new(Cast { argument, method, source, data_type, explicit }))
+}
+
+impl Binder<'_> {
+    /// Converts `expr` to `target` in a context.
+    ///
+    /// # Errors
+    /// 42846 (explicit) or 42804 where no conversion exists; 22P02 and its like for a literal that does not
+    /// parse.
+    pub(super) fn coerce(&mut self, expr: Expr, target: DataType, context: CastContext) -> Result<Expr> {
+        let source = expr.data_type();
+        if source.oid == oids::UNKNOWN {
+            return self.coerce_unknown(expr, target, context);
+        }
+        if source == target || target.oid == oids::ANY || (source.oid == target.oid && target.typmod < 0) {
+            return Ok(expr);
+        }
+        let Some(method) = registry().cast_method(source.oid, target.oid, context, &BuiltinTypes) else {
+            return Err(self.cannot_cast(source, target));
+        };
+        let explicit = context == CastContext::Explicit;
+        Ok(cast_expr(expr, method, target, explicit))
+    }
+
+    fn coerce_unknown(&mut self, expr: Expr, target: DataType, context: CastContext) -> Result<Expr> {
+        if target.oid == oids::UNKNOWN || target.oid == oids::ANY {
+            return Ok(expr);
+        }
+        match expr {
+            Expr::Const { value: Datum::Null, .. } => Ok(constant(Datum::Null, target)),
+            Expr::Const { value: Datum::Text(text), .. } if is_context_free(target.oid) => {
+                let explicit = context == CastContext::Explicit;
+                let info = builtin_type(target.oid)
+                    .ok_or_else(|| SqlError::internal(format!("no type {}", target.oid)))?;
+                let settings = Settings::default();
+                let context = EvalContext::detached(&settings);
+                // An explicit cast to a length cuts; an assignment refuses.
+                let value = info.parse_text(&text, -1, &context)?;
+                let value = info.apply_modifier(value, target.typmod, explicit)?;
+                Ok(constant(value, target))
+            }
+            Expr::Parameter { index, .. } => {
+                let target = if self.parameters[index].oid == oids::UNKNOWN || self.parameters[index].oid == 0
+                {
+                    // A parameter takes the type without a modifier: the value is fitted where it is used.
+                    self.parameters[index] = DataType::of(target.oid);
+                    target
+                } else {
+                    target
+                };
+                let parameter = Expr::Parameter { index, data_type: self.parameters[index] };
+                if self.parameters[index] == target {
+                    Ok(parameter)
+                } else {
+                    self.coerce(parameter, target, context)
+                }
+            }
+            // The value of a subquery or CASE of unknown literals is text.
+            other => {
+                let text = cast_expr(other, CastMethod::Binary, DataType::TEXT, true);
+                if target.oid == oids::TEXT {
+                    return Ok(text);
+                }
+                Ok(cast_expr(text, CastMethod::InOut, target, context == CastContext::Explicit))
+            }
+        }
+    }
+
+    /// Gives an expression of unknown type the type text.
+    pub(super) fn settle(&mut self, expr: Expr) -> Result<Expr> {
+        if expr.data_type().oid == oids::UNKNOWN {
+            return self.coerce(expr, DataType::TEXT, CastContext::Implicit);
+        }
+        Ok(expr)
+    }
+
+    /// Converts a condition to boolean.
+    ///
+    /// # Errors
+    /// 42804 `argument of WHERE must be type boolean, not type integer`.
+    pub(super) fn condition(&mut self, expr: Expr, clause: &str) -> Result<Expr> {
+        let source = expr.data_type();
+        if source.oid == oids::BOOL {
+            return Ok(expr);
+        }
+        if source.oid == oids::UNKNOWN {
+            return self.coerce(expr, DataType::BOOL, CastContext::Implicit);
+        }
+        Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("argument of {clause} must be type boolean, not type {}", self.type_name(source)),
+        ))
+    }
+
+    /// Converts a value for a column.
+    ///
+    /// # Errors
+    /// 42804 `column "a" is of type integer but expression is of type text`.
+    pub(super) fn assign(&mut self, expr: Expr, target: DataType, column: &str) -> Result<Expr> {
+        let source = expr.data_type();
+        if source.oid != oids::UNKNOWN
+            && registry()
+                .cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes)
+                .is_none()
+        {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{column}\" is of type {} but expression is of type {}",
+                    self.type_name(target),
+                    self.type_name(source)
+                ),
+            )
+            .with_hint("You will need to rewrite or cast the expression."));
+        }
+        self.coerce(expr, target, CastContext::Assignment)
+    }
+
+    /// Converts all to the type they have in common.
+    ///
+    /// # Errors
+    /// 42804 where there is none.
+    pub(super) fn unify(&mut self, exprs: Vec<Expr>, construct: &str) -> Result<(Vec<Expr>, DataType)> {
+        let data_type = self.common(&exprs, construct)?;
+        let converted: Result<Vec<Expr>> =
+            exprs.into_iter().map(|expr| self.coerce(expr, data_type, CastContext::Implicit)).collect();
+        Ok((converted?, data_type))
+    }
+
+    /// The type that expressions have in common.
+    pub(super) fn common(&self, exprs: &[Expr], construct: &str) -> Result<DataType> {
+        let types: Vec<DataType> = exprs.iter().map(Expr::data_type).collect();
+        let inputs: Vec<u32> = types.iter().map(|each| each.oid).collect();
+        let oid = common_type(&inputs, construct, registry(), &BuiltinTypes)?;
+        // A modifier that all share is kept.
+        let typmod = match types.split_first() {
+            Some((first, rest)) if first.oid == oid && rest.iter().all(|each| each == first) => first.typmod,
+            _ => -1,
+        };
+        Ok(DataType { oid, typmod })
+    }
+
+    /// A type's name in errors.
+    pub(super) fn type_name(&self, data_type: DataType) -> String {
+        format_type(DataType::of(data_type.oid), self.types() as &dyn TypeCatalog)
+    }
+
+    fn cannot_cast(&self, source: DataType, target: DataType) -> SqlError {
+        SqlError::new(
+            SqlState::CANNOT_COERCE,
+            format!("cannot cast type {} to {}", self.type_name(source), self.type_name(target)),
+        )
+    }
+}

@@ -1,0 +1,547 @@
+//! Expressions: names, operators, conditions.
+
+use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Ident, Spanned, UnaryOperator};
+use sqlparser::tokenizer::Location;
+
+use super::scope::{ScopeColumn, ambiguous};
+use super::{AggregatesIn, Binder, data_type, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{CastContext, registry};
+use crate::plan::logical::Correlation;
+use crate::types::{DataType, oids};
+
+impl Binder<'_> {
+    /// Binds an expression; literals and parameters may stay of type `unknown`.
+    ///
+    /// # Errors
+    /// All the errors of names, types and functions.
+    pub(super) fn bind(&mut self, ast: &Ast) -> Result<Expr> {
+        stacker::maybe_grow(256 << 10, 4 << 20, || self.bind_here(ast))
+    }
+
+    /// Binds an expression and gives an unknown literal the type text.
+    pub(super) fn bind_settled(&mut self, ast: &Ast) -> Result<Expr> {
+        let expr = self.bind(ast)?;
+        let location = ast.span().start;
+        self.settle(expr).map_err(|error| self.locate(error, location))
+    }
+
+    /// Binds a condition.
+    pub(super) fn bind_condition(&mut self, ast: &Ast, clause: &str) -> Result<Expr> {
+        let expr = self.bind(ast)?;
+        let location = ast.span().start;
+        self.condition(expr, clause).map_err(|error| self.locate(error, location))
+    }
+
+    /// Binds an expression and converts it implicitly.
+    pub(super) fn bind_as(&mut self, ast: &Ast, target: DataType) -> Result<Expr> {
+        let expr = self.bind(ast)?;
+        let location = ast.span().start;
+        self.coerce(expr, target, CastContext::Implicit).map_err(|error| self.locate(error, location))
+    }
+
+    fn bind_here(&mut self, ast: &Ast) -> Result<Expr> {
+        match ast {
+            Ast::Identifier(identifier) => self.bind_column(None, identifier),
+            Ast::CompoundIdentifier(parts) => self.bind_compound(parts),
+            Ast::Value(value) => self.bind_value(value),
+            Ast::Nested(inner) => self.bind(inner),
+            Ast::BinaryOp { left, op, right } => self.bind_binary(ast, left, op, right),
+            Ast::UnaryOp { op, expr } => self.bind_unary(ast, *op, expr),
+            Ast::Cast { expr, data_type, .. } => self.bind_cast(expr, data_type),
+            Ast::TypedString(typed) => {
+                let target = data_type::resolve(&typed.data_type)?;
+                let value = self.bind_value(&typed.value)?;
+                let location = typed.value.span.start;
+                self.coerce(value, target, CastContext::Explicit)
+                    .map_err(|error| self.locate(error, location))
+            }
+            Ast::IsNull(inner) => self.bind_null_test(inner, false),
+            Ast::IsNotNull(inner) => self.bind_null_test(inner, true),
+            Ast::IsTrue(inner) => self.bind_truth(inner, Some(true), false),
+            Ast::IsNotTrue(inner) => self.bind_truth(inner, Some(true), true),
+            Ast::IsFalse(inner) => self.bind_truth(inner, Some(false), false),
+            Ast::IsNotFalse(inner) => self.bind_truth(inner, Some(false), true),
+            Ast::IsUnknown(inner) => self.bind_truth(inner, None, false),
+            Ast::IsNotUnknown(inner) => self.bind_truth(inner, None, true),
+            Ast::IsDistinctFrom(left, right) => self.bind_distinct(left, right, false),
+            Ast::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
+            Ast::Between { expr, negated, low, high } => self.bind_between(ast, expr, *negated, low, high),
+            Ast::InList { expr, list, negated } => self.bind_in_list(ast, expr, list, *negated),
+            Ast::InSubquery { expr, subquery, negated } => {
+                self.bind_in_subquery(ast, expr, subquery, *negated)
+            }
+            Ast::Exists { subquery, negated } => self.bind_exists(subquery, *negated),
+            Ast::Subquery(query) => self.bind_scalar_subquery(query),
+            Ast::Case { operand, conditions, else_result, .. } => {
+                self.bind_case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            Ast::Function(function) => self.bind_function(function),
+            other => self.bind_special(other),
+        }
+    }
+
+    // Names -------------------------------------------------------------------------------------------------
+
+    fn bind_compound(&mut self, parts: &[Ident]) -> Result<Expr> {
+        match parts {
+            [column] => self.bind_column(None, column),
+            [table, column] => self.bind_column(Some((None, table)), column),
+            [schema, table, column] => self.bind_column(Some((Some(schema), table)), column),
+            [_, schema, table, column] => self.bind_column(Some((Some(schema), table)), column),
+            _ => Err(SqlError::syntax("improper qualified name (too many dotted names)")),
+        }
+    }
+
+    fn bind_column(&mut self, qualifier: Option<(Option<&Ident>, &Ident)>, column: &Ident) -> Result<Expr> {
+        let column_name = name::fold(column);
+        let location =
+            qualifier.map_or(column.span.start, |(schema, table)| schema.unwrap_or(table).span.start);
+        let Some((qualifier_schema, qualifier_table)) =
+            qualifier.map(|(schema, table)| (schema.map(name::fold), name::fold(table)))
+        else {
+            return self.bind_unqualified(&column_name, location);
+        };
+        for level in (0..self.levels.len()).rev() {
+            let scope = &self.levels[level].scope;
+            let Some(relation) = scope.relation(qualifier_schema.as_deref(), &qualifier_table) else {
+                continue;
+            };
+            let mut found = relation.columns.iter().filter(|each| each.name == column_name);
+            let Some(first) = found.next().cloned() else {
+                let mut error = SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column {qualifier_table}.{column_name} does not exist"),
+                );
+                if let Some(hint) = scope.similar_columns(Some(&qualifier_table), &column_name) {
+                    error = error.with_hint(hint);
+                }
+                return Err(self.locate(error, location));
+            };
+            if found.next().is_some() {
+                return Err(self.locate(ambiguous(&column_name), location));
+            }
+            return Ok(self.reference(level, &first, location));
+        }
+        let display = name::display(qualifier_schema.as_deref(), &qualifier_table);
+        let error = SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("missing FROM-clause entry for table \"{display}\""),
+        );
+        Err(self.locate(self.hint_about_alias(error, &qualifier_table), location))
+    }
+
+    /// A table that is there under an alias must be named by it.
+    fn hint_about_alias(&self, error: SqlError, table: &str) -> SqlError {
+        let Ok(super::Relation::Stored(entry)) = self.relation_named(None, table) else { return error };
+        for level in self.levels.iter().rev() {
+            for relation in &level.scope.relations {
+                let source = relation.columns.iter().find_map(|column| column.source);
+                if source.is_some_and(|(oid, _)| oid == entry.table.oid) {
+                    return SqlError::new(
+                        SqlState::UNDEFINED_TABLE,
+                        format!("invalid reference to FROM-clause entry for table \"{table}\""),
+                    )
+                    .with_hint(format!(
+                        "Perhaps you meant to reference the table alias \"{}\".",
+                        relation.alias
+                    ));
+                }
+            }
+        }
+        error
+    }
+
+    fn bind_unqualified(&mut self, column_name: &str, location: Location) -> Result<Expr> {
+        for level in (0..self.levels.len()).rev() {
+            let found = self.levels[level].scope.unqualified(column_name);
+            let found = found.map(|found| found.cloned());
+            match found {
+                Err(error) => return Err(self.locate(error, location)),
+                Ok(Some(column)) => return Ok(self.reference(level, &column, location)),
+                Ok(None) => {}
+            }
+        }
+        if let Some(row) = self.whole_row(column_name, location) {
+            return Ok(row);
+        }
+        let mut error =
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column_name}\" does not exist"));
+        let hint = self.levels.last().and_then(|level| level.scope.similar_columns(None, column_name));
+        if let Some(hint) = hint {
+            error = error.with_hint(hint);
+        }
+        Err(self.locate(error, location))
+    }
+
+    /// A relation's name used as a value: its row.
+    fn whole_row(&mut self, alias: &str, location: Location) -> Option<Expr> {
+        let level = self.levels.len().checked_sub(1)?;
+        let relation = self.levels[level].scope.relation(None, alias)?.clone();
+        let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
+        Some(Expr::Row { fields, data_type: DataType::RECORD })
+    }
+
+    /// A reference to a column of a level: direct at the innermost one, through a slot further out.
+    fn reference(&mut self, level: usize, column: &ScopeColumn, location: Location) -> Expr {
+        if level + 1 == self.levels.len() {
+            if let Some(collector) = self.collectors.last_mut()
+                && collector.aggregates_in != AggregatesIn::Aggregate
+            {
+                collector.mentions.push((column.id, location));
+            }
+            return Expr::Column { index: column.id, data_type: column.data_type };
+        }
+        // The subquery directly below the column's level fills the slot.
+        let known = self.levels[level + 1].correlations.iter().find(|each| each.column == column.id);
+        let slot = match known {
+            Some(correlation) => correlation.slot,
+            None => {
+                let slot = self.next_slot;
+                self.next_slot += 1;
+                self.levels[level + 1].correlations.push(Correlation { slot, column: column.id });
+                slot
+            }
+        };
+        if let Some(collector) = self.collectors.get_mut(level)
+            && collector.aggregates_in != AggregatesIn::Aggregate
+        {
+            collector.mentions.push((column.id, location));
+        }
+        Expr::Outer { index: slot, data_type: column.data_type }
+    }
+
+    // Operators ---------------------------------------------------------------------------------------------
+
+    /// Binds a chain of binary operators without recursing along its left side.
+    fn bind_binary(&mut self, ast: &Ast, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Expr> {
+        let mut chain = vec![(ast, op, right)];
+        let mut first = left;
+        while let Ast::BinaryOp { left, op, right } = first {
+            chain.push((first, op, right));
+            first = left;
+        }
+        let mut bound: Option<Expr> = None;
+        let mut first = Some(first);
+        for (whole, op, right) in chain.into_iter().rev() {
+            let left_ast = first.take();
+            match op {
+                BinaryOperator::And | BinaryOperator::Or => {
+                    let is_and = *op == BinaryOperator::And;
+                    let clause = if is_and { "AND" } else { "OR" };
+                    let left = match (bound.take(), left_ast) {
+                        (Some(left), _) => self.condition(left, clause)?,
+                        (None, Some(left)) => self.bind_condition(left, clause)?,
+                        (None, None) => return Err(SqlError::internal("a chain without a first operand")),
+                    };
+                    let right = self.bind_condition(right, clause)?;
+                    bound = Some(logical(is_and, left, right));
+                }
+                _ => {
+                    let left = match (bound.take(), left_ast) {
+                        (Some(left), _) => left,
+                        (None, Some(left)) => match self.bind_row_comparison(left, op, right)? {
+                            Some(comparison) => {
+                                bound = Some(comparison);
+                                continue;
+                            }
+                            None => self.bind(left)?,
+                        },
+                        (None, None) => return Err(SqlError::internal("a chain without a first operand")),
+                    };
+                    let right = self.bind(right)?;
+                    bound = Some(self.operate(&operator_name(op)?, Some(left), right, whole)?);
+                }
+            }
+        }
+        bound.ok_or_else(|| SqlError::internal("an empty chain of operators"))
+    }
+
+    fn bind_unary(&mut self, ast: &Ast, op: UnaryOperator, operand: &Ast) -> Result<Expr> {
+        match op {
+            UnaryOperator::Not => Ok(negate(self.bind_condition(operand, "NOT")?)),
+            UnaryOperator::Minus => {
+                if let Ast::Value(value) = operand
+                    && let ast::Value::Number(digits, _) = &value.value
+                {
+                    // The most negative integers have no positive counterpart of their type.
+                    let mut negative = value.clone();
+                    negative.value = ast::Value::Number(format!("-{digits}"), false);
+                    return self.bind_negative_number(&negative);
+                }
+                let operand = self.bind(operand)?;
+                self.operate("-", None, operand, ast)
+            }
+            UnaryOperator::Plus => {
+                let operand = self.bind(operand)?;
+                self.operate("+", None, operand, ast)
+            }
+            other => {
+                let operand = self.bind(operand)?;
+                self.operate(&other.to_string(), None, operand, ast)
+            }
+        }
+    }
+
+    fn bind_negative_number(&mut self, value: &ast::ValueWithSpan) -> Result<Expr> {
+        use super::literal::constant;
+        use crate::value::Datum;
+        let ast::Value::Number(text, _) = &value.value else {
+            return Err(SqlError::internal("not a number"));
+        };
+        if let Ok(number) = text.parse::<i32>() {
+            return Ok(constant(Datum::Int32(number), DataType::INT4));
+        }
+        if let Ok(number) = text.parse::<i64>() {
+            return Ok(constant(Datum::Int64(number), DataType::INT8));
+        }
+        let mut positive = value.clone();
+        positive.value = ast::Value::Number(text[1..].to_string(), false);
+        let operand = self.bind_value(&positive)?;
+        self.operate("-", None, operand, &Ast::Value(positive))
+    }
+
+    /// Applies an operator, converting its operands.
+    pub(super) fn operate(
+        &mut self,
+        operator: &str,
+        left: Option<Expr>,
+        right: Expr,
+        at: &Ast,
+    ) -> Result<Expr> {
+        self.operate_unlocated(operator, left, right).map_err(|error| {
+            if error.fields().position.is_some() {
+                return error;
+            }
+            let location = self.operator_location(at);
+            match location {
+                Some(position) => error.at(position),
+                None => error,
+            }
+        })
+    }
+
+    pub(super) fn operate_unlocated(
+        &mut self,
+        operator: &str,
+        left: Option<Expr>,
+        right: Expr,
+    ) -> Result<Expr> {
+        let left_type = left.as_ref().map(|expr| expr.data_type().oid);
+        let right_type = right.data_type().oid;
+        let resolved = registry().resolve_operator(operator, left_type, right_type, self.types())?;
+        let operands: Vec<Expr> = left.into_iter().chain([right]).collect();
+        self.call_resolved(resolved, operands)
+    }
+
+    /// Where an operator stands: behind its left operand, or at the start of a prefixed one.
+    fn operator_location(&self, at: &Ast) -> Option<u32> {
+        let Ast::BinaryOp { left, .. } = at else { return self.position(at.span().start) };
+        let end = left.span().end;
+        if end.line == 0 {
+            return None;
+        }
+        let offset = self.source.offset(end);
+        let rest = &self.source.text()[offset..];
+        let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
+        Some(self.source.position(offset + skipped))
+    }
+
+    /// `(a, b) = (c, d)` and its siblings.
+    fn bind_row_comparison(&mut self, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Option<Expr>> {
+        let (Ast::Tuple(left), Ast::Tuple(right)) = (left, right) else { return Ok(None) };
+        if left.len() != right.len() {
+            return Err(SqlError::syntax("unequal number of entries in row expressions"));
+        }
+        let pairs: Vec<(&Ast, &Ast)> = left.iter().zip(right).collect();
+        match op {
+            BinaryOperator::Eq | BinaryOperator::NotEq => {
+                let mut equal = Vec::new();
+                for (left, right) in pairs {
+                    let (left, right) = (self.bind(left)?, self.bind(right)?);
+                    equal.push(self.operate_unlocated("=", Some(left), right)?);
+                }
+                let all = if equal.len() == 1 { equal.remove(0) } else { Expr::And(equal) };
+                Ok(Some(if *op == BinaryOperator::Eq { all } else { negate(all) }))
+            }
+            BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq => {
+                let strict = if matches!(op, BinaryOperator::Lt | BinaryOperator::LtEq) { "<" } else { ">" };
+                let last = operator_name(op)?;
+                self.compare_rows(&pairs, strict, &last).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Lexicographic order: `a < c OR (a = c AND (b < d OR …))`.
+    fn compare_rows(&mut self, pairs: &[(&Ast, &Ast)], strict: &str, last: &str) -> Result<Expr> {
+        let Some(((left, right), rest)) = pairs.split_first() else {
+            return Err(SqlError::unsupported("cannot compare rows of zero length"));
+        };
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        if rest.is_empty() {
+            return self.operate_unlocated(last, Some(left), right);
+        }
+        let before = self.operate_unlocated(strict, Some(left.clone()), right.clone())?;
+        let equal = self.operate_unlocated("=", Some(left), right)?;
+        let rest = self.compare_rows(rest, strict, last)?;
+        Ok(Expr::Or(vec![before, Expr::And(vec![equal, rest])]))
+    }
+
+    fn bind_cast(&mut self, operand: &Ast, target: &ast::DataType) -> Result<Expr> {
+        let target = data_type::resolve(target).map_err(|error| self.locate(error, operand.span().start))?;
+        if let Ast::Array(array) = operand {
+            return self.bind_array(array, Some(target));
+        }
+        let expr = self.bind(operand)?;
+        let location = operand.span().start;
+        self.coerce(expr, target, CastContext::Explicit).map_err(|error| self.locate(error, location))
+    }
+
+    // Conditions --------------------------------------------------------------------------------------------
+
+    fn bind_null_test(&mut self, operand: &Ast, negated: bool) -> Result<Expr> {
+        let argument = Box::new(self.bind_settled(operand)?);
+        Ok(Expr::IsNull { argument, negated })
+    }
+
+    fn bind_truth(&mut self, operand: &Ast, truth: Option<bool>, negated: bool) -> Result<Expr> {
+        let clause = match (truth, negated) {
+            (Some(true), false) => "IS TRUE",
+            (Some(true), true) => "IS NOT TRUE",
+            (Some(false), false) => "IS FALSE",
+            (Some(false), true) => "IS NOT FALSE",
+            (None, false) => "IS UNKNOWN",
+            (None, true) => "IS NOT UNKNOWN",
+        };
+        let argument = Box::new(self.bind_condition(operand, clause)?);
+        Ok(match truth {
+            Some(truth) => Expr::IsTruth { argument, truth, negated },
+            None => Expr::IsNull { argument, negated },
+        })
+    }
+
+    fn bind_distinct(&mut self, left: &Ast, right: &Ast, negated: bool) -> Result<Expr> {
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        // The operands are made comparable as `=` would.
+        let Expr::Call(mut call) = self.operate_unlocated("=", Some(left), right)? else {
+            return Err(SqlError::internal("an equality that is no call"));
+        };
+        let (right, left) = (call.arguments.pop(), call.arguments.pop());
+        match (left, right) {
+            (Some(left), Some(right)) => {
+                let (mut both, _) = self.unify(vec![left, right], "IS DISTINCT FROM")?;
+                let right = Box::new(both.remove(1));
+                let left = Box::new(both.remove(0));
+                Ok(Expr::IsDistinct { left, right, negated })
+            }
+            _ => Err(SqlError::internal("an equality without operands")),
+        }
+    }
+
+    fn bind_between(&mut self, at: &Ast, value: &Ast, negated: bool, low: &Ast, high: &Ast) -> Result<Expr> {
+        let value = self.bind(value)?;
+        let (low, high) = (self.bind(low)?, self.bind(high)?);
+        let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
+        let lower = self.operate(first, Some(value.clone()), low, at)?;
+        let upper = self.operate(second, Some(value), high, at)?;
+        Ok(if negated { Expr::Or(vec![lower, upper]) } else { Expr::And(vec![lower, upper]) })
+    }
+
+    fn bind_in_list(&mut self, at: &Ast, value: &Ast, list: &[Ast], negated: bool) -> Result<Expr> {
+        if let Ast::Tuple(_) = value {
+            let mut alternatives = Vec::new();
+            for each in list {
+                let equal = self.bind_row_comparison(value, &BinaryOperator::Eq, each)?;
+                alternatives.push(equal.ok_or_else(|| SqlError::syntax("row expression expected in IN"))?);
+            }
+            let any = Expr::Or(alternatives);
+            return Ok(if negated { negate(any) } else { any });
+        }
+        let mut operands = vec![self.bind(value)?];
+        for each in list {
+            operands.push(self.bind(each)?);
+        }
+        let types: Vec<u32> = operands.iter().map(|operand| operand.data_type().oid).collect();
+        let known_alike = types.iter().filter(|oid| **oid != oids::UNKNOWN).all(|oid| *oid == types[0]);
+        if known_alike && types[0] != oids::UNKNOWN {
+            let (mut operands, _) = self.unify(operands, "IN")?;
+            let argument = Box::new(operands.remove(0));
+            return Ok(Expr::InList { argument, list: operands, set: None, negated });
+        }
+        let value = operands.remove(0);
+        let mut alternatives = Vec::new();
+        for each in operands {
+            alternatives.push(self.operate("=", Some(value.clone()), each, at)?);
+        }
+        let any = if alternatives.len() == 1 { alternatives.remove(0) } else { Expr::Or(alternatives) };
+        Ok(if negated { negate(any) } else { any })
+    }
+
+    fn bind_case(
+        &mut self,
+        operand: Option<&Ast>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&Ast>,
+    ) -> Result<Expr> {
+        let operand = operand.map(|operand| self.bind_settled(operand)).transpose()?;
+        let mut tests = Vec::new();
+        let mut results = Vec::new();
+        for when in conditions {
+            tests.push(match &operand {
+                Some(operand) => {
+                    let value = self.bind(&when.condition)?;
+                    self.operate("=", Some(operand.clone()), value, &when.condition)?
+                }
+                None => self.bind_condition(&when.condition, "CASE/WHEN")?,
+            });
+            results.push(self.bind(&when.result)?);
+        }
+        let has_otherwise = otherwise.is_some();
+        // PostgreSQL looks at ELSE first when it seeks the common type.
+        if let Some(otherwise) = otherwise {
+            let bound = self.bind(otherwise)?;
+            results.insert(0, bound);
+        }
+        let (mut results, data_type) = self.unify(results, "CASE")?;
+        let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
+        Ok(Expr::Case { branches: tests.into_iter().zip(results).collect(), otherwise, data_type })
+    }
+}
+
+/// `left AND right`, flat.
+pub(super) fn logical(is_and: bool, left: Expr, right: Expr) -> Expr {
+    match (is_and, left) {
+        (true, Expr::And(mut terms)) => {
+            terms.push(right);
+            Expr::And(terms)
+        }
+        (false, Expr::Or(mut terms)) => {
+            terms.push(right);
+            Expr::Or(terms)
+        }
+        (true, left) => Expr::And(vec![left, right]),
+        (false, left) => Expr::Or(vec![left, right]),
+    }
+}
+
+/// `NOT expr`.
+pub(super) fn negate(expr: Expr) -> Expr {
+    Expr::Not(Box::new(expr))
+}
+
+/// The catalog's name of an operator.
+pub(super) fn operator_name(op: &BinaryOperator) -> Result<String> {
+    Ok(match op {
+        BinaryOperator::NotEq => "<>".to_string(),
+        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
+        BinaryOperator::PGLikeMatch => "~~".into(),
+        BinaryOperator::PGILikeMatch => "~~*".into(),
+        BinaryOperator::PGNotLikeMatch => "!~~".into(),
+        BinaryOperator::PGNotILikeMatch => "!~~*".into(),
+        BinaryOperator::PGExp => "^".into(),
+        BinaryOperator::Spaceship => "<=>".into(),
+        other => other.to_string(),
+    })
+}

@@ -1,0 +1,590 @@
+//! FROM: tables, derived tables, functions and joins.
+
+use sqlparser::ast::{
+    self, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor, TableWithJoins,
+};
+
+use super::call::argument_expr;
+use super::expression::logical;
+use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::{AggregatesIn, Binder, Collector, Relation, name};
+use crate::catalog::TableEntry;
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::registry;
+use crate::plan::logical::{Computed, Correlation, JoinKind, Logical, TableFunction};
+use crate::relations::{self, VirtualRelation};
+use crate::types::{DataType, builtin_type, oids};
+
+/// A bound FROM item: its plan, its names, and what it reads of the items before it.
+struct Item {
+    plan: Logical,
+    scope: Scope,
+    lateral: Vec<Correlation>,
+}
+
+impl Binder<'_> {
+    /// Binds a FROM list into one plan, and puts its names into the current level.
+    pub(super) fn bind_from(&mut self, from: &[TableWithJoins]) -> Result<Logical> {
+        let mut whole: Option<(Logical, Scope)> = None;
+        for tables in from {
+            let before = whole.as_ref().map(|(_, scope)| scope.clone()).unwrap_or_default();
+            let item = self.bind_joined(tables, &before)?;
+            whole = Some(match whole {
+                None => (item.plan, item.scope),
+                Some((plan, mut scope)) => {
+                    scope.extend(item.scope)?;
+                    (join(JoinKind::Inner, plan, item.plan, Vec::new(), item.lateral), scope)
+                }
+            });
+        }
+        let (plan, scope) = whole.unwrap_or_else(|| (Logical::one_row(), Scope::default()));
+        self.set_scope(scope);
+        Ok(plan)
+    }
+
+    pub(super) fn set_scope(&mut self, scope: Scope) {
+        if let Some(level) = self.levels.last_mut() {
+            level.scope = scope;
+        }
+    }
+
+    fn bind_joined(&mut self, tables: &TableWithJoins, before: &Scope) -> Result<Item> {
+        let mut left = self.bind_factor(&tables.relation, before)?;
+        for each in &tables.joins {
+            let mut visible = before.clone();
+            visible.extend(left.scope.clone())?;
+            let right = self.bind_factor(&each.relation, &visible)?;
+            left = self.bind_join(left, right, &each.join_operator, before)?;
+        }
+        Ok(left)
+    }
+
+    fn bind_join(
+        &mut self,
+        left: Item,
+        right: Item,
+        operator: &JoinOperator,
+        before: &Scope,
+    ) -> Result<Item> {
+        let (kind, constraint) = match operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (JoinKind::Inner, constraint),
+            JoinOperator::CrossJoin(_) => (JoinKind::Inner, &JoinConstraint::None),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+                (JoinKind::Left, constraint)
+            }
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+                (JoinKind::Right, constraint)
+            }
+            JoinOperator::FullOuter(constraint) => (JoinKind::Full, constraint),
+            other => return Err(SqlError::syntax(format!("join type {other:?} is not supported"))),
+        };
+        let left_ids = left.plan.outputs();
+        let (own, outward): (Vec<_>, Vec<_>) =
+            right.lateral.into_iter().partition(|each| left_ids.contains(&each.column));
+        if !own.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "invalid reference to FROM-clause entry for a table on the other side of a RIGHT or FULL join",
+            )
+            .with_detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."));
+        }
+        let mut lateral = left.lateral;
+        lateral.extend(outward);
+        let names = match constraint {
+            JoinConstraint::Using(columns) => {
+                let mut names = Vec::new();
+                for column in columns {
+                    names.push(name::split(column)?.1);
+                }
+                Some(names)
+            }
+            JoinConstraint::Natural => {
+                let common = left
+                    .scope
+                    .visible
+                    .iter()
+                    .filter(|column| right.scope.visible.iter().any(|other| other.name == column.name));
+                Some(common.map(|column| column.name.clone()).collect())
+            }
+            JoinConstraint::On(_) | JoinConstraint::None => None,
+        };
+        if let Some(names) = names {
+            let (plan, scope) =
+                self.join_using(kind, left.plan, left.scope, right.plan, right.scope, &names, own)?;
+            return Ok(Item { plan, scope, lateral });
+        }
+        let mut scope = left.scope;
+        scope.extend(right.scope)?;
+        let mut on = Vec::new();
+        let (mut left_plan, right_plan) = (left.plan, right.plan);
+        if let JoinConstraint::On(condition) = constraint {
+            let mut visible = before.clone();
+            visible.extend(scope.clone())?;
+            let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
+            self.set_scope(visible);
+            self.set_aggregates_in(AggregatesIn::Forbidden("JOIN conditions"));
+            let bound = self.bind_condition(condition, "JOIN/ON");
+            self.set_scope(previous);
+            let bound = bound?;
+            let has_subquery = self.collectors.last().is_some_and(|collector| !collector.pending.is_empty());
+            if has_subquery {
+                // A subquery sees both sides: run it above an inner join and filter there.
+                if kind != JoinKind::Inner {
+                    return Err(SqlError::unsupported(
+                        "subqueries in the condition of an outer join are not supported yet",
+                    ));
+                }
+                left_plan = join(kind, left_plan, right_plan, Vec::new(), own);
+                left_plan = self.attach_pending(left_plan);
+                let plan = Logical::Filter { input: Box::new(left_plan), predicates: vec![bound] };
+                return Ok(Item { plan, scope, lateral });
+            }
+            on.push(bound);
+        }
+        Ok(Item { plan: join(kind, left_plan, right_plan, on, own), scope, lateral })
+    }
+
+    /// JOIN … USING: the named columns appear once, first.
+    #[allow(clippy::too_many_arguments)]
+    fn join_using(
+        &mut self,
+        kind: JoinKind,
+        left: Logical,
+        left_scope: Scope,
+        right: Logical,
+        right_scope: Scope,
+        names: &[String],
+        lateral: Vec<Correlation>,
+    ) -> Result<(Logical, Scope)> {
+        let mut merged = Vec::new();
+        let mut computed = Vec::new();
+        let mut on: Option<Expr> = None;
+        for column in names {
+            let side = |scope: &Scope, which: &str| -> Result<ScopeColumn> {
+                scope.unqualified(column)?.cloned().ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!(
+                            "column \"{column}\" specified in USING clause does not exist in {which} table"
+                        ),
+                    )
+                })
+            };
+            let (from_left, from_right) = (side(&left_scope, "left")?, side(&right_scope, "right")?);
+            let left_value = Expr::Column { index: from_left.id, data_type: from_left.data_type };
+            let right_value = Expr::Column { index: from_right.id, data_type: from_right.data_type };
+            let equal = self.operate_unlocated("=", Some(left_value.clone()), right_value.clone())?;
+            on = Some(match on {
+                None => equal,
+                Some(before) => logical(true, before, equal),
+            });
+            let (values, data_type) = self.unify(vec![left_value, right_value], "JOIN/USING")?;
+            let column = match kind {
+                JoinKind::Right => from_right,
+                JoinKind::Full => {
+                    let id = self.column_id();
+                    computed.push(Computed { id, expr: Expr::Coalesce { arguments: values, data_type } });
+                    ScopeColumn { id, name: column.clone(), data_type, source: None }
+                }
+                _ => from_left,
+            };
+            merged.push(column);
+        }
+        let mut plan = join(kind, left, right, on.into_iter().collect(), lateral);
+        if !computed.is_empty() {
+            let passed = plan_columns(&left_scope, &right_scope);
+            let outputs = passed.into_iter().chain(computed).collect();
+            plan = Logical::Project { input: Box::new(plan), outputs };
+        }
+        let rest = left_scope.visible.iter().chain(&right_scope.visible);
+        let rest: Vec<ScopeColumn> = rest.filter(|column| !names.contains(&column.name)).cloned().collect();
+        let mut scope = left_scope;
+        scope.extend(right_scope)?;
+        scope.visible = merged.into_iter().chain(rest).collect();
+        Ok((plan, scope))
+    }
+
+    fn bind_factor(&mut self, factor: &TableFactor, before: &Scope) -> Result<Item> {
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                version: None,
+                sample: None,
+                with_ordinality: false,
+                ..
+            } => self.bind_table(name, alias.as_ref()),
+            TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, .. } => {
+                self.bind_table_function(name, &args.args, *with_ordinality, alias.as_ref(), before)
+            }
+            TableFactor::Table { version: Some(_), .. } => {
+                Err(SqlError::unsupported("AS OF is not supported yet"))
+            }
+            TableFactor::Function { name, args, with_ordinality, alias, .. } => {
+                self.bind_table_function(name, args, *with_ordinality, alias.as_ref(), before)
+            }
+            TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
+                let arguments = |binder: &mut Self| {
+                    array_exprs.iter().map(|array| binder.bind(array)).collect::<Result<Vec<Expr>>>()
+                };
+                let (arguments, lateral) = self.with_laterals(before, arguments)?;
+                self.function_item("unnest", arguments, *with_ordinality, alias.as_ref(), lateral)
+            }
+            TableFactor::Derived { lateral, subquery, alias, .. } => {
+                self.bind_derived(*lateral, subquery, alias.as_ref(), before)
+            }
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                let mut item = self.bind_joined(table_with_joins, before)?;
+                if let Some(alias) = alias {
+                    let columns = item.scope.visible.clone();
+                    item.scope = Scope::of(aliased(Some(alias), "", None, columns, Vec::new())?);
+                }
+                Ok(item)
+            }
+            other => Err(SqlError::unsupported(format!("this FROM item is not supported: {other}"))),
+        }
+    }
+
+    /// Binds what may refer to the FROM items before it.
+    fn with_laterals<T>(
+        &mut self,
+        before: &Scope,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Vec<Correlation>)> {
+        let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
+        self.set_scope(before.clone());
+        self.levels.push(super::scope::Level::default());
+        self.collectors.push(Collector::new(AggregatesIn::Forbidden("functions in FROM")));
+        let bound = bind(self);
+        let pending = self.collectors.pop().is_some_and(|collector| !collector.pending.is_empty());
+        let level = self.levels.pop().unwrap_or_default();
+        self.set_scope(previous);
+        if pending {
+            return Err(SqlError::unsupported(
+                "subqueries in the arguments of a function in FROM are not supported yet",
+            ));
+        }
+        Ok((bound?, level.correlations))
+    }
+
+    fn bind_table(&mut self, object: &ObjectName, alias: Option<&TableAlias>) -> Result<Item> {
+        let (schema, base) = name::split(object)?;
+        if schema.is_none()
+            && let Some(position) = self.common_tables.iter().rposition(|common| common.name == base)
+        {
+            return self.bind_common_table(position, alias);
+        }
+        match self.relation(object)? {
+            Relation::Stored(entry) => {
+                let (plan, relation) = self.scan(&entry, alias)?;
+                Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
+            }
+            Relation::Virtual(relation) => self.bind_virtual(relation, alias),
+        }
+    }
+
+    /// A scan of a stored table with all its columns.
+    pub(super) fn scan(
+        &mut self,
+        entry: &std::sync::Arc<TableEntry>,
+        alias: Option<&TableAlias>,
+    ) -> Result<(Logical, ScopeRelation)> {
+        let table = &entry.table;
+        let mut columns = Vec::new();
+        let mut scope_columns = Vec::new();
+        for column in table.live_columns() {
+            let id = self.column_id();
+            columns.push((id, column.number));
+            scope_columns.push(ScopeColumn {
+                id,
+                name: column.name.clone(),
+                data_type: DataType { oid: column.type_oid, typmod: column.type_modifier },
+                source: Some((table.oid, column.number)),
+            });
+        }
+        let primary_key = table
+            .primary_key
+            .iter()
+            .filter_map(|number| columns.iter().find(|(_, each)| each == number).map(|(id, _)| *id))
+            .collect();
+        let schema = self.catalog.schema(table.schema).map(|schema| schema.name.clone());
+        let relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
+        let plan = Logical::Table {
+            table: entry.clone(),
+            alias: relation.alias.clone(),
+            columns,
+            key: None,
+            filters: Vec::new(),
+            locking: None,
+        };
+        Ok((plan, relation))
+    }
+
+    fn bind_virtual(
+        &mut self,
+        relation: &'static VirtualRelation,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
+        let mut columns = Vec::new();
+        let mut scope_columns = Vec::new();
+        for (position, (column, oid)) in relation.columns.iter().enumerate() {
+            let id = self.column_id();
+            columns.push((id, position));
+            let number = i16::try_from(position + 1).unwrap_or(0);
+            scope_columns.push(ScopeColumn {
+                id,
+                name: (*column).to_string(),
+                data_type: DataType::of(*oid),
+                source: Some((relation.oid, number)),
+            });
+        }
+        let schema = Some(relation.schema_name().to_string());
+        let scope_relation = aliased(alias, relation.name, schema, scope_columns, Vec::new())?;
+        let alias = scope_relation.alias.clone();
+        let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
+        Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
+    }
+
+    fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
+        let common = &self.common_tables[position];
+        let (query, names, base) = (common.query.clone(), common.columns.clone(), common.name.clone());
+        let hidden = self.common_tables.split_off(common.visible);
+        let bound = self.bind_inner(&query);
+        self.common_tables.truncate(position);
+        self.common_tables.extend(hidden);
+        let (bound, correlations) = bound?;
+        let mut columns: Vec<ScopeColumn> = bound
+            .columns
+            .iter()
+            .map(|(id, column)| ScopeColumn {
+                id: *id,
+                name: column.name.clone(),
+                data_type: column.data_type,
+                source: column.source,
+            })
+            .collect();
+        if names.len() > columns.len() {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "WITH query \"{base}\" has {} columns available but {} columns specified",
+                    columns.len(),
+                    names.len()
+                ),
+            ));
+        }
+        for (column, renamed) in columns.iter_mut().zip(names) {
+            column.name = renamed;
+        }
+        let relation = aliased(alias, &base, None, columns, Vec::new())?;
+        Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
+    }
+
+    fn bind_derived(
+        &mut self,
+        lateral: bool,
+        query: &ast::Query,
+        alias: Option<&TableAlias>,
+        before: &Scope,
+    ) -> Result<Item> {
+        let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
+        self.set_scope(if lateral { before.clone() } else { Scope::default() });
+        let bound = self.bind_inner(query);
+        self.set_scope(previous);
+        let (bound, correlations) = bound?;
+        let Some(alias) = alias else {
+            return Err(SqlError::syntax("subquery in FROM must have an alias")
+                .with_hint("For example, FROM (SELECT ...) [AS] foo."));
+        };
+        let columns = bound
+            .columns
+            .iter()
+            .map(|(id, column)| ScopeColumn {
+                id: *id,
+                name: column.name.clone(),
+                data_type: column.data_type,
+                source: column.source,
+            })
+            .collect();
+        let relation = aliased(Some(alias), "", None, columns, Vec::new())?;
+        Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
+    }
+
+    fn bind_table_function(
+        &mut self,
+        object: &ObjectName,
+        args: &[ast::FunctionArg],
+        ordinality: bool,
+        alias: Option<&TableAlias>,
+        before: &Scope,
+    ) -> Result<Item> {
+        let (_, base) = name::split(object)?;
+        let location = name::location(object);
+        let (arguments, lateral) = self.with_laterals(before, |binder| {
+            let mut bound = Vec::new();
+            for argument in args {
+                bound.push(binder.bind(argument_expr(argument)?)?);
+            }
+            Ok(bound)
+        })?;
+        self.function_item(&base, arguments, ordinality, alias, lateral)
+            .map_err(|error| self.locate(error, location))
+    }
+
+    fn function_item(
+        &mut self,
+        base: &str,
+        arguments: Vec<Expr>,
+        ordinality: bool,
+        alias: Option<&TableAlias>,
+        lateral: Vec<Correlation>,
+    ) -> Result<Item> {
+        let (call, outputs) = self.table_function(base, arguments)?;
+        let single = outputs.len() == 1;
+        let mut columns = Vec::new();
+        let mut scope_columns = Vec::new();
+        for (column, data_type) in outputs {
+            let id = self.column_id();
+            columns.push((id, data_type));
+            // A function's only column takes the alias's name.
+            let renamed = alias.filter(|_| single).map(|alias| name::fold(&alias.name));
+            scope_columns.push(ScopeColumn { id, name: renamed.unwrap_or(column), data_type, source: None });
+        }
+        let ordinality = ordinality.then(|| self.column_id());
+        if let Some(id) = ordinality {
+            let column =
+                ScopeColumn { id, name: "ordinality".into(), data_type: DataType::INT8, source: None };
+            scope_columns.push(column);
+        }
+        let relation = aliased(alias, base, None, scope_columns, Vec::new())?;
+        let plan = Logical::FunctionScan { call, alias: relation.alias.clone(), columns, ordinality };
+        Ok(Item { plan, scope: Scope::of(relation), lateral })
+    }
+
+    /// What a function in FROM gives: its rows' columns.
+    pub(super) fn table_function(
+        &mut self,
+        base: &str,
+        arguments: Vec<Expr>,
+    ) -> Result<(TableFunction, Vec<(String, DataType)>)> {
+        match (base, arguments.len()) {
+            ("generate_series", 2 | 3) => {
+                let (arguments, data_type) = self.series_arguments(arguments)?;
+                let columns = vec![("generate_series".to_string(), data_type)];
+                Ok((TableFunction::GenerateSeries { arguments, data_type }, columns))
+            }
+            ("generate_subscripts", 2) => {
+                let columns = vec![("generate_subscripts".to_string(), DataType::INT4)];
+                Ok((TableFunction::GenerateSubscripts { arguments }, columns))
+            }
+            ("unnest", 1..) => {
+                let mut columns = Vec::new();
+                for argument in &arguments {
+                    let element = builtin_type(argument.data_type().oid).and_then(|info| info.element());
+                    let Some(element) = element else {
+                        let types: Vec<u32> = arguments.iter().map(|each| each.data_type().oid).collect();
+                        registry().resolve_function("unnest", &types, self.types())?;
+                        return Err(SqlError::unsupported("unnest needs an array"));
+                    };
+                    columns.push(("unnest".to_string(), DataType::of(element)));
+                }
+                Ok((TableFunction::Unnest { arguments }, columns))
+            }
+            _ => {
+                if let Some(relation) = relations::function(base)
+                    && arguments.is_empty()
+                {
+                    let columns = relation.columns.iter();
+                    let columns =
+                        columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
+                    return Ok((TableFunction::Relation { relation }, columns));
+                }
+                let call = self.call_named(base, arguments)?;
+                let columns = vec![(base.to_string(), call.data_type())];
+                Ok((TableFunction::Scalar(call), columns))
+            }
+        }
+    }
+
+    /// The arguments of `generate_series`, of one type; a step over times is an interval.
+    fn series_arguments(&mut self, mut arguments: Vec<Expr>) -> Result<(Vec<Expr>, DataType)> {
+        use crate::functions::CastContext;
+        let temporal = arguments.iter().take(2).any(|argument| {
+            matches!(argument.data_type().oid, oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::DATE)
+        });
+        if temporal && arguments.len() == 3 {
+            let step =
+                arguments.pop().map(|step| self.coerce(step, DataType::INTERVAL, CastContext::Implicit));
+            let (mut bounds, mut data_type) = self.unify(arguments, "generate_series")?;
+            if data_type.oid == oids::DATE {
+                data_type = DataType::TIMESTAMPTZ;
+                let converted: Result<Vec<Expr>> = bounds
+                    .into_iter()
+                    .map(|bound| self.coerce(bound, DataType::TIMESTAMPTZ, CastContext::Implicit))
+                    .collect();
+                bounds = converted?;
+            }
+            bounds.extend(step.transpose()?);
+            return Ok((bounds, DataType::of(data_type.oid)));
+        }
+        let oid = if arguments.iter().any(|argument| argument.data_type().oid == oids::NUMERIC) {
+            DataType::NUMERIC
+        } else if arguments.iter().any(|argument| argument.data_type().oid == oids::INT8) {
+            DataType::INT8
+        } else {
+            DataType::INT4
+        };
+        let converted: Result<Vec<Expr>> =
+            arguments.into_iter().map(|argument| self.coerce(argument, oid, CastContext::Implicit)).collect();
+        Ok((converted?, oid))
+    }
+}
+
+fn join(kind: JoinKind, left: Logical, right: Logical, on: Vec<Expr>, lateral: Vec<Correlation>) -> Logical {
+    Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral }
+}
+
+/// All columns of two scopes, passed on as they are.
+fn plan_columns(left: &Scope, right: &Scope) -> Vec<Computed> {
+    let relations = left.relations.iter().chain(&right.relations);
+    let mut columns: Vec<&ScopeColumn> = relations.flat_map(|relation| &relation.columns).collect();
+    columns.extend(left.visible.iter().chain(&right.visible));
+    let mut outputs: Vec<Computed> = Vec::new();
+    for column in columns {
+        if outputs.iter().all(|output| output.id != column.id) {
+            let expr = Expr::Column { index: column.id, data_type: column.data_type };
+            outputs.push(Computed { id: column.id, expr });
+        }
+    }
+    outputs
+}
+
+/// A relation under its alias, with its columns renamed as the alias says.
+fn aliased(
+    alias: Option<&TableAlias>,
+    base: &str,
+    schema: Option<String>,
+    mut columns: Vec<ScopeColumn>,
+    primary_key: Vec<usize>,
+) -> Result<ScopeRelation> {
+    let Some(alias) = alias else {
+        return Ok(ScopeRelation { alias: base.to_string(), schema, columns, primary_key });
+    };
+    let alias_name = name::fold(&alias.name);
+    if alias.columns.len() > columns.len() {
+        return Err(SqlError::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            format!(
+                "table \"{alias_name}\" has {} columns available but {} columns specified",
+                columns.len(),
+                alias.columns.len()
+            ),
+        ));
+    }
+    for (column, renamed) in columns.iter_mut().zip(&alias.columns) {
+        column.name = name::fold(&renamed.name);
+    }
+    Ok(ScopeRelation { alias: alias_name, schema: None, columns, primary_key })
+}

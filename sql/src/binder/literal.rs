@@ -1,0 +1,95 @@
+//! Constants as written.
+
+use sqlparser::ast::{Value, ValueWithSpan};
+
+use super::Binder;
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{EvalContext, Settings};
+use crate::types::{DataType, builtin_type, oids};
+use crate::value::Datum;
+
+/// The highest parameter number.
+const PARAMETERS_MAX: usize = 65_535;
+
+impl Binder<'_> {
+    pub(super) fn bind_value(&mut self, value: &ValueWithSpan) -> Result<Expr> {
+        let location = value.span.start;
+        let bound = match &value.value {
+            Value::Null => Ok(unknown(Datum::Null)),
+            Value::Boolean(truth) => Ok(constant(Datum::Bool(*truth), DataType::BOOL)),
+            Value::Number(digits, _) => number(digits),
+            Value::SingleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
+            | Value::UnicodeStringLiteral(text)
+            | Value::NationalStringLiteral(text) => string(text),
+            Value::DollarQuotedString(quoted) => string(&quoted.value),
+            Value::HexStringLiteral(text) => parsed(text, oids::VARBIT),
+            Value::SingleQuotedByteStringLiteral(text) => parsed(text, oids::VARBIT),
+            Value::Placeholder(name) => self.parameter(name),
+            other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
+        };
+        bound.map_err(|error| self.locate(error, location))
+    }
+
+    fn parameter(&mut self, name: &str) -> Result<Expr> {
+        let undefined =
+            || SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
+        let number: usize =
+            name.strip_prefix('$').and_then(|digits| digits.parse().ok()).ok_or_else(undefined)?;
+        if number == 0 || number > PARAMETERS_MAX {
+            return Err(undefined());
+        }
+        if self.parameters.len() < number {
+            self.parameters.resize(number, DataType::UNKNOWN);
+        }
+        let data_type = match self.parameters[number - 1] {
+            DataType { oid: 0, .. } => DataType::UNKNOWN,
+            known => known,
+        };
+        Ok(Expr::Parameter { index: number - 1, data_type })
+    }
+}
+
+/// A constant.
+#[must_use]
+pub fn constant(value: Datum, data_type: DataType) -> Expr {
+    Expr::Const { value, data_type }
+}
+
+/// A constant whose type its use decides.
+#[must_use]
+pub fn unknown(value: Datum) -> Expr {
+    Expr::Const { value, data_type: DataType::UNKNOWN }
+}
+
+fn string(text: &str) -> Result<Expr> {
+    if text.contains('\0') {
+        return Err(SqlError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ));
+    }
+    Ok(unknown(Datum::text(text)))
+}
+
+fn parsed(text: &str, oid: u32) -> Result<Expr> {
+    let settings = Settings::default();
+    let info = builtin_type(oid).ok_or_else(|| SqlError::unsupported("bit strings are not supported yet"))?;
+    let value = info.parse_text(text, -1, &EvalContext::detached(&settings))?;
+    Ok(constant(value, DataType::of(oid)))
+}
+
+/// The smallest of integer, bigint and numeric that holds a number without point or exponent; else numeric.
+fn number(digits: &str) -> Result<Expr> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain {
+        if let Ok(value) = digits.parse::<i32>() {
+            return Ok(constant(Datum::Int32(value), DataType::INT4));
+        }
+        if let Ok(value) = digits.parse::<i64>() {
+            return Ok(constant(Datum::Int64(value), DataType::INT8));
+        }
+    }
+    parsed(digits, oids::NUMERIC)
+}

@@ -1,0 +1,301 @@
+//! From the parser's tree to a typed logical plan: names are resolved, functions chosen, conversions made
+//! explicit, parameters given types; all of it with PostgreSQL's errors.
+//!
+//! A query binds at a [`scope::Level`]; subqueries bind at deeper ones. A name not found at its own level is
+//! looked up further out and becomes `Expr::Outer`: a slot that the operator running the subquery fills before
+//! each run.
+
+mod aggregate;
+mod call;
+mod coerce;
+pub mod data_type;
+mod expression;
+mod from;
+mod literal;
+mod modify;
+pub mod name;
+mod order;
+mod query;
+pub mod scope;
+mod select;
+mod special;
+mod subquery;
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+use sqlparser::tokenizer::Location;
+
+use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, PG_CATALOG, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::parser::Source;
+use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
+use crate::relations::{self, VirtualRelation};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog};
+use scope::Level;
+
+pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
+
+/// A column of a statement's result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultColumn {
+    pub name: String,
+    pub data_type: DataType,
+    /// The stored table's column it comes from.
+    pub source: Option<(u32, i16)>,
+}
+
+/// A bound query.
+#[derive(Clone)]
+pub struct BoundQuery {
+    pub plan: Logical,
+    /// The result's columns: ids into the plan's outputs, and what they are called.
+    pub columns: Vec<(ColumnId, ResultColumn)>,
+}
+
+/// What names and defaults of a session matter to binding.
+#[derive(Clone, Debug, Default)]
+pub struct BindEnvironment {
+    /// The schemas that unqualified names are looked up in, in order; `pg_catalog` among them.
+    pub search_path: Vec<u32>,
+    pub user: String,
+    pub database: String,
+}
+
+/// A relation that a name means.
+pub enum Relation {
+    Stored(Arc<TableEntry>),
+    Virtual(&'static VirtualRelation),
+}
+
+/// A subquery met in an expression, to be run by an operator below the one that evaluates the expression.
+struct PendingApply {
+    subquery: Logical,
+    kind: SubqueryKind,
+    correlations: Vec<crate::plan::logical::Correlation>,
+    output: ColumnId,
+    data_type: DataType,
+}
+
+/// Whether aggregates may appear where an expression is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AggregatesIn {
+    /// They belong to the query.
+    Query,
+    /// Not here: the clause's name, for the error.
+    Forbidden(&'static str),
+    /// Within another aggregate's arguments.
+    Aggregate,
+}
+
+/// What one query level collects while its expressions are bound.
+struct Collector {
+    pending: Vec<PendingApply>,
+    /// Subqueries in the arguments of aggregates and in GROUP BY: they run below the aggregation.
+    pending_below: Vec<PendingApply>,
+    aggregates: Vec<(ColumnId, AggregateCall)>,
+    aggregates_in: AggregatesIn,
+    /// Where columns were mentioned, for errors about grouping.
+    mentions: Vec<(ColumnId, Location)>,
+}
+
+impl Collector {
+    fn new(aggregates_in: AggregatesIn) -> Collector {
+        Collector {
+            pending: Vec::new(),
+            pending_below: Vec::new(),
+            aggregates: Vec::new(),
+            aggregates_in,
+            mentions: Vec::new(),
+        }
+    }
+}
+
+/// A common table expression in scope.
+struct CommonTable {
+    name: String,
+    columns: Vec<String>,
+    query: Arc<ast::Query>,
+    /// How many of the expressions before it are in its own scope.
+    visible: usize,
+}
+
+/// Binds one statement.
+pub struct Binder<'a> {
+    catalog: &'a CatalogSnapshot,
+    environment: &'a BindEnvironment,
+    source: Source<'a>,
+    /// The parameters' types; `unknown` until something decides them.
+    parameters: Vec<DataType>,
+    next_column: ColumnId,
+    next_slot: usize,
+    levels: Vec<Level>,
+    collectors: Vec<Collector>,
+    common_tables: Vec<CommonTable>,
+    /// How many subqueries, views and expressions deep the binder is.
+    depth: usize,
+}
+
+/// The deepest nesting of queries.
+const QUERY_DEPTH_MAX: usize = 100;
+
+impl<'a> Binder<'a> {
+    /// A binder for a statement of `text`, with the parameter types that the client declared.
+    #[must_use]
+    pub fn new(
+        catalog: &'a CatalogSnapshot,
+        environment: &'a BindEnvironment,
+        text: &'a str,
+        parameters: Vec<DataType>,
+    ) -> Binder<'a> {
+        Binder {
+            catalog,
+            environment,
+            source: Source::new(text),
+            parameters,
+            next_column: 0,
+            next_slot: 0,
+            levels: Vec::new(),
+            collectors: Vec::new(),
+            common_tables: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// The parameters' types, after binding.
+    ///
+    /// # Errors
+    /// 42P18 for one that nothing decided.
+    pub fn parameter_types(&self) -> Result<Vec<DataType>> {
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            if parameter.oid == crate::types::oids::UNKNOWN || parameter.oid == 0 {
+                return Err(SqlError::new(
+                    SqlState::INDETERMINATE_DATATYPE,
+                    format!("could not determine data type of parameter ${}", index + 1),
+                ));
+            }
+        }
+        Ok(self.parameters.clone())
+    }
+
+    /// How many slots for outer values the statement uses.
+    #[must_use]
+    pub fn slot_count(&self) -> usize {
+        self.next_slot
+    }
+
+    /// The catalog in use.
+    #[must_use]
+    pub fn catalog(&self) -> &'a CatalogSnapshot {
+        self.catalog
+    }
+
+    fn types(&self) -> &'static dyn TypeCatalog {
+        &BuiltinTypes
+    }
+
+    fn column_id(&mut self) -> ColumnId {
+        self.next_column += 1;
+        self.next_column - 1
+    }
+
+    /// The position of a location in the text.
+    fn position(&self, location: Location) -> Option<u32> {
+        self.source.position_of(location)
+    }
+
+    /// Adds a location to an error that has none.
+    fn locate(&self, error: SqlError, location: Location) -> SqlError {
+        match self.position(location) {
+            Some(position) => error.at(position),
+            None => error,
+        }
+    }
+
+    /// Runs `bind` for a query one level deeper.
+    fn deeper<T>(&mut self, bind: impl FnOnce(&mut Binder<'a>) -> Result<T>) -> Result<T> {
+        if self.depth >= QUERY_DEPTH_MAX {
+            return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+        }
+        self.depth += 1;
+        let result = stacker::maybe_grow(256 << 10, 4 << 20, || bind(self));
+        self.depth -= 1;
+        result
+    }
+
+    /// The relation that a name means.
+    ///
+    /// # Errors
+    /// 42P01, 3F000, 0A000.
+    pub fn relation(&self, object: &ast::ObjectName) -> Result<Relation> {
+        let (schema, base) = name::split(object)?;
+        self.relation_named(schema.as_deref(), &base)
+            .map_err(|error| self.locate(error, name::location(object)))
+    }
+
+    /// The same, for a name in parts.
+    ///
+    /// # Errors
+    /// As [`Binder::relation`].
+    pub fn relation_named(&self, schema: Option<&str>, base: &str) -> Result<Relation> {
+        lookup_relation(self.catalog, &self.environment.search_path, schema, base)
+    }
+
+    /// The stored table that a name means, to change it.
+    ///
+    /// # Errors
+    /// As [`Binder::relation`]; 42809 for what is no table.
+    pub fn stored_table(&self, object: &ast::ObjectName) -> Result<Arc<TableEntry>> {
+        match self.relation(object)? {
+            Relation::Stored(entry) => Ok(entry),
+            Relation::Virtual(relation) => Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", relation.name),
+            )),
+        }
+    }
+}
+
+/// Finds a relation by name.
+///
+/// # Errors
+/// 42P01; 3F000 for an unknown schema; 42809 for an index.
+pub fn lookup_relation(
+    catalog: &CatalogSnapshot,
+    search_path: &[u32],
+    schema: Option<&str>,
+    base: &str,
+) -> Result<Relation> {
+    let in_schema = |oid: u32| -> Result<Option<Relation>> {
+        if oid == PG_CATALOG || oid == INFORMATION_SCHEMA {
+            return Ok(relations::find(oid, base).map(Relation::Virtual));
+        }
+        match catalog.relation_named(oid, base) {
+            None => Ok(None),
+            Some(relation) => match catalog.table(relation) {
+                Some(entry) => Ok(Some(Relation::Stored(entry.clone()))),
+                None => Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{base}\""),
+                )
+                .with_detail("This operation is not supported for indexes.")),
+            },
+        }
+    };
+    match schema {
+        Some(schema) => {
+            let Some(found) = catalog.schema_named(schema) else {
+                return Err(name::undefined_table(Some(schema), base));
+            };
+            in_schema(found.oid)?.ok_or_else(|| name::undefined_table(Some(schema), base))
+        }
+        None => {
+            for oid in search_path {
+                if let Some(relation) = in_schema(*oid)? {
+                    return Ok(relation);
+                }
+            }
+            Err(name::undefined_table(None, base))
+        }
+    }
+}

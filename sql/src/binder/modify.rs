@@ -1,0 +1,656 @@
+//! INSERT, UPDATE and DELETE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, AssignmentTarget, Ident, SetExpr, TableObject};
+
+use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
+use crate::catalog::{ColumnNumber, Table, TableColumn, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::CastContext;
+use crate::plan::logical::{ColumnId, Computed, JoinKind, Logical};
+use crate::types::{DataType, oids};
+
+/// Where a column of a new row comes from.
+#[derive(Clone)]
+pub enum InsertValue {
+    /// A column of the source.
+    Source(ColumnId),
+    /// The column's default (NULL where it has none).
+    Default(Expr),
+}
+
+/// What ON CONFLICT does. Its expressions read the existing row's columns as ids from 0 on, by position, and the
+/// proposed row's behind them.
+#[derive(Clone)]
+pub struct ConflictClause {
+    /// The unique indexes that count; empty: all of them.
+    pub arbiters: Vec<u32>,
+    /// `None`: DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE: the columns' new values, and the condition under which they are set.
+#[derive(Clone)]
+pub struct ConflictUpdate {
+    pub assignments: Vec<(ColumnNumber, Expr)>,
+    pub condition: Option<Expr>,
+}
+
+/// A bound INSERT.
+#[derive(Clone)]
+pub struct BoundInsert {
+    pub table: Arc<TableEntry>,
+    pub source: Logical,
+    /// By position in the table's row.
+    pub values: Vec<InsertValue>,
+    pub conflict: Option<ConflictClause>,
+    /// Over the new row: ids are positions.
+    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+}
+
+/// A bound UPDATE.
+#[derive(Clone)]
+pub struct BoundUpdate {
+    pub table: Arc<TableEntry>,
+    /// Gives `key`, the old row's columns, and the columns that `assignments` and `returning` read.
+    pub source: Logical,
+    pub key: ColumnId,
+    /// The ids of the old row's columns.
+    pub row: Vec<(ColumnId, ColumnNumber)>,
+    pub assignments: Vec<(ColumnNumber, ColumnId)>,
+    /// A row may be found more than once: only the first time counts.
+    pub joined: bool,
+    /// Over the source's columns; the table's own mean the new row.
+    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+}
+
+/// A bound DELETE.
+#[derive(Clone)]
+pub struct BoundDelete {
+    pub table: Arc<TableEntry>,
+    pub source: Logical,
+    pub key: ColumnId,
+    pub row: Vec<(ColumnId, ColumnNumber)>,
+    pub joined: bool,
+    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+}
+
+impl Binder<'_> {
+    fn modify<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.levels.push(Level::default());
+        self.collectors.push(Collector::new(AggregatesIn::Query));
+        let bound = self.deeper(bind);
+        self.collectors.pop();
+        self.levels.pop();
+        bound
+    }
+
+    /// The ids of a table's columns by their positions in a row.
+    fn row_scope(&mut self, table: &Table, alias: &str, first: ColumnId) -> Scope {
+        let columns: Vec<ScopeColumn> = table
+            .live_columns()
+            .map(|column| ScopeColumn {
+                id: first + Table::position(column.number),
+                name: column.name.clone(),
+                data_type: type_of(column),
+                source: Some((table.oid, column.number)),
+            })
+            .collect();
+        let relation =
+            ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new() };
+        Scope::of(relation)
+    }
+
+    /// Binds an expression over a row of a table, as a CHECK is: columns are positions in the row.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_over_row(&mut self, table: &Table, expr: &ast::Expr, clause: &'static str) -> Result<Expr> {
+        self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden(clause));
+            let bound = binder.bind_condition(expr, clause)?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                return Err(SqlError::unsupported(format!("cannot use subquery in {clause}")));
+            }
+            Ok(bound)
+        })
+    }
+
+    /// Binds an expression without columns for a column, as a DEFAULT is.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_default(&mut self, column: &TableColumn, expr: &ast::Expr) -> Result<Expr> {
+        self.modify(|binder| {
+            binder.set_aggregates_in(AggregatesIn::Forbidden("DEFAULT expressions"));
+            let bound = binder.bind(expr).map_err(|error| match error.state() {
+                SqlState::UNDEFINED_COLUMN => {
+                    SqlError::unsupported("cannot use column reference in DEFAULT expression")
+                }
+                _ => error,
+            })?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                return Err(SqlError::unsupported("cannot use subquery in DEFAULT expression"));
+            }
+            let source = bound.data_type();
+            binder.assign(bound, type_of(column), &column.name).map_err(|error| {
+                if error.state() != SqlState::DATATYPE_MISMATCH {
+                    return error;
+                }
+                SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "column \"{}\" is of type {} but default expression is of type {}",
+                        column.name,
+                        binder.type_name(type_of(column)),
+                        binder.type_name(source)
+                    ),
+                )
+                .with_hint("You will need to rewrite or cast the expression.")
+            })
+        })
+    }
+
+    /// Binds an argument of EXECUTE.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_argument(&mut self, expr: &ast::Expr, data_type: DataType) -> Result<Expr> {
+        self.modify(|binder| {
+            binder.set_aggregates_in(AggregatesIn::Forbidden("EXECUTE parameters"));
+            let bound = binder.bind(expr)?;
+            binder.refuse_pending("EXECUTE parameters")?;
+            binder.coerce(bound, data_type, CastContext::Assignment)
+        })
+    }
+
+    /// The expression that fills a column nobody gave a value for.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn default_of(&mut self, column: &TableColumn) -> Result<Expr> {
+        match &column.default {
+            None => Ok(super::literal::constant(crate::value::Datum::Null, type_of(column))),
+            Some(text) => {
+                let ast = crate::parser::parse_expression(text)?;
+                self.bind_default(column, &ast)
+            }
+        }
+    }
+
+    // INSERT --------------------------------------------------------------------------------------------------
+
+    /// Binds an INSERT.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_insert(&mut self, insert: &ast::Insert) -> Result<BoundInsert> {
+        self.modify(|binder| binder.bind_insert_here(insert))
+    }
+
+    fn bind_insert_here(&mut self, insert: &ast::Insert) -> Result<BoundInsert> {
+        let TableObject::TableName(object) = &insert.table else {
+            return Err(SqlError::syntax("INSERT needs a table"));
+        };
+        if insert.overwrite || insert.or.is_some() || insert.ignore || insert.replace_into {
+            return Err(SqlError::syntax("this form of INSERT is not PostgreSQL's"));
+        }
+        let entry = self.stored_table(object)?;
+        let table = entry.table.clone();
+        let alias = match &insert.table_alias {
+            Some(alias) => name::fold(&alias.alias),
+            None => table.name.clone(),
+        };
+        let mut targets: Vec<&TableColumn> = Vec::new();
+        for column in &insert.columns {
+            let (_, wanted) = name::split(column)?;
+            let target = self.target_column(&table, &wanted, name::location(column))?;
+            if targets.iter().any(|each| each.number == target.number) {
+                return Err(self.locate(specified_twice(&wanted), name::location(column)));
+            }
+            targets.push(target);
+        }
+        let explicit = !targets.is_empty();
+        if !explicit {
+            targets = table.live_columns().collect();
+        }
+        let mut values = Vec::new();
+        for column in &table.columns {
+            values.push(InsertValue::Default(if column.dropped {
+                super::literal::constant(crate::value::Datum::Null, DataType::TEXT)
+            } else {
+                self.default_of(column)?
+            }));
+        }
+        let source = match &insert.source {
+            None => Logical::one_row(),
+            Some(query) => self.bind_insert_source(query, &targets, explicit, &mut values)?,
+        };
+        let conflict = match &insert.on {
+            None => None,
+            Some(ast::OnInsert::OnConflict(conflict)) => Some(self.bind_conflict(&entry, conflict, &alias)?),
+            Some(_) => return Err(SqlError::syntax("syntax error at or near \"DUPLICATE\"")),
+        };
+        let returning = self.bind_returning_over_row(&table, &alias, insert.returning.as_deref())?;
+        Ok(BoundInsert { table: entry, source, values, conflict, returning })
+    }
+
+    fn bind_insert_source(
+        &mut self,
+        query: &ast::Query,
+        targets: &[&TableColumn],
+        explicit: bool,
+        values: &mut [InsertValue],
+    ) -> Result<Logical> {
+        let plain_values = match query.body.as_ref() {
+            SetExpr::Values(rows) if query.order_by.is_none() && query.limit_clause.is_none() => Some(rows),
+            _ => None,
+        };
+        if let Some(rows) = plain_values {
+            let common_before = self.common_tables.len();
+            if query.with.is_none() {
+                let plan = self.bind_insert_values(rows, targets, explicit, values)?;
+                self.common_tables.truncate(common_before);
+                return Ok(plan);
+            }
+        }
+        let (bound, _) = self.bind_inner(query)?;
+        check_width(bound.columns.len(), targets.len(), explicit)?;
+        let mut wanted = Vec::new();
+        for ((_, column), target) in bound.columns.iter().zip(targets) {
+            let probe = Expr::Column { index: 0, data_type: column.data_type };
+            if column.data_type.oid != oids::UNKNOWN {
+                self.assign(probe, type_of(target), &target.name)?;
+            }
+            wanted.push(type_of(target));
+        }
+        let bound = self.convert_columns(bound, &wanted, CastContext::Assignment)?;
+        for ((id, _), target) in bound.columns.iter().zip(targets) {
+            values[Table::position(target.number)] = InsertValue::Source(*id);
+        }
+        Ok(bound.plan)
+    }
+
+    fn bind_insert_values(
+        &mut self,
+        rows: &ast::Values,
+        targets: &[&TableColumn],
+        explicit: bool,
+        values: &mut [InsertValue],
+    ) -> Result<Logical> {
+        self.set_aggregates_in(AggregatesIn::Forbidden("VALUES"));
+        let width = rows.rows.first().map_or(0, |row| row.content.len());
+        check_width(width, targets.len(), explicit).map_err(|error| {
+            match rows.rows.first().and_then(|row| row.content.get(targets.len())) {
+                Some(extra) => self.locate(error, ast::Spanned::span(extra).start),
+                None => error,
+            }
+        })?;
+        let mut bound = Vec::new();
+        for row in &rows.rows {
+            if row.content.len() != width {
+                return Err(SqlError::syntax("VALUES lists must all be the same length"));
+            }
+            let mut fields = Vec::new();
+            for (field, target) in row.content.iter().zip(targets) {
+                if is_default(field) {
+                    fields.push(self.default_of(target)?);
+                    continue;
+                }
+                let expr = self.bind(field)?;
+                let location = ast::Spanned::span(field).start;
+                let expr = self.assign(expr, type_of(target), &target.name);
+                fields.push(expr.map_err(|error| self.locate(error, location))?);
+            }
+            bound.push(fields);
+        }
+        let mut columns = Vec::new();
+        for target in targets.iter().take(width) {
+            let id = self.column_id();
+            values[Table::position(target.number)] = InsertValue::Source(id);
+            columns.push((id, type_of(target)));
+        }
+        match self.attach_pending(Logical::one_row()) {
+            Logical::Values { .. } => Ok(Logical::Values { columns, rows: bound }),
+            input if bound.len() == 1 => {
+                let row = bound.remove(0);
+                let outputs =
+                    columns.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
+                Ok(Logical::Project { input: Box::new(input), outputs })
+            }
+            _ => {
+                Err(SqlError::unsupported("subqueries in VALUES lists of several rows are not supported yet"))
+            }
+        }
+    }
+
+    fn bind_conflict(
+        &mut self,
+        entry: &TableEntry,
+        conflict: &ast::OnConflict,
+        alias: &str,
+    ) -> Result<ConflictClause> {
+        let table = &entry.table;
+        let arbiters = match &conflict.conflict_target {
+            None => Vec::new(),
+            Some(ast::ConflictTarget::OnConstraint(object)) => {
+                let (_, wanted) = name::split(object)?;
+                let index = entry.indexes.iter().find(|index| index.unique && index.name == wanted);
+                vec![index.map(|index| index.oid).ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("constraint \"{wanted}\" for table \"{}\" does not exist", table.name),
+                    )
+                })?]
+            }
+            Some(ast::ConflictTarget::Columns(columns)) => {
+                let mut numbers = Vec::new();
+                for column in columns {
+                    numbers.push(self.target_column(table, &name::fold(column), column.span.start)?.number);
+                }
+                numbers.sort_unstable();
+                let fits = |index: &&Arc<crate::catalog::Index>| {
+                    let mut own: Vec<ColumnNumber> =
+                        index.columns.iter().map(|column| column.number).collect();
+                    own.sort_unstable();
+                    index.unique && own == numbers
+                };
+                let found: Vec<u32> = entry.indexes.iter().filter(fits).map(|index| index.oid).collect();
+                if found.is_empty() {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+                    ));
+                }
+                found
+            }
+        };
+        let ast::OnConflictAction::DoUpdate(update) = &conflict.action else {
+            return Ok(ConflictClause { arbiters, update: None });
+        };
+        if arbiters.is_empty() {
+            return Err(SqlError::syntax(
+                "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+            )
+            .with_hint("For example, ON CONFLICT (column_name)."));
+        }
+        let mut scope = self.row_scope(table, alias, 0);
+        let mut proposed = self.row_scope(table, "excluded", table.columns.len());
+        // Bare names mean the existing row.
+        proposed.visible.clear();
+        scope.extend(proposed)?;
+        self.set_scope(scope);
+        self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
+        let mut assignments = Vec::new();
+        for (target, value) in self.assignment_pairs(table, &update.assignments)? {
+            let expr = if is_default(value) { self.default_of(&target)? } else { self.bind(value)? };
+            assignments.push((target.number, self.assign(expr, type_of(&target), &target.name)?));
+        }
+        let condition =
+            update.selection.as_ref().map(|selection| self.bind_condition(selection, "WHERE")).transpose()?;
+        if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+            return Err(SqlError::unsupported("subqueries in ON CONFLICT are not supported yet"));
+        }
+        Ok(ConflictClause { arbiters, update: Some(ConflictUpdate { assignments, condition }) })
+    }
+
+    fn bind_returning_over_row(
+        &mut self,
+        table: &Table,
+        alias: &str,
+        returning: Option<&[ast::SelectItem]>,
+    ) -> Result<Option<(Vec<Expr>, Vec<ResultColumn>)>> {
+        let Some(items) = returning else { return Ok(None) };
+        let scope = self.row_scope(table, alias, 0);
+        self.set_scope(scope);
+        let (computed, columns) = self.bind_returning(items)?;
+        self.refuse_pending("RETURNING")?;
+        Ok(Some((computed.into_iter().map(|each| each.expr).collect(), columns)))
+    }
+
+    fn refuse_pending(&mut self, clause: &str) -> Result<()> {
+        if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+            return Err(SqlError::unsupported(format!("subqueries in {clause} are not supported yet")));
+        }
+        Ok(())
+    }
+
+    // UPDATE and DELETE ---------------------------------------------------------------------------------------
+
+    /// Binds an UPDATE.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_update(&mut self, update: &ast::Update) -> Result<BoundUpdate> {
+        self.modify(|binder| binder.bind_update_here(update))
+    }
+
+    fn bind_update_here(&mut self, update: &ast::Update) -> Result<BoundUpdate> {
+        if !update.table.joins.is_empty() {
+            return Err(SqlError::syntax("syntax error in UPDATE"));
+        }
+        let from = match &update.from {
+            None => &[],
+            Some(ast::UpdateTableFromKind::AfterSet(tables)) => tables.as_slice(),
+            Some(ast::UpdateTableFromKind::BeforeSet(_)) => {
+                return Err(SqlError::syntax("syntax error at or near \"FROM\""));
+            }
+        };
+        let target = self.bind_target(&update.table.relation, from, update.selection.as_ref())?;
+        self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
+        let table = target.entry.table.clone();
+        let mut outputs = target.outputs.clone();
+        let mut assignments = Vec::new();
+        for (column, value) in self.assignment_pairs(&table, &update.assignments)? {
+            let location = ast::Spanned::span(value).start;
+            let expr = if is_default(value) { self.default_of(&column)? } else { self.bind(value)? };
+            let expr = self.assign(expr, type_of(&column), &column.name);
+            let id = self.column_id();
+            outputs.push(Computed { id, expr: expr.map_err(|error| self.locate(error, location))? });
+            assignments.push((column.number, id));
+        }
+        let plan = self.attach_pending(target.plan);
+        let source = Logical::Project { input: Box::new(plan), outputs };
+        let returning = self.bind_returning_here(update.returning.as_deref())?;
+        Ok(BoundUpdate {
+            table: target.entry,
+            source,
+            key: target.key,
+            row: target.row,
+            assignments,
+            joined: !from.is_empty(),
+            returning,
+        })
+    }
+
+    /// Binds a DELETE.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_delete(&mut self, delete: &ast::Delete) -> Result<BoundDelete> {
+        self.modify(|binder| binder.bind_delete_here(delete))
+    }
+
+    fn bind_delete_here(&mut self, delete: &ast::Delete) -> Result<BoundDelete> {
+        let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &delete.from;
+        let [table] = tables.as_slice() else {
+            return Err(SqlError::syntax("DELETE takes one table"));
+        };
+        let using = delete.using.as_deref().unwrap_or_default();
+        let target = self.bind_target(&table.relation, using, delete.selection.as_ref())?;
+        let source = Logical::Project { input: Box::new(target.plan), outputs: target.outputs };
+        let returning = self.bind_returning_here(delete.returning.as_deref())?;
+        Ok(BoundDelete {
+            table: target.entry,
+            source,
+            key: target.key,
+            row: target.row,
+            joined: !using.is_empty(),
+            returning,
+        })
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn bind_returning_here(
+        &mut self,
+        returning: Option<&[ast::SelectItem]>,
+    ) -> Result<Option<(Vec<Expr>, Vec<ResultColumn>)>> {
+        let Some(items) = returning else { return Ok(None) };
+        let (computed, columns) = self.bind_returning(items)?;
+        self.refuse_pending("RETURNING")?;
+        Ok(Some((computed.into_iter().map(|each| each.expr).collect(), columns)))
+    }
+
+    /// The table that UPDATE or DELETE changes, joined with what else is named, filtered.
+    fn bind_target(
+        &mut self,
+        factor: &ast::TableFactor,
+        others: &[ast::TableWithJoins],
+        selection: Option<&ast::Expr>,
+    ) -> Result<Target> {
+        let ast::TableFactor::Table { name: object, alias, args: None, .. } = factor else {
+            return Err(SqlError::syntax("a table is expected here"));
+        };
+        let entry = self.stored_table(object)?;
+        let (mut plan, relation) = self.scan(&entry, alias.as_ref())?;
+        let key = self.column_id();
+        let mut row = Vec::new();
+        if let Logical::Table { key: wanted, columns, .. } = &mut plan {
+            *wanted = Some(key);
+            row.clone_from(columns);
+        }
+        let mut scope = Scope::of(relation);
+        let mut joined = None;
+        if !others.is_empty() {
+            joined = Some(self.bind_from(others)?);
+            let other_scope = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
+            scope.extend(other_scope)?;
+        }
+        if let Some(other) = joined {
+            plan = Logical::Join {
+                kind: JoinKind::Inner,
+                left: Box::new(plan),
+                right: Box::new(other),
+                on: Vec::new(),
+                lateral: Vec::new(),
+            };
+        }
+        self.set_scope(scope.clone());
+        if let Some(selection) = selection {
+            self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
+            let predicate = self.bind_condition(selection, "WHERE")?;
+            plan = self.attach_pending(plan);
+            plan = Logical::Filter { input: Box::new(plan), predicates: vec![predicate] };
+        }
+        let mut outputs =
+            vec![Computed { id: key, expr: Expr::Column { index: key, data_type: DataType::BYTEA } }];
+        for relation in &scope.relations {
+            for column in &relation.columns {
+                let expr = Expr::Column { index: column.id, data_type: column.data_type };
+                outputs.push(Computed { id: column.id, expr });
+            }
+        }
+        Ok(Target { entry, plan, key, row, outputs })
+    }
+
+    /// The columns that SET names, with their values.
+    fn assignment_pairs<'s>(
+        &mut self,
+        table: &Table,
+        assignments: &'s [ast::Assignment],
+    ) -> Result<Vec<(TableColumn, &'s ast::Expr)>> {
+        let mut pairs: Vec<(TableColumn, &ast::Expr)> = Vec::new();
+        let mut add = |binder: &Self, object: &ast::ObjectName, value: &'s ast::Expr| -> Result<()> {
+            let (_, wanted) = name::split(object)?;
+            let column = binder.target_column(table, &wanted, name::location(object))?.clone();
+            if pairs.iter().any(|(each, _)| each.number == column.number) {
+                let error = SqlError::syntax(format!("multiple assignments to same column \"{wanted}\""));
+                return Err(binder.locate(error, name::location(object)));
+            }
+            pairs.push((column, value));
+            Ok(())
+        };
+        for assignment in assignments {
+            match (&assignment.target, &assignment.value) {
+                (AssignmentTarget::ColumnName(object), value) => add(self, object, value)?,
+                (AssignmentTarget::Tuple(objects), ast::Expr::Tuple(values)) => {
+                    if objects.len() != values.len() {
+                        return Err(SqlError::syntax("number of columns does not match number of values"));
+                    }
+                    for (object, value) in objects.iter().zip(values) {
+                        add(self, object, value)?;
+                    }
+                }
+                (AssignmentTarget::Tuple(objects), ast::Expr::Nested(value)) if objects.len() == 1 => {
+                    add(self, &objects[0], value)?;
+                }
+                _ => {
+                    return Err(SqlError::unsupported(
+                        "source for a multiple-column UPDATE item must be a row of expressions",
+                    ));
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn target_column<'t>(
+        &self,
+        table: &'t Table,
+        wanted: &str,
+        location: sqlparser::tokenizer::Location,
+    ) -> Result<&'t TableColumn> {
+        table.column(wanted).ok_or_else(|| {
+            let error = SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
+            );
+            self.locate(error, location)
+        })
+    }
+
+    /// Binds the query of `COPY (query) TO` or a cursor: as a statement of its own.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_source_query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
+        self.bind_query(query)
+    }
+}
+
+/// What UPDATE and DELETE work on.
+struct Target {
+    entry: Arc<TableEntry>,
+    plan: Logical,
+    key: ColumnId,
+    row: Vec<(ColumnId, ColumnNumber)>,
+    outputs: Vec<Computed>,
+}
+
+/// A column's type.
+pub(super) fn type_of(column: &TableColumn) -> DataType {
+    DataType { oid: column.type_oid, typmod: column.type_modifier }
+}
+
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(Ident { value, quote_style: None, .. }) if value.eq_ignore_ascii_case("default"))
+}
+
+fn specified_twice(column: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{column}\" specified more than once"))
+}
+
+fn check_width(given: usize, targets: usize, explicit: bool) -> Result<()> {
+    if given > targets {
+        return Err(SqlError::syntax("INSERT has more expressions than target columns"));
+    }
+    if given < targets && explicit {
+        return Err(SqlError::syntax("INSERT has more target columns than expressions"));
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! ORDER BY and LIMIT.
+
+use sqlparser::ast::{self, OrderByOptions, OrderBySort};
+
+use super::Binder;
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::CastContext;
+use crate::plan::logical::{Logical, SortKey};
+use crate::types::{DataType, oids};
+
+/// A key with its direction: NULLs are the greatest values unless said otherwise.
+pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> {
+    let descending = match &options.sort {
+        None | Some(OrderBySort::Asc) => false,
+        Some(OrderBySort::Desc) => true,
+        Some(OrderBySort::Using(operator)) => match operator.to_string().as_str() {
+            "<" => false,
+            ">" => true,
+            other => {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("operator {other} is not a valid ordering operator"),
+                ));
+            }
+        },
+    };
+    Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
+}
+
+/// The expressions of ORDER BY.
+pub(super) fn expressions(order_by: Option<&ast::OrderBy>) -> Result<&[ast::OrderByExpr]> {
+    match order_by.map(|order_by| &order_by.kind) {
+        None => Ok(&[]),
+        Some(ast::OrderByKind::Expressions(keys)) => Ok(keys),
+        Some(ast::OrderByKind::All(_)) => Err(SqlError::syntax("syntax error at or near \"ALL\"")),
+    }
+}
+
+impl Binder<'_> {
+    /// Puts LIMIT, OFFSET and FETCH on top of a plan.
+    pub(super) fn bind_limit(&mut self, plan: Logical, query: &ast::Query) -> Result<Logical> {
+        let (mut limit, mut offset) = (None, None);
+        match &query.limit_clause {
+            None => {}
+            Some(ast::LimitClause::LimitOffset { limit: count, offset: start, .. }) => {
+                limit = count.as_ref();
+                offset = start.as_ref().map(|start| &start.value);
+            }
+            Some(ast::LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(SqlError::syntax("LIMIT #,# syntax is not supported")
+                    .with_hint("Use separate LIMIT and OFFSET clauses."));
+            }
+        }
+        let one = ast::Expr::Value(ast::Value::Number("1".into(), false).with_empty_span());
+        if let Some(fetch) = &query.fetch {
+            if fetch.with_ties || fetch.percent {
+                return Err(SqlError::unsupported("FETCH with ties or a percentage is not supported"));
+            }
+            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+        }
+        if limit.is_none() && offset.is_none() {
+            return Ok(plan);
+        }
+        let limit = limit.map(|expr| self.bind_row_count(expr, "LIMIT")).transpose()?;
+        let offset = offset.map(|expr| self.bind_row_count(expr, "OFFSET")).transpose()?;
+        Ok(Logical::Limit { input: Box::new(plan), limit, offset })
+    }
+
+    fn bind_row_count(&mut self, expr: &ast::Expr, clause: &str) -> Result<Expr> {
+        // LIMIT ALL is parsed as no limit, LIMIT NULL means the same.
+        let own = std::mem::take(&mut self.levels);
+        let bound = self.bind(expr);
+        self.levels = own;
+        let bound = match bound {
+            Err(error) if error.state() == SqlState::UNDEFINED_COLUMN => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("argument of {clause} must not contain variables"),
+                ));
+            }
+            other => other?,
+        };
+        if bound.data_type().oid == oids::UNKNOWN {
+            return self.coerce(bound, DataType::INT8, CastContext::Implicit);
+        }
+        self.coerce(bound, DataType::INT8, CastContext::Assignment)
+    }
+}

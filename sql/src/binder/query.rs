@@ -1,0 +1,432 @@
+//! Queries: WITH, set operations, VALUES, and what stands behind them.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
+
+use super::order::{self, sort_key};
+use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, CommonTable, ResultColumn, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::CastContext;
+use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SetKind, SortKey};
+use crate::types::{DataType, oids};
+
+impl Binder<'_> {
+    /// Binds a whole statement that is a query.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_query(&mut self, query: &Query) -> Result<BoundQuery> {
+        let (mut bound, _) = self.bind_inner(query)?;
+        bound = self.settle_columns(bound)?;
+        Ok(bound)
+    }
+
+    /// Result columns of unknown type are text.
+    fn settle_columns(&mut self, bound: BoundQuery) -> Result<BoundQuery> {
+        if bound.columns.iter().all(|(_, column)| column.data_type.oid != oids::UNKNOWN) {
+            return Ok(bound);
+        }
+        let wanted: Vec<DataType> = bound
+            .columns
+            .iter()
+            .map(
+                |(_, column)| {
+                    if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type }
+                },
+            )
+            .collect();
+        self.convert_columns(bound, &wanted, CastContext::Implicit)
+    }
+
+    /// Converts a query's columns to the wanted types.
+    pub(super) fn convert_columns(
+        &mut self,
+        bound: BoundQuery,
+        wanted: &[DataType],
+        context: CastContext,
+    ) -> Result<BoundQuery> {
+        let BoundQuery { plan, columns } = bound;
+        if columns.iter().zip(wanted).all(|((_, column), wanted)| column.data_type == *wanted) {
+            return Ok(BoundQuery { plan, columns });
+        }
+        // Constants convert where they stand.
+        let (plan, mut current) = match plan {
+            Logical::Values { columns: ids, rows } => self.convert_values(ids, rows, wanted, context)?,
+            Logical::Project { input, outputs } => {
+                self.convert_projection(*input, outputs, &columns, wanted, context)?
+            }
+            plan => (plan, columns.iter().map(|(id, column)| (*id, column.data_type)).collect()),
+        };
+        let mut outputs = Vec::new();
+        let mut changed = false;
+        for ((id, data_type), wanted) in current.iter_mut().zip(wanted) {
+            let expr = Expr::Column { index: *id, data_type: *data_type };
+            if data_type == wanted {
+                outputs.push(Computed { id: *id, expr });
+                continue;
+            }
+            changed = true;
+            let expr = self.coerce(expr, *wanted, context)?;
+            *id = self.column_id();
+            *data_type = *wanted;
+            outputs.push(Computed { id: *id, expr });
+        }
+        let plan = if changed { Logical::Project { input: Box::new(plan), outputs } } else { plan };
+        let columns = columns
+            .into_iter()
+            .zip(current)
+            .map(|((_, column), (id, data_type))| (id, ResultColumn { data_type, ..column }))
+            .collect();
+        Ok(BoundQuery { plan, columns })
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn convert_values(
+        &mut self,
+        ids: Vec<(ColumnId, DataType)>,
+        rows: Vec<Vec<Expr>>,
+        wanted: &[DataType],
+        context: CastContext,
+    ) -> Result<(Logical, Vec<(ColumnId, DataType)>)> {
+        let mut converted = Vec::new();
+        for row in rows {
+            let mut fields = Vec::new();
+            for (field, wanted) in row.into_iter().zip(wanted) {
+                fields.push(self.coerce(field, *wanted, context)?);
+            }
+            converted.push(fields);
+        }
+        let columns: Vec<(ColumnId, DataType)> =
+            ids.into_iter().zip(wanted).map(|((id, _), wanted)| (id, *wanted)).collect();
+        Ok((Logical::Values { columns: columns.clone(), rows: converted }, columns))
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn convert_projection(
+        &mut self,
+        input: Logical,
+        outputs: Vec<Computed>,
+        columns: &[(ColumnId, ResultColumn)],
+        wanted: &[DataType],
+        context: CastContext,
+    ) -> Result<(Logical, Vec<(ColumnId, DataType)>)> {
+        let mut current: Vec<(ColumnId, DataType)> =
+            columns.iter().map(|(id, column)| (*id, column.data_type)).collect();
+        let mut converted = Vec::new();
+        for output in outputs {
+            let place = current.iter().position(|(id, _)| *id == output.id);
+            // Only what has no type yet is converted in place: it is a literal or a parameter.
+            if let Some(place) = place
+                && output.expr.data_type().oid == oids::UNKNOWN
+            {
+                let expr = self.coerce(output.expr, wanted[place], context)?;
+                current[place].1 = wanted[place];
+                converted.push(Computed { id: output.id, expr });
+            } else {
+                converted.push(output);
+            }
+        }
+        Ok((Logical::Project { input: Box::new(input), outputs: converted }, current))
+    }
+
+    /// Binds a query whose level the caller has pushed.
+    pub(super) fn bind_query_at_level(&mut self, query: &Query) -> Result<BoundQuery> {
+        if !query.pipe_operators.is_empty() || query.settings.is_some() || query.format_clause.is_some() {
+            return Err(SqlError::syntax("syntax error in a query"));
+        }
+        let common_before = self.common_tables.len();
+        if let Some(with) = &query.with {
+            self.bind_with(with)?;
+        }
+        self.collectors.push(Collector::new(AggregatesIn::Query));
+        let bound = self.bind_body(query);
+        self.collectors.pop();
+        self.common_tables.truncate(common_before);
+        bound
+    }
+
+    fn bind_with(&mut self, with: &ast::With) -> Result<()> {
+        if with.recursive && with.cte_tables.iter().any(refers_to_itself) {
+            return Err(SqlError::unsupported("WITH RECURSIVE is not supported yet"));
+        }
+        for table in &with.cte_tables {
+            let common = CommonTable {
+                name: name::fold(&table.alias.name),
+                columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
+                query: Arc::new((*table.query).clone()),
+                visible: self.common_tables.len(),
+            };
+            self.common_tables.push(common);
+        }
+        Ok(())
+    }
+
+    fn bind_body(&mut self, query: &Query) -> Result<BoundQuery> {
+        let keys = order::expressions(query.order_by.as_ref())?;
+        let locking = locking(&query.locks)?;
+        let bound = match query.body.as_ref() {
+            SetExpr::Select(select) => self.bind_select(select, keys, locking)?,
+            SetExpr::Query(inner) => {
+                let inner = self.bind_query_at_level(inner)?;
+                self.order_by_output(inner, keys)?
+            }
+            body => {
+                let inner = self.bind_set_expr(body)?;
+                self.order_by_output(inner, keys)?
+            }
+        };
+        let plan = self.bind_limit(bound.plan, query)?;
+        Ok(BoundQuery { plan, columns: bound.columns })
+    }
+
+    fn bind_set_expr(&mut self, body: &SetExpr) -> Result<BoundQuery> {
+        match body {
+            SetExpr::Select(select) => self.branch(|binder| binder.bind_select(select, &[], None)),
+            SetExpr::Query(query) => self.branch(|binder| binder.bind_query_at_level(query)),
+            SetExpr::Values(values) => self.bind_values(values),
+            SetExpr::SetOperation { left, op, set_quantifier, right } => {
+                self.deeper(|binder| binder.bind_set_operation(left, *op, *set_quantifier, right))
+            }
+            SetExpr::Table(table) => {
+                let parts = [table.schema_name.clone(), table.table_name.clone()];
+                let parts: Vec<ast::Ident> = parts.into_iter().flatten().map(ast::Ident::new).collect();
+                let object = ast::ObjectName::from(parts);
+                let text = format!("SELECT * FROM {object}");
+                match crate::parser::parse(&text)?.pop().map(|statement| statement.kind) {
+                    Some(crate::parser::StatementKind::Sql(statement)) => match *statement {
+                        ast::Statement::Query(query) => {
+                            self.branch(|binder| binder.bind_query_at_level(&query))
+                        }
+                        _ => Err(SqlError::internal("TABLE is a query")),
+                    },
+                    _ => Err(SqlError::internal("TABLE is a query")),
+                }
+            }
+            _ => Err(SqlError::unsupported("data-modifying statements in queries are not supported yet")),
+        }
+    }
+
+    /// A branch of a set operation has names of its own.
+    fn branch(&mut self, bind: impl FnOnce(&mut Self) -> Result<BoundQuery>) -> Result<BoundQuery> {
+        self.levels.push(Level::default());
+        self.collectors.push(Collector::new(AggregatesIn::Query));
+        let bound = bind(self);
+        self.collectors.pop();
+        let level = self.levels.pop().unwrap_or_default();
+        // What a branch reads of the query around the set operation, the set operation reads.
+        if let Some(outer) = self.levels.last_mut() {
+            outer.correlations.extend(level.correlations);
+        }
+        bound
+    }
+
+    fn bind_set_operation(
+        &mut self,
+        left: &SetExpr,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        right: &SetExpr,
+    ) -> Result<BoundQuery> {
+        let (kind, word) = match op {
+            SetOperator::Union => (SetKind::Union, "UNION"),
+            SetOperator::Intersect => (SetKind::Intersect, "INTERSECT"),
+            SetOperator::Except | SetOperator::Minus => (SetKind::Except, "EXCEPT"),
+        };
+        let all = quantifier == SetQuantifier::All;
+        let (left, right) = (self.bind_set_expr(left)?, self.bind_set_expr(right)?);
+        if left.columns.len() != right.columns.len() {
+            return Err(SqlError::syntax(format!("each {word} query must have the same number of columns")));
+        }
+        let mut wanted = Vec::new();
+        for ((_, left), (_, right)) in left.columns.iter().zip(&right.columns) {
+            let exprs =
+                [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
+            wanted.push(self.common(&exprs, word)?);
+        }
+        let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
+        let right = self.convert_columns(right, &wanted, CastContext::Implicit)?;
+        let (left_plan, right_plan) = (narrow(&left), narrow(&right));
+        let mut ids = Vec::new();
+        let mut columns = Vec::new();
+        for ((_, column), data_type) in left.columns.into_iter().zip(wanted) {
+            let id = self.column_id();
+            ids.push((id, data_type));
+            columns.push((id, ResultColumn { data_type, name: column.name, source: None }));
+        }
+        let (left, right) = (Box::new(left_plan), Box::new(right_plan));
+        Ok(BoundQuery { plan: Logical::SetOperation { kind, all, left, right, columns: ids }, columns })
+    }
+
+    pub(super) fn bind_values(&mut self, values: &ast::Values) -> Result<BoundQuery> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let mut rows: Vec<Vec<Expr>> = Vec::new();
+        self.set_aggregates_in(AggregatesIn::Forbidden("VALUES"));
+        for row in &values.rows {
+            if row.content.len() != width {
+                return Err(SqlError::syntax("VALUES lists must all be the same length"));
+            }
+            let fields: Result<Vec<Expr>> = row.content.iter().map(|field| self.bind(field)).collect();
+            rows.push(fields?);
+        }
+        let input = self.attach_pending(Logical::one_row());
+        let mut ids = Vec::new();
+        let mut columns = Vec::new();
+        for position in 0..width {
+            let exprs: Vec<Expr> = rows.iter().map(|row| row[position].clone()).collect();
+            let data_type = if exprs.iter().all(|expr| expr.data_type().oid == oids::UNKNOWN) {
+                DataType::UNKNOWN
+            } else {
+                self.common(&exprs, "VALUES")?
+            };
+            if data_type.oid != oids::UNKNOWN {
+                for row in &mut rows {
+                    let field = std::mem::replace(
+                        &mut row[position],
+                        super::literal::unknown(crate::value::Datum::Null),
+                    );
+                    row[position] = self.coerce(field, data_type, CastContext::Implicit)?;
+                }
+            }
+            let id = self.column_id();
+            ids.push((id, data_type));
+            columns.push((
+                id,
+                ResultColumn { name: format!("column{}", position + 1), data_type, source: None },
+            ));
+        }
+        let plan = match (&input, rows.len()) {
+            (Logical::Values { .. }, _) => Logical::Values { columns: ids, rows },
+            // Subqueries among the values: one row is a projection above them.
+            (_, 1) => {
+                let row = rows.remove(0);
+                let outputs = ids.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
+                Logical::Project { input: Box::new(input), outputs }
+            }
+            _ => {
+                return Err(SqlError::unsupported(
+                    "subqueries in VALUES lists of several rows are not supported yet",
+                ));
+            }
+        };
+        Ok(BoundQuery { plan, columns })
+    }
+
+    /// ORDER BY over a set operation or VALUES: only output columns may be named.
+    fn order_by_output(&mut self, bound: BoundQuery, keys: &[ast::OrderByExpr]) -> Result<BoundQuery> {
+        if keys.is_empty() {
+            return Ok(bound);
+        }
+        let columns: Vec<ScopeColumn> = bound
+            .columns
+            .iter()
+            .map(|(id, column)| ScopeColumn {
+                id: *id,
+                name: column.name.clone(),
+                data_type: column.data_type,
+                source: None,
+            })
+            .collect();
+        let relation = ScopeRelation { alias: String::new(), schema: None, columns, primary_key: Vec::new() };
+        self.set_scope(Scope::of(relation));
+        let mut sort_keys = Vec::new();
+        for key in keys {
+            sort_keys.push(self.output_key(key, &bound.columns)?);
+        }
+        let plan = Logical::Sort { input: Box::new(bound.plan), keys: sort_keys };
+        Ok(BoundQuery { plan, columns: bound.columns })
+    }
+
+    fn output_key(
+        &mut self,
+        key: &ast::OrderByExpr,
+        columns: &[(ColumnId, ResultColumn)],
+    ) -> Result<SortKey> {
+        if let Some(position) = ordinal(&key.expr)? {
+            let (id, column) = self.ordinal_column(position, columns, &key.expr, "ORDER BY")?;
+            return sort_key(Expr::Column { index: id, data_type: column.data_type }, &key.options);
+        }
+        let expr = self.bind_settled(&key.expr)?;
+        if !matches!(expr, Expr::Column { .. }) {
+            return Err(SqlError::unsupported("invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+                .with_detail("Only result column names can be used, not expressions or functions.")
+                .with_hint(
+                    "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+                ));
+        }
+        sort_key(expr, &key.options)
+    }
+
+    /// The column that a number in ORDER BY or GROUP BY means.
+    pub(super) fn ordinal_column<'c>(
+        &self,
+        position: i64,
+        columns: &'c [(ColumnId, ResultColumn)],
+        at: &ast::Expr,
+        clause: &str,
+    ) -> Result<(ColumnId, &'c ResultColumn)> {
+        let index = usize::try_from(position - 1).ok().and_then(|index| columns.get(index));
+        index.map(|(id, column)| (*id, column)).ok_or_else(|| {
+            let error = SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("{clause} position {position} is not in select list"),
+            );
+            self.locate(error, ast::Spanned::span(at).start)
+        })
+    }
+}
+
+/// A plan with a query's columns alone, in their order.
+pub(super) fn narrow(bound: &BoundQuery) -> Logical {
+    let wanted: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
+    if bound.plan.outputs() == wanted {
+        return bound.plan.clone();
+    }
+    let outputs = bound
+        .columns
+        .iter()
+        .map(|(id, column)| Computed {
+            id: *id,
+            expr: Expr::Column { index: *id, data_type: column.data_type },
+        })
+        .collect();
+    Logical::Project { input: Box::new(bound.plan.clone()), outputs }
+}
+
+/// The number, where an ORDER BY or GROUP BY item is one.
+pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
+    let ast::Expr::Value(value) = expr else { return Ok(None) };
+    match &value.value {
+        ast::Value::Number(digits, _) => match digits.parse() {
+            Ok(position) => Ok(Some(position)),
+            Err(_) => Err(SqlError::syntax("non-integer constant in ORDER BY")),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn refers_to_itself(table: &ast::Cte) -> bool {
+    // The name anywhere in the text is enough: a false alarm is only a query that runs as not recursive.
+    let text = table.query.to_string().to_lowercase();
+    let own = table.alias.name.value.to_lowercase();
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == own)
+}
+
+fn locking(locks: &[ast::LockClause]) -> Result<Option<RowLocking>> {
+    use helios_mvcc::LockMode;
+    let Some(lock) = locks.first() else { return Ok(None) };
+    if locks.len() > 1 || lock.of.is_some() {
+        return Err(SqlError::unsupported("FOR UPDATE OF and several locking clauses are not supported yet"));
+    }
+    let mode = match lock.lock_type {
+        ast::LockType::Share => LockMode::Share,
+        ast::LockType::Update => LockMode::Update,
+    };
+    Ok(Some(RowLocking {
+        mode,
+        nowait: lock.nonblock == Some(ast::NonBlock::Nowait),
+        skip_locked: lock.nonblock == Some(ast::NonBlock::SkipLocked),
+    }))
+}

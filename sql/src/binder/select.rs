@@ -1,0 +1,529 @@
+//! SELECT: the clauses in the order they mean something.
+
+use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
+
+use super::order::sort_key;
+use super::query::ordinal;
+use super::scope::ScopeColumn;
+use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SortKey};
+use crate::plan::walk;
+use crate::types::DataType;
+
+/// An item of the select list, bound.
+struct Output {
+    name: String,
+    expr: Expr,
+    source: Option<(u32, i16)>,
+}
+
+impl Binder<'_> {
+    pub(super) fn bind_select(
+        &mut self,
+        select: &Select,
+        order_by: &[ast::OrderByExpr],
+        locking: Option<RowLocking>,
+    ) -> Result<BoundQuery> {
+        refuse_foreign_clauses(select)?;
+        let mut plan = self.bind_from(&select.from)?;
+        if let Some(locking) = locking {
+            lock_tables(&mut plan, locking);
+        }
+        if let Some(selection) = &select.selection {
+            self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
+            let predicate = self.bind_condition(selection, "WHERE")?;
+            plan = self.attach_pending(plan);
+            plan = Logical::Filter { input: Box::new(plan), predicates: vec![predicate] };
+        }
+        if let Some(collector) = self.collectors.last_mut() {
+            collector.mentions.clear();
+        }
+        self.set_aggregates_in(AggregatesIn::Query);
+        let mut outputs = self.bind_items(&select.projection)?;
+        let groups = self.bind_groups(&select.group_by, select, &outputs)?;
+        let having =
+            select.having.as_ref().map(|having| self.bind_condition(having, "HAVING")).transpose()?;
+        let mut keys = self.bind_order(order_by, &outputs)?;
+        let distinct_on = match &select.distinct {
+            Some(Distinct::On(exprs)) => Some(self.bind_distinct_on(exprs, &outputs)?),
+            _ => None,
+        };
+        let mut distinct_on = distinct_on;
+        let grouped = groups.is_some()
+            || having.is_some()
+            || self.collectors.last().is_some_and(|collector| !collector.aggregates.is_empty());
+        if grouped {
+            let mut groups = groups.unwrap_or_default();
+            let mut exprs: Vec<&mut Expr> = outputs.iter_mut().map(|output| &mut output.expr).collect();
+            exprs.extend(keys.iter_mut().filter_map(|key| key.expr_mut()));
+            exprs.extend(distinct_on.iter_mut().flatten());
+            let mut having = having;
+            exprs.extend(having.iter_mut());
+            plan = self.group(plan, &mut groups, exprs)?;
+            if let Some(having) = having {
+                plan = self.attach_pending(plan);
+                plan = Logical::Filter { input: Box::new(plan), predicates: vec![having] };
+            }
+        }
+        plan = self.attach_pending(plan);
+        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on)
+    }
+
+    /// Puts the aggregation into the plan and rewrites what stands above it.
+    fn group(&mut self, plan: Logical, groups: &mut Vec<Computed>, exprs: Vec<&mut Expr>) -> Result<Logical> {
+        let plan = self.attach_pending_below(plan);
+        self.add_dependent_groups(groups);
+        let aggregates =
+            self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
+        let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
+        if let Some(collector) = self.collectors.last() {
+            known.extend(collector.pending.iter().map(|pending| pending.output));
+        }
+        for expr in exprs {
+            let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
+            *expr = self.above_grouping(taken, groups, &known)?;
+        }
+        Ok(Logical::Aggregate { input: Box::new(plan), groups: std::mem::take(groups), aggregates })
+    }
+
+    /// Where a whole primary key is grouped, it determines the table's other columns.
+    fn add_dependent_groups(&self, groups: &mut Vec<Computed>) {
+        let Some(level) = self.levels.last() else { return };
+        let grouped: Vec<ColumnId> = groups
+            .iter()
+            .filter_map(|group| match group.expr {
+                Expr::Column { index, .. } => Some(index),
+                _ => None,
+            })
+            .collect();
+        for relation in &level.scope.relations {
+            if relation.primary_key.is_empty() || !relation.primary_key.iter().all(|id| grouped.contains(id))
+            {
+                continue;
+            }
+            for column in &relation.columns {
+                if !grouped.contains(&column.id) {
+                    let expr = Expr::Column { index: column.id, data_type: column.data_type };
+                    groups.push(Computed { id: column.id, expr });
+                }
+            }
+        }
+    }
+
+    fn finish_select(
+        &mut self,
+        plan: Logical,
+        outputs: Vec<Output>,
+        keys: Vec<OrderKey>,
+        distinct: Option<&Distinct>,
+        distinct_on: Option<Vec<Expr>>,
+    ) -> Result<BoundQuery> {
+        let mut computed: Vec<Computed> = Vec::new();
+        let mut columns = Vec::new();
+        for output in outputs {
+            let data_type = output.expr.data_type();
+            // A column passed on keeps its id, unless it is passed on twice.
+            let id = match output.expr {
+                Expr::Column { index, .. } if computed.iter().all(|each| each.id != index) => index,
+                _ => self.column_id(),
+            };
+            computed.push(Computed { id, expr: output.expr });
+            columns.push((id, ResultColumn { name: output.name, data_type, source: output.source }));
+        }
+        let visible = computed.len();
+        let add = |binder: &mut Self, expr: Expr, computed: &mut Vec<Computed>| -> Expr {
+            let data_type = expr.data_type();
+            let known = computed.iter().find(|each| walk::same(&each.expr, &expr)).map(|each| each.id);
+            let id = known.unwrap_or_else(|| {
+                let id = match expr {
+                    Expr::Column { index, .. } if computed.iter().all(|each| each.id != index) => index,
+                    _ => binder.column_id(),
+                };
+                computed.push(Computed { id, expr });
+                id
+            });
+            Expr::Column { index: id, data_type }
+        };
+        let mut sort_keys = Vec::new();
+        for key in keys {
+            sort_keys.push(match key {
+                OrderKey::Output { position, descending, nulls_first } => {
+                    let (id, column) = &columns[position];
+                    let expr = Expr::Column { index: *id, data_type: column.data_type };
+                    SortKey { expr, descending, nulls_first }
+                }
+                OrderKey::Expr(key) => {
+                    let expr = add(self, key.expr, &mut computed);
+                    SortKey { expr, ..key }
+                }
+            });
+        }
+        let mut on_keys = None;
+        if let Some(exprs) = distinct_on {
+            let exprs: Vec<Expr> = exprs.into_iter().map(|expr| add(self, expr, &mut computed)).collect();
+            check_distinct_on(&exprs, &sort_keys)?;
+            on_keys = Some(exprs);
+        }
+        if computed.len() > visible && matches!(distinct, Some(Distinct::Distinct)) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+            ));
+        }
+        let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
+        if matches!(distinct, Some(Distinct::Distinct)) {
+            plan = Logical::Distinct { input: Box::new(plan), on: None };
+        }
+        if !sort_keys.is_empty() {
+            plan = Logical::Sort { input: Box::new(plan), keys: sort_keys };
+        }
+        if on_keys.is_some() {
+            plan = Logical::Distinct { input: Box::new(plan), on: on_keys };
+        }
+        Ok(BoundQuery { plan, columns })
+    }
+
+    // The select list -----------------------------------------------------------------------------------------
+
+    fn bind_items(&mut self, items: &[SelectItem]) -> Result<Vec<Output>> {
+        let mut outputs = Vec::new();
+        for item in items {
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    let bound = self.bind(expr)?;
+                    let source = self.source_of(&bound);
+                    outputs.push(Output { name: column_name(expr), expr: bound, source });
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    let bound = self.bind(expr)?;
+                    let source = self.source_of(&bound);
+                    outputs.push(Output { name: name::fold(alias), expr: bound, source });
+                }
+                SelectItem::Wildcard(options) => {
+                    let location = options.wildcard_token.0.span.start;
+                    let columns =
+                        self.levels.last().map(|level| level.scope.visible.clone()).unwrap_or_default();
+                    let empty = self.levels.last().is_none_or(|level| level.scope.relations.is_empty());
+                    if empty {
+                        let error = SqlError::syntax("SELECT * with no tables specified is not valid");
+                        return Err(self.locate(error, location));
+                    }
+                    self.push_columns(&mut outputs, columns, location);
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(object), _) => {
+                    let (schema, alias) = name::split(object)?;
+                    let location = name::location(object);
+                    let relation =
+                        self.levels.last().and_then(|level| level.scope.relation(schema.as_deref(), &alias));
+                    let Some(relation) = relation.cloned() else {
+                        let error = SqlError::new(
+                            SqlState::UNDEFINED_TABLE,
+                            format!("missing FROM-clause entry for table \"{alias}\""),
+                        );
+                        return Err(self.locate(error, location));
+                    };
+                    self.push_columns(&mut outputs, relation.columns, location);
+                }
+                other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn push_columns(
+        &mut self,
+        outputs: &mut Vec<Output>,
+        columns: Vec<ScopeColumn>,
+        location: sqlparser::tokenizer::Location,
+    ) {
+        for column in columns {
+            if let Some(collector) = self.collectors.last_mut() {
+                collector.mentions.push((column.id, location));
+            }
+            let expr = Expr::Column { index: column.id, data_type: column.data_type };
+            outputs.push(Output { name: column.name, expr, source: column.source });
+        }
+    }
+
+    /// The stored column behind a plain reference.
+    fn source_of(&self, expr: &Expr) -> Option<(u32, i16)> {
+        let Expr::Column { index, .. } = expr else { return None };
+        let scope = &self.levels.last()?.scope;
+        let mut columns = scope.relations.iter().flat_map(|relation| &relation.columns);
+        columns.find(|column| column.id == *index)?.source
+    }
+
+    /// RETURNING: a select list over one table.
+    pub(super) fn bind_returning(
+        &mut self,
+        items: &[SelectItem],
+    ) -> Result<(Vec<Computed>, Vec<ResultColumn>)> {
+        self.set_aggregates_in(AggregatesIn::Forbidden("RETURNING"));
+        let outputs = self.bind_items(items)?;
+        let mut computed = Vec::new();
+        let mut columns = Vec::new();
+        for output in outputs {
+            let expr = self.settle(output.expr)?;
+            columns.push(ResultColumn {
+                name: output.name,
+                data_type: expr.data_type(),
+                source: output.source,
+            });
+            computed.push(Computed { id: self.column_id(), expr });
+        }
+        Ok((computed, columns))
+    }
+
+    // GROUP BY, ORDER BY, DISTINCT ON ----------------------------------------------------------------------------
+
+    fn bind_groups(
+        &mut self,
+        group_by: &GroupByExpr,
+        select: &Select,
+        outputs: &[Output],
+    ) -> Result<Option<Vec<Computed>>> {
+        let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
+            return Err(SqlError::syntax("syntax error at or near \"ALL\""));
+        };
+        if !modifiers.is_empty() {
+            return Err(SqlError::unsupported("this form of GROUP BY is not supported yet"));
+        }
+        if exprs.is_empty() {
+            return Ok(None);
+        }
+        self.set_aggregates_in(AggregatesIn::Forbidden("GROUP BY"));
+        let pending = self.collectors.last().map_or(0, |collector| collector.pending.len());
+        let mut groups: Vec<Computed> = Vec::new();
+        for expr in exprs {
+            if matches!(expr, ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_)) {
+                return Err(SqlError::unsupported("grouping sets are not supported yet"));
+            }
+            let bound = self.bind_group(expr, select, outputs)?;
+            let id = match bound {
+                Expr::Column { index, .. } => index,
+                _ => self.column_id(),
+            };
+            if !groups.iter().any(|group| walk::same(&group.expr, &bound)) {
+                groups.push(Computed { id, expr: bound });
+            }
+        }
+        if let Some(collector) = self.collectors.last_mut() {
+            let below = collector.pending.split_off(pending);
+            collector.pending_below.extend(below);
+        }
+        self.set_aggregates_in(AggregatesIn::Query);
+        Ok(Some(groups))
+    }
+
+    fn bind_group(&mut self, expr: &ast::Expr, select: &Select, outputs: &[Output]) -> Result<Expr> {
+        if let Some(position) = ordinal(expr)? {
+            let index = usize::try_from(position - 1).ok().filter(|index| *index < outputs.len());
+            let Some(index) = index else {
+                let error = SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("GROUP BY position {position} is not in select list"),
+                );
+                return Err(self.locate(error, ast::Spanned::span(expr).start));
+            };
+            return self.grouped_output(&outputs[index]);
+        }
+        // An input column of the name comes before an output column.
+        if let ast::Expr::Identifier(identifier) = expr {
+            let wanted = name::fold(identifier);
+            let scope = self.levels.last().map(|level| &level.scope);
+            let is_input =
+                scope.is_some_and(|scope| scope.visible.iter().any(|column| column.name == wanted));
+            if !is_input
+                && let Some(output) = outputs.iter().find(|output| output.name == wanted)
+                && select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAlias { .. }))
+            {
+                return self.grouped_output(output);
+            }
+        }
+        self.bind_settled(expr)
+    }
+
+    fn grouped_output(&self, output: &Output) -> Result<Expr> {
+        let aggregates = self.collectors.last().map(|c| c.aggregates.as_slice()).unwrap_or_default();
+        let mut found = false;
+        walk::columns(&output.expr, &mut |id| found |= aggregates.iter().any(|(each, _)| *each == id));
+        if found {
+            return Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed in GROUP BY",
+            ));
+        }
+        Ok(output.expr.clone())
+    }
+
+    fn bind_order(&mut self, order_by: &[ast::OrderByExpr], outputs: &[Output]) -> Result<Vec<OrderKey>> {
+        let mut keys = Vec::new();
+        for key in order_by {
+            let options = &key.options;
+            if let Some(position) = self.output_position(&key.expr, outputs, "ORDER BY")? {
+                let plain = sort_key(super::literal::unknown(crate::value::Datum::Null), options)?;
+                keys.push(OrderKey::Output {
+                    position,
+                    descending: plain.descending,
+                    nulls_first: plain.nulls_first,
+                });
+                continue;
+            }
+            let expr = self.bind_settled(&key.expr)?;
+            keys.push(OrderKey::Expr(sort_key(expr, options)?));
+        }
+        Ok(keys)
+    }
+
+    /// The output column that a number or a bare name means: here outputs come before inputs.
+    fn output_position(&self, expr: &ast::Expr, outputs: &[Output], clause: &str) -> Result<Option<usize>> {
+        if let Some(position) = ordinal(expr)? {
+            let index = usize::try_from(position - 1).ok().filter(|index| *index < outputs.len());
+            return match index {
+                Some(index) => Ok(Some(index)),
+                None => {
+                    let error = SqlError::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        format!("{clause} position {position} is not in select list"),
+                    );
+                    Err(self.locate(error, ast::Spanned::span(expr).start))
+                }
+            };
+        }
+        let ast::Expr::Identifier(identifier) = expr else { return Ok(None) };
+        let wanted = name::fold(identifier);
+        let mut found = outputs.iter().enumerate().filter(|(_, output)| output.name == wanted);
+        let Some((position, first)) = found.next() else { return Ok(None) };
+        if found.any(|(_, other)| !walk::same(&other.expr, &first.expr)) {
+            let error =
+                SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("{clause} \"{wanted}\" is ambiguous"));
+            return Err(self.locate(error, identifier.span.start));
+        }
+        Ok(Some(position))
+    }
+
+    fn bind_distinct_on(&mut self, exprs: &[ast::Expr], outputs: &[Output]) -> Result<Vec<Expr>> {
+        let mut keys = Vec::new();
+        for expr in exprs {
+            keys.push(match self.output_position(expr, outputs, "DISTINCT ON")? {
+                Some(position) => outputs[position].expr.clone(),
+                None => self.bind_settled(expr)?,
+            });
+        }
+        Ok(keys)
+    }
+}
+
+/// An ORDER BY key: an output column, or an expression over the input.
+enum OrderKey {
+    Output { position: usize, descending: bool, nulls_first: bool },
+    Expr(SortKey),
+}
+
+impl OrderKey {
+    fn expr_mut(&mut self) -> Option<&mut Expr> {
+        match self {
+            OrderKey::Output { .. } => None,
+            OrderKey::Expr(key) => Some(&mut key.expr),
+        }
+    }
+}
+
+/// DISTINCT ON's keys must be the first ones of ORDER BY, in any order.
+fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
+    let matched = keys.iter().take(on.len()).all(|key| on.iter().any(|expr| walk::same(expr, &key.expr)));
+    if matched {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState::INVALID_COLUMN_REFERENCE,
+        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ))
+}
+
+fn lock_tables(plan: &mut Logical, wanted: RowLocking) {
+    match plan {
+        Logical::Table { locking, .. } => *locking = Some(wanted),
+        Logical::Join { left, right, .. } => {
+            lock_tables(left, wanted);
+            lock_tables(right, wanted);
+        }
+        Logical::Filter { input, .. } | Logical::Apply { input, .. } => lock_tables(input, wanted),
+        _ => {}
+    }
+}
+
+fn refuse_foreign_clauses(select: &Select) -> Result<()> {
+    let foreign = select.top.is_some()
+        || select.into.is_some()
+        || !select.lateral_views.is_empty()
+        || select.prewhere.is_some()
+        || !select.connect_by.is_empty()
+        || !select.cluster_by.is_empty()
+        || !select.distribute_by.is_empty()
+        || !select.sort_by.is_empty()
+        || select.qualify.is_some()
+        || select.exclude.is_some()
+        || !select.named_window.is_empty();
+    if foreign {
+        return Err(SqlError::unsupported("this form of SELECT is not supported"));
+    }
+    Ok(())
+}
+
+/// The name PostgreSQL gives an output column without an alias.
+fn column_name(expr: &ast::Expr) -> String {
+    name_of(expr).unwrap_or_else(|| "?column?".to_string())
+}
+
+fn name_of(expr: &ast::Expr) -> Option<String> {
+    use ast::Expr as Ast;
+    Some(match expr {
+        Ast::Identifier(identifier) => name::fold(identifier),
+        Ast::CompoundIdentifier(parts) => name::fold(parts.last()?),
+        Ast::Function(function) => name::parts(&function.name).ok()?.pop()?,
+        Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => return name_of(inner),
+        Ast::Cast { expr, data_type, .. } => match name_of(expr) {
+            Some(inner) => inner,
+            None => type_column_name(super::data_type::resolve(data_type).ok()?)?,
+        },
+        Ast::TypedString(typed) => type_column_name(super::data_type::resolve(&typed.data_type).ok()?)?,
+        Ast::Case { else_result, .. } => {
+            let inner = else_result.as_deref().and_then(name_of);
+            inner.unwrap_or_else(|| "case".into())
+        }
+        Ast::Exists { .. } => "exists".into(),
+        Ast::Subquery(query) => match query.body.as_ref() {
+            ast::SetExpr::Select(select) => match select.projection.first()? {
+                SelectItem::UnnamedExpr(expr) => column_name(expr),
+                SelectItem::ExprWithAlias { alias, .. } => name::fold(alias),
+                _ => return None,
+            },
+            ast::SetExpr::Values(_) => "column1".into(),
+            _ => return None,
+        },
+        Ast::Array(_) => "array".into(),
+        Ast::Tuple(_) => "row".into(),
+        Ast::Extract { .. } => "extract".into(),
+        Ast::Position { .. } => "position".into(),
+        Ast::Substring { .. } => "substring".into(),
+        Ast::Overlay { .. } => "overlay".into(),
+        Ast::Ceil { .. } => "ceil".into(),
+        Ast::Floor { .. } => "floor".into(),
+        Ast::Trim { trim_where, .. } => match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim".into(),
+            Some(ast::TrimWhereField::Trailing) => "rtrim".into(),
+            _ => "btrim".into(),
+        },
+        Ast::AtTimeZone { .. } => "timezone".into(),
+        Ast::Interval(_) => "interval".into(),
+        Ast::CompoundFieldAccess { root, .. } => return name_of(root),
+        _ => return None,
+    })
+}
+
+fn type_column_name(data_type: DataType) -> Option<String> {
+    crate::types::builtin_type(data_type.oid).map(|info| info.name.to_string())
+}

@@ -1,0 +1,149 @@
+//! Subqueries in expressions: each becomes a column that an operator below computes.
+
+use sqlparser::ast::{self, Expr as Ast, Query};
+
+use super::expression::negate;
+use super::scope::Level;
+use super::{Binder, BoundQuery, PendingApply, data_type};
+use crate::error::{Result, SqlError};
+use crate::expr::Expr;
+use crate::plan::logical::{Correlation, Logical, SubqueryKind};
+use crate::types::DataType;
+
+impl Binder<'_> {
+    /// Binds a query one level deeper; tells what it reads of this one.
+    pub(super) fn bind_inner(&mut self, query: &Query) -> Result<(BoundQuery, Vec<Correlation>)> {
+        self.levels.push(Level::default());
+        let bound = self.deeper(|binder| binder.bind_query_at_level(query));
+        let level = self.levels.pop().unwrap_or_default();
+        Ok((bound?, level.correlations))
+    }
+
+    fn apply(
+        &mut self,
+        subquery: Logical,
+        kind: SubqueryKind,
+        correlations: Vec<Correlation>,
+        data_type: DataType,
+    ) -> Result<Expr> {
+        let output = self.column_id();
+        let Some(collector) = self.collectors.last_mut() else {
+            return Err(SqlError::unsupported("cannot use subquery here"));
+        };
+        collector.pending.push(PendingApply { subquery, kind, correlations, output, data_type });
+        Ok(Expr::Column { index: output, data_type })
+    }
+
+    fn single_column(bound: &BoundQuery) -> Result<DataType> {
+        match bound.columns.as_slice() {
+            [(_, column)] => Ok(column.data_type),
+            _ => Err(SqlError::syntax("subquery must return only one column")),
+        }
+    }
+
+    pub(super) fn bind_scalar_subquery(&mut self, query: &Query) -> Result<Expr> {
+        let (bound, correlations) = self.bind_inner(query)?;
+        let data_type = Self::single_column(&bound)?;
+        self.apply(bound.plan, SubqueryKind::Scalar, correlations, data_type)
+    }
+
+    pub(super) fn bind_array_subquery(&mut self, query: &Query) -> Result<Expr> {
+        let (bound, correlations) = self.bind_inner(query)?;
+        let element = Self::single_column(&bound)?;
+        let array = data_type::array_of(element)?;
+        self.apply(bound.plan, SubqueryKind::Array { element }, correlations, array)
+    }
+
+    pub(super) fn bind_exists(&mut self, query: &Query, negated: bool) -> Result<Expr> {
+        let (bound, correlations) = self.bind_inner(query)?;
+        let exists = self.apply(bound.plan, SubqueryKind::Exists, correlations, DataType::BOOL)?;
+        Ok(if negated { negate(exists) } else { exists })
+    }
+
+    pub(super) fn bind_in_subquery(
+        &mut self,
+        at: &Ast,
+        value: &Ast,
+        query: &Query,
+        negated: bool,
+    ) -> Result<Expr> {
+        let found = match value {
+            Ast::Tuple(fields) => self.bind_row_in(fields, query)?,
+            value => {
+                let value = self.bind(value)?;
+                self.bind_quantified(value, "=", query, false)
+                    .map_err(|error| self.locate(error, ast::Spanned::span(at).start))?
+            }
+        };
+        Ok(if negated { negate(found) } else { found })
+    }
+
+    /// `value op ANY | ALL (query)`.
+    pub(super) fn bind_quantified(
+        &mut self,
+        value: Expr,
+        operator: &str,
+        query: &Query,
+        all: bool,
+    ) -> Result<Expr> {
+        let (bound, correlations) = self.bind_inner(query)?;
+        let [(element, column)] = bound.columns.as_slice() else {
+            return Err(SqlError::syntax("subquery has too many columns"));
+        };
+        let (element, data_type) = (*element, column.data_type);
+        let reference = Expr::Column { index: element, data_type };
+        let comparison = self.operate_unlocated(operator, Some(value), reference)?;
+        let kind = SubqueryKind::Quantified { comparison, element, all };
+        self.apply(bound.plan, kind, correlations, DataType::BOOL)
+    }
+
+    /// `(a, b) IN (query)`: whether a row of the query equals the fields.
+    fn bind_row_in(&mut self, fields: &[Ast], query: &Query) -> Result<Expr> {
+        let mut values = Vec::new();
+        for field in fields {
+            values.push(self.bind(field)?);
+        }
+        let (bound, correlations) = self.bind_inner(query)?;
+        if bound.columns.len() != values.len() {
+            let few = if bound.columns.len() < values.len() { "few" } else { "many" };
+            return Err(SqlError::syntax(format!("subquery has too {few} columns")));
+        }
+        let mut terms = Vec::new();
+        for (value, (id, column)) in values.into_iter().zip(&bound.columns) {
+            let reference = Expr::Column { index: *id, data_type: column.data_type };
+            terms.push(self.operate_unlocated("=", Some(value), reference)?);
+        }
+        let element = bound.columns.first().map_or(0, |column| column.0);
+        let kind = SubqueryKind::Quantified { comparison: Expr::And(terms), element, all: false };
+        self.apply(bound.plan, kind, correlations, DataType::BOOL)
+    }
+
+    /// Puts the subqueries met since the last call below what is bound next.
+    pub(super) fn attach_pending(&mut self, plan: Logical) -> Logical {
+        let pending = match self.collectors.last_mut() {
+            Some(collector) => std::mem::take(&mut collector.pending),
+            None => Vec::new(),
+        };
+        attach(plan, pending)
+    }
+
+    /// The same for those that must run below an aggregation.
+    pub(super) fn attach_pending_below(&mut self, plan: Logical) -> Logical {
+        let pending = match self.collectors.last_mut() {
+            Some(collector) => std::mem::take(&mut collector.pending_below),
+            None => Vec::new(),
+        };
+        attach(plan, pending)
+    }
+}
+
+fn attach(plan: Logical, pending: Vec<PendingApply>) -> Logical {
+    pending.into_iter().fold(plan, |input, apply| Logical::Apply {
+        input: Box::new(input),
+        subquery: Box::new(apply.subquery),
+        kind: apply.kind,
+        correlations: apply.correlations,
+        output: apply.output,
+        data_type: apply.data_type,
+    })
+}

@@ -1,0 +1,378 @@
+//! The stored form of catalog objects.
+//!
+//! An object is its class's tag, a format number, and its fields in order: integers big-endian, strings and
+//! lists behind a 32-bit length. Decoding never panics: bytes that do not fit are XX001.
+
+use std::sync::Arc;
+
+use helios_mvcc::TreeId;
+
+use super::object::{
+    Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Object, Schema, Table, TableColumn,
+};
+use crate::error::{Result, SqlError};
+use crate::types::builtin_type;
+use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
+
+/// The class part of a catalog key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// Counters and flags.
+    Meta = 0,
+    Schema = 1,
+    Table = 2,
+    Index = 3,
+    Constraint = 4,
+    /// (schema, name) → OID, for tables and indexes, which share a name space.
+    RelationName = 16,
+    /// name → OID
+    SchemaName = 17,
+}
+
+/// The format of the objects below.
+const FORMAT: u8 = 1;
+
+#[derive(Default)]
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+    fn bool(&mut self, value: bool) {
+        self.0.push(u8::from(value));
+    }
+    fn u32(&mut self, value: u32) {
+        self.0.extend(value.to_be_bytes());
+    }
+    fn u64(&mut self, value: u64) {
+        self.0.extend(value.to_be_bytes());
+    }
+    fn bytes(&mut self, value: &[u8]) {
+        self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
+        self.0.extend(value);
+    }
+    fn text(&mut self, value: &str) {
+        self.bytes(value.as_bytes());
+    }
+    fn optional(&mut self, value: Option<&str>) {
+        self.bool(value.is_some());
+        if let Some(value) = value {
+            self.text(value);
+        }
+    }
+    fn list<T>(&mut self, values: &[T], mut each: impl FnMut(&mut Writer, &T)) {
+        self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
+        for value in values {
+            each(self, value);
+        }
+    }
+    fn number(&mut self, value: i16) {
+        self.0.extend(value.to_be_bytes());
+    }
+    fn numbers(&mut self, values: &[i16]) {
+        self.list(values, |writer, value| writer.number(*value));
+    }
+    fn pairs(&mut self, values: &[(String, String)]) {
+        self.list(values, |writer, (key, value)| {
+            writer.text(key);
+            writer.text(value);
+        });
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(count).ok_or_else(damaged)?;
+        self.0 = tail;
+        Ok(head)
+    }
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        self.take(N)?.try_into().map_err(|_| damaged())
+    }
+    fn u8(&mut self) -> Result<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+    fn bool(&mut self) -> Result<bool> {
+        Ok(self.u8()? != 0)
+    }
+    fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+    fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+    fn number(&mut self) -> Result<i16> {
+        Ok(i16::from_be_bytes(self.array()?))
+    }
+    fn bytes(&mut self) -> Result<&'a [u8]> {
+        let length = self.u32()? as usize;
+        self.take(length)
+    }
+    fn text(&mut self) -> Result<String> {
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| damaged())
+    }
+    fn optional(&mut self) -> Result<Option<String>> {
+        if self.bool()? { Ok(Some(self.text()?)) } else { Ok(None) }
+    }
+    fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Result<T>) -> Result<Vec<T>> {
+        let count = self.u32()?;
+        (0..count).map(|_| each(self)).collect()
+    }
+    fn numbers(&mut self) -> Result<Vec<i16>> {
+        self.list(Reader::number)
+    }
+    fn pairs(&mut self) -> Result<Vec<(String, String)>> {
+        self.list(|reader| Ok((reader.text()?, reader.text()?)))
+    }
+}
+
+fn damaged() -> SqlError {
+    SqlError::corrupted("a catalog row cannot be read")
+}
+
+/// The key of an object.
+#[must_use]
+pub fn object_key(class: Class, oid: u32) -> Vec<u8> {
+    let mut key = vec![class as u8];
+    key.extend(oid.to_be_bytes());
+    key
+}
+
+/// The key of a relation's name.
+#[must_use]
+pub fn relation_name_key(schema: u32, name: &str) -> Vec<u8> {
+    let mut key = object_key(Class::RelationName, schema);
+    key.extend(name.as_bytes());
+    key
+}
+
+/// The key of a schema's name.
+#[must_use]
+pub fn schema_name_key(name: &str) -> Vec<u8> {
+    let mut key = vec![Class::SchemaName as u8];
+    key.extend(name.as_bytes());
+    key
+}
+
+/// An object's stored form.
+#[must_use]
+pub fn encode(object: &Object) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.u8(FORMAT);
+    match object {
+        Object::Schema(schema) => {
+            writer.u32(schema.oid);
+            writer.text(&schema.name);
+            writer.u32(schema.owner);
+        }
+        Object::Table(table) => encode_table(&mut writer, table),
+        Object::Index(index) => {
+            writer.u32(index.oid);
+            writer.u32(index.table);
+            writer.u32(index.schema);
+            writer.text(&index.name);
+            writer.u64(index.tree.0);
+            writer.list(&index.columns, |writer, column| {
+                writer.number(column.number);
+                writer.bool(column.descending);
+                writer.bool(column.nulls_first);
+            });
+            writer.bool(index.unique);
+            writer.bool(index.primary);
+            writer.bool(index.nulls_not_distinct);
+            writer.pairs(&index.options);
+        }
+        Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
+    }
+    writer.0
+}
+
+/// A column's missing value is stored as a row of that one column.
+fn missing_layout(type_oid: u32) -> RowLayout {
+    let kind = builtin_type(type_oid).map_or(PhysicalKind::Text, |info| info.kind);
+    RowLayout::new(vec![RowColumn { kind, missing: Datum::Null }])
+}
+
+fn encode_missing(column: &TableColumn) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoded =
+        missing_layout(column.type_oid).encode(1, std::slice::from_ref(&column.missing), &mut bytes);
+    debug_assert!(encoded.is_ok(), "a default is of its column's type");
+    bytes
+}
+
+fn encode_table(writer: &mut Writer, table: &Table) {
+    writer.u32(table.oid);
+    writer.u32(table.schema);
+    writer.text(&table.name);
+    writer.u32(table.owner);
+    writer.u64(table.tree.0);
+    writer.u32(table.schema_version);
+    writer.list(&table.columns, |writer, column| {
+        writer.number(column.number);
+        writer.text(&column.name);
+        writer.u32(column.type_oid);
+        writer.u32(column.type_modifier.cast_unsigned());
+        writer.bool(column.not_null);
+        writer.optional(column.default.as_deref());
+        writer.bytes(&encode_missing(column));
+        writer.bool(column.dropped);
+    });
+    writer.numbers(&table.primary_key);
+    writer.bool(table.unlogged);
+    writer.pairs(&table.options);
+    writer.u64(table.row_estimate.cast_unsigned());
+}
+
+fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
+    writer.u32(constraint.oid);
+    writer.u32(constraint.table);
+    writer.u32(constraint.schema);
+    writer.text(&constraint.name);
+    writer.numbers(&constraint.columns);
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey { index } => {
+            writer.u8(b'p');
+            writer.u32(*index);
+        }
+        ConstraintKind::Unique { index } => {
+            writer.u8(b'u');
+            writer.u32(*index);
+        }
+        ConstraintKind::Check { expression } => {
+            writer.u8(b'c');
+            writer.text(expression);
+        }
+        ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update } => {
+            writer.u8(b'f');
+            writer.u32(*table);
+            writer.numbers(columns);
+            writer.u32(*index);
+            writer.u8(on_delete.code());
+            writer.u8(on_update.code());
+        }
+    }
+}
+
+/// Reads an object's stored form; `None` for a class that holds no objects.
+///
+/// # Errors
+/// XX001.
+pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
+    let mut reader = Reader(bytes);
+    if class == Class::Meta as u8 || class > Class::Constraint as u8 {
+        return Ok(None);
+    }
+    if reader.u8()? != FORMAT {
+        return Err(SqlError::corrupted("a catalog row has an unknown format"));
+    }
+    Ok(Some(match class {
+        1 => Object::Schema(Arc::new(Schema {
+            oid: reader.u32()?,
+            name: reader.text()?,
+            owner: reader.u32()?,
+        })),
+        2 => Object::Table(Arc::new(decode_table(&mut reader)?)),
+        3 => Object::Index(Arc::new(Index {
+            oid: reader.u32()?,
+            table: reader.u32()?,
+            schema: reader.u32()?,
+            name: reader.text()?,
+            tree: TreeId(reader.u64()?),
+            columns: reader.list(|reader| {
+                Ok(IndexColumn {
+                    number: reader.number()?,
+                    descending: reader.bool()?,
+                    nulls_first: reader.bool()?,
+                })
+            })?,
+            unique: reader.bool()?,
+            primary: reader.bool()?,
+            nulls_not_distinct: reader.bool()?,
+            options: reader.pairs()?,
+        })),
+        _ => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
+    }))
+}
+
+fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
+    Ok(Table {
+        oid: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        owner: reader.u32()?,
+        tree: TreeId(reader.u64()?),
+        schema_version: reader.u32()?,
+        columns: reader.list(|reader| {
+            let mut column = TableColumn {
+                number: reader.number()?,
+                name: reader.text()?,
+                type_oid: reader.u32()?,
+                type_modifier: reader.u32()?.cast_signed(),
+                not_null: reader.bool()?,
+                default: reader.optional()?,
+                missing: Datum::Null,
+                dropped: false,
+            };
+            column.missing = missing_layout(column.type_oid).view(reader.bytes()?)?.get(0)?;
+            column.dropped = reader.bool()?;
+            Ok(column)
+        })?,
+        primary_key: reader.numbers()?,
+        unlogged: reader.bool()?,
+        options: reader.pairs()?,
+        row_estimate: reader.u64()?.cast_signed(),
+    })
+}
+
+fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
+    Ok(Constraint {
+        oid: reader.u32()?,
+        table: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        columns: reader.numbers()?,
+        kind: match reader.u8()? {
+            b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
+            b'u' => ConstraintKind::Unique { index: reader.u32()? },
+            b'c' => ConstraintKind::Check { expression: reader.text()? },
+            b'f' => ConstraintKind::ForeignKey {
+                table: reader.u32()?,
+                columns: reader.numbers()?,
+                index: reader.u32()?,
+                on_delete: ForeignKeyAction::from_code(reader.u8()?).ok_or_else(damaged)?,
+                on_update: ForeignKeyAction::from_code(reader.u8()?).ok_or_else(damaged)?,
+            },
+            _ => return Err(damaged()),
+        },
+    })
+}
+
+impl ForeignKeyAction {
+    /// PostgreSQL's code in `pg_constraint`.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            ForeignKeyAction::NoAction => b'a',
+            ForeignKeyAction::Restrict => b'r',
+            ForeignKeyAction::Cascade => b'c',
+            ForeignKeyAction::SetNull => b'n',
+            ForeignKeyAction::SetDefault => b'd',
+        }
+    }
+
+    fn from_code(code: u8) -> Option<ForeignKeyAction> {
+        Some(match code {
+            b'a' => ForeignKeyAction::NoAction,
+            b'r' => ForeignKeyAction::Restrict,
+            b'c' => ForeignKeyAction::Cascade,
+            b'n' => ForeignKeyAction::SetNull,
+            b'd' => ForeignKeyAction::SetDefault,
+            _ => return None,
+        })
+    }
+}

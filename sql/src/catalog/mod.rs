@@ -1,0 +1,27 @@
+//! The catalog: what exists.
+//!
+//! Objects are rows of the tree [`helios_mvcc::TreeId::CATALOG`], keyed by class and OID, with an entry for each
+//! name beside them; so DDL is transactional, and every branch and every SCN has its own catalog. Readers use
+//! an immutable [`CatalogSnapshot`], cached by branch and catalog SCN; a transaction that changes the catalog
+//! reads its own.
+
+mod codec;
+mod object;
+mod snapshot;
+pub mod store;
+
+pub use object::{
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Object, Schema, Table,
+    TableColumn,
+};
+pub use snapshot::{CatalogSnapshot, TableEntry};
+pub use store::OidAllocator;
+
+/// The OID of schema `pg_catalog`.
+pub const PG_CATALOG: u32 = 11;
+/// The OID of schema `public`.
+pub const PUBLIC: u32 = 2200;
+/// The OID of schema `information_schema`.
+pub const INFORMATION_SCHEMA: u32 = 13_000;
+/// The OID of the role that owns what nobody else does.
+pub const SUPERUSER: u32 = 10;

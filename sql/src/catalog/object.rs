@@ -1,0 +1,167 @@
+//! The objects of the catalog: schemas, tables, indexes, constraints.
+
+use std::sync::Arc;
+
+use helios_mvcc::TreeId;
+
+use crate::value::Datum;
+
+/// A schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schema {
+    pub oid: u32,
+    pub name: String,
+    pub owner: u32,
+}
+
+/// A column's number within its table, from 1; the stable identity of a column: never reused.
+pub type ColumnNumber = i16;
+
+/// A table's column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableColumn {
+    pub number: ColumnNumber,
+    pub name: String,
+    pub type_oid: u32,
+    pub type_modifier: i32,
+    pub not_null: bool,
+    /// The text of the DEFAULT expression.
+    pub default: Option<String>,
+    /// What rows hold that are older than the column.
+    pub missing: Datum,
+    pub dropped: bool,
+}
+
+/// A table: a tree clustered on the primary key, or on a hidden row number where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub oid: u32,
+    pub schema: u32,
+    pub name: String,
+    pub owner: u32,
+    pub tree: TreeId,
+    /// Moves with every change of the columns.
+    pub schema_version: u32,
+    /// In order of their numbers; column `number` is at `number - 1`, dropped ones included.
+    pub columns: Vec<TableColumn>,
+    /// The columns of the clustering key; empty: the hidden row number.
+    pub primary_key: Vec<ColumnNumber>,
+    pub unlogged: bool,
+    /// Storage parameters, as given.
+    pub options: Vec<(String, String)>,
+    /// Rows at the last ANALYZE; negative: never analyzed.
+    pub row_estimate: i64,
+}
+
+impl Table {
+    /// The columns that exist.
+    pub fn live_columns(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|column| !column.dropped)
+    }
+
+    /// The column of that name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.live_columns().find(|column| column.name == name)
+    }
+
+    /// Where a column's value is in a row of the table.
+    #[must_use]
+    pub fn position(number: ColumnNumber) -> usize {
+        usize::try_from(number - 1).unwrap_or(usize::MAX)
+    }
+
+    /// The column of that number.
+    #[must_use]
+    pub fn column_numbered(&self, number: ColumnNumber) -> &TableColumn {
+        &self.columns[Table::position(number)]
+    }
+}
+
+/// One column of an index's key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexColumn {
+    pub number: ColumnNumber,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// An index. The primary key's has no tree of its own: the table is its tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    pub oid: u32,
+    pub table: u32,
+    pub schema: u32,
+    pub name: String,
+    pub tree: TreeId,
+    pub columns: Vec<IndexColumn>,
+    pub unique: bool,
+    pub primary: bool,
+    pub nulls_not_distinct: bool,
+    pub options: Vec<(String, String)>,
+}
+
+/// What a constraint demands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConstraintKind {
+    PrimaryKey {
+        index: u32,
+    },
+    Unique {
+        index: u32,
+    },
+    /// The text of the expression.
+    Check {
+        expression: String,
+    },
+    ForeignKey {
+        table: u32,
+        columns: Vec<ColumnNumber>,
+        index: u32,
+        on_delete: ForeignKeyAction,
+        on_update: ForeignKeyAction,
+    },
+}
+
+/// What happens to referencing rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignKeyAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// A constraint of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraint {
+    pub oid: u32,
+    pub table: u32,
+    pub schema: u32,
+    pub name: String,
+    pub columns: Vec<ColumnNumber>,
+    pub kind: ConstraintKind,
+}
+
+/// Any object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    Schema(Arc<Schema>),
+    Table(Arc<Table>),
+    Index(Arc<Index>),
+    Constraint(Arc<Constraint>),
+}
+
+impl Object {
+    /// Its OID.
+    #[must_use]
+    pub fn oid(&self) -> u32 {
+        match self {
+            Object::Schema(schema) => schema.oid,
+            Object::Table(table) => table.oid,
+            Object::Index(index) => index.oid,
+            Object::Constraint(constraint) => constraint.oid,
+        }
+    }
+}

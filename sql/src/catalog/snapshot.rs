@@ -1,0 +1,182 @@
+//! The catalog at one moment: immutable, shared by all who read that moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
+
+use super::codec;
+use super::object::{Constraint, Index, Object, Schema, Table};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
+use crate::error::{Result, SqlError};
+
+/// Everything that the catalog holds at one SCN (and of one transaction's own changes).
+#[derive(Debug, Default)]
+pub struct CatalogSnapshot {
+    schemas: BTreeMap<u32, Arc<Schema>>,
+    schemas_by_name: HashMap<String, u32>,
+    tables: BTreeMap<u32, Arc<TableEntry>>,
+    indexes: BTreeMap<u32, Arc<Index>>,
+    constraints: BTreeMap<u32, Arc<Constraint>>,
+    relations_by_name: HashMap<(u32, String), u32>,
+}
+
+/// A table with all that belongs to it.
+#[derive(Debug)]
+pub struct TableEntry {
+    pub table: Arc<Table>,
+    /// By OID; the primary key's among them.
+    pub indexes: Vec<Arc<Index>>,
+    pub constraints: Vec<Arc<Constraint>>,
+    /// Foreign keys of other tables that point here.
+    pub referenced_by: Vec<Arc<Constraint>>,
+}
+
+impl CatalogSnapshot {
+    /// Reads the catalog as `transaction` sees it.
+    ///
+    /// # Errors
+    /// Those of reading pages; XX001.
+    pub async fn load(transaction: &Transaction) -> Result<CatalogSnapshot> {
+        let mut scan = transaction.scan(TreeId::CATALOG, KeyRange::all(), false);
+        let mut objects: Vec<Object> = Vec::new();
+        let mut failure = None;
+        loop {
+            let step = scan
+                .next(transaction, &mut |key, value| {
+                    match codec::decode(key.first().copied().unwrap_or(0), value) {
+                        Ok(object) => objects.extend(object),
+                        Err(error) => {
+                            failure = Some(error);
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            if step == ScanStep::Done {
+                return Ok(CatalogSnapshot::from_objects(objects));
+            }
+        }
+    }
+
+    fn from_objects(objects: Vec<Object>) -> CatalogSnapshot {
+        let mut snapshot = CatalogSnapshot::default();
+        let mut tables = BTreeMap::new();
+        for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
+            let schema = Schema { oid, name: name.to_string(), owner: SUPERUSER };
+            snapshot.schemas.insert(oid, Arc::new(schema));
+        }
+        for object in objects {
+            match object {
+                Object::Schema(schema) => {
+                    snapshot.schemas.insert(schema.oid, schema);
+                }
+                Object::Table(table) => {
+                    snapshot.relations_by_name.insert((table.schema, table.name.clone()), table.oid);
+                    tables.insert(table.oid, table);
+                }
+                Object::Index(index) => {
+                    snapshot.relations_by_name.insert((index.schema, index.name.clone()), index.oid);
+                    snapshot.indexes.insert(index.oid, index);
+                }
+                Object::Constraint(constraint) => {
+                    snapshot.constraints.insert(constraint.oid, constraint);
+                }
+            }
+        }
+        for schema in snapshot.schemas.values() {
+            snapshot.schemas_by_name.insert(schema.name.clone(), schema.oid);
+        }
+        snapshot.link(tables);
+        snapshot
+    }
+
+    fn link(&mut self, tables: BTreeMap<u32, Arc<Table>>) {
+        use super::object::ConstraintKind;
+        for (oid, table) in tables {
+            let indexes = self.indexes.values().filter(|index| index.table == oid).cloned().collect();
+            let constraints = self.constraints.values().filter(|each| each.table == oid).cloned().collect();
+            let referenced_by = self
+                .constraints
+                .values()
+                .filter(
+                    |each| matches!(&each.kind, ConstraintKind::ForeignKey { table, .. } if *table == oid),
+                )
+                .cloned()
+                .collect();
+            self.tables.insert(oid, Arc::new(TableEntry { table, indexes, constraints, referenced_by }));
+        }
+    }
+
+    /// The schema of that name.
+    #[must_use]
+    pub fn schema_named(&self, name: &str) -> Option<&Arc<Schema>> {
+        self.schemas.get(self.schemas_by_name.get(name)?)
+    }
+
+    /// The schema of that OID.
+    #[must_use]
+    pub fn schema(&self, oid: u32) -> Option<&Arc<Schema>> {
+        self.schemas.get(&oid)
+    }
+
+    /// All schemas.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        self.schemas.values()
+    }
+
+    /// The OID of the table or index of that name in a schema.
+    #[must_use]
+    pub fn relation_named(&self, schema: u32, name: &str) -> Option<u32> {
+        // A lookup by reference would need a borrowed pair; relation names are short.
+        self.relations_by_name.get(&(schema, name.to_string())).copied()
+    }
+
+    /// The table of that OID.
+    #[must_use]
+    pub fn table(&self, oid: u32) -> Option<&Arc<TableEntry>> {
+        self.tables.get(&oid)
+    }
+
+    /// The table of that OID, which something else in the catalog says exists.
+    ///
+    /// # Errors
+    /// XX001 when it does not.
+    pub fn expect_table(&self, oid: u32) -> Result<&Arc<TableEntry>> {
+        self.tables
+            .get(&oid)
+            .ok_or_else(|| SqlError::corrupted(format!("the catalog names a table {oid} that is not in it")))
+    }
+
+    /// All tables.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableEntry>> {
+        self.tables.values()
+    }
+
+    /// The index of that OID.
+    #[must_use]
+    pub fn index(&self, oid: u32) -> Option<&Arc<Index>> {
+        self.indexes.get(&oid)
+    }
+
+    /// All indexes.
+    pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values()
+    }
+
+    /// The constraint of that OID.
+    #[must_use]
+    pub fn constraint(&self, oid: u32) -> Option<&Arc<Constraint>> {
+        self.constraints.get(&oid)
+    }
+
+    /// All constraints.
+    pub fn constraints(&self) -> impl Iterator<Item = &Arc<Constraint>> {
+        self.constraints.values()
+    }
+}

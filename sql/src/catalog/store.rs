@@ -1,0 +1,213 @@
+//! Changing the catalog, within a transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
+
+use super::codec::{self, Class};
+use super::object::{Constraint, Index, Object, Schema, Table};
+use super::{PUBLIC, SUPERUSER};
+use crate::error::{Result, SqlError, SqlState};
+
+/// The first OID given to a user's object, as in PostgreSQL.
+const FIRST_USER_OID: u32 = 16_384;
+/// How many OIDs one durable step reserves.
+const OIDS_PER_RESERVATION: u32 = 64;
+
+/// Gives out OIDs, none twice in the life of a folder: they are reserved in the system branch, a handful at a
+/// time, by transactions of their own.
+#[derive(Debug, Default)]
+pub struct OidAllocator {
+    /// The next one in the upper half, the end of the reservation in the lower.
+    range: AtomicU64,
+}
+
+impl OidAllocator {
+    /// A new OID.
+    ///
+    /// # Errors
+    /// Those of reading pages and of committing.
+    pub async fn allocate(&self, store: &Store) -> Result<u32> {
+        loop {
+            let range = self.range.load(Ordering::Acquire);
+            let (next, end) = ((range >> 32) as u32, range as u32);
+            if next == end {
+                self.reserve(store, range).await?;
+                continue;
+            }
+            let taken = (u64::from(next + 1) << 32) | u64::from(end);
+            if self.range.compare_exchange(range, taken, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return Ok(next);
+            }
+        }
+    }
+
+    async fn reserve(&self, store: &Store, exhausted: u64) -> Result<()> {
+        let key = codec::object_key(Class::Meta, 0);
+        let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        let wait = WaitPolicy::Block;
+        transaction.lock_row(TreeId::CATALOG, &key, LockMode::Update, wait).await?;
+        let stored = transaction.get_latest(TreeId::CATALOG, &key).await?;
+        let start = match stored.as_deref().map(<[u8; 4]>::try_from) {
+            None => FIRST_USER_OID,
+            Some(Ok(bytes)) => u32::from_be_bytes(bytes),
+            Some(Err(_)) => return Err(SqlError::corrupted("the OID counter cannot be read")),
+        };
+        let end = start.checked_add(OIDS_PER_RESERVATION).ok_or_else(|| {
+            SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "all object identifiers are used up")
+        })?;
+        transaction.put(TreeId::CATALOG, &key, &end.to_be_bytes())?;
+        transaction.commit().await?;
+        let reserved = (u64::from(start) << 32) | u64::from(end);
+        // If somebody else's reservation came first, ours is never used.
+        let _ = self.range.compare_exchange(exhausted, reserved, Ordering::AcqRel, Ordering::Acquire);
+        Ok(())
+    }
+}
+
+/// Writes the objects that every database begins with, unless they are there.
+///
+/// # Errors
+/// Those of reading pages and of committing.
+pub async fn bootstrap(store: &Store, branch: BranchId) -> Result<()> {
+    let key = codec::object_key(Class::Meta, 1);
+    let mut transaction = store.begin(branch, Isolation::ReadCommitted);
+    transaction.begin_statement();
+    if transaction.get(TreeId::CATALOG, &key).await?.is_some() {
+        return Ok(());
+    }
+    transaction.put(TreeId::CATALOG, &key, &[1])?;
+    let public = Schema { oid: PUBLIC, name: "public".into(), owner: SUPERUSER };
+    put(&mut transaction, &Object::Schema(Arc::new(public))).await?;
+    transaction.mark_catalog_change();
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn class_of(object: &Object) -> Class {
+    match object {
+        Object::Schema(_) => Class::Schema,
+        Object::Table(_) => Class::Table,
+        Object::Index(_) => Class::Index,
+        Object::Constraint(_) => Class::Constraint,
+    }
+}
+
+fn name_key(object: &Object) -> Option<Vec<u8>> {
+    match object {
+        Object::Schema(schema) => Some(codec::schema_name_key(&schema.name)),
+        Object::Table(table) => Some(codec::relation_name_key(table.schema, &table.name)),
+        Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
+        Object::Constraint(_) => None,
+    }
+}
+
+async fn lock(transaction: &mut Transaction, key: &[u8]) -> Result<RowState> {
+    let wait = WaitPolicy::Block;
+    Ok(transaction.lock_row(TreeId::CATALOG, key, LockMode::Update, wait).await?)
+}
+
+/// Writes an object, new or changed, and its name.
+///
+/// # Errors
+/// 42P07 and its like when the name was taken meanwhile; 40001 when the object was changed meanwhile.
+pub async fn put(transaction: &mut Transaction, object: &Object) -> Result<()> {
+    let key = codec::object_key(class_of(object), object.oid());
+    if lock(transaction, &key).await? == RowState::Changed {
+        return Err(changed_meanwhile());
+    }
+    if let Some(name_key) = name_key(object) {
+        lock(transaction, &name_key).await?;
+        let oid = object.oid().to_be_bytes();
+        match transaction.get_latest(TreeId::CATALOG, &name_key).await? {
+            Some(taken) if taken != oid => return Err(duplicate(object)),
+            Some(_) => {}
+            None => transaction.put(TreeId::CATALOG, &name_key, &oid)?,
+        }
+    }
+    transaction.put(TreeId::CATALOG, &key, &codec::encode(object))?;
+    transaction.mark_catalog_change();
+    Ok(())
+}
+
+/// Replaces an object whose name may differ: `old` is what it was.
+///
+/// # Errors
+/// As [`put`].
+pub async fn replace(transaction: &mut Transaction, old: &Object, new: &Object) -> Result<()> {
+    if let Some(old_key) = name_key(old)
+        && name_key(new).as_ref() != Some(&old_key)
+    {
+        lock(transaction, &old_key).await?;
+        transaction.delete(TreeId::CATALOG, &old_key)?;
+    }
+    put(transaction, new).await
+}
+
+/// Removes an object and its name.
+///
+/// # Errors
+/// 40001 when the object was changed meanwhile.
+pub async fn remove(transaction: &mut Transaction, object: &Object) -> Result<()> {
+    let key = codec::object_key(class_of(object), object.oid());
+    if lock(transaction, &key).await? == RowState::Changed {
+        return Err(changed_meanwhile());
+    }
+    if let Some(name_key) = name_key(object) {
+        lock(transaction, &name_key).await?;
+        transaction.delete(TreeId::CATALOG, &name_key)?;
+    }
+    transaction.delete(TreeId::CATALOG, &key)?;
+    transaction.mark_catalog_change();
+    Ok(())
+}
+
+fn changed_meanwhile() -> SqlError {
+    SqlError::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+}
+
+fn duplicate(object: &Object) -> SqlError {
+    match object {
+        Object::Schema(schema) => {
+            SqlError::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{}\" already exists", schema.name))
+        }
+        Object::Table(table) => duplicate_relation(&table.name),
+        Object::Index(index) => duplicate_relation(&index.name),
+        Object::Constraint(constraint) => SqlError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("constraint \"{}\" already exists", constraint.name),
+        ),
+    }
+}
+
+/// 42P07.
+#[must_use]
+pub fn duplicate_relation(name: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
+}
+
+impl From<Schema> for Object {
+    fn from(schema: Schema) -> Object {
+        Object::Schema(Arc::new(schema))
+    }
+}
+
+impl From<Table> for Object {
+    fn from(table: Table) -> Object {
+        Object::Table(Arc::new(table))
+    }
+}
+
+impl From<Index> for Object {
+    fn from(index: Index) -> Object {
+        Object::Index(Arc::new(index))
+    }
+}
+
+impl From<Constraint> for Object {
+    fn from(constraint: Constraint) -> Object {
+        Object::Constraint(Arc::new(constraint))
+    }
+}

@@ -1,0 +1,173 @@
+//! The loading side: what a client sends goes through the write path.
+
+use std::sync::Arc;
+
+use super::{CopyDecoder, CopyWork, Field};
+use crate::error::{Result, SqlError};
+use crate::execute::{Environment, Execution};
+use crate::session::{CopyDirection, Portal, Session};
+use crate::value::{Batch, Datum};
+use crate::write::NewValue;
+
+/// A COPY FROM STDIN that waits for data.
+pub struct CopyIn {
+    prepared: Arc<crate::session::Prepared>,
+    decoder: CopyDecoder,
+    environment: Arc<Environment>,
+    rows: u64,
+}
+
+impl CopyIn {
+    /// How many columns the data has.
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        self.prepared.copy_plan().map_or(0, |plan| plan.columns.len())
+    }
+}
+
+impl Session {
+    /// Begins to load, after [`crate::session::Step::CopyIn`].
+    ///
+    /// # Errors
+    /// XX000 for a portal that loads nothing.
+    pub async fn copy_in(&mut self, portal: &Portal) -> Result<CopyIn> {
+        let prepared = portal.prepared.clone();
+        let Some(plan) = prepared.copy_plan().filter(|plan| plan.direction() == CopyDirection::In) else {
+            return Err(SqlError::internal("this statement takes no data"));
+        };
+        let names = plan.columns.iter().map(|(name, _)| name.clone()).collect();
+        let decoder = CopyDecoder::new(plan.options.clone(), names);
+        let environment = self.begin_statement().await?;
+        self.refuse_read_only("COPY FROM")?;
+        let mut execution = self.lend(environment.clone(), Arc::new([]))?;
+        let locked = match &plan.work {
+            CopyWork::In { writer, .. } => writer.lock_table(&mut execution).await,
+            CopyWork::Out { .. } => Ok(()),
+        };
+        self.take_back(execution)?;
+        locked?;
+        Ok(CopyIn { prepared, decoder, environment, rows: 0 })
+    }
+
+    /// Takes some data.
+    ///
+    /// # Errors
+    /// Those of the data and of writing; the transaction has failed then.
+    pub async fn copy_data(&mut self, copy: &mut CopyIn, bytes: &[u8]) -> Result<()> {
+        copy.decoder.feed(bytes);
+        let loaded = self.load(copy, false).await;
+        if loaded.is_err() {
+            self.note_error();
+        }
+        loaded
+    }
+
+    /// Ends the load; gives the command tag.
+    ///
+    /// # Errors
+    /// As [`Session::copy_data`].
+    pub async fn copy_done(&mut self, mut copy: CopyIn) -> Result<String> {
+        let loaded = self.load(&mut copy, true).await;
+        if loaded.is_err() {
+            self.note_error();
+        }
+        loaded?;
+        Ok(format!("COPY {}", copy.rows))
+    }
+
+    async fn load(&mut self, copy: &mut CopyIn, at_end: bool) -> Result<()> {
+        let mut execution = self.lend(copy.environment.clone(), Arc::new([]))?;
+        let loaded = load_rows(copy, at_end, &mut execution).await;
+        self.take_back(execution)?;
+        loaded
+    }
+
+    /// Runs COPY … TO STDOUT: each row of the result is a piece of the output.
+    pub(crate) async fn copy_rows(
+        &mut self,
+        prepared: &super::CopyPlan,
+        parameters: Arc<[Datum]>,
+    ) -> Result<(Vec<Batch>, u64)> {
+        let CopyWork::Out { plan } = &prepared.work else {
+            return Err(SqlError::internal("this COPY takes data"));
+        };
+        let environment = self.begin_statement().await?;
+        let mut execution = self.lend(environment, parameters)?;
+        let mut operator = crate::execute::build(plan);
+        let drained = crate::execute::drain(&mut *operator, &mut execution).await;
+        let encoded = drained.and_then(|batches| encode_all(prepared, &batches, &execution));
+        self.take_back(execution)?;
+        encoded
+    }
+}
+
+/// The output, a chunk for each batch, as rows of one bytea column.
+fn encode_all(plan: &super::CopyPlan, batches: &[Batch], execution: &Execution) -> Result<(Vec<Batch>, u64)> {
+    use crate::value::{ColumnBuilder, PhysicalKind};
+    let mut builder = ColumnBuilder::new(PhysicalKind::Bytes, batches.len() + 1);
+    let mut rows = 0;
+    if let Some(header) = super::encode::header(&plan.options, &plan.columns) {
+        builder.push(Datum::Bytes(header.into()))?;
+    }
+    for batch in batches {
+        let mut out = Vec::new();
+        super::encode_batch(&plan.options, &plan.columns, batch, &execution.context(), &mut out)?;
+        builder.push(Datum::Bytes(out.into()))?;
+        rows += batch.row_count as u64;
+    }
+    let count = builder.len();
+    if count == 0 {
+        return Ok((Vec::new(), 0));
+    }
+    Ok((vec![Batch::new(vec![builder.finish()], count)], rows))
+}
+
+async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -> Result<()> {
+    let prepared = copy.prepared.clone();
+    let Some(plan) = prepared.copy_plan() else {
+        return Err(SqlError::internal("this statement takes no data"));
+    };
+    let CopyWork::In { writer, positions, defaults } = &plan.work else {
+        return Err(SqlError::internal("this COPY gives data"));
+    };
+    let table = &writer.entry.table.name;
+    loop {
+        let fields = copy.decoder.next_row(at_end);
+        let line = copy.decoder.line();
+        let Some(fields) =
+            fields.map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?
+        else {
+            return Ok(());
+        };
+        let mut row = Vec::with_capacity(defaults.len());
+        let no_row: [Datum; 0] = [];
+        for default in defaults {
+            row.push(match default {
+                NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &execution.context())?,
+                NewValue::Source(_) => Datum::Null,
+            });
+        }
+        for ((field, position), (name, data_type)) in fields.into_iter().zip(positions).zip(&plan.columns) {
+            row[*position] = parse_field(&field, *data_type, execution).map_err(|error| {
+                let shown = field.as_deref().map_or_else(|| "null".to_string(), |text| format!("\"{text}\""));
+                error.with_context(format!("COPY {table}, line {line}, column {name}: {shown}"))
+            })?;
+        }
+        writer
+            .insert(&row, execution)
+            .await
+            .map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?;
+        copy.rows += 1;
+        if copy.rows.is_multiple_of(1_024) {
+            execution.check_cancel()?;
+        }
+    }
+}
+
+fn parse_field(field: &Field, data_type: crate::types::DataType, execution: &Execution) -> Result<Datum> {
+    let Some(text) = field else { return Ok(Datum::Null) };
+    let context = execution.context();
+    let info = context.type_info(data_type.oid)?;
+    let value = info.parse_text(text, data_type.typmod, &context)?;
+    info.apply_modifier(value, data_type.typmod, false)
+}

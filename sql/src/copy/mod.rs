@@ -1,0 +1,154 @@
+//! COPY: rows as text or CSV, in both directions.
+
+mod decode;
+mod encode;
+mod load;
+mod options;
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+pub use decode::{CopyDecoder, Field};
+pub use encode::encode_batch;
+pub use load::CopyIn;
+pub use options::{CopyFormat, CopyOptions};
+
+use crate::binder::{Binder, name};
+use crate::catalog::Table;
+use crate::error::{Result, SqlError, SqlState};
+use crate::plan::logical::ColumnId;
+use crate::plan::physical::PlanNode;
+use crate::session::CopyDirection;
+use crate::types::DataType;
+use crate::write::{NewValue, TableWriter};
+
+/// A COPY ready to run.
+pub struct CopyPlan {
+    pub options: CopyOptions,
+    /// The columns' names and types, in the data's order.
+    pub columns: Vec<(String, DataType)>,
+    pub work: CopyWork,
+}
+
+/// What a COPY does.
+pub enum CopyWork {
+    /// Writes rows: where each field goes in the row, and what the other columns get.
+    In {
+        writer: Arc<TableWriter>,
+        positions: Vec<usize>,
+        defaults: Vec<NewValue>,
+    },
+    Out {
+        plan: Box<PlanNode>,
+    },
+}
+
+impl CopyPlan {
+    /// Which way it goes.
+    #[must_use]
+    pub fn direction(&self) -> CopyDirection {
+        match self.work {
+            CopyWork::In { .. } => CopyDirection::In,
+            CopyWork::Out { .. } => CopyDirection::Out,
+        }
+    }
+}
+
+/// Plans a COPY.
+///
+/// # Errors
+/// All the errors of binding; 0A000 for files on the server.
+pub fn plan_copy(
+    binder: &mut Binder<'_>,
+    source: &ast::CopySource,
+    to: bool,
+    target: &ast::CopyTarget,
+    options: &[ast::CopyOption],
+    legacy_options: &[ast::CopyLegacyOption],
+) -> Result<CopyPlan> {
+    match target {
+        ast::CopyTarget::Stdin if !to => {}
+        ast::CopyTarget::Stdout if to => {}
+        _ => {
+            return Err(SqlError::unsupported("COPY to or from a file on the server is not supported")
+                .with_hint(
+                    "Use STDIN or STDOUT; psql's \\copy command reads and writes the client's files.",
+                ));
+        }
+    }
+    let options = CopyOptions::parse(options, legacy_options)?;
+    if to { plan_out(binder, source, options) } else { plan_in(binder, source, options) }
+}
+
+fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptions) -> Result<CopyPlan> {
+    let bound = match source {
+        ast::CopySource::Query(query) => binder.bind_source_query(query)?,
+        ast::CopySource::Table { table_name, columns } => {
+            let list = if columns.is_empty() {
+                "*".to_string()
+            } else {
+                let names: Vec<String> = columns.iter().map(ToString::to_string).collect();
+                names.join(", ")
+            };
+            let text = format!("SELECT {list} FROM {table_name}");
+            match crate::parser::parse(&text)?.pop().map(|statement| statement.kind) {
+                Some(crate::parser::StatementKind::Sql(statement)) => match *statement {
+                    ast::Statement::Query(query) => binder.bind_source_query(&query)?,
+                    _ => return Err(SqlError::internal("COPY's query is a query")),
+                },
+                _ => return Err(SqlError::internal("COPY's query is a query")),
+            }
+        }
+    };
+    let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
+    let columns = bound.columns.into_iter().map(|(_, column)| (column.name, column.data_type)).collect();
+    let plan = Box::new(crate::plan::plan(bound.plan, &needed)?);
+    Ok(CopyPlan { options, columns, work: CopyWork::Out { plan } })
+}
+
+fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptions) -> Result<CopyPlan> {
+    let ast::CopySource::Table { table_name, columns } = source else {
+        return Err(SqlError::syntax("COPY FROM needs a table"));
+    };
+    let entry = binder.stored_table(table_name)?;
+    let table = entry.table.clone();
+    let mut positions = Vec::new();
+    let mut found = Vec::new();
+    if columns.is_empty() {
+        for column in table.live_columns() {
+            positions.push(Table::position(column.number));
+        }
+    }
+    for column in columns {
+        let wanted = name::fold(column);
+        let number = table.column(&wanted).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
+            )
+        })?;
+        if positions.contains(&Table::position(number)) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{wanted}\" specified more than once"),
+            ));
+        }
+        positions.push(Table::position(number));
+    }
+    for position in &positions {
+        let column = &table.columns[*position];
+        found.push((column.name.clone(), DataType { oid: column.type_oid, typmod: column.type_modifier }));
+    }
+    let mut defaults = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        let filled = positions.contains(&at) || column.dropped;
+        defaults.push(NewValue::Default(if filled {
+            crate::expr::Expr::Const { value: crate::value::Datum::Null, data_type: DataType::TEXT }
+        } else {
+            crate::plan::folded(binder.default_of(column)?)
+        }));
+    }
+    let writer = Arc::new(TableWriter::new(&entry, binder)?);
+    Ok(CopyPlan { options, columns: found, work: CopyWork::In { writer, positions, defaults } })
+}

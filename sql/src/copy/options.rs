@@ -1,0 +1,141 @@
+//! COPY's options, in both syntaxes.
+
+use sqlparser::ast::{self, CopyLegacyCsvOption, CopyLegacyOption, CopyOption};
+
+use crate::binder::name;
+use crate::error::{Result, SqlError};
+
+/// The shape of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+}
+
+/// All options.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    pub format: CopyFormat,
+    pub delimiter: u8,
+    pub null: String,
+    pub header: bool,
+    pub quote: u8,
+    pub escape: u8,
+    /// Columns whose values are always quoted.
+    pub force_quote: Vec<String>,
+    pub force_quote_all: bool,
+    /// Columns whose values are never the null string.
+    pub force_not_null: Vec<String>,
+    /// Columns whose quoted values may be the null string.
+    pub force_null: Vec<String>,
+}
+
+fn byte(character: char, option: &str) -> Result<u8> {
+    u8::try_from(character)
+        .ok()
+        .filter(u8::is_ascii)
+        .ok_or_else(|| SqlError::unsupported(format!("COPY {option} must be a single one-byte character")))
+}
+
+impl CopyOptions {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// 0A000 for the binary format, 22023 for options that do not fit together.
+    pub fn parse(options: &[CopyOption], legacy: &[CopyLegacyOption]) -> Result<CopyOptions> {
+        let mut csv = false;
+        for option in options {
+            if let CopyOption::Format(format) = option {
+                match name::fold(format).as_str() {
+                    "text" => {}
+                    "csv" => csv = true,
+                    "binary" => {
+                        return Err(SqlError::unsupported("COPY's binary format is not supported yet"));
+                    }
+                    other => {
+                        return Err(SqlError::invalid_parameter(format!(
+                            "COPY format \"{other}\" not recognized"
+                        )));
+                    }
+                }
+            }
+        }
+        csv |= legacy.iter().any(|option| matches!(option, CopyLegacyOption::Csv(_)));
+        let mut result = CopyOptions {
+            format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
+            delimiter: if csv { b',' } else { b'\t' },
+            null: if csv { String::new() } else { "\\N".into() },
+            header: false,
+            quote: b'"',
+            escape: b'"',
+            force_quote: Vec::new(),
+            force_quote_all: false,
+            force_not_null: Vec::new(),
+            force_null: Vec::new(),
+        };
+        let mut escape = None;
+        for option in options {
+            match option {
+                CopyOption::Format(_) | CopyOption::Freeze(_) => {}
+                CopyOption::Delimiter(character) => result.delimiter = byte(*character, "delimiter")?,
+                CopyOption::Null(text) => result.null.clone_from(text),
+                CopyOption::Header(header) => result.header = *header,
+                CopyOption::Quote(character) => result.quote = byte(*character, "quote")?,
+                CopyOption::Escape(character) => escape = Some(byte(*character, "escape")?),
+                CopyOption::ForceQuote(columns) => result.force_quote = names(columns),
+                CopyOption::ForceNotNull(columns) => result.force_not_null = names(columns),
+                CopyOption::ForceNull(columns) => result.force_null = names(columns),
+                CopyOption::Encoding(encoding) => check_encoding(encoding)?,
+            }
+        }
+        for option in legacy {
+            result.legacy(option, &mut escape)?;
+        }
+        result.escape = escape.unwrap_or(result.quote);
+        if result.delimiter == result.quote && csv {
+            return Err(SqlError::invalid_parameter("COPY delimiter and quote must be different"));
+        }
+        if result.delimiter == b'\n' || result.delimiter == b'\r' {
+            return Err(SqlError::invalid_parameter("COPY delimiter cannot be newline or carriage return"));
+        }
+        Ok(result)
+    }
+
+    fn legacy(&mut self, option: &CopyLegacyOption, escape: &mut Option<u8>) -> Result<()> {
+        match option {
+            CopyLegacyOption::Binary => {
+                return Err(SqlError::unsupported("COPY's binary format is not supported yet"));
+            }
+            CopyLegacyOption::Delimiter(character) => self.delimiter = byte(*character, "delimiter")?,
+            CopyLegacyOption::Null(text) => self.null.clone_from(text),
+            CopyLegacyOption::Header => self.header = true,
+            CopyLegacyOption::Csv(options) => {
+                for option in options {
+                    match option {
+                        CopyLegacyCsvOption::Header => self.header = true,
+                        CopyLegacyCsvOption::Quote(character) => self.quote = byte(*character, "quote")?,
+                        CopyLegacyCsvOption::Escape(character) => *escape = Some(byte(*character, "escape")?),
+                        CopyLegacyCsvOption::ForceQuote(columns) => {
+                            self.force_quote = names(columns);
+                            self.force_quote_all = columns.is_empty();
+                        }
+                        CopyLegacyCsvOption::ForceNotNull(columns) => self.force_not_null = names(columns),
+                    }
+                }
+            }
+            other => return Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
+        }
+        Ok(())
+    }
+}
+
+fn names(columns: &[ast::Ident]) -> Vec<String> {
+    columns.iter().map(name::fold).collect()
+}
+
+fn check_encoding(encoding: &str) -> Result<()> {
+    if encoding.to_uppercase().replace(['-', '_'], "") == "UTF8" {
+        return Ok(());
+    }
+    Err(SqlError::unsupported(format!("encoding {encoding} is not supported, only UTF8 is")))
+}

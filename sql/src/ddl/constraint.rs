@@ -1,0 +1,267 @@
+//! Constraints, as CREATE TABLE and ALTER TABLE give them.
+
+use sqlparser::ast::{self, ReferentialAction, TableConstraint};
+
+use super::Ddl;
+use crate::binder::name;
+use crate::catalog::{
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry,
+};
+use crate::error::{Result, SqlError, SqlState};
+
+/// A constraint to be made.
+pub enum Wanted {
+    PrimaryKey { name: Option<String>, columns: Vec<String> },
+    Unique { name: Option<String>, columns: Vec<String>, nulls_not_distinct: bool },
+    Check { name: Option<String>, expression: Box<ast::Expr>, column: Option<String> },
+    ForeignKey { name: Option<String>, columns: Vec<String>, key: Box<ast::ForeignKeyConstraint> },
+}
+
+/// A table constraint as written.
+pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
+    let fold = |identifier: &Option<ast::Ident>| identifier.as_ref().map(name::fold);
+    Ok(match constraint {
+        TableConstraint::PrimaryKey(key) => {
+            Wanted::PrimaryKey { name: fold(&key.name), columns: index_columns(&key.columns)? }
+        }
+        TableConstraint::Unique(unique) => Wanted::Unique {
+            name: fold(&unique.name),
+            columns: index_columns(&unique.columns)?,
+            nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+        },
+        TableConstraint::Check(check) => {
+            Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), column: None }
+        }
+        TableConstraint::ForeignKey(key) => Wanted::ForeignKey {
+            name: fold(&key.name),
+            columns: key.columns.iter().map(name::fold).collect(),
+            key: Box::new(key.clone()),
+        },
+        other => return Err(SqlError::unsupported(format!("this constraint is not supported yet: {other}"))),
+    })
+}
+
+fn index_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
+    columns
+        .iter()
+        .map(|column| match &column.column.expr {
+            ast::Expr::Identifier(identifier) => Ok(name::fold(identifier)),
+            other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
+        })
+        .collect()
+}
+
+/// The numbers of columns by name.
+pub fn numbers(table: &Table, columns: &[String]) -> Result<Vec<ColumnNumber>> {
+    let mut found: Vec<ColumnNumber> = Vec::new();
+    for column in columns {
+        let number = table.column(column).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{column}\" named in key does not exist"),
+            )
+        })?;
+        if found.contains(&number) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{column}\" appears twice in primary key constraint"),
+            ));
+        }
+        found.push(number);
+    }
+    Ok(found)
+}
+
+/// Index columns in their plain order.
+pub fn plain(numbers: &[ColumnNumber]) -> Vec<IndexColumn> {
+    numbers
+        .iter()
+        .map(|number| IndexColumn { number: *number, descending: false, nulls_first: false })
+        .collect()
+}
+
+/// A name cut to fit, PostgreSQL's way: `table_columns_suffix`.
+pub fn generated_name(table: &str, columns: &[String], suffix: &str) -> String {
+    let mut first = table.to_string();
+    let mut second = columns.join("_");
+    let overhead = suffix.len() + 1 + usize::from(!second.is_empty());
+    while first.len() + second.len() + overhead > name::IDENTIFIER_BYTES_MAX {
+        let longer = if first.len() > second.len() { &mut first } else { &mut second };
+        longer.pop();
+    }
+    if second.is_empty() { format!("{first}_{suffix}") } else { format!("{first}_{second}_{suffix}") }
+}
+
+/// Makes a unique or primary key's index and constraint; the index is not filled.
+pub async fn make_key(
+    ddl: &mut Ddl,
+    table: &Table,
+    name: &str,
+    numbers: &[ColumnNumber],
+    primary: bool,
+    nulls_not_distinct: bool,
+) -> Result<(Index, Constraint)> {
+    let tree = if primary { table.tree } else { ddl.execution.transaction.create_tree() };
+    let index = Index {
+        oid: ddl.oid().await?,
+        table: table.oid,
+        schema: table.schema,
+        name: name.to_string(),
+        tree,
+        columns: plain(numbers),
+        unique: true,
+        primary,
+        nulls_not_distinct,
+        options: Vec::new(),
+    };
+    let kind = if primary {
+        ConstraintKind::PrimaryKey { index: index.oid }
+    } else {
+        ConstraintKind::Unique { index: index.oid }
+    };
+    let constraint = Constraint {
+        oid: ddl.oid().await?,
+        table: table.oid,
+        schema: table.schema,
+        name: name.to_string(),
+        columns: numbers.to_vec(),
+        kind,
+    };
+    Ok((index, constraint))
+}
+
+/// Makes a CHECK constraint, bound once to see that it is good.
+pub async fn make_check(
+    ddl: &mut Ddl,
+    table: &Table,
+    name: &str,
+    expression: &ast::Expr,
+    text: &str,
+) -> Result<Constraint> {
+    let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
+    let mut columns: Vec<ColumnNumber> = Vec::new();
+    crate::plan::walk::columns(&bound, &mut |position| {
+        let number = ColumnNumber::try_from(position + 1).unwrap_or(0);
+        if !columns.contains(&number) {
+            columns.push(number);
+        }
+    });
+    columns.sort_unstable();
+    Ok(Constraint {
+        oid: ddl.oid().await?,
+        table: table.oid,
+        schema: table.schema,
+        name: name.to_string(),
+        columns,
+        kind: ConstraintKind::Check { expression: expression.to_string() },
+    })
+}
+
+/// Makes a foreign key.
+pub async fn make_foreign_key(
+    ddl: &mut Ddl,
+    table: &Table,
+    name: &str,
+    columns: &[String],
+    key: &ast::ForeignKeyConstraint,
+    own: Option<&TableEntry>,
+) -> Result<Constraint> {
+    let (_, parent_name) = name::split(&key.foreign_table)?;
+    let itself = parent_name == table.name;
+    let looked;
+    let parent: &TableEntry = match own {
+        Some(own) if itself => own,
+        _ => {
+            looked = ddl.table(&key.foreign_table)?;
+            &looked
+        }
+    };
+    let mut referring = Vec::new();
+    for column in columns {
+        referring.push(table.column(column).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{column}\" referenced in foreign key constraint does not exist"),
+            )
+        })?);
+    }
+    let mut referred = Vec::new();
+    for column in key.referred_columns.iter().map(name::fold) {
+        referred.push(parent.table.column(&column).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{column}\" referenced in foreign key constraint does not exist"),
+            )
+        })?);
+    }
+    if referred.is_empty() {
+        referred.clone_from(&parent.table.primary_key);
+        if referred.is_empty() {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("there is no primary key for referenced table \"{}\"", parent.table.name),
+            ));
+        }
+    }
+    if referring.len() != referred.len() {
+        return Err(SqlError::new(
+            SqlState::INVALID_FOREIGN_KEY,
+            "number of referencing and referenced columns for foreign key disagree",
+        ));
+    }
+    for (from, to) in referring.iter().zip(&referred) {
+        let (from, to) = (table.column_numbered(*from), parent.table.column_numbered(*to));
+        if from.type_oid != to.type_oid {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("foreign key constraint \"{name}\" cannot be implemented"),
+            )
+            .with_detail(format!(
+                "Key columns \"{}\" and \"{}\" are of incompatible types.",
+                from.name, to.name
+            )));
+        }
+    }
+    let mut sorted = referred.clone();
+    sorted.sort_unstable();
+    let index = parent.indexes.iter().filter(|index| index.unique).find(|index| {
+        let mut own: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
+        own.sort_unstable();
+        own == sorted
+    });
+    let Some(index) = index else {
+        return Err(SqlError::new(
+            SqlState::INVALID_FOREIGN_KEY,
+            format!(
+                "there is no unique constraint matching given keys for referenced table \"{}\"",
+                parent.table.name
+            ),
+        ));
+    };
+    let (parent_oid, index_oid) = (parent.table.oid, index.oid);
+    Ok(Constraint {
+        oid: ddl.oid().await?,
+        table: table.oid,
+        schema: table.schema,
+        name: name.to_string(),
+        columns: referring,
+        kind: ConstraintKind::ForeignKey {
+            table: parent_oid,
+            columns: referred,
+            index: index_oid,
+            on_delete: action(key.on_delete.as_ref())?,
+            on_update: action(key.on_update.as_ref())?,
+        },
+    })
+}
+
+fn action(action: Option<&ReferentialAction>) -> Result<ForeignKeyAction> {
+    Ok(match action {
+        None | Some(ReferentialAction::NoAction) => ForeignKeyAction::NoAction,
+        Some(ReferentialAction::Restrict) => ForeignKeyAction::Restrict,
+        Some(ReferentialAction::Cascade) => ForeignKeyAction::Cascade,
+        Some(ReferentialAction::SetNull | ReferentialAction::SetDefault) => {
+            return Err(SqlError::unsupported("SET NULL and SET DEFAULT are not supported yet"));
+        }
+    })
+}

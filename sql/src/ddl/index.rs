@@ -1,0 +1,118 @@
+//! CREATE INDEX and ALTER INDEX.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::{Ddl, constraint};
+use crate::binder::name;
+use crate::catalog::{Index, IndexColumn, TableEntry, store};
+use crate::error::{Result, SqlError, SqlState};
+use crate::write;
+
+pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
+    let entry = ddl.table(&create.table_name)?;
+    let table = entry.table.clone();
+    match &create.using {
+        None | Some(ast::IndexType::BTree | ast::IndexType::Hash) => {}
+        Some(other) => {
+            return Err(SqlError::unsupported(format!(
+                "access method \"{}\" is not supported yet",
+                other.to_string().to_lowercase()
+            )));
+        }
+    }
+    if create.predicate.is_some() || !create.include.is_empty() {
+        return Err(SqlError::unsupported("partial and covering indexes are not supported yet"));
+    }
+    let mut columns = Vec::new();
+    let mut names = Vec::new();
+    for column in &create.columns {
+        let ast::Expr::Identifier(identifier) = &column.column.expr else {
+            return Err(SqlError::unsupported("indexes on expressions are not supported yet"));
+        };
+        let wanted = name::fold(identifier);
+        let number = table.column(&wanted).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{wanted}\" does not exist"))
+        })?;
+        let options = &column.column.options;
+        let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
+        columns.push(IndexColumn {
+            number,
+            descending,
+            nulls_first: options.nulls_first.unwrap_or(descending),
+        });
+        names.push(wanted);
+    }
+    let index_name = match &create.name {
+        Some(object) => name::split(object)?.1,
+        None => ddl.free_name(table.schema, &constraint::generated_name(&table.name, &names, "idx"), &[]),
+    };
+    if ddl.catalog.relation_named(table.schema, &index_name).is_some() {
+        if create.if_not_exists {
+            ddl.notices.push((
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{index_name}\" already exists, skipping"),
+            ));
+            return Ok(());
+        }
+        return Err(store::duplicate_relation(&index_name));
+    }
+    ddl.lock(&table).await?;
+    let options = create.with.iter().filter_map(|option| match option {
+        ast::Expr::BinaryOp { left, right, .. } => Some((left.to_string(), right.to_string())),
+        _ => None,
+    });
+    let index = Index {
+        oid: ddl.oid().await?,
+        table: table.oid,
+        schema: table.schema,
+        name: index_name,
+        tree: ddl.execution.transaction.create_tree(),
+        columns,
+        unique: create.unique,
+        primary: false,
+        nulls_not_distinct: create.nulls_distinct == Some(false),
+        options: options.collect(),
+    };
+    fill(ddl, &entry, &index).await?;
+    ddl.put(index).await
+}
+
+/// Fills a new index from its table's rows.
+pub async fn fill(ddl: &mut Ddl, entry: &Arc<TableEntry>, index: &Index) -> Result<()> {
+    let writer = ddl.writer(entry)?;
+    let index_writer = write::index_writer(&entry.table, index);
+    write::build_index(&writer, &index_writer, &mut ddl.execution).await
+}
+
+pub async fn alter_index(
+    ddl: &mut Ddl,
+    object: &ast::ObjectName,
+    operation: &ast::AlterIndexOperation,
+) -> Result<()> {
+    let index = find(ddl, object)?
+        .ok_or_else(|| name::undefined_table(None, &name::split(object).map(|n| n.1).unwrap_or_default()))?;
+    let ast::AlterIndexOperation::RenameIndex { index_name } = operation;
+    let mut renamed = (*index).clone();
+    renamed.name = name::split(index_name)?.1;
+    let constraint =
+        ddl.catalog.constraints().find(|each| each.table == index.table && each.name == index.name);
+    if let Some(constraint) = constraint.cloned() {
+        let mut changed = (*constraint).clone();
+        changed.name.clone_from(&renamed.name);
+        ddl.replace((*constraint).clone(), changed).await?;
+    }
+    ddl.replace((*index).clone(), renamed).await
+}
+
+/// The index of a name.
+pub fn find(ddl: &Ddl, object: &ast::ObjectName) -> Result<Option<Arc<Index>>> {
+    let (schema, base) = name::split(object)?;
+    let schemas: Vec<u32> = match schema {
+        Some(schema) => ddl.catalog.schema_named(&schema).map(|schema| schema.oid).into_iter().collect(),
+        None => ddl.binding.search_path.clone(),
+    };
+    let found = schemas.iter().find_map(|oid| ddl.catalog.relation_named(*oid, &base));
+    Ok(found.and_then(|oid| ddl.catalog.index(oid)).cloned())
+}

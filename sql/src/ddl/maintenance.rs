@@ -1,0 +1,151 @@
+//! TRUNCATE, ANALYZE and VACUUM.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use helios_mvcc::{KeyRange, ScanStep};
+use sqlparser::ast;
+
+use super::Ddl;
+use crate::binder::{Relation, lookup_relation, name};
+use crate::catalog::TableEntry;
+use crate::error::{Result, SqlError, SqlState};
+use crate::session::Session;
+
+/// TRUNCATE: new, empty trees.
+///
+/// # Errors
+/// 0A000 where another table's foreign key points at one of them.
+pub async fn truncate(session: &mut Session, truncate: &ast::Truncate) -> Result<()> {
+    let mut ddl = session.begin_ddl("TRUNCATE TABLE").await?;
+    let done = truncate_tables(&mut ddl, truncate).await;
+    session.end_ddl(ddl, done.is_ok())?;
+    done
+}
+
+async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
+    let mut entries: Vec<Arc<TableEntry>> = Vec::new();
+    for target in &truncate.table_names {
+        let entry = ddl.table(&target.name)?;
+        if !entries.iter().any(|each| each.table.oid == entry.table.oid) {
+            entries.push(entry);
+        }
+    }
+    let cascade = matches!(truncate.cascade, Some(ast::CascadeOption::Cascade));
+    let mut at = 0;
+    while at < entries.len() {
+        let entry = entries[at].clone();
+        for constraint in &entry.referenced_by {
+            if entries.iter().any(|each| each.table.oid == constraint.table) {
+                continue;
+            }
+            let child = ddl.catalog.expect_table(constraint.table)?.clone();
+            if !cascade {
+                return Err(SqlError::unsupported(
+                    "cannot truncate a table referenced in a foreign key constraint",
+                )
+                .with_detail(format!("Table \"{}\" references \"{}\".", child.table.name, entry.table.name))
+                .with_hint(format!(
+                    "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                    child.table.name
+                )));
+            }
+            ddl.notices.push((
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("truncate cascades to table \"{}\"", child.table.name),
+            ));
+            entries.push(child);
+        }
+        at += 1;
+    }
+    for entry in entries {
+        ddl.lock(&entry.table).await?;
+        let mut table = (*entry.table).clone();
+        ddl.execution.transaction.drop_tree(table.tree);
+        table.tree = ddl.execution.transaction.create_tree();
+        for index in &entry.indexes {
+            let mut emptied = (**index).clone();
+            if index.primary {
+                emptied.tree = table.tree;
+            } else {
+                ddl.execution.transaction.drop_tree(index.tree);
+                emptied.tree = ddl.execution.transaction.create_tree();
+            }
+            ddl.put(emptied).await?;
+        }
+        ddl.put(table).await?;
+    }
+    Ok(())
+}
+
+/// The stored tables of some names.
+///
+/// # Errors
+/// 42P01.
+pub async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Vec<Arc<TableEntry>>> {
+    let (catalog, binding) = session.binding().await?;
+    let mut entries = Vec::new();
+    for object in tables {
+        let (schema, base) = name::split(object)?;
+        if let Relation::Stored(entry) =
+            lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)?
+        {
+            entries.push(entry);
+        }
+    }
+    Ok(entries)
+}
+
+/// VACUUM: space is reclaimed without it; its tables must exist, though.
+///
+/// # Errors
+/// 42P01.
+pub async fn check_tables(session: &mut Session, tables: &[ast::ObjectName]) -> Result<()> {
+    tables_named(session, tables).await.map(|_| ())
+}
+
+/// ANALYZE: counts rows, of all tables where none is named.
+///
+/// # Errors
+/// 42P01, and those of reading.
+pub async fn analyze(session: &mut Session, tables: &[ast::ObjectName]) -> Result<()> {
+    let mut entries = tables_named(session, tables).await?;
+    if tables.is_empty() {
+        let (catalog, _) = session.binding().await?;
+        entries = catalog.tables().cloned().collect();
+    }
+    for entry in entries {
+        let mut ddl = session.begin_ddl("ANALYZE").await?;
+        let counted = count(&mut ddl, &entry).await;
+        session.end_ddl(ddl, counted.is_ok())?;
+        counted?;
+    }
+    Ok(())
+}
+
+async fn count(ddl: &mut Ddl, entry: &Arc<TableEntry>) -> Result<()> {
+    let mut rows: i64 = 0;
+    let mut scan = ddl.execution.transaction.scan(entry.table.tree, KeyRange::all(), false);
+    loop {
+        let step = scan
+            .next(&ddl.execution.transaction, &mut |_, _| {
+                rows += 1;
+                ControlFlow::Continue(())
+            })
+            .await?;
+        ddl.execution.check_cancel()?;
+        if step == ScanStep::Done {
+            break;
+        }
+    }
+    if rows == entry.table.row_estimate {
+        return Ok(());
+    }
+    let current = ddl.catalog.table(entry.table.oid).cloned();
+    let Some(current) = current else {
+        return Err(SqlError::new(SqlState::UNDEFINED_TABLE, "the table was dropped meanwhile"));
+    };
+    let mut table = (*current.table).clone();
+    table.row_estimate = rows;
+    ddl.put(table).await
+}

@@ -1,0 +1,136 @@
+//! Subqueries in expressions: run for each row, or once where nothing ties them to the row.
+
+use super::nested_loop::set_slot;
+use super::values::kind_of;
+use super::{BoxFuture, Execution, Operator, build_from};
+use crate::error::{Result, SqlError, SqlState};
+use crate::plan::physical::{Apply, ApplyKind, PlanNode};
+use crate::types::DataType;
+use crate::value::{ArrayValue, Batch, Column, ColumnBuilder, Datum};
+
+/// Adds a subquery's result as a column.
+pub struct ApplyOperator {
+    input: Box<dyn Operator>,
+    subquery: PlanNode,
+    subquery_number: usize,
+    kind: ApplyKind,
+    correlations: Vec<(usize, usize)>,
+    data_type: DataType,
+    /// What an uncorrelated subquery gave.
+    cached: Option<Answer>,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Value(Datum),
+    /// The rows that a comparison runs over.
+    Rows(Vec<Batch>),
+}
+
+impl ApplyOperator {
+    pub fn new(apply: &Apply, input: Box<dyn Operator>, subquery_number: usize) -> ApplyOperator {
+        ApplyOperator {
+            input,
+            subquery: (*apply.subquery).clone(),
+            subquery_number,
+            kind: apply.kind.clone(),
+            correlations: apply.correlations.clone(),
+            data_type: apply.data_type,
+            cached: None,
+        }
+    }
+
+    async fn run(&mut self, execution: &mut Execution) -> Result<Answer> {
+        let mut operator = build_from(&self.subquery, self.subquery_number);
+        match &self.kind {
+            ApplyKind::Exists => {
+                let found = operator.next(execution).await?.is_some();
+                Ok(Answer::Value(Datum::Bool(found)))
+            }
+            ApplyKind::Scalar => {
+                let mut value = None;
+                while let Some(batch) = operator.next(execution).await? {
+                    if batch.row_count > 1 || value.is_some() {
+                        return Err(SqlError::new(
+                            SqlState::CARDINALITY_VIOLATION,
+                            "more than one row returned by a subquery used as an expression",
+                        ));
+                    }
+                    value = Some(batch.datum(0, 0));
+                }
+                Ok(Answer::Value(value.unwrap_or(Datum::Null)))
+            }
+            ApplyKind::Array { element } => {
+                let mut elements = Vec::new();
+                while let Some(batch) = operator.next(execution).await? {
+                    elements.extend((0..batch.row_count).map(|row| batch.datum(row, 0)));
+                }
+                Ok(Answer::Value(ArrayValue::from_elements(element.oid, elements).into()))
+            }
+            ApplyKind::Quantified { .. } => {
+                let mut batches = Vec::new();
+                while let Some(batch) = operator.next(execution).await? {
+                    batches.push(batch);
+                }
+                Ok(Answer::Rows(batches))
+            }
+        }
+    }
+
+    /// What the subquery's answer means for one row.
+    fn conclude(&self, answer: &Answer, batch: &Batch, row: usize, execution: &Execution) -> Result<Datum> {
+        let (rows, ApplyKind::Quantified { comparison, all }) = (answer, &self.kind) else {
+            return match answer {
+                Answer::Value(value) => Ok(value.clone()),
+                Answer::Rows(_) => Err(SqlError::internal("a subquery's rows where its value was expected")),
+            };
+        };
+        let Answer::Rows(batches) = rows else {
+            return Err(SqlError::internal("a value where rows were expected"));
+        };
+        let context = execution.context();
+        let mut unknown = false;
+        for inner in batches {
+            let mut columns = Vec::with_capacity(batch.columns.len() + inner.columns.len());
+            for column in &batch.columns {
+                columns.push(Column::constant(column.kind(), &column.get(row), inner.row_count)?);
+            }
+            columns.extend(inner.columns.iter().cloned());
+            let outcome = comparison.eval_batch(&Batch::new(columns, inner.row_count), &context)?;
+            for at in 0..inner.row_count {
+                match outcome.get(at).as_bool() {
+                    Some(truth) if truth != *all => return Ok(Datum::Bool(!*all)),
+                    Some(_) => {}
+                    None => unknown = true,
+                }
+            }
+        }
+        Ok(if unknown { Datum::Null } else { Datum::Bool(*all) })
+    }
+}
+
+impl Operator for ApplyOperator {
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        Box::pin(async move {
+            let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
+            let mut builder = ColumnBuilder::new(kind_of(self.data_type), batch.row_count);
+            for row in 0..batch.row_count {
+                let answer = if self.correlations.is_empty() {
+                    if self.cached.is_none() {
+                        self.cached = Some(self.run(execution).await?);
+                    }
+                    self.cached.clone()
+                } else {
+                    for (slot, column) in &self.correlations {
+                        set_slot(execution, *slot, batch.datum(row, *column));
+                    }
+                    Some(self.run(execution).await?)
+                };
+                let answer = answer.ok_or_else(|| SqlError::internal("a subquery without an answer"))?;
+                builder.push(self.conclude(&answer, &batch, row, execution)?)?;
+            }
+            batch.columns.push(builder.finish());
+            Ok(Some(batch))
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! What an execution carries: the transaction, parameters, the values of outer queries, and the session's part.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use helios_mvcc::{Store, Transaction};
+use helios_runtime::{Clock, Entropy};
+use parking_lot::Mutex;
+
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Result, SqlError, SqlState};
+use crate::functions::{EvalContext, Settings};
+use crate::session::SettingValues;
+use crate::types::BuiltinTypes;
+use crate::value::Datum;
+
+/// The session's part of an execution, unchanging while a statement runs.
+pub struct Environment {
+    pub store: Store,
+    pub catalog: Arc<CatalogSnapshot>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub settings: Arc<SettingValues>,
+    pub formats: Arc<Settings>,
+    pub search_path: Vec<u32>,
+    pub user: String,
+    pub database: String,
+    pub backend: i32,
+    pub config: crate::session::ConfigEntries,
+    /// Microseconds since 2000-01-01 UTC.
+    pub transaction_timestamp: i64,
+    pub statement_timestamp: i64,
+    /// The state of the session's random generator.
+    pub random: Arc<Mutex<u64>>,
+    /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
+    pub changed_settings: Mutex<Vec<(String, String, bool)>>,
+}
+
+/// What one node of a plan did, for EXPLAIN ANALYZE.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instrument {
+    pub rows: u64,
+    pub loops: u64,
+    pub time: Duration,
+}
+
+/// A running statement.
+pub struct Execution {
+    pub transaction: Transaction,
+    pub environment: Arc<Environment>,
+    pub parameters: Arc<[Datum]>,
+    /// Values of outer queries, by slot.
+    pub outer: Vec<Datum>,
+    pub cancel: Arc<AtomicBool>,
+    /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
+    /// may be run again on a newer one.
+    pub conflict: bool,
+    pub instruments: Option<Vec<Instrument>>,
+}
+
+impl Execution {
+    /// What expressions are evaluated with.
+    #[must_use]
+    pub fn context(&self) -> EvalContext<'_> {
+        EvalContext {
+            transaction_timestamp: self.environment.transaction_timestamp,
+            statement_timestamp: self.environment.statement_timestamp,
+            settings: &self.environment.formats,
+            types: &BuiltinTypes,
+            session: &*self.environment,
+            cancel: &self.cancel,
+            parameters: &self.parameters,
+            outer: &self.outer,
+        }
+    }
+
+    /// 57014 when the statement was canceled.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_cancel(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// Notes that a row was changed since the snapshot.
+    pub fn conflict(&mut self) -> SqlError {
+        self.conflict = true;
+        SqlError::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+    }
+
+    /// Changes what is measured of a node.
+    pub fn instrument(&mut self, number: usize, change: impl FnOnce(&mut Instrument)) {
+        if let Some(instruments) = &mut self.instruments {
+            if instruments.len() <= number {
+                instruments.resize(number + 1, Instrument::default());
+            }
+            change(&mut instruments[number]);
+        }
+    }
+}

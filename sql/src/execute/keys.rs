@@ -1,0 +1,97 @@
+//! Encoded keys of rows: for hashing, grouping, sorting and searching.
+
+use std::ops::Bound;
+
+use helios_mvcc::KeyRange;
+
+use super::Execution;
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::plan::physical::KeyAccess;
+use crate::types::{DataType, builtin_type};
+use crate::value::key::{self, KeyColumn};
+use crate::value::{Batch, Column, Datum, PhysicalKind};
+
+/// The key columns that tell values of these types apart.
+pub fn equality_columns(exprs: &[Expr]) -> Vec<KeyColumn> {
+    exprs.iter().map(|expr| equality_column(expr.data_type())).collect()
+}
+
+/// The key column that tells values of a type apart.
+pub fn equality_column(data_type: DataType) -> KeyColumn {
+    let kind = builtin_type(data_type.oid).map_or(PhysicalKind::Text, |info| info.kind);
+    KeyColumn::ascending(data_type, kind)
+}
+
+/// A value with the widths of integers and floats made one, so that equal values have equal keys.
+pub fn widened(value: Datum) -> Datum {
+    match value {
+        Datum::Int16(value) => Datum::Int64(i64::from(value)),
+        Datum::Int32(value) => Datum::Int64(i64::from(value)),
+        Datum::Float32(value) => Datum::Float64(f64::from(value)),
+        other => other,
+    }
+}
+
+/// Appends the key of one row; tells whether one of its values is NULL.
+pub fn append_row_key(
+    keys: &[KeyColumn],
+    columns: &[Column],
+    row: usize,
+    wide: bool,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut has_null = false;
+    for (key_column, column) in keys.iter().zip(columns) {
+        let mut value = column.get(row);
+        if wide {
+            value = widened(value);
+        }
+        has_null |= value.is_null();
+        key::encode(key_column, &value, out);
+    }
+    has_null
+}
+
+/// Evaluates expressions into columns.
+pub fn evaluate(exprs: &[Expr], batch: &Batch, execution: &Execution) -> Result<Vec<Column>> {
+    let context = execution.context();
+    exprs.iter().map(|expr| expr.eval_batch(batch, &context)).collect()
+}
+
+/// The range of keys that a search covers; `None` where a NULL makes it empty.
+///
+/// # Errors
+/// Those of evaluating its bounds.
+pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<KeyRange>> {
+    let context = execution.context();
+    let no_row: [Datum; 0] = [];
+    let mut prefix = Vec::with_capacity(16 * access.equal.len());
+    for (column, expr) in access.key.iter().zip(&access.equal) {
+        let value = expr.eval_row(&no_row.as_slice(), &context)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        key::encode(column, &value, &mut prefix);
+    }
+    let mut range = KeyRange::prefix(&prefix);
+    let Some(column) = access.key.get(access.equal.len()) else { return Ok(Some(range)) };
+    for (bound, is_lower) in [(&access.lower, true), (&access.upper, false)] {
+        let Some((expr, included)) = bound else { continue };
+        let value = expr.eval_row(&no_row.as_slice(), &context)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        let mut at = prefix.clone();
+        key::encode(column, &value, &mut at);
+        // Longer keys begin with the bound: beyond them lies the end of its prefix.
+        let beyond = if is_lower == *included { Some(at) } else { key::prefix_end(&at) };
+        match (is_lower, beyond) {
+            (true, Some(start)) => range.lower = Bound::Included(start),
+            (true, None) => return Ok(None),
+            (false, Some(end)) => range.upper = Bound::Excluded(end),
+            (false, None) => range.upper = Bound::Unbounded,
+        }
+    }
+    Ok(Some(range))
+}

@@ -1,0 +1,156 @@
+//! Execution: operators that give batches, built from a physical plan.
+//!
+//! An operator's `next` waits for pages at most; it never holds one across the wait. Operators own all their
+//! state, so a half-read result may rest between calls and outlive the statement that began it.
+
+mod aggregate;
+mod apply;
+mod context;
+mod distinct;
+mod filter;
+mod function_scan;
+mod hash_join;
+mod keys;
+mod limit;
+mod nested_loop;
+mod project;
+mod scan;
+mod set_operation;
+mod sort;
+mod values;
+mod virtual_scan;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use context::{Environment, Execution, Instrument};
+pub use keys::key_range;
+pub use values::kind_of;
+
+use crate::error::Result;
+use crate::plan::physical::{Physical, PlanNode};
+use crate::value::Batch;
+
+/// A boxed future that any executor may run.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Gives batches until there are none.
+pub trait Operator: Send {
+    /// The next batch, never an empty one; `None` at the end.
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>>;
+}
+
+/// Builds the operators of a plan. `number` counts nodes in the order of the plan's lines, for measuring.
+#[must_use]
+pub fn build(plan: &PlanNode) -> Box<dyn Operator> {
+    let mut number = 0;
+    build_numbered(plan, &mut number)
+}
+
+fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
+    let own = *number;
+    *number += 1;
+    let mut child = |plan: &PlanNode| build_numbered(plan, number);
+    let operator: Box<dyn Operator> = match &plan.node {
+        Physical::Values { rows } => Box::new(values::Values::new(rows.clone(), &plan.types)),
+        Physical::Table(scan) => Box::new(scan::TableScanner::new((**scan).clone())),
+        Physical::Virtual { relation, projection, filters, .. } => {
+            Box::new(virtual_scan::VirtualScan::new(relation, projection.clone(), filters.clone()))
+        }
+        Physical::Function { call, ordinality, .. } => {
+            Box::new(function_scan::FunctionScan::new(call.clone(), *ordinality, plan.types.clone()))
+        }
+        Physical::Filter { input, predicates } => {
+            Box::new(filter::Filter::new(child(input), predicates.clone()))
+        }
+        Physical::Project { input, exprs } => Box::new(project::Project::new(child(input), exprs.clone())),
+        Physical::HashJoin(join) => {
+            let (left, right) = (child(&join.left), child(&join.right));
+            Box::new(hash_join::HashJoinOperator::new(join, left, right))
+        }
+        Physical::NestedLoop(join) => {
+            let left = child(&join.left);
+            let inner = *number;
+            *number += count_nodes(&join.right);
+            Box::new(nested_loop::NestedLoopOperator::new(join, left, inner))
+        }
+        Physical::Apply(apply) => {
+            let input = child(&apply.input);
+            let inner = *number;
+            *number += count_nodes(&apply.subquery);
+            Box::new(apply::ApplyOperator::new(apply, input, inner))
+        }
+        Physical::Aggregate { input, groups, aggregates } => {
+            Box::new(aggregate::Aggregation::new(child(input), groups.clone(), aggregates.clone()))
+        }
+        Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
+        Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
+        Physical::TopN { input, keys, limit, offset } => {
+            let sort = sort::Sort::new(child(input), keys.clone(), Some((limit.clone(), offset.clone())));
+            Box::new(limit::Limit::new(Box::new(sort), Some(limit.clone()), offset.clone()))
+        }
+        Physical::Limit { input, limit, offset } => {
+            Box::new(limit::Limit::new(child(input), limit.clone(), offset.clone()))
+        }
+        Physical::SetOperation { kind, all, left, right } => {
+            let (left, right) = (child(left), child(right));
+            Box::new(set_operation::SetOperator::new(*kind, *all, left, right, plan.types.clone()))
+        }
+    };
+    Box::new(Measured { operator, number: own })
+}
+
+/// Builds the operators of a part of a plan whose first node has a number.
+fn build_from(plan: &PlanNode, number: usize) -> Box<dyn Operator> {
+    let mut number = number;
+    build_numbered(plan, &mut number)
+}
+
+fn count_nodes(plan: &PlanNode) -> usize {
+    1 + plan.inputs().into_iter().map(count_nodes).sum::<usize>()
+}
+
+/// Counts rows and time where the execution wants that, and looks for a cancel request.
+struct Measured {
+    operator: Box<dyn Operator>,
+    number: usize,
+}
+
+impl Operator for Measured {
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        if execution.instruments.is_none() {
+            // A canceled statement ends at the next batch.
+            return match execution.check_cancel() {
+                Ok(()) => self.operator.next(execution),
+                Err(error) => Box::pin(std::future::ready(Err(error))),
+            };
+        }
+        Box::pin(async move {
+            execution.check_cancel()?;
+            let start = execution.environment.clock.monotonic_nanos();
+            let batch = self.operator.next(execution).await?;
+            let end = execution.environment.clock.monotonic_nanos();
+            execution.instrument(self.number, |instrument| {
+                instrument.time += Duration::from_nanos(end - start);
+                match &batch {
+                    Some(batch) => instrument.rows += batch.row_count as u64,
+                    None => instrument.loops += 1,
+                }
+            });
+            Ok(batch)
+        })
+    }
+}
+
+/// Reads all batches of an operator.
+///
+/// # Errors
+/// Those of the operator.
+pub async fn drain(operator: &mut dyn Operator, execution: &mut Execution) -> Result<Vec<Batch>> {
+    let mut batches = Vec::new();
+    while let Some(batch) = operator.next(execution).await? {
+        batches.push(batch);
+    }
+    Ok(batches)
+}

@@ -1,0 +1,36 @@
+//! Projection: expressions over each row.
+
+use super::{BoxFuture, Execution, Operator};
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::value::Batch;
+
+/// Computes columns.
+pub struct Project {
+    input: Box<dyn Operator>,
+    exprs: Vec<Expr>,
+}
+
+impl Project {
+    pub fn new(input: Box<dyn Operator>, exprs: Vec<Expr>) -> Project {
+        Project { input, exprs }
+    }
+}
+
+/// Evaluates expressions over a batch.
+pub fn project(exprs: &[Expr], batch: &Batch, execution: &Execution) -> Result<Batch> {
+    let context = execution.context();
+    let columns: Result<Vec<_>> = exprs.iter().map(|expr| expr.eval_batch(batch, &context)).collect();
+    Ok(Batch::new(columns?, batch.row_count))
+}
+
+impl Operator for Project {
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        Box::pin(async move {
+            match self.input.next(execution).await? {
+                Some(batch) => project(&self.exprs, &batch, execution).map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! Table scans: whole tables, key ranges, single rows, and searches by index.
+//!
+//! Rows are decoded into columns where they lie. A search by index first gathers the primary keys of a batch,
+//! then looks the rows up.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use helios_mvcc::{KeyRange, RowState, Scan, ScanStep, TreeId, WaitPolicy};
+
+use super::filter::filter;
+use super::keys::key_range;
+use super::{BoxFuture, Execution, Operator};
+use crate::error::{Result, SqlError};
+use crate::plan::physical::{Access, TableScan};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+
+enum State {
+    Start,
+    /// The table's own tree.
+    Rows(Scan),
+    /// An index's tree.
+    Index(Scan),
+    Done,
+}
+
+/// Gives the rows of a table.
+pub struct TableScanner {
+    scan: TableScan,
+    state: State,
+}
+
+/// Columns being filled from rows.
+struct Rows {
+    builders: Vec<ColumnBuilder>,
+    keys: Vec<Vec<u8>>,
+    count: usize,
+    failure: Option<SqlError>,
+}
+
+impl Rows {
+    fn new(kinds: &[PhysicalKind]) -> Rows {
+        let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, 64)).collect();
+        Rows { builders, keys: Vec::new(), count: 0, failure: None }
+    }
+
+    fn add(&mut self, scan: &TableScan, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        match scan.layout.decode_into(value, &scan.projection, &mut self.builders) {
+            Ok(()) => {
+                if scan.with_key || scan.locking.is_some() {
+                    self.keys.push(key.to_vec());
+                }
+                self.count += 1;
+                if self.count < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn finish(self, scan: &TableScan) -> Result<(Batch, Vec<Vec<u8>>)> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        let mut columns: Vec<_> = self.builders.into_iter().map(ColumnBuilder::finish).collect();
+        if scan.with_key {
+            let mut keys = ColumnBuilder::new(PhysicalKind::Bytes, self.keys.len());
+            for key in &self.keys {
+                keys.push(Datum::Bytes(Arc::from(key.as_slice())))?;
+            }
+            columns.push(keys.finish());
+        }
+        Ok((Batch::new(columns, self.count), self.keys))
+    }
+}
+
+impl TableScanner {
+    pub fn new(scan: TableScan) -> TableScanner {
+        TableScanner { scan, state: State::Start }
+    }
+
+    fn start(&mut self, execution: &Execution) -> Result<()> {
+        let transaction = &execution.transaction;
+        let tree = self.scan.table.table.tree;
+        self.state = match &self.scan.access {
+            Access::Full { reverse } => State::Rows(transaction.scan(tree, KeyRange::all(), *reverse)),
+            Access::Keys(access) => match key_range(access, execution)? {
+                None => State::Done,
+                Some(range) => match access.index_tree {
+                    None => State::Rows(transaction.scan(tree, range, access.reverse)),
+                    Some(index) => State::Index(transaction.scan(index, range, access.reverse)),
+                },
+            },
+        };
+        Ok(())
+    }
+
+    async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        if let State::Start = self.state {
+            if let Some(batch) = self.single_row(execution).await? {
+                return Ok(batch);
+            }
+            self.start(execution)?;
+        }
+        loop {
+            let mut rows = Rows::new(&self.scan.kinds);
+            let done = match &mut self.state {
+                State::Rows(scan) => read_rows(scan, &self.scan, &mut rows, execution).await?,
+                State::Index(scan) => read_index(scan, &self.scan, &mut rows, execution).await?,
+                State::Start | State::Done => return Ok(None),
+            };
+            if done {
+                self.state = State::Done;
+            }
+            let (batch, keys) = rows.finish(&self.scan)?;
+            if let Some(batch) = self.passed(batch, keys, execution).await? {
+                return Ok(Some(batch));
+            }
+            execution.check_cancel()?;
+        }
+    }
+
+    /// Filters a batch and locks its rows, where that is wanted.
+    async fn passed(
+        &self,
+        batch: Batch,
+        keys: Vec<Vec<u8>>,
+        execution: &mut Execution,
+    ) -> Result<Option<Batch>> {
+        let Some(locking) = self.scan.locking else {
+            let batch = filter(batch, &self.scan.filters, &execution.context())?;
+            return Ok((batch.row_count > 0).then_some(batch));
+        };
+        let mut kept: Vec<u32> = (0..batch.row_count).map(|row| row as u32).collect();
+        for predicate in &self.scan.filters {
+            let passing = predicate.filter_batch(&batch, &execution.context())?;
+            kept.retain(|row| passing.binary_search(row).is_ok());
+        }
+        let wait = if locking.nowait || locking.skip_locked {
+            WaitPolicy::NoWait
+        } else {
+            WaitPolicy::Block
+        };
+        let tree = self.scan.table.table.tree;
+        let mut locked = Vec::new();
+        for row in kept {
+            match execution.transaction.lock_row(tree, &keys[row as usize], locking.mode, wait).await {
+                Ok(RowState::Unchanged) => locked.push(row),
+                Ok(RowState::Changed) => return Err(execution.conflict()),
+                Err(helios_mvcc::Error::LockNotAvailable) if locking.skip_locked => {}
+                Err(helios_mvcc::Error::LockNotAvailable) => {
+                    return Err(crate::session::lock_not_available(&self.scan.table.table.name));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let batch = batch.gather(&locked);
+        Ok((batch.row_count > 0).then_some(batch))
+    }
+
+    /// A search for one row by the whole clustering key needs no scan. The outer `None`: this is none.
+    async fn single_row(&mut self, execution: &mut Execution) -> Result<Option<Option<Batch>>> {
+        let Access::Keys(access) = &self.scan.access else { return Ok(None) };
+        if !access.single || access.index_tree.is_some() {
+            return Ok(None);
+        }
+        let Some(range) = key_range(access, execution)? else {
+            self.state = State::Done;
+            return Ok(Some(None));
+        };
+        let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
+        self.state = State::Done;
+        let mut rows = Rows::new(&self.scan.kinds);
+        fetch(&self.scan, &key, &mut rows, execution).await?;
+        let (batch, keys) = rows.finish(&self.scan)?;
+        if batch.row_count == 0 {
+            return Ok(Some(None));
+        }
+        Ok(Some(self.passed(batch, keys, execution).await?))
+    }
+}
+
+/// Fills a batch from the table's tree; tells whether the range is exhausted.
+async fn read_rows(
+    cursor: &mut Scan,
+    scan: &TableScan,
+    rows: &mut Rows,
+    execution: &Execution,
+) -> Result<bool> {
+    while rows.count < BATCH_ROWS && rows.failure.is_none() {
+        let step = cursor.next(&execution.transaction, &mut |key, value| rows.add(scan, key, value)).await?;
+        if step == ScanStep::Done {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Fills a batch by way of an index; tells whether the range is exhausted.
+async fn read_index(
+    cursor: &mut Scan,
+    scan: &TableScan,
+    rows: &mut Rows,
+    execution: &mut Execution,
+) -> Result<bool> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut done = false;
+    while found.len() < BATCH_ROWS && !done {
+        let step = cursor
+            .next(&execution.transaction, &mut |_, primary| {
+                found.push(primary.to_vec());
+                if found.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .await?;
+        done = step == ScanStep::Done;
+    }
+    for key in &found {
+        fetch(scan, key, rows, execution).await?;
+    }
+    Ok(done)
+}
+
+/// Looks one row up.
+async fn fetch(scan: &TableScan, key: &[u8], rows: &mut Rows, execution: &mut Execution) -> Result<()> {
+    let tree: TreeId = scan.table.table.tree;
+    loop {
+        let looked = execution.transaction.try_get(tree, key, |value| {
+            if let Some(value) = value {
+                let _ = rows.add(scan, key, value);
+            }
+        });
+        match looked {
+            Ok(()) => return Ok(()),
+            Err(fault) => execution.environment.store.resolve(fault).await?,
+        }
+    }
+}
+
+impl Operator for TableScanner {
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        Box::pin(self.batch(execution))
+    }
+}

@@ -1,0 +1,232 @@
+//! From text to statements.
+//!
+//! 1. The whole text is cut into tokens; an error there rejects all of it.
+//! 2. The tokens are split at top-level semicolons; each piece becomes one [`Statement`] that knows where in
+//!    the text it lies. Empty pieces vanish.
+//! 3. What PostgreSQL has and sqlparser lacks is parsed by our own functions ([`utility`]), everything else by
+//!    sqlparser; what is left over after a statement is a syntax error.
+//! 4. Errors take PostgreSQL's form: `syntax error at or near "x"`, with the position of `x`.
+//!
+//! Nesting is bounded before parsing, so that no text can exhaust the stack.
+
+mod dialect;
+mod source;
+mod utility;
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use sqlparser::ast;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+pub use dialect::HeliosDialect;
+pub use source::Source;
+pub use utility::Utility;
+
+use crate::error::{Result, SqlError, SqlState};
+
+/// The deepest nesting of parentheses, brackets and CASEs that is accepted.
+const NESTING_MAX: usize = 500;
+/// The longest chain of operators without a comma or parenthesis between them: such chains become deep trees.
+const CHAIN_MAX: usize = 20_000;
+/// What sqlparser counts as depth: each parenthesis costs it several levels.
+const RECURSION_MAX: usize = 4_000;
+
+/// One statement of a text.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Which bytes of the text it takes, without its semicolon and the blanks around it.
+    pub span: Range<usize>,
+    pub kind: StatementKind,
+}
+
+/// What kind of parser took a statement.
+#[derive(Clone, Debug)]
+pub enum StatementKind {
+    /// sqlparser's; boxed, for it is large.
+    Sql(Box<ast::Statement>),
+    /// Ours.
+    Utility(Utility),
+}
+
+/// Parses all statements of `text`.
+///
+/// # Errors
+/// 42601 and the other errors of lexing and parsing; the whole text is rejected.
+pub fn parse(text: &str) -> Result<Vec<Statement>> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    let mut statements = Vec::new();
+    for piece in tokens.split(|token| token.token == Token::SemiColon) {
+        let mut words = piece.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+        let Some(first) = words.next() else { continue };
+        let last = words.next_back().unwrap_or(first);
+        let span = source.offset(first.span.start)..source.offset(last.span.end);
+        check_nesting(piece)?;
+        let kind = parse_piece(piece, &source)?;
+        statements.push(Statement { span, kind });
+    }
+    Ok(statements)
+}
+
+/// Parses one expression, as stored in the catalog for defaults and checks.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression(text: &str) -> Result<ast::Expr> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    check_nesting(&tokens)?;
+    let mut parser = parser_over(tokens.clone());
+    let expression = parser.parse_expr().map_err(|error| syntax_error(&error, &source, &tokens))?;
+    expect_end(&parser, &source)?;
+    Ok(expression)
+}
+
+/// Parses a type's name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_data_type(text: &str) -> Result<ast::DataType> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    check_nesting(&tokens)?;
+    let mut parser = parser_over(tokens.clone());
+    let data_type = parser.parse_data_type().map_err(|error| syntax_error(&error, &source, &tokens))?;
+    expect_end(&parser, &source)?;
+    Ok(data_type)
+}
+
+static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
+
+fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
+    let mut tokens = Vec::new();
+    match Tokenizer::new(&*DIALECT, source.text()).tokenize_with_location_into_buf(&mut tokens) {
+        Ok(()) => Ok(tokens),
+        Err(error) => Err(lexical_error(&error.message, error.location, source)),
+    }
+}
+
+fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&*DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
+}
+
+fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
+    let mut parser = parser_over(piece.to_vec());
+    if let Some(utility) = utility::parse(&mut parser, source)? {
+        expect_end(&parser, source)?;
+        return Ok(StatementKind::Utility(utility));
+    }
+    let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, piece))?;
+    expect_end(&parser, source)?;
+    Ok(StatementKind::Sql(Box::new(statement)))
+}
+
+fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
+    let next = parser.peek_token_ref();
+    if next.token == Token::EOF { Ok(()) } else { Err(syntax_error_at(next, source)) }
+}
+
+fn syntax_error_at(token: &TokenWithSpan, source: &Source<'_>) -> SqlError {
+    if token.token == Token::EOF {
+        return SqlError::syntax("syntax error at end of input")
+            .at(source.position(source.text().trim_end().len()));
+    }
+    let start = source.offset(token.span.start);
+    let end = source.offset(token.span.end).max(start);
+    let word = source.text()[start..end].trim_end();
+    SqlError::syntax(format!("syntax error at or near \"{word}\"")).at(source.position(start))
+}
+
+fn syntax_error(error: &ParserError, source: &Source<'_>, piece: &[TokenWithSpan]) -> SqlError {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => return too_deep(),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    };
+    let Some(location) = location_in(message) else {
+        return syntax_error_at(&TokenWithSpan::wrap(Token::EOF), source).at_end_of(piece, source);
+    };
+    match piece.iter().find(|token| token.span.start == location) {
+        Some(token) => syntax_error_at(token, source),
+        None => SqlError::syntax("syntax error").at(source.position(source.offset(location))),
+    }
+}
+
+trait AtEndOf {
+    fn at_end_of(self, piece: &[TokenWithSpan], source: &Source<'_>) -> Self;
+}
+
+impl AtEndOf for SqlError {
+    /// A statement that ends too early, with another after it, fails at its semicolon.
+    fn at_end_of(self, piece: &[TokenWithSpan], source: &Source<'_>) -> SqlError {
+        let Some(last) = piece.last() else { return self };
+        let end = source.offset(last.span.end);
+        if source.text()[end..].starts_with(';') {
+            return SqlError::syntax("syntax error at or near \";\"").at(source.position(end));
+        }
+        self
+    }
+}
+
+/// The `Line: l, Column: c` that sqlparser ends its messages with.
+fn location_in(message: &str) -> Option<Location> {
+    let (_, tail) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = tail.split_once(", Column: ")?;
+    let location = Location { line: line.parse().ok()?, column: column.trim().parse().ok()? };
+    (location.line > 0).then_some(location)
+}
+
+fn lexical_error(message: &str, location: Location, source: &Source<'_>) -> SqlError {
+    let start = source.offset(location);
+    let rest = &source.text()[start..];
+    let unterminated = if message.contains("Unterminated string")
+        || message.contains("nterminated encoded string")
+    {
+        "unterminated quoted string"
+    } else if message.contains("dollar-quoted") {
+        "unterminated dollar-quoted string"
+    } else if message.contains("comment") {
+        "unterminated /* comment"
+    } else if message.contains("before EOF") {
+        "unterminated quoted identifier"
+    } else {
+        let word: String = rest.chars().take_while(|character| !character.is_whitespace()).collect();
+        return SqlError::syntax(format!("syntax error at or near \"{word}\"")).at(source.position(start));
+    };
+    SqlError::syntax(format!("{unterminated} at or near \"{rest}\"")).at(source.position(start))
+}
+
+fn too_deep() -> SqlError {
+    SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .with_hint("Simplify the statement: its expressions are nested too deeply.")
+}
+
+fn check_nesting(tokens: &[TokenWithSpan]) -> Result<()> {
+    let (mut depth, mut chain) = (0usize, 0usize);
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket => {
+                depth += 1;
+                chain = 0;
+            }
+            Token::RParen | Token::RBracket => {
+                depth = depth.saturating_sub(1);
+                chain = 0;
+            }
+            Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("case") => {
+                depth += 1;
+            }
+            Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("end") => {
+                depth = depth.saturating_sub(1);
+            }
+            Token::Comma => chain = 0,
+            Token::Whitespace(_) => {}
+            _ => chain += 1,
+        }
+        if depth > NESTING_MAX || chain > CHAIN_MAX {
+            return Err(too_deep());
+        }
+    }
+    Ok(())
+}

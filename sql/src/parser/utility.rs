@@ -1,0 +1,312 @@
+//! Statements that sqlparser does not take, or not in all of PostgreSQL's forms.
+
+use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::{Source, syntax_error, syntax_error_at};
+use crate::error::Result;
+
+/// A statement of our own parsers.
+#[derive(Clone, Debug)]
+pub enum Utility {
+    /// `VACUUM [options] [tables]`; space is reclaimed without it, so only ANALYZE among its options does anything.
+    Vacuum { analyze: bool, tables: Vec<ObjectName> },
+    /// `ANALYZE [options] [tables]`
+    Analyze { tables: Vec<ObjectName> },
+    /// `CHECKPOINT`
+    Checkpoint,
+    /// `TABLE name`, rewritten as a query
+    Query(Box<ast::Query>),
+    /// `LOCK TABLE names IN mode MODE [NOWAIT]`
+    Lock { tables: Vec<ObjectName>, mode: String, nowait: bool },
+    /// `SET [SESSION | LOCAL] name TO value`, for the forms with a list of bare words, and `SET … TO DEFAULT`
+    SetDefault { name: String, local: bool },
+    /// `RESET name | ALL`
+    Reset { name: String },
+    /// `PREPARE name [(types)] AS statement`: the statement's own text follows the AS.
+    Prepare { name: Ident, types: Vec<ast::DataType>, statement: Box<ast::Statement>, text: String },
+    /// `DEALLOCATE [PREPARE] name | ALL`
+    Deallocate { name: Option<Ident> },
+    /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
+    Reindex,
+}
+
+/// Tries our own parsers; `None` leaves the parser at the statement's start.
+pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
+    let first = word(parser.peek_token_ref());
+    let second = word(&parser.peek_nth_token(1));
+    let utility = match (first.as_str(), second.as_str()) {
+        ("vacuum", _) => vacuum(parser, source)?,
+        ("analyze" | "analyse", _) => {
+            parser.next_token();
+            options(parser, source, &["verbose"])?;
+            Utility::Analyze { tables: tables(parser, source)? }
+        }
+        ("checkpoint", _) => {
+            parser.next_token();
+            Utility::Checkpoint
+        }
+        ("reindex", _) => {
+            while parser.next_token().token != Token::EOF {}
+            Utility::Reindex
+        }
+        ("table", _) => table(parser, source)?,
+        ("lock", _) => lock(parser, source)?,
+        ("deallocate", _) => deallocate(parser, source)?,
+        ("prepare", name) if name != "transaction" => prepare(parser, source)?,
+        ("reset", _) => reset(parser, source)?,
+        ("set", _) => return set_default(parser, source),
+        _ => return Ok(None),
+    };
+    Ok(Some(utility))
+}
+
+/// The lower-case word at a token, or nothing.
+fn word(token: &TokenWithSpan) -> String {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+        _ => String::new(),
+    }
+}
+
+fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
+    let found = word(parser.peek_token_ref()) == expected;
+    if found {
+        parser.next_token();
+    }
+    found
+}
+
+fn expect(parser: &mut Parser<'_>, source: &Source<'_>, expected: &str) -> Result<()> {
+    if accept(parser, expected) { Ok(()) } else { Err(syntax_error_at(parser.peek_token_ref(), source)) }
+}
+
+fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<ObjectName> {
+    parser.parse_object_name(false).map_err(|error| syntax_error(&error, source, &[]))
+}
+
+/// A possibly empty list of tables, each perhaps with columns in parentheses.
+fn tables(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<ObjectName>> {
+    let mut found = Vec::new();
+    if parser.peek_token_ref().token == Token::EOF {
+        return Ok(found);
+    }
+    loop {
+        if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+        found.push(name(parser, source)?);
+        if parser.consume_token(&Token::LParen) {
+            while !parser.consume_token(&Token::RParen) {
+                if parser.next_token().token == Token::EOF {
+                    return Err(syntax_error_at(parser.peek_token_ref(), source));
+                }
+            }
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Ok(found);
+        }
+    }
+}
+
+/// `(option [value], …)` or the bare words of the old syntax; tells which words appeared.
+fn options(parser: &mut Parser<'_>, source: &Source<'_>, bare: &[&str]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    if parser.consume_token(&Token::LParen) {
+        loop {
+            let option = word(parser.peek_token_ref());
+            if option.is_empty() {
+                return Err(syntax_error_at(parser.peek_token_ref(), source));
+            }
+            parser.next_token();
+            let mut off = false;
+            while !matches!(parser.peek_token_ref().token, Token::Comma | Token::RParen) {
+                let value = parser.next_token();
+                if value.token == Token::EOF {
+                    return Err(syntax_error_at(&value, source));
+                }
+                off = matches!(word(&value).as_str(), "false" | "off")
+                    || value.token == Token::Number("0".into(), false);
+            }
+            if !off {
+                found.push(option);
+            }
+            if parser.next_token().token == Token::RParen {
+                return Ok(found);
+            }
+        }
+    }
+    while let next = word(parser.peek_token_ref())
+        && bare.contains(&next.as_str())
+    {
+        parser.next_token();
+        found.push(next);
+    }
+    Ok(found)
+}
+
+fn vacuum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    let options = options(parser, source, &["full", "freeze", "verbose", "analyze", "analyse"])?;
+    let analyze = options.iter().any(|option| option == "analyze" || option == "analyse");
+    Ok(Utility::Vacuum { analyze, tables: tables(parser, source)? })
+}
+
+fn table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    let name = name(parser, source)?;
+    // The rest may be ORDER BY, LIMIT and so on: parse it behind an equivalent SELECT.
+    let mut tokens = parse_tokens(&format!("SELECT * FROM {name} "));
+    while let next = parser.next_token()
+        && next.token != Token::EOF
+    {
+        tokens.push(next);
+    }
+    let mut inner = super::parser_over(tokens.clone());
+    let query = inner.parse_query().map_err(|error| syntax_error(&error, source, &tokens))?;
+    super::expect_end(&inner, source)?;
+    Ok(Utility::Query(query))
+}
+
+fn parse_tokens(text: &str) -> Vec<TokenWithSpan> {
+    let source = Source::new(text);
+    let mut tokens = super::tokenize(&source).unwrap_or_default();
+    for token in &mut tokens {
+        token.span = sqlparser::tokenizer::Span::empty();
+    }
+    tokens
+}
+
+fn lock(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    accept(parser, "table");
+    let mut tables = Vec::new();
+    loop {
+        accept(parser, "only");
+        tables.push(name(parser, source)?);
+        // `t *` means the table with its descendants, as `t` does.
+        let _ = parser.consume_token(&Token::Mul);
+        if !parser.consume_token(&Token::Comma) {
+            break;
+        }
+    }
+    let mut mode = String::from("access exclusive");
+    if accept(parser, "in") {
+        let mut words = Vec::new();
+        while let next = word(parser.peek_token_ref())
+            && !next.is_empty()
+            && next != "mode"
+        {
+            parser.next_token();
+            words.push(next);
+        }
+        expect(parser, source, "mode")?;
+        mode = words.join(" ");
+    }
+    let nowait = accept(parser, "nowait");
+    Ok(Utility::Lock { tables, mode, nowait })
+}
+
+fn deallocate(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    accept(parser, "prepare");
+    if accept(parser, "all") {
+        return Ok(Utility::Deallocate { name: None });
+    }
+    let name = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
+    Ok(Utility::Deallocate { name: Some(name) })
+}
+
+fn prepare(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    let name = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
+    let mut types = Vec::new();
+    if parser.consume_token(&Token::LParen) {
+        loop {
+            types.push(parser.parse_data_type().map_err(|error| syntax_error(&error, source, &[]))?);
+            if !parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        if !parser.consume_token(&Token::RParen) {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    }
+    expect(parser, source, "as")?;
+    let start = source.offset(parser.peek_token_ref().span.start);
+    let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, &[]))?;
+    let end = match &parser.peek_token_ref().token {
+        Token::EOF => source.offset(parser.get_current_token().span.end),
+        _ => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+    };
+    let text = source.text()[start.min(end)..end].to_string();
+    Ok(Utility::Prepare { name, types, statement: Box::new(statement), text })
+}
+
+fn reset(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    if accept(parser, "time") {
+        expect(parser, source, "zone")?;
+        return Ok(Utility::Reset { name: "timezone".into() });
+    }
+    if accept(parser, "transaction") {
+        expect(parser, source, "isolation")?;
+        expect(parser, source, "level")?;
+        return Ok(Utility::Reset { name: "transaction_isolation".into() });
+    }
+    let name = name(parser, source)?;
+    Ok(Utility::Reset { name: dotted(&name) })
+}
+
+/// `SET x TO DEFAULT`; every other SET goes to sqlparser.
+fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
+    let mut ahead = 1;
+    let mut local = false;
+    match word(&parser.peek_nth_token(1)).as_str() {
+        "local" => {
+            local = true;
+            ahead = 2;
+        }
+        "session" => ahead = 2,
+        _ => {}
+    }
+    let is_zone =
+        word(&parser.peek_nth_token(ahead)) == "time" && word(&parser.peek_nth_token(ahead + 1)) == "zone";
+    let mut end = ahead + if is_zone { 2 } else { 1 };
+    while parser.peek_nth_token(end).token == Token::Period {
+        end += 2;
+    }
+    let joined = parser.peek_nth_token(end);
+    let value_at = if is_zone && word(&joined) == "default" {
+        end
+    } else if word(&joined) == "to" || joined.token == Token::Eq {
+        end + 1
+    } else {
+        return Ok(None);
+    };
+    if word(&parser.peek_nth_token(value_at)) != "default"
+        || parser.peek_nth_token(value_at + 1).token != Token::EOF
+    {
+        return Ok(None);
+    }
+    for _ in 0..ahead {
+        parser.next_token();
+    }
+    let setting = if is_zone { "timezone".to_string() } else { dotted(&name(parser, source)?) };
+    while parser.next_token().token != Token::EOF {}
+    Ok(Some(Utility::SetDefault { name: setting, local }))
+}
+
+/// A setting's name, in lower case.
+fn dotted(name: &ObjectName) -> String {
+    let parts: Vec<String> = name
+        .0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(identifier) => identifier.value.to_ascii_lowercase(),
+            ObjectNamePart::Function(function) => function.name.value.to_ascii_lowercase(),
+        })
+        .collect();
+    parts.join(".")
+}

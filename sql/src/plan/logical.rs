@@ -1,0 +1,243 @@
+//! The logical plan: what a query computes, with every name resolved.
+//!
+//! Columns are named by [`ColumnId`]s, unique within a statement: an expression of a logical plan refers to them
+//! through `Expr::Column { index }`, wherever in the plan it stands, so that rules may move expressions and
+//! reorder joins freely. The physical plan replaces ids by positions.
+
+use std::sync::Arc;
+
+use crate::catalog::{ColumnNumber, TableEntry};
+use crate::expr::Expr;
+use crate::functions::{Aggregate, Function};
+use crate::relations::VirtualRelation;
+use crate::types::DataType;
+
+/// A column of a plan, unique within the statement.
+pub type ColumnId = usize;
+
+/// A column that a node computes.
+#[derive(Clone)]
+pub struct Computed {
+    pub id: ColumnId,
+    pub expr: Expr,
+}
+
+/// One sort key.
+#[derive(Clone)]
+pub struct SortKey {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// How two inputs are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+    /// Left rows with a match.
+    Semi,
+    /// Left rows without one.
+    Anti,
+}
+
+/// What a subquery gives for each row of the outer query.
+#[derive(Clone)]
+pub enum SubqueryKind {
+    /// Its one value, or NULL where it has no row.
+    Scalar,
+    /// Whether it has a row.
+    Exists,
+    /// `argument op ANY (subquery)`, or ALL: the comparison reads the subquery's column as `element`.
+    Quantified { comparison: Expr, element: ColumnId, all: bool },
+    /// All its rows as an array.
+    Array { element: DataType },
+}
+
+/// UNION and its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetKind {
+    Union,
+    Intersect,
+    Except,
+}
+
+/// One aggregate call.
+#[derive(Clone)]
+pub struct AggregateCall {
+    pub aggregate: Arc<Aggregate>,
+    pub arguments: Vec<Expr>,
+    pub data_type: DataType,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub order_by: Vec<SortKey>,
+}
+
+/// An outer query's column that a subquery reads: before each run its value goes to the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Correlation {
+    pub slot: usize,
+    pub column: ColumnId,
+}
+
+/// A row lock clause: FOR UPDATE and its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowLocking {
+    pub mode: helios_mvcc::LockMode,
+    pub nowait: bool,
+    pub skip_locked: bool,
+}
+
+/// A node of the plan.
+#[derive(Clone)]
+pub enum Logical {
+    /// Constant rows; one row of no columns is `SELECT` without FROM.
+    Values {
+        columns: Vec<(ColumnId, DataType)>,
+        rows: Vec<Vec<Expr>>,
+    },
+    /// A stored table; all filters must hold.
+    Table {
+        table: Arc<TableEntry>,
+        alias: String,
+        columns: Vec<(ColumnId, ColumnNumber)>,
+        /// The row's key, where a statement changes or locks the rows it finds.
+        key: Option<ColumnId>,
+        filters: Vec<Expr>,
+        locking: Option<RowLocking>,
+    },
+    /// A relation computed from the catalog or the session.
+    Virtual {
+        relation: &'static VirtualRelation,
+        alias: String,
+        /// Ids and positions.
+        columns: Vec<(ColumnId, usize)>,
+        filters: Vec<Expr>,
+    },
+    /// A function in FROM: its rows.
+    FunctionScan {
+        call: TableFunction,
+        alias: String,
+        columns: Vec<(ColumnId, DataType)>,
+        ordinality: Option<ColumnId>,
+    },
+    Filter {
+        input: Box<Logical>,
+        predicates: Vec<Expr>,
+    },
+    Project {
+        input: Box<Logical>,
+        outputs: Vec<Computed>,
+    },
+    Join {
+        kind: JoinKind,
+        left: Box<Logical>,
+        right: Box<Logical>,
+        on: Vec<Expr>,
+        /// The right side reads columns of the left one.
+        lateral: Vec<Correlation>,
+    },
+    /// Runs a subquery for each row (once, if nothing correlates it) and adds its result as a column.
+    Apply {
+        input: Box<Logical>,
+        subquery: Box<Logical>,
+        kind: SubqueryKind,
+        correlations: Vec<Correlation>,
+        output: ColumnId,
+        data_type: DataType,
+    },
+    Aggregate {
+        input: Box<Logical>,
+        groups: Vec<Computed>,
+        aggregates: Vec<(ColumnId, AggregateCall)>,
+    },
+    /// Keeps the first row of those that are equal on the keys (all columns, where there are none).
+    Distinct {
+        input: Box<Logical>,
+        on: Option<Vec<Expr>>,
+    },
+    Sort {
+        input: Box<Logical>,
+        keys: Vec<SortKey>,
+    },
+    Limit {
+        input: Box<Logical>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    SetOperation {
+        kind: SetKind,
+        all: bool,
+        left: Box<Logical>,
+        right: Box<Logical>,
+        columns: Vec<(ColumnId, DataType)>,
+    },
+}
+
+/// A function that gives rows.
+#[derive(Clone)]
+pub enum TableFunction {
+    /// `generate_series(start, stop[, step])`
+    GenerateSeries { arguments: Vec<Expr>, data_type: DataType },
+    /// `generate_subscripts(array, dimension)`
+    GenerateSubscripts { arguments: Vec<Expr> },
+    /// `unnest(array, …)`
+    Unnest { arguments: Vec<Expr> },
+    /// Any scalar function: one row.
+    Scalar(Expr),
+    /// A function of the relations module: rows computed from the session and the catalog.
+    Relation { relation: &'static VirtualRelation },
+}
+
+impl Logical {
+    /// One row without columns.
+    #[must_use]
+    pub fn one_row() -> Logical {
+        Logical::Values { columns: Vec::new(), rows: vec![Vec::new()] }
+    }
+
+    /// The columns of its rows, in order.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<ColumnId> {
+        match self {
+            Logical::Values { columns, .. } | Logical::SetOperation { columns, .. } => {
+                columns.iter().map(|column| column.0).collect()
+            }
+            Logical::Table { columns, key, .. } => {
+                columns.iter().map(|column| column.0).chain(*key).collect()
+            }
+            Logical::Virtual { columns, .. } => columns.iter().map(|column| column.0).collect(),
+            Logical::FunctionScan { columns, ordinality, .. } => {
+                columns.iter().map(|column| column.0).chain(*ordinality).collect()
+            }
+            Logical::Filter { input, .. }
+            | Logical::Distinct { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::Limit { input, .. } => input.outputs(),
+            Logical::Project { outputs, .. } => outputs.iter().map(|output| output.id).collect(),
+            Logical::Join { kind, left, right, .. } => {
+                let mut outputs = left.outputs();
+                if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+                    outputs.extend(right.outputs());
+                }
+                outputs
+            }
+            Logical::Apply { input, output, .. } => {
+                let mut outputs = input.outputs();
+                outputs.push(*output);
+                outputs
+            }
+            Logical::Aggregate { groups, aggregates, .. } => {
+                groups.iter().map(|group| group.id).chain(aggregates.iter().map(|each| each.0)).collect()
+            }
+        }
+    }
+}
+
+/// Whether a function's results may be computed once and kept.
+#[must_use]
+pub fn is_volatile(function: &Function) -> bool {
+    function.volatility == crate::functions::Volatility::Volatile
+}

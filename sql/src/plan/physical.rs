@@ -1,0 +1,211 @@
+//! The physical plan: operators with their algorithms chosen; columns are positions in the input's rows.
+//!
+//! A plan is immutable and shared: executions build their operators from it.
+
+use std::sync::Arc;
+
+use helios_mvcc::TreeId;
+
+use super::logical::{AggregateCall, JoinKind, RowLocking, SetKind, SortKey, TableFunction};
+use crate::catalog::TableEntry;
+use crate::expr::Expr;
+use crate::relations::VirtualRelation;
+use crate::types::DataType;
+use crate::value::PhysicalKind;
+use crate::value::key::KeyColumn;
+use crate::value::row::RowLayout;
+
+/// A node with what EXPLAIN shows of it.
+#[derive(Clone)]
+pub struct PlanNode {
+    pub node: Physical,
+    /// The rows expected.
+    pub rows: f64,
+    /// What the columns are called, for EXPLAIN.
+    pub names: Vec<String>,
+    /// The columns' types.
+    pub types: Vec<DataType>,
+}
+
+/// How a table's rows are found.
+#[derive(Clone)]
+pub enum Access {
+    /// All of them.
+    Full { reverse: bool },
+    /// Those whose key begins with values equal to expressions, and then lies between bounds.
+    Keys(Box<KeyAccess>),
+}
+
+/// A search by the clustering key or by an index.
+#[derive(Clone)]
+pub struct KeyAccess {
+    /// The name, for EXPLAIN.
+    pub index_name: String,
+    /// `None`: the table's own tree.
+    pub index_tree: Option<TreeId>,
+    /// The columns of the searched key.
+    pub key: Vec<KeyColumn>,
+    /// The columns' names, for EXPLAIN.
+    pub key_names: Vec<String>,
+    /// Values for the first columns; they read no row.
+    pub equal: Vec<Expr>,
+    /// Bounds of the next column: value, and whether it is included.
+    pub lower: Option<(Expr, bool)>,
+    pub upper: Option<(Expr, bool)>,
+    /// The key is unique and all of it is given: at most one row.
+    pub single: bool,
+    pub reverse: bool,
+}
+
+/// A scan of a stored table.
+#[derive(Clone)]
+pub struct TableScan {
+    pub table: Arc<TableEntry>,
+    pub alias: String,
+    pub layout: Arc<RowLayout>,
+    /// Which columns of the row are given, by position.
+    pub projection: Vec<usize>,
+    pub kinds: Vec<PhysicalKind>,
+    /// Whether the row's key is given too, as the last column.
+    pub with_key: bool,
+    pub filters: Vec<Expr>,
+    pub access: Access,
+    pub locking: Option<RowLocking>,
+}
+
+/// A hash join.
+#[derive(Clone)]
+pub struct HashJoin {
+    pub kind: JoinKind,
+    /// The probing side.
+    pub left: Box<PlanNode>,
+    /// The side that the table is built from.
+    pub right: Box<PlanNode>,
+    pub left_keys: Vec<Expr>,
+    pub right_keys: Vec<Expr>,
+    /// What else must hold, over left and right columns.
+    pub residual: Vec<Expr>,
+}
+
+/// A nested loop join; the right side may read the left row through slots.
+#[derive(Clone)]
+pub struct NestedLoop {
+    pub kind: JoinKind,
+    pub left: Box<PlanNode>,
+    pub right: Box<PlanNode>,
+    pub on: Vec<Expr>,
+    /// Slots, and the left columns that fill them.
+    pub lateral: Vec<(usize, usize)>,
+}
+
+/// What a subquery's rows become.
+#[derive(Clone)]
+pub enum ApplyKind {
+    Scalar,
+    Exists,
+    /// The comparison reads the input's columns, and the subquery's behind them.
+    Quantified {
+        comparison: Expr,
+        all: bool,
+    },
+    Array {
+        element: DataType,
+    },
+}
+
+/// A subquery run for each row, or once.
+#[derive(Clone)]
+pub struct Apply {
+    pub input: Box<PlanNode>,
+    pub subquery: Box<PlanNode>,
+    pub kind: ApplyKind,
+    /// Slots, and the input's columns that fill them; none: it runs once.
+    pub correlations: Vec<(usize, usize)>,
+    pub data_type: DataType,
+}
+
+/// An operator.
+#[derive(Clone)]
+pub enum Physical {
+    Values {
+        rows: Vec<Vec<Expr>>,
+    },
+    Table(Box<TableScan>),
+    Virtual {
+        relation: &'static VirtualRelation,
+        alias: String,
+        projection: Vec<usize>,
+        filters: Vec<Expr>,
+    },
+    Function {
+        call: TableFunction,
+        alias: String,
+        ordinality: bool,
+    },
+    Filter {
+        input: Box<PlanNode>,
+        predicates: Vec<Expr>,
+    },
+    Project {
+        input: Box<PlanNode>,
+        exprs: Vec<Expr>,
+    },
+    HashJoin(Box<HashJoin>),
+    NestedLoop(Box<NestedLoop>),
+    Apply(Box<Apply>),
+    Aggregate {
+        input: Box<PlanNode>,
+        groups: Vec<Expr>,
+        aggregates: Vec<AggregateCall>,
+    },
+    Distinct {
+        input: Box<PlanNode>,
+        keys: Vec<Expr>,
+    },
+    Sort {
+        input: Box<PlanNode>,
+        keys: Vec<SortKey>,
+    },
+    /// The first rows of a sort.
+    TopN {
+        input: Box<PlanNode>,
+        keys: Vec<SortKey>,
+        limit: Expr,
+        offset: Option<Expr>,
+    },
+    Limit {
+        input: Box<PlanNode>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    SetOperation {
+        kind: SetKind,
+        all: bool,
+        left: Box<PlanNode>,
+        right: Box<PlanNode>,
+    },
+}
+
+impl PlanNode {
+    /// Its inputs, in the order EXPLAIN shows them.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<&PlanNode> {
+        match &self.node {
+            Physical::Values { .. }
+            | Physical::Table(_)
+            | Physical::Virtual { .. }
+            | Physical::Function { .. } => Vec::new(),
+            Physical::Filter { input, .. }
+            | Physical::Project { input, .. }
+            | Physical::Aggregate { input, .. }
+            | Physical::Distinct { input, .. }
+            | Physical::Sort { input, .. }
+            | Physical::TopN { input, .. }
+            | Physical::Limit { input, .. } => vec![input],
+            Physical::HashJoin(join) => vec![&join.left, &join.right],
+            Physical::NestedLoop(join) => vec![&join.left, &join.right],
+            Physical::Apply(apply) => vec![&apply.input, &apply.subquery],
+            Physical::SetOperation { left, right, .. } => vec![left, right],
+        }
+    }
+}

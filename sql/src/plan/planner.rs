@@ -1,0 +1,519 @@
+//! From the optimized logical plan to the physical one.
+
+use std::sync::Arc;
+
+use super::logical::{
+    AggregateCall, ColumnId, Computed, Correlation, JoinKind, Logical, SortKey, SubqueryKind,
+};
+use super::operators::{Comparison, as_comparison};
+use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
+use super::{access, estimate, walk};
+use crate::catalog::{Table, TableEntry};
+use crate::error::{Result, SqlError};
+use crate::expr::Expr;
+use crate::types::{DataType, builtin_type};
+use crate::value::key::KeyColumn;
+use crate::value::row::{RowColumn, RowLayout};
+use crate::value::{Datum, PhysicalKind};
+
+/// A physical node while its columns still have ids.
+struct Built {
+    plan: PlanNode,
+    ids: Vec<ColumnId>,
+}
+
+/// Makes a plan physical; its rows have the `needed` columns, in that order.
+///
+/// # Errors
+/// XX000 for a plan that refers to columns it does not have.
+pub fn physical(plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+    let built = build(plan, &[], false)?;
+    Ok(arrange(built, needed)?.plan)
+}
+
+/// A projection to the needed columns, where they are not already all there is.
+fn arrange(built: Built, needed: &[ColumnId]) -> Result<Built> {
+    if built.ids == needed {
+        return Ok(built);
+    }
+    let mut exprs = Vec::new();
+    let (mut names, mut types) = (Vec::new(), Vec::new());
+    for id in needed {
+        let at = position(&built.ids, *id)?;
+        exprs.push(Expr::Column { index: at, data_type: built.plan.types[at] });
+        names.push(built.plan.names[at].clone());
+        types.push(built.plan.types[at]);
+    }
+    let rows = built.plan.rows;
+    let node = Physical::Project { input: Box::new(built.plan), exprs };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: needed.to_vec() })
+}
+
+fn position(ids: &[ColumnId], id: ColumnId) -> Result<usize> {
+    ids.iter()
+        .position(|each| *each == id)
+        .ok_or_else(|| SqlError::internal(format!("column {id} is not in the plan below")))
+}
+
+/// Replaces ids by positions.
+fn resolve(expr: &Expr, ids: &[ColumnId]) -> Result<Expr> {
+    let mut missing = None;
+    walk::columns(expr, &mut |id| {
+        if !ids.contains(&id) {
+            missing = Some(id);
+        }
+    });
+    if let Some(id) = missing {
+        return Err(SqlError::internal(format!("column {id} is not in the plan below")));
+    }
+    let mut resolved = expr.clone();
+    resolve_in_place(&mut resolved, ids);
+    Ok(resolved)
+}
+
+fn resolve_in_place(expr: &mut Expr, ids: &[ColumnId]) {
+    if let Expr::Column { index, .. } = expr {
+        *index = ids.iter().position(|id| id == index).unwrap_or(0);
+        return;
+    }
+    expr.for_each_child_mut(|child| resolve_in_place(child, ids));
+}
+
+fn resolve_all(exprs: &[Expr], ids: &[ColumnId]) -> Result<Vec<Expr>> {
+    exprs.iter().map(|expr| resolve(expr, ids)).collect()
+}
+
+fn resolve_keys(keys: &[SortKey], ids: &[ColumnId]) -> Result<Vec<SortKey>> {
+    keys.iter().map(|key| Ok(SortKey { expr: resolve(&key.expr, ids)?, ..*key })).collect()
+}
+
+fn slots(correlations: &[Correlation], ids: &[ColumnId]) -> Result<Vec<(usize, usize)>> {
+    correlations.iter().map(|each| Ok((each.slot, position(ids, each.column)?))).collect()
+}
+
+/// The layout of a table's rows.
+#[must_use]
+pub fn row_layout(table: &Table) -> RowLayout {
+    let columns = table.columns.iter().map(|column| RowColumn {
+        kind: builtin_type(column.type_oid).map_or(PhysicalKind::Text, |info| info.kind),
+        missing: column.missing.clone(),
+    });
+    RowLayout::new(columns.collect())
+}
+
+/// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
+fn build(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(plan, wanted, limited))
+}
+
+fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    let rows = estimate::rows(plan);
+    let node = |node, names, types| PlanNode { node, rows, names, types };
+    Ok(match plan {
+        Logical::Values { columns, rows } => {
+            let ids = columns.iter().map(|column| column.0).collect();
+            let names = (1..=columns.len()).map(|at| format!("column{at}")).collect();
+            let types = columns.iter().map(|column| column.1).collect();
+            Built { plan: node(Physical::Values { rows: rows.clone() }, names, types), ids }
+        }
+        Logical::Table { .. } => build_table(plan, wanted, limited)?.0,
+        Logical::Virtual { relation, alias, columns, filters } => {
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let projection: Vec<usize> = columns.iter().map(|column| column.1).collect();
+            let names = projection.iter().map(|at| relation.columns[*at].0.to_string()).collect();
+            let types = projection.iter().map(|at| DataType::of(relation.columns[*at].1)).collect();
+            let filters = resolve_all(filters, &ids)?;
+            let scan = Physical::Virtual { relation, alias: alias.clone(), projection, filters };
+            Built { plan: node(scan, names, types), ids }
+        }
+        Logical::FunctionScan { call, alias, columns, ordinality } => {
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*ordinality).collect();
+            let mut types: Vec<DataType> = columns.iter().map(|column| column.1).collect();
+            types.extend(ordinality.map(|_| DataType::INT8));
+            let names = vec![alias.clone(); ids.len()];
+            let scan = Physical::Function {
+                call: call.clone(),
+                alias: alias.clone(),
+                ordinality: ordinality.is_some(),
+            };
+            Built { plan: node(scan, names, types), ids }
+        }
+        Logical::Filter { input, predicates } => {
+            let input = build(input, wanted, false)?;
+            let predicates = resolve_all(predicates, &input.ids)?;
+            let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
+            let filter = Physical::Filter { input: Box::new(input.plan), predicates };
+            Built { plan: node(filter, names, types), ids: input.ids }
+        }
+        Logical::Project { input, outputs } => build_project(input, outputs, wanted, limited, rows)?,
+        Logical::Join { kind, left, right, on, lateral } => {
+            build_join(*kind, left, right, on, lateral, rows)?
+        }
+        Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
+            let input = build(input, wanted, limited)?;
+            let inner_ids = subquery.outputs();
+            let subquery = arrange(build(subquery, &[], false)?, &inner_ids)?;
+            let kind = match kind {
+                SubqueryKind::Scalar => ApplyKind::Scalar,
+                SubqueryKind::Exists => ApplyKind::Exists,
+                SubqueryKind::Array { element } => ApplyKind::Array { element: *element },
+                SubqueryKind::Quantified { comparison, all, .. } => {
+                    let both: Vec<ColumnId> = input.ids.iter().chain(&subquery.ids).copied().collect();
+                    ApplyKind::Quantified { comparison: resolve(comparison, &both)?, all: *all }
+                }
+            };
+            let correlations = slots(correlations, &input.ids)?;
+            let mut ids = input.ids;
+            ids.push(*output);
+            let (mut names, mut types) = (input.plan.names.clone(), input.plan.types.clone());
+            names.push("(SubPlan)".into());
+            types.push(*data_type);
+            let apply = Apply {
+                input: Box::new(input.plan),
+                subquery: Box::new(subquery.plan),
+                kind,
+                correlations,
+                data_type: *data_type,
+            };
+            Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
+        }
+        Logical::Aggregate { input, groups, aggregates } => build_aggregate(input, groups, aggregates, rows)?,
+        Logical::Distinct { input, on } => {
+            let input = build(input, wanted, false)?;
+            let keys = match on {
+                Some(exprs) => resolve_all(exprs, &input.ids)?,
+                None => columns_of(&input.plan),
+            };
+            let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
+            Built {
+                plan: node(Physical::Distinct { input: Box::new(input.plan), keys }, names, types),
+                ids: input.ids,
+            }
+        }
+        Logical::Sort { input, keys } => build_sort(input, keys, limited)?,
+        Logical::Limit { input, limit, offset } => {
+            build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?
+        }
+        Logical::SetOperation { kind, all, left, right, columns } => {
+            let (left_ids, right_ids) = (left.outputs(), right.outputs());
+            let left = arrange(build(left, &[], false)?, &left_ids)?;
+            let right = arrange(build(right, &[], false)?, &right_ids)?;
+            let names = left.plan.names.clone();
+            let types = columns.iter().map(|column| column.1).collect();
+            let set = Physical::SetOperation {
+                kind: *kind,
+                all: *all,
+                left: Box::new(left.plan),
+                right: Box::new(right.plan),
+            };
+            Built { plan: node(set, names, types), ids: columns.iter().map(|column| column.0).collect() }
+        }
+    })
+}
+
+fn columns_of(plan: &PlanNode) -> Vec<Expr> {
+    plan.types
+        .iter()
+        .enumerate()
+        .map(|(index, data_type)| Expr::Column { index, data_type: *data_type })
+        .collect()
+}
+
+/// Builds a table scan; tells whether its rows come in the wanted order.
+fn build_table(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
+    let Logical::Table { table: entry, alias, columns, key, filters, locking } = plan else {
+        return Err(SqlError::internal("a table scan was expected"));
+    };
+    let (access, ordered) = access::choose(entry, columns, filters, wanted, limited);
+    let scan = table_scan(entry, alias, columns, key.is_some(), *locking, access);
+    let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
+    let mut names: Vec<String> =
+        columns.iter().map(|(_, number)| entry.table.column_numbered(*number).name.clone()).collect();
+    let mut types: Vec<DataType> = columns
+        .iter()
+        .map(|(_, number)| {
+            let column = entry.table.column_numbered(*number);
+            DataType { oid: column.type_oid, typmod: column.type_modifier }
+        })
+        .collect();
+    if key.is_some() {
+        names.push("ctid".into());
+        types.push(DataType::BYTEA);
+    }
+    let scan = TableScan { filters: resolve_all(filters, &ids)?, ..scan };
+    let plan = PlanNode { node: Physical::Table(Box::new(scan)), rows: estimate::rows(plan), names, types };
+    Ok((Built { plan, ids }, ordered))
+}
+
+fn table_scan(
+    entry: &Arc<TableEntry>,
+    alias: &str,
+    columns: &[(ColumnId, i16)],
+    with_key: bool,
+    locking: Option<super::logical::RowLocking>,
+    access: super::physical::Access,
+) -> TableScan {
+    let layout = Arc::new(row_layout(&entry.table));
+    let projection: Vec<usize> = columns.iter().map(|(_, number)| Table::position(*number)).collect();
+    let kinds = projection.iter().map(|at| layout.columns()[*at].kind).collect();
+    TableScan {
+        table: entry.clone(),
+        alias: alias.to_string(),
+        layout,
+        projection,
+        kinds,
+        with_key: with_key || locking.is_some(),
+        filters: Vec::new(),
+        access,
+        locking,
+    }
+}
+
+fn build_project(
+    input: &Logical,
+    outputs: &[Computed],
+    wanted: &[SortKey],
+    limited: bool,
+    rows: f64,
+) -> Result<Built> {
+    // What is wanted above the projection is wanted below it, in the input's terms.
+    let below: Vec<SortKey> = wanted
+        .iter()
+        .map(|key| SortKey {
+            expr: walk::replace_columns(key.expr.clone(), &|id| {
+                outputs.iter().find(|output| output.id == id).map(|output| output.expr.clone())
+            }),
+            ..*key
+        })
+        .collect();
+    let input = build(input, &below, limited)?;
+    let mut exprs = Vec::new();
+    let (mut names, mut types) = (Vec::new(), Vec::new());
+    for output in outputs {
+        let expr = resolve(&output.expr, &input.ids)?;
+        types.push(expr.data_type());
+        names.push(super::explain::expression(&expr, &input.plan.names));
+        exprs.push(expr);
+    }
+    let ids = outputs.iter().map(|output| output.id).collect();
+    let identity = exprs.len() == input.ids.len()
+        && exprs
+            .iter()
+            .enumerate()
+            .all(|(at, expr)| matches!(expr, Expr::Column { index, .. } if *index == at));
+    if identity {
+        return Ok(Built { plan: input.plan, ids });
+    }
+    let node = Physical::Project { input: Box::new(input.plan), exprs };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
+}
+
+/// Whether equality of two columns can be tested by comparing their encoded keys.
+fn hashable(left: DataType, right: DataType) -> bool {
+    let kind = |data_type: DataType| builtin_type(data_type.oid).map(|info| info.kind);
+    let is_integer =
+        |kind| matches!(kind, Some(PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64));
+    let is_float = |kind| matches!(kind, Some(PhysicalKind::Float32 | PhysicalKind::Float64));
+    let (left_kind, right_kind) = (kind(left), kind(right));
+    let blank_padded = |data_type: DataType| data_type.oid == crate::types::oids::BPCHAR;
+    (left_kind == right_kind && blank_padded(left) == blank_padded(right))
+        || (is_integer(left_kind) && is_integer(right_kind))
+        || (is_float(left_kind) && is_float(right_kind))
+}
+
+fn reads_only(expr: &Expr, ids: &[ColumnId]) -> bool {
+    let (mut all, mut some) = (true, false);
+    walk::columns(expr, &mut |id| {
+        all &= ids.contains(&id);
+        some = true;
+    });
+    all && some
+}
+
+fn build_join(
+    kind: JoinKind,
+    left: &Logical,
+    right: &Logical,
+    on: &[Expr],
+    lateral: &[Correlation],
+    rows: f64,
+) -> Result<Built> {
+    // The side that the table is built from should be the smaller one.
+    if kind == JoinKind::Inner && lateral.is_empty() && estimate::rows(left) * 2.0 < estimate::rows(right) {
+        let swapped = build_join_as(kind, right, left, on, lateral, rows)?;
+        return Ok(swapped);
+    }
+    build_join_as(kind, left, right, on, lateral, rows)
+}
+
+fn build_join_as(
+    kind: JoinKind,
+    left: &Logical,
+    right: &Logical,
+    on: &[Expr],
+    lateral: &[Correlation],
+    rows: f64,
+) -> Result<Built> {
+    let (left, right) = (build(left, &[], false)?, build(right, &[], false)?);
+    let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
+    let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
+    for term in on {
+        if let Some((Comparison::Equal, first, second)) = as_comparison(term)
+            && lateral.is_empty()
+            && hashable(first.data_type(), second.data_type())
+        {
+            let sides = if reads_only(first, &left.ids) && reads_only(second, &right.ids) {
+                Some((first, second))
+            } else if reads_only(second, &left.ids) && reads_only(first, &right.ids) {
+                Some((second, first))
+            } else {
+                None
+            };
+            if let Some((of_left, of_right)) = sides {
+                left_keys.push(resolve(of_left, &left.ids)?);
+                right_keys.push(resolve(of_right, &right.ids)?);
+                continue;
+            }
+        }
+        residual.push(resolve(term, &both)?);
+    }
+    let (mut names, mut types, mut ids) =
+        (left.plan.names.clone(), left.plan.types.clone(), left.ids.clone());
+    if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+        names.extend(right.plan.names.iter().cloned());
+        types.extend(right.plan.types.iter().copied());
+        ids.extend(&right.ids);
+    }
+    let lateral = slots(lateral, &left.ids)?;
+    let (left, right) = (Box::new(left.plan), Box::new(right.plan));
+    let node = if left_keys.is_empty() {
+        Physical::NestedLoop(Box::new(NestedLoop { kind, left, right, on: residual, lateral }))
+    } else {
+        Physical::HashJoin(Box::new(HashJoin { kind, left, right, left_keys, right_keys, residual }))
+    };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
+}
+
+fn build_aggregate(
+    input: &Logical,
+    groups: &[Computed],
+    aggregates: &[(ColumnId, AggregateCall)],
+    rows: f64,
+) -> Result<Built> {
+    let input = build(input, &[], false)?;
+    let mut group_exprs = Vec::new();
+    let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        let expr = resolve(&group.expr, &input.ids)?;
+        names.push(super::explain::expression(&expr, &input.plan.names));
+        types.push(expr.data_type());
+        ids.push(group.id);
+        group_exprs.push(expr);
+    }
+    let mut calls = Vec::new();
+    for (id, call) in aggregates {
+        let resolved = AggregateCall {
+            aggregate: call.aggregate.clone(),
+            arguments: resolve_all(&call.arguments, &input.ids)?,
+            data_type: call.data_type,
+            distinct: call.distinct,
+            filter: call.filter.as_ref().map(|filter| resolve(filter, &input.ids)).transpose()?,
+            order_by: resolve_keys(&call.order_by, &input.ids)?,
+        };
+        names.push(super::explain::aggregate(&resolved, &input.plan.names));
+        types.push(call.data_type);
+        ids.push(*id);
+        calls.push(resolved);
+    }
+    let node = Physical::Aggregate { input: Box::new(input.plan), groups: group_exprs, aggregates: calls };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
+}
+
+/// A sort, unless the rows come in order by themselves.
+fn build_sort(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
+    if let Some(ordered) = build_ordered(input, keys, limited)? {
+        return Ok(ordered);
+    }
+    let input = build(input, &[], false)?;
+    let keys = resolve_keys(keys, &input.ids)?;
+    let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
+    let node = Physical::Sort { input: Box::new(input.plan), keys };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
+}
+
+/// The input built so that its rows come in order, where its table can give them so.
+fn build_ordered(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Option<Built>> {
+    let mut wanted = keys.to_vec();
+    let mut below = input;
+    loop {
+        match below {
+            Logical::Project { input, outputs } => {
+                for key in &mut wanted {
+                    key.expr = walk::replace_columns(key.expr.clone(), &|id| {
+                        outputs.iter().find(|output| output.id == id).map(|output| output.expr.clone())
+                    });
+                }
+                below = input;
+            }
+            Logical::Filter { input, .. } | Logical::Apply { input, .. } => below = input,
+            Logical::Table { .. } => break,
+            _ => return Ok(None),
+        }
+    }
+    let (_, ordered) = build_table(below, &wanted, limited)?;
+    if !ordered {
+        return Ok(None);
+    }
+    build(input, keys, limited).map(Some)
+}
+
+fn build_limit(
+    input: &Logical,
+    limit: Option<&Expr>,
+    offset: Option<&Expr>,
+    wanted: &[SortKey],
+    rows: f64,
+) -> Result<Built> {
+    let small = matches!(limit, Some(Expr::Const { value: Datum::Int64(count), .. }) if *count <= 10_000)
+        || matches!(limit, Some(Expr::Parameter { .. }));
+    let (sort, projection) = match input {
+        Logical::Sort { input, keys } => (Some((input, keys)), None),
+        Logical::Project { input: inner, outputs } => match inner.as_ref() {
+            Logical::Sort { input, keys } => (Some((input, keys)), Some(outputs)),
+            _ => (None, None),
+        },
+        _ => (None, None),
+    };
+    if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
+        && small
+        && build_ordered(below, keys, true)?.is_none()
+    {
+        let input = build(below, &[], false)?;
+        let keys = resolve_keys(keys, &input.ids)?;
+        let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
+        let node = Physical::TopN {
+            input: Box::new(input.plan),
+            keys,
+            limit: limit.clone(),
+            offset: offset.cloned(),
+        };
+        return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
+    }
+    let input = build(input, wanted, small)?;
+    let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
+    let node =
+        Physical::Limit { input: Box::new(input.plan), limit: limit.cloned(), offset: offset.cloned() };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
+}
+
+/// The key columns that make rows comparable by a list of expressions.
+#[must_use]
+pub fn sort_columns(keys: &[SortKey]) -> Vec<KeyColumn> {
+    keys.iter()
+        .map(|key| {
+            let data_type = key.expr.data_type();
+            let kind = builtin_type(data_type.oid).map_or(PhysicalKind::Text, |info| info.kind);
+            KeyColumn { data_type, kind, descending: key.descending, nulls_first: key.nulls_first }
+        })
+        .collect()
+}

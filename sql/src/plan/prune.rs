@@ -1,0 +1,109 @@
+//! Projection pruning: columns that nobody reads are not computed.
+
+use super::logical::{ColumnId, Logical, SubqueryKind};
+use super::walk;
+use crate::expr::Expr;
+
+fn note(expr: &Expr, needed: &mut Vec<ColumnId>) {
+    walk::columns(expr, &mut |id| {
+        if !needed.contains(&id) {
+            needed.push(id);
+        }
+    });
+}
+
+fn note_all<'e>(exprs: impl IntoIterator<Item = &'e Expr>, needed: &mut Vec<ColumnId>) {
+    for expr in exprs {
+        note(expr, needed);
+    }
+}
+
+/// Reduces a plan to what `needed` takes.
+pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
+    let mut needed = needed.to_vec();
+    match plan {
+        Logical::Table { table, alias, mut columns, key, filters, locking } => {
+            note_all(&filters, &mut needed);
+            columns.retain(|(id, _)| needed.contains(id));
+            let key = key.filter(|id| needed.contains(id));
+            Logical::Table { table, alias, columns, key, filters, locking }
+        }
+        Logical::Virtual { relation, alias, mut columns, filters } => {
+            note_all(&filters, &mut needed);
+            columns.retain(|(id, _)| needed.contains(id));
+            Logical::Virtual { relation, alias, columns, filters }
+        }
+        Logical::Filter { input, predicates } => {
+            note_all(&predicates, &mut needed);
+            Logical::Filter { input: Box::new(prune(*input, &needed)), predicates }
+        }
+        Logical::Project { input, mut outputs } => {
+            outputs.retain(|output| needed.contains(&output.id) || walk::is_volatile(&output.expr));
+            let mut below = Vec::new();
+            note_all(outputs.iter().map(|output| &output.expr), &mut below);
+            Logical::Project { input: Box::new(prune(*input, &below)), outputs }
+        }
+        Logical::Join { kind, left, right, on, lateral } => {
+            note_all(&on, &mut needed);
+            needed.extend(lateral.iter().map(|each| each.column));
+            let left = Box::new(prune(*left, &needed));
+            let right = Box::new(prune(*right, &needed));
+            Logical::Join { kind, left, right, on, lateral }
+        }
+        Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
+            // A subquery that nobody reads need not run.
+            if !needed.contains(&output) {
+                return prune(*input, &needed);
+            }
+            let inner: Vec<ColumnId> = match &kind {
+                SubqueryKind::Exists => Vec::new(),
+                SubqueryKind::Scalar | SubqueryKind::Array { .. } => subquery_columns(&subquery),
+                SubqueryKind::Quantified { comparison, .. } => {
+                    note(comparison, &mut needed);
+                    subquery_columns(&subquery)
+                }
+            };
+            needed.extend(correlations.iter().map(|each| each.column));
+            let subquery = Box::new(prune(*subquery, &inner));
+            let input = Box::new(prune(*input, &needed));
+            Logical::Apply { input, subquery, kind, correlations, output, data_type }
+        }
+        Logical::Aggregate { input, groups, mut aggregates } => {
+            aggregates.retain(|(id, _)| needed.contains(id));
+            let mut below = Vec::new();
+            note_all(groups.iter().map(|group| &group.expr), &mut below);
+            for (_, call) in &aggregates {
+                note_all(call.arguments.iter().chain(&call.filter), &mut below);
+                note_all(call.order_by.iter().map(|key| &key.expr), &mut below);
+            }
+            Logical::Aggregate { input: Box::new(prune(*input, &below)), groups, aggregates }
+        }
+        Logical::Distinct { input, on } => {
+            match &on {
+                Some(exprs) => note_all(exprs, &mut needed),
+                // All columns tell rows apart.
+                None => needed = input.outputs(),
+            }
+            Logical::Distinct { input: Box::new(prune(*input, &needed)), on }
+        }
+        Logical::Sort { input, keys } => {
+            note_all(keys.iter().map(|key| &key.expr), &mut needed);
+            Logical::Sort { input: Box::new(prune(*input, &needed)), keys }
+        }
+        Logical::Limit { input, limit, offset } => {
+            Logical::Limit { input: Box::new(prune(*input, &needed)), limit, offset }
+        }
+        Logical::SetOperation { kind, all, left, right, columns } => {
+            let (left_columns, right_columns) = (left.outputs(), right.outputs());
+            let left = Box::new(prune(*left, &left_columns));
+            let right = Box::new(prune(*right, &right_columns));
+            Logical::SetOperation { kind, all, left, right, columns }
+        }
+        other @ (Logical::Values { .. } | Logical::FunctionScan { .. }) => other,
+    }
+}
+
+/// The columns that a subquery's result has: those of its first visible node.
+fn subquery_columns(plan: &Logical) -> Vec<ColumnId> {
+    plan.outputs()
+}

@@ -1,0 +1,104 @@
+//! Constant folding, and predicates taken apart.
+
+use super::logical::{Logical, SortKey, SubqueryKind, TableFunction};
+use super::walk;
+use crate::expr::Expr;
+use crate::functions::{EvalContext, Settings};
+use crate::value::Datum;
+
+/// Applies `change` to every expression of one node.
+pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
+    let mut apply = |expr: &mut Expr| {
+        let taken = std::mem::replace(expr, Expr::And(Vec::new()));
+        *expr = change(taken);
+    };
+    match plan {
+        Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(apply),
+        Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => {
+            filters.iter_mut().for_each(apply)
+        }
+        Logical::FunctionScan { call, .. } => match call {
+            TableFunction::GenerateSeries { arguments, .. }
+            | TableFunction::GenerateSubscripts { arguments }
+            | TableFunction::Unnest { arguments } => arguments.iter_mut().for_each(apply),
+            TableFunction::Scalar(call) => apply(call),
+            TableFunction::Relation { .. } => {}
+        },
+        Logical::Filter { predicates, .. } => predicates.iter_mut().for_each(apply),
+        Logical::Project { outputs, .. } => outputs.iter_mut().for_each(|output| apply(&mut output.expr)),
+        Logical::Join { on, .. } => on.iter_mut().for_each(apply),
+        Logical::Apply { kind, .. } => {
+            if let SubqueryKind::Quantified { comparison, .. } = kind {
+                apply(comparison);
+            }
+        }
+        Logical::Aggregate { groups, aggregates, .. } => {
+            groups.iter_mut().for_each(|group| apply(&mut group.expr));
+            for (_, call) in aggregates {
+                call.arguments.iter_mut().for_each(&mut apply);
+                call.filter.iter_mut().for_each(&mut apply);
+                call.order_by.iter_mut().for_each(|key| apply(&mut key.expr));
+            }
+        }
+        Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
+        Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
+        Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
+        Logical::SetOperation { .. } => {}
+    }
+}
+
+/// Applies `change` to every input of a node.
+pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical) {
+    let mut apply = |input: &mut Box<Logical>| {
+        let taken = std::mem::replace(input.as_mut(), Logical::one_row());
+        **input = change(taken);
+    };
+    match plan {
+        Logical::Values { .. }
+        | Logical::Table { .. }
+        | Logical::Virtual { .. }
+        | Logical::FunctionScan { .. } => {}
+        Logical::Filter { input, .. }
+        | Logical::Project { input, .. }
+        | Logical::Aggregate { input, .. }
+        | Logical::Distinct { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Limit { input, .. } => apply(input),
+        Logical::Join { left, right, .. } | Logical::SetOperation { left, right, .. } => {
+            apply(left);
+            apply(right);
+        }
+        Logical::Apply { input, subquery, .. } => {
+            apply(input);
+            apply(subquery);
+        }
+    }
+}
+
+/// Folds constants everywhere, splits conjunctions, and drops what is always true.
+pub fn simplify(mut plan: Logical) -> Logical {
+    let settings = Settings::default();
+    let context = EvalContext::detached(&settings);
+    map_inputs(&mut plan, &mut simplify);
+    map_exprs(&mut plan, &mut |expr| expr.fold(&context));
+    match plan {
+        Logical::Filter { input, predicates } => {
+            let predicates = conjuncts(predicates);
+            if predicates.is_empty() { *input } else { Logical::Filter { input, predicates } }
+        }
+        Logical::Join { kind, left, right, on, lateral } => {
+            Logical::Join { kind, left, right, on: conjuncts(on), lateral }
+        }
+        other => other,
+    }
+}
+
+/// The terms of several predicates, without those that are always true.
+fn conjuncts(predicates: Vec<Expr>) -> Vec<Expr> {
+    let mut terms = Vec::new();
+    for predicate in predicates {
+        walk::split_conjunction(predicate, &mut terms);
+    }
+    terms.retain(|term| !matches!(term, Expr::Const { value: Datum::Bool(true), .. }));
+    terms
+}

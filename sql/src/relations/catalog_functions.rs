@@ -1,0 +1,277 @@
+//! The functions that look at the catalog and the session.
+
+use super::deparse;
+use super::roles::role_names;
+use crate::binder::{Relation, lookup_relation, name};
+use crate::catalog::{PG_CATALOG, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Environment;
+use crate::functions::EvalContext;
+use crate::session::split_list;
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type, oids};
+use crate::value::{ArrayValue, Datum};
+
+/// Calls a function of the session.
+///
+/// # Errors
+/// 42883 for one that is not known, and those of the functions.
+pub fn call(
+    environment: &Environment,
+    name: &str,
+    arguments: &[Datum],
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
+    let number = |at: usize| arguments.get(at).and_then(Datum::as_i64);
+    let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
+    Ok(match name {
+        "version" => Datum::text(format!(
+            "PostgreSQL 15.0 (HeliosDB Nano {}) on {}-linux",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH
+        )),
+        "current_user" | "session_user" | "user" | "current_role" => Datum::text(&environment.user),
+        "current_database" | "current_catalog" => Datum::text(&environment.database),
+        "current_schema" => current_schemas(environment, false).first().map_or(Datum::Null, Datum::text),
+        "current_schemas" => {
+            let names = current_schemas(environment, truth_at(0));
+            ArrayValue::from_elements(oids::NAME, names.iter().map(Datum::text).collect()).into()
+        }
+        "pg_backend_pid" => Datum::Int32(environment.backend),
+        "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
+        "pg_my_temp_schema" => Datum::Oid(0),
+        "pg_postmaster_start_time" | "pg_conf_load_time" => {
+            Datum::TimestampTz(environment.statement_timestamp)
+        }
+        "txid_current" | "pg_current_xact_id" => {
+            return Err(SqlError::unsupported("transaction numbers are not shown yet"));
+        }
+        "current_setting" => current_setting(environment, arguments)?,
+        "set_config" => set_config(environment, arguments, truth_at(2))?,
+        "format_type" => match number(0) {
+            None => Datum::Null,
+            Some(_) => {
+                let typmod = number(1).and_then(|typmod| i32::try_from(typmod).ok()).unwrap_or(-1);
+                let data_type = DataType { oid: oid_at(0), typmod };
+                if data_type.oid == 0 {
+                    Datum::text("-")
+                } else {
+                    Datum::text(format_type(data_type, &BuiltinTypes))
+                }
+            }
+        },
+        "pg_get_expr" => arguments.first().cloned().unwrap_or_default(),
+        "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0)),
+        "pg_get_constraintdef" => constraint_definition(environment, oid_at(0)),
+        "pg_get_userbyid" => {
+            let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
+            Datum::text(found.map_or_else(|| format!("unknown (OID={})", oid_at(0)), |(_, name)| name))
+        }
+        "pg_encoding_to_char" => Datum::text(if number(0) == Some(6) { "UTF8" } else { "SQL_ASCII" }),
+        "pg_table_is_visible" => is_visible(environment, oid_at(0)),
+        "pg_type_is_visible"
+        | "pg_function_is_visible"
+        | "pg_operator_is_visible"
+        | "pg_collation_is_visible"
+        | "pg_opclass_is_visible" => Datum::Bool(true),
+        "obj_description" | "col_description" | "shobj_description" => Datum::Null,
+        "has_table_privilege"
+        | "has_schema_privilege"
+        | "has_database_privilege"
+        | "has_column_privilege"
+        | "has_function_privilege"
+        | "has_any_column_privilege"
+        | "has_sequence_privilege"
+        | "pg_has_role" => Datum::Bool(true),
+        "pg_relation_size"
+        | "pg_table_size"
+        | "pg_total_relation_size"
+        | "pg_indexes_size"
+        | "pg_database_size" => Datum::Int64(0),
+        "to_regclass" => relation_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
+        "to_regtype" => type_oid(arguments).map_or(Datum::Null, Datum::Oid),
+        "regclassin" => {
+            let text = environment.text_argument(arguments, 0)?;
+            Datum::Oid(relation_oid(environment, arguments).ok_or_else(|| undefined(text))?)
+        }
+        "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
+        "regtypein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let found = text.parse().ok().or_else(|| type_oid(arguments));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
+            })?)
+        }
+        "regtypeout" => Datum::text(match BuiltinTypes.type_by_oid(oid_at(0)) {
+            Some(_) => format_type(DataType::of(oid_at(0)), &BuiltinTypes),
+            None if oid_at(0) == 0 => "-".into(),
+            None => oid_at(0).to_string(),
+        }),
+        "regnamespacein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let found =
+                text.parse().ok().or_else(|| environment.catalog.schema_named(text).map(|schema| schema.oid));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{text}\" does not exist"))
+            })?)
+        }
+        "regnamespaceout" => Datum::text(match environment.catalog.schema(oid_at(0)) {
+            Some(schema) => name::quote(&schema.name),
+            None => oid_at(0).to_string(),
+        }),
+        "regrolein" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let mut roles = role_names(environment).into_iter();
+            let found =
+                text.parse().ok().or_else(|| roles.find(|(_, role)| role == text).map(|(oid, _)| oid));
+            Datum::Oid(found.ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{text}\" does not exist"))
+            })?)
+        }
+        "regroleout" => {
+            let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
+            Datum::text(found.map_or_else(|| oid_at(0).to_string(), |(_, role)| role))
+        }
+        "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
+        | "regcollationout" => {
+            Datum::text(if oid_at(0) == 0 { "-".to_string() } else { oid_at(0).to_string() })
+        }
+        "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
+        "pg_get_statisticsobjdef_columns"
+        | "pg_get_partkeydef"
+        | "pg_get_viewdef"
+        | "pg_get_triggerdef"
+        | "pg_get_ruledef"
+        | "pg_get_functiondef" => Datum::Null,
+        _ => {
+            let _ = context;
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name} is not supported yet"),
+            ));
+        }
+    })
+}
+
+fn current_schemas(environment: &Environment, implicit: bool) -> Vec<String> {
+    let named = environment.settings.search_path().iter().any(|schema| schema == "pg_catalog");
+    environment
+        .search_path
+        .iter()
+        .filter(|oid| **oid != PG_CATALOG || implicit || named)
+        .filter_map(|oid| environment.catalog.schema(*oid))
+        .map(|schema| schema.name.clone())
+        .collect()
+}
+
+fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Datum> {
+    let name = environment.text_argument(arguments, 0)?;
+    let missing_is_fine = arguments.get(1).and_then(Datum::as_bool).unwrap_or(false);
+    match environment.settings.get(name) {
+        Ok(value) => Ok(Datum::text(value)),
+        Err(_) if missing_is_fine => Ok(Datum::Null),
+        Err(error) => Err(error),
+    }
+}
+
+fn set_config(environment: &Environment, arguments: &[Datum], local: bool) -> Result<Datum> {
+    let name = environment.text_argument(arguments, 0)?;
+    let value = arguments.get(1).and_then(Datum::as_text).unwrap_or_default();
+    let mut checked = (*environment.settings).clone();
+    checked.set(name, value)?;
+    environment.changed_settings.lock().push((name.to_string(), value.to_string(), local));
+    Ok(Datum::text(checked.get(name)?))
+}
+
+fn entry_of_index(environment: &Environment, oid: u32) -> Option<(&TableEntry, &crate::catalog::Index)> {
+    let index = environment.catalog.index(oid)?;
+    Some((environment.catalog.table(index.table)?, index))
+}
+
+fn index_definition(environment: &Environment, oid: u32, column: i64) -> Datum {
+    let Some((entry, index)) = entry_of_index(environment, oid) else { return Datum::Null };
+    match usize::try_from(column - 1) {
+        Ok(at) => Datum::text(deparse::index_column(&entry.table, index, at, false)),
+        Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index)),
+    }
+}
+
+fn constraint_definition(environment: &Environment, oid: u32) -> Datum {
+    let Some(constraint) = environment.catalog.constraint(oid) else { return Datum::Null };
+    let Some(entry) = environment.catalog.table(constraint.table) else { return Datum::Null };
+    Datum::text(deparse::constraint_definition(environment, &entry.table, constraint))
+}
+
+/// The schema and name of any relation.
+fn relation_place(environment: &Environment, oid: u32) -> Option<(u32, String)> {
+    let catalog = &environment.catalog;
+    if let Some(entry) = catalog.table(oid) {
+        return Some((entry.table.schema, entry.table.name.clone()));
+    }
+    if let Some(index) = catalog.index(oid) {
+        return Some((index.schema, index.name.clone()));
+    }
+    let computed = super::all().iter().find(|relation| relation.oid == oid)?;
+    Some((computed.schema, computed.name.to_string()))
+}
+
+fn is_visible(environment: &Environment, oid: u32) -> Datum {
+    let Some((schema, name)) = relation_place(environment, oid) else { return Datum::Null };
+    for candidate in &environment.search_path {
+        if *candidate == schema {
+            return Datum::Bool(true);
+        }
+        // A relation of the same name earlier in the path hides it.
+        let hidden = environment.catalog.relation_named(*candidate, &name).is_some()
+            || super::find(*candidate, &name).is_some();
+        if hidden {
+            return Datum::Bool(false);
+        }
+    }
+    Datum::Bool(false)
+}
+
+fn undefined(text: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{text}\" does not exist"))
+}
+
+fn relation_oid(environment: &Environment, arguments: &[Datum]) -> Option<u32> {
+    let text = arguments.first()?.as_text()?;
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    let parts: Vec<String> = text.split('.').flat_map(split_list).collect();
+    let (schema, base) = match parts.as_slice() {
+        [base] => (None, base),
+        [schema, base] => (Some(schema.as_str()), base),
+        _ => return None,
+    };
+    match lookup_relation(&environment.catalog, &environment.search_path, schema, base) {
+        Ok(Relation::Stored(entry)) => Some(entry.table.oid),
+        Ok(Relation::Virtual(relation)) => Some(relation.oid),
+        Err(_) => {
+            let schemas = match schema {
+                Some(schema) => vec![environment.catalog.schema_named(schema)?.oid],
+                None => environment.search_path.clone(),
+            };
+            schemas.into_iter().find_map(|oid| environment.catalog.relation_named(oid, base))
+        }
+    }
+}
+
+/// A relation's name, with its schema where that must be said.
+fn relation_name(environment: &Environment, oid: u32) -> String {
+    let Some((schema, base)) = relation_place(environment, oid) else { return oid.to_string() };
+    if is_visible(environment, oid) == Datum::Bool(true) {
+        return name::quote(&base);
+    }
+    let schema = super::schema_objects::schema_name(environment, schema);
+    format!("{}.{}", name::quote(&schema), name::quote(&base))
+}
+
+fn type_oid(arguments: &[Datum]) -> Option<u32> {
+    let text = arguments.first()?.as_text()?;
+    let ast = crate::parser::parse_data_type(text).ok()?;
+    let resolved = crate::binder::data_type::resolve(&ast).ok()?;
+    BuiltinTypes.type_by_oid(resolved.oid).map(|info| info.oid)
+}

@@ -1,0 +1,131 @@
+//! Columns and their defaults: pg_attribute, pg_attrdef.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
+use crate::catalog::{Table, TableColumn};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::types::{Category, builtin_type};
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[("pg_attribute", attributes), ("pg_attrdef", defaults)];
+
+/// The collation that a type's values have: `default`, or none.
+pub fn collation(type_oid: u32) -> u32 {
+    match builtin_type(type_oid) {
+        Some(info) if info.name == "name" => 950,
+        Some(info) if info.category == Category::String => 100,
+        _ => 0,
+    }
+}
+
+struct Attribute<'a> {
+    relation: u32,
+    name: &'a str,
+    number: i16,
+    type_oid: u32,
+    modifier: i32,
+    not_null: bool,
+    has_default: bool,
+    dropped: bool,
+}
+
+fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<Datum> {
+    let info = builtin_type(attribute.type_oid);
+    let length = info.map_or(-1, |info| info.length);
+    let by_value = (1..=8).contains(&length);
+    relation.row(&[
+        ("attrelid", oid(attribute.relation)),
+        ("attname", text(attribute.name)),
+        ("atttypid", oid(if attribute.dropped { 0 } else { attribute.type_oid })),
+        ("attstattarget", Datum::Int64(-1)),
+        ("attlen", Datum::Int16(length)),
+        ("attnum", Datum::Int16(attribute.number)),
+        ("attndims", Datum::Int64(i64::from(info.is_some_and(|info| info.element().is_some())))),
+        ("attcacheoff", Datum::Int64(-1)),
+        ("atttypmod", Datum::Int32(attribute.modifier)),
+        ("attbyval", Datum::Bool(by_value)),
+        ("attalign", letter(b'i')),
+        ("attstorage", letter(if length > 0 { b'p' } else { b'x' })),
+        ("attcompression", letter(0)),
+        ("attnotnull", Datum::Bool(attribute.not_null)),
+        ("atthasdef", Datum::Bool(attribute.has_default)),
+        ("atthasmissing", Datum::Bool(false)),
+        ("attidentity", letter(0)),
+        ("attgenerated", letter(0)),
+        ("attisdropped", Datum::Bool(attribute.dropped)),
+        ("attislocal", Datum::Bool(true)),
+        ("attinhcount", Datum::Int64(0)),
+        ("attcollation", oid(collation(attribute.type_oid))),
+    ])
+}
+
+fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    let of_column = |owner: u32, column: &TableColumn| {
+        attribute_row(
+            relation,
+            &Attribute {
+                relation: owner,
+                name: &column.name,
+                number: column.number,
+                type_oid: column.type_oid,
+                modifier: column.type_modifier,
+                not_null: column.not_null,
+                has_default: column.default.is_some(),
+                dropped: column.dropped,
+            },
+        )
+    };
+    for entry in environment.catalog.tables() {
+        let table: &Table = &entry.table;
+        rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
+        for index in &entry.indexes {
+            for (at, key) in index.columns.iter().enumerate() {
+                let mut column = table.column_numbered(key.number).clone();
+                column.number = i16::try_from(at + 1).unwrap_or(0);
+                column.not_null = false;
+                column.default = None;
+                rows.push(of_column(index.oid, &column));
+            }
+        }
+    }
+    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+        for (at, (name, type_oid)) in computed.columns.iter().enumerate() {
+            rows.push(attribute_row(
+                relation,
+                &Attribute {
+                    relation: computed.oid,
+                    name,
+                    number: i16::try_from(at + 1).unwrap_or(0),
+                    type_oid: *type_oid,
+                    modifier: -1,
+                    not_null: *name == "oid",
+                    has_default: false,
+                    dropped: false,
+                },
+            ));
+        }
+    }
+    Ok(rows)
+}
+
+/// The OID of a column's default: made from its table's, for defaults have none of their own.
+fn default_oid(table: u32, number: i16) -> u32 {
+    0x8000_0000 | (table.wrapping_mul(1_601).wrapping_add(u32::from(number.unsigned_abs())) & 0x7fff_ffff)
+}
+
+fn defaults(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        for column in entry.table.live_columns() {
+            let Some(default) = &column.default else { continue };
+            rows.push(relation.row(&[
+                ("oid", oid(default_oid(entry.table.oid, column.number))),
+                ("adrelid", oid(entry.table.oid)),
+                ("adnum", Datum::Int16(column.number)),
+                ("adbin", text(super::deparse::default_expression(column, default))),
+            ]));
+        }
+    }
+    Ok(rows)
+}

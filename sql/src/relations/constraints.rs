@@ -1,0 +1,63 @@
+//! Constraints: pg_constraint.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, numbers, oid, text};
+use crate::catalog::{Constraint, ConstraintKind};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[("pg_constraint", constraints)];
+
+/// Whether a constraint is a CHECK.
+pub fn is_check(constraint: &Constraint) -> bool {
+    matches!(constraint.kind, ConstraintKind::Check { .. })
+}
+
+fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for constraint in environment.catalog.constraints() {
+        let (kind, index, foreign) = match &constraint.kind {
+            ConstraintKind::PrimaryKey { index } => (b'p', *index, None),
+            ConstraintKind::Unique { index } => (b'u', *index, None),
+            ConstraintKind::Check { .. } => (b'c', 0, None),
+            ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update } => {
+                (b'f', *index, Some((*table, columns, on_delete.code(), on_update.code())))
+            }
+        };
+        let blank = || letter(b' ');
+        let mut values = vec![
+            ("oid", oid(constraint.oid)),
+            ("conname", text(&constraint.name)),
+            ("connamespace", oid(constraint.schema)),
+            ("contype", letter(kind)),
+            ("condeferrable", Datum::Bool(false)),
+            ("condeferred", Datum::Bool(false)),
+            ("convalidated", Datum::Bool(true)),
+            ("conrelid", oid(constraint.table)),
+            ("contypid", oid(0)),
+            ("conindid", oid(index)),
+            ("conparentid", oid(0)),
+            ("conislocal", Datum::Bool(true)),
+            ("coninhcount", Datum::Int64(0)),
+            ("connoinherit", Datum::Bool(kind != b'c')),
+            ("conkey", numbers(&constraint.columns)),
+        ];
+        match foreign {
+            Some((table, columns, on_delete, on_update)) => values.extend([
+                ("confrelid", oid(table)),
+                ("confupdtype", letter(on_update)),
+                ("confdeltype", letter(on_delete)),
+                ("confmatchtype", letter(b's')),
+                ("confkey", numbers(columns)),
+            ]),
+            None => values.extend([
+                ("confrelid", oid(0)),
+                ("confupdtype", blank()),
+                ("confdeltype", blank()),
+                ("confmatchtype", blank()),
+            ]),
+        }
+        rows.push(relation.row(&values));
+    }
+    Ok(rows)
+}

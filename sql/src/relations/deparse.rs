@@ -1,0 +1,99 @@
+//! Objects written out as SQL, as PostgreSQL's `pg_get_…def` functions do.
+
+use crate::binder::name::quote;
+use crate::catalog::{Constraint, ConstraintKind, ForeignKeyAction, Index, Table, TableColumn};
+use crate::execute::Environment;
+use crate::types::{BuiltinTypes, DataType, format_type};
+
+/// `CREATE INDEX i ON public.t USING btree (a, b DESC)`
+#[must_use]
+pub fn index_definition(environment: &Environment, table: &Table, index: &Index) -> String {
+    let schema = super::schema_objects::schema_name(environment, table.schema);
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let columns: Vec<String> =
+        (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
+    let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
+    let options: Vec<String> = index.options.iter().map(|(key, value)| format!("{key}='{value}'")).collect();
+    let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
+    format!(
+        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){nulls}{options}",
+        quote(&index.name),
+        quote(&schema),
+        quote(&table.name),
+        columns.join(", ")
+    )
+}
+
+/// One column of an index's key; with its order, where that is not the plain one.
+#[must_use]
+pub fn index_column(table: &Table, index: &Index, at: usize, with_order: bool) -> String {
+    let Some(column) = index.columns.get(at) else { return String::new() };
+    let mut text = quote(&table.column_numbered(column.number).name);
+    if with_order {
+        if column.descending {
+            text.push_str(" DESC");
+        }
+        if column.nulls_first != column.descending {
+            text.push_str(if column.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+        }
+    }
+    text
+}
+
+/// `PRIMARY KEY (a)` and the others' like.
+#[must_use]
+pub fn constraint_definition(environment: &Environment, table: &Table, constraint: &Constraint) -> String {
+    let names = |table: &Table, numbers: &[i16]| {
+        let names: Vec<String> =
+            numbers.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
+        names.join(", ")
+    };
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
+        ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
+        ConstraintKind::Check { expression } => format!("CHECK (({expression}))"),
+        ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
+            let Some(parent) = environment.catalog.table(*other) else { return String::new() };
+            let mut text = format!(
+                "FOREIGN KEY ({}) REFERENCES {}({})",
+                names(table, &constraint.columns),
+                quote(&parent.table.name),
+                names(&parent.table, columns)
+            );
+            for (word, action) in [("UPDATE", on_update), ("DELETE", on_delete)] {
+                let action = match action {
+                    ForeignKeyAction::NoAction => continue,
+                    ForeignKeyAction::Restrict => "RESTRICT",
+                    ForeignKeyAction::Cascade => "CASCADE",
+                    ForeignKeyAction::SetNull => "SET NULL",
+                    ForeignKeyAction::SetDefault => "SET DEFAULT",
+                };
+                text.push_str(&format!(" ON {word} {action}"));
+            }
+            text
+        }
+    }
+}
+
+/// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
+#[must_use]
+pub fn default_expression(column: &TableColumn, default: &str) -> String {
+    let is_literal = default.len() >= 2
+        && default.starts_with('\'')
+        && default.ends_with('\'')
+        && !default[1..default.len() - 1].replace("''", "").contains('\'');
+    if is_literal {
+        let data_type = DataType::of(column.type_oid);
+        return format!("{default}::{}", format_type(data_type, &BuiltinTypes));
+    }
+    match default {
+        "CURRENT_TIMESTAMP" | "TRUE" | "FALSE" => {
+            if default == "CURRENT_TIMESTAMP" {
+                default.to_string()
+            } else {
+                default.to_lowercase()
+            }
+        }
+        other => other.to_string(),
+    }
+}

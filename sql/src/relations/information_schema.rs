@@ -1,0 +1,205 @@
+//! information_schema: tables, columns, schemata, constraints.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
+use super::schema_objects::schema_name;
+use crate::catalog::ConstraintKind;
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::types::{DataType, TypeShape, builtin_type, oids};
+use crate::value::{Datum, PhysicalKind};
+
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("information_schema.tables", tables),
+    ("information_schema.columns", columns),
+    ("information_schema.schemata", schemata),
+    ("information_schema.table_constraints", table_constraints),
+    ("information_schema.key_column_usage", key_column_usage),
+];
+
+fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |schema: &str, name: &str, is_view: bool| {
+        relation.row(&[
+            ("table_catalog", text(&environment.database)),
+            ("table_schema", text(schema)),
+            ("table_name", text(name)),
+            ("table_type", text(if is_view { "VIEW" } else { "BASE TABLE" })),
+            ("is_insertable_into", text(if is_view { "NO" } else { "YES" })),
+            ("is_typed", text("NO")),
+        ])
+    };
+    let mut rows: RelationRows = environment
+        .catalog
+        .tables()
+        .map(|entry| row(&schema_name(environment, entry.table.schema), &entry.table.name, false))
+        .collect();
+    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+        rows.push(row(computed.schema_name(), computed.name, computed.kind == b'v'));
+    }
+    Ok(rows)
+}
+
+/// The standard's name of a type.
+fn standard_type(data_type: DataType) -> String {
+    match builtin_type(data_type.oid) {
+        Some(info) if matches!(info.shape, TypeShape::Array { .. }) => "ARRAY".into(),
+        Some(info) => info.sql_name.to_string(),
+        None => "USER-DEFINED".into(),
+    }
+}
+
+fn column_row(
+    environment: &Environment,
+    relation: &VirtualRelation,
+    place: (&str, &str, &str, usize),
+    data_type: DataType,
+    not_null: bool,
+    default: Option<String>,
+) -> Vec<Datum> {
+    let (schema, table, column, number) = place;
+    let info = builtin_type(data_type.oid);
+    let (precision, radix, scale) = match info.map(|info| info.kind) {
+        Some(PhysicalKind::Int16) => (Some(16), Some(2), Some(0)),
+        Some(PhysicalKind::Int32) => (Some(32), Some(2), Some(0)),
+        Some(PhysicalKind::Int64) => (Some(64), Some(2), Some(0)),
+        Some(PhysicalKind::Float32) => (Some(24), Some(2), None),
+        Some(PhysicalKind::Float64) => (Some(53), Some(2), None),
+        Some(PhysicalKind::Numeric) => match data_type.numeric_precision_scale() {
+            Some((precision, scale)) => (Some(precision), Some(10), Some(scale)),
+            None => (None, Some(10), None),
+        },
+        _ => (None, None, None),
+    };
+    let length = data_type.character_length();
+    let is_text = matches!(data_type.oid, oids::TEXT | oids::VARCHAR | oids::BPCHAR);
+    let octets = match length {
+        Some(length) => Some(length.saturating_mul(4)),
+        None if is_text => Some(1_073_741_824),
+        None => None,
+    };
+    let when = match info.map(|info| info.kind) {
+        Some(PhysicalKind::Date) => Some(0),
+        Some(
+            PhysicalKind::Timestamp | PhysicalKind::TimestampTz | PhysicalKind::Time | PhysicalKind::TimeTz,
+        ) => Some(if data_type.typmod >= 0 { data_type.typmod } else { 6 }),
+        _ => None,
+    };
+    relation.row(&[
+        ("table_catalog", text(&environment.database)),
+        ("table_schema", text(schema)),
+        ("table_name", text(table)),
+        ("column_name", text(column)),
+        ("ordinal_position", Datum::Int64(number as i64)),
+        ("column_default", Datum::from(default)),
+        ("is_nullable", text(if not_null { "NO" } else { "YES" })),
+        ("data_type", text(standard_type(data_type))),
+        ("character_maximum_length", Datum::from(length)),
+        ("character_octet_length", Datum::from(octets)),
+        ("numeric_precision", Datum::from(precision)),
+        ("numeric_precision_radix", Datum::from(radix)),
+        ("numeric_scale", Datum::from(scale)),
+        ("datetime_precision", Datum::from(when)),
+        ("udt_catalog", text(&environment.database)),
+        ("udt_schema", text("pg_catalog")),
+        ("udt_name", info.map_or(Datum::Null, |info| text(&info.name))),
+        ("dtd_identifier", text(number.to_string())),
+        ("is_self_referencing", text("NO")),
+        ("is_identity", text("NO")),
+        ("identity_cycle", text("NO")),
+        ("is_generated", text("NEVER")),
+        ("is_updatable", text("YES")),
+    ])
+}
+
+fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        let schema = schema_name(environment, entry.table.schema);
+        for column in entry.table.live_columns() {
+            let number = usize::try_from(column.number).unwrap_or(0);
+            let default =
+                column.default.as_ref().map(|default| super::deparse::default_expression(column, default));
+            rows.push(column_row(
+                environment,
+                relation,
+                (&schema, &entry.table.name, &column.name, number),
+                DataType { oid: column.type_oid, typmod: column.type_modifier },
+                column.not_null,
+                default,
+            ));
+        }
+    }
+    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+        for (at, (name, oid)) in computed.columns.iter().enumerate() {
+            let place = (computed.schema_name(), computed.name, *name, at + 1);
+            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None));
+        }
+    }
+    Ok(rows)
+}
+
+fn schemata(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok(environment
+        .catalog
+        .schemas()
+        .map(|schema| {
+            relation.row(&[
+                ("catalog_name", text(&environment.database)),
+                ("schema_name", text(&schema.name)),
+                ("schema_owner", text("postgres")),
+            ])
+        })
+        .collect())
+}
+
+fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        let schema = schema_name(environment, entry.table.schema);
+        for constraint in &entry.constraints {
+            let kind = match &constraint.kind {
+                ConstraintKind::PrimaryKey { .. } => "PRIMARY KEY",
+                ConstraintKind::Unique { .. } => "UNIQUE",
+                ConstraintKind::Check { .. } => "CHECK",
+                ConstraintKind::ForeignKey { .. } => "FOREIGN KEY",
+            };
+            rows.push(relation.row(&[
+                ("constraint_catalog", text(&environment.database)),
+                ("constraint_schema", text(&schema)),
+                ("constraint_name", text(&constraint.name)),
+                ("table_catalog", text(&environment.database)),
+                ("table_schema", text(&schema)),
+                ("table_name", text(&entry.table.name)),
+                ("constraint_type", text(kind)),
+                ("is_deferrable", text("NO")),
+                ("initially_deferred", text("NO")),
+                ("enforced", text("YES")),
+            ]));
+        }
+    }
+    Ok(rows)
+}
+
+fn key_column_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        let schema = schema_name(environment, entry.table.schema);
+        for constraint in entry.constraints.iter().filter(|each| !super::constraints::is_check(each)) {
+            let is_foreign = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
+            for (at, number) in constraint.columns.iter().enumerate() {
+                let place = Datum::Int64(at as i64 + 1);
+                rows.push(relation.row(&[
+                    ("constraint_catalog", text(&environment.database)),
+                    ("constraint_schema", text(&schema)),
+                    ("constraint_name", text(&constraint.name)),
+                    ("table_catalog", text(&environment.database)),
+                    ("table_schema", text(&schema)),
+                    ("table_name", text(&entry.table.name)),
+                    ("column_name", text(&entry.table.column_numbered(*number).name)),
+                    ("ordinal_position", place.clone()),
+                    ("position_in_unique_constraint", if is_foreign { place } else { Datum::Null }),
+                ]));
+            }
+        }
+    }
+    Ok(rows)
+}

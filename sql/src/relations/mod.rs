@@ -1,0 +1,42 @@
+//! Relations that are computed: `pg_catalog`, `information_schema`, and our own views of the system.
+//!
+//! Each is a real relation to the planner, with PostgreSQL's columns; its rows are made from the catalog and
+//! the session when it is scanned. One for a feature that is absent has no rows.
+
+mod catalog_functions;
+mod columns;
+mod constraints;
+pub mod deparse;
+mod information_schema;
+mod registry;
+mod relation;
+mod roles;
+mod schema_objects;
+mod system;
+
+pub use catalog_functions::call;
+pub use relation::{VirtualRelation, all};
+
+use relation::MakeRows;
+
+/// The row makers, by relation.
+const MAKERS: &[&[(&str, MakeRows)]] = &[
+    schema_objects::MAKERS,
+    columns::MAKERS,
+    constraints::MAKERS,
+    registry::MAKERS,
+    roles::MAKERS,
+    information_schema::MAKERS,
+];
+
+/// The relation of a name in a schema.
+#[must_use]
+pub fn find(schema: u32, name: &str) -> Option<&'static VirtualRelation> {
+    all().iter().find(|relation| relation.schema == schema && relation.name == name)
+}
+
+/// A relation that is also callable as a function in FROM.
+#[must_use]
+pub fn function(name: &str) -> Option<&'static VirtualRelation> {
+    all().iter().find(|relation| relation.name == name && relation.kind == b'f')
+}

@@ -1,0 +1,239 @@
+//! What is built in: pg_type, pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
+use crate::catalog::{PG_CATALOG, SUPERUSER};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::functions::{CastContext, CastMethod, Volatility, registry};
+use crate::types::{TypeShape, builtin_types};
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_type", types),
+    ("pg_proc", functions),
+    ("pg_operator", operators),
+    ("pg_cast", casts),
+    ("pg_am", access_methods),
+    ("pg_collation", collations),
+    ("pg_language", languages),
+];
+
+/// The first of the OIDs that functions and operators of ours show.
+const FIRST_FUNCTION_OID: u32 = 20_000_000;
+const FIRST_OPERATOR_OID: u32 = 30_000_000;
+
+fn types(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for info in builtin_types() {
+        let kind = match info.shape {
+            TypeShape::Pseudo => b'p',
+            TypeShape::Enum { .. } => b'e',
+            TypeShape::Domain { .. } => b'd',
+            TypeShape::Composite { .. } => b'c',
+            TypeShape::Base | TypeShape::Array { .. } => b'b',
+        };
+        let is_array = info.element().is_some();
+        let regproc = |suffix: &str| {
+            let separator = if info.name.contains('_') { "_" } else { "" };
+            text(if is_array {
+                format!("array_{suffix}")
+            } else {
+                format!("{}{separator}{suffix}", info.name)
+            })
+        };
+        rows.push(relation.row(&[
+            ("oid", oid(info.oid)),
+            ("typname", text(&info.name)),
+            ("typnamespace", oid(PG_CATALOG)),
+            ("typowner", oid(SUPERUSER)),
+            ("typlen", Datum::Int16(info.length)),
+            ("typbyval", Datum::Bool((1..=8).contains(&info.length))),
+            ("typtype", letter(kind)),
+            ("typcategory", letter(u8::try_from(info.category.code()).unwrap_or(b'X'))),
+            ("typispreferred", Datum::Bool(info.preferred)),
+            ("typisdefined", Datum::Bool(true)),
+            ("typdelim", letter(b',')),
+            ("typrelid", oid(0)),
+            ("typelem", oid(info.element().unwrap_or(0))),
+            ("typarray", oid(info.array_oid)),
+            ("typinput", regproc("in")),
+            ("typoutput", regproc("out")),
+            ("typreceive", regproc("recv")),
+            ("typsend", regproc("send")),
+            ("typalign", letter(b'i')),
+            ("typstorage", letter(if info.length > 0 { b'p' } else { b'x' })),
+            ("typnotnull", Datum::Bool(false)),
+            ("typbasetype", oid(0)),
+            ("typtypmod", Datum::Int32(-1)),
+            ("typndims", Datum::Int64(0)),
+            ("typcollation", oid(super::columns::collation(info.oid))),
+        ]));
+    }
+    Ok(rows)
+}
+
+fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |number: usize,
+               name: &str,
+               kind: u8,
+               arguments: &[u32],
+               result: u32,
+               strict: bool,
+               volatility: u8| {
+        relation.row(&[
+            ("oid", oid(FIRST_FUNCTION_OID + u32::try_from(number).unwrap_or(0))),
+            ("proname", text(name)),
+            ("pronamespace", oid(PG_CATALOG)),
+            ("proowner", oid(SUPERUSER)),
+            ("prolang", oid(12)),
+            ("prokind", letter(kind)),
+            ("prosecdef", Datum::Bool(false)),
+            ("proleakproof", Datum::Bool(false)),
+            ("proisstrict", Datum::Bool(strict)),
+            ("proretset", Datum::Bool(false)),
+            ("provolatile", letter(volatility)),
+            ("proparallel", letter(b's')),
+            ("pronargs", Datum::Int64(arguments.len() as i64)),
+            ("pronargdefaults", Datum::Int64(0)),
+            ("prorettype", oid(result)),
+            ("proargtypes", oid_vector(arguments)),
+            ("prosrc", text(name)),
+        ])
+    };
+    let mut rows = Vec::new();
+    let mut all: Vec<_> = registry().all_functions().collect();
+    all.sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
+    for function in all {
+        let volatility = match function.volatility {
+            Volatility::Immutable => b'i',
+            Volatility::Stable => b's',
+            Volatility::Volatile => b'v',
+        };
+        let arguments = &function.argument_types;
+        rows.push(row(
+            rows.len(),
+            &function.name,
+            b'f',
+            arguments,
+            function.return_type,
+            function.strict,
+            volatility,
+        ));
+    }
+    let mut all: Vec<_> = registry().all_aggregates().collect();
+    all.sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
+    for aggregate in all {
+        let (arguments, result) = (&aggregate.argument_types, aggregate.return_type);
+        rows.push(row(rows.len(), aggregate.name, b'a', arguments, result, false, b'i'));
+    }
+    Ok(rows)
+}
+
+fn operators(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut all: Vec<_> = registry().all_operators().collect();
+    all.sort_by_key(|operator| (operator.name, operator.left, operator.right));
+    Ok(all
+        .into_iter()
+        .enumerate()
+        .map(|(number, operator)| {
+            relation.row(&[
+                ("oid", oid(FIRST_OPERATOR_OID + u32::try_from(number).unwrap_or(0))),
+                ("oprname", text(operator.name)),
+                ("oprnamespace", oid(PG_CATALOG)),
+                ("oprowner", oid(SUPERUSER)),
+                ("oprkind", letter(if operator.left == 0 { b'l' } else { b'b' })),
+                ("oprcanmerge", Datum::Bool(operator.name == "=")),
+                ("oprcanhash", Datum::Bool(operator.name == "=")),
+                ("oprleft", oid(operator.left)),
+                ("oprright", oid(operator.right)),
+                ("oprresult", oid(operator.function.return_type)),
+                ("oprcom", oid(0)),
+                ("oprnegate", oid(0)),
+            ])
+        })
+        .collect())
+}
+
+fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut all: Vec<_> = registry().all_casts().collect();
+    all.sort_by_key(|(pair, _)| **pair);
+    Ok(all
+        .into_iter()
+        .enumerate()
+        .map(|(number, ((source, target), cast))| {
+            relation.row(&[
+                ("oid", oid(10_000 + u32::try_from(number).unwrap_or(0))),
+                ("castsource", oid(*source)),
+                ("casttarget", oid(*target)),
+                ("castfunc", oid(0)),
+                (
+                    "castcontext",
+                    letter(match cast.context {
+                        CastContext::Implicit => b'i',
+                        CastContext::Assignment => b'a',
+                        CastContext::Explicit => b'e',
+                    }),
+                ),
+                (
+                    "castmethod",
+                    letter(match cast.method {
+                        CastMethod::Binary => b'b',
+                        CastMethod::InOut => b'i',
+                        CastMethod::Function(_) | CastMethod::Array(_) => b'f',
+                    }),
+                ),
+            ])
+        })
+        .collect())
+}
+
+fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let methods = [(2, "heap", b't'), (403, "btree", b'i'), (405, "hash", b'i'), (2742, "gin", b'i')];
+    Ok(methods
+        .into_iter()
+        .map(|(number, name, kind)| {
+            relation.row(&[
+                ("oid", oid(number)),
+                ("amname", text(name)),
+                ("amhandler", text(format!("{name}handler"))),
+                ("amtype", letter(kind)),
+            ])
+        })
+        .collect())
+}
+
+fn collations(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let collations = [(100, "default", b'd', -1), (950, "C", b'c', -1), (951, "POSIX", b'c', -1)];
+    Ok(collations
+        .into_iter()
+        .map(|(number, name, provider, encoding)| {
+            let locale = if provider == b'd' { Datum::Null } else { text(name) };
+            relation.row(&[
+                ("oid", oid(number)),
+                ("collname", text(name)),
+                ("collnamespace", oid(PG_CATALOG)),
+                ("collowner", oid(SUPERUSER)),
+                ("collprovider", letter(provider)),
+                ("collisdeterministic", Datum::Bool(true)),
+                ("collencoding", Datum::Int32(encoding)),
+                ("collcollate", locale.clone()),
+                ("collctype", locale),
+            ])
+        })
+        .collect())
+}
+
+fn languages(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok([(12, "internal"), (14, "sql")]
+        .into_iter()
+        .map(|(number, name)| {
+            relation.row(&[
+                ("oid", oid(number)),
+                ("lanname", text(name)),
+                ("lanowner", oid(SUPERUSER)),
+                ("lanispl", Datum::Bool(false)),
+                ("lanpltrusted", Datum::Bool(name == "sql")),
+            ])
+        })
+        .collect())
+}

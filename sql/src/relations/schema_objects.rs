@@ -1,0 +1,223 @@
+//! Schemas, tables and indexes: pg_namespace, pg_class, pg_index, pg_tables, pg_indexes.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
+use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_namespace", namespaces),
+    ("pg_class", classes),
+    ("pg_index", indexes),
+    ("pg_tables", tables),
+    ("pg_indexes", index_views),
+];
+
+/// The access methods' OIDs.
+pub const HEAP: u32 = 2;
+pub const BTREE: u32 = 403;
+
+fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let schemas = environment.catalog.schemas();
+    Ok(schemas
+        .map(|schema| {
+            relation.row(&[
+                ("oid", oid(schema.oid)),
+                ("nspname", text(&schema.name)),
+                ("nspowner", oid(schema.owner)),
+            ])
+        })
+        .collect())
+}
+
+struct Class<'c> {
+    oid: u32,
+    name: &'c str,
+    schema: u32,
+    kind: u8,
+    method: u32,
+    columns: usize,
+    tuples: i64,
+    checks: usize,
+    has_index: bool,
+    options: &'c [(String, String)],
+    persistence: u8,
+}
+
+fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
+    let options = class.options.iter().map(|(key, value)| text(format!("{key}={value}"))).collect::<Vec<_>>();
+    let options = if options.is_empty() {
+        Datum::Null
+    } else {
+        Datum::from(crate::value::ArrayValue::from_elements(crate::types::oids::TEXT, options))
+    };
+    let is_view = class.kind == b'v';
+    relation.row(&[
+        ("oid", oid(class.oid)),
+        ("relname", text(class.name)),
+        ("relnamespace", oid(class.schema)),
+        ("reltype", oid(0)),
+        ("reloftype", oid(0)),
+        ("relowner", oid(SUPERUSER)),
+        ("relam", oid(class.method)),
+        ("relfilenode", oid(if is_view { 0 } else { class.oid })),
+        ("reltablespace", oid(0)),
+        ("relpages", Datum::Int64((class.tuples / 100).max(0))),
+        ("reltuples", Datum::Float32(class.tuples as f32)),
+        ("relallvisible", Datum::Int64(0)),
+        ("reltoastrelid", oid(0)),
+        ("relhasindex", Datum::Bool(class.has_index)),
+        ("relisshared", Datum::Bool(false)),
+        ("relpersistence", letter(class.persistence)),
+        ("relkind", letter(class.kind)),
+        ("relnatts", Datum::Int64(class.columns as i64)),
+        ("relchecks", Datum::Int64(class.checks as i64)),
+        ("relhasrules", Datum::Bool(is_view)),
+        ("relhastriggers", Datum::Bool(false)),
+        ("relhassubclass", Datum::Bool(false)),
+        ("relrowsecurity", Datum::Bool(false)),
+        ("relforcerowsecurity", Datum::Bool(false)),
+        ("relispopulated", Datum::Bool(true)),
+        ("relreplident", letter(if class.kind == b'r' { b'd' } else { b'n' })),
+        ("relispartition", Datum::Bool(false)),
+        ("relrewrite", oid(0)),
+        ("relfrozenxid", oid(0)),
+        ("relminmxid", oid(0)),
+        ("reloptions", options),
+    ])
+}
+
+fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        let table = &entry.table;
+        let checks = entry.constraints.iter().filter(|constraint| super::constraints::is_check(constraint));
+        let class = Class {
+            oid: table.oid,
+            name: &table.name,
+            schema: table.schema,
+            kind: b'r',
+            method: HEAP,
+            columns: table.columns.len(),
+            tuples: table.row_estimate,
+            checks: checks.count(),
+            has_index: !entry.indexes.is_empty(),
+            options: &table.options,
+            persistence: if table.unlogged { b'u' } else { b'p' },
+        };
+        rows.push(class_row(relation, &class));
+        for index in &entry.indexes {
+            let class = Class {
+                oid: index.oid,
+                name: &index.name,
+                schema: index.schema,
+                kind: b'i',
+                method: BTREE,
+                columns: index.columns.len(),
+                tuples: table.row_estimate,
+                checks: 0,
+                has_index: false,
+                options: &index.options,
+                persistence: b'p',
+            };
+            rows.push(class_row(relation, &class));
+        }
+    }
+    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+        let class = Class {
+            oid: computed.oid,
+            name: computed.name,
+            schema: computed.schema,
+            kind: computed.kind,
+            method: if computed.kind == b'r' { HEAP } else { 0 },
+            columns: computed.columns.len(),
+            tuples: -1,
+            checks: 0,
+            has_index: false,
+            options: &[],
+            persistence: b'p',
+        };
+        rows.push(class_row(relation, &class));
+    }
+    Ok(rows)
+}
+
+/// An index's per-column options: 1 for DESC, 2 for NULLS FIRST.
+fn column_options(index: &Index) -> Vec<i16> {
+    let bits = |descending: bool, nulls_first: bool| i16::from(descending) | (i16::from(nulls_first) << 1);
+    index.columns.iter().map(|column| bits(column.descending, column.nulls_first)).collect()
+}
+
+fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for index in environment.catalog.indexes() {
+        let numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
+        let zeros = vec![0; numbers.len()];
+        rows.push(relation.row(&[
+            ("indexrelid", oid(index.oid)),
+            ("indrelid", oid(index.table)),
+            ("indnatts", Datum::Int64(numbers.len() as i64)),
+            ("indnkeyatts", Datum::Int64(numbers.len() as i64)),
+            ("indisunique", Datum::Bool(index.unique)),
+            ("indnullsnotdistinct", Datum::Bool(index.nulls_not_distinct)),
+            ("indisprimary", Datum::Bool(index.primary)),
+            ("indisexclusion", Datum::Bool(false)),
+            ("indimmediate", Datum::Bool(true)),
+            ("indisclustered", Datum::Bool(false)),
+            ("indisvalid", Datum::Bool(true)),
+            ("indcheckxmin", Datum::Bool(false)),
+            ("indisready", Datum::Bool(true)),
+            ("indislive", Datum::Bool(true)),
+            ("indisreplident", Datum::Bool(false)),
+            ("indkey", vector(&numbers)),
+            ("indcollation", oid_vector(&zeros)),
+            ("indclass", oid_vector(&zeros)),
+            ("indoption", vector(&column_options(index))),
+        ]));
+    }
+    Ok(rows)
+}
+
+/// A schema's name.
+pub fn schema_name(environment: &Environment, schema: u32) -> String {
+    environment.catalog.schema(schema).map_or_else(String::new, |schema| schema.name.clone())
+}
+
+fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |schema: String, name: &str, has_index: bool| {
+        relation.row(&[
+            ("schemaname", text(schema)),
+            ("tablename", text(name)),
+            ("tableowner", text("postgres")),
+            ("hasindexes", Datum::Bool(has_index)),
+            ("hasrules", Datum::Bool(false)),
+            ("hastriggers", Datum::Bool(false)),
+            ("rowsecurity", Datum::Bool(false)),
+        ])
+    };
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        let table: &Table = &entry.table;
+        rows.push(row(schema_name(environment, table.schema), &table.name, !entry.indexes.is_empty()));
+    }
+    for computed in all().iter().filter(|each| each.kind == b'r' && each.schema == PG_CATALOG) {
+        rows.push(row("pg_catalog".into(), computed.name, false));
+    }
+    Ok(rows)
+}
+
+fn index_views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        for index in &entry.indexes {
+            rows.push(relation.row(&[
+                ("schemaname", text(schema_name(environment, index.schema))),
+                ("tablename", text(&entry.table.name)),
+                ("indexname", text(&index.name)),
+                ("indexdef", text(super::deparse::index_definition(environment, &entry.table, index))),
+            ]));
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,129 @@
+//! The engine: one for each open store; it makes sessions and keeps what they share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use helios_mvcc::{BranchId, Store, Transaction};
+use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
+use parking_lot::Mutex;
+
+use super::{Session, SettingValues};
+use crate::catalog::{CatalogSnapshot, OidAllocator, store as catalog_store};
+use crate::error::Result;
+
+/// What is in force, for `system_config`: names, values, and where they come from.
+pub type ConfigEntries = Vec<(String, String)>;
+
+/// An open database engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    oids: OidAllocator,
+    /// The newest catalog of each branch.
+    catalogs: Mutex<HashMap<BranchId, (u64, Arc<CatalogSnapshot>)>>,
+    next_backend: AtomicI32,
+    config: ConfigEntries,
+}
+
+impl Engine {
+    /// An engine over a store, with the system's clock and randomness.
+    ///
+    /// # Errors
+    /// Those of reading and writing the catalog.
+    pub async fn open(store: Store, config: ConfigEntries) -> Result<Engine> {
+        Engine::with_surroundings(store, Arc::new(SystemClock::new()), Arc::new(SystemEntropy), config).await
+    }
+
+    /// An engine over a store, with a given clock and randomness.
+    ///
+    /// # Errors
+    /// Those of reading and writing the catalog.
+    pub async fn with_surroundings(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        config: ConfigEntries,
+    ) -> Result<Engine> {
+        catalog_store::bootstrap(&store, BranchId::MAIN).await?;
+        let shared = Shared {
+            store,
+            clock,
+            entropy,
+            oids: OidAllocator::default(),
+            catalogs: Mutex::default(),
+            next_backend: AtomicI32::new(1),
+            config,
+        };
+        Ok(Engine { shared: Arc::new(shared) })
+    }
+
+    /// A new session of a user on a database.
+    #[must_use]
+    pub fn session(&self, user: &str, database: &str) -> Session {
+        let mut settings = SettingValues::default();
+        settings.set_initial("session_authorization", user);
+        let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
+        Session::new(self.clone(), user, database, BranchId::MAIN, settings, backend)
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.shared.entropy
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &ConfigEntries {
+        &self.shared.config
+    }
+
+    /// A new OID.
+    ///
+    /// # Errors
+    /// Those of reserving more.
+    pub async fn allocate_oid(&self) -> Result<u32> {
+        self.shared.oids.allocate(&self.shared.store).await
+    }
+
+    /// The catalog as a transaction's snapshot has it, without its own changes.
+    ///
+    /// # Errors
+    /// Those of reading the catalog.
+    pub async fn catalog(&self, transaction: &Transaction) -> Result<Arc<CatalogSnapshot>> {
+        let branch = transaction.branch();
+        let newest = self.shared.store.catalog_scn(branch);
+        let snapshot = transaction.snapshot().scn;
+        if newest <= snapshot
+            && let Some((scn, catalog)) = self.shared.catalogs.lock().get(&branch)
+            && *scn == newest.0
+        {
+            return Ok(catalog.clone());
+        }
+        let catalog = Arc::new(CatalogSnapshot::load(transaction).await?);
+        // Only what is known to be the newest is kept: no DDL was committed since the snapshot.
+        if newest <= snapshot && self.shared.store.catalog_scn(branch) == newest {
+            self.shared.catalogs.lock().insert(branch, (newest.0, catalog.clone()));
+        }
+        Ok(catalog)
+    }
+}

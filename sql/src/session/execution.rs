@@ -1,0 +1,223 @@
+//! Running what is no plain query: changes, EXPLAIN, EXECUTE, COPY TO, and statements without a plan.
+
+use std::sync::Arc;
+
+use super::portal::Given;
+use super::prepare::Action;
+use super::transaction::lost;
+use super::{Portal, Prepared, Session, Step};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::{self, Execution, Instrument};
+use crate::plan::explain;
+use crate::plan::physical::PlanNode;
+use crate::types::DataType;
+use crate::value::{Batch, ColumnBuilder, Datum, PhysicalKind};
+use crate::write::{self, Changed};
+
+impl Session {
+    /// Runs a statement to its end.
+    pub(super) async fn run(&mut self, prepared: &Arc<Prepared>, parameters: Arc<[Datum]>) -> Result<Given> {
+        match &prepared.action {
+            Action::Empty | Action::Query(_) => Err(SqlError::internal("a query runs through its operators")),
+            Action::Insert(_) | Action::Update(_) | Action::Delete(_) => {
+                let (changed, _) = self.change(&prepared.action, parameters, false).await?;
+                Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
+            }
+            Action::Explain { action, options } => self.explain(action, options, parameters).await,
+            Action::Execute { name, arguments } => self.execute_named(name, arguments, parameters).await,
+            Action::Copy(copy) => self.copy_out(copy, parameters).await,
+            Action::Statement(statement) => self.run_statement(statement, &prepared.text).await,
+            Action::Utility(utility) => self.run_utility(utility).await,
+        }
+    }
+
+    /// Runs INSERT, UPDATE or DELETE; again after a conflict.
+    async fn change(
+        &mut self,
+        action: &Action,
+        parameters: Arc<[Datum]>,
+        measured: bool,
+    ) -> Result<(Changed, Option<Vec<Instrument>>)> {
+        let mut tries = 0;
+        loop {
+            let environment = self.begin_statement().await?;
+            self.refuse_read_only(match action {
+                Action::Insert(_) => "INSERT",
+                Action::Update(_) => "UPDATE",
+                _ => "DELETE",
+            })?;
+            let active = self.active.as_mut().ok_or_else(lost)?;
+            let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
+            let mut execution = self.lend(environment, parameters.clone())?;
+            execution.instruments = measured.then(Vec::new);
+            let changed = run_change(action, &mut execution).await;
+            let instruments = execution.instruments.take();
+            let conflict = self.take_back(execution)?;
+            match changed {
+                Ok(changed) => return Ok((changed, instruments)),
+                Err(error) => {
+                    if !conflict || !self.retry(place, &mut tries).await? {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// 25006.
+    pub(crate) fn refuse_read_only(&self, command: &str) -> Result<()> {
+        if self.active.as_ref().is_some_and(|active| active.read_only) {
+            return Err(SqlError::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {command} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn explain(
+        &mut self,
+        action: &Action,
+        options: &explain::Options,
+        parameters: Arc<[Datum]>,
+    ) -> Result<Given> {
+        let clock = self.engine.clock().clone();
+        let start = clock.monotonic_nanos();
+        let mut instruments = None;
+        if options.analyze {
+            instruments = match action {
+                Action::Query(plan) => Some(self.measure(plan, parameters).await?),
+                _ => self.change(action, parameters, true).await?.1,
+            };
+        }
+        let elapsed = clock.monotonic_nanos() - start;
+        let (head, plan) = match action {
+            Action::Query(plan) => (None, plan),
+            Action::Insert(insert) => (Some(("Insert", insert.writer.as_ref())), &insert.source),
+            Action::Update(update) => (Some(("Update", update.writer.as_ref())), &update.source),
+            Action::Delete(delete) => (Some(("Delete", delete.writer.as_ref())), &delete.source),
+            _ => return Err(SqlError::internal("this action has no plan")),
+        };
+        let head = head.map(|(verb, writer)| format!("{verb} on {}", writer.entry.table.name));
+        let lines = explain::lines(plan, head.as_deref(), options, instruments.as_deref(), elapsed);
+        Ok(Given { batches: text_batches(&lines)?, tag: "EXPLAIN".into() })
+    }
+
+    /// Runs a query for its measurements alone.
+    async fn measure(&mut self, plan: &PlanNode, parameters: Arc<[Datum]>) -> Result<Vec<Instrument>> {
+        let environment = self.begin_statement().await?;
+        let mut execution = self.lend(environment, parameters)?;
+        execution.instruments = Some(Vec::new());
+        let mut operator = execute::build(plan);
+        let drained = execute::drain(&mut *operator, &mut execution).await;
+        let instruments = execution.instruments.take().unwrap_or_default();
+        self.take_back(execution)?;
+        drained?;
+        Ok(instruments)
+    }
+
+    async fn execute_named(
+        &mut self,
+        name: &str,
+        arguments: &[crate::expr::Expr],
+        parameters: Arc<[Datum]>,
+    ) -> Result<Given> {
+        let prepared = self.prepared_named(name)?;
+        let mut values = Vec::new();
+        if !arguments.is_empty() {
+            let environment = self.begin_statement().await?;
+            let execution = self.lend(environment, parameters)?;
+            let no_row: [Datum; 0] = [];
+            let evaluated: Result<Vec<Datum>> = arguments
+                .iter()
+                .map(|each| each.eval_row(&no_row.as_slice(), &execution.context()))
+                .collect();
+            self.take_back(execution)?;
+            values = evaluated?;
+        }
+        let mut portal = self.bind(prepared, values)?;
+        let mut batches = Vec::new();
+        let mut rows_max = None;
+        loop {
+            match Box::pin(self.step(&mut portal, &mut rows_max)).await? {
+                Step::Rows(batch) => batches.push(batch),
+                Step::Complete(tag) => return Ok(Given { batches, tag }),
+                Step::Empty => return Ok(Given { batches, tag: String::new() }),
+                Step::Suspended | Step::CopyIn => {
+                    return Err(SqlError::unsupported("this statement cannot be run by EXECUTE"));
+                }
+            }
+        }
+    }
+
+    /// Runs a text of one or several statements to its end, all in one implicit transaction; gives the tag of
+    /// each.
+    ///
+    /// # Errors
+    /// The first error; what was done is undone, but for what explicit COMMITs ended.
+    pub async fn run_script(&mut self, text: &str) -> Result<Vec<String>> {
+        let mut tags = Vec::new();
+        for statement in self.parse(text)? {
+            let prepared = Arc::new(self.prepare_statement(text, statement, Vec::new()).await?);
+            let mut portal: Portal = self.bind(prepared, Vec::new())?;
+            let mut rows_max = None;
+            loop {
+                match self.step(&mut portal, &mut rows_max).await? {
+                    Step::Rows(_) => {}
+                    Step::Complete(tag) => {
+                        tags.push(tag);
+                        break;
+                    }
+                    Step::Empty | Step::Suspended => break,
+                    Step::CopyIn => {
+                        return Err(SqlError::unsupported("COPY FROM STDIN needs a client that sends data"));
+                    }
+                }
+            }
+        }
+        self.sync().await?;
+        Ok(tags)
+    }
+}
+
+async fn run_change(action: &Action, execution: &mut Execution) -> Result<Changed> {
+    match action {
+        Action::Insert(plan) => write::run_insert(plan, execution).await,
+        Action::Update(plan) => write::run_update(plan, execution).await,
+        Action::Delete(plan) => write::run_delete(plan, execution).await,
+        _ => Err(SqlError::internal("this action changes no rows")),
+    }
+}
+
+fn tag_of(action: &Action, rows: u64) -> String {
+    match action {
+        Action::Insert(_) => format!("INSERT 0 {rows}"),
+        Action::Update(_) => format!("UPDATE {rows}"),
+        _ => format!("DELETE {rows}"),
+    }
+}
+
+/// Lines as a result of one text column.
+pub(super) fn text_batches(lines: &[String]) -> Result<Vec<Batch>> {
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut builder = ColumnBuilder::new(PhysicalKind::Text, lines.len());
+    for line in lines {
+        builder.push(Datum::text(line))?;
+    }
+    Ok(vec![Batch::new(vec![builder.finish()], lines.len())])
+}
+
+/// A column of text in a result.
+pub(super) fn text_column(name: &str) -> crate::binder::ResultColumn {
+    crate::binder::ResultColumn { name: name.to_string(), data_type: DataType::TEXT, source: None }
+}
+
+impl Session {
+    /// COPY … TO STDOUT: its rows are chunks of the output, one bytea column.
+    async fn copy_out(&mut self, plan: &crate::copy::CopyPlan, parameters: Arc<[Datum]>) -> Result<Given> {
+        let (batches, rows) = self.copy_rows(plan, parameters).await?;
+        Ok(Given { batches, tag: format!("COPY {rows}") })
+    }
+}

@@ -1,0 +1,59 @@
+//! The functions that only a session can answer.
+
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Environment;
+use crate::functions::{EvalContext, SessionFunctions};
+use crate::relations;
+use crate::value::Datum;
+
+use super::EPOCH_MICROS;
+
+impl SessionFunctions for Environment {
+    fn call(&self, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+        relations::call(self, name, arguments, context)
+    }
+
+    fn clock_timestamp(&self) -> i64 {
+        i64::try_from(self.clock.now_micros()).unwrap_or(i64::MAX) - EPOCH_MICROS
+    }
+
+    fn random(&self) -> f64 {
+        // xorshift64*: 53 of its bits make a number in [0, 1).
+        let mut state = self.random.lock();
+        *state ^= *state >> 12;
+        *state ^= *state << 25;
+        *state ^= *state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn set_seed(&self, seed: f64) {
+        *self.random.lock() = seed.to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    }
+
+    fn random_bytes(&self, bytes: &mut [u8]) -> Result<()> {
+        self.entropy.fill(bytes).map_err(|error| SqlError::new(SqlState::IO_ERROR, error.to_string()))
+    }
+}
+
+impl Environment {
+    /// What names mean, for binding within a running statement.
+    #[must_use]
+    pub fn bind_environment(&self) -> crate::binder::BindEnvironment {
+        crate::binder::BindEnvironment {
+            search_path: self.search_path.clone(),
+            user: self.user.clone(),
+            database: self.database.clone(),
+        }
+    }
+
+    /// A text argument.
+    ///
+    /// # Errors
+    /// XX000 for another kind.
+    pub fn text_argument<'d>(&self, arguments: &'d [Datum], at: usize) -> Result<&'d str> {
+        arguments
+            .get(at)
+            .and_then(Datum::as_text)
+            .ok_or_else(|| SqlError::internal("a text argument was expected"))
+    }
+}

@@ -1,0 +1,259 @@
+//! Sessions: statements from text to result, for the wire protocol and the embedded API alike.
+//!
+//! A statement is *prepared* (parsed, bound, planned), *bound* to parameters into a [`Portal`], and *executed*
+//! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
+//! protocol's Sync does; between BEGIN and COMMIT it does nothing.
+
+mod engine;
+mod execution;
+mod functions;
+mod portal;
+mod prepare;
+mod settings;
+mod transaction;
+mod utility;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use helios_mvcc::BranchId;
+use parking_lot::Mutex;
+
+pub use engine::{ConfigEntries, Engine};
+pub use portal::{Portal, Step};
+pub use prepare::{CopyDirection, Prepared};
+pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
+pub use transaction::{TransactionModes, TransactionStatus};
+
+use crate::error::{Result, SqlError, SqlState};
+use crate::functions::Settings;
+use transaction::Active;
+
+/// Days from 1970-01-01 to 2000-01-01, in microseconds.
+pub const EPOCH_MICROS: i64 = 10_957 * 86_400_000_000;
+
+/// How many plans a session keeps.
+const PLANS_MAX: usize = 256;
+
+/// A message to the client that is no error.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub severity: &'static str,
+    pub error: SqlError,
+}
+
+impl Notice {
+    fn plain(state: SqlState, message: impl Into<String>) -> Notice {
+        Notice { severity: "NOTICE", error: SqlError::new(state, message) }
+    }
+
+    fn warning(state: SqlState, message: impl Into<String>) -> Notice {
+        Notice { severity: "WARNING", error: SqlError::new(state, message) }
+    }
+}
+
+/// Cancels what a session runs, from anywhere.
+#[derive(Clone, Debug)]
+pub struct CancelHandle {
+    flag: Arc<AtomicBool>,
+}
+
+impl CancelHandle {
+    /// The running statement ends with 57014 at its next step.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One client's session.
+pub struct Session {
+    engine: Engine,
+    branch: BranchId,
+    user: String,
+    database: String,
+    backend: i32,
+    settings: Arc<SettingValues>,
+    formats: Arc<Settings>,
+    active: Option<Active>,
+    prepared: HashMap<String, Arc<Prepared>>,
+    plans: HashMap<String, Arc<Prepared>>,
+    notices: Vec<Notice>,
+    changed_settings: Vec<(String, String)>,
+    cancel: Arc<AtomicBool>,
+    random: Arc<Mutex<u64>>,
+    /// Raised at each end of a transaction: portals of earlier ones are closed.
+    portal_epoch: u64,
+}
+
+impl Session {
+    fn new(
+        engine: Engine,
+        user: &str,
+        database: &str,
+        branch: BranchId,
+        settings: SettingValues,
+        backend: i32,
+    ) -> Session {
+        let mut seed = [0; 8];
+        // Without randomness the generator starts from the backend's number.
+        if engine.entropy().fill(&mut seed).is_err() {
+            seed = u64::from(backend.unsigned_abs()).to_le_bytes();
+        }
+        Session {
+            engine,
+            branch,
+            user: user.to_string(),
+            database: database.to_string(),
+            backend,
+            formats: Arc::new(settings.formats().unwrap_or_default()),
+            settings: Arc::new(settings),
+            active: None,
+            prepared: HashMap::new(),
+            plans: HashMap::new(),
+            notices: Vec::new(),
+            changed_settings: Vec::new(),
+            cancel: Arc::new(AtomicBool::new(false)),
+            random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
+            portal_epoch: 0,
+        }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The number that `pg_backend_pid()` gives.
+    #[must_use]
+    pub fn backend(&self) -> i32 {
+        self.backend
+    }
+
+    /// The user's name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database's name.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// A handle to cancel what runs.
+    #[must_use]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle { flag: self.cancel.clone() }
+    }
+
+    /// The messages since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The settings that the protocol reports and that changed since the last call: names and values.
+    pub fn take_changed_settings(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.changed_settings)
+    }
+
+    /// A setting's value.
+    ///
+    /// # Errors
+    /// 42704.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        self.settings.get(name)
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<SettingValues> {
+        &self.settings
+    }
+
+    /// How values are printed.
+    #[must_use]
+    pub fn formats(&self) -> &Arc<Settings> {
+        &self.formats
+    }
+
+    /// Changes a setting, as SET does outside of a transaction.
+    ///
+    /// # Errors
+    /// 42704, 22023, 55P02.
+    pub fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
+        let mut settings = (*self.settings).clone();
+        settings.set(name, value)?;
+        settings.formats()?;
+        self.replace_settings(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Takes other settings over, and notes what the client must hear of.
+    fn replace_settings(&mut self, settings: Arc<SettingValues>) {
+        const REPORTED: [&str; 10] = [
+            "application_name",
+            "client_encoding",
+            "DateStyle",
+            "default_transaction_read_only",
+            "in_hot_standby",
+            "IntervalStyle",
+            "is_superuser",
+            "session_authorization",
+            "standard_conforming_strings",
+            "TimeZone",
+        ];
+        if Arc::ptr_eq(&settings, &self.settings) {
+            return;
+        }
+        for name in REPORTED {
+            let (Ok(old), Ok(new)) = (self.settings.get(name), settings.get(name)) else { continue };
+            if old != new {
+                self.changed_settings.push((name.to_string(), new));
+            }
+        }
+        if let Ok(formats) = settings.formats() {
+            self.formats = Arc::new(formats);
+        }
+        self.settings = settings;
+    }
+
+    /// Microseconds since 2000-01-01 UTC.
+    fn now(&self) -> i64 {
+        i64::try_from(self.engine.clock().now_micros()).unwrap_or(i64::MAX) - EPOCH_MICROS
+    }
+
+    fn end_portals(&mut self) {
+        self.portal_epoch += 1;
+    }
+}
+
+/// 55P03 for a row.
+#[must_use]
+pub fn lock_not_available(table: &str) -> SqlError {
+    SqlError::new(
+        SqlState::LOCK_NOT_AVAILABLE,
+        format!("could not obtain lock on row in relation \"{table}\""),
+    )
+}
+
+impl From<helios_mvcc::Error> for SqlError {
+    fn from(error: helios_mvcc::Error) -> SqlError {
+        use helios_mvcc::Error;
+        let state = match &error {
+            Error::WriteConflict => SqlState::SERIALIZATION_FAILURE,
+            Error::Deadlock => SqlState::DEADLOCK_DETECTED,
+            Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
+            Error::Corruption(_) => SqlState::DATA_CORRUPTED,
+            Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
+            Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,
+            Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
+            Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
+            Error::HistoryGone { .. } => SqlState::SNAPSHOT_TOO_OLD,
+        };
+        SqlError::new(state, error.to_string())
+    }
+}

@@ -1,0 +1,397 @@
+//! Portals: statements bound to parameters, executed step by step.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::prepare::Action;
+use super::transaction::{in_failed_transaction, lost};
+use super::{Prepared, Session};
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::{self, Environment, Execution, Operator};
+use crate::value::{Batch, Datum};
+
+/// How often a statement is run again after conflicts.
+const TRIES_MAX: usize = 1_000;
+
+/// What a portal's execution gave.
+pub enum Step {
+    /// Some rows; there may be more.
+    Rows(Batch),
+    /// The row limit is reached: the portal waits to be executed again.
+    Suspended,
+    /// The statement is done: its command tag.
+    Complete(String),
+    /// An empty statement is done.
+    Empty,
+    /// COPY … FROM STDIN wants data: see [`Session::copy_in`].
+    CopyIn,
+}
+
+pub(super) enum State {
+    Ready,
+    /// A query's operators, and rows that the last row limit left over.
+    Running {
+        operator: Box<dyn Operator>,
+        left: Option<Batch>,
+        environment: Arc<Environment>,
+        outer: Vec<Datum>,
+    },
+    /// Rows that are all there.
+    Given {
+        batches: VecDeque<Batch>,
+        tag: String,
+    },
+    Done,
+}
+
+/// A statement with its parameters.
+pub struct Portal {
+    pub prepared: Arc<Prepared>,
+    parameters: Arc<[Datum]>,
+    state: State,
+    rows: u64,
+    epoch: u64,
+}
+
+impl Portal {
+    /// The parameters' values.
+    #[must_use]
+    pub fn parameters(&self) -> &Arc<[Datum]> {
+        &self.parameters
+    }
+}
+
+/// The rows of a result that is made at once.
+pub(super) struct Given {
+    pub batches: Vec<Batch>,
+    pub tag: String,
+}
+
+impl Session {
+    /// Binds a prepared statement to parameters, which are of its parameter types.
+    ///
+    /// # Errors
+    /// 08P01 for another number of parameters.
+    pub fn bind(&self, prepared: Arc<Prepared>, parameters: Vec<Datum>) -> Result<Portal> {
+        if parameters.len() != prepared.parameter_types.len() {
+            return Err(SqlError::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!(
+                    "bind message supplies {} parameters, but prepared statement \"\" requires {}",
+                    parameters.len(),
+                    prepared.parameter_types.len()
+                ),
+            ));
+        }
+        Ok(Portal {
+            prepared,
+            parameters: parameters.into(),
+            state: State::Ready,
+            rows: 0,
+            epoch: self.portal_epoch,
+        })
+    }
+
+    /// Executes a portal until it has given `rows_max` rows (0: all), one step at a time.
+    ///
+    /// # Errors
+    /// All the errors of execution; the transaction has failed then.
+    pub async fn step(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+        let stepped = self.step_here(portal, rows_max).await;
+        if stepped.is_err() {
+            portal.state = State::Done;
+            self.fail();
+        }
+        stepped
+    }
+
+    /// Ends the implicit transaction, if one runs: with a commit.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn sync(&mut self) -> Result<()> {
+        if self.active.as_ref().is_some_and(|active| !active.explicit) {
+            self.commit().await?;
+        }
+        self.cancel.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Notes an error outside of a step: parsing and binding fail the transaction as executing does.
+    pub fn note_error(&mut self) {
+        self.fail();
+    }
+
+    async fn step_here(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+        if let State::Ready = portal.state {
+            if let Some(step) = self.start(portal).await? {
+                return Ok(step);
+            }
+        } else if portal.epoch != self.portal_epoch {
+            return Err(SqlError::new(SqlState::INVALID_CURSOR_NAME, "portal \"\" does not exist"));
+        }
+        if *rows_max == Some(0) {
+            return Ok(Step::Suspended);
+        }
+        let batch = match &mut portal.state {
+            State::Done | State::Ready => return Ok(Step::Complete(self.tag_after(portal))),
+            State::Given { batches, tag } => match batches.pop_front() {
+                Some(batch) => batch,
+                None => {
+                    let tag = std::mem::take(tag);
+                    portal.state = State::Done;
+                    return Ok(Step::Complete(tag));
+                }
+            },
+            State::Running { .. } => match self.next_batch(portal).await? {
+                Some(batch) => batch,
+                None => {
+                    let tag = format!("SELECT {}", portal.rows);
+                    portal.state = State::Done;
+                    return Ok(Step::Complete(tag));
+                }
+            },
+        };
+        Ok(Step::Rows(limited(portal, batch, rows_max)))
+    }
+
+    fn tag_after(&self, portal: &Portal) -> String {
+        match &portal.prepared.action {
+            Action::Query(_) => "SELECT 0".into(),
+            _ => String::new(),
+        }
+    }
+
+    /// Begins a portal's statement; gives the step it ends with, if it has no rows.
+    async fn start(&mut self, portal: &mut Portal) -> Result<Option<Step>> {
+        if self.active.as_ref().is_some_and(|active| active.failed) && !portal.prepared.ends_transaction() {
+            return Err(in_failed_transaction());
+        }
+        portal.prepared = self.refreshed(&portal.prepared.clone()).await?;
+        let prepared = portal.prepared.clone();
+        let parameters = portal.parameters.clone();
+        match &prepared.action {
+            Action::Empty => {
+                portal.state = State::Done;
+                Ok(Some(Step::Empty))
+            }
+            Action::Query(plan) => {
+                let environment = self.begin_statement().await?;
+                let operator = execute::build(plan);
+                portal.epoch = self.portal_epoch;
+                portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
+                // The first batch is made at once: until it is given, a conflict may be undone.
+                self.first_batch(portal).await?;
+                Ok(None)
+            }
+            Action::Copy(copy) if copy.direction() == super::CopyDirection::In => {
+                self.begin_statement().await?;
+                portal.state = State::Done;
+                Ok(Some(Step::CopyIn))
+            }
+            _ => {
+                let given = self.run(&prepared, parameters).await?;
+                portal.epoch = self.portal_epoch;
+                if given.batches.is_empty() {
+                    portal.state = State::Done;
+                    return Ok(Some(Step::Complete(given.tag)));
+                }
+                portal.state = State::Given { batches: given.batches.into(), tag: given.tag };
+                Ok(None)
+            }
+        }
+    }
+
+    /// Begins a statement in the running transaction, or in one of its own.
+    pub(crate) async fn begin_statement(&mut self) -> Result<Arc<Environment>> {
+        self.ensure_transaction()?;
+        let active = self.active.as_mut().ok_or_else(lost)?;
+        active.used = true;
+        let transaction = active.transaction.as_mut().ok_or_else(lost)?;
+        transaction.begin_statement();
+        let catalog = self.catalog_here().await?;
+        Ok(Arc::new(self.environment(catalog)))
+    }
+
+    /// The catalog as the running transaction sees it.
+    async fn catalog_here(&mut self) -> Result<Arc<CatalogSnapshot>> {
+        let active = self.active.as_mut().ok_or_else(lost)?;
+        if let Some(own) = &active.own_catalog {
+            return Ok(own.clone());
+        }
+        let transaction = active.transaction.as_ref().ok_or_else(lost)?;
+        if !active.changed_catalog {
+            return self.engine.catalog(transaction).await;
+        }
+        let own = Arc::new(CatalogSnapshot::load(transaction).await?);
+        active.own_catalog = Some(own.clone());
+        Ok(own)
+    }
+
+    /// The catalog for binding: the running transaction's, or the newest.
+    pub(super) async fn current_catalog(&mut self) -> Result<Arc<CatalogSnapshot>> {
+        if self.active.as_ref().is_some_and(|active| active.failed) {
+            return Err(in_failed_transaction());
+        }
+        if let Some(active) = &mut self.active
+            && let Some(transaction) = &mut active.transaction
+        {
+            // A later statement of the transaction sees what earlier ones did.
+            if active.changed_catalog {
+                transaction.begin_statement();
+            }
+            if active.used || active.changed_catalog {
+                return self.catalog_here().await;
+            }
+        }
+        let mut transaction = self.engine.store().begin(self.branch, helios_mvcc::Isolation::ReadCommitted);
+        transaction.begin_statement();
+        self.engine.catalog(&transaction).await
+    }
+
+    /// What a statement is evaluated in.
+    fn environment(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
+        let now = self.now();
+        Environment {
+            store: self.engine.store().clone(),
+            search_path: self.search_path(&catalog),
+            catalog,
+            clock: self.engine.clock().clone(),
+            entropy: self.engine.entropy().clone(),
+            settings: self.settings.clone(),
+            formats: self.formats.clone(),
+            user: self.user.clone(),
+            database: self.database.clone(),
+            backend: self.backend,
+            config: self.engine.config().clone(),
+            transaction_timestamp: self.active.as_ref().map_or(now, |active| active.timestamp),
+            statement_timestamp: now,
+            random: self.random.clone(),
+            changed_settings: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Lends the transaction to an execution.
+    pub(crate) fn lend(
+        &mut self,
+        environment: Arc<Environment>,
+        parameters: Arc<[Datum]>,
+    ) -> Result<Execution> {
+        let active = self.active.as_mut().ok_or_else(lost)?;
+        let transaction = active.transaction.take().ok_or_else(lost)?;
+        Ok(Execution {
+            transaction,
+            environment,
+            parameters,
+            outer: Vec::new(),
+            cancel: self.cancel.clone(),
+            conflict: false,
+            instruments: None,
+        })
+    }
+
+    /// Takes the transaction back; tells whether a conflict was found.
+    pub(crate) fn take_back(&mut self, execution: Execution) -> Result<bool> {
+        if let Some(active) = &mut self.active {
+            active.transaction = Some(execution.transaction);
+        }
+        let changed = std::mem::take(&mut *execution.environment.changed_settings.lock());
+        for (name, value, local) in changed {
+            self.assign_setting(&name, Some(&value), local)?;
+        }
+        Ok(execution.conflict)
+    }
+
+    /// Whether a statement may be run again after a conflict: prepares for it.
+    pub(super) async fn retry(&mut self, place: helios_mvcc::SavepointId, tries: &mut usize) -> Result<bool> {
+        *tries += 1;
+        if *tries > TRIES_MAX {
+            return Ok(false);
+        }
+        let Some(active) = &mut self.active else { return Ok(false) };
+        let (explicit, only) = (active.explicit, !active.changed_catalog);
+        let Some(transaction) = &mut active.transaction else { return Ok(false) };
+        transaction.rollback_to(place);
+        match transaction.move_snapshot_forward().await {
+            Ok(()) => Ok(true),
+            Err(helios_mvcc::Error::WriteConflict) if !explicit && only && !transaction.has_writes() => {
+                self.restart_transaction();
+                Ok(true)
+            }
+            Err(helios_mvcc::Error::WriteConflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn first_batch(&mut self, portal: &mut Portal) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let active = self.active.as_mut().ok_or_else(lost)?;
+            let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
+            let (error, conflict) = match self.pull(portal).await {
+                Ok(None) => {
+                    portal.state = State::Given { batches: VecDeque::new(), tag: "SELECT 0".into() };
+                    return Ok(());
+                }
+                Ok(batch) => {
+                    if let State::Running { left, .. } = &mut portal.state {
+                        *left = batch;
+                    }
+                    return Ok(());
+                }
+                Err(failed) => failed,
+            };
+            if !conflict || !self.retry(place, &mut tries).await? {
+                return Err(error);
+            }
+            let environment = self.begin_statement().await?;
+            let Action::Query(plan) = &portal.prepared.action else { return Err(error) };
+            let operator = execute::build(plan);
+            portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
+        }
+    }
+
+    async fn next_batch(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
+        if let State::Running { left, .. } = &mut portal.state
+            && let Some(batch) = left.take()
+        {
+            return Ok(Some(batch));
+        }
+        self.pull(portal).await.map_err(|(error, _)| error)
+    }
+
+    /// The next batch from a query's operators; with an error, whether it was a conflict.
+    async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
+        let plain = |error: SqlError| (error, false);
+        let State::Running { operator, environment, outer, .. } = &mut portal.state else { return Ok(None) };
+        let mut execution = self.lend(environment.clone(), portal.parameters.clone()).map_err(plain)?;
+        execution.outer = std::mem::take(outer);
+        let pulled = operator.next(&mut execution).await;
+        *outer = std::mem::take(&mut execution.outer);
+        let conflict = self.take_back(execution).map_err(plain)?;
+        pulled.map_err(|error| (error, conflict))
+    }
+}
+
+/// As many rows of a batch as are wanted; the rest waits.
+fn limited(portal: &mut Portal, batch: Batch, rows_max: &mut Option<usize>) -> Batch {
+    let batch = match rows_max {
+        Some(most) if batch.row_count > *most => {
+            let rest = batch.slice(*most..batch.row_count);
+            match &mut portal.state {
+                State::Running { left, .. } => *left = Some(rest),
+                State::Given { batches, .. } => batches.push_front(rest),
+                _ => {}
+            }
+            batch.slice(0..*most)
+        }
+        _ => batch,
+    };
+    if let Some(most) = rows_max {
+        *most -= batch.row_count;
+    }
+    portal.rows += batch.row_count as u64;
+    batch
+}

@@ -1,0 +1,502 @@
+//! Preparing: from a statement's text to a plan that may be run many times.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::{PLANS_MAX, Session};
+use crate::binder::{BindEnvironment, Binder, InsertValue, ResultColumn};
+use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::parser::{self, Statement, StatementKind, Utility};
+use crate::plan::logical::ColumnId;
+use crate::plan::physical::PlanNode;
+use crate::plan::{self, walk};
+use crate::types::DataType;
+use crate::write::{DeletePlan, InsertPlan, NewValue, TableWriter, UpdatePlan};
+
+/// Which way a COPY goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDirection {
+    In,
+    Out,
+}
+
+/// What a statement became.
+pub enum Action {
+    /// Nothing but blanks.
+    Empty,
+    Query(PlanNode),
+    Insert(InsertPlan),
+    Update(UpdatePlan),
+    Delete(DeletePlan),
+    /// EXPLAIN of one of the above.
+    Explain {
+        action: Box<Action>,
+        options: plan::explain::Options,
+    },
+    Copy(Box<crate::copy::CopyPlan>),
+    /// EXECUTE: the prepared statement's name and its arguments.
+    Execute {
+        name: String,
+        arguments: Vec<Expr>,
+    },
+    Statement(Box<ast::Statement>),
+    Utility(Utility),
+}
+
+/// A prepared statement.
+pub struct Prepared {
+    pub text: String,
+    pub parameter_types: Vec<DataType>,
+    /// The columns of the result; `None` for a statement without one.
+    pub columns: Option<Vec<ResultColumn>>,
+    pub action: Action,
+    /// The types that the client declared, to prepare it again.
+    declared: Vec<DataType>,
+    /// What it depends on: it is prepared again when this changes.
+    catalog_scn: u64,
+    search_path: String,
+    /// Made within a transaction that changed the catalog: good for that one alone.
+    transient: bool,
+}
+
+impl Prepared {
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_query(&self) -> bool {
+        matches!(self.action, Action::Query(_))
+    }
+
+    /// Whether it runs in a failed transaction too.
+    #[must_use]
+    pub(super) fn ends_transaction(&self) -> bool {
+        match &self.action {
+            Action::Statement(statement) => {
+                matches!(statement.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Session {
+    /// Parses a text into its statements.
+    ///
+    /// # Errors
+    /// 42601 and its like.
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
+        if text.contains('\0') {
+            return Err(SqlError::new(
+                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            ));
+        }
+        // Deep trees are made, bound and dropped on a stack of their own.
+        stacker::maybe_grow(1 << 20, 32 << 20, || parser::parse(text))
+    }
+
+    /// Prepares a text of one statement, with the parameter types that are declared (OID 0: to be inferred).
+    ///
+    /// # Errors
+    /// All the errors of parsing and binding; 42601 for several statements.
+    pub async fn prepare(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
+        if declared.is_empty()
+            && let Some(known) = self.plans.get(text)
+            && self.is_current(known)
+        {
+            return Ok(known.clone());
+        }
+        let mut statements = self.parse(text)?;
+        if statements.len() > 1 {
+            return Err(SqlError::syntax("cannot insert multiple commands into a prepared statement"));
+        }
+        let Some(statement) = statements.pop() else { return Ok(Arc::new(self.empty(text))) };
+        let cacheable = declared.is_empty();
+        let prepared = Arc::new(self.prepare_statement(text, statement, declared).await?);
+        if cacheable && !prepared.transient {
+            if self.plans.len() >= PLANS_MAX {
+                self.plans.clear();
+            }
+            self.plans.insert(text.to_string(), prepared.clone());
+        }
+        Ok(prepared)
+    }
+
+    fn empty(&self, text: &str) -> Prepared {
+        Prepared {
+            text: text.to_string(),
+            parameter_types: Vec::new(),
+            columns: None,
+            action: Action::Empty,
+            declared: Vec::new(),
+            catalog_scn: 0,
+            search_path: String::new(),
+            transient: false,
+        }
+    }
+
+    /// Whether a prepared statement's plan still holds.
+    pub(super) fn is_current(&self, prepared: &Prepared) -> bool {
+        let needs_plan =
+            !matches!(prepared.action, Action::Empty | Action::Statement(_) | Action::Utility(_));
+        !needs_plan
+            || (!prepared.transient
+                && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
+                && prepared.catalog_scn == self.engine.store().catalog_scn(self.branch).0
+                && self.settings.get("search_path").is_ok_and(|path| path == prepared.search_path))
+    }
+
+    /// The same statement with a plan that holds.
+    ///
+    /// # Errors
+    /// As [`Session::prepare`].
+    pub(super) async fn refreshed(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        if self.is_current(prepared) {
+            return Ok(prepared.clone());
+        }
+        let again = self.prepare(&prepared.text.clone(), prepared.declared.clone()).await?;
+        if again.columns != prepared.columns {
+            return Err(SqlError::unsupported("cached plan must not change result type"));
+        }
+        Ok(again)
+    }
+
+    /// Prepares one parsed statement of a text.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub async fn prepare_statement(
+        &mut self,
+        text: &str,
+        statement: Statement,
+        declared: Vec<DataType>,
+    ) -> Result<Prepared> {
+        let own_text = text.get(statement.span.clone()).unwrap_or(text).to_string();
+        if !needs_catalog(&statement.kind) {
+            if self.active.as_ref().is_some_and(|active| active.failed) && !ends_transaction(&statement.kind)
+            {
+                return Err(super::transaction::in_failed_transaction());
+            }
+            let action = match statement.kind {
+                StatementKind::Sql(statement) => Action::Statement(statement),
+                StatementKind::Utility(utility) => Action::Utility(utility),
+            };
+            let columns = self.utility_columns(&action);
+            return Ok(Prepared { text: own_text, columns, action, ..self.empty("") });
+        }
+        let catalog = self.current_catalog().await?;
+        let environment = self.bind_environment(&catalog);
+        let scn = self.engine.store().catalog_scn(self.branch).0;
+        let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog);
+        let bound = stacker::maybe_grow(1 << 20, 32 << 20, || {
+            let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
+            let (action, columns) = self.plan_statement(&mut binder, statement.kind)?;
+            Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
+        });
+        let (action, columns, parameter_types) = bound?;
+        Ok(Prepared {
+            text: own_text,
+            parameter_types,
+            columns,
+            action,
+            declared,
+            catalog_scn: scn,
+            search_path: self.settings.get("search_path")?,
+            transient,
+        })
+    }
+
+    fn plan_statement(
+        &self,
+        binder: &mut Binder<'_>,
+        statement: StatementKind,
+    ) -> Result<(Action, Option<Vec<ResultColumn>>)> {
+        let statement = match statement {
+            StatementKind::Sql(statement) => statement,
+            StatementKind::Utility(Utility::Query(query)) => Box::new(ast::Statement::Query(query)),
+            StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
+        };
+        match *statement {
+            ast::Statement::Query(query) => {
+                let bound = binder.bind_query(&query)?;
+                let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
+                let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
+                Ok((Action::Query(plan::plan(bound.plan, &needed)?), Some(columns)))
+            }
+            ast::Statement::Insert(insert) => plan_insert(binder, &insert),
+            ast::Statement::Update(update) => plan_update(binder, &update),
+            ast::Statement::Delete(delete) => plan_delete(binder, &delete),
+            ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
+                let options =
+                    plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
+                let (action, _) = self.plan_statement(binder, StatementKind::Sql(statement))?;
+                let explainable = matches!(
+                    action,
+                    Action::Query(_) | Action::Insert(_) | Action::Update(_) | Action::Delete(_)
+                );
+                if !explainable {
+                    return Err(SqlError::unsupported("this statement cannot be explained"));
+                }
+                let column =
+                    ResultColumn { name: "QUERY PLAN".into(), data_type: DataType::TEXT, source: None };
+                Ok((Action::Explain { action: Box::new(action), options }, Some(vec![column])))
+            }
+            ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
+                let plan = crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
+                Ok((Action::Copy(Box::new(plan)), None))
+            }
+            ast::Statement::Execute { name, parameters, .. } => {
+                self.plan_execute(binder, name.as_ref(), &parameters)
+            }
+            other => Ok((Action::Statement(Box::new(other)), None)),
+        }
+    }
+
+    fn plan_execute(
+        &self,
+        binder: &mut Binder<'_>,
+        name: Option<&ast::ObjectName>,
+        parameters: &[ast::Expr],
+    ) -> Result<(Action, Option<Vec<ResultColumn>>)> {
+        let name =
+            name.map(crate::binder::name::split).transpose()?.map_or_else(String::new, |(_, name)| name);
+        let prepared = self.prepared_named(&name)?;
+        if parameters.len() != prepared.parameter_types.len() {
+            return Err(SqlError::syntax(format!(
+                "wrong number of parameters for prepared statement \"{name}\""
+            ))
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.parameter_types.len(),
+                parameters.len()
+            )));
+        }
+        let mut arguments = Vec::new();
+        for (parameter, data_type) in parameters.iter().zip(&prepared.parameter_types) {
+            arguments.push(binder.bind_argument(parameter, *data_type)?);
+        }
+        Ok((Action::Execute { name, arguments }, prepared.columns.clone()))
+    }
+
+    /// A statement made by PREPARE or by the protocol's Parse.
+    ///
+    /// # Errors
+    /// 26000.
+    pub fn prepared_named(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.prepared.get(name).cloned().ok_or_else(|| {
+            SqlError::new(
+                SqlState::INVALID_SQL_STATEMENT_NAME,
+                format!("prepared statement \"{name}\" does not exist"),
+            )
+        })
+    }
+
+    /// Keeps a prepared statement under a name.
+    ///
+    /// # Errors
+    /// 42P05.
+    pub fn keep_prepared(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
+        if self.prepared.contains_key(name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        self.prepared.insert(name.to_string(), prepared);
+        Ok(())
+    }
+
+    /// Forgets a prepared statement; tells whether there was one.
+    pub fn close_prepared(&mut self, name: &str) -> bool {
+        self.prepared.remove(name).is_some()
+    }
+
+    /// What names mean in this session.
+    pub(super) fn bind_environment(&self, catalog: &CatalogSnapshot) -> BindEnvironment {
+        BindEnvironment {
+            search_path: self.search_path(catalog),
+            user: self.user.clone(),
+            database: self.database.clone(),
+        }
+    }
+
+    /// The schemas of `search_path` that exist; `pg_catalog` first, unless it is named.
+    pub(super) fn search_path(&self, catalog: &CatalogSnapshot) -> Vec<u32> {
+        let mut path = Vec::new();
+        for name in self.settings.search_path() {
+            let name = if name == "$user" { &self.user } else { &name };
+            if let Some(schema) = catalog.schema_named(name)
+                && !path.contains(&schema.oid)
+            {
+                path.push(schema.oid);
+            }
+        }
+        if !path.contains(&PG_CATALOG) {
+            path.insert(0, PG_CATALOG);
+        }
+        path
+    }
+}
+
+/// Whether preparing a statement looks anything up.
+fn needs_catalog(statement: &StatementKind) -> bool {
+    match statement {
+        StatementKind::Utility(utility) => matches!(utility, Utility::Query(_)),
+        StatementKind::Sql(statement) => matches!(
+            statement.as_ref(),
+            ast::Statement::Query(_)
+                | ast::Statement::Insert(_)
+                | ast::Statement::Update(_)
+                | ast::Statement::Delete(_)
+                | ast::Statement::Explain { .. }
+                | ast::Statement::Copy { .. }
+                | ast::Statement::Execute { .. }
+        ),
+    }
+}
+
+fn ends_transaction(statement: &StatementKind) -> bool {
+    match statement {
+        StatementKind::Utility(_) => false,
+        StatementKind::Sql(statement) => {
+            matches!(statement.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
+        }
+    }
+}
+
+type Planned = (Action, Option<Vec<ResultColumn>>);
+
+fn plan_insert(binder: &mut Binder<'_>, insert: &ast::Insert) -> Result<Planned> {
+    let bound = binder.bind_insert(insert)?;
+    let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
+    let mut needed = Vec::new();
+    let mut values = Vec::new();
+    for value in bound.values {
+        values.push(match value {
+            InsertValue::Default(expr) => NewValue::Default(plan::folded(expr)),
+            InsertValue::Source(id) => {
+                let at = needed.iter().position(|each| *each == id).unwrap_or_else(|| {
+                    needed.push(id);
+                    needed.len() - 1
+                });
+                NewValue::Source(at)
+            }
+        });
+    }
+    let source = plan::plan(bound.source, &needed)?;
+    let (returning, columns) = split_returning(bound.returning);
+    Ok((Action::Insert(InsertPlan { writer, source, values, conflict: bound.conflict, returning }), columns))
+}
+
+#[allow(clippy::type_complexity)]
+fn split_returning(
+    returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+) -> (Option<Vec<Expr>>, Option<Vec<ResultColumn>>) {
+    match returning {
+        None => (None, None),
+        Some((exprs, columns)) => (Some(exprs), Some(columns)),
+    }
+}
+
+/// The columns of the source that a change needs: key, old row, new values, and what RETURNING reads.
+fn change_columns(
+    key: ColumnId,
+    row: &[(ColumnId, i16)],
+    others: impl IntoIterator<Item = ColumnId>,
+    returning: Option<&Vec<Expr>>,
+) -> Vec<ColumnId> {
+    let mut needed = vec![key];
+    needed.extend(row.iter().map(|(id, _)| *id));
+    let mut add = |id: ColumnId| {
+        if !needed.contains(&id) {
+            needed.push(id);
+        }
+    };
+    others.into_iter().for_each(&mut add);
+    for expr in returning.into_iter().flatten() {
+        walk::columns(expr, &mut add);
+    }
+    needed
+}
+
+fn place(needed: &[ColumnId], id: ColumnId) -> usize {
+    needed.iter().position(|each| *each == id).unwrap_or(0)
+}
+
+fn returning_over(returning: Option<Vec<Expr>>, needed: &[ColumnId]) -> Option<Vec<Expr>> {
+    let resolve = |expr: Expr| {
+        walk::replace_columns(expr.clone(), &|id| {
+            let data_type = column_type(&expr, id)?;
+            Some(Expr::Column { index: place(needed, id), data_type })
+        })
+    };
+    returning.map(|exprs| exprs.into_iter().map(resolve).collect())
+}
+
+/// The type that an expression gives a column it reads.
+fn column_type(expr: &Expr, id: ColumnId) -> Option<DataType> {
+    if let Expr::Column { index, data_type } = expr
+        && *index == id
+    {
+        return Some(*data_type);
+    }
+    let mut found = None;
+    expr.for_each_child(|child| found = found.or_else(|| column_type(child, id)));
+    found
+}
+
+fn row_places(row: &[(ColumnId, i16)], needed: &[ColumnId]) -> Vec<(usize, usize)> {
+    row.iter().map(|(id, number)| (place(needed, *id), Table::position(*number))).collect()
+}
+
+fn plan_update(binder: &mut Binder<'_>, update: &ast::Update) -> Result<Planned> {
+    let bound = binder.bind_update(update)?;
+    let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
+    let (returning, columns) = split_returning(bound.returning);
+    let assigned = bound.assignments.iter().map(|(_, id)| *id);
+    let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
+    let source = plan::plan(bound.source, &needed)?;
+    let assignments = bound
+        .assignments
+        .iter()
+        .map(|(number, id)| (Table::position(*number), place(&needed, *id)))
+        .collect();
+    let plan = UpdatePlan {
+        writer,
+        source,
+        row: row_places(&bound.row, &needed),
+        assignments,
+        joined: bound.joined,
+        returning: returning_over(returning, &needed),
+    };
+    Ok((Action::Update(plan), columns))
+}
+
+fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned> {
+    let bound = binder.bind_delete(delete)?;
+    let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
+    let (returning, columns) = split_returning(bound.returning);
+    let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
+    let source = plan::plan(bound.source, &needed)?;
+    let plan = DeletePlan {
+        writer,
+        source,
+        row: row_places(&bound.row, &needed),
+        joined: bound.joined,
+        returning: returning_over(returning, &needed),
+    };
+    Ok((Action::Delete(plan), columns))
+}
+
+impl Prepared {
+    /// The plan of a COPY.
+    #[must_use]
+    pub fn copy_plan(&self) -> Option<&crate::copy::CopyPlan> {
+        match &self.action {
+            Action::Copy(plan) => Some(plan),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,707 @@
+//! The session's settings: PostgreSQL's common ones, and our own under `heliosdb.`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZone;
+
+use crate::error::{Result, SqlError, SqlState};
+use crate::functions::{DateStyle, IntervalStyle, Settings};
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingKind {
+    Bool,
+    /// A number with the unit that it is shown in: nothing, `ms`, `kB`.
+    Integer {
+        min: i64,
+        max: i64,
+        unit: &'static str,
+    },
+    Real,
+    Text,
+    Enum(&'static [&'static str]),
+}
+
+/// A setting that exists.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub default: &'static str,
+    pub kind: SettingKind,
+    /// Set once for all when the server starts, or never.
+    pub fixed: bool,
+    pub description: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    kind: SettingKind,
+    description: &'static str,
+) -> Setting {
+    Setting { name, default, kind, fixed: false, description }
+}
+
+const fn fixed(
+    name: &'static str,
+    default: &'static str,
+    kind: SettingKind,
+    description: &'static str,
+) -> Setting {
+    Setting { name, default, kind, fixed: true, description }
+}
+
+const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+const MESSAGES: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const MILLISECONDS: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "ms" };
+const KILOBYTES: SettingKind = SettingKind::Integer { min: 64, max: 2_147_483_647, unit: "kB" };
+const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "" };
+
+/// All settings, by name.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "application_name",
+        "",
+        SettingKind::Text,
+        "Sets the application name to be reported in statistics and logs.",
+    ),
+    setting(
+        "backslash_quote",
+        "safe_encoding",
+        SettingKind::Enum(&["safe_encoding", "on", "off"]),
+        "Sets whether \"\\'\" is allowed in string literals.",
+    ),
+    fixed("block_size", "8192", COUNT, "Shows the size of a disk block."),
+    setting(
+        "bytea_output",
+        "hex",
+        SettingKind::Enum(&["escape", "hex"]),
+        "Sets the output format for bytea.",
+    ),
+    setting(
+        "check_function_bodies",
+        "on",
+        SettingKind::Bool,
+        "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.",
+    ),
+    setting("client_encoding", "UTF8", SettingKind::Text, "Sets the client's character set encoding."),
+    setting(
+        "client_min_messages",
+        "notice",
+        SettingKind::Enum(MESSAGES),
+        "Sets the message levels that are sent to the client.",
+    ),
+    setting(
+        "constraint_exclusion",
+        "partition",
+        SettingKind::Enum(&["partition", "on", "off"]),
+        "Enables the planner to use constraints to optimize queries.",
+    ),
+    setting(
+        "cpu_tuple_cost",
+        "0.01",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of processing each tuple (row).",
+    ),
+    setting(
+        "cursor_tuple_fraction",
+        "0.1",
+        SettingKind::Real,
+        "Sets the planner's estimate of the fraction of a cursor's rows that will be retrieved.",
+    ),
+    setting("DateStyle", "ISO, MDY", SettingKind::Text, "Sets the display format for date and time values."),
+    setting(
+        "deadlock_timeout",
+        "1s",
+        MILLISECONDS,
+        "Sets the time to wait on a lock before checking for deadlock.",
+    ),
+    setting("default_statistics_target", "100", COUNT, "Sets the default statistics target."),
+    setting(
+        "default_table_access_method",
+        "heap",
+        SettingKind::Text,
+        "Sets the default table access method for new tables.",
+    ),
+    setting(
+        "default_tablespace",
+        "",
+        SettingKind::Text,
+        "Sets the default tablespace to create tables and indexes in.",
+    ),
+    setting(
+        "default_toast_compression",
+        "pglz",
+        SettingKind::Enum(&["pglz", "lz4"]),
+        "Sets the default compression method for compressible values.",
+    ),
+    setting(
+        "default_transaction_deferrable",
+        "off",
+        SettingKind::Bool,
+        "Sets the default deferrable status of new transactions.",
+    ),
+    setting(
+        "default_transaction_isolation",
+        "repeatable read",
+        SettingKind::Enum(LEVELS),
+        "Sets the transaction isolation level of each new transaction.",
+    ),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        "Sets the default read-only status of new transactions.",
+    ),
+    setting(
+        "effective_cache_size",
+        "4GB",
+        KILOBYTES,
+        "Sets the planner's assumption about the total size of the data caches.",
+    ),
+    setting("enable_bitmapscan", "on", SettingKind::Bool, "Enables the planner's use of bitmap-scan plans."),
+    setting(
+        "enable_hashagg",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of hashed aggregation plans.",
+    ),
+    setting("enable_hashjoin", "on", SettingKind::Bool, "Enables the planner's use of hash join plans."),
+    setting(
+        "enable_indexonlyscan",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of index-only-scan plans.",
+    ),
+    setting("enable_indexscan", "on", SettingKind::Bool, "Enables the planner's use of index-scan plans."),
+    setting("enable_material", "on", SettingKind::Bool, "Enables the planner's use of materialization."),
+    setting("enable_mergejoin", "on", SettingKind::Bool, "Enables the planner's use of merge join plans."),
+    setting(
+        "enable_nestloop",
+        "on",
+        SettingKind::Bool,
+        "Enables the planner's use of nested-loop join plans.",
+    ),
+    setting("enable_seqscan", "on", SettingKind::Bool, "Enables the planner's use of sequential-scan plans."),
+    setting("enable_sort", "on", SettingKind::Bool, "Enables the planner's use of explicit sort steps."),
+    setting(
+        "escape_string_warning",
+        "on",
+        SettingKind::Bool,
+        "Warn about backslash escapes in ordinary string literals.",
+    ),
+    setting(
+        "extra_float_digits",
+        "1",
+        SettingKind::Integer { min: -15, max: 3, unit: "" },
+        "Sets the number of digits displayed for floating-point values.",
+    ),
+    setting(
+        "from_collapse_limit",
+        "8",
+        COUNT,
+        "Sets the FROM-list size beyond which subqueries are not collapsed.",
+    ),
+    setting("geqo", "on", SettingKind::Bool, "Enables genetic query optimization."),
+    setting(
+        "gin_pending_list_limit",
+        "4MB",
+        KILOBYTES,
+        "Sets the maximum size of the pending list for GIN index.",
+    ),
+    setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        MILLISECONDS,
+        "Sets the maximum allowed idle time between queries, when in a transaction.",
+    ),
+    setting(
+        "idle_session_timeout",
+        "0",
+        MILLISECONDS,
+        "Sets the maximum allowed idle time between queries, when not in a transaction.",
+    ),
+    fixed("in_hot_standby", "off", SettingKind::Bool, "Shows whether hot standby is currently active."),
+    fixed("integer_datetimes", "on", SettingKind::Bool, "Shows whether datetimes are integer based."),
+    setting(
+        "IntervalStyle",
+        "postgres",
+        SettingKind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
+        "Sets the display format for interval values.",
+    ),
+    fixed("is_superuser", "on", SettingKind::Bool, "Shows whether the current user is a superuser."),
+    setting("jit", "off", SettingKind::Bool, "Allow JIT compilation."),
+    setting(
+        "join_collapse_limit",
+        "8",
+        COUNT,
+        "Sets the FROM-list size beyond which JOIN constructs are not flattened.",
+    ),
+    fixed("lc_collate", "C", SettingKind::Text, "Shows the collation order locale."),
+    fixed(
+        "lc_ctype",
+        "C",
+        SettingKind::Text,
+        "Shows the character classification and case conversion locale.",
+    ),
+    setting("lc_messages", "C", SettingKind::Text, "Sets the language in which messages are displayed."),
+    setting("lc_monetary", "C", SettingKind::Text, "Sets the locale for formatting monetary amounts."),
+    setting("lc_numeric", "C", SettingKind::Text, "Sets the locale for formatting numbers."),
+    setting("lc_time", "C", SettingKind::Text, "Sets the locale for formatting date and time values."),
+    setting("lock_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any wait for a lock."),
+    setting(
+        "log_min_messages",
+        "warning",
+        SettingKind::Enum(MESSAGES),
+        "Sets the message levels that are logged.",
+    ),
+    setting(
+        "maintenance_work_mem",
+        "64MB",
+        KILOBYTES,
+        "Sets the maximum memory to be used for maintenance operations.",
+    ),
+    fixed("max_connections", "100", COUNT, "Sets the maximum number of concurrent connections."),
+    fixed("max_identifier_length", "63", COUNT, "Shows the maximum identifier length."),
+    fixed("max_index_keys", "32", COUNT, "Shows the maximum number of index keys."),
+    setting(
+        "max_parallel_workers_per_gather",
+        "2",
+        COUNT,
+        "Sets the maximum number of parallel processes per executor node.",
+    ),
+    setting(
+        "plan_cache_mode",
+        "auto",
+        SettingKind::Enum(&["auto", "force_generic_plan", "force_custom_plan"]),
+        "Controls the planner's selection of custom or generic plan.",
+    ),
+    fixed("port", "5432", COUNT, "Sets the TCP port the server listens on."),
+    setting(
+        "quote_all_identifiers",
+        "off",
+        SettingKind::Bool,
+        "When generating SQL fragments, quote all identifiers.",
+    ),
+    setting(
+        "random_page_cost",
+        "4",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of a nonsequentially fetched disk page.",
+    ),
+    setting("role", "none", SettingKind::Text, "Sets the current role."),
+    setting("row_security", "on", SettingKind::Bool, "Enable row security."),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        SettingKind::Text,
+        "Sets the schema search order for names that are not schema-qualified.",
+    ),
+    setting(
+        "seq_page_cost",
+        "1",
+        SettingKind::Real,
+        "Sets the planner's estimate of the cost of a sequentially fetched disk page.",
+    ),
+    fixed(
+        "server_encoding",
+        "UTF8",
+        SettingKind::Text,
+        "Shows the server (database) character set encoding.",
+    ),
+    fixed("server_version", "15.0", SettingKind::Text, "Shows the server version."),
+    fixed("server_version_num", "150000", COUNT, "Shows the server version as an integer."),
+    setting("session_authorization", "", SettingKind::Text, "Sets the session user name."),
+    setting(
+        "session_replication_role",
+        "origin",
+        SettingKind::Enum(&["origin", "replica", "local"]),
+        "Sets the session's behavior for triggers and rewrite rules.",
+    ),
+    fixed(
+        "shared_buffers",
+        "128MB",
+        KILOBYTES,
+        "Sets the number of shared memory buffers used by the server.",
+    ),
+    setting(
+        "standard_conforming_strings",
+        "on",
+        SettingKind::Bool,
+        "Causes '...' strings to treat backslashes literally.",
+    ),
+    setting("statement_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any statement."),
+    setting("synchronize_seqscans", "on", SettingKind::Bool, "Enable synchronized sequential scans."),
+    setting(
+        "synchronous_commit",
+        "on",
+        SettingKind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]),
+        "Sets the current transaction's synchronization level.",
+    ),
+    setting(
+        "temp_tablespaces",
+        "",
+        SettingKind::Text,
+        "Sets the tablespace(s) to use for temporary tables and sort files.",
+    ),
+    setting(
+        "TimeZone",
+        "UTC",
+        SettingKind::Text,
+        "Sets the time zone for displaying and interpreting time stamps.",
+    ),
+    setting(
+        "timezone_abbreviations",
+        "Default",
+        SettingKind::Text,
+        "Selects a file of time zone abbreviations.",
+    ),
+    setting(
+        "transaction_deferrable",
+        "off",
+        SettingKind::Bool,
+        "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures.",
+    ),
+    setting(
+        "transaction_isolation",
+        "repeatable read",
+        SettingKind::Enum(LEVELS),
+        "Sets the current transaction's isolation level.",
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        "Sets the current transaction's read-only status.",
+    ),
+    setting("transform_null_equals", "off", SettingKind::Bool, "Treats \"expr=NULL\" as \"expr IS NULL\"."),
+    fixed("wal_level", "replica", SettingKind::Text, "Sets the level of information written to the WAL."),
+    setting("work_mem", "4MB", KILOBYTES, "Sets the maximum memory to be used for query workspaces."),
+    setting(
+        "xmlbinary",
+        "base64",
+        SettingKind::Enum(&["base64", "hex"]),
+        "Sets how binary values are to be encoded in XML.",
+    ),
+    setting(
+        "xmloption",
+        "content",
+        SettingKind::Enum(&["content", "document"]),
+        "Sets whether XML data in implicit parsing and serialization operations is to be considered as documents or content fragments.",
+    ),
+];
+
+static BY_NAME: LazyLock<BTreeMap<String, &'static Setting>> =
+    LazyLock::new(|| SETTINGS.iter().map(|setting| (setting.name.to_lowercase(), setting)).collect());
+
+/// The setting of a name, in any case.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    BY_NAME.get(&name.to_lowercase()).copied()
+}
+
+/// The values in force: what was set, over the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct SettingValues {
+    /// By lower-case name.
+    values: BTreeMap<String, String>,
+    /// What RESET goes back to, where it is not the built-in default.
+    initial: BTreeMap<String, String>,
+}
+
+impl SettingValues {
+    /// The value of a setting.
+    ///
+    /// # Errors
+    /// 42704 for an unknown one.
+    pub fn get(&self, name: &str) -> Result<String> {
+        let name = name.to_lowercase();
+        if let Some(value) = self.values.get(&name).or_else(|| self.initial.get(&name)) {
+            return Ok(value.clone());
+        }
+        match find(&name) {
+            Some(setting) => Ok(setting.default.to_string()),
+            None => Err(unknown(&name)),
+        }
+    }
+
+    /// Whether a boolean setting is on.
+    #[must_use]
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_ok_and(|value| value == "on")
+    }
+
+    /// Checks a value and sets it.
+    ///
+    /// # Errors
+    /// 42704, 22023, 55P02.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let name = name.to_lowercase();
+        let Some(setting) = find(&name) else {
+            // A name with a dot may be anybody's.
+            if name.contains('.') && !name.starts_with("heliosdb.") {
+                self.values.insert(name, value.to_string());
+                return Ok(());
+            }
+            return Err(unknown(&name));
+        };
+        if setting.fixed {
+            return Err(SqlError::new(
+                SqlState::CANT_CHANGE_RUNTIME_PARAM,
+                format!("parameter \"{}\" cannot be changed", setting.name),
+            ));
+        }
+        let value = checked(setting, value)?;
+        self.values.insert(name, value);
+        Ok(())
+    }
+
+    /// Sets what a session begins with, fixed settings included.
+    pub fn set_initial(&mut self, name: &str, value: &str) {
+        self.initial.insert(name.to_lowercase(), value.to_string());
+    }
+
+    /// Goes back to the default.
+    ///
+    /// # Errors
+    /// 42704.
+    pub fn reset(&mut self, name: &str) -> Result<()> {
+        let name = name.to_lowercase();
+        if find(&name).is_none() && !self.values.contains_key(&name) {
+            return Err(unknown(&name));
+        }
+        self.values.remove(&name);
+        Ok(())
+    }
+
+    /// Goes back to all defaults.
+    pub fn reset_all(&mut self) {
+        self.values.clear();
+    }
+
+    /// Restores one setting from earlier values.
+    pub fn restore(&mut self, name: &str, earlier: &SettingValues) {
+        match earlier.values.get(name) {
+            Some(value) => self.values.insert(name.to_string(), value.clone()),
+            None => self.values.remove(name),
+        };
+    }
+
+    /// All settings with their values.
+    #[must_use]
+    pub fn all(&self) -> Vec<(&'static Setting, String)> {
+        let mut all: Vec<_> =
+            SETTINGS.iter().map(|setting| (setting, self.get(setting.name).unwrap_or_default())).collect();
+        all.sort_by_key(|(setting, _)| setting.name.to_lowercase());
+        all
+    }
+
+    /// The schemas of `search_path`, as written.
+    #[must_use]
+    pub fn search_path(&self) -> Vec<String> {
+        split_list(&self.get("search_path").unwrap_or_default())
+    }
+
+    /// The part that values are read and printed with.
+    ///
+    /// # Errors
+    /// 22023 for a value that does not fit.
+    pub fn formats(&self) -> Result<Settings> {
+        let style = self.get("datestyle")?.to_uppercase();
+        let date_style = if style.contains("DMY") {
+            DateStyle::DayMonthYear
+        } else if style.contains("YMD") {
+            DateStyle::YearMonthDay
+        } else {
+            DateStyle::MonthDayYear
+        };
+        let interval_style = match self.get("intervalstyle")?.as_str() {
+            "postgres_verbose" => IntervalStyle::PostgresVerbose,
+            "sql_standard" => IntervalStyle::SqlStandard,
+            "iso_8601" => IntervalStyle::Iso8601,
+            _ => IntervalStyle::Postgres,
+        };
+        Ok(Settings {
+            date_style,
+            interval_style,
+            time_zone: time_zone(&self.get("timezone")?)?,
+            extra_float_digits: self.get("extra_float_digits")?.parse().unwrap_or(1),
+            bytea_escape: self.get("bytea_output")? == "escape",
+        })
+    }
+}
+
+/// The items of a comma-separated list of identifiers.
+#[must_use]
+pub fn split_list(text: &str) -> Vec<String> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| match item.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => item.to_lowercase(),
+        })
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+fn unknown(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+}
+
+fn invalid(setting: &Setting, value: &str) -> SqlError {
+    SqlError::invalid_parameter(format!("invalid value for parameter \"{}\": \"{value}\"", setting.name))
+}
+
+fn checked(setting: &Setting, value: &str) -> Result<String> {
+    match setting.kind {
+        SettingKind::Bool => {
+            let lower = value.to_lowercase();
+            let is = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
+            if is("true", 1) || is("on", 2) || is("yes", 1) || lower == "1" {
+                Ok("on".into())
+            } else if is("false", 1) || is("off", 2) || is("no", 1) || lower == "0" {
+                Ok("off".into())
+            } else {
+                Err(SqlError::invalid_parameter(format!(
+                    "parameter \"{}\" requires a Boolean value",
+                    setting.name
+                )))
+            }
+        }
+        SettingKind::Integer { min, max, unit } => integer(setting, value, min, max, unit),
+        SettingKind::Real => {
+            value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
+            Ok(value.trim().to_string())
+        }
+        SettingKind::Enum(allowed) => {
+            let lower = value.to_lowercase();
+            match allowed.iter().find(|word| **word == lower) {
+                Some(word) => Ok((*word).to_string()),
+                None => {
+                    Err(invalid(setting, value)
+                        .with_hint(format!("Available values: {}.", allowed.join(", "))))
+                }
+            }
+        }
+        SettingKind::Text => match setting.name {
+            "client_encoding" => match value.to_uppercase().replace(['-', '_'], "").as_str() {
+                "UTF8" | "UNICODE" => Ok("UTF8".into()),
+                "SQLASCII" | "LATIN1" => Err(SqlError::unsupported(format!(
+                    "conversion between {} and UTF8 is not supported",
+                    value.to_uppercase()
+                ))),
+                _ => Err(invalid(setting, value)),
+            },
+            "TimeZone" => {
+                time_zone(value)?;
+                Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })
+            }
+            "DateStyle" => date_style(setting, value),
+            _ => Ok(value.to_string()),
+        },
+    }
+}
+
+fn date_style(setting: &Setting, value: &str) -> Result<String> {
+    let mut order = "MDY";
+    for part in value.split(',').map(|part| part.trim().to_uppercase()) {
+        match part.as_str() {
+            "ISO" => {}
+            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
+            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
+            "YMD" => order = "YMD",
+            "DEFAULT" => {}
+            "SQL" | "POSTGRES" | "GERMAN" => {
+                return Err(SqlError::unsupported("only the ISO output style is supported"));
+            }
+            _ => return Err(invalid(setting, value)),
+        }
+    }
+    Ok(format!("ISO, {order}"))
+}
+
+fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Result<String> {
+    let text = value.trim();
+    let digits =
+        text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.').len();
+    let (number, suffix) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| invalid(setting, value))?;
+    let factor = match (unit, suffix.trim()) {
+        (_, "") => 1.0,
+        ("ms", "ms") | ("kB", "kB") => 1.0,
+        ("ms", "us") => 0.001,
+        ("ms", "s") => 1_000.0,
+        ("ms", "min") => 60_000.0,
+        ("ms", "h") => 3_600_000.0,
+        ("ms", "d") => 86_400_000.0,
+        ("kB", "B") => 1.0 / 1_024.0,
+        ("kB", "MB") => 1_024.0,
+        ("kB", "GB") => 1_048_576.0,
+        ("kB", "TB") => 1_073_741_824.0,
+        _ => return Err(invalid(setting, value)),
+    };
+    let scaled = (number * factor).round();
+    if scaled < min as f64 || scaled > max as f64 {
+        return Err(SqlError::invalid_parameter(format!(
+            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min}{}{unit} .. {max}{}{unit})",
+            if unit.is_empty() { "" } else { " " },
+            setting.name,
+            if unit.is_empty() { "" } else { " " },
+            if unit.is_empty() { "" } else { " " },
+        )));
+    }
+    Ok(shown(scaled as i64, unit))
+}
+
+/// A number with the largest unit that leaves it whole.
+fn shown(value: i64, unit: &str) -> String {
+    let units: &[(i64, &str)] = match unit {
+        "ms" => &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")],
+        "kB" => &[(1_073_741_824, "TB"), (1_048_576, "GB"), (1_024, "MB")],
+        _ => &[],
+    };
+    if value == 0 {
+        return "0".into();
+    }
+    match units.iter().find(|(size, _)| value % size == 0) {
+        Some((size, name)) => format!("{}{name}", value / size),
+        None => format!("{value}{unit}"),
+    }
+}
+
+/// The time zone of a name, an offset in hours, or an interval.
+///
+/// # Errors
+/// 22023.
+pub fn time_zone(name: &str) -> Result<TimeZone> {
+    let text = name.trim();
+    if text.eq_ignore_ascii_case("utc")
+        || text.eq_ignore_ascii_case("gmt")
+        || text.eq_ignore_ascii_case("zulu")
+    {
+        return Ok(TimeZone::UTC);
+    }
+    let invalid =
+        || SqlError::invalid_parameter(format!("invalid value for parameter \"TimeZone\": \"{name}\""));
+    let fixed = |seconds: f64| {
+        jiff::tz::Offset::from_seconds(seconds as i32).map(TimeZone::fixed).map_err(|_| invalid())
+    };
+    if let Ok(hours) = text.parse::<f64>() {
+        return fixed(hours * 3_600.0);
+    }
+    let (sign, rest) = match text.as_bytes().first() {
+        Some(b'+') => (1.0, &text[1..]),
+        Some(b'-') => (-1.0, &text[1..]),
+        _ => (1.0, text),
+    };
+    if let Some((hours, minutes)) = rest.split_once(':')
+        && let (Ok(hours), Ok(minutes)) =
+            (hours.parse::<f64>(), minutes.get(..2).unwrap_or("").parse::<f64>())
+    {
+        return fixed(sign * (hours * 3_600.0 + minutes * 60.0));
+    }
+    TimeZone::get(text).map_err(|_| invalid())
+}

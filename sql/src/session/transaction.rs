@@ -1,0 +1,299 @@
+//! The transaction of a session: explicit blocks, implicit transactions, savepoints, the failed state.
+
+use std::sync::Arc;
+
+use helios_mvcc::{Isolation, SavepointId, Transaction};
+
+use super::{Notice, Session, SettingValues};
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Result, SqlError, SqlState};
+
+/// What the client is told after each statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+/// A savepoint: its name, its place, and the settings to go back to.
+struct Savepoint {
+    name: String,
+    place: SavepointId,
+    settings: Arc<SettingValues>,
+}
+
+/// The running transaction.
+pub(super) struct Active {
+    /// Absent while a statement has it.
+    pub transaction: Option<Transaction>,
+    /// Begun by BEGIN: it lasts until COMMIT or ROLLBACK.
+    pub explicit: bool,
+    pub failed: bool,
+    pub read_only: bool,
+    pub isolation: Isolation,
+    pub isolation_name: String,
+    /// Whether a statement has run in it.
+    pub used: bool,
+    /// The catalog as this transaction sees it, while its own changes matter.
+    pub own_catalog: Option<Arc<CatalogSnapshot>>,
+    pub changed_catalog: bool,
+    /// Microseconds since 2000-01-01 UTC.
+    pub timestamp: i64,
+    savepoints: Vec<Savepoint>,
+    /// The settings at its start.
+    settings: Arc<SettingValues>,
+    /// Those that SET LOCAL changed: they end with the transaction.
+    pub local: Vec<String>,
+}
+
+/// 25P02.
+pub(super) fn in_failed_transaction() -> SqlError {
+    SqlError::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+impl Session {
+    /// What the client is told.
+    #[must_use]
+    pub fn transaction_status(&self) -> TransactionStatus {
+        match &self.active {
+            Some(active) if active.failed => TransactionStatus::Failed,
+            Some(active) if active.explicit => TransactionStatus::InTransaction,
+            _ => TransactionStatus::Idle,
+        }
+    }
+
+    /// Begins a transaction unless one is running.
+    pub(super) fn ensure_transaction(&mut self) -> Result<()> {
+        if self.active.is_some() {
+            return Ok(());
+        }
+        let name = self.settings.get("default_transaction_isolation")?;
+        let isolation = isolation_of(&name);
+        let read_only = self.settings.is_on("default_transaction_read_only");
+        self.active = Some(Active {
+            transaction: Some(self.engine.store().begin(self.branch, isolation)),
+            explicit: false,
+            failed: false,
+            read_only,
+            isolation,
+            isolation_name: name,
+            used: false,
+            own_catalog: None,
+            changed_catalog: false,
+            timestamp: self.now(),
+            savepoints: Vec::new(),
+            settings: self.settings.clone(),
+            local: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Begins again what an autocommitted statement could not finish: a new transaction.
+    pub(super) fn restart_transaction(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.transaction = Some(self.engine.store().begin(self.branch, active.isolation));
+            active.own_catalog = None;
+            active.changed_catalog = false;
+        }
+    }
+
+    pub(super) fn begin(&mut self, modes: &TransactionModes) -> Result<()> {
+        if self.active.as_ref().is_some_and(|active| active.explicit) {
+            self.notices.push(Notice::warning(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
+            ));
+            return Ok(());
+        }
+        self.ensure_transaction()?;
+        if let Some(active) = &mut self.active {
+            active.explicit = true;
+        }
+        self.set_transaction(modes)
+    }
+
+    /// SET TRANSACTION, and the modes of BEGIN.
+    pub(super) fn set_transaction(&mut self, modes: &TransactionModes) -> Result<()> {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        if let Some(read_only) = modes.read_only {
+            if !read_only && active.read_only && active.used {
+                return Err(SqlError::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "transaction read-write mode must be set before any query",
+                ));
+            }
+            active.read_only = read_only;
+        }
+        if let Some(name) = &modes.isolation {
+            if active.used && *name != active.isolation_name {
+                return Err(SqlError::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                ));
+            }
+            if *name != active.isolation_name {
+                active.isolation_name.clone_from(name);
+                active.isolation = isolation_of(name);
+                active.transaction = Some(self.engine.store().begin(self.branch, active.isolation));
+            }
+        }
+        Ok(())
+    }
+
+    /// COMMIT; tells whether it committed, rather than ending a failed transaction.
+    pub(super) async fn commit(&mut self) -> Result<bool> {
+        let Some(mut active) = self.active.take() else { return Ok(true) };
+        let failed = active.failed;
+        self.end_portals();
+        let Some(transaction) = active.transaction.take().filter(|_| !failed) else {
+            self.undo_settings(&active, true);
+            return Ok(false);
+        };
+        match transaction.commit().await {
+            Ok(_) => {
+                self.undo_settings(&active, false);
+                Ok(true)
+            }
+            Err(error) => {
+                self.undo_settings(&active, true);
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(super) fn rollback(&mut self) {
+        if let Some(active) = self.active.take() {
+            self.end_portals();
+            self.undo_settings(&active, true);
+        }
+    }
+
+    /// After the end of a transaction: SET LOCAL ends with it, SET with its rollback.
+    fn undo_settings(&mut self, active: &Active, all: bool) {
+        if all {
+            self.replace_settings(active.settings.clone());
+        } else if !active.local.is_empty() {
+            let mut settings = (*self.settings).clone();
+            for name in &active.local {
+                settings.restore(name, &active.settings);
+            }
+            self.replace_settings(Arc::new(settings));
+        }
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<()> {
+        let settings = self.settings.clone();
+        let Some(active) = self.active.as_mut().filter(|active| active.explicit) else {
+            return Err(no_transaction("SAVEPOINT"));
+        };
+        let Some(transaction) = &mut active.transaction else { return Err(lost()) };
+        let place = transaction.savepoint();
+        active.savepoints.push(Savepoint { name: name.to_string(), place, settings });
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, name: &str) -> Result<()> {
+        let Some(active) = self.active.as_mut().filter(|active| active.explicit) else {
+            return Err(no_transaction("RELEASE SAVEPOINT"));
+        };
+        let at = find_savepoint(&active.savepoints, name)?;
+        active.savepoints.truncate(at);
+        Ok(())
+    }
+
+    pub(super) fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let Some(active) = self.active.as_mut().filter(|active| active.explicit) else {
+            return Err(no_transaction("ROLLBACK TO SAVEPOINT"));
+        };
+        let at = find_savepoint(&active.savepoints, name)?;
+        active.savepoints.truncate(at + 1);
+        let Some(transaction) = &mut active.transaction else { return Err(lost()) };
+        transaction.rollback_to(active.savepoints[at].place);
+        active.failed = false;
+        active.own_catalog = None;
+        let settings = active.savepoints[at].settings.clone();
+        self.replace_settings(settings);
+        Ok(())
+    }
+
+    /// After an error: an explicit transaction waits for its end, another is over.
+    pub(super) fn fail(&mut self) {
+        match &mut self.active {
+            Some(active) if active.explicit => {
+                active.failed = true;
+                if active.transaction.is_none() {
+                    // A statement was dropped while it ran: what it did is undone with everything else.
+                    active.savepoints.clear();
+                }
+            }
+            Some(_) => self.rollback(),
+            None => {}
+        }
+    }
+}
+
+fn find_savepoint(savepoints: &[Savepoint], name: &str) -> Result<usize> {
+    savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
+        SqlError::new(
+            SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+            format!("savepoint \"{name}\" does not exist"),
+        )
+    })
+}
+
+fn no_transaction(statement: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+        format!("{statement} can only be used in transaction blocks"),
+    )
+}
+
+/// A statement was dropped while it ran, and took the transaction with it.
+pub(super) fn lost() -> SqlError {
+    SqlError::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "the transaction was abandoned by a canceled statement",
+    )
+}
+
+/// The modes of BEGIN and SET TRANSACTION.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionModes {
+    pub isolation: Option<String>,
+    pub read_only: Option<bool>,
+}
+
+/// The isolation that serves a level: SERIALIZABLE gets snapshot isolation, READ UNCOMMITTED read committed.
+pub(super) fn isolation_of(name: &str) -> Isolation {
+    match name {
+        "read committed" | "read uncommitted" => Isolation::ReadCommitted,
+        _ => Isolation::Snapshot,
+    }
+}
+
+impl Session {
+    /// Ends the running transaction, explicit or not.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn finish(&mut self, commit: bool) -> Result<()> {
+        if !commit {
+            self.rollback();
+            return Ok(());
+        }
+        if self.active.as_ref().is_some_and(|active| active.failed) {
+            self.rollback();
+            return Err(in_failed_transaction());
+        }
+        self.commit().await.map(|_| ())
+    }
+
+    /// Rolls back whatever runs.
+    pub fn abandon(&mut self) {
+        self.rollback();
+    }
+}

@@ -1,0 +1,479 @@
+//! Statements without a plan: transactions, settings, prepared statements, DDL.
+
+use std::sync::Arc;
+
+use helios_mvcc::{TableLockMode, WaitPolicy};
+use sqlparser::ast;
+
+use super::execution::{text_batches, text_column};
+use super::portal::Given;
+use super::prepare::Action;
+use super::transaction::{TransactionModes, lost};
+use super::{Notice, Session};
+use crate::binder::{ResultColumn, data_type, name};
+use crate::ddl;
+use crate::error::{Result, SqlError, SqlState};
+use crate::parser::Utility;
+use crate::value::Batch;
+
+/// A result without rows.
+fn done(tag: impl Into<String>) -> Result<Given> {
+    Ok(Given { batches: Vec::new(), tag: tag.into() })
+}
+
+impl Session {
+    /// The result columns of a statement without a plan.
+    pub(super) fn utility_columns(&self, action: &Action) -> Option<Vec<ResultColumn>> {
+        let Action::Statement(statement) = action else { return None };
+        match statement.as_ref() {
+            ast::Statement::ShowVariable { variable } => {
+                let setting = setting_name(variable);
+                if setting == "all" {
+                    return Some(vec![
+                        text_column("name"),
+                        text_column("setting"),
+                        text_column("description"),
+                    ]);
+                }
+                let shown = super::find_setting(&setting).map_or(setting.as_str(), |setting| setting.name);
+                Some(vec![text_column(shown)])
+            }
+            ast::Statement::ShowTables { .. } => Some(vec![text_column("tables")]),
+            _ => None,
+        }
+    }
+
+    pub(super) async fn run_statement(&mut self, statement: &ast::Statement, text: &str) -> Result<Given> {
+        use ast::Statement as S;
+        match statement {
+            S::StartTransaction { modes, begin, .. } => {
+                self.begin(&transaction_modes(modes)?)?;
+                done(if *begin { "BEGIN" } else { "START TRANSACTION" })
+            }
+            S::Commit { chain, .. } => self.run_commit(*chain).await,
+            S::Rollback { savepoint: Some(savepoint), .. } => {
+                self.rollback_to(&name::fold(savepoint))?;
+                done("ROLLBACK")
+            }
+            S::Rollback { chain, savepoint: None } => {
+                let modes = self.current_modes();
+                if !self.is_explicit() {
+                    self.warn_no_transaction();
+                }
+                self.rollback();
+                if *chain {
+                    self.begin(&modes)?;
+                }
+                done("ROLLBACK")
+            }
+            S::Savepoint { name: savepoint } => {
+                self.savepoint(&name::fold(savepoint))?;
+                done("SAVEPOINT")
+            }
+            S::ReleaseSavepoint { name: savepoint } => {
+                self.release(&name::fold(savepoint))?;
+                done("RELEASE")
+            }
+            S::Set(set) => self.run_set(set).await,
+            S::ShowVariable { variable } => self.show(&setting_name(variable)),
+            S::Discard { object_type } => self.discard(object_type),
+            S::Truncate(truncate) => {
+                ddl::truncate(self, truncate).await?;
+                done("TRUNCATE TABLE")
+            }
+            S::Comment { .. } => done("COMMENT"),
+            S::Grant(_) => done("GRANT"),
+            S::Revoke(_) => done("REVOKE"),
+            _ => match ddl::run(self, statement, text).await? {
+                Some(tag) => done(tag),
+                None => Err(SqlError::unsupported(format!(
+                    "this statement is not supported yet: {}",
+                    first_words(text)
+                ))),
+            },
+        }
+    }
+
+    pub(super) async fn run_utility(&mut self, utility: &Utility) -> Result<Given> {
+        match utility {
+            Utility::Vacuum { analyze, tables } => {
+                self.refuse_in_block("VACUUM")?;
+                if *analyze {
+                    ddl::analyze(self, tables).await?;
+                } else {
+                    ddl::check_tables(self, tables).await?;
+                }
+                done("VACUUM")
+            }
+            Utility::Analyze { tables } => {
+                ddl::analyze(self, tables).await?;
+                done("ANALYZE")
+            }
+            Utility::Checkpoint => {
+                self.engine.store().clone().checkpoint().await?;
+                done("CHECKPOINT")
+            }
+            Utility::Reindex => done("REINDEX"),
+            Utility::Lock { tables, mode, nowait } => self.lock_tables(tables, mode, *nowait).await,
+            Utility::SetDefault { name, local } => {
+                self.assign_setting(name, None, *local)?;
+                done("SET")
+            }
+            Utility::Reset { name } => {
+                if name == "all" {
+                    let mut settings = (**self.settings()).clone();
+                    settings.reset_all();
+                    self.replace_settings(Arc::new(settings));
+                } else {
+                    self.assign_setting(name, None, false)?;
+                }
+                done("RESET")
+            }
+            Utility::Prepare { name: prepared, types, text, .. } => {
+                let mut declared = Vec::new();
+                for each in types {
+                    declared.push(data_type::resolve(each)?);
+                }
+                let statement = Box::pin(self.prepare(text, declared)).await?;
+                self.keep_prepared(&name::fold(prepared), statement)?;
+                done("PREPARE")
+            }
+            Utility::Deallocate { name: None } => {
+                self.prepared.clear();
+                done("DEALLOCATE ALL")
+            }
+            Utility::Deallocate { name: Some(prepared) } => {
+                let prepared = name::fold(prepared);
+                self.prepared_named(&prepared)?;
+                self.close_prepared(&prepared);
+                done("DEALLOCATE")
+            }
+            Utility::Query(_) => Err(SqlError::internal("a query has a plan")),
+        }
+    }
+
+    // Transactions ----------------------------------------------------------------------------------------------
+
+    fn is_explicit(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.explicit)
+    }
+
+    fn warn_no_transaction(&mut self) {
+        self.notices.push(Notice::warning(
+            SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            "there is no transaction in progress",
+        ));
+    }
+
+    fn current_modes(&self) -> TransactionModes {
+        self.active.as_ref().map_or_else(TransactionModes::default, |active| TransactionModes {
+            isolation: Some(active.isolation_name.clone()),
+            read_only: Some(active.read_only),
+        })
+    }
+
+    async fn run_commit(&mut self, chain: bool) -> Result<Given> {
+        let modes = self.current_modes();
+        if !self.is_explicit() {
+            self.warn_no_transaction();
+        }
+        let committed = self.commit().await?;
+        if chain {
+            self.begin(&modes)?;
+        }
+        done(if committed { "COMMIT" } else { "ROLLBACK" })
+    }
+
+    /// 25001 for what cannot run in a transaction block.
+    pub(super) fn refuse_in_block(&self, command: &str) -> Result<()> {
+        if self.is_explicit() {
+            return Err(SqlError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{command} cannot run inside a transaction block"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn lock_tables(&mut self, tables: &[ast::ObjectName], mode: &str, nowait: bool) -> Result<Given> {
+        if !self.is_explicit() {
+            return Err(SqlError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            ));
+        }
+        let mode = match mode {
+            "access share" => TableLockMode::AccessShare,
+            "row share" => TableLockMode::RowShare,
+            "row exclusive" => TableLockMode::RowExclusive,
+            "share update exclusive" => TableLockMode::ShareUpdateExclusive,
+            "share" => TableLockMode::Share,
+            "share row exclusive" => TableLockMode::ShareRowExclusive,
+            "exclusive" => TableLockMode::Exclusive,
+            "access exclusive" => TableLockMode::AccessExclusive,
+            other => return Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
+        };
+        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
+        let entries = ddl::tables_named(self, tables).await?;
+        for entry in entries {
+            let active = self.active.as_mut().ok_or_else(lost)?;
+            let transaction = active.transaction.as_mut().ok_or_else(lost)?;
+            match transaction.lock_table(u64::from(entry.table.oid), mode, wait).await {
+                Err(helios_mvcc::Error::LockNotAvailable) => {
+                    return Err(SqlError::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        format!("could not obtain lock on relation \"{}\"", entry.table.name),
+                    ));
+                }
+                locked => locked?,
+            }
+        }
+        done("LOCK TABLE")
+    }
+
+    // Settings --------------------------------------------------------------------------------------------------
+
+    /// SET and its forms; `None` goes back to the default.
+    pub(super) fn assign_setting(&mut self, setting: &str, value: Option<&str>, local: bool) -> Result<()> {
+        let setting = setting.to_lowercase();
+        match (setting.as_str(), value) {
+            ("transaction_isolation", Some(level)) => {
+                return self.set_transaction(&TransactionModes {
+                    isolation: Some(level.to_lowercase()),
+                    read_only: None,
+                });
+            }
+            ("transaction_read_only", Some(value)) => {
+                let read_only = matches!(value, "on" | "true" | "1" | "yes");
+                return self
+                    .set_transaction(&TransactionModes { isolation: None, read_only: Some(read_only) });
+            }
+            _ => {}
+        }
+        if local && !self.is_explicit() {
+            self.notices.push(Notice::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            ));
+        }
+        let mut settings = (**self.settings()).clone();
+        match value {
+            Some(value) => settings.set(&setting, value)?,
+            None => settings.reset(&setting)?,
+        }
+        settings.formats()?;
+        if let Some(active) = &mut self.active {
+            active.local.retain(|each| *each != setting);
+            if local {
+                active.local.push(setting);
+            }
+        }
+        self.replace_settings(Arc::new(settings));
+        Ok(())
+    }
+
+    async fn run_set(&mut self, set: &ast::Set) -> Result<Given> {
+        self.ensure_transaction()?;
+        match set {
+            ast::Set::SingleAssignment { scope, variable, values, .. } => {
+                let local = *scope == Some(ast::ContextModifier::Local);
+                let setting = name::parts(variable)?.join(".");
+                let value = setting_value(values);
+                self.assign_setting(&setting, Some(&value), local)?;
+            }
+            ast::Set::SetTimeZone { local, value } => {
+                let text = setting_value(std::slice::from_ref(value));
+                let lower = text.to_lowercase();
+                if lower == "default" || lower == "local" {
+                    self.assign_setting("timezone", None, *local)?;
+                } else {
+                    self.assign_setting("timezone", Some(&text), *local)?;
+                }
+            }
+            ast::Set::SetNames { charset_name, .. } => {
+                self.assign_setting("client_encoding", Some(&charset_name.value), false)?;
+            }
+            ast::Set::SetNamesDefault {} => self.assign_setting("client_encoding", None, false)?,
+            ast::Set::SetTransaction { modes, session, .. } => {
+                let modes = transaction_modes(modes)?;
+                if *session {
+                    if let Some(isolation) = &modes.isolation {
+                        self.assign_setting("default_transaction_isolation", Some(isolation), false)?;
+                    }
+                    if let Some(read_only) = modes.read_only {
+                        let value = if read_only { "on" } else { "off" };
+                        self.assign_setting("default_transaction_read_only", Some(value), false)?;
+                    }
+                } else if self.is_explicit() {
+                    self.set_transaction(&modes)?;
+                } else {
+                    self.notices.push(Notice::warning(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION can only be used in transaction blocks",
+                    ));
+                }
+            }
+            ast::Set::SetRole { role_name, .. } => {
+                let role = role_name.as_ref().map_or_else(|| "none".to_string(), name::fold);
+                self.assign_setting("role", Some(&role), false)?;
+            }
+            ast::Set::SetSessionAuthorization(_) => {}
+            other => {
+                return Err(SqlError::unsupported(format!("this form of SET is not supported: {other}")));
+            }
+        }
+        done("SET")
+    }
+
+    fn show(&mut self, setting: &str) -> Result<Given> {
+        if setting == "all" {
+            let mut columns = [Vec::new(), Vec::new(), Vec::new()];
+            for (each, value) in self.settings.all() {
+                columns[0].push(each.name.to_string());
+                columns[1].push(value);
+                columns[2].push(each.description.to_string());
+            }
+            let rows = columns[0].len();
+            let mut merged = Vec::new();
+            for column in columns {
+                merged.extend(text_batches(&column)?.into_iter().flat_map(|batch| batch.columns));
+            }
+            return Ok(Given { batches: vec![Batch::new(merged, rows)], tag: "SHOW".into() });
+        }
+        let value = match (setting, &self.active) {
+            ("transaction_isolation", Some(active)) => active.isolation_name.clone(),
+            ("transaction_isolation", None) => self.settings.get("default_transaction_isolation")?,
+            ("transaction_read_only", Some(active)) => if active.read_only { "on" } else { "off" }.into(),
+            ("transaction_read_only", None) => self.settings.get("default_transaction_read_only")?,
+            _ => self.settings.get(setting)?,
+        };
+        Ok(Given { batches: text_batches(&[value])?, tag: "SHOW".into() })
+    }
+
+    fn discard(&mut self, what: &ast::DiscardObject) -> Result<Given> {
+        match what {
+            ast::DiscardObject::ALL => {
+                self.refuse_in_block("DISCARD ALL")?;
+                self.prepared.clear();
+                self.plans.clear();
+                self.end_portals();
+                let mut settings = (**self.settings()).clone();
+                settings.reset_all();
+                self.replace_settings(Arc::new(settings));
+                done("DISCARD ALL")
+            }
+            ast::DiscardObject::PLANS => {
+                self.plans.clear();
+                done("DISCARD PLANS")
+            }
+            ast::DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
+            ast::DiscardObject::TEMP => done("DISCARD TEMP"),
+        }
+    }
+
+    /// Says something to the client.
+    pub(crate) fn notice(&mut self, state: SqlState, message: impl Into<String>) {
+        self.notices.push(Notice::plain(state, message));
+    }
+}
+
+/// The name that SHOW and SET mean: some have a syntax of their own.
+fn setting_name(words: &[ast::Ident]) -> String {
+    let words: Vec<String> = words.iter().map(|word| word.value.to_lowercase()).collect();
+    match words.join(" ").as_str() {
+        "time zone" | "timezone" => "timezone".into(),
+        "transaction isolation level" => "transaction_isolation".into(),
+        "session authorization" => "session_authorization".into(),
+        _ => words.join("."),
+    }
+}
+
+/// A setting's value as text: words and literals, with commas between.
+fn setting_value(values: &[ast::Expr]) -> String {
+    let texts: Vec<String> = values
+        .iter()
+        .map(|value| match value {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::SingleQuotedString(text) => text.clone(),
+                ast::Value::Boolean(truth) => if *truth { "on" } else { "off" }.to_string(),
+                other => other.to_string(),
+            },
+            ast::Expr::Identifier(identifier) if identifier.quote_style.is_none() => {
+                identifier.value.to_lowercase()
+            }
+            ast::Expr::Identifier(identifier) => name::quote(&identifier.value),
+            ast::Expr::Interval(interval) => match interval.value.as_ref() {
+                ast::Expr::Value(value) => match &value.value {
+                    ast::Value::SingleQuotedString(text) => text.clone(),
+                    other => other.to_string(),
+                },
+                other => other.to_string(),
+            },
+            other => other.to_string(),
+        })
+        .collect();
+    texts.join(", ")
+}
+
+fn transaction_modes(modes: &[ast::TransactionMode]) -> Result<TransactionModes> {
+    let mut result = TransactionModes::default();
+    for mode in modes {
+        match mode {
+            ast::TransactionMode::AccessMode(access) => {
+                result.read_only = Some(*access == ast::TransactionAccessMode::ReadOnly);
+            }
+            ast::TransactionMode::IsolationLevel(level) => {
+                let level = match level {
+                    ast::TransactionIsolationLevel::ReadUncommitted => "read uncommitted",
+                    ast::TransactionIsolationLevel::ReadCommitted => "read committed",
+                    ast::TransactionIsolationLevel::RepeatableRead => "repeatable read",
+                    ast::TransactionIsolationLevel::Serializable => "serializable",
+                    ast::TransactionIsolationLevel::Snapshot => {
+                        return Err(SqlError::syntax("syntax error at or near \"SNAPSHOT\""));
+                    }
+                };
+                result.isolation = Some(level.to_string());
+            }
+        }
+    }
+    Ok(result)
+}
+
+fn first_words(text: &str) -> String {
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+impl Session {
+    /// Begins a DDL statement: it gets the transaction until [`Session::end_ddl`].
+    pub(crate) async fn begin_ddl(&mut self, command: &str) -> Result<ddl::Ddl> {
+        let environment = self.begin_statement().await?;
+        self.refuse_read_only(command)?;
+        let catalog = environment.catalog.clone();
+        let binding = self.bind_environment(&catalog);
+        let engine = self.engine.clone();
+        let execution = self.lend(environment, Arc::new([]))?;
+        Ok(ddl::Ddl { engine, execution, catalog, binding, notices: Vec::new() })
+    }
+
+    /// Takes the transaction back; later statements see the changed catalog.
+    pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
+        for (state, message) in ddl.notices {
+            self.notice(state, message);
+        }
+        self.take_back(ddl.execution)?;
+        if let Some(active) = &mut self.active {
+            active.changed_catalog |= changed;
+            active.own_catalog = None;
+        }
+        Ok(())
+    }
+
+    /// The catalog and what names mean in it.
+    pub(crate) async fn binding(
+        &mut self,
+    ) -> Result<(Arc<crate::catalog::CatalogSnapshot>, crate::binder::BindEnvironment)> {
+        let catalog = self.current_catalog().await?;
+        let binding = self.bind_environment(&catalog);
+        Ok((catalog, binding))
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading whole tables to build what depends on them, under the table's exclusive lock.
+
+use std::ops::ControlFlow;
+
+use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
+
+use super::{IndexWriter, TableWriter};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Execution;
+use crate::value::Datum;
+
+/// How many rows are held at a time.
+const ROWS_PER_STEP: usize = 4_096;
+
+/// Reads all rows of a table, in steps; `each` gets key and values.
+async fn for_each_row(
+    writer: &TableWriter,
+    execution: &mut Execution,
+    mut each: impl AsyncFnMut(&mut Execution, Vec<u8>, Vec<Datum>) -> Result<()>,
+) -> Result<()> {
+    let mut scan = execution.transaction.scan_latest(writer.tree(), KeyRange::all(), false);
+    let width = writer.layout.columns().len();
+    loop {
+        let mut rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
+        let mut failure = None;
+        let mut done = false;
+        while rows.len() < ROWS_PER_STEP && !done && failure.is_none() {
+            let step = scan
+                .next(&execution.transaction, &mut |key, value| {
+                    let values = writer
+                        .layout
+                        .view(value)
+                        .and_then(|view| (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>());
+                    match values {
+                        Ok(values) => rows.push((key.to_vec(), values)),
+                        Err(error) => {
+                            failure = Some(error);
+                            return ControlFlow::Break(());
+                        }
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            done = step == ScanStep::Done;
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for (key, values) in rows {
+            each(execution, key, values).await?;
+        }
+        execution.check_cancel()?;
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+/// Tests all rows against the writer's NOT NULL and CHECK constraints.
+///
+/// # Errors
+/// 23502, 23514.
+pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
+    for_each_row(writer, execution, async |execution, _, values| writer.check(&values, execution)).await
+}
+
+/// Fills a new index from the table's rows.
+///
+/// # Errors
+/// 23505 `could not create unique index`.
+pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &mut Execution) -> Result<()> {
+    let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut last_row: Option<(Vec<u8>, Vec<Datum>)> = None;
+    let mut exact_rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
+    for_each_row(writer, execution, async |_, key, values| {
+        let mut entry = Vec::new();
+        if index.entry_key(&values, &key, &mut entry) {
+            exact_rows.push((entry.clone(), values));
+        }
+        entries.push((entry, key));
+        Ok(())
+    })
+    .await?;
+    entries.sort();
+    exact_rows.sort_by(|left, right| left.0.cmp(&right.0));
+    for (entry, values) in exact_rows {
+        if let Some((previous, _)) = &last_row
+            && *previous == entry
+        {
+            return Err(not_unique(writer, &index.name, &index.positions, &values, execution)?);
+        }
+        last_row = Some((entry, values));
+    }
+    bulk_build(&mut execution.transaction, index.tree, entries)
+}
+
+/// Copies all rows into a tree clustered on the writer's primary key, which the rows do not have yet.
+///
+/// # Errors
+/// 23502 and 23505.
+pub async fn rebuild_table(writer: &TableWriter, target: TreeId, execution: &mut Execution) -> Result<()> {
+    let mut rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
+    for_each_row(writer, execution, async |_, _, values| {
+        for position in &writer.primary_positions {
+            if values[*position].is_null() {
+                let column = &writer.entry.table.columns[*position].name;
+                return Err(SqlError::new(
+                    SqlState::NOT_NULL_VIOLATION,
+                    format!(
+                        "column \"{column}\" of relation \"{}\" contains null values",
+                        writer.entry.table.name
+                    ),
+                )
+                .with_schema(&writer.schema_name)
+                .with_table(&writer.entry.table.name)
+                .with_column(column));
+            }
+        }
+        let mut key = Vec::new();
+        writer.primary_key_of(&values, &mut key);
+        rows.push((key, values));
+        Ok(())
+    })
+    .await?;
+    rows.sort_by(|left, right| left.0.cmp(&right.0));
+    let mut entries = Vec::with_capacity(rows.len());
+    for (key, values) in rows {
+        if entries.last().is_some_and(|(previous, _): &(Vec<u8>, Vec<u8>)| *previous == key) {
+            return Err(not_unique(
+                writer,
+                &writer.primary_name,
+                &writer.primary_positions,
+                &values,
+                execution,
+            )?);
+        }
+        let mut value = Vec::new();
+        writer.layout.encode(writer.entry.table.schema_version, &values, &mut value)?;
+        entries.push((key, value));
+    }
+    bulk_build(&mut execution.transaction, target, entries)
+}
+
+/// Writes sorted rows into a new tree.
+fn bulk_build(transaction: &mut Transaction, tree: TreeId, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+    for (key, value) in entries {
+        transaction.put(tree, &key, &value)?;
+    }
+    Ok(())
+}
+
+fn not_unique(
+    writer: &TableWriter,
+    name: &str,
+    positions: &[usize],
+    values: &[Datum],
+    execution: &Execution,
+) -> Result<SqlError> {
+    Ok(SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
+        .with_detail(format!("Key {} is duplicated.", writer.key_text(positions, values, execution)?))
+        .with_schema(&writer.schema_name)
+        .with_table(&writer.entry.table.name)
+        .with_constraint(name))
+}
+
+/// Tests all rows against the writer's foreign keys.
+///
+/// # Errors
+/// 23503.
+pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
+    for_each_row(writer, execution, async |execution, _, values| {
+        for reference in &writer.references {
+            reference.check(writer, &values, execution).await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,380 @@
+//! The write path: every statement that changes rows goes through a [`TableWriter`].
+//!
+//! For a new row: NOT NULL, CHECK, then each unique key is locked and looked up in the latest committed state
+//! (not the snapshot), foreign keys are locked and looked up, then the row and its index entries are written.
+//! A changed or deleted row is locked first; one that somebody else changed since the snapshot is a conflict:
+//! the statement is undone and may run again (`Execution::conflict`).
+
+mod foreign_key;
+mod index_build;
+mod statement;
+mod unique;
+
+use std::sync::Arc;
+
+use helios_mvcc::{LockMode, RowState, TableLockMode, TreeId, WaitPolicy};
+
+pub use index_build::{build_index, check_references, check_rows, rebuild_table};
+pub use statement::{
+    Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
+};
+
+use crate::binder::Binder;
+use crate::catalog::{ConstraintKind, Table, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Execution;
+use crate::expr::Expr;
+use crate::plan::row_layout;
+use crate::value::Datum;
+use crate::value::key::{self, KeyColumn};
+use crate::value::row::RowLayout;
+use foreign_key::{Reference, Referenced};
+
+/// Waiting for a lock has no limit of its own; the statement's cancel ends it.
+pub const WAIT: WaitPolicy = WaitPolicy::Block;
+
+/// An index as the writer maintains it.
+pub struct IndexWriter {
+    pub oid: u32,
+    pub name: String,
+    pub tree: TreeId,
+    pub key: Vec<KeyColumn>,
+    /// Where the key's columns are in the row.
+    pub positions: Vec<usize>,
+    pub unique: bool,
+    pub nulls_not_distinct: bool,
+}
+
+/// All that is needed to write rows of one table; made once for a plan, and shared.
+pub struct TableWriter {
+    pub entry: Arc<TableEntry>,
+    pub schema_name: String,
+    pub layout: RowLayout,
+    /// The clustering key; empty: the hidden row number.
+    pub primary_key: Vec<KeyColumn>,
+    pub primary_positions: Vec<usize>,
+    pub primary_name: String,
+    pub primary_oid: u32,
+    pub indexes: Vec<IndexWriter>,
+    checks: Vec<(String, Expr)>,
+    not_null: Vec<usize>,
+    references: Vec<Reference>,
+    referenced: Vec<Referenced>,
+}
+
+/// A row's key and values as they were.
+pub struct OldRow<'r> {
+    pub key: &'r [u8],
+    pub values: &'r [Datum],
+}
+
+impl TableWriter {
+    /// Prepares for writing a table.
+    ///
+    /// # Errors
+    /// Those of binding its CHECK expressions.
+    pub fn new(entry: &Arc<TableEntry>, binder: &mut Binder<'_>) -> Result<TableWriter> {
+        let table = &entry.table;
+        let mut checks = Vec::new();
+        let mut references = Vec::new();
+        for constraint in &entry.constraints {
+            match &constraint.kind {
+                ConstraintKind::Check { expression } => {
+                    let ast = crate::parser::parse_expression(expression)?;
+                    checks.push((constraint.name.clone(), binder.bind_over_row(table, &ast, "CHECK")?));
+                }
+                ConstraintKind::ForeignKey { .. } => {
+                    references.push(Reference::new(entry, constraint, binder.catalog())?);
+                }
+                _ => {}
+            }
+        }
+        checks.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut referenced = Vec::new();
+        for constraint in &entry.referenced_by {
+            referenced.push(Referenced::new(constraint, binder.catalog())?);
+        }
+        let primary = entry.indexes.iter().find(|index| index.primary);
+        let schema_name = binder.catalog().schema(table.schema).map_or_else(String::new, |s| s.name.clone());
+        Ok(TableWriter {
+            schema_name,
+            layout: row_layout(table),
+            primary_key: crate::plan::primary_key_columns(table),
+            primary_positions: table.primary_key.iter().map(|number| Table::position(*number)).collect(),
+            primary_name: primary.map_or_else(String::new, |index| index.name.clone()),
+            primary_oid: primary.map_or(0, |index| index.oid),
+            indexes: entry
+                .indexes
+                .iter()
+                .filter(|index| !index.primary)
+                .map(|i| index_writer(table, i))
+                .collect(),
+            checks,
+            not_null: table
+                .live_columns()
+                .filter(|column| column.not_null)
+                .map(|column| Table::position(column.number))
+                .collect(),
+            references,
+            referenced,
+            entry: entry.clone(),
+        })
+    }
+
+    /// The tree that the rows are in.
+    #[must_use]
+    pub fn tree(&self) -> TreeId {
+        self.entry.table.tree
+    }
+
+    /// Takes the lock that writers of a table share.
+    ///
+    /// # Errors
+    /// Those of locking.
+    pub async fn lock_table(&self, execution: &mut Execution) -> Result<()> {
+        let object = u64::from(self.entry.table.oid);
+        Ok(execution.transaction.lock_table(object, TableLockMode::RowExclusive, WAIT).await?)
+    }
+
+    /// Tests a row by itself: NOT NULL and CHECK.
+    ///
+    /// # Errors
+    /// 23502, 23514.
+    pub fn check(&self, row: &[Datum], execution: &Execution) -> Result<()> {
+        for position in &self.not_null {
+            if row[*position].is_null() {
+                let column = &self.entry.table.columns[*position].name;
+                return Err(SqlError::new(
+                    SqlState::NOT_NULL_VIOLATION,
+                    format!(
+                        "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+                        self.entry.table.name
+                    ),
+                )
+                .with_detail(self.failing_row(row, execution)?)
+                .with_schema(&self.schema_name)
+                .with_table(&self.entry.table.name)
+                .with_column(column));
+            }
+        }
+        if self.checks.is_empty() {
+            return Ok(());
+        }
+        let context = execution.context();
+        for (name, check) in &self.checks {
+            if check.eval_row(&row, &context)?.as_bool() == Some(false) {
+                return Err(SqlError::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!(
+                        "new row for relation \"{}\" violates check constraint \"{name}\"",
+                        self.entry.table.name
+                    ),
+                )
+                .with_detail(self.failing_row(row, execution)?)
+                .with_schema(&self.schema_name)
+                .with_table(&self.entry.table.name)
+                .with_constraint(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// `Failing row contains (1, null).`
+    fn failing_row(&self, row: &[Datum], execution: &Execution) -> Result<String> {
+        const SHOWN_MAX: usize = 64;
+        let context = execution.context();
+        let mut fields = Vec::new();
+        for column in self.entry.table.live_columns() {
+            let value = &row[Table::position(column.number)];
+            fields.push(if value.is_null() {
+                "null".to_string()
+            } else {
+                let text = context.to_text(value, column.type_oid)?.to_string();
+                if text.chars().count() > SHOWN_MAX {
+                    let cut: String = text.chars().take(SHOWN_MAX).collect();
+                    format!("{cut}...")
+                } else {
+                    text
+                }
+            });
+        }
+        Ok(format!("Failing row contains ({}).", fields.join(", ")))
+    }
+
+    /// The key of a new row; takes a new row number where there is no primary key.
+    ///
+    /// # Errors
+    /// Those of reading the tree's last key.
+    pub async fn new_key(&self, row: &[Datum], execution: &mut Execution, key: &mut Vec<u8>) -> Result<()> {
+        key.clear();
+        if self.primary_key.is_empty() {
+            let branch = execution.transaction.branch();
+            let number = execution.environment.store.next_row_id(branch, self.tree()).await?;
+            key.extend(number.to_be_bytes());
+            return Ok(());
+        }
+        self.primary_key_of(row, key);
+        Ok(())
+    }
+
+    fn primary_key_of(&self, row: &[Datum], key: &mut Vec<u8>) {
+        for (column, position) in self.primary_key.iter().zip(&self.primary_positions) {
+            key::encode(column, &row[*position], key);
+        }
+    }
+
+    /// Writes a new row.
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505, 23503, and those of locking and reading.
+    pub async fn insert(&self, row: &[Datum], execution: &mut Execution) -> Result<()> {
+        self.check(row, execution)?;
+        let mut key = Vec::with_capacity(32);
+        self.new_key(row, execution, &mut key).await?;
+        if !self.primary_key.is_empty() {
+            self.claim_primary(&key, row, execution).await?;
+        }
+        self.write_row(&key, row, execution).await?;
+        for index in &self.indexes {
+            self.add_entry(index, &key, row, execution).await?;
+        }
+        for reference in &self.references {
+            reference.check(self, row, execution).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_row(&self, key: &[u8], row: &[Datum], execution: &mut Execution) -> Result<()> {
+        let mut value = Vec::with_capacity(64);
+        self.layout.encode(self.entry.table.schema_version, row, &mut value)?;
+        execution.transaction.put(self.tree(), key, &value)?;
+        Ok(())
+    }
+
+    /// Locks a row that was found, to change it.
+    ///
+    /// # Errors
+    /// The conflict, where somebody changed it since the snapshot.
+    pub async fn lock_found(&self, key: &[u8], mode: LockMode, execution: &mut Execution) -> Result<()> {
+        match execution.transaction.lock_row(self.tree(), key, mode, WAIT).await? {
+            RowState::Unchanged => Ok(()),
+            RowState::Changed => Err(execution.conflict()),
+        }
+    }
+
+    /// Replaces a row that was found.
+    ///
+    /// # Errors
+    /// As [`TableWriter::insert`]; the conflict.
+    pub async fn update(&self, old: OldRow<'_>, row: &[Datum], execution: &mut Execution) -> Result<()> {
+        let mut key = Vec::with_capacity(32);
+        let moved = if self.primary_key.is_empty() {
+            key.extend(old.key);
+            false
+        } else {
+            self.primary_key_of(row, &mut key);
+            key != old.key
+        };
+        let mode = if moved { LockMode::Update } else { LockMode::NoKeyUpdate };
+        self.lock_found(old.key, mode, execution).await?;
+        self.check(row, execution)?;
+        if moved {
+            self.claim_primary(&key, row, execution).await?;
+            execution.transaction.delete(self.tree(), old.key)?;
+        }
+        self.write_row(&key, row, execution).await?;
+        for index in &self.indexes {
+            let same = !moved && index.positions.iter().all(|at| old.values[*at] == row[*at]);
+            if !same {
+                self.remove_entry(index, old.key, old.values, execution)?;
+                self.add_entry(index, &key, row, execution).await?;
+            }
+        }
+        for reference in &self.references {
+            if reference.differs(old.values, row) {
+                reference.check(self, row, execution).await?;
+            }
+        }
+        for referenced in &self.referenced {
+            referenced.changed(self, old.values, Some(row), execution).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row that was found.
+    ///
+    /// # Errors
+    /// 23503; the conflict.
+    pub async fn delete(&self, old: OldRow<'_>, execution: &mut Execution) -> Result<()> {
+        self.lock_found(old.key, LockMode::Update, execution).await?;
+        execution.transaction.delete(self.tree(), old.key)?;
+        for index in &self.indexes {
+            self.remove_entry(index, old.key, old.values, execution)?;
+        }
+        for referenced in &self.referenced {
+            referenced.changed(self, old.values, None, execution).await?;
+        }
+        Ok(())
+    }
+
+    fn remove_entry(
+        &self,
+        index: &IndexWriter,
+        key: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
+        let mut entry = Vec::with_capacity(48);
+        index.entry_key(row, key, &mut entry);
+        execution.transaction.delete(index.tree, &entry)?;
+        Ok(())
+    }
+
+    async fn add_entry(
+        &self,
+        index: &IndexWriter,
+        key: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
+        let mut entry = Vec::with_capacity(48);
+        let exact = index.entry_key(row, key, &mut entry);
+        if exact {
+            self.claim_unique(index, &entry, row, execution).await?;
+        }
+        execution.transaction.put(index.tree, &entry, key)?;
+        Ok(())
+    }
+}
+
+/// An index of a table, for its writer.
+#[must_use]
+pub fn index_writer(table: &Table, index: &crate::catalog::Index) -> IndexWriter {
+    IndexWriter {
+        oid: index.oid,
+        name: index.name.clone(),
+        tree: index.tree,
+        key: crate::plan::index_key_columns(table, index),
+        positions: index.columns.iter().map(|column| Table::position(column.number)).collect(),
+        unique: index.unique,
+        nulls_not_distinct: index.nulls_not_distinct,
+    }
+}
+
+impl IndexWriter {
+    /// The key of a row's entry; tells whether it stands for uniqueness by itself. A NULL in a unique key makes
+    /// it distinct from all others, so that the row's own key is added, as in an index that is not unique.
+    pub fn entry_key(&self, row: &[Datum], row_key: &[u8], out: &mut Vec<u8>) -> bool {
+        let mut has_null = false;
+        for (column, position) in self.key.iter().zip(&self.positions) {
+            let value = &row[*position];
+            has_null |= value.is_null();
+            key::encode(column, value, out);
+        }
+        let exact = self.unique && (!has_null || self.nulls_not_distinct);
+        if !exact {
+            out.extend(row_key);
+        }
+        exact
+    }
+}

@@ -1,0 +1,121 @@
+//! Unique keys: claimed by a lock, then looked up in the latest state.
+
+use helios_mvcc::{LockMode, TreeId};
+
+use super::{IndexWriter, TableWriter, WAIT};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Execution;
+use crate::value::Datum;
+
+impl TableWriter {
+    /// Claims the clustering key of a new row.
+    pub(super) async fn claim_primary(
+        &self,
+        key: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
+        if claim(self.tree(), key, execution).await? {
+            return Err(self.duplicate(&self.primary_name, &self.primary_positions, row, execution)?);
+        }
+        Ok(())
+    }
+
+    /// Claims a unique index's key.
+    pub(super) async fn claim_unique(
+        &self,
+        index: &IndexWriter,
+        entry: &[u8],
+        row: &[Datum],
+        execution: &mut Execution,
+    ) -> Result<()> {
+        if claim(index.tree, entry, execution).await? {
+            return Err(self.duplicate(&index.name, &index.positions, row, execution)?);
+        }
+        Ok(())
+    }
+
+    /// 23505.
+    fn duplicate(
+        &self,
+        name: &str,
+        positions: &[usize],
+        row: &[Datum],
+        execution: &Execution,
+    ) -> Result<SqlError> {
+        Ok(SqlError::new(
+            SqlState::UNIQUE_VIOLATION,
+            format!("duplicate key value violates unique constraint \"{name}\""),
+        )
+        .with_detail(format!("Key {} already exists.", self.key_text(positions, row, execution)?))
+        .with_schema(&self.schema_name)
+        .with_table(&self.entry.table.name)
+        .with_constraint(name))
+    }
+
+    /// `(a, b)=(1, x)`
+    pub(super) fn key_text(
+        &self,
+        positions: &[usize],
+        row: &[Datum],
+        execution: &Execution,
+    ) -> Result<String> {
+        let context = execution.context();
+        let table = &self.entry.table;
+        let mut names = Vec::new();
+        let mut values = Vec::new();
+        for position in positions {
+            names.push(crate::binder::name::quote(&table.columns[*position].name));
+            let value = &row[*position];
+            values.push(if value.is_null() {
+                "null".to_string()
+            } else {
+                context.to_text(value, table.columns[*position].type_oid)?.to_string()
+            });
+        }
+        Ok(format!("({})=({})", names.join(", "), values.join(", ")))
+    }
+
+    /// The key of an existing row that a new one collides with, in one of the given unique indexes (all of them,
+    /// where none are given).
+    ///
+    /// # Errors
+    /// Those of locking and reading.
+    pub async fn colliding(
+        &self,
+        row: &[Datum],
+        arbiters: &[u32],
+        execution: &mut Execution,
+    ) -> Result<Option<Vec<u8>>> {
+        let counts = |oid: u32| arbiters.is_empty() || arbiters.contains(&oid);
+        if !self.primary_key.is_empty() && counts(self.primary_oid) {
+            let mut key = Vec::new();
+            self.primary_key_of(row, &mut key);
+            if claim(self.tree(), &key, execution).await? {
+                return Ok(Some(key));
+            }
+        }
+        for index in self.indexes.iter().filter(|index| index.unique && counts(index.oid)) {
+            let mut entry = Vec::new();
+            if !index.entry_key(row, &[], &mut entry) {
+                continue;
+            }
+            execution.transaction.lock_row(index.tree, &entry, LockMode::Update, WAIT).await?;
+            if let Some(key) = execution.transaction.get_latest(index.tree, &entry).await? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Locks a key and tells whether a row has it.
+async fn claim(tree: TreeId, key: &[u8], execution: &mut Execution) -> Result<bool> {
+    execution.transaction.lock_row(tree, key, LockMode::Update, WAIT).await?;
+    loop {
+        match execution.transaction.try_get_latest(tree, key, |value| value.is_some()) {
+            Ok(taken) => return Ok(taken),
+            Err(fault) => execution.environment.store.resolve(fault).await?,
+        }
+    }
+}

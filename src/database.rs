@@ -1,0 +1,286 @@
+//! The embedded database.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_lite::future::block_on;
+use helios_mvcc::{Store, StoreOptions, Surroundings};
+use helios_runtime::{MemoryDevice, SystemClock, SystemEntropy};
+use helios_sql::error::SqlError;
+use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
+use helios_sql::value::Datum;
+use parking_lot::Mutex;
+
+use crate::connection::Connection;
+use crate::row::rows_of;
+use crate::{Config, Error, PreparedStatement, Result, Row, RowStream, ToValue, Transaction};
+
+/// A database in this process. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub struct EmbeddedDatabase {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Engine,
+    /// Sessions that nobody uses at the moment.
+    idle: Mutex<Vec<Session>>,
+}
+
+/// A session on loan; it goes back when dropped, rolled back.
+pub(crate) struct Lease {
+    session: Option<Session>,
+    database: EmbeddedDatabase,
+}
+
+impl Lease {
+    pub(crate) fn session(&mut self) -> &mut Session {
+        let database = &self.database;
+        self.session.get_or_insert_with(|| database.shared.engine.session("postgres", "heliosdb"))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            session.abandon();
+            self.database.shared.idle.lock().push(session);
+        }
+    }
+}
+
+/// Opens the store that a configuration asks for.
+fn open_store(path: Option<&Path>) -> Result<Store> {
+    match path {
+        None => {
+            let surroundings = Surroundings {
+                device: Arc::new(MemoryDevice::new()),
+                clock: Arc::new(SystemClock::new()),
+                entropy: Arc::new(SystemEntropy),
+            };
+            let store = block_on(Store::open(StoreOptions::default(), surroundings));
+            Ok(store.map_err(SqlError::from)?)
+        }
+        Some(path) => Err(Error::unsupported(format!(
+            "opening the folder {} is not supported yet: use new_in_memory()",
+            path.display()
+        ))),
+    }
+}
+
+/// The value that a finished statement counts: the last word of its tag.
+fn count_of(tag: &str) -> u64 {
+    tag.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+impl EmbeddedDatabase {
+    /// Opens the database in a folder, and makes it if it does not exist.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn new(path: impl AsRef<Path>) -> Result<EmbeddedDatabase> {
+        EmbeddedDatabase::with_config(path, Config::default())
+    }
+
+    /// A database in memory, gone when the last clone is dropped.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub fn new_in_memory() -> Result<EmbeddedDatabase> {
+        EmbeddedDatabase::with_config_in_memory(Config::in_memory())
+    }
+
+    /// Opens the database in a folder as configured.
+    ///
+    /// # Errors
+    /// Those of the configuration and of opening it.
+    pub fn with_config(path: impl AsRef<Path>, config: Config) -> Result<EmbeddedDatabase> {
+        let path = if config.storage.memory_only { None } else { Some(path.as_ref()) };
+        EmbeddedDatabase::open(path, &config)
+    }
+
+    /// A database in memory as configured.
+    ///
+    /// # Errors
+    /// Those of the configuration.
+    pub fn with_config_in_memory(config: Config) -> Result<EmbeddedDatabase> {
+        EmbeddedDatabase::open(None, &config)
+    }
+
+    fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
+        config.validate()?;
+        let store = open_store(path)?;
+        let engine = block_on(Engine::open(store, config.entries()))?;
+        Ok(EmbeddedDatabase { shared: Arc::new(Shared { engine, idle: Mutex::default() }) })
+    }
+
+    /// The engine, for servers: it makes sessions.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        Lease { session: self.shared.idle.lock().pop(), database: self.clone() }
+    }
+
+    /// A connection of a user: the interface that servers and tools use.
+    #[must_use]
+    pub fn connect(&self, user: &str, database: &str) -> Connection {
+        Connection::new(self.shared.engine.session(user, database))
+    }
+
+    /// Runs one statement or several; gives the number of rows that the last one changed or found.
+    ///
+    /// # Errors
+    /// The first error; nothing of what was run remains then.
+    pub fn execute(&self, sql: &str) -> Result<u64> {
+        block_on(self.execute_async(sql))
+    }
+
+    /// [`EmbeddedDatabase::execute`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::execute`].
+    pub async fn execute_async(&self, sql: &str) -> Result<u64> {
+        let mut lease = self.lease();
+        execute_in(lease.session(), sql).await
+    }
+
+    /// Runs one statement with parameters; gives the number of rows that it changed or found.
+    ///
+    /// # Errors
+    /// All the errors of SQL.
+    pub fn execute_with(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
+        block_on(self.execute_with_async(sql, params))
+    }
+
+    /// [`EmbeddedDatabase::execute_with`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::execute_with`].
+    pub async fn execute_with_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
+        let mut lease = self.lease();
+        let session = lease.session();
+        let prepared = session.prepare(sql, Vec::new()).await?;
+        let (_, tag) = run(session, prepared, params).await?;
+        Ok(count_of(&tag))
+    }
+
+    /// Runs a query and gives its rows.
+    ///
+    /// # Errors
+    /// All the errors of SQL.
+    pub fn query(&self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+        block_on(self.query_async(sql, params))
+    }
+
+    /// [`EmbeddedDatabase::query`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::query`].
+    pub async fn query_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+        let mut lease = self.lease();
+        query_in(lease.session(), sql, params).await
+    }
+
+    /// Runs a query and gives its rows as they are made.
+    ///
+    /// # Errors
+    /// Those of preparing it.
+    pub fn query_stream(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
+        let mut lease = self.lease();
+        let session = lease.session();
+        let prepared = block_on(session.prepare(sql, Vec::new()))?;
+        let values = parameters(session, &prepared, params)?;
+        let portal = session.bind(prepared, values)?;
+        Ok(RowStream::new(lease, portal))
+    }
+
+    /// Prepares a statement to be run many times.
+    ///
+    /// # Errors
+    /// Those of parsing and binding.
+    pub fn prepare(&self, sql: &str) -> Result<PreparedStatement> {
+        let mut lease = self.lease();
+        let prepared = block_on(lease.session().prepare(sql, Vec::new()))?;
+        Ok(PreparedStatement::new(lease, prepared))
+    }
+
+    /// Begins a transaction; dropping it rolls it back.
+    ///
+    /// # Errors
+    /// Those of beginning it.
+    pub fn begin_transaction(&self) -> Result<Transaction> {
+        let mut lease = self.lease();
+        block_on(execute_in(lease.session(), "BEGIN"))?;
+        Ok(Transaction::new(lease))
+    }
+}
+
+pub(crate) async fn execute_in(session: &mut Session, sql: &str) -> Result<u64> {
+    let run = session.run_script(sql).await;
+    if run.is_err() {
+        session.note_error();
+    }
+    Ok(run?.last().map_or(0, |tag| count_of(tag)))
+}
+
+pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+    let prepared = match session.prepare(sql, Vec::new()).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            session.note_error();
+            return Err(error.into());
+        }
+    };
+    run(session, prepared, params).await.map(|(rows, _)| rows)
+}
+
+pub(crate) fn parameters(
+    session: &Session,
+    prepared: &Prepared,
+    params: &[&dyn ToValue],
+) -> Result<Vec<Datum>> {
+    let formats = session.formats().clone();
+    let context = helios_sql::functions::EvalContext::detached(&formats);
+    let types = &prepared.parameter_types;
+    if params.len() != types.len() {
+        return Err(Error::config(format!(
+            "the statement has {} parameters, but {} were given",
+            types.len(),
+            params.len()
+        )));
+    }
+    params
+        .iter()
+        .zip(types)
+        .map(|(value, data_type)| value.to_value().to_datum(*data_type, &context))
+        .collect()
+}
+
+/// Runs a prepared statement to its end.
+pub(crate) async fn run(
+    session: &mut Session,
+    prepared: Arc<Prepared>,
+    params: &[&dyn ToValue],
+) -> Result<(Vec<Row>, String)> {
+    let values = parameters(session, &prepared, params)?;
+    let columns = prepared.columns.clone().unwrap_or_default().into();
+    let mut portal: Portal = session.bind(prepared, values)?;
+    let mut rows = Vec::new();
+    loop {
+        match session.step(&mut portal, &mut None).await? {
+            Step::Rows(batch) => {
+                let formats = session.formats().clone();
+                rows.extend(rows_of(&batch, &columns, &formats)?);
+            }
+            Step::Complete(tag) => {
+                session.sync().await?;
+                return Ok((rows, tag));
+            }
+            Step::Empty | Step::Suspended => return Ok((rows, String::new())),
+            Step::CopyIn => return Err(Error::unsupported("COPY FROM STDIN needs a connection")),
+        }
+    }
+}

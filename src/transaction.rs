@@ -1,0 +1,54 @@
+//! Explicit transactions.
+
+use futures_lite::future::block_on;
+use parking_lot::Mutex;
+
+use crate::database::{Lease, execute_in, query_in};
+use crate::{Result, Row, ToValue};
+
+/// A transaction. Dropping it rolls it back.
+pub struct Transaction {
+    lease: Mutex<Lease>,
+}
+
+impl Transaction {
+    pub(crate) fn new(lease: Lease) -> Transaction {
+        Transaction { lease: Mutex::new(lease) }
+    }
+
+    /// Runs one statement or several; gives the number of rows that the last one changed or found.
+    ///
+    /// # Errors
+    /// All the errors of SQL; the transaction can only be rolled back then.
+    pub fn execute(&self, sql: &str) -> Result<u64> {
+        block_on(execute_in(self.lease.lock().session(), sql))
+    }
+
+    /// Runs a query and gives its rows.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub fn query(&self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+        block_on(query_in(self.lease.lock().session(), sql, params))
+    }
+
+    /// Makes all changes durable and visible.
+    ///
+    /// # Errors
+    /// 40001 and those of writing; nothing is changed then.
+    pub fn commit(self) -> Result<()> {
+        let mut lease = self.lease.into_inner();
+        block_on(lease.session().finish(true))?;
+        Ok(())
+    }
+
+    /// Undoes all changes.
+    ///
+    /// # Errors
+    /// None; it is a result for symmetry with [`Transaction::commit`].
+    pub fn rollback(self) -> Result<()> {
+        let mut lease = self.lease.into_inner();
+        block_on(lease.session().finish(false))?;
+        Ok(())
+    }
+}
