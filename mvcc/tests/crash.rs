@@ -13,7 +13,7 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions,
     Surroundings, TreeId,
 };
-use helios_runtime::{Device, InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 

@@ -147,7 +147,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
         transaction
     };
     let mut transaction = begin(&store);
-    let (mut now, mut seen) = (Model::new(), Model::new());
+    let mut now = Model::new();
     let mut savepoints = Vec::new();
     let mut history: Vec<(Scn, Model)> = Vec::new();
     let mut looks = 1usize;
@@ -175,8 +175,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
             }
             Step::Statement => {
                 transaction.begin_statement();
-                seen = now.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &now).await.unwrap();
             }
             Step::Savepoint => savepoints.push((transaction.savepoint(), now.clone())),
             Step::RollbackTo => {
@@ -197,8 +196,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
                 }
                 transaction = begin(&store);
                 now = committed.clone();
-                seen = committed.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &committed).await.unwrap();
             }
             Step::OpenSnapshot => {
                 if snapshots.len() < 4 {
@@ -229,8 +227,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
                 store = open(&options, &surroundings).await;
                 transaction = begin(&store);
                 now = committed.clone();
-                seen = committed.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &committed).await.unwrap();
             }
         }
     }
