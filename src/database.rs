@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use helios_mvcc::Store;
+use helios_mvcc::{Store, StoreOptions, Surroundings};
+use helios_runtime::{MemoryDevice, SystemClock, SystemEntropy};
+use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
 use helios_sql::value::Datum;
 use parking_lot::Mutex;
@@ -50,7 +52,15 @@ impl Drop for Lease {
 /// Opens the store that a configuration asks for.
 fn open_store(path: Option<&Path>) -> Result<Store> {
     match path {
-        None => Ok(Store::new_in_memory()),
+        None => {
+            let surroundings = Surroundings {
+                device: Arc::new(MemoryDevice::new()),
+                clock: Arc::new(SystemClock::new()),
+                entropy: Arc::new(SystemEntropy),
+            };
+            let store = block_on(Store::open(StoreOptions::default(), surroundings));
+            Ok(store.map_err(SqlError::from)?)
+        }
         Some(path) => Err(Error::unsupported(format!(
             "opening the folder {} is not supported yet: use new_in_memory()",
             path.display()
@@ -102,6 +112,12 @@ impl EmbeddedDatabase {
         let store = open_store(path)?;
         let engine = block_on(Engine::open(store, config.entries()))?;
         Ok(EmbeddedDatabase { shared: Arc::new(Shared { engine, idle: Mutex::default() }) })
+    }
+
+    /// The engine, for servers: it makes sessions.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
     }
 
     pub(crate) fn lease(&self) -> Lease {

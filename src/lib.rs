@@ -26,6 +26,7 @@ pub mod crypto;
 mod database;
 mod error;
 mod row;
+pub mod session;
 mod statement;
 mod transaction;
 mod value;

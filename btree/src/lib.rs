@@ -1,1 +1,24 @@
-//! btree
+//! B+trees over pages that somebody else keeps: slotted pages with prefix truncation, splits, merges,
+//! overflow values, walks both ways, and the reverse operations that take a page back in time.
+//!
+//! Invariants
+//! 1. Everything here is synchronous and holds pages only inside one call.
+//! 2. Before the first change of an operation every page that it reads has been read, so that a fault
+//!    leaves nothing half done.
+//! 3. Every change of a page that existed before this commit is preceded by its reverse operation.
+
+mod node;
+mod node_mut;
+mod overflow;
+mod pages;
+mod tree;
+mod undo;
+mod write;
+
+pub use node::{LeafCell, Node, key_bytes_max};
+pub use node_mut::{CellValue, NodeMut};
+pub use overflow::{VALUE_BYTES_MAX, read as read_overflow};
+pub use pages::{PageRef, ReadPages, WritePages};
+pub use tree::{CellVisitor, Direction, Walk, get, walk_leaf};
+pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
+pub use write::{create, pages_touched_max, prepare, put, remove};

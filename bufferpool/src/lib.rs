@@ -1,1 +1,25 @@
-//! bufferpool
+//! Frames, page versions and their places on the device.
+mod arena;
+mod codec;
+pub mod epoch;
+mod error;
+mod extents;
+mod frames;
+mod ids;
+pub mod page;
+mod page_file;
+mod page_map;
+mod replacement;
+mod superblock;
+mod undo_ring;
+pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
+pub use epoch::{Guard, pin};
+pub use error::{Error, Result};
+pub use extents::{Extent, Extents, Packer};
+pub use frames::{FramePool, FrameRef, OwnedFrame, ParkedFrame, PinnedReader, Stamp};
+pub use ids::{BranchId, PageId, PageKey, Scn};
+pub use page_file::{DATA_FILE, FileUsage, PageFile};
+pub use page_map::Located;
+pub use replacement::{CacheKey, Replacement, Verdict};
+pub use superblock::{MapRoot, SUPERBLOCK_BLOCKS, Superblock};
+pub use undo_ring::{UndoRecord, UndoRing};

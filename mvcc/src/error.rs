@@ -1,6 +1,6 @@
 //! What can go wrong below SQL.
 
-use crate::Scn;
+use helios_bufferpool::{PageKey, Scn};
 
 /// A page that must be read before a synchronous call can go on; see [`crate::Store::resolve`].
 #[derive(Debug)]
@@ -8,8 +8,10 @@ pub struct Fault(pub(crate) FaultReason);
 
 #[derive(Debug)]
 pub(crate) enum FaultReason {
-    #[allow(dead_code)]
-    Page(u64),
+    /// The newest image of the page is not in memory.
+    Page(PageKey),
+    /// The undo records that lead back to this SCN are not in memory.
+    History(PageKey, Scn),
 }
 
 /// Errors of the storage engine.
@@ -24,9 +26,6 @@ pub enum Error {
     /// NOWAIT, SKIP LOCKED, or the lock timeout ran out (55P03).
     #[error("could not obtain lock")]
     LockNotAvailable,
-    /// The statement was cancelled while it waited (57014).
-    #[error("canceling statement due to user request")]
-    Cancelled,
     /// Bytes on disk that are not what was written (XX001).
     #[error("data corruption: {0}")]
     Corruption(String),
@@ -34,17 +33,35 @@ pub enum Error {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// After a failed fsync, or a failed write of the log, nothing more may be committed.
-    #[error("the database stopped accepting writes after an I/O error: {0}; restart it to recover")]
+    #[error(
+        "the database stopped accepting writes after an I/O error ({0}); close and open it again to recover"
+    )]
     Poisoned(String),
-    /// More memory or space than allowed (53200).
+    /// A key or value larger than the format allows (54000).
     #[error("{0}")]
-    LimitExceeded(String),
+    TooLarge(String),
+    /// More memory than allowed (53200).
+    #[error("{0}")]
+    OutOfMemory(String),
     /// The folder cannot be opened as asked: wrong key, newer format, locked by another process.
     #[error("{0}")]
     Open(String),
-    /// Asked for a state that is no longer kept.
-    #[error("history before SCN {oldest} has been removed")]
-    HistoryGone { oldest: Scn },
+    /// Asked for a state that is no longer kept (72000).
+    #[error("snapshot too old: what page versions were before SCN {oldest} is no longer kept")]
+    HistoryGone {
+        /// The oldest SCN that can still be read.
+        oldest: Scn,
+    },
+}
+
+impl From<helios_bufferpool::Error> for Error {
+    fn from(error: helios_bufferpool::Error) -> Error {
+        match error {
+            helios_bufferpool::Error::Io(error) => Error::Io(error),
+            helios_bufferpool::Error::Corruption(text) => Error::Corruption(text),
+            helios_bufferpool::Error::Open(text) => Error::Open(text),
+        }
+    }
 }
 
 /// The result of a storage operation.

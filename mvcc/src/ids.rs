@@ -2,47 +2,37 @@
 
 use std::fmt;
 
-macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u64);
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    };
-}
+pub use helios_bufferpool::{BranchId, PageId, Scn};
 
-identifier!(
-    /// System change number: the position of a commit in the one global order.
-    Scn
-);
-identifier!(
-    /// A transaction's number, given at its first write or when asked for.
-    Xid
-);
-identifier!(
-    /// A B+tree, named by its root page, which never moves; unique in the folder, never reused.
-    TreeId
-);
-identifier!(
-    /// A branch: a database is a root branch. Unique in the folder, never reused.
-    BranchId
-);
+/// A transaction's number, given at its first write or when asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Xid(pub u64);
 
-impl BranchId {
-    /// Holds what belongs to the folder rather than to a database: branches, databases, roles,
-    /// the commit-time index.
-    pub const SYSTEM: BranchId = BranchId(1);
-    /// The first database's branch `main`.
-    pub const MAIN: BranchId = BranchId(2);
-}
+/// A B+tree, named by its root page, which never moves; unique in the folder, never reused. Tree ids are odd,
+/// all other page ids even, so that replaying the log gives out the same page ids as the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreeId(pub u64);
 
 impl TreeId {
     /// Every branch has this tree from its creation: the catalog.
     pub const CATALOG: TreeId = TreeId(1);
+
+    /// Its root page.
+    pub fn root(self) -> PageId {
+        PageId(self.0)
+    }
+}
+
+impl fmt::Display for Xid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Transaction isolation levels.
@@ -71,21 +61,29 @@ pub enum LockMode {
 /// Table lock modes, weakest first, with PostgreSQL's conflicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TableLockMode {
+    /// SELECT.
     AccessShare,
+    /// SELECT … FOR UPDATE and its kin.
     RowShare,
+    /// INSERT, UPDATE, DELETE, MERGE.
     RowExclusive,
+    /// VACUUM, ANALYZE, CREATE INDEX CONCURRENTLY.
     ShareUpdateExclusive,
+    /// CREATE INDEX.
     Share,
+    /// CREATE TRIGGER and some ALTER TABLE.
     ShareRowExclusive,
+    /// REFRESH MATERIALIZED VIEW CONCURRENTLY.
     Exclusive,
+    /// DROP TABLE, TRUNCATE, most ALTER TABLE.
     AccessExclusive,
 }
 
 /// What a lock request does when it must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitPolicy {
-    /// Wait, without limit or at most this many milliseconds.
-    Block { timeout_ms: Option<u64> },
+    /// Wait as long as it takes. A time limit is the caller's: dropping the future withdraws the request.
+    Block,
     /// Fail at once with [`crate::Error::LockNotAvailable`] (NOWAIT, SKIP LOCKED).
     NoWait,
 }

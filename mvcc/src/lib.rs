@@ -4,15 +4,31 @@
 //! snapshot and collects a private write set, [`Scan`] walks a tree in key order, and nothing else is
 //! needed to build SQL on it. Keys are memcomparable bytes, values are opaque bytes.
 //!
-//! Reads come in two forms. `try_*` calls run synchronously on resident pages and answer
-//! [`Fault`] when a page must be read first; the `async` forms wait for the fault and try again.
+//! Reads come in two forms. `try_*` calls run synchronously on resident pages and answer [`Fault`] when a
+//! page must be read first; the `async` forms wait for the fault and try again.
 
+#![deny(unsafe_code)]
+
+mod apply;
+mod checkpoint;
+mod commit;
+mod engine;
 mod error;
 mod ids;
-mod quick;
+mod locks;
+mod log;
+mod recovery;
+mod scan;
+mod snapshot;
+mod store;
+mod transaction;
+mod view;
+mod write_set;
 
 pub use error::{Error, Fault, Result};
-pub use ids::{BranchId, Isolation, LockMode, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
-pub use quick::{
-    CommitInfo, KeyRange, RowState, RowVisitor, SavepointId, Scan, ScanStep, Snapshot, Store, Transaction,
-};
+pub use helios_bufferpool::{Compression, MasterKey};
+pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
+pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
+pub use snapshot::{CommitInfo, RowState, Snapshot};
+pub use store::{Store, StoreOptions, StoreStats, Surroundings};
+pub use transaction::{SavepointId, Transaction};

@@ -44,6 +44,17 @@ impl Entropy for SystemEntropy {
     }
 }
 
+/// Advances `state` and gives the next number of its sequence: repeatable, fast, not secret.
+///
+/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+pub(crate) fn next_splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 /// A repeatable sequence (splitmix64) for tests and the simulator; never for keys.
 pub struct SeededEntropy {
     state: Mutex<u64>,
@@ -60,12 +71,7 @@ impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for chunk in bytes.chunks_mut(8) {
-            // Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014.
-            *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = *state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            let random = (z ^ (z >> 31)).to_le_bytes();
+            let random = next_splitmix64(&mut state).to_le_bytes();
             chunk.copy_from_slice(&random[..chunk.len()]);
         }
         Ok(())

@@ -8,9 +8,15 @@
 //!    an operation whose future is dropped may still happen, and its buffer stays alive until then.
 
 pub mod clock;
+pub mod cpu;
 pub mod device;
 pub mod entropy;
+pub mod executor;
+mod oneshot;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use device::{Device, File, IoBuf, IoFuture, OpenMode};
+pub use device::{
+    BlockingDevice, Device, File, GlommioDevice, InjectedFault, IoBuf, IoFuture, MemoryDevice, OpenMode,
+    SimulatedDevice, UringDevice, io_uring_available, is_simulated_crash, open_disk, probe_io_uring,
+};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

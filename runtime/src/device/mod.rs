@@ -4,14 +4,42 @@
 //! and a dropped future leaves nothing dangling. Offsets and lengths of reads and writes are
 //! multiples of [`BLOCK_SIZE`]; every backend asserts this, because O_DIRECT demands it.
 
+mod blocking;
 mod buffer;
+mod checks;
+mod folder;
+mod glommio;
+mod memory;
+mod raw_file;
+mod simulated;
+mod uring;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use blocking::BlockingDevice;
 pub use buffer::IoBuf;
+pub use glommio::GlommioDevice;
+pub use memory::MemoryDevice;
+pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
+pub use uring::{UringDevice, io_uring_available, probe_io_uring};
+
+/// Opens a folder on disk with the best backend for it, creating it where it is missing: io_uring for
+/// batches, or plain system calls, with a warning, where io_uring is not to be had.
+///
+/// # Errors
+/// What the operating system says, naming the path.
+pub fn open_disk(path: impl AsRef<std::path::Path>) -> io::Result<Arc<dyn Device>> {
+    match probe_io_uring() {
+        Ok(()) => Ok(Arc::new(UringDevice::create_folder(path)?)),
+        Err(error) => {
+            tracing::warn!(%error, "batches of disk accesses are done one by one");
+            Ok(Arc::new(BlockingDevice::create_folder(path)?))
+        }
+    }
+}
 
 /// The unit of device I/O, in bytes: offsets and lengths are multiples of it.
 pub const BLOCK_SIZE: usize = 4096;
@@ -34,7 +62,11 @@ pub enum OpenMode {
 ///
 /// The calls here are rare (open, checkpoint of the log, close) and may block.
 pub trait Device: Send + Sync + 'static {
-    /// Opens or creates the file `name` (a plain file name, no separators).
+    /// Opens or creates the file `name`: a plain file name of at most 255 bytes without separators;
+    /// `LOCK` and `PROBE` are reserved.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists`, `InvalidInput` for a bad name, or what the medium says.
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// The names of all files, in no particular order.
     fn list(&self) -> io::Result<Vec<String>>;
@@ -62,10 +94,23 @@ pub trait File: Send + Sync + 'static {
     /// # Errors
     /// `UnexpectedEof` when the file ends first.
     fn read_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
+    /// Fills several buffers, each from its offset, in any order and concurrently where the backend
+    /// can; gives them back in the order given.
+    ///
+    /// # Errors
+    /// The first error met, as [`File::read_at`]; the other buffers are then lost.
+    fn read_batch(&self, reads: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>>;
     /// Writes the whole of `buf` at `offset`, extending the file if needed, and gives `buf` back.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when the file was opened for reading only; after any other error the
+    /// range may hold old and new bytes in any mixture.
     fn write_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf>;
     /// Writes several buffers, in any order and concurrently where the backend can; gives them
-    /// back in the order given.
+    /// back in the order given. The ranges must not overlap.
+    ///
+    /// # Errors
+    /// The first error met, as [`File::write_at`]; the other writes may or may not have happened.
     fn write_batch(&self, writes: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>>;
     /// Makes all completed writes durable (fdatasync). After an error the caller must treat the
     /// file as failed for good: the kernel may have dropped the dirty pages.
@@ -74,7 +119,8 @@ pub trait File: Send + Sync + 'static {
     fn size(&self) -> io::Result<u64>;
     /// Truncates or extends the file (reading zeros).
     fn set_size(&self, bytes: u64) -> io::Result<()>;
-    /// Gives the blocks of a range back to the file system; reads of it give zeros afterwards.
+    /// Gives the blocks of a range back to the file system; reads of it give zeros afterwards. The
+    /// file's length stays. Offset and length are multiples of [`BLOCK_SIZE`], the length not zero.
     /// A backend that cannot do this leaves the range as it is.
     fn punch_hole(&self, offset: u64, length_bytes: u64) -> io::Result<()>;
 }

@@ -47,7 +47,7 @@ impl OidAllocator {
         let key = codec::object_key(Class::Meta, 0);
         let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
         transaction.begin_statement();
-        let wait = WaitPolicy::Block { timeout_ms: None };
+        let wait = WaitPolicy::Block;
         transaction.lock_row(TreeId::CATALOG, &key, LockMode::Update, wait).await?;
         let stored = transaction.get_latest(TreeId::CATALOG, &key).await?;
         let start = match stored.as_deref().map(<[u8; 4]>::try_from) {
@@ -105,7 +105,7 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
 }
 
 async fn lock(transaction: &mut Transaction, key: &[u8]) -> Result<RowState> {
-    let wait = WaitPolicy::Block { timeout_ms: None };
+    let wait = WaitPolicy::Block;
     Ok(transaction.lock_row(TreeId::CATALOG, key, LockMode::Update, wait).await?)
 }
 

@@ -141,7 +141,7 @@ impl TableScanner {
         let wait = if locking.nowait || locking.skip_locked {
             WaitPolicy::NoWait
         } else {
-            WaitPolicy::Block { timeout_ms: None }
+            WaitPolicy::Block
         };
         let tree = self.scan.table.table.tree;
         let mut locked = Vec::new();

@@ -246,11 +246,11 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::WriteConflict => SqlState::SERIALIZATION_FAILURE,
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
             Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
-            Error::Cancelled => SqlState::QUERY_CANCELED,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
             Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,
-            Error::LimitExceeded(_) => SqlState::OUT_OF_MEMORY,
+            Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
             Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
             Error::HistoryGone { .. } => SqlState::SNAPSHOT_TOO_OLD,
         };

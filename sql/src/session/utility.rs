@@ -213,7 +213,7 @@ impl Session {
             "access exclusive" => TableLockMode::AccessExclusive,
             other => return Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
-        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block { timeout_ms: None } };
+        let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         let entries = ddl::tables_named(self, tables).await?;
         for entry in entries {
             let active = self.active.as_mut().ok_or_else(lost)?;

@@ -31,7 +31,7 @@ use crate::value::row::RowLayout;
 use foreign_key::{Reference, Referenced};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.
-pub const WAIT: WaitPolicy = WaitPolicy::Block { timeout_ms: None };
+pub const WAIT: WaitPolicy = WaitPolicy::Block;
 
 /// An index as the writer maintains it.
 pub struct IndexWriter {

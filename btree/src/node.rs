@@ -1,0 +1,272 @@
+//! The layout of leaf and inner pages, read side.
+//!
+//! After the common page header (`bufferpool::page`):
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 32 | 2 | number of slots |
+//! | 34 | 1 | level: 0 for a leaf |
+//! | 35 | 1 | bit 0: there is an upper fence (else the page reaches to the end of the tree) |
+//! | 36 | 2 | length of the prefix that all keys share |
+//! | 38 | 2 | length of the lower fence (inclusive; empty = from the start of the tree) |
+//! | 40 | 2 | length of the upper fence (exclusive) |
+//! | 42 | 2 | bytes of dead cells between `upper` and the page's end |
+//! | 44 | 4 | reserved, zero |
+//! | 48 | … | lower fence, upper fence, then the slots in key order; `lower` is their end |
+//!
+//! A slot is 8 bytes: the first four bytes of the key's suffix (big-endian number, zero-padded), the cell's
+//! offset (2), the suffix's length (2). The prefix is the first bytes of the lower fence. Cells grow from the
+//! page's end towards `upper`:
+//!
+//! * leaf: SCN of the row's writer (8), length of the value with bit 15 saying "overflow" (2), suffix, value;
+//! * inner: child page (8), suffix. The first inner key is always empty: it stands for the lower fence.
+//!
+//! Separators are cut to the shortest string that still separates (Bayer, Unterauer: "Prefix B-trees", 1977).
+
+use std::cmp::Ordering;
+
+use helios_bufferpool::{PageId, Scn, page};
+
+pub(crate) const NODE_HEADER_BYTES: usize = 48;
+pub(crate) const SLOT_BYTES: usize = 8;
+pub(crate) const LEAF_CELL_HEADER_BYTES: usize = 10;
+pub(crate) const INNER_CELL_HEADER_BYTES: usize = 8;
+pub(crate) const OVERFLOW_FLAG: u16 = 0x8000;
+const HAS_UPPER_FENCE: u8 = 1;
+
+/// The longest key a tree takes, for a page size in bytes.
+pub fn key_bytes_max(page_size: usize) -> usize {
+    page_size / 6
+}
+
+/// The longest cell with its slot; larger values go to overflow pages.
+pub(crate) fn cell_bytes_max(page_size: usize) -> usize {
+    page_size / 4
+}
+
+#[inline]
+pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+    u16::from_le_bytes([bytes[offset], bytes[offset + 1]])
+}
+
+#[inline]
+pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
+}
+
+/// The first four bytes of a suffix as a number that sorts as the bytes do.
+#[inline]
+pub(crate) fn head(suffix: &[u8]) -> u32 {
+    if suffix.len() >= 4 {
+        return u32::from_be_bytes([suffix[0], suffix[1], suffix[2], suffix[3]]);
+    }
+    let mut bytes = [0; 4];
+    bytes[..suffix.len()].copy_from_slice(suffix);
+    u32::from_be_bytes(bytes)
+}
+
+/// A leaf or inner page.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A row in a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafCell<'a> {
+    /// Who wrote it.
+    pub scn: Scn,
+    /// Whether `value` names overflow pages instead of being the value itself.
+    pub overflow: bool,
+    /// The value's bytes.
+    pub value: &'a [u8],
+}
+
+impl<'a> Node<'a> {
+    /// Views a page as a node.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Node<'a> {
+        Node { bytes }
+    }
+
+    /// The height above the leaves.
+    #[inline]
+    pub fn level(self) -> u8 {
+        self.bytes[34]
+    }
+
+    /// Whether it holds rows.
+    #[inline]
+    pub fn is_leaf(self) -> bool {
+        self.level() == 0
+    }
+
+    /// The number of rows or children.
+    #[inline]
+    pub fn len(self) -> usize {
+        usize::from(u16_at(self.bytes, 32))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn prefix_len(self) -> usize {
+        usize::from(u16_at(self.bytes, 36))
+    }
+
+    /// The bytes that all keys begin with.
+    #[inline]
+    pub fn prefix(self) -> &'a [u8] {
+        &self.bytes[NODE_HEADER_BYTES..NODE_HEADER_BYTES + self.prefix_len()]
+    }
+
+    /// The smallest key that may be here.
+    #[inline]
+    pub fn lower_fence(self) -> &'a [u8] {
+        &self.bytes[NODE_HEADER_BYTES..NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38))]
+    }
+
+    /// The smallest key that is beyond this page; `None` at the right edge of the tree.
+    #[inline]
+    pub fn upper_fence(self) -> Option<&'a [u8]> {
+        if self.bytes[35] & HAS_UPPER_FENCE == 0 {
+            return None;
+        }
+        let start = NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38));
+        Some(&self.bytes[start..start + usize::from(u16_at(self.bytes, 40))])
+    }
+
+    /// Whether `key` belongs here.
+    #[inline]
+    pub fn covers(self, key: &[u8]) -> bool {
+        key >= self.lower_fence() && self.upper_fence().is_none_or(|fence| key < fence)
+    }
+
+    #[inline]
+    pub(crate) fn slots_start(self) -> usize {
+        NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38)) + usize::from(u16_at(self.bytes, 40))
+    }
+
+    #[inline]
+    fn slot(self, index: usize) -> (u32, usize, usize) {
+        let start = self.slots_start() + index * SLOT_BYTES;
+        let slot = u64_at(self.bytes, start);
+        (slot as u32, (slot >> 32) as u16 as usize, (slot >> 48) as usize)
+    }
+
+    #[inline]
+    fn cell_header_bytes(self) -> usize {
+        if self.is_leaf() { LEAF_CELL_HEADER_BYTES } else { INNER_CELL_HEADER_BYTES }
+    }
+
+    /// The key at `index` without the prefix.
+    #[inline]
+    pub fn suffix(self, index: usize) -> &'a [u8] {
+        let (_, offset, length) = self.slot(index);
+        let start = offset + self.cell_header_bytes();
+        &self.bytes[start..start + length]
+    }
+
+    /// The whole key at `index`, appended to `key`.
+    pub fn key_into(self, index: usize, key: &mut Vec<u8>) {
+        key.extend_from_slice(self.prefix());
+        key.extend_from_slice(self.suffix(index));
+    }
+
+    /// The whole key at `index`.
+    pub fn key(self, index: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix_len() + 32);
+        self.key_into(index, &mut key);
+        key
+    }
+
+    /// The row at `index` of a leaf.
+    #[inline]
+    pub fn leaf_cell(self, index: usize) -> LeafCell<'a> {
+        let (_, offset, suffix_length) = self.slot(index);
+        let length = u16_at(self.bytes, offset + 8);
+        let start = offset + LEAF_CELL_HEADER_BYTES + suffix_length;
+        LeafCell {
+            scn: Scn(u64_at(self.bytes, offset)),
+            overflow: length & OVERFLOW_FLAG != 0,
+            value: &self.bytes[start..start + usize::from(length & !OVERFLOW_FLAG)],
+        }
+    }
+
+    /// The child at `index` of an inner node.
+    #[inline]
+    pub fn child(self, index: usize) -> PageId {
+        let (_, offset, _) = self.slot(index);
+        PageId(u64_at(self.bytes, offset))
+    }
+
+    /// Bytes from the cell's start to its end.
+    pub(crate) fn cell_bytes(self, index: usize) -> usize {
+        let (_, offset, suffix_length) = self.slot(index);
+        if self.is_leaf() {
+            let length = u16_at(self.bytes, offset + 8) & !OVERFLOW_FLAG;
+            LEAF_CELL_HEADER_BYTES + suffix_length + usize::from(length)
+        } else {
+            INNER_CELL_HEADER_BYTES + suffix_length
+        }
+    }
+
+    /// The cell's bytes and where its suffix lies in them.
+    pub(crate) fn raw_cell(self, index: usize) -> &'a [u8] {
+        let (_, offset, _) = self.slot(index);
+        &self.bytes[offset..offset + self.cell_bytes(index)]
+    }
+
+    /// The place of `key`: `Ok` where it is, `Err` where it would go. `key` must be covered by the fences.
+    #[inline]
+    pub fn search(self, key: &[u8]) -> Result<usize, usize> {
+        let suffix = &key[self.prefix_len()..];
+        let wanted = head(suffix);
+        let cell_header = self.cell_header_bytes();
+        let slots = &self.bytes[self.slots_start()..];
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            let slot = u64_at(slots, middle * SLOT_BYTES);
+            let ordering = (slot as u32).cmp(&wanted).then_with(|| {
+                let start = usize::from((slot >> 32) as u16) + cell_header;
+                self.bytes[start..start + (slot >> 48) as usize].cmp(suffix)
+            });
+            match ordering {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
+    }
+
+    /// The child that covers `key`, in an inner node.
+    #[inline]
+    pub fn child_index(self, key: &[u8]) -> usize {
+        match self.search(key) {
+            Ok(index) => index,
+            // The first key is empty, so nothing sorts before it but itself.
+            Err(index) => index.saturating_sub(1),
+        }
+    }
+
+    /// Bytes in use: header, fences, slots and live cells.
+    pub fn used_bytes(self) -> usize {
+        usize::from(page::lower(self.bytes)) + page::content_end(self.bytes.len())
+            - usize::from(page::upper(self.bytes))
+            - usize::from(u16_at(self.bytes, 42))
+    }
+
+    /// Bytes free between slots and cells, dead cells not counted.
+    pub(crate) fn gap_bytes(self) -> usize {
+        usize::from(page::upper(self.bytes)) - usize::from(page::lower(self.bytes))
+    }
+
+    pub(crate) fn garbage_bytes(self) -> usize {
+        usize::from(u16_at(self.bytes, 42))
+    }
+}

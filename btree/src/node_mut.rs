@@ -1,0 +1,191 @@
+//! Leaf and inner pages, write side. The layout is in `node`.
+
+use helios_bufferpool::page::{self, PageKind};
+use helios_bufferpool::{PageId, Scn};
+
+use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, head};
+
+/// A node that may be changed: a private copy of a page.
+pub struct NodeMut<'a> {
+    bytes: &'a mut [u8],
+}
+
+fn set_u16(bytes: &mut [u8], offset: usize, value: usize) {
+    let value = u16::try_from(value).expect("an offset within a page");
+    bytes[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The value of a cell to write.
+#[derive(Clone, Copy, Debug)]
+pub enum CellValue<'v> {
+    /// A row.
+    Leaf { scn: Scn, overflow: bool, value: &'v [u8] },
+    /// A child.
+    Inner(PageId),
+}
+
+impl CellValue<'_> {
+    fn bytes(self, suffix: &[u8]) -> usize {
+        match self {
+            CellValue::Leaf { value, .. } => LEAF_CELL_HEADER_BYTES + suffix.len() + value.len(),
+            CellValue::Inner(_) => 8 + suffix.len(),
+        }
+    }
+}
+
+impl<'a> NodeMut<'a> {
+    /// Views a private copy of a page as a node.
+    pub fn new(bytes: &'a mut [u8]) -> NodeMut<'a> {
+        NodeMut { bytes }
+    }
+
+    /// Makes an empty node over `[lower, upper)`; keeps the page header's SCNs and undo position.
+    pub fn format(bytes: &'a mut [u8], level: u8, lower: &[u8], upper: Option<&[u8]>) -> NodeMut<'a> {
+        let kept: [u8; 24] = bytes[8..32].try_into().expect("24 bytes");
+        page::initialize(bytes, if level == 0 { PageKind::Leaf } else { PageKind::Inner });
+        bytes[8..32].copy_from_slice(&kept);
+        bytes[32..NODE_HEADER_BYTES].fill(0);
+        bytes[34] = level;
+        bytes[35] = u8::from(upper.is_some());
+        set_u16(bytes, 36, upper.map_or(0, |upper| common_prefix(lower, upper)));
+        set_u16(bytes, 38, lower.len());
+        set_u16(bytes, 40, upper.map_or(0, <[u8]>::len));
+        let middle = NODE_HEADER_BYTES + lower.len();
+        bytes[NODE_HEADER_BYTES..middle].copy_from_slice(lower);
+        let end = middle + upper.map_or(0, <[u8]>::len);
+        bytes[middle..end].copy_from_slice(upper.unwrap_or_default());
+        page::set_lower(bytes, end as u16);
+        NodeMut { bytes }
+    }
+
+    /// The read side.
+    pub fn as_node(&self) -> Node<'_> {
+        Node::new(self.bytes)
+    }
+
+    /// Whether a cell of `suffix` and `value` fits, after compaction if need be.
+    pub(crate) fn fits(&self, suffix: &[u8], value: CellValue<'_>) -> bool {
+        let node = self.as_node();
+        node.gap_bytes() + node.garbage_bytes() >= value.bytes(suffix) + SLOT_BYTES
+    }
+
+    /// Inserts a cell at `index`; the caller made sure that it [`fits`](Self::fits).
+    pub(crate) fn insert(&mut self, index: usize, suffix: &[u8], value: CellValue<'_>) {
+        let cell_bytes = value.bytes(suffix);
+        if self.as_node().gap_bytes() < cell_bytes + SLOT_BYTES {
+            self.compact();
+        }
+        let lower = usize::from(page::lower(self.bytes));
+        let offset = usize::from(page::upper(self.bytes)) - cell_bytes;
+        assert!(offset >= lower + SLOT_BYTES, "the caller checked that the cell fits");
+        self.write_cell(offset, suffix, value);
+        page::set_upper(self.bytes, offset as u16);
+        let slot_start = self.as_node().slots_start() + index * SLOT_BYTES;
+        self.bytes.copy_within(slot_start..lower, slot_start + SLOT_BYTES);
+        self.write_slot(slot_start, suffix, offset);
+        page::set_lower(self.bytes, (lower + SLOT_BYTES) as u16);
+        let count = self.as_node().len() + 1;
+        set_u16(self.bytes, 32, count);
+    }
+
+    /// Removes the cell at `index`.
+    pub(crate) fn remove(&mut self, index: usize) {
+        let node = self.as_node();
+        let garbage = node.garbage_bytes() + node.cell_bytes(index);
+        let slot_start = node.slots_start() + index * SLOT_BYTES;
+        let count = node.len() - 1;
+        let lower = usize::from(page::lower(self.bytes));
+        self.bytes.copy_within(slot_start + SLOT_BYTES..lower, slot_start);
+        page::set_lower(self.bytes, (lower - SLOT_BYTES) as u16);
+        set_u16(self.bytes, 32, count);
+        set_u16(self.bytes, 42, garbage);
+    }
+
+    /// Overwrites the row at `index` where it lies, if the new value has the same length.
+    pub(crate) fn overwrite(&mut self, index: usize, scn: Scn, overflow: bool, value: &[u8]) -> bool {
+        let node = self.as_node();
+        let cell = node.leaf_cell(index);
+        if cell.value.len() != value.len() {
+            return false;
+        }
+        let start = cell.value.as_ptr() as usize - self.bytes.as_ptr() as usize;
+        let suffix_length = node.suffix(index).len();
+        let cell_start = start - suffix_length - LEAF_CELL_HEADER_BYTES;
+        self.bytes[start..start + value.len()].copy_from_slice(value);
+        self.bytes[cell_start..cell_start + 8].copy_from_slice(&scn.0.to_le_bytes());
+        let length = value.len() as u16 | if overflow { OVERFLOW_FLAG } else { 0 };
+        self.bytes[cell_start + 8..cell_start + 10].copy_from_slice(&length.to_le_bytes());
+        true
+    }
+
+    /// Appends a cell with the whole `key`; cells must come in key order. Returns false when it does not fit.
+    pub(crate) fn append(&mut self, key: &[u8], value: CellValue<'_>) -> bool {
+        let suffix = &key[self.as_node().prefix_len().min(key.len())..];
+        if !self.fits(suffix, value) {
+            return false;
+        }
+        let index = self.as_node().len();
+        self.insert(index, suffix, value);
+        true
+    }
+
+    /// Moves all live cells together at the page's end.
+    fn compact(&mut self) {
+        let copy = self.bytes.to_vec();
+        let old = Node::new(&copy);
+        let mut offset = page::content_end(self.bytes.len());
+        let slots_start = old.slots_start();
+        for index in 0..old.len() {
+            let cell = old.raw_cell(index);
+            offset -= cell.len();
+            self.bytes[offset..offset + cell.len()].copy_from_slice(cell);
+            set_u16(self.bytes, slots_start + index * SLOT_BYTES + 4, offset);
+        }
+        page::set_upper(self.bytes, offset as u16);
+        set_u16(self.bytes, 42, 0);
+    }
+
+    fn write_slot(&mut self, start: usize, suffix: &[u8], offset: usize) {
+        self.bytes[start..start + 4].copy_from_slice(&head(suffix).to_le_bytes());
+        set_u16(self.bytes, start + 4, offset);
+        set_u16(self.bytes, start + 6, suffix.len());
+    }
+
+    fn write_cell(&mut self, offset: usize, suffix: &[u8], value: CellValue<'_>) {
+        let cell = &mut self.bytes[offset..];
+        match value {
+            CellValue::Leaf { scn, overflow, value } => {
+                cell[..8].copy_from_slice(&scn.0.to_le_bytes());
+                let length = value.len() as u16 | if overflow { OVERFLOW_FLAG } else { 0 };
+                cell[8..10].copy_from_slice(&length.to_le_bytes());
+                cell[10..10 + suffix.len()].copy_from_slice(suffix);
+                cell[10 + suffix.len()..10 + suffix.len() + value.len()].copy_from_slice(value);
+            }
+            CellValue::Inner(child) => {
+                cell[..8].copy_from_slice(&child.0.to_le_bytes());
+                cell[8..8 + suffix.len()].copy_from_slice(suffix);
+            }
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    /// The cell at `index`, as something to write elsewhere.
+    pub(crate) fn cell_value(self, index: usize) -> CellValue<'a> {
+        if self.is_leaf() {
+            let cell = self.leaf_cell(index);
+            CellValue::Leaf { scn: cell.scn, overflow: cell.overflow, value: cell.value }
+        } else {
+            CellValue::Inner(self.child(index))
+        }
+    }
+
+    /// The key at `index`, as the fences see it: an inner node's first key is its lower fence.
+    pub(crate) fn bound(self, index: usize) -> Vec<u8> {
+        if !self.is_leaf() && index == 0 { self.lower_fence().to_vec() } else { self.key(index) }
+    }
+}

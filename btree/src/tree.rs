@@ -1,0 +1,152 @@
+//! Reading: point lookups and walks.
+//!
+//! A tree is named by its root page, which stays the root for ever: when it splits, its content moves to two
+//! new children. Leaves are not linked; a walk goes on at the fence of the leaf it left, so it needs no page
+//! between two calls, and survives splits, merges and evictions.
+
+use std::ops::{Bound, ControlFlow};
+
+use helios_bufferpool::PageId;
+
+use crate::node::{LeafCell, Node};
+use crate::pages::{PageRef, ReadPages};
+
+/// The levels a tree can have. An inner page has room for four of the longest separators, so 24 levels
+/// outlast any device.
+pub(crate) const LEVELS_MAX: usize = 24;
+
+/// Gets each visited row, as (prefix, suffix, cell), where prefix and suffix make the key.
+pub type CellVisitor<'a> = dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()> + 'a;
+
+/// Which way a walk goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From small keys to large.
+    Forward,
+    /// From large keys to small.
+    Backward,
+}
+
+/// Where a walk stands when it has left a leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// Go on at this bound.
+    At(Bound<Vec<u8>>),
+    /// There is nothing further.
+    End,
+}
+
+/// Calls `read` with the row of `key`, or `None`.
+///
+/// # Errors
+/// The fault of a missing page; `read` was not called then.
+#[inline]
+pub fn get<P: ReadPages, R>(
+    pages: &P,
+    root: PageId,
+    key: &[u8],
+    read: impl FnOnce(Option<LeafCell<'_>>) -> R,
+) -> Result<R, P::Fault> {
+    let leaf = descend(pages, root, |node| node.child_index(key))?;
+    let node = Node::new(&leaf);
+    Ok(match node.search(key) {
+        Ok(index) => read(Some(node.leaf_cell(index))),
+        Err(_) => read(None),
+    })
+}
+
+#[inline]
+fn descend<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    choose: impl Fn(Node<'_>) -> usize,
+) -> Result<PageRef<'_>, P::Fault> {
+    let mut page = pages.page(root)?;
+    for _ in 0..LEVELS_MAX {
+        let node = Node::new(&page);
+        if node.is_leaf() {
+            return Ok(page);
+        }
+        let child = node.child(choose(node));
+        page = pages.page(child)?;
+    }
+    panic!("tree {root} has more than {LEVELS_MAX} levels");
+}
+
+/// Visits the rows of one leaf, from `bound` on in `direction`, as `visit(prefix, suffix, cell)`, until `visit`
+/// breaks. Returns where to go on: after a break, right behind the row that it broke on.
+///
+/// # Errors
+/// The fault of a missing page; nothing was visited then.
+pub fn walk_leaf<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    bound: &Bound<Vec<u8>>,
+    direction: Direction,
+    visit: &mut CellVisitor<'_>,
+) -> Result<Walk, P::Fault> {
+    match direction {
+        Direction::Forward => walk_forward(pages, root, bound, visit),
+        Direction::Backward => walk_backward(pages, root, bound, visit),
+    }
+}
+
+fn walk_forward<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    bound: &Bound<Vec<u8>>,
+    visit: &mut CellVisitor<'_>,
+) -> Result<Walk, P::Fault> {
+    let start: &[u8] = match bound {
+        Bound::Included(key) | Bound::Excluded(key) => key,
+        Bound::Unbounded => &[],
+    };
+    let leaf = match bound {
+        Bound::Unbounded => descend(pages, root, |_| 0)?,
+        _ => descend(pages, root, |node| node.child_index(start))?,
+    };
+    let node = Node::new(&leaf);
+    let first = match bound {
+        Bound::Unbounded => 0,
+        Bound::Included(_) => node.search(start).unwrap_or_else(|index| index),
+        Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
+    };
+    for index in first..node.len() {
+        if visit(node.prefix(), node.suffix(index), node.leaf_cell(index)).is_break() {
+            return Ok(Walk::At(Bound::Excluded(node.key(index))));
+        }
+    }
+    Ok(node.upper_fence().map_or(Walk::End, |fence| Walk::At(Bound::Included(fence.to_vec()))))
+}
+
+fn walk_backward<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    bound: &Bound<Vec<u8>>,
+    visit: &mut CellVisitor<'_>,
+) -> Result<Walk, P::Fault> {
+    let leaf = descend(pages, root, |node| match bound {
+        Bound::Unbounded => node.len() - 1,
+        Bound::Included(key) => node.child_index(key),
+        // The rows before `key` end in the last child whose lower fence is smaller.
+        Bound::Excluded(key) => match node.search(key) {
+            Ok(index) => index.saturating_sub(1),
+            Err(index) => index.saturating_sub(1),
+        },
+    })?;
+    let node = Node::new(&leaf);
+    let end = match bound {
+        Bound::Unbounded => node.len(),
+        Bound::Included(key) => node.search(key).map_or_else(|index| index, |index| index + 1),
+        // The leaf may end right at `key`, which its fences then do not cover.
+        Bound::Excluded(key) if !node.covers(key) => node.len(),
+        Bound::Excluded(key) => node.search(key).unwrap_or_else(|index| index),
+    };
+    for index in (0..end).rev() {
+        if visit(node.prefix(), node.suffix(index), node.leaf_cell(index)).is_break() {
+            return Ok(Walk::At(Bound::Excluded(node.key(index))));
+        }
+    }
+    let fence = node.lower_fence();
+    Ok(if fence.is_empty() { Walk::End } else { Walk::At(Bound::Excluded(fence.to_vec())) })
+}

@@ -1,0 +1,351 @@
+//! Writing: put and remove, splits and merges.
+//!
+//! 1. Descend to the leaf, remembering the path; only reading, so a fault leaves nothing changed.
+//! 2. Change a private copy of the leaf, after telling the undo log how to go back.
+//! 3. A leaf with no room splits: at the right edge of the tree the new row starts an empty leaf (so that
+//!    loading in key order fills leaves completely), elsewhere half of the bytes move. The separator goes to
+//!    the parent, which may split in turn; a root that splits keeps its page and becomes a level higher.
+//! 4. A leaf under a quarter full joins a neighbour of the same parent, if that one is at hand and both fit.
+
+use helios_bufferpool::{PageId, page};
+
+use crate::node::{Node, SLOT_BYTES, cell_bytes_max};
+use crate::node_mut::{CellValue, NodeMut};
+use crate::overflow;
+use crate::pages::{ReadPages, WritePages};
+use crate::tree::LEVELS_MAX;
+use crate::undo::UndoOp;
+
+#[derive(Clone, Copy)]
+struct Step {
+    page: PageId,
+    /// Which child was taken; for the node at the end, nothing.
+    child: usize,
+}
+
+/// The way from the root to a node.
+struct Path {
+    steps: [Step; LEVELS_MAX],
+    length: usize,
+}
+
+impl Path {
+    /// Descends to the node of `level` that covers `key`.
+    fn to<P: ReadPages>(pages: &P, root: PageId, key: &[u8], level: u8) -> Result<Path, P::Fault> {
+        let mut path = Path { steps: [Step { page: root, child: 0 }; LEVELS_MAX], length: 0 };
+        let mut page = root;
+        for _ in 0..LEVELS_MAX {
+            let bytes = pages.page(page)?;
+            let node = Node::new(&bytes);
+            let child = if node.level() == level { 0 } else { node.child_index(key) };
+            path.steps[path.length] = Step { page, child };
+            path.length += 1;
+            if node.level() == level {
+                return Ok(path);
+            }
+            page = node.child(child);
+        }
+        panic!("tree {root} has more than {LEVELS_MAX} levels");
+    }
+
+    fn last(&self) -> Step {
+        self.steps[self.length - 1]
+    }
+
+    fn parent(&self) -> Option<Path> {
+        (self.length > 1).then(|| Path { steps: self.steps, length: self.length - 1 })
+    }
+
+    fn root(&self) -> PageId {
+        self.steps[0].page
+    }
+}
+
+/// Makes `root` an empty tree: its root page is a leaf over all keys.
+pub fn create<P: WritePages>(pages: &mut P, root: PageId) {
+    let scn = pages.scn();
+    let bytes = pages.page_mut(root);
+    NodeMut::format(bytes, 0, &[], None);
+    page::set_scn_raw(bytes, scn.0);
+}
+
+/// Reads every page that [`put`] or [`remove`] of `key` will need.
+///
+/// # Errors
+/// The fault of a missing page.
+pub fn prepare<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(), P::Fault> {
+    crate::tree::get(pages, root, key, |_| ())
+}
+
+/// The most pages that [`put`] of a value of `value_bytes` copies or allocates in a tree of `levels`.
+pub fn pages_touched_max(levels: usize, value_bytes: usize, page_size: usize) -> usize {
+    2 * levels + 3 + overflow::pages_needed(value_bytes, page_size)
+}
+
+/// Writes a row: inserts it, or replaces the one with this key. Returns whether there was one.
+///
+/// # Errors
+/// The fault of a missing page; nothing is changed then.
+pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8]) -> Result<bool, P::Fault> {
+    let path = Path::to(pages, root, key, 0)?;
+    let scn = pages.scn();
+    let inline_max = cell_bytes_max(pages.page_size()).saturating_sub(key.len() + SLOT_BYTES + 10);
+    let pointer;
+    let (value, overflow) = if value.len() > inline_max {
+        pointer = overflow::write(pages, value);
+        (&pointer[..], true)
+    } else {
+        (value, false)
+    };
+    let leaf = path.last().page;
+    let cell = CellValue::Leaf { scn, overflow, value };
+    match Node::new(pages.page_mut(leaf)).search(key) {
+        Ok(index) => {
+            pages.undo_row(leaf, index);
+            let mut node = NodeMut::new(pages.page_mut(leaf));
+            if !node.overwrite(index, scn, overflow, value) {
+                node.remove(index);
+                place(pages, path, key, cell)?;
+            }
+            stamp(pages, leaf);
+            Ok(true)
+        }
+        Err(_) => {
+            pages.undo(leaf, &[UndoOp::Remove { key }]);
+            place(pages, path, key, cell)?;
+            stamp(pages, leaf);
+            Ok(false)
+        }
+    }
+}
+
+fn stamp<P: WritePages>(pages: &mut P, page: PageId) {
+    let scn = pages.scn();
+    page::set_scn_raw(pages.page_mut(page), scn.0);
+}
+
+/// Puts a cell into the node at the end of `path`, splitting as often as needed. The undo of the insertion
+/// itself was recorded by the caller, against the node before any split.
+fn place<P: WritePages>(
+    pages: &mut P,
+    mut path: Path,
+    key: &[u8],
+    cell: CellValue<'_>,
+) -> Result<(), P::Fault> {
+    for _ in 0..LEVELS_MAX {
+        let target = path.last().page;
+        let mut node = NodeMut::new(pages.page_mut(target));
+        let suffix = &key[node.as_node().prefix_len()..];
+        if node.fits(suffix, cell) {
+            let index = node.as_node().search(key).unwrap_or_else(|index| index);
+            node.insert(index, suffix, cell);
+            stamp(pages, target);
+            return Ok(());
+        }
+        let level = node.as_node().level();
+        match path.parent() {
+            Some(parent) => split(pages, target, parent, key)?,
+            None => push_down_root(pages, target),
+        }
+        // Every page on the new way was read or made by this operation, so this meets no fault.
+        path = Path::to(pages, path.root(), key, level)?;
+    }
+    panic!("page splits do not end");
+}
+
+/// Splits the node `left` below the node at the end of `parent`, to make room for `key`.
+fn split<P: WritePages>(pages: &mut P, left: PageId, parent: Path, key: &[u8]) -> Result<(), P::Fault> {
+    let old: Vec<u8> = pages.page_mut(left).to_vec();
+    let node = Node::new(&old);
+    let (from, separator) = split_point(node, key);
+
+    // The way back: the left page held all of it.
+    let moved: Vec<Vec<u8>> = (from..node.len()).map(|index| node.key(index)).collect();
+    let mut operations = vec![UndoOp::UpperFence { fence: node.upper_fence() }];
+    operations.extend(moved.iter().zip(from..).map(|(key, index)| match node.is_leaf() {
+        true => UndoOp::Restore { key, cell: node.leaf_cell(index) },
+        false => UndoOp::RestoreChild { key, child: node.child(index) },
+    }));
+    pages.undo(left, &operations);
+
+    let right = pages.allocate();
+    fill(pages.page_mut(right), node, from..node.len(), &separator, node.upper_fence());
+    stamp(pages, right);
+    fill(pages.page_mut(left), node, 0..from, node.lower_fence(), Some(&separator));
+    stamp(pages, left);
+
+    pages.page_mut(parent.last().page);
+    pages.undo(parent.last().page, &[UndoOp::Remove { key: &separator }]);
+    place(pages, parent, &separator, CellValue::Inner(right))
+}
+
+/// Moves the root's content to a new child, so that the root has one child and is a level higher.
+fn push_down_root<P: WritePages>(pages: &mut P, root: PageId) {
+    pages.undo_image(root);
+    let child = pages.allocate();
+    let old: Vec<u8> = pages.page_mut(root).to_vec();
+    let node = Node::new(&old);
+    fill(pages.page_mut(child), node, 0..node.len(), node.lower_fence(), node.upper_fence());
+    stamp(pages, child);
+    let mut top = NodeMut::format(pages.page_mut(root), node.level() + 1, &[], None);
+    let placed = top.append(&[], CellValue::Inner(child));
+    assert!(placed, "an empty node takes a child");
+    stamp(pages, root);
+}
+
+/// Where to split `node` to make room for `key`: the first cell that moves, and the separator.
+fn split_point(node: Node<'_>, key: &[u8]) -> (usize, Vec<u8>) {
+    let count = node.len();
+    if node.upper_fence().is_none() && node.search(key) == Err(count) {
+        // Loading in order: the full page stays as it is, the new key begins the next one.
+        let fence = separator(&node.bound(count - 1), key, node.is_leaf());
+        if node.used_bytes() + fence.len() <= page::content_end(node.bytes.len()) {
+            return (count, fence);
+        }
+        // No room for the fence; the last cell is larger than the separator before it.
+        return (count - 1, separator(&node.bound(count - 2), &node.bound(count - 1), node.is_leaf()));
+    }
+    let total: usize = (0..count).map(|index| node.cell_bytes(index) + SLOT_BYTES).sum();
+    let mut before = 0;
+    let mut middle = count / 2;
+    for index in 0..count {
+        before += node.cell_bytes(index) + SLOT_BYTES;
+        if before >= total / 2 {
+            middle = index + 1;
+            break;
+        }
+    }
+    let middle = middle.clamp(1, count.max(2) - 1);
+    (middle, separator(&node.bound(middle - 1), &node.bound(middle), node.is_leaf()))
+}
+
+/// The shortest string greater than `left` and not greater than `right`. Inner nodes split at whole keys:
+/// their keys are separators already.
+fn separator(left: &[u8], right: &[u8], is_leaf: bool) -> Vec<u8> {
+    if !is_leaf {
+        return right.to_vec();
+    }
+    let common = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    right[..=common].to_vec()
+}
+
+/// Formats `bytes` over `[lower, upper)` with some cells of `source`.
+fn fill(
+    bytes: &mut [u8],
+    source: Node<'_>,
+    range: std::ops::Range<usize>,
+    lower: &[u8],
+    upper: Option<&[u8]>,
+) {
+    let first_inner = (!source.is_leaf()).then_some(range.start);
+    let mut node = NodeMut::format(bytes, source.level(), lower, upper);
+    for index in range {
+        let key = if first_inner == Some(index) { Vec::new() } else { source.key(index) };
+        let placed = node.append(&key, source.cell_value(index));
+        assert!(placed, "part of a page fits a page");
+    }
+}
+
+/// Removes a row. Returns whether there was one.
+///
+/// # Errors
+/// The fault of a missing page; nothing is changed then.
+pub fn remove<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<bool, P::Fault> {
+    let path = Path::to(pages, root, key, 0)?;
+    let leaf = path.last().page;
+    let Ok(index) = Node::new(&pages.page(leaf)?).search(key) else { return Ok(false) };
+    // The frame is copied only now: removing nothing changes nothing.
+    pages.page_mut(leaf);
+    pages.undo_row(leaf, index);
+    let mut node = NodeMut::new(pages.page_mut(leaf));
+    node.remove(index);
+    let used = node.as_node().used_bytes();
+    stamp(pages, leaf);
+    if used < pages.page_size() / 4 {
+        merge_up(pages, path);
+    }
+    Ok(true)
+}
+
+/// Joins the node at the end of `path` with a neighbour, and so on upwards.
+fn merge_up<P: WritePages>(pages: &mut P, mut path: Path) {
+    while let Some(parent) = path.parent() {
+        let Step { page, child } = parent.last();
+        if !join_with_neighbour(pages, page, child) {
+            return;
+        }
+        let bytes = pages.page_mut(page);
+        let node = Node::new(bytes);
+        if parent.length == 1 && node.len() == 1 {
+            pull_up_root(pages, page);
+            return;
+        }
+        if node.used_bytes() >= bytes.len() / 4 {
+            return;
+        }
+        path = parent;
+    }
+}
+
+/// Joins child `index` of `parent` with the next or the previous child; false when neither can be.
+fn join_with_neighbour<P: WritePages>(pages: &mut P, parent: PageId, index: usize) -> bool {
+    let Ok(parent_bytes) = pages.page(parent).map(|bytes| bytes.to_vec()) else { return false };
+    let parent_node = Node::new(&parent_bytes);
+    for left_index in [Some(index), index.checked_sub(1)].into_iter().flatten() {
+        if left_index + 1 >= parent_node.len() {
+            continue;
+        }
+        let (left, right) = (parent_node.child(left_index), parent_node.child(left_index + 1));
+        let (Ok(left_bytes), Ok(right_bytes)) =
+            (pages.page(left).map(|page| page.to_vec()), pages.page(right).map(|page| page.to_vec()))
+        else {
+            continue;
+        };
+        let (left_node, right_node) = (Node::new(&left_bytes), Node::new(&right_bytes));
+        if !can_join(left_node, right_node) {
+            continue;
+        }
+        pages.page_mut(left);
+        pages.undo_image(left);
+        join(pages.page_mut(left), left_node, right_node);
+        stamp(pages, left);
+        pages.free(right);
+        let separator = parent_node.key(left_index + 1);
+        pages.page_mut(parent);
+        pages.undo(parent, &[UndoOp::RestoreChild { key: &separator, child: right }]);
+        NodeMut::new(pages.page_mut(parent)).remove(left_index + 1);
+        stamp(pages, parent);
+        return true;
+    }
+    false
+}
+
+/// Whether both fit one page with some room left, whatever prefix the joined page has.
+fn can_join(left: Node<'_>, right: Node<'_>) -> bool {
+    let cells = |node: Node<'_>| -> usize {
+        (0..node.len()).map(|index| node.cell_bytes(index) + SLOT_BYTES + node.prefix_len()).sum()
+    };
+    let fences = left.lower_fence().len() + right.upper_fence().map_or(0, <[u8]>::len);
+    let separator = right.lower_fence().len();
+    cells(left) + cells(right) + fences + separator + 64 <= page::content_end(left.bytes.len()) * 3 / 4
+}
+
+fn join(bytes: &mut [u8], left: Node<'_>, right: Node<'_>) {
+    fill(bytes, left, 0..left.len(), left.lower_fence(), right.upper_fence());
+    let mut node = NodeMut::new(bytes);
+    for index in 0..right.len() {
+        let placed = node.append(&right.bound(index), right.cell_value(index));
+        assert!(placed, "joined pages were measured before");
+    }
+}
+
+/// Takes a lone child's content into the root, which so becomes a level lower.
+fn pull_up_root<P: WritePages>(pages: &mut P, root: PageId) {
+    let child = Node::new(pages.page_mut(root)).child(0);
+    let Ok(old) = pages.page(child).map(|bytes| bytes.to_vec()) else { return };
+    pages.undo_image(root);
+    let node = Node::new(&old);
+    fill(pages.page_mut(root), node, 0..node.len(), node.lower_fence(), node.upper_fence());
+    stamp(pages, root);
+    pages.free(child);
+}

@@ -1,0 +1,51 @@
+//! The one region of memory that holds all frames.
+
+use std::io;
+use std::ptr::NonNull;
+
+/// An anonymous mapping of a fixed size, in bytes. Untouched parts cost no memory.
+pub(crate) struct Arena {
+    start: NonNull<u8>,
+    size_bytes: usize,
+}
+
+// SAFETY: the arena is plain memory; who may touch which part is decided by `FramePool`.
+unsafe impl Send for Arena {}
+// SAFETY: as above.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub(crate) fn new(size_bytes: usize) -> io::Result<Arena> {
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap gave address 0"))?;
+        Ok(Arena { start, size_bytes })
+    }
+
+    /// The address of byte `offset`.
+    #[inline]
+    pub(crate) fn address(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset < self.size_bytes);
+        // SAFETY: within the mapping.
+        unsafe { self.start.as_ptr().add(offset) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this size; nothing can refer to it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.size_bytes) };
+    }
+}

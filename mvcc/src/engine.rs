@@ -1,0 +1,330 @@
+//! What an open folder consists of, and how pages come into memory and leave it.
+//!
+//! 1. A read that misses gives a [`Fault`]; [`Engine::resolve`] loads the page and publishes it. One loader per
+//!    page at a time: the others wait for it. So what is published is the newest image there is.
+//! 2. When frames run short, [`Engine::free_frames`] lets pages leave: clean ones at once, changed ones after
+//!    their image has been written to a new extent. One evictor at a time, so images are written in the order of
+//!    their versions.
+//! 3. A page that leaves while its undo records are still in the ring leaves their position behind
+//!    (`undo_heads`), for when it comes back.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+
+use helios_bufferpool::{
+    CacheKey, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Stamp, UndoRing, Verdict, page, pin,
+};
+use helios_runtime::Clock;
+use parking_lot::{Mutex, RwLock};
+
+use crate::commit::Pipeline;
+use crate::error::{Error, Fault, FaultReason, Result};
+use crate::ids::{BranchId, TreeId};
+use crate::locks::LockTable;
+
+/// Frames that loaders leave to the committer, which cannot wait for one.
+pub(crate) const FRAMES_RESERVED: usize = 32;
+/// Frames freed at a time.
+pub(crate) const EVICTION_BATCH: usize = 64;
+
+/// Counters of an open folder.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) faults: AtomicU64,
+    pub(crate) evictions: AtomicU64,
+    pub(crate) pages_written: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) rebuilds: AtomicU64,
+}
+
+/// An open folder.
+pub(crate) struct Engine {
+    pub(crate) pool: FramePool,
+    pub(crate) ring: UndoRing,
+    pub(crate) replacement: Replacement,
+    pub(crate) file: PageFile,
+    pub(crate) locks: LockTable,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pipeline: Pipeline,
+    /// All commits up to here are durable and published.
+    pub(crate) visible: AtomicU64,
+    pub(crate) next_xid: AtomicU64,
+    pub(crate) next_tree: AtomicU64,
+    pub(crate) next_owner: AtomicU64,
+    /// The mark of pages changed since the last checkpoint began; never 0.
+    pub(crate) dirty_mark: AtomicU8,
+    /// The pages that got that mark.
+    pub(crate) dirty: Mutex<Vec<PageKey>>,
+    pub(crate) undo_heads: Mutex<HashMap<PageKey, u64>>,
+    pub(crate) catalog_scns: RwLock<HashMap<BranchId, Scn>>,
+    pub(crate) row_counters: RwLock<HashMap<(BranchId, TreeId), Arc<AtomicU64>>>,
+    pub(crate) loading: Mutex<HashMap<PageKey, Vec<Waker>>>,
+    pub(crate) evicting: async_lock::Mutex<()>,
+    pub(crate) checkpointing: async_lock::Mutex<()>,
+    /// Where running checkpoints still need undo records from.
+    pub(crate) undo_pins: Mutex<Vec<u64>>,
+    /// Which life of the log this is.
+    pub(crate) log_identity: AtomicU64,
+    pub(crate) poisoned: OnceLock<String>,
+    pub(crate) counters: Counters,
+    pub(crate) options: crate::store::StoreOptions,
+    /// The folder's lock, held while it is open.
+    pub(crate) _folder_lock: Option<Box<dyn Send + Sync>>,
+}
+
+impl Engine {
+    /// The newest SCN that a snapshot may see.
+    #[inline]
+    pub(crate) fn visible_scn(&self) -> Scn {
+        Scn(self.visible.load(Ordering::Acquire))
+    }
+
+    /// # Errors
+    /// [`Error::Poisoned`] after a failure that leaves unknown what is durable.
+    pub(crate) fn check_poisoned(&self) -> Result<()> {
+        match self.poisoned.get() {
+            Some(reason) => Err(Error::Poisoned(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn poison(&self, error: &Error) {
+        tracing::error!("no more commits are accepted: {error}");
+        let _ = self.poisoned.set(error.to_string());
+    }
+
+    /// Makes what a fault missed available.
+    pub(crate) async fn resolve(&self, fault: Fault) -> Result<()> {
+        match fault.0 {
+            FaultReason::Page(key) => self.load(key).await,
+            FaultReason::History(key, scn) => {
+                tracing::debug!(
+                    "page {} of branch {} as of SCN {scn} is no longer kept",
+                    key.page,
+                    key.branch
+                );
+                Err(Error::HistoryGone { oldest: self.oldest_scn() })
+            }
+        }
+    }
+
+    /// The oldest SCN whose page versions are all at hand.
+    pub(crate) fn oldest_scn(&self) -> Scn {
+        let guard = pin();
+        self.ring.next(&guard, self.ring.tail()).map_or(self.visible_scn(), |(record, _)| record.scn)
+    }
+
+    /// Keeps the undo records from now on until the returned value is dropped.
+    pub(crate) fn pin_undo(&self) -> UndoPin<'_> {
+        let position = self.ring.head();
+        self.undo_pins.lock().push(position);
+        UndoPin { engine: self, position }
+    }
+
+    /// Forgets the older half of the undo records, as far as they are not pinned.
+    pub(crate) fn make_undo_room(&self) {
+        let wanted = self.ring.tail() + self.ring.used_bytes() / 2;
+        let pinned = self.undo_pins.lock().iter().min().copied().unwrap_or(u64::MAX);
+        let guard = pin();
+        let mut tail = self.ring.tail();
+        while tail < wanted.min(pinned) {
+            match self.ring.next(&guard, tail) {
+                Some((_, next)) => tail = next,
+                None => break,
+            }
+        }
+        self.ring.release(tail.min(pinned));
+        let tail = self.ring.tail();
+        self.undo_heads.lock().retain(|_, position| *position >= tail);
+    }
+
+    /// Whether a tree has pages at all.
+    pub(crate) async fn has_page(&self, branch: BranchId, tree: TreeId) -> Result<bool> {
+        let key = PageKey::new(branch, tree.root());
+        if self.pool.find_newest(&pin(), key).is_some() {
+            return Ok(true);
+        }
+        let mut scratch = vec![0; self.pool.page_size()];
+        Ok(self.file.read(key, &mut scratch).await?)
+    }
+
+    async fn load(&self, key: PageKey) -> Result<()> {
+        if !self.begin_loading(key).await {
+            return Ok(());
+        }
+        let _loading = Loading { engine: self, key };
+        let resident = self.pool.find_newest(&pin(), key).is_some();
+        if resident {
+            return Ok(());
+        }
+        self.counters.faults.fetch_add(1, Ordering::Relaxed);
+        let mut frame = self.allocate().await?;
+        if !self.file.read(key, frame.bytes_mut()).await? {
+            return Err(Error::Corruption(format!("page {} of branch {} is missing", key.page, key.branch)));
+        }
+        let undo_head = self.undo_heads.lock().remove(&key).unwrap_or(0);
+        page::set_undo_position(frame.bytes_mut(), undo_head);
+        let from = page::scn(frame.bytes());
+        if self.pool.publish_if_absent(frame, key, from, Scn::MAX) {
+            self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+        }
+        Ok(())
+    }
+
+    /// Becomes the loader of a page, or waits for the present one and returns false.
+    async fn begin_loading(&self, key: PageKey) -> bool {
+        let mut waited = false;
+        poll_fn(|context| {
+            let mut loading = self.loading.lock();
+            match loading.get_mut(&key) {
+                Some(wakers) => {
+                    waited = true;
+                    wakers.push(context.waker().clone());
+                    Poll::Pending
+                }
+                None if waited => Poll::Ready(false),
+                None => {
+                    loading.insert(key, Vec::new());
+                    Poll::Ready(true)
+                }
+            }
+        })
+        .await
+    }
+
+    /// A frame, freeing some if need be.
+    pub(crate) async fn allocate(&self) -> Result<OwnedFrame<'_>> {
+        loop {
+            if self.pool.free_count() > FRAMES_RESERVED
+                && let Some(frame) = self.pool.try_allocate()
+            {
+                return Ok(frame);
+            }
+            self.free_frames(FRAMES_RESERVED + EVICTION_BATCH).await?;
+        }
+    }
+
+    /// Lets pages leave memory until about `wanted` frames are free.
+    ///
+    /// # Errors
+    /// Those of writing images; [`Error::OutOfMemory`] when nothing can leave.
+    pub(crate) async fn free_frames(&self, wanted: usize) -> Result<()> {
+        let _evicting = self.evicting.lock().await;
+        let missing = wanted.saturating_sub(self.pool.free_count());
+        let mut changed: Vec<Leaving> = Vec::new();
+        let tries_max = 4 * self.pool.frame_count() + 64;
+        let evicted = self.replacement.evict(missing, tries_max, |candidate, from_small| {
+            self.judge(candidate, from_small, &mut changed)
+        });
+        if evicted == 0 && missing > 0 && self.pool.free_count() <= FRAMES_RESERVED {
+            return Err(Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()));
+        }
+        if changed.is_empty() {
+            // Free frames may still be waiting for readers on other threads.
+            futures_lite::future::yield_now().await;
+            return Ok(());
+        }
+        let written: Vec<(PageKey, Stamp)> = changed.iter().map(|page| (page.key, page.stamp)).collect();
+        let images = changed.into_iter().map(|page| (page.key, page.scn, page.image)).collect();
+        let readmit = |key| self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+        if let Err(error) = self.file.write(images, false).await {
+            written.iter().for_each(|(key, _)| readmit(*key));
+            return Err(error.into());
+        }
+        self.counters.pages_written.fetch_add(written.len() as u64, Ordering::Relaxed);
+        for (key, stamp) in written {
+            let guard = pin();
+            let frame = self.pool.peek(&guard, key, Scn::MAX).filter(|frame| frame.stamp() == stamp);
+            let left = frame.is_some_and(|frame| {
+                frame.mark_clean();
+                self.evict_clean(key, stamp, page::undo_position(frame.bytes()))
+            });
+            if !left {
+                // It changed while it was written.
+                readmit(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about one candidate. A changed page's image joins `changed`: it leaves the queues now, and memory
+    /// once it is written.
+    fn judge(&self, candidate: CacheKey, from_small: bool, changed: &mut Vec<Leaving>) -> Verdict {
+        let guard = pin();
+        let Some(frame) = self.pool.peek(&guard, candidate.page, candidate.until) else {
+            return Verdict::Gone;
+        };
+        if frame.age(from_small) > u8::from(from_small) {
+            return Verdict::Used;
+        }
+        if !frame.is_dirty() {
+            let undo_position = page::undo_position(frame.bytes());
+            return match self.evict_clean(candidate.page, frame.stamp(), undo_position) {
+                true => Verdict::Evicted,
+                false => Verdict::Busy,
+            };
+        }
+        if changed.iter().any(|page| page.key == candidate.page) {
+            return Verdict::Gone;
+        }
+        let image = self.file.codec().encode_page(candidate.page, frame.bytes());
+        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image });
+        Verdict::Evicted
+    }
+
+    fn evict_clean(&self, key: PageKey, stamp: Stamp, undo_position: u64) -> bool {
+        // Before the page is gone: whoever loads it again must find this.
+        let keeps_head = undo_position != 0 && undo_position >= self.ring.tail();
+        if keeps_head {
+            self.undo_heads.lock().insert(key, undo_position);
+        }
+        let removed = self.pool.remove_clean(key, stamp);
+        if removed {
+            self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+        } else if keeps_head {
+            self.undo_heads.lock().remove(&key);
+        }
+        removed
+    }
+}
+
+/// A changed page on its way out.
+struct Leaving {
+    key: PageKey,
+    scn: Scn,
+    stamp: Stamp,
+    image: helios_bufferpool::Encoded,
+}
+
+struct Loading<'a> {
+    engine: &'a Engine,
+    key: PageKey,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let wakers = self.engine.loading.lock().remove(&self.key);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// Holds undo records; see [`Engine::pin_undo`].
+pub(crate) struct UndoPin<'a> {
+    engine: &'a Engine,
+    position: u64,
+}
+
+impl Drop for UndoPin<'_> {
+    fn drop(&mut self) {
+        let mut pins = self.engine.undo_pins.lock();
+        if let Some(index) = pins.iter().position(|position| *position == self.position) {
+            pins.swap_remove(index);
+        }
+    }
+}

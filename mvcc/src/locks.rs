@@ -1,0 +1,389 @@
+//! Locks on rows, keys and tables, with deadlock detection.
+//!
+//! 1. A lock is named by a 64-bit hash of (domain, branch, tree, key). Two names that collide share a lock,
+//!    which can make somebody wait without need but never lets two through: nothing else depends on it.
+//! 2. Requests for one lock are granted in order of arrival, except that a holder asking for a stronger mode
+//!    goes first. A request conflicts with holders and with the earlier requests it would have to wait for.
+//! 3. Before a transaction waits, it is looked up whether it would wait for itself, following the waits of those
+//!    it waits for. If so it gets [`Error::Deadlock`] and the others go on.
+//!
+//! Invariant: a waiting request is either granted or withdrawn, never both; dropping its future withdraws it.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::ids::{LockMode, TableLockMode, WaitPolicy};
+
+const SHARDS: usize = 64;
+
+/// Who holds or wants a lock: a transaction's own number, unrelated to its xid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LockOwner(pub(crate) u64);
+
+/// A lock's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LockName(pub(crate) u64);
+
+/// Row and table modes in one numbering; they never meet, because their names differ in the domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mode(u8);
+
+impl From<LockMode> for Mode {
+    fn from(mode: LockMode) -> Mode {
+        Mode(mode as u8)
+    }
+}
+
+impl From<TableLockMode> for Mode {
+    fn from(mode: TableLockMode) -> Mode {
+        Mode(8 + mode as u8)
+    }
+}
+
+/// Bit n of entry m: mode m conflicts with mode n. PostgreSQL's tables 13.3 (rows) and 13.2 (tables).
+const ROW_CONFLICTS: [u8; 4] = [0b1000, 0b1100, 0b1110, 0b1111];
+const TABLE_CONFLICTS: [u8; 8] =
+    [0b1000_0000, 0b1100_0000, 0b1111_0000, 0b1111_1000, 0b1110_1100, 0b1111_1100, 0b1111_1110, 0b1111_1111];
+
+impl Mode {
+    fn conflicts(self, other: Mode) -> bool {
+        if self.0 < 8 {
+            ROW_CONFLICTS[usize::from(self.0)] & (1 << other.0) != 0
+        } else {
+            TABLE_CONFLICTS[usize::from(self.0 - 8)] & (1 << (other.0 - 8)) != 0
+        }
+    }
+
+    /// Whether holding `self` makes asking for `other` needless.
+    fn covers(self, other: Mode) -> bool {
+        let conflicts = |mode: Mode| match mode.0 {
+            row @ 0..8 => ROW_CONFLICTS[usize::from(row)],
+            table => TABLE_CONFLICTS[usize::from(table - 8)],
+        };
+        conflicts(self) & conflicts(other) == conflicts(other)
+    }
+}
+
+struct Waiter {
+    owner: LockOwner,
+    mode: Mode,
+    granted: Arc<AtomicBool>,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Entry {
+    holders: Vec<(LockOwner, Mode)>,
+    waiters: VecDeque<Waiter>,
+}
+
+impl Entry {
+    /// Whom a request conflicts with, among holders and the first `ahead` waiters.
+    fn blockers(&self, owner: LockOwner, mode: Mode, ahead: usize) -> Vec<LockOwner> {
+        let holders = self.holders.iter().copied();
+        let waiters = self.waiters.iter().take(ahead).map(|waiter| (waiter.owner, waiter.mode));
+        holders
+            .chain(waiters)
+            .filter(|(other, other_mode)| *other != owner && mode.conflicts(*other_mode))
+            .map(|(other, _)| other)
+            .collect()
+    }
+
+    fn grant(&mut self) {
+        let mut index = 0;
+        while index < self.waiters.len() {
+            let waiter = &self.waiters[index];
+            if !self.blockers(waiter.owner, waiter.mode, index).is_empty() {
+                index += 1;
+                continue;
+            }
+            if let Some(waiter) = self.waiters.remove(index) {
+                self.holders.push((waiter.owner, waiter.mode));
+                waiter.granted.store(true, Ordering::Release);
+                waiter.waker.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+}
+
+#[derive(Default, Clone)]
+struct NoHash(u64);
+
+impl std::hash::Hasher for NoHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("lock names are 64-bit numbers");
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+type Shard = HashMap<LockName, Entry, std::hash::BuildHasherDefault<NoHash>>;
+
+/// All locks of an open folder.
+pub(crate) struct LockTable {
+    shards: Box<[Mutex<Shard>]>,
+    /// Whom each waiting transaction waits for.
+    waits: Mutex<HashMap<LockOwner, Vec<LockOwner>>>,
+}
+
+/// The outcome of a request that does not wait.
+enum Request {
+    Granted,
+    Waiting(Arc<AtomicBool>),
+}
+
+impl LockTable {
+    pub(crate) fn new() -> LockTable {
+        LockTable { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), waits: Mutex::default() }
+    }
+
+    fn shard(&self, name: LockName) -> &Mutex<Shard> {
+        &self.shards[(name.0 >> 58) as usize % SHARDS]
+    }
+
+    /// Takes a lock if nobody is in the way. `Some(true)` when it is new to the owner.
+    #[inline]
+    pub(crate) fn try_acquire(&self, owner: LockOwner, name: LockName, mode: Mode) -> Option<bool> {
+        let mut shard = self.shard(name).lock();
+        let entry = shard.entry(name).or_default();
+        if entry.holders.is_empty() && entry.waiters.is_empty() {
+            entry.holders.push((owner, mode));
+            return Some(true);
+        }
+        let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
+        if held && entry.holders.iter().any(|(holder, held)| *holder == owner && held.covers(mode)) {
+            return Some(false);
+        }
+        let ahead = if held { 0 } else { entry.waiters.len() };
+        if entry.blockers(owner, mode, ahead).is_empty() {
+            entry.holders.push((owner, mode));
+            return Some(!held);
+        }
+        None
+    }
+
+    /// Takes a lock, waiting if need be. Returns whether it is new to the owner, who must release it then.
+    ///
+    /// # Errors
+    /// [`Error::Deadlock`], [`Error::LockNotAvailable`].
+    pub(crate) async fn acquire(
+        &self,
+        owner: LockOwner,
+        name: LockName,
+        mode: Mode,
+        wait: WaitPolicy,
+    ) -> Result<bool> {
+        if let Some(new) = self.try_acquire(owner, name, mode) {
+            return Ok(new);
+        }
+        if wait == WaitPolicy::NoWait {
+            return Err(Error::LockNotAvailable);
+        }
+        let (held, request) = self.enqueue(owner, name, mode)?;
+        let Request::Waiting(granted) = request else { return Ok(!held) };
+        let withdrawal = Withdrawal { table: self, owner, name, granted: &granted };
+        poll_fn(|context| {
+            if granted.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let mut shard = self.shard(name).lock();
+            if granted.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let waiters = shard.get_mut(&name).map(|entry| &mut entry.waiters);
+            for waiter in waiters.into_iter().flatten() {
+                if waiter.owner == owner {
+                    waiter.waker = Some(context.waker().clone());
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        drop(withdrawal);
+        Ok(!held)
+    }
+
+    fn enqueue(&self, owner: LockOwner, name: LockName, mode: Mode) -> Result<(bool, Request)> {
+        // The graph's lock is taken first and kept: two transactions about to wait for each other cannot both
+        // miss the cycle.
+        let mut waits = self.waits.lock();
+        let mut shard = self.shard(name).lock();
+        let entry = shard.entry(name).or_default();
+        let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
+        let ahead = if held { 0 } else { entry.waiters.len() };
+        let blockers = entry.blockers(owner, mode, ahead);
+        if blockers.is_empty() {
+            entry.holders.push((owner, mode));
+            return Ok((held, Request::Granted));
+        }
+        if reaches(&waits, &blockers, owner) {
+            return Err(Error::Deadlock);
+        }
+        let granted = Arc::new(AtomicBool::new(false));
+        let waiter = Waiter { owner, mode, granted: granted.clone(), waker: None };
+        if held {
+            // Those behind now wait for this one as well.
+            for behind in &entry.waiters {
+                if behind.mode.conflicts(mode) {
+                    waits.entry(behind.owner).or_default().push(owner);
+                }
+            }
+            entry.waiters.push_front(waiter);
+        } else {
+            entry.waiters.push_back(waiter);
+        }
+        waits.insert(owner, blockers);
+        Ok((held, Request::Waiting(granted)))
+    }
+
+    /// Gives a lock back, in whatever modes it is held.
+    pub(crate) fn release(&self, owner: LockOwner, name: LockName) {
+        let mut shard = self.shard(name).lock();
+        let Some(entry) = shard.get_mut(&name) else { return };
+        entry.holders.retain(|(holder, _)| *holder != owner);
+        if entry.waiters.is_empty() {
+            if entry.holders.is_empty() {
+                shard.remove(&name);
+            }
+            return;
+        }
+        entry.grant();
+    }
+}
+
+/// Whether following the waits from `from` leads to `target`.
+fn reaches(waits: &HashMap<LockOwner, Vec<LockOwner>>, from: &[LockOwner], target: LockOwner) -> bool {
+    let mut open: Vec<LockOwner> = from.to_vec();
+    let mut seen = std::collections::HashSet::new();
+    while let Some(owner) = open.pop() {
+        if owner == target {
+            return true;
+        }
+        if seen.insert(owner) {
+            open.extend(waits.get(&owner).into_iter().flatten());
+        }
+    }
+    false
+}
+
+/// Ends a wait: takes the request back, or, if it was granted to a future that was dropped, the lock.
+struct Withdrawal<'a> {
+    table: &'a LockTable,
+    owner: LockOwner,
+    name: LockName,
+    granted: &'a AtomicBool,
+}
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        self.table.waits.lock().remove(&self.owner);
+        let mut shard = self.table.shard(self.name).lock();
+        if self.granted.load(Ordering::Acquire) {
+            // Granted: the caller has it. A dropped caller's transaction rolls back and releases by name.
+            return;
+        }
+        if let Some(entry) = shard.get_mut(&self.name) {
+            entry.waiters.retain(|waiter| waiter.owner != self.owner);
+            entry.grant();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+
+    const A: LockOwner = LockOwner(1);
+    const B: LockOwner = LockOwner(2);
+    const C: LockOwner = LockOwner(3);
+    const X: LockName = LockName(10);
+    const Y: LockName = LockName(u64::MAX - 10);
+
+    fn row(mode: LockMode) -> Mode {
+        mode.into()
+    }
+
+    /// The modes conflict as PostgreSQL's documentation says, symmetrically.
+    #[test]
+    fn conflicts_are_symmetric() {
+        for (base, count) in [(0, 4), (8, 8)] {
+            for a in base..base + count {
+                for b in base..base + count {
+                    assert_eq!(Mode(a).conflicts(Mode(b)), Mode(b).conflicts(Mode(a)), "{a} {b}");
+                }
+            }
+        }
+        assert!(!row(LockMode::KeyShare).conflicts(row(LockMode::NoKeyUpdate)));
+        assert!(row(LockMode::KeyShare).conflicts(row(LockMode::Update)));
+        assert!(!Mode::from(TableLockMode::RowExclusive).conflicts(TableLockMode::RowExclusive.into()));
+        assert!(Mode::from(TableLockMode::Share).conflicts(TableLockMode::RowExclusive.into()));
+    }
+
+    /// A waiter gets the lock when the holder lets go, in order of arrival.
+    #[test]
+    fn waiters_are_granted_in_order() {
+        block_on(async {
+            let table = LockTable::new();
+            let update = row(LockMode::Update);
+            assert!(table.acquire(A, X, update, WaitPolicy::Block).await.unwrap());
+            let mut b = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
+            assert!(poll_once(&mut b).await.is_none());
+            let mut c = Box::pin(table.acquire(C, X, update, WaitPolicy::Block));
+            assert!(poll_once(&mut c).await.is_none());
+            let busy = table.acquire(C, X, update, WaitPolicy::NoWait).await;
+            assert!(matches!(busy, Err(Error::LockNotAvailable)));
+            table.release(A, X);
+            assert!(poll_once(&mut c).await.is_none());
+            assert!(poll_once(&mut b).await.unwrap().unwrap());
+            table.release(B, X);
+            assert!(poll_once(&mut c).await.unwrap().unwrap());
+        });
+    }
+
+    /// A cycle of waits is refused for the one who would close it; withdrawing lets the next one through.
+    #[test]
+    fn cycles_are_refused_and_withdrawals_pass_the_lock_on() {
+        block_on(async {
+            let table = LockTable::new();
+            let update = row(LockMode::Update);
+            table.acquire(A, X, update, WaitPolicy::Block).await.unwrap();
+            table.acquire(B, Y, update, WaitPolicy::Block).await.unwrap();
+            let mut a = Box::pin(table.acquire(A, Y, update, WaitPolicy::Block));
+            assert!(poll_once(&mut a).await.is_none());
+            let cycle = table.acquire(B, X, update, WaitPolicy::Block).await;
+            assert!(matches!(cycle, Err(Error::Deadlock)));
+            let mut c = Box::pin(table.acquire(C, Y, update, WaitPolicy::Block));
+            assert!(poll_once(&mut c).await.is_none());
+            drop(a);
+            table.release(B, Y);
+            assert!(poll_once(&mut c).await.unwrap().unwrap());
+        });
+    }
+
+    /// Two sharers that both want to write deadlock; the second to ask is told.
+    #[test]
+    fn upgrades_by_two_sharers_deadlock() {
+        block_on(async {
+            let table = LockTable::new();
+            table.acquire(A, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
+            table.acquire(B, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
+            let mut a = Box::pin(table.acquire(A, X, row(LockMode::Update), WaitPolicy::Block));
+            assert!(poll_once(&mut a).await.is_none());
+            let second = table.acquire(B, X, row(LockMode::Update), WaitPolicy::Block).await;
+            assert!(matches!(second, Err(Error::Deadlock)));
+            table.release(B, X);
+            assert!(!poll_once(&mut a).await.unwrap().unwrap(), "the lock was A's before");
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! What a crash left: the newest checkpoint, and the commits that the log has after it.
+//!
+//! Replay applies the logged operations in their order through the same code as commits do, with the same SCNs
+//! and, because pages are numbered in that order too, to the same pages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use helios_bufferpool::{Codec, Compression, Superblock};
+
+use crate::apply::Apply;
+use crate::commit::{CommitState, resolve_stop};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::log::{LogReader, LoggedCommit, LoggedOperation, open_segments};
+use crate::store::Surroundings;
+use crate::write_set::{Change, Operation};
+
+/// Replays the log behind the checkpoint; returns its end.
+pub(crate) async fn replay(
+    engine: &Arc<Engine>,
+    surroundings: &Surroundings,
+    superblock: &Superblock,
+) -> Result<u64> {
+    let segments = open_segments(&surroundings.device, superblock.log_segment_bytes)?;
+    let codec = Codec::new(Compression::None, engine.options.key.clone(), [0; 16]);
+    let mut reader = LogReader::new(&segments, &codec, superblock.log_identity, superblock.log_lsn);
+    let mut guard = engine.pipeline.state.lock().await;
+    let Some(state) = guard.as_mut() else { return Ok(superblock.log_lsn) };
+    let mut commits = 0u64;
+    while let Some(group) = reader.next().await? {
+        for commit in group {
+            replay_commit(engine, state, &commit).await?;
+            commits += 1;
+        }
+        state.workspace.publish(engine);
+        engine.visible.store(state.last_scn.0, Ordering::Release);
+    }
+    if commits > 0 {
+        tracing::info!("recovered {commits} transactions from the log, up to SCN {}", state.last_scn);
+    }
+    Ok(reader.next_lsn)
+}
+
+async fn replay_commit(engine: &Arc<Engine>, state: &mut CommitState, commit: &LoggedCommit) -> Result<()> {
+    if commit.scn.0 != state.last_scn.0 + 1 {
+        return Err(Error::Corruption(format!(
+            "the log does not continue the data file: SCN {} follows {}",
+            commit.scn, state.last_scn
+        )));
+    }
+    let mut next = 0;
+    while next < commit.operations.len() {
+        let stop = {
+            let mut apply = Apply::begin(engine, &mut state.workspace, commit.branch, commit.scn);
+            let mut stop = None;
+            while next < commit.operations.len() {
+                let operation = match &commit.operations[next] {
+                    LoggedOperation::Put(tree, key, value) => {
+                        Operation::Change(*tree, key, Change::Put(value))
+                    }
+                    LoggedOperation::Delete(tree, key) => Operation::Change(*tree, key, Change::Delete),
+                    LoggedOperation::CreateTree(tree) => Operation::CreateTree(*tree),
+                };
+                match apply.apply(operation) {
+                    Ok(()) => {
+                        if let LoggedOperation::CreateTree(tree) = &commit.operations[next] {
+                            engine.next_tree.fetch_max(tree.0 + 2, Ordering::Relaxed);
+                        }
+                        next += 1;
+                    }
+                    Err(reason) => {
+                        stop = Some(reason);
+                        break;
+                    }
+                }
+            }
+            apply.finish(&mut state.workspace);
+            stop
+        };
+        if let Some(stop) = stop {
+            resolve_stop(engine, &mut state.workspace, stop).await?;
+        }
+    }
+    engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
+    state.last_scn = commit.scn;
+    state.last_time = commit.time_micros;
+    Ok(())
+}

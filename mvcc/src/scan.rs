@@ -1,0 +1,341 @@
+//! Walks over a range of rows: the tree as of a snapshot, overlaid with the transaction's own writes.
+
+use std::iter::Peekable;
+use std::ops::{Bound, ControlFlow};
+
+use helios_btree::{Direction, LeafCell, Walk, read_overflow, walk_leaf};
+use helios_bufferpool::Scn;
+
+use crate::error::{Fault, Result};
+use crate::ids::TreeId;
+use crate::transaction::Transaction;
+use crate::view::View;
+use crate::write_set::Change;
+
+/// Bounds of a scan, over encoded keys.
+#[derive(Clone, Debug)]
+pub struct KeyRange {
+    /// Where it begins in key order.
+    pub lower: Bound<Vec<u8>>,
+    /// Where it ends in key order.
+    pub upper: Bound<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// All keys.
+    pub fn all() -> KeyRange {
+        KeyRange { lower: Bound::Unbounded, upper: Bound::Unbounded }
+    }
+
+    /// All keys that start with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> KeyRange {
+        let mut end = prefix.to_vec();
+        while let Some(last) = end.last_mut() {
+            if *last < 0xFF {
+                *last += 1;
+                return KeyRange { lower: Bound::Included(prefix.to_vec()), upper: Bound::Excluded(end) };
+            }
+            end.pop();
+        }
+        KeyRange { lower: Bound::Included(prefix.to_vec()), upper: Bound::Unbounded }
+    }
+}
+
+/// Gets each visited row, as (key, value); stops the walk by breaking.
+pub type RowVisitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send + 'a;
+
+/// How far a call of [`Scan::try_next`] got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanStep {
+    /// There may be more: call again.
+    More,
+    /// The range is exhausted.
+    Done,
+}
+
+/// A walk over a range of one tree, in key order or backwards. It holds no page between calls, so it may be kept
+/// across awaits and commits; it keeps seeing the snapshot and the statement it began with.
+pub struct Scan {
+    tree: TreeId,
+    range: KeyRange,
+    direction: Direction,
+    done: bool,
+    statement: u32,
+    scn: Scn,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Scan {
+    pub(crate) fn new(tree: TreeId, range: KeyRange, reverse: bool, statement: u32, scn: Scn) -> Scan {
+        let direction = if reverse { Direction::Backward } else { Direction::Forward };
+        Scan { tree, range, direction, done: false, statement, scn, key: Vec::new(), value: Vec::new() }
+    }
+
+    /// Visits the next rows — those of about one page — as `visit(key, value)`, until `visit` breaks (the row it
+    /// broke on counts as visited). Rows are seen exactly once each.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; nothing was visited in that call then.
+    pub fn try_next(
+        &mut self,
+        transaction: &Transaction,
+        visit: &mut RowVisitor<'_>,
+    ) -> std::result::Result<ScanStep, Fault> {
+        if self.done {
+            return Ok(ScanStep::Done);
+        }
+        let writes = transaction.writes();
+        let own = (!writes.is_empty() && writes.touches(self.tree)).then(|| {
+            let (lower, upper) = (as_slice(&self.range.lower), as_slice(&self.range.upper));
+            let reverse = self.direction == Direction::Backward;
+            writes.range(self.tree, lower, upper, self.statement, reverse)
+        });
+        let mut step = Step {
+            range: &self.range,
+            direction: self.direction,
+            own: own.into_iter().flatten().peekable(),
+            visit,
+            key: std::mem::take(&mut self.key),
+            value: std::mem::take(&mut self.value),
+            last: None,
+            ended: false,
+            broken: false,
+            fault: None,
+        };
+        let walk = if writes.created(self.tree) {
+            Ok(Walk::End)
+        } else {
+            step.walk(transaction, self.tree, self.scn)
+        };
+        let outcome = step.finish(walk);
+        self.key = outcome.key;
+        self.value = outcome.value;
+        match outcome.result? {
+            Next::At(bound) => {
+                match self.direction {
+                    Direction::Forward => self.range.lower = bound,
+                    Direction::Backward => self.range.upper = bound,
+                }
+                Ok(ScanStep::More)
+            }
+            Next::End => {
+                self.done = true;
+                Ok(ScanStep::Done)
+            }
+        }
+    }
+
+    /// [`Scan::try_next`], waiting for pages.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn next(&mut self, transaction: &Transaction, visit: &mut RowVisitor<'_>) -> Result<ScanStep> {
+        loop {
+            match self.try_next(transaction, visit) {
+                Ok(step) => return Ok(step),
+                Err(fault) => transaction.store().resolve(fault).await?,
+            }
+        }
+    }
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+enum Next {
+    At(Bound<Vec<u8>>),
+    End,
+}
+
+struct Finished {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    result: std::result::Result<Next, Fault>,
+}
+
+/// One call: the rows of one leaf, merged with own writes.
+struct Step<'s, 'v, I: Iterator> {
+    range: &'s KeyRange,
+    direction: Direction,
+    own: Peekable<I>,
+    visit: &'s mut RowVisitor<'v>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    /// The key visited last, when the walk must go on right after it.
+    last: Option<Vec<u8>>,
+    /// A row beyond the range was met.
+    ended: bool,
+    /// The visitor broke.
+    broken: bool,
+    fault: Option<Fault>,
+}
+
+impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
+    fn walk(
+        &mut self,
+        transaction: &Transaction,
+        tree: TreeId,
+        scn: Scn,
+    ) -> std::result::Result<Walk, Fault> {
+        let view = View::new(transaction.engine(), transaction.branch(), scn);
+        let start = match self.direction {
+            Direction::Forward => &self.range.lower,
+            Direction::Backward => &self.range.upper,
+        };
+        walk_leaf(&view, tree.root(), start, self.direction, &mut |prefix, suffix, cell| {
+            self.key.clear();
+            self.key.extend_from_slice(prefix);
+            self.key.extend_from_slice(suffix);
+            self.row(&view, cell)
+        })
+    }
+
+    /// Visits a stored row, after the own rows before it.
+    fn row(&mut self, view: &View<'_>, cell: LeafCell<'_>) -> ControlFlow<()> {
+        if self.is_beyond(&self.key) {
+            self.ended = true;
+            return ControlFlow::Break(());
+        }
+        let key = std::mem::take(&mut self.key);
+        let flow = self.own_rows_before(&key);
+        self.key = key;
+        flow?;
+        if self.own.peek().is_some_and(|own| own.0 == self.key) {
+            // Written over by this transaction.
+            return match self.own.next() {
+                Some((_, Change::Put(value))) => {
+                    let flow = (self.visit)(&self.key, value);
+                    self.note(flow)
+                }
+                _ => ControlFlow::Continue(()),
+            };
+        }
+        if cell.overflow {
+            self.value.clear();
+            if let Err(fault) = read_overflow(view, cell.value, &mut None, &mut self.value) {
+                self.fault = Some(fault);
+                return ControlFlow::Break(());
+            }
+            let flow = (self.visit)(&self.key, &self.value);
+            return self.note(flow);
+        }
+        let flow = (self.visit)(&self.key, cell.value);
+        self.note(flow)
+    }
+
+    /// Remembers the row just visited, if the walk stops or may have to stop after it.
+    fn note(&mut self, flow: ControlFlow<()>) -> ControlFlow<()> {
+        self.broken = flow.is_break();
+        if self.broken {
+            self.last = Some(self.key.clone());
+        }
+        flow
+    }
+
+    fn precedes(&self, a: &[u8], b: &[u8]) -> bool {
+        match self.direction {
+            Direction::Forward => a < b,
+            Direction::Backward => a > b,
+        }
+    }
+
+    fn own_rows_before(&mut self, bound: &[u8]) -> ControlFlow<()> {
+        while let Some(key) = self.own.peek().map(|row| row.0)
+            && self.precedes(key, bound)
+        {
+            self.own_row()?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn own_row(&mut self) -> ControlFlow<()> {
+        if let Some((key, Change::Put(value))) = self.own.next()
+            && (self.visit)(key, value).is_break()
+        {
+            self.broken = true;
+            self.last = Some(key.to_vec());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_beyond(&self, key: &[u8]) -> bool {
+        match self.direction {
+            Direction::Forward => match &self.range.upper {
+                Bound::Included(end) => key > &end[..],
+                Bound::Excluded(end) => key >= &end[..],
+                Bound::Unbounded => false,
+            },
+            Direction::Backward => match &self.range.lower {
+                Bound::Included(end) => key < &end[..],
+                Bound::Excluded(end) => key <= &end[..],
+                Bound::Unbounded => false,
+            },
+        }
+    }
+
+    /// Visits the own rows up to where the walk stands, and says where it goes on.
+    fn finish(mut self, walk: std::result::Result<Walk, Fault>) -> Finished {
+        let result = self.next_position(walk);
+        Finished { key: self.key, value: self.value, result }
+    }
+
+    fn next_position(&mut self, walk: std::result::Result<Walk, Fault>) -> std::result::Result<Next, Fault> {
+        let walk = walk?;
+        if let Some(last) = self.last.take() {
+            return Ok(Next::At(Bound::Excluded(last)));
+        }
+        if let Some(fault) = self.fault.take() {
+            return self.stop_at_fault(fault);
+        }
+        match walk {
+            Walk::At(bound) if !self.ended => {
+                let key = match &bound {
+                    Bound::Included(key) | Bound::Excluded(key) => key.clone(),
+                    Bound::Unbounded => Vec::new(),
+                };
+                if self.own_rows_before(&key).is_break()
+                    && let Some(last) = self.last.take()
+                {
+                    return Ok(Next::At(Bound::Excluded(last)));
+                }
+                let beyond = match (&bound, self.direction) {
+                    // Going on at exactly the end of the range finds nothing.
+                    (Bound::Included(key), Direction::Forward) => self.is_beyond(key),
+                    (Bound::Excluded(key), Direction::Backward) => match &self.range.lower {
+                        Bound::Included(end) | Bound::Excluded(end) => key <= end,
+                        Bound::Unbounded => false,
+                    },
+                    _ => false,
+                };
+                Ok(if beyond { Next::End } else { Next::At(bound) })
+            }
+            _ => {
+                while self.own.peek().is_some() {
+                    if self.own_row().is_break()
+                        && let Some(last) = self.last.take()
+                    {
+                        return Ok(Next::At(Bound::Excluded(last)));
+                    }
+                }
+                Ok(Next::End)
+            }
+        }
+    }
+
+    /// A page of a large value is missing: go on right at its row, or, when that is the first one, say so.
+    fn stop_at_fault(&mut self, fault: Fault) -> std::result::Result<Next, Fault> {
+        let here = match self.direction {
+            Direction::Forward => &self.range.lower,
+            Direction::Backward => &self.range.upper,
+        };
+        let at = Bound::Included(std::mem::take(&mut self.key));
+        if *here == at { Err(fault) } else { Ok(Next::At(at)) }
+    }
+}

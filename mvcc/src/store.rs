@@ -1,0 +1,430 @@
+//! Opening, closing and looking after a database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use helios_bufferpool::{
+    Codec, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock, UndoRing,
+};
+use helios_runtime::device::Device;
+use helios_runtime::{Clock, Entropy, OpenMode};
+use parking_lot::Mutex;
+
+use crate::commit::{CommitState, Pipeline, drain};
+use crate::engine::{Counters, Engine};
+use crate::error::{Error, Fault, Result};
+use crate::ids::{BranchId, Isolation, Scn, TreeId};
+use crate::locks::LockTable;
+use crate::log::{Log, open_segments};
+use crate::transaction::Transaction;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Memory for pages, undo records and the page map, bytes.
+    pub cache_size_bytes: usize,
+    /// Bytes per page of a new folder; an existing one keeps its own.
+    pub page_size_bytes: usize,
+    /// How new images are compressed.
+    pub compression: Compression,
+    /// Encrypts a new folder, opens an encrypted one.
+    pub key: Option<MasterKey>,
+    /// Without a log a crash returns to the last checkpoint.
+    pub log_enabled: bool,
+    /// Bytes per log segment of a new folder.
+    pub log_segment_bytes: u64,
+    /// A checkpoint is due when the log has grown by this much.
+    pub checkpoint_log_bytes: u64,
+    /// Memory for what one transaction has written, bytes.
+    pub write_set_bytes_max: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            cache_size_bytes: 128 << 20,
+            page_size_bytes: 8192,
+            compression: Compression::Zstd,
+            key: None,
+            log_enabled: true,
+            log_segment_bytes: 16 << 20,
+            checkpoint_log_bytes: 64 << 20,
+            write_set_bytes_max: 1 << 30,
+        }
+    }
+}
+
+impl StoreOptions {
+    /// The largest value of a row, bytes: its pages must fit memory together.
+    pub(crate) fn value_bytes_max(&self) -> usize {
+        helios_btree::VALUE_BYTES_MAX.min(self.cache_size_bytes / 4)
+    }
+}
+
+/// What a store needs of its surroundings.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where the files are.
+    pub device: Arc<dyn Device>,
+    /// Commit times.
+    pub clock: Arc<dyn Clock>,
+    /// Salts and identities.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Figures of an open store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoreStats {
+    /// Pages read from the device.
+    pub faults: u64,
+    /// Pages that left memory.
+    pub evictions: u64,
+    /// Page images written.
+    pub pages_written: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Groups they were committed in.
+    pub groups: u64,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Old page versions put together for readers.
+    pub rebuilds: u64,
+    /// Frames in all.
+    pub frames: u64,
+    /// Frames free.
+    pub frames_free: u64,
+    /// Bytes in use in the data file.
+    pub data_used_bytes: u64,
+    /// Bytes of the data file.
+    pub data_file_bytes: u64,
+}
+
+/// An open database folder, or a database in memory. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+impl Store {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Opens the database in `surroundings.device`, making a new one where there is none, and recovers what a
+    /// crash left.
+    ///
+    /// # Errors
+    /// [`Error::Open`] with what to do about it; [`Error::Corruption`]; those of the device.
+    pub async fn open(options: StoreOptions, surroundings: Surroundings) -> Result<Store> {
+        let device = &surroundings.device;
+        let folder_lock = device.lock().map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Open(
+                "the folder is in use by another process: close that one, or connect to it as a server"
+                    .into(),
+            ),
+            _ => Error::Io(error),
+        })?;
+        let exists = device.list()?.iter().any(|name| name == DATA_FILE);
+        let engine = if exists {
+            open_existing(options, &surroundings, folder_lock).await?
+        } else {
+            create_new(options, &surroundings, folder_lock).await?
+        };
+        Ok(Store { engine })
+    }
+
+    /// Starts a transaction on `branch`. Its snapshot is taken at the first statement.
+    pub fn begin(&self, branch: BranchId, isolation: Isolation) -> Transaction {
+        Transaction::new(self.clone(), branch, isolation)
+    }
+
+    /// Reads the page that a `try_*` call missed; the caller then tries again.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::HistoryGone`] for a snapshot too old to be read.
+    pub async fn resolve(&self, fault: Fault) -> Result<()> {
+        self.engine.resolve(fault).await
+    }
+
+    /// The newest SCN that a new snapshot sees.
+    pub fn visible_scn(&self) -> Scn {
+        self.engine.visible_scn()
+    }
+
+    /// The SCN of the newest commit on `branch` that called [`Transaction::mark_catalog_change`]. Two reads that
+    /// give the same answer bracket a time without DDL.
+    #[inline]
+    pub fn catalog_scn(&self, branch: BranchId) -> Scn {
+        self.engine.catalog_scns.read().get(&branch).copied().unwrap_or_default()
+    }
+
+    /// The next hidden row number of `tree` on `branch`; starts after the largest key stored (keys of such trees
+    /// are 8 bytes, big-endian). Never given twice, also not after a rollback, while the store is open.
+    ///
+    /// # Errors
+    /// Those of reading the tree's last key.
+    pub async fn next_row_id(&self, branch: BranchId, tree: TreeId) -> Result<u64> {
+        if let Some(next) = self.try_next_row_id(branch, tree) {
+            return Ok(next);
+        }
+        let last = self.last_row_id(branch, tree).await?;
+        let mut counters = self.engine.row_counters.write();
+        let counter = counters.entry((branch, tree)).or_insert_with(|| Arc::new(AtomicU64::new(last + 1)));
+        Ok(counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// [`Store::next_row_id`], if the tree was counted before.
+    #[inline]
+    pub fn try_next_row_id(&self, branch: BranchId, tree: TreeId) -> Option<u64> {
+        let counters = self.engine.row_counters.read();
+        counters.get(&(branch, tree)).map(|counter| counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn last_row_id(&self, branch: BranchId, tree: TreeId) -> Result<u64> {
+        loop {
+            let attempt = {
+                let view = crate::view::View::new(&self.engine, branch, Scn::MAX);
+                last_number(&view, tree)
+            };
+            match attempt {
+                Ok(last) => return Ok(last),
+                // A tree made by a transaction still running has no pages, and no rows.
+                Err(fault) => match self.engine.resolve(fault).await {
+                    Err(Error::Corruption(_)) if !self.engine.has_page(branch, tree).await? => return Ok(0),
+                    other => other?,
+                },
+            }
+        }
+    }
+
+    /// Writes everything to the data file and shortens the log.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn checkpoint(&self) -> Result<()> {
+        drain(&self.engine).await;
+        self.engine.checkpoint(false).await
+    }
+
+    /// Whether enough has changed for a checkpoint to be worthwhile.
+    pub fn checkpoint_due(&self) -> bool {
+        let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
+        let log_bytes =
+            guard.as_ref().and_then(|state| state.log.as_ref()).map_or(0, |log| log.appended_bytes());
+        log_bytes > self.engine.options.checkpoint_log_bytes
+    }
+
+    /// Checkpoints and marks the folder as cleanly closed. Nothing may be committed afterwards.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn close(&self) -> Result<()> {
+        drain(&self.engine).await;
+        if self.engine.poisoned.get().is_some() {
+            return Ok(());
+        }
+        self.engine.checkpoint(true).await?;
+        self.engine.file.trim()?;
+        *self.engine.pipeline.state.lock().await = None;
+        let _ = self.engine.poisoned.set("the database is closed".into());
+        Ok(())
+    }
+
+    /// Figures.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn stats(&self) -> Result<StoreStats> {
+        let counters = &self.engine.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let usage = self.engine.file.usage()?;
+        Ok(StoreStats {
+            faults: read(&counters.faults),
+            evictions: read(&counters.evictions),
+            pages_written: read(&counters.pages_written),
+            commits: read(&counters.commits),
+            groups: read(&counters.groups),
+            checkpoints: read(&counters.checkpoints),
+            rebuilds: read(&counters.rebuilds),
+            frames: self.engine.pool.frame_count() as u64,
+            frames_free: self.engine.pool.free_count() as u64,
+            data_used_bytes: usage.used_bytes,
+            data_file_bytes: usage.file_bytes,
+        })
+    }
+}
+
+fn last_number(view: &crate::view::View<'_>, tree: TreeId) -> std::result::Result<u64, Fault> {
+    use helios_btree::{Direction, Walk, walk_leaf};
+    let mut bound = std::ops::Bound::Unbounded;
+    let mut last = 0;
+    loop {
+        let walk = walk_leaf(view, tree.root(), &bound, Direction::Backward, &mut |prefix, suffix, _| {
+            let key = [prefix, suffix].concat();
+            last = key.try_into().map_or(0, u64::from_be_bytes);
+            std::ops::ControlFlow::Break(())
+        })?;
+        match walk {
+            Walk::At(next) if last == 0 => bound = next,
+            _ => return Ok(last),
+        }
+    }
+}
+
+fn build(
+    options: StoreOptions,
+    surroundings: &Surroundings,
+    superblock: &Superblock,
+    file: PageFile,
+    folder_lock: Box<dyn Send + Sync>,
+) -> Result<Arc<Engine>> {
+    // An eighth each for undo records and (in the page file) the map; pages get the rest.
+    let ring_bytes = (options.cache_size_bytes / 8).max(64 * superblock.page_size as usize);
+    let frame_bytes = options.cache_size_bytes.saturating_sub(ring_bytes + map_cache_bytes(&options));
+    let pool = FramePool::new(frame_bytes, superblock.page_size as usize)
+        .map_err(|error| Error::Open(error.to_string()))?;
+    Ok(Arc::new(Engine {
+        replacement: Replacement::new(pool.frame_count()),
+        pool,
+        ring: UndoRing::new(ring_bytes)?,
+        file,
+        locks: LockTable::new(),
+        clock: surroundings.clock.clone(),
+        pipeline: Pipeline::new(),
+        visible: AtomicU64::new(superblock.scn.0),
+        next_xid: AtomicU64::new(superblock.next_xid),
+        next_tree: AtomicU64::new(superblock.next_tree),
+        next_owner: AtomicU64::new(1),
+        dirty_mark: AtomicU8::new(1),
+        dirty: Mutex::default(),
+        undo_heads: Mutex::default(),
+        catalog_scns: Default::default(),
+        row_counters: Default::default(),
+        loading: Mutex::default(),
+        evicting: async_lock::Mutex::new(()),
+        checkpointing: async_lock::Mutex::new(()),
+        undo_pins: Mutex::default(),
+        log_identity: AtomicU64::new(superblock.log_identity),
+        poisoned: Default::default(),
+        counters: Counters::default(),
+        options,
+        _folder_lock: Some(folder_lock),
+    }))
+}
+
+fn map_cache_bytes(options: &StoreOptions) -> usize {
+    options.cache_size_bytes / 16
+}
+
+fn salt(surroundings: &Surroundings) -> Result<[u8; 16]> {
+    let mut salt = [0; 16];
+    surroundings.entropy.fill(&mut salt)?;
+    Ok(salt)
+}
+
+async fn create_new(
+    options: StoreOptions,
+    surroundings: &Surroundings,
+    folder_lock: Box<dyn Send + Sync>,
+) -> Result<Arc<Engine>> {
+    if !options.page_size_bytes.is_power_of_two() || !(4096..=32768).contains(&options.page_size_bytes) {
+        return Err(Error::Open(format!(
+            "a page size of {} bytes is not possible: 4096, 8192, 16384 and 32768 are",
+            options.page_size_bytes
+        )));
+    }
+    let device = &surroundings.device;
+    let key_salt = salt(surroundings)?;
+    let fingerprint = options.key.as_ref().map_or([0; 16], |key| key.fingerprint(&key_salt));
+    let superblock = Superblock {
+        page_size: options.page_size_bytes as u32,
+        identity: salt(surroundings)?,
+        scn: Scn(0),
+        next_page: 2,
+        next_xid: 1,
+        next_tree: 3,
+        next_branch: 3,
+        log_identity: surroundings.entropy.next_u64()?,
+        log_segment_bytes: options.log_segment_bytes,
+        key_salt,
+        key_fingerprint: fingerprint,
+        ..Superblock::default()
+    };
+    let partial = format!("{DATA_FILE}.new");
+    let _ = device.remove(&partial);
+    let file = device.open(&partial, OpenMode::CreateNew)?;
+    let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
+    let page_file =
+        PageFile::create(file, codec, superblock.clone(), map_cache_bytes(&options) as u64).await?;
+    let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
+    *engine.pipeline.state.lock().await =
+        Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
+    // The trees that every folder begins with.
+    for branch in [BranchId::SYSTEM, BranchId::MAIN] {
+        let mut first = Store { engine: engine.clone() }.begin(branch, Isolation::Snapshot);
+        first.create_given_tree(TreeId::CATALOG);
+        first.commit().await?;
+    }
+    engine.checkpoint(false).await?;
+    // Only now is it a database: before this, opening starts all over.
+    device.rename(&partial, DATA_FILE)?;
+    device.sync_folder()?;
+    begin_life(&engine, surroundings, 0).await?;
+    Ok(engine)
+}
+
+async fn open_existing(
+    mut options: StoreOptions,
+    surroundings: &Surroundings,
+    folder_lock: Box<dyn Send + Sync>,
+) -> Result<Arc<Engine>> {
+    let device = &surroundings.device;
+    let file = device.open(DATA_FILE, OpenMode::ReadWrite)?;
+    let superblock = Superblock::read(&*file).await?;
+    check_key(&options, &superblock)?;
+    options.page_size_bytes = superblock.page_size as usize;
+    options.log_segment_bytes = superblock.log_segment_bytes;
+    let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
+    let map_bytes = map_cache_bytes(&options) as u64;
+    let page_file = PageFile::open(file, codec, superblock.clone(), map_bytes).await?;
+    let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
+    *engine.pipeline.state.lock().await =
+        Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
+    let mut end_lsn = superblock.log_lsn;
+    if !superblock.clean {
+        end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
+    }
+    begin_life(&engine, surroundings, end_lsn).await?;
+    Ok(engine)
+}
+
+fn check_key(options: &StoreOptions, superblock: &Superblock) -> Result<()> {
+    let encrypted = superblock.key_fingerprint != [0; 16];
+    match &options.key {
+        None if encrypted => Err(Error::Open("the database is encrypted: give its key".into())),
+        Some(_) if !encrypted => {
+            Err(Error::Open("the database is not encrypted, but a key was given: open it without one".into()))
+        }
+        Some(key) if key.fingerprint(&superblock.key_salt) != superblock.key_fingerprint => {
+            Err(Error::Open("the key is not the one that the database was encrypted with".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts a new life of the log behind `end_lsn`, named by a checkpoint of what there is now.
+async fn begin_life(engine: &Arc<Engine>, surroundings: &Surroundings, end_lsn: u64) -> Result<()> {
+    let options = &engine.options;
+    let identity = surroundings.entropy.next_u64()?;
+    if options.log_enabled && surroundings.device.is_durable() {
+        let segments = open_segments(&surroundings.device, options.log_segment_bytes)?;
+        let codec = Arc::new(Codec::new(Compression::None, options.key.clone(), salt(surroundings)?));
+        let log = Log::start(segments, codec, identity, end_lsn).await?;
+        let mut guard = engine.pipeline.state.lock().await;
+        if let Some(state) = guard.as_mut() {
+            state.log = Some(log);
+        }
+    }
+    engine.log_identity.store(identity, Ordering::Relaxed);
+    engine.checkpoint(false).await
+}

@@ -1,0 +1,503 @@
+//! One transaction: what it reads, writes and locks, and how it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use helios_btree::{key_bytes_max, read_overflow};
+use helios_bufferpool::Scn;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::commit::{self, Request};
+use crate::engine::Engine;
+use crate::error::{Error, Fault, Result};
+use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
+use crate::locks::{LockName, LockOwner, Mode};
+use crate::scan::{KeyRange, Scan};
+use crate::snapshot::{CommitInfo, RowState, Snapshot};
+use crate::store::Store;
+use crate::view::View;
+use crate::write_set::{Change, Mark, WriteSet};
+
+/// Point reads remembered for moving the snapshot forward; a transaction with more cannot.
+const READS_MAX: usize = 64;
+
+/// A place in a transaction to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SavepointId(Mark);
+
+struct PointRead {
+    tree: TreeId,
+    key: Vec<u8>,
+    /// Who had written the row; `None` when there was none.
+    scn: Option<Scn>,
+}
+
+/// One transaction. Dropping it rolls it back.
+///
+/// Reads see the snapshot, overlaid with this transaction's own writes of *earlier statements*
+/// ([`Transaction::begin_statement`]), so that a statement never sees its own effects.
+pub struct Transaction {
+    store: Store,
+    branch: BranchId,
+    isolation: Isolation,
+    snapshot: Option<Scn>,
+    xid: Option<Xid>,
+    statement: u32,
+    writes: WriteSet,
+    owner: LockOwner,
+    locks: Vec<LockName>,
+    catalog_changed: bool,
+    reads: Vec<PointRead>,
+    /// How many of `reads` were made by earlier statements.
+    reads_before: usize,
+    /// An earlier statement, or this one, read more than `reads` tells.
+    scanned_before: bool,
+    scanned: AtomicBool,
+}
+
+impl Transaction {
+    pub(crate) fn new(store: Store, branch: BranchId, isolation: Isolation) -> Transaction {
+        let owner = LockOwner(store.engine().next_owner.fetch_add(1, Ordering::Relaxed));
+        Transaction {
+            store,
+            branch,
+            isolation,
+            snapshot: None,
+            xid: None,
+            statement: 1,
+            writes: WriteSet::default(),
+            owner,
+            locks: Vec::new(),
+            catalog_changed: false,
+            reads: Vec::new(),
+            reads_before: 0,
+            scanned_before: false,
+            scanned: AtomicBool::new(false),
+        }
+    }
+
+    /// The store it runs in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.store.engine()
+    }
+
+    pub(crate) fn writes(&self) -> &WriteSet {
+        &self.writes
+    }
+
+    /// Its branch.
+    pub fn branch(&self) -> BranchId {
+        self.branch
+    }
+
+    /// Its isolation level.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Begins the next statement: later reads see what earlier statements wrote. READ COMMITTED takes a new
+    /// snapshot, snapshot isolation takes one only the first time.
+    pub fn begin_statement(&mut self) {
+        self.statement += 1;
+        self.reads_before = self.reads.len();
+        self.scanned_before |= *self.scanned.get_mut();
+        if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
+            self.snapshot = Some(self.engine().visible_scn());
+        }
+    }
+
+    /// What it reads. Before the first statement: what is visible right now.
+    #[inline]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { branch: self.branch, scn: self.snapshot.unwrap_or_else(|| self.engine().visible_scn()) }
+    }
+
+    /// Its number, given out at the first call or write.
+    pub fn xid(&mut self) -> Xid {
+        let engine = self.store.engine();
+        *self.xid.get_or_insert_with(|| Xid(engine.next_xid.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Whether it has written anything.
+    pub fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Reads one row of the snapshot (own writes of earlier statements included) inside `read`, which gets
+    /// `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; `read` was not called then.
+    #[inline]
+    pub fn try_get<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        let scn = self.snapshot().scn;
+        let (result, row_scn) = self.lookup(tree, key, scn, self.statement, read)?;
+        // The first statement can always be run again from the start.
+        if self.statement > 2 && self.isolation == Isolation::Snapshot && tree != TreeId::CATALOG {
+            self.remember_read(tree, key, row_scn);
+        }
+        Ok(result)
+    }
+
+    fn remember_read(&mut self, tree: TreeId, key: &[u8], scn: Option<Scn>) {
+        if self.reads.len() < READS_MAX {
+            self.reads.push(PointRead { tree, key: key.to_vec(), scn });
+        } else {
+            *self.scanned.get_mut() = true;
+        }
+    }
+
+    /// [`Transaction::try_get`], waiting for pages.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn get(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        loop {
+            match self.try_get(tree, key, |value| value.map(<[u8]>::to_vec)) {
+                Ok(value) => return Ok(value),
+                Err(fault) => self.engine().resolve(fault).await?,
+            }
+        }
+    }
+
+    /// Reads the newest version of a row: this transaction's own write, also of the running statement, or else
+    /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock.
+    ///
+    /// # Errors
+    /// As [`Transaction::try_get`].
+    pub fn try_get_latest<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        self.lookup(tree, key, Scn::MAX, u32::MAX, read).map(|(result, _)| result)
+    }
+
+    /// [`Transaction::try_get_latest`], waiting for pages.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn get_latest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        loop {
+            match self.try_get_latest(tree, key, |value| value.map(<[u8]>::to_vec)) {
+                Ok(value) => return Ok(value),
+                Err(fault) => self.engine().resolve(fault).await?,
+            }
+        }
+    }
+
+    /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
+    #[inline]
+    fn lookup<R>(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        scn: Scn,
+        statement: u32,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<(R, Option<Scn>), Fault> {
+        if !self.writes.is_empty() {
+            match self.writes.get(tree, key, statement) {
+                Some(Change::Put(value)) => return Ok((read(Some(value)), None)),
+                Some(Change::Delete) => return Ok((read(None), None)),
+                None if self.writes.created(tree) => return Ok((read(None), None)),
+                None => {}
+            }
+        }
+        let view = View::new(self.engine(), self.branch, scn);
+        let mut read = Some(read);
+        let mut overflow = None;
+        let found = helios_btree::get(&view, tree.root(), key, |cell| match cell {
+            Some(cell) if cell.overflow => {
+                overflow = <[u8; 16]>::try_from(cell.value).ok().map(|pointer| (pointer, cell.scn));
+                None
+            }
+            cell => {
+                let read = read.take()?;
+                Some((read(cell.map(|cell| cell.value)), cell.map(|cell| cell.scn)))
+            }
+        })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let (Some((pointer, row_scn)), Some(read)) = (overflow, read) else {
+            unreachable!("a row is inline or names overflow pages")
+        };
+        let mut value = Vec::new();
+        read_overflow(&view, &pointer, &mut None, &mut value)?;
+        Ok((read(Some(&value)), Some(row_scn)))
+    }
+
+    /// A scan of the snapshot, own writes of earlier statements included.
+    pub fn scan(&self, tree: TreeId, range: KeyRange, reverse: bool) -> Scan {
+        if tree != TreeId::CATALOG {
+            self.scanned.store(true, Ordering::Relaxed);
+        }
+        Scan::new(tree, range, reverse, self.statement, self.snapshot().scn)
+    }
+
+    /// A scan of the newest committed versions and all own writes: for checks and index builds under a table
+    /// lock.
+    pub fn scan_latest(&self, tree: TreeId, range: KeyRange, reverse: bool) -> Scan {
+        Scan::new(tree, range, reverse, u32::MAX, Scn::MAX)
+    }
+
+    /// Writes a row; visible to this transaction's later statements, and to others at commit.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a key or value beyond the format's limits, [`Error::OutOfMemory`] when the
+    /// transaction has written more than memory allows.
+    pub fn put(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> Result<()> {
+        let engine = self.store.engine();
+        let key_max = key_bytes_max(engine.pool.page_size());
+        if key.len() > key_max {
+            return Err(Error::TooLarge(format!("index row size {} exceeds maximum {key_max}", key.len())));
+        }
+        let value_max = engine.options.value_bytes_max();
+        if value.len() > value_max {
+            return Err(Error::TooLarge(format!("row size {} exceeds maximum {value_max}", value.len())));
+        }
+        self.check_memory()?;
+        self.xid();
+        self.writes.write(tree, key, Change::Put(value), self.statement);
+        Ok(())
+    }
+
+    /// Removes a row (no error where there is none).
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] as [`Transaction::put`].
+    pub fn delete(&mut self, tree: TreeId, key: &[u8]) -> Result<()> {
+        self.check_memory()?;
+        self.xid();
+        self.writes.write(tree, key, Change::Delete, self.statement);
+        Ok(())
+    }
+
+    fn check_memory(&self) -> Result<()> {
+        let max = self.engine().options.write_set_bytes_max;
+        if self.writes.len_bytes() > max {
+            return Err(Error::OutOfMemory(format!(
+                "the transaction has written more than {max} bytes: commit in smaller parts"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Locks a row or a unique key until the transaction ends, and tells whether it changed since the snapshot.
+    /// The key need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Deadlock`], [`Error::LockNotAvailable`], or those of reading pages.
+    pub async fn lock_row(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        mode: LockMode,
+        wait: WaitPolicy,
+    ) -> Result<RowState> {
+        let name = self.row_lock_name(tree, key);
+        self.acquire(name, mode.into(), wait).await?;
+        loop {
+            match self.row_state(tree, key) {
+                Ok(state) => return Ok(state),
+                Err(fault) => self.engine().resolve(fault).await?,
+            }
+        }
+    }
+
+    /// [`Transaction::lock_row`] where nobody is in the way and all pages are at hand; `None` else, and then
+    /// nothing is known.
+    pub fn try_lock_row(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Option<RowState> {
+        let name = self.row_lock_name(tree, key);
+        if self.store.engine().locks.try_acquire(self.owner, name, mode.into())? {
+            self.locks.push(name);
+        }
+        self.row_state(tree, key).ok()
+    }
+
+    fn row_lock_name(&self, tree: TreeId, key: &[u8]) -> LockName {
+        let space = tree.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.branch.0;
+        LockName(xxh3_64_with_seed(key, space))
+    }
+
+    async fn acquire(&mut self, name: LockName, mode: Mode, wait: WaitPolicy) -> Result<()> {
+        let engine = self.store.engine();
+        if let Some(new) = engine.locks.try_acquire(self.owner, name, mode) {
+            if new {
+                self.locks.push(name);
+            }
+            return Ok(());
+        }
+        // Noted before waiting: if the caller drops this future just when the lock is granted, the transaction
+        // still gives it back. Releasing what is not held does nothing.
+        self.locks.push(name);
+        engine.locks.acquire(self.owner, name, mode, wait).await?;
+        Ok(())
+    }
+
+    /// Whether the newest committed version of a row is the one that the snapshot sees.
+    fn row_state(&self, tree: TreeId, key: &[u8]) -> std::result::Result<RowState, Fault> {
+        let snapshot = self.snapshot().scn;
+        if self.writes.contains(tree, key) || self.writes.created(tree) {
+            return Ok(RowState::Unchanged);
+        }
+        if self.engine().visible_scn() == snapshot {
+            // Nothing at all was committed since.
+            return Ok(RowState::Unchanged);
+        }
+        let newest = View::new(self.engine(), self.branch, Scn::MAX);
+        let newest = helios_btree::get(&newest, tree.root(), key, |cell| cell.map(|cell| cell.scn))?;
+        match newest {
+            Some(scn) if scn > snapshot => Ok(RowState::Changed),
+            Some(_) => Ok(RowState::Unchanged),
+            None => {
+                // Absent now; was it there for the snapshot?
+                let seen = View::new(self.engine(), self.branch, snapshot);
+                let seen = helios_btree::get(&seen, tree.root(), key, |cell| cell.is_some())?;
+                Ok(if seen { RowState::Changed } else { RowState::Unchanged })
+            }
+        }
+    }
+
+    /// Locks a table (or any object, by its catalog id) until the transaction ends.
+    ///
+    /// # Errors
+    /// [`Error::Deadlock`] or [`Error::LockNotAvailable`].
+    pub async fn lock_table(&mut self, object: u64, mode: TableLockMode, wait: WaitPolicy) -> Result<()> {
+        self.acquire(self.table_lock_name(object), mode.into(), wait).await
+    }
+
+    /// [`Transaction::lock_table`] where nobody is in the way; false else.
+    pub fn try_lock_table(&mut self, object: u64, mode: TableLockMode) -> bool {
+        let name = self.table_lock_name(object);
+        match self.store.engine().locks.try_acquire(self.owner, name, mode.into()) {
+            Some(new) => {
+                if new {
+                    self.locks.push(name);
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn table_lock_name(&self, object: u64) -> LockName {
+        // Another domain than rows: the seed is no tree's.
+        LockName(xxh3_64_with_seed(&object.to_le_bytes(), xxh3_64(&self.branch.0.to_le_bytes())))
+    }
+
+    /// A new, empty tree, as part of this transaction.
+    pub fn create_tree(&mut self) -> TreeId {
+        self.xid();
+        let tree = TreeId(self.engine().next_tree.fetch_add(2, Ordering::Relaxed));
+        self.writes.create_tree(tree, self.statement);
+        tree
+    }
+
+    /// Makes the tree `tree`, whose id is given: for the trees that every branch begins with.
+    pub(crate) fn create_given_tree(&mut self, tree: TreeId) {
+        self.xid();
+        self.writes.create_tree(tree, self.statement);
+    }
+
+    /// Removes a whole tree at commit; snapshots before that still read it.
+    pub fn drop_tree(&mut self, _tree: TreeId) {
+        // Its pages are history from then on; nothing newer leads to them.
+    }
+
+    /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
+    pub fn mark_catalog_change(&mut self) {
+        self.catalog_changed = true;
+    }
+
+    /// Remembers this place.
+    pub fn savepoint(&mut self) -> SavepointId {
+        SavepointId(self.writes.mark())
+    }
+
+    /// Undoes all writes since `savepoint`; locks are kept.
+    pub fn rollback_to(&mut self, savepoint: SavepointId) {
+        self.writes.cut(savepoint.0);
+    }
+
+    /// After [`RowState::Changed`]: the caller has rolled back to the start of the statement; takes a newer
+    /// snapshot for running it again, keeping all locks.
+    ///
+    /// # Errors
+    /// [`Error::WriteConflict`] under snapshot isolation, when a row read by an earlier statement has changed
+    /// and is not locked by this transaction.
+    pub async fn move_snapshot_forward(&mut self) -> Result<()> {
+        // What the statement itself has read so far is read again.
+        self.reads.truncate(self.reads_before);
+        *self.scanned.get_mut() = false;
+        if self.isolation == Isolation::Snapshot {
+            if self.scanned_before {
+                return Err(Error::WriteConflict);
+            }
+            for index in 0..self.reads.len() {
+                loop {
+                    match self.read_still_holds(&self.reads[index]) {
+                        Ok(true) => break,
+                        Ok(false) => return Err(Error::WriteConflict),
+                        Err(fault) => self.engine().resolve(fault).await?,
+                    }
+                }
+            }
+        }
+        self.snapshot = Some(self.engine().visible_scn());
+        Ok(())
+    }
+
+    fn read_still_holds(&self, read: &PointRead) -> std::result::Result<bool, Fault> {
+        if self.writes.contains(read.tree, &read.key)
+            || self.locks.contains(&self.row_lock_name(read.tree, &read.key))
+        {
+            return Ok(true);
+        }
+        let view = View::new(self.engine(), self.branch, Scn::MAX);
+        let now = helios_btree::get(&view, read.tree.root(), &read.key, |cell| cell.map(|cell| cell.scn))?;
+        Ok(now == read.scn)
+    }
+
+    /// Makes the writes durable and visible, all or none, and releases all locks.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Poisoned`] when what is durable is unknown.
+    pub async fn commit(mut self) -> Result<CommitInfo> {
+        if self.writes.is_empty() {
+            return Ok(CommitInfo { scn: None });
+        }
+        let request = Request {
+            branch: self.branch,
+            xid: self.xid(),
+            owner: self.owner,
+            writes: std::mem::take(&mut self.writes),
+            locks: std::mem::take(&mut self.locks),
+            catalog_changed: self.catalog_changed,
+        };
+        let scn = commit::commit(self.store.engine(), request).await?;
+        Ok(CommitInfo { scn: Some(scn) })
+    }
+
+    /// Undoes everything.
+    pub fn rollback(self) {}
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        for name in self.locks.drain(..) {
+            self.store.engine().locks.release(self.owner, name);
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! What a transaction has written, before anybody else may see it.
+//!
+//! Entries are kept in the order of writing, each pointing at the one before for the same key, so that a
+//! statement can be shown what earlier ones wrote, and a rollback to a savepoint just cuts the end off.
+//! Small sets are searched through; larger ones get an ordered index.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::ids::{BranchId, TreeId, Xid};
+
+/// Above this many entries there is an index.
+const SCAN_MAX: usize = 24;
+const NONE: u32 = u32::MAX;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change<'a> {
+    Put(&'a [u8]),
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Put,
+    Delete,
+    CreateTree,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    tree: TreeId,
+    kind: Kind,
+    statement: u32,
+    /// The entry before for the same key.
+    previous: u32,
+    /// Key and value in `bytes`, one after the other.
+    start: usize,
+    key_bytes: u32,
+    value_bytes: u32,
+}
+
+/// A transaction's writes.
+#[derive(Default)]
+pub(crate) struct WriteSet {
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    index: Option<BTreeMap<(TreeId, Vec<u8>), u32>>,
+    trees_created: usize,
+}
+
+/// Where a write set can be cut back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(usize);
+
+impl WriteSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Memory in use, bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        let index = if self.index.is_some() { self.entries.len() * 64 + self.bytes.len() / 2 } else { 0 };
+        self.bytes.len() + self.entries.len() * size_of::<Entry>() + index
+    }
+
+    pub(crate) fn write(&mut self, tree: TreeId, key: &[u8], change: Change<'_>, statement: u32) {
+        let (kind, value) = match change {
+            Change::Put(value) => (Kind::Put, value),
+            Change::Delete => (Kind::Delete, &[][..]),
+        };
+        let previous = self.find(tree, key).unwrap_or(NONE);
+        self.push(tree, kind, key, value, statement, previous);
+    }
+
+    pub(crate) fn create_tree(&mut self, tree: TreeId, statement: u32) {
+        self.trees_created += 1;
+        self.push(tree, Kind::CreateTree, &[], &[], statement, NONE);
+    }
+
+    /// Whether this transaction made the tree, so that nothing of it is stored yet.
+    pub(crate) fn created(&self, tree: TreeId) -> bool {
+        self.trees_created > 0
+            && self.entries.iter().any(|entry| entry.kind == Kind::CreateTree && entry.tree == tree)
+    }
+
+    fn push(&mut self, tree: TreeId, kind: Kind, key: &[u8], value: &[u8], statement: u32, previous: u32) {
+        let number = self.entries.len() as u32;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry {
+            tree,
+            kind,
+            statement,
+            previous,
+            start,
+            key_bytes: key.len() as u32,
+            value_bytes: value.len() as u32,
+        });
+        if kind == Kind::CreateTree {
+            return;
+        }
+        if let Some(index) = &mut self.index {
+            index.insert((tree, key.to_vec()), number);
+        } else if self.entries.len() > SCAN_MAX {
+            let mut index = BTreeMap::new();
+            for (number, entry) in self.entries.iter().enumerate() {
+                if entry.kind != Kind::CreateTree {
+                    index.insert((entry.tree, self.key(entry).to_vec()), number as u32);
+                }
+            }
+            self.index = Some(index);
+        }
+    }
+
+    fn key(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start..entry.start + entry.key_bytes as usize]
+    }
+
+    fn change(&self, entry: &Entry) -> Change<'_> {
+        let start = entry.start + entry.key_bytes as usize;
+        match entry.kind {
+            Kind::Put => Change::Put(&self.bytes[start..start + entry.value_bytes as usize]),
+            Kind::Delete | Kind::CreateTree => Change::Delete,
+        }
+    }
+
+    /// The last entry for a key.
+    fn find(&self, tree: TreeId, key: &[u8]) -> Option<u32> {
+        if let Some(index) = &self.index {
+            return index.get(&(tree, key.to_vec())).copied();
+        }
+        let matches =
+            |entry: &Entry| entry.tree == tree && entry.kind != Kind::CreateTree && self.key(entry) == key;
+        self.entries.iter().rposition(matches).map(|number| number as u32)
+    }
+
+    /// The last entry at or before `number` in its chain that a statement may see: those of earlier ones.
+    fn visible(&self, mut number: u32, before_statement: u32) -> Option<&Entry> {
+        while number != NONE {
+            let entry = &self.entries[number as usize];
+            if entry.statement < before_statement {
+                return Some(entry);
+            }
+            number = entry.previous;
+        }
+        None
+    }
+
+    /// What statements before `before_statement` wrote for a key, if anything.
+    pub(crate) fn get(&self, tree: TreeId, key: &[u8], before_statement: u32) -> Option<Change<'_>> {
+        let number = self.find(tree, key)?;
+        self.visible(number, before_statement).map(|entry| self.change(entry))
+    }
+
+    /// Whether anything was ever written for this key.
+    pub(crate) fn contains(&self, tree: TreeId, key: &[u8]) -> bool {
+        !self.entries.is_empty() && self.find(tree, key).is_some()
+    }
+
+    /// Whether there are any rows of this tree.
+    pub(crate) fn touches(&self, tree: TreeId) -> bool {
+        match &self.index {
+            Some(index) => index.range((tree, Vec::new())..).next().is_some_and(|(name, _)| name.0 == tree),
+            None => self.entries.iter().any(|entry| entry.tree == tree && entry.kind != Kind::CreateTree),
+        }
+    }
+
+    /// The rows of a tree within bounds, in key order, as statements before `before_statement` left them.
+    pub(crate) fn range<'a>(
+        &'a self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        before_statement: u32,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = (&'a [u8], Change<'a>)> + 'a> {
+        let numbers = self.range_numbers(tree, lower, upper, reverse);
+        Box::new(numbers.filter_map(move |number| {
+            let entry = self.visible(number, before_statement)?;
+            Some((self.key(entry), self.change(entry)))
+        }))
+    }
+
+    fn range_numbers<'a>(
+        &'a self,
+        tree: TreeId,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = u32> + 'a> {
+        if is_empty_range(lower, upper) {
+            return Box::new(std::iter::empty());
+        }
+        if let Some(index) = &self.index {
+            let name = |key: &[u8]| (tree, key.to_vec());
+            let lower = match lower {
+                Bound::Unbounded => Bound::Included(name(&[])),
+                bound => bound.map(name),
+            };
+            let upper = match upper {
+                Bound::Unbounded => Bound::Excluded((TreeId(tree.0 + 1), Vec::new())),
+                bound => bound.map(name),
+            };
+            let range = index.range((lower, upper)).map(|(_, number)| *number);
+            return if reverse { Box::new(range.rev()) } else { Box::new(range) };
+        }
+        let mut numbers: Vec<u32> = (0..self.entries.len() as u32)
+            .filter(|number| {
+                let entry = &self.entries[*number as usize];
+                let key = self.key(entry);
+                entry.tree == tree
+                    && entry.kind != Kind::CreateTree
+                    && within(key, lower, upper)
+                    && self.find(tree, key) == Some(*number)
+            })
+            .collect();
+        numbers
+            .sort_by(|a, b| self.key(&self.entries[*a as usize]).cmp(self.key(&self.entries[*b as usize])));
+        if reverse {
+            numbers.reverse();
+        }
+        Box::new(numbers.into_iter())
+    }
+
+    /// The present place, for [`WriteSet::cut`].
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.entries.len())
+    }
+
+    /// Undoes everything written since `mark`.
+    pub(crate) fn cut(&mut self, mark: Mark) {
+        while self.entries.len() > mark.0 {
+            let Some(entry) = self.entries.pop() else { return };
+            if entry.kind == Kind::CreateTree {
+                self.trees_created -= 1;
+            } else if let Some(index) = &mut self.index {
+                let key = self.bytes[entry.start..entry.start + entry.key_bytes as usize].to_vec();
+                if entry.previous == NONE {
+                    index.remove(&(entry.tree, key));
+                } else {
+                    index.insert((entry.tree, key), entry.previous);
+                }
+            }
+            self.bytes.truncate(entry.start);
+        }
+    }
+
+    /// What a commit has to do: trees to create, then the last change of each key, in (tree, key) order.
+    pub(crate) fn operations(&self) -> Operations<'_> {
+        let mut numbers: Vec<u32> = Vec::new();
+        if self.trees_created > 0 {
+            let created = |entry: &&Entry| entry.kind == Kind::CreateTree;
+            let positions = self.entries.iter().enumerate().filter(|(_, entry)| created(entry));
+            numbers.extend(positions.map(|(number, _)| number as u32));
+        }
+        match &self.index {
+            Some(index) => numbers.extend(index.values()),
+            None => {
+                let start = numbers.len();
+                numbers.extend((0..self.entries.len() as u32).filter(|number| {
+                    let entry = &self.entries[*number as usize];
+                    entry.kind != Kind::CreateTree && self.find(entry.tree, self.key(entry)) == Some(*number)
+                }));
+                numbers[start..].sort_by(|a, b| {
+                    let (a, b) = (&self.entries[*a as usize], &self.entries[*b as usize]);
+                    (a.tree, self.key(a)).cmp(&(b.tree, self.key(b)))
+                });
+            }
+        }
+        Operations { set: self, numbers }
+    }
+}
+
+fn within(key: &[u8], lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    let above = match lower {
+        Bound::Included(bound) => key >= bound,
+        Bound::Excluded(bound) => key > bound,
+        Bound::Unbounded => true,
+    };
+    above
+        && match upper {
+            Bound::Included(bound) => key <= bound,
+            Bound::Excluded(bound) => key < bound,
+            Bound::Unbounded => true,
+        }
+}
+
+fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower >= upper,
+        _ => false,
+    }
+}
+
+/// One step of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation<'a> {
+    CreateTree(TreeId),
+    Change(TreeId, &'a [u8], Change<'a>),
+}
+
+/// The steps of a commit, by number.
+pub(crate) struct Operations<'a> {
+    set: &'a WriteSet,
+    numbers: Vec<u32>,
+}
+
+impl<'a> Operations<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Operation<'a> {
+        let entry = &self.set.entries[self.numbers[index] as usize];
+        match entry.kind {
+            Kind::CreateTree => Operation::CreateTree(entry.tree),
+            _ => Operation::Change(entry.tree, self.set.key(entry), self.set.change(entry)),
+        }
+    }
+}
+
+/// A transaction's writes on their way through the commit pipeline or the log.
+pub(crate) struct CommitRecord<'a> {
+    pub(crate) branch: BranchId,
+    pub(crate) xid: Xid,
+    pub(crate) catalog_changed: bool,
+    pub(crate) operations: Operations<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    type Model = BTreeMap<u8, Option<u8>>;
+
+    proptest! {
+        /// Small and large sets alike show each statement what the earlier ones left, forget what is cut off,
+        /// and hand the last change of each key to the commit in order.
+        #[test]
+        fn a_write_set_is_a_map_with_savepoints(
+            steps in proptest::collection::vec((0u8..6, 0u8..40, any::<u8>()), 1..120)
+        ) {
+            let tree = TreeId(7);
+            let mut set = WriteSet::default();
+            let mut model = Model::new();
+            let mut earlier = Model::new();
+            let mut statement = 1;
+            let mut marks: Vec<(Mark, Model)> = Vec::new();
+            for (kind, key, value) in steps {
+                match kind {
+                    0 | 1 => {
+                        set.write(tree, &[key], Change::Put(&[value]), statement);
+                        model.insert(key, Some(value));
+                    }
+                    2 => {
+                        set.write(tree, &[key], Change::Delete, statement);
+                        model.insert(key, None);
+                    }
+                    3 => {
+                        statement += 1;
+                        earlier = model.clone();
+                    }
+                    4 => marks.push((set.mark(), model.clone())),
+                    _ => if let Some((mark, old)) = marks.pop() {
+                        set.cut(mark);
+                        model = old;
+                        statement += 1;
+                        earlier = model.clone();
+                    }
+                }
+                let seen: Model = set
+                    .range(tree, Bound::Unbounded, Bound::Unbounded, statement, false)
+                    .map(|(key, change)| (key[0], match change {
+                        Change::Put(value) => Some(value[0]),
+                        Change::Delete => None,
+                    }))
+                    .collect();
+                prop_assert_eq!(&seen, &earlier);
+            }
+            let operations = set.operations();
+            let last: Vec<(u8, Option<u8>)> = (0..operations.len())
+                .map(|index| match operations.get(index) {
+                    Operation::Change(_, key, Change::Put(value)) => (key[0], Some(value[0])),
+                    Operation::Change(_, key, Change::Delete) => (key[0], None),
+                    Operation::CreateTree(_) => unreachable!(),
+                })
+                .collect();
+            prop_assert_eq!(last, model.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

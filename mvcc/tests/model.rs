@@ -1,0 +1,253 @@
+//! Shows that transactions are what they should be whatever the cache: random transactions with savepoints and
+//! rollbacks against a model that keeps every version; open snapshots and newest reads, by key and by scans both
+//! ways, always match it — with a cache so small that pages come and go all the time, through checkpoints and
+//! through closing and opening.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use futures_lite::future::block_on;
+use helios_mvcc::{
+    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions,
+    Surroundings, Transaction, TreeId,
+};
+use helios_runtime::device::MemoryDevice;
+use helios_runtime::{ManualClock, SeededEntropy};
+use proptest::prelude::*;
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        device: Arc::new(MemoryDevice::new()),
+        clock: Arc::new(ManualClock::new(1_000_000)),
+        entropy: Arc::new(SeededEntropy::new(1)),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u16, u16),
+    Delete(u16),
+    PutMany(u16, u16),
+    DeleteMany(u16, u16),
+    Statement,
+    Savepoint,
+    RollbackTo,
+    Commit,
+    Rollback,
+    OpenSnapshot,
+    CheckSnapshot,
+    Checkpoint,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        10 => (0u16..2000, any::<u16>()).prop_map(|(key, value)| Step::Put(key, value)),
+        4 => (0u16..2000).prop_map(Step::Delete),
+        2 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::PutMany(key, count)),
+        1 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::DeleteMany(key, count)),
+        3 => Just(Step::Statement),
+        2 => Just(Step::Savepoint),
+        1 => Just(Step::RollbackTo),
+        6 => Just(Step::Commit),
+        1 => Just(Step::Rollback),
+        1 => Just(Step::OpenSnapshot),
+        2 => Just(Step::CheckSnapshot),
+        1 => Just(Step::Checkpoint),
+        1 => Just(Step::Reopen),
+    ];
+    proptest::collection::vec(step, 1..150)
+}
+
+fn key(number: u16) -> Vec<u8> {
+    // Keys of several lengths, in the numbers' order.
+    let mut key = number.to_be_bytes().to_vec();
+    key.extend(vec![b'k'; usize::from(number % 50)]);
+    key
+}
+
+fn value(seed: u16) -> Vec<u8> {
+    let length = match seed % 20 {
+        0 => 5000 + usize::from(seed % 997) * 9,
+        1..4 => 900,
+        _ => usize::from(seed % 80),
+    };
+    vec![seed as u8; length]
+}
+
+async fn contents(
+    transaction: &Transaction,
+    tree: TreeId,
+    range: KeyRange,
+    reverse: bool,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    let mut rows = Vec::new();
+    let mut scan = transaction.scan(tree, range, reverse);
+    loop {
+        let step = scan
+            .next(transaction, &mut |key, value| {
+                rows.push((key.to_vec(), value.to_vec()));
+                if rows.len() % 13 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .await?;
+        if step == ScanStep::Done {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Compares without printing kilobytes of values.
+fn compare(found: &[(Vec<u8>, Vec<u8>)], expected: &[(Vec<u8>, Vec<u8>)]) {
+    let short = |row: Option<&(Vec<u8>, Vec<u8>)>| {
+        row.map(|(key, value)| (u16::from_be_bytes([key[0], key[1]]), value.len(), value.first().copied()))
+    };
+    for index in 0..found.len().max(expected.len()) {
+        let (found, expected) = (found.get(index), expected.get(index));
+        assert!(found == expected, "row {index}: found {:?}, expected {:?}", short(found), short(expected));
+    }
+}
+
+async fn check(transaction: &mut Transaction, tree: TreeId, model: &Model) -> Result<(), Error> {
+    let expected: Vec<_> = model.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    compare(&contents(transaction, tree, KeyRange::all(), false).await?, &expected);
+    let (low, high) = (key(500), key(1200));
+    let range = KeyRange { lower: Bound::Excluded(low.clone()), upper: Bound::Included(high.clone()) };
+    let part: Vec<_> = model
+        .range((Bound::Excluded(low), Bound::Included(high)))
+        .rev()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    compare(&contents(transaction, tree, range, true).await?, &part);
+    for number in (0..2000).step_by(97) {
+        let found = transaction.get(tree, &key(number)).await?;
+        assert!(found.as_ref() == model.get(&key(number)), "row {number} by key");
+    }
+    Ok(())
+}
+
+async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
+    Store::open(options.clone(), surroundings.clone()).await.unwrap()
+}
+
+async fn run(steps: Vec<Step>, options: StoreOptions) {
+    let surroundings = surroundings();
+    let mut store = open(&options, &surroundings).await;
+    let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+    let tree = transaction.create_tree();
+    transaction.commit().await.unwrap();
+
+    let mut committed = Model::new();
+    let mut snapshots: Vec<(Transaction, Model)> = Vec::new();
+    let begin = |store: &Store| {
+        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        transaction.begin_statement();
+        transaction
+    };
+    let mut transaction = begin(&store);
+    let (mut now, mut seen) = (Model::new(), Model::new());
+    let mut savepoints = Vec::new();
+    for step in steps {
+        match step {
+            Step::Put(number, seed) => {
+                transaction.put(tree, &key(number), &value(seed)).unwrap();
+                now.insert(key(number), value(seed));
+            }
+            Step::Delete(number) => {
+                transaction.delete(tree, &key(number)).unwrap();
+                now.remove(&key(number));
+            }
+            Step::PutMany(first, count) => {
+                for number in first..first + count {
+                    transaction.put(tree, &key(number), &value(number)).unwrap();
+                    now.insert(key(number), value(number));
+                }
+            }
+            Step::DeleteMany(first, count) => {
+                for number in first..first + count {
+                    transaction.delete(tree, &key(number)).unwrap();
+                    now.remove(&key(number));
+                }
+            }
+            Step::Statement => {
+                transaction.begin_statement();
+                seen = now.clone();
+                check(&mut transaction, tree, &seen).await.unwrap();
+            }
+            Step::Savepoint => savepoints.push((transaction.savepoint(), now.clone())),
+            Step::RollbackTo => {
+                if let Some((savepoint, model)) = savepoints.pop() {
+                    transaction.rollback_to(savepoint);
+                    now = model;
+                }
+            }
+            Step::Commit | Step::Rollback => {
+                savepoints.clear();
+                let ended = std::mem::replace(&mut transaction, begin(&store));
+                if matches!(step, Step::Commit) {
+                    ended.commit().await.unwrap();
+                    committed = now;
+                } else {
+                    ended.rollback();
+                }
+                transaction = begin(&store);
+                now = committed.clone();
+                seen = committed.clone();
+                check(&mut transaction, tree, &seen).await.unwrap();
+            }
+            Step::OpenSnapshot => {
+                if snapshots.len() < 4 {
+                    snapshots.push((begin(&store), committed.clone()));
+                }
+            }
+            Step::CheckSnapshot => {
+                if let Some((snapshot, model)) = snapshots.first_mut() {
+                    match check(snapshot, tree, model).await {
+                        Ok(()) => snapshots.rotate_left(1),
+                        // The undo ring of so small a cache does not reach back for ever.
+                        Err(Error::HistoryGone { oldest }) => {
+                            assert!(oldest > snapshot.snapshot().scn);
+                            snapshots.remove(0);
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            Step::Checkpoint => store.checkpoint().await.unwrap(),
+            Step::Reopen => {
+                snapshots.clear();
+                savepoints.clear();
+                drop(transaction);
+                store.close().await.unwrap();
+                drop(store);
+                store = open(&options, &surroundings).await;
+                transaction = begin(&store);
+                now = committed.clone();
+                seen = committed.clone();
+                check(&mut transaction, tree, &seen).await.unwrap();
+            }
+        }
+    }
+    assert!(seen.len() <= 4096);
+}
+
+fn small(compression: Compression, key: Option<MasterKey>) -> StoreOptions {
+    // About 120 frames: less than the data has pages.
+    StoreOptions { cache_size_bytes: 1_600_000, compression, key, ..StoreOptions::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..Default::default() })]
+
+    #[test]
+    fn transactions_match_a_model_in_a_small_cache(steps in steps()) {
+        block_on(run(steps, small(Compression::None, None)));
+    }
+
+    #[test]
+    fn transactions_match_a_model_compressed_and_encrypted(steps in steps()) {
+        block_on(run(steps, small(Compression::Lz4, Some(MasterKey::new([9; 32])))));
+    }
+}

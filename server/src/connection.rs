@@ -1,0 +1,307 @@
+//! One connection, from its first ReadyForQuery to its end.
+//!
+//! 1. Whole messages that have arrived are answered one after the other.
+//! 2. When none is left, the answers are written, if a message asked for that, and more input is awaited, or the
+//!    stop signal.
+//! 3. After an error in the extended protocol everything up to Sync is skipped. Input that cannot be cut into
+//!    messages ends the connection.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_lite::AsyncWriteExt;
+use helios_runtime::executor::Socket;
+use heliosdb_nano::session::functions::EvalContext;
+use heliosdb_nano::session::value::Batch;
+use heliosdb_nano::session::{Portal, Session, SqlError, SqlState, Step, TransactionStatus};
+
+use crate::copy::copied_columns;
+use crate::extended::Portals;
+use crate::interrupt::{Interruption, TimeLimit, interruptible, until_stopped};
+use crate::registry::{CancelTarget, Place};
+use crate::results::{Formats, ResultShape, Shapes};
+use crate::server::Shared;
+use crate::startup::{self, Opened};
+use crate::wire::{Body, Input, InputError, Message, Output, Report, protocol_violation};
+
+/// Why a message could not be served.
+pub(crate) enum Failure {
+    /// The client is told.
+    Sql(SqlError),
+    /// The client is told, and the connection ends.
+    Fatal(SqlError),
+    /// The client is gone.
+    Lost(io::Error),
+}
+
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Failure {
+        Failure::Sql(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Lost(error)
+    }
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    pub(crate) output: Output,
+    pub(crate) session: Session,
+    pub(crate) portals: Portals,
+    pub(crate) shapes: Shapes,
+    pub(crate) limit: TimeLimit,
+    target: Arc<CancelTarget>,
+    shared: Arc<Shared>,
+    /// Everything up to Sync is skipped.
+    is_skipping: bool,
+    /// Where values are printed before they are copied out.
+    scratch: String,
+    /// Held for its end.
+    _place: Place,
+}
+
+/// How a portal's execution ended.
+pub(crate) enum Ended {
+    Complete(String),
+    Empty,
+    Suspended,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>) {
+    let mut input = Input::new();
+    let Some(mut connection) = startup::start(socket, &mut input, &shared).await else { return };
+    match connection.run(&mut input).await {
+        Ok(()) => {}
+        Err(Failure::Lost(error)) => tracing::debug!(%error, "a client is gone"),
+        Err(Failure::Sql(error) | Failure::Fatal(error)) => {
+            tracing::debug!("a connection ends: {}", error.message());
+            connection.output.error(&Report::fatal(error));
+            if connection.output.flush(&mut connection.socket).await.is_ok()
+                && let Err(error) = connection.socket.close().await
+            {
+                tracing::debug!(%error, "closing a connection");
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Socket, mut output: Output, opened: Opened, shared: Arc<Shared>) -> Connection {
+        let Opened { session, mut place, secret } = opened;
+        let backend = session.backend();
+        let target = place.announce(backend, secret, session.cancel_handle());
+        let message = output.begin(b'K');
+        output.i32(backend);
+        output.u32(secret);
+        output.end(message);
+        Connection {
+            socket,
+            output,
+            session,
+            portals: Portals::default(),
+            shapes: Shapes::default(),
+            limit: TimeLimit::default(),
+            target,
+            shared,
+            is_skipping: false,
+            scratch: String::new(),
+            _place: place,
+        }
+    }
+
+    async fn run(&mut self, input: &mut Input) -> Result<(), Failure> {
+        let stop = self.shared.stop.clone();
+        let mut stopped = pin!(stop.stopped());
+        let mut waker = None;
+        self.ready_for_query();
+        loop {
+            while let Some(message) = next_message(input)? {
+                if self.handle(input, &message).await?.is_break() {
+                    return Ok(());
+                }
+            }
+            self.target.end();
+            if self.output.is_flush_wanted() {
+                self.output.flush(&mut self.socket).await?;
+            }
+            let filled = if stop.is_stopping() {
+                None
+            } else {
+                until_stopped(&stop, stopped.as_mut(), &mut waker, input.fill(&mut self.socket)).await
+            };
+            match filled {
+                Some(Ok(0)) => return Ok(()),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => {
+                    return Err(Failure::Fatal(SqlError::new(
+                        SqlState::ADMIN_SHUTDOWN,
+                        "terminating connection due to administrator command",
+                    )));
+                }
+            }
+            if self.target.begin() {
+                // A cancel request found nothing to cancel any more: nothing later may suffer from it.
+                self.session.sync().await?;
+            }
+        }
+    }
+
+    async fn handle(&mut self, input: &mut Input, message: &Message) -> Result<ControlFlow<()>, Failure> {
+        match message.kind {
+            b'X' => return Ok(ControlFlow::Break(())),
+            b'S' => {
+                Body::new(input.body(message)).end().map_err(Failure::Fatal)?;
+                self.is_skipping = false;
+                self.sync().await;
+            }
+            _ if self.is_skipping => {}
+            b'Q' => self.simple_query(input, message).await?,
+            b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => match self.extended(input, message).await {
+                Err(Failure::Sql(error)) => {
+                    self.report(error);
+                    self.is_skipping = true;
+                }
+                outcome => outcome?,
+            },
+            b'F' => {
+                self.report(SqlError::unsupported("function calls outside of statements are not supported"));
+                self.ready_for_query();
+            }
+            // Of a COPY that has failed: the client did not know yet.
+            b'd' | b'c' | b'f' => {}
+            other => return Err(Failure::Fatal(unknown_kind(other))),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn sync(&mut self) {
+        if let Err(error) = self.session.sync().await {
+            self.report(error);
+        }
+        self.end_portals();
+        self.ready_for_query();
+    }
+
+    /// Portals live as long as their transaction.
+    pub(crate) fn end_portals(&mut self) {
+        if self.session.transaction_status() == TransactionStatus::Idle {
+            self.portals.clear();
+        }
+    }
+
+    /// Tells the client about an error; the transaction has failed.
+    pub(crate) fn report(&mut self, error: SqlError) {
+        self.limit.end();
+        self.session.note_error();
+        self.write_notices();
+        self.output.error(&Report::from(error));
+    }
+
+    /// ReadyForQuery, after what the client must know by then.
+    pub(crate) fn ready_for_query(&mut self) {
+        self.write_notices();
+        for (name, value) in self.session.take_changed_settings() {
+            self.output.parameter_status(&name, &value);
+        }
+        let message = self.output.begin(b'Z');
+        self.output.byte(match self.session.transaction_status() {
+            TransactionStatus::Idle => b'I',
+            TransactionStatus::InTransaction => b'T',
+            TransactionStatus::Failed => b'E',
+        });
+        self.output.end(message);
+        self.output.want_flush();
+    }
+
+    pub(crate) fn write_notices(&mut self) {
+        for notice in self.session.take_notices() {
+            self.output.notice(notice.severity, &notice.error);
+        }
+    }
+
+    /// Executes a portal until it ends or has given as many rows as wanted, and writes its rows.
+    pub(crate) async fn execute(
+        &mut self,
+        portal: &mut Portal,
+        shape: &ResultShape,
+        formats: &Formats,
+        mut rows_max: Option<usize>,
+        input: &mut Input,
+    ) -> Result<Ended, Failure> {
+        let copied_columns = copied_columns(&portal.prepared);
+        let mut is_copying = false;
+        loop {
+            let step = self.session.step(portal, &mut rows_max);
+            let step = interruptible(&self.target, &mut self.limit, step)
+                .await
+                .unwrap_or_else(|interruption| Err(interruption.error()))
+                .map_err(
+                    |error| if self.limit.explains(&error) { Interruption::Timeout.error() } else { error },
+                );
+            self.write_notices();
+            let step = step?;
+            if let Some(columns) = copied_columns
+                && !is_copying
+            {
+                self.begin_copy_out(columns);
+                is_copying = true;
+            }
+            match step {
+                Step::Rows(batch) if is_copying => self.copy_out(&batch).await?,
+                Step::Rows(batch) => self.write_rows(&batch, shape, formats).await?,
+                Step::Complete(tag) => {
+                    if is_copying {
+                        self.output.empty_message(b'c');
+                    }
+                    return Ok(Ended::Complete(tag));
+                }
+                Step::Empty => return Ok(Ended::Empty),
+                Step::Suspended => return Ok(Ended::Suspended),
+                Step::CopyIn => return self.copy_in(portal, input).await.map(Ended::Complete),
+            }
+        }
+    }
+
+    async fn write_rows(
+        &mut self,
+        batch: &Batch,
+        shape: &ResultShape,
+        formats: &Formats,
+    ) -> Result<(), Failure> {
+        for row in 0..batch.row_count {
+            let context = EvalContext::detached(self.session.formats());
+            shape.write_row(batch, row, formats, &mut self.scratch, &context, &mut self.output)?;
+            if self.output.is_full() {
+                self.output.flush(&mut self.socket).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drives a part of a statement, until it is interrupted.
+    pub(crate) fn target(&self) -> &Arc<CancelTarget> {
+        &self.target
+    }
+}
+
+/// The next whole message.
+pub(crate) fn next_message(input: &mut Input) -> Result<Option<Message>, Failure> {
+    input.next_message().map_err(|error| {
+        Failure::Fatal(match error {
+            InputError::UnknownKind(kind) => unknown_kind(kind),
+            InputError::InvalidLength => protocol_violation("invalid message length"),
+        })
+    })
+}
+
+fn unknown_kind(kind: u8) -> SqlError {
+    protocol_violation(format!("invalid frontend message type {kind}"))
+}

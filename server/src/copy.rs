@@ -1,0 +1,99 @@
+//! COPY: data from and to the client.
+
+use heliosdb_nano::session::value::{Batch, ColumnData};
+use heliosdb_nano::session::{CopyDirection, Portal, Prepared, SqlError, SqlState};
+
+use crate::connection::{Connection, Failure, next_message};
+use crate::interrupt::interruptible;
+use crate::wire::{Body, Input, protocol_violation};
+
+/// How many columns COPY … TO STDOUT gives; `None` for any other statement.
+pub(crate) fn copied_columns(prepared: &Prepared) -> Option<usize> {
+    let plan = prepared.copy_plan().filter(|plan| plan.direction() == CopyDirection::Out);
+    plan.map(|plan| plan.columns.len())
+}
+
+impl Connection {
+    /// CopyOutResponse.
+    pub(crate) fn begin_copy_out(&mut self, columns: usize) {
+        let message = self.output.begin(b'H');
+        self.copy_columns(columns);
+        self.output.end(message);
+    }
+
+    /// CopyData for each piece of the output, which a batch holds as its one column.
+    pub(crate) async fn copy_out(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let Some(column) = batch.columns.first() else { return Ok(()) };
+        let ColumnData::Bytes(pieces) = column.data() else {
+            return Err(SqlError::internal("the output of COPY is bytes").into());
+        };
+        for piece in pieces {
+            let message = self.output.begin(b'd');
+            self.output.bytes(piece);
+            self.output.end(message);
+            if self.output.is_full() {
+                self.output.flush(&mut self.socket).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// COPY … FROM STDIN: takes data until the client ends it; gives the command tag.
+    pub(crate) async fn copy_in(&mut self, portal: &Portal, input: &mut Input) -> Result<String, Failure> {
+        let mut copy = self.session.copy_in(portal).await?;
+        let message = self.output.begin(b'G');
+        self.copy_columns(copy.column_count());
+        self.output.end(message);
+        self.output.flush(&mut self.socket).await?;
+        loop {
+            let Some(message) = next_message(input)? else {
+                if input.fill(&mut self.socket).await? == 0 {
+                    return Err(Failure::Fatal(SqlError::new(
+                        SqlState::CONNECTION_EXCEPTION,
+                        "unexpected EOF on client connection with an open transaction",
+                    )));
+                }
+                continue;
+            };
+            let body = input.body(&message);
+            match message.kind {
+                b'd' => {
+                    let target = self.target().clone();
+                    let load = self.session.copy_data(&mut copy, body);
+                    interruptible(&target, &mut self.limit, load)
+                        .await
+                        .unwrap_or_else(|interruption| Err(interruption.error()))?;
+                }
+                b'c' => {
+                    Body::new(body).end()?;
+                    return Ok(self.session.copy_done(copy).await?);
+                }
+                b'f' => {
+                    let reason = Body::new(body).string()?;
+                    return Err(SqlError::new(
+                        SqlState::QUERY_CANCELED,
+                        format!("COPY from stdin failed: {reason}"),
+                    )
+                    .into());
+                }
+                // Clients may send these along with the data.
+                b'H' | b'S' => {}
+                other => {
+                    return Err(protocol_violation(format!(
+                        "unexpected message type 0x{other:02X} during COPY from stdin"
+                    ))
+                    .into());
+                }
+            }
+        }
+    }
+
+    /// The overall format, and each column's: text.
+    fn copy_columns(&mut self, count: usize) {
+        self.output.byte(0);
+        self.output.i16(count as i16);
+        for _ in 0..count {
+            self.output.i16(0);
+        }
+    }
+}

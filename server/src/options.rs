@@ -1,0 +1,103 @@
+//! How a server is to run.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use helios_runtime::executor::ExecutorKind;
+
+/// What the start-up log calls the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerMode {
+    #[default]
+    Server,
+    /// A server with an explicit cache size.
+    Hybrid,
+}
+
+impl std::fmt::Display for ServerMode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            ServerMode::Server => "Server",
+            ServerMode::Hybrid => "Hybrid",
+        })
+    }
+}
+
+/// What the start-up log says of the storage; the engine itself was opened by the caller.
+#[derive(Clone, Debug, Default)]
+pub struct StorageDescription {
+    pub cache_bytes: u64,
+    /// The data folder; `None` for a database in memory.
+    pub path: Option<PathBuf>,
+}
+
+/// How to start a [`crate::Server`].
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The addresses to listen on. Loopback only: whoever connects is trusted.
+    pub addresses: Vec<IpAddr>,
+    /// The port, for the addresses and in the Unix socket's name; 0 takes any free one.
+    pub port: u16,
+    /// The folder of the Unix socket `.s.PGSQL.<port>`; `None` for no Unix socket.
+    pub unix_socket_directory: Option<PathBuf>,
+    /// The permissions of the Unix socket.
+    pub unix_socket_mode: u32,
+    /// The number of workers; `None` for one a core.
+    pub workers: Option<usize>,
+    pub executor: ExecutorKind,
+    pub max_connections: usize,
+    /// Names of the first database beside `postgres` and `heliosdb`, such as its folder's.
+    pub database_names: Vec<String>,
+    pub mode: ServerMode,
+    pub storage: StorageDescription,
+    /// How long a client may take to introduce itself.
+    pub startup_patience: Duration,
+    /// How long running statements may take to end after the stop signal.
+    pub stop_patience: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            port: 5432,
+            unix_socket_directory: None,
+            unix_socket_mode: 0o700,
+            workers: None,
+            executor: ExecutorKind::default(),
+            max_connections: 100,
+            database_names: Vec::new(),
+            mode: ServerMode::default(),
+            storage: StorageDescription::default(),
+            startup_patience: Duration::from_secs(60),
+            stop_patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Refuses what cannot be served.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        if let Some(address) = self.addresses.iter().find(|address| !address.is_loopback()) {
+            return invalid(format!(
+                "cannot listen on {address}: clients are not authenticated yet, so that only loopback \
+                 addresses (127.0.0.1, ::1) and Unix sockets are served"
+            ));
+        }
+        if self.addresses.is_empty() && self.unix_socket_directory.is_none() {
+            return invalid("there is no address to listen on".into());
+        }
+        if self.max_connections == 0 {
+            return invalid("max_connections must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// Whether a database of this name exists.
+    pub(crate) fn has_database(&self, name: &str) -> bool {
+        name == "postgres" || name == "heliosdb" || self.database_names.iter().any(|known| known == name)
+    }
+}

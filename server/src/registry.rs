@@ -1,0 +1,121 @@
+//! The connections of a server: how many there are, and how to reach one to cancel what it runs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use heliosdb_nano::session::CancelHandle;
+
+/// All connections of a server.
+#[derive(Default)]
+pub(crate) struct Registry {
+    connections: AtomicUsize,
+    /// By the number that the client was told.
+    targets: Mutex<HashMap<i32, Arc<CancelTarget>>>,
+}
+
+/// A place among the connections, held as long as this lives.
+pub(crate) struct Place {
+    registry: Arc<Registry>,
+    backend: Option<i32>,
+}
+
+/// One connection, as a cancel request reaches it.
+pub(crate) struct CancelTarget {
+    /// What the client must show to cancel.
+    secret: u32,
+    handle: CancelHandle,
+    /// Requests that come while nothing runs are void.
+    is_running: AtomicBool,
+    is_requested: AtomicBool,
+    /// The connection's task while it waits within a statement.
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Registry {
+    /// Takes a place, if fewer than `most` are taken.
+    pub(crate) fn enter(self: &Arc<Registry>, most: usize) -> Option<Place> {
+        let taken = self
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < most).then_some(count + 1));
+        taken.ok().map(|_| Place { registry: self.clone(), backend: None })
+    }
+
+    /// Cancels what a connection runs; a wrong number or secret does nothing.
+    pub(crate) fn cancel(&self, backend: i32, secret: u32) {
+        let target = lock(&self.targets).get(&backend).cloned();
+        if let Some(target) = target.filter(|target| target.secret == secret) {
+            target.request();
+        }
+    }
+}
+
+impl Place {
+    /// Makes the connection known to cancel requests.
+    pub(crate) fn announce(&mut self, backend: i32, secret: u32, handle: CancelHandle) -> Arc<CancelTarget> {
+        let target = Arc::new(CancelTarget {
+            secret,
+            handle,
+            is_running: AtomicBool::new(false),
+            is_requested: AtomicBool::new(false),
+            waiting: Mutex::new(None),
+        });
+        lock(&self.registry.targets).insert(backend, target.clone());
+        self.backend = Some(backend);
+        target
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(backend) = self.backend {
+            lock(&self.registry.targets).remove(&backend);
+        }
+        self.registry.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl CancelTarget {
+    fn request(&self) {
+        if !self.is_running.load(Ordering::SeqCst) {
+            return;
+        }
+        self.is_requested.store(true, Ordering::SeqCst);
+        self.handle.cancel();
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+
+    /// Something runs from now on. Tells whether a request came too late for what ran before, in which case the
+    /// session still has its mark.
+    pub(crate) fn begin(&self) -> bool {
+        let is_stale = self.is_requested.swap(false, Ordering::SeqCst);
+        self.is_running.store(true, Ordering::SeqCst);
+        is_stale
+    }
+
+    /// Nothing runs any more.
+    pub(crate) fn end(&self) {
+        self.is_running.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether what runs should end; if not, `waker` is woken when it should.
+    pub(crate) fn is_requested(&self, waker: &Waker) -> bool {
+        let mut waiting = lock(&self.waiting);
+        if self.is_requested.load(Ordering::SeqCst) {
+            return true;
+        }
+        match &mut *waiting {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        false
+    }
+}
+
+/// What is guarded here is whole between any two lines, so that a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,100 @@
+//! The server: listeners, workers, and the end of both.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use helios_runtime::executor::{Executor, ExecutorOptions, ListenAddress, Listener, StopToken, block_on};
+use heliosdb_nano::session::Engine;
+
+use crate::connection;
+use crate::options::ServerOptions;
+use crate::registry::Registry;
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) options: ServerOptions,
+    pub(crate) registry: Arc<Registry>,
+    /// Given when the server is to stop.
+    pub(crate) stop: StopToken,
+}
+
+/// A server that has its addresses but serves nobody yet.
+pub struct Server {
+    listeners: Vec<Listener>,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// Takes the addresses.
+    ///
+    /// # Errors
+    /// `InvalidInput` for options that cannot be served, `AddrInUse` for addresses that are taken, else what the
+    /// operating system says.
+    pub fn bind(options: ServerOptions) -> io::Result<Server> {
+        options.check()?;
+        tracing::info!("Starting HeliosDB Nano in {} Mode", options.mode);
+        tracing::info!("Cache size: {} MB", options.storage.cache_bytes >> 20);
+        match &options.storage.path {
+            Some(path) => tracing::info!("Persistent storage: {}", path.display()),
+            None => tracing::info!("Persistent storage: none (in memory)"),
+        }
+        let mut listeners = Vec::new();
+        let mut port = options.port;
+        for address in &options.addresses {
+            let listener = Listener::bind_tcp(SocketAddr::new(*address, port))?;
+            if let ListenAddress::Tcp(bound) = listener.address() {
+                // Where any port would do, all addresses share the first one's.
+                port = bound.port();
+            }
+            listeners.push(listener);
+        }
+        if let Some(directory) = &options.unix_socket_directory {
+            let path = directory.join(format!(".s.PGSQL.{port}"));
+            listeners.push(Listener::bind_unix(path, options.unix_socket_mode)?);
+        }
+        Ok(Server { listeners, options })
+    }
+
+    /// Where the server listens, with the ports actually bound.
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(|listener| listener.address().clone()).collect()
+    }
+
+    /// Serves until the stop signal, and a little longer: statements that run may end, and every client is told.
+    ///
+    /// Blocks the calling thread, which must not be one of an executor's workers.
+    ///
+    /// # Errors
+    /// What the operating system says when workers cannot be started.
+    pub fn serve(self, engine: Engine, stop: &StopToken) -> io::Result<()> {
+        let mut executor_options =
+            ExecutorOptions { kind: self.options.executor, ..ExecutorOptions::default() };
+        if let Some(workers) = self.options.workers {
+            executor_options.workers = workers;
+        }
+        let executor = Executor::start(executor_options)?;
+        let stop_patience = self.options.stop_patience;
+        let addresses = self.addresses();
+        let shared = Arc::new(Shared {
+            engine,
+            options: self.options,
+            registry: Arc::default(),
+            stop: executor.stop_token(),
+        });
+        executor.serve(self.listeners, move |socket| connection::serve(socket, shared.clone()))?;
+        for address in addresses {
+            tracing::info!("Server listening on {address}");
+        }
+        block_on(stop.stopped());
+        tracing::info!("Stopping: waiting for running statements");
+        let left = executor.stop(stop_patience);
+        if left > 0 {
+            tracing::warn!("Stopped; {left} connections were still busy and have been cut off");
+        } else {
+            tracing::info!("Stopped");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The simple query protocol: a text of any number of statements.
+//!
+//! All statements of a text run in one transaction, unless they say otherwise; an error ends the text.
+
+use std::sync::Arc;
+
+use heliosdb_nano::session::{SqlError, SqlState};
+
+use crate::connection::{Connection, Ended, Failure};
+use crate::results::{Formats, ResultShape};
+use crate::wire::{Body, Input, Message};
+
+impl Connection {
+    /// Query.
+    pub(crate) async fn simple_query(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
+        let mut body = Body::new(input.body(message));
+        // The text is needed while COPY reads on.
+        let text = body.string().and_then(|text| body.end().map(|()| text.to_owned()));
+        self.portals.forget_unnamed();
+        let ran = match text {
+            Ok(text) => self.run_text(input, &text).await,
+            Err(error) => Err(error.into()),
+        };
+        match ran {
+            Err(Failure::Sql(error)) => self.report(error),
+            outcome => outcome?,
+        }
+        self.limit.end();
+        self.end_portals();
+        self.ready_for_query();
+        Ok(())
+    }
+
+    async fn run_text(&mut self, input: &mut Input, text: &str) -> Result<(), Failure> {
+        self.limit.begin(&self.session);
+        let mut statements = self.session.parse(text)?.into_iter().peekable();
+        if statements.peek().is_none() {
+            self.output.empty_message(b'I');
+            return Ok(());
+        }
+        while let Some(statement) = statements.next() {
+            let prepared = Arc::new(self.session.prepare_statement(text, statement, Vec::new()).await?);
+            if !prepared.parameter_types.is_empty() {
+                return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+            }
+            let shape = ResultShape::new(&prepared);
+            if shape.has_rows() {
+                shape.describe(&Formats::Text, &mut self.output);
+            }
+            let mut portal = self.session.bind(prepared, Vec::new())?;
+            let ended = self.execute(&mut portal, &shape, &Formats::Text, None, input).await?;
+            if statements.peek().is_none() {
+                // Nobody hears of success before the commit.
+                self.session.sync().await?;
+                self.write_notices();
+            }
+            match ended {
+                Ended::Complete(tag) => self.output.command_complete(&tag),
+                Ended::Empty => self.output.empty_message(b'I'),
+                Ended::Suspended => {
+                    return Err(SqlError::internal("a query without a row limit reached it").into());
+                }
+            }
+        }
+        Ok(())
+    }
+}

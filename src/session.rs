@@ -1,0 +1,9 @@
+//! The interface under the wire protocol: sessions, and what their results are made of.
+//!
+//! It follows the engine and changes with it; programs use [`crate::EmbeddedDatabase`].
+
+pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
+pub use helios_sql::session::{
+    CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step, TransactionStatus,
+};
+pub use helios_sql::{binder, copy, functions, types, value};
