@@ -1,13 +1,16 @@
 //! `heliosdb-nano`: the database as a program.
 //!
-//! `repl` opens a shell or runs a script, `init` makes a database, `demo` shows what there is. Exit codes: 0 for success, 1 for what failed, 2 for a command line that cannot be understood.
+//! `repl` opens a shell or runs a script, `init` makes a database, `start` serves clients, `demo` shows what there
+//! is. Exit codes: 0 for success, 1 for what failed, 2 for a command line that cannot be understood.
 #![deny(unsafe_code)]
 
 mod arguments;
 mod demo;
+mod logging;
 mod open;
 mod repl;
 mod shell;
+mod start;
 
 use std::error::Error;
 use std::io;
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Repl(repl) => repl::run(&repl),
         Command::Init { path } => open::initialize(&path),
+        Command::Start(start) => start::run(&start),
         Command::Demo => demo::run(),
     };
     match done {

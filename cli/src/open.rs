@@ -28,11 +28,13 @@ pub fn configuration(
 
 /// Opens the database of a configuration.
 pub fn open(config: &Config) -> Result<EmbeddedDatabase, Box<dyn Error>> {
+    let mut config = config.clone();
+    config.load_encryption_key()?;
     if config.storage.memory_only {
-        return Ok(EmbeddedDatabase::with_config_in_memory(config.clone())?);
+        return Ok(EmbeddedDatabase::with_config_in_memory(config)?);
     }
-    let path = &config.storage.path;
-    EmbeddedDatabase::with_config(path, config.clone())
+    let path = config.storage.path.clone();
+    EmbeddedDatabase::with_config(&path, config)
         .map_err(|error| format!("cannot open the database in {}: {error}", path.display()).into())
 }
 

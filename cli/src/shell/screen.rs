@@ -81,10 +81,14 @@ impl Screen {
             }
             Answer::Copied(bytes) => self.out.write_all(bytes)?,
             Answer::Done(tag) => {
-                let affected = tag.rsplit_once(' ').and_then(|(_, count)| count.parse().ok());
-                let affected =
-                    affected.map_or(String::new(), |count| format!(", {} affected", count_of_rows(count)));
-                writeln!(self.out, "Query OK{affected}{elapsed}")?;
+                let count = tag.rsplit_once(' ').and_then(|(_, count)| count.parse().ok());
+                let more = match count {
+                    Some(count) => format!(", {} affected", count_of_rows(count)),
+                    // COMMIT of a failed transaction says so too.
+                    None if tag == "ROLLBACK" => ", rolled back".into(),
+                    None => String::new(),
+                };
+                writeln!(self.out, "Query OK{more}{elapsed}")?;
             }
         }
         self.out.flush()

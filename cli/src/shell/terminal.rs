@@ -74,11 +74,9 @@ impl Source for TerminalSource {
     fn cancels(&mut self, handle: CancelHandle) {
         // Where no handler can be had, Ctrl-C ends the shell as it ends other programs.
         let Ok(mut signals) = Signals::new([SIGINT]) else { return };
-        std::thread::spawn(move || {
-            for _ in signals.forever() {
-                handle.cancel();
-            }
-        });
+        let watch = move || signals.forever().for_each(|_| handle.cancel());
+        // Without the thread, Ctrl-C does nothing while a statement runs; the shell is usable all the same.
+        let _ = std::thread::Builder::new().name("helios-interrupts".into()).spawn(watch);
     }
 }
 
