@@ -1,5 +1,10 @@
 //! The configuration: as a struct, and as `heliosdb.toml`.
 
+mod key;
+mod message;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -180,7 +185,7 @@ impl Config {
     /// An unknown key or a bad value: the message names it and says what is allowed.
     pub fn from_toml(text: &str) -> Result<Config> {
         let mut config: Config =
-            toml::from_str(text).map_err(|error| Error::config(error.to_string().trim_end().to_string()))?;
+            toml::from_str(text).map_err(|error| Error::config(message::of(&error, text)))?;
         config.retention_days = config.retention_days.or(config.storage.retention_days);
         if let Some(hours) = config.storage.compact_interval_hours
             && config.compact_interval_hours == Config::default().compact_interval_hours
