@@ -26,7 +26,8 @@ pub enum CompressionType {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    pub path: PathBuf,
+    /// Where the database is; `./heliosdb-data` if the program names no other place.
+    pub path: Option<PathBuf>,
     pub memory_only: bool,
     /// In bytes.
     pub cache_size: u64,
@@ -41,7 +42,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> StorageConfig {
         StorageConfig {
-            path: PathBuf::from("./heliosdb"),
+            path: None,
             memory_only: false,
             cache_size: 134_217_728,
             compression: CompressionType::default(),
@@ -240,6 +241,12 @@ impl Config {
         Ok(())
     }
 
+    /// Where the database is.
+    #[must_use]
+    pub fn storage_path(&self) -> PathBuf {
+        self.storage.path.clone().unwrap_or_else(|| PathBuf::from("./heliosdb-data"))
+    }
+
     /// What is in force, for `system_config`.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, String)> {
@@ -251,7 +258,7 @@ impl Config {
         let compression = format!("{:?}", self.storage.compression).to_lowercase();
         let encrypted = self.encryption.enabled || self.encryption_key.is_some();
         [
-            ("storage.path", self.storage.path.display().to_string()),
+            ("storage.path", self.storage_path().display().to_string()),
             ("storage.memory_only", self.storage.memory_only.to_string()),
             ("storage.cache_size", self.storage.cache_size.to_string()),
             ("storage.compression", compression),

@@ -46,3 +46,11 @@ impl PreparedStatement {
         Ok(tag.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
     }
 }
+
+impl PreparedStatement {
+    /// How many columns its rows have; 0 for a statement without rows.
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        self.prepared.columns.as_ref().map_or(0, Vec::len)
+    }
+}

@@ -19,7 +19,7 @@ pub fn configuration(
         None => Config { storage: Config::in_memory().storage, ..Config::default() },
     };
     if let Some(path) = data {
-        config.storage.path = path.to_path_buf();
+        config.storage.path = Some(path.to_path_buf());
         config.storage.memory_only = false;
     }
     config.storage.memory_only |= memory;
@@ -33,7 +33,7 @@ pub fn open(config: &Config) -> Result<EmbeddedDatabase, Box<dyn Error>> {
     if config.storage.memory_only {
         return Ok(EmbeddedDatabase::with_config_in_memory(config)?);
     }
-    let path = config.storage.path.clone();
+    let path = config.storage_path();
     EmbeddedDatabase::with_config(&path, config)
         .map_err(|error| format!("cannot open the database in {}: {error}", path.display()).into())
 }

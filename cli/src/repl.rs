@@ -20,7 +20,7 @@ pub fn run(arguments: &ReplArguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     let place = match config.storage.memory_only {
         true => "The database is in memory: it is gone when you quit.".to_string(),
-        false => format!("The database is in {}.", config.storage.path.display()),
+        false => format!("The database is in {}.", config.storage_path().display()),
     };
     println!("{}\n{place}\n", banner());
     run_terminal(&database)

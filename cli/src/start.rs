@@ -8,7 +8,6 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use futures_lite::future::block_on;
 use helios_runtime::executor::ExecutorKind;
 use helios_server::{Server, ServerMode, ServerOptions, StorageDescription, stop_on_signals};
 use heliosdb_nano::Config;
@@ -25,7 +24,8 @@ pub fn run(arguments: &StartArguments) -> Result<ExitCode, Box<dyn Error>> {
     let server = Server::bind(options)?;
     let database = open::open(&config)?;
     server.serve(database.engine().clone(), &stop)?;
-    block_on(database.engine().store().close())?;
+    // The last user of a folder closes it.
+    drop(database);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +36,7 @@ fn configuration(arguments: &StartArguments) -> Result<Config, Box<dyn Error>> {
         None => Config::default(),
     };
     if let Some(path) = &arguments.data {
-        config.storage.path = path.clone();
+        config.storage.path = Some(path.clone());
         config.storage.memory_only = false;
     }
     config.storage.memory_only |= arguments.memory;
@@ -66,7 +66,7 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
     let addresses = listen.split(',').map(address).collect::<Result<Vec<_>, String>>();
     let addresses =
         addresses.map_err(|why| format!("server.listen_addr = \"{listen}\" is not allowed: {why}"))?;
-    let path = (!config.storage.memory_only).then(|| config.storage.path.clone());
+    let path = (!config.storage.memory_only).then(|| config.storage_path());
     let folder_name = path.as_ref().and_then(|path| path.canonicalize().ok().or_else(|| Some(path.clone())));
     let folder_name =
         folder_name.and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));

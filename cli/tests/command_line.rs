@@ -63,6 +63,28 @@ fn configuration_files_are_read_and_their_errors_told() {
     assert!(errors.contains("cannot read /nowhere.toml"), "{errors}");
 }
 
+/// A folder made by one command opens in every other, with what was committed before.
+#[test]
+fn a_folder_keeps_what_was_committed() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("my db");
+    let folder = path.to_str().expect("a name");
+    let output = run(&["init", folder], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("Initialized an empty database in"));
+    let script =
+        "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1), (2);\nBEGIN;\nINSERT INTO t VALUES (3);\n";
+    let output = run(&["repl", "-d", folder], script);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for _ in 0..2 {
+        let output = run(&["repl", "--data", folder], "SELECT count(*) FROM t;");
+        assert!(text(&output.stdout).contains("| 2     |"), "{}", text(&output.stderr));
+    }
+    let output = run(&["init", folder], "");
+    assert!(text(&output.stderr).contains("the folder is not empty"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
 #[test]
 fn init_refuses_a_folder_in_use() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -23,22 +23,19 @@ impl Binder<'_> {
     /// Binds an expression and gives an unknown literal the type text.
     pub(super) fn bind_settled(&mut self, ast: &Ast) -> Result<Expr> {
         let expr = self.bind(ast)?;
-        let location = ast.span().start;
-        self.settle(expr).map_err(|error| self.locate(error, location))
+        self.settle(expr).map_err(|error| self.locate(error, start_of(ast)))
     }
 
     /// Binds a condition.
     pub(super) fn bind_condition(&mut self, ast: &Ast, clause: &str) -> Result<Expr> {
         let expr = self.bind(ast)?;
-        let location = ast.span().start;
-        self.condition(expr, clause).map_err(|error| self.locate(error, location))
+        self.condition(expr, clause).map_err(|error| self.locate(error, start_of(ast)))
     }
 
     /// Binds an expression and converts it implicitly.
     pub(super) fn bind_as(&mut self, ast: &Ast, target: DataType) -> Result<Expr> {
         let expr = self.bind(ast)?;
-        let location = ast.span().start;
-        self.coerce(expr, target, CastContext::Implicit).map_err(|error| self.locate(error, location))
+        self.coerce(expr, target, CastContext::Implicit).map_err(|error| self.locate(error, start_of(ast)))
     }
 
     fn bind_here(&mut self, ast: &Ast) -> Result<Expr> {
@@ -395,8 +392,8 @@ impl Binder<'_> {
             return self.bind_array(array, Some(target));
         }
         let expr = self.bind(operand)?;
-        let location = operand.span().start;
-        self.coerce(expr, target, CastContext::Explicit).map_err(|error| self.locate(error, location))
+        self.coerce(expr, target, CastContext::Explicit)
+            .map_err(|error| self.locate(error, start_of(operand)))
     }
 
     // Conditions --------------------------------------------------------------------------------------------
@@ -508,6 +505,12 @@ impl Binder<'_> {
         let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
         Ok(Expr::Case { branches: tests.into_iter().zip(results).collect(), otherwise, data_type })
     }
+}
+
+/// Where an expression begins. Finding out recurses along long chains of operators: only for errors, and on a
+/// stack of its own.
+fn start_of(ast: &Ast) -> Location {
+    stacker::grow(64 << 20, || ast.span().start)
 }
 
 /// `left AND right`, flat.

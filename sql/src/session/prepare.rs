@@ -93,8 +93,7 @@ impl Session {
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
             ));
         }
-        // Deep trees are made, bound and dropped on a stack of their own.
-        stacker::maybe_grow(1 << 20, 32 << 20, || parser::parse(text))
+        with_deep_stack(text, || parser::parse(text))
     }
 
     /// Prepares a text of one statement, with the parameter types that are declared (OID 0: to be inferred).
@@ -190,7 +189,7 @@ impl Session {
         let environment = self.bind_environment(&catalog);
         let scn = self.engine.store().catalog_scn(self.branch).0;
         let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog);
-        let bound = stacker::maybe_grow(1 << 20, 32 << 20, || {
+        let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
             let (action, columns) = self.plan_statement(&mut binder, statement.kind)?;
             Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
@@ -338,6 +337,12 @@ impl Session {
         }
         path
     }
+}
+
+/// Long texts may make deep trees: they are made, bound and dropped on a stack of their own.
+fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
+    const LONG_TEXT_BYTES: usize = 4_096;
+    if text.len() < LONG_TEXT_BYTES { work() } else { stacker::grow(64 << 20, work) }
 }
 
 /// Whether preparing a statement looks anything up.

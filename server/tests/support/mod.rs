@@ -1,0 +1,214 @@
+//! A server over a database in memory, on a free port, for one test.
+#![allow(dead_code)] // each test file uses its part
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use helios_runtime::executor::{ListenAddress, StopToken};
+use helios_server::{Server, ServerOptions};
+use heliosdb_nano::EmbeddedDatabase;
+
+/// A running server; dropping it stops it.
+pub struct TestServer {
+    pub address: SocketAddr,
+    stop: StopToken,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl TestServer {
+    pub fn start() -> TestServer {
+        TestServer::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
+        let mut options = ServerOptions { port: 0, workers: Some(1), ..ServerOptions::default() };
+        options.stop_patience = Duration::from_secs(2);
+        change(&mut options);
+        let server = Server::bind(options).expect("a free port");
+        let address = match server.addresses().first() {
+            Some(ListenAddress::Tcp(address)) => *address,
+            other => panic!("not a TCP address: {other:?}"),
+        };
+        let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");
+        let stop = StopToken::new();
+        let given = stop.clone();
+        let thread = std::thread::spawn(move || server.serve(database.engine().clone(), &given));
+        TestServer { address, stop, thread: Some(thread) }
+    }
+
+    /// Stops the server and waits for its end.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    /// Gives the stop signal.
+    pub fn signal(&self) {
+        self.stop.stop();
+    }
+
+    fn end(&mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server does not panic").expect("the server runs");
+        }
+    }
+
+    /// A raw connection after its startup, up to the first ReadyForQuery.
+    pub fn connect(&self) -> Wire {
+        let mut wire = self.dial();
+        wire.send(&startup(&[("user", "postgres"), ("database", "postgres")]));
+        assert_eq!(wire.until_ready().last().map(|message| message.kind), Some('Z'));
+        wire
+    }
+
+    /// A raw connection without any startup.
+    pub fn dial(&self) -> Wire {
+        let stream = TcpStream::connect(self.address).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+        Wire { stream }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+/// One message of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub kind: char,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A field of an ErrorResponse or NoticeResponse.
+    pub fn field(&self, code: u8) -> String {
+        let fields = self.body.split(|byte| *byte == 0);
+        let mut found = fields.filter_map(|field| field.split_first()).filter(|(kind, _)| **kind == code);
+        found.next().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+    }
+
+    /// A short form: the kind, and for errors severity, SQLSTATE and message, for tags and states their text.
+    pub fn short(&self) -> String {
+        let text = || String::from_utf8_lossy(&self.body).trim_end_matches('\0').to_owned();
+        match self.kind {
+            'E' => format!("E {} {} {}", self.field(b'S'), self.field(b'C'), self.field(b'M')),
+            'C' | 'Z' => format!("{} {}", self.kind, text()),
+            kind => kind.to_string(),
+        }
+    }
+}
+
+/// The short forms of answers, one a line.
+pub fn short(answers: &[Answer]) -> Vec<String> {
+    answers.iter().map(Answer::short).collect()
+}
+
+/// A raw connection.
+pub struct Wire {
+    stream: TcpStream,
+}
+
+impl Wire {
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes input");
+    }
+
+    /// No more is sent.
+    pub fn shut_down(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
+    }
+
+    pub fn byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).expect("an answer");
+        byte[0]
+    }
+
+    /// The next answer; `None` when the server has closed the connection.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let mut head = [0; 5];
+        match self.stream.read_exact(&mut head) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer in time"),
+            Err(_) => return None,
+        }
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let mut body = vec![0; length - 4];
+        self.stream.read_exact(&mut body).expect("a whole answer");
+        Some(Answer { kind: char::from(head[0]), body })
+    }
+
+    /// All answers up to ReadyForQuery, or the connection's end.
+    pub fn until_ready(&mut self) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        while let Some(answer) = self.answer() {
+            let is_last = answer.kind == 'Z';
+            answers.push(answer);
+            if is_last {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// Sends, and gives the short forms of the answers.
+    pub fn ask(&mut self, bytes: &[u8]) -> Vec<String> {
+        self.send(bytes);
+        short(&self.until_ready())
+    }
+}
+
+/// A startup packet of protocol 3.0.
+pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
+    startup_of(3 << 16, parameters)
+}
+
+pub fn startup_of(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = version.to_be_bytes().to_vec();
+    for (name, value) in parameters {
+        body.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+    }
+    body.push(0);
+    [&(body.len() as u32 + 4).to_be_bytes()[..], &body].concat()
+}
+
+/// A message.
+pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind], &(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
+}
+
+pub fn query(text: &str) -> Vec<u8> {
+    message(b'Q', &[text.as_bytes(), b"\0"].concat())
+}
+
+/// Parse without declared types.
+pub fn parse(name: &str, text: &str) -> Vec<u8> {
+    message(b'P', &[name.as_bytes(), b"\0", text.as_bytes(), b"\0\0\0"].concat())
+}
+
+/// Bind with text parameters and results.
+pub fn bind(portal: &str, statement: &str, parameters: &[&str]) -> Vec<u8> {
+    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0\0\0"].concat();
+    body.extend((parameters.len() as u16).to_be_bytes());
+    for parameter in parameters {
+        body.extend((parameter.len() as u32).to_be_bytes());
+        body.extend(parameter.as_bytes());
+    }
+    body.extend([0, 0]);
+    message(b'B', &body)
+}
+
+pub fn execute(portal: &str, rows_max: u32) -> Vec<u8> {
+    message(b'E', &[portal.as_bytes(), b"\0", &rows_max.to_be_bytes()].concat())
+}
+
+pub fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
