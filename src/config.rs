@@ -204,7 +204,7 @@ impl Config {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::config(format!("cannot read {}: {error}", path.display())))?;
-        Config::from_toml(&text)
+        Config::from_toml(&text).map_err(|error| Error::config(format!("{}: {error}", path.display())))
     }
 
     /// Tests what types cannot.

@@ -28,12 +28,14 @@ pub fn configuration(
 
 /// Opens the database of a configuration.
 pub fn open(config: &Config) -> Result<EmbeddedDatabase, Box<dyn Error>> {
-    let config = config.clone();
+    let mut config = config.clone();
+    config.load_encryption_key()?;
     if config.storage.memory_only {
         return Ok(EmbeddedDatabase::with_config_in_memory(config)?);
     }
     let path = config.storage_path();
-    Ok(EmbeddedDatabase::with_config(path, config)?)
+    EmbeddedDatabase::with_config(&path, config)
+        .map_err(|error| format!("cannot open the database in {}: {error}", path.display()).into())
 }
 
 /// `heliosdb-nano init`: makes an empty database in a folder that holds nothing yet.

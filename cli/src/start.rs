@@ -8,7 +8,6 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use futures_lite::future::block_on;
 use helios_runtime::executor::ExecutorKind;
 use helios_server::{Server, ServerMode, ServerOptions, StorageDescription, stop_on_signals};
 use heliosdb_nano::Config;
@@ -22,12 +21,11 @@ pub fn run(arguments: &StartArguments) -> Result<ExitCode, Box<dyn Error>> {
     let config = configuration(arguments)?;
     let options = server_options(&config, arguments)?;
     let stop = stop_on_signals()?;
-    let places: Vec<String> = options.addresses.iter().map(|ip| format!("{ip}:{}", options.port)).collect();
-    let server =
-        Server::bind(options).map_err(|error| format!("cannot listen on {}: {error}", places.join(", ")))?;
+    let server = Server::bind(options)?;
     let database = open::open(&config)?;
     server.serve(database.engine().clone(), &stop)?;
-    block_on(database.engine().store().close())?;
+    // The last user of a folder closes it.
+    drop(database);
     Ok(ExitCode::SUCCESS)
 }
 
