@@ -10,12 +10,13 @@ use std::io;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_lite::AsyncWriteExt;
 use helios_runtime::executor::Socket;
 use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::value::Batch;
-use heliosdb_nano::session::{Portal, Session, SqlError, SqlState, Step, TransactionStatus};
+use heliosdb_nano::session::{Environment, Portal, Session, SqlError, SqlState, Step, TransactionStatus};
 
 use crate::copy::copied_columns;
 use crate::extended::Portals;
@@ -158,9 +159,14 @@ impl Connection {
         match message.kind {
             b'X' => return Ok(ControlFlow::Break(())),
             b'S' => {
-                Body::new(input.body(message)).end().map_err(Failure::Fatal)?;
                 self.is_skipping = false;
-                self.sync().await;
+                match Body::new(input.body(message)).end() {
+                    Ok(()) => self.sync().await,
+                    Err(error) => {
+                        self.report(error);
+                        self.ready_for_query();
+                    }
+                }
             }
             _ if self.is_skipping => {}
             b'Q' => self.simple_query(input, message).await?,
@@ -256,7 +262,10 @@ impl Connection {
             }
             match step {
                 Step::Rows(batch) if is_copying => self.copy_out(&batch).await?,
-                Step::Rows(batch) => self.write_rows(&batch, shape, formats).await?,
+                Step::Rows(batch) => {
+                    let environment = portal.environment().cloned();
+                    self.write_rows(&batch, shape, formats, environment.as_deref()).await?;
+                }
                 Step::Complete(tag) => {
                     if is_copying {
                         self.output.empty_message(b'c');
@@ -275,9 +284,14 @@ impl Connection {
         batch: &Batch,
         shape: &ResultShape,
         formats: &Formats,
+        environment: Option<&Environment>,
     ) -> Result<(), Failure> {
+        let cancel = AtomicBool::new(false);
         for row in 0..batch.row_count {
-            let context = EvalContext::detached(self.session.formats());
+            let context = match environment {
+                Some(environment) => environment.context(&cancel),
+                None => EvalContext::detached(self.session.formats()),
+            };
             shape.write_row(batch, row, formats, &mut self.scratch, &context, &mut self.output)?;
             if self.output.is_full() {
                 self.output.flush(&mut self.socket).await?;

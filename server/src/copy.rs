@@ -79,10 +79,12 @@ impl Connection {
                 // Clients may send these along with the data.
                 b'H' | b'S' => {}
                 other => {
-                    return Err(protocol_violation(format!(
-                        "unexpected message type 0x{other:02X} during COPY from stdin"
-                    ))
-                    .into());
+                    let error = format!("unexpected message type 0x{other:02X} during COPY from stdin");
+                    self.report(protocol_violation(error));
+                    // What the client believes to have asked cannot be known any more.
+                    return Err(Failure::Fatal(protocol_violation(
+                        "terminating connection because protocol synchronization was lost",
+                    )));
                 }
             }
         }

@@ -21,8 +21,8 @@ struct OpenPortal {
     portal: Portal,
     shape: Rc<ResultShape>,
     formats: Formats,
-    /// It was executed before, up to a row limit.
-    is_resumed: bool,
+    /// It has been executed to its end.
+    is_done: bool,
 }
 
 /// The unnamed statement, and the portals.
@@ -126,7 +126,8 @@ impl Connection {
         let prepared = self.statement(statement)?;
         let formats = FormatCodes::read(&mut body)?;
         let context = EvalContext::detached(self.session.formats());
-        let parameters = read_parameters(&mut body, formats, &prepared.parameter_types, statement, &context)?;
+        let parameters =
+            read_parameters(&mut body, formats, &prepared.parameter_types, (name, statement), &context)?;
         let result_formats = FormatCodes::read(&mut body)?;
         body.end()?;
         let shape = self.shapes.of(&prepared);
@@ -138,7 +139,7 @@ impl Connection {
             ));
         }
         let portal = self.session.bind(prepared, parameters)?;
-        self.portals.put(name, OpenPortal { portal, shape, formats, is_resumed: false });
+        self.portals.put(name, OpenPortal { portal, shape, formats, is_done: false });
         self.output.empty_message(b'2');
         Ok(())
     }
@@ -173,6 +174,10 @@ impl Connection {
         let (name, most) = (body.string()?, body.i32()?);
         body.end()?;
         let mut open = self.portals.take(name)?;
+        if open.is_done && !open.portal.prepared.is_query() {
+            let message = format!("portal \"{name}\" cannot be run");
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
+        }
         // Most portals have no name, for which this allocates nothing.
         let name = name.to_owned();
         let rows_max = usize::try_from(most).ok().filter(|most| *most > 0);
@@ -181,13 +186,11 @@ impl Connection {
         self.limit.end();
         match ended {
             Ended::Complete(tag) => {
+                open.is_done = true;
                 self.output.command_complete(&tag);
             }
             Ended::Empty => self.output.empty_message(b'I'),
-            Ended::Suspended => {
-                open.is_resumed = true;
-                self.output.empty_message(b's');
-            }
+            Ended::Suspended => self.output.empty_message(b's'),
         }
         self.portals.put(&name, open);
         Ok(())

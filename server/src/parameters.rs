@@ -39,12 +39,12 @@ impl<'a> FormatCodes<'a> {
     }
 }
 
-/// Reads the values for parameters of the given types.
+/// Reads the values for parameters of the given types; errors name the portal and the statement.
 pub(crate) fn read_parameters(
     body: &mut Body<'_>,
     formats: FormatCodes<'_>,
     types: &[DataType],
-    statement: &str,
+    (portal, statement): (&str, &str),
     context: &EvalContext<'_>,
 ) -> Result<Vec<Datum>, SqlError> {
     let count = body.count()?;
@@ -62,39 +62,77 @@ pub(crate) fn read_parameters(
     }
     let mut values = Vec::with_capacity(count);
     for (at, data_type) in types.iter().enumerate() {
-        let Ok(length) = usize::try_from(body.i32()?) else {
-            values.push(Datum::Null);
-            continue;
-        };
-        let bytes = body.bytes(length)?;
-        let value = read_value(bytes, *data_type, formats.is_binary(at)?, context);
-        values.push(value.map_err(|error| named(error, at))?);
+        let is_binary = formats.is_binary(at).map_err(Refusal::from);
+        let value = is_binary.and_then(|is_binary| read_parameter(body, *data_type, is_binary, context));
+        values.push(value.map_err(|refusal| refusal.explain(portal, at))?);
     }
     Ok(values)
 }
 
-fn read_value(
-    bytes: &[u8],
-    data_type: DataType,
-    is_binary: bool,
-    context: &EvalContext<'_>,
-) -> Result<Datum, SqlError> {
-    match (data_type.oid, is_binary) {
-        (oids::INT4, true) if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int32(i32::from_be_bytes(bytes))),
-        (oids::INT8, true) if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int64(i64::from_be_bytes(bytes))),
-        (oids::TEXT | oids::VARCHAR | oids::UNKNOWN, _) => Ok(Datum::text(checked_text(bytes)?)),
-        (oid, true) => context.type_info(oid)?.read_binary(bytes, data_type.typmod, context),
-        (oid, false) => context.type_info(oid)?.parse_text(checked_text(bytes)?, data_type.typmod, context),
+/// Why a parameter cannot be read.
+struct Refusal {
+    error: SqlError,
+    /// The error shows the value, but for the context, since it may be secret.
+    is_of_text: bool,
+}
+
+impl From<SqlError> for Refusal {
+    fn from(error: SqlError) -> Refusal {
+        Refusal { error, is_of_text: false }
     }
 }
 
-/// Says which parameter it was, where the message does not show it.
-fn named(error: SqlError, at: usize) -> SqlError {
-    if error.state() == SqlState::INVALID_BINARY_REPRESENTATION {
-        return SqlError::new(
-            error.state(),
-            format!("incorrect binary data format in bind parameter {}", at + 1),
-        );
+impl Refusal {
+    /// Says which parameter it was.
+    fn explain(self, portal: &str, at: usize) -> SqlError {
+        let number = at + 1;
+        let error = if self.error.state() == SqlState::INVALID_BINARY_REPRESENTATION {
+            SqlError::new(
+                self.error.state(),
+                format!("incorrect binary data format in bind parameter {number}"),
+            )
+        } else {
+            self.error
+        };
+        let portal =
+            if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
+        let value = if self.is_of_text { " = '...'" } else { "" };
+        error.with_context(format!("{portal} parameter ${number}{value}"))
     }
-    error.with_context(format!("unnamed portal parameter ${}", at + 1))
+}
+
+fn read_parameter(
+    body: &mut Body<'_>,
+    data_type: DataType,
+    is_binary: bool,
+    context: &EvalContext<'_>,
+) -> Result<Datum, Refusal> {
+    let Ok(length) = usize::try_from(body.i32()?) else { return Ok(Datum::Null) };
+    let bytes = body.bytes(length)?;
+    if is_binary {
+        return Ok(read_binary(bytes, data_type, context)?);
+    }
+    let text = checked_text(bytes)?;
+    match data_type.oid {
+        oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(text)),
+        oid => {
+            let value = context.type_info(oid)?.parse_text(text, data_type.typmod, context);
+            value.map_err(|error| Refusal { error, is_of_text: true })
+        }
+    }
+}
+
+fn read_binary(bytes: &[u8], data_type: DataType, context: &EvalContext<'_>) -> Result<Datum, SqlError> {
+    match data_type.oid {
+        oids::INT4 if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int32(i32::from_be_bytes(bytes))),
+        oids::INT8 if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int64(i64::from_be_bytes(bytes))),
+        oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(checked_text(bytes)?)),
+        oid => {
+            let info = context.type_info(oid)?;
+            if usize::try_from(info.length).is_ok_and(|length| bytes.len() < length) {
+                return Err(protocol_violation("insufficient data left in message"));
+            }
+            info.read_binary(bytes, data_type.typmod, context)
+        }
+    }
 }

@@ -235,8 +235,10 @@ fn refuse_replication(value: &str) -> Result<(), SqlError> {
 
 /// The settings in command-line options: `-c name=value`, `-cname=value`, `--name=value`.
 fn settings_of_options(options: &str) -> Result<Vec<(String, String)>, SqlError> {
-    let invalid =
-        |word: &str| SqlError::syntax(format!("invalid command-line argument for server process: {word}"));
+    let invalid = |word: &str| {
+        SqlError::syntax(format!("invalid command-line argument for server process: {word}"))
+            .with_hint("Only -c NAME=VALUE and --NAME=VALUE are understood.")
+    };
     let mut settings = Vec::new();
     let mut words = split_options(options).into_iter();
     while let Some(word) = words.next() {
@@ -290,6 +292,9 @@ fn open(request: StartupRequest, shared: &Arc<Shared>, output: &mut Output) -> R
         .registry
         .enter(shared.options.max_connections)
         .ok_or_else(|| SqlError::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"))?;
+    let message = output.begin(b'R');
+    output.i32(0);
+    output.end(message);
     if !shared.options.has_database(&request.database) {
         return Err(SqlError::new(
             SqlState::INVALID_CATALOG_NAME,
@@ -302,9 +307,6 @@ fn open(request: StartupRequest, shared: &Arc<Shared>, output: &mut Output) -> R
     }
     // The introduction tells them all.
     drop(session.take_changed_settings());
-    let message = output.begin(b'R');
-    output.i32(0);
-    output.end(message);
     for (name, otherwise) in REPORTED {
         let value = session.setting(name);
         output.parameter_status(name, value.as_deref().unwrap_or(otherwise));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 

@@ -1,17 +1,13 @@
 //! COPY TO: rows as text or CSV.
 
-use super::{CopyFormat, CopyOptions};
+use super::{CopyFormat, CopyOptions, CopyPlan};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::DataType;
-use crate::value::Batch;
+use crate::value::{Batch, ColumnBuilder, Datum, PhysicalKind};
 
-/// The header line, where one is wanted.
-#[must_use]
-pub fn header(options: &CopyOptions, columns: &[(String, DataType)]) -> Option<Vec<u8>> {
-    if !options.header {
-        return None;
-    }
+/// The header line.
+pub(super) fn header(options: &CopyOptions, columns: &[(String, DataType)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (at, (name, _)) in columns.iter().enumerate() {
         if at > 0 {
@@ -20,39 +16,53 @@ pub fn header(options: &CopyOptions, columns: &[(String, DataType)]) -> Option<V
         field(options, name, false, columns.len() == 1, &mut out);
     }
     out.push(b'\n');
-    Some(out)
+    out
 }
 
-/// Appends a batch's rows, a line each (a CSV value may hold more).
+/// Lines as rows of one bytea column.
+pub(super) fn lines(lines: impl ExactSizeIterator<Item = Result<Vec<u8>>>) -> Result<Batch> {
+    let count = lines.len();
+    let mut builder = ColumnBuilder::new(PhysicalKind::Bytes, count);
+    for line in lines {
+        builder.push(Datum::Bytes(line?.into()))?;
+    }
+    Ok(Batch::new(vec![builder.finish()], count))
+}
+
+/// A batch's rows as lines (a CSV value may hold more of them): rows of one bytea column.
 ///
 /// # Errors
 /// Those of printing values.
-pub fn encode_batch(
-    options: &CopyOptions,
-    columns: &[(String, DataType)],
-    batch: &Batch,
-    context: &EvalContext<'_>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+pub fn encode_batch(plan: &CopyPlan, batch: &Batch, context: &EvalContext<'_>) -> Result<Batch> {
     let mut text = String::new();
-    for row in 0..batch.row_count {
-        for (at, (name, data_type)) in columns.iter().enumerate() {
-            if at > 0 {
-                out.push(options.delimiter);
-            }
-            let value = batch.datum(row, at);
-            if value.is_null() {
-                out.extend(options.null.as_bytes());
-                continue;
-            }
-            text.clear();
-            context.type_info(data_type.oid)?.print_text(&value, &mut text, context)?;
-            let forced = options.force_quote_all || options.force_quote.contains(name);
-            field(options, &text, forced, columns.len() == 1, out);
+    lines((0..batch.row_count).map(|row| encode_row(plan, batch, row, &mut text, context)))
+}
+
+fn encode_row(
+    plan: &CopyPlan,
+    batch: &Batch,
+    row: usize,
+    text: &mut String,
+    context: &EvalContext<'_>,
+) -> Result<Vec<u8>> {
+    let (options, columns) = (&plan.options, &plan.columns);
+    let mut out = Vec::new();
+    for (at, (name, data_type)) in columns.iter().enumerate() {
+        if at > 0 {
+            out.push(options.delimiter);
         }
-        out.push(b'\n');
+        let value = batch.datum(row, at);
+        if value.is_null() {
+            out.extend(options.null.as_bytes());
+            continue;
+        }
+        text.clear();
+        context.type_info(data_type.oid)?.print_text(&value, text, context)?;
+        let forced = options.force_quote_all || options.force_quote.contains(name);
+        field(options, text, forced, columns.len() == 1, &mut out);
     }
-    Ok(())
+    out.push(b'\n');
+    Ok(out)
 }
 
 fn field(options: &CopyOptions, text: &str, forced: bool, single: bool, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use super::{CopyDecoder, CopyWork, Field};
 use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
 use crate::session::{CopyDirection, Portal, Session};
-use crate::value::{Batch, Datum};
+use crate::value::Datum;
 use crate::write::NewValue;
 
 /// A COPY FROM STDIN that waits for data.
@@ -81,45 +81,6 @@ impl Session {
         self.take_back(execution)?;
         loaded
     }
-
-    /// Runs COPY … TO STDOUT: each row of the result is a piece of the output.
-    pub(crate) async fn copy_rows(
-        &mut self,
-        prepared: &super::CopyPlan,
-        parameters: Arc<[Datum]>,
-    ) -> Result<(Vec<Batch>, u64)> {
-        let CopyWork::Out { plan } = &prepared.work else {
-            return Err(SqlError::internal("this COPY takes data"));
-        };
-        let environment = self.begin_statement().await?;
-        let mut execution = self.lend(environment, parameters)?;
-        let mut operator = crate::execute::build(plan);
-        let drained = crate::execute::drain(&mut *operator, &mut execution).await;
-        let encoded = drained.and_then(|batches| encode_all(prepared, &batches, &execution));
-        self.take_back(execution)?;
-        encoded
-    }
-}
-
-/// The output, a chunk for each batch, as rows of one bytea column.
-fn encode_all(plan: &super::CopyPlan, batches: &[Batch], execution: &Execution) -> Result<(Vec<Batch>, u64)> {
-    use crate::value::{ColumnBuilder, PhysicalKind};
-    let mut builder = ColumnBuilder::new(PhysicalKind::Bytes, batches.len() + 1);
-    let mut rows = 0;
-    if let Some(header) = super::encode::header(&plan.options, &plan.columns) {
-        builder.push(Datum::Bytes(header.into()))?;
-    }
-    for batch in batches {
-        let mut out = Vec::new();
-        super::encode_batch(&plan.options, &plan.columns, batch, &execution.context(), &mut out)?;
-        builder.push(Datum::Bytes(out.into()))?;
-        rows += batch.row_count as u64;
-    }
-    let count = builder.len();
-    if count == 0 {
-        return Ok((Vec::new(), 0));
-    }
-    Ok((vec![Batch::new(vec![builder.finish()], count)], rows))
 }
 
 async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::session::CopyDirection;
 use crate::types::DataType;
+use crate::value::Batch;
 use crate::write::{NewValue, TableWriter};
 
 /// A COPY ready to run.
@@ -52,6 +53,20 @@ impl CopyPlan {
             CopyWork::In { .. } => CopyDirection::In,
             CopyWork::Out { .. } => CopyDirection::Out,
         }
+    }
+
+    /// The plan of the rows that go out.
+    pub(crate) fn source(&self) -> Option<&PlanNode> {
+        match &self.work {
+            CopyWork::In { .. } => None,
+            CopyWork::Out { plan } => Some(plan),
+        }
+    }
+
+    /// The header line as a batch, where one goes out.
+    pub(crate) fn header(&self) -> Option<Result<Batch>> {
+        let is_wanted = self.options.header && self.direction() == CopyDirection::Out;
+        is_wanted.then(|| encode::lines(std::iter::once(Ok(encode::header(&self.options, &self.columns)))))
     }
 }
 

@@ -37,6 +37,23 @@ pub struct Environment {
     pub changed_settings: Mutex<Vec<(String, String, bool)>>,
 }
 
+impl Environment {
+    /// What values are printed with, without a running statement.
+    #[must_use]
+    pub fn context<'a>(&'a self, cancel: &'a AtomicBool) -> EvalContext<'a> {
+        EvalContext {
+            transaction_timestamp: self.transaction_timestamp,
+            statement_timestamp: self.statement_timestamp,
+            settings: &self.formats,
+            types: &BuiltinTypes,
+            session: self,
+            cancel,
+            parameters: &[],
+            outer: &[],
+        }
+    }
+}
+
 /// What one node of a plan did, for EXPLAIN ANALYZE.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Instrument {

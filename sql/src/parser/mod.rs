@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use sqlparser::ast;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
@@ -112,8 +113,28 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&*DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
 }
 
+/// COPY's flags may be given as ON and OFF, where sqlparser knows TRUE and FALSE alone.
+fn spell_copy_flags(tokens: &mut [TokenWithSpan]) {
+    let is = |token: &TokenWithSpan, wanted: Keyword| matches!(&token.token, Token::Word(word) if word.keyword == wanted);
+    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    if !tokens.iter().find(|token| !blank(token)).is_some_and(|first| is(first, Keyword::COPY)) {
+        return;
+    }
+    let mut after_flag = false;
+    for token in tokens.iter_mut().filter(|token| !blank(token)) {
+        if after_flag && is(token, Keyword::ON) {
+            token.token = Token::make_keyword("TRUE");
+        } else if after_flag && is(token, Keyword::OFF) {
+            token.token = Token::make_keyword("FALSE");
+        }
+        after_flag = is(token, Keyword::FREEZE) || is(token, Keyword::HEADER);
+    }
+}
+
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
-    let mut parser = parser_over(piece.to_vec());
+    let mut tokens = piece.to_vec();
+    spell_copy_flags(&mut tokens);
+    let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
         return Ok(StatementKind::Utility(utility));

@@ -18,14 +18,13 @@ impl Session {
     /// Runs a statement to its end.
     pub(super) async fn run(&mut self, prepared: &Arc<Prepared>, parameters: Arc<[Datum]>) -> Result<Given> {
         match &prepared.action {
-            Action::Empty | Action::Query(_) => Err(SqlError::internal("a query runs through its operators")),
+            Action::Empty | Action::Query(_) | Action::Copy(_) => Err(SqlError::internal("a query runs through its operators")),
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) => {
                 let (changed, _) = self.change(&prepared.action, parameters, false).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
             }
             Action::Explain { action, options } => self.explain(action, options, parameters).await,
             Action::Execute { name, arguments } => self.execute_named(name, arguments, parameters).await,
-            Action::Copy(copy) => self.copy_out(copy, parameters).await,
             Action::Statement(statement) => self.run_statement(statement, &prepared.text).await,
             Action::Utility(utility) => self.run_utility(utility).await,
         }
@@ -212,12 +211,4 @@ pub(super) fn text_batches(lines: &[String]) -> Result<Vec<Batch>> {
 /// A column of text in a result.
 pub(super) fn text_column(name: &str) -> crate::binder::ResultColumn {
     crate::binder::ResultColumn { name: name.to_string(), data_type: DataType::TEXT, source: None }
-}
-
-impl Session {
-    /// COPY … TO STDOUT: its rows are chunks of the output, one bytea column.
-    async fn copy_out(&mut self, plan: &crate::copy::CopyPlan, parameters: Arc<[Datum]>) -> Result<Given> {
-        let (batches, rows) = self.copy_rows(plan, parameters).await?;
-        Ok(Given { batches, tag: format!("COPY {rows}") })
-    }
 }

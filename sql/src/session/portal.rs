@@ -8,6 +8,7 @@ use super::prepare::Action;
 use super::transaction::{in_failed_transaction, lost};
 use super::{Prepared, Session};
 use crate::catalog::CatalogSnapshot;
+use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator};
 use crate::value::{Batch, Datum};
@@ -53,6 +54,8 @@ pub struct Portal {
     state: State,
     rows: u64,
     epoch: u64,
+    /// What COPY gives before its rows.
+    header: Option<Batch>,
 }
 
 impl Portal {
@@ -60,6 +63,21 @@ impl Portal {
     #[must_use]
     pub fn parameters(&self) -> &Arc<[Datum]> {
         &self.parameters
+    }
+
+    /// What a query that gives rows is evaluated in, for printing them.
+    #[must_use]
+    pub fn environment(&self) -> Option<&Arc<Environment>> {
+        match &self.state {
+            State::Running { environment, .. } => Some(environment),
+            _ => None,
+        }
+    }
+
+    /// The tag of a statement that gives rows, at their end.
+    fn tag(&self) -> String {
+        let command = if self.prepared.copy_plan().is_some() { "COPY" } else { "SELECT" };
+        format!("{command} {}", self.rows)
     }
 }
 
@@ -91,6 +109,7 @@ impl Session {
             state: State::Ready,
             rows: 0,
             epoch: self.portal_epoch,
+            header: None,
         })
     }
 
@@ -133,7 +152,12 @@ impl Session {
             return Err(SqlError::new(SqlState::INVALID_CURSOR_NAME, "portal \"\" does not exist"));
         }
         if *rows_max == Some(0) {
+            // The tag counts what the last execution gave.
+            portal.rows = 0;
             return Ok(Step::Suspended);
+        }
+        if let Some(header) = portal.header.take() {
+            return Ok(Step::Rows(header));
         }
         let batch = match &mut portal.state {
             State::Done | State::Ready => return Ok(Step::Complete(self.tag_after(portal))),
@@ -148,13 +172,20 @@ impl Session {
             State::Running { .. } => match self.next_batch(portal).await? {
                 Some(batch) => batch,
                 None => {
-                    let tag = format!("SELECT {}", portal.rows);
+                    let tag = portal.tag();
                     portal.state = State::Done;
                     return Ok(Step::Complete(tag));
                 }
             },
         };
-        Ok(Step::Rows(limited(portal, batch, rows_max)))
+        let batch = limited(portal, batch, rows_max);
+        match (portal.prepared.copy_plan(), portal.environment()) {
+            (Some(plan), Some(environment)) => {
+                let context = environment.context(&self.cancel);
+                crate::copy::encode_batch(plan, &batch, &context).map(Step::Rows)
+            }
+            _ => Ok(Step::Rows(batch)),
+        }
     }
 
     fn tag_after(&self, portal: &Portal) -> String {
@@ -177,19 +208,20 @@ impl Session {
                 portal.state = State::Done;
                 Ok(Some(Step::Empty))
             }
-            Action::Query(plan) => {
-                let environment = self.begin_statement().await?;
-                let operator = execute::build(plan);
-                portal.epoch = self.portal_epoch;
-                portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
-                // The first batch is made at once: until it is given, a conflict may be undone.
-                self.first_batch(portal).await?;
-                Ok(None)
-            }
             Action::Copy(copy) if copy.direction() == super::CopyDirection::In => {
                 self.begin_statement().await?;
                 portal.state = State::Done;
                 Ok(Some(Step::CopyIn))
+            }
+            _ if let Some(plan) = prepared.rows_plan() => {
+                let environment = self.begin_statement().await?;
+                let operator = execute::build(plan);
+                portal.epoch = self.portal_epoch;
+                portal.header = prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
+                portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
+                // The first batch is made at once: until it is given, a conflict may be undone.
+                self.first_batch(portal).await?;
+                Ok(None)
             }
             _ => {
                 let given = self.run(&prepared, parameters).await?;
@@ -332,7 +364,7 @@ impl Session {
             let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
             let (error, conflict) = match self.pull(portal).await {
                 Ok(None) => {
-                    portal.state = State::Given { batches: VecDeque::new(), tag: "SELECT 0".into() };
+                    portal.state = State::Given { batches: VecDeque::new(), tag: portal.tag() };
                     return Ok(());
                 }
                 Ok(batch) => {
@@ -347,7 +379,7 @@ impl Session {
                 return Err(error);
             }
             let environment = self.begin_statement().await?;
-            let Action::Query(plan) = &portal.prepared.action else { return Err(error) };
+            let Some(plan) = portal.prepared.rows_plan() else { return Err(error) };
             let operator = execute::build(plan);
             portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
         }

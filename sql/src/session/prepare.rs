@@ -496,6 +496,15 @@ fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned>
 }
 
 impl Prepared {
+    /// The plan whose rows the statement gives as they are made: a query's, or a COPY's to the client.
+    pub(super) fn rows_plan(&self) -> Option<&PlanNode> {
+        match &self.action {
+            Action::Query(plan) => Some(plan),
+            Action::Copy(copy) => copy.source(),
+            _ => None,
+        }
+    }
+
     /// The plan of a COPY.
     #[must_use]
     pub fn copy_plan(&self) -> Option<&crate::copy::CopyPlan> {
