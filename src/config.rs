@@ -1,5 +1,10 @@
 //! The configuration: as a struct, and as `heliosdb.toml`.
 
+mod key;
+mod message;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -21,7 +26,8 @@ pub enum CompressionType {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    pub path: PathBuf,
+    /// Where the database is; `./heliosdb-data` if the program names no other place.
+    pub path: Option<PathBuf>,
     pub memory_only: bool,
     /// In bytes.
     pub cache_size: u64,
@@ -36,7 +42,7 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> StorageConfig {
         StorageConfig {
-            path: PathBuf::from("./heliosdb"),
+            path: None,
             memory_only: false,
             cache_size: 134_217_728,
             compression: CompressionType::default(),
@@ -179,7 +185,7 @@ impl Config {
     /// An unknown key or a bad value: the message names it and says what is allowed.
     pub fn from_toml(text: &str) -> Result<Config> {
         let mut config: Config =
-            toml::from_str(text).map_err(|error| Error::config(error.to_string().trim_end().to_string()))?;
+            toml::from_str(text).map_err(|error| Error::config(message::of(&error, text)))?;
         config.retention_days = config.retention_days.or(config.storage.retention_days);
         if let Some(hours) = config.storage.compact_interval_hours
             && config.compact_interval_hours == Config::default().compact_interval_hours
@@ -198,7 +204,7 @@ impl Config {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::config(format!("cannot read {}: {error}", path.display())))?;
-        Config::from_toml(&text)
+        Config::from_toml(&text).map_err(|error| Error::config(format!("{}: {error}", path.display())))
     }
 
     /// Tests what types cannot.
@@ -235,6 +241,12 @@ impl Config {
         Ok(())
     }
 
+    /// Where the database is.
+    #[must_use]
+    pub fn storage_path(&self) -> PathBuf {
+        self.storage.path.clone().unwrap_or_else(|| PathBuf::from("./heliosdb-data"))
+    }
+
     /// What is in force, for `system_config`.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, String)> {
@@ -246,7 +258,7 @@ impl Config {
         let compression = format!("{:?}", self.storage.compression).to_lowercase();
         let encrypted = self.encryption.enabled || self.encryption_key.is_some();
         [
-            ("storage.path", self.storage.path.display().to_string()),
+            ("storage.path", self.storage_path().display().to_string()),
             ("storage.memory_only", self.storage.memory_only.to_string()),
             ("storage.cache_size", self.storage.cache_size.to_string()),
             ("storage.compression", compression),

@@ -4,27 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use helios_mvcc::{Store, StoreOptions, Surroundings};
-use helios_runtime::{MemoryDevice, SystemClock, SystemEntropy};
-use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
 use helios_sql::value::Datum;
-use parking_lot::Mutex;
 
 use crate::connection::Connection;
+use crate::opening::{self, Opened};
 use crate::row::rows_of;
 use crate::{Config, Error, PreparedStatement, Result, Row, RowStream, ToValue, Transaction};
 
 /// A database in this process. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct EmbeddedDatabase {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    engine: Engine,
-    /// Sessions that nobody uses at the moment.
-    idle: Mutex<Vec<Session>>,
+    shared: Arc<Opened>,
 }
 
 /// A session on loan; it goes back when dropped, rolled back.
@@ -46,25 +37,6 @@ impl Drop for Lease {
             session.abandon();
             self.database.shared.idle.lock().push(session);
         }
-    }
-}
-
-/// Opens the store that a configuration asks for.
-fn open_store(path: Option<&Path>) -> Result<Store> {
-    match path {
-        None => {
-            let surroundings = Surroundings {
-                device: Arc::new(MemoryDevice::new()),
-                clock: Arc::new(SystemClock::new()),
-                entropy: Arc::new(SystemEntropy),
-            };
-            let store = block_on(Store::open(StoreOptions::default(), surroundings));
-            Ok(store.map_err(SqlError::from)?)
-        }
-        Some(path) => Err(Error::unsupported(format!(
-            "opening the folder {} is not supported yet: use new_in_memory()",
-            path.display()
-        ))),
     }
 }
 
@@ -108,10 +80,7 @@ impl EmbeddedDatabase {
     }
 
     fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
-        config.validate()?;
-        let store = open_store(path)?;
-        let engine = block_on(Engine::open(store, config.entries()))?;
-        Ok(EmbeddedDatabase { shared: Arc::new(Shared { engine, idle: Mutex::default() }) })
+        Ok(EmbeddedDatabase { shared: opening::open(path, config)? })
     }
 
     /// The engine, for servers: it makes sessions.

@@ -12,6 +12,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error(SqlError);
 
 impl Error {
+    /// The same error, naming the folder that could not be opened.
+    pub(crate) fn in_folder(self, folder: &std::path::Path) -> Error {
+        let mut named = SqlError::new(
+            self.0.fields().state,
+            format!("the database in {} cannot be opened: {}", folder.display(), self.message()),
+        );
+        if let Some(hint) = self.hint() {
+            named = named.with_hint(hint.to_string());
+        }
+        Error(named)
+    }
+
     /// The five characters that say what kind of error it is.
     #[must_use]
     pub fn sqlstate(&self) -> &str {

@@ -25,6 +25,7 @@ pub mod connection;
 pub mod crypto;
 mod database;
 mod error;
+mod opening;
 mod row;
 pub mod session;
 mod statement;

@@ -5,6 +5,7 @@
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
 pub use helios_sql::execute::Environment;
 pub use helios_sql::session::{
-    CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step, TransactionStatus,
+    CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step,
+    TransactionStatus,
 };
 pub use helios_sql::{binder, copy, functions, types, value};

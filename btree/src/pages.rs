@@ -51,6 +51,14 @@ pub trait WritePages: ReadPages {
     /// Says that a page is no longer part of any tree from this commit on.
     fn free(&mut self, page: PageId);
 
+    /// The leaf that [`WritePages::set_last_leaf`] named last for this tree, if no page was freed since.
+    fn last_leaf(&self, _root: PageId) -> Option<PageId> {
+        None
+    }
+
+    /// Names the leaf of a tree that was just changed: the next row may belong there too.
+    fn set_last_leaf(&mut self, _root: PageId, _leaf: PageId) {}
+
     /// Keeps what takes `page` back to what it was before the change that is about to be made.
     /// [`WritePages::page_mut`] was called for the page before.
     fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]);

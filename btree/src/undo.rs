@@ -1,7 +1,8 @@
 //! Reverse operations: how to get from a version of a page back to the one before.
 //!
 //! They are logical and carry full keys, so they apply whatever the page's physical layout is by then; a
-//! rebuilt page is logically equal to what it was, not byte for byte.
+//! rebuilt page is logically equal to what it was, not byte for byte. Rows that were inserted need no operation: their
+//! SCN says that they were not there before ([`PageRebuild::finish`] leaves them out).
 //!
 //! | operation | bytes |
 //! |---|---|
@@ -231,14 +232,22 @@ impl PageRebuild {
         }
     }
 
-    /// Puts the page together again in `bytes`, stamped with `scn`.
+    /// Puts the page together again in `bytes` as it was at `scn`, without the rows that came later; returns when
+    /// the first of these came.
     ///
     /// # Panics
     /// When the content is larger than the page: it was a page once, so that is a defect.
-    pub fn finish(self, bytes: &mut [u8], scn: Scn) {
+    pub fn finish(self, bytes: &mut [u8], scn: Scn) -> Option<Scn> {
+        let mut next_row = None;
         bytes.fill(0);
         let mut node = NodeMut::format(bytes, self.level, &self.lower, self.upper.as_deref());
         for (key, cell) in &self.cells {
+            if let OwnedCell::Leaf { scn: written, .. } = cell
+                && *written > scn
+            {
+                next_row = Some(next_row.map_or(*written, |next: Scn| next.min(*written)));
+                continue;
+            }
             let value = match cell {
                 OwnedCell::Leaf { scn, overflow, value } => {
                     CellValue::Leaf { scn: *scn, overflow: *overflow, value }
@@ -248,5 +257,6 @@ impl PageRebuild {
             assert!(node.append(key, value), "a rebuilt page fits its page");
         }
         page::set_scn_raw(bytes, scn.0);
+        next_row
     }
 }

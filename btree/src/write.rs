@@ -87,6 +87,11 @@ pub fn pages_touched_max(levels: usize, value_bytes: usize, page_size: usize) ->
 /// # Errors
 /// The fault of a missing page; nothing is changed then.
 pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8]) -> Result<bool, P::Fault> {
+    if let Some(leaf) = pages.last_leaf(root)
+        && let Some(existed) = put_in_leaf(pages, leaf, key, value)?
+    {
+        return Ok(existed);
+    }
     let path = Path::to(pages, root, key, 0)?;
     let scn = pages.scn();
     let inline_max = cell_bytes_max(pages.page_size()).saturating_sub(key.len() + SLOT_BYTES + 10);
@@ -98,6 +103,7 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
         (value, false)
     };
     let leaf = path.last().page;
+    pages.set_last_leaf(root, leaf);
     let cell = CellValue::Leaf { scn, overflow, value };
     match Node::new(pages.page_mut(leaf)).search(key) {
         Ok(index) => {
@@ -111,7 +117,7 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
             Ok(true)
         }
         Err(_) => {
-            pages.undo(leaf, &[UndoOp::Remove { key }]);
+            // A new row's SCN tells older readers that it was not there: no undo is needed.
             place(pages, path, key, cell)?;
             stamp(pages, leaf);
             Ok(false)
@@ -119,13 +125,53 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
     }
 }
 
+/// The short way: the row belongs into `leaf`, and fits there. `None` when not, and then nothing is changed.
+fn put_in_leaf<P: WritePages>(
+    pages: &mut P,
+    leaf: PageId,
+    key: &[u8],
+    value: &[u8],
+) -> Result<Option<bool>, P::Fault> {
+    let bytes = pages.page(leaf)?;
+    let node = Node::new(&bytes);
+    let cell_bytes = key.len() + value.len() + SLOT_BYTES + 10;
+    if !node.is_leaf()
+        || cell_bytes > cell_bytes_max(bytes.len())
+        || node.gap_bytes() < cell_bytes
+        || !node.covers(key)
+    {
+        return Ok(None);
+    }
+    let place = node.search(key);
+    drop(bytes);
+    let scn = pages.scn();
+    let cell = CellValue::Leaf { scn, overflow: false, value };
+    pages.page_mut(leaf);
+    if let Ok(index) = place {
+        pages.undo_row(leaf, index);
+    }
+    let bytes = pages.page_mut(leaf);
+    let mut node = NodeMut::new(bytes);
+    let suffix = &key[node.as_node().prefix_len()..];
+    match place {
+        Ok(index) if node.overwrite(index, scn, false, value) => {}
+        Ok(index) => {
+            node.remove(index);
+            node.insert(index, suffix, cell);
+        }
+        Err(index) => node.insert(index, suffix, cell),
+    }
+    page::set_scn_raw(pages.page_mut(leaf), scn.0);
+    Ok(Some(place.is_ok()))
+}
+
 fn stamp<P: WritePages>(pages: &mut P, page: PageId) {
     let scn = pages.scn();
     page::set_scn_raw(pages.page_mut(page), scn.0);
 }
 
-/// Puts a cell into the node at the end of `path`, splitting as often as needed. The undo of the insertion
-/// itself was recorded by the caller, against the node before any split.
+/// Puts a cell into the node at the end of `path`, splitting as often as needed. The undo of an insertion into an
+/// inner node was recorded by the caller, against the node before any split.
 fn place<P: WritePages>(
     pages: &mut P,
     mut path: Path,

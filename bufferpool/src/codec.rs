@@ -167,6 +167,7 @@ impl Codec {
         let mut raw = Vec::with_capacity(page.len());
         raw.extend_from_slice(&page[..lower]);
         page::set_undo_position(&mut raw, 0);
+        raw[6] = 0;
         raw.extend_from_slice(&page[upper..page::content_end(page.len())]);
         self.encode(ImageKind::Page, key, page::scn(page), &raw, lower)
     }

@@ -218,7 +218,8 @@ impl FramePool {
         let mut index = self.buckets[bucket].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
-            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 {
+            let serves = until == Scn::MAX || header.from.load(Ordering::Relaxed) <= from.0;
+            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 && serves {
                 return false;
             }
             index = header.next.load(Ordering::Acquire);
@@ -294,6 +295,28 @@ impl FramePool {
         (mixed >> 20) as usize & (self.buckets.len() - 1)
     }
 
+    /// The page in a parked frame, for reading.
+    ///
+    /// # Panics
+    /// When the frame is another pool's.
+    #[inline]
+    pub fn parked<'f>(&'f self, frame: &'f ParkedFrame) -> &'f [u8] {
+        assert_eq!(frame.pool_address, &raw const *self as usize, "a frame is used with its own pool");
+        // SAFETY: a parked frame is owned: nobody writes it while it is borrowed.
+        unsafe { std::slice::from_raw_parts(self.address(frame.index), self.page_size) }
+    }
+
+    /// The page in a parked frame, for writing.
+    ///
+    /// # Panics
+    /// When the frame is another pool's.
+    #[inline]
+    pub fn parked_mut<'f>(&'f self, frame: &'f mut ParkedFrame) -> &'f mut [u8] {
+        assert_eq!(frame.pool_address, &raw const *self as usize, "a frame is used with its own pool");
+        // SAFETY: a parked frame is owned, and `&mut` makes the access exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.address(frame.index), self.page_size) }
+    }
+
     /// Takes back a frame parked by [`OwnedFrame::park`].
     ///
     /// # Panics
@@ -354,22 +377,29 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
+/// Pages that one reader has found; see [`PinnedReader`]. Kept to save its memory.
+#[derive(Default)]
+pub struct SeenPages(Vec<(PageKey, u32)>);
+
 /// Reads newest versions and keeps all of them readable, whatever is published or evicted meanwhile.
 pub struct PinnedReader<'p> {
     pool: &'p FramePool,
     guard: Guard,
-    seen: std::cell::RefCell<Vec<(PageKey, u32)>>,
+    seen: std::cell::RefCell<SeenPages>,
 }
 
 impl<'p> PinnedReader<'p> {
     /// Pins the epoch for as long as the reader lives.
-    pub fn new(pool: &'p FramePool) -> PinnedReader<'p> {
-        PinnedReader { pool, guard: epoch::pin(), seen: Default::default() }
+    pub fn new(pool: &'p FramePool, mut seen: SeenPages) -> PinnedReader<'p> {
+        // What an earlier reader found is of an earlier epoch.
+        seen.0.clear();
+        PinnedReader { pool, guard: epoch::pin(), seen: seen.into() }
     }
 
     /// The newest version of a page, the same one at each call until [`PinnedReader::forget`].
+    #[inline]
     pub fn newest(&self, key: PageKey) -> Option<&[u8]> {
-        let mut seen = self.seen.borrow_mut();
+        let seen = &mut self.seen.borrow_mut().0;
         if let Some((_, index)) = seen.iter().find(|entry| entry.0 == key) {
             // Found under this reader's own guard, so it is not reused while the guard lives.
             return Some(FrameRef { pool: self.pool, index: *index }.bytes());
@@ -380,8 +410,14 @@ impl<'p> PinnedReader<'p> {
     }
 
     /// Looks pages up anew from now on.
+    #[inline]
     pub fn forget(&mut self) {
-        self.seen.get_mut().clear();
+        self.seen.get_mut().0.clear();
+    }
+
+    /// Ends the reader.
+    pub fn into_seen(self) -> SeenPages {
+        self.seen.into_inner()
     }
 }
 

@@ -6,7 +6,7 @@
 //! | 1 | 1 | format tag of that kind |
 //! | 2 | 2 | `lower`: bytes used at the front, this header included |
 //! | 4 | 2 | `upper`: where the part used at the back begins (page size ≤ 32 KiB, so 16 bits hold it) |
-//! | 6 | 2 | reserved, zero |
+//! | 6 | 2 | zero; in memory, bit 0: read from the device, so what is older than its undo records is there |
 //! | 8 | 8 | SCN of this version |
 //! | 16 | 8 | SCN at which the page was created |
 //! | 24 | 8 | position of the newest undo record; means something only in memory, stored as zero |
@@ -88,6 +88,19 @@ pub fn initialize(page: &mut [u8], kind: PageKind) {
 #[inline]
 pub fn content_end(page_size: usize) -> usize {
     page_size - PAGE_TRAILER_BYTES
+}
+
+const FROM_DEVICE: u8 = 1;
+
+/// Whether the page was read from the device.
+#[inline]
+pub fn is_from_device(page: &[u8]) -> bool {
+    page[6] & FROM_DEVICE != 0
+}
+
+/// Says that the page was read from the device.
+pub fn set_from_device(page: &mut [u8]) {
+    page[6] |= FROM_DEVICE;
 }
 
 /// SCN of this version.

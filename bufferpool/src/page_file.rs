@@ -8,13 +8,13 @@
 //! Invariants: an extent that a durable superblock reaches is never written; an image in the overlay that is
 //! newer than the checkpoint never enters its map.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use helios_runtime::device::File;
 use parking_lot::Mutex;
 
-use crate::codec::{Codec, Encoded};
+use crate::codec::{Codec, Encoded, ImageKind};
 use crate::error::{Error, Result};
 use crate::extents::{Extents, Packer};
 use crate::ids::{PageKey, Scn};
@@ -24,7 +24,7 @@ use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
 /// Images packed together into one run of blocks, in bytes.
 const RUN_BYTES: usize = 1 << 20;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Overlaid {
     located: Located,
     /// The running checkpoint puts it into the map, so it is not this overlay's to release.
@@ -38,6 +38,8 @@ pub struct PageFile {
     map: PageMap,
     extents: Mutex<Extents>,
     overlay: Mutex<HashMap<PageKey, Overlaid>>,
+    /// History written since the last checkpoint; `None` for what is to leave the map.
+    history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
     superblock: Mutex<Superblock>,
 }
 
@@ -107,6 +109,7 @@ impl PageFile {
             map: PageMap::new(map_cache_bytes),
             extents: Mutex::new(Extents::new(SUPERBLOCK_BLOCKS)),
             overlay: Mutex::default(),
+            history: Mutex::default(),
             superblock: Mutex::new(superblock),
         }
     }
@@ -175,8 +178,17 @@ impl PageFile {
         images: Vec<(PageKey, Scn, Encoded)>,
         for_checkpoint: bool,
     ) -> Result<Vec<(PageKey, Located)>> {
-        let mut located = Vec::with_capacity(images.len());
-        let mut rest = images.as_slice();
+        let located = self.place(&images).await?;
+        let located: Vec<(PageKey, Located)> =
+            images.iter().zip(located).map(|((key, ..), located)| (*key, located)).collect();
+        self.overlay(&located, for_checkpoint);
+        Ok(located)
+    }
+
+    /// Writes images to new extents.
+    async fn place(&self, images: &[(PageKey, Scn, Encoded)]) -> Result<Vec<Located>> {
+        let mut located: Vec<Located> = Vec::with_capacity(images.len());
+        let mut rest = images;
         while !rest.is_empty() {
             let mut packer = Packer::default();
             let mut count = 0;
@@ -187,18 +199,24 @@ impl PageFile {
             let (offset, bytes, places) = packer.place(&mut self.extents.lock());
             if let Err(error) = write_run(&*self.file, offset, &bytes).await {
                 let mut extents = self.extents.lock();
-                let written = located.iter().map(|(_, located): &(PageKey, Located)| located.extent);
+                let written = located.iter().map(|located| located.extent);
                 places.into_iter().chain(written).for_each(|extent| extents.release(extent));
                 return Err(error);
             }
             let (now, later) = rest.split_at(count);
-            located.extend(now.iter().zip(places).map(|((key, scn, encoded), extent)| {
-                (*key, Located { scn: *scn, extent, checksum: encoded.checksum })
+            located.extend(now.iter().zip(places).map(|((_, scn, encoded), extent)| Located {
+                scn: *scn,
+                extent,
+                checksum: encoded.checksum,
             }));
             rest = later;
         }
+        Ok(located)
+    }
+
+    fn overlay(&self, located: &[(PageKey, Located)], for_checkpoint: bool) {
         let mut overlay = self.overlay.lock();
-        for (key, located) in &located {
+        for (key, located) in located {
             let newer = overlay.get(key).is_some_and(|overlaid| overlaid.located.scn > located.scn);
             if newer {
                 // Only a checkpoint writes what is not the newest, and it keeps its own list.
@@ -212,7 +230,100 @@ impl PageFile {
                 self.extents.lock().release(before.located.extent);
             }
         }
-        Ok(located)
+    }
+
+    /// Writes history images to new extents, not yet durable, and drops those named in `gone`.
+    ///
+    /// # Errors
+    /// Those of the device; nothing has changed then.
+    pub async fn write_history(&self, images: Vec<(MapKey, Scn, Encoded)>, gone: &[MapKey]) -> Result<()> {
+        let keys: Vec<MapKey> = images.iter().map(|image| image.0).collect();
+        let images: Vec<_> = images.into_iter().map(|(key, scn, encoded)| (key.page, scn, encoded)).collect();
+        let located = self.place(&images).await?;
+        let mut history = self.history.lock();
+        let added = keys
+            .into_iter()
+            .zip(located)
+            .map(|(key, located)| (key, Some(Overlaid { located, claimed: false })));
+        for (key, entry) in added.chain(gone.iter().map(|key| (*key, None))) {
+            if let Some(Some(before)) = history.insert(key, entry)
+                && !before.claimed
+            {
+                self.extents.lock().release(before.located.extent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a history image: its bytes before compression.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn read_history(&self, key: MapKey) -> Result<Option<Vec<u8>>> {
+        loop {
+            let generation = self.superblock.lock().generation;
+            match self.try_read_history(key).await {
+                // A checkpoint replaced the map, and places were written anew, meanwhile.
+                Err(_) if self.superblock.lock().generation != generation => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_read_history(&self, key: MapKey) -> Result<Option<Vec<u8>>> {
+        let overlaid = self.history.lock().get(&key).copied();
+        let located = match overlaid {
+            Some(overlaid) => overlaid.map(|overlaid| overlaid.located),
+            None => {
+                let root = self.superblock.lock().map;
+                self.map.lookup(&self.io(), root, key).await?
+            }
+        };
+        let Some(located) = located else { return Ok(None) };
+        let image = read_extent(&*self.file, located.extent).await?;
+        let (header, raw) = self.codec.decode(&image, located.checksum)?;
+        if header.key != key.page || header.kind != ImageKind::History as u8 {
+            return Err(Error::Corruption(format!(
+                "found another image in the place of history of page {}",
+                key.page.page
+            )));
+        }
+        Ok(Some(raw))
+    }
+
+    /// The oldest sealed history of a page whose image is not older than `scn`.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn find_sealed(&self, page: PageKey, scn: Scn) -> Result<Option<MapKey>> {
+        let from = MapKey::sealed_history(page, scn);
+        let end = MapKey::open_history(page);
+        let overlaid = {
+            let history = self.history.lock();
+            history.range(from..end).find(|entry| entry.1.is_some()).map(|entry| *entry.0)
+        };
+        let mapped = loop {
+            let superblock = self.superblock();
+            match self.map.seek(&self.io(), superblock.map, from).await {
+                Err(_) if self.superblock.lock().generation != superblock.generation => {}
+                result => break result?.map(|entry| entry.0),
+            }
+        };
+        let mapped = mapped.filter(|key| key.page == page && key.is_sealed());
+        Ok([overlaid, mapped].into_iter().flatten().min())
+    }
+
+    /// For a checkpoint: takes over the history written so far. It is given to [`PageFile::checkpoint`].
+    pub fn claim_history(&self) -> Vec<(MapKey, Option<Located>)> {
+        let mut history = self.history.lock();
+        let claimed = history.iter_mut().map(|(key, entry)| {
+            let located = entry.as_mut().map(|overlaid| {
+                overlaid.claimed = true;
+                overlaid.located
+            });
+            (*key, located)
+        });
+        claimed.collect()
     }
 
     /// For a checkpoint at `scn`: the image of a page that left memory since the last one, if it is not newer.
@@ -236,12 +347,13 @@ impl PageFile {
     /// Those of the device. The caller must stop using the folder: what is durable is unknown.
     pub async fn checkpoint(
         &self,
-        mut images: Vec<(PageKey, Located)>,
+        images: Vec<(PageKey, Located)>,
+        history: Vec<(MapKey, Option<Located>)>,
         next: impl FnOnce(&mut Superblock) + Send,
     ) -> Result<()> {
-        images.sort_by_key(|image| image.0);
-        let changes: Vec<_> =
-            images.iter().map(|(key, located)| (MapKey::newest(*key), Some(*located))).collect();
+        let newest = images.iter().map(|(key, located)| (MapKey::newest(*key), Some(*located)));
+        let mut changes: Vec<_> = newest.chain(history.iter().copied()).collect();
+        changes.sort_by_key(|change| change.0);
         let mut superblock = self.superblock();
         let merged = self.map.merge(&self.io(), superblock.map, &changes, &self.extents).await?;
         self.file.sync().await?;
@@ -257,6 +369,13 @@ impl PageFile {
             }
         }
         drop(overlay);
+        let mut overlaid = self.history.lock();
+        for (key, located) in &history {
+            if overlaid.get(key).is_some_and(|entry| entry.map(|overlaid| overlaid.located) == *located) {
+                overlaid.remove(key);
+            }
+        }
+        drop(overlaid);
         let mut extents = self.extents.lock();
         for extent in merged.replaced {
             self.map.forget(extent);

@@ -1,7 +1,7 @@
 //! The page map: which extent holds the image of which page version.
 //!
 //! A copy-on-write B+tree of its own, with fixed-size entries, keyed by (branch, page, version); the newest
-//! image of a page has version `u64::MAX`, sealed history the SCN of its newest record. A checkpoint merges all
+//! image of a page has version `u64::MAX`, its open history one less, sealed history the SCN of its image. A checkpoint merges all
 //! its entries at once and writes the nodes on the way to new extents; the superblock then names the new root,
 //! so the old map stays whole until that moment. An inner entry carries the largest SCN below it, so that what
 //! changed since some SCN is found without reading the rest.
@@ -29,12 +29,12 @@ const ENTRY_BYTES: usize = 52;
 /// With 64 entries per node on average, far more than any device holds.
 const LEVELS_MAX: u32 = 16;
 
-/// The name of an image.
+/// The name of an image: first by page, then sealed history by age, then the open history, then the newest image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MapKey {
     /// The page.
     pub page: PageKey,
-    /// `u64::MAX` for the newest image.
+    /// `u64::MAX` for the newest image, one less for open history, else the SCN of sealed history.
     pub version: u64,
 }
 
@@ -42,6 +42,21 @@ impl MapKey {
     /// The newest image of a page.
     pub fn newest(page: PageKey) -> MapKey {
         MapKey { page, version: u64::MAX }
+    }
+
+    /// Undo records that lead back from the newest image.
+    pub fn open_history(page: PageKey) -> MapKey {
+        MapKey { page, version: u64::MAX - 1 }
+    }
+
+    /// An image as of `scn` with the undo records that lead back from it.
+    pub fn sealed_history(page: PageKey, scn: Scn) -> MapKey {
+        MapKey { page, version: scn.0 }
+    }
+
+    /// Whether this names sealed history.
+    pub fn is_sealed(self) -> bool {
+        self.version < u64::MAX - 1
     }
 }
 
@@ -169,6 +184,34 @@ impl PageMap {
             located = node.entries[node.child_index(key)].1;
         }
         Err(Error::Corruption("the page map is deeper than it can be".into()))
+    }
+
+    /// Finds the first entry at or after `key`.
+    pub(crate) async fn seek(&self, io: &MapIo<'_>, root: MapRoot, key: MapKey) -> Result<Option<Entry>> {
+        if root.levels == 0 {
+            return Ok(None);
+        }
+        let mut wanted = key;
+        loop {
+            let mut located = Located { scn: Scn(0), extent: root.extent, checksum: root.checksum };
+            // Where the node to the right of the path begins.
+            let mut right = None;
+            loop {
+                let node = self.node(io, located).await?;
+                if node.level == 0 {
+                    let index = node.entries.partition_point(|entry| entry.0 < wanted);
+                    match (node.entries.get(index), right) {
+                        (Some(entry), _) => return Ok(Some(*entry)),
+                        (None, None) => return Ok(None),
+                        (None, Some(next)) => wanted = next,
+                    }
+                    break;
+                }
+                let child = node.child_index(wanted);
+                right = node.entries.get(child + 1).map(|entry| entry.0).or(right);
+                located = node.entries[child].1;
+            }
+        }
     }
 
     /// Calls `visit` with every extent that the map reaches: nodes and images.

@@ -167,6 +167,11 @@ impl UndoRing {
         }
     }
 
+    /// Bytes that a record takes in the ring.
+    pub fn record_bytes(&self, record: &UndoRecord<'_>) -> u64 {
+        record_bytes(record.operations.len())
+    }
+
     /// Forgets all records before `position`, which is a record's or the head.
     pub fn release(&self, position: u64) {
         let mut reclaim = self.reclaim.lock();

@@ -8,17 +8,19 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use helios_btree::{PageRef, ReadPages, UndoOp, WritePages};
-use helios_bufferpool::{CacheKey, OwnedFrame, PageId, PageKey, ParkedFrame, PinnedReader, Scn, page};
+use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
 use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::{Fault, FaultReason};
 use crate::ids::{BranchId, TreeId};
-use crate::write_set::{Change, Operation, Operations};
+use crate::write_set::{Change, Operation};
 
 /// Levels that an operation is prepared for; deeper trees than this do not fit a device.
 const LEVELS: usize = 8;
 /// Changes of more pages than this are published part by part, or of a quarter of all frames.
 const PAGES_MAX: usize = 256;
+/// From this many pages on there is an index.
+const INDEX_FROM: usize = 8;
 
 /// Why applying stopped between two operations.
 pub(crate) enum Stop {
@@ -38,14 +40,18 @@ struct Working {
     is_new: bool,
 }
 
-/// The committer's state between its synchronous parts.
+/// The committer's private copies and buffers, kept from commit to commit.
 #[derive(Default)]
 pub(crate) struct Workspace {
     pages: Vec<Working>,
+    /// Where a page is in `pages`, once there are many.
     index: HashMap<PageKey, usize>,
     reserve: Vec<ParkedFrame>,
     /// Undo operations being encoded.
     scratch: Vec<u8>,
+    seen: SeenPages,
+    /// The leaf changed last, by its tree: rows often come in key order.
+    last_leaf: Option<(PageKey, PageId)>,
     /// The next even page id.
     pub(crate) next_page: u64,
 }
@@ -58,6 +64,7 @@ impl Workspace {
     /// Throws the private copies away.
     pub(crate) fn discard(&mut self, engine: &Engine) {
         self.index.clear();
+        self.last_leaf = None;
         for working in self.pages.drain(..) {
             drop(engine.pool.unpark(working.frame));
         }
@@ -82,55 +89,30 @@ impl Workspace {
 }
 
 /// Changes pages of one branch for one commit.
-pub(crate) struct Apply<'e> {
+pub(crate) struct Apply<'e, 'w> {
     engine: &'e Engine,
+    workspace: &'w mut Workspace,
     /// Keeps what an operation has read at hand until it is done, though others may evict it.
     reader: PinnedReader<'e>,
     branch: BranchId,
     scn: Scn,
-    pages: Vec<(PageKey, OwnedFrame<'e>, bool)>,
-    index: HashMap<PageKey, usize>,
-    reserve: Vec<OwnedFrame<'e>>,
-    scratch: Vec<u8>,
-    next_page: u64,
     last: usize,
 }
 
-impl<'e> Apply<'e> {
-    /// Takes the workspace over; [`Apply::finish`] gives it back.
-    pub(crate) fn begin(
+impl<'e, 'w> Apply<'e, 'w> {
+    pub(crate) fn new(
         engine: &'e Engine,
-        workspace: &mut Workspace,
+        workspace: &'w mut Workspace,
         branch: BranchId,
         scn: Scn,
-    ) -> Apply<'e> {
-        let pages = workspace.pages.drain(..);
-        Apply {
-            engine,
-            reader: PinnedReader::new(&engine.pool),
-            branch,
-            scn,
-            pages: pages
-                .map(|working| (working.key, engine.pool.unpark(working.frame), working.is_new))
-                .collect(),
-            index: std::mem::take(&mut workspace.index),
-            reserve: workspace.reserve.drain(..).map(|frame| engine.pool.unpark(frame)).collect(),
-            scratch: std::mem::take(&mut workspace.scratch),
-            next_page: workspace.next_page,
-            last: 0,
-        }
+    ) -> Apply<'e, 'w> {
+        let reader = PinnedReader::new(&engine.pool, std::mem::take(&mut workspace.seen));
+        Apply { engine, workspace, reader, branch, scn, last: 0 }
     }
 
-    pub(crate) fn finish(self, workspace: &mut Workspace) {
-        workspace.pages.extend(self.pages.into_iter().map(|(key, frame, is_new)| Working {
-            key,
-            frame: frame.park(),
-            is_new,
-        }));
-        workspace.index = self.index;
-        workspace.reserve.extend(self.reserve.into_iter().map(OwnedFrame::park));
-        workspace.scratch = self.scratch;
-        workspace.next_page = self.next_page;
+    /// Unpins what was read.
+    pub(crate) fn finish(self) {
+        self.workspace.seen = self.reader.into_seen();
     }
 
     /// Applies one operation, or says why not yet.
@@ -140,13 +122,13 @@ impl<'e> Apply<'e> {
             Operation::Change(_, _, Change::Put(value)) => value.len(),
             _ => 0,
         };
-        if self.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
+        if self.workspace.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
             return Err(Stop::Full);
         }
         let needed = helios_btree::pages_touched_max(LEVELS, value_bytes, page_size);
-        while self.reserve.len() < needed {
+        while self.workspace.reserve.len() < needed {
             match self.engine.pool.try_allocate() {
-                Some(frame) => self.reserve.push(frame),
+                Some(frame) => self.workspace.reserve.push(frame.park()),
                 None => return Err(Stop::Frames(needed + FRAMES_RESERVED)),
             }
         }
@@ -170,58 +152,66 @@ impl<'e> Apply<'e> {
         result.map_err(Stop::Fault)
     }
 
-    /// Whether every page that the operations will read first is at hand.
-    pub(crate) fn is_ready(&self, operations: &Operations<'_>) -> bool {
-        (0..operations.len()).all(|index| match operations.get(index) {
-            Operation::CreateTree(_) => false,
-            Operation::Change(tree, key, _) => helios_btree::prepare(self, tree.root(), key).is_ok(),
-        })
-    }
-
     fn create(&mut self, tree: TreeId) {
         self.new_page(tree.root());
         helios_btree::create(self, tree.root());
     }
 
+    #[inline]
     fn find(&self, key: PageKey) -> Option<usize> {
-        match self.pages.get(self.last) {
-            Some(page) if page.0 == key => Some(self.last),
-            _ if self.pages.len() <= 8 => self.pages.iter().position(|page| page.0 == key),
-            _ => self.index.get(&key).copied(),
+        let pages = &self.workspace.pages;
+        match pages.get(self.last) {
+            Some(page) if page.key == key => Some(self.last),
+            _ if pages.len() <= INDEX_FROM => pages.iter().position(|page| page.key == key),
+            _ => self.workspace.index.get(&key).copied(),
         }
     }
 
-    fn add(&mut self, key: PageKey, frame: OwnedFrame<'e>, is_new: bool) -> usize {
-        let number = self.pages.len();
-        self.pages.push((key, frame, is_new));
-        if number == 8 {
-            self.index = self.pages.iter().enumerate().map(|(number, page)| (page.0, number)).collect();
-        } else if number > 8 {
-            self.index.insert(key, number);
+    fn add(&mut self, key: PageKey, frame: ParkedFrame, is_new: bool) -> usize {
+        let number = self.workspace.pages.len();
+        self.workspace.pages.push(Working { key, frame, is_new });
+        if number == INDEX_FROM {
+            let pages = self.workspace.pages.iter().enumerate();
+            self.workspace.index = pages.map(|(number, page)| (page.key, number)).collect();
+        } else if number > INDEX_FROM {
+            self.workspace.index.insert(key, number);
         }
         self.last = number;
         number
     }
 
+    fn take_reserved(&mut self) -> ParkedFrame {
+        self.workspace.reserve.pop().expect("frames were reserved for this operation")
+    }
+
+    fn bytes(&self, number: usize) -> &[u8] {
+        self.engine.pool.parked(&self.workspace.pages[number].frame)
+    }
+
     fn new_page(&mut self, page: PageId) {
         let key = PageKey::new(self.branch, page);
-        let mut frame = self.reserve.pop().expect("frames were reserved for this operation");
-        let bytes = frame.bytes_mut();
+        let mut frame = self.take_reserved();
+        let bytes = self.engine.pool.parked_mut(&mut frame);
         bytes[..page::PAGE_HEADER_BYTES].fill(0);
         page::set_scn_raw(bytes, self.scn.0);
         page::set_created_raw(bytes, self.scn.0);
         self.add(key, frame, true);
     }
 
-    fn record(&mut self, number: usize, operations: &[u8]) {
-        let key = self.pages[number].0;
-        let bytes = self.pages[number].1.bytes_mut();
+    /// Appends what `encode` writes to the undo log of a page, unless this commit made the page: nobody can go
+    /// back behind its first version.
+    fn record(&mut self, page: PageId, encode: impl FnOnce(&[u8], &mut Vec<u8>)) {
+        let key = PageKey::new(self.branch, page);
+        let number = self.find(key).expect("a page is copied before its undo");
+        let bytes = self.engine.pool.parked_mut(&mut self.workspace.pages[number].frame);
         if page::created_raw(bytes) == self.scn.0 {
-            // Nobody can go back behind the page's first version.
             return;
         }
+        let scratch = &mut self.workspace.scratch;
+        scratch.clear();
+        encode(bytes, scratch);
         let previous = page::undo_position(bytes);
-        let position = self.engine.ring.append(previous, self.scn, page::scn(bytes), key, operations);
+        let position = self.engine.ring.append(previous, self.scn, page::scn(bytes), key, scratch);
         page::set_undo_position(bytes, position);
         // The change is about to be made. A further record of this commit then goes back to the middle of it, so
         // that whoever goes back applies all of them.
@@ -229,13 +219,14 @@ impl<'e> Apply<'e> {
     }
 }
 
-impl ReadPages for Apply<'_> {
+impl ReadPages for Apply<'_, '_> {
     type Fault = Fault;
 
+    #[inline]
     fn page(&self, page: PageId) -> Result<PageRef<'_>, Fault> {
         let key = PageKey::new(self.branch, page);
         if let Some(number) = self.find(key) {
-            return Ok(PageRef::Frame(self.pages[number].1.bytes()));
+            return Ok(PageRef::Frame(self.bytes(number)));
         }
         match self.reader.newest(key) {
             Some(bytes) => Ok(PageRef::Frame(bytes)),
@@ -244,7 +235,8 @@ impl ReadPages for Apply<'_> {
     }
 }
 
-impl WritePages for Apply<'_> {
+impl WritePages for Apply<'_, '_> {
+    #[inline]
     fn page_mut(&mut self, page: PageId) -> &mut [u8] {
         let key = PageKey::new(self.branch, page);
         let number = match self.find(key) {
@@ -253,54 +245,46 @@ impl WritePages for Apply<'_> {
                 number
             }
             None => {
-                let mut frame = self.reserve.pop().expect("frames were reserved for this operation");
-                let published = self.reader.newest(key);
-                page::copy(published.expect("a page is read before it is changed"), frame.bytes_mut());
+                let mut frame = self.take_reserved();
+                let published = self.reader.newest(key).expect("a page is read before it is changed");
+                page::copy(published, self.engine.pool.parked_mut(&mut frame));
                 self.add(key, frame, false)
             }
         };
-        self.pages[number].1.bytes_mut()
+        self.engine.pool.parked_mut(&mut self.workspace.pages[number].frame)
     }
 
     fn allocate(&mut self) -> PageId {
-        let page = PageId(self.next_page);
-        self.next_page += 2;
+        let page = PageId(self.workspace.next_page);
+        self.workspace.next_page += 2;
         self.new_page(page);
         page
     }
 
     fn free(&mut self, _page: PageId) {
-        // The page stays as it is for snapshots from before; nothing newer leads to it.
+        // The page stays as it is for snapshots from before; nothing newer leads to it, not even the shortcut.
+        self.workspace.last_leaf = None;
+    }
+
+    fn last_leaf(&self, root: PageId) -> Option<PageId> {
+        let tree = PageKey::new(self.branch, root);
+        self.workspace.last_leaf.filter(|last| last.0 == tree).map(|last| last.1)
+    }
+
+    fn set_last_leaf(&mut self, root: PageId, leaf: PageId) {
+        self.workspace.last_leaf = Some((PageKey::new(self.branch, root), leaf));
     }
 
     fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]) {
-        let number = self.find(PageKey::new(self.branch, page)).expect("a page is copied before its undo");
-        if page::created_raw(self.pages[number].1.bytes()) == self.scn.0 {
-            return;
-        }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        operations.iter().for_each(|operation| operation.encode(&mut scratch));
-        self.record(number, &scratch);
-        self.scratch = scratch;
+        self.record(page, |_, out| operations.iter().for_each(|operation| operation.encode(out)));
     }
 
     fn undo_row(&mut self, page: PageId, index: usize) {
-        let number = self.find(PageKey::new(self.branch, page)).expect("a page is copied before its undo");
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        helios_btree::encode_restore(self.pages[number].1.bytes(), index, &mut scratch);
-        self.record(number, &scratch);
-        self.scratch = scratch;
+        self.record(page, |bytes, out| helios_btree::encode_restore(bytes, index, out));
     }
 
     fn undo_image(&mut self, page: PageId) {
-        let number = self.find(PageKey::new(self.branch, page)).expect("a page is copied before its undo");
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        UndoOp::Image { page: self.pages[number].1.bytes() }.encode(&mut scratch);
-        self.record(number, &scratch);
-        self.scratch = scratch;
+        self.record(page, |bytes, out| UndoOp::Image { page: bytes }.encode(out));
     }
 
     fn scn(&self) -> Scn {

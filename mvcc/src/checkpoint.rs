@@ -45,11 +45,14 @@ impl Engine {
                 next_xid: self.next_xid.load(Ordering::Relaxed),
                 next_tree: self.next_tree.load(Ordering::Relaxed),
                 log_lsn: state.log.as_ref().map(|log| log.next_lsn()),
+                undo_end: self.ring.head(),
                 dirty: std::mem::take(&mut *self.dirty.lock()),
             };
             // Before the next commit: what it changes must be undone for the images.
             (boundary, self.pin_undo())
         };
+        self.flush_history(boundary.undo_end, boundary.scn).await?;
+        let history = self.file.claim_history();
         let mut dirty = boundary.dirty;
         dirty.sort_unstable();
         dirty.dedup();
@@ -69,7 +72,7 @@ impl Engine {
         }
         images.extend(self.write_images(batch).await?);
         self.file
-            .checkpoint(images, |superblock| {
+            .checkpoint(images, history, |superblock| {
                 superblock.scn = boundary.scn;
                 superblock.time_micros = boundary.time_micros;
                 superblock.next_page = boundary.next_page;
@@ -124,7 +127,7 @@ impl Engine {
     async fn image_as_of(&self, key: PageKey, scn: Scn) -> Result<(Scn, Encoded)> {
         loop {
             let attempt = {
-                let view = View::new(self, key.branch, scn);
+                let view = View::rebuilding(self, key.branch, scn);
                 view.page(key.page)
                     .map(|bytes| (page::scn(&bytes), self.file.codec().encode_page(key, &bytes)))
             };
@@ -149,5 +152,6 @@ struct Boundary {
     next_xid: u64,
     next_tree: u64,
     log_lsn: Option<u64>,
+    undo_end: u64,
     dirty: Vec<PageKey>,
 }

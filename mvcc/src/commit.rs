@@ -33,6 +33,9 @@ const GROUP_MAX: usize = 1024;
 /// Bytes of writes in one group, above which no further commit joins.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
+/// Operations of a commit that goes the short way.
+const OPERATIONS_NOW_MAX: usize = 64;
+
 /// A transaction on its way to being committed.
 pub(crate) struct Request {
     pub(crate) branch: BranchId,
@@ -137,21 +140,17 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     }
     let operations = request.writes.operations();
     let scn = Scn(state.last_scn.0 + 1);
-    let mut apply = Apply::begin(engine, &mut state.workspace, request.branch, scn);
-    // All pages are read first: then nothing can stop it half way but a lack of frames or undo room.
-    let ready = operations.len() <= 64 && apply.is_ready(&operations);
-    if !ready {
-        apply.finish(&mut state.workspace);
+    let mut apply = Apply::new(engine, &mut state.workspace, request.branch, scn);
+    let done = operations.len() <= OPERATIONS_NOW_MAX
+        && (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok());
+    apply.finish();
+    drop(operations);
+    if !done {
+        // Nothing was published: the queue's way starts over, and can wait for pages.
+        state.workspace.discard(engine);
+        drop(guard);
         return Err(Box::new(request));
     }
-    for index in 0..operations.len() {
-        if apply.apply(operations.get(index)).is_err() {
-            apply.finish(&mut state.workspace);
-            state.workspace.discard(engine);
-            return Err(Box::new(request));
-        }
-    }
-    apply.finish(&mut state.workspace);
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
     state.workspace.publish(engine);
@@ -357,7 +356,7 @@ async fn apply_request(
     let mut next = 0;
     while next < operations.len() {
         let stop = {
-            let mut apply = Apply::begin(engine, workspace, request.branch, scn);
+            let mut apply = Apply::new(engine, workspace, request.branch, scn);
             let mut stop = None;
             while next < operations.len() {
                 match apply.apply(operations.get(next)) {
@@ -368,7 +367,7 @@ async fn apply_request(
                     }
                 }
             }
-            apply.finish(workspace);
+            apply.finish();
             stop
         };
         if let Some(stop) = stop {
@@ -399,9 +398,7 @@ pub(crate) async fn resolve_stop(engine: &Engine, workspace: &mut Workspace, sto
         }
         Stop::Undo => {
             workspace.publish(engine);
-            engine.make_undo_room();
-            futures_lite::future::yield_now().await;
-            Ok(())
+            engine.make_undo_room().await
         }
     }
 }

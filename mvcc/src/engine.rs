@@ -41,6 +41,7 @@ pub(crate) struct Counters {
     pub(crate) groups: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) rebuilds: AtomicU64,
+    pub(crate) history_reads: AtomicU64,
 }
 
 /// An open folder.
@@ -69,6 +70,9 @@ pub(crate) struct Engine {
     pub(crate) checkpointing: async_lock::Mutex<()>,
     /// Where running checkpoints still need undo records from.
     pub(crate) undo_pins: Mutex<Vec<u64>>,
+    /// Undo records before this position are in the data file.
+    pub(crate) persisted: AtomicU64,
+    pub(crate) flushing: async_lock::Mutex<()>,
     /// Which life of the log this is.
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
@@ -103,21 +107,8 @@ impl Engine {
     pub(crate) async fn resolve(&self, fault: Fault) -> Result<()> {
         match fault.0 {
             FaultReason::Page(key) => self.load(key).await,
-            FaultReason::History(key, scn) => {
-                tracing::debug!(
-                    "page {} of branch {} as of SCN {scn} is no longer kept",
-                    key.page,
-                    key.branch
-                );
-                Err(Error::HistoryGone { oldest: self.oldest_scn() })
-            }
+            FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
         }
-    }
-
-    /// The oldest SCN whose page versions are all at hand.
-    pub(crate) fn oldest_scn(&self) -> Scn {
-        let guard = pin();
-        self.ring.next(&guard, self.ring.tail()).map_or(self.visible_scn(), |(record, _)| record.scn)
     }
 
     /// Keeps the undo records from now on until the returned value is dropped.
@@ -127,21 +118,18 @@ impl Engine {
         UndoPin { engine: self, position }
     }
 
-    /// Forgets the older half of the undo records, as far as they are not pinned.
-    pub(crate) fn make_undo_room(&self) {
-        let wanted = self.ring.tail() + self.ring.used_bytes() / 2;
-        let pinned = self.undo_pins.lock().iter().min().copied().unwrap_or(u64::MAX);
-        let guard = pin();
-        let mut tail = self.ring.tail();
-        while tail < wanted.min(pinned) {
-            match self.ring.next(&guard, tail) {
-                Some((_, next)) => tail = next,
-                None => break,
-            }
+    /// Makes room in the undo ring: releases what is in the data file, or takes what is there to it.
+    pub(crate) async fn make_undo_room(&self) -> Result<()> {
+        if self.persisted.load(Ordering::Acquire) <= self.ring.tail() {
+            self.flush_history(self.ring.head(), Scn::MAX).await?;
         }
-        self.ring.release(tail.min(pinned));
+        let pinned = self.undo_pins.lock().iter().min().copied().unwrap_or(u64::MAX);
+        self.ring.release(self.persisted.load(Ordering::Acquire).min(pinned));
         let tail = self.ring.tail();
         self.undo_heads.lock().retain(|_, position| *position >= tail);
+        // Readers of what was released, or a checkpoint that pins it, may have to end first.
+        futures_lite::future::yield_now().await;
+        Ok(())
     }
 
     /// Whether a tree has pages at all.
@@ -154,7 +142,7 @@ impl Engine {
         Ok(self.file.read(key, &mut scratch).await?)
     }
 
-    async fn load(&self, key: PageKey) -> Result<()> {
+    pub(crate) async fn load(&self, key: PageKey) -> Result<()> {
         if !self.begin_loading(key).await {
             return Ok(());
         }
@@ -170,6 +158,7 @@ impl Engine {
         }
         let undo_head = self.undo_heads.lock().remove(&key).unwrap_or(0);
         page::set_undo_position(frame.bytes_mut(), undo_head);
+        page::set_from_device(frame.bytes_mut());
         let from = page::scn(frame.bytes());
         if self.pool.publish_if_absent(frame, key, from, Scn::MAX) {
             self.replacement.admit(CacheKey { page: key, until: Scn::MAX });

@@ -46,11 +46,13 @@ pub enum Error {
     /// The folder cannot be opened as asked: wrong key, newer format, locked by another process.
     #[error("{0}")]
     Open(String),
-    /// Asked for a state that is no longer kept (72000).
-    #[error("snapshot too old: what page versions were before SCN {oldest} is no longer kept")]
-    HistoryGone {
-        /// The oldest SCN that can still be read.
-        oldest: Scn,
+    /// Asked for a state that never was (22023).
+    #[error("SCN {scn} does not exist yet; the newest is {newest}")]
+    NoSuchScn {
+        /// What was asked for.
+        scn: Scn,
+        /// The newest that can be read.
+        newest: Scn,
     },
 }
 

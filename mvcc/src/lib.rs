@@ -14,6 +14,7 @@ mod checkpoint;
 mod commit;
 mod engine;
 mod error;
+mod history;
 mod ids;
 mod locks;
 mod log;

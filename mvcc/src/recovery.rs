@@ -52,7 +52,7 @@ async fn replay_commit(engine: &Arc<Engine>, state: &mut CommitState, commit: &L
     let mut next = 0;
     while next < commit.operations.len() {
         let stop = {
-            let mut apply = Apply::begin(engine, &mut state.workspace, commit.branch, commit.scn);
+            let mut apply = Apply::new(engine, &mut state.workspace, commit.branch, commit.scn);
             let mut stop = None;
             while next < commit.operations.len() {
                 let operation = match &commit.operations[next] {
@@ -75,7 +75,7 @@ async fn replay_commit(engine: &Arc<Engine>, state: &mut CommitState, commit: &L
                     }
                 }
             }
-            apply.finish(&mut state.workspace);
+            apply.finish();
             stop
         };
         if let Some(stop) = stop {

@@ -89,6 +89,8 @@ pub struct StoreStats {
     pub checkpoints: u64,
     /// Old page versions put together for readers.
     pub rebuilds: u64,
+    /// Old page versions put together from the data file.
+    pub history_reads: u64,
     /// Frames in all.
     pub frames: u64,
     /// Frames free.
@@ -138,10 +140,21 @@ impl Store {
         Transaction::new(self.clone(), branch, isolation)
     }
 
+    /// Starts a transaction that reads `branch` as it was right after the commit `scn`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScn`] for one that was not given out yet.
+    pub fn begin_as_of(&self, branch: BranchId, scn: Scn) -> Result<Transaction> {
+        if scn > self.visible_scn() {
+            return Err(Error::NoSuchScn { scn, newest: self.visible_scn() });
+        }
+        Ok(Transaction::as_of(self.clone(), branch, scn))
+    }
+
     /// Reads the page that a `try_*` call missed; the caller then tries again.
     ///
     /// # Errors
-    /// Those of the device; [`Error::HistoryGone`] for a snapshot too old to be read.
+    /// Those of the device.
     pub async fn resolve(&self, fault: Fault) -> Result<()> {
         self.engine.resolve(fault).await
     }
@@ -246,6 +259,7 @@ impl Store {
             groups: read(&counters.groups),
             checkpoints: read(&counters.checkpoints),
             rebuilds: read(&counters.rebuilds),
+            history_reads: read(&counters.history_reads),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
             data_used_bytes: usage.used_bytes,
@@ -283,10 +297,10 @@ fn build(
     let frame_bytes = options.cache_size_bytes.saturating_sub(ring_bytes + map_cache_bytes(&options));
     let pool = FramePool::new(frame_bytes, superblock.page_size as usize)
         .map_err(|error| Error::Open(error.to_string()))?;
+    let ring = UndoRing::new(ring_bytes)?;
     Ok(Arc::new(Engine {
         replacement: Replacement::new(pool.frame_count()),
         pool,
-        ring: UndoRing::new(ring_bytes)?,
         file,
         locks: LockTable::new(),
         clock: surroundings.clock.clone(),
@@ -304,6 +318,9 @@ fn build(
         evicting: async_lock::Mutex::new(()),
         checkpointing: async_lock::Mutex::new(()),
         undo_pins: Mutex::default(),
+        persisted: AtomicU64::new(ring.head()),
+        ring,
+        flushing: async_lock::Mutex::new(()),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),

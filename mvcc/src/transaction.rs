@@ -76,6 +76,13 @@ impl Transaction {
         }
     }
 
+    /// A transaction whose snapshot is given, and stays.
+    pub(crate) fn as_of(store: Store, branch: BranchId, scn: Scn) -> Transaction {
+        let mut transaction = Transaction::new(store, branch, Isolation::Snapshot);
+        transaction.snapshot = Some(scn);
+        transaction
+    }
+
     /// The store it runs in.
     pub fn store(&self) -> &Store {
         &self.store

@@ -1,7 +1,9 @@
 //! Pages as a reader sees them: those of one branch as of one SCN.
 
+use std::sync::atomic::Ordering;
+
 use helios_btree::{PageRebuild, PageRef, ReadPages, UndoOps};
-use helios_bufferpool::{Guard, PageId, PageKey, Scn, page, pin};
+use helios_bufferpool::{Guard, PageId, PageKey, Scn, UndoRing, page, pin};
 
 use crate::engine::Engine;
 use crate::error::{Fault, FaultReason};
@@ -13,13 +15,20 @@ pub(crate) struct View<'e> {
     guard: Guard,
     branch: BranchId,
     scn: Scn,
+    /// Puts old versions together itself, from memory, instead of asking for them to be published.
+    rebuilds: bool,
 }
 
 impl<'e> View<'e> {
     /// `scn` = [`Scn::MAX`] reads the newest versions.
     #[inline]
     pub(crate) fn new(engine: &'e Engine, branch: BranchId, scn: Scn) -> View<'e> {
-        View { engine, guard: pin(), branch, scn }
+        View { engine, guard: pin(), branch, scn, rebuilds: false }
+    }
+
+    /// A view for pages that are read once, whose undo records are in memory: those of a checkpoint.
+    pub(crate) fn rebuilding(engine: &'e Engine, branch: BranchId, scn: Scn) -> View<'e> {
+        View { rebuilds: true, ..View::new(engine, branch, scn) }
     }
 
     /// The newest version of a page, whatever the view's SCN.
@@ -41,24 +50,75 @@ impl<'e> View<'e> {
             // It was published between the two look-ups.
             return Ok(PageRef::Frame(newest));
         }
-        if page::kind(newest) == Some(page::PageKind::Overflow) {
-            // Written once, so its only version is younger than the reader.
+        if !self.rebuilds {
             return Err(Fault(FaultReason::History(key, self.scn)));
         }
-        self.engine.counters.rebuilds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut rebuild = PageRebuild::new(newest);
-        let mut position = page::undo_position(newest);
-        let mut version = page::scn(newest);
-        while version > self.scn {
-            let record = self.engine.ring.get(&self.guard, position).filter(|_| position != 0);
-            let Some(record) = record else { return Err(Fault(FaultReason::History(key, self.scn))) };
-            UndoOps::new(record.operations).for_each(|operation| rebuild.apply(operation));
-            version = record.restores;
-            position = record.previous;
+        self.engine.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        let mut back = StepsBack::new(newest);
+        back.in_memory(&self.engine.ring, &self.guard, self.scn);
+        if !back.reaches(self.scn) {
+            return Err(Fault(FaultReason::History(key, self.scn)));
         }
         let mut built = vec![0; newest.len()].into_boxed_slice();
-        rebuild.finish(&mut built, version);
+        back.rebuild.finish(&mut built, self.scn);
         Ok(PageRef::Built(built))
+    }
+}
+
+/// A page on its way back in time.
+///
+/// Records are applied newest first, as long as their commit is later than the wanted SCN. Rows inserted later need
+/// no record: their own SCN says so. It is done when an older record is met, or the last one applied goes back far
+/// enough, or there never were others.
+pub(crate) struct StepsBack {
+    pub(crate) rebuild: PageRebuild,
+    position: u64,
+    /// The commit that the oldest record applied so far takes back.
+    pub(crate) undone: Option<Scn>,
+    /// The version that this record goes back to.
+    restores: Option<Scn>,
+    complete: bool,
+}
+
+impl StepsBack {
+    pub(crate) fn new(page: &[u8]) -> StepsBack {
+        // The undo chain of a page that was made in memory reaches back to its making.
+        StepsBack {
+            rebuild: PageRebuild::new(page),
+            position: page::undo_position(page),
+            undone: None,
+            restores: None,
+            complete: !page::is_from_device(page),
+        }
+    }
+
+    /// Applies what the undo ring has.
+    pub(crate) fn in_memory(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn) {
+        let mut position = self.position;
+        while position != 0 {
+            let Some(record) = ring.get(guard, position) else {
+                self.complete = false;
+                return;
+            };
+            if record.scn <= scn {
+                self.complete = true;
+                return;
+            }
+            self.apply(record.scn, record.restores, record.operations);
+            position = record.previous;
+        }
+    }
+
+    /// Applies one record.
+    pub(crate) fn apply(&mut self, scn: Scn, restores: Scn, operations: &[u8]) {
+        UndoOps::new(operations).for_each(|operation| self.rebuild.apply(operation));
+        self.undone = Some(scn);
+        self.restores = Some(restores);
+    }
+
+    /// Whether nothing older is needed for `scn`.
+    pub(crate) fn reaches(&self, scn: Scn) -> bool {
+        self.complete || self.restores.is_some_and(|restores| restores <= scn)
     }
 }
 

@@ -4,6 +4,7 @@
 //! statement can be shown what earlier ones wrote, and a rollback to a savepoint just cuts the end off.
 //! Small sets are searched through; larger ones get an ordered index.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -53,6 +54,33 @@ pub(crate) struct WriteSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(usize);
 
+thread_local! {
+    /// Memory of sets done with, for the next ones of this thread.
+    static SPARE: RefCell<Vec<(Vec<Entry>, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets whose memory is kept per thread, and the most that one may keep, bytes.
+const SPARE_MAX: usize = 8;
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+impl Drop for WriteSet {
+    fn drop(&mut self) {
+        if self.bytes.capacity() == 0 || self.bytes.capacity() > SPARE_BYTES_MAX {
+            return;
+        }
+        let (mut entries, mut bytes) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.bytes));
+        entries.clear();
+        bytes.clear();
+        // At the thread's end there is nobody to keep it for.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push((entries, bytes));
+            }
+        });
+    }
+}
+
 impl WriteSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -85,6 +113,11 @@ impl WriteSet {
     }
 
     fn push(&mut self, tree: TreeId, kind: Kind, key: &[u8], value: &[u8], statement: u32, previous: u32) {
+        if self.entries.capacity() == 0 {
+            let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+            (self.entries, self.bytes) =
+                spare.unwrap_or_else(|| (Vec::with_capacity(4), Vec::with_capacity(256)));
+        }
         let number = self.entries.len() as u32;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
@@ -249,6 +282,9 @@ impl WriteSet {
 
     /// What a commit has to do: trees to create, then the last change of each key, in (tree, key) order.
     pub(crate) fn operations(&self) -> Operations<'_> {
+        if self.entries.len() <= 1 {
+            return Operations { set: self, numbers: Vec::new() };
+        }
         let mut numbers: Vec<u32> = Vec::new();
         if self.trees_created > 0 {
             let created = |entry: &&Entry| entry.kind == Kind::CreateTree;
@@ -308,16 +344,17 @@ pub(crate) enum Operation<'a> {
 /// The steps of a commit, by number.
 pub(crate) struct Operations<'a> {
     set: &'a WriteSet,
+    /// Empty for the one step of a set with one entry.
     numbers: Vec<u32>,
 }
 
 impl<'a> Operations<'a> {
     pub(crate) fn len(&self) -> usize {
-        self.numbers.len()
+        self.numbers.len().max(self.set.entries.len().min(1))
     }
 
     pub(crate) fn get(&self, index: usize) -> Operation<'a> {
-        let entry = &self.set.entries[self.numbers[index] as usize];
+        let entry = &self.set.entries[self.numbers.get(index).map_or(index, |number| *number as usize)];
         match entry.kind {
             Kind::CreateTree => Operation::CreateTree(entry.tree),
             _ => Operation::Change(entry.tree, self.set.key(entry), self.set.change(entry)),

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions, Surroundings, TreeId,
+    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions,
+    Surroundings, TreeId,
 };
-use helios_runtime::{Device, InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -79,7 +80,11 @@ async fn commit(store: &Store, number: u64) -> Result<(), Error> {
 
 /// Runs commits, checkpoints and a reopening until the end or the first error; returns the last commit that was
 /// acknowledged.
-async fn workload(device: &SimulatedDevice, options: &StoreOptions, acknowledged: &mut u64) -> Result<(), Error> {
+async fn workload(
+    device: &SimulatedDevice,
+    options: &StoreOptions,
+    acknowledged: &mut u64,
+) -> Result<(), Error> {
     let store = Store::open(options.clone(), surroundings(device)).await?;
     for number in 1..=14 {
         commit(&store, number).await?;

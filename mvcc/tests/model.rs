@@ -1,7 +1,7 @@
 //! Shows that transactions are what they should be whatever the cache: random transactions with savepoints and
-//! rollbacks against a model that keeps every version; open snapshots and newest reads, by key and by scans both
-//! ways, always match it — with a cache so small that pages come and go all the time, through checkpoints and
-//! through closing and opening.
+//! rollbacks against a model that keeps every version; newest reads, open snapshots and any earlier SCN, by key and
+//! by scans both ways, always match it — with a cache so small that pages and undo records come and go all the time,
+//! through checkpoints and through closing and opening.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions,
+    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store, StoreOptions,
     Surroundings, Transaction, TreeId,
 };
 use helios_runtime::device::MemoryDevice;
@@ -147,8 +147,10 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
         transaction
     };
     let mut transaction = begin(&store);
-    let (mut now, mut seen) = (Model::new(), Model::new());
+    let mut now = Model::new();
     let mut savepoints = Vec::new();
+    let mut history: Vec<(Scn, Model)> = Vec::new();
+    let mut looks = 1usize;
     for step in steps {
         match step {
             Step::Put(number, seed) => {
@@ -173,8 +175,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
             }
             Step::Statement => {
                 transaction.begin_statement();
-                seen = now.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &now).await.unwrap();
             }
             Step::Savepoint => savepoints.push((transaction.savepoint(), now.clone())),
             Step::RollbackTo => {
@@ -187,15 +188,15 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
                 savepoints.clear();
                 let ended = std::mem::replace(&mut transaction, begin(&store));
                 if matches!(step, Step::Commit) {
-                    ended.commit().await.unwrap();
+                    let scn = ended.commit().await.unwrap().scn;
                     committed = now;
+                    history.extend(scn.map(|scn| (scn, committed.clone())));
                 } else {
                     ended.rollback();
                 }
                 transaction = begin(&store);
                 now = committed.clone();
-                seen = committed.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &committed).await.unwrap();
             }
             Step::OpenSnapshot => {
                 if snapshots.len() < 4 {
@@ -204,15 +205,16 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
             }
             Step::CheckSnapshot => {
                 if let Some((snapshot, model)) = snapshots.first_mut() {
-                    match check(snapshot, tree, model).await {
-                        Ok(()) => snapshots.rotate_left(1),
-                        // The undo ring of so small a cache does not reach back for ever.
-                        Err(Error::HistoryGone { oldest }) => {
-                            assert!(oldest > snapshot.snapshot().scn);
-                            snapshots.remove(0);
-                        }
-                        Err(error) => panic!("{error}"),
-                    }
+                    check(snapshot, tree, model).await.unwrap();
+                    snapshots.rotate_left(1);
+                }
+                // Any moment of the past, a different one each time.
+                looks = looks.wrapping_mul(31).wrapping_add(7);
+                if !history.is_empty() {
+                    let (scn, model) = &history[looks % history.len()];
+                    let mut past = store.begin_as_of(BranchId::MAIN, *scn).unwrap();
+                    past.begin_statement();
+                    check(&mut past, tree, model).await.unwrap();
                 }
             }
             Step::Checkpoint => store.checkpoint().await.unwrap(),
@@ -225,12 +227,17 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
                 store = open(&options, &surroundings).await;
                 transaction = begin(&store);
                 now = committed.clone();
-                seen = committed.clone();
-                check(&mut transaction, tree, &seen).await.unwrap();
+                check(&mut transaction, tree, &committed).await.unwrap();
             }
         }
     }
-    assert!(seen.len() <= 4096);
+    // In the end, every moment there was.
+    drop(transaction);
+    for (scn, model) in history.iter().step_by(3) {
+        let mut past = store.begin_as_of(BranchId::MAIN, *scn).unwrap();
+        past.begin_statement();
+        check(&mut past, tree, model).await.unwrap();
+    }
 }
 
 fn small(compression: Compression, key: Option<MasterKey>) -> StoreOptions {

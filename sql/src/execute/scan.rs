@@ -138,11 +138,7 @@ impl TableScanner {
             let passing = predicate.filter_batch(&batch, &execution.context())?;
             kept.retain(|row| passing.binary_search(row).is_ok());
         }
-        let wait = if locking.nowait || locking.skip_locked {
-            WaitPolicy::NoWait
-        } else {
-            WaitPolicy::Block
-        };
+        let wait = if locking.nowait || locking.skip_locked { WaitPolicy::NoWait } else { WaitPolicy::Block };
         let tree = self.scan.table.table.tree;
         let mut locked = Vec::new();
         for row in kept {

@@ -18,7 +18,9 @@ impl Session {
     /// Runs a statement to its end.
     pub(super) async fn run(&mut self, prepared: &Arc<Prepared>, parameters: Arc<[Datum]>) -> Result<Given> {
         match &prepared.action {
-            Action::Empty | Action::Query(_) | Action::Copy(_) => Err(SqlError::internal("a query runs through its operators")),
+            Action::Empty | Action::Query(_) | Action::Copy(_) => {
+                Err(SqlError::internal("a query runs through its operators"))
+            }
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) => {
                 let (changed, _) = self.change(&prepared.action, parameters, false).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })

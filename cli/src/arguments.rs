@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// PostgreSQL's SQL and wire protocol, embeddable like SQLite.
+#[derive(Debug, Parser)]
+#[command(name = "heliosdb-nano", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open a shell; run a script where standard input is no terminal
+    Repl(ReplArguments),
+    /// Make a new, empty database in a folder
+    Init {
+        /// The folder; it is made if it does not exist
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+    },
+    /// Serve clients over PostgreSQL's protocol
+    #[command(visible_alias = "server")]
+    Start(StartArguments),
+    /// Show what the database does on a small data set, in memory
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplArguments {
+    /// Keep the database in memory: it is gone at the end (also the default)
+    #[arg(long, conflicts_with = "data")]
+    pub memory: bool,
+    /// The database's folder; it is made if it does not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A configuration file (heliosdb.toml)
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct StartArguments {
+    /// A configuration file (heliosdb.toml); the other options override it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database's folder; it is made if it does not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep the database in memory: it is gone at the end
+    #[arg(long, conflicts_with = "data")]
+    pub memory: bool,
+    /// The port to listen on [default: 5432]
+    #[arg(short, long)]
+    pub port: Option<u16>,
+    /// The address to listen on, or several with commas [default: 127.0.0.1]
+    #[arg(short, long, value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
+    pub listen: Vec<IpAddr>,
+    /// The memory for cached pages, in bytes [default: 134217728]
+    #[arg(long, value_name = "BYTES")]
+    pub cache_size: Option<u64>,
+    /// How many clients may be connected at a time [default: 100]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+    /// The folder for a Unix socket
+    #[arg(long, value_name = "DIR")]
+    pub socket_dir: Option<PathBuf>,
+    /// How many threads serve clients [default: one for each core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub worker_threads: Option<u32>,
+    /// How the server waits for the network and the disk [default: the best that the system has]
+    #[arg(long)]
+    pub executor: Option<ExecutorName>,
+}
+
+/// The executors by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExecutorName {
+    Epoll,
+    Glommio,
+}
+
+/// An address to listen on: an IP address, or `localhost`, or `*` for all.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    match text.trim() {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        "*" => Ok(IpAddr::from([0, 0, 0, 0])),
+        other => other.parse().map_err(|_| "an IP address, localhost or * is needed".to_string()),
+    }
+}

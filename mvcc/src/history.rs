@@ -1,0 +1,279 @@
+//! The version store: what pages were before.
+//!
+//! 1. The undo ring keeps the reverse operations of recent commits in memory. [`Engine::flush_history`] takes what is
+//!    there to the data file, page by page, before it is released.
+//! 2. A page has at most one *open* history: records that lead back from its newest image. Flushing adds to it by
+//!    writing it anew. Once it outweighs a page it is *sealed*: written together with an image of the page at its
+//!    newer end, under that image's SCN, and never touched again.
+//! 3. So any version is rebuilt from at most two reads — a sealed history, or the newest image and the open one — and
+//!    about one page's worth of records ([`Engine::rebuild_old`]). It is then published as an old version, found like
+//!    any page by those who read between its commit and the next.
+//!
+//! A history image holds the length of the page image (4, 0 for an open one) and the image: bytes at the front (4),
+//! then those and the ones at the back; then the records, newest first, each SCN (8), the version it goes back to (8),
+//! length (4), operations.
+//!
+//! Rows inserted leave no record: rows carry their writer's SCN.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use helios_bufferpool::{CacheKey, Encoded, ImageKind, MapKey, PageKey, Scn, page, pin};
+
+use crate::engine::Engine;
+use crate::error::{Error, Fault, FaultReason, Result};
+use crate::view::{StepsBack, View};
+use helios_btree::ReadPages;
+
+/// History images written at once.
+const BATCH_IMAGES: usize = 256;
+const RECORD_HEADER_BYTES: usize = 20;
+
+/// What [`Engine::flush_history`] has to write for one page.
+struct PageHistory {
+    /// Newest first.
+    records: Vec<u8>,
+    newest: Scn,
+}
+
+impl Engine {
+    /// Takes all undo records before `end` to the data file. `as_of` is the state that images are taken from: no
+    /// record before `end` is of a later commit.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn flush_history(&self, end: u64, as_of: Scn) -> Result<()> {
+        let _one_at_a_time = self.flushing.lock().await;
+        let start = self.persisted.load(Ordering::Acquire);
+        if start >= end {
+            return Ok(());
+        }
+        let mut images: Vec<(MapKey, Scn, Encoded)> = Vec::new();
+        let mut gone: Vec<MapKey> = Vec::new();
+        for (key, history) in self.collect_history(start, end) {
+            self.flush_page(key, history, as_of, &mut images, &mut gone).await?;
+            if images.len() >= BATCH_IMAGES {
+                self.file.write_history(std::mem::take(&mut images), &gone).await?;
+                gone.clear();
+            }
+        }
+        self.file.write_history(images, &gone).await?;
+        self.persisted.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// The records in a part of the ring, by page.
+    fn collect_history(&self, start: u64, end: u64) -> BTreeMap<PageKey, PageHistory> {
+        let mut spans: BTreeMap<PageKey, Vec<u64>> = BTreeMap::new();
+        let guard = pin();
+        let mut position = start;
+        while position < end
+            && let Some((record, next)) = self.ring.next(&guard, position)
+        {
+            // `next` skips the gap at the ring's end, so the record is where its own length says.
+            let record_bytes = self.ring.record_bytes(&record);
+            spans.entry(record.key).or_default().push(next - record_bytes);
+            position = next;
+        }
+        let histories = spans.into_iter().map(|(key, positions)| {
+            let mut history = PageHistory { records: Vec::new(), newest: Scn(0) };
+            for position in positions.into_iter().rev() {
+                let record = self.ring.get(&guard, position).expect("unflushed records are kept");
+                history.newest = history.newest.max(record.scn);
+                history.records.extend_from_slice(&record.scn.0.to_le_bytes());
+                history.records.extend_from_slice(&record.restores.0.to_le_bytes());
+                history.records.extend_from_slice(&(record.operations.len() as u32).to_le_bytes());
+                history.records.extend_from_slice(record.operations);
+            }
+            (key, history)
+        });
+        histories.collect()
+    }
+
+    async fn flush_page(
+        &self,
+        key: PageKey,
+        mut history: PageHistory,
+        as_of: Scn,
+        images: &mut Vec<(MapKey, Scn, Encoded)>,
+        gone: &mut Vec<MapKey>,
+    ) -> Result<()> {
+        let open = MapKey::open_history(key);
+        let open_before = self.file.read_history(open).await?;
+        if let Some(open_before) = &open_before {
+            history.records.extend_from_slice(Contents::parse(open_before)?.records);
+        }
+        // Part of a commit that is still being made can only be told from the rest by an image between them.
+        let unfinished = history.newest > self.visible_scn();
+        let mut raw = Vec::with_capacity(history.records.len() + 4);
+        if !unfinished && history.records.len() <= self.pool.page_size() {
+            raw.extend_from_slice(&0u32.to_le_bytes());
+            raw.extend_from_slice(&history.records);
+            let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
+            images.push((open, history.newest, encoded));
+            return Ok(());
+        }
+        let sealed = MapKey::sealed_history(key, history.newest);
+        // The earlier part of the same commit may have been sealed already.
+        let sealed_before = self.file.read_history(sealed).await?;
+        let page = self.page_as_of(key, as_of).await?;
+        let (lower, upper) = (usize::from(page::lower(&page)), usize::from(page::upper(&page)));
+        let back = &page[upper..page::content_end(page.len())];
+        raw.extend_from_slice(&((4 + lower + back.len()) as u32).to_le_bytes());
+        raw.extend_from_slice(&(lower as u32).to_le_bytes());
+        raw.extend_from_slice(&page[..lower]);
+        raw.extend_from_slice(back);
+        raw.extend_from_slice(&history.records);
+        if let Some(before) = &sealed_before {
+            raw.extend_from_slice(Contents::parse(before)?.records);
+        }
+        let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
+        images.push((sealed, history.newest, encoded));
+        if open_before.is_some() {
+            gone.push(open);
+        }
+        Ok(())
+    }
+
+    /// A page as it was at `scn`, or its newest version.
+    async fn page_as_of(&self, key: PageKey, scn: Scn) -> Result<Box<[u8]>> {
+        loop {
+            let attempt =
+                View::rebuilding(self, key.branch, scn).page(key.page).map(|bytes| bytes.to_vec().into());
+            match attempt {
+                Ok(bytes) => return Ok(bytes),
+                Err(Fault(FaultReason::History(..))) => {
+                    return Err(Error::Corruption(format!(
+                        "undo records of page {} were released before they were written",
+                        key.page
+                    )));
+                }
+                Err(Fault(FaultReason::Page(missing))) => self.load(missing).await?,
+            }
+        }
+    }
+
+    /// Rebuilds a page as it was at `scn` and publishes it as an old version.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn rebuild_old(&self, key: PageKey, scn: Scn) -> Result<()> {
+        let mut back = self.steps_back_from_newest(key, scn).await?;
+        if !back.reaches(scn) {
+            self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
+            self.steps_back_from_file(&mut back, key, scn).await?;
+        }
+        self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        let mut frame = self.allocate().await?;
+        let next_row = back.rebuild.finish(frame.bytes_mut(), scn);
+        // The version holds until the first change that was taken back, or the first row that was left out.
+        let until = back.undone.into_iter().chain(next_row).min().unwrap_or(Scn(scn.0 + 1));
+        if self.pool.publish_if_absent(frame, key, scn, until) {
+            self.replacement.admit(CacheKey { page: key, until });
+        }
+        Ok(())
+    }
+
+    /// Goes on in the data file where the undo ring ended.
+    async fn steps_back_from_file(&self, back: &mut StepsBack, key: PageKey, scn: Scn) -> Result<()> {
+        // What is still in the ring was applied already; commits are released from it as a whole.
+        let mut applied = back.undone;
+        let raw = match self.file.find_sealed(key, scn).await? {
+            Some(sealed) => {
+                let raw = self.file.read_history(sealed).await?;
+                if let Some(raw) = &raw {
+                    *back = StepsBack::new(&Contents::parse(raw)?.page(self.pool.page_size())?);
+                    applied = None;
+                }
+                raw
+            }
+            None => self.file.read_history(MapKey::open_history(key)).await?,
+        };
+        let Some(raw) = raw else { return Ok(()) };
+        for record in Records(Contents::parse(&raw)?.records) {
+            let (record_scn, restores, operations) = record?;
+            if applied.is_some_and(|applied| record_scn >= applied) {
+                continue;
+            }
+            if record_scn <= scn {
+                break;
+            }
+            back.apply(record_scn, restores, operations);
+        }
+        Ok(())
+    }
+
+    async fn steps_back_from_newest(&self, key: PageKey, scn: Scn) -> Result<StepsBack> {
+        loop {
+            {
+                let guard = pin();
+                if let Some(newest) = self.pool.find_newest(&guard, key) {
+                    let mut back = StepsBack::new(newest.bytes());
+                    back.in_memory(&self.ring, &guard, scn);
+                    return Ok(back);
+                }
+            }
+            self.load(key).await?;
+        }
+    }
+}
+
+/// A decoded history image.
+struct Contents<'a> {
+    image: &'a [u8],
+    records: &'a [u8],
+}
+
+impl<'a> Contents<'a> {
+    fn parse(raw: &'a [u8]) -> Result<Contents<'a>> {
+        let damaged = || Error::Corruption("a history image has the wrong length".into());
+        let (length, rest) = raw.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let (image, records) =
+            rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+        Ok(Contents { image, records })
+    }
+
+    fn page(&self, page_size: usize) -> Result<Vec<u8>> {
+        let damaged = || Error::Corruption("a history image has the wrong length".into());
+        let (front_bytes, rest) = self.image.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let (front, back) =
+            rest.split_at_checked(u32::from_le_bytes(*front_bytes) as usize).ok_or_else(damaged)?;
+        let end = page::content_end(page_size);
+        if front.len() + back.len() > end {
+            return Err(damaged());
+        }
+        let mut bytes = vec![0; page_size];
+        bytes[..front.len()].copy_from_slice(front);
+        bytes[end - back.len()..end].copy_from_slice(back);
+        // Its undo chain is what follows the image, not what is in the ring.
+        page::set_undo_position(&mut bytes, 0);
+        page::set_from_device(&mut bytes);
+        Ok(bytes)
+    }
+}
+
+/// Walks over the records of a history image.
+struct Records<'a>(&'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<(Scn, Scn, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let damaged = || Error::Corruption("a history image ends in the middle of a record".into());
+        let Some((header, rest)) = self.0.split_at_checked(RECORD_HEADER_BYTES) else {
+            self.0 = &[];
+            return Some(Err(damaged()));
+        };
+        let u64_at = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
+        let length = u32::from_le_bytes(header[16..20].try_into().expect("four bytes")) as usize;
+        let Some((operations, rest)) = rest.split_at_checked(length) else {
+            self.0 = &[];
+            return Some(Err(damaged()));
+        };
+        self.0 = rest;
+        Some(Ok((Scn(u64_at(0)), Scn(u64_at(8)), operations)))
+    }
+}
