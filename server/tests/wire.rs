@@ -260,15 +260,13 @@ fn clients_beyond_the_limit_are_turned_away() {
     second.send(&startup(&[("user", "postgres")]));
     assert_eq!(short(&second.until_ready()), ["E FATAL 53300 sorry, too many clients already"]);
     drop(wire);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    loop {
+    // The server hears of the leaving a little later.
+    let is_served = (0..1_000).any(|_| {
         let mut third = server.dial();
         third.send(&startup(&[("user", "postgres")]));
-        if third.until_ready().last().is_some_and(|answer| answer.kind == 'Z') {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "the place becomes free");
-    }
+        third.until_ready().last().is_some_and(|answer| answer.kind == 'Z')
+    });
+    assert!(is_served, "the place becomes free");
 }
 
 #[test]
