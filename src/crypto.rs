@@ -27,19 +27,6 @@ impl EncryptionKey {
         EncryptionKey(bytes)
     }
 
-    /// A key from 64 hexadecimal digits; `None` for anything else.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<EncryptionKey> {
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(EncryptionKey(bytes))
-    }
-
     /// The key's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

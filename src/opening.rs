@@ -18,8 +18,6 @@ use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Session};
 use parking_lot::Mutex;
 
-use crate::config::KeySource;
-use crate::crypto::EncryptionKey;
 use crate::{CompressionType, Config, Error, Result};
 
 /// How often it is looked whether a checkpoint is due.
@@ -65,6 +63,9 @@ impl Drop for Opened {
 /// Opens the database in a folder, or one in memory.
 pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> {
     config.validate()?;
+    let mut config = config.clone();
+    config.load_encryption_key()?;
+    let config = &config;
     let Some(path) = path else {
         let store = open_store(Arc::new(MemoryDevice::new()), config)?;
         let engine = block_on(Engine::open(store.clone(), config.entries()))?;
@@ -101,42 +102,13 @@ fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
             CompressionType::Lz4 => Compression::Lz4,
             CompressionType::Zstd => Compression::Zstd,
         },
-        key: encryption_key(config)?.map(|key| MasterKey::new(*key.as_bytes())),
+        key: config.encryption_key.as_ref().map(|key| MasterKey::new(*key.as_bytes())),
         log_enabled: config.storage.wal_enabled,
         ..StoreOptions::default()
     };
     let surroundings =
         Surroundings { device, clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy) };
     Ok(block_on(Store::open(options, surroundings)).map_err(SqlError::from)?)
-}
-
-/// The key given in the program, or the one that the configuration names.
-fn encryption_key(config: &Config) -> Result<Option<EncryptionKey>> {
-    if let Some(key) = &config.encryption_key {
-        return Ok(Some(key.clone()));
-    }
-    if !config.encryption.enabled {
-        return Ok(None);
-    }
-    let (text, place) = match &config.encryption.key_source {
-        KeySource::Environment(name) => {
-            let text = std::env::var(name).map_err(|_| {
-                Error::config(format!(
-                    "encryption is enabled, but the environment variable {name} is not set"
-                ))
-            })?;
-            (text, format!("the environment variable {name}"))
-        }
-        KeySource::File(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Error::config(format!("the key file {} cannot be read: {error}", path.display()))
-            })?;
-            (text, format!("the key file {}", path.display()))
-        }
-    };
-    EncryptionKey::from_hex(text.trim()).map(Some).ok_or_else(|| {
-        Error::config(format!("{place} does not hold a key: 64 hexadecimal digits are needed"))
-    })
 }
 
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {

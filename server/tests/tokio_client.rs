@@ -40,10 +40,8 @@ fn values_travel_in_binary_both_ways() {
             )
             .await
             .expect("created");
-        let insert = client
-            .prepare("INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-            .await
-            .expect("prepared");
+        let insert =
+            client.prepare("INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)").await.expect("prepared");
         for number in 0..10_i32 {
             let text = (number % 2 == 0).then(|| format!("grün {number}"));
             let inserted = client
@@ -120,7 +118,8 @@ fn large_results_come_in_portions() {
         assert_eq!(rows.len(), 20_000);
         assert_eq!(rows[19_999].get::<_, i32>(0), 20_000);
         let transaction = client.transaction().await.expect("begun");
-        let portal = transaction.bind("SELECT n FROM generate_series(1, 2500) AS n", &[]).await.expect("bound");
+        let portal =
+            transaction.bind("SELECT n FROM generate_series(1, 2500) AS n", &[]).await.expect("bound");
         let mut seen = Vec::new();
         loop {
             let rows = transaction.query_portal(&portal, 1_000).await.expect("rows");
@@ -160,7 +159,10 @@ fn copy_goes_both_ways_and_can_fail() {
 #[test]
 fn a_cancel_request_ends_a_wait_for_a_lock() {
     run(|client, address| async move {
-        client.batch_execute("CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t VALUES (1)").await.expect("made");
+        client
+            .batch_execute("CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t VALUES (1)")
+            .await
+            .expect("made");
         client.batch_execute("BEGIN; DELETE FROM t").await.expect("locked");
         let other = connect(&address).await;
         let token = other.cancel_token();
@@ -200,7 +202,8 @@ fn notices_and_changed_settings_reach_the_client() {
             texts
         });
         client.batch_execute("DROP TABLE IF EXISTS nothing; SET TimeZone = 'Asia/Tokyo'").await.expect("run");
-        let row = client.query_one("SELECT '2024-01-01 00:00Z'::timestamptz::text", &[]).await.expect("a row");
+        let row =
+            client.query_one("SELECT '2024-01-01 00:00Z'::timestamptz::text", &[]).await.expect("a row");
         assert_eq!(row.get::<_, String>(0), "2024-01-01 09:00:00+09");
         drop(client);
         let texts = messages.await.expect("the task ends");

@@ -14,12 +14,18 @@ fn encryption_is_declined_and_the_introduction_is_complete() {
     assert_eq!(wire.byte(), b'N');
     wire.send(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
     assert_eq!(wire.byte(), b'N');
-    wire.send(&startup(&[("user", "postgres"), ("application_name", "test"), ("options", "-c TimeZone=UTC")]));
+    wire.send(&startup(&[
+        ("user", "postgres"),
+        ("application_name", "test"),
+        ("options", "-c TimeZone=UTC"),
+    ]));
     let answers = wire.until_ready();
     let statuses: Vec<String> = answers
         .iter()
         .filter(|answer| answer.kind == 'S')
-        .map(|answer| String::from_utf8_lossy(&answer.body).replace('\0', "=").trim_end_matches('=').to_owned())
+        .map(|answer| {
+            String::from_utf8_lossy(&answer.body).replace('\0', "=").trim_end_matches('=').to_owned()
+        })
         .collect();
     assert_eq!(
         statuses,
@@ -139,14 +145,14 @@ fn malformed_bodies_are_errors_and_the_connection_goes_on() {
         let input = [message(kind, body), query("SELECT 1"), sync()].concat();
         assert_eq!(wire.ask(&input), [refusal, "Z I"]);
     }
-    let cut = [parse("", "SELECT $1::int4"), message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff"), sync()].concat();
+    let cut =
+        [parse("", "SELECT $1::int4"), message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff"), sync()].concat();
     assert_eq!(wire.ask(&cut), ["1", "E ERROR 08P01 insufficient data left in message", "Z I"]);
     let invalid = [parse("", "SELECT $1::int4"), bind("", "", &["x"]), sync()].concat();
     let refusal = "E ERROR 22P02 invalid input syntax for type integer: \"x\"";
     assert_eq!(wire.ask(&invalid), ["1", refusal, "Z I"]);
     let too_many = [parse("", "SELECT 1"), bind("", "", &["x"]), sync()].concat();
-    let refusal =
-        "E ERROR 08P01 bind message supplies 1 parameters, but prepared statement \"\" requires 0";
+    let refusal = "E ERROR 08P01 bind message supplies 1 parameters, but prepared statement \"\" requires 0";
     assert_eq!(wire.ask(&too_many), ["1", refusal, "Z I"]);
 }
 
@@ -191,7 +197,11 @@ fn an_error_in_a_pipeline_skips_to_sync() {
     let first = short(&wire.until_ready());
     let duplicate = "E ERROR 23505 duplicate key value violates unique constraint \"t_pkey\"";
     assert_eq!(first, ["1", "2", "C INSERT 0 1", "1", "2", duplicate, "Z I"]);
-    assert_eq!(short(&wire.until_ready()), ["1", "2", "C SELECT 0", "Z I"], "nothing of the pipeline remains");
+    assert_eq!(
+        short(&wire.until_ready()),
+        ["1", "2", "C SELECT 0", "Z I"],
+        "nothing of the pipeline remains"
+    );
 }
 
 #[test]
