@@ -66,7 +66,16 @@ fn from_bytes(bytes: &[u8]) -> Option<EncryptionKey> {
 
 /// A key from its digits; blanks around them do no harm.
 fn from_hexadecimal(text: &[u8]) -> Option<EncryptionKey> {
-    EncryptionKey::from_hex(std::str::from_utf8(text).ok()?.trim())
+    let digits = text.trim_ascii();
+    if digits.len() != 2 * KEY_BYTES {
+        return None;
+    }
+    let mut key = [0; KEY_BYTES];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? * 16 + low?).ok()?;
+    }
+    Some(EncryptionKey::from_bytes(key))
 }
 
 #[cfg(test)]
