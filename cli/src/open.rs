@@ -28,18 +28,12 @@ pub fn configuration(
 
 /// Opens the database of a configuration.
 pub fn open(config: &Config) -> Result<EmbeddedDatabase, Box<dyn Error>> {
-    let mut config = config.clone();
-    config.load_encryption_key()?;
+    let config = config.clone();
     if config.storage.memory_only {
         return Ok(EmbeddedDatabase::with_config_in_memory(config)?);
     }
     let path = config.storage_path();
-<<<<<<< HEAD
-    EmbeddedDatabase::with_config(&path, config)
-        .map_err(|error| format!("cannot open the database in {}: {error}", path.display()).into())
-=======
     Ok(EmbeddedDatabase::with_config(path, config)?)
->>>>>>> refs/heads/cli
 }
 
 /// `heliosdb-nano init`: makes an empty database in a folder that holds nothing yet.

@@ -44,7 +44,7 @@ fn changes(number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         random ^= random << 17;
         random % below
     };
-    let count = if number % 5 == 0 { 60 } else { 1 + next(4) };
+    let count = if number.is_multiple_of(5) { 60 } else { 1 + next(4) };
     (0..count)
         .map(|_| {
             let key = next(600).to_be_bytes().to_vec();
@@ -89,7 +89,7 @@ async fn workload(
     for number in 1..=14 {
         commit(&store, number).await?;
         *acknowledged = number;
-        if number % 6 == 0 {
+        if number.is_multiple_of(6) {
             store.checkpoint().await?;
         }
     }

@@ -1,6 +1,9 @@
 //! Shows that both executors serve sockets, timers and wakes from other threads alike, stop in an
 //! orderly way, and refuse addresses that are taken.
 
+// Clients of the executors are plain threads and sockets of the system.
+#![allow(clippy::disallowed_methods)]
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
