@@ -113,7 +113,9 @@ impl Engine {
             images.push((open, history.newest, encoded));
             return Ok(());
         }
-        let sealed = MapKey::sealed_history(key, history.newest);
+        // The image of a commit that is still being made serves only those who read before it.
+        let version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
+        let sealed = MapKey::sealed_history(key, version);
         // The earlier part of the same commit may have been sealed already.
         let sealed_before = self.file.read_history(sealed).await?;
         let page = self.page_as_of(key, as_of).await?;
@@ -127,8 +129,8 @@ impl Engine {
         if let Some(before) = &sealed_before {
             raw.extend_from_slice(Contents::parse(before)?.records);
         }
-        let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
-        images.push((sealed, history.newest, encoded));
+        let encoded = self.file.codec().encode(ImageKind::History, key, version, &raw, 0);
+        images.push((sealed, version, encoded));
         if open_before.is_some() {
             gone.push(open);
         }

@@ -245,8 +245,13 @@ fn small(compression: Compression, key: Option<MasterKey>) -> StoreOptions {
     StoreOptions { cache_size_bytes: 1_600_000, compression, key, ..StoreOptions::default() }
 }
 
+/// The long lane takes its time.
+fn cases() -> u32 {
+    if std::env::var("HELIOS_TESTS_ALL").is_ok_and(|all| all == "true") { 400 } else { 12 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..Default::default() })]
 
     #[test]
     fn transactions_match_a_model_in_a_small_cache(steps in steps()) {
