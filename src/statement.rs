@@ -32,8 +32,7 @@ impl PreparedStatement {
     /// # Errors
     /// As [`PreparedStatement::query`].
     pub async fn query_async(&mut self, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
-        let prepared = self.prepared.clone();
-        run(self.lease.session(), prepared, params).await.map(|(rows, _)| rows)
+        run(self.lease.session(), &self.prepared, params).await.map(|(rows, _)| rows)
     }
 
     /// Runs it and gives the number of rows that it changed or found.
@@ -41,8 +40,6 @@ impl PreparedStatement {
     /// # Errors
     /// All the errors of executing.
     pub fn execute(&mut self, params: &[&dyn ToValue]) -> Result<u64> {
-        let prepared = self.prepared.clone();
-        let (_, tag) = block_on(run(self.lease.session(), prepared, params))?;
-        Ok(tag.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
+        block_on(run(self.lease.session(), &self.prepared, params)).map(|(_, count)| count)
     }
 }

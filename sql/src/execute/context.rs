@@ -15,7 +15,7 @@ use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
 use crate::value::Datum;
 
-/// The session's part of an execution, unchanging while a statement runs.
+/// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
     pub store: Store,
     pub catalog: Arc<CatalogSnapshot>,
@@ -28,13 +28,17 @@ pub struct Environment {
     pub database: String,
     pub backend: i32,
     pub config: crate::session::ConfigEntries,
-    /// Microseconds since 2000-01-01 UTC.
-    pub transaction_timestamp: i64,
-    pub statement_timestamp: i64,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
     pub changed_settings: Mutex<Vec<(String, String, bool)>>,
+}
+
+/// When the transaction and the statement began, in microseconds since 2000-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timestamps {
+    pub transaction: i64,
+    pub statement: i64,
 }
 
 /// What one node of a plan did, for EXPLAIN ANALYZE.
@@ -49,6 +53,7 @@ pub struct Instrument {
 pub struct Execution {
     pub transaction: Transaction,
     pub environment: Arc<Environment>,
+    pub timestamps: Timestamps,
     pub parameters: Arc<[Datum]>,
     /// Values of outer queries, by slot.
     pub outer: Vec<Datum>,
@@ -64,8 +69,8 @@ impl Execution {
     #[must_use]
     pub fn context(&self) -> EvalContext<'_> {
         EvalContext {
-            transaction_timestamp: self.environment.transaction_timestamp,
-            statement_timestamp: self.environment.statement_timestamp,
+            transaction_timestamp: self.timestamps.transaction,
+            statement_timestamp: self.timestamps.statement,
             settings: &self.environment.formats,
             types: &BuiltinTypes,
             session: &*self.environment,
@@ -73,6 +78,21 @@ impl Execution {
             parameters: &self.parameters,
             outer: &self.outer,
         }
+    }
+
+    /// The transaction, and beside it what expressions are evaluated with.
+    pub fn split(&mut self) -> (&mut Transaction, EvalContext<'_>) {
+        let context = EvalContext {
+            transaction_timestamp: self.timestamps.transaction,
+            statement_timestamp: self.timestamps.statement,
+            settings: &self.environment.formats,
+            types: &BuiltinTypes,
+            session: &*self.environment,
+            cancel: &self.cancel,
+            parameters: &self.parameters,
+            outer: &self.outer,
+        };
+        (&mut self.transaction, context)
     }
 
     /// 57014 when the statement was canceled.
