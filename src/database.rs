@@ -269,7 +269,7 @@ pub(crate) async fn run(
     let mut found = Vec::new();
     if let Some(count) = session.run_point(prepared, &values, &mut found).await? {
         let mut rows = Vec::new();
-        if count > 0 && !columns.is_empty() {
+        if count > 0 && prepared.is_query() {
             rows.push(Row::new(&found, columns, session.formats())?);
         }
         session.sync().await?;
