@@ -43,11 +43,11 @@ impl<'a> NodeMut<'a> {
         NodeMut { bytes }
     }
 
-    /// Makes an empty node over `[lower, upper)`; keeps the page header's SCNs and undo position.
+    /// Makes an empty node over `[lower, upper)`; keeps the page header's flags, SCNs and undo position.
     pub fn format(bytes: &'a mut [u8], level: u8, lower: &[u8], upper: Option<&[u8]>) -> NodeMut<'a> {
-        let kept: [u8; 24] = bytes[8..32].try_into().expect("24 bytes");
+        let kept: [u8; 26] = bytes[6..32].try_into().expect("26 bytes");
         page::initialize(bytes, if level == 0 { PageKind::Leaf } else { PageKind::Inner });
-        bytes[8..32].copy_from_slice(&kept);
+        bytes[6..32].copy_from_slice(&kept);
         bytes[32..NODE_HEADER_BYTES].fill(0);
         bytes[34] = level;
         bytes[35] = u8::from(upper.is_some());
