@@ -53,13 +53,13 @@ pub enum Expr {
         argument: Box<Expr>,
         negated: bool,
     },
-    /// IS [NOT] TRUE | FALSE: never NULL.
+    /// IS \[NOT\] TRUE | FALSE: never NULL.
     IsTruth {
         argument: Box<Expr>,
         truth: bool,
         negated: bool,
     },
-    /// IS [NOT] DISTINCT FROM; both sides are of one type.
+    /// IS \[NOT\] DISTINCT FROM; both sides are of one type.
     IsDistinct {
         left: Box<Expr>,
         right: Box<Expr>,
