@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use helios_btree::{PageRef, ReadPages, UndoOp, WritePages};
+use helios_btree::{ChainWriter, PageRef, ReadPages, UndoOp, WritePages};
 use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
 use crate::engine::{Engine, FRAMES_RESERVED};
@@ -19,6 +19,8 @@ use crate::write_set::{Change, Operation};
 const LEVELS: usize = 8;
 /// Changes of more pages than this are published part by part, or of a quarter of all frames.
 const PAGES_MAX: usize = 256;
+/// Pages of a large value made at a time.
+const CHAIN_PAGES: usize = 16;
 /// From this many pages on there is an index.
 const INDEX_FROM: usize = 8;
 
@@ -52,6 +54,8 @@ pub(crate) struct Workspace {
     seen: SeenPages,
     /// The leaf changed last, by its tree: rows often come in key order.
     last_leaf: Option<(PageKey, PageId)>,
+    /// The pages of the large value that the operation at hand is about.
+    chain: Option<ChainWriter>,
     /// The next even page id.
     pub(crate) next_page: u64,
 }
@@ -65,6 +69,7 @@ impl Workspace {
     pub(crate) fn discard(&mut self, engine: &Engine) {
         self.index.clear();
         self.last_leaf = None;
+        self.chain = None;
         for working in self.pages.drain(..) {
             drop(engine.pool.unpark(working.frame));
         }
@@ -117,39 +122,63 @@ impl<'e, 'w> Apply<'e, 'w> {
 
     /// Applies one operation, or says why not yet.
     pub(crate) fn apply(&mut self, operation: Operation<'_>) -> Result<(), Stop> {
-        let page_size = self.engine.pool.page_size();
-        let value_bytes = match operation {
-            Operation::Change(_, _, Change::Put(value)) => value.len(),
-            _ => 0,
-        };
-        if self.workspace.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
-            return Err(Stop::Full);
+        if let Operation::Change(_, key, Change::Put(value)) = operation
+            && helios_btree::is_overflow(key.len(), value.len(), self.engine.pool.page_size())
+        {
+            self.write_chain(value)?;
         }
-        let needed = helios_btree::pages_touched_max(LEVELS, value_bytes, page_size);
-        while self.workspace.reserve.len() < needed {
-            match self.engine.pool.try_allocate() {
-                Some(frame) => self.workspace.reserve.push(frame.park()),
-                None => return Err(Stop::Frames(needed + FRAMES_RESERVED)),
-            }
-        }
+        self.reserve(helios_btree::pages_touched_max(LEVELS))?;
         // A split's undo is at most a page of cells, on each level.
-        if !self.engine.ring.has_room(LEVELS * page_size) {
+        if !self.engine.ring.has_room(LEVELS * self.engine.pool.page_size()) {
             return Err(Stop::Undo);
         }
         self.reader.forget();
-        let result = match operation {
-            Operation::CreateTree(tree) => {
+        let result = match (operation, self.workspace.chain) {
+            (Operation::CreateTree(tree), _) => {
                 self.create(tree);
                 Ok(())
             }
-            Operation::Change(tree, key, Change::Put(value)) => {
+            (Operation::Change(tree, key, Change::Put(_)), Some(chain)) => {
+                helios_btree::put_chain(self, tree.root(), key, &chain.pointer()).map(|_| ())
+            }
+            (Operation::Change(tree, key, Change::Put(value)), None) => {
                 helios_btree::put(self, tree.root(), key, value).map(|_| ())
             }
-            Operation::Change(tree, key, Change::Delete) => {
+            (Operation::Change(tree, key, Change::Delete), _) => {
                 helios_btree::remove(self, tree.root(), key).map(|_| ())
             }
         };
-        result.map_err(Stop::Fault)
+        result.map_err(Stop::Fault)?;
+        self.workspace.chain = None;
+        Ok(())
+    }
+
+    /// Makes sure that `pages` can be copied or made without waiting.
+    fn reserve(&mut self, pages: usize) -> Result<(), Stop> {
+        if self.workspace.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
+            return Err(Stop::Full);
+        }
+        while self.workspace.reserve.len() < pages {
+            match self.engine.pool.try_allocate() {
+                Some(frame) => self.workspace.reserve.push(frame.park()),
+                None => return Err(Stop::Frames(pages + FRAMES_RESERVED)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the pages of a large value, some at a time: nothing leads to them before their row is written, so those
+    /// that are done may be published, and leave memory, before the others are made.
+    fn write_chain(&mut self, value: &[u8]) -> Result<(), Stop> {
+        let mut chain = self.workspace.chain.unwrap_or_else(|| ChainWriter::new(value.len()));
+        loop {
+            self.reserve(CHAIN_PAGES)?;
+            let complete = chain.write(self, value, CHAIN_PAGES);
+            self.workspace.chain = Some(chain);
+            if complete {
+                return Ok(());
+            }
+        }
     }
 
     fn create(&mut self, tree: TreeId) {

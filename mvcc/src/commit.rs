@@ -25,8 +25,8 @@ use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
-use crate::log::{Log, encode};
-use crate::write_set::{CommitRecord, WriteSet};
+use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
+use crate::write_set::WriteSet;
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -73,12 +73,11 @@ pub(crate) struct CommitState {
     /// The last SCN given out, and its time.
     pub(crate) last_scn: Scn,
     pub(crate) last_time: u64,
-    group: Vec<u8>,
 }
 
 impl CommitState {
     pub(crate) fn new(next_page: u64, log: Option<Log>, last_scn: Scn, last_time: u64) -> CommitState {
-        CommitState { workspace: Workspace::new(next_page), log, last_scn, last_time, group: Vec::new() }
+        CommitState { workspace: Workspace::new(next_page), log, last_scn, last_time }
     }
 }
 
@@ -298,23 +297,20 @@ async fn commit_group(
 ) -> Result<Scn> {
     engine.check_poisoned()?;
     let first = Scn(state.last_scn.0 + 1);
+    let last = Scn(first.0 + group.len() as u64 - 1);
     if let Some(log) = &mut state.log {
-        state.group.clear();
-        state.group.extend_from_slice(&(group.len() as u32).to_le_bytes());
-        let mut time = state.last_time;
-        for (index, (request, _)) in group.iter().enumerate() {
-            time = commit_time(engine, time);
-            let record = CommitRecord {
-                branch: request.branch,
-                xid: request.xid,
-                catalog_changed: request.catalog_changed,
-                operations: request.writes.operations(),
-            };
-            encode(&record, Scn(first.0 + index as u64), time, &mut state.group);
-        }
-        state.last_time = time;
+        let bytes =
+            group.iter().map(|(request, _)| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
         // A full disk shows here, before anything is changed.
-        log.reserve(state.group.len()).await?;
+        log.begin(group.len() as u32, last, bytes.sum()).await?;
+        for (index, (request, _)) in group.iter().enumerate() {
+            state.last_time = commit_time(engine, state.last_time);
+            let scn = Scn(first.0 + index as u64);
+            if let Err(error) = log_request(log, request, scn, state.last_time).await {
+                engine.poison(&error);
+                return Err(error);
+            }
+        }
     } else {
         state.last_time = commit_time(engine, state.last_time);
     }
@@ -327,9 +323,8 @@ async fn commit_group(
             return Err(error);
         }
     }
-    let last = Scn(first.0 + group.len() as u64 - 1);
     if let Some(log) = &mut state.log
-        && let Err(error) = log.append(&state.group, last).await
+        && let Err(error) = log.finish().await
     {
         state.workspace.discard(engine);
         engine.poison(&error);
@@ -344,6 +339,23 @@ async fn commit_group(
     engine.counters.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)
+}
+
+/// Adds a commit to the group that the log is about to take.
+async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u64) -> Result<()> {
+    let operations = request.writes.operations();
+    log.commit(&CommitHeader {
+        xid: request.xid,
+        scn,
+        time_micros,
+        branch: request.branch,
+        catalog_changed: request.catalog_changed,
+        operation_count: operations.len() as u32,
+    });
+    for index in 0..operations.len() {
+        log.operation(operations.get(index)).await?;
+    }
+    Ok(())
 }
 
 async fn apply_request(

@@ -107,6 +107,7 @@ impl Engine {
     pub(crate) async fn resolve(&self, fault: Fault) -> Result<()> {
         match fault.0 {
             FaultReason::Page(key) => self.load(key).await,
+            FaultReason::Pause => Ok(()),
             FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
         }
     }

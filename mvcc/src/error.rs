@@ -10,6 +10,8 @@ pub struct Fault(pub(crate) FaultReason);
 pub(crate) enum FaultReason {
     /// The newest image of the page is not in memory.
     Page(PageKey),
+    /// Nothing is missing: the pages read so far must be let go before the next ones are.
+    Pause,
     /// The undo records that lead back to this SCN are not in memory.
     History(PageKey, Scn),
 }

@@ -150,7 +150,7 @@ impl Engine {
                         key.page
                     )));
                 }
-                Err(Fault(FaultReason::Page(missing))) => self.load(missing).await?,
+                Err(fault) => self.resolve(fault).await?,
             }
         }
     }

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod history;
 mod ids;
+mod large_value;
 mod locks;
 mod log;
 mod recovery;

@@ -3,11 +3,12 @@
 use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
-use helios_btree::{Direction, LeafCell, Walk, read_overflow, walk_leaf};
+use helios_btree::{Direction, LeafCell, Walk, walk_leaf};
 use helios_bufferpool::Scn;
 
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
+use crate::large_value::PartialValue;
 use crate::transaction::Transaction;
 use crate::view::View;
 use crate::write_set::Change;
@@ -63,13 +64,23 @@ pub struct Scan {
     statement: u32,
     scn: Scn,
     key: Vec<u8>,
-    value: Vec<u8>,
+    /// The large value that the walk was in the middle of.
+    partial: PartialValue,
 }
 
 impl Scan {
     pub(crate) fn new(tree: TreeId, range: KeyRange, reverse: bool, statement: u32, scn: Scn) -> Scan {
         let direction = if reverse { Direction::Backward } else { Direction::Forward };
-        Scan { tree, range, direction, done: false, statement, scn, key: Vec::new(), value: Vec::new() }
+        Scan {
+            tree,
+            range,
+            direction,
+            done: false,
+            statement,
+            scn,
+            key: Vec::new(),
+            partial: PartialValue::default(),
+        }
     }
 
     /// Visits the next rows — those of about one page — as `visit(key, value)`, until `visit` breaks (the row it
@@ -97,7 +108,7 @@ impl Scan {
             own: own.into_iter().flatten().peekable(),
             visit,
             key: std::mem::take(&mut self.key),
-            value: std::mem::take(&mut self.value),
+            partial: std::mem::take(&mut self.partial),
             last: None,
             ended: false,
             broken: false,
@@ -110,7 +121,7 @@ impl Scan {
         };
         let outcome = step.finish(walk);
         self.key = outcome.key;
-        self.value = outcome.value;
+        self.partial = outcome.partial;
         match outcome.result? {
             Next::At(bound) => {
                 match self.direction {
@@ -155,7 +166,7 @@ enum Next {
 
 struct Finished {
     key: Vec<u8>,
-    value: Vec<u8>,
+    partial: PartialValue,
     result: std::result::Result<Next, Fault>,
 }
 
@@ -166,7 +177,7 @@ struct Step<'s, 'v, I: Iterator> {
     own: Peekable<I>,
     visit: &'s mut RowVisitor<'v>,
     key: Vec<u8>,
-    value: Vec<u8>,
+    partial: PartialValue,
     /// The key visited last, when the walk must go on right after it.
     last: Option<Vec<u8>>,
     /// A row beyond the range was met.
@@ -217,13 +228,16 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             };
         }
         if cell.overflow {
-            self.value.clear();
-            if let Err(fault) = read_overflow(view, cell.value, &mut None, &mut self.value) {
-                self.fault = Some(fault);
-                return ControlFlow::Break(());
-            }
-            let flow = (self.visit)(&self.key, &self.value);
-            return self.note(flow);
+            return match self.partial.read(view, cell.value) {
+                Ok(value) => {
+                    let flow = (self.visit)(&self.key, &value);
+                    self.note(flow)
+                }
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    ControlFlow::Break(())
+                }
+            };
         }
         let flow = (self.visit)(&self.key, cell.value);
         self.note(flow)
@@ -283,7 +297,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     /// Visits the own rows up to where the walk stands, and says where it goes on.
     fn finish(mut self, walk: std::result::Result<Walk, Fault>) -> Finished {
         let result = self.next_position(walk);
-        Finished { key: self.key, value: self.value, result }
+        Finished { key: self.key, partial: self.partial, result }
     }
 
     fn next_position(&mut self, walk: std::result::Result<Walk, Fault>) -> std::result::Result<Next, Fault> {

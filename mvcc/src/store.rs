@@ -54,13 +54,6 @@ impl Default for StoreOptions {
     }
 }
 
-impl StoreOptions {
-    /// The largest value of a row, bytes: its pages must fit memory together.
-    pub(crate) fn value_bytes_max(&self) -> usize {
-        helios_btree::VALUE_BYTES_MAX.min(self.cache_size_bytes / 4)
-    }
-}
-
 /// What a store needs of its surroundings.
 #[derive(Clone)]
 pub struct Surroundings {

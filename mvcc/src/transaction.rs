@@ -1,16 +1,19 @@
 //! One transaction: what it reads, writes and locks, and how it ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_btree::{key_bytes_max, read_overflow};
+use helios_btree::{VALUE_BYTES_MAX, key_bytes_max};
 use helios_bufferpool::Scn;
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::commit::{self, Request};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
+use crate::large_value::PartialValue;
 use crate::locks::{LockName, LockOwner, Mode};
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
@@ -53,6 +56,8 @@ pub struct Transaction {
     /// An earlier statement, or this one, read more than `reads` tells.
     scanned_before: bool,
     scanned: AtomicBool,
+    /// The large value that a read was in the middle of.
+    partial: Mutex<PartialValue>,
 }
 
 impl Transaction {
@@ -73,6 +78,7 @@ impl Transaction {
             reads_before: 0,
             scanned_before: false,
             scanned: AtomicBool::new(false),
+            partial: Mutex::default(),
         }
     }
 
@@ -146,6 +152,16 @@ impl Transaction {
         key: &[u8],
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> std::result::Result<R, Fault> {
+        self.try_get_cow(tree, key, |value| read(value.as_deref()))
+    }
+
+    #[inline]
+    fn try_get_cow<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
+    ) -> std::result::Result<R, Fault> {
         let scn = self.snapshot().scn;
         let (result, row_scn) = self.lookup(tree, key, scn, self.statement, read)?;
         // The first statement can always be run again from the start.
@@ -169,7 +185,7 @@ impl Transaction {
     /// Those of reading pages.
     pub async fn get(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.try_get(tree, key, |value| value.map(<[u8]>::to_vec)) {
+            match self.try_get_cow(tree, key, |value| value.map(Cow::into_owned)) {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.engine().resolve(fault).await?,
             }
@@ -187,7 +203,7 @@ impl Transaction {
         key: &[u8],
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> std::result::Result<R, Fault> {
-        self.lookup(tree, key, Scn::MAX, u32::MAX, read).map(|(result, _)| result)
+        self.lookup(tree, key, Scn::MAX, u32::MAX, |value| read(value.as_deref())).map(|(result, _)| result)
     }
 
     /// [`Transaction::try_get_latest`], waiting for pages.
@@ -196,8 +212,8 @@ impl Transaction {
     /// Those of reading pages.
     pub async fn get_latest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.try_get_latest(tree, key, |value| value.map(<[u8]>::to_vec)) {
-                Ok(value) => return Ok(value),
+            match self.lookup(tree, key, Scn::MAX, u32::MAX, |value| value.map(Cow::into_owned)) {
+                Ok((value, _)) => return Ok(value),
                 Err(fault) => self.engine().resolve(fault).await?,
             }
         }
@@ -211,11 +227,11 @@ impl Transaction {
         key: &[u8],
         scn: Scn,
         statement: u32,
-        read: impl FnOnce(Option<&[u8]>) -> R,
+        read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
     ) -> std::result::Result<(R, Option<Scn>), Fault> {
         if !self.writes.is_empty() {
             match self.writes.get(tree, key, statement) {
-                Some(Change::Put(value)) => return Ok((read(Some(value)), None)),
+                Some(Change::Put(value)) => return Ok((read(Some(Cow::Borrowed(value))), None)),
                 Some(Change::Delete) => return Ok((read(None), None)),
                 None if self.writes.created(tree) => return Ok((read(None), None)),
                 None => {}
@@ -231,7 +247,7 @@ impl Transaction {
             }
             cell => {
                 let read = read.take()?;
-                Some((read(cell.map(|cell| cell.value)), cell.map(|cell| cell.scn)))
+                Some((read(cell.map(|cell| Cow::Borrowed(cell.value))), cell.map(|cell| cell.scn)))
             }
         })?;
         if let Some(found) = found {
@@ -240,9 +256,8 @@ impl Transaction {
         let (Some((pointer, row_scn)), Some(read)) = (overflow, read) else {
             unreachable!("a row is inline or names overflow pages")
         };
-        let mut value = Vec::new();
-        read_overflow(&view, &pointer, &mut None, &mut value)?;
-        Ok((read(Some(&value)), Some(row_scn)))
+        let value = self.partial.lock().read(&view, &pointer)?;
+        Ok((read(Some(Cow::Owned(value))), Some(row_scn)))
     }
 
     /// A scan of the snapshot, own writes of earlier statements included.
@@ -270,9 +285,11 @@ impl Transaction {
         if key.len() > key_max {
             return Err(Error::TooLarge(format!("index row size {} exceeds maximum {key_max}", key.len())));
         }
-        let value_max = engine.options.value_bytes_max();
-        if value.len() > value_max {
-            return Err(Error::TooLarge(format!("row size {} exceeds maximum {value_max}", value.len())));
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(Error::TooLarge(format!(
+                "row size {} exceeds maximum {VALUE_BYTES_MAX}",
+                value.len()
+            )));
         }
         self.check_memory()?;
         self.xid();

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::ids::{BranchId, TreeId, Xid};
+use crate::ids::TreeId;
 
 /// Above this many entries there is an index.
 const SCAN_MAX: usize = 24;
@@ -90,6 +90,11 @@ impl WriteSet {
     pub(crate) fn len_bytes(&self) -> usize {
         let index = if self.index.is_some() { self.entries.len() * 64 + self.bytes.len() / 2 } else { 0 };
         self.bytes.len() + self.entries.len() * size_of::<Entry>() + index
+    }
+
+    /// Bytes of all keys and values, and how many writes there are: what the log has to take at most.
+    pub(crate) fn log_bytes_max(&self, bytes_per_write: usize) -> usize {
+        self.bytes.len() + self.entries.len() * bytes_per_write
     }
 
     pub(crate) fn write(&mut self, tree: TreeId, key: &[u8], change: Change<'_>, statement: u32) {
@@ -360,14 +365,6 @@ impl<'a> Operations<'a> {
             _ => Operation::Change(entry.tree, self.set.key(entry), self.set.change(entry)),
         }
     }
-}
-
-/// A transaction's writes on their way through the commit pipeline or the log.
-pub(crate) struct CommitRecord<'a> {
-    pub(crate) branch: BranchId,
-    pub(crate) xid: Xid,
-    pub(crate) catalog_changed: bool,
-    pub(crate) operations: Operations<'a>,
 }
 
 #[cfg(test)]
