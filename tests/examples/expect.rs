@@ -9,8 +9,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parameters = std::env::var("HELIOS_ORACLE")?;
     for file in std::env::args().skip(1) {
         PostgreSql::create_database(&parameters, "expect")?;
-        let mut runner = Runner::new(|| async { Ok::<_, Failure>(PostgreSql::connect(&parameters, "expect")?) });
-        block_on(runner.update_test_file(&file, " ", default_validator, default_normalizer, default_column_validator))?;
+        let mut runner =
+            Runner::new(|| async { Ok::<_, Failure>(PostgreSql::connect(&parameters, "expect")?) });
+        block_on(runner.update_test_file(
+            &file,
+            " ",
+            default_validator,
+            default_normalizer,
+            default_column_validator,
+        ))?;
         runner.shutdown();
     }
     Ok(())

@@ -25,7 +25,10 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Runs a file's records and describes those that did not go as expected.
-pub fn failures<D: AsyncDB, M: MakeConnection<Conn = D>>(runner: &mut Runner<D, M>, file: &Path) -> Vec<String> {
+pub fn failures<D: AsyncDB, M: MakeConnection<Conn = D>>(
+    runner: &mut Runner<D, M>,
+    file: &Path,
+) -> Vec<String> {
     let records = match sqllogictest::parse_file::<D::ColumnType>(file) {
         Ok(records) => records,
         Err(error) => return vec![error.to_string()],

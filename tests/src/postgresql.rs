@@ -54,7 +54,9 @@ impl DB for PostgreSql {
         for message in self.client.simple_query(sql)? {
             match message {
                 SimpleQueryMessage::RowDescription(description) => columns = Some(description.len()),
-                SimpleQueryMessage::Row(row) => rows.push((0..row.len()).map(|at| shown(row.get(at))).collect()),
+                SimpleQueryMessage::Row(row) => {
+                    rows.push((0..row.len()).map(|at| shown(row.get(at))).collect())
+                }
                 SimpleQueryMessage::CommandComplete(count) => {
                     output = match columns.take() {
                         Some(columns) => DBOutput::Rows {
