@@ -195,15 +195,27 @@ pub(crate) async fn execute_in(session: &mut Session, sql: &str) -> Result<u64> 
     Ok(run?.last().map_or(0, |tag| count_of(tag)))
 }
 
+/// Prepares a statement; an error fails the transaction.
+async fn prepare_in(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
+    let prepared = session.prepare(sql, Vec::new()).await;
+    if prepared.is_err() {
+        session.note_error();
+    }
+    Ok(prepared?)
+}
+
 pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
-    let prepared = match session.prepare(sql, Vec::new()).await {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            session.note_error();
-            return Err(error.into());
-        }
-    };
+    let prepared = prepare_in(session, sql).await?;
     run(session, &prepared, params).await.map(|(rows, _)| rows)
+}
+
+pub(crate) async fn execute_with_in(
+    session: &mut Session,
+    sql: &str,
+    params: &[&dyn ToValue],
+) -> Result<u64> {
+    let prepared = prepare_in(session, sql).await?;
+    run(session, &prepared, params).await.map(|(_, count)| count)
 }
 
 pub(crate) fn parameters(
