@@ -33,7 +33,7 @@ impl Session {
     }
 
     /// Runs INSERT, UPDATE or DELETE; again after a conflict.
-    async fn change(
+    pub(super) async fn change(
         &mut self,
         action: &Action,
         parameters: Arc<[Datum]>,

@@ -7,6 +7,7 @@
 
 mod foreign_key;
 mod index_build;
+mod point;
 mod statement;
 mod unique;
 
