@@ -441,6 +441,11 @@ impl Transaction {
         // Its pages are history from then on; nothing newer leads to them.
     }
 
+    /// Whether it changes the catalog.
+    pub fn changes_catalog(&self) -> bool {
+        self.catalog_changed
+    }
+
     /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
     pub fn mark_catalog_change(&mut self) {
         self.catalog_changed = true;

@@ -78,6 +78,8 @@ pub struct Execution {
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.
     pub conflict: bool,
+    /// Set when the table was changed after the statement was planned: it must be planned anew first.
+    pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
 }
 

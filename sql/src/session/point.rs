@@ -46,8 +46,8 @@ impl Session {
         let rows = match &prepared.point {
             Some(point) => self.point_row(point, parameters.clone(), row).await.map(u64::from),
             None => {
-                let changed = self.change(&prepared.action, parameters.clone(), false).await;
-                changed.map(|(changed, _)| changed.rows)
+                let changed = self.change_prepared(prepared, parameters.clone()).await;
+                changed.map(|changed| changed.rows)
             }
         };
         if rows.is_err() {

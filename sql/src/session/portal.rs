@@ -348,6 +348,7 @@ impl Session {
             outer: Vec::new(),
             cancel: self.cancel.clone(),
             conflict: false,
+            stale: false,
             instruments: None,
         })
     }

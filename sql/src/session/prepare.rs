@@ -194,9 +194,10 @@ impl Session {
             let row_columns = columns.clone().unwrap_or_default().into();
             return Ok(Prepared { text: own_text, columns, row_columns, action, ..self.empty("") });
         }
+        // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
+        let scn = self.engine.store().catalog_scn(self.branch).0;
         let catalog = self.current_catalog().await?;
         let environment = self.bind_environment(&catalog);
-        let scn = self.engine.store().catalog_scn(self.branch).0;
         let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog);
         let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
