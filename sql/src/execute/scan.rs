@@ -213,16 +213,22 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(scan, key, rows, execution).await?;
+        fetch(cursor, scan, key, rows, execution).await?;
     }
     Ok(done)
 }
 
-/// Looks one row up.
-async fn fetch(scan: &TableScan, key: &[u8], rows: &mut Rows, execution: &mut Execution) -> Result<()> {
+/// Looks the row of an index entry up, as of the snapshot that the entry was read in.
+async fn fetch(
+    cursor: &Scan,
+    scan: &TableScan,
+    key: &[u8],
+    rows: &mut Rows,
+    execution: &mut Execution,
+) -> Result<()> {
     let tree: TreeId = scan.table.table.tree;
     loop {
-        let looked = execution.transaction.try_get(tree, key, |value| {
+        let looked = cursor.try_get(&execution.transaction, tree, key, |value| {
             if let Some(value) = value {
                 let _ = rows.add(scan, key, value);
             }
