@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// Whether the folder outlives the process.
+    pub(crate) is_durable: bool,
     pub(crate) options: crate::store::StoreOptions,
     /// The folder's lock, held while it is open.
     pub(crate) _folder_lock: Option<Box<dyn Send + Sync>>,
@@ -135,7 +137,7 @@ impl Engine {
     /// Whether a tree has pages at all.
     pub(crate) async fn has_page(&self, branch: BranchId, tree: TreeId) -> Result<bool> {
         let key = PageKey::new(branch, tree.root());
-        if self.pool.find_newest(&pin(), key).is_some() {
+        if self.pool.peek(&pin(), key, Scn::MAX).is_some() {
             return Ok(true);
         }
         let mut scratch = vec![0; self.pool.page_size()];
@@ -147,7 +149,7 @@ impl Engine {
             return Ok(());
         }
         let _loading = Loading { engine: self, key };
-        let resident = self.pool.find_newest(&pin(), key).is_some();
+        let resident = self.pool.peek(&pin(), key, Scn::MAX).is_some();
         if resident {
             return Ok(());
         }
