@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
+use crate::steps::Steps;
 use crate::write_set::WriteSet;
 
 /// Commits in one group.
@@ -134,7 +135,7 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
 fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result<Scn, Box<Request>> {
     let Some(mut guard) = engine.pipeline.state.try_lock() else { return Err(Box::new(request)) };
     let Some(state) = guard.as_mut() else { return Err(Box::new(request)) };
-    if state.log.is_some() || !engine.pipeline.queue.lock().is_empty() {
+    if state.log.is_some() || request.writes.spilled().is_some() || !engine.pipeline.queue.lock().is_empty() {
         return Err(Box::new(request));
     }
     let operations = request.writes.operations();
@@ -260,7 +261,7 @@ async fn run_group(engine: Arc<Engine>) {
         let mut bytes = 0;
         while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Some(next) = queue.pop_front() else { break };
-            bytes += next.0.writes.len_bytes();
+            bytes += next.0.writes.log_bytes_max(OPERATION_BYTES);
             group.push(next);
         }
     }
@@ -343,17 +344,23 @@ async fn commit_group(
 
 /// Adds a commit to the group that the log is about to take.
 async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u64) -> Result<()> {
-    let operations = request.writes.operations();
+    let mut steps = Steps::new(&request.writes);
     log.commit(&CommitHeader {
         xid: request.xid,
         scn,
         time_micros,
         branch: request.branch,
         catalog_changed: request.catalog_changed,
-        operation_count: operations.len() as u32,
+        operation_count: steps.count().map(|count| count as u32),
     });
-    for index in 0..operations.len() {
-        log.operation(operations.get(index)).await?;
+    while steps.fill().await? {
+        while let Some(operation) = steps.current() {
+            log.operation(operation).await?;
+            steps.advance();
+        }
+    }
+    if steps.count().is_none() {
+        log.end_of_operations();
     }
     Ok(())
 }
@@ -364,15 +371,14 @@ async fn apply_request(
     request: &Request,
     scn: Scn,
 ) -> Result<()> {
-    let operations = request.writes.operations();
-    let mut next = 0;
-    while next < operations.len() {
+    let mut steps = Steps::new(&request.writes);
+    while steps.fill().await? {
         let stop = {
             let mut apply = Apply::new(engine, workspace, request.branch, scn);
             let mut stop = None;
-            while next < operations.len() {
-                match apply.apply(operations.get(next)) {
-                    Ok(()) => next += 1,
+            while let Some(operation) = steps.current() {
+                match apply.apply(operation) {
+                    Ok(()) => steps.advance(),
                     Err(reason) => {
                         stop = Some(reason);
                         break;

@@ -22,6 +22,8 @@ mod log;
 mod recovery;
 mod scan;
 mod snapshot;
+mod spill;
+mod steps;
 mod store;
 mod transaction;
 mod view;

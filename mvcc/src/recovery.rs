@@ -54,7 +54,7 @@ async fn replay_commit(
         )));
     }
     let mut left = commit.operation_count;
-    while left > 0 {
+    while left != Some(0) {
         let operations = group.operations(&mut left).await?;
         replay_operations(engine, state, &commit, &operations).await?;
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
 use crate::log::{Log, open_segments};
+use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::Transaction;
 
 /// How a store is opened.
@@ -35,7 +36,10 @@ pub struct StoreOptions {
     pub log_segment_bytes: u64,
     /// A checkpoint is due when the log has grown by this much.
     pub checkpoint_log_bytes: u64,
-    /// Memory for what one transaction has written, bytes.
+    /// Memory for what one transaction has written, bytes: beyond it [`Transaction::make_room`] moves the writes to a
+    /// temporary file.
+    pub write_set_bytes: usize,
+    /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
 }
 
@@ -49,6 +53,7 @@ impl Default for StoreOptions {
             log_enabled: true,
             log_segment_bytes: 16 << 20,
             checkpoint_log_bytes: 64 << 20,
+            write_set_bytes: 32 << 20,
             write_set_bytes_max: 1 << 30,
         }
     }
@@ -119,6 +124,7 @@ impl Store {
             ),
             _ => Error::Io(error),
         })?;
+        remove_leftovers(&**device)?;
         let exists = device.list()?.iter().any(|name| name == DATA_FILE);
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
@@ -292,6 +298,7 @@ fn build(
         .map_err(|error| Error::Open(error.to_string()))?;
     let ring = UndoRing::new(ring_bytes)?;
     Ok(Arc::new(Engine {
+        temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
         pool,
         file,
