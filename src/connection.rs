@@ -108,8 +108,7 @@ impl Connection {
         parameters: &[Option<&[u8]>],
         formats: &[Format],
     ) -> std::result::Result<Vec<Datum>, SqlError> {
-        let settings = self.session.formats().clone();
-        let context = EvalContext::detached(&settings);
+        let context = EvalContext::detached(self.session.formats());
         let mut values = Vec::with_capacity(parameters.len());
         for (at, bytes) in parameters.iter().enumerate() {
             let Some(bytes) = bytes else {

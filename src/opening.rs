@@ -1,7 +1,8 @@
 //! From a configuration to an open engine, and back to a closed folder.
 //!
 //! 1. A folder that this process has open already is shared: every further opening gets the same engine.
-//! 2. A background thread writes a checkpoint when the log has grown enough for one.
+//! 2. A background thread writes a checkpoint when the log has grown enough for one, and finishes commits whose callers
+//!    were dropped.
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
 
 use std::collections::HashMap;
@@ -117,16 +118,18 @@ fn start_background(store: &Store) -> Result<BackgroundExecutor> {
     let stop = background.stop_token();
     let store = store.clone();
     // It runs on without its handle, until the stop token tells it to end.
-    let _running = background.spawn(async move {
-        while !stop.is_stopping() {
-            sleep(CHECKPOINT_LOOK).await;
-            if store.checkpoint_due()
-                && let Err(error) = store.checkpoint().await
-            {
-                tracing::error!("a checkpoint failed: {error}");
-                return;
+    let tended = store.clone();
+    let _running =
+        background.spawn(futures_lite::future::or(async move { tended.tend().await }, async move {
+            while !stop.is_stopping() {
+                sleep(CHECKPOINT_LOOK).await;
+                if store.checkpoint_due()
+                    && let Err(error) = store.checkpoint().await
+                {
+                    tracing::error!("a checkpoint failed: {error}");
+                    return;
+                }
             }
-        }
-    });
+        }));
     Ok(background)
 }

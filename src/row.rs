@@ -7,7 +7,7 @@ use helios_sql::binder::ResultColumn;
 use helios_sql::error::{SqlError, SqlState};
 use helios_sql::functions::{EvalContext, Settings};
 use helios_sql::session::{Portal, Step};
-use helios_sql::value::Batch;
+use helios_sql::value::{Batch, Datum};
 
 use crate::database::Lease;
 use crate::{FromValue, Result, Value};
@@ -65,6 +65,16 @@ impl Row {
         T::from_value(&self.at(position)?)
     }
 
+    /// A row of a result that has these columns.
+    pub(crate) fn new(row: &[Datum], columns: &Arc<[ResultColumn]>, formats: &Settings) -> Result<Row> {
+        let context = EvalContext::detached(formats);
+        let values = row
+            .iter()
+            .zip(columns.iter())
+            .map(|(value, column)| Value::from_datum(value, column.data_type, &context));
+        Ok(Row { values: values.collect::<Result<_>>()?, columns: columns.clone() })
+    }
+
     fn at(&self, position: usize) -> Result<Value> {
         self.values.get(position).cloned().ok_or_else(|| no_column(position))
     }
@@ -106,7 +116,7 @@ pub struct RowStream {
 
 impl RowStream {
     pub(crate) fn new(lease: Lease, portal: Portal) -> RowStream {
-        let columns = portal.prepared.columns.clone().unwrap_or_default().into();
+        let columns = portal.prepared.row_columns.clone();
         RowStream { lease, portal, columns, ready: VecDeque::new(), done: false }
     }
 

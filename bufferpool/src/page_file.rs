@@ -219,8 +219,11 @@ impl PageFile {
         for (key, located) in located {
             let newer = overlay.get(key).is_some_and(|overlaid| overlaid.located.scn > located.scn);
             if newer {
-                // Only a checkpoint writes what is not the newest, and it keeps its own list.
-                assert!(for_checkpoint, "pages leave memory in the order of their versions");
+                // A checkpoint keeps its own list. An evicted page that has changed since was overtaken by a
+                // checkpoint's image of it, and stays in memory.
+                if !for_checkpoint {
+                    self.extents.lock().release(located.extent);
+                }
                 continue;
             }
             let overlaid = Overlaid { located: *located, claimed: for_checkpoint };

@@ -143,8 +143,9 @@ impl<'e, 'w> Apply<'e, 'w> {
             self.write_chain(value)?;
         }
         self.reserve(helios_btree::pages_touched_max(LEVELS))?;
-        // A split's undo is at most a page of cells, on each level.
-        if !is_temporary(self.branch) && !self.engine.ring.has_room(LEVELS * self.engine.pool.page_size()) {
+        // A page and its neighbour may each leave up to a page of undo, on each level.
+        let undo_bytes = 2 * LEVELS * self.engine.pool.page_size();
+        if !is_temporary(self.branch) && !self.engine.ring.has_room(undo_bytes) {
             return Err(Stop::Undo);
         }
         self.reader.forget();
@@ -254,6 +255,11 @@ impl<'e, 'w> Apply<'e, 'w> {
         let scratch = &mut self.workspace.scratch;
         scratch.clear();
         encode(bytes, scratch);
+        if scratch.len() > bytes.len() {
+            // Operations name full keys; where a long prefix is left out of the page's, the page itself is shorter.
+            scratch.clear();
+            UndoOp::Image { page: bytes }.encode(scratch);
+        }
         let previous = page::undo_position(bytes);
         let position = self.engine.ring.append(previous, self.scn, page::scn(bytes), key, scratch);
         page::set_undo_position(bytes, position);

@@ -4,18 +4,17 @@
 //! 2. Whoever finds the pipeline free drives it: all that is queued becomes one *group*. The group gets its SCNs,
 //!    is applied to private copies of pages, written to the log with one flush, published, made visible, and its
 //!    locks are released.
-//! 3. The group's work is a future that belongs to the pipeline; every waiter polls it. A waiter that is dropped
-//!    takes nothing with it, and a wake-up goes to all of them.
+//! 3. The group's work belongs to the pipeline ([`SharedWork`]); every waiter polls it, and a waiter that is dropped
+//!    takes nothing with it.
 //!
 //! Invariants: one group at a time; a snapshot never sees a commit before the log has it; after an error in the
 //! log nothing more is committed, because what is durable is unknown.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use helios_bufferpool::Scn;
 use parking_lot::Mutex;
@@ -26,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
+use crate::shared_work::{Progress, SharedWork};
 use crate::steps::Steps;
 use crate::write_set::WriteSet;
 
@@ -51,11 +51,37 @@ pub(crate) struct Request {
 enum Outcome {
     Waiting(Option<Waker>),
     Done(Result<Scn>),
+    /// Told, or nobody wants to know any more.
     Taken,
 }
 
 struct Ticket {
     outcome: Mutex<Outcome>,
+}
+
+/// A transaction in the queue or in a group. However it leaves, its locks are released and its ticket is completed.
+struct Member {
+    engine: Arc<Engine>,
+    request: Request,
+    ticket: Arc<Ticket>,
+    is_complete: bool,
+}
+
+impl Member {
+    fn complete(mut self, result: Result<Scn>) {
+        release_locks(&self.engine, &mut self.request);
+        self.is_complete = true;
+        self.ticket.complete(result);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            release_locks(&self.engine, &mut self.request);
+            self.ticket.complete(Err(Error::Poisoned("the commit was abandoned".into())));
+        }
+    }
 }
 
 impl Ticket {
@@ -82,37 +108,14 @@ impl CommitState {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// Commits on their way.
-pub(crate) struct Pipeline {
-    queue: Mutex<VecDeque<(Request, Arc<Ticket>)>>,
-    /// The group being worked on. Locked while it is polled.
-    work: Mutex<Option<Work>>,
-    waiters: Arc<Waiters>,
-    pub(crate) state: async_lock::Mutex<Option<CommitState>>,
-}
-
-/// Wakes all who wait for the group at work.
 #[derive(Default)]
-struct Waiters(Mutex<Vec<Waker>>);
-
-impl Wake for Waiters {
-    fn wake(self: Arc<Self>) {
-        let wakers = std::mem::take(&mut *self.0.lock());
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Pipeline {
-    pub(crate) fn new() -> Pipeline {
-        Pipeline {
-            queue: Mutex::default(),
-            work: Mutex::default(),
-            waiters: Arc::default(),
-            state: async_lock::Mutex::new(None),
-        }
-    }
+pub(crate) struct Pipeline {
+    queue: Mutex<VecDeque<Member>>,
+    /// The group being worked on.
+    work: SharedWork,
+    /// `None` before the folder is open and once it is closed.
+    pub(crate) state: async_lock::Mutex<Option<CommitState>>,
 }
 
 /// Commits a transaction; its locks are released whatever happens, unless this future is dropped before the
@@ -135,7 +138,8 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
 fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result<Scn, Box<Request>> {
     let Some(mut guard) = engine.pipeline.state.try_lock() else { return Err(Box::new(request)) };
     let Some(state) = guard.as_mut() else { return Err(Box::new(request)) };
-    if state.log.is_some() || request.writes.spilled().is_some() || !engine.pipeline.queue.lock().is_empty() {
+    let accepting = engine.check_accepting().is_ok() && request.writes.spilled().is_none();
+    if state.log.is_some() || !accepting || !engine.pipeline.queue.lock().is_empty() {
         return Err(Box::new(request));
     }
     let operations = request.writes.operations();
@@ -180,8 +184,11 @@ fn release_locks(engine: &Engine, request: &mut Request) {
 /// Waits in the queue, driving the pipeline meanwhile.
 async fn submit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
     let ticket = Arc::new(Ticket { outcome: Mutex::new(Outcome::Waiting(None)) });
-    engine.pipeline.queue.lock().push_back((request, ticket.clone()));
-    let _hand_over = HandOver { engine };
+    let member = Member { engine: engine.clone(), request, ticket: ticket.clone(), is_complete: false };
+    engine.pipeline.queue.lock().push_back(member);
+    let _waiting = engine.pipeline.work.wait(&engine.tender);
+    // Dropped before the count of waiters goes down: then nobody is left to wake for this ticket.
+    let _abandoning = Abandoning(&ticket);
     poll_fn(|context| {
         if let Some(result) = poll_ticket(&ticket, context) {
             return Poll::Ready(result);
@@ -206,39 +213,44 @@ fn poll_ticket(ticket: &Ticket, context: &Context<'_>) -> Option<Result<Scn>> {
     }
 }
 
+/// Marks a ticket that nobody waits for any more.
+struct Abandoning<'a>(&'a Ticket);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        *self.0.outcome.lock() = Outcome::Taken;
+    }
+}
+
 /// Polls the group at work, starting one if there is none, until it waits or nothing is queued.
 pub(crate) fn drive(engine: &Arc<Engine>, context: &Context<'_>) {
-    // Registered before trying: if somebody else is polling, its wake-ups reach this waiter too.
-    engine.pipeline.waiters.0.lock().push(context.waker().clone());
-    let Some(mut work) = engine.pipeline.work.try_lock() else { return };
-    if work.is_none() && !engine.pipeline.queue.lock().is_empty() {
-        *work = Some(Box::pin(run_group(engine.clone())));
-    }
-    if let Some(future) = work.as_mut() {
-        let waker = Waker::from(engine.pipeline.waiters.clone());
-        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            *work = None;
+    let progress = engine.pipeline.work.poll(context, || {
+        let queued = !engine.pipeline.queue.lock().is_empty();
+        queued.then(|| Box::pin(run_group(engine.clone())) as _)
+    });
+    match progress {
+        Progress::Busy => {}
+        Progress::Panicked => {
+            engine.poison(&Error::Poisoned("a commit panicked".into()));
+            engine.pipeline.work.wake();
         }
+        Progress::Idle => wake_next(engine),
     }
-    let idle = work.is_none();
-    drop(work);
-    // Those who queued meanwhile found the pipeline taken, and sleep.
-    if idle && let Some((_, ticket)) = engine.pipeline.queue.lock().front() {
-        let mut outcome = ticket.outcome.lock();
+}
+
+/// Those who queued while a group was at work sleep: wakes the first of them that is still there.
+fn wake_next(engine: &Engine) {
+    let queue = engine.pipeline.queue.lock();
+    for member in &*queue {
+        let mut outcome = member.ticket.outcome.lock();
         if let Outcome::Waiting(waker) = &mut *outcome {
+            // Without a waker it has not been polled yet, and will be.
             waker.take().into_iter().for_each(Waker::wake);
+            return;
         }
     }
-}
-
-/// When a waiter goes away, another takes over.
-struct HandOver<'a> {
-    engine: &'a Arc<Engine>,
-}
-
-impl Drop for HandOver<'_> {
-    fn drop(&mut self) {
-        self.engine.pipeline.waiters.clone().wake();
+    if !queue.is_empty() {
+        engine.tender.wake();
     }
 }
 
@@ -246,33 +258,34 @@ impl Drop for HandOver<'_> {
 pub(crate) async fn drain(engine: &Arc<Engine>) {
     poll_fn(|context| {
         drive(engine, context);
-        let idle = engine.pipeline.work.try_lock().is_some_and(|work| work.is_none());
-        if idle && engine.pipeline.queue.lock().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        let idle = engine.pipeline.work.is_idle() && engine.pipeline.queue.lock().is_empty();
+        if idle { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
 async fn run_group(engine: Arc<Engine>) {
     let mut guard = engine.pipeline.state.lock().await;
-    let Some(state) = guard.as_mut() else { return };
-    let mut group: Vec<(Request, Arc<Ticket>)> = Vec::new();
+    let mut group: Vec<Member> = Vec::new();
     {
         let mut queue = engine.pipeline.queue.lock();
         let mut bytes = 0;
         while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Some(next) = queue.pop_front() else { break };
-            bytes += next.0.writes.log_bytes_max(OPERATION_BYTES);
+            bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
             group.push(next);
         }
     }
     if group.is_empty() {
         return;
     }
-    let result = commit_group(&engine, state, &mut group).await;
+    let result = match guard.as_mut() {
+        Some(state) => commit_group(&engine, state, &mut group).await,
+        None => Err(Error::Poisoned("the database is closed".into())),
+    };
     drop(guard);
-    for (index, (mut request, ticket)) in group.into_iter().enumerate() {
-        release_locks(&engine, &mut request);
-        ticket.complete(match &result {
+    for (index, member) in group.into_iter().enumerate() {
+        member.complete(match &result {
             Ok(first) => Ok(Scn(first.0 + index as u64)),
             Err(error) => Err(copy_error(error)),
         });
@@ -291,20 +304,16 @@ fn copy_error(error: &Error) -> Error {
 }
 
 /// Commits all requests of a group; returns the first one's SCN.
-async fn commit_group(
-    engine: &Arc<Engine>,
-    state: &mut CommitState,
-    group: &mut [(Request, Arc<Ticket>)],
-) -> Result<Scn> {
-    engine.check_poisoned()?;
+async fn commit_group(engine: &Arc<Engine>, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
+    engine.check_accepting()?;
     let first = Scn(state.last_scn.0 + 1);
     let last = Scn(first.0 + group.len() as u64 - 1);
     if let Some(log) = &mut state.log {
         let bytes =
-            group.iter().map(|(request, _)| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
+            group.iter().map(|member| member.request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
         // A full disk shows here, before anything is changed.
         log.begin(group.len() as u32, last, bytes.sum()).await?;
-        for (index, (request, _)) in group.iter().enumerate() {
+        for (index, Member { request, .. }) in group.iter().enumerate() {
             state.last_time = commit_time(engine, state.last_time);
             let scn = Scn(first.0 + index as u64);
             if let Err(error) = log_request(log, request, scn, state.last_time).await {
@@ -315,7 +324,7 @@ async fn commit_group(
     } else {
         state.last_time = commit_time(engine, state.last_time);
     }
-    for (index, (request, _)) in group.iter().enumerate() {
+    for (index, Member { request, .. }) in group.iter().enumerate() {
         let scn = Scn(first.0 + index as u64);
         if let Err(error) = apply_request(engine, &mut state.workspace, request, scn).await {
             // Pages may have been published with SCNs that will never be visible, or be given out again.
@@ -333,8 +342,8 @@ async fn commit_group(
     }
     state.last_scn = last;
     state.workspace.publish(engine);
-    for (index, (request, _)) in group.iter_mut().enumerate() {
-        finish_request(engine, request, Scn(first.0 + index as u64));
+    for (index, member) in group.iter_mut().enumerate() {
+        finish_request(engine, &mut member.request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
     engine.counters.commits.fetch_add(group.len() as u64, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use helios_bufferpool::{
@@ -25,6 +25,7 @@ use crate::commit::Pipeline;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
+use crate::shared_work::Tender;
 use crate::spill::{TemporaryPages, is_temporary};
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
@@ -56,6 +57,9 @@ pub(crate) struct Engine {
     pub(crate) locks: LockTable,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
+    pub(crate) tender: Tender,
+    /// No further commit is accepted.
+    pub(crate) closing: AtomicBool,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
@@ -76,6 +80,8 @@ pub(crate) struct Engine {
     /// Undo records before this position are in the data file.
     pub(crate) persisted: AtomicU64,
     pub(crate) flushing: async_lock::Mutex<()>,
+    /// Grows when histories in the data file begin to be rewritten, and when they are.
+    pub(crate) history_moves: AtomicU64,
     /// Which life of the log this is.
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
@@ -99,6 +105,15 @@ impl Engine {
             Some(reason) => Err(Error::Poisoned(reason.clone())),
             None => Ok(()),
         }
+    }
+
+    /// # Errors
+    /// [`Error::Poisoned`], also while the folder is being closed.
+    pub(crate) fn check_accepting(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::Poisoned("the database is closed".into()));
+        }
+        self.check_poisoned()
     }
 
     pub(crate) fn poison(&self, error: &Error) {
@@ -227,14 +242,11 @@ impl Engine {
             futures_lite::future::yield_now().await;
             return Ok(());
         }
-        let written: Vec<(PageKey, Stamp)> = changed.iter().map(|page| (page.key, page.stamp)).collect();
-        let readmit = |key| self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
-        if let Err(error) = self.write_leaving(changed).await {
-            written.iter().for_each(|(key, _)| readmit(*key));
-            return Err(error);
-        }
-        self.counters.pages_written.fetch_add(written.len() as u64, Ordering::Relaxed);
-        for (key, stamp) in written {
+        let mut written =
+            Readmission { engine: self, pages: changed.iter().map(|page| (page.key, page.stamp)).collect() };
+        self.write_leaving(changed).await?;
+        self.counters.pages_written.fetch_add(written.pages.len() as u64, Ordering::Relaxed);
+        while let Some((key, stamp)) = written.pages.pop() {
             let guard = pin();
             let frame = self.pool.peek(&guard, key, Scn::MAX).filter(|frame| frame.stamp() == stamp);
             let left = frame.is_some_and(|frame| {
@@ -243,7 +255,7 @@ impl Engine {
             });
             if !left {
                 // It changed while it was written.
-                readmit(key);
+                self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
             }
         }
         Ok(())
@@ -280,6 +292,10 @@ impl Engine {
         };
         if frame.age(from_small) > u8::from(from_small) {
             return Verdict::Used;
+        }
+        if candidate.until == Scn::MAX && self.loading.lock().contains_key(&candidate.page) {
+            // Whoever is loading it may hold an older image, which must find this one in its way.
+            return Verdict::Busy;
         }
         if !frame.is_dirty() {
             let undo_position = page::undo_position(frame.bytes());
@@ -328,6 +344,21 @@ struct Leaving {
     image: helios_bufferpool::Encoded,
     /// The temporary file that it goes to, if not to the data file.
     file: Option<Arc<PageFile>>,
+}
+
+/// Pages that left the queues to be written. Those that are not, because of an error or because the writer was dropped,
+/// come back.
+struct Readmission<'a> {
+    engine: &'a Engine,
+    pages: Vec<(PageKey, Stamp)>,
+}
+
+impl Drop for Readmission<'_> {
+    fn drop(&mut self) {
+        for (key, _) in self.pages.drain(..) {
+            self.engine.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+        }
+    }
 }
 
 struct Loading<'a> {

@@ -50,6 +50,7 @@ impl Engine {
         }
         let mut images: Vec<(MapKey, Scn, Encoded)> = Vec::new();
         let mut gone: Vec<MapKey> = Vec::new();
+        self.history_moves.fetch_add(1, Ordering::AcqRel);
         for (key, history) in self.collect_history(start, end) {
             self.flush_page(key, history, as_of, &mut images, &mut gone).await?;
             if images.len() >= BATCH_IMAGES {
@@ -58,6 +59,7 @@ impl Engine {
             }
         }
         self.file.write_history(images, &gone).await?;
+        self.history_moves.fetch_add(1, Ordering::AcqRel);
         self.persisted.store(end, Ordering::Release);
         Ok(())
     }
@@ -160,11 +162,19 @@ impl Engine {
     /// # Errors
     /// Those of the device.
     pub(crate) async fn rebuild_old(&self, key: PageKey, scn: Scn) -> Result<()> {
-        let mut back = self.steps_back_from_newest(key, scn).await?;
-        if !back.reaches(scn) {
+        let back = loop {
+            let moves = self.history_moves.load(Ordering::Acquire);
+            let mut back = self.steps_back_from_newest(key, scn).await?;
+            if back.reaches(scn) {
+                break back;
+            }
             self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
             self.steps_back_from_file(&mut back, key, scn).await?;
-        }
+            // Between looking for a sealed history and for the open one, the open one may have been sealed.
+            if self.history_moves.load(Ordering::Acquire) == moves {
+                break back;
+            }
+        };
         self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         let mut frame = self.allocate().await?;
         let next_row = back.rebuild.finish(frame.bytes_mut(), scn);

@@ -21,6 +21,7 @@ mod locks;
 mod log;
 mod recovery;
 mod scan;
+mod shared_work;
 mod snapshot;
 mod spill;
 mod steps;

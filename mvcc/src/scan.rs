@@ -378,7 +378,15 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
                     Bound::Included(key) | Bound::Excluded(key) => key.clone(),
                     Bound::Unbounded => Vec::new(),
                 };
-                if self.own_rows_before(&key).is_break()
+                let mut flow = self.own_rows_before(&key);
+                // Backwards, a leaf ends with its lower fence, and the next one is looked for below that.
+                if flow.is_continue()
+                    && self.direction == Direction::Backward
+                    && self.own.peek().is_some_and(|own| own.0 == key)
+                {
+                    flow = self.own_row();
+                }
+                if flow.is_break()
                     && let Some(last) = self.last.take()
                 {
                     return Ok(Next::At(Bound::Excluded(last)));

@@ -10,7 +10,7 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
-use crate::commit::{CommitState, Pipeline, drain};
+use crate::commit::{CommitState, Pipeline, drain, drive};
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
@@ -195,7 +195,7 @@ impl Store {
     async fn last_row_id(&self, branch: BranchId, tree: TreeId) -> Result<u64> {
         loop {
             let attempt = {
-                let view = crate::view::View::new(&self.engine, branch, Scn::MAX);
+                let view = crate::view::View::new(&self.engine, branch, self.engine.visible_scn());
                 last_number(&view, tree)
             };
             match attempt {
@@ -218,6 +218,17 @@ impl Store {
         self.engine.checkpoint(false).await
     }
 
+    /// Finishes commits whose callers were dropped before the end, for as long as it is polled: for a background task.
+    /// Without it they are finished when somebody else commits.
+    pub async fn tend(&self) {
+        std::future::poll_fn(|context| {
+            self.engine.tender.register(context.waker());
+            drive(&self.engine, context);
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+    }
+
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
         let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
@@ -234,6 +245,11 @@ impl Store {
         drain(&self.engine).await;
         if self.engine.poisoned.get().is_some() {
             return Ok(());
+        }
+        {
+            // No group is at work now, and none that comes later is accepted.
+            let _state = self.engine.pipeline.state.lock().await;
+            self.engine.closing.store(true, Ordering::Release);
         }
         self.engine.checkpoint(true).await?;
         self.engine.file.trim()?;
@@ -304,7 +320,9 @@ fn build(
         file,
         locks: LockTable::new(),
         clock: surroundings.clock.clone(),
-        pipeline: Pipeline::new(),
+        pipeline: Pipeline::default(),
+        tender: Default::default(),
+        closing: Default::default(),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -321,6 +339,7 @@ fn build(
         persisted: AtomicU64::new(ring.head()),
         ring,
         flushing: async_lock::Mutex::new(()),
+        history_moves: AtomicU64::new(0),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),

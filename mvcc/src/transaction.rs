@@ -168,8 +168,7 @@ impl Transaction {
     ) -> std::result::Result<R, Fault> {
         let scn = self.snapshot().scn;
         let (result, row_scn) = self.lookup(tree, key, scn, self.statement, read)?;
-        // The first statement can always be run again from the start.
-        if self.statement > 2 && self.isolation == Isolation::Snapshot && tree != TreeId::CATALOG {
+        if self.isolation == Isolation::Snapshot && tree != TreeId::CATALOG {
             self.remember_read(tree, key, row_scn);
         }
         Ok(result)
@@ -197,7 +196,8 @@ impl Transaction {
     }
 
     /// Reads the newest version of a row: this transaction's own write, also of the running statement, or else
-    /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock.
+    /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock: what
+    /// happened to the row before the lock was granted is visible, because commits are before they let go.
     ///
     /// # Errors
     /// As [`Transaction::try_get`].
@@ -284,7 +284,7 @@ impl Transaction {
     /// A scan of the newest committed versions and all own writes: for checks and index builds under a table
     /// lock.
     pub fn scan_latest(&self, tree: TreeId, range: KeyRange, reverse: bool) -> Scan {
-        Scan::new(tree, range, reverse, u32::MAX, Scn::MAX)
+        Scan::new(tree, range, reverse, u32::MAX, self.engine().visible_scn())
     }
 
     /// Writes a row; visible to this transaction's later statements, and to others at commit.
@@ -408,11 +408,12 @@ impl Transaction {
         if self.writes.contains(tree, key, &mut self.own_partial.lock())? || self.writes.created(tree) {
             return Ok(RowState::Unchanged);
         }
-        if self.engine().visible_scn() == snapshot {
+        let visible = self.engine().visible_scn();
+        if visible == snapshot {
             // Nothing at all was committed since.
             return Ok(RowState::Unchanged);
         }
-        let newest = View::new(self.engine(), self.branch, Scn::MAX);
+        let newest = View::new(self.engine(), self.branch, visible);
         let newest = helios_btree::get(&newest, tree.root(), key, |cell| cell.map(|cell| cell.scn))?;
         match newest {
             Some(scn) if scn > snapshot => Ok(RowState::Changed),
@@ -472,6 +473,11 @@ impl Transaction {
         // Its pages are history from then on; nothing newer leads to them.
     }
 
+    /// Whether it changes the catalog.
+    pub fn changes_catalog(&self) -> bool {
+        self.catalog_changed
+    }
+
     /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
     pub fn mark_catalog_change(&mut self) {
         self.catalog_changed = true;
@@ -497,13 +503,15 @@ impl Transaction {
         // What the statement itself has read so far is read again.
         self.reads.truncate(self.reads_before);
         *self.scanned.get_mut() = false;
+        // Taken before the reads are checked, and as of it: a commit in between is not let in unchecked.
+        let next = self.engine().visible_scn();
         if self.isolation == Isolation::Snapshot {
             if self.scanned_before {
                 return Err(Error::WriteConflict);
             }
             for index in 0..self.reads.len() {
                 loop {
-                    match self.read_still_holds(&self.reads[index]) {
+                    match self.read_still_holds(&self.reads[index], next) {
                         Ok(true) => break,
                         Ok(false) => return Err(Error::WriteConflict),
                         Err(fault) => self.engine().resolve(fault).await?,
@@ -511,17 +519,17 @@ impl Transaction {
                 }
             }
         }
-        self.snapshot = Some(self.engine().visible_scn());
+        self.snapshot = Some(next);
         Ok(())
     }
 
-    fn read_still_holds(&self, read: &PointRead) -> std::result::Result<bool, Fault> {
-        if self.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())?
-            || self.locks.contains(&self.row_lock_name(read.tree, &read.key))
-        {
+    /// Whether a row read before is the same at `scn`. One that this transaction wrote was found unchanged under its
+    /// lock.
+    fn read_still_holds(&self, read: &PointRead, scn: Scn) -> std::result::Result<bool, Fault> {
+        if self.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())? {
             return Ok(true);
         }
-        let view = View::new(self.engine(), self.branch, Scn::MAX);
+        let view = View::new(self.engine(), self.branch, scn);
         let now = helios_btree::get(&view, read.tree.root(), &read.key, |cell| cell.map(|cell| cell.scn))?;
         Ok(now == read.scn)
     }

@@ -13,6 +13,7 @@ mod hash_join;
 mod keys;
 mod limit;
 mod nested_loop;
+mod point;
 mod project;
 mod scan;
 mod set_operation;
@@ -24,7 +25,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use context::{Environment, Execution, Instrument};
+pub use context::{Environment, Execution, Instrument, Timestamps};
 pub use keys::key_range;
 pub use values::kind_of;
 

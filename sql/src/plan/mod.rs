@@ -10,6 +10,7 @@ mod operators;
 pub mod physical;
 mod planner;
 pub use planner::{row_layout, sort_columns};
+pub mod point;
 mod prune;
 mod pushdown;
 mod simplify;
