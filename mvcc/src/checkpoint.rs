@@ -1,6 +1,6 @@
 //! Checkpoints: everything up to one commit goes to the data file, so that the log before it is not needed.
 //!
-//! 1. At a group boundary C the list of changed pages is taken over; from then on changes are listed anew.
+//! 1. The times of the commits so far become rows, as a last commit. At this group boundary C the list of changed pages is taken over; from then on changes are listed anew.
 //! 2. Each page is read as of C — going back through its undo records if it has changed since — and its image is
 //!    written to a new extent. Commits and reads go on meanwhile.
 //! 3. The page file makes images, map and superblock durable, in that order; then the log before C is released.
@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use helios_btree::ReadPages;
 use helios_bufferpool::{Encoded, PageKey, Scn, page, pin};
 
+use crate::commit::index_commits;
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::view::View;
@@ -34,8 +35,9 @@ impl Engine {
 
     async fn write_checkpoint(&self, clean: bool) -> Result<()> {
         let (boundary, undo_pin) = {
-            let guard = self.pipeline.state.lock().await;
-            let Some(state) = guard.as_ref() else { return Ok(()) };
+            let mut guard = self.pipeline.state.lock().await;
+            let Some(state) = guard.as_mut() else { return Ok(()) };
+            index_commits(self, state).await?;
             let mark = self.dirty_mark.load(Ordering::Relaxed);
             self.dirty_mark.store(if mark == 255 { 1 } else { mark + 1 }, Ordering::Relaxed);
             let boundary = Boundary {

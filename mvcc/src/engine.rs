@@ -22,6 +22,7 @@ use helios_runtime::Clock;
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
+use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
@@ -60,6 +61,7 @@ pub(crate) struct Engine {
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
+    pub(crate) commit_times: Mutex<CommitTimes>,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,

@@ -12,6 +12,7 @@
 mod apply;
 mod checkpoint;
 mod commit;
+mod commit_times;
 mod engine;
 mod error;
 mod history;
@@ -19,6 +20,7 @@ mod ids;
 mod large_value;
 mod locks;
 mod log;
+mod moments;
 mod recovery;
 mod scan;
 mod shared_work;

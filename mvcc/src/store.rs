@@ -11,6 +11,7 @@ use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
 use crate::commit::{CommitState, Pipeline, drain, drive};
+use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
@@ -323,6 +324,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
+        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -378,7 +380,8 @@ async fn create_new(
         scn: Scn(0),
         next_page: 2,
         next_xid: 1,
-        next_tree: 3,
+        // 1 and 3 are given.
+        next_tree: 5,
         next_branch: 3,
         log_identity: surroundings.entropy.next_u64()?,
         log_segment_bytes: options.log_segment_bytes,
@@ -399,8 +402,12 @@ async fn create_new(
     for branch in [BranchId::SYSTEM, BranchId::MAIN] {
         let mut first = Store { engine: engine.clone() }.begin(branch, Isolation::Snapshot);
         first.create_given_tree(TreeId::CATALOG);
+        if branch == BranchId::SYSTEM {
+            first.create_given_tree(TreeId::COMMIT_TIMES);
+        }
         first.commit().await?;
     }
+    engine.commit_times.lock().tree_exists = true;
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -430,6 +437,8 @@ async fn open_existing(
     if !superblock.clean {
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
+    let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
+    engine.commit_times.lock().tree_exists = has_index;
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }
