@@ -228,6 +228,17 @@ impl PageFile {
         }
     }
 
+    /// Forgets pages written since the last checkpoint, as if they had never been.
+    pub fn forget(&self, mut gone: impl FnMut(PageKey) -> bool) {
+        self.overlay.lock().retain(|key, overlaid| {
+            let stays = !gone(*key);
+            if !stays && !overlaid.claimed {
+                self.extents.lock().release(overlaid.located.extent);
+            }
+            stays
+        });
+    }
+
     /// Writes history images to new extents, not yet durable, and drops those named in `gone`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Checkpoints: everything up to one commit goes to the data file, so that the log before it is not needed.
 //!
-//! 1. At a group boundary C the list of changed pages is taken over; from then on changes are listed anew.
+//! 1. The times of the commits so far become rows, as a last commit. At this group boundary C the list of changed pages is taken over; from then on changes are listed anew.
 //! 2. Each page is read as of C — going back through its undo records if it has changed since — and its image is
 //!    written to a new extent. Commits and reads go on meanwhile.
 //! 3. The page file makes images, map and superblock durable, in that order; then the log before C is released.
@@ -19,7 +19,7 @@ use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
 
 use parking_lot::Mutex;
 
-use crate::commit::{CommitState, drive};
+use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::shared_work::{Progress, Work};
@@ -104,8 +104,9 @@ impl Engine {
 
     async fn write_checkpoint(self: &Arc<Self>, clean: bool, attempt: &mut Attempt<'_>) -> Result<()> {
         let (boundary, undo_pin, flushing) = {
-            let guard = self.lock_pipeline().await;
-            let Some(state) = guard.as_ref() else { return Ok(()) };
+            let mut guard = self.lock_pipeline().await;
+            let Some(state) = guard.as_mut() else { return Ok(()) };
+            index_commits(self, state).await?;
             let boundary = self.boundary(state);
             attempt.dirty = std::mem::take(&mut *self.dirty.lock());
             // Before the next commit: what it changes must be undone for the images, and its history must not be among

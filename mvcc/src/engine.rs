@@ -22,10 +22,12 @@ use helios_runtime::Clock;
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
+use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
 use crate::shared_work::{SharedWork, Tender};
+use crate::spill::{TemporaryPages, is_temporary};
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
 pub(crate) const FRAMES_RESERVED: usize = 32;
@@ -51,12 +53,15 @@ pub(crate) struct Engine {
     pub(crate) ring: UndoRing,
     pub(crate) replacement: Replacement,
     pub(crate) file: PageFile,
+    /// Where pages of transactions go that spill.
+    pub(crate) temporary: TemporaryPages,
     pub(crate) locks: LockTable,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
+    pub(crate) commit_times: Mutex<CommitTimes>,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
@@ -174,7 +179,11 @@ impl Engine {
         }
         self.counters.faults.fetch_add(1, Ordering::Relaxed);
         let mut frame = self.allocate().await?;
-        if !self.file.read(key, frame.bytes_mut()).await? {
+        let found = match is_temporary(key.branch) {
+            true => self.temporary.read(key, frame.bytes_mut()).await?,
+            false => self.file.read(key, frame.bytes_mut()).await?,
+        };
+        if !found {
             return Err(Error::Corruption(format!("page {} of branch {} is missing", key.page, key.branch)));
         }
         let undo_head = self.undo_heads.lock().remove(&key).unwrap_or(0);
@@ -242,8 +251,7 @@ impl Engine {
         }
         let mut written =
             Readmission { engine: self, pages: changed.iter().map(|page| (page.key, page.stamp)).collect() };
-        let images = changed.into_iter().map(|page| (page.key, page.scn, page.image)).collect();
-        self.file.write(images, false).await?;
+        self.write_leaving(changed).await?;
         self.counters.pages_written.fetch_add(written.pages.len() as u64, Ordering::Relaxed);
         while let Some((key, stamp)) = written.pages.pop() {
             let guard = pin();
@@ -256,6 +264,28 @@ impl Engine {
                 // It changed while it was written.
                 self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
             }
+        }
+        Ok(())
+    }
+
+    async fn write_leaving(&self, changed: Vec<Leaving>) -> Result<()> {
+        let mut images = Vec::with_capacity(changed.len());
+        let mut temporary_images = Vec::new();
+        let mut temporary_file = None;
+        for page in changed {
+            let image = (page.key, page.scn, page.image);
+            match page.file {
+                // Pages that live have the same file.
+                Some(file) => {
+                    temporary_images.push(image);
+                    temporary_file = Some(file);
+                }
+                None => images.push(image),
+            }
+        }
+        self.file.write(images, false).await?;
+        if let Some(file) = temporary_file {
+            self.temporary.write(&file, temporary_images).await?;
         }
         Ok(())
     }
@@ -284,8 +314,16 @@ impl Engine {
         if changed.iter().any(|page| page.key == candidate.page) {
             return Verdict::Gone;
         }
-        let image = self.file.codec().encode_page(candidate.page, frame.bytes());
-        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image });
+        let file = match is_temporary(candidate.page.branch) {
+            true => match self.temporary.file() {
+                Some(file) => Some(file),
+                None => return Verdict::Gone,
+            },
+            false => None,
+        };
+        let codec = file.as_ref().map_or(self.file.codec(), |file| file.codec());
+        let image = codec.encode_page(candidate.page, frame.bytes());
+        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image, file });
         Verdict::Evicted
     }
 
@@ -311,6 +349,8 @@ struct Leaving {
     scn: Scn,
     stamp: Stamp,
     image: helios_bufferpool::Encoded,
+    /// The temporary file that it goes to, if not to the data file.
+    file: Option<Arc<PageFile>>,
 }
 
 /// Pages that left the queues to be written. Those that are not, because of an error or because the writer was dropped,

@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 
 use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
+use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
 use crate::log::{Log, open_segments};
+use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::Transaction;
 
 /// How a store is opened.
@@ -36,7 +38,10 @@ pub struct StoreOptions {
     pub log_segment_bytes: u64,
     /// A checkpoint is due when the log has grown by this much.
     pub checkpoint_log_bytes: u64,
-    /// Memory for what one transaction has written, bytes.
+    /// Memory for what one transaction has written, bytes: beyond it [`Transaction::make_room`] moves the writes to a
+    /// temporary file.
+    pub write_set_bytes: usize,
+    /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
 }
 
@@ -50,6 +55,7 @@ impl Default for StoreOptions {
             log_enabled: true,
             log_segment_bytes: 16 << 20,
             checkpoint_log_bytes: 64 << 20,
+            write_set_bytes: 32 << 20,
             write_set_bytes_max: 1 << 30,
         }
     }
@@ -122,6 +128,7 @@ impl Store {
             ),
             _ => Error::Io(error),
         })?;
+        remove_leftovers(&**device)?;
         let exists = device.list()?.iter().any(|name| name == DATA_FILE);
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
@@ -314,6 +321,7 @@ fn build(
     let pool = FramePool::new(budget.frames, page_bytes)?;
     let ring = UndoRing::new(budget.ring)?;
     Ok(Arc::new(Engine {
+        temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
         pool,
         file,
@@ -322,6 +330,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
+        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -376,7 +385,8 @@ async fn create_new(
         scn: Scn(0),
         next_page: 2,
         next_xid: 1,
-        next_tree: 3,
+        // 1 and 3 are given.
+        next_tree: 5,
         next_branch: 3,
         log_identity: surroundings.entropy.next_u64()?,
         log_segment_bytes: options.log_segment_bytes,
@@ -396,8 +406,12 @@ async fn create_new(
     for branch in [BranchId::SYSTEM, BranchId::MAIN] {
         let mut first = Store { engine: engine.clone() }.begin(branch, Isolation::Snapshot);
         first.create_given_tree(TreeId::CATALOG);
+        if branch == BranchId::SYSTEM {
+            first.create_given_tree(TreeId::COMMIT_TIMES);
+        }
         first.commit().await?;
     }
+    engine.commit_times.lock().tree_exists = true;
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -427,6 +441,8 @@ async fn open_existing(
     if !superblock.clean {
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
+    let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
+    engine.commit_times.lock().tree_exists = has_index;
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }

@@ -271,6 +271,7 @@ impl TableWriter {
         let mut value = Vec::with_capacity(64);
         self.layout.encode(self.entry.table.schema_version, row, &mut value)?;
         execution.transaction.put(self.tree(), key, &value)?;
+        execution.transaction.make_room().await?;
         Ok(())
     }
 
@@ -331,6 +332,7 @@ impl TableWriter {
     pub async fn delete(&self, old: OldRow<'_>, execution: &mut Execution) -> Result<()> {
         self.lock_found(old.key, LockMode::Update, execution).await?;
         execution.transaction.delete(self.tree(), old.key)?;
+        execution.transaction.make_room().await?;
         for index in &self.indexes {
             self.remove_entry(index, old.key, old.values, execution)?;
         }
