@@ -19,6 +19,9 @@ use crate::write_set::{Change, Operation};
 const LEVELS: usize = 8;
 /// Changes of more pages than this are published part by part, or of a quarter of all frames.
 const PAGES_MAX: usize = 256;
+/// Frames kept from commit to commit, and in a pool of how many none are: readers need them there.
+const RESERVE_MAX: usize = 32;
+const RESERVE_FROM_FRAMES: usize = 512;
 /// From this many pages on there is an index.
 const INDEX_FROM: usize = 8;
 
@@ -84,6 +87,10 @@ impl Workspace {
             if working.is_new || replaced.is_none() {
                 engine.replacement.admit(CacheKey { page: working.key, until: Scn::MAX });
             }
+        }
+        let kept = if engine.pool.frame_count() < RESERVE_FROM_FRAMES { 0 } else { RESERVE_MAX };
+        for frame in self.reserve.drain(kept.min(self.reserve.len())..) {
+            drop(engine.pool.unpark(frame));
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use helios_bufferpool::FramePool;
 
+use crate::engine::{FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
 
 const RING_PAGES_MIN: usize = 32;
@@ -36,6 +37,15 @@ impl Budget {
             )));
         }
         Ok(Budget { ring, map, frames })
+    }
+
+    /// The largest value of a row, bytes. Whoever reads it needs all its pages at once, beside those on the way to it
+    /// and those that others read meanwhile: half of what commits leave to readers.
+    pub(crate) fn value_bytes_max(cache_bytes: usize, page_bytes: usize) -> usize {
+        let Ok(budget) = Budget::new(cache_bytes, page_bytes) else { return 0 };
+        let frames = FramePool::frames_in(budget.frames, page_bytes);
+        let for_readers = frames.saturating_sub(FRAMES_RESERVED + eviction_batch(frames));
+        (cache_bytes / 4).min(for_readers / 2 * (page_bytes / 16 * 15))
     }
 
     fn cache_bytes_min(page_bytes: usize) -> usize {

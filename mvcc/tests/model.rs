@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store, StoreOptions,
-    Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store,
+    StoreOptions, Surroundings, Transaction, TreeId,
 };
-use helios_runtime::device::MemoryDevice;
-use helios_runtime::{ManualClock, SeededEntropy};
+use helios_runtime::device::{Device, MemoryDevice};
+use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
 use proptest::prelude::*;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn surroundings() -> Surroundings {
+fn surroundings(device: Arc<dyn Device>) -> Surroundings {
     Surroundings {
-        device: Arc::new(MemoryDevice::new()),
+        device,
         clock: Arc::new(ManualClock::new(1_000_000)),
         entropy: Arc::new(SeededEntropy::new(1)),
     }
@@ -132,8 +132,8 @@ async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
     Store::open(options.clone(), surroundings.clone()).await.unwrap()
 }
 
-async fn run(steps: Vec<Step>, options: StoreOptions) {
-    let surroundings = surroundings();
+async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
+    let surroundings = surroundings(device);
     let mut store = open(&options, &surroundings).await;
     let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
     let tree = transaction.create_tree();
@@ -255,11 +255,24 @@ proptest! {
 
     #[test]
     fn transactions_match_a_model_in_a_small_cache(steps in steps()) {
-        block_on(run(steps, small(Compression::None, None)));
+        block_on(run(steps, small(Compression::None, None), Arc::new(MemoryDevice::new())));
     }
 
     #[test]
     fn transactions_match_a_model_compressed_and_encrypted(steps in steps()) {
-        block_on(run(steps, small(Compression::Lz4, Some(MasterKey::new([9; 32])))));
+        let options = small(Compression::Lz4, Some(MasterKey::new([9; 32])));
+        block_on(run(steps, options, Arc::new(MemoryDevice::new())));
+    }
+
+    #[test]
+    fn transactions_match_a_model_with_compressed_pages_in_memory(steps in steps()) {
+        let options = StoreOptions {
+            page_size_bytes: 4096,
+            cache_size_bytes: 1_000_000,
+            compressed_tier: CompressedTierSize::Percent(30),
+            log_segment_bytes: 256 << 10,
+            ..small(Compression::Zstd, None)
+        };
+        block_on(run(steps, options, Arc::new(SimulatedDevice::new(1))));
     }
 }
