@@ -97,6 +97,9 @@ async fn run(
 
 fn main() -> Result<(), Error> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "/tmp/helios-compressed-tier".into());
+    if let Some(share) = std::env::args().nth(2).and_then(|text| text.parse().ok()) {
+        return block_on(run(&folder, 2 * CACHE_BYTES, CompressedTierSize::Percent(share), false));
+    }
     for (data_bytes, is_skewed) in
         [(2 * CACHE_BYTES, true), (2 * CACHE_BYTES, false), (CACHE_BYTES / 2, false)]
     {
