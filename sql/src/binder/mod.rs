@@ -20,6 +20,7 @@ pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod window;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, PG_CATALOG, TableEntry
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Source;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
+use crate::plan::window::{WindowCall, WindowOrder};
 use crate::relations::{self, VirtualRelation};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
@@ -94,6 +96,10 @@ struct Collector {
     /// Subqueries in the arguments of aggregates and in GROUP BY: they run below the aggregation.
     pending_below: Vec<PendingApply>,
     aggregates: Vec<(ColumnId, AggregateCall)>,
+    /// Calls over windows, by the order of their rows.
+    windows: Vec<(WindowOrder, Vec<(ColumnId, WindowCall)>)>,
+    /// The WINDOW clause.
+    named_windows: Vec<(String, ast::WindowSpec)>,
     aggregates_in: AggregatesIn,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
@@ -105,9 +111,17 @@ impl Collector {
             pending: Vec::new(),
             pending_below: Vec::new(),
             aggregates: Vec::new(),
+            windows: Vec::new(),
+            named_windows: Vec::new(),
             aggregates_in,
             mentions: Vec::new(),
         }
+    }
+}
+
+impl Collector {
+    fn window_count(&self) -> usize {
+        self.windows.iter().map(|(_, calls)| calls.len()).sum()
     }
 }
 
@@ -132,6 +146,8 @@ pub struct Binder<'a> {
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// Inside a call over a window: why there may be no other one.
+    in_window: Option<&'static str>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
 }
@@ -158,6 +174,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            in_window: None,
             depth: 0,
         }
     }

@@ -152,7 +152,15 @@ impl Binder<'_> {
         if with.recursive && with.cte_tables.iter().any(refers_to_itself) {
             return Err(SqlError::unsupported("WITH RECURSIVE is not supported yet"));
         }
+        let first = self.common_tables.len();
         for table in &with.cte_tables {
+            let wanted = name::fold(&table.alias.name);
+            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("WITH query name \"{wanted}\" specified more than once"),
+                ));
+            }
             let common = CommonTable {
                 name: name::fold(&table.alias.name),
                 columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),

@@ -20,6 +20,7 @@ mod set_operation;
 mod sort;
 mod values;
 mod virtual_scan;
+mod window;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -84,6 +85,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         }
         Physical::Aggregate { input, groups, aggregates } => {
             Box::new(aggregate::Aggregation::new(child(input), groups.clone(), aggregates.clone()))
+        }
+        Physical::Window { input, order, calls } => {
+            Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }
         Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
         Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),

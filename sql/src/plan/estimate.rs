@@ -56,9 +56,10 @@ pub fn rows(plan: &Logical) -> f64 {
             TableFunction::Relation { .. } => 100.0,
         },
         Logical::Filter { input, predicates } => filtered(rows(input), predicates),
-        Logical::Project { input, .. } | Logical::Sort { input, .. } | Logical::Apply { input, .. } => {
-            rows(input)
-        }
+        Logical::Project { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Window { input, .. }
+        | Logical::Apply { input, .. } => rows(input),
         Logical::Join { kind, left, right, on, .. } => {
             let (left, right) = (rows(left), rows(right));
             let equal = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));

@@ -208,6 +208,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::Apply(_) => "Subquery".into(),
         Physical::Aggregate { groups, .. } if groups.is_empty() => "Aggregate".into(),
         Physical::Aggregate { .. } => "HashAggregate".into(),
+        Physical::Window { .. } => "WindowAgg".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
         Physical::Sort { .. } => "Sort".into(),
         Physical::TopN { .. } => "Limit (top-N sort)".into(),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::window::{WindowCall, WindowOrder};
 use crate::catalog::{ColumnNumber, TableEntry};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, Function};
@@ -153,6 +154,12 @@ pub enum Logical {
         groups: Vec<Computed>,
         aggregates: Vec<(ColumnId, AggregateCall)>,
     },
+    /// Adds the results of calls over windows as columns.
+    Window {
+        input: Box<Logical>,
+        order: WindowOrder,
+        calls: Vec<(ColumnId, WindowCall)>,
+    },
     /// Keeps the first row of those that are equal on the keys (all columns, where there are none).
     Distinct {
         input: Box<Logical>,
@@ -227,6 +234,11 @@ impl Logical {
             Logical::Apply { input, output, .. } => {
                 let mut outputs = input.outputs();
                 outputs.push(*output);
+                outputs
+            }
+            Logical::Window { input, calls, .. } => {
+                let mut outputs = input.outputs();
+                outputs.extend(calls.iter().map(|each| each.0));
                 outputs
             }
             Logical::Aggregate { groups, aggregates, .. } => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::logical::{AggregateCall, JoinKind, RowLocking, SetKind, SortKey, TableFunction};
+use super::window::{WindowCall, WindowOrder};
 use crate::catalog::TableEntry;
 use crate::expr::Expr;
 use crate::relations::VirtualRelation;
@@ -158,6 +159,11 @@ pub enum Physical {
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
     },
+    Window {
+        input: Box<PlanNode>,
+        order: WindowOrder,
+        calls: Vec<WindowCall>,
+    },
     Distinct {
         input: Box<PlanNode>,
         keys: Vec<Expr>,
@@ -198,6 +204,7 @@ impl PlanNode {
             Physical::Filter { input, .. }
             | Physical::Project { input, .. }
             | Physical::Aggregate { input, .. }
+            | Physical::Window { input, .. }
             | Physical::Distinct { input, .. }
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }

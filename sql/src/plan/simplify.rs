@@ -40,6 +40,10 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
                 call.order_by.iter_mut().for_each(|key| apply(&mut key.expr));
             }
         }
+        Logical::Window { order, calls, .. } => {
+            order.for_each_expr_mut(&mut apply);
+            calls.iter_mut().for_each(|(_, call)| call.for_each_expr_mut(&mut apply));
+        }
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
         Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
@@ -61,6 +65,7 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         Logical::Filter { input, .. }
         | Logical::Project { input, .. }
         | Logical::Aggregate { input, .. }
+        | Logical::Window { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
         | Logical::Limit { input, .. } => apply(input),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::prepare::Action;
 use super::transaction::{in_failed_transaction, lost};
@@ -11,6 +11,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, Timestamps};
+use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, Datum};
 
@@ -73,6 +74,15 @@ impl Portal {
         match &self.state {
             State::Running { environment, timestamps, .. } => Some((environment, *timestamps)),
             _ => None,
+        }
+    }
+
+    /// What the rows it gives are printed in; `settings` and `never` are for rows that are all there already.
+    #[must_use]
+    pub fn printing<'a>(&'a self, settings: &'a Settings, never: &'a AtomicBool) -> EvalContext<'a> {
+        match self.environment() {
+            Some((environment, timestamps)) => environment.context(timestamps, never),
+            None => EvalContext::detached(settings),
         }
     }
 
