@@ -355,11 +355,18 @@ impl Binder<'_> {
     }
 
     fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
+        if let Some((plan, columns)) = self.bind_working_table(position)? {
+            let base = self.common_tables[position].name.clone();
+            let relation = aliased(alias, &base, None, columns, Vec::new())?;
+            return Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() });
+        }
         let common = &self.common_tables[position];
         let (query, names, base) = (common.query.clone(), common.columns.clone(), common.name.clone());
-        let hidden = self.common_tables.split_off(common.visible);
-        let bound = self.bind_inner(&query);
-        self.common_tables.truncate(position);
+        let (visible, is_recursive) = (common.visible, common.is_recursive);
+        let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
+        let bound =
+            if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
+        self.common_tables.truncate(visible + usize::from(is_recursive));
         self.common_tables.extend(hidden);
         let (bound, correlations) = bound?;
         let mut columns: Vec<ScopeColumn> = bound

@@ -16,6 +16,7 @@ mod modify;
 pub mod name;
 mod order;
 mod query;
+mod recursive;
 pub mod scope;
 mod select;
 mod special;
@@ -132,6 +133,12 @@ struct CommonTable {
     query: Arc<ast::Query>,
     /// How many of the expressions before it are in its own scope.
     visible: usize,
+    /// Its query names itself.
+    is_recursive: bool,
+    /// Its non-recursive term is being bound.
+    in_seed: bool,
+    /// Its rows so far, while its recursive term is being bound.
+    working: Option<recursive::Working>,
 }
 
 /// Binds one statement.
@@ -143,6 +150,7 @@ pub struct Binder<'a> {
     parameters: Vec<DataType>,
     next_column: ColumnId,
     next_slot: usize,
+    next_working_table: usize,
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
@@ -171,6 +179,7 @@ impl<'a> Binder<'a> {
             parameters,
             next_column: 0,
             next_slot: 0,
+            next_working_table: 0,
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),

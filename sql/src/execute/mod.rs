@@ -15,6 +15,7 @@ mod limit;
 mod nested_loop;
 mod point;
 mod project;
+mod recursive;
 mod scan;
 mod set_operation;
 mod sort;
@@ -98,6 +99,13 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Limit { input, limit, offset } => {
             Box::new(limit::Limit::new(child(input), limit.clone(), offset.clone()))
         }
+        Physical::Recursive { table, all, seed, step } => {
+            let seed = child(seed);
+            let inner = *number;
+            *number += count_nodes(step);
+            Box::new(recursive::Recursive::new(*table, *all, seed, step, inner))
+        }
+        Physical::WorkingTable { table, .. } => Box::new(recursive::WorkingTable::new(*table)),
         Physical::SetOperation { kind, all, left, right } => {
             let (left, right) = (child(left), child(right));
             Box::new(set_operation::SetOperator::new(*kind, *all, left, right, plan.types.clone()))

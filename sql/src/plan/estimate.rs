@@ -79,6 +79,8 @@ pub fn rows(plan: &Logical) -> f64 {
                 (rows(input) / 5.0).clamp(1.0, 200.0)
             }
         }
+        Logical::Recursive { seed, step, .. } => rows(seed) + 10.0 * rows(step),
+        Logical::WorkingTable { .. } => 10.0,
         Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {
             Some(Expr::Const { value: Datum::Int64(count), .. }) => rows(input).min(*count as f64),

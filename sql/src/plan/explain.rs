@@ -208,6 +208,8 @@ fn title(plan: &PlanNode) -> String {
         Physical::Apply(_) => "Subquery".into(),
         Physical::Aggregate { groups, .. } if groups.is_empty() => "Aggregate".into(),
         Physical::Aggregate { .. } => "HashAggregate".into(),
+        Physical::Recursive { .. } => "Recursive Union".into(),
+        Physical::WorkingTable { alias, .. } => format!("WorkTable Scan on {alias}"),
         Physical::Window { .. } => "WindowAgg".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
         Physical::Sort { .. } => "Sort".into(),

@@ -174,6 +174,21 @@ pub enum Logical {
         limit: Option<Expr>,
         offset: Option<Expr>,
     },
+    /// A recursive query: the seed's rows, then what the step makes of the rows before, until that is nothing.
+    Recursive {
+        /// The number of its working table.
+        table: usize,
+        all: bool,
+        seed: Box<Logical>,
+        step: Box<Logical>,
+        columns: Vec<(ColumnId, DataType)>,
+    },
+    /// In the step of a recursive query: the rows before.
+    WorkingTable {
+        table: usize,
+        alias: String,
+        columns: Vec<(ColumnId, DataType)>,
+    },
     SetOperation {
         kind: SetKind,
         all: bool,
@@ -209,9 +224,10 @@ impl Logical {
     #[must_use]
     pub fn outputs(&self) -> Vec<ColumnId> {
         match self {
-            Logical::Values { columns, .. } | Logical::SetOperation { columns, .. } => {
-                columns.iter().map(|column| column.0).collect()
-            }
+            Logical::Values { columns, .. }
+            | Logical::SetOperation { columns, .. }
+            | Logical::Recursive { columns, .. }
+            | Logical::WorkingTable { columns, .. } => columns.iter().map(|column| column.0).collect(),
             Logical::Table { columns, key, .. } => {
                 columns.iter().map(|column| column.0).chain(*key).collect()
             }

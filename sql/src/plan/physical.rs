@@ -184,6 +184,16 @@ pub enum Physical {
         limit: Option<Expr>,
         offset: Option<Expr>,
     },
+    Recursive {
+        table: usize,
+        all: bool,
+        seed: Box<PlanNode>,
+        step: Box<PlanNode>,
+    },
+    WorkingTable {
+        table: usize,
+        alias: String,
+    },
     SetOperation {
         kind: SetKind,
         all: bool,
@@ -200,6 +210,7 @@ impl PlanNode {
             Physical::Values { .. }
             | Physical::Table(_)
             | Physical::Virtual { .. }
+            | Physical::WorkingTable { .. }
             | Physical::Function { .. } => Vec::new(),
             Physical::Filter { input, .. }
             | Physical::Project { input, .. }
@@ -213,6 +224,7 @@ impl PlanNode {
             Physical::NestedLoop(join) => vec![&join.left, &join.right],
             Physical::Apply(apply) => vec![&apply.input, &apply.subquery],
             Physical::SetOperation { left, right, .. } => vec![left, right],
+            Physical::Recursive { seed, step, .. } => vec![seed, step],
         }
     }
 }

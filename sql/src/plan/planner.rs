@@ -196,6 +196,26 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         Logical::Limit { input, limit, offset } => {
             build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?
         }
+        Logical::Recursive { table, all, seed, step, columns } => {
+            let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
+            let seed = arrange(build(seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(step, &[], false)?, &step_ids)?.plan;
+            let names = seed.names.clone();
+            let types = columns.iter().map(|column| column.1).collect();
+            let (seed, step) = (Box::new(seed), Box::new(step));
+            let recursive = Physical::Recursive { table: *table, all: *all, seed, step };
+            Built {
+                plan: node(recursive, names, types),
+                ids: columns.iter().map(|column| column.0).collect(),
+            }
+        }
+        Logical::WorkingTable { table, alias, columns } => {
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let names = vec![alias.clone(); ids.len()];
+            let types = columns.iter().map(|column| column.1).collect();
+            let scan = Physical::WorkingTable { table: *table, alias: alias.clone() };
+            Built { plan: node(scan, names, types), ids }
+        }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
             let left = arrange(build(left, &[], false)?, &left_ids)?;

@@ -107,7 +107,15 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let right = Box::new(prune(*right, &right_columns));
             Logical::SetOperation { kind, all, left, right, columns }
         }
-        other @ (Logical::Values { .. } | Logical::FunctionScan { .. }) => other,
+        Logical::Recursive { table, all, seed, step, columns } => {
+            let (seed_columns, step_columns) = (seed.outputs(), step.outputs());
+            let seed = Box::new(prune(*seed, &seed_columns));
+            let step = Box::new(prune(*step, &step_columns));
+            Logical::Recursive { table, all, seed, step, columns }
+        }
+        other @ (Logical::WorkingTable { .. } | Logical::Values { .. } | Logical::FunctionScan { .. }) => {
+            other
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
         Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
-        Logical::SetOperation { .. } => {}
+        Logical::SetOperation { .. } | Logical::Recursive { .. } | Logical::WorkingTable { .. } => {}
     }
 }
 
@@ -58,7 +58,8 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         **input = change(taken);
     };
     match plan {
-        Logical::Values { .. }
+        Logical::WorkingTable { .. }
+        | Logical::Values { .. }
         | Logical::Table { .. }
         | Logical::Virtual { .. }
         | Logical::FunctionScan { .. } => {}
@@ -69,7 +70,9 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
         | Logical::Limit { input, .. } => apply(input),
-        Logical::Join { left, right, .. } | Logical::SetOperation { left, right, .. } => {
+        Logical::Join { left, right, .. }
+        | Logical::SetOperation { left, right, .. }
+        | Logical::Recursive { seed: left, step: right, .. } => {
             apply(left);
             apply(right);
         }

@@ -1,6 +1,6 @@
 //! Portals: statements bound to parameters, executed step by step.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -356,6 +356,7 @@ impl Session {
             timestamps: active.timestamps,
             parameters,
             outer: Vec::new(),
+            working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
             stale: false,
