@@ -61,7 +61,7 @@ pub(crate) struct Engine {
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
-    pub(crate) commit_times: Mutex<CommitTimes>,
+    pub(crate) commit_times: CommitTimes,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,

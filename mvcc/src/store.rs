@@ -324,7 +324,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
-        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
+        commit_times: CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -407,7 +407,7 @@ async fn create_new(
         }
         first.commit().await?;
     }
-    engine.commit_times.lock().tree_exists = true;
+    engine.commit_times.set_tree_exists(true);
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -438,7 +438,7 @@ async fn open_existing(
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
     let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
-    engine.commit_times.lock().tree_exists = has_index;
+    engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }
