@@ -45,6 +45,8 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) history_reads: AtomicU64,
+    pub(crate) old_read_images_max: AtomicU64,
+    pub(crate) old_read_bytes_max: AtomicU64,
 }
 
 /// An open folder.

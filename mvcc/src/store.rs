@@ -90,6 +90,11 @@ pub struct StoreStats {
     pub rebuilds: u64,
     /// Old page versions put together from the data file.
     pub history_reads: u64,
+    /// The most images, of pages and of history, that one old version was put together from. Nodes of the page map are
+    /// apart.
+    pub old_read_images_max: u64,
+    /// The most bytes of reverse operations from the data file that one old version took.
+    pub old_read_bytes_max: u64,
     /// Frames in all.
     pub frames: u64,
     /// Frames free.
@@ -276,6 +281,8 @@ impl Store {
             checkpoints: read(&counters.checkpoints),
             rebuilds: read(&counters.rebuilds),
             history_reads: read(&counters.history_reads),
+            old_read_images_max: read(&counters.old_read_images_max),
+            old_read_bytes_max: read(&counters.old_read_bytes_max),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
             data_used_bytes: usage.used_bytes,
