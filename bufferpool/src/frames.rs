@@ -26,6 +26,10 @@ const STRIPES: usize = 256;
 const USES_MAX: u8 = 3;
 /// Retired frames are looked at for reuse in batches of about this many.
 const RECLAIM_BATCH: usize = 16;
+/// Frames that one operation and the reserves of commits need.
+const FRAMES_MIN: usize = 64;
+/// Threads with a counter of their own; further ones share.
+const COUNTERS: usize = 64;
 
 #[repr(align(64))]
 struct Header {
@@ -41,6 +45,11 @@ struct Header {
 
 const _: () = assert!(size_of::<Header>() == 64);
 
+/// Pages found, by one thread: nobody else writes its cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct HitCounter(AtomicU64);
+
 /// The arena, its table and its free list.
 pub struct FramePool {
     arena: Arena,
@@ -51,6 +60,7 @@ pub struct FramePool {
     free: Mutex<FreeList>,
     free_count: AtomicUsize,
     publications: AtomicU64,
+    hits: Box<[HitCounter]>,
 }
 
 #[derive(Default)]
@@ -83,17 +93,30 @@ pub struct ParkedFrame {
 }
 
 impl FramePool {
+    /// The smallest size of a pool, bytes: one operation's pages, and those that commits keep in reserve.
+    pub fn size_bytes_min(page_size: usize) -> usize {
+        FRAMES_MIN * FramePool::bytes_per_frame(page_size)
+    }
+
+    fn bytes_per_frame(page_size: usize) -> usize {
+        // The table has up to two buckets per frame.
+        page_size + size_of::<Header>() + 2 * size_of::<AtomicU32>()
+    }
+
     /// A pool of as many frames of `page_size` bytes as fit `size_bytes`, headers included.
     ///
     /// # Errors
     /// When the operating system gives no address space, or the size holds fewer than 64 frames.
     pub fn new(size_bytes: usize, page_size: usize) -> io::Result<FramePool> {
-        let per_frame = page_size + size_of::<Header>() + 4;
+        let per_frame = FramePool::bytes_per_frame(page_size);
         let count = (size_bytes / per_frame).min(NONE as usize - 1);
-        if count < 64 {
+        if count < FRAMES_MIN {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("a cache of {size_bytes} bytes is too small: at least {} are needed", 64 * per_frame),
+                format!(
+                    "{size_bytes} bytes for frames are too few: at least {} are needed",
+                    FRAMES_MIN * per_frame
+                ),
             ));
         }
         let arena = Arena::new(count * page_size)?;
@@ -121,6 +144,7 @@ impl FramePool {
             free: Mutex::new(free),
             free_count: AtomicUsize::new(count),
             publications: AtomicU64::new(0),
+            hits: (0..COUNTERS).map(|_| HitCounter::default()).collect(),
         })
     }
 
@@ -153,7 +177,7 @@ impl FramePool {
 
     /// Finds the version of a page that a snapshot at `scn` reads, if it is published.
     #[inline]
-    pub fn find<'g>(&'g self, _guard: &'g Guard, key: PageKey, scn: Scn) -> Option<FrameRef<'g>> {
+    pub fn find<'g>(&'g self, guard: &'g Guard, key: PageKey, scn: Scn) -> Option<FrameRef<'g>> {
         let mut index = self.buckets[self.bucket(key)].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
@@ -162,6 +186,7 @@ impl FramePool {
                 && scn.0 <= header.until.load(Ordering::Relaxed).saturating_sub(1)
             {
                 header.count_use();
+                self.count_hit(guard);
                 return Some(FrameRef { pool: self, index });
             }
             index = header.next.load(Ordering::Acquire);
@@ -174,7 +199,20 @@ impl FramePool {
     pub fn find_newest<'g>(&'g self, guard: &'g Guard, key: PageKey) -> Option<FrameRef<'g>> {
         let found = self.peek(guard, key, Scn::MAX)?;
         found.header().count_use();
+        self.count_hit(guard);
         Some(found)
+    }
+
+    #[inline]
+    fn count_hit(&self, guard: &Guard) {
+        let counter = &self.hits[guard.thread() % COUNTERS].0;
+        // Not an atomic addition: threads that share a counter may lose a few, which a rate can bear.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Pages found by readers and writers so far. Approximate where more than 64 threads read.
+    pub fn hits(&self) -> u64 {
+        self.hits.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
     }
 
     /// Finds the version of a page that ends at `until`, if it is published, without counting this as a use.

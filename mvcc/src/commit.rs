@@ -140,6 +140,10 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         release_locks(engine, &mut request);
         return Err(error);
     }
+    if let Err(error) = engine.bound_waiting().await {
+        release_locks(engine, &mut request);
+        return Err(error);
+    }
     match commit_now(engine, request) {
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,

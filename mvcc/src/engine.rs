@@ -26,7 +26,7 @@ use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
-use crate::shared_work::Tender;
+use crate::shared_work::{SharedWork, Tender};
 use crate::spill::{TemporaryPages, is_temporary};
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
@@ -78,6 +78,9 @@ pub(crate) struct Engine {
     pub(crate) row_counters: RwLock<HashMap<(BranchId, TreeId), Arc<AtomicU64>>>,
     pub(crate) loading: Mutex<HashMap<PageKey, Vec<Waker>>>,
     pub(crate) evicting: async_lock::Mutex<()>,
+    /// The checkpoint being written.
+    pub(crate) checkpoint_work: SharedWork,
+    /// Held by a commit that writes a checkpoint because too many changed pages wait for one.
     pub(crate) checkpointing: async_lock::Mutex<()>,
     /// Where running checkpoints still need undo records from.
     pub(crate) undo_pins: Mutex<Vec<u64>>,
@@ -90,6 +93,8 @@ pub(crate) struct Engine {
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// Whether the folder outlives the process.
+    pub(crate) is_durable: bool,
     pub(crate) options: crate::store::StoreOptions,
     /// The folder's lock, held while it is open.
     pub(crate) _folder_lock: Option<Box<dyn Send + Sync>>,
@@ -158,7 +163,7 @@ impl Engine {
     /// Whether a tree has pages at all.
     pub(crate) async fn has_page(&self, branch: BranchId, tree: TreeId) -> Result<bool> {
         let key = PageKey::new(branch, tree.root());
-        if self.pool.find_newest(&pin(), key).is_some() {
+        if self.pool.peek(&pin(), key, Scn::MAX).is_some() {
             return Ok(true);
         }
         let mut scratch = vec![0; self.pool.page_size()];
@@ -170,7 +175,7 @@ impl Engine {
             return Ok(());
         }
         let _loading = Loading { engine: self, key };
-        let resident = self.pool.find_newest(&pin(), key).is_some();
+        let resident = self.pool.peek(&pin(), key, Scn::MAX).is_some();
         if resident {
             return Ok(());
         }

@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 mod apply;
+mod budget;
 mod checkpoint;
 mod commit;
 mod commit_times;

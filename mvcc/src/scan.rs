@@ -89,6 +89,22 @@ impl Scan {
         }
     }
 
+    /// Reads another row as the scan sees things: the row that an entry of a scanned index names.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; `read` was not called then.
+    pub fn try_get<R>(
+        &self,
+        transaction: &Transaction,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        transaction
+            .lookup(tree, key, self.scn, self.statement, |value| read(value.as_deref()))
+            .map(|(result, _)| result)
+    }
+
     /// Visits the next rows — those of about one page — as `visit(key, value)`, until `visit` breaks (the row it
     /// broke on counts as visited). Rows are seen exactly once each.
     ///

@@ -10,6 +10,7 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
 use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
@@ -74,6 +75,8 @@ pub struct Surroundings {
 /// Figures of an open store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreStats {
+    /// Pages found in memory.
+    pub hits: u64,
     /// Pages read from the device.
     pub faults: u64,
     /// Pages that left memory.
@@ -224,12 +227,13 @@ impl Store {
         self.engine.checkpoint(false).await
     }
 
-    /// Finishes commits whose callers were dropped before the end, for as long as it is polled: for a background task.
+    /// Finishes commits and checkpoints whose callers were dropped before the end, for as long as it is polled: for a background task.
     /// Without it they are finished when somebody else commits.
     pub async fn tend(&self) {
         std::future::poll_fn(|context| {
             self.engine.tender.register(context.waker());
             drive(&self.engine, context);
+            self.engine.checkpoint_work.poll(context, || None);
             std::task::Poll::<()>::Pending
         })
         .await;
@@ -237,6 +241,9 @@ impl Store {
 
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
+        if self.engine.is_durable && self.engine.waiting_reaches(self.engine.waiting_max()) {
+            return true;
+        }
         let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
         let log_bytes =
             guard.as_ref().and_then(|state| state.log.as_ref()).map_or(0, |log| log.appended_bytes());
@@ -273,6 +280,7 @@ impl Store {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let usage = self.engine.file.usage()?;
         Ok(StoreStats {
+            hits: self.engine.pool.hits(),
             faults: read(&counters.faults),
             evictions: read(&counters.evictions),
             pages_written: read(&counters.pages_written),
@@ -315,12 +323,10 @@ fn build(
     file: PageFile,
     folder_lock: Box<dyn Send + Sync>,
 ) -> Result<Arc<Engine>> {
-    // An eighth each for undo records and (in the page file) the map; pages get the rest.
-    let ring_bytes = (options.cache_size_bytes / 8).max(64 * superblock.page_size as usize);
-    let frame_bytes = options.cache_size_bytes.saturating_sub(ring_bytes + map_cache_bytes(&options));
-    let pool = FramePool::new(frame_bytes, superblock.page_size as usize)
-        .map_err(|error| Error::Open(error.to_string()))?;
-    let ring = UndoRing::new(ring_bytes)?;
+    let page_bytes = superblock.page_size as usize;
+    let budget = Budget::new(options.cache_size_bytes, page_bytes)?;
+    let pool = FramePool::new(budget.frames, page_bytes)?;
+    let ring = UndoRing::new(budget.ring)?;
     Ok(Arc::new(Engine {
         temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
@@ -343,6 +349,7 @@ fn build(
         row_counters: Default::default(),
         loading: Mutex::default(),
         evicting: async_lock::Mutex::new(()),
+        checkpoint_work: Default::default(),
         checkpointing: async_lock::Mutex::new(()),
         undo_pins: Mutex::default(),
         persisted: AtomicU64::new(ring.head()),
@@ -352,13 +359,10 @@ fn build(
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
+        is_durable: surroundings.device.is_durable(),
         options,
         _folder_lock: Some(folder_lock),
     }))
-}
-
-fn map_cache_bytes(options: &StoreOptions) -> usize {
-    options.cache_size_bytes / 16
 }
 
 fn salt(surroundings: &Surroundings) -> Result<[u8; 16]> {
@@ -378,6 +382,7 @@ async fn create_new(
             options.page_size_bytes
         )));
     }
+    let budget = Budget::new(options.cache_size_bytes, options.page_size_bytes)?;
     let device = &surroundings.device;
     let key_salt = salt(surroundings)?;
     let fingerprint = options.key.as_ref().map_or([0; 16], |key| key.fingerprint(&key_salt));
@@ -400,8 +405,7 @@ async fn create_new(
     let _ = device.remove(&partial);
     let file = device.open(&partial, OpenMode::CreateNew)?;
     let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
-    let page_file =
-        PageFile::create(file, codec, superblock.clone(), map_cache_bytes(&options) as u64).await?;
+    let page_file = PageFile::create(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
         Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
@@ -435,8 +439,8 @@ async fn open_existing(
     options.page_size_bytes = superblock.page_size as usize;
     options.log_segment_bytes = superblock.log_segment_bytes;
     let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
-    let map_bytes = map_cache_bytes(&options) as u64;
-    let page_file = PageFile::open(file, codec, superblock.clone(), map_bytes).await?;
+    let budget = Budget::new(options.cache_size_bytes, options.page_size_bytes)?;
+    let page_file = PageFile::open(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
         Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));

@@ -225,7 +225,7 @@ impl Transaction {
 
     /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
     #[inline]
-    fn lookup<R>(
+    pub(crate) fn lookup<R>(
         &self,
         tree: TreeId,
         key: &[u8],
