@@ -168,6 +168,7 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     if !done {
         // Nothing was published: the queue's way starts over, and can wait for pages.
         state.workspace.discard(engine);
+        engine.options.access_methods.abandoned(scn);
         drop(guard);
         return Err(Box::new(request));
     }
@@ -177,6 +178,7 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     state.workspace.publish(engine);
     finish_request(engine, &mut request, scn);
     engine.visible.store(scn.0, Ordering::Release);
+    engine.options.access_methods.committed(scn);
     release_locks(engine, &mut request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
     Ok(scn)
@@ -361,6 +363,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
             // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
             // is durable is unknown.
             state.workspace.discard(engine);
+            engine.options.access_methods.abandoned(first);
             engine.poison(&error);
             return Err(error);
         }
@@ -376,6 +379,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
         finish_request(engine, request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
+    engine.options.access_methods.committed(last);
     engine.counters.commits.fetch_add(users, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)

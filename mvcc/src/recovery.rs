@@ -34,6 +34,7 @@ pub(crate) async fn replay(
         }
         state.workspace.publish(engine);
         engine.visible.store(state.last_scn.0, Ordering::Release);
+        engine.options.access_methods.committed(state.last_scn);
     }
     if commits > 0 {
         tracing::info!("recovered {commits} transactions from the log, up to SCN {}", state.last_scn);

@@ -10,6 +10,7 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::access_method::AccessMethods;
 use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
 use crate::commit_times::CommitTimes;
@@ -43,6 +44,8 @@ pub struct StoreOptions {
     pub write_set_bytes: usize,
     /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+    /// What else is to be maintained by commits, and by recovery.
+    pub access_methods: AccessMethods,
 }
 
 impl Default for StoreOptions {
@@ -57,6 +60,7 @@ impl Default for StoreOptions {
             checkpoint_log_bytes: 64 << 20,
             write_set_bytes: 32 << 20,
             write_set_bytes_max: 1 << 30,
+            access_methods: AccessMethods::default(),
         }
     }
 }
