@@ -68,6 +68,8 @@ struct FreeList {
     // Last in, first out: a frame just freed is still in the processor's cache.
     free: Vec<u32>,
     retired: std::collections::VecDeque<(u64, u32)>,
+    /// Frames whose memory others use.
+    withheld: Vec<u32>,
 }
 
 /// A frame that nobody else can see; freed when dropped.
@@ -98,6 +100,11 @@ impl FramePool {
         FRAMES_MIN * FramePool::bytes_per_frame(page_size)
     }
 
+    /// How many frames a pool of `size_bytes` has.
+    pub fn frames_in(size_bytes: usize, page_size: usize) -> usize {
+        (size_bytes / FramePool::bytes_per_frame(page_size)).min(NONE as usize - 1)
+    }
+
     fn bytes_per_frame(page_size: usize) -> usize {
         // The table has up to two buckets per frame.
         page_size + size_of::<Header>() + 2 * size_of::<AtomicU32>()
@@ -109,7 +116,7 @@ impl FramePool {
     /// When the operating system gives no address space, or the size holds fewer than 64 frames.
     pub fn new(size_bytes: usize, page_size: usize) -> io::Result<FramePool> {
         let per_frame = FramePool::bytes_per_frame(page_size);
-        let count = (size_bytes / per_frame).min(NONE as usize - 1);
+        let count = FramePool::frames_in(size_bytes, page_size);
         if count < FRAMES_MIN {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -134,7 +141,7 @@ impl FramePool {
             .collect();
         let buckets = (0..count.next_power_of_two()).map(|_| AtomicU32::new(NONE)).collect();
         let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
-        let free = FreeList { free: (0..count as u32).rev().collect(), retired: Default::default() };
+        let free = FreeList { free: (0..count as u32).rev().collect(), ..FreeList::default() };
         Ok(FramePool {
             arena,
             page_size,
@@ -161,6 +168,38 @@ impl FramePool {
     /// Frames that are free, or will be once the readers of this moment are done. Approximate.
     pub fn free_count(&self) -> usize {
         self.free_count.load(Ordering::Relaxed)
+    }
+
+    /// Takes up to `count` free frames out of use, and gives their memory back; returns how many. `keep_free` free
+    /// ones stay.
+    pub fn withhold(&self, count: usize, keep_free: usize) -> usize {
+        let mut taken = 0;
+        while taken < count && self.free_count() > keep_free {
+            let Some(frame) = self.try_allocate() else { break };
+            let index = frame.into_index();
+            self.arena.give_back(index as usize * self.page_size, self.page_size);
+            self.free.lock().withheld.push(index);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Puts up to `count` of the frames withheld into use again; returns how many.
+    pub fn restore(&self, count: usize) -> usize {
+        let mut list = self.free.lock();
+        let count = count.min(list.withheld.len());
+        let from = list.withheld.len() - count;
+        let restored = list.withheld.split_off(from);
+        // Behind those that are still in the processor's cache.
+        list.free.splice(0..0, restored);
+        drop(list);
+        self.free_count.fetch_add(count, Ordering::Relaxed);
+        count
+    }
+
+    /// Frames out of use.
+    pub fn withheld_count(&self) -> usize {
+        self.free.lock().withheld.len()
     }
 
     /// Takes a free frame; its bytes are whatever they were. `None` when there is none: evict first.

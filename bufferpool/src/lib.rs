@@ -2,6 +2,7 @@
 mod arena;
 mod cleaner;
 mod codec;
+mod compressed_tier;
 pub mod epoch;
 mod error;
 mod extents;
@@ -17,6 +18,7 @@ mod replacement;
 mod superblock;
 mod undo_ring;
 pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
+pub use compressed_tier::{CompressedTier, Decision, Timed, Totals};
 pub use epoch::{Guard, pin};
 pub use error::{Error, Result};
 pub use extents::{Extent, Extents};

@@ -24,6 +24,9 @@ const LEVELS: usize = 8;
 const PAGES_MAX: usize = 256;
 /// Pages of a large value made at a time.
 const CHAIN_PAGES: usize = 16;
+/// Frames kept from commit to commit, and in a pool of how many none are: readers need them there.
+const RESERVE_MAX: usize = 32;
+const RESERVE_FROM_FRAMES: usize = 512;
 /// From this many pages on there is an index.
 const INDEX_FROM: usize = 8;
 
@@ -108,6 +111,10 @@ impl Workspace {
             if working.is_new || replaced.is_none() {
                 engine.replacement.admit(CacheKey { page: working.key, until: Scn::MAX });
             }
+        }
+        let kept = if engine.pool.frame_count() < RESERVE_FROM_FRAMES { 0 } else { RESERVE_MAX };
+        for frame in self.reserve.drain(kept.min(self.reserve.len())..) {
+            drop(engine.pool.unpark(frame));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Opening, closing and looking after a database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use helios_bufferpool::{
-    Codec, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock, UndoRing,
+    Codec, CompressedTier, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock,
+    UndoRing,
 };
 use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
@@ -39,6 +40,8 @@ pub struct StoreOptions {
     pub log_segment_bytes: u64,
     /// A checkpoint is due when the log has grown by this much.
     pub checkpoint_log_bytes: u64,
+    /// How much of the cache holds compressed pages.
+    pub compressed_tier: CompressedTierSize,
     /// Memory for what one transaction has written, bytes: beyond it [`Transaction::make_room`] moves the writes to a
     /// temporary file.
     pub write_set_bytes: usize,
@@ -46,6 +49,18 @@ pub struct StoreOptions {
     pub write_set_bytes_max: usize,
     /// What else is to be maintained by commits, and by recovery.
     pub access_methods: AccessMethods,
+}
+
+/// How much of the cache holds pages that have left their frames, compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressedTierSize {
+    /// As much as saves reads, up to half of the frames' memory.
+    #[default]
+    Adaptive,
+    /// This share of the frames' memory, up to 50.
+    Percent(u8),
+    /// Nothing.
+    Off,
 }
 
 impl Default for StoreOptions {
@@ -59,6 +74,7 @@ impl Default for StoreOptions {
             log_segment_bytes: 16 << 20,
             checkpoint_log_bytes: 64 << 20,
             write_set_bytes: 32 << 20,
+            compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
             access_methods: AccessMethods::default(),
         }
@@ -81,6 +97,8 @@ pub struct Surroundings {
 pub struct StoreStats {
     /// Pages found in memory.
     pub hits: u64,
+    /// Pages that came back from the compressed tier.
+    pub compressed_hits: u64,
     /// Pages read from the device.
     pub faults: u64,
     /// Pages that left memory.
@@ -106,6 +124,10 @@ pub struct StoreStats {
     pub frames: u64,
     /// Frames free.
     pub frames_free: u64,
+    /// Bytes of compressed pages in memory.
+    pub compressed_bytes: u64,
+    /// Bytes that the compressed tier may use at present; frames gave them up.
+    pub compressed_bytes_max: u64,
     /// Bytes in use in the data file.
     pub data_used_bytes: u64,
     /// Bytes of the data file.
@@ -243,6 +265,14 @@ impl Store {
         .await;
     }
 
+    /// Frees memory ahead of demand for as long as it is polled: background work.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn clean_ahead(&self) -> Result<()> {
+        self.engine.clean_ahead().await
+    }
+
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
         if self.engine.is_durable && self.engine.waiting_reaches(self.engine.waiting_max()) {
@@ -285,6 +315,7 @@ impl Store {
         let usage = self.engine.file.usage()?;
         Ok(StoreStats {
             hits: self.engine.pool.hits(),
+            compressed_hits: self.engine.tier.as_ref().map_or(0, CompressedTier::hits),
             faults: read(&counters.faults),
             evictions: read(&counters.evictions),
             pages_written: read(&counters.pages_written),
@@ -297,6 +328,8 @@ impl Store {
             old_read_bytes_max: read(&counters.old_read_bytes_max),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
+            compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
+            compressed_bytes_max: self.engine.tier.as_ref().map_or(0, CompressedTier::capacity_bytes),
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
         })
@@ -331,9 +364,17 @@ fn build(
     let budget = Budget::new(options.cache_size_bytes, page_bytes)?;
     let pool = FramePool::new(budget.frames, page_bytes)?;
     let ring = UndoRing::new(budget.ring)?;
+    let has_tier = options.compressed_tier != CompressedTierSize::Off && surroundings.device.is_durable();
+    let tier_frames = match options.compressed_tier {
+        CompressedTierSize::Percent(share) => pool.frame_count() * usize::from(share.min(50)) / 100,
+        _ => 0,
+    };
     Ok(Arc::new(Engine {
         temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
+        tier: has_tier.then(|| CompressedTier::new(budget.frames / 16, page_bytes)),
+        tier_frames: AtomicUsize::new(tier_frames),
+        cleaner: Mutex::default(),
         pool,
         file,
         locks: LockTable::new(),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store, StoreOptions,
-    Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store,
+    StoreOptions, Surroundings, Transaction, TreeId,
 };
 use helios_runtime::device::{Device, MemoryDevice};
 use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
@@ -275,5 +275,17 @@ proptest! {
         let device = SimulatedDevice::new(1);
         block_on(run(steps, options, Arc::new(device.clone())));
         prop_assert!(device.list().unwrap().iter().all(|name| !name.starts_with("temporary")));
+    }
+
+    #[test]
+    fn transactions_match_a_model_with_compressed_pages_in_memory(steps in steps()) {
+        let options = StoreOptions {
+            page_size_bytes: 4096,
+            cache_size_bytes: 1_000_000,
+            compressed_tier: CompressedTierSize::Percent(30),
+            log_segment_bytes: 256 << 10,
+            ..small(Compression::Zstd, None)
+        };
+        block_on(run(steps, options, Arc::new(SimulatedDevice::new(1))));
     }
 }
