@@ -168,15 +168,17 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     if !done {
         // Nothing was published: the queue's way starts over, and can wait for pages.
         state.workspace.discard(engine);
+        engine.options.access_methods.abandoned(scn);
         drop(guard);
         return Err(Box::new(request));
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
-    state.index_due = engine.commit_times.lock().add(state.last_time, request.xid);
+    state.index_due = engine.commit_times.add(state.last_time, request.xid);
     state.workspace.publish(engine);
     finish_request(engine, &mut request, scn);
     engine.visible.store(scn.0, Ordering::Release);
+    engine.options.access_methods.committed(scn);
     release_locks(engine, &mut request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
     Ok(scn)
@@ -323,15 +325,12 @@ fn copy_error(error: &Error) -> Error {
 /// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
 async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
     engine.check_accepting()?;
-    let index = {
-        let times = engine.commit_times.lock();
-        times.is_long().then(|| times.request())
-    };
+    let index = engine.commit_times.is_long().then(|| engine.commit_times.request());
     let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
     let Some((mut index, indexed)) = index else { return commit_group(engine, state, &mut requests).await };
     requests.insert(0, &mut index);
     let first = commit_group(engine, state, &mut requests).await?;
-    engine.commit_times.lock().written(indexed);
+    engine.commit_times.written(indexed);
     state.index_due = false;
     Ok(Scn(first.0 + 1))
 }
@@ -341,13 +340,10 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [M
 /// # Errors
 /// Those of the device.
 pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
-    let index = {
-        let times = engine.commit_times.lock();
-        times.needs_checkpoint().then(|| times.request())
-    };
-    if let Some((mut index, indexed)) = index {
+    if engine.commit_times.listed().needs_checkpoint() {
+        let (mut index, indexed) = engine.commit_times.request();
         commit_group(engine, state, &mut [&mut index]).await?;
-        engine.commit_times.lock().written(indexed);
+        engine.commit_times.written(indexed);
     }
     Ok(())
 }
@@ -367,6 +363,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
             // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
             // is durable is unknown.
             state.workspace.discard(engine);
+            engine.options.access_methods.abandoned(first);
             engine.poison(&error);
             return Err(error);
         }
@@ -374,17 +371,15 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
     state.last_scn = last;
     state.workspace.publish(engine);
     let mut users = 0;
-    {
-        let mut times = engine.commit_times.lock();
-        for (time, request) in state.times.iter().zip(group.iter()) {
-            state.index_due = times.add(*time, request.xid);
-            users += u64::from(request.xid != INTERNAL);
-        }
+    for (time, request) in state.times.iter().zip(group.iter()) {
+        state.index_due = engine.commit_times.add(*time, request.xid);
+        users += u64::from(request.xid != INTERNAL);
     }
     for (index, request) in group.iter_mut().enumerate() {
         finish_request(engine, request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
+    engine.options.access_methods.committed(last);
     engine.counters.commits.fetch_add(users, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)

@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) history_reads: AtomicU64,
+    pub(crate) old_read_images_max: AtomicU64,
+    pub(crate) old_read_bytes_max: AtomicU64,
 }
 
 /// An open folder.
@@ -70,7 +72,7 @@ pub(crate) struct Engine {
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
-    pub(crate) commit_times: Mutex<CommitTimes>,
+    pub(crate) commit_times: CommitTimes,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,

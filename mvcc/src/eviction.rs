@@ -27,6 +27,8 @@ use crate::error::{Error, Result};
 use crate::spill::is_temporary;
 use crate::store::CompressedTierSize;
 
+/// How often a small cache is looked through again when nothing can leave.
+const WAITS_MAX: usize = 256;
 /// In a smaller pool a step is not worth its trouble.
 const SPLIT_FROM_FRAMES: usize = 128;
 /// Of all frames, one in so many moves at a time, and one in [`SPLIT_MAX`] can in all.
@@ -68,10 +70,21 @@ impl Engine {
     async fn evict(&self, count: usize, may_write: bool) -> Result<()> {
         let mut changed: Vec<Leaving> = Vec::new();
         let tries_max = 4 * self.pool.frame_count() + 64;
-        let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
-            self.judge(candidate, from_small, may_write, &mut changed)
-        });
-        if evicted == 0 && count > 0 && self.pool.free_count() <= FRAMES_RESERVED {
+        let mut waits = 0;
+        loop {
+            let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
+                self.judge(candidate, from_small, may_write, &mut changed)
+            });
+            if evicted > 0 || count == 0 || self.pool.free_count() > FRAMES_RESERVED {
+                break;
+            }
+            if may_write && waits < WAITS_MAX {
+                // In a small cache a commit and a transaction that spills may hold all there is as private copies. They
+                // publish them, or give them back, before they wait for anything.
+                waits += 1;
+                futures_lite::future::yield_now().await;
+                continue;
+            }
             return Err(match may_write {
                 true => Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()),
                 false => Error::Io(std::io::ErrorKind::StorageFull.into()),

@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+mod access_method;
 mod apply;
 mod budget;
 mod checkpoint;
@@ -34,6 +35,7 @@ mod transaction;
 mod view;
 mod write_set;
 
+pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use error::{Error, Fault, Result};
 pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};

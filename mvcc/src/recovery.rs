@@ -34,6 +34,7 @@ pub(crate) async fn replay(
         }
         state.workspace.publish(engine);
         engine.visible.store(state.last_scn.0, Ordering::Release);
+        engine.options.access_methods.committed(state.last_scn);
     }
     if commits > 0 {
         tracing::info!("recovered {commits} transactions from the log, up to SCN {}", state.last_scn);
@@ -58,7 +59,7 @@ async fn replay_commit(
         let operations = group.operations(&mut left).await?;
         replay_operations(engine, state, &commit, &operations).await?;
     }
-    engine.commit_times.lock().replayed(commit.time_micros, commit.xid);
+    engine.commit_times.replayed(commit.time_micros, commit.xid);
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;
     state.last_time = commit.time_micros;

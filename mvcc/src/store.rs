@@ -11,6 +11,7 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::access_method::AccessMethods;
 use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
 use crate::commit_times::CommitTimes;
@@ -46,6 +47,8 @@ pub struct StoreOptions {
     pub write_set_bytes: usize,
     /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+    /// What else is to be maintained by commits, and by recovery.
+    pub access_methods: AccessMethods,
 }
 
 /// How much of the cache holds pages that have left their frames, compressed.
@@ -73,6 +76,7 @@ impl Default for StoreOptions {
             write_set_bytes: 32 << 20,
             compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
+            access_methods: AccessMethods::default(),
         }
     }
 }
@@ -111,6 +115,11 @@ pub struct StoreStats {
     pub rebuilds: u64,
     /// Old page versions put together from the data file.
     pub history_reads: u64,
+    /// The most images, of pages and of history, that one old version was put together from. Nodes of the page map are
+    /// apart.
+    pub old_read_images_max: u64,
+    /// The most bytes of reverse operations from the data file that one old version took.
+    pub old_read_bytes_max: u64,
     /// Frames in all.
     pub frames: u64,
     /// Frames free.
@@ -315,6 +324,8 @@ impl Store {
             checkpoints: read(&counters.checkpoints),
             rebuilds: read(&counters.rebuilds),
             history_reads: read(&counters.history_reads),
+            old_read_images_max: read(&counters.old_read_images_max),
+            old_read_bytes_max: read(&counters.old_read_bytes_max),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
             compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
@@ -371,7 +382,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
-        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
+        commit_times: CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -452,7 +463,7 @@ async fn create_new(
         }
         first.commit().await?;
     }
-    engine.commit_times.lock().tree_exists = true;
+    engine.commit_times.set_tree_exists(true);
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -483,7 +494,7 @@ async fn open_existing(
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
     let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
-    engine.commit_times.lock().tree_exists = has_index;
+    engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }
