@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{Log, encode};
-use crate::write_set::{CommitRecord, WriteSet};
+use crate::write_set::{Change, CommitRecord, Operation, WriteSet};
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -125,7 +125,13 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         release_locks(engine, &mut request);
         return Err(error);
     }
-    if let Err(error) = engine.bound_waiting().await {
+    let admitted = match engine.bound_waiting().await {
+        Ok(()) => engine.admit_on_full_disk(|| has_puts(&request)).await,
+        // Deleting goes on: it needs the log alone.
+        Err(error) if error.is_want_of_space() && !has_puts(&request) => Ok(()),
+        error => error,
+    };
+    if let Err(error) = admitted {
         release_locks(engine, &mut request);
         return Err(error);
     }
@@ -133,6 +139,12 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,
     }
+}
+
+fn has_puts(request: &Request) -> bool {
+    let operations = request.writes.operations();
+    (0..operations.len())
+        .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))
 }
 
 /// The short way, where there is no log: all pages at hand, nobody else committing.
@@ -319,6 +331,7 @@ async fn commit_group(
         state.last_time = time;
         // A full disk shows here, before anything is changed.
         log.reserve(state.group.len()).await?;
+        engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
     } else {
         state.last_time = commit_time(engine, state.last_time);
     }

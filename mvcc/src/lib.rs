@@ -21,6 +21,7 @@ mod ids;
 mod locks;
 mod log;
 mod recovery;
+mod reserve;
 mod scan;
 mod snapshot;
 mod store;

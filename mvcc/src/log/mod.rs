@@ -21,7 +21,7 @@ use helios_runtime::IoBuf;
 use helios_runtime::device::{BLOCK_SIZE, Device};
 
 pub(crate) use record::{LoggedCommit, LoggedOperation, encode};
-pub(crate) use segments::Segments;
+pub(crate) use segments::{Segments, file_name as segment_name};
 
 use crate::error::{Error, Result};
 use block::{BlockHeader, PAYLOAD_BYTES};
@@ -40,6 +40,8 @@ pub(crate) struct Log {
     durable_lsn: u64,
     /// Bytes appended since the last checkpoint.
     appended_bytes: u64,
+    /// The disk has no room for a further segment.
+    is_full: bool,
 }
 
 impl Log {
@@ -53,7 +55,15 @@ impl Log {
         let next_lsn = segments.next_segment_lsn(after_lsn);
         let (number, _) = segments.place(next_lsn);
         segments.ensure(number).await?;
-        Ok(Log { segments, codec, identity, next_lsn, durable_lsn: next_lsn, appended_bytes: 0 })
+        Ok(Log {
+            segments,
+            codec,
+            identity,
+            next_lsn,
+            durable_lsn: next_lsn,
+            appended_bytes: 0,
+            is_full: false,
+        })
     }
 
     /// Where the next group goes.
@@ -74,7 +84,21 @@ impl Log {
         for number in first..=last {
             self.segments.ensure(number).await?;
         }
+        // The last quarter of the last segment that the disk has room for belongs to commits that only delete.
+        let after = self.next_lsn + blocks;
+        if self.segments.blocks_left(after) <= self.segments.blocks_per_segment() / 4 || self.is_full {
+            self.is_full = match self.segments.ensure(last + 1).await {
+                Ok(()) => false,
+                Err(error) if error.is_want_of_space() => true,
+                Err(error) => return Err(error),
+            };
+        }
         Ok(())
+    }
+
+    /// Whether the disk has no room for a further segment, as of the last [`Log::reserve`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Writes a group and makes it durable. `group` is what [`encode`] made, behind the number of commits.
