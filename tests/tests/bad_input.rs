@@ -49,7 +49,7 @@ fn insert(db: &EmbeddedDatabase, first: i64) {
 
 fn count(db: &EmbeddedDatabase) -> i64 {
     let rows = db.query("SELECT count(*), min(text) FROM t", params![]).expect("the rows");
-    rows[0].get::<i64>(0).expect("a number")
+    rows[0].get::<i64>("count").expect("a number")
 }
 
 /// Opening fails, and the error has all of these words and names the folder.
