@@ -95,7 +95,7 @@ impl Engine {
         let mut attempt = Attempt { engine: self, dirty: Vec::new(), claimed: Claimed::None };
         let result = self.write_checkpoint(clean, &mut attempt).await;
         if let Err(error) = &result
-            && !(attempt.can_be_repeated() && is_want_of_space(error))
+            && !(attempt.can_be_repeated() && error.is_want_of_space())
         {
             self.poison(error);
         }
@@ -138,9 +138,8 @@ impl Engine {
                 superblock.next_tree = boundary.next_tree;
                 superblock.clean = clean;
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
-                if let Some(lsn) = boundary.log_lsn {
-                    superblock.log_lsn = lsn;
-                }
+                // 0: nothing to replay, and no segment that has to be there.
+                superblock.log_lsn = boundary.log_lsn.unwrap_or(0);
             })
             .await?;
         attempt.claimed = Claimed::None;
@@ -154,11 +153,14 @@ impl Engine {
                 log.release_before(lsn)?;
             }
         }
-        Ok(())
+        // Not before the folder is a database, or its log has begun.
+        if boundary.log_lsn.is_some() { self.renew_reserve().await } else { Ok(()) }
     }
 
     /// The state of the commits, driving the group at work meanwhile: those who wait for it may have gone away.
-    async fn lock_pipeline<'e>(self: &'e Arc<Self>) -> async_lock::MutexGuard<'e, Option<CommitState>> {
+    pub(crate) async fn lock_pipeline<'e>(
+        self: &'e Arc<Self>,
+    ) -> async_lock::MutexGuard<'e, Option<CommitState>> {
         let mut lock = pin_future!(self.pipeline.state.lock());
         poll_fn(|context| {
             drive(self, context);
@@ -251,12 +253,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Whether an error only says that the disk, or a quota, is full.
-pub(crate) fn is_want_of_space(error: &Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(error, Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded))
 }
 
 struct Boundary {

@@ -28,7 +28,7 @@ use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
 use crate::shared_work::{Progress, SharedWork};
 use crate::steps::Steps;
-use crate::write_set::WriteSet;
+use crate::write_set::{Change, Operation, WriteSet};
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -140,7 +140,13 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         release_locks(engine, &mut request);
         return Err(error);
     }
-    if let Err(error) = engine.bound_waiting().await {
+    let admitted = match engine.bound_waiting().await {
+        Ok(()) => engine.admit_on_full_disk(|| has_puts(&request)).await,
+        // Deleting goes on: it needs the log alone.
+        Err(error) if error.is_want_of_space() && !has_puts(&request) => Ok(()),
+        error => error,
+    };
+    if let Err(error) = admitted {
         release_locks(engine, &mut request);
         return Err(error);
     }
@@ -148,6 +154,12 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,
     }
+}
+
+fn has_puts(request: &Request) -> bool {
+    let operations = request.writes.operations();
+    (0..operations.len())
+        .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))
 }
 
 /// The short way, where there is no log: all pages at hand, nobody else committing.
@@ -356,6 +368,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
         let bytes = group.iter().map(|request| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
         // A full disk shows here, before anything is changed.
         log.begin(group.len() as u32, last, bytes.sum()).await?;
+        engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
     }
     match make_group(engine, state, group, first).await {
         Ok(()) => {}

@@ -16,7 +16,7 @@ use helios_bufferpool::{
     CacheKey, CompressedTier, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Timed, UndoRing,
     page, pin,
 };
-use helios_runtime::Clock;
+use helios_runtime::{Clock, Device};
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
@@ -102,6 +102,9 @@ pub(crate) struct Engine {
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// The log finds no room for a further segment.
+    pub(crate) log_is_full: AtomicBool,
+    pub(crate) device: Arc<dyn Device>,
     /// Whether the folder outlives the process.
     pub(crate) is_durable: bool,
     pub(crate) options: crate::store::StoreOptions,

@@ -21,7 +21,6 @@ use helios_bufferpool::{
     CacheKey, Decision, Encoded, PageFile, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
 };
 
-use crate::checkpoint::is_want_of_space;
 use crate::engine::{Engine, FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
 use crate::spill::is_temporary;
@@ -56,7 +55,7 @@ impl Engine {
         let missing = wanted.saturating_sub(self.pool.free_count());
         let more = asked_for.min(eviction_batch(self.pool.frame_count()));
         match self.evict(missing + more, true).await {
-            Err(error) if is_want_of_space(&error) => self.evict(missing, false).await?,
+            Err(error) if error.is_want_of_space() => self.evict(missing, false).await?,
             result => result?,
         }
         self.move_split(wanted);
@@ -87,7 +86,7 @@ impl Engine {
             }
             return Err(match may_write {
                 true => Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()),
-                false => Error::Io(std::io::ErrorKind::StorageFull.into()),
+                false => Error::disk_full("changed pages cannot leave memory"),
             });
         }
         if changed.is_empty() {

@@ -25,6 +25,7 @@ mod locks;
 mod log;
 mod moments;
 mod recovery;
+mod reserve;
 mod scan;
 mod shared_work;
 mod snapshot;

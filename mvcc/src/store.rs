@@ -1,7 +1,7 @@
 //! Opening, closing and looking after a database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use helios_bufferpool::{
     Codec, CompressedTier, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock,
@@ -275,7 +275,9 @@ impl Store {
 
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
-        if self.engine.is_durable && self.engine.waiting_reaches(self.engine.waiting_max()) {
+        // One that a full disk lets through makes room in the log.
+        let is_full = self.engine.log_is_full.load(Ordering::Relaxed);
+        if self.engine.is_durable && (is_full || self.engine.waiting_reaches(self.engine.waiting_max())) {
             return true;
         }
         let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
@@ -404,6 +406,8 @@ fn build(
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
+        log_is_full: AtomicBool::new(false),
+        device: surroundings.device.clone(),
         is_durable: surroundings.device.is_durable(),
         options,
         _folder_lock: Some(folder_lock),
@@ -527,5 +531,6 @@ async fn begin_life(engine: &Arc<Engine>, surroundings: &Surroundings, end_lsn: 
         }
     }
     engine.log_identity.store(identity, Ordering::Relaxed);
-    engine.checkpoint(false).await
+    engine.checkpoint(false).await?;
+    engine.renew_reserve().await
 }
