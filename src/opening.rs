@@ -127,7 +127,8 @@ fn start_background(store: &Store) -> Result<BackgroundExecutor> {
         }
     }));
     let (store, stop) = (store.clone(), background.stop_token());
-    let _tending = background.spawn(or(async move { stop.stopped().await }, async move { store.tend().await }));
+    let _tending =
+        background.spawn(or(async move { stop.stopped().await }, async move { store.tend().await }));
     Ok(background)
 }
 

@@ -20,7 +20,7 @@ use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
 use parking_lot::Mutex;
 
 use crate::commit::{CommitState, drive, index_commits};
-use crate::engine::Engine;
+use crate::engine::{Engine, UndoPin};
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::shared_work::{Progress, Work};
 use crate::view::View;
@@ -103,16 +103,10 @@ impl Engine {
     }
 
     async fn write_checkpoint(self: &Arc<Self>, clean: bool, attempt: &mut Attempt<'_>) -> Result<()> {
-        let (boundary, undo_pin, flushing) = {
-            let mut guard = self.lock_pipeline().await;
-            let Some(state) = guard.as_mut() else { return Ok(()) };
-            index_commits(self, state).await?;
-            let boundary = self.boundary(state);
-            attempt.dirty = std::mem::take(&mut *self.dirty.lock());
-            // Before the next commit: what it changes must be undone for the images, and its history must not be among
-            // what this checkpoint claims. Only commits flush history, and none is at work now.
-            (boundary, self.pin_undo(), self.flushing.lock().await)
+        let Some(Taken { boundary, dirty, undo_pin, flushing }) = self.take_boundary().await? else {
+            return Ok(());
         };
+        attempt.dirty = dirty;
         self.flush_history_locked(boundary.undo_end, boundary.scn).await?;
         attempt.claimed = Claimed::Early(GivenUp { images: Vec::new(), history: self.file.claim_history() });
         drop(flushing);
@@ -155,6 +149,39 @@ impl Engine {
         }
         // Not before the folder is a database, or its log has begun.
         if boundary.log_lsn.is_some() { self.renew_reserve().await } else { Ok(()) }
+    }
+
+    /// Ends what is committed so far, between two groups. It is work of the pipeline, so commits that come while it
+    /// waits do it themselves.
+    async fn take_boundary(self: &Arc<Self>) -> Result<Option<Taken>> {
+        let slot = Arc::new(Mutex::new(None));
+        let (engine, told) = (self.clone(), slot.clone());
+        *self.pipeline.before_next.lock() = Some(Box::pin(async move {
+            let taken = engine.boundary_now().await;
+            *told.lock() = Some(taken);
+        }));
+        poll_fn(|context| {
+            drive(self, context);
+            match slot.lock().take() {
+                Some(taken) => Poll::Ready(taken),
+                None => {
+                    self.check_poisoned().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn boundary_now(self: Arc<Self>) -> Result<Option<Taken>> {
+        let mut guard = self.pipeline.state.lock().await;
+        let Some(state) = guard.as_mut() else { return Ok(None) };
+        index_commits(&self, state).await?;
+        let boundary = self.boundary(state);
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        // Before the next commit: what it changes must be undone for the images, and its history must not be among
+        // what this checkpoint claims. Only commits flush history, and none is at work now.
+        let flushing = self.flushing.lock_arc().await;
+        Ok(Some(Taken { boundary, dirty, undo_pin: self.pin_undo(), flushing }))
     }
 
     /// The state of the commits, driving the group at work meanwhile: those who wait for it may have gone away.
@@ -253,6 +280,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// What a checkpoint takes over at its boundary.
+struct Taken {
+    boundary: Boundary,
+    dirty: Vec<PageKey>,
+    undo_pin: UndoPin,
+    flushing: async_lock::MutexGuardArc<()>,
 }
 
 struct Boundary {

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
-use crate::shared_work::{Progress, SharedWork};
+use crate::shared_work::{Progress, SharedWork, Work};
 use crate::steps::Steps;
 use crate::write_set::{Change, Operation, WriteSet};
 
@@ -124,6 +124,8 @@ impl CommitState {
 #[derive(Default)]
 pub(crate) struct Pipeline {
     queue: Mutex<VecDeque<Member>>,
+    /// What is to be done before the next group: a checkpoint's boundary.
+    pub(crate) before_next: Mutex<Option<Work>>,
     /// The group being worked on.
     work: SharedWork,
     /// `None` before the folder is open and once it is closed.
@@ -256,8 +258,9 @@ impl Drop for Abandoning<'_> {
 /// Polls the group at work, starting one if there is none, until it waits or nothing is queued.
 pub(crate) fn drive(engine: &Arc<Engine>, context: &Context<'_>) {
     let progress = engine.pipeline.work.poll(context, || {
-        let queued = !engine.pipeline.queue.lock().is_empty();
-        queued.then(|| Box::pin(run_group(engine.clone())) as _)
+        let first = engine.pipeline.before_next.lock().take();
+        let is_queued = !engine.pipeline.queue.lock().is_empty();
+        first.or_else(|| is_queued.then(|| Box::pin(run_group(engine.clone())) as Work))
     });
     match progress {
         Progress::Busy => {}

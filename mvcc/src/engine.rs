@@ -95,7 +95,7 @@ pub(crate) struct Engine {
     pub(crate) undo_pins: Mutex<Vec<u64>>,
     /// Undo records before this position are in the data file.
     pub(crate) persisted: AtomicU64,
-    pub(crate) flushing: async_lock::Mutex<()>,
+    pub(crate) flushing: Arc<async_lock::Mutex<()>>,
     /// Grows when histories in the data file begin to be rewritten, and when they are.
     pub(crate) history_moves: AtomicU64,
     /// Which life of the log this is.
@@ -152,10 +152,10 @@ impl Engine {
     }
 
     /// Keeps the undo records from now on until the returned value is dropped.
-    pub(crate) fn pin_undo(&self) -> UndoPin<'_> {
+    pub(crate) fn pin_undo(self: &Arc<Self>) -> UndoPin {
         let position = self.ring.head();
         self.undo_pins.lock().push(position);
-        UndoPin { engine: self, position }
+        UndoPin { engine: self.clone(), position }
     }
 
     /// Makes room in the undo ring: releases what is in the data file, or takes what is there to it.
@@ -277,12 +277,12 @@ impl Drop for Loading<'_> {
 }
 
 /// Holds undo records; see [`Engine::pin_undo`].
-pub(crate) struct UndoPin<'a> {
-    engine: &'a Engine,
+pub(crate) struct UndoPin {
+    engine: Arc<Engine>,
     position: u64,
 }
 
-impl Drop for UndoPin<'_> {
+impl Drop for UndoPin {
     fn drop(&mut self) {
         let mut pins = self.engine.undo_pins.lock();
         if let Some(index) = pins.iter().position(|position| *position == self.position) {

@@ -401,7 +401,7 @@ fn build(
         undo_pins: Mutex::default(),
         persisted: AtomicU64::new(ring.head()),
         ring,
-        flushing: async_lock::Mutex::new(()),
+        flushing: Arc::new(async_lock::Mutex::new(())),
         history_moves: AtomicU64::new(0),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
