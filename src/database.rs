@@ -162,7 +162,7 @@ impl EmbeddedDatabase {
         let session = lease.session();
         let prepared = block_on(session.prepare(sql, Vec::new()))?;
         let values = parameters(session, &prepared, params)?;
-        let portal = session.bind_shared(prepared, values)?;
+        let portal = session.bind(prepared, values)?;
         Ok(RowStream::new(lease, portal))
     }
 
@@ -222,7 +222,7 @@ pub(crate) fn parameters(
     session: &Session,
     prepared: &Prepared,
     params: &[&dyn ToValue],
-) -> Result<Arc<[Datum]>> {
+) -> Result<Vec<Datum>> {
     let context = EvalContext::detached(session.formats());
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
@@ -250,13 +250,12 @@ pub(crate) async fn run(
     let mut found = Vec::new();
     if let Some(count) = session.run_point(prepared, &values, &mut found).await? {
         let mut rows = Vec::new();
-        if count > 0 && prepared.is_query() {
+        if count > 0 && prepared.columns.is_some() {
             rows.push(Row::new(&found, columns, session.formats())?);
         }
-        session.sync().await?;
         return Ok((rows, count));
     }
-    let mut portal: Portal = session.bind_shared(prepared.clone(), values)?;
+    let mut portal: Portal = session.bind(prepared.clone(), values)?;
     let mut rows = Vec::new();
     loop {
         match session.step(&mut portal, &mut None).await? {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn transactions_and_conflicts_stay_what_they_are() {
+    fn transactions_see_their_own_statements() {
         let database = database();
         let transaction = database.begin_transaction().unwrap();
         transaction.execute("UPDATE t SET size = size + 1 WHERE id = 1").unwrap();
@@ -142,20 +142,25 @@ mod tests {
         assert_eq!(own[0].get::<i32>("size").unwrap(), 12);
         assert_eq!(rows(&database, "SELECT size FROM t WHERE id = 1"), [vec![Value::Integer(10)]]);
         transaction.rollback().unwrap();
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t";
-        let mut connection = database.engine().session("postgres", "heliosdb");
-        let run = |connection: &mut helios_sql::session::Session, sql: &str| {
-            futures_lite::future::block_on(connection.run_script(sql)).map(|tags| tags.len())
-        };
-        run(&mut connection, begin).unwrap();
-        database.execute_with("UPDATE t SET size = $1 WHERE id = 1", params![20]).unwrap();
-        let update = futures_lite::future::block_on(async {
-            let prepared = connection.prepare("UPDATE t SET size = 0 WHERE id = 1", Vec::new()).await?;
-            connection.run_point(&prepared, &Vec::new().into(), &mut Vec::new()).await
-        });
-        assert_eq!(update.unwrap_err().state().to_string(), "40001");
-        connection.abandon();
-        assert_eq!(rows(&database, "SELECT size FROM t WHERE id = 1"), [vec![Value::Integer(20)]]);
+    }
+
+    /// Pages that are not in memory yet are waited for.
+    #[test]
+    fn statements_read_what_is_only_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || EmbeddedDatabase::new(folder.path()).unwrap();
+        let numbered = "CREATE TABLE n (id int PRIMARY KEY, twice int);
+             INSERT INTO n SELECT i, 2 * i FROM generate_series(1, 20000) AS i";
+        open().execute(numbered).unwrap();
+        let database = open();
+        // The catalog is read, and nothing of the table but its root.
+        let mut select = database.prepare("SELECT twice FROM n WHERE id = $1").unwrap();
+        let mut update = database.prepare("UPDATE n SET twice = 0 WHERE id = $1").unwrap();
+        for id in [1, 20_000, 10_000, 10_001] {
+            assert_eq!(select.query(params![id]).unwrap()[0].get_at::<i32>(0).unwrap(), 2 * id);
+            assert_eq!(update.execute(params![id + 100]).unwrap(), u64::from(id + 100 <= 20_000));
+        }
+        assert_eq!(rows(&database, "SELECT twice FROM n WHERE id = 10100"), [vec![Value::Integer(0)]]);
     }
 
     #[test]

@@ -169,7 +169,17 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        fetch(&self.scan, &key, &mut rows, execution).await?;
+        loop {
+            let looked = execution.transaction.try_get(self.scan.table.table.tree, &key, |value| {
+                if let Some(value) = value {
+                    let _ = rows.add(&self.scan, &key, value);
+                }
+            });
+            match looked {
+                Ok(()) => break,
+                Err(fault) => execution.environment.store.resolve(fault).await?,
+            }
+        }
         let (batch, keys) = rows.finish(&self.scan)?;
         if batch.row_count == 0 {
             return Ok(Some(None));
