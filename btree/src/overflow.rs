@@ -12,7 +12,7 @@ use crate::pages::{ReadPages, WritePages};
 
 const OVERFLOW_HEADER_BYTES: usize = PAGE_HEADER_BYTES + 16;
 
-/// The largest value, in bytes.
+/// The largest value of a row, in bytes.
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
 fn bytes_per_page(page_size: usize) -> usize {
@@ -126,6 +126,7 @@ impl ChainReader {
     }
 }
 
+/// Lengths beyond 32 bits are not written by anybody.
 fn value_bytes(pointer: &[u8; 16]) -> usize {
-    usize::try_from(u64_at(pointer, 0)).map_or(VALUE_BYTES_MAX, |bytes| bytes.min(VALUE_BYTES_MAX))
+    u32::try_from(u64_at(pointer, 0)).unwrap_or(u32::MAX) as usize
 }

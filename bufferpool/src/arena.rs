@@ -34,6 +34,16 @@ impl Arena {
         Ok(Arena { start, size_bytes })
     }
 
+    /// Gives the memory of a part back to the operating system; it reads as zeros from then on. Offset and length are
+    /// multiples of the system's page.
+    pub(crate) fn give_back(&self, offset: usize, size_bytes: usize) {
+        assert!(offset + size_bytes <= self.size_bytes, "the part lies in the arena");
+        // SAFETY: within the mapping, which is private and anonymous: its bytes become zeros, nothing else.
+        let outcome = unsafe { libc::madvise(self.address(offset).cast(), size_bytes, libc::MADV_DONTNEED) };
+        // A kernel that refuses leaves the memory with us: no more is lost than its use.
+        debug_assert_eq!(outcome, 0);
+    }
+
     /// The address of byte `offset`.
     #[inline]
     pub(crate) fn address(&self, offset: usize) -> *mut u8 {

@@ -28,6 +28,7 @@ static SLOTS_USED: AtomicUsize = AtomicUsize::new(0);
 
 struct Registration {
     slot: &'static Slot,
+    number: u32,
     depth: Cell<u32>,
 }
 
@@ -37,7 +38,7 @@ impl Registration {
             for (index, slot) in SLOTS.iter().enumerate() {
                 if !slot.taken.load(Ordering::Relaxed) && !slot.taken.swap(true, Ordering::AcqRel) {
                     SLOTS_USED.fetch_max(index + 1, Ordering::SeqCst);
-                    return Registration { slot, depth: Cell::new(0) };
+                    return Registration { slot, number: index as u32, depth: Cell::new(0) };
                 }
             }
             std::thread::yield_now();
@@ -58,6 +59,8 @@ thread_local! {
 
 /// Keeps every frame that was reachable at its creation readable until it is dropped.
 pub struct Guard {
+    /// The number of the thread's slot.
+    thread: u32,
     // The slot belongs to this thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -74,8 +77,16 @@ pub fn pin() -> Guard {
             registration.slot.pinned.swap(epoch, Ordering::SeqCst);
             fence(Ordering::SeqCst);
         }
-    });
-    Guard { _not_send: PhantomData }
+        Guard { thread: registration.number, _not_send: PhantomData }
+    })
+}
+
+impl Guard {
+    /// A small number that no other thread has at the same time.
+    #[inline]
+    pub(crate) fn thread(&self) -> usize {
+        self.thread as usize
+    }
 }
 
 impl Drop for Guard {

@@ -2,9 +2,15 @@
 //!
 //! 1. Images are packed into blocks of 4 KiB: one of at most a block never straddles two; a larger one starts
 //!    at a block and leaves the rest of its last block to small ones.
-//! 2. A block is written once in its life. When nothing in it is in use it becomes free, and may be written
+//! 2. A writer reserves a run of free blocks, marks the images that it puts there, and gives the rest of the run
+//!    back ([`Extents::reserve_run`], [`Extents::end_run`]).
+//! 3. A block is written once in its life. When nothing in it is in use it becomes free, and may be written
 //!    anew — [`Extents::release`] is therefore called only when no durable superblock reaches the extent.
-//! 3. Nothing of this is stored: at open the page map is walked and every extent it reaches is marked.
+//! 4. A run is long where that is to be had, since long writes are fast; where more than an eighth of the file is
+//!    free in pieces, the pieces are used before the file grows.
+//! 5. Nothing of this is stored: at open the page map is walked and every extent it reaches is marked.
+//!
+//! Two bytes per block: its bytes in use, and two flags.
 
 use helios_runtime::device::BLOCK_SIZE;
 
@@ -21,88 +27,210 @@ impl Extent {
     /// The blocks it lies in.
     pub fn blocks(self) -> std::ops::Range<u64> {
         let block = BLOCK_SIZE as u64;
-        self.offset / block..(self.offset + u64::from(self.length_bytes)).div_ceil(block)
+        self.offset / block..self.end().div_ceil(block)
+    }
+
+    fn end(self) -> u64 {
+        self.offset.saturating_add(u64::from(self.length_bytes))
+    }
+
+    /// Whether it is larger than a block, and so has blocks of its own but for the last.
+    fn is_large(self) -> bool {
+        self.length_bytes as usize > BLOCK_SIZE
     }
 }
 
+/// An image that is larger than a block ends here: moving the small ones away would not free the block.
+const HOLDS_END: u16 = 1 << 15;
+/// A writer is about to fill the block.
+const RESERVED: u16 = 1 << 14;
+const USED: u16 = RESERVED - 1;
+/// Blocks whose free ones are counted together, so that searches skip full parts of the file.
+const GROUP: usize = 1024;
+/// A run of this many blocks is long enough to be written as fast as any.
+const RUN_GOOD: usize = 16;
+
 /// In-use bytes per block of the data file.
 pub struct Extents {
-    used: Vec<u16>,
+    blocks: Vec<u16>,
+    /// Free blocks in each [`GROUP`].
+    groups: Vec<u16>,
     first_block: u64,
     free_blocks: u64,
+    sparse_blocks: u64,
+    used_bytes: u64,
     hint: usize,
+    /// There is no run of this length, since the last release.
+    hopeless_from: usize,
+}
+
+/// A reserved run of blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Where it begins in the file, bytes.
+    pub(crate) offset: u64,
+    /// How many blocks.
+    pub(crate) blocks: usize,
 }
 
 impl Extents {
     /// A file whose first `reserved_blocks` belong to the superblock.
     pub fn new(reserved_blocks: u64) -> Extents {
-        Extents { used: Vec::new(), first_block: reserved_blocks, free_blocks: 0, hint: 0 }
+        Extents {
+            blocks: Vec::new(),
+            groups: Vec::new(),
+            first_block: reserved_blocks,
+            free_blocks: 0,
+            sparse_blocks: 0,
+            used_bytes: 0,
+            hint: 0,
+            hopeless_from: usize::MAX,
+        }
     }
 
-    /// Marks an extent as in use. At open.
-    pub fn mark(&mut self, extent: Extent) {
-        let end = (extent.blocks().end - self.first_block) as usize;
-        if self.used.len() < end {
-            self.free_blocks += (end - self.used.len()) as u64;
-            self.used.resize(end, 0);
+    /// Marks an extent found at open as in use; `false` when it cannot be one: it is empty, or lies in the
+    /// superblocks, beyond `file_bytes`, or where another one is.
+    pub fn mark_found(&mut self, extent: Extent, file_bytes: u64) -> bool {
+        let possible = extent.length_bytes > 0
+            && extent.end() <= file_bytes
+            && extent.blocks().start >= self.first_block
+            && (extent.is_large() || extent.blocks().end - extent.blocks().start == 1);
+        if !possible {
+            return false;
         }
-        self.change(extent, true);
+        self.grow((extent.blocks().end - self.first_block) as usize);
+        let has_room = parts(extent, self.first_block).all(|(index, part)| {
+            let value = self.blocks[index];
+            usize::from(value & USED) + usize::from(part) <= BLOCK_SIZE
+        });
+        if has_room {
+            self.mark(extent);
+        }
+        has_room
+    }
+
+    /// Marks an extent in a reserved run as in use.
+    pub(crate) fn mark(&mut self, extent: Extent) {
+        let last = (extent.blocks().end - 1 - self.first_block) as usize;
+        for (index, part) in parts(extent, self.first_block) {
+            let value = self.blocks[index];
+            assert!(usize::from((value & USED) + part) <= BLOCK_SIZE, "no byte is in use twice");
+            let flag = if extent.is_large() && index == last { HOLDS_END } else { 0 };
+            self.set(index, (value + part) | flag);
+        }
     }
 
     /// Says that an extent is no longer in use.
     pub fn release(&mut self, extent: Extent) {
-        self.change(extent, false);
+        let last = (extent.blocks().end - 1 - self.first_block) as usize;
+        for (index, part) in parts(extent, self.first_block) {
+            let value = self.blocks[index];
+            assert!(value & USED >= part, "only what is in use is released");
+            let flag = if extent.is_large() && index == last { HOLDS_END } else { 0 };
+            self.set(index, (value - part) & !flag);
+        }
+        self.hopeless_from = usize::MAX;
     }
 
-    fn change(&mut self, extent: Extent, in_use: bool) {
-        let block_bytes = BLOCK_SIZE as u64;
-        let end = extent.offset + u64::from(extent.length_bytes);
-        for block in extent.blocks() {
-            let part = end.min((block + 1) * block_bytes) - extent.offset.max(block * block_bytes);
-            let used = &mut self.used[(block - self.first_block) as usize];
-            if in_use {
-                self.free_blocks -= u64::from(*used == 0);
-                *used = used.checked_add(part as u16).expect("no byte is in use twice");
-            } else {
-                *used = used.checked_sub(part as u16).expect("only what is in use is released");
-                self.free_blocks += u64::from(*used == 0);
-            }
+    fn set(&mut self, index: usize, value: u16) {
+        let old = std::mem::replace(&mut self.blocks[index], value);
+        self.used_bytes = self.used_bytes + u64::from(value & USED) - u64::from(old & USED);
+        self.sparse_blocks = self.sparse_blocks + u64::from(is_sparse(value)) - u64::from(is_sparse(old));
+        self.free_blocks = self.free_blocks + u64::from(value == 0) - u64::from(old == 0);
+        let group = &mut self.groups[index / GROUP];
+        *group = *group + u16::from(value == 0) - u16::from(old == 0);
+    }
+
+    fn grow(&mut self, blocks: usize) {
+        let before = self.blocks.len();
+        if blocks <= before {
+            return;
+        }
+        self.blocks.resize(blocks, 0);
+        self.free_blocks += (blocks - before) as u64;
+        self.groups.resize(blocks.div_ceil(GROUP), 0);
+        for index in before..blocks {
+            self.groups[index / GROUP] += 1;
         }
     }
 
-    /// Finds room for `blocks` adjoining blocks, at the file's end if need be; the caller marks what it uses.
-    /// Returns the first block's offset in bytes.
-    pub fn allocate_run(&mut self, blocks: usize) -> u64 {
-        let start = self.find_run(blocks).unwrap_or_else(|| {
-            let free_tail = self.used.iter().rev().take_while(|used| **used == 0).count();
-            let start = self.used.len() - free_tail;
-            let end = start + blocks;
-            if end > self.used.len() {
-                self.free_blocks += (end - self.used.len()) as u64;
-                self.used.resize(end, 0);
-            }
-            start
+    /// Reserves free blocks that adjoin: `wanted` if that is to be had, at least `least`.
+    pub(crate) fn reserve_run(&mut self, wanted: usize, least: usize) -> Run {
+        let wanted = wanted.max(least);
+        let in_pieces = self.free_blocks * 8 > self.blocks.len() as u64;
+        let found = self
+            .find_run(least.max(wanted.min(RUN_GOOD)), wanted)
+            .or_else(|| if in_pieces { self.find_run(least, wanted) } else { None });
+        let (start, count) = found.unwrap_or_else(|| {
+            let start = self.blocks.len() - self.free_tail();
+            self.grow(start + wanted);
+            (start, wanted)
         });
-        self.hint = start + blocks;
-        (start as u64 + self.first_block) * BLOCK_SIZE as u64
+        for index in start..start + count {
+            self.set(index, RESERVED);
+        }
+        self.hint = start + count;
+        Run { offset: (start as u64 + self.first_block) * BLOCK_SIZE as u64, blocks: count }
     }
 
-    fn find_run(&self, blocks: usize) -> Option<usize> {
-        if self.free_blocks < blocks as u64 {
+    /// Ends a reservation: what was not marked is free again.
+    pub(crate) fn end_run(&mut self, run: Run) {
+        let start = (run.offset / BLOCK_SIZE as u64 - self.first_block) as usize;
+        for index in start..start + run.blocks {
+            self.set(index, self.blocks[index] & !RESERVED);
+        }
+        self.hopeless_from = usize::MAX;
+    }
+
+    /// The first run of at least `least` free blocks, cut to `wanted`.
+    fn find_run(&mut self, least: usize, wanted: usize) -> Option<(usize, usize)> {
+        if least >= self.hopeless_from || self.free_blocks < least as u64 {
             return None;
         }
-        let search = |range: std::ops::Range<usize>| {
-            let mut length = 0;
-            for index in range {
-                length = if self.used[index] == 0 { length + 1 } else { 0 };
-                if length == blocks {
-                    return Some(index + 1 - blocks);
+        let hint = self.hint.min(self.blocks.len());
+        let found = self.search(hint, self.blocks.len(), least, wanted);
+        let found = found.or_else(|| self.search(0, self.blocks.len(), least, wanted));
+        if found.is_none() {
+            self.hopeless_from = least;
+        }
+        found
+    }
+
+    fn search(&self, from: usize, to: usize, least: usize, wanted: usize) -> Option<(usize, usize)> {
+        let mut length = 0;
+        let mut index = from;
+        while index < to {
+            if self.groups[index / GROUP] == 0 {
+                if length >= least {
+                    return Some((index - length, length));
                 }
+                length = 0;
+                index = (index / GROUP + 1) * GROUP;
+                continue;
             }
-            None
-        };
-        let hint = self.hint.min(self.used.len());
-        search(hint..self.used.len()).or_else(|| search(0..self.used.len()))
+            if self.blocks[index] == 0 {
+                length += 1;
+                if length == wanted {
+                    return Some((index + 1 - length, length));
+                }
+            } else {
+                if length >= least {
+                    return Some((index - length, length));
+                }
+                length = 0;
+            }
+            index += 1;
+        }
+        (length >= least).then(|| (to - length, length))
+    }
+
+    fn free_tail(&self) -> usize {
+        self.blocks.iter().rev().take_while(|value| **value == 0).count()
+    }
+
+    /// Searches for free space begin at the front again, so that the file's end becomes free.
+    pub(crate) fn search_from_the_front(&mut self) {
+        self.hint = 0;
     }
 
     /// Blocks with nothing in use.
@@ -110,95 +238,63 @@ impl Extents {
         self.free_blocks
     }
 
+    /// Blocks in which less than half is in use, and which moving that elsewhere would free.
+    pub(crate) fn sparse_blocks(&self) -> u64 {
+        self.sparse_blocks
+    }
+
+    /// Blocks in all, free ones included, but for the superblocks.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    /// Where the block behind the first `blocks` begins.
+    pub(crate) fn offset_of(&self, blocks: u64) -> u64 {
+        (self.first_block + blocks) * BLOCK_SIZE as u64
+    }
+
+    /// Whether moving this extent elsewhere helps to free its block.
+    pub(crate) fn is_sparse(&self, extent: Extent) -> bool {
+        !extent.is_large()
+            && extent.offset >= self.first_block * BLOCK_SIZE as u64
+            && self
+                .blocks
+                .get((extent.blocks().start - self.first_block) as usize)
+                .is_some_and(|v| is_sparse(*v))
+    }
+
     /// Where the last block in use ends, in bytes: the file need not be longer.
     pub fn end(&self) -> u64 {
-        let free_tail = self.used.iter().rev().take_while(|used| **used == 0).count();
-        (self.first_block + (self.used.len() - free_tail) as u64) * BLOCK_SIZE as u64
+        (self.first_block + (self.blocks.len() - self.free_tail()) as u64) * BLOCK_SIZE as u64
     }
 
-    /// Bytes in use in all.
+    /// Forgets the free blocks at the file's end, which the caller cuts off.
+    pub(crate) fn forget_tail(&mut self) {
+        let tail = self.free_tail();
+        let blocks = self.blocks.len() - tail;
+        for index in blocks..self.blocks.len() {
+            self.groups[index / GROUP] -= 1;
+        }
+        self.blocks.truncate(blocks);
+        self.groups.truncate(blocks.div_ceil(GROUP));
+        self.free_blocks -= tail as u64;
+    }
+
+    /// Bytes in use.
     pub fn used_bytes(&self) -> u64 {
-        self.used.iter().map(|used| u64::from(*used)).sum()
+        self.used_bytes
     }
 }
 
-/// Places images one after the other in a run of blocks.
-#[derive(Default)]
-pub struct Packer {
-    bytes: Vec<u8>,
-    /// The offset in `bytes` of each image added.
-    places: Vec<(usize, u32)>,
+fn is_sparse(value: u16) -> bool {
+    value > 0 && usize::from(value) < BLOCK_SIZE / 2
 }
 
-impl Packer {
-    /// Adds an image; its place is known after [`Packer::place`].
-    pub fn add(&mut self, image: &[u8]) {
-        let in_block = self.bytes.len() % BLOCK_SIZE;
-        let straddles = in_block != 0 && in_block + image.len() > BLOCK_SIZE;
-        if straddles {
-            self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK_SIZE), 0);
-        }
-        self.places.push((self.bytes.len(), image.len() as u32));
-        self.bytes.extend_from_slice(image);
-    }
-
-    /// Bytes so far.
-    pub fn len_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Finds room for all of it and marks the extents; returns the run's offset, its bytes, and each image's
-    /// extent in the order of adding.
-    pub fn place(mut self, extents: &mut Extents) -> (u64, Vec<u8>, Vec<Extent>) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK_SIZE), 0);
-        let offset = extents.allocate_run(self.bytes.len() / BLOCK_SIZE);
-        let placed: Vec<Extent> = self
-            .places
-            .iter()
-            .map(|&(start, length_bytes)| Extent { offset: offset + start as u64, length_bytes })
-            .collect();
-        placed.iter().for_each(|extent| extents.mark(*extent));
-        (offset, self.bytes, placed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// Extents in use never overlap, none up to a block straddles, and what is released is used again: the
-        /// file stays within a small factor of what lives in it at most.
-        #[test]
-        fn extents_never_overlap(sizes in proptest::collection::vec((1usize..9000, any::<bool>()), 1..200)) {
-            let mut extents = Extents::new(4);
-            let mut live: Vec<Extent> = Vec::new();
-            for chunk in sizes.chunks(5) {
-                let mut packer = Packer::default();
-                chunk.iter().for_each(|(size, _)| packer.add(&vec![1; *size]));
-                let (_, _, placed) = packer.place(&mut extents);
-                for extent in &placed {
-                    prop_assert!(extent.offset >= 4 * BLOCK_SIZE as u64);
-                    let blocks = extent.blocks();
-                    prop_assert!(extent.length_bytes as usize > BLOCK_SIZE || blocks.end - blocks.start == 1);
-                    for other in &live {
-                        let apart = extent.offset + u64::from(extent.length_bytes) <= other.offset
-                            || other.offset + u64::from(other.length_bytes) <= extent.offset;
-                        prop_assert!(apart);
-                    }
-                }
-                live.extend(placed);
-                for (_, release) in chunk {
-                    if *release && !live.is_empty() {
-                        extents.release(live.swap_remove(live.len() / 2));
-                    }
-                }
-                let expected: u64 = live.iter().map(|extent| u64::from(extent.length_bytes)).sum();
-                prop_assert_eq!(extents.used_bytes(), expected);
-            }
-            live.drain(..).for_each(|extent| extents.release(extent));
-            prop_assert_eq!(extents.end(), 4 * BLOCK_SIZE as u64);
-        }
-    }
+/// The blocks of an extent, by index, with the bytes in each.
+fn parts(extent: Extent, first_block: u64) -> impl Iterator<Item = (usize, u16)> {
+    let block_bytes = BLOCK_SIZE as u64;
+    extent.blocks().map(move |block| {
+        let part = extent.end().min((block + 1) * block_bytes) - extent.offset.max(block * block_bytes);
+        ((block - first_block) as usize, part as u16)
+    })
 }

@@ -26,6 +26,10 @@ const STRIPES: usize = 256;
 const USES_MAX: u8 = 3;
 /// Retired frames are looked at for reuse in batches of about this many.
 const RECLAIM_BATCH: usize = 16;
+/// Frames that one operation and the reserves of commits need.
+const FRAMES_MIN: usize = 64;
+/// Threads with a counter of their own; further ones share.
+const COUNTERS: usize = 64;
 
 #[repr(align(64))]
 struct Header {
@@ -41,6 +45,11 @@ struct Header {
 
 const _: () = assert!(size_of::<Header>() == 64);
 
+/// Pages found, by one thread: nobody else writes its cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct HitCounter(AtomicU64);
+
 /// The arena, its table and its free list.
 pub struct FramePool {
     arena: Arena,
@@ -51,6 +60,7 @@ pub struct FramePool {
     free: Mutex<FreeList>,
     free_count: AtomicUsize,
     publications: AtomicU64,
+    hits: Box<[HitCounter]>,
 }
 
 #[derive(Default)]
@@ -58,6 +68,8 @@ struct FreeList {
     // Last in, first out: a frame just freed is still in the processor's cache.
     free: Vec<u32>,
     retired: std::collections::VecDeque<(u64, u32)>,
+    /// Frames whose memory others use.
+    withheld: Vec<u32>,
 }
 
 /// A frame that nobody else can see; freed when dropped.
@@ -83,17 +95,35 @@ pub struct ParkedFrame {
 }
 
 impl FramePool {
+    /// The smallest size of a pool, bytes: one operation's pages, and those that commits keep in reserve.
+    pub fn size_bytes_min(page_size: usize) -> usize {
+        FRAMES_MIN * FramePool::bytes_per_frame(page_size)
+    }
+
+    /// How many frames a pool of `size_bytes` has.
+    pub fn frames_in(size_bytes: usize, page_size: usize) -> usize {
+        (size_bytes / FramePool::bytes_per_frame(page_size)).min(NONE as usize - 1)
+    }
+
+    fn bytes_per_frame(page_size: usize) -> usize {
+        // The table has up to two buckets per frame.
+        page_size + size_of::<Header>() + 2 * size_of::<AtomicU32>()
+    }
+
     /// A pool of as many frames of `page_size` bytes as fit `size_bytes`, headers included.
     ///
     /// # Errors
     /// When the operating system gives no address space, or the size holds fewer than 64 frames.
     pub fn new(size_bytes: usize, page_size: usize) -> io::Result<FramePool> {
-        let per_frame = page_size + size_of::<Header>() + 4;
-        let count = (size_bytes / per_frame).min(NONE as usize - 1);
-        if count < 64 {
+        let per_frame = FramePool::bytes_per_frame(page_size);
+        let count = FramePool::frames_in(size_bytes, page_size);
+        if count < FRAMES_MIN {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("a cache of {size_bytes} bytes is too small: at least {} are needed", 64 * per_frame),
+                format!(
+                    "{size_bytes} bytes for frames are too few: at least {} are needed",
+                    FRAMES_MIN * per_frame
+                ),
             ));
         }
         let arena = Arena::new(count * page_size)?;
@@ -111,7 +141,7 @@ impl FramePool {
             .collect();
         let buckets = (0..count.next_power_of_two()).map(|_| AtomicU32::new(NONE)).collect();
         let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
-        let free = FreeList { free: (0..count as u32).rev().collect(), retired: Default::default() };
+        let free = FreeList { free: (0..count as u32).rev().collect(), ..FreeList::default() };
         Ok(FramePool {
             arena,
             page_size,
@@ -121,6 +151,7 @@ impl FramePool {
             free: Mutex::new(free),
             free_count: AtomicUsize::new(count),
             publications: AtomicU64::new(0),
+            hits: (0..COUNTERS).map(|_| HitCounter::default()).collect(),
         })
     }
 
@@ -139,6 +170,38 @@ impl FramePool {
         self.free_count.load(Ordering::Relaxed)
     }
 
+    /// Takes up to `count` free frames out of use, and gives their memory back; returns how many. `keep_free` free
+    /// ones stay.
+    pub fn withhold(&self, count: usize, keep_free: usize) -> usize {
+        let mut taken = 0;
+        while taken < count && self.free_count() > keep_free {
+            let Some(frame) = self.try_allocate() else { break };
+            let index = frame.into_index();
+            self.arena.give_back(index as usize * self.page_size, self.page_size);
+            self.free.lock().withheld.push(index);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Puts up to `count` of the frames withheld into use again; returns how many.
+    pub fn restore(&self, count: usize) -> usize {
+        let mut list = self.free.lock();
+        let count = count.min(list.withheld.len());
+        let from = list.withheld.len() - count;
+        let restored = list.withheld.split_off(from);
+        // Behind those that are still in the processor's cache.
+        list.free.splice(0..0, restored);
+        drop(list);
+        self.free_count.fetch_add(count, Ordering::Relaxed);
+        count
+    }
+
+    /// Frames out of use.
+    pub fn withheld_count(&self) -> usize {
+        self.free.lock().withheld.len()
+    }
+
     /// Takes a free frame; its bytes are whatever they were. `None` when there is none: evict first.
     pub fn try_allocate(&self) -> Option<OwnedFrame<'_>> {
         let mut list = self.free.lock();
@@ -153,7 +216,7 @@ impl FramePool {
 
     /// Finds the version of a page that a snapshot at `scn` reads, if it is published.
     #[inline]
-    pub fn find<'g>(&'g self, _guard: &'g Guard, key: PageKey, scn: Scn) -> Option<FrameRef<'g>> {
+    pub fn find<'g>(&'g self, guard: &'g Guard, key: PageKey, scn: Scn) -> Option<FrameRef<'g>> {
         let mut index = self.buckets[self.bucket(key)].load(Ordering::Acquire);
         while index != NONE {
             let header = &self.headers[index as usize];
@@ -162,6 +225,7 @@ impl FramePool {
                 && scn.0 <= header.until.load(Ordering::Relaxed).saturating_sub(1)
             {
                 header.count_use();
+                self.count_hit(guard);
                 return Some(FrameRef { pool: self, index });
             }
             index = header.next.load(Ordering::Acquire);
@@ -174,7 +238,20 @@ impl FramePool {
     pub fn find_newest<'g>(&'g self, guard: &'g Guard, key: PageKey) -> Option<FrameRef<'g>> {
         let found = self.peek(guard, key, Scn::MAX)?;
         found.header().count_use();
+        self.count_hit(guard);
         Some(found)
+    }
+
+    #[inline]
+    fn count_hit(&self, guard: &Guard) {
+        let counter = &self.hits[guard.thread() % COUNTERS].0;
+        // Not an atomic addition: threads that share a counter may lose a few, which a rate can bear.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Pages found by readers and writers so far. Approximate where more than 64 threads read.
+    pub fn hits(&self) -> u64 {
+        self.hits.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
     }
 
     /// Finds the version of a page that ends at `until`, if it is published, without counting this as a use.

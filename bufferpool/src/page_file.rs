@@ -11,18 +11,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use helios_runtime::device::File;
+use helios_runtime::device::{BLOCK_SIZE, File};
 use parking_lot::Mutex;
 
+use crate::cleaner::CleanerState;
 use crate::codec::{Codec, Encoded, ImageKind};
 use crate::error::{Error, Result};
-use crate::extents::{Extents, Packer};
+use crate::extents::{Extent, Extents};
 use crate::ids::{PageKey, Scn};
-use crate::page_map::{Located, MapIo, MapKey, PageMap, read_extent, write_run};
+use crate::image_writer::ImageWriter;
+use crate::page_map::{Located, MapIo, MapKey, Merged, PageMap, read_extent};
 use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
 
-/// Images packed together into one run of blocks, in bytes.
-const RUN_BYTES: usize = 1 << 20;
+/// A free end of the file of at least this many bytes, and an eighth of it, is given back at a checkpoint.
+const TRIM_BYTES_MIN: u64 = 1 << 20;
+/// Entries handled while a lock is held that readers want too.
+const LOCKED_MAX: usize = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Overlaid {
@@ -33,14 +37,22 @@ struct Overlaid {
 
 /// The data file of a folder.
 pub struct PageFile {
-    file: Arc<dyn File>,
+    pub(crate) file: Arc<dyn File>,
     codec: Codec,
-    map: PageMap,
-    extents: Mutex<Extents>,
+    pub(crate) map: PageMap,
+    pub(crate) extents: Mutex<Extents>,
     overlay: Mutex<HashMap<PageKey, Overlaid>>,
     /// History written since the last checkpoint; `None` for what is to leave the map.
     history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
     superblock: Mutex<Superblock>,
+    pub(crate) cleaner: Mutex<CleanerState>,
+}
+
+/// A map that a checkpoint has written, and that no superblock names yet.
+pub struct PreparedMap {
+    merged: Merged,
+    images: Vec<(PageKey, Located)>,
+    history: Vec<(MapKey, Option<Located>)>,
 }
 
 /// Sizes of a data file.
@@ -87,18 +99,14 @@ impl PageFile {
     ) -> Result<PageFile> {
         let page_file = PageFile::new(file, codec, superblock, map_cache_bytes);
         let root = page_file.superblock().map;
-        let mut reached = Vec::new();
-        page_file.map.walk(&page_file.io(), root, |extent| reached.push(extent)).await?;
         let file_bytes = page_file.file.size()?;
-        let mut extents = page_file.extents.lock();
-        for extent in reached {
-            let beyond = extent.offset + u64::from(extent.length_bytes) > file_bytes;
-            if beyond || extent.blocks().start < SUPERBLOCK_BLOCKS {
-                return Err(Error::Corruption("the page map reaches outside the data file".into()));
-            }
-            extents.mark(extent);
+        let mark = |extent| page_file.extents.lock().mark_found(extent, file_bytes);
+        if !page_file.map.walk(&page_file.io(), root, mark).await? {
+            return Err(Error::Corruption(format!(
+                "the page map names a place that is outside the data file ({file_bytes} bytes) or taken: \
+                 restore the folder from a backup"
+            )));
         }
-        drop(extents);
         Ok(page_file)
     }
 
@@ -111,10 +119,11 @@ impl PageFile {
             overlay: Mutex::default(),
             history: Mutex::default(),
             superblock: Mutex::new(superblock),
+            cleaner: Mutex::default(),
         }
     }
 
-    fn io(&self) -> MapIo<'_> {
+    pub(crate) fn io(&self) -> MapIo<'_> {
         MapIo { file: &*self.file, codec: &self.codec }
     }
 
@@ -187,30 +196,14 @@ impl PageFile {
 
     /// Writes images to new extents.
     async fn place(&self, images: &[(PageKey, Scn, Encoded)]) -> Result<Vec<Located>> {
+        let expected_bytes = images.iter().map(|image| image.2.bytes.len()).sum();
+        let mut writer = ImageWriter::new(&*self.file, &self.extents, expected_bytes);
         let mut located: Vec<Located> = Vec::with_capacity(images.len());
-        let mut rest = images;
-        while !rest.is_empty() {
-            let mut packer = Packer::default();
-            let mut count = 0;
-            while count < rest.len() && packer.len_bytes() < RUN_BYTES {
-                packer.add(&rest[count].2.bytes);
-                count += 1;
-            }
-            let (offset, bytes, places) = packer.place(&mut self.extents.lock());
-            if let Err(error) = write_run(&*self.file, offset, &bytes).await {
-                let mut extents = self.extents.lock();
-                let written = located.iter().map(|located| located.extent);
-                places.into_iter().chain(written).for_each(|extent| extents.release(extent));
-                return Err(error);
-            }
-            let (now, later) = rest.split_at(count);
-            located.extend(now.iter().zip(places).map(|((_, scn, encoded), extent)| Located {
-                scn: *scn,
-                extent,
-                checksum: encoded.checksum,
-            }));
-            rest = later;
+        for (_, scn, encoded) in images {
+            let extent = writer.add(&encoded.bytes).await?;
+            located.push(Located { scn: *scn, extent, checksum: encoded.checksum });
         }
+        writer.finish().await?;
         Ok(located)
     }
 
@@ -233,6 +226,17 @@ impl PageFile {
                 self.extents.lock().release(before.located.extent);
             }
         }
+    }
+
+    /// Forgets pages written since the last checkpoint, as if they had never been.
+    pub fn forget(&self, mut gone: impl FnMut(PageKey) -> bool) {
+        self.overlay.lock().retain(|key, overlaid| {
+            let stays = !gone(*key);
+            if !stays && !overlaid.claimed {
+                self.extents.lock().release(overlaid.located.extent);
+            }
+            stays
+        });
     }
 
     /// Writes history images to new extents, not yet durable, and drops those named in `gone`.
@@ -343,48 +347,128 @@ impl PageFile {
         self.overlay.lock().get(&key).is_some_and(|overlaid| overlaid.located.scn > scn)
     }
 
-    /// Puts the images of one moment into the map, and makes them and the new superblock durable.
+    /// For a checkpoint: puts the images of one moment into a new map, and moves what lives in sparse blocks. Nothing
+    /// is durable yet: end it with [`PageFile::checkpoint`].
+    ///
+    /// # Errors
+    /// Those of the device. Nothing has changed then, but what was claimed is to be given back with
+    /// [`PageFile::give_up`].
+    pub async fn prepare(
+        &self,
+        images: Vec<(PageKey, Located)>,
+        history: Vec<(MapKey, Option<Located>)>,
+    ) -> std::result::Result<PreparedMap, (Error, GivenUp)> {
+        match self.merge(&images, &history).await {
+            Ok(merged) => Ok(PreparedMap { merged, images, history }),
+            Err(error) => Err((error, GivenUp { images, history })),
+        }
+    }
+
+    async fn merge(
+        &self,
+        images: &[(PageKey, Located)],
+        history: &[(MapKey, Option<Located>)],
+    ) -> Result<Merged> {
+        let newest = images.iter().map(|(key, located)| (MapKey::newest(*key), Some(*located)));
+        let mut changes: Vec<_> = newest.chain(history.iter().copied()).collect();
+        changes.sort_by_key(|change| change.0);
+        let root = self.superblock.lock().map;
+        let moved = self.clean(root, &changes).await?;
+        if !moved.changes.is_empty() {
+            changes.extend(moved.changes);
+            changes.sort_by_key(|change| change.0);
+        }
+        let merged = self.map.merge(&self.io(), root, &changes, &self.extents).await;
+        if merged.is_err() {
+            self.release(moved.written);
+        }
+        merged
+    }
+
+    /// Takes back what a checkpoint that failed before its superblock had claimed: it stays in the overlay, for the
+    /// next one.
+    pub fn give_up(&self, given_up: GivenUp) {
+        let mut unused = Vec::new();
+        let mut overlay = self.overlay.lock();
+        for (key, located) in given_up.images {
+            match overlay.get_mut(&key).filter(|overlaid| overlaid.located == located) {
+                Some(overlaid) => overlaid.claimed = false,
+                // A newer one has taken its place meanwhile.
+                None => unused.push(located.extent),
+            }
+        }
+        drop(overlay);
+        let mut history = self.history.lock();
+        for (key, located) in given_up.history {
+            let Some(located) = located else { continue };
+            match history.get_mut(&key).and_then(Option::as_mut).filter(|entry| entry.located == located) {
+                Some(overlaid) => overlaid.claimed = false,
+                None => unused.push(located.extent),
+            }
+        }
+        drop(history);
+        self.release(unused);
+    }
+
+    /// Makes a prepared map and a new superblock durable, then frees what the map before had alone.
     /// `next` gets the present superblock and fills in what changes (map and generation are set here).
     ///
     /// # Errors
     /// Those of the device. The caller must stop using the folder: what is durable is unknown.
     pub async fn checkpoint(
         &self,
-        images: Vec<(PageKey, Located)>,
-        history: Vec<(MapKey, Option<Located>)>,
+        prepared: PreparedMap,
         next: impl FnOnce(&mut Superblock) + Send,
     ) -> Result<()> {
-        let newest = images.iter().map(|(key, located)| (MapKey::newest(*key), Some(*located)));
-        let mut changes: Vec<_> = newest.chain(history.iter().copied()).collect();
-        changes.sort_by_key(|change| change.0);
-        let mut superblock = self.superblock();
-        let merged = self.map.merge(&self.io(), superblock.map, &changes, &self.extents).await?;
+        let PreparedMap { merged, images, history } = prepared;
         self.file.sync().await?;
+        let mut superblock = self.superblock();
         next(&mut superblock);
         superblock.map = merged.root;
         superblock.generation += 1;
         superblock.write(&*self.file).await?;
         *self.superblock.lock() = superblock;
-        let mut overlay = self.overlay.lock();
-        for (key, located) in &images {
-            if overlay.get(key).is_some_and(|overlaid| overlaid.located == *located) {
-                overlay.remove(key);
+        for images in images.chunks(LOCKED_MAX) {
+            let mut overlay = self.overlay.lock();
+            for (key, located) in images {
+                if overlay.get(key).is_some_and(|overlaid| overlaid.located == *located) {
+                    overlay.remove(key);
+                }
             }
         }
-        drop(overlay);
-        let mut overlaid = self.history.lock();
-        for (key, located) in &history {
-            if overlaid.get(key).is_some_and(|entry| entry.map(|overlaid| overlaid.located) == *located) {
-                overlaid.remove(key);
+        for history in history.chunks(LOCKED_MAX) {
+            let mut overlaid = self.history.lock();
+            for (key, located) in history {
+                if overlaid.get(key).is_some_and(|entry| entry.map(|overlaid| overlaid.located) == *located) {
+                    overlaid.remove(key);
+                }
             }
         }
-        drop(overlaid);
-        let mut extents = self.extents.lock();
-        for extent in merged.replaced {
-            self.map.forget(extent);
-            extents.release(extent);
+        self.release(merged.replaced);
+        self.extents.lock().search_from_the_front();
+        self.trim_if_worthwhile()
+    }
+
+    fn release(&self, unused: Vec<Extent>) {
+        for unused in unused.chunks(LOCKED_MAX) {
+            let mut extents = self.extents.lock();
+            for extent in unused {
+                self.map.forget(*extent);
+                extents.release(*extent);
+            }
         }
-        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting_extents(&self) -> Vec<Extent> {
+        let (overlay, history) = (self.overlay.lock(), self.history.lock());
+        let waiting = overlay.values().chain(history.values().flatten());
+        waiting.map(|overlaid| overlaid.located.extent).collect()
+    }
+
+    /// How many images wait for a checkpoint: what they cost in memory is bounded by writing one.
+    pub fn waiting_images(&self) -> usize {
+        self.overlay.lock().len() + self.history.lock().len()
     }
 
     /// Sizes.
@@ -396,7 +480,7 @@ impl PageFile {
         Ok(FileUsage {
             used_bytes: extents.used_bytes(),
             file_bytes: self.file.size()?,
-            free_bytes: extents.free_blocks() * helios_runtime::device::BLOCK_SIZE as u64,
+            free_bytes: extents.free_blocks() * BLOCK_SIZE as u64,
         })
     }
 
@@ -405,12 +489,32 @@ impl PageFile {
     /// # Errors
     /// Those of the device.
     pub fn trim(&self) -> Result<()> {
-        let end = self.extents.lock().end();
+        // Locked all the while: nobody may be given a place behind the new end.
+        let mut extents = self.extents.lock();
+        let end = extents.end();
         if self.file.size()? > end {
             self.file.set_size(end)?;
         }
+        extents.forget_tail();
         Ok(())
     }
+
+    fn trim_if_worthwhile(&self) -> Result<()> {
+        let (end, blocks) = {
+            let extents = self.extents.lock();
+            (extents.end(), extents.blocks())
+        };
+        let file_bytes = (blocks + SUPERBLOCK_BLOCKS) * BLOCK_SIZE as u64;
+        if file_bytes - end >= TRIM_BYTES_MIN.max(file_bytes / 8) { self.trim() } else { Ok(()) }
+    }
+}
+
+/// What a checkpoint that failed had claimed; see [`PageFile::give_up`].
+pub struct GivenUp {
+    /// Images of pages.
+    pub images: Vec<(PageKey, Located)>,
+    /// History.
+    pub history: Vec<(MapKey, Option<Located>)>,
 }
 
 /// The name of the data file in its folder.

@@ -11,6 +11,8 @@
 //! * leaf entries of 52 bytes: branch 8, page 8, version 8, SCN 8, offset 8, length 4, checksum 8;
 //! * inner entries of 52 bytes: the first key below (24), largest SCN below 8, offset 8, length 4, checksum 8.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use helios_runtime::IoBuf;
@@ -20,14 +22,17 @@ use quick_cache::sync::Cache;
 
 use crate::codec::{Codec, ImageKind};
 use crate::error::{Error, Result};
-use crate::extents::{Extent, Extents, Packer};
+use crate::extents::{Extent, Extents};
 use crate::ids::{BranchId, PageId, PageKey, Scn};
+use crate::image_writer::ImageWriter;
 use crate::superblock::MapRoot;
 
 const ENTRIES_MAX: usize = 128;
 const ENTRY_BYTES: usize = 52;
 /// With 64 entries per node on average, far more than any device holds.
 const LEVELS_MAX: u32 = 16;
+/// Nodes read at once by a walk over the whole map.
+const WALK_NODES: usize = 32;
 
 /// The name of an image: first by page, then sealed history by age, then the open history, then the newest image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +41,12 @@ pub struct MapKey {
     pub page: PageKey,
     /// `u64::MAX` for the newest image, one less for open history, else the SCN of sealed history.
     pub version: u64,
+}
+
+impl MapRoot {
+    fn located(&self) -> Located {
+        Located { scn: Scn(0), extent: self.extent, checksum: self.checksum }
+    }
 }
 
 impl MapKey {
@@ -72,7 +83,7 @@ pub struct Located {
 }
 
 /// An entry of a node. In an inner node `key` is the first below, `located` the child, with the largest SCN.
-type Entry = (MapKey, Located);
+pub(crate) type Entry = (MapKey, Located);
 
 struct MapNode {
     level: u8,
@@ -124,15 +135,18 @@ impl MapNode {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<u64, Arc<MapNode>> for ByBytes {
-    fn weight(&self, _offset: &u64, node: &Arc<MapNode>) -> u64 {
+/// A node with its checksum: its place may have been written anew since a reader learned of it.
+type Cached = (u64, Arc<MapNode>);
+
+impl Weighter<u64, Cached> for ByBytes {
+    fn weight(&self, _offset: &u64, (_, node): &Cached) -> u64 {
         (node.entries.len() * size_of::<Entry>() + 128) as u64
     }
 }
 
 /// Reads and rewrites the map; nodes are cached up to a bound.
 pub(crate) struct PageMap {
-    cache: Cache<u64, Arc<MapNode>, ByBytes>,
+    cache: Cache<u64, Cached, ByBytes>,
 }
 
 /// What [`PageMap::merge`] wrote, and what it no longer needs.
@@ -140,11 +154,10 @@ pub(crate) struct Merged {
     pub(crate) root: MapRoot,
     /// Extents of nodes and images that the new map does not reach.
     pub(crate) replaced: Vec<Extent>,
-    /// Extents of the new nodes.
-    pub(crate) written: Vec<Extent>,
 }
 
 /// The device and codec of the file that the map lies in.
+#[derive(Clone, Copy)]
 pub(crate) struct MapIo<'a> {
     pub(crate) file: &'a dyn File,
     pub(crate) codec: &'a Codec,
@@ -156,17 +169,35 @@ impl PageMap {
     }
 
     async fn node(&self, io: &MapIo<'_>, located: Located) -> Result<Arc<MapNode>> {
-        if let Some(node) = self.cache.get(&located.extent.offset) {
+        if let Some((checksum, node)) = self.cache.get(&located.extent.offset)
+            && checksum == located.checksum
+        {
             return Ok(node);
         }
         let image = read_extent(io.file, located.extent).await?;
-        let (header, raw) = io.codec.decode(&image, located.checksum)?;
-        if header.kind != ImageKind::MapNode as u8 {
-            return Err(Error::Corruption("found another image in the place of a page map node".into()));
-        }
-        let node = Arc::new(MapNode::decode(&raw)?);
-        self.cache.insert(located.extent.offset, node.clone());
+        let node = Arc::new(decode_node(io.codec, &image, located)?);
+        self.cache.insert(located.extent.offset, (located.checksum, node.clone()));
         Ok(node)
+    }
+
+    /// Several nodes at once; they are not kept in memory.
+    async fn nodes(&self, io: &MapIo<'_>, located: &[Located]) -> Result<Vec<Arc<MapNode>>> {
+        let peek = |node: &Located| {
+            let cached = self.cache.peek(&node.extent.offset);
+            cached.filter(|cached| cached.0 == node.checksum).map(|cached| cached.1)
+        };
+        let cached: Vec<_> = located.iter().map(peek).collect();
+        let missing = located.iter().zip(&cached).filter(|(_, cached)| cached.is_none());
+        let images = read_extents(io.file, missing.map(|(node, _)| node.extent)).await?;
+        let mut images = images.into_iter();
+        let nodes = located.iter().zip(cached).map(|(located, cached)| match cached {
+            Some(node) => Ok(node),
+            None => {
+                let image = images.next().expect("an image for each node that was not cached");
+                Ok(Arc::new(decode_node(io.codec, &image, *located)?))
+            }
+        });
+        nodes.collect()
     }
 
     /// Finds an image.
@@ -174,7 +205,7 @@ impl PageMap {
         if root.levels == 0 {
             return Ok(None);
         }
-        let mut located = Located { scn: Scn(0), extent: root.extent, checksum: root.checksum };
+        let mut located = root.located();
         for _ in 0..LEVELS_MAX {
             let node = self.node(io, located).await?;
             if node.level == 0 {
@@ -193,7 +224,7 @@ impl PageMap {
         }
         let mut wanted = key;
         loop {
-            let mut located = Located { scn: Scn(0), extent: root.extent, checksum: root.checksum };
+            let mut located = root.located();
             // Where the node to the right of the path begins.
             let mut right = None;
             loop {
@@ -214,31 +245,53 @@ impl PageMap {
         }
     }
 
-    /// Calls `visit` with every extent that the map reaches: nodes and images.
+    /// Calls `visit` with every extent that the map reaches, nodes and images, until it says no.
     pub(crate) async fn walk(
         &self,
         io: &MapIo<'_>,
         root: MapRoot,
-        mut visit: impl FnMut(Extent),
-    ) -> Result<()> {
-        if root.levels == 0 {
-            return Ok(());
+        mut visit: impl FnMut(Extent) -> bool,
+    ) -> Result<bool> {
+        let mut open = Vec::new();
+        if root.levels > 0 {
+            open.push(root.located());
         }
-        let mut open = vec![Located { scn: Scn(0), extent: root.extent, checksum: root.checksum }];
-        while let Some(located) = open.pop() {
-            visit(located.extent);
-            let node = self.node(io, located).await?;
-            if node.level == 0 {
-                node.entries.iter().for_each(|entry| visit(entry.1.extent));
-            } else {
-                open.extend(node.entries.iter().map(|entry| entry.1));
+        while !open.is_empty() {
+            let batch = open.split_off(open.len().saturating_sub(WALK_NODES));
+            for (located, node) in batch.iter().zip(self.nodes(io, &batch).await?) {
+                if !visit(located.extent) {
+                    return Ok(false);
+                }
+                if node.level > 0 {
+                    open.extend(node.entries.iter().map(|entry| entry.1));
+                } else if !node.entries.iter().all(|entry| visit(entry.1.extent)) {
+                    return Ok(false);
+                }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The leaf that covers `key`, for the cleaner.
+    pub(crate) async fn leaf(&self, io: &MapIo<'_>, root: MapRoot, key: MapKey) -> Result<LeafFound> {
+        let mut found = LeafFound { path: Vec::new(), entries: Vec::new(), next: None };
+        let mut located = root.located();
+        for _ in 0..root.levels.min(LEVELS_MAX) {
+            found.path.push(located.extent);
+            let node = self.nodes(io, &[located]).await?.remove(0);
+            if node.level == 0 {
+                found.entries = node.entries.clone();
+                return Ok(found);
+            }
+            let child = node.child_index(key);
+            found.next = node.entries.get(child + 1).map(|entry| entry.0).or(found.next);
+            located = node.entries[child].1;
+        }
+        Ok(found)
     }
 
     /// Merges `changes` (in key order; `None` removes) and writes the nodes that change. Nothing of the old map
-    /// is touched.
+    /// is touched. Memory is needed for the changed path and the places replaced, not for the changed nodes.
     pub(crate) async fn merge(
         &self,
         io: &MapIo<'_>,
@@ -246,142 +299,93 @@ impl PageMap {
         changes: &[(MapKey, Option<Located>)],
         extents: &parking_lot::Mutex<Extents>,
     ) -> Result<Merged> {
-        let mut merged = Merged { root, replaced: Vec::new(), written: Vec::new() };
         if changes.is_empty() {
-            return Ok(merged);
+            return Ok(Merged { root, replaced: Vec::new() });
         }
-        let levels = self.affected(io, root, changes, &mut merged.replaced).await?;
-
-        // Leaves first: their places are needed by the nodes above.
-        let leaves = levels.last();
-        let groups: Vec<Vec<Entry>> = match leaves {
-            None => vec![merge_entries(&[], changes, &mut merged.replaced)],
-            Some(leaves) => leaves
-                .iter()
-                .map(|leaf| {
-                    merge_entries(&leaf.node.entries, &changes[leaf.changes.clone()], &mut merged.replaced)
-                })
-                .collect(),
+        // About one node for each change at worst, and at least a run's worth of room.
+        let writer = ImageWriter::new(io.file, extents, changes.len() * 64 + 4096);
+        let mut merging = Merging { io: *io, changes, writer, replaced: Vec::new() };
+        let mut top = if root.levels == 0 {
+            let entries = merge_entries(&[], changes, &mut merging.replaced);
+            self.write_nodes(&mut merging, 0, entries).await?
+        } else {
+            self.merge_node(&mut merging, root.located(), root.levels - 1, 0..changes.len()).await?
         };
-        let mut children = self.write_level(io, 0, groups, extents, &mut merged.written).await?;
-        let mut level = 0;
-        for affected in levels.iter().rev().skip(1) {
-            level += 1;
-            let mut lists = children.into_iter();
-            let groups = affected
-                .iter()
-                .map(|parent| {
-                    let mut entries = Vec::with_capacity(parent.node.entries.len() + 8);
-                    let mut touched = parent.children.iter().peekable();
-                    for (index, entry) in parent.node.entries.iter().enumerate() {
-                        if touched.next_if(|child| **child == index).is_some() {
-                            entries.extend(lists.next().expect("a list per child"));
-                        } else {
-                            entries.push(*entry);
-                        }
-                    }
-                    entries
-                })
-                .collect();
-            children = self.write_level(io, level, groups, extents, &mut merged.written).await?;
-        }
-        let mut top: Vec<Entry> = children.into_iter().flatten().collect();
+        let mut level = root.levels.saturating_sub(1);
         while top.len() > 1 {
             level += 1;
-            let lists = self.write_level(io, level, vec![top], extents, &mut merged.written).await?;
-            top = lists.into_iter().flatten().collect();
+            top = self.write_nodes(&mut merging, level, top).await?;
         }
-        merged.root = match top.first() {
+        merging.writer.finish().await?;
+        let root = match top.first() {
             None => MapRoot::default(),
             Some((_, located)) => {
-                MapRoot { extent: located.extent, checksum: located.checksum, levels: u32::from(level) + 1 }
+                MapRoot { extent: located.extent, checksum: located.checksum, levels: level + 1 }
             }
         };
-        Ok(merged)
+        Ok(Merged { root, replaced: merging.replaced })
     }
 
-    /// The nodes that `changes` fall into, level by level from the root; their extents are noted as replaced.
-    async fn affected(
-        &self,
-        io: &MapIo<'_>,
-        root: MapRoot,
-        changes: &[(MapKey, Option<Located>)],
-        replaced: &mut Vec<Extent>,
-    ) -> Result<Vec<Vec<Affected>>> {
-        let mut levels: Vec<Vec<Affected>> = Vec::new();
-        if root.levels == 0 {
-            return Ok(levels);
-        }
-        let top = Located { scn: Scn(0), extent: root.extent, checksum: root.checksum };
-        let mut open = vec![(top, 0..changes.len())];
-        for _ in 0..LEVELS_MAX {
-            let mut affected = Vec::with_capacity(open.len());
-            let mut below = Vec::new();
-            for (located, range) in open {
-                replaced.push(located.extent);
-                let node = self.node(io, located).await?;
-                let mut children = Vec::new();
-                if node.level > 0 {
-                    let mut start = range.start;
-                    while start < range.end {
-                        let child = node.child_index(changes[start].0);
-                        let next_key = node.entries.get(child + 1).map(|entry| entry.0);
-                        let length = changes[start..range.end]
-                            .partition_point(|change| next_key.is_none_or(|next| change.0 < next));
-                        children.push(child);
-                        below.push((node.entries[child].1, start..start + length));
-                        start += length;
-                    }
+    /// Merges some changes into one node and what is below; gives the entries that replace the node's own.
+    fn merge_node<'f>(
+        &'f self,
+        merging: &'f mut Merging<'_>,
+        located: Located,
+        level: u32,
+        range: std::ops::Range<usize>,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Entry>>> + Send + 'f>> {
+        Box::pin(async move {
+            let node = self.node(&merging.io, located).await?;
+            if u32::from(node.level) != level {
+                return Err(Error::Corruption("a page map node is on the wrong level".into()));
+            }
+            merging.replaced.push(located.extent);
+            let changes = merging.changes;
+            if level == 0 {
+                let entries = merge_entries(&node.entries, &changes[range], &mut merging.replaced);
+                return self.write_nodes(merging, 0, entries).await;
+            }
+            let mut entries = Vec::with_capacity(node.entries.len() + 8);
+            let mut start = range.start;
+            for (index, entry) in node.entries.iter().enumerate() {
+                let next_key = node.entries.get(index + 1).map(|next| next.0);
+                let length = changes[start..range.end]
+                    .partition_point(|change| next_key.is_none_or(|next| change.0 < next));
+                if length == 0 {
+                    entries.push(*entry);
+                } else {
+                    let below = start..start + length;
+                    entries.extend(self.merge_node(merging, entry.1, level - 1, below).await?);
                 }
-                affected.push(Affected { node, changes: range, children });
+                start += length;
             }
-            levels.push(affected);
-            if below.is_empty() {
-                return Ok(levels);
-            }
-            open = below;
-        }
-        Err(Error::Corruption("the page map is deeper than it can be".into()))
+            self.write_nodes(merging, level, entries).await
+        })
     }
 
-    /// Writes nodes of one level; each group of entries becomes as many nodes as it needs, listed in order.
-    async fn write_level(
+    /// Writes entries of one level as as many nodes as they need.
+    async fn write_nodes(
         &self,
-        io: &MapIo<'_>,
-        level: u8,
-        groups: Vec<Vec<Entry>>,
-        extents: &parking_lot::Mutex<Extents>,
-        written: &mut Vec<Extent>,
-    ) -> Result<Vec<Vec<Entry>>> {
-        let mut packer = Packer::default();
-        let mut chunks_of_group = Vec::with_capacity(groups.len());
-        let mut nodes = Vec::new();
-        for group in groups {
-            // Even chunks, so that no node is left with a single entry.
-            let chunk_count = group.len().div_ceil(ENTRIES_MAX);
-            chunks_of_group.push(chunk_count);
-            for index in 0..chunk_count {
-                let range = group.len() * index / chunk_count..group.len() * (index + 1) / chunk_count;
-                let entries = group[range].to_vec();
-                let scn = entries.iter().map(|entry| entry.1.scn).max().unwrap_or_default();
-                let owner = PageKey::new(BranchId(0), PageId(0));
-                let encoded =
-                    io.codec.encode(ImageKind::MapNode, owner, scn, &MapNode::encode(level, &entries), 0);
-                packer.add(&encoded.bytes);
-                nodes.push((entries, scn, encoded.checksum));
-            }
+        merging: &mut Merging<'_>,
+        level: u32,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Entry>> {
+        let level = u8::try_from(level).expect("a map has few levels");
+        // Even chunks, so that no node is left with a single entry.
+        let count = entries.len().div_ceil(ENTRIES_MAX);
+        let mut above = Vec::with_capacity(count);
+        for index in 0..count {
+            let range = entries.len() * index / count..entries.len() * (index + 1) / count;
+            let entries = entries[range].to_vec();
+            let scn = entries.iter().map(|entry| entry.1.scn).max().unwrap_or_default();
+            let owner = PageKey::new(BranchId(0), PageId(0));
+            let raw = MapNode::encode(level, &entries);
+            let encoded = merging.io.codec.encode(ImageKind::MapNode, owner, scn, &raw, 0);
+            let extent = merging.writer.add(&encoded.bytes).await?;
+            above.push((entries[0].0, Located { scn, extent, checksum: encoded.checksum }));
+            self.cache.insert(extent.offset, (encoded.checksum, Arc::new(MapNode { level, entries })));
         }
-        let (offset, bytes, places) = packer.place(&mut extents.lock());
-        written.extend(&places);
-        if !bytes.is_empty() {
-            write_run(io.file, offset, &bytes).await?;
-        }
-        let mut pointers = nodes.into_iter().zip(places).map(|((entries, scn, checksum), extent)| {
-            let first = entries[0].0;
-            self.cache.insert(extent.offset, Arc::new(MapNode { level, entries }));
-            (first, Located { scn, extent, checksum })
-        });
-        Ok(chunks_of_group.into_iter().map(|count| pointers.by_ref().take(count).collect()).collect())
+        Ok(above)
     }
 
     /// Forgets a node whose extent is about to be reused.
@@ -390,11 +394,29 @@ impl PageMap {
     }
 }
 
-struct Affected {
-    node: Arc<MapNode>,
-    changes: std::ops::Range<usize>,
-    /// In an inner node: the children that changes fall into, in order.
-    children: Vec<usize>,
+/// See [`PageMap::leaf`].
+pub(crate) struct LeafFound {
+    /// The nodes on the way, the leaf included.
+    pub(crate) path: Vec<Extent>,
+    pub(crate) entries: Vec<Entry>,
+    /// Where the next leaf begins.
+    pub(crate) next: Option<MapKey>,
+}
+
+/// A merge at work.
+struct Merging<'a> {
+    io: MapIo<'a>,
+    changes: &'a [(MapKey, Option<Located>)],
+    writer: ImageWriter<'a>,
+    replaced: Vec<Extent>,
+}
+
+fn decode_node(codec: &Codec, image: &[u8], located: Located) -> Result<MapNode> {
+    let (header, raw) = codec.decode(image, located.checksum)?;
+    if header.kind != ImageKind::MapNode as u8 {
+        return Err(Error::Corruption("found another image in the place of a page map node".into()));
+    }
+    MapNode::decode(&raw)
 }
 
 fn merge_entries(
@@ -408,7 +430,10 @@ fn merge_entries(
         while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
             entries.push(*entry);
         }
-        if let Some(entry) = old.next_if(|entry| entry.0 == *key) {
+        // The cleaner names entries that stay where they are, so that their node moves.
+        if let Some(entry) = old.next_if(|entry| entry.0 == *key)
+            && *change != Some(entry.1)
+        {
             replaced.push(entry.1.extent);
         }
         if let Some(located) = change {
@@ -429,16 +454,24 @@ pub(crate) async fn read_extent(file: &dyn File, extent: Extent) -> Result<Vec<u
     Ok(buffer[from..from + extent.length_bytes as usize].to_vec())
 }
 
-/// The largest single write, in bytes.
-const WRITE_BYTES_MAX: usize = 1 << 20;
-
-/// Writes a run of blocks.
-pub(crate) async fn write_run(file: &dyn File, offset: u64, bytes: &[u8]) -> Result<()> {
-    let writes = bytes
-        .chunks(WRITE_BYTES_MAX)
-        .enumerate()
-        .map(|(index, chunk)| (offset + (index * WRITE_BYTES_MAX) as u64, IoBuf::from_slice(chunk)))
-        .collect();
-    file.write_batch(writes).await?;
-    Ok(())
+/// Reads the bytes of several extents as one batch, in their order.
+pub(crate) async fn read_extents(
+    file: &dyn File,
+    extents: impl Iterator<Item = Extent>,
+) -> Result<Vec<Vec<u8>>> {
+    let extents: Vec<Extent> = extents.collect();
+    if let [extent] = extents[..] {
+        return Ok(vec![read_extent(file, extent).await?]);
+    }
+    let reads = extents.iter().map(|extent| {
+        let blocks = extent.blocks();
+        let length = (blocks.end - blocks.start) as usize * BLOCK_SIZE;
+        (blocks.start * BLOCK_SIZE as u64, IoBuf::zeroed(length))
+    });
+    let buffers = file.read_batch(reads.collect()).await?;
+    let images = extents.iter().zip(buffers).map(|(extent, buffer)| {
+        let from = (extent.offset % BLOCK_SIZE as u64) as usize;
+        buffer[from..from + extent.length_bytes as usize].to_vec()
+    });
+    Ok(images.collect())
 }

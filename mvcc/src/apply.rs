@@ -13,6 +13,7 @@ use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Sc
 use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::{Fault, FaultReason};
 use crate::ids::{BranchId, TreeId};
+use crate::spill::is_temporary;
 use crate::write_set::{Change, Operation};
 
 /// Levels that an operation is prepared for; deeper trees than this do not fit a device.
@@ -21,6 +22,9 @@ const LEVELS: usize = 8;
 const PAGES_MAX: usize = 256;
 /// Pages of a large value made at a time.
 const CHAIN_PAGES: usize = 16;
+/// Frames kept from commit to commit, and in a pool of how many none are: readers need them there.
+const RESERVE_MAX: usize = 32;
+const RESERVE_FROM_FRAMES: usize = 512;
 /// From this many pages on there is an index.
 const INDEX_FROM: usize = 8;
 
@@ -56,13 +60,27 @@ pub(crate) struct Workspace {
     last_leaf: Option<(PageKey, PageId)>,
     /// The pages of the large value that the operation at hand is about.
     chain: Option<ChainWriter>,
+    /// Private copies after which they are published.
+    pages_max: usize,
     /// The next even page id.
     pub(crate) next_page: u64,
 }
 
 impl Workspace {
     pub(crate) fn new(next_page: u64) -> Workspace {
-        Workspace { next_page, ..Workspace::default() }
+        Workspace { next_page, pages_max: PAGES_MAX, ..Workspace::default() }
+    }
+
+    /// One for a temporary branch, with at most `pages_max` private copies.
+    pub(crate) fn temporary(pages_max: usize) -> Workspace {
+        Workspace { next_page: 2, pages_max, ..Workspace::default() }
+    }
+
+    /// Gives reserved frames back: of a workspace that is not needed for now.
+    pub(crate) fn give_back(&mut self, engine: &Engine) {
+        for frame in self.reserve.drain(..) {
+            drop(engine.pool.unpark(frame));
+        }
     }
 
     /// Throws the private copies away.
@@ -83,12 +101,16 @@ impl Workspace {
             let frame = engine.pool.unpark(working.frame);
             let from = page::scn(frame.bytes());
             let replaced = engine.pool.publish(frame, working.key, from, mark);
-            if replaced != Some(mark) {
+            if replaced != Some(mark) && !is_temporary(working.key.branch) {
                 engine.dirty.lock().push(working.key);
             }
             if working.is_new || replaced.is_none() {
                 engine.replacement.admit(CacheKey { page: working.key, until: Scn::MAX });
             }
+        }
+        let kept = if engine.pool.frame_count() < RESERVE_FROM_FRAMES { 0 } else { RESERVE_MAX };
+        for frame in self.reserve.drain(kept.min(self.reserve.len())..) {
+            drop(engine.pool.unpark(frame));
         }
     }
 }
@@ -129,7 +151,8 @@ impl<'e, 'w> Apply<'e, 'w> {
         }
         self.reserve(helios_btree::pages_touched_max(LEVELS))?;
         // A page and its neighbour may each leave up to a page of undo, on each level.
-        if !self.engine.ring.has_room(2 * LEVELS * self.engine.pool.page_size()) {
+        let undo_bytes = 2 * LEVELS * self.engine.pool.page_size();
+        if !is_temporary(self.branch) && !self.engine.ring.has_room(undo_bytes) {
             return Err(Stop::Undo);
         }
         self.reader.forget();
@@ -155,7 +178,7 @@ impl<'e, 'w> Apply<'e, 'w> {
 
     /// Makes sure that `pages` can be copied or made without waiting.
     fn reserve(&mut self, pages: usize) -> Result<(), Stop> {
-        if self.workspace.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
+        if self.workspace.pages.len() > self.workspace.pages_max.min(self.engine.pool.frame_count() / 4) {
             return Err(Stop::Full);
         }
         while self.workspace.reserve.len() < pages {

@@ -20,12 +20,14 @@ use helios_bufferpool::Scn;
 use parking_lot::Mutex;
 
 use crate::apply::{Apply, Stop, Workspace};
+use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
 use crate::shared_work::{Progress, SharedWork};
+use crate::steps::Steps;
 use crate::write_set::WriteSet;
 
 /// Commits in one group.
@@ -99,11 +101,22 @@ pub(crate) struct CommitState {
     /// The last SCN given out, and its time.
     pub(crate) last_scn: Scn,
     pub(crate) last_time: u64,
+    /// The times of the group being made.
+    times: Vec<u64>,
+    /// The next group begins with an index commit.
+    index_due: bool,
 }
 
 impl CommitState {
     pub(crate) fn new(next_page: u64, log: Option<Log>, last_scn: Scn, last_time: u64) -> CommitState {
-        CommitState { workspace: Workspace::new(next_page), log, last_scn, last_time }
+        CommitState {
+            workspace: Workspace::new(next_page),
+            log,
+            last_scn,
+            last_time,
+            times: Vec::new(),
+            index_due: false,
+        }
     }
 }
 
@@ -127,6 +140,10 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         release_locks(engine, &mut request);
         return Err(error);
     }
+    if let Err(error) = engine.bound_waiting().await {
+        release_locks(engine, &mut request);
+        return Err(error);
+    }
     match commit_now(engine, request) {
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,
@@ -137,8 +154,8 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
 fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result<Scn, Box<Request>> {
     let Some(mut guard) = engine.pipeline.state.try_lock() else { return Err(Box::new(request)) };
     let Some(state) = guard.as_mut() else { return Err(Box::new(request)) };
-    let accepting = engine.check_accepting().is_ok();
-    if state.log.is_some() || !accepting || !engine.pipeline.queue.lock().is_empty() {
+    let accepting = engine.check_accepting().is_ok() && request.writes.spilled().is_none();
+    if state.log.is_some() || !accepting || state.index_due || !engine.pipeline.queue.lock().is_empty() {
         return Err(Box::new(request));
     }
     let operations = request.writes.operations();
@@ -156,6 +173,7 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
+    state.index_due = engine.commit_times.lock().add(state.last_time, request.xid);
     state.workspace.publish(engine);
     finish_request(engine, &mut request, scn);
     engine.visible.store(scn.0, Ordering::Release);
@@ -271,7 +289,7 @@ async fn run_group(engine: Arc<Engine>) {
         let mut bytes = 0;
         while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Some(next) = queue.pop_front() else { break };
-            bytes += next.request.writes.len_bytes();
+            bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
             group.push(next);
         }
     }
@@ -279,7 +297,7 @@ async fn run_group(engine: Arc<Engine>) {
         return;
     }
     let result = match guard.as_mut() {
-        Some(state) => commit_group(&engine, state, &mut group).await,
+        Some(state) => commit_members(&engine, state, &mut group).await,
         None => Err(Error::Poisoned("the database is closed".into())),
     };
     drop(guard);
@@ -302,86 +320,137 @@ fn copy_error(error: &Error) -> Error {
     }
 }
 
-/// Commits all requests of a group; returns the first one's SCN.
-async fn commit_group(engine: &Arc<Engine>, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
+/// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
+async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
     engine.check_accepting()?;
+    let index = {
+        let times = engine.commit_times.lock();
+        times.is_long().then(|| times.request())
+    };
+    let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
+    let Some((mut index, indexed)) = index else { return commit_group(engine, state, &mut requests).await };
+    requests.insert(0, &mut index);
+    let first = commit_group(engine, state, &mut requests).await?;
+    engine.commit_times.lock().written(indexed);
+    state.index_due = false;
+    Ok(Scn(first.0 + 1))
+}
+
+/// For a checkpoint: writes what is known of commit times so far, as a commit of its own.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
+    let index = {
+        let times = engine.commit_times.lock();
+        times.needs_checkpoint().then(|| times.request())
+    };
+    if let Some((mut index, indexed)) = index {
+        commit_group(engine, state, &mut [&mut index]).await?;
+        engine.commit_times.lock().written(indexed);
+    }
+    Ok(())
+}
+
+/// Commits some requests with one flush of the log; returns the first one's SCN.
+async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mut Request]) -> Result<Scn> {
     let first = Scn(state.last_scn.0 + 1);
     let last = Scn(first.0 + group.len() as u64 - 1);
     if let Some(log) = &mut state.log {
-        let bytes =
-            group.iter().map(|member| member.request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
+        let bytes = group.iter().map(|request| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
         // A full disk shows here, before anything is changed.
         log.begin(group.len() as u32, last, bytes.sum()).await?;
-        for (index, Member { request, .. }) in group.iter().enumerate() {
-            state.last_time = commit_time(engine, state.last_time);
-            let scn = Scn(first.0 + index as u64);
-            if let Err(error) = log_request(log, request, scn, state.last_time).await {
-                engine.poison(&error);
-                return Err(error);
-            }
-        }
-    } else {
-        state.last_time = commit_time(engine, state.last_time);
     }
-    for (index, Member { request, .. }) in group.iter().enumerate() {
-        let scn = Scn(first.0 + index as u64);
-        if let Err(error) = apply_request(engine, &mut state.workspace, request, scn).await {
-            // Pages may have been published with SCNs that will never be visible, or be given out again.
+    match make_group(engine, state, group, first).await {
+        Ok(()) => {}
+        Err(error) => {
+            // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
+            // is durable is unknown.
             state.workspace.discard(engine);
             engine.poison(&error);
             return Err(error);
         }
     }
-    if let Some(log) = &mut state.log
-        && let Err(error) = log.finish().await
-    {
-        state.workspace.discard(engine);
-        engine.poison(&error);
-        return Err(error);
-    }
     state.last_scn = last;
     state.workspace.publish(engine);
-    for (index, member) in group.iter_mut().enumerate() {
-        finish_request(engine, &mut member.request, Scn(first.0 + index as u64));
+    let mut users = 0;
+    {
+        let mut times = engine.commit_times.lock();
+        for (time, request) in state.times.iter().zip(group.iter()) {
+            state.index_due = times.add(*time, request.xid);
+            users += u64::from(request.xid != INTERNAL);
+        }
+    }
+    for (index, request) in group.iter_mut().enumerate() {
+        finish_request(engine, request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
-    engine.counters.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
+    engine.counters.commits.fetch_add(users, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)
 }
 
+/// Logs and applies a group whose first commit gets `first`.
+async fn make_group(
+    engine: &Engine,
+    state: &mut CommitState,
+    group: &[&mut Request],
+    first: Scn,
+) -> Result<()> {
+    state.times.clear();
+    for (index, request) in group.iter().enumerate() {
+        state.last_time = commit_time(engine, state.last_time);
+        state.times.push(state.last_time);
+        if let Some(log) = &mut state.log {
+            log_request(log, request, Scn(first.0 + index as u64), state.last_time).await?;
+        }
+    }
+    for (index, request) in group.iter().enumerate() {
+        apply_request(engine, &mut state.workspace, request, Scn(first.0 + index as u64)).await?;
+    }
+    if let Some(log) = &mut state.log {
+        log.finish().await?;
+    }
+    Ok(())
+}
+
 /// Adds a commit to the group that the log is about to take.
 async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u64) -> Result<()> {
-    let operations = request.writes.operations();
+    let mut steps = Steps::new(&request.writes);
     log.commit(&CommitHeader {
         xid: request.xid,
         scn,
         time_micros,
         branch: request.branch,
         catalog_changed: request.catalog_changed,
-        operation_count: operations.len() as u32,
+        operation_count: steps.count().map(|count| count as u32),
     });
-    for index in 0..operations.len() {
-        log.operation(operations.get(index)).await?;
+    while steps.fill().await? {
+        while let Some(operation) = steps.current() {
+            log.operation(operation).await?;
+            steps.advance();
+        }
+    }
+    if steps.count().is_none() {
+        log.end_of_operations();
     }
     Ok(())
 }
 
 async fn apply_request(
-    engine: &Arc<Engine>,
+    engine: &Engine,
     workspace: &mut Workspace,
     request: &Request,
     scn: Scn,
 ) -> Result<()> {
-    let operations = request.writes.operations();
-    let mut next = 0;
-    while next < operations.len() {
+    let mut steps = Steps::new(&request.writes);
+    while steps.fill().await? {
         let stop = {
             let mut apply = Apply::new(engine, workspace, request.branch, scn);
             let mut stop = None;
-            while next < operations.len() {
-                match apply.apply(operations.get(next)) {
-                    Ok(()) => next += 1,
+            while let Some(operation) = steps.current() {
+                match apply.apply(operation) {
+                    Ok(()) => steps.advance(),
                     Err(reason) => {
                         stop = Some(reason);
                         break;

@@ -2,36 +2,41 @@
 //!
 //! 1. A read that misses gives a [`Fault`]; [`Engine::resolve`] loads the page and publishes it. One loader per
 //!    page at a time: the others wait for it. So what is published is the newest image there is.
-//! 2. When frames run short, [`Engine::free_frames`] lets pages leave: clean ones at once, changed ones after
-//!    their image has been written to a new extent. One evictor at a time, so images are written in the order of
-//!    their versions.
-//! 3. A page that leaves while its undo records are still in the ring leaves their position behind
-//!    (`undo_heads`), for when it comes back.
+//! 2. A page that is not in a frame may be in the compressed tier, and else is read from the data file.
+//! 3. When frames run short, pages leave: see `eviction.rs`.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use helios_bufferpool::{
-    CacheKey, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Stamp, UndoRing, Verdict, page, pin,
+    CacheKey, CompressedTier, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Timed, UndoRing,
+    page, pin,
 };
 use helios_runtime::Clock;
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
+use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
-use crate::shared_work::Tender;
+use crate::shared_work::{SharedWork, Tender};
+use crate::spill::{TemporaryPages, is_temporary};
 use crate::store::CatalogScn;
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
 pub(crate) const FRAMES_RESERVED: usize = 32;
-/// Frames freed at a time.
+/// The most frames freed at a time.
 pub(crate) const EVICTION_BATCH: usize = 64;
+
+/// Frames freed at a time in a pool of `frames`: few in a small one, so that what was just read stays.
+pub(crate) fn eviction_batch(frames: usize) -> usize {
+    (frames / 16).clamp(4, EVICTION_BATCH)
+}
 
 /// Counters of an open folder.
 #[derive(Default)]
@@ -51,13 +56,22 @@ pub(crate) struct Engine {
     pub(crate) pool: FramePool,
     pub(crate) ring: UndoRing,
     pub(crate) replacement: Replacement,
+    /// Compressed pages; none where the device is memory itself.
+    pub(crate) tier: Option<CompressedTier>,
+    /// Frames whose memory the tier is to have.
+    pub(crate) tier_frames: AtomicUsize,
+    /// Wakes the background cleaner.
+    pub(crate) cleaner: Mutex<Option<Waker>>,
     pub(crate) file: PageFile,
+    /// Where pages of transactions go that spill.
+    pub(crate) temporary: TemporaryPages,
     pub(crate) locks: LockTable,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
+    pub(crate) commit_times: Mutex<CommitTimes>,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
@@ -72,6 +86,9 @@ pub(crate) struct Engine {
     pub(crate) row_counters: RwLock<HashMap<(BranchId, TreeId), Arc<AtomicU64>>>,
     pub(crate) loading: Mutex<HashMap<PageKey, Vec<Waker>>>,
     pub(crate) evicting: async_lock::Mutex<()>,
+    /// The checkpoint being written.
+    pub(crate) checkpoint_work: SharedWork,
+    /// Held by a commit that writes a checkpoint because too many changed pages wait for one.
     pub(crate) checkpointing: async_lock::Mutex<()>,
     /// Where running checkpoints still need undo records from.
     pub(crate) undo_pins: Mutex<Vec<u64>>,
@@ -84,6 +101,8 @@ pub(crate) struct Engine {
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// Whether the folder outlives the process.
+    pub(crate) is_durable: bool,
     pub(crate) options: crate::store::StoreOptions,
     /// The folder's lock, held while it is open.
     pub(crate) _folder_lock: Option<Box<dyn Send + Sync>>,
@@ -157,7 +176,7 @@ impl Engine {
     /// Whether a tree has pages at all.
     pub(crate) async fn has_page(&self, branch: BranchId, tree: TreeId) -> Result<bool> {
         let key = PageKey::new(branch, tree.root());
-        if self.pool.find_newest(&pin(), key).is_some() {
+        if self.pool.peek(&pin(), key, Scn::MAX).is_some() {
             return Ok(true);
         }
         let mut scratch = vec![0; self.pool.page_size()];
@@ -169,15 +188,39 @@ impl Engine {
             return Ok(());
         }
         let _loading = Loading { engine: self, key };
-        let resident = self.pool.find_newest(&pin(), key).is_some();
+        let resident = self.pool.peek(&pin(), key, Scn::MAX).is_some();
         if resident {
             return Ok(());
         }
-        self.counters.faults.fetch_add(1, Ordering::Relaxed);
         let mut frame = self.allocate().await?;
+        if is_temporary(key.branch) {
+            self.counters.faults.fetch_add(1, Ordering::Relaxed);
+            if !self.temporary.read(key, frame.bytes_mut()).await? {
+                return Err(Error::Corruption(format!("temporary page {} is missing", key.page)));
+            }
+            self.finish_loading(key, frame);
+            return Ok(());
+        }
+        let started = self.clock.now_micros();
+        if let Some(tier) = &self.tier
+            && tier.take(key, frame.bytes_mut())
+        {
+            tier.note_time(Timed::Take, self.clock.now_micros().saturating_sub(started));
+            self.finish_loading(key, frame);
+            return Ok(());
+        }
+        self.counters.faults.fetch_add(1, Ordering::Relaxed);
         if !self.file.read(key, frame.bytes_mut()).await? {
             return Err(Error::Corruption(format!("page {} of branch {} is missing", key.page, key.branch)));
         }
+        if let Some(tier) = &self.tier {
+            tier.note_time(Timed::DeviceRead, self.clock.now_micros().saturating_sub(started));
+        }
+        self.finish_loading(key, frame);
+        Ok(())
+    }
+
+    fn finish_loading(&self, key: PageKey, mut frame: OwnedFrame<'_>) {
         let undo_head = self.undo_heads.lock().remove(&key).unwrap_or(0);
         page::set_undo_position(frame.bytes_mut(), undo_head);
         page::set_from_device(frame.bytes_mut());
@@ -185,7 +228,6 @@ impl Engine {
         if self.pool.publish_if_absent(frame, key, from, Scn::MAX) {
             self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
         }
-        Ok(())
     }
 
     /// Becomes the loader of a page, or waits for the present one and returns false.
@@ -215,116 +257,10 @@ impl Engine {
             if self.pool.free_count() > FRAMES_RESERVED
                 && let Some(frame) = self.pool.try_allocate()
             {
+                self.note_taken();
                 return Ok(frame);
             }
-            self.free_frames(FRAMES_RESERVED + EVICTION_BATCH).await?;
-        }
-    }
-
-    /// Lets pages leave memory until about `wanted` frames are free.
-    ///
-    /// # Errors
-    /// Those of writing images; [`Error::OutOfMemory`] when nothing can leave.
-    pub(crate) async fn free_frames(&self, wanted: usize) -> Result<()> {
-        let _evicting = self.evicting.lock().await;
-        let missing = wanted.saturating_sub(self.pool.free_count());
-        let mut changed: Vec<Leaving> = Vec::new();
-        let tries_max = 4 * self.pool.frame_count() + 64;
-        let evicted = self.replacement.evict(missing, tries_max, |candidate, from_small| {
-            self.judge(candidate, from_small, &mut changed)
-        });
-        if evicted == 0 && missing > 0 && self.pool.free_count() <= FRAMES_RESERVED {
-            return Err(Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()));
-        }
-        if changed.is_empty() {
-            // Free frames may still be waiting for readers on other threads.
-            futures_lite::future::yield_now().await;
-            return Ok(());
-        }
-        let mut written =
-            Readmission { engine: self, pages: changed.iter().map(|page| (page.key, page.stamp)).collect() };
-        let images = changed.into_iter().map(|page| (page.key, page.scn, page.image)).collect();
-        self.file.write(images, false).await?;
-        self.counters.pages_written.fetch_add(written.pages.len() as u64, Ordering::Relaxed);
-        while let Some((key, stamp)) = written.pages.pop() {
-            let guard = pin();
-            let frame = self.pool.peek(&guard, key, Scn::MAX).filter(|frame| frame.stamp() == stamp);
-            let left = frame.is_some_and(|frame| {
-                frame.mark_clean();
-                self.evict_clean(key, stamp, page::undo_position(frame.bytes()))
-            });
-            if !left {
-                // It changed while it was written.
-                self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
-            }
-        }
-        Ok(())
-    }
-
-    /// Decides about one candidate. A changed page's image joins `changed`: it leaves the queues now, and memory
-    /// once it is written.
-    fn judge(&self, candidate: CacheKey, from_small: bool, changed: &mut Vec<Leaving>) -> Verdict {
-        let guard = pin();
-        let Some(frame) = self.pool.peek(&guard, candidate.page, candidate.until) else {
-            return Verdict::Gone;
-        };
-        if frame.age(from_small) > u8::from(from_small) {
-            return Verdict::Used;
-        }
-        if candidate.until == Scn::MAX && self.loading.lock().contains_key(&candidate.page) {
-            // Whoever is loading it may hold an older image, which must find this one in its way.
-            return Verdict::Busy;
-        }
-        if !frame.is_dirty() {
-            let undo_position = page::undo_position(frame.bytes());
-            return match self.evict_clean(candidate.page, frame.stamp(), undo_position) {
-                true => Verdict::Evicted,
-                false => Verdict::Busy,
-            };
-        }
-        if changed.iter().any(|page| page.key == candidate.page) {
-            return Verdict::Gone;
-        }
-        let image = self.file.codec().encode_page(candidate.page, frame.bytes());
-        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image });
-        Verdict::Evicted
-    }
-
-    fn evict_clean(&self, key: PageKey, stamp: Stamp, undo_position: u64) -> bool {
-        // Before the page is gone: whoever loads it again must find this.
-        let keeps_head = undo_position != 0 && undo_position >= self.ring.tail();
-        if keeps_head {
-            self.undo_heads.lock().insert(key, undo_position);
-        }
-        let removed = self.pool.remove_clean(key, stamp);
-        if removed {
-            self.counters.evictions.fetch_add(1, Ordering::Relaxed);
-        } else if keeps_head {
-            self.undo_heads.lock().remove(&key);
-        }
-        removed
-    }
-}
-
-/// A changed page on its way out.
-struct Leaving {
-    key: PageKey,
-    scn: Scn,
-    stamp: Stamp,
-    image: helios_bufferpool::Encoded,
-}
-
-/// Pages that left the queues to be written. Those that are not, because of an error or because the writer was dropped,
-/// come back.
-struct Readmission<'a> {
-    engine: &'a Engine,
-    pages: Vec<(PageKey, Stamp)>,
-}
-
-impl Drop for Readmission<'_> {
-    fn drop(&mut self) {
-        for (key, _) in self.pages.drain(..) {
-            self.engine.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+            self.free_frames(FRAMES_RESERVED + eviction_batch(self.pool.frame_count())).await?;
         }
     }
 }

@@ -48,6 +48,9 @@ pub enum Error {
     /// The folder cannot be opened as asked: wrong key, newer format, locked by another process.
     #[error("{0}")]
     Open(String),
+    /// Asked for the commit of a transaction that has none (22023).
+    #[error("transaction {0} did not commit")]
+    NoSuchTransaction(crate::ids::Xid),
     /// Asked for a state that never was (22023).
     #[error("SCN {scn} does not exist yet; the newest is {newest}")]
     NoSuchScn {

@@ -44,6 +44,11 @@ impl Engine {
     /// Those of the device.
     pub(crate) async fn flush_history(&self, end: u64, as_of: Scn) -> Result<()> {
         let _one_at_a_time = self.flushing.lock().await;
+        self.flush_history_locked(end, as_of).await
+    }
+
+    /// The same, for who holds `flushing`.
+    pub(crate) async fn flush_history_locked(&self, end: u64, as_of: Scn) -> Result<()> {
         let start = self.persisted.load(Ordering::Acquire);
         if start >= end {
             return Ok(());

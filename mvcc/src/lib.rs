@@ -10,19 +10,25 @@
 #![deny(unsafe_code)]
 
 mod apply;
+mod budget;
 mod checkpoint;
 mod commit;
+mod commit_times;
 mod engine;
 mod error;
+mod eviction;
 mod history;
 mod ids;
 mod large_value;
 mod locks;
 mod log;
+mod moments;
 mod recovery;
 mod scan;
 mod shared_work;
 mod snapshot;
+mod spill;
+mod steps;
 mod store;
 mod transaction;
 mod view;
@@ -33,5 +39,5 @@ pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
 pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
 pub use snapshot::{CommitInfo, RowState, Snapshot};
-pub use store::{CatalogScn, Store, StoreOptions, StoreStats, Surroundings};
+pub use store::{CatalogScn, CompressedTierSize, Store, StoreOptions, StoreStats, Surroundings};
 pub use transaction::{SavepointId, Transaction};

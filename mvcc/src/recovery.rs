@@ -54,10 +54,11 @@ async fn replay_commit(
         )));
     }
     let mut left = commit.operation_count;
-    while left > 0 {
+    while left != Some(0) {
         let operations = group.operations(&mut left).await?;
         replay_operations(engine, state, &commit, &operations).await?;
     }
+    engine.commit_times.lock().replayed(commit.time_micros, commit.xid);
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;
     state.last_time = commit.time_micros;

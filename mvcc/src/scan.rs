@@ -9,6 +9,7 @@ use helios_bufferpool::Scn;
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
 use crate::large_value::PartialValue;
+use crate::spill::OwnRows;
 use crate::transaction::Transaction;
 use crate::view::View;
 use crate::write_set::Change;
@@ -66,6 +67,9 @@ pub struct Scan {
     key: Vec<u8>,
     /// The large value that the walk was in the middle of.
     partial: PartialValue,
+    /// Own rows that are not in memory, for the part of the range at hand.
+    own: Option<OwnRows>,
+    own_partial: PartialValue,
 }
 
 impl Scan {
@@ -80,6 +84,8 @@ impl Scan {
             scn,
             key: Vec::new(),
             partial: PartialValue::default(),
+            own: None,
+            own_partial: PartialValue::default(),
         }
     }
 
@@ -113,15 +119,85 @@ impl Scan {
             return Ok(ScanStep::Done);
         }
         let writes = transaction.writes();
+        if writes.spilled().is_some_and(|spilled| spilled.touches(self.tree)) {
+            return self.try_next_spilled(transaction, visit);
+        }
+        let range = std::mem::replace(&mut self.range, KeyRange::all());
         let own = (!writes.is_empty() && writes.touches(self.tree)).then(|| {
-            let (lower, upper) = (as_slice(&self.range.lower), as_slice(&self.range.upper));
-            let reverse = self.direction == Direction::Backward;
-            writes.range(self.tree, lower, upper, self.statement, reverse)
+            let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
+            writes.range(self.tree, lower, upper, self.statement, self.direction == Direction::Backward)
         });
+        let next = self.run(transaction, &range, own.into_iter().flatten(), visit);
+        self.range = range;
+        match next? {
+            Next::At(bound) => {
+                self.go_on_at(bound);
+                Ok(ScanStep::More)
+            }
+            Next::End => {
+                self.done = true;
+                Ok(ScanStep::Done)
+            }
+        }
+    }
+
+    /// [`Scan::try_next`] when own rows have left memory: keeps to the part of the range whose own rows are at hand.
+    fn try_next_spilled(
+        &mut self,
+        transaction: &Transaction,
+        visit: &mut RowVisitor<'_>,
+    ) -> std::result::Result<ScanStep, Fault> {
+        let writes = transaction.writes();
+        let own = match (self.own.take(), writes.spilled()) {
+            (None, Some(spilled)) => {
+                let (range, partial) = (&self.range, &mut self.own_partial);
+                OwnRows::read(spilled, self.tree, range, self.direction, self.statement, partial)?
+            }
+            (own, _) => own.unwrap_or_default(),
+        };
+        let range = own.covered(&self.range, self.direction);
+        let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
+        let reverse = self.direction == Direction::Backward;
+        let memory = writes.range(self.tree, lower, upper, self.statement, reverse);
+        let rows = own.merge(memory, &range, self.direction);
+        let next = self.run(transaction, &range, rows, visit);
+        match (next, own.next.clone()) {
+            (Ok(Next::End), None) => {
+                self.done = true;
+                return Ok(ScanStep::Done);
+            }
+            (Ok(Next::End), Some(next)) => self.go_on_at(next),
+            (Ok(Next::At(bound)), _) => {
+                self.go_on_at(bound);
+                self.own = Some(own);
+            }
+            (Err(fault), _) => {
+                self.own = Some(own);
+                return Err(fault);
+            }
+        }
+        Ok(ScanStep::More)
+    }
+
+    fn go_on_at(&mut self, bound: Bound<Vec<u8>>) {
+        match self.direction {
+            Direction::Forward => self.range.lower = bound,
+            Direction::Backward => self.range.upper = bound,
+        }
+    }
+
+    /// Visits the rows of one leaf within `range`, merged with own rows.
+    fn run<'a>(
+        &mut self,
+        transaction: &Transaction,
+        range: &KeyRange,
+        own: impl Iterator<Item = (&'a [u8], Change<'a>)>,
+        visit: &mut RowVisitor<'_>,
+    ) -> std::result::Result<Next, Fault> {
         let mut step = Step {
-            range: &self.range,
+            range,
             direction: self.direction,
-            own: own.into_iter().flatten().peekable(),
+            own: own.peekable(),
             visit,
             key: std::mem::take(&mut self.key),
             partial: std::mem::take(&mut self.partial),
@@ -130,7 +206,7 @@ impl Scan {
             broken: false,
             fault: None,
         };
-        let walk = if writes.created(self.tree) {
+        let walk = if transaction.writes().created(self.tree) {
             Ok(Walk::End)
         } else {
             step.walk(transaction, self.tree, self.scn)
@@ -138,19 +214,7 @@ impl Scan {
         let outcome = step.finish(walk);
         self.key = outcome.key;
         self.partial = outcome.partial;
-        match outcome.result? {
-            Next::At(bound) => {
-                match self.direction {
-                    Direction::Forward => self.range.lower = bound,
-                    Direction::Backward => self.range.upper = bound,
-                }
-                Ok(ScanStep::More)
-            }
-            Next::End => {
-                self.done = true;
-                Ok(ScanStep::Done)
-            }
-        }
+        outcome.result
     }
 
     /// [`Scan::try_next`], waiting for pages.

@@ -1,21 +1,25 @@
 //! Opening, closing and looking after a database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use helios_bufferpool::{
-    Codec, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock, UndoRing,
+    Codec, CompressedTier, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock,
+    UndoRing,
 };
 use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
+use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
 use crate::log::{Log, open_segments};
+use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
 
 /// How a store is opened.
@@ -35,8 +39,25 @@ pub struct StoreOptions {
     pub log_segment_bytes: u64,
     /// A checkpoint is due when the log has grown by this much.
     pub checkpoint_log_bytes: u64,
-    /// Memory for what one transaction has written, bytes.
+    /// How much of the cache holds compressed pages.
+    pub compressed_tier: CompressedTierSize,
+    /// Memory for what one transaction has written, bytes: beyond it [`Transaction::make_room`] moves the writes to a
+    /// temporary file.
+    pub write_set_bytes: usize,
+    /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+}
+
+/// How much of the cache holds pages that have left their frames, compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompressedTierSize {
+    /// As much as saves reads, up to half of the frames' memory.
+    #[default]
+    Adaptive,
+    /// This share of the frames' memory, up to 50.
+    Percent(u8),
+    /// Nothing.
+    Off,
 }
 
 impl Default for StoreOptions {
@@ -49,6 +70,8 @@ impl Default for StoreOptions {
             log_enabled: true,
             log_segment_bytes: 16 << 20,
             checkpoint_log_bytes: 64 << 20,
+            write_set_bytes: 32 << 20,
+            compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
         }
     }
@@ -68,6 +91,10 @@ pub struct Surroundings {
 /// Figures of an open store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreStats {
+    /// Pages found in memory.
+    pub hits: u64,
+    /// Pages that came back from the compressed tier.
+    pub compressed_hits: u64,
     /// Pages read from the device.
     pub faults: u64,
     /// Pages that left memory.
@@ -88,6 +115,10 @@ pub struct StoreStats {
     pub frames: u64,
     /// Frames free.
     pub frames_free: u64,
+    /// Bytes of compressed pages in memory.
+    pub compressed_bytes: u64,
+    /// Bytes that the compressed tier may use at present; frames gave them up.
+    pub compressed_bytes_max: u64,
     /// Bytes in use in the data file.
     pub data_used_bytes: u64,
     /// Bytes of the data file.
@@ -119,6 +150,7 @@ impl Store {
             ),
             _ => Error::Io(error),
         })?;
+        remove_leftovers(&**device)?;
         let exists = device.list()?.iter().any(|name| name == DATA_FILE);
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
@@ -236,19 +268,31 @@ impl Store {
         self.engine.checkpoint(false).await
     }
 
-    /// Finishes commits whose callers were dropped before the end, for as long as it is polled: for a background task.
+    /// Finishes commits and checkpoints whose callers were dropped before the end, for as long as it is polled: for a background task.
     /// Without it they are finished when somebody else commits.
     pub async fn tend(&self) {
         std::future::poll_fn(|context| {
             self.engine.tender.register(context.waker());
             drive(&self.engine, context);
+            self.engine.checkpoint_work.poll(context, || None);
             std::task::Poll::<()>::Pending
         })
         .await;
     }
 
+    /// Frees memory ahead of demand for as long as it is polled: background work.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn clean_ahead(&self) -> Result<()> {
+        self.engine.clean_ahead().await
+    }
+
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
+        if self.engine.is_durable && self.engine.waiting_reaches(self.engine.waiting_max()) {
+            return true;
+        }
         let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
         let log_bytes =
             guard.as_ref().and_then(|state| state.log.as_ref()).map_or(0, |log| log.appended_bytes());
@@ -285,6 +329,8 @@ impl Store {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let usage = self.engine.file.usage()?;
         Ok(StoreStats {
+            hits: self.engine.pool.hits(),
+            compressed_hits: self.engine.tier.as_ref().map_or(0, CompressedTier::hits),
             faults: read(&counters.faults),
             evictions: read(&counters.evictions),
             pages_written: read(&counters.pages_written),
@@ -295,6 +341,8 @@ impl Store {
             history_reads: read(&counters.history_reads),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
+            compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
+            compressed_bytes_max: self.engine.tier.as_ref().map_or(0, CompressedTier::capacity_bytes),
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
         })
@@ -341,14 +389,21 @@ fn build(
     file: PageFile,
     folder_lock: Box<dyn Send + Sync>,
 ) -> Result<Arc<Engine>> {
-    // An eighth each for undo records and (in the page file) the map; pages get the rest.
-    let ring_bytes = (options.cache_size_bytes / 8).max(64 * superblock.page_size as usize);
-    let frame_bytes = options.cache_size_bytes.saturating_sub(ring_bytes + map_cache_bytes(&options));
-    let pool = FramePool::new(frame_bytes, superblock.page_size as usize)
-        .map_err(|error| Error::Open(error.to_string()))?;
-    let ring = UndoRing::new(ring_bytes)?;
+    let page_bytes = superblock.page_size as usize;
+    let budget = Budget::new(options.cache_size_bytes, page_bytes)?;
+    let pool = FramePool::new(budget.frames, page_bytes)?;
+    let ring = UndoRing::new(budget.ring)?;
+    let has_tier = options.compressed_tier != CompressedTierSize::Off && surroundings.device.is_durable();
+    let tier_frames = match options.compressed_tier {
+        CompressedTierSize::Percent(share) => pool.frame_count() * usize::from(share.min(50)) / 100,
+        _ => 0,
+    };
     Ok(Arc::new(Engine {
+        temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
+        tier: has_tier.then(|| CompressedTier::new(budget.frames / 16, page_bytes)),
+        tier_frames: AtomicUsize::new(tier_frames),
+        cleaner: Mutex::default(),
         pool,
         file,
         locks: LockTable::new(),
@@ -356,6 +411,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
+        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -367,6 +423,7 @@ fn build(
         row_counters: Default::default(),
         loading: Mutex::default(),
         evicting: async_lock::Mutex::new(()),
+        checkpoint_work: Default::default(),
         checkpointing: async_lock::Mutex::new(()),
         undo_pins: Mutex::default(),
         persisted: AtomicU64::new(ring.head()),
@@ -376,13 +433,10 @@ fn build(
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
+        is_durable: surroundings.device.is_durable(),
         options,
         _folder_lock: Some(folder_lock),
     }))
-}
-
-fn map_cache_bytes(options: &StoreOptions) -> usize {
-    options.cache_size_bytes / 16
 }
 
 fn salt(surroundings: &Surroundings) -> Result<[u8; 16]> {
@@ -402,6 +456,7 @@ async fn create_new(
             options.page_size_bytes
         )));
     }
+    let budget = Budget::new(options.cache_size_bytes, options.page_size_bytes)?;
     let device = &surroundings.device;
     let key_salt = salt(surroundings)?;
     let fingerprint = options.key.as_ref().map_or([0; 16], |key| key.fingerprint(&key_salt));
@@ -411,7 +466,8 @@ async fn create_new(
         scn: Scn(0),
         next_page: 2,
         next_xid: 1,
-        next_tree: 3,
+        // 1 and 3 are given.
+        next_tree: 5,
         next_branch: 3,
         log_identity: surroundings.entropy.next_u64()?,
         log_segment_bytes: options.log_segment_bytes,
@@ -423,8 +479,7 @@ async fn create_new(
     let _ = device.remove(&partial);
     let file = device.open(&partial, OpenMode::CreateNew)?;
     let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
-    let page_file =
-        PageFile::create(file, codec, superblock.clone(), map_cache_bytes(&options) as u64).await?;
+    let page_file = PageFile::create(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
         Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
@@ -432,8 +487,12 @@ async fn create_new(
     for branch in [BranchId::SYSTEM, BranchId::MAIN] {
         let mut first = Store { engine: engine.clone() }.begin(branch, Isolation::Snapshot);
         first.create_given_tree(TreeId::CATALOG);
+        if branch == BranchId::SYSTEM {
+            first.create_given_tree(TreeId::COMMIT_TIMES);
+        }
         first.commit().await?;
     }
+    engine.commit_times.lock().tree_exists = true;
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -454,8 +513,8 @@ async fn open_existing(
     options.page_size_bytes = superblock.page_size as usize;
     options.log_segment_bytes = superblock.log_segment_bytes;
     let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?);
-    let map_bytes = map_cache_bytes(&options) as u64;
-    let page_file = PageFile::open(file, codec, superblock.clone(), map_bytes).await?;
+    let budget = Budget::new(options.cache_size_bytes, options.page_size_bytes)?;
+    let page_file = PageFile::open(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
         Some(CommitState::new(superblock.next_page, None, superblock.scn, superblock.time_micros));
@@ -463,6 +522,8 @@ async fn open_existing(
     if !superblock.clean {
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
+    let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
+    engine.commit_times.lock().tree_exists = has_index;
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }

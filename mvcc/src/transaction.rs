@@ -17,6 +17,7 @@ use crate::large_value::PartialValue;
 use crate::locks::{LockName, LockOwner, Mode};
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
+use crate::spill::OwnedChange;
 use crate::store::Store;
 use crate::view::View;
 use crate::write_set::{Change, Mark, WriteSet};
@@ -58,6 +59,8 @@ pub struct Transaction {
     scanned: AtomicBool,
     /// The large value that a read was in the middle of.
     partial: Mutex<PartialValue>,
+    /// The same for an own write that is not in memory.
+    own_partial: Mutex<PartialValue>,
 }
 
 impl Transaction {
@@ -79,6 +82,7 @@ impl Transaction {
             scanned_before: false,
             scanned: AtomicBool::new(false),
             partial: Mutex::default(),
+            own_partial: Mutex::default(),
         }
     }
 
@@ -233,8 +237,17 @@ impl Transaction {
             match self.writes.get(tree, key, statement) {
                 Some(Change::Put(value)) => return Ok((read(Some(Cow::Borrowed(value))), None)),
                 Some(Change::Delete) => return Ok((read(None), None)),
-                None if self.writes.created(tree) => return Ok((read(None), None)),
                 None => {}
+            }
+            if let Some(spilled) = self.writes.spilled() {
+                match spilled.get(tree, key, statement, &mut self.own_partial.lock())? {
+                    Some(OwnedChange::Put(value)) => return Ok((read(Some(Cow::Owned(value))), None)),
+                    Some(OwnedChange::Delete) => return Ok((read(None), None)),
+                    None => {}
+                }
+            }
+            if self.writes.created(tree) {
+                return Ok((read(None), None));
             }
         }
         lookup(self.engine(), self.branch, scn, tree, key, &self.partial, read)
@@ -285,6 +298,25 @@ impl Transaction {
         self.check_memory()?;
         self.xid();
         self.writes.write(tree, key, Change::Delete, self.statement);
+        Ok(())
+    }
+
+    /// Whether [`Transaction::make_room`] has something to do.
+    #[inline]
+    pub fn needs_room(&self) -> bool {
+        let engine = self.store.engine();
+        self.writes.len_bytes() > engine.options.write_set_bytes && engine.temporary.possible()
+    }
+
+    /// To be called between writes: when the transaction has written more than memory should hold, moves it to a
+    /// temporary file. Without it the writes stay in memory, up to a limit.
+    ///
+    /// # Errors
+    /// Those of the device; nothing has changed then.
+    pub async fn make_room(&mut self) -> Result<()> {
+        if self.needs_room() {
+            self.writes.spill(self.store.engine()).await?;
+        }
         Ok(())
     }
 
@@ -353,7 +385,7 @@ impl Transaction {
     /// Whether the newest committed version of a row is the one that the snapshot sees.
     fn row_state(&self, tree: TreeId, key: &[u8]) -> std::result::Result<RowState, Fault> {
         let snapshot = self.snapshot().scn;
-        if self.writes.contains(tree, key) || self.writes.created(tree) {
+        if self.writes.contains(tree, key, &mut self.own_partial.lock())? || self.writes.created(tree) {
             return Ok(RowState::Unchanged);
         }
         let visible = self.engine().visible_scn();
@@ -482,7 +514,7 @@ impl Transaction {
     /// Whether a row read before is the same at `scn`. One that this transaction wrote was found unchanged under its
     /// lock.
     fn read_still_holds(&self, read: &PointRead, scn: Scn) -> std::result::Result<bool, Fault> {
-        if self.writes.contains(read.tree, &read.key) {
+        if self.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())? {
             return Ok(true);
         }
         let view = View::new(self.engine(), self.branch, scn);
@@ -497,6 +529,9 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<CommitInfo> {
         if self.writes.is_empty() {
             return Ok(CommitInfo { scn: None });
+        }
+        if self.writes.spilled().is_some() {
+            self.writes.spill(self.store.engine()).await?;
         }
         let request = Request {
             branch: self.branch,

@@ -2,13 +2,19 @@
 //!
 //! Entries are kept in the order of writing, each pointing at the one before for the same key, so that a
 //! statement can be shown what earlier ones wrote, and a rollback to a savepoint just cuts the end off.
-//! Small sets are searched through; larger ones get an ordered index.
+//! Small sets are searched through; larger ones get an ordered index; what memory does not hold moves to a private tree
+//! (see `spill`), which is looked at after the entries here.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
+use crate::engine::Engine;
+use crate::error::{Fault, Result};
 use crate::ids::TreeId;
+use crate::large_value::PartialValue;
+use crate::spill::Spilled;
 
 /// Above this many entries there is an index.
 const SCAN_MAX: usize = 24;
@@ -41,18 +47,24 @@ struct Entry {
     value_bytes: u32,
 }
 
+type Index = BTreeMap<(TreeId, Vec<u8>), u32>;
+
 /// A transaction's writes.
 #[derive(Default)]
 pub(crate) struct WriteSet {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
-    index: Option<BTreeMap<(TreeId, Vec<u8>), u32>>,
+    index: Option<Index>,
     trees_created: usize,
+    /// The sequence number of the first entry.
+    base: u64,
+    /// What was written before that.
+    spilled: Option<Box<Spilled>>,
 }
 
 /// Where a write set can be cut back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark(usize);
+pub(crate) struct Mark(u64);
 
 thread_local! {
     /// Memory of sets done with, for the next ones of this thread.
@@ -62,6 +74,14 @@ thread_local! {
 /// Sets whose memory is kept per thread, and the most that one may keep, bytes.
 const SPARE_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 64 << 10;
+
+fn change_of<'a>(entry: &Entry, bytes: &'a [u8]) -> Change<'a> {
+    let start = entry.start + entry.key_bytes as usize;
+    match entry.kind {
+        Kind::Put => Change::Put(&bytes[start..start + entry.value_bytes as usize]),
+        Kind::Delete | Kind::CreateTree => Change::Delete,
+    }
+}
 
 impl Drop for WriteSet {
     fn drop(&mut self) {
@@ -83,7 +103,13 @@ impl Drop for WriteSet {
 
 impl WriteSet {
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.spilled.is_none()
+    }
+
+    /// What is no longer in memory.
+    #[inline]
+    pub(crate) fn spilled(&self) -> Option<&Spilled> {
+        self.spilled.as_deref()
     }
 
     /// Memory in use, bytes.
@@ -94,7 +120,49 @@ impl WriteSet {
 
     /// Bytes of all keys and values, and how many writes there are: what the log has to take at most.
     pub(crate) fn log_bytes_max(&self, bytes_per_write: usize) -> usize {
-        self.bytes.len() + self.entries.len() * bytes_per_write
+        let (bytes, rows) = self.spilled().map_or((0, 0), Spilled::size);
+        self.bytes.len() + bytes as usize + (self.entries.len() + rows as usize) * bytes_per_write
+    }
+
+    /// Moves everything out of memory. Given up in its middle, it leaves everything as it was.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn spill(&mut self, engine: &Arc<Engine>) -> Result<()> {
+        if self.spilled.is_none() {
+            self.spilled = Some(Box::new(Spilled::new(engine).await?));
+        }
+        if self.index.is_none() {
+            self.index = Some(self.make_index());
+        }
+        let end = self.base + self.entries.len() as u64;
+        let WriteSet { entries, bytes, index, base, spilled, .. } = &mut *self;
+        let (Some(index), Some(spilled)) = (index, spilled) else { return Ok(()) };
+        let (entries, bytes, base) = (&entries[..], &bytes[..], *base);
+        let rows = index.iter().map(|((tree, key), number)| {
+            let mut next = *number;
+            let versions = std::iter::from_fn(move || {
+                let entry = entries.get(next as usize)?;
+                let sequence = base + u64::from(next);
+                next = entry.previous;
+                Some((sequence, entry.statement, change_of(entry, bytes)))
+            });
+            (*tree, &key[..], versions)
+        });
+        let created = entries.iter().enumerate().filter(|(_, entry)| entry.kind == Kind::CreateTree);
+        let created = created.map(|(number, entry)| (base + number as u64, entry.tree));
+        spilled.add(rows, created, end).await?;
+        self.forget_entries(end);
+        Ok(())
+    }
+
+    /// Empties what is in memory; the next entry gets the number `base`.
+    fn forget_entries(&mut self, base: u64) {
+        self.base = base;
+        self.entries = Vec::new();
+        self.bytes = Vec::new();
+        self.index = None;
+        self.trees_created = 0;
     }
 
     pub(crate) fn write(&mut self, tree: TreeId, key: &[u8], change: Change<'_>, statement: u32) {
@@ -113,8 +181,8 @@ impl WriteSet {
 
     /// Whether this transaction made the tree, so that nothing of it is stored yet.
     pub(crate) fn created(&self, tree: TreeId) -> bool {
-        self.trees_created > 0
-            && self.entries.iter().any(|entry| entry.kind == Kind::CreateTree && entry.tree == tree)
+        let here = || self.entries.iter().any(|entry| entry.kind == Kind::CreateTree && entry.tree == tree);
+        (self.trees_created > 0 && here()) || self.spilled().is_some_and(|spilled| spilled.created(tree))
     }
 
     fn push(&mut self, tree: TreeId, kind: Kind, key: &[u8], value: &[u8], statement: u32, previous: u32) {
@@ -142,14 +210,18 @@ impl WriteSet {
         if let Some(index) = &mut self.index {
             index.insert((tree, key.to_vec()), number);
         } else if self.entries.len() > SCAN_MAX {
-            let mut index = BTreeMap::new();
-            for (number, entry) in self.entries.iter().enumerate() {
-                if entry.kind != Kind::CreateTree {
-                    index.insert((entry.tree, self.key(entry).to_vec()), number as u32);
-                }
-            }
-            self.index = Some(index);
+            self.index = Some(self.make_index());
         }
+    }
+
+    fn make_index(&self) -> Index {
+        let mut index = BTreeMap::new();
+        for (number, entry) in self.entries.iter().enumerate() {
+            if entry.kind != Kind::CreateTree {
+                index.insert((entry.tree, self.key(entry).to_vec()), number as u32);
+            }
+        }
+        index
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -157,11 +229,7 @@ impl WriteSet {
     }
 
     fn change(&self, entry: &Entry) -> Change<'_> {
-        let start = entry.start + entry.key_bytes as usize;
-        match entry.kind {
-            Kind::Put => Change::Put(&self.bytes[start..start + entry.value_bytes as usize]),
-            Kind::Delete | Kind::CreateTree => Change::Delete,
-        }
+        change_of(entry, &self.bytes)
     }
 
     /// The last entry for a key.
@@ -186,18 +254,32 @@ impl WriteSet {
         None
     }
 
-    /// What statements before `before_statement` wrote for a key, if anything.
+    /// What statements before `before_statement` wrote for a key, if it is in memory.
     pub(crate) fn get(&self, tree: TreeId, key: &[u8], before_statement: u32) -> Option<Change<'_>> {
         let number = self.find(tree, key)?;
         self.visible(number, before_statement).map(|entry| self.change(entry))
     }
 
     /// Whether anything was ever written for this key.
-    pub(crate) fn contains(&self, tree: TreeId, key: &[u8]) -> bool {
-        !self.entries.is_empty() && self.find(tree, key).is_some()
+    ///
+    /// # Errors
+    /// The fault of a missing page. `partial` is kept from fault to fault.
+    pub(crate) fn contains(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        partial: &mut PartialValue,
+    ) -> std::result::Result<bool, Fault> {
+        if !self.entries.is_empty() && self.find(tree, key).is_some() {
+            return Ok(true);
+        }
+        match self.spilled() {
+            Some(spilled) => Ok(spilled.get(tree, key, u32::MAX, partial)?.is_some()),
+            None => Ok(false),
+        }
     }
 
-    /// Whether there are any rows of this tree.
+    /// Whether there are any rows of this tree in memory.
     pub(crate) fn touches(&self, tree: TreeId) -> bool {
         match &self.index {
             Some(index) => index.range((tree, Vec::new())..).next().is_some_and(|(name, _)| name.0 == tree),
@@ -205,7 +287,7 @@ impl WriteSet {
         }
     }
 
-    /// The rows of a tree within bounds, in key order, as statements before `before_statement` left them.
+    /// The rows of a tree within bounds that are in memory, in key order, as statements before `before_statement` left them.
     pub(crate) fn range<'a>(
         &'a self,
         tree: TreeId,
@@ -264,12 +346,21 @@ impl WriteSet {
 
     /// The present place, for [`WriteSet::cut`].
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.entries.len())
+        Mark(self.base + self.entries.len() as u64)
     }
 
     /// Undoes everything written since `mark`.
     pub(crate) fn cut(&mut self, mark: Mark) {
-        while self.entries.len() > mark.0 {
+        let next = self.base + self.entries.len() as u64;
+        if mark.0 < self.base
+            && let Some(spilled) = &mut self.spilled
+        {
+            // Numbers are not given out again: those rolled back are remembered as ranges.
+            spilled.cut(mark.0, next);
+            self.forget_entries(next);
+            return;
+        }
+        while self.base + self.entries.len() as u64 > mark.0 {
             let Some(entry) = self.entries.pop() else { return };
             if entry.kind == Kind::CreateTree {
                 self.trees_created -= 1;
@@ -285,7 +376,8 @@ impl WriteSet {
         }
     }
 
-    /// What a commit has to do: trees to create, then the last change of each key, in (tree, key) order.
+    /// What a commit of a set in memory has to do: trees to create, then the last change of each key, in (tree, key)
+    /// order.
     pub(crate) fn operations(&self) -> Operations<'_> {
         if self.entries.len() <= 1 {
             return Operations { set: self, numbers: Vec::new() };

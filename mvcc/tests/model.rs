@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store, StoreOptions,
-    Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store,
+    StoreOptions, Surroundings, Transaction, TreeId,
 };
-use helios_runtime::device::MemoryDevice;
-use helios_runtime::{ManualClock, SeededEntropy};
+use helios_runtime::device::{Device, MemoryDevice};
+use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
 use proptest::prelude::*;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn surroundings() -> Surroundings {
+fn surroundings(device: Arc<dyn Device>) -> Surroundings {
     Surroundings {
-        device: Arc::new(MemoryDevice::new()),
+        device,
         clock: Arc::new(ManualClock::new(1_000_000)),
         entropy: Arc::new(SeededEntropy::new(1)),
     }
@@ -71,6 +71,7 @@ fn key(number: u16) -> Vec<u8> {
 
 fn value(seed: u16) -> Vec<u8> {
     let length = match seed % 20 {
+        0 if seed.is_multiple_of(7000) => 1_300_000,
         0 => 5000 + usize::from(seed % 997) * 9,
         1..4 => 900,
         _ => usize::from(seed % 80),
@@ -132,8 +133,8 @@ async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
     Store::open(options.clone(), surroundings.clone()).await.unwrap()
 }
 
-async fn run(steps: Vec<Step>, options: StoreOptions) {
-    let surroundings = surroundings();
+async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
+    let surroundings = surroundings(device);
     let mut store = open(&options, &surroundings).await;
     let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
     let tree = transaction.create_tree();
@@ -152,6 +153,8 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
     let mut history: Vec<(Scn, Model)> = Vec::new();
     let mut looks = 1usize;
     for step in steps {
+        // Does nothing in memory, and where the writes are few.
+        transaction.make_room().await.unwrap();
         match step {
             Step::Put(number, seed) => {
                 transaction.put(tree, &key(number), &value(seed)).unwrap();
@@ -233,6 +236,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions) {
     }
     // In the end, every moment there was.
     drop(transaction);
+    drop(snapshots);
     for (scn, model) in history.iter().step_by(3) {
         let mut past = store.begin_as_of(BranchId::MAIN, *scn).unwrap();
         past.begin_statement();
@@ -255,11 +259,33 @@ proptest! {
 
     #[test]
     fn transactions_match_a_model_in_a_small_cache(steps in steps()) {
-        block_on(run(steps, small(Compression::None, None)));
+        block_on(run(steps, small(Compression::None, None), Arc::new(MemoryDevice::new())));
     }
 
     #[test]
     fn transactions_match_a_model_compressed_and_encrypted(steps in steps()) {
-        block_on(run(steps, small(Compression::Lz4, Some(MasterKey::new([9; 32])))));
+        let options = small(Compression::Lz4, Some(MasterKey::new([9; 32])));
+        block_on(run(steps, options, Arc::new(MemoryDevice::new())));
+    }
+
+    #[test]
+    fn transactions_match_a_model_with_writes_that_spill(steps in steps(), room in 0usize..30_000) {
+        // Values larger than that, savepoints before and after, and pages of all kinds in the cache together.
+        let options = StoreOptions { write_set_bytes: room, ..small(Compression::Lz4, Some(MasterKey::new([9; 32]))) };
+        let device = SimulatedDevice::new(1);
+        block_on(run(steps, options, Arc::new(device.clone())));
+        prop_assert!(device.list().unwrap().iter().all(|name| !name.starts_with("temporary")));
+    }
+
+    #[test]
+    fn transactions_match_a_model_with_compressed_pages_in_memory(steps in steps()) {
+        let options = StoreOptions {
+            page_size_bytes: 4096,
+            cache_size_bytes: 1_000_000,
+            compressed_tier: CompressedTierSize::Percent(30),
+            log_segment_bytes: 256 << 10,
+            ..small(Compression::Zstd, None)
+        };
+        block_on(run(steps, options, Arc::new(SimulatedDevice::new(1))));
     }
 }

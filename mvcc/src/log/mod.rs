@@ -126,6 +126,12 @@ impl Log {
         Ok(())
     }
 
+    /// Says that the commit, whose operations were not counted, has no more of them.
+    pub(crate) fn end_of_operations(&mut self) {
+        self.group.push(record::END);
+        self.group.extend_from_slice(&[0; OPERATION_BYTES - 1]);
+    }
+
     /// Writes the group's last part and makes all of it durable.
     ///
     /// # Errors

@@ -144,14 +144,15 @@ impl LoggedGroup<'_, '_> {
         Ok(CommitHeader::decode(&self.array::<COMMIT_BYTES>().await?))
     }
 
-    /// The next of `left` operations, some at once.
+    /// The next operations of a commit, some at once. `left` is [`CommitHeader::operation_count`] at first, and
+    /// `Some(0)` after the last one.
     ///
     /// # Errors
     /// As [`LoggedGroup::commit_count`].
-    pub(crate) async fn operations(&mut self, left: &mut u32) -> Result<Vec<LoggedOperation>> {
+    pub(crate) async fn operations(&mut self, left: &mut Option<u32>) -> Result<Vec<LoggedOperation>> {
         let mut operations = Vec::new();
         let mut bytes = 0;
-        while *left > 0 && operations.len() < BATCH_OPERATIONS && bytes < BATCH_BYTES {
+        while *left != Some(0) && operations.len() < BATCH_OPERATIONS && bytes < BATCH_BYTES {
             let header: [u8; OPERATION_BYTES] = self.array().await?;
             let u32_at =
                 |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes")) as usize;
@@ -163,9 +164,13 @@ impl LoggedGroup<'_, '_> {
                 record::PUT => LoggedOperation::Put(tree, key, value),
                 record::DELETE => LoggedOperation::Delete(tree, key),
                 record::CREATE_TREE => LoggedOperation::CreateTree(tree),
+                record::END if left.is_none() => {
+                    *left = Some(0);
+                    break;
+                }
                 other => return Err(Error::Corruption(format!("log operation {other} does not exist"))),
             });
-            *left -= 1;
+            *left = left.map(|left| left - 1);
         }
         Ok(operations)
     }

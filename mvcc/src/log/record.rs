@@ -1,16 +1,18 @@
 //! What a group says: the commits in it, each with its operations.
 //!
 //! A group is a stream of bytes, cut into the images of its parts anywhere: number of commits (4), then per commit: xid
-//! (8), SCN (8), time in µs since 1970 (8), branch (8), flags (1; bit 0: the catalog changed), number of operations (4),
-//! and per operation: kind (1; 1 put, 2 delete, 3 create tree), tree (8), key length (4), value length (4), key, value.
-//! Lengths are zero where they mean nothing.
+//! (8), SCN (8), time in µs since 1970 (8), branch (8), flags (1; bit 0: the catalog changed), number of operations (4;
+//! 2^32 - 1: up to the one that says "end"), and per operation: kind (1; 0 end, 1 put, 2 delete, 3 create tree), tree
+//! (8), key length (4), value length (4), key, value. Numbers are zero where they mean nothing.
 
 use crate::ids::{BranchId, Scn, TreeId, Xid};
 use crate::write_set::{Change, Operation};
 
+pub(super) const END: u8 = 0;
 pub(super) const PUT: u8 = 1;
 pub(super) const DELETE: u8 = 2;
 pub(super) const CREATE_TREE: u8 = 3;
+const COUNT_UNKNOWN: u32 = u32::MAX;
 /// Bytes of a commit before its operations.
 pub(crate) const COMMIT_BYTES: usize = 37;
 /// Bytes of an operation before its key.
@@ -24,7 +26,8 @@ pub(crate) struct CommitHeader {
     pub(crate) time_micros: u64,
     pub(crate) branch: BranchId,
     pub(crate) catalog_changed: bool,
-    pub(crate) operation_count: u32,
+    /// `None` when it was not known when the commit began: then an end is marked.
+    pub(crate) operation_count: Option<u32>,
 }
 
 impl CommitHeader {
@@ -35,7 +38,7 @@ impl CommitHeader {
         out.extend_from_slice(&self.time_micros.to_le_bytes());
         out.extend_from_slice(&self.branch.0.to_le_bytes());
         out.push(u8::from(self.catalog_changed));
-        out.extend_from_slice(&self.operation_count.to_le_bytes());
+        out.extend_from_slice(&self.operation_count.unwrap_or(COUNT_UNKNOWN).to_le_bytes());
     }
 
     /// Reads it back.
@@ -47,7 +50,8 @@ impl CommitHeader {
             time_micros: u64_at(16),
             branch: BranchId(u64_at(24)),
             catalog_changed: bytes[32] & 1 != 0,
-            operation_count: u32::from_le_bytes(bytes[33..37].try_into().expect("four bytes")),
+            operation_count: Some(u32::from_le_bytes(bytes[33..37].try_into().expect("four bytes")))
+                .filter(|count| *count != COUNT_UNKNOWN),
         }
     }
 }

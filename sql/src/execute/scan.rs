@@ -169,17 +169,7 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        loop {
-            let looked = execution.transaction.try_get(self.scan.table.table.tree, &key, |value| {
-                if let Some(value) = value {
-                    let _ = rows.add(&self.scan, &key, value);
-                }
-            });
-            match looked {
-                Ok(()) => break,
-                Err(fault) => execution.environment.store.resolve(fault).await?,
-            }
-        }
+        fetch(None, &self.scan, &key, &mut rows, execution).await?;
         let (batch, keys) = rows.finish(&self.scan)?;
         if batch.row_count == 0 {
             return Ok(Some(None));
@@ -223,14 +213,14 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(cursor, scan, key, rows, execution).await?;
+        fetch(Some(cursor), scan, key, rows, execution).await?;
     }
     Ok(done)
 }
 
-/// Looks the row of an index entry up, as of the snapshot that the entry was read in.
+/// Looks one row up: as of the snapshot of the cursor that its key was read by, or else of the statement.
 async fn fetch(
-    cursor: &Scan,
+    cursor: Option<&Scan>,
     scan: &TableScan,
     key: &[u8],
     rows: &mut Rows,
@@ -238,11 +228,15 @@ async fn fetch(
 ) -> Result<()> {
     let tree: TreeId = scan.table.table.tree;
     loop {
-        let looked = cursor.try_get(&execution.transaction, tree, key, |value| {
+        let add = |value: Option<&[u8]>| {
             if let Some(value) = value {
                 let _ = rows.add(scan, key, value);
             }
-        });
+        };
+        let looked = match cursor {
+            Some(cursor) => cursor.try_get(&execution.transaction, tree, key, add),
+            None => execution.transaction.try_get(tree, key, add),
+        };
         match looked {
             Ok(()) => return Ok(()),
             Err(fault) => execution.environment.store.resolve(fault).await?,

@@ -300,7 +300,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
             Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
-            Error::NoSuchScn { .. } => SqlState::INVALID_PARAMETER_VALUE,
+            Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
         };
         SqlError::new(state, error.to_string())
     }

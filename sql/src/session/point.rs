@@ -248,7 +248,8 @@ impl Session {
         transaction.begin_statement();
         let start = transaction.savepoint();
         let tried = self.known_environment(transaction.snapshot().scn).and_then(|environment| {
-            if is_shut {
+            // Refusing and making room for more writes are for the general way.
+            if is_shut || transaction.needs_room() {
                 return Err(Stop::Conflict);
             }
             let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };

@@ -258,6 +258,7 @@ impl TableWriter {
     /// 23502, 23514, 23505, 23503, and those of locking and reading.
     pub async fn insert(&self, row: &[Datum], execution: &mut Execution) -> Result<()> {
         attempt::retried(execution, |writing| self.try_insert(row, writing)).await?;
+        execution.transaction.make_room().await?;
         for reference in &self.references {
             reference.check(self, row, execution).await?;
         }
@@ -300,6 +301,7 @@ impl TableWriter {
     /// As [`TableWriter::insert`]; the conflict.
     pub async fn update(&self, old: OldRow<'_>, row: &[Datum], execution: &mut Execution) -> Result<()> {
         attempt::retried(execution, |writing| self.try_update(&old, row, writing)).await?;
+        execution.transaction.make_room().await?;
         for reference in &self.references {
             if reference.differs(old.values, row) {
                 reference.check(self, row, execution).await?;
@@ -362,6 +364,7 @@ impl TableWriter {
     /// 23503; the conflict.
     pub async fn delete(&self, old: OldRow<'_>, execution: &mut Execution) -> Result<()> {
         attempt::retried(execution, |writing| self.try_delete(&old, writing)).await?;
+        execution.transaction.make_room().await?;
         for referenced in &self.referenced {
             referenced.changed(self, old.values, None, execution).await?;
         }

@@ -1,0 +1,290 @@
+//! How pages leave memory.
+//!
+//! 1. Clean pages leave at once, changed ones after their image has been written to a new extent. One evictor at a
+//!    time, so images are written in the order of their versions.
+//! 2. A page that leaves while its undo records are still in the ring leaves their position behind (`undo_heads`), for
+//!    when it comes back; its bytes go to the compressed tier.
+//! 3. Whoever takes one of the last frames wakes the background cleaner ([`Engine::clean_ahead`]), which frees a batch
+//!    before the next one has to wait for it.
+//! 4. Frames and compressed tier share their memory: `withheld` frames are out of use, and their bytes are the tier's.
+//!    After each decision the tier's ghosts ask for, one step moves.
+//! 5. On a full disk changed pages stay: clean ones leave, so reading goes on.
+//!
+//! Invariant: a page that is being loaded does not leave, so what a loader publishes is never older than what left.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use helios_bufferpool::{
+    CacheKey, Decision, Encoded, PageFile, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
+};
+
+use crate::checkpoint::is_want_of_space;
+use crate::engine::{Engine, FRAMES_RESERVED, eviction_batch};
+use crate::error::{Error, Result};
+use crate::spill::is_temporary;
+use crate::store::CompressedTierSize;
+
+/// In a smaller pool a step is not worth its trouble.
+const SPLIT_FROM_FRAMES: usize = 128;
+/// Of all frames, one in so many moves at a time, and one in [`SPLIT_MAX`] can in all.
+const STEPS: usize = 16;
+const SPLIT_MAX: usize = 2;
+
+/// A changed page on its way out.
+struct Leaving {
+    key: PageKey,
+    scn: Scn,
+    stamp: Stamp,
+    image: Encoded,
+    /// The temporary file that it goes to, if not to the data file.
+    file: Option<Arc<PageFile>>,
+}
+
+impl Engine {
+    /// Lets pages leave memory until about `wanted` frames are free.
+    ///
+    /// # Errors
+    /// Those of writing images; [`Error::OutOfMemory`] when nothing can leave.
+    pub(crate) async fn free_frames(&self, wanted: usize) -> Result<()> {
+        let _evicting = self.evicting.lock().await;
+        let asked_for = self.tier_frames.load(Ordering::Relaxed).saturating_sub(self.pool.withheld_count());
+        let missing = wanted.saturating_sub(self.pool.free_count());
+        let more = asked_for.min(eviction_batch(self.pool.frame_count()));
+        match self.evict(missing + more, true).await {
+            Err(error) if is_want_of_space(&error) => self.evict(missing, false).await?,
+            result => result?,
+        }
+        self.move_split(wanted);
+        if missing == 0 {
+            // Free frames may still be waiting for readers on other threads.
+            futures_lite::future::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn evict(&self, count: usize, may_write: bool) -> Result<()> {
+        let mut changed: Vec<Leaving> = Vec::new();
+        let tries_max = 4 * self.pool.frame_count() + 64;
+        let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
+            self.judge(candidate, from_small, may_write, &mut changed)
+        });
+        if evicted == 0 && count > 0 && self.pool.free_count() <= FRAMES_RESERVED {
+            return Err(match may_write {
+                true => Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()),
+                false => Error::Io(std::io::ErrorKind::StorageFull.into()),
+            });
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let written: Vec<(PageKey, Stamp)> = changed.iter().map(|page| (page.key, page.stamp)).collect();
+        let readmit = Readmit { engine: self, pages: written };
+        self.write_leaving(changed).await?;
+        let written = readmit.take();
+        self.counters.pages_written.fetch_add(written.len() as u64, Ordering::Relaxed);
+        for (key, stamp) in written {
+            let guard = pin();
+            let frame = self.pool.peek(&guard, key, Scn::MAX).filter(|frame| frame.stamp() == stamp);
+            let left = frame.is_some_and(|frame| {
+                frame.mark_clean();
+                self.evict_clean(key, stamp, frame.bytes())
+            });
+            if !left {
+                // It changed while it was written.
+                self.readmit(key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_leaving(&self, changed: Vec<Leaving>) -> Result<()> {
+        let mut images = Vec::with_capacity(changed.len());
+        let mut temporary_images = Vec::new();
+        let mut temporary_file = None;
+        for page in changed {
+            let image = (page.key, page.scn, page.image);
+            match page.file {
+                // Pages that live have the same file.
+                Some(file) => {
+                    temporary_images.push(image);
+                    temporary_file = Some(file);
+                }
+                None => images.push(image),
+            }
+        }
+        self.file.write(images, false).await?;
+        if let Some(file) = temporary_file {
+            self.temporary.write(&file, temporary_images).await?;
+        }
+        Ok(())
+    }
+
+    fn readmit(&self, key: PageKey) {
+        self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+    }
+
+    /// Decides about one candidate. A changed page's image joins `changed`: it leaves the queues now, and memory
+    /// once it is written.
+    fn judge(
+        &self,
+        candidate: CacheKey,
+        from_small: bool,
+        may_write: bool,
+        changed: &mut Vec<Leaving>,
+    ) -> Verdict {
+        let guard = pin();
+        let Some(frame) = self.pool.peek(&guard, candidate.page, candidate.until) else {
+            return Verdict::Gone;
+        };
+        if frame.age(from_small) > u8::from(from_small) {
+            return Verdict::Used;
+        }
+        if self.loading.lock().contains_key(&candidate.page) {
+            return Verdict::Busy;
+        }
+        if !frame.is_dirty() {
+            let left = match candidate.until {
+                Scn::MAX => self.evict_clean(candidate.page, frame.stamp(), frame.bytes()),
+                _ => self.remove(candidate.page, frame.stamp()),
+            };
+            return if left { Verdict::Evicted } else { Verdict::Busy };
+        }
+        if !may_write {
+            return Verdict::Busy;
+        }
+        if changed.iter().any(|page| page.key == candidate.page) {
+            return Verdict::Gone;
+        }
+        let file = match is_temporary(candidate.page.branch) {
+            true => match self.temporary.file() {
+                Some(file) => Some(file),
+                None => return Verdict::Gone,
+            },
+            false => None,
+        };
+        let codec = file.as_ref().map_or(self.file.codec(), |file| file.codec());
+        let image = codec.encode_page(candidate.page, frame.bytes());
+        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image, file });
+        Verdict::Evicted
+    }
+
+    fn evict_clean(&self, key: PageKey, stamp: Stamp, bytes: &[u8]) -> bool {
+        let undo_position = page::undo_position(bytes);
+        // Before the page is gone: whoever loads it again must find this.
+        let keeps_head = undo_position != 0 && undo_position >= self.ring.tail();
+        if keeps_head {
+            self.undo_heads.lock().insert(key, undo_position);
+        }
+        let tier = self.tier.as_ref().filter(|_| !is_temporary(key.branch));
+        if let Some(tier) = tier {
+            let started = self.clock.now_micros();
+            tier.keep(key, bytes);
+            if tier.capacity_bytes() > 0 {
+                tier.note_time(Timed::Keep, self.clock.now_micros().saturating_sub(started));
+            }
+        }
+        let removed = self.remove(key, stamp);
+        if !removed {
+            if keeps_head {
+                self.undo_heads.lock().remove(&key);
+            }
+            if let Some(tier) = tier {
+                tier.forget(key);
+            }
+        }
+        removed
+    }
+
+    fn remove(&self, key: PageKey, stamp: Stamp) -> bool {
+        let removed = self.pool.remove_clean(key, stamp);
+        if removed {
+            self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Moves memory between frames and compressed tier, as decided.
+    fn move_split(&self, keep_free: usize) {
+        let Some(tier) = &self.tier else { return };
+        let frames = self.pool.frame_count();
+        if frames < SPLIT_FROM_FRAMES {
+            return;
+        }
+        let (step, asked_for) = (frames / STEPS, self.tier_frames.load(Ordering::Relaxed));
+        let decision = match self.options.compressed_tier {
+            CompressedTierSize::Adaptive => tier.decide(|| Totals {
+                hits: self.pool.hits(),
+                device_reads: self.counters.faults.load(Ordering::Relaxed),
+                tier_hits: tier.hits(),
+            }),
+            _ => Decision::Stay,
+        };
+        match decision {
+            Decision::Grow if asked_for + step <= frames / SPLIT_MAX => {
+                self.tier_frames.store(asked_for + step, Ordering::Relaxed);
+            }
+            Decision::Shrink => self.tier_frames.store(asked_for.saturating_sub(step), Ordering::Relaxed),
+            _ => {}
+        }
+        let asked_for = self.tier_frames.load(Ordering::Relaxed);
+        let withheld = self.pool.withheld_count();
+        let page_bytes = self.pool.page_size() as u64;
+        if withheld < asked_for {
+            let taken = self.pool.withhold(asked_for - withheld, keep_free);
+            tier.set_capacity((withheld + taken) as u64 * page_bytes);
+        } else if withheld > asked_for {
+            // The tier gives its bytes up before the frames take them.
+            tier.set_capacity(asked_for as u64 * page_bytes);
+            self.pool.restore(withheld - asked_for);
+        }
+    }
+
+    /// Says that a frame was taken, so that the background cleaner does its work in time.
+    pub(crate) fn note_taken(&self) {
+        if self.pool.free_count() <= FRAMES_RESERVED + eviction_batch(self.pool.frame_count())
+            && let Some(waker) = self.cleaner.lock().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Frees frames ahead of demand, for ever.
+    ///
+    /// # Errors
+    /// Those of writing images.
+    pub(crate) async fn clean_ahead(&self) -> Result<()> {
+        let batch = eviction_batch(self.pool.frame_count());
+        loop {
+            poll_fn(|context| {
+                *self.cleaner.lock() = Some(context.waker().clone());
+                match self.pool.free_count() <= FRAMES_RESERVED + batch {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+            self.free_frames(FRAMES_RESERVED + 3 * batch).await?;
+        }
+    }
+}
+
+/// Pages that have left the queues and not yet memory: should their writing fail or be given up, they go back.
+struct Readmit<'e> {
+    engine: &'e Engine,
+    pages: Vec<(PageKey, Stamp)>,
+}
+
+impl Readmit<'_> {
+    fn take(mut self) -> Vec<(PageKey, Stamp)> {
+        std::mem::take(&mut self.pages)
+    }
+}
+
+impl Drop for Readmit<'_> {
+    fn drop(&mut self) {
+        self.pages.drain(..).for_each(|(key, _)| self.engine.readmit(key));
+    }
+}
