@@ -134,7 +134,7 @@ impl EmbeddedDatabase {
         let mut lease = self.lease();
         let session = lease.session();
         let prepared = session.prepare(sql, Vec::new()).await?;
-        Ok(run(session, &prepared, params).await?.1)
+        Ok(run(session, &prepared, params, &mut Scratch::default()).await?.1)
     }
 
     /// Runs a query and gives its rows.
@@ -162,8 +162,9 @@ impl EmbeddedDatabase {
         let mut lease = self.lease();
         let session = lease.session();
         let prepared = block_on(session.prepare(sql, Vec::new()))?;
-        let values = parameters(session, &prepared, params)?;
-        let portal = session.bind_shared(prepared, values)?;
+        let mut values = Vec::new();
+        parameters(session, &prepared, params, &mut values)?;
+        let portal = session.bind(prepared, values)?;
         Ok(RowStream::new(lease, portal))
     }
 
@@ -207,7 +208,7 @@ async fn prepare_in(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
 
 pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
     let prepared = prepare_in(session, sql).await?;
-    run(session, &prepared, params).await.map(|(rows, _)| rows)
+    run(session, &prepared, params, &mut Scratch::default()).await.map(|(rows, _)| rows)
 }
 
 pub(crate) async fn execute_with_in(
@@ -216,14 +217,16 @@ pub(crate) async fn execute_with_in(
     params: &[&dyn ToValue],
 ) -> Result<u64> {
     let prepared = prepare_in(session, sql).await?;
-    run(session, &prepared, params).await.map(|(_, count)| count)
+    run(session, &prepared, params, &mut Scratch::default()).await.map(|(_, count)| count)
 }
 
+/// Appends a statement's parameters to `values`.
 pub(crate) fn parameters(
     session: &Session,
     prepared: &Prepared,
     params: &[&dyn ToValue],
-) -> Result<Arc<[Datum]>> {
+    values: &mut Vec<Datum>,
+) -> Result<()> {
     let context = EvalContext::detached(session.formats());
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
@@ -233,11 +236,30 @@ pub(crate) fn parameters(
             params.len()
         )));
     }
-    params
-        .iter()
-        .zip(types)
-        .map(|(value, data_type)| value.to_value().to_datum(*data_type, &context))
-        .collect()
+    for (value, data_type) in params.iter().zip(types) {
+        values.push(crate::value::parameter(*value, *data_type, &context)?);
+    }
+    Ok(())
+}
+
+/// What one execution after the other uses again.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) parameters: Vec<Datum>,
+    /// The row that a statement for one row found.
+    pub(crate) found: Vec<Datum>,
+}
+
+/// Runs a prepared statement if it is for one row, and that row is at hand; gives how many it found or changed.
+pub(crate) async fn run_at_once(
+    session: &mut Session,
+    prepared: &Prepared,
+    params: &[&dyn ToValue],
+    scratch: &mut Scratch,
+) -> Result<Option<u64>> {
+    scratch.parameters.clear();
+    parameters(session, prepared, params, &mut scratch.parameters)?;
+    Ok(session.run_point(prepared, &scratch.parameters, &mut scratch.found).await?)
 }
 
 /// Runs a prepared statement to its end; gives its rows, and how many it found or changed.
@@ -245,19 +267,28 @@ pub(crate) async fn run(
     session: &mut Session,
     prepared: &Arc<Prepared>,
     params: &[&dyn ToValue],
+    scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
-    let values = parameters(session, prepared, params)?;
-    let columns = &prepared.row_columns;
-    let mut found = Vec::new();
-    if let Some(count) = session.run_point(prepared, &values, &mut found).await? {
+    if let Some(count) = run_at_once(session, prepared, params, scratch).await? {
         let mut rows = Vec::new();
-        if count > 0 && prepared.is_query() {
-            rows.push(Row::new(&found, columns, session.formats())?);
+        if count > 0 && prepared.columns.is_some() {
+            let mut row = Row::of(&prepared.row_columns);
+            row.fill(&scratch.found, session.formats())?;
+            rows.push(row);
         }
-        session.sync().await?;
         return Ok((rows, count));
     }
-    let mut portal: Portal = session.bind_shared(prepared.clone(), values)?;
+    run_portal(session, prepared, std::mem::take(&mut scratch.parameters)).await
+}
+
+/// Runs a prepared statement through a portal.
+pub(crate) async fn run_portal(
+    session: &mut Session,
+    prepared: &Arc<Prepared>,
+    parameters: Vec<Datum>,
+) -> Result<(Vec<Row>, u64)> {
+    let columns = &prepared.row_columns;
+    let mut portal: Portal = session.bind(prepared.clone(), parameters)?;
     let mut rows = Vec::new();
     loop {
         match session.step(&mut portal, &mut None).await? {

@@ -63,17 +63,22 @@ impl Row {
     /// # Errors
     /// As [`Row::get`].
     pub fn get_at<T: FromValue>(&self, position: usize) -> Result<T> {
-        T::from_value(&self.at(position)?)
+        T::from_value(self.values.get(position).ok_or_else(|| no_column(position))?)
     }
 
-    /// A row of a result that has these columns.
-    pub(crate) fn new(row: &[Datum], columns: &Arc<[ResultColumn]>, formats: &Settings) -> Result<Row> {
+    /// A row of a result that has these columns, to be filled.
+    pub(crate) fn of(columns: &Arc<[ResultColumn]>) -> Row {
+        Row { columns: columns.clone(), values: Vec::with_capacity(columns.len()) }
+    }
+
+    /// Takes values over.
+    pub(crate) fn fill(&mut self, row: &[Datum], formats: &Settings) -> Result<()> {
         let context = EvalContext::detached(formats);
-        let values = row
-            .iter()
-            .zip(columns.iter())
-            .map(|(value, column)| Value::from_datum(value, column.data_type, &context));
-        Ok(Row { values: values.collect::<Result<_>>()?, columns: columns.clone() })
+        self.values.clear();
+        for (value, column) in row.iter().zip(self.columns.iter()) {
+            self.values.push(Value::from_datum(value, column.data_type, &context)?);
+        }
+        Ok(())
     }
 
     fn at(&self, position: usize) -> Result<Value> {

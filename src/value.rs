@@ -97,6 +97,26 @@ impl Value {
 pub trait ToValue: Sync {
     /// The value.
     fn to_value(&self) -> Value;
+
+    /// The value as the engine holds it, where that is less work than [`ToValue::to_value`].
+    #[doc(hidden)]
+    fn to_exact(&self) -> Option<Datum> {
+        None
+    }
+}
+
+/// A parameter's value, as the engine holds values of its type.
+pub(crate) fn parameter(
+    value: &dyn ToValue,
+    data_type: DataType,
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
+    if let Some(exact) = value.to_exact()
+        && (exact.is_null() || exact.kind() == Some(context.type_info(data_type.oid)?.kind))
+    {
+        return Ok(exact);
+    }
+    value.to_value().to_datum(data_type, context)
 }
 
 /// What a column can be read as.
@@ -114,18 +134,31 @@ fn wrong(value: &Value, wanted: &str) -> Error {
 }
 
 macro_rules! to_value {
-    ($($source:ty => $variant:ident),* $(,)?) => {
+    ($($source:ty => $variant:ident as $exact:expr),* $(,)?) => {
         $(impl ToValue for $source {
             fn to_value(&self) -> Value {
                 Value::$variant((*self).clone().into())
+            }
+
+            #[inline]
+            fn to_exact(&self) -> Option<Datum> {
+                Some($exact(self))
             }
         })*
     };
 }
 
 to_value! {
-    bool => Boolean, i16 => SmallInt, i32 => Integer, i64 => BigInt, f32 => Real, f64 => Double,
-    String => Text, &str => Text, Vec<u8> => Bytes, &[u8] => Bytes,
+    bool => Boolean as |value: &bool| Datum::Bool(*value),
+    i16 => SmallInt as |value: &i16| Datum::Int16(*value),
+    i32 => Integer as |value: &i32| Datum::Int32(*value),
+    i64 => BigInt as |value: &i64| Datum::Int64(*value),
+    f32 => Real as |value: &f32| Datum::Float32(*value),
+    f64 => Double as |value: &f64| Datum::Float64(*value),
+    String => Text as Datum::text,
+    &str => Text as Datum::text,
+    Vec<u8> => Bytes as |value: &Vec<u8>| Datum::Bytes(value.as_slice().into()),
+    &[u8] => Bytes as |value: &&[u8]| Datum::Bytes((*value).into()),
 }
 
 impl ToValue for Value {
@@ -137,6 +170,10 @@ impl ToValue for Value {
 impl<T: ToValue> ToValue for Option<T> {
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, ToValue::to_value)
+    }
+
+    fn to_exact(&self) -> Option<Datum> {
+        self.as_ref().map_or(Some(Datum::Null), ToValue::to_exact)
     }
 }
 

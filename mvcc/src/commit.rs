@@ -204,7 +204,7 @@ fn commit_time(engine: &Engine, last: u64) -> u64 {
 
 fn finish_request(engine: &Engine, request: &mut Request, scn: Scn) {
     if request.catalog_changed {
-        engine.catalog_scns.write().insert(request.branch, scn);
+        engine.catalog_scn(request.branch).set(scn);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
 use crate::shared_work::{SharedWork, Tender};
 use crate::spill::{TemporaryPages, is_temporary};
+use crate::store::CatalogScn;
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
 pub(crate) const FRAMES_RESERVED: usize = 32;
@@ -83,7 +84,7 @@ pub(crate) struct Engine {
     /// The pages that got that mark.
     pub(crate) dirty: Mutex<Vec<PageKey>>,
     pub(crate) undo_heads: Mutex<HashMap<PageKey, u64>>,
-    pub(crate) catalog_scns: RwLock<HashMap<BranchId, Scn>>,
+    pub(crate) catalog_scns: RwLock<HashMap<BranchId, CatalogScn>>,
     pub(crate) row_counters: RwLock<HashMap<(BranchId, TreeId), Arc<AtomicU64>>>,
     pub(crate) loading: Mutex<HashMap<PageKey, Vec<Waker>>>,
     pub(crate) evicting: async_lock::Mutex<()>,
@@ -113,6 +114,11 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// Where the SCN of a branch's newest catalog change is.
+    pub(crate) fn catalog_scn(&self, branch: BranchId) -> CatalogScn {
+        self.catalog_scns.write().entry(branch).or_default().clone()
+    }
+
     /// The newest SCN that a snapshot may see.
     #[inline]
     pub(crate) fn visible_scn(&self) -> Scn {

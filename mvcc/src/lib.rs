@@ -42,5 +42,5 @@ pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
 pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
 pub use snapshot::{CommitInfo, RowState, Snapshot};
-pub use store::{CompressedTierSize, Store, StoreOptions, StoreStats, Surroundings};
+pub use store::{CatalogScn, CompressedTierSize, Store, StoreOptions, StoreStats, Surroundings};
 pub use transaction::{SavepointId, Transaction};

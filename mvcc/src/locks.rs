@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::ids::{LockMode, TableLockMode, WaitPolicy};
@@ -81,7 +82,8 @@ struct Waiter {
 
 #[derive(Default)]
 struct Entry {
-    holders: Vec<(LockOwner, Mode)>,
+    /// Most locks have one holder: they need no memory of their own.
+    holders: SmallVec<[(LockOwner, Mode); 2]>,
     waiters: VecDeque<Waiter>,
 }
 

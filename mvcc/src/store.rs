@@ -21,7 +21,7 @@ use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
 use crate::log::{Log, open_segments};
 use crate::spill::{TemporaryPages, remove_leftovers};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, lookup};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -202,7 +202,31 @@ impl Store {
     /// give the same answer bracket a time without DDL.
     #[inline]
     pub fn catalog_scn(&self, branch: BranchId) -> Scn {
-        self.engine.catalog_scns.read().get(&branch).copied().unwrap_or_default()
+        self.engine.catalog_scns.read().get(&branch).map(CatalogScn::get).unwrap_or_default()
+    }
+
+    /// [`Store::catalog_scn`] for asking often: whoever takes a snapshot first and asks then misses no catalog change
+    /// that the snapshot sees.
+    pub fn watch_catalog(&self, branch: BranchId) -> CatalogScn {
+        self.engine.catalog_scn(branch)
+    }
+
+    /// Reads one row as it was committed at `scn` inside `read`, without a transaction.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; `read` was not called then.
+    #[inline]
+    pub fn try_get<R>(
+        &self,
+        branch: BranchId,
+        scn: Scn,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        let found =
+            lookup(&self.engine, branch, scn, tree, key, &Mutex::default(), |row| read(row.as_deref()));
+        found.map(|(result, _)| result)
     }
 
     /// The next hidden row number of `tree` on `branch`; starts after the largest key stored (keys of such trees
@@ -335,6 +359,22 @@ impl Store {
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
         })
+    }
+}
+
+/// The SCN of a branch's newest catalog change, for asking often.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogScn(Arc<AtomicU64>);
+
+impl CatalogScn {
+    /// That SCN.
+    #[inline]
+    pub fn get(&self) -> Scn {
+        Scn(self.0.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set(&self, scn: Scn) {
+        self.0.store(scn.0, Ordering::Release);
     }
 }
 

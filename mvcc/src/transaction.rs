@@ -250,27 +250,7 @@ impl Transaction {
                 return Ok((read(None), None));
             }
         }
-        let view = View::new(self.engine(), self.branch, scn);
-        let mut read = Some(read);
-        let mut overflow = None;
-        let found = helios_btree::get(&view, tree.root(), key, |cell| match cell {
-            Some(cell) if cell.overflow => {
-                overflow = <[u8; 16]>::try_from(cell.value).ok().map(|pointer| (pointer, cell.scn));
-                None
-            }
-            cell => {
-                let read = read.take()?;
-                Some((read(cell.map(|cell| Cow::Borrowed(cell.value))), cell.map(|cell| cell.scn)))
-            }
-        })?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let (Some((pointer, row_scn)), Some(read)) = (overflow, read) else {
-            unreachable!("a row is inline or names overflow pages")
-        };
-        let value = self.partial.lock().read(&view, &pointer)?;
-        Ok((read(Some(Cow::Owned(value))), Some(row_scn)))
+        lookup(self.engine(), self.branch, scn, tree, key, &self.partial, read)
     }
 
     /// A scan of the snapshot, own writes of earlier statements included.
@@ -493,6 +473,14 @@ impl Transaction {
         self.writes.cut(savepoint.0);
     }
 
+    /// Takes back what the running statement has done since `start`, a savepoint from its beginning, so that it can
+    /// begin again as if it had not been tried. Locks are kept.
+    pub fn begin_again(&mut self, start: SavepointId) {
+        self.rollback_to(start);
+        self.reads.truncate(self.reads_before);
+        *self.scanned.get_mut() = false;
+    }
+
     /// After [`RowState::Changed`]: the caller has rolled back to the start of the statement; takes a newer
     /// snapshot for running it again, keeping all locks.
     ///
@@ -559,6 +547,40 @@ impl Transaction {
 
     /// Undoes everything.
     pub fn rollback(self) {}
+}
+
+/// Reads one row of a tree as of `scn`; also gives the SCN that it was stored under.
+#[inline]
+pub(crate) fn lookup<R>(
+    engine: &Engine,
+    branch: BranchId,
+    scn: Scn,
+    tree: TreeId,
+    key: &[u8],
+    partial: &Mutex<PartialValue>,
+    read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
+) -> std::result::Result<(R, Option<Scn>), Fault> {
+    let view = View::new(engine, branch, scn);
+    let mut read = Some(read);
+    let mut overflow = None;
+    let found = helios_btree::get(&view, tree.root(), key, |cell| match cell {
+        Some(cell) if cell.overflow => {
+            overflow = <[u8; 16]>::try_from(cell.value).ok().map(|pointer| (pointer, cell.scn));
+            None
+        }
+        cell => {
+            let read = read.take()?;
+            Some((read(cell.map(|cell| Cow::Borrowed(cell.value))), cell.map(|cell| cell.scn)))
+        }
+    })?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let (Some((pointer, row_scn)), Some(read)) = (overflow, read) else {
+        unreachable!("a row is inline or names overflow pages")
+    };
+    let value = partial.lock().read(&view, &pointer)?;
+    Ok((read(Some(Cow::Owned(value))), Some(row_scn)))
 }
 
 impl Drop for Transaction {

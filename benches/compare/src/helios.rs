@@ -36,8 +36,9 @@ pub fn point_read() -> Contender {
         let mut total = 0i64;
         for _ in 0..operations {
             number += 1;
-            let rows = statement.query(params![spread(number) as i64]).expect("a row");
-            total += rows[0].get_at::<i64>(0).expect("a number");
+            let key = spread(number) as i64;
+            let found = statement.query_row(params![key], |row| row.get_at::<i64>(0));
+            total += found.expect("a read").expect("a row");
         }
         assert!(total > 0);
     })
@@ -53,9 +54,16 @@ pub fn row_read() -> Contender {
         let mut total = 0;
         for _ in 0..operations {
             number += 1;
-            let rows = statement.query(params![spread(number) as i64]).expect("a row");
-            total += rows[0].get_at::<i64>(2).expect("a number") as usize;
-            total += rows[0].get_at::<String>(3).expect("a text").len();
+            let found = statement.query_row(params![spread(number) as i64], |row| {
+                Ok((
+                    row.get_at::<i64>(0)?,
+                    row.get_at::<i64>(1)?,
+                    row.get_at::<i64>(2)?,
+                    row.get_at::<String>(3)?,
+                ))
+            });
+            let row = found.expect("a read").expect("a row");
+            total += row.2 as usize + row.3.len();
         }
         assert!(total > 0);
     })

@@ -1,10 +1,11 @@
 //! HeliosDB Nano beside SQLite and redb, in one process and one run.
 //!
-//! `cargo run --release --manifest-path benches/compare/Cargo.toml -- [WORD] [--rounds N] [--folder PATH]`
+//! `cargo run --release --manifest-path benches/compare/Cargo.toml -- [WORD] [--only SYSTEM] [--rounds N] [--folder PATH]`
 //!
 //! Each experiment gives every system the same work through prepared statements (redb: its own calls), in turns, so
 //! that what disturbs the machine disturbs all of them. What is printed is each system's median round, and how many
-//! times as fast as the peer we are. `WORD` picks the experiments whose name contains it.
+//! times as fast as the peer we are. `WORD` picks the experiments whose name contains it, `--only` the
+//! systems (for profiles).
 
 mod helios;
 mod measure;
@@ -17,16 +18,19 @@ use measure::{Contender, Experiment, ROWS};
 
 struct Arguments {
     word: String,
+    only: String,
     rounds: usize,
     folder: PathBuf,
 }
 
 fn arguments() -> Arguments {
-    let mut found = Arguments { word: String::new(), rounds: 15, folder: std::env::temp_dir() };
+    let mut found =
+        Arguments { word: String::new(), only: String::new(), rounds: 15, folder: std::env::temp_dir() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => found.rounds = words.next().and_then(|n| n.parse().ok()).expect("--rounds N"),
+            "--only" => found.only = words.next().expect("--only SYSTEM"),
             "--folder" => found.folder = words.next().expect("--folder PATH").into(),
             _ => found.word = word,
         }
@@ -89,7 +93,8 @@ fn main() {
     let arguments = arguments();
     for experiment in experiments().iter().filter(|each| each.name.contains(&arguments.word)) {
         let folder = tempfile::tempdir_in(&arguments.folder).expect("a folder for the data");
-        let contenders: Vec<Contender> = (experiment.contenders)(folder.path());
+        let mut contenders: Vec<Contender> = (experiment.contenders)(folder.path());
+        contenders.retain(|contender| contender.name.contains(&arguments.only));
         measure::run(experiment, contenders, arguments.rounds);
     }
 }

@@ -15,6 +15,7 @@ use crate::functions::{EvalContext, Settings};
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
 use crate::value::{Batch, Datum};
+use crate::write::{Buffers, Writing};
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
@@ -84,6 +85,7 @@ pub struct Execution {
     /// Set when the table was changed after the statement was planned: it must be planned anew first.
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
+    pub buffers: Buffers,
 }
 
 impl Execution {
@@ -97,14 +99,14 @@ impl Execution {
         }
     }
 
-    /// The transaction, and beside it what expressions are evaluated with.
-    pub fn split(&mut self) -> (&mut Transaction, EvalContext<'_>) {
+    /// What rows are written through.
+    pub fn writing(&mut self) -> Writing<'_> {
         let context = EvalContext {
             parameters: &self.parameters,
             outer: &self.outer,
             ..self.environment.context(self.timestamps, &self.cancel)
         };
-        (&mut self.transaction, context)
+        Writing { transaction: &mut self.transaction, context, buffers: &mut self.buffers }
     }
 
     /// 57014 when the statement was canceled.

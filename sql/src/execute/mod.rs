@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use context::{Environment, Execution, Instrument, Timestamps};
 pub use keys::key_range;
+pub use point::{Committed, ReadRows};
 pub use values::kind_of;
 
 use crate::error::Result;

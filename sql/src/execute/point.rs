@@ -1,54 +1,85 @@
-//! Reading one row by its key, without operators.
+//! Reading one row by its key, without operators and without waiting.
 
-use super::Execution;
+use helios_mvcc::{BranchId, Fault, Scn, Store, Transaction, TreeId};
+
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::plan::point::{PointLookup, PointQuery};
-use crate::value::{Batch, ColumnBuilder, Datum, RowView, key};
+use crate::value::{Datum, RowView, key};
+use crate::write::Attempt;
+
+/// Where single rows are read.
+pub trait ReadRows {
+    /// Reads the row of `key` inside `read`.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; `read` was not called then.
+    fn try_get<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault>;
+}
+
+impl ReadRows for Transaction {
+    #[inline]
+    fn try_get<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        Transaction::try_get(self, tree, key, read)
+    }
+}
+
+/// What is committed, for a statement that is a transaction of its own and only reads.
+pub struct Committed<'a> {
+    pub store: &'a Store,
+    pub branch: BranchId,
+    pub scn: Scn,
+}
+
+impl ReadRows for Committed<'_> {
+    #[inline]
+    fn try_get<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        self.store.try_get(self.branch, self.scn, tree, key, read)
+    }
+}
 
 impl PointLookup {
     /// Finds the row that satisfies everything and reads it inside `read`; `key` becomes the row's key.
     ///
     /// # Errors
-    /// Those of evaluating and of reading pages.
-    pub async fn find<R>(
+    /// Those of evaluating; a missing page.
+    pub fn try_find<R>(
         &self,
-        execution: &mut Execution,
+        rows: &mut impl ReadRows,
+        context: &EvalContext<'_>,
         key: &mut Vec<u8>,
-        mut read: impl FnMut(&RowView<'_>, &EvalContext<'_>) -> Result<R>,
-    ) -> Result<Option<R>> {
-        execution.check_cancel()?;
+        read: impl FnOnce(&RowView<'_>) -> Result<R>,
+    ) -> Attempt<Option<R>> {
         key.clear();
-        if !self.encode_key(&execution.context(), key)? {
+        if !self.encode_key(context, key)? {
             return Ok(None);
         }
         if let Some(index) = self.index {
-            loop {
-                let found = execution.transaction.try_get(index, key, |entry| entry.map(<[u8]>::to_vec));
-                match found {
-                    Ok(Some(row_key)) => {
-                        *key = row_key;
-                        break;
-                    }
-                    Ok(None) => return Ok(None),
-                    Err(fault) => execution.environment.store.resolve(fault).await?,
-                }
-            }
-        }
-        loop {
-            let fault = {
-                let (transaction, context) = execution.split();
-                let found = transaction.try_get(self.tree, key, |row| match row {
-                    Some(row) => self.read_row(row, &context, &mut read),
-                    None => Ok(None),
-                });
-                match found {
-                    Ok(found) => return found,
-                    Err(fault) => fault,
-                }
+            let Some(row_key) = rows.try_get(index, key, |entry| entry.map(<[u8]>::to_vec))? else {
+                return Ok(None);
             };
-            execution.environment.store.resolve(fault).await?;
+            *key = row_key;
         }
+        let found = rows.try_get(self.tree, key, |row| match row {
+            Some(row) => self.read_row(row, context, read),
+            None => Ok(None),
+        })?;
+        Ok(found?)
     }
 
     /// Appends the key searched for; false where a NULL finds nothing.
@@ -68,7 +99,7 @@ impl PointLookup {
         &self,
         row: &[u8],
         context: &EvalContext<'_>,
-        read: &mut impl FnMut(&RowView<'_>, &EvalContext<'_>) -> Result<R>,
+        read: impl FnOnce(&RowView<'_>) -> Result<R>,
     ) -> Result<Option<R>> {
         let view = self.layout.view(row)?;
         for filter in &self.filters {
@@ -76,7 +107,7 @@ impl PointLookup {
                 return Ok(None);
             }
         }
-        read(&view, context).map(Some)
+        read(&view).map(Some)
     }
 }
 
@@ -84,30 +115,20 @@ impl PointQuery {
     /// Runs the query: `row` becomes the result's row; tells whether there is one.
     ///
     /// # Errors
-    /// Those of evaluating and of reading pages.
-    pub async fn run(&self, execution: &mut Execution, row: &mut Vec<Datum>) -> Result<bool> {
-        let mut key = Vec::with_capacity(32);
-        let found = self.lookup.find(execution, &mut key, |view, context| {
-            row.clear();
+    /// Those of evaluating; a missing page.
+    pub fn try_run(
+        &self,
+        rows: &mut impl ReadRows,
+        context: &EvalContext<'_>,
+        key: &mut Vec<u8>,
+        row: &mut Vec<Datum>,
+    ) -> Attempt<bool> {
+        let found = self.lookup.try_find(rows, context, key, |view| {
             for output in &self.outputs {
                 row.push(output.eval_row(view, context)?);
             }
             Ok(())
         });
-        Ok(found.await?.is_some())
-    }
-
-    /// A row of the result as a batch.
-    ///
-    /// # Errors
-    /// XX000 for a value of another kind than its column's.
-    pub fn batch(&self, row: Vec<Datum>) -> Result<Batch> {
-        let mut columns = Vec::with_capacity(row.len());
-        for (value, kind) in row.into_iter().zip(&self.kinds) {
-            let mut builder = ColumnBuilder::new(*kind, 1);
-            builder.push(value)?;
-            columns.push(builder.finish());
-        }
-        Ok(Batch::new(columns, 1))
+        Ok(found?.is_some())
     }
 }

@@ -34,7 +34,6 @@ pub struct PointLookup {
 pub struct PointQuery {
     pub lookup: PointLookup,
     pub outputs: Vec<Expr>,
-    pub kinds: Vec<PhysicalKind>,
 }
 
 /// The source of an UPDATE or DELETE that finds one row at most.
@@ -52,8 +51,7 @@ impl PointQuery {
         if scan.locking.is_some() || outputs.iter().any(|expr| !reads_row(expr, scan)) {
             return None;
         }
-        let kinds = outputs.iter().map(|expr| crate::execute::kind_of(expr.data_type())).collect();
-        Some(PointQuery { lookup: PointLookup::of(scan)?, outputs, kinds })
+        Some(PointQuery { lookup: PointLookup::of(scan)?, outputs })
     }
 }
 

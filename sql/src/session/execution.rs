@@ -212,7 +212,7 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
     }
 }
 
-fn tag_of(action: &Action, rows: u64) -> String {
+pub(super) fn tag_of(action: &Action, rows: u64) -> String {
     match action {
         Action::Insert(_) => format!("INSERT 0 {rows}"),
         Action::Update(_) => format!("UPDATE {rows}"),

@@ -8,6 +8,8 @@ mod engine;
 mod execution;
 mod functions;
 mod point;
+#[cfg(test)]
+mod point_tests;
 mod portal;
 mod prepare;
 mod settings;
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::{BranchId, Isolation};
+use helios_mvcc::{BranchId, CatalogScn, Isolation};
 use parking_lot::Mutex;
 
 pub use engine::{ConfigEntries, Engine};
@@ -31,6 +33,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
 use crate::value::Text;
+use crate::write::Buffers;
 use transaction::Active;
 
 /// Days from 1970-01-01 to 2000-01-01, in microseconds.
@@ -102,6 +105,9 @@ pub struct Session {
     frequent: FrequentSettings,
     /// What the last statement was evaluated in, and the SCN of its catalog.
     environment: Option<(u64, Arc<Environment>)>,
+    catalog_scn: CatalogScn,
+    /// What statements for one row use again and again.
+    buffers: Buffers,
     active: Option<Active>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: HashMap<String, Arc<Prepared>>,
@@ -111,6 +117,11 @@ pub struct Session {
     random: Arc<Mutex<u64>>,
     /// Raised at each end of a transaction: portals of earlier ones are closed.
     portal_epoch: u64,
+    /// Tests compare both ways.
+    #[cfg(test)]
+    never_at_once: bool,
+    #[cfg(test)]
+    done_at_once: u64,
 }
 
 impl Session {
@@ -127,6 +138,7 @@ impl Session {
         if engine.entropy().fill(&mut seed).is_err() {
             seed = u64::from(backend.unsigned_abs()).to_le_bytes();
         }
+        let catalog_scn = engine.store().watch_catalog(branch);
         Session {
             engine,
             branch,
@@ -136,6 +148,8 @@ impl Session {
             formats: Arc::new(settings.formats().unwrap_or_default()),
             frequent: FrequentSettings::of(&settings),
             environment: None,
+            catalog_scn,
+            buffers: Buffers::default(),
             settings: Arc::new(settings),
             active: None,
             prepared: HashMap::new(),
@@ -145,6 +159,10 @@ impl Session {
             cancel: Arc::new(AtomicBool::new(false)),
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
             portal_epoch: 0,
+            #[cfg(test)]
+            never_at_once: false,
+            #[cfg(test)]
+            done_at_once: 0,
         }
     }
 

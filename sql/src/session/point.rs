@@ -1,80 +1,304 @@
-//! Statements for one row, run without a portal: for callers that want the whole outcome at once.
+//! Statements for one row: tried at once, without operators, portals, and where it can be without a session's
+//! transaction.
 //!
-//! They go through the same transaction, the same writer and the same retries as everything else; what they save
-//! is operators, batches and portals.
+//! [`Session::try_point`] is the seam: portals go through it (so the wire protocol does), and callers that want the
+//! whole outcome at once ([`Session::run_point`]). It writes through the same writer as everything else. Whatever is
+//! not at hand (a plan that is out of date, a page that is not in memory, a lock that somebody has, a row that was
+//! changed since the snapshot) makes it step back: nothing was done then, and the statement takes the general way, which
+//! waits, plans anew and tries again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::portal::State;
+use helios_mvcc::{Scn, TableLockMode, Transaction};
+
 use super::prepare::Action;
+use super::transaction::lost;
 use super::{Prepared, Session};
-use crate::error::Result;
-use crate::plan::point::PointQuery;
+use crate::error::{Result, SqlError};
+use crate::execute::{Committed, Environment, Timestamps};
+use crate::expr::Expr;
+use crate::functions::{EvalContext, Volatility};
+use crate::plan::point::{PointLookup, PointQuery, PointSource};
+use crate::plan::walk;
 use crate::value::Datum;
+use crate::write::{Attempt, Buffers, Stop, TableWriter, Writing};
 
-impl Prepared {
-    /// Whether [`Session::run_point`] may run it.
-    fn is_point(&self) -> bool {
-        match &self.action {
-            Action::Query(_) => self.point.is_some(),
-            Action::Insert(plan) => plan.single.is_some() && plan.returning.is_none(),
-            Action::Update(plan) => plan.point.is_some() && plan.returning.is_none(),
-            Action::Delete(plan) => plan.point.is_some() && plan.returning.is_none(),
-            _ => false,
-        }
+/// What makes a prepared statement one for a single row.
+pub(super) struct Point {
+    /// The query, where it is one; what else is needed is in the action's plan.
+    query: Option<PointQuery>,
+    /// Nothing in it depends on the time or on the session: it may be run without asking for the one and without
+    /// looking whether the other was changed.
+    is_timeless: bool,
+}
+
+impl Point {
+    /// What an action is, if it is for a single row.
+    pub(super) fn of(action: &Action) -> Option<Point> {
+        let mut query = None;
+        let is_timeless = match action {
+            Action::Query(plan) => {
+                let found = PointQuery::of(plan)?;
+                let is_timeless = is_timeless(&found.outputs) && is_timeless_lookup(&found.lookup);
+                query = Some(found);
+                is_timeless
+            }
+            Action::Insert(plan) => {
+                let row =
+                    plan.single.as_ref().filter(|_| plan.conflict.is_none() && plan.writer.is_alone())?;
+                is_timeless(row) && is_timeless(plan.returning.iter().flatten()) && is_plain(&plan.writer)
+            }
+            Action::Update(plan) => {
+                let source = plan.point.as_ref().filter(|_| plan.writer.is_alone())?;
+                is_timeless_source(source, plan.returning.as_ref()) && is_plain(&plan.writer)
+            }
+            Action::Delete(plan) => {
+                let source = plan.point.as_ref().filter(|_| plan.writer.is_alone())?;
+                is_timeless_source(source, plan.returning.as_ref())
+            }
+            _ => return None,
+        };
+        Some(Point { query, is_timeless })
     }
 }
 
+fn is_plain(writer: &TableWriter) -> bool {
+    is_timeless(writer.checks())
+}
+
+fn is_timeless_lookup(lookup: &PointLookup) -> bool {
+    is_timeless(lookup.key.iter().map(|(_, expr)| expr)) && is_timeless(&lookup.filters)
+}
+
+fn is_timeless_source(source: &PointSource, returning: Option<&Vec<Expr>>) -> bool {
+    is_timeless_lookup(&source.lookup)
+        && is_timeless(&source.columns)
+        && is_timeless(returning.into_iter().flatten())
+}
+
+/// Whether expressions depend on nothing but rows and parameters; what is not known to is taken to depend on more.
+fn is_timeless<'e>(exprs: impl IntoIterator<Item = &'e Expr>) -> bool {
+    let depends = |expr: &Expr| match expr {
+        Expr::Call(call) => call.function.volatility != Volatility::Immutable,
+        Expr::Const { .. } | Expr::Column { .. } | Expr::Parameter { .. } => false,
+        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::IsNull { .. } | Expr::IsTruth { .. } => false,
+        Expr::IsDistinct { .. } | Expr::Case { .. } | Expr::Coalesce { .. } | Expr::NullIf { .. } => false,
+        _ => true,
+    };
+    !exprs.into_iter().any(|expr| walk::any(expr, &mut |node| depends(node)))
+}
+
+/// How a statement for one row ended.
+pub(super) struct Done {
+    pub rows: u64,
+    /// What it was evaluated in.
+    pub environment: Arc<Environment>,
+    pub timestamps: Timestamps,
+    /// Its own transaction, to be committed.
+    transaction: Option<Transaction>,
+}
+
+/// Whose transaction a statement runs in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// The session's; one is begun where there is none.
+    Session,
+    /// Its own, unless one is running.
+    Own,
+}
+
 impl Session {
-    /// Runs a statement that finds or writes one row at most; gives the number of rows, and in `row` the row that a
-    /// query found. `None` for any other statement, or where the parameters do not fit: nothing was done then.
+    /// Runs a statement that finds or writes one row at most, and ends the implicit transaction; gives the number of
+    /// rows, and in `row` what a query or RETURNING found. `None` for any other statement, or where it cannot be done
+    /// at once: nothing was done then.
     ///
     /// # Errors
     /// All the errors of execution; the transaction has failed then.
     pub async fn run_point(
         &mut self,
-        prepared: &Arc<Prepared>,
-        parameters: &Arc<[Datum]>,
+        prepared: &Prepared,
+        parameters: &[Datum],
         row: &mut Vec<Datum>,
     ) -> Result<Option<u64>> {
-        let failed = self.active.as_ref().is_some_and(|active| active.failed);
-        let fits = prepared.parameter_types.len() == parameters.len();
-        if failed || !fits || !prepared.is_point() || !self.is_current(prepared) {
+        let Some(done) = self.try_point(prepared, parameters, row, Within::Own)? else { return Ok(None) };
+        if let Some(transaction) = done.transaction {
+            transaction.commit().await?;
+        }
+        if self.active.is_some() {
+            self.sync().await?;
+        }
+        Ok(Some(done.rows))
+    }
+
+    /// Runs a statement for one row, if it is one and everything is at hand.
+    ///
+    /// # Errors
+    /// All the errors of execution; the transaction has failed then.
+    pub(super) fn try_point(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[Datum],
+        row: &mut Vec<Datum>,
+        within: Within,
+    ) -> Result<Option<Done>> {
+        let Some(point) = &prepared.point else { return Ok(None) };
+        #[cfg(test)]
+        if self.never_at_once {
             return Ok(None);
         }
-        let rows = match &prepared.point {
-            Some(point) => self.point_row(point, parameters.clone(), row).await.map(u64::from),
-            None => {
-                let changed = self.change_prepared(prepared, parameters.clone()).await;
-                changed.map(|changed| changed.rows)
-            }
+        let unusual = self.active.as_ref().is_some_and(|active| active.failed || active.changed_catalog)
+            || prepared.parameter_types.len() != parameters.len()
+            || self.cancel.load(Ordering::Relaxed)
+            || !self.is_current(prepared);
+        if unusual {
+            return Ok(None);
+        }
+        row.clear();
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let tried = if within == Within::Own && self.active.is_none() {
+            self.try_alone(prepared, point, parameters, row, &mut buffers)
+        } else {
+            self.try_within(prepared, point, parameters, row, &mut buffers)
         };
-        if rows.is_err() {
-            self.fail();
+        self.buffers = buffers;
+        let tried = tried.and_then(|done| {
+            if !point.is_timeless {
+                self.take_changed_by_functions(&done.environment)?;
+            }
+            Ok(done)
+        });
+        match tried {
+            Ok(done) => {
+                #[cfg(test)]
+                {
+                    self.done_at_once += 1;
+                }
+                Ok(Some(done))
+            }
+            Err(Stop::Failed(error)) => {
+                self.fail();
+                Err(error)
+            }
+            Err(_) => Ok(None),
         }
-        rows.map(Some)
     }
 
-    async fn point_row(
-        &mut self,
-        point: &PointQuery,
-        parameters: Arc<[Datum]>,
+    /// The environment of the last statement, if it serves a snapshot too.
+    fn known_environment(&self, snapshot: Scn) -> Attempt<&Arc<Environment>> {
+        let newest = self.catalog_scn.get();
+        match &self.environment {
+            Some((scn, known))
+                if *scn == newest.0 && newest <= snapshot && Arc::ptr_eq(&known.settings, &self.settings) =>
+            {
+                Ok(known)
+            }
+            _ => Err(Stop::Conflict),
+        }
+    }
+
+    /// Runs a statement in a transaction of its own, or, where it only reads, without one.
+    fn try_alone(
+        &self,
+        prepared: &Prepared,
+        point: &Point,
+        parameters: &[Datum],
         row: &mut Vec<Datum>,
-    ) -> Result<bool> {
-        let environment = self.begin_statement().await?;
-        let mut execution = self.lend(environment, parameters)?;
-        let found = point.run(&mut execution, row).await;
-        self.take_back(execution)?;
-        found
+        buffers: &mut Buffers,
+    ) -> Attempt<Done> {
+        let store = self.engine.store();
+        let now = if point.is_timeless { 0 } else { self.now() };
+        let timestamps = Timestamps { transaction: now, statement: now };
+        if let Some(query) = &point.query {
+            let scn = store.visible_scn();
+            let environment = self.known_environment(scn)?;
+            let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
+            let mut rows = Committed { store, branch: self.branch, scn };
+            let found = query.try_run(&mut rows, &context, &mut buffers.key, row)?;
+            let environment = environment.clone();
+            return Ok(Done { rows: u64::from(found), environment, timestamps, transaction: None });
+        }
+        if self.frequent.read_only {
+            return Err(Stop::Conflict);
+        }
+        let mut transaction = store.begin(self.branch, self.frequent.isolation);
+        transaction.begin_statement();
+        let environment = self.known_environment(transaction.snapshot().scn)?;
+        let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
+        let mut writing = Writing { transaction: &mut transaction, context, buffers };
+        let rows = self.try_change(&prepared.action, &mut writing, row)?;
+        let environment = environment.clone();
+        Ok(Done { rows, environment, timestamps, transaction: Some(transaction) })
     }
 
-    /// The rows of a query for one row, for a portal to give.
-    pub(super) async fn point_rows(&mut self, point: &PointQuery, parameters: Arc<[Datum]>) -> Result<State> {
-        let mut row = Vec::with_capacity(point.outputs.len());
-        if !self.point_row(point, parameters, &mut row).await? {
-            return Ok(State::Given { batches: VecDeque::new(), tag: "SELECT 0".into() });
+    /// Runs a statement in the session's transaction.
+    fn try_within(
+        &mut self,
+        prepared: &Prepared,
+        point: &Point,
+        parameters: &[Datum],
+        row: &mut Vec<Datum>,
+        buffers: &mut Buffers,
+    ) -> Attempt<Done> {
+        let active = self.begin_in_transaction();
+        active.used = true;
+        let is_shut = active.read_only && point.query.is_none();
+        let timestamps = active.timestamps;
+        let mut transaction = active.transaction.take().ok_or_else(lost)?;
+        transaction.begin_statement();
+        let start = transaction.savepoint();
+        let tried = self.known_environment(transaction.snapshot().scn).and_then(|environment| {
+            // Refusing and making room for more writes are for the general way.
+            if is_shut || transaction.needs_room() {
+                return Err(Stop::Conflict);
+            }
+            let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
+            let rows = match &point.query {
+                Some(query) => u64::from(query.try_run(&mut transaction, &context, &mut buffers.key, row)?),
+                None => {
+                    let mut writing = Writing { transaction: &mut transaction, context, buffers };
+                    self.try_change(&prepared.action, &mut writing, row)?
+                }
+            };
+            Ok(Done { rows, environment: environment.clone(), timestamps, transaction: None })
+        });
+        if tried.is_err() {
+            transaction.begin_again(start);
         }
-        Ok(State::Given { batches: VecDeque::from([point.batch(row)?]), tag: "SELECT 1".into() })
+        if let Some(active) = &mut self.active {
+            active.transaction = Some(transaction);
+        }
+        tried
+    }
+
+    /// Writes the row of an INSERT, UPDATE or DELETE.
+    fn try_change(
+        &self,
+        action: &Action,
+        writing: &mut Writing<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Attempt<u64> {
+        let (writer, point) = match action {
+            Action::Insert(plan) => (&plan.writer, None),
+            Action::Update(plan) => (&plan.writer, plan.point.as_ref()),
+            Action::Delete(plan) => (&plan.writer, plan.point.as_ref()),
+            _ => return Err(SqlError::internal("this action changes no row").into()),
+        };
+        let planned = self.catalog_scn.get();
+        let object = u64::from(writer.entry.table.oid);
+        // Under the lock no DDL changes the table; one that was committed meanwhile leaves the plan out of date.
+        if !writing.transaction.try_lock_table(object, TableLockMode::RowExclusive)
+            || self.catalog_scn.get() != planned
+        {
+            return Err(Stop::Conflict);
+        }
+        match (action, point) {
+            (Action::Insert(plan), _) => {
+                plan.try_run(plan.single.as_deref().unwrap_or_default(), writing, returned)
+            }
+            (Action::Update(plan), Some(point)) => plan.try_run(point, writing, returned),
+            (Action::Delete(plan), Some(point)) => plan.try_run(point, writing, returned),
+            _ => Err(SqlError::internal("this change finds more than one row").into()),
+        }
     }
 }

@@ -4,16 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::execution::tag_of;
+use super::point::Within;
 use super::prepare::Action;
 use super::transaction::{in_failed_transaction, lost};
 use super::{Prepared, Session};
+use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, Timestamps};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
-use crate::value::{Batch, Datum};
+use crate::value::{Batch, ColumnBuilder, Datum};
 
 /// How often a statement is run again after conflicts.
 const TRIES_MAX: usize = 1_000;
@@ -41,6 +44,12 @@ pub(super) enum State {
         environment: Arc<Environment>,
         timestamps: Timestamps,
         outer: Vec<Datum>,
+    },
+    /// The row of a query for one row, if there is one.
+    Single {
+        batch: Option<Batch>,
+        environment: Arc<Environment>,
+        timestamps: Timestamps,
     },
     /// Rows that are all there.
     Given {
@@ -72,7 +81,8 @@ impl Portal {
     #[must_use]
     pub fn environment(&self) -> Option<(&Arc<Environment>, Timestamps)> {
         match &self.state {
-            State::Running { environment, timestamps, .. } => Some((environment, *timestamps)),
+            State::Running { environment, timestamps, .. }
+            | State::Single { environment, timestamps, .. } => Some((environment, *timestamps)),
             _ => None,
         }
     }
@@ -189,6 +199,14 @@ impl Session {
                     return Ok(Step::Complete(tag));
                 }
             },
+            State::Single { batch, .. } => match batch.take() {
+                Some(batch) => batch,
+                None => {
+                    let tag = portal.tag();
+                    portal.state = State::Done;
+                    return Ok(Step::Complete(tag));
+                }
+            },
             State::Running { .. } => match self.next_batch(portal).await? {
                 Some(batch) => batch,
                 None => {
@@ -225,6 +243,11 @@ impl Session {
         }
         let prepared = portal.prepared.clone();
         let parameters = portal.parameters.clone();
+        if prepared.point.is_some()
+            && let Some(step) = self.start_point(portal)?
+        {
+            return Ok(step);
+        }
         match &prepared.action {
             Action::Empty => {
                 portal.state = State::Done;
@@ -236,11 +259,6 @@ impl Session {
                 Ok(Some(Step::CopyIn))
             }
             _ if let Some(plan) = prepared.rows_plan() => {
-                if let Some(point) = &prepared.point {
-                    portal.state = self.point_rows(point, parameters).await?;
-                    portal.epoch = self.portal_epoch;
-                    return Ok(None);
-                }
                 portal.header = prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
                 portal.state = self.running(plan).await?;
                 portal.epoch = self.portal_epoch;
@@ -261,6 +279,36 @@ impl Session {
         }
     }
 
+    /// Runs a portal's statement for one row, if it can be done at once; gives what [`Session::start`] gives.
+    fn start_point(&mut self, portal: &mut Portal) -> Result<Option<Option<Step>>> {
+        let mut row = Vec::new();
+        let prepared = &portal.prepared;
+        let Some(done) = self.try_point(prepared, &portal.parameters, &mut row, Within::Session)? else {
+            return Ok(None);
+        };
+        portal.epoch = self.portal_epoch;
+        let batch = match &prepared.columns {
+            Some(columns) if done.rows > 0 => Some(single_row(columns, row)?),
+            _ => None,
+        };
+        if prepared.is_query() {
+            portal.state =
+                State::Single { batch, environment: done.environment, timestamps: done.timestamps };
+            return Ok(Some(None));
+        }
+        let tag = tag_of(&prepared.action, done.rows);
+        match batch {
+            Some(batch) => {
+                portal.state = State::Given { batches: VecDeque::from([batch]), tag };
+                Ok(Some(None))
+            }
+            None => {
+                portal.state = State::Done;
+                Ok(Some(Some(Step::Complete(tag))))
+            }
+        }
+    }
+
     /// Begins a statement in the running transaction, or in one of its own.
     pub(crate) async fn begin_statement(&mut self) -> Result<Arc<Environment>> {
         let active = self.begin_in_transaction();
@@ -269,7 +317,7 @@ impl Session {
         let transaction = active.transaction.as_mut().ok_or_else(lost)?;
         transaction.begin_statement();
         let snapshot = transaction.snapshot().scn;
-        let newest = self.engine.store().catalog_scn(self.branch);
+        let newest = self.catalog_scn.get();
         if let Some((scn, known)) = &self.environment
             && !own_catalog
             && *scn == newest.0
@@ -281,7 +329,7 @@ impl Session {
         let catalog = self.catalog_here().await?;
         let environment = Arc::new(self.environment(catalog));
         // Kept if it is the newest: no DDL was committed since the snapshot.
-        if !own_catalog && newest <= snapshot && self.engine.store().catalog_scn(self.branch) == newest {
+        if !own_catalog && newest <= snapshot && self.catalog_scn.get() == newest {
             self.environment = Some((newest.0, environment.clone()));
         }
         Ok(environment)
@@ -361,6 +409,7 @@ impl Session {
             conflict: false,
             stale: false,
             instruments: None,
+            buffers: std::mem::take(&mut self.buffers),
         })
     }
 
@@ -369,11 +418,18 @@ impl Session {
         if let Some(active) = &mut self.active {
             active.transaction = Some(execution.transaction);
         }
-        let changed = std::mem::take(&mut *execution.environment.changed_settings.lock());
+        self.buffers = execution.buffers;
+        self.take_changed_by_functions(&execution.environment)?;
+        Ok(execution.conflict)
+    }
+
+    /// Takes over the settings that functions changed.
+    pub(super) fn take_changed_by_functions(&mut self, environment: &Environment) -> Result<()> {
+        let changed = std::mem::take(&mut *environment.changed_settings.lock());
         for (name, value, local) in changed {
             self.assign_setting(&name, Some(&value), local)?;
         }
-        Ok(execution.conflict)
+        Ok(())
     }
 
     /// Whether a statement may be run again after a conflict: prepares for it.
@@ -455,6 +511,17 @@ impl Session {
         let conflict = self.take_back(execution).map_err(plain)?;
         pulled.map_err(|error| (error, conflict))
     }
+}
+
+/// A row of a result as a batch.
+fn single_row(columns: &[ResultColumn], row: Vec<Datum>) -> Result<Batch> {
+    let mut made = Vec::with_capacity(row.len());
+    for (value, column) in row.into_iter().zip(columns) {
+        let mut builder = ColumnBuilder::new(execute::kind_of(column.data_type), 1);
+        builder.push(value)?;
+        made.push(builder.finish());
+    }
+    Ok(Batch::new(made, 1))
 }
 
 /// As many rows of a batch as are wanted; the rest waits.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::point::Point;
 use super::{PLANS_MAX, Session};
 use crate::binder::{BindEnvironment, Binder, InsertValue, ResultColumn};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
@@ -12,7 +13,7 @@ use crate::expr::Expr;
 use crate::parser::{self, Statement, StatementKind, Utility};
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
-use crate::plan::point::{self, PointQuery, PointSource};
+use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::types::DataType;
 use crate::value::Text;
@@ -57,14 +58,14 @@ pub struct Prepared {
     /// The same columns, for rows to share.
     pub row_columns: Arc<[ResultColumn]>,
     pub action: Action,
-    /// The same query, where it finds one row by its key.
-    pub(super) point: Option<PointQuery>,
+    /// Where it is for a single row: how.
+    pub(super) point: Option<Point>,
     /// The types that the client declared, to prepare it again.
     declared: Vec<DataType>,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
     search_path: Text,
-    /// Made within a transaction that changed the catalog: good for that one alone.
+    /// Made within a transaction that changed the catalog or sees an old one: good for that one alone.
     transient: bool,
 }
 
@@ -151,7 +152,7 @@ impl Session {
         !needs_plan
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
-                && prepared.catalog_scn == self.engine.store().catalog_scn(self.branch).0
+                && prepared.catalog_scn == self.catalog_scn.get().0
                 && self.frequent.search_path == prepared.search_path)
     }
 
@@ -195,10 +196,11 @@ impl Session {
             return Ok(Prepared { text: own_text, columns, row_columns, action, ..self.empty("") });
         }
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
-        let scn = self.engine.store().catalog_scn(self.branch).0;
+        let scn = self.catalog_scn.get();
         let catalog = self.current_catalog().await?;
         let environment = self.bind_environment(&catalog);
-        let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog);
+        let transient =
+            self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
         let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
             let (action, columns) = self.plan_statement(&mut binder, statement.kind)?;
@@ -210,13 +212,10 @@ impl Session {
             parameter_types,
             row_columns: columns.clone().unwrap_or_default().into(),
             columns,
-            point: match &action {
-                Action::Query(plan) => PointQuery::of(plan),
-                _ => None,
-            },
+            point: Point::of(&action),
             action,
             declared,
-            catalog_scn: scn,
+            catalog_scn: scn.0,
             search_path: self.frequent.search_path.clone(),
             transient,
         })

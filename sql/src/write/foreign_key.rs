@@ -82,7 +82,7 @@ impl Reference {
         )
         .with_detail(format!(
             "Key {} is not present in table \"{}\".",
-            writer.key_text(&self.positions, row, execution)?,
+            writer.key_text(&self.positions, row, &execution.context())?,
             self.parent_name
         ))
         .with_schema(&writer.schema_name)
@@ -145,7 +145,7 @@ impl Referenced {
         )
         .with_detail(format!(
             "Key {} is still referenced from table \"{child}\".",
-            writer.key_text(&positions, old, execution)?
+            writer.key_text(&positions, old, &execution.context())?
         ))
         .with_schema(&writer.schema_name)
         .with_table(child)

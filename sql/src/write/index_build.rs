@@ -61,7 +61,8 @@ async fn for_each_row(
 /// # Errors
 /// 23502, 23514.
 pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
-    for_each_row(writer, execution, async |execution, _, values| writer.check(&values, execution)).await
+    for_each_row(writer, execution, async |execution, _, values| writer.check(&values, &execution.context()))
+        .await
 }
 
 /// Fills a new index from the table's rows.
@@ -162,7 +163,10 @@ fn not_unique(
     execution: &Execution,
 ) -> Result<SqlError> {
     Ok(SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
-        .with_detail(format!("Key {} is duplicated.", writer.key_text(positions, values, execution)?))
+        .with_detail(format!(
+            "Key {} is duplicated.",
+            writer.key_text(positions, values, &execution.context())?
+        ))
         .with_schema(&writer.schema_name)
         .with_table(&writer.entry.table.name)
         .with_constraint(name))

@@ -5,6 +5,7 @@
 //! A changed or deleted row is locked first; one that somebody else changed since the snapshot is a conflict:
 //! the statement is undone and may run again (`Execution::conflict`).
 
+mod attempt;
 mod foreign_key;
 mod index_build;
 mod point;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
+pub use attempt::{Attempt, Buffers, Stop, Writing};
 pub use index_build::{build_index, check_references, check_rows, rebuild_table};
 pub use statement::{
     Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
@@ -25,6 +27,7 @@ use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
+use crate::functions::EvalContext;
 use crate::plan::row_layout;
 use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
@@ -163,7 +166,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// 23502, 23514.
-    pub fn check(&self, row: &[Datum], execution: &Execution) -> Result<()> {
+    pub fn check(&self, row: &[Datum], context: &EvalContext<'_>) -> Result<()> {
         for position in &self.not_null {
             if row[*position].is_null() {
                 let column = &self.entry.table.columns[*position].name;
@@ -174,18 +177,14 @@ impl TableWriter {
                         self.entry.table.name
                     ),
                 )
-                .with_detail(self.failing_row(row, execution)?)
+                .with_detail(self.failing_row(row, context)?)
                 .with_schema(&self.schema_name)
                 .with_table(&self.entry.table.name)
                 .with_column(column));
             }
         }
-        if self.checks.is_empty() {
-            return Ok(());
-        }
-        let context = execution.context();
         for (name, check) in &self.checks {
-            if check.eval_row(&row, &context)?.as_bool() == Some(false) {
+            if check.eval_row(&row, context)?.as_bool() == Some(false) {
                 return Err(SqlError::new(
                     SqlState::CHECK_VIOLATION,
                     format!(
@@ -193,7 +192,7 @@ impl TableWriter {
                         self.entry.table.name
                     ),
                 )
-                .with_detail(self.failing_row(row, execution)?)
+                .with_detail(self.failing_row(row, context)?)
                 .with_schema(&self.schema_name)
                 .with_table(&self.entry.table.name)
                 .with_constraint(name));
@@ -203,9 +202,8 @@ impl TableWriter {
     }
 
     /// `Failing row contains (1, null).`
-    fn failing_row(&self, row: &[Datum], execution: &Execution) -> Result<String> {
+    fn failing_row(&self, row: &[Datum], context: &EvalContext<'_>) -> Result<String> {
         const SHOWN_MAX: usize = 64;
-        let context = execution.context();
         let mut fields = Vec::new();
         for column in self.entry.table.live_columns() {
             let value = &row[Table::position(column.number)];
@@ -224,26 +222,34 @@ impl TableWriter {
         Ok(format!("Failing row contains ({}).", fields.join(", ")))
     }
 
-    /// The key of a new row; takes a new row number where there is no primary key.
-    ///
-    /// # Errors
-    /// Those of reading the tree's last key.
-    pub async fn new_key(&self, row: &[Datum], execution: &mut Execution, key: &mut Vec<u8>) -> Result<()> {
-        key.clear();
-        if self.primary_key.is_empty() {
-            let branch = execution.transaction.branch();
-            let number = execution.environment.store.next_row_id(branch, self.tree()).await?;
-            key.extend(number.to_be_bytes());
-            return Ok(());
-        }
-        self.primary_key_of(row, key);
-        Ok(())
-    }
-
     fn primary_key_of(&self, row: &[Datum], key: &mut Vec<u8>) {
         for (column, position) in self.primary_key.iter().zip(&self.primary_positions) {
             key::encode(column, &row[*position], key);
         }
+    }
+
+    /// The key of a new row, claimed; a new row number where there is no primary key.
+    fn new_key(&self, row: &[Datum], key: &mut Vec<u8>, writing: &mut Writing<'_>) -> Attempt<()> {
+        key.clear();
+        if !self.primary_key.is_empty() {
+            self.primary_key_of(row, key);
+            return self.claim_primary(key, row, writing);
+        }
+        let transaction = &writing.transaction;
+        let number = transaction.store().try_next_row_id(transaction.branch(), self.tree());
+        key.extend(number.ok_or(Stop::RowNumber(self.tree()))?.to_be_bytes());
+        Ok(())
+    }
+
+    /// Whether a row can be written without looking at other tables.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.references.is_empty() && self.referenced.is_empty()
+    }
+
+    /// The expressions of its CHECK constraints.
+    pub fn checks(&self) -> impl Iterator<Item = &Expr> {
+        self.checks.iter().map(|(_, check)| check)
     }
 
     /// Writes a new row.
@@ -251,28 +257,31 @@ impl TableWriter {
     /// # Errors
     /// 23502, 23514, 23505, 23503, and those of locking and reading.
     pub async fn insert(&self, row: &[Datum], execution: &mut Execution) -> Result<()> {
-        self.check(row, execution)?;
-        let mut key = Vec::with_capacity(32);
-        self.new_key(row, execution, &mut key).await?;
-        if !self.primary_key.is_empty() {
-            self.claim_primary(&key, row, execution).await?;
-        }
-        self.write_row(&key, row, execution).await?;
-        for index in &self.indexes {
-            self.add_entry(index, &key, row, execution).await?;
-        }
+        attempt::retried(execution, |writing| self.try_insert(row, writing)).await?;
+        execution.transaction.make_room().await?;
         for reference in &self.references {
             reference.check(self, row, execution).await?;
         }
         Ok(())
     }
 
-    async fn write_row(&self, key: &[u8], row: &[Datum], execution: &mut Execution) -> Result<()> {
-        let mut value = Vec::with_capacity(64);
-        self.layout.encode(self.entry.table.schema_version, row, &mut value)?;
-        execution.transaction.put(self.tree(), key, &value)?;
-        execution.transaction.make_room().await?;
-        Ok(())
+    /// [`TableWriter::insert`], but for foreign keys.
+    pub(crate) fn try_insert(&self, row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
+        self.check(row, &writing.context)?;
+        let mut key = std::mem::take(&mut writing.buffers.key);
+        let written = self.new_key(row, &mut key, writing).and_then(|()| {
+            self.write_row(&key, row, writing)?;
+            self.indexes.iter().try_for_each(|index| self.add_entry(index, &key, row, writing))
+        });
+        writing.buffers.key = key;
+        written
+    }
+
+    fn write_row(&self, key: &[u8], row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
+        let value = &mut writing.buffers.value;
+        value.clear();
+        self.layout.encode(self.entry.table.schema_version, row, value)?;
+        Ok(writing.transaction.put(self.tree(), key, value)?)
     }
 
     /// Locks a row that was found, to change it.
@@ -291,29 +300,8 @@ impl TableWriter {
     /// # Errors
     /// As [`TableWriter::insert`]; the conflict.
     pub async fn update(&self, old: OldRow<'_>, row: &[Datum], execution: &mut Execution) -> Result<()> {
-        let mut key = Vec::with_capacity(32);
-        let moved = if self.primary_key.is_empty() {
-            key.extend(old.key);
-            false
-        } else {
-            self.primary_key_of(row, &mut key);
-            key != old.key
-        };
-        let mode = if moved { LockMode::Update } else { LockMode::NoKeyUpdate };
-        self.lock_found(old.key, mode, execution).await?;
-        self.check(row, execution)?;
-        if moved {
-            self.claim_primary(&key, row, execution).await?;
-            execution.transaction.delete(self.tree(), old.key)?;
-        }
-        self.write_row(&key, row, execution).await?;
-        for index in &self.indexes {
-            let same = !moved && index.positions.iter().all(|at| old.values[*at] == row[*at]);
-            if !same {
-                self.remove_entry(index, old.key, old.values, execution)?;
-                self.add_entry(index, &key, row, execution).await?;
-            }
-        }
+        attempt::retried(execution, |writing| self.try_update(&old, row, writing)).await?;
+        execution.transaction.make_room().await?;
         for reference in &self.references {
             if reference.differs(old.values, row) {
                 reference.check(self, row, execution).await?;
@@ -325,50 +313,92 @@ impl TableWriter {
         Ok(())
     }
 
+    /// [`TableWriter::update`], but for foreign keys.
+    pub(crate) fn try_update(
+        &self,
+        old: &OldRow<'_>,
+        row: &[Datum],
+        writing: &mut Writing<'_>,
+    ) -> Attempt<()> {
+        let mut key = std::mem::take(&mut writing.buffers.key);
+        let written = self.update_at(&mut key, old, row, writing);
+        writing.buffers.key = key;
+        written
+    }
+
+    fn update_at(
+        &self,
+        key: &mut Vec<u8>,
+        old: &OldRow<'_>,
+        row: &[Datum],
+        writing: &mut Writing<'_>,
+    ) -> Attempt<()> {
+        key.clear();
+        if self.primary_key.is_empty() {
+            key.extend(old.key);
+        } else {
+            self.primary_key_of(row, key);
+        }
+        let moved = key != old.key;
+        let mode = if moved { LockMode::Update } else { LockMode::NoKeyUpdate };
+        writing.lock_found(self.tree(), old.key, mode)?;
+        self.check(row, &writing.context)?;
+        if moved {
+            self.claim_primary(key, row, writing)?;
+            writing.transaction.delete(self.tree(), old.key)?;
+        }
+        self.write_row(key, row, writing)?;
+        for index in &self.indexes {
+            let same = !moved && index.positions.iter().all(|at| old.values[*at] == row[*at]);
+            if !same {
+                self.remove_entry(index, old, writing)?;
+                self.add_entry(index, key, row, writing)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a row that was found.
     ///
     /// # Errors
     /// 23503; the conflict.
     pub async fn delete(&self, old: OldRow<'_>, execution: &mut Execution) -> Result<()> {
-        self.lock_found(old.key, LockMode::Update, execution).await?;
-        execution.transaction.delete(self.tree(), old.key)?;
+        attempt::retried(execution, |writing| self.try_delete(&old, writing)).await?;
         execution.transaction.make_room().await?;
-        for index in &self.indexes {
-            self.remove_entry(index, old.key, old.values, execution)?;
-        }
         for referenced in &self.referenced {
             referenced.changed(self, old.values, None, execution).await?;
         }
         Ok(())
     }
 
-    fn remove_entry(
-        &self,
-        index: &IndexWriter,
-        key: &[u8],
-        row: &[Datum],
-        execution: &mut Execution,
-    ) -> Result<()> {
-        let mut entry = Vec::with_capacity(48);
-        index.entry_key(row, key, &mut entry);
-        execution.transaction.delete(index.tree, &entry)?;
-        Ok(())
+    /// [`TableWriter::delete`], but for foreign keys.
+    pub(crate) fn try_delete(&self, old: &OldRow<'_>, writing: &mut Writing<'_>) -> Attempt<()> {
+        writing.lock_found(self.tree(), old.key, LockMode::Update)?;
+        writing.transaction.delete(self.tree(), old.key)?;
+        self.indexes.iter().try_for_each(|index| self.remove_entry(index, old, writing))
     }
 
-    async fn add_entry(
+    fn remove_entry(&self, index: &IndexWriter, old: &OldRow<'_>, writing: &mut Writing<'_>) -> Attempt<()> {
+        let entry = &mut writing.buffers.entry;
+        entry.clear();
+        index.entry_key(old.values, old.key, entry);
+        Ok(writing.transaction.delete(index.tree, entry)?)
+    }
+
+    fn add_entry(
         &self,
         index: &IndexWriter,
         key: &[u8],
         row: &[Datum],
-        execution: &mut Execution,
-    ) -> Result<()> {
-        let mut entry = Vec::with_capacity(48);
+        writing: &mut Writing<'_>,
+    ) -> Attempt<()> {
+        let mut entry = std::mem::take(&mut writing.buffers.entry);
+        entry.clear();
         let exact = index.entry_key(row, key, &mut entry);
-        if exact {
-            self.claim_unique(index, &entry, row, execution).await?;
-        }
-        execution.transaction.put(index.tree, &entry, key)?;
-        Ok(())
+        let claimed = if exact { self.claim_unique(index, &entry, row, writing) } else { Ok(()) };
+        let added = claimed.and_then(|()| Ok(writing.transaction.put(index.tree, &entry, key)?));
+        writing.buffers.entry = entry;
+        added
     }
 }
 

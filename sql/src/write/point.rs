@@ -1,66 +1,171 @@
-//! UPDATE and DELETE of one row found by its key, and the row of an INSERT of one: the writer without operators.
+//! INSERT, UPDATE and DELETE of one row, without operators and without waiting.
 
-use super::{Changed, DeletePlan, OldRow, UpdatePlan};
+use super::{Attempt, DeletePlan, InsertPlan, OldRow, UpdatePlan, Writing};
 use crate::error::Result;
-use crate::execute::Execution;
 use crate::expr::Expr;
+use crate::functions::EvalContext;
 use crate::plan::point::PointSource;
 use crate::value::Datum;
 
 /// Evaluates expressions over a row.
-pub(super) fn evaluate(exprs: &[Expr], row: &[Datum], execution: &Execution) -> Result<Vec<Datum>> {
-    let context = execution.context();
-    exprs.iter().map(|expr| expr.eval_row(&row, &context)).collect()
-}
-
-/// Finds the row as it is; `key` becomes its key.
-async fn find(
-    point: &PointSource,
-    places: &[(usize, usize)],
-    execution: &mut Execution,
-    key: &mut Vec<u8>,
-) -> Result<Option<Vec<Datum>>> {
-    let width = point.lookup.layout.columns().len();
-    let read = point.lookup.find(execution, key, |view, context| {
-        let mut row = vec![Datum::Null; width];
-        for (column, position) in places {
-            row[*position] = match point.position(*column) {
-                Some(index) => view.get(index)?,
-                None => point.columns[*column].eval_row(view, context)?,
-            };
-        }
-        Ok(row)
-    });
-    read.await
-}
-
-/// Updates the row, if there is one; the table is locked.
-pub(super) async fn update(
-    plan: &UpdatePlan,
-    point: &PointSource,
-    execution: &mut Execution,
-) -> Result<Changed> {
-    let mut key = Vec::with_capacity(32);
-    let Some(old) = find(point, &plan.row, execution, &mut key).await? else { return Ok(Changed::default()) };
-    let mut new = old.clone();
-    {
-        let context = execution.context();
-        for (position, column) in &plan.assignments {
-            new[*position] = point.columns[*column].eval_row(&old.as_slice(), &context)?;
-        }
+pub(super) fn evaluate(
+    exprs: &[Expr],
+    row: &[Datum],
+    context: &EvalContext<'_>,
+    out: &mut Vec<Datum>,
+) -> Result<()> {
+    for expr in exprs {
+        out.push(expr.eval_row(&row, context)?);
     }
-    plan.writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
-    Ok(Changed { rows: 1, returned: Vec::new() })
+    Ok(())
 }
 
-/// Deletes the row, if there is one; the table is locked.
-pub(super) async fn delete(
-    plan: &DeletePlan,
-    point: &PointSource,
-    execution: &mut Execution,
-) -> Result<Changed> {
-    let mut key = Vec::with_capacity(32);
-    let Some(old) = find(point, &plan.row, execution, &mut key).await? else { return Ok(Changed::default()) };
-    plan.writer.delete(OldRow { key: &key, values: &old }, execution).await?;
-    Ok(Changed { rows: 1, returned: Vec::new() })
+impl InsertPlan {
+    /// Inserts the row `single`; what RETURNING gives goes to `returned`. The table is locked.
+    ///
+    /// # Errors
+    /// Those of evaluating and of the writer; what is in the way.
+    pub fn try_run(
+        &self,
+        single: &[Expr],
+        writing: &mut Writing<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Attempt<u64> {
+        let mut row = std::mem::take(&mut writing.buffers.new);
+        row.clear();
+        let written = evaluate(single, &[], &writing.context, &mut row).map_err(Into::into).and_then(|()| {
+            self.writer.try_insert(&row, writing)?;
+            let returning = self.returning.as_deref().unwrap_or_default();
+            Ok(evaluate(returning, &row, &writing.context, returned)?)
+        });
+        writing.buffers.new = row;
+        written.map(|()| 1)
+    }
+}
+
+/// A row that a statement found, and how it was taken from the source.
+struct Found<'p> {
+    point: &'p PointSource,
+    /// Which source column holds which position of the row.
+    places: &'p [(usize, usize)],
+    key: Vec<u8>,
+    old: Vec<Datum>,
+}
+
+impl<'p> Found<'p> {
+    /// Finds the row of a source, in the memory of `writing`; whether there is one, and what to give the memory back
+    /// from.
+    fn find(
+        point: &'p PointSource,
+        places: &'p [(usize, usize)],
+        writing: &mut Writing<'_>,
+    ) -> (Found<'p>, Attempt<bool>) {
+        let mut old = std::mem::take(&mut writing.buffers.old);
+        old.clear();
+        old.resize(point.lookup.layout.columns().len(), Datum::Null);
+        let mut key = std::mem::take(&mut writing.buffers.found);
+        let context = &writing.context;
+        let read = point.lookup.try_find(writing.transaction, context, &mut key, |view| {
+            for (column, position) in places {
+                old[*position] = match point.position(*column) {
+                    Some(index) => view.get(index)?,
+                    None => point.columns[*column].eval_row(view, context)?,
+                };
+            }
+            Ok(())
+        });
+        (Found { point, places, key, old }, read.map(|found| found.is_some()))
+    }
+
+    fn give_back(self, writing: &mut Writing<'_>) {
+        writing.buffers.old = self.old;
+        writing.buffers.found = self.key;
+    }
+
+    fn row(&self) -> OldRow<'_> {
+        OldRow { key: &self.key, values: &self.old }
+    }
+
+    /// RETURNING's values: over the source's columns, those of the row as it is in `now`.
+    fn returning(
+        &self,
+        exprs: Option<&Vec<Expr>>,
+        now: &[Datum],
+        context: &EvalContext<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Result<()> {
+        let Some(exprs) = exprs else { return Ok(()) };
+        let mut source = vec![Datum::Null; self.point.columns.len()];
+        for (column, expr) in self.point.columns.iter().enumerate().skip(1) {
+            source[column] = expr.eval_row(&self.old, context)?;
+        }
+        for (column, position) in self.places {
+            source[*column] = now[*position].clone();
+        }
+        evaluate(exprs, &source, context, returned)
+    }
+}
+
+impl UpdatePlan {
+    /// Updates the row that `point` finds, if there is one. The table is locked.
+    ///
+    /// # Errors
+    /// As [`InsertPlan::try_run`].
+    pub fn try_run(
+        &self,
+        point: &PointSource,
+        writing: &mut Writing<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Attempt<u64> {
+        let (found, is_there) = Found::find(point, &self.row, writing);
+        let mut new = std::mem::take(&mut writing.buffers.new);
+        let written = is_there.and_then(|is_there| {
+            if is_there {
+                self.write(&found, &mut new, writing, returned)?;
+            }
+            Ok(u64::from(is_there))
+        });
+        writing.buffers.new = new;
+        found.give_back(writing);
+        written
+    }
+
+    fn write(
+        &self,
+        found: &Found<'_>,
+        new: &mut Vec<Datum>,
+        writing: &mut Writing<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Attempt<()> {
+        new.clone_from(&found.old);
+        for (position, column) in &self.assignments {
+            new[*position] = found.point.columns[*column].eval_row(&found.old, &writing.context)?;
+        }
+        self.writer.try_update(&found.row(), new, writing)?;
+        Ok(found.returning(self.returning.as_ref(), new, &writing.context, returned)?)
+    }
+}
+
+impl DeletePlan {
+    /// Deletes the row that `point` finds, if there is one. The table is locked.
+    ///
+    /// # Errors
+    /// As [`InsertPlan::try_run`].
+    pub fn try_run(
+        &self,
+        point: &PointSource,
+        writing: &mut Writing<'_>,
+        returned: &mut Vec<Datum>,
+    ) -> Attempt<u64> {
+        let (found, is_there) = Found::find(point, &self.row, writing);
+        let written = is_there.and_then(|is_there| {
+            if is_there {
+                self.writer.try_delete(&found.row(), writing)?;
+                found.returning(self.returning.as_ref(), &found.old, &writing.context, returned)?;
+            }
+            Ok(u64::from(is_there))
+        });
+        found.give_back(writing);
+        written
+    }
 }

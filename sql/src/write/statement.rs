@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{OldRow, TableWriter, point};
+use super::{OldRow, TableWriter};
 use crate::binder::{ConflictClause, ConflictUpdate};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
@@ -127,12 +127,6 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut rows = 0;
     let mut proposed = HashSet::new();
-    if let Some(single) = plan.single.as_ref().filter(|_| execution.instruments.is_none()) {
-        execution.check_cancel()?;
-        let row = point::evaluate(single, &[], execution)?;
-        rows += write_new(plan, row, &mut proposed, &mut returning, execution).await?;
-        return Ok(Changed { rows, returned: returning.finish() });
-    }
     let mut source = execute::build(&plan.source);
     while let Some(batch) = source.next(execution).await? {
         for at in 0..batch.row_count {
@@ -185,7 +179,7 @@ async fn upsert(
     execution: &mut Execution,
 ) -> Result<Option<Vec<Datum>>> {
     let writer = &plan.writer;
-    writer.check(&row, execution)?;
+    writer.check(&row, &execution.context())?;
     let Some(key) = writer.colliding(&row, &conflict.arbiters, execution).await? else {
         writer.insert(&row, execution).await?;
         if conflict.update.is_some()
@@ -249,12 +243,6 @@ fn key_of(batch: &Batch, at: usize) -> Result<Arc<[u8]>> {
 /// Those of the source and of the writer.
 pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<Changed> {
     plan.writer.lock_table(execution).await?;
-    if let Some(point) = &plan.point
-        && plan.returning.is_none()
-        && execution.instruments.is_none()
-    {
-        return point::update(plan, point, execution).await;
-    }
     let mut source = execute::build(&plan.source);
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();
@@ -292,12 +280,6 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
 /// Those of the source and of the writer.
 pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<Changed> {
     plan.writer.lock_table(execution).await?;
-    if let Some(point) = &plan.point
-        && plan.returning.is_none()
-        && execution.instruments.is_none()
-    {
-        return point::delete(plan, point, execution).await;
-    }
     let mut source = execute::build(&plan.source);
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();

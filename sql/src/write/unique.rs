@@ -1,36 +1,34 @@
 //! Unique keys: claimed by a lock, then looked up in the latest state.
 
-use helios_mvcc::{LockMode, TreeId};
+use helios_mvcc::LockMode;
 
+use super::attempt::{self, Attempt, Writing};
 use super::{IndexWriter, TableWriter, WAIT};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
+use crate::functions::EvalContext;
 use crate::value::Datum;
 
 impl TableWriter {
     /// Claims the clustering key of a new row.
-    pub(super) async fn claim_primary(
-        &self,
-        key: &[u8],
-        row: &[Datum],
-        execution: &mut Execution,
-    ) -> Result<()> {
-        if claim(self.tree(), key, execution).await? {
-            return Err(self.duplicate(&self.primary_name, &self.primary_positions, row, execution)?);
+    pub(super) fn claim_primary(&self, key: &[u8], row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
+        if writing.claim(self.tree(), key)? {
+            let positions = &self.primary_positions;
+            return Err(self.duplicate(&self.primary_name, positions, row, &writing.context)?.into());
         }
         Ok(())
     }
 
     /// Claims a unique index's key.
-    pub(super) async fn claim_unique(
+    pub(super) fn claim_unique(
         &self,
         index: &IndexWriter,
         entry: &[u8],
         row: &[Datum],
-        execution: &mut Execution,
-    ) -> Result<()> {
-        if claim(index.tree, entry, execution).await? {
-            return Err(self.duplicate(&index.name, &index.positions, row, execution)?);
+        writing: &mut Writing<'_>,
+    ) -> Attempt<()> {
+        if writing.claim(index.tree, entry)? {
+            return Err(self.duplicate(&index.name, &index.positions, row, &writing.context)?.into());
         }
         Ok(())
     }
@@ -41,13 +39,13 @@ impl TableWriter {
         name: &str,
         positions: &[usize],
         row: &[Datum],
-        execution: &Execution,
+        context: &EvalContext<'_>,
     ) -> Result<SqlError> {
         Ok(SqlError::new(
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{name}\""),
         )
-        .with_detail(format!("Key {} already exists.", self.key_text(positions, row, execution)?))
+        .with_detail(format!("Key {} already exists.", self.key_text(positions, row, context)?))
         .with_schema(&self.schema_name)
         .with_table(&self.entry.table.name)
         .with_constraint(name))
@@ -58,9 +56,8 @@ impl TableWriter {
         &self,
         positions: &[usize],
         row: &[Datum],
-        execution: &Execution,
+        context: &EvalContext<'_>,
     ) -> Result<String> {
-        let context = execution.context();
         let table = &self.entry.table;
         let mut names = Vec::new();
         let mut values = Vec::new();
@@ -91,7 +88,8 @@ impl TableWriter {
         if !self.primary_key.is_empty() && counts(self.primary_oid) {
             let mut key = Vec::new();
             self.primary_key_of(row, &mut key);
-            if claim(self.tree(), &key, execution).await? {
+            let taken = attempt::retried(execution, |writing| writing.claim(self.tree(), &key)).await?;
+            if taken {
                 return Ok(Some(key));
             }
         }
@@ -106,16 +104,5 @@ impl TableWriter {
             }
         }
         Ok(None)
-    }
-}
-
-/// Locks a key and tells whether a row has it.
-async fn claim(tree: TreeId, key: &[u8], execution: &mut Execution) -> Result<bool> {
-    execution.transaction.lock_row(tree, key, LockMode::Update, WAIT).await?;
-    loop {
-        match execution.transaction.try_get_latest(tree, key, |value| value.is_some()) {
-            Ok(taken) => return Ok(taken),
-            Err(fault) => execution.environment.store.resolve(fault).await?,
-        }
     }
 }

@@ -1,0 +1,126 @@
+//! Writing without waiting: what a write needs, and why it could not be finished at once.
+//!
+//! The writer's operations are synchronous. One that meets a page that is not in memory, or a lock that somebody else
+//! has, stops and says so; nothing waits inside. [`retried`] is the way of statements that may wait: it takes back what
+//! the operation wrote, waits for what was in the way, and does it again. Statements for one row try once, and leave
+//! everything else to the general way.
+
+use helios_mvcc::{Fault, LockMode, RowState, Transaction, TreeId};
+
+use super::WAIT;
+use crate::error::{Result, SqlError};
+use crate::execute::Execution;
+use crate::functions::EvalContext;
+use crate::value::Datum;
+
+/// Memory that one row's writing uses and the next one's uses again.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    pub key: Vec<u8>,
+    /// The key of a row that was found.
+    pub(super) found: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    pub(super) entry: Vec<u8>,
+    pub(super) old: Vec<Datum>,
+    pub(super) new: Vec<Datum>,
+}
+
+/// What a write goes through.
+pub struct Writing<'a> {
+    pub transaction: &'a mut Transaction,
+    pub context: EvalContext<'a>,
+    pub buffers: &'a mut Buffers,
+}
+
+/// Why a write stopped.
+pub enum Stop {
+    Page(Fault),
+    /// Somebody else has this lock.
+    Lock {
+        tree: TreeId,
+        key: Vec<u8>,
+        mode: LockMode,
+    },
+    /// The table's rows were not counted yet.
+    RowNumber(TreeId),
+    /// The row was changed since the snapshot.
+    Conflict,
+    Failed(SqlError),
+}
+
+/// The outcome of a write that does not wait.
+pub type Attempt<T> = std::result::Result<T, Stop>;
+
+impl From<SqlError> for Stop {
+    fn from(error: SqlError) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+impl From<helios_mvcc::Error> for Stop {
+    fn from(error: helios_mvcc::Error) -> Stop {
+        Stop::Failed(error.into())
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Page(fault)
+    }
+}
+
+impl Writing<'_> {
+    /// Locks a row or a key, and tells whether it changed since the snapshot.
+    pub(super) fn lock_row(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Attempt<RowState> {
+        self.transaction.try_lock_row(tree, key, mode).ok_or_else(|| Stop::Lock {
+            tree,
+            key: key.to_vec(),
+            mode,
+        })
+    }
+
+    /// Locks a row that was found, to change it.
+    pub(super) fn lock_found(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Attempt<()> {
+        match self.lock_row(tree, key, mode)? {
+            RowState::Unchanged => Ok(()),
+            RowState::Changed => Err(Stop::Conflict),
+        }
+    }
+
+    /// Locks a key and tells whether a row has it.
+    pub(super) fn claim(&mut self, tree: TreeId, key: &[u8]) -> Attempt<bool> {
+        self.lock_row(tree, key, LockMode::Update)?;
+        Ok(self.transaction.try_get_latest(tree, key, |value| value.is_some())?)
+    }
+}
+
+/// Does what `attempt` does, waiting for what is in its way.
+///
+/// # Errors
+/// Those of the attempt and of waiting; the conflict.
+pub(super) async fn retried<T>(
+    execution: &mut Execution,
+    mut attempt: impl FnMut(&mut Writing<'_>) -> Attempt<T>,
+) -> Result<T> {
+    let start = execution.transaction.savepoint();
+    loop {
+        let stop = match attempt(&mut execution.writing()) {
+            Ok(done) => return Ok(done),
+            Err(stop) => stop,
+        };
+        match stop {
+            Stop::Failed(error) => return Err(error),
+            Stop::Conflict => return Err(execution.conflict()),
+            Stop::Page(fault) => execution.environment.store.resolve(fault).await?,
+            Stop::Lock { tree, key, mode } => {
+                execution.transaction.lock_row(tree, &key, mode, WAIT).await?;
+            }
+            Stop::RowNumber(tree) => {
+                let branch = execution.transaction.branch();
+                // The number is lost; what matters is that the next one is at hand.
+                execution.environment.store.next_row_id(branch, tree).await?;
+            }
+        }
+        execution.transaction.rollback_to(start);
+    }
+}
