@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
+use helios_sql::functions::EvalContext;
 use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
 use helios_sql::value::Datum;
 
@@ -132,8 +134,7 @@ impl EmbeddedDatabase {
         let mut lease = self.lease();
         let session = lease.session();
         let prepared = session.prepare(sql, Vec::new()).await?;
-        let (_, tag) = run(session, prepared, params).await?;
-        Ok(count_of(&tag))
+        Ok(run(session, &prepared, params).await?.1)
     }
 
     /// Runs a query and gives its rows.
@@ -162,7 +163,7 @@ impl EmbeddedDatabase {
         let session = lease.session();
         let prepared = block_on(session.prepare(sql, Vec::new()))?;
         let values = parameters(session, &prepared, params)?;
-        let portal = session.bind(prepared, values)?;
+        let portal = session.bind_shared(prepared, values)?;
         Ok(RowStream::new(lease, portal))
     }
 
@@ -195,24 +196,35 @@ pub(crate) async fn execute_in(session: &mut Session, sql: &str) -> Result<u64> 
     Ok(run?.last().map_or(0, |tag| count_of(tag)))
 }
 
+/// Prepares a statement; an error fails the transaction.
+async fn prepare_in(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
+    let prepared = session.prepare(sql, Vec::new()).await;
+    if prepared.is_err() {
+        session.note_error();
+    }
+    Ok(prepared?)
+}
+
 pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
-    let prepared = match session.prepare(sql, Vec::new()).await {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            session.note_error();
-            return Err(error.into());
-        }
-    };
-    run(session, prepared, params).await.map(|(rows, _)| rows)
+    let prepared = prepare_in(session, sql).await?;
+    run(session, &prepared, params).await.map(|(rows, _)| rows)
+}
+
+pub(crate) async fn execute_with_in(
+    session: &mut Session,
+    sql: &str,
+    params: &[&dyn ToValue],
+) -> Result<u64> {
+    let prepared = prepare_in(session, sql).await?;
+    run(session, &prepared, params).await.map(|(_, count)| count)
 }
 
 pub(crate) fn parameters(
     session: &Session,
     prepared: &Prepared,
     params: &[&dyn ToValue],
-) -> Result<Vec<Datum>> {
-    let formats = session.formats().clone();
-    let context = helios_sql::functions::EvalContext::detached(&formats);
+) -> Result<Arc<[Datum]>> {
+    let context = EvalContext::detached(session.formats());
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
         return Err(Error::config(format!(
@@ -228,27 +240,37 @@ pub(crate) fn parameters(
         .collect()
 }
 
-/// Runs a prepared statement to its end.
+/// Runs a prepared statement to its end; gives its rows, and how many it found or changed.
 pub(crate) async fn run(
     session: &mut Session,
-    prepared: Arc<Prepared>,
+    prepared: &Arc<Prepared>,
     params: &[&dyn ToValue],
-) -> Result<(Vec<Row>, String)> {
-    let values = parameters(session, &prepared, params)?;
-    let columns = prepared.columns.clone().unwrap_or_default().into();
-    let mut portal: Portal = session.bind(prepared, values)?;
+) -> Result<(Vec<Row>, u64)> {
+    let values = parameters(session, prepared, params)?;
+    let columns = &prepared.row_columns;
+    let mut found = Vec::new();
+    if let Some(count) = session.run_point(prepared, &values, &mut found).await? {
+        let mut rows = Vec::new();
+        if count > 0 && prepared.is_query() {
+            rows.push(Row::new(&found, columns, session.formats())?);
+        }
+        session.sync().await?;
+        return Ok((rows, count));
+    }
+    let mut portal: Portal = session.bind_shared(prepared.clone(), values)?;
     let mut rows = Vec::new();
     loop {
         match session.step(&mut portal, &mut None).await? {
             Step::Rows(batch) => {
                 let formats = session.formats().clone();
-                rows.extend(rows_of(&batch, &columns, &formats)?);
+                let never = AtomicBool::new(false);
+                rows.extend(rows_of(&batch, columns, &portal.printing(&formats, &never))?);
             }
             Step::Complete(tag) => {
                 session.sync().await?;
-                return Ok((rows, tag));
+                return Ok((rows, count_of(&tag)));
             }
-            Step::Empty | Step::Suspended => return Ok((rows, String::new())),
+            Step::Empty | Step::Suspended => return Ok((rows, 0)),
             Step::CopyIn => return Err(Error::unsupported("COPY FROM STDIN needs a connection")),
         }
     }

@@ -1,7 +1,8 @@
 //! From a configuration to an open engine, and back to a closed folder.
 //!
 //! 1. A folder that this process has open already is shared: every further opening gets the same engine.
-//! 2. Background threads write a checkpoint when the log has grown enough for one, and free memory ahead of demand.
+//! 2. Background threads write a checkpoint when the log has grown enough for one, free memory ahead of demand, and
+//!    finish commits whose callers were dropped.
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
 
 use std::collections::HashMap;
@@ -116,8 +117,11 @@ fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {
     let background = BackgroundExecutor::start(BACKGROUND_THREADS)
         .map_err(|error| Error::config(format!("the background threads cannot be started: {error}")))?;
-    // Both run on without their handles, until the stop token tells them to end.
+    // All run on without their handles, until the stop token tells them to end.
     let _checkpoints = background.spawn(write_checkpoints(store.clone(), background.stop_token()));
+    let (tended, stop) = (store.clone(), background.stop_token());
+    let _tending =
+        background.spawn(or(async move { stop.stopped().await }, async move { tended.tend().await }));
     let (store, stop) = (store.clone(), background.stop_token());
     let _cleaning = background.spawn(or(async move { stop.stopped().await }, async move {
         // Whoever needs a frame next meets the same error, and tells it.

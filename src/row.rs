@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use helios_sql::binder::ResultColumn;
 use helios_sql::error::{SqlError, SqlState};
 use helios_sql::functions::{EvalContext, Settings};
 use helios_sql::session::{Portal, Step};
-use helios_sql::value::Batch;
+use helios_sql::value::{Batch, Datum};
 
 use crate::database::Lease;
 use crate::{FromValue, Result, Value};
@@ -65,6 +66,16 @@ impl Row {
         T::from_value(&self.at(position)?)
     }
 
+    /// A row of a result that has these columns.
+    pub(crate) fn new(row: &[Datum], columns: &Arc<[ResultColumn]>, formats: &Settings) -> Result<Row> {
+        let context = EvalContext::detached(formats);
+        let values = row
+            .iter()
+            .zip(columns.iter())
+            .map(|(value, column)| Value::from_datum(value, column.data_type, &context));
+        Ok(Row { values: values.collect::<Result<_>>()?, columns: columns.clone() })
+    }
+
     fn at(&self, position: usize) -> Result<Value> {
         self.values.get(position).cloned().ok_or_else(|| no_column(position))
     }
@@ -82,13 +93,16 @@ impl Row {
 }
 
 /// A batch's rows.
-pub(crate) fn rows_of(batch: &Batch, columns: &Arc<[ResultColumn]>, formats: &Settings) -> Result<Vec<Row>> {
-    let context = EvalContext::detached(formats);
+pub(crate) fn rows_of(
+    batch: &Batch,
+    columns: &Arc<[ResultColumn]>,
+    context: &EvalContext<'_>,
+) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(batch.row_count);
     for row in 0..batch.row_count {
         let mut values = Vec::with_capacity(columns.len());
         for (at, column) in columns.iter().enumerate() {
-            values.push(Value::from_datum(&batch.datum(row, at), column.data_type, &context)?);
+            values.push(Value::from_datum(&batch.datum(row, at), column.data_type, context)?);
         }
         rows.push(Row { columns: columns.clone(), values });
     }
@@ -106,7 +120,7 @@ pub struct RowStream {
 
 impl RowStream {
     pub(crate) fn new(lease: Lease, portal: Portal) -> RowStream {
-        let columns = portal.prepared.columns.clone().unwrap_or_default().into();
+        let columns = portal.prepared.row_columns.clone();
         RowStream { lease, portal, columns, ready: VecDeque::new(), done: false }
     }
 
@@ -126,7 +140,9 @@ impl RowStream {
             match session.step(&mut self.portal, &mut None).await? {
                 Step::Rows(batch) => {
                     let formats = session.formats().clone();
-                    self.ready = rows_of(&batch, &self.columns, &formats)?.into();
+                    let never = AtomicBool::new(false);
+                    let context = self.portal.printing(&formats, &never);
+                    self.ready = rows_of(&batch, &self.columns, &context)?.into();
                 }
                 _ => {
                     self.done = true;

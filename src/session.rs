@@ -3,7 +3,7 @@
 //! It follows the engine and changes with it; programs use [`crate::EmbeddedDatabase`].
 
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
-pub use helios_sql::execute::Environment;
+pub use helios_sql::execute::{Environment, Timestamps};
 pub use helios_sql::session::{
     CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step,
     TransactionStatus,

@@ -3,7 +3,7 @@
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
 
-use crate::database::{Lease, execute_in, query_in};
+use crate::database::{Lease, execute_in, execute_with_in, query_in};
 use crate::{Result, Row, ToValue};
 
 /// A transaction. Dropping it rolls it back.
@@ -22,6 +22,15 @@ impl Transaction {
     /// All the errors of SQL; the transaction can only be rolled back then.
     pub fn execute(&self, sql: &str) -> Result<u64> {
         block_on(execute_in(self.lease.lock().session(), sql))
+    }
+
+    /// Runs one statement with parameters; gives the number of rows that it changed or found. Its plan is kept, so
+    /// that the same text runs again without being parsed.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub fn execute_with(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
+        block_on(execute_with_in(self.lease.lock().session(), sql, params))
     }
 
     /// Runs a query and gives its rows.

@@ -5,7 +5,7 @@ use std::fmt;
 use helios_sql::error::SqlError;
 use helios_sql::functions::EvalContext;
 use helios_sql::types::DataType;
-use helios_sql::value::Datum;
+use helios_sql::value::{Datum, PhysicalKind};
 
 use crate::{Error, Result};
 
@@ -78,6 +78,16 @@ impl Value {
         };
         if exact.kind() == Some(info.kind) {
             return Ok(exact);
+        }
+        // Integers that fit need no detour; for others the text's parser has the right error.
+        let fitting = exact.as_i64().and_then(|number| match info.kind {
+            PhysicalKind::Int16 => i16::try_from(number).ok().map(Datum::Int16),
+            PhysicalKind::Int32 => i32::try_from(number).ok().map(Datum::Int32),
+            PhysicalKind::Int64 => Some(Datum::Int64(number)),
+            _ => None,
+        });
+        if let Some(datum) = fitting {
+            return Ok(datum);
         }
         Ok(info.parse_text(&self.to_string(), data_type.typmod, context)?)
     }

@@ -17,8 +17,8 @@ mod write;
 
 pub use node::{LeafCell, Node, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
-pub use overflow::{VALUE_BYTES_MAX, read as read_overflow};
+pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow};
 pub use pages::{PageRef, ReadPages, WritePages};
 pub use tree::{CellVisitor, Direction, Walk, get, walk_leaf};
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
-pub use write::{create, pages_touched_max, prepare, put, remove};
+pub use write::{create, pages_touched_max, prepare, put, put_chain, remove};

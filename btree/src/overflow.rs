@@ -7,68 +7,126 @@
 use helios_bufferpool::PageId;
 use helios_bufferpool::page::{self, PAGE_HEADER_BYTES, PageKind};
 
-use crate::node::u64_at;
+use crate::node::{LEAF_CELL_HEADER_BYTES, SLOT_BYTES, cell_bytes_max, u64_at};
 use crate::pages::{ReadPages, WritePages};
 
 const OVERFLOW_HEADER_BYTES: usize = PAGE_HEADER_BYTES + 16;
 
-/// The largest value, in bytes.
+/// The largest value of a row, in bytes.
 pub const VALUE_BYTES_MAX: usize = 1 << 30;
 
 fn bytes_per_page(page_size: usize) -> usize {
     page::content_end(page_size) - OVERFLOW_HEADER_BYTES
 }
 
-/// How many pages a value takes beyond its leaf.
-pub(crate) fn pages_needed(value_bytes: usize, page_size: usize) -> usize {
-    if value_bytes <= page_size / 8 { 0 } else { value_bytes.div_ceil(bytes_per_page(page_size)) }
+/// Whether a row of this size keeps its value on overflow pages.
+pub fn is_overflow(key_bytes: usize, value_bytes: usize, page_size: usize) -> bool {
+    value_bytes > cell_bytes_max(page_size).saturating_sub(key_bytes + SLOT_BYTES + LEAF_CELL_HEADER_BYTES)
 }
 
-/// Writes `value` to new pages and returns the bytes that the leaf's cell holds instead.
-pub(crate) fn write<P: WritePages>(pages: &mut P, value: &[u8]) -> [u8; 16] {
+/// A chain on its way to pages, from its end to its beginning, so that every page knows its follower. It may stop
+/// between two pages and go on later, so a value needs no more frames at once than the caller likes.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainWriter {
+    value_bytes: usize,
+    /// The bytes at the value's front that have no page yet.
+    rest_bytes: usize,
+    next: PageId,
+}
+
+impl ChainWriter {
+    /// Begins the chain of a value of `value_bytes`.
+    pub fn new(value_bytes: usize) -> ChainWriter {
+        ChainWriter { value_bytes, rest_bytes: value_bytes, next: PageId(0) }
+    }
+
+    /// Writes up to `pages_max` new pages of `value`; returns whether it is all written.
+    pub fn write<P: WritePages>(&mut self, pages: &mut P, value: &[u8], pages_max: usize) -> bool {
+        assert_eq!(value.len(), self.value_bytes, "a chain goes on with the value it began with");
+        let chunk_bytes = bytes_per_page(pages.page_size());
+        for _ in 0..pages_max {
+            let Some(last) = self.rest_bytes.checked_sub(1) else { return true };
+            let start = last / chunk_bytes * chunk_bytes;
+            self.next = write_page(pages, &value[start..self.rest_bytes], self.next);
+            self.rest_bytes = start;
+        }
+        self.rest_bytes == 0
+    }
+
+    /// What the leaf's cell holds instead of the value, once it is all written.
+    pub fn pointer(&self) -> [u8; 16] {
+        assert_eq!(self.rest_bytes, 0, "a chain is named when it is complete");
+        let mut pointer = [0; 16];
+        pointer[..8].copy_from_slice(&(self.value_bytes as u64).to_le_bytes());
+        pointer[8..].copy_from_slice(&self.next.0.to_le_bytes());
+        pointer
+    }
+}
+
+fn write_page<P: WritePages>(pages: &mut P, chunk: &[u8], next: PageId) -> PageId {
     let scn = pages.scn();
-    let chunk_bytes = bytes_per_page(pages.page_size());
-    let mut next = PageId(0);
-    // From the end, so that every page knows its follower.
-    for chunk in value.chunks(chunk_bytes).rev() {
-        let page = pages.allocate();
-        let bytes = pages.page_mut(page);
-        let kept: [u8; 24] = bytes[8..32].try_into().expect("24 bytes");
-        page::initialize(bytes, PageKind::Overflow);
-        bytes[8..32].copy_from_slice(&kept);
-        bytes[32..40].copy_from_slice(&next.0.to_le_bytes());
-        bytes[40..44].copy_from_slice(&(chunk.len() as u32).to_le_bytes());
-        bytes[44..48].fill(0);
-        bytes[48..48 + chunk.len()].copy_from_slice(chunk);
-        page::set_lower(bytes, (OVERFLOW_HEADER_BYTES + chunk.len()) as u16);
-        page::set_scn_raw(bytes, scn.0);
-        next = page;
-    }
-    let mut pointer = [0; 16];
-    pointer[..8].copy_from_slice(&(value.len() as u64).to_le_bytes());
-    pointer[8..].copy_from_slice(&next.0.to_le_bytes());
-    pointer
+    let page = pages.allocate();
+    let bytes = pages.page_mut(page);
+    let kept: [u8; 24] = bytes[8..32].try_into().expect("24 bytes");
+    page::initialize(bytes, PageKind::Overflow);
+    bytes[8..32].copy_from_slice(&kept);
+    bytes[32..40].copy_from_slice(&next.0.to_le_bytes());
+    bytes[40..44].copy_from_slice(&(chunk.len() as u32).to_le_bytes());
+    bytes[44..48].fill(0);
+    bytes[48..48 + chunk.len()].copy_from_slice(chunk);
+    page::set_lower(bytes, (OVERFLOW_HEADER_BYTES + chunk.len()) as u16);
+    page::set_scn_raw(bytes, scn.0);
+    page
 }
 
-/// Reads the value that a cell's 16 bytes name, appending it to `out`, starting at `out`'s present length:
-/// after a fault, call again with the same `out` and `progress`.
-///
-/// # Errors
-/// The fault of a missing page.
-pub fn read<P: ReadPages>(
-    pages: &P,
-    pointer: &[u8],
-    progress: &mut Option<PageId>,
-    out: &mut Vec<u8>,
-) -> Result<(), P::Fault> {
-    let mut next = progress.unwrap_or(PageId(u64_at(pointer, 8)));
-    while next != PageId(0) {
-        *progress = Some(next);
-        let bytes = pages.page(next)?;
-        let length = u32::from_le_bytes(bytes[40..44].try_into().expect("four bytes")) as usize;
-        out.extend_from_slice(&bytes[48..48 + length]);
-        next = PageId(u64_at(&bytes, 32));
+/// A value being read from its chain. It may stop at any page and go on later, at whatever version of the tree: a chain
+/// never changes.
+#[derive(Debug)]
+pub struct ChainReader {
+    pointer: [u8; 16],
+    next: PageId,
+    value: Vec<u8>,
+}
+
+impl ChainReader {
+    /// Begins reading the value that a cell's 16 bytes name.
+    pub fn new(pointer: [u8; 16]) -> ChainReader {
+        ChainReader { pointer, next: PageId(u64_at(&pointer, 8)), value: Vec::new() }
     }
-    *progress = Some(PageId(0));
-    Ok(())
+
+    /// Which value this is.
+    pub fn pointer(&self) -> &[u8; 16] {
+        &self.pointer
+    }
+
+    /// Reads up to `pages_max` further pages; returns whether the value is complete.
+    ///
+    /// # Errors
+    /// The fault of a missing page; what was read before is kept.
+    pub fn read<P: ReadPages>(&mut self, pages: &P, pages_max: usize) -> Result<bool, P::Fault> {
+        let expected = value_bytes(&self.pointer);
+        for _ in 0..pages_max {
+            if self.next == PageId(0) || self.value.len() >= expected {
+                return Ok(true);
+            }
+            let bytes = pages.page(self.next)?;
+            if self.value.is_empty() {
+                self.value.reserve_exact(expected);
+            }
+            let length = u32::from_le_bytes(bytes[40..44].try_into().expect("four bytes")) as usize;
+            self.value.extend_from_slice(&bytes[48..48 + length]);
+            self.next = PageId(u64_at(&bytes, 32));
+        }
+        Ok(self.next == PageId(0))
+    }
+
+    /// What was read.
+    pub fn into_value(self) -> Vec<u8> {
+        self.value
+    }
+}
+
+/// Lengths beyond 32 bits are not written by anybody.
+fn value_bytes(pointer: &[u8; 16]) -> usize {
+    u32::try_from(u64_at(pointer, 0)).unwrap_or(u32::MAX) as usize
 }

@@ -9,9 +9,9 @@
 
 use helios_bufferpool::{PageId, page};
 
-use crate::node::{Node, SLOT_BYTES, cell_bytes_max};
+use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, cell_bytes_max};
 use crate::node_mut::{CellValue, NodeMut};
-use crate::overflow;
+use crate::overflow::{self, ChainWriter};
 use crate::pages::{ReadPages, WritePages};
 use crate::tree::LEVELS_MAX;
 use crate::undo::UndoOp;
@@ -77,9 +77,9 @@ pub fn prepare<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(), 
     crate::tree::get(pages, root, key, |_| ())
 }
 
-/// The most pages that [`put`] of a value of `value_bytes` copies or allocates in a tree of `levels`.
-pub fn pages_touched_max(levels: usize, value_bytes: usize, page_size: usize) -> usize {
-    2 * levels + 3 + overflow::pages_needed(value_bytes, page_size)
+/// The most pages that [`put`] or [`put_chain`] copies or allocates in a tree of `levels`, overflow pages apart.
+pub fn pages_touched_max(levels: usize) -> usize {
+    2 * levels + 3
 }
 
 /// Writes a row: inserts it, or replaces the one with this key. Returns whether there was one.
@@ -93,17 +93,38 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
         return Ok(existed);
     }
     let path = Path::to(pages, root, key, 0)?;
+    if overflow::is_overflow(key.len(), value.len(), pages.page_size()) {
+        let mut chain = ChainWriter::new(value.len());
+        chain.write(pages, value, usize::MAX);
+        return put_cell(pages, path, key, &chain.pointer(), true);
+    }
+    put_cell(pages, path, key, value, false)
+}
+
+/// [`put`] of a value whose pages are written already: `pointer` is [`ChainWriter::pointer`].
+///
+/// # Errors
+/// As [`put`].
+pub fn put_chain<P: WritePages>(
+    pages: &mut P,
+    root: PageId,
+    key: &[u8],
+    pointer: &[u8; 16],
+) -> Result<bool, P::Fault> {
+    let path = Path::to(pages, root, key, 0)?;
+    put_cell(pages, path, key, pointer, true)
+}
+
+fn put_cell<P: WritePages>(
+    pages: &mut P,
+    path: Path,
+    key: &[u8],
+    value: &[u8],
+    overflow: bool,
+) -> Result<bool, P::Fault> {
     let scn = pages.scn();
-    let inline_max = cell_bytes_max(pages.page_size()).saturating_sub(key.len() + SLOT_BYTES + 10);
-    let pointer;
-    let (value, overflow) = if value.len() > inline_max {
-        pointer = overflow::write(pages, value);
-        (&pointer[..], true)
-    } else {
-        (value, false)
-    };
     let leaf = path.last().page;
-    pages.set_last_leaf(root, leaf);
+    pages.set_last_leaf(path.root(), leaf);
     let cell = CellValue::Leaf { scn, overflow, value };
     match Node::new(pages.page_mut(leaf)).search(key) {
         Ok(index) => {
@@ -134,7 +155,7 @@ fn put_in_leaf<P: WritePages>(
 ) -> Result<Option<bool>, P::Fault> {
     let bytes = pages.page(leaf)?;
     let node = Node::new(&bytes);
-    let cell_bytes = key.len() + value.len() + SLOT_BYTES + 10;
+    let cell_bytes = key.len() + value.len() + SLOT_BYTES + LEAF_CELL_HEADER_BYTES;
     if !node.is_leaf()
         || cell_bytes > cell_bytes_max(bytes.len())
         || node.gap_bytes() < cell_bytes

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{
-    Direction, PageRebuild, PageRef, ReadPages, UndoOp, UndoOps, Walk, WritePages, create, get, put,
-    read_overflow, remove, walk_leaf,
+    ChainReader, Direction, PageRebuild, PageRef, ReadPages, UndoOp, UndoOps, Walk, WritePages, create, get,
+    put, remove, walk_leaf,
 };
 use helios_bufferpool::{PageId, Scn, page};
 use proptest::prelude::*;
@@ -96,9 +96,9 @@ where
     if !cell.overflow {
         return cell.value.to_vec();
     }
-    let mut out = Vec::new();
-    read_overflow(pages, cell.value, &mut None, &mut out).unwrap();
-    out
+    let mut chain = ChainReader::new(cell.value.try_into().unwrap());
+    while !chain.read(pages, 2).unwrap() {}
+    chain.into_value()
 }
 
 fn contents<P: ReadPages>(pages: &P, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)>

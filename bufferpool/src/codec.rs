@@ -270,7 +270,13 @@ impl Codec {
 
     fn decrypt(&self, head: &[u8], content: &[u8], header: ImageHeader) -> Result<Option<Vec<u8>>> {
         if header.compression & ENCRYPTED == 0 {
-            return Ok(None);
+            // Otherwise whoever can write to the folder could put plain images in the place of encrypted ones.
+            return match self.cipher {
+                Some(_) => {
+                    Err(Error::Corruption("an image of an encrypted database is not encrypted".into()))
+                }
+                None => Ok(None),
+            };
         }
         let cipher = self
             .cipher

@@ -242,8 +242,11 @@ impl PageFile {
         for (key, located) in located {
             let newer = overlay.get(key).is_some_and(|overlaid| overlaid.located.scn > located.scn);
             if newer {
-                // Only a checkpoint writes what is not the newest, and it keeps its own list.
-                assert!(for_checkpoint, "pages leave memory in the order of their versions");
+                // A checkpoint keeps its own list. An evicted page that has changed since was overtaken by a
+                // checkpoint's image of it, and stays in memory.
+                if !for_checkpoint {
+                    self.extents.lock().release(located.extent);
+                }
                 continue;
             }
             let overlaid = Overlaid { located: *located, claimed: for_checkpoint };
@@ -253,6 +256,17 @@ impl PageFile {
                 self.extents.lock().release(before.located.extent);
             }
         }
+    }
+
+    /// Forgets pages written since the last checkpoint, as if they had never been.
+    pub fn forget(&self, mut gone: impl FnMut(PageKey) -> bool) {
+        self.overlay.lock().retain(|key, overlaid| {
+            let stays = !gone(*key);
+            if !stays && !overlaid.claimed {
+                self.extents.lock().release(overlaid.located.extent);
+            }
+            stays
+        });
     }
 
     /// Writes history images to new extents, not yet durable, and drops those named in `gone`.

@@ -7,18 +7,23 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use helios_btree::{PageRef, ReadPages, UndoOp, WritePages};
+use helios_btree::{ChainWriter, PageRef, ReadPages, UndoOp, WritePages};
 use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
+use crate::access_method::RowChange;
 use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::{Fault, FaultReason};
 use crate::ids::{BranchId, TreeId};
+use crate::large_value::PartialValue;
+use crate::spill::is_temporary;
 use crate::write_set::{Change, Operation};
 
 /// Levels that an operation is prepared for; deeper trees than this do not fit a device.
 const LEVELS: usize = 8;
 /// Changes of more pages than this are published part by part, or of a quarter of all frames.
 const PAGES_MAX: usize = 256;
+/// Pages of a large value made at a time.
+const CHAIN_PAGES: usize = 16;
 /// Frames kept from commit to commit, and in a pool of how many none are: readers need them there.
 const RESERVE_MAX: usize = 32;
 const RESERVE_FROM_FRAMES: usize = 512;
@@ -55,19 +60,38 @@ pub(crate) struct Workspace {
     seen: SeenPages,
     /// The leaf changed last, by its tree: rows often come in key order.
     last_leaf: Option<(PageKey, PageId)>,
+    /// The pages of the large value that the operation at hand is about.
+    chain: Option<ChainWriter>,
+    /// The large value that it replaces, for access methods.
+    old_value: PartialValue,
+    /// Private copies after which they are published.
+    pages_max: usize,
     /// The next even page id.
     pub(crate) next_page: u64,
 }
 
 impl Workspace {
     pub(crate) fn new(next_page: u64) -> Workspace {
-        Workspace { next_page, ..Workspace::default() }
+        Workspace { next_page, pages_max: PAGES_MAX, ..Workspace::default() }
+    }
+
+    /// One for a temporary branch, with at most `pages_max` private copies.
+    pub(crate) fn temporary(pages_max: usize) -> Workspace {
+        Workspace { next_page: 2, pages_max, ..Workspace::default() }
+    }
+
+    /// Gives reserved frames back: of a workspace that is not needed for now.
+    pub(crate) fn give_back(&mut self, engine: &Engine) {
+        for frame in self.reserve.drain(..) {
+            drop(engine.pool.unpark(frame));
+        }
     }
 
     /// Throws the private copies away.
     pub(crate) fn discard(&mut self, engine: &Engine) {
         self.index.clear();
         self.last_leaf = None;
+        self.chain = None;
         for working in self.pages.drain(..) {
             drop(engine.pool.unpark(working.frame));
         }
@@ -81,7 +105,7 @@ impl Workspace {
             let frame = engine.pool.unpark(working.frame);
             let from = page::scn(frame.bytes());
             let replaced = engine.pool.publish(frame, working.key, from, mark);
-            if replaced != Some(mark) {
+            if replaced != Some(mark) && !is_temporary(working.key.branch) {
                 engine.dirty.lock().push(working.key);
             }
             if working.is_new || replaced.is_none() {
@@ -124,39 +148,99 @@ impl<'e, 'w> Apply<'e, 'w> {
 
     /// Applies one operation, or says why not yet.
     pub(crate) fn apply(&mut self, operation: Operation<'_>) -> Result<(), Stop> {
-        let page_size = self.engine.pool.page_size();
-        let value_bytes = match operation {
-            Operation::Change(_, _, Change::Put(value)) => value.len(),
-            _ => 0,
-        };
-        if self.workspace.pages.len() > PAGES_MAX.min(self.engine.pool.frame_count() / 4) {
-            return Err(Stop::Full);
+        if let Operation::Change(_, key, Change::Put(value)) = operation
+            && helios_btree::is_overflow(key.len(), value.len(), self.engine.pool.page_size())
+        {
+            self.write_chain(value)?;
         }
-        let needed = helios_btree::pages_touched_max(LEVELS, value_bytes, page_size);
-        while self.workspace.reserve.len() < needed {
-            match self.engine.pool.try_allocate() {
-                Some(frame) => self.workspace.reserve.push(frame.park()),
-                None => return Err(Stop::Frames(needed + FRAMES_RESERVED)),
-            }
-        }
-        // A split's undo is at most a page of cells, on each level.
-        if !self.engine.ring.has_room(LEVELS * page_size) {
+        self.reserve(helios_btree::pages_touched_max(LEVELS))?;
+        // A page and its neighbour may each leave up to a page of undo, on each level.
+        let undo_bytes = 2 * LEVELS * self.engine.pool.page_size();
+        if !is_temporary(self.branch) && !self.engine.ring.has_room(undo_bytes) {
             return Err(Stop::Undo);
         }
         self.reader.forget();
-        let result = match operation {
-            Operation::CreateTree(tree) => {
+        let old = self.old_of_covered(operation)?;
+        let result = match (operation, self.workspace.chain) {
+            (Operation::CreateTree(tree), _) => {
                 self.create(tree);
                 Ok(())
             }
-            Operation::Change(tree, key, Change::Put(value)) => {
+            (Operation::Change(tree, key, Change::Put(_)), Some(chain)) => {
+                helios_btree::put_chain(self, tree.root(), key, &chain.pointer()).map(|_| ())
+            }
+            (Operation::Change(tree, key, Change::Put(value)), None) => {
                 helios_btree::put(self, tree.root(), key, value).map(|_| ())
             }
-            Operation::Change(tree, key, Change::Delete) => {
+            (Operation::Change(tree, key, Change::Delete), _) => {
                 helios_btree::remove(self, tree.root(), key).map(|_| ())
             }
         };
-        result.map_err(Stop::Fault)
+        result.map_err(Stop::Fault)?;
+        self.workspace.chain = None;
+        if let (Some(old), Operation::Change(tree, key, change)) = (old, operation) {
+            let new = match change {
+                Change::Put(value) => Some(value),
+                Change::Delete => None,
+            };
+            if old.is_some() || new.is_some() {
+                let (branch, scn, old) = (self.branch, self.scn, old.as_deref());
+                let change = RowChange { branch, tree, key, old, new, scn };
+                self.engine.options.access_methods.changed(&change);
+            }
+        }
+        Ok(())
+    }
+
+    /// For a row that an access method covers: what it is before the change. Read before anything is changed.
+    fn old_of_covered(&mut self, operation: Operation<'_>) -> Result<Option<Option<Vec<u8>>>, Stop> {
+        let Operation::Change(tree, key, _) = operation else { return Ok(None) };
+        if !self.engine.options.access_methods.covers(self.branch, tree) {
+            return Ok(None);
+        }
+        let mut pointer = None;
+        let inline = helios_btree::get(self, tree.root(), key, |cell| {
+            let cell = cell?;
+            if !cell.overflow {
+                return Some(cell.value.to_vec());
+            }
+            pointer = Some(cell.value.to_vec());
+            None
+        });
+        let inline = inline.map_err(Stop::Fault)?;
+        let Some(pointer) = pointer else { return Ok(Some(inline)) };
+        let mut partial = std::mem::take(&mut self.workspace.old_value);
+        let value = partial.read(self, &pointer);
+        self.workspace.old_value = partial;
+        value.map(|value| Some(Some(value))).map_err(Stop::Fault)
+    }
+
+    /// Makes sure that `pages` can be copied or made without waiting.
+    fn reserve(&mut self, pages: usize) -> Result<(), Stop> {
+        if self.workspace.pages.len() > self.workspace.pages_max.min(self.engine.pool.frame_count() / 4) {
+            return Err(Stop::Full);
+        }
+        while self.workspace.reserve.len() < pages {
+            match self.engine.pool.try_allocate() {
+                Some(frame) => self.workspace.reserve.push(frame.park()),
+                None => return Err(Stop::Frames(pages + FRAMES_RESERVED)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the pages of a large value, some at a time: nothing leads to them before their row is written, so those
+    /// that are done may be published, and leave memory, before the others are made.
+    fn write_chain(&mut self, value: &[u8]) -> Result<(), Stop> {
+        let mut chain = self.workspace.chain.unwrap_or_else(|| ChainWriter::new(value.len()));
+        loop {
+            self.reserve(CHAIN_PAGES)?;
+            let complete = chain.write(self, value, CHAIN_PAGES);
+            self.workspace.chain = Some(chain);
+            if complete {
+                return Ok(());
+            }
+        }
     }
 
     fn create(&mut self, tree: TreeId) {
@@ -217,6 +301,11 @@ impl<'e, 'w> Apply<'e, 'w> {
         let scratch = &mut self.workspace.scratch;
         scratch.clear();
         encode(bytes, scratch);
+        if scratch.len() > bytes.len() {
+            // Operations name full keys; where a long prefix is left out of the page's, the page itself is shorter.
+            scratch.clear();
+            UndoOp::Image { page: bytes }.encode(scratch);
+        }
         let previous = page::undo_position(bytes);
         let position = self.engine.ring.append(previous, self.scn, page::scn(bytes), key, scratch);
         page::set_undo_position(bytes, position);

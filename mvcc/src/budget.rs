@@ -2,17 +2,17 @@
 //!
 //! | part | share |
 //! |---|---|
-//! | undo records of recent commits | an eighth, at least 32 pages |
+//! | undo records of recent commits | an eighth, at least 64 pages |
 //! | nodes of the page map | a sixteenth |
 //! | lists of what waits for a checkpoint (`checkpoint.rs`) | a sixteenth |
 //! | frames, and compressed images of pages that left them | the rest |
 
 use helios_bufferpool::FramePool;
 
-use crate::engine::{FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
 
-const RING_PAGES_MIN: usize = 32;
+/// Twice what one operation may leave on the deepest path: see `Apply::apply`.
+const RING_PAGES_MIN: usize = 64;
 
 /// The parts of a cache, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +37,6 @@ impl Budget {
             )));
         }
         Ok(Budget { ring, map, frames })
-    }
-
-    /// The largest value of a row, bytes. Whoever reads it needs all its pages at once, beside those on the way to it
-    /// and those that others read meanwhile: half of what commits leave to readers.
-    pub(crate) fn value_bytes_max(cache_bytes: usize, page_bytes: usize) -> usize {
-        let Ok(budget) = Budget::new(cache_bytes, page_bytes) else { return 0 };
-        let frames = FramePool::frames_in(budget.frames, page_bytes);
-        let for_readers = frames.saturating_sub(FRAMES_RESERVED + eviction_batch(frames));
-        (cache_bytes / 4).min(for_readers / 2 * (page_bytes / 16 * 15))
     }
 
     fn cache_bytes_min(page_bytes: usize) -> usize {

@@ -1,6 +1,6 @@
 //! Checkpoints: everything up to one commit goes to the data file, so that the log before it is not needed.
 //!
-//! 1. At a group boundary C the list of changed pages is taken over; from then on changes are listed anew.
+//! 1. The times of the commits so far become rows, as a last commit. At this group boundary C the list of changed pages is taken over; from then on changes are listed anew.
 //! 2. Each page is read as of C — going back through its undo records if it has changed since — and its image is
 //!    written to a new extent. Commits and reads go on meanwhile.
 //! 3. The page file makes images, map and superblock durable, in that order; then the log before C is released.
@@ -12,13 +12,17 @@ use std::future::{Future, poll_fn};
 use std::pin::pin as pin_future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use helios_btree::ReadPages;
 use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
 
-use crate::commit::{CommitState, drive};
+use parking_lot::Mutex;
+
+use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
+use crate::shared_work::{Progress, Work};
 use crate::view::View;
 
 /// Images encoded before they are written.
@@ -44,22 +48,49 @@ impl Engine {
             let _one_at_a_time = self.checkpointing.lock().await;
             // Whoever wrote one meanwhile did it for all.
             if self.waiting_reaches(2 * self.waiting_max()) {
-                return self.checkpoint_locked(false).await;
+                return self.checkpoint(false).await;
             }
         }
         Ok(())
     }
 
-    /// Writes a checkpoint. `clean` says that nothing is committed after it.
+    /// Writes a checkpoint, after the one that is being written. `clean` says that nothing is committed after it.
+    /// Once begun it comes to its end, also when this future is dropped.
     ///
     /// # Errors
     /// Those of the device; after one that is not just want of space no more commits are accepted.
     pub(crate) async fn checkpoint(self: &Arc<Self>, clean: bool) -> Result<()> {
-        let _one_at_a_time = self.checkpointing.lock().await;
-        self.checkpoint_locked(clean).await
+        let outcome = Arc::new(Mutex::new(None));
+        let (engine, told) = (self.clone(), outcome.clone());
+        let mut waiting_work: Option<Work> = Some(Box::pin(async move {
+            let result = engine.checkpoint_alone(clean).await;
+            *told.lock() = Some(result);
+        }));
+        let _waiting = self.checkpoint_work.wait(&self.tender);
+        poll_fn(|context| {
+            loop {
+                let progress = self.checkpoint_work.poll(context, || waiting_work.take());
+                if let Some(result) = outcome.lock().take() {
+                    self.checkpoint_work.wake();
+                    return Poll::Ready(result);
+                }
+                match progress {
+                    Progress::Busy => return Poll::Pending,
+                    // It was another one's, and the next may begin.
+                    Progress::Idle if waiting_work.is_some() => self.checkpoint_work.wake(),
+                    Progress::Idle | Progress::Panicked => {
+                        let error = Error::Poisoned("a checkpoint panicked".into());
+                        self.poison(&error);
+                        self.checkpoint_work.wake();
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+        })
+        .await
     }
 
-    async fn checkpoint_locked(self: &Arc<Self>, clean: bool) -> Result<()> {
+    async fn checkpoint_alone(self: &Arc<Self>, clean: bool) -> Result<()> {
         self.check_poisoned()?;
         let mut attempt = Attempt { engine: self, dirty: Vec::new(), claimed: Claimed::None };
         let result = self.write_checkpoint(clean, &mut attempt).await;
@@ -72,16 +103,19 @@ impl Engine {
     }
 
     async fn write_checkpoint(self: &Arc<Self>, clean: bool, attempt: &mut Attempt<'_>) -> Result<()> {
-        let (boundary, undo_pin) = {
-            let guard = self.lock_pipeline().await;
-            let Some(state) = guard.as_ref() else { return Ok(()) };
+        let (boundary, undo_pin, flushing) = {
+            let mut guard = self.lock_pipeline().await;
+            let Some(state) = guard.as_mut() else { return Ok(()) };
+            index_commits(self, state).await?;
             let boundary = self.boundary(state);
             attempt.dirty = std::mem::take(&mut *self.dirty.lock());
-            // Before the next commit: what it changes must be undone for the images.
-            (boundary, self.pin_undo())
+            // Before the next commit: what it changes must be undone for the images, and its history must not be among
+            // what this checkpoint claims. Only commits flush history, and none is at work now.
+            (boundary, self.pin_undo(), self.flushing.lock().await)
         };
-        self.flush_history(boundary.undo_end, boundary.scn).await?;
+        self.flush_history_locked(boundary.undo_end, boundary.scn).await?;
         attempt.claimed = Claimed::Early(GivenUp { images: Vec::new(), history: self.file.claim_history() });
+        drop(flushing);
         self.write_pages(boundary.scn, attempt).await?;
         let Claimed::Early(GivenUp { images, history }) =
             std::mem::replace(&mut attempt.claimed, Claimed::Late)
@@ -160,9 +194,12 @@ impl Engine {
         let mut batch: Vec<(PageKey, Scn, Encoded)> = Vec::new();
         for index in 0..attempt.dirty.len() {
             let key = attempt.dirty[index];
-            if !self.must_write(key, scn) {
-                // Its image left memory, or was written ahead, since the last checkpoint.
-                attempt.claim(self.file.claim(key, scn).map(|located| (key, located)));
+            // Its image may have left memory, or been written ahead, since the last checkpoint. Right after the look a
+            // newer one may have taken its place; then the page is put together as any other.
+            if !self.must_write(key, scn)
+                && let Some(located) = self.file.claim(key, scn)
+            {
+                attempt.claim([(key, located)]);
                 continue;
             }
             let (version, encoded) = self.image_as_of(key, scn).await?;

@@ -4,29 +4,31 @@
 //! 2. Whoever finds the pipeline free drives it: all that is queued becomes one *group*. The group gets its SCNs,
 //!    is applied to private copies of pages, written to the log with one flush, published, made visible, and its
 //!    locks are released.
-//! 3. The group's work is a future that belongs to the pipeline; every waiter polls it. A waiter that is dropped
-//!    takes nothing with it, and a wake-up goes to all of them.
+//! 3. The group's work belongs to the pipeline ([`SharedWork`]); every waiter polls it, and a waiter that is dropped
+//!    takes nothing with it.
 //!
 //! Invariants: one group at a time; a snapshot never sees a commit before the log has it; after an error in the
 //! log nothing more is committed, because what is durable is unknown.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use helios_bufferpool::Scn;
 use parking_lot::Mutex;
 
 use crate::apply::{Apply, Stop, Workspace};
+use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
-use crate::log::{Log, encode};
-use crate::write_set::{Change, CommitRecord, Operation, WriteSet};
+use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
+use crate::shared_work::{Progress, SharedWork};
+use crate::steps::Steps;
+use crate::write_set::{Change, Operation, WriteSet};
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -50,11 +52,37 @@ pub(crate) struct Request {
 enum Outcome {
     Waiting(Option<Waker>),
     Done(Result<Scn>),
+    /// Told, or nobody wants to know any more.
     Taken,
 }
 
 struct Ticket {
     outcome: Mutex<Outcome>,
+}
+
+/// A transaction in the queue or in a group. However it leaves, its locks are released and its ticket is completed.
+struct Member {
+    engine: Arc<Engine>,
+    request: Request,
+    ticket: Arc<Ticket>,
+    is_complete: bool,
+}
+
+impl Member {
+    fn complete(mut self, result: Result<Scn>) {
+        release_locks(&self.engine, &mut self.request);
+        self.is_complete = true;
+        self.ticket.complete(result);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            release_locks(&self.engine, &mut self.request);
+            self.ticket.complete(Err(Error::Poisoned("the commit was abandoned".into())));
+        }
+    }
 }
 
 impl Ticket {
@@ -73,46 +101,33 @@ pub(crate) struct CommitState {
     /// The last SCN given out, and its time.
     pub(crate) last_scn: Scn,
     pub(crate) last_time: u64,
-    group: Vec<u8>,
+    /// The times of the group being made.
+    times: Vec<u64>,
+    /// The next group begins with an index commit.
+    index_due: bool,
 }
 
 impl CommitState {
     pub(crate) fn new(next_page: u64, log: Option<Log>, last_scn: Scn, last_time: u64) -> CommitState {
-        CommitState { workspace: Workspace::new(next_page), log, last_scn, last_time, group: Vec::new() }
-    }
-}
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Commits on their way.
-pub(crate) struct Pipeline {
-    queue: Mutex<VecDeque<(Request, Arc<Ticket>)>>,
-    /// The group being worked on. Locked while it is polled.
-    work: Mutex<Option<Work>>,
-    waiters: Arc<Waiters>,
-    pub(crate) state: async_lock::Mutex<Option<CommitState>>,
-}
-
-/// Wakes all who wait for the group at work.
-#[derive(Default)]
-struct Waiters(Mutex<Vec<Waker>>);
-
-impl Wake for Waiters {
-    fn wake(self: Arc<Self>) {
-        let wakers = std::mem::take(&mut *self.0.lock());
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Pipeline {
-    pub(crate) fn new() -> Pipeline {
-        Pipeline {
-            queue: Mutex::default(),
-            work: Mutex::default(),
-            waiters: Arc::default(),
-            state: async_lock::Mutex::new(None),
+        CommitState {
+            workspace: Workspace::new(next_page),
+            log,
+            last_scn,
+            last_time,
+            times: Vec::new(),
+            index_due: false,
         }
     }
+}
+
+/// Commits on their way.
+#[derive(Default)]
+pub(crate) struct Pipeline {
+    queue: Mutex<VecDeque<Member>>,
+    /// The group being worked on.
+    work: SharedWork,
+    /// `None` before the folder is open and once it is closed.
+    pub(crate) state: async_lock::Mutex<Option<CommitState>>,
 }
 
 /// Commits a transaction; its locks are released whatever happens, unless this future is dropped before the
@@ -142,6 +157,9 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
 }
 
 fn has_puts(request: &Request) -> bool {
+    if request.writes.spilled().is_some() {
+        return true;
+    }
     let operations = request.writes.operations();
     (0..operations.len())
         .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))
@@ -151,7 +169,8 @@ fn has_puts(request: &Request) -> bool {
 fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result<Scn, Box<Request>> {
     let Some(mut guard) = engine.pipeline.state.try_lock() else { return Err(Box::new(request)) };
     let Some(state) = guard.as_mut() else { return Err(Box::new(request)) };
-    if state.log.is_some() || !engine.pipeline.queue.lock().is_empty() {
+    let accepting = engine.check_accepting().is_ok() && request.writes.spilled().is_none();
+    if state.log.is_some() || !accepting || state.index_due || !engine.pipeline.queue.lock().is_empty() {
         return Err(Box::new(request));
     }
     let operations = request.writes.operations();
@@ -164,14 +183,17 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     if !done {
         // Nothing was published: the queue's way starts over, and can wait for pages.
         state.workspace.discard(engine);
+        engine.options.access_methods.abandoned(scn);
         drop(guard);
         return Err(Box::new(request));
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
+    state.index_due = engine.commit_times.add(state.last_time, request.xid);
     state.workspace.publish(engine);
     finish_request(engine, &mut request, scn);
     engine.visible.store(scn.0, Ordering::Release);
+    engine.options.access_methods.committed(scn);
     release_locks(engine, &mut request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
     Ok(scn)
@@ -196,8 +218,11 @@ fn release_locks(engine: &Engine, request: &mut Request) {
 /// Waits in the queue, driving the pipeline meanwhile.
 async fn submit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
     let ticket = Arc::new(Ticket { outcome: Mutex::new(Outcome::Waiting(None)) });
-    engine.pipeline.queue.lock().push_back((request, ticket.clone()));
-    let _hand_over = HandOver { engine };
+    let member = Member { engine: engine.clone(), request, ticket: ticket.clone(), is_complete: false };
+    engine.pipeline.queue.lock().push_back(member);
+    let _waiting = engine.pipeline.work.wait(&engine.tender);
+    // Dropped before the count of waiters goes down: then nobody is left to wake for this ticket.
+    let _abandoning = Abandoning(&ticket);
     poll_fn(|context| {
         if let Some(result) = poll_ticket(&ticket, context) {
             return Poll::Ready(result);
@@ -222,39 +247,44 @@ fn poll_ticket(ticket: &Ticket, context: &Context<'_>) -> Option<Result<Scn>> {
     }
 }
 
+/// Marks a ticket that nobody waits for any more.
+struct Abandoning<'a>(&'a Ticket);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        *self.0.outcome.lock() = Outcome::Taken;
+    }
+}
+
 /// Polls the group at work, starting one if there is none, until it waits or nothing is queued.
 pub(crate) fn drive(engine: &Arc<Engine>, context: &Context<'_>) {
-    // Registered before trying: if somebody else is polling, its wake-ups reach this waiter too.
-    engine.pipeline.waiters.0.lock().push(context.waker().clone());
-    let Some(mut work) = engine.pipeline.work.try_lock() else { return };
-    if work.is_none() && !engine.pipeline.queue.lock().is_empty() {
-        *work = Some(Box::pin(run_group(engine.clone())));
-    }
-    if let Some(future) = work.as_mut() {
-        let waker = Waker::from(engine.pipeline.waiters.clone());
-        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            *work = None;
+    let progress = engine.pipeline.work.poll(context, || {
+        let queued = !engine.pipeline.queue.lock().is_empty();
+        queued.then(|| Box::pin(run_group(engine.clone())) as _)
+    });
+    match progress {
+        Progress::Busy => {}
+        Progress::Panicked => {
+            engine.poison(&Error::Poisoned("a commit panicked".into()));
+            engine.pipeline.work.wake();
         }
+        Progress::Idle => wake_next(engine),
     }
-    let idle = work.is_none();
-    drop(work);
-    // Those who queued meanwhile found the pipeline taken, and sleep.
-    if idle && let Some((_, ticket)) = engine.pipeline.queue.lock().front() {
-        let mut outcome = ticket.outcome.lock();
+}
+
+/// Those who queued while a group was at work sleep: wakes the first of them that is still there.
+fn wake_next(engine: &Engine) {
+    let queue = engine.pipeline.queue.lock();
+    for member in &*queue {
+        let mut outcome = member.ticket.outcome.lock();
         if let Outcome::Waiting(waker) = &mut *outcome {
+            // Without a waker it has not been polled yet, and will be.
             waker.take().into_iter().for_each(Waker::wake);
+            return;
         }
     }
-}
-
-/// When a waiter goes away, another takes over.
-struct HandOver<'a> {
-    engine: &'a Arc<Engine>,
-}
-
-impl Drop for HandOver<'_> {
-    fn drop(&mut self) {
-        self.engine.pipeline.waiters.clone().wake();
+    if !queue.is_empty() {
+        engine.tender.wake();
     }
 }
 
@@ -262,33 +292,34 @@ impl Drop for HandOver<'_> {
 pub(crate) async fn drain(engine: &Arc<Engine>) {
     poll_fn(|context| {
         drive(engine, context);
-        let idle = engine.pipeline.work.try_lock().is_some_and(|work| work.is_none());
-        if idle && engine.pipeline.queue.lock().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        let idle = engine.pipeline.work.is_idle() && engine.pipeline.queue.lock().is_empty();
+        if idle { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
 async fn run_group(engine: Arc<Engine>) {
     let mut guard = engine.pipeline.state.lock().await;
-    let Some(state) = guard.as_mut() else { return };
-    let mut group: Vec<(Request, Arc<Ticket>)> = Vec::new();
+    let mut group: Vec<Member> = Vec::new();
     {
         let mut queue = engine.pipeline.queue.lock();
         let mut bytes = 0;
         while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Some(next) = queue.pop_front() else { break };
-            bytes += next.0.writes.len_bytes();
+            bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
             group.push(next);
         }
     }
     if group.is_empty() {
         return;
     }
-    let result = commit_group(&engine, state, &mut group).await;
+    let result = match guard.as_mut() {
+        Some(state) => commit_members(&engine, state, &mut group).await,
+        None => Err(Error::Poisoned("the database is closed".into())),
+    };
     drop(guard);
-    for (index, (mut request, ticket)) in group.into_iter().enumerate() {
-        release_locks(&engine, &mut request);
-        ticket.complete(match &result {
+    for (index, member) in group.into_iter().enumerate() {
+        member.complete(match &result {
             Ok(first) => Ok(Scn(first.0 + index as u64)),
             Err(error) => Err(copy_error(error)),
         });
@@ -306,78 +337,131 @@ fn copy_error(error: &Error) -> Error {
     }
 }
 
-/// Commits all requests of a group; returns the first one's SCN.
-async fn commit_group(
-    engine: &Arc<Engine>,
-    state: &mut CommitState,
-    group: &mut [(Request, Arc<Ticket>)],
-) -> Result<Scn> {
-    engine.check_poisoned()?;
-    let first = Scn(state.last_scn.0 + 1);
-    if let Some(log) = &mut state.log {
-        state.group.clear();
-        state.group.extend_from_slice(&(group.len() as u32).to_le_bytes());
-        let mut time = state.last_time;
-        for (index, (request, _)) in group.iter().enumerate() {
-            time = commit_time(engine, time);
-            let record = CommitRecord {
-                branch: request.branch,
-                xid: request.xid,
-                catalog_changed: request.catalog_changed,
-                operations: request.writes.operations(),
-            };
-            encode(&record, Scn(first.0 + index as u64), time, &mut state.group);
-        }
-        state.last_time = time;
-        // A full disk shows here, before anything is changed.
-        log.reserve(state.group.len()).await?;
-        engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
-    } else {
-        state.last_time = commit_time(engine, state.last_time);
+/// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
+async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
+    engine.check_accepting()?;
+    let index = engine.commit_times.is_long().then(|| engine.commit_times.request());
+    let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
+    let Some((mut index, indexed)) = index else { return commit_group(engine, state, &mut requests).await };
+    requests.insert(0, &mut index);
+    let first = commit_group(engine, state, &mut requests).await?;
+    engine.commit_times.written(indexed);
+    state.index_due = false;
+    Ok(Scn(first.0 + 1))
+}
+
+/// For a checkpoint: writes what is known of commit times so far, as a commit of its own.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
+    if engine.commit_times.listed().needs_checkpoint() {
+        let (mut index, indexed) = engine.commit_times.request();
+        commit_group(engine, state, &mut [&mut index]).await?;
+        engine.commit_times.written(indexed);
     }
-    for (index, (request, _)) in group.iter().enumerate() {
-        let scn = Scn(first.0 + index as u64);
-        if let Err(error) = apply_request(engine, &mut state.workspace, request, scn).await {
-            // Pages may have been published with SCNs that will never be visible, or be given out again.
+    Ok(())
+}
+
+/// Commits some requests with one flush of the log; returns the first one's SCN.
+async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mut Request]) -> Result<Scn> {
+    let first = Scn(state.last_scn.0 + 1);
+    let last = Scn(first.0 + group.len() as u64 - 1);
+    if let Some(log) = &mut state.log {
+        let bytes = group.iter().map(|request| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
+        // A full disk shows here, before anything is changed.
+        log.begin(group.len() as u32, last, bytes.sum()).await?;
+        engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
+    }
+    match make_group(engine, state, group, first).await {
+        Ok(()) => {}
+        Err(error) => {
+            // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
+            // is durable is unknown.
             state.workspace.discard(engine);
+            engine.options.access_methods.abandoned(first);
             engine.poison(&error);
             return Err(error);
         }
     }
-    let last = Scn(first.0 + group.len() as u64 - 1);
-    if let Some(log) = &mut state.log
-        && let Err(error) = log.append(&state.group, last).await
-    {
-        state.workspace.discard(engine);
-        engine.poison(&error);
-        return Err(error);
-    }
     state.last_scn = last;
     state.workspace.publish(engine);
-    for (index, (request, _)) in group.iter_mut().enumerate() {
+    let mut users = 0;
+    for (time, request) in state.times.iter().zip(group.iter()) {
+        state.index_due = engine.commit_times.add(*time, request.xid);
+        users += u64::from(request.xid != INTERNAL);
+    }
+    for (index, request) in group.iter_mut().enumerate() {
         finish_request(engine, request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
-    engine.counters.commits.fetch_add(group.len() as u64, Ordering::Relaxed);
+    engine.options.access_methods.committed(last);
+    engine.counters.commits.fetch_add(users, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)
 }
 
+/// Logs and applies a group whose first commit gets `first`.
+async fn make_group(
+    engine: &Engine,
+    state: &mut CommitState,
+    group: &[&mut Request],
+    first: Scn,
+) -> Result<()> {
+    state.times.clear();
+    for (index, request) in group.iter().enumerate() {
+        state.last_time = commit_time(engine, state.last_time);
+        state.times.push(state.last_time);
+        if let Some(log) = &mut state.log {
+            log_request(log, request, Scn(first.0 + index as u64), state.last_time).await?;
+        }
+    }
+    for (index, request) in group.iter().enumerate() {
+        apply_request(engine, &mut state.workspace, request, Scn(first.0 + index as u64)).await?;
+    }
+    if let Some(log) = &mut state.log {
+        log.finish().await?;
+    }
+    Ok(())
+}
+
+/// Adds a commit to the group that the log is about to take.
+async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u64) -> Result<()> {
+    let mut steps = Steps::new(&request.writes);
+    log.commit(&CommitHeader {
+        xid: request.xid,
+        scn,
+        time_micros,
+        branch: request.branch,
+        catalog_changed: request.catalog_changed,
+        operation_count: steps.count().map(|count| count as u32),
+    });
+    while steps.fill().await? {
+        while let Some(operation) = steps.current() {
+            log.operation(operation).await?;
+            steps.advance();
+        }
+    }
+    if steps.count().is_none() {
+        log.end_of_operations();
+    }
+    Ok(())
+}
+
 async fn apply_request(
-    engine: &Arc<Engine>,
+    engine: &Engine,
     workspace: &mut Workspace,
     request: &Request,
     scn: Scn,
 ) -> Result<()> {
-    let operations = request.writes.operations();
-    let mut next = 0;
-    while next < operations.len() {
+    let mut steps = Steps::new(&request.writes);
+    while steps.fill().await? {
         let stop = {
             let mut apply = Apply::new(engine, workspace, request.branch, scn);
             let mut stop = None;
-            while next < operations.len() {
-                match apply.apply(operations.get(next)) {
-                    Ok(()) => next += 1,
+            while let Some(operation) = steps.current() {
+                match apply.apply(operation) {
+                    Ok(()) => steps.advance(),
                     Err(reason) => {
                         stop = Some(reason);
                         break;

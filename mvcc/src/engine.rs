@@ -20,9 +20,12 @@ use helios_runtime::{Clock, Device};
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
+use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
+use crate::shared_work::{SharedWork, Tender};
+use crate::spill::{TemporaryPages, is_temporary};
 
 /// Frames that loaders leave to the committer, which cannot wait for one.
 pub(crate) const FRAMES_RESERVED: usize = 32;
@@ -45,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) history_reads: AtomicU64,
+    pub(crate) old_read_images_max: AtomicU64,
+    pub(crate) old_read_bytes_max: AtomicU64,
 }
 
 /// An open folder.
@@ -59,9 +64,15 @@ pub(crate) struct Engine {
     /// Wakes the background cleaner.
     pub(crate) cleaner: Mutex<Option<Waker>>,
     pub(crate) file: PageFile,
+    /// Where pages of transactions go that spill.
+    pub(crate) temporary: TemporaryPages,
     pub(crate) locks: LockTable,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
+    pub(crate) tender: Tender,
+    /// No further commit is accepted.
+    pub(crate) closing: AtomicBool,
+    pub(crate) commit_times: CommitTimes,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
@@ -76,12 +87,17 @@ pub(crate) struct Engine {
     pub(crate) row_counters: RwLock<HashMap<(BranchId, TreeId), Arc<AtomicU64>>>,
     pub(crate) loading: Mutex<HashMap<PageKey, Vec<Waker>>>,
     pub(crate) evicting: async_lock::Mutex<()>,
+    /// The checkpoint being written.
+    pub(crate) checkpoint_work: SharedWork,
+    /// Held by a commit that writes a checkpoint because too many changed pages wait for one.
     pub(crate) checkpointing: async_lock::Mutex<()>,
     /// Where running checkpoints still need undo records from.
     pub(crate) undo_pins: Mutex<Vec<u64>>,
     /// Undo records before this position are in the data file.
     pub(crate) persisted: AtomicU64,
     pub(crate) flushing: async_lock::Mutex<()>,
+    /// Grows when histories in the data file begin to be rewritten, and when they are.
+    pub(crate) history_moves: AtomicU64,
     /// Which life of the log this is.
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
@@ -112,6 +128,15 @@ impl Engine {
         }
     }
 
+    /// # Errors
+    /// [`Error::Poisoned`], also while the folder is being closed.
+    pub(crate) fn check_accepting(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::Poisoned("the database is closed".into()));
+        }
+        self.check_poisoned()
+    }
+
     pub(crate) fn poison(&self, error: &Error) {
         tracing::error!("no more commits are accepted: {error}");
         let _ = self.poisoned.set(error.to_string());
@@ -121,6 +146,7 @@ impl Engine {
     pub(crate) async fn resolve(&self, fault: Fault) -> Result<()> {
         match fault.0 {
             FaultReason::Page(key) => self.load(key).await,
+            FaultReason::Pause => Ok(()),
             FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
         }
     }
@@ -173,6 +199,14 @@ impl Engine {
             return Ok(());
         }
         let mut frame = self.allocate().await?;
+        if is_temporary(key.branch) {
+            self.counters.faults.fetch_add(1, Ordering::Relaxed);
+            if !self.temporary.read(key, frame.bytes_mut()).await? {
+                return Err(Error::Corruption(format!("temporary page {} is missing", key.page)));
+            }
+            self.finish_loading(key, frame);
+            return Ok(());
+        }
         let started = self.clock.now_micros();
         if let Some(tier) = &self.tier
             && tier.take(key, frame.bytes_mut())

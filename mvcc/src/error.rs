@@ -10,6 +10,8 @@ pub struct Fault(pub(crate) FaultReason);
 pub(crate) enum FaultReason {
     /// The newest image of the page is not in memory.
     Page(PageKey),
+    /// Nothing is missing: the pages read so far must be let go before the next ones are.
+    Pause,
     /// The undo records that lead back to this SCN are not in memory.
     History(PageKey, Scn),
 }
@@ -46,6 +48,9 @@ pub enum Error {
     /// The folder cannot be opened as asked: wrong key, newer format, locked by another process.
     #[error("{0}")]
     Open(String),
+    /// Asked for the commit of a transaction that has none (22023).
+    #[error("transaction {0} did not commit")]
+    NoSuchTransaction(crate::ids::Xid),
     /// Asked for a state that never was (22023).
     #[error("SCN {scn} does not exist yet; the newest is {newest}")]
     NoSuchScn {

@@ -13,17 +13,21 @@
 //! Invariant: a page that is being loaded does not leave, so what a loader publishes is never older than what left.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use helios_bufferpool::{
-    CacheKey, Decision, Encoded, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
+    CacheKey, Decision, Encoded, PageFile, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
 };
 
 use crate::engine::{Engine, FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
+use crate::spill::is_temporary;
 use crate::store::CompressedTierSize;
 
+/// How often a small cache is looked through again when nothing can leave.
+const WAITS_MAX: usize = 256;
 /// In a smaller pool a step is not worth its trouble.
 const SPLIT_FROM_FRAMES: usize = 128;
 /// Of all frames, one in so many moves at a time, and one in [`SPLIT_MAX`] can in all.
@@ -36,6 +40,8 @@ struct Leaving {
     scn: Scn,
     stamp: Stamp,
     image: Encoded,
+    /// The temporary file that it goes to, if not to the data file.
+    file: Option<Arc<PageFile>>,
 }
 
 impl Engine {
@@ -63,10 +69,21 @@ impl Engine {
     async fn evict(&self, count: usize, may_write: bool) -> Result<()> {
         let mut changed: Vec<Leaving> = Vec::new();
         let tries_max = 4 * self.pool.frame_count() + 64;
-        let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
-            self.judge(candidate, from_small, may_write, &mut changed)
-        });
-        if evicted == 0 && count > 0 && self.pool.free_count() <= FRAMES_RESERVED {
+        let mut waits = 0;
+        loop {
+            let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
+                self.judge(candidate, from_small, may_write, &mut changed)
+            });
+            if evicted > 0 || count == 0 || self.pool.free_count() > FRAMES_RESERVED {
+                break;
+            }
+            if may_write && waits < WAITS_MAX {
+                // In a small cache a commit and a transaction that spills may hold all there is as private copies. They
+                // publish them, or give them back, before they wait for anything.
+                waits += 1;
+                futures_lite::future::yield_now().await;
+                continue;
+            }
             return Err(match may_write {
                 true => Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()),
                 false => Error::disk_full("changed pages cannot leave memory"),
@@ -76,9 +93,8 @@ impl Engine {
             return Ok(());
         }
         let written: Vec<(PageKey, Stamp)> = changed.iter().map(|page| (page.key, page.stamp)).collect();
-        let images = changed.into_iter().map(|page| (page.key, page.scn, page.image)).collect();
         let readmit = Readmit { engine: self, pages: written };
-        self.file.write(images, false).await?;
+        self.write_leaving(changed).await?;
         let written = readmit.take();
         self.counters.pages_written.fetch_add(written.len() as u64, Ordering::Relaxed);
         for (key, stamp) in written {
@@ -92,6 +108,28 @@ impl Engine {
                 // It changed while it was written.
                 self.readmit(key);
             }
+        }
+        Ok(())
+    }
+
+    async fn write_leaving(&self, changed: Vec<Leaving>) -> Result<()> {
+        let mut images = Vec::with_capacity(changed.len());
+        let mut temporary_images = Vec::new();
+        let mut temporary_file = None;
+        for page in changed {
+            let image = (page.key, page.scn, page.image);
+            match page.file {
+                // Pages that live have the same file.
+                Some(file) => {
+                    temporary_images.push(image);
+                    temporary_file = Some(file);
+                }
+                None => images.push(image),
+            }
+        }
+        self.file.write(images, false).await?;
+        if let Some(file) = temporary_file {
+            self.temporary.write(&file, temporary_images).await?;
         }
         Ok(())
     }
@@ -132,8 +170,16 @@ impl Engine {
         if changed.iter().any(|page| page.key == candidate.page) {
             return Verdict::Gone;
         }
-        let image = self.file.codec().encode_page(candidate.page, frame.bytes());
-        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image });
+        let file = match is_temporary(candidate.page.branch) {
+            true => match self.temporary.file() {
+                Some(file) => Some(file),
+                None => return Verdict::Gone,
+            },
+            false => None,
+        };
+        let codec = file.as_ref().map_or(self.file.codec(), |file| file.codec());
+        let image = codec.encode_page(candidate.page, frame.bytes());
+        changed.push(Leaving { key: candidate.page, scn: frame.from(), stamp: frame.stamp(), image, file });
         Verdict::Evicted
     }
 
@@ -144,7 +190,8 @@ impl Engine {
         if keeps_head {
             self.undo_heads.lock().insert(key, undo_position);
         }
-        if let Some(tier) = &self.tier {
+        let tier = self.tier.as_ref().filter(|_| !is_temporary(key.branch));
+        if let Some(tier) = tier {
             let started = self.clock.now_micros();
             tier.keep(key, bytes);
             if tier.capacity_bytes() > 0 {
@@ -156,7 +203,7 @@ impl Engine {
             if keeps_head {
                 self.undo_heads.lock().remove(&key);
             }
-            if let Some(tier) = &self.tier {
+            if let Some(tier) = tier {
                 tier.forget(key);
             }
         }

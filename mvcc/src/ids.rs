@@ -16,6 +16,8 @@ pub struct TreeId(pub u64);
 impl TreeId {
     /// Every branch has this tree from its creation: the catalog.
     pub const CATALOG: TreeId = TreeId(1);
+    /// The system branch's second tree: the times of all commits. See `commit_times`.
+    pub(crate) const COMMIT_TIMES: TreeId = TreeId(3);
 
     /// Its root page.
     pub fn root(self) -> PageId {

@@ -9,26 +9,34 @@
 
 #![deny(unsafe_code)]
 
+mod access_method;
 mod apply;
 mod budget;
 mod checkpoint;
 mod commit;
+mod commit_times;
 mod engine;
 mod error;
 mod eviction;
 mod history;
 mod ids;
+mod large_value;
 mod locks;
 mod log;
+mod moments;
 mod recovery;
 mod reserve;
 mod scan;
+mod shared_work;
 mod snapshot;
+mod spill;
+mod steps;
 mod store;
 mod transaction;
 mod view;
 mod write_set;
 
+pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use error::{Error, Fault, Result};
 pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};

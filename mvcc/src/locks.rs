@@ -4,8 +4,10 @@
 //!    which can make somebody wait without need but never lets two through: nothing else depends on it.
 //! 2. Requests for one lock are granted in order of arrival, except that a holder asking for a stronger mode
 //!    goes first. A request conflicts with holders and with the earlier requests it would have to wait for.
-//! 3. Before a transaction waits, it is looked up whether it would wait for itself, following the waits of those
-//!    it waits for. If so it gets [`Error::Deadlock`] and the others go on.
+//! 3. When a transaction begins to wait, it is looked up whether it waits for itself, following the waits of those
+//!    it waits for. If so it gets [`Error::Deadlock`] and the others go on. Who waits for whom is read from the locks
+//!    themselves at that moment: edges that were noted earlier would miss modes strengthened since, and keep those
+//!    who have left.
 //!
 //! Invariant: a waiting request is either granted or withdrawn, never both; dropping its future withdraws it.
 
@@ -132,8 +134,10 @@ type Shard = HashMap<LockName, Entry, std::hash::BuildHasherDefault<NoHash>>;
 /// All locks of an open folder.
 pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
-    /// Whom each waiting transaction waits for.
-    waits: Mutex<HashMap<LockOwner, Vec<LockOwner>>>,
+    /// The lock that each waiting transaction waits for. Held while a wait is noted and the cycle looked for, so that
+    /// of two transactions about to wait for each other the second one sees the first. Taken before a shard, never
+    /// after.
+    waits: Mutex<HashMap<LockOwner, LockName>>,
 }
 
 /// The outcome of a request that does not wait.
@@ -214,36 +218,63 @@ impl LockTable {
     }
 
     fn enqueue(&self, owner: LockOwner, name: LockName, mode: Mode) -> Result<(bool, Request)> {
-        // The graph's lock is taken first and kept: two transactions about to wait for each other cannot both
-        // miss the cycle.
         let mut waits = self.waits.lock();
+        let granted = Arc::new(AtomicBool::new(false));
+        let held = {
+            let mut shard = self.shard(name).lock();
+            let entry = shard.entry(name).or_default();
+            let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
+            let ahead = if held { 0 } else { entry.waiters.len() };
+            if entry.blockers(owner, mode, ahead).is_empty() {
+                entry.holders.push((owner, mode));
+                return Ok((held, Request::Granted));
+            }
+            let waiter = Waiter { owner, mode, granted: granted.clone(), waker: None };
+            match held {
+                true => entry.waiters.push_front(waiter),
+                false => entry.waiters.push_back(waiter),
+            }
+            held
+        };
+        waits.insert(owner, name);
+        if !self.waits_for_itself(&waits, owner) {
+            return Ok((held, Request::Waiting(granted)));
+        }
+        waits.remove(&owner);
         let mut shard = self.shard(name).lock();
-        let entry = shard.entry(name).or_default();
-        let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
-        let ahead = if held { 0 } else { entry.waiters.len() };
-        let blockers = entry.blockers(owner, mode, ahead);
-        if blockers.is_empty() {
-            entry.holders.push((owner, mode));
+        if granted.load(Ordering::Acquire) {
+            // Its blockers have just let go.
             return Ok((held, Request::Granted));
         }
-        if reaches(&waits, &blockers, owner) {
-            return Err(Error::Deadlock);
+        if let Some(entry) = shard.get_mut(&name) {
+            entry.waiters.retain(|waiter| waiter.owner != owner);
+            entry.grant();
         }
-        let granted = Arc::new(AtomicBool::new(false));
-        let waiter = Waiter { owner, mode, granted: granted.clone(), waker: None };
-        if held {
-            // Those behind now wait for this one as well.
-            for behind in &entry.waiters {
-                if behind.mode.conflicts(mode) {
-                    waits.entry(behind.owner).or_default().push(owner);
-                }
+        Err(Error::Deadlock)
+    }
+
+    /// Whether following the waits from `target` leads back to it.
+    fn waits_for_itself(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
+        let mut open = self.waited_for(waits, target);
+        let mut seen = std::collections::HashSet::new();
+        while let Some(owner) = open.pop() {
+            if owner == target {
+                return true;
             }
-            entry.waiters.push_front(waiter);
-        } else {
-            entry.waiters.push_back(waiter);
+            if seen.insert(owner) {
+                open.extend(self.waited_for(waits, owner));
+            }
         }
-        waits.insert(owner, blockers);
-        Ok((held, Request::Waiting(granted)))
+        false
+    }
+
+    /// Whom a transaction waits for right now.
+    fn waited_for(&self, waits: &HashMap<LockOwner, LockName>, owner: LockOwner) -> Vec<LockOwner> {
+        let Some(name) = waits.get(&owner) else { return Vec::new() };
+        let shard = self.shard(*name).lock();
+        let Some(entry) = shard.get(name) else { return Vec::new() };
+        let position = entry.waiters.iter().position(|waiter| waiter.owner == owner);
+        position.map_or_else(Vec::new, |at| entry.blockers(owner, entry.waiters[at].mode, at))
     }
 
     /// Gives a lock back, in whatever modes it is held.
@@ -259,21 +290,6 @@ impl LockTable {
         }
         entry.grant();
     }
-}
-
-/// Whether following the waits from `from` leads to `target`.
-fn reaches(waits: &HashMap<LockOwner, Vec<LockOwner>>, from: &[LockOwner], target: LockOwner) -> bool {
-    let mut open: Vec<LockOwner> = from.to_vec();
-    let mut seen = std::collections::HashSet::new();
-    while let Some(owner) = open.pop() {
-        if owner == target {
-            return true;
-        }
-        if seen.insert(owner) {
-            open.extend(waits.get(&owner).into_iter().flatten());
-        }
-    }
-    false
 }
 
 /// Ends a wait: takes the request back, or, if it was granted to a future that was dropped, the lock.
@@ -300,90 +316,5 @@ impl Drop for Withdrawal<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_lite::future::{block_on, poll_once};
-
-    const A: LockOwner = LockOwner(1);
-    const B: LockOwner = LockOwner(2);
-    const C: LockOwner = LockOwner(3);
-    const X: LockName = LockName(10);
-    const Y: LockName = LockName(u64::MAX - 10);
-
-    fn row(mode: LockMode) -> Mode {
-        mode.into()
-    }
-
-    /// The modes conflict as PostgreSQL's documentation says, symmetrically.
-    #[test]
-    fn conflicts_are_symmetric() {
-        for (base, count) in [(0, 4), (8, 8)] {
-            for a in base..base + count {
-                for b in base..base + count {
-                    assert_eq!(Mode(a).conflicts(Mode(b)), Mode(b).conflicts(Mode(a)), "{a} {b}");
-                }
-            }
-        }
-        assert!(!row(LockMode::KeyShare).conflicts(row(LockMode::NoKeyUpdate)));
-        assert!(row(LockMode::KeyShare).conflicts(row(LockMode::Update)));
-        assert!(!Mode::from(TableLockMode::RowExclusive).conflicts(TableLockMode::RowExclusive.into()));
-        assert!(Mode::from(TableLockMode::Share).conflicts(TableLockMode::RowExclusive.into()));
-    }
-
-    /// A waiter gets the lock when the holder lets go, in order of arrival.
-    #[test]
-    fn waiters_are_granted_in_order() {
-        block_on(async {
-            let table = LockTable::new();
-            let update = row(LockMode::Update);
-            assert!(table.acquire(A, X, update, WaitPolicy::Block).await.unwrap());
-            let mut b = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
-            assert!(poll_once(&mut b).await.is_none());
-            let mut c = Box::pin(table.acquire(C, X, update, WaitPolicy::Block));
-            assert!(poll_once(&mut c).await.is_none());
-            let busy = table.acquire(C, X, update, WaitPolicy::NoWait).await;
-            assert!(matches!(busy, Err(Error::LockNotAvailable)));
-            table.release(A, X);
-            assert!(poll_once(&mut c).await.is_none());
-            assert!(poll_once(&mut b).await.unwrap().unwrap());
-            table.release(B, X);
-            assert!(poll_once(&mut c).await.unwrap().unwrap());
-        });
-    }
-
-    /// A cycle of waits is refused for the one who would close it; withdrawing lets the next one through.
-    #[test]
-    fn cycles_are_refused_and_withdrawals_pass_the_lock_on() {
-        block_on(async {
-            let table = LockTable::new();
-            let update = row(LockMode::Update);
-            table.acquire(A, X, update, WaitPolicy::Block).await.unwrap();
-            table.acquire(B, Y, update, WaitPolicy::Block).await.unwrap();
-            let mut a = Box::pin(table.acquire(A, Y, update, WaitPolicy::Block));
-            assert!(poll_once(&mut a).await.is_none());
-            let cycle = table.acquire(B, X, update, WaitPolicy::Block).await;
-            assert!(matches!(cycle, Err(Error::Deadlock)));
-            let mut c = Box::pin(table.acquire(C, Y, update, WaitPolicy::Block));
-            assert!(poll_once(&mut c).await.is_none());
-            drop(a);
-            table.release(B, Y);
-            assert!(poll_once(&mut c).await.unwrap().unwrap());
-        });
-    }
-
-    /// Two sharers that both want to write deadlock; the second to ask is told.
-    #[test]
-    fn upgrades_by_two_sharers_deadlock() {
-        block_on(async {
-            let table = LockTable::new();
-            table.acquire(A, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
-            table.acquire(B, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
-            let mut a = Box::pin(table.acquire(A, X, row(LockMode::Update), WaitPolicy::Block));
-            assert!(poll_once(&mut a).await.is_none());
-            let second = table.acquire(B, X, row(LockMode::Update), WaitPolicy::Block).await;
-            assert!(matches!(second, Err(Error::Deadlock)));
-            table.release(B, X);
-            assert!(!poll_once(&mut a).await.unwrap().unwrap(), "the lock was A's before");
-        });
-    }
-}
+#[path = "locks_tests.rs"]
+mod tests;

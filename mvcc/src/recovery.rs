@@ -12,9 +12,8 @@ use crate::apply::Apply;
 use crate::commit::{CommitState, resolve_stop};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::log::{LogReader, LoggedCommit, LoggedOperation, open_segments, segment_name};
+use crate::log::{CommitHeader, LogReader, LoggedGroup, LoggedOperation, open_segments, segment_name};
 use crate::store::Surroundings;
-use crate::write_set::{Change, Operation};
 
 /// Replays the log behind the checkpoint; returns its end.
 pub(crate) async fn replay(
@@ -36,13 +35,14 @@ pub(crate) async fn replay(
     let mut guard = engine.pipeline.state.lock().await;
     let Some(state) = guard.as_mut() else { return Ok(superblock.log_lsn) };
     let mut commits = 0u64;
-    while let Some(group) = reader.next().await? {
-        for commit in group {
-            replay_commit(engine, state, &commit).await?;
+    while let Some(mut group) = reader.next().await? {
+        for _ in 0..group.commit_count().await? {
+            replay_commit(engine, state, &mut group).await?;
             commits += 1;
         }
         state.workspace.publish(engine);
         engine.visible.store(state.last_scn.0, Ordering::Release);
+        engine.options.access_methods.committed(state.last_scn);
     }
     if commits > 0 {
         tracing::info!("recovered {commits} transactions from the log, up to SCN {}", state.last_scn);
@@ -50,29 +50,45 @@ pub(crate) async fn replay(
     Ok(reader.next_lsn)
 }
 
-async fn replay_commit(engine: &Arc<Engine>, state: &mut CommitState, commit: &LoggedCommit) -> Result<()> {
+async fn replay_commit(
+    engine: &Arc<Engine>,
+    state: &mut CommitState,
+    group: &mut LoggedGroup<'_, '_>,
+) -> Result<()> {
+    let commit = group.commit().await?;
     if commit.scn.0 != state.last_scn.0 + 1 {
         return Err(Error::Corruption(format!(
             "the log does not continue the data file: SCN {} follows {}",
             commit.scn, state.last_scn
         )));
     }
+    let mut left = commit.operation_count;
+    while left != Some(0) {
+        let operations = group.operations(&mut left).await?;
+        replay_operations(engine, state, &commit, &operations).await?;
+    }
+    engine.commit_times.replayed(commit.time_micros, commit.xid);
+    engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
+    state.last_scn = commit.scn;
+    state.last_time = commit.time_micros;
+    Ok(())
+}
+
+async fn replay_operations(
+    engine: &Engine,
+    state: &mut CommitState,
+    commit: &CommitHeader,
+    operations: &[LoggedOperation],
+) -> Result<()> {
     let mut next = 0;
-    while next < commit.operations.len() {
+    while next < operations.len() {
         let stop = {
             let mut apply = Apply::new(engine, &mut state.workspace, commit.branch, commit.scn);
             let mut stop = None;
-            while next < commit.operations.len() {
-                let operation = match &commit.operations[next] {
-                    LoggedOperation::Put(tree, key, value) => {
-                        Operation::Change(*tree, key, Change::Put(value))
-                    }
-                    LoggedOperation::Delete(tree, key) => Operation::Change(*tree, key, Change::Delete),
-                    LoggedOperation::CreateTree(tree) => Operation::CreateTree(*tree),
-                };
-                match apply.apply(operation) {
+            while next < operations.len() {
+                match apply.apply(operations[next].as_operation()) {
                     Ok(()) => {
-                        if let LoggedOperation::CreateTree(tree) = &commit.operations[next] {
+                        if let LoggedOperation::CreateTree(tree) = &operations[next] {
                             engine.next_tree.fetch_max(tree.0 + 2, Ordering::Relaxed);
                         }
                         next += 1;
@@ -90,8 +106,5 @@ async fn replay_commit(engine: &Arc<Engine>, state: &mut CommitState, commit: &L
             resolve_stop(engine, &mut state.workspace, stop).await?;
         }
     }
-    engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
-    state.last_scn = commit.scn;
-    state.last_time = commit.time_micros;
     Ok(())
 }

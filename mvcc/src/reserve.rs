@@ -76,7 +76,7 @@ impl Engine {
         self.renew_reserve().await?;
         let mut guard = self.lock_pipeline().await;
         if let Some(log) = guard.as_mut().and_then(|state| state.log.as_mut()) {
-            log.reserve(0).await?;
+            log.ensure(0).await?;
             self.log_is_full.store(log.is_full(), Ordering::Relaxed);
         }
         match self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve() {

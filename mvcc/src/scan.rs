@@ -3,11 +3,13 @@
 use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
-use helios_btree::{Direction, LeafCell, Walk, read_overflow, walk_leaf};
+use helios_btree::{Direction, LeafCell, Walk, walk_leaf};
 use helios_bufferpool::Scn;
 
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
+use crate::large_value::PartialValue;
+use crate::spill::OwnRows;
 use crate::transaction::Transaction;
 use crate::view::View;
 use crate::write_set::Change;
@@ -63,13 +65,44 @@ pub struct Scan {
     statement: u32,
     scn: Scn,
     key: Vec<u8>,
-    value: Vec<u8>,
+    /// The large value that the walk was in the middle of.
+    partial: PartialValue,
+    /// Own rows that are not in memory, for the part of the range at hand.
+    own: Option<OwnRows>,
+    own_partial: PartialValue,
 }
 
 impl Scan {
     pub(crate) fn new(tree: TreeId, range: KeyRange, reverse: bool, statement: u32, scn: Scn) -> Scan {
         let direction = if reverse { Direction::Backward } else { Direction::Forward };
-        Scan { tree, range, direction, done: false, statement, scn, key: Vec::new(), value: Vec::new() }
+        Scan {
+            tree,
+            range,
+            direction,
+            done: false,
+            statement,
+            scn,
+            key: Vec::new(),
+            partial: PartialValue::default(),
+            own: None,
+            own_partial: PartialValue::default(),
+        }
+    }
+
+    /// Reads another row as the scan sees things: the row that an entry of a scanned index names.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; `read` was not called then.
+    pub fn try_get<R>(
+        &self,
+        transaction: &Transaction,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> std::result::Result<R, Fault> {
+        transaction
+            .lookup(tree, key, self.scn, self.statement, |value| read(value.as_deref()))
+            .map(|(result, _)| result)
     }
 
     /// Visits the next rows — those of about one page — as `visit(key, value)`, until `visit` breaks (the row it
@@ -86,37 +119,19 @@ impl Scan {
             return Ok(ScanStep::Done);
         }
         let writes = transaction.writes();
+        if writes.spilled().is_some_and(|spilled| spilled.touches(self.tree)) {
+            return self.try_next_spilled(transaction, visit);
+        }
+        let range = std::mem::replace(&mut self.range, KeyRange::all());
         let own = (!writes.is_empty() && writes.touches(self.tree)).then(|| {
-            let (lower, upper) = (as_slice(&self.range.lower), as_slice(&self.range.upper));
-            let reverse = self.direction == Direction::Backward;
-            writes.range(self.tree, lower, upper, self.statement, reverse)
+            let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
+            writes.range(self.tree, lower, upper, self.statement, self.direction == Direction::Backward)
         });
-        let mut step = Step {
-            range: &self.range,
-            direction: self.direction,
-            own: own.into_iter().flatten().peekable(),
-            visit,
-            key: std::mem::take(&mut self.key),
-            value: std::mem::take(&mut self.value),
-            last: None,
-            ended: false,
-            broken: false,
-            fault: None,
-        };
-        let walk = if writes.created(self.tree) {
-            Ok(Walk::End)
-        } else {
-            step.walk(transaction, self.tree, self.scn)
-        };
-        let outcome = step.finish(walk);
-        self.key = outcome.key;
-        self.value = outcome.value;
-        match outcome.result? {
+        let next = self.run(transaction, &range, own.into_iter().flatten(), visit);
+        self.range = range;
+        match next? {
             Next::At(bound) => {
-                match self.direction {
-                    Direction::Forward => self.range.lower = bound,
-                    Direction::Backward => self.range.upper = bound,
-                }
+                self.go_on_at(bound);
                 Ok(ScanStep::More)
             }
             Next::End => {
@@ -124,6 +139,82 @@ impl Scan {
                 Ok(ScanStep::Done)
             }
         }
+    }
+
+    /// [`Scan::try_next`] when own rows have left memory: keeps to the part of the range whose own rows are at hand.
+    fn try_next_spilled(
+        &mut self,
+        transaction: &Transaction,
+        visit: &mut RowVisitor<'_>,
+    ) -> std::result::Result<ScanStep, Fault> {
+        let writes = transaction.writes();
+        let own = match (self.own.take(), writes.spilled()) {
+            (None, Some(spilled)) => {
+                let (range, partial) = (&self.range, &mut self.own_partial);
+                OwnRows::read(spilled, self.tree, range, self.direction, self.statement, partial)?
+            }
+            (own, _) => own.unwrap_or_default(),
+        };
+        let range = own.covered(&self.range, self.direction);
+        let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
+        let reverse = self.direction == Direction::Backward;
+        let memory = writes.range(self.tree, lower, upper, self.statement, reverse);
+        let rows = own.merge(memory, &range, self.direction);
+        let next = self.run(transaction, &range, rows, visit);
+        match (next, own.next.clone()) {
+            (Ok(Next::End), None) => {
+                self.done = true;
+                return Ok(ScanStep::Done);
+            }
+            (Ok(Next::End), Some(next)) => self.go_on_at(next),
+            (Ok(Next::At(bound)), _) => {
+                self.go_on_at(bound);
+                self.own = Some(own);
+            }
+            (Err(fault), _) => {
+                self.own = Some(own);
+                return Err(fault);
+            }
+        }
+        Ok(ScanStep::More)
+    }
+
+    fn go_on_at(&mut self, bound: Bound<Vec<u8>>) {
+        match self.direction {
+            Direction::Forward => self.range.lower = bound,
+            Direction::Backward => self.range.upper = bound,
+        }
+    }
+
+    /// Visits the rows of one leaf within `range`, merged with own rows.
+    fn run<'a>(
+        &mut self,
+        transaction: &Transaction,
+        range: &KeyRange,
+        own: impl Iterator<Item = (&'a [u8], Change<'a>)>,
+        visit: &mut RowVisitor<'_>,
+    ) -> std::result::Result<Next, Fault> {
+        let mut step = Step {
+            range,
+            direction: self.direction,
+            own: own.peekable(),
+            visit,
+            key: std::mem::take(&mut self.key),
+            partial: std::mem::take(&mut self.partial),
+            last: None,
+            ended: false,
+            broken: false,
+            fault: None,
+        };
+        let walk = if transaction.writes().created(self.tree) {
+            Ok(Walk::End)
+        } else {
+            step.walk(transaction, self.tree, self.scn)
+        };
+        let outcome = step.finish(walk);
+        self.key = outcome.key;
+        self.partial = outcome.partial;
+        outcome.result
     }
 
     /// [`Scan::try_next`], waiting for pages.
@@ -155,7 +246,7 @@ enum Next {
 
 struct Finished {
     key: Vec<u8>,
-    value: Vec<u8>,
+    partial: PartialValue,
     result: std::result::Result<Next, Fault>,
 }
 
@@ -166,7 +257,7 @@ struct Step<'s, 'v, I: Iterator> {
     own: Peekable<I>,
     visit: &'s mut RowVisitor<'v>,
     key: Vec<u8>,
-    value: Vec<u8>,
+    partial: PartialValue,
     /// The key visited last, when the walk must go on right after it.
     last: Option<Vec<u8>>,
     /// A row beyond the range was met.
@@ -217,13 +308,16 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             };
         }
         if cell.overflow {
-            self.value.clear();
-            if let Err(fault) = read_overflow(view, cell.value, &mut None, &mut self.value) {
-                self.fault = Some(fault);
-                return ControlFlow::Break(());
-            }
-            let flow = (self.visit)(&self.key, &self.value);
-            return self.note(flow);
+            return match self.partial.read(view, cell.value) {
+                Ok(value) => {
+                    let flow = (self.visit)(&self.key, &value);
+                    self.note(flow)
+                }
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    ControlFlow::Break(())
+                }
+            };
         }
         let flow = (self.visit)(&self.key, cell.value);
         self.note(flow)
@@ -283,7 +377,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     /// Visits the own rows up to where the walk stands, and says where it goes on.
     fn finish(mut self, walk: std::result::Result<Walk, Fault>) -> Finished {
         let result = self.next_position(walk);
-        Finished { key: self.key, value: self.value, result }
+        Finished { key: self.key, partial: self.partial, result }
     }
 
     fn next_position(&mut self, walk: std::result::Result<Walk, Fault>) -> std::result::Result<Next, Fault> {
@@ -300,7 +394,15 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
                     Bound::Included(key) | Bound::Excluded(key) => key.clone(),
                     Bound::Unbounded => Vec::new(),
                 };
-                if self.own_rows_before(&key).is_break()
+                let mut flow = self.own_rows_before(&key);
+                // Backwards, a leaf ends with its lower fence, and the next one is looked for below that.
+                if flow.is_continue()
+                    && self.direction == Direction::Backward
+                    && self.own.peek().is_some_and(|own| own.0 == key)
+                {
+                    flow = self.own_row();
+                }
+                if flow.is_break()
                     && let Some(last) = self.last.take()
                 {
                     return Ok(Next::At(Bound::Excluded(last)));

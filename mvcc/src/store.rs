@@ -11,13 +11,16 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::access_method::AccessMethods;
 use crate::budget::Budget;
-use crate::commit::{CommitState, Pipeline, drain};
+use crate::commit::{CommitState, Pipeline, drain, drive};
+use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
 use crate::log::{Log, open_segments};
+use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::Transaction;
 
 /// How a store is opened.
@@ -39,8 +42,13 @@ pub struct StoreOptions {
     pub checkpoint_log_bytes: u64,
     /// How much of the cache holds compressed pages.
     pub compressed_tier: CompressedTierSize,
-    /// Memory for what one transaction has written, bytes.
+    /// Memory for what one transaction has written, bytes: beyond it [`Transaction::make_room`] moves the writes to a
+    /// temporary file.
+    pub write_set_bytes: usize,
+    /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+    /// What else is to be maintained by commits, and by recovery.
+    pub access_methods: AccessMethods,
 }
 
 /// How much of the cache holds pages that have left their frames, compressed.
@@ -65,17 +73,11 @@ impl Default for StoreOptions {
             log_enabled: true,
             log_segment_bytes: 16 << 20,
             checkpoint_log_bytes: 64 << 20,
+            write_set_bytes: 32 << 20,
             compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
+            access_methods: AccessMethods::default(),
         }
-    }
-}
-
-impl StoreOptions {
-    /// The largest value of a row, bytes: its pages must fit memory together.
-    pub(crate) fn value_bytes_max(&self) -> usize {
-        let fitting = Budget::value_bytes_max(self.cache_size_bytes, self.page_size_bytes);
-        helios_btree::VALUE_BYTES_MAX.min(fitting)
     }
 }
 
@@ -113,6 +115,11 @@ pub struct StoreStats {
     pub rebuilds: u64,
     /// Old page versions put together from the data file.
     pub history_reads: u64,
+    /// The most images, of pages and of history, that one old version was put together from. Nodes of the page map are
+    /// apart.
+    pub old_read_images_max: u64,
+    /// The most bytes of reverse operations from the data file that one old version took.
+    pub old_read_bytes_max: u64,
     /// Frames in all.
     pub frames: u64,
     /// Frames free.
@@ -152,6 +159,7 @@ impl Store {
             ),
             _ => Error::Io(error),
         })?;
+        remove_leftovers(&**device)?;
         let exists = device.list()?.iter().any(|name| name == DATA_FILE);
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
@@ -222,7 +230,7 @@ impl Store {
     async fn last_row_id(&self, branch: BranchId, tree: TreeId) -> Result<u64> {
         loop {
             let attempt = {
-                let view = crate::view::View::new(&self.engine, branch, Scn::MAX);
+                let view = crate::view::View::new(&self.engine, branch, self.engine.visible_scn());
                 last_number(&view, tree)
             };
             match attempt {
@@ -243,6 +251,18 @@ impl Store {
     pub async fn checkpoint(&self) -> Result<()> {
         drain(&self.engine).await;
         self.engine.checkpoint(false).await
+    }
+
+    /// Finishes commits and checkpoints whose callers were dropped before the end, for as long as it is polled: for a background task.
+    /// Without it they are finished when somebody else commits.
+    pub async fn tend(&self) {
+        std::future::poll_fn(|context| {
+            self.engine.tender.register(context.waker());
+            drive(&self.engine, context);
+            self.engine.checkpoint_work.poll(context, || None);
+            std::task::Poll::<()>::Pending
+        })
+        .await;
     }
 
     /// Frees memory ahead of demand for as long as it is polled: background work.
@@ -279,6 +299,11 @@ impl Store {
         if self.engine.poisoned.get().is_some() {
             return Ok(());
         }
+        {
+            // No group is at work now, and none that comes later is accepted.
+            let _state = self.engine.pipeline.state.lock().await;
+            self.engine.closing.store(true, Ordering::Release);
+        }
         self.engine.checkpoint(true).await?;
         self.engine.file.trim()?;
         *self.engine.pipeline.state.lock().await = None;
@@ -305,6 +330,8 @@ impl Store {
             checkpoints: read(&counters.checkpoints),
             rebuilds: read(&counters.rebuilds),
             history_reads: read(&counters.history_reads),
+            old_read_images_max: read(&counters.old_read_images_max),
+            old_read_bytes_max: read(&counters.old_read_bytes_max),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
             compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
@@ -349,6 +376,7 @@ fn build(
         _ => 0,
     };
     Ok(Arc::new(Engine {
+        temporary: TemporaryPages::new(&options, superblock.page_size, surroundings),
         replacement: Replacement::new(pool.frame_count()),
         tier: has_tier.then(|| CompressedTier::new(budget.frames / 16, page_bytes)),
         tier_frames: AtomicUsize::new(tier_frames),
@@ -357,7 +385,10 @@ fn build(
         file,
         locks: LockTable::new(),
         clock: surroundings.clock.clone(),
-        pipeline: Pipeline::new(),
+        pipeline: Pipeline::default(),
+        tender: Default::default(),
+        closing: Default::default(),
+        commit_times: CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -369,11 +400,13 @@ fn build(
         row_counters: Default::default(),
         loading: Mutex::default(),
         evicting: async_lock::Mutex::new(()),
+        checkpoint_work: Default::default(),
         checkpointing: async_lock::Mutex::new(()),
         undo_pins: Mutex::default(),
         persisted: AtomicU64::new(ring.head()),
         ring,
         flushing: async_lock::Mutex::new(()),
+        history_moves: AtomicU64::new(0),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
@@ -412,7 +445,8 @@ async fn create_new(
         scn: Scn(0),
         next_page: 2,
         next_xid: 1,
-        next_tree: 3,
+        // 1 and 3 are given.
+        next_tree: 5,
         next_branch: 3,
         log_identity: surroundings.entropy.next_u64()?,
         log_segment_bytes: options.log_segment_bytes,
@@ -432,8 +466,12 @@ async fn create_new(
     for branch in [BranchId::SYSTEM, BranchId::MAIN] {
         let mut first = Store { engine: engine.clone() }.begin(branch, Isolation::Snapshot);
         first.create_given_tree(TreeId::CATALOG);
+        if branch == BranchId::SYSTEM {
+            first.create_given_tree(TreeId::COMMIT_TIMES);
+        }
         first.commit().await?;
     }
+    engine.commit_times.set_tree_exists(true);
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -463,6 +501,8 @@ async fn open_existing(
     if !superblock.clean {
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
+    let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
+    engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }

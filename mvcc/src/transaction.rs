@@ -1,19 +1,23 @@
 //! One transaction: what it reads, writes and locks, and how it ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_btree::{key_bytes_max, read_overflow};
+use helios_btree::{VALUE_BYTES_MAX, key_bytes_max};
 use helios_bufferpool::Scn;
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::commit::{self, Request};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
+use crate::large_value::PartialValue;
 use crate::locks::{LockName, LockOwner, Mode};
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
+use crate::spill::OwnedChange;
 use crate::store::Store;
 use crate::view::View;
 use crate::write_set::{Change, Mark, WriteSet};
@@ -53,6 +57,10 @@ pub struct Transaction {
     /// An earlier statement, or this one, read more than `reads` tells.
     scanned_before: bool,
     scanned: AtomicBool,
+    /// The large value that a read was in the middle of.
+    partial: Mutex<PartialValue>,
+    /// The same for an own write that is not in memory.
+    own_partial: Mutex<PartialValue>,
 }
 
 impl Transaction {
@@ -73,6 +81,8 @@ impl Transaction {
             reads_before: 0,
             scanned_before: false,
             scanned: AtomicBool::new(false),
+            partial: Mutex::default(),
+            own_partial: Mutex::default(),
         }
     }
 
@@ -146,10 +156,19 @@ impl Transaction {
         key: &[u8],
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> std::result::Result<R, Fault> {
+        self.try_get_cow(tree, key, |value| read(value.as_deref()))
+    }
+
+    #[inline]
+    fn try_get_cow<R>(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
+    ) -> std::result::Result<R, Fault> {
         let scn = self.snapshot().scn;
         let (result, row_scn) = self.lookup(tree, key, scn, self.statement, read)?;
-        // The first statement can always be run again from the start.
-        if self.statement > 2 && self.isolation == Isolation::Snapshot && tree != TreeId::CATALOG {
+        if self.isolation == Isolation::Snapshot && tree != TreeId::CATALOG {
             self.remember_read(tree, key, row_scn);
         }
         Ok(result)
@@ -169,7 +188,7 @@ impl Transaction {
     /// Those of reading pages.
     pub async fn get(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.try_get(tree, key, |value| value.map(<[u8]>::to_vec)) {
+            match self.try_get_cow(tree, key, |value| value.map(Cow::into_owned)) {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.engine().resolve(fault).await?,
             }
@@ -177,7 +196,8 @@ impl Transaction {
     }
 
     /// Reads the newest version of a row: this transaction's own write, also of the running statement, or else
-    /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock.
+    /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock: what
+    /// happened to the row before the lock was granted is visible, because commits are before they let go.
     ///
     /// # Errors
     /// As [`Transaction::try_get`].
@@ -187,7 +207,7 @@ impl Transaction {
         key: &[u8],
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> std::result::Result<R, Fault> {
-        self.lookup(tree, key, Scn::MAX, u32::MAX, read).map(|(result, _)| result)
+        self.lookup(tree, key, Scn::MAX, u32::MAX, |value| read(value.as_deref())).map(|(result, _)| result)
     }
 
     /// [`Transaction::try_get_latest`], waiting for pages.
@@ -196,8 +216,8 @@ impl Transaction {
     /// Those of reading pages.
     pub async fn get_latest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.try_get_latest(tree, key, |value| value.map(<[u8]>::to_vec)) {
-                Ok(value) => return Ok(value),
+            match self.lookup(tree, key, Scn::MAX, u32::MAX, |value| value.map(Cow::into_owned)) {
+                Ok((value, _)) => return Ok(value),
                 Err(fault) => self.engine().resolve(fault).await?,
             }
         }
@@ -205,20 +225,29 @@ impl Transaction {
 
     /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
     #[inline]
-    fn lookup<R>(
+    pub(crate) fn lookup<R>(
         &self,
         tree: TreeId,
         key: &[u8],
         scn: Scn,
         statement: u32,
-        read: impl FnOnce(Option<&[u8]>) -> R,
+        read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
     ) -> std::result::Result<(R, Option<Scn>), Fault> {
         if !self.writes.is_empty() {
             match self.writes.get(tree, key, statement) {
-                Some(Change::Put(value)) => return Ok((read(Some(value)), None)),
+                Some(Change::Put(value)) => return Ok((read(Some(Cow::Borrowed(value))), None)),
                 Some(Change::Delete) => return Ok((read(None), None)),
-                None if self.writes.created(tree) => return Ok((read(None), None)),
                 None => {}
+            }
+            if let Some(spilled) = self.writes.spilled() {
+                match spilled.get(tree, key, statement, &mut self.own_partial.lock())? {
+                    Some(OwnedChange::Put(value)) => return Ok((read(Some(Cow::Owned(value))), None)),
+                    Some(OwnedChange::Delete) => return Ok((read(None), None)),
+                    None => {}
+                }
+            }
+            if self.writes.created(tree) {
+                return Ok((read(None), None));
             }
         }
         let view = View::new(self.engine(), self.branch, scn);
@@ -231,7 +260,7 @@ impl Transaction {
             }
             cell => {
                 let read = read.take()?;
-                Some((read(cell.map(|cell| cell.value)), cell.map(|cell| cell.scn)))
+                Some((read(cell.map(|cell| Cow::Borrowed(cell.value))), cell.map(|cell| cell.scn)))
             }
         })?;
         if let Some(found) = found {
@@ -240,9 +269,8 @@ impl Transaction {
         let (Some((pointer, row_scn)), Some(read)) = (overflow, read) else {
             unreachable!("a row is inline or names overflow pages")
         };
-        let mut value = Vec::new();
-        read_overflow(&view, &pointer, &mut None, &mut value)?;
-        Ok((read(Some(&value)), Some(row_scn)))
+        let value = self.partial.lock().read(&view, &pointer)?;
+        Ok((read(Some(Cow::Owned(value))), Some(row_scn)))
     }
 
     /// A scan of the snapshot, own writes of earlier statements included.
@@ -256,7 +284,7 @@ impl Transaction {
     /// A scan of the newest committed versions and all own writes: for checks and index builds under a table
     /// lock.
     pub fn scan_latest(&self, tree: TreeId, range: KeyRange, reverse: bool) -> Scan {
-        Scan::new(tree, range, reverse, u32::MAX, Scn::MAX)
+        Scan::new(tree, range, reverse, u32::MAX, self.engine().visible_scn())
     }
 
     /// Writes a row; visible to this transaction's later statements, and to others at commit.
@@ -270,9 +298,11 @@ impl Transaction {
         if key.len() > key_max {
             return Err(Error::TooLarge(format!("index row size {} exceeds maximum {key_max}", key.len())));
         }
-        let value_max = engine.options.value_bytes_max();
-        if value.len() > value_max {
-            return Err(Error::TooLarge(format!("row size {} exceeds maximum {value_max}", value.len())));
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(Error::TooLarge(format!(
+                "row size {} exceeds maximum {VALUE_BYTES_MAX}",
+                value.len()
+            )));
         }
         self.check_memory()?;
         self.xid();
@@ -288,6 +318,25 @@ impl Transaction {
         self.check_memory()?;
         self.xid();
         self.writes.write(tree, key, Change::Delete, self.statement);
+        Ok(())
+    }
+
+    /// Whether [`Transaction::make_room`] has something to do.
+    #[inline]
+    pub fn needs_room(&self) -> bool {
+        let engine = self.store.engine();
+        self.writes.len_bytes() > engine.options.write_set_bytes && engine.temporary.possible()
+    }
+
+    /// To be called between writes: when the transaction has written more than memory should hold, moves it to a
+    /// temporary file. Without it the writes stay in memory, up to a limit.
+    ///
+    /// # Errors
+    /// Those of the device; nothing has changed then.
+    pub async fn make_room(&mut self) -> Result<()> {
+        if self.needs_room() {
+            self.writes.spill(self.store.engine()).await?;
+        }
         Ok(())
     }
 
@@ -356,14 +405,15 @@ impl Transaction {
     /// Whether the newest committed version of a row is the one that the snapshot sees.
     fn row_state(&self, tree: TreeId, key: &[u8]) -> std::result::Result<RowState, Fault> {
         let snapshot = self.snapshot().scn;
-        if self.writes.contains(tree, key) || self.writes.created(tree) {
+        if self.writes.contains(tree, key, &mut self.own_partial.lock())? || self.writes.created(tree) {
             return Ok(RowState::Unchanged);
         }
-        if self.engine().visible_scn() == snapshot {
+        let visible = self.engine().visible_scn();
+        if visible == snapshot {
             // Nothing at all was committed since.
             return Ok(RowState::Unchanged);
         }
-        let newest = View::new(self.engine(), self.branch, Scn::MAX);
+        let newest = View::new(self.engine(), self.branch, visible);
         let newest = helios_btree::get(&newest, tree.root(), key, |cell| cell.map(|cell| cell.scn))?;
         match newest {
             Some(scn) if scn > snapshot => Ok(RowState::Changed),
@@ -423,6 +473,11 @@ impl Transaction {
         // Its pages are history from then on; nothing newer leads to them.
     }
 
+    /// Whether it changes the catalog.
+    pub fn changes_catalog(&self) -> bool {
+        self.catalog_changed
+    }
+
     /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
     pub fn mark_catalog_change(&mut self) {
         self.catalog_changed = true;
@@ -448,13 +503,15 @@ impl Transaction {
         // What the statement itself has read so far is read again.
         self.reads.truncate(self.reads_before);
         *self.scanned.get_mut() = false;
+        // Taken before the reads are checked, and as of it: a commit in between is not let in unchecked.
+        let next = self.engine().visible_scn();
         if self.isolation == Isolation::Snapshot {
             if self.scanned_before {
                 return Err(Error::WriteConflict);
             }
             for index in 0..self.reads.len() {
                 loop {
-                    match self.read_still_holds(&self.reads[index]) {
+                    match self.read_still_holds(&self.reads[index], next) {
                         Ok(true) => break,
                         Ok(false) => return Err(Error::WriteConflict),
                         Err(fault) => self.engine().resolve(fault).await?,
@@ -462,17 +519,17 @@ impl Transaction {
                 }
             }
         }
-        self.snapshot = Some(self.engine().visible_scn());
+        self.snapshot = Some(next);
         Ok(())
     }
 
-    fn read_still_holds(&self, read: &PointRead) -> std::result::Result<bool, Fault> {
-        if self.writes.contains(read.tree, &read.key)
-            || self.locks.contains(&self.row_lock_name(read.tree, &read.key))
-        {
+    /// Whether a row read before is the same at `scn`. One that this transaction wrote was found unchanged under its
+    /// lock.
+    fn read_still_holds(&self, read: &PointRead, scn: Scn) -> std::result::Result<bool, Fault> {
+        if self.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())? {
             return Ok(true);
         }
-        let view = View::new(self.engine(), self.branch, Scn::MAX);
+        let view = View::new(self.engine(), self.branch, scn);
         let now = helios_btree::get(&view, read.tree.root(), &read.key, |cell| cell.map(|cell| cell.scn))?;
         Ok(now == read.scn)
     }
@@ -484,6 +541,9 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<CommitInfo> {
         if self.writes.is_empty() {
             return Ok(CommitInfo { scn: None });
+        }
+        if self.writes.spilled().is_some() {
+            self.writes.spill(self.store.engine()).await?;
         }
         let request = Request {
             branch: self.branch,

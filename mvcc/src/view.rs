@@ -26,7 +26,8 @@ impl<'e> View<'e> {
         View { engine, guard: pin(), branch, scn, rebuilds: false }
     }
 
-    /// A view for pages that are read once, whose undo records are in memory: those of a checkpoint.
+    /// A view for pages that are read once, by somebody who holds the undo records of all commits after `scn` in
+    /// memory: a checkpoint.
     pub(crate) fn rebuilding(engine: &'e Engine, branch: BranchId, scn: Scn) -> View<'e> {
         View { rebuilds: true, ..View::new(engine, branch, scn) }
     }
@@ -54,11 +55,9 @@ impl<'e> View<'e> {
             return Err(Fault(FaultReason::History(key, self.scn)));
         }
         self.engine.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        // All records of commits after `scn` are in the ring: where the chain ends, what it led back over had none.
         let mut back = StepsBack::new(newest);
         back.in_memory(&self.engine.ring, &self.guard, self.scn);
-        if !back.reaches(self.scn) {
-            return Err(Fault(FaultReason::History(key, self.scn)));
-        }
         let mut built = vec![0; newest.len()].into_boxed_slice();
         back.rebuild.finish(&mut built, self.scn);
         Ok(PageRef::Built(built))
@@ -135,5 +134,53 @@ impl ReadPages for View<'_> {
             Some(frame) => Ok(PageRef::Frame(frame.bytes())),
             None => self.old_version(key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use helios_runtime::device::MemoryDevice;
+    use helios_runtime::{ManualClock, SeededEntropy};
+
+    use super::*;
+    use crate::{Isolation, Store, StoreOptions, Surroundings, TreeId};
+
+    fn open(device: &std::sync::Arc<MemoryDevice>) -> Store {
+        let surroundings = Surroundings {
+            device: device.clone(),
+            clock: std::sync::Arc::new(ManualClock::new(1_000_000)),
+            entropy: std::sync::Arc::new(SeededEntropy::new(1)),
+        };
+        block_on(Store::open(StoreOptions::default(), surroundings)).expect("a store in memory")
+    }
+
+    fn insert(store: &Store, tree: TreeId, key: &[u8]) -> Scn {
+        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        transaction.put(tree, key, b"value").unwrap();
+        block_on(transaction.commit()).unwrap().scn.expect("it wrote")
+    }
+
+    /// Rows inserted into a page that came from the device leave no undo records, and a checkpoint still finds the page
+    /// as it was before the later ones.
+    #[test]
+    fn pages_with_later_rows_and_no_records_are_rebuilt() {
+        let device = std::sync::Arc::new(MemoryDevice::new());
+        let store = open(&device);
+        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        let tree = transaction.create_tree();
+        transaction.put(tree, b"a", b"value").unwrap();
+        block_on(transaction.commit()).unwrap();
+        block_on(store.close()).unwrap();
+        drop(store);
+        let store = open(&device);
+        let boundary = insert(&store, tree, b"b");
+        insert(&store, tree, b"c");
+        let view = View::rebuilding(store.engine(), BranchId::MAIN, boundary);
+        let keys = |view: &View<'_>| {
+            [b"a", b"b", b"c"]
+                .map(|key| helios_btree::get(view, tree.root(), key, |cell| cell.is_some()).unwrap())
+        };
+        assert_eq!(keys(&view), [true, true, false]);
     }
 }

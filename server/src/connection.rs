@@ -16,7 +16,9 @@ use futures_lite::AsyncWriteExt;
 use helios_runtime::executor::Socket;
 use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::value::Batch;
-use heliosdb_nano::session::{Environment, Portal, Session, SqlError, SqlState, Step, TransactionStatus};
+use heliosdb_nano::session::{
+    Environment, Portal, Session, SqlError, SqlState, Step, Timestamps, TransactionStatus,
+};
 
 use crate::copy::copied_columns;
 use crate::extended::Portals;
@@ -265,8 +267,7 @@ impl Connection {
             match step {
                 Step::Rows(batch) if is_copying => self.copy_out(&batch).await?,
                 Step::Rows(batch) => {
-                    let environment = portal.environment().cloned();
-                    self.write_rows(&batch, shape, formats, environment.as_deref()).await?;
+                    self.write_rows(&batch, shape, formats, portal.environment()).await?;
                 }
                 Step::Complete(tag) => {
                     if is_copying {
@@ -286,12 +287,12 @@ impl Connection {
         batch: &Batch,
         shape: &ResultShape,
         formats: &Formats,
-        environment: Option<&Environment>,
+        environment: Option<(&Arc<Environment>, Timestamps)>,
     ) -> Result<(), Failure> {
         let cancel = AtomicBool::new(false);
         for row in 0..batch.row_count {
             let context = match environment {
-                Some(environment) => environment.context(&cancel),
+                Some((environment, timestamps)) => environment.context(timestamps, &cancel),
                 None => EvalContext::detached(self.session.formats()),
             };
             shape.write_row(batch, row, formats, &mut self.scratch, &context, &mut self.output)?;

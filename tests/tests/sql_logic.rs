@@ -1,67 +1,36 @@
-//! Runs every `.slt` file under `tests/sql`, each on a database of its own, through the embedded API.
-//! What the files expect is what PostgreSQL 15 answers.
+//! Runs every `.slt` file under `tests/sql`, each on a database of its own: on this database, and where
+//! `HELIOS_ORACLE` holds the parameters of a PostgreSQL 15 server (`host=… port=… user=…`) on that as well. What the two
+//! answer differently is marked in the files (`onlyif heliosdb`, `skipif heliosdb`) with the reason.
 
 use std::path::{Path, PathBuf};
 
-use heliosdb_nano::{EmbeddedDatabase, Error, Value};
-use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
+use helios_tests::{Embedded, Failure, PostgreSql, failures, sql_files};
+use heliosdb_nano::EmbeddedDatabase;
+use sqllogictest::Runner;
 
-struct Embedded(EmbeddedDatabase);
-
-#[derive(Debug)]
-struct Failure(Error);
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {}", self.0.sqlstate(), self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl DB for Embedded {
-    type Error = Failure;
-    type ColumnType = DefaultColumnType;
-
-    fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
-        let mut statement = self.0.prepare(sql).map_err(Failure)?;
-        if statement.column_count() == 0 {
-            return statement.execute(&[]).map(DBOutput::StatementComplete).map_err(Failure);
-        }
-        let rows = statement.query(&[]).map_err(Failure)?;
-        let text = |value: &Value| match value {
-            Value::Text(text) if text.is_empty() => "(empty)".to_string(),
-            other => other.to_string(),
-        };
-        let rows = rows.iter().map(|row| row.values().iter().map(text).collect()).collect();
-        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; statement.column_count()], rows })
-    }
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("the folder of test files") {
-        let path = entry.expect("a test file").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "slt") {
-            found.push(path);
-        }
-    }
+/// Fails with the complaints of all files at once.
+fn check_files(failures_of: impl Fn(usize, &Path) -> Vec<String>) {
+    let files: Vec<PathBuf> = sql_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"));
+    assert!(!files.is_empty(), "no test files were found");
+    let complaints: Vec<String> =
+        files.iter().enumerate().flat_map(|(number, file)| failures_of(number, file)).collect();
+    assert!(complaints.is_empty(), "{} records failed\n\n{}", complaints.len(), complaints.join("\n"));
 }
 
 #[test]
-fn all_files() {
-    let mut found = Vec::new();
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"), &mut found);
-    found.sort();
-    assert!(!found.is_empty(), "no test files were found");
-    let mut failures = Vec::new();
-    for file in found {
-        let mut runner =
-            Runner::new(|| async { Ok(Embedded(EmbeddedDatabase::new_in_memory().map_err(Failure)?)) });
-        if let Err(error) = runner.run_file(&file) {
-            failures.push(format!("{}", error.display(false)));
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+fn this_database() {
+    check_files(|_, file| {
+        let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");
+        failures(&mut Runner::new(|| async { Ok::<_, Failure>(Embedded::new(&database)) }), file)
+    });
+}
+
+#[test]
+fn postgresql() {
+    let Ok(parameters) = std::env::var("HELIOS_ORACLE") else { return };
+    check_files(|number, file| {
+        let database = format!("sql_logic_{number}");
+        PostgreSql::create_database(&parameters, &database).expect("a new database");
+        failures(&mut Runner::new(|| async { PostgreSql::connect(&parameters, &database) }), file)
+    });
 }

@@ -1,18 +1,18 @@
 //! The blocks that the log is made of.
 //!
-//! A group of commits becomes one or more consecutive 4 KiB blocks, numbered by LSN over all segments. A block
-//! is written once and never again in the same life of the log.
+//! A group of commits is one or more *parts*, each an image of its own cut into consecutive 4 KiB blocks, numbered by
+//! LSN over all segments. A block is written once and never again in the same life of the log.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 4 | `HLOG` |
-//! | 4 | 2 | bit 0: first block of a group; bit 1: last |
+//! | 4 | 2 | bit 0: first block of a part; bit 1: last; bit 2: another part of the group follows |
 //! | 6 | 2 | bytes of payload |
 //! | 8 | 8 | log identity: which life of the log |
 //! | 16 | 8 | LSN of this block |
 //! | 24 | 8 | durable LSN: all blocks before it were durable when this one was written |
 //! | 32 | 8 | LSN of the group's first block |
-//! | 40 | 8 | in the first block: checksum of the group's image (see `bufferpool::codec`), else 0 |
+//! | 40 | 8 | in the first block: checksum of the part's image (see `bufferpool::codec`), else 0 |
 //! | 48 | 8 | reserved, zero |
 //! | 56 | 8 | XXH3-64 of the header before this field and the payload |
 
@@ -25,12 +25,14 @@ pub(crate) const PAYLOAD_BYTES: usize = BLOCK_SIZE - BLOCK_HEADER_BYTES;
 const MAGIC: [u8; 4] = *b"HLOG";
 const FIRST: u16 = 1;
 const LAST: u16 = 2;
+const CONTINUES: u16 = 4;
 
 /// A block's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockHeader {
     pub(crate) first: bool,
     pub(crate) last: bool,
+    pub(crate) continues: bool,
     pub(crate) payload_bytes: usize,
     pub(crate) identity: u64,
     pub(crate) lsn: u64,
@@ -48,7 +50,9 @@ fn checksum(block: &[u8], payload_bytes: usize) -> u64 {
 
 impl BlockHeader {
     fn write(&self, block: &mut [u8]) {
-        let flags = (u16::from(self.first) * FIRST) | (u16::from(self.last) * LAST);
+        let flags = (u16::from(self.first) * FIRST)
+            | (u16::from(self.last) * LAST)
+            | (u16::from(self.continues) * CONTINUES);
         block[..4].copy_from_slice(&MAGIC);
         block[4..6].copy_from_slice(&flags.to_le_bytes());
         block[6..8].copy_from_slice(&(self.payload_bytes as u16).to_le_bytes());
@@ -76,6 +80,7 @@ impl BlockHeader {
         Some(BlockHeader {
             first: u16_at(4) & FIRST != 0,
             last: u16_at(4) & LAST != 0,
+            continues: u16_at(4) & CONTINUES != 0,
             payload_bytes,
             identity: u64_at(8),
             lsn: u64_at(16),
@@ -91,8 +96,21 @@ pub(crate) fn blocks_needed(bytes: usize) -> u64 {
     bytes.div_ceil(PAYLOAD_BYTES).max(1) as u64
 }
 
-/// Cuts a group's image into blocks, from `lsn` on.
-pub(crate) fn build(image: &[u8], image_checksum: u64, identity: u64, lsn: u64, durable_lsn: u64) -> IoBuf {
+/// Where a part of a group goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) identity: u64,
+    /// Its first block.
+    pub(crate) lsn: u64,
+    /// The group's first block.
+    pub(crate) group_lsn: u64,
+    pub(crate) durable_lsn: u64,
+    /// Whether another part of the group follows.
+    pub(crate) continues: bool,
+}
+
+/// Cuts a part's image into blocks.
+pub(crate) fn build(image: &[u8], image_checksum: u64, part: Part) -> IoBuf {
     let count = blocks_needed(image.len());
     let mut buffer = IoBuf::zeroed(count as usize * BLOCK_SIZE);
     for (index, block) in buffer.chunks_mut(BLOCK_SIZE).enumerate() {
@@ -102,11 +120,12 @@ pub(crate) fn build(image: &[u8], image_checksum: u64, identity: u64, lsn: u64, 
         BlockHeader {
             first: index == 0,
             last: index as u64 + 1 == count,
+            continues: part.continues,
             payload_bytes: payload.len(),
-            identity,
-            lsn: lsn + index as u64,
-            durable_lsn,
-            group_lsn: lsn,
+            identity: part.identity,
+            lsn: part.lsn + index as u64,
+            durable_lsn: part.durable_lsn,
+            group_lsn: part.group_lsn,
             image_checksum: if index == 0 { image_checksum } else { 0 },
         }
         .write(block);

@@ -1,9 +1,10 @@
 //! The write-ahead log: groups of commits in blocks that are written once.
 //!
-//! 1. [`Log::reserve`] makes sure that the segments for a group exist, before anything is changed for it.
-//! 2. [`Log::append`] writes the group's blocks and makes them durable. The next group begins a new block, so a
-//!    torn write can only hurt the group it belongs to.
-//! 3. Recovery ([`Log::replay`]) reads groups from the superblock's LSN on. A block that is not intact ends the
+//! 1. [`Log::begin`] makes sure that the segments for a group exist, before anything is changed for it.
+//! 2. A group is written in parts of about [`PART_BYTES`], so a commit of any size needs no more memory than that.
+//!    [`Log::finish`] writes the last one and makes all of them durable: a group without its last part never was. The
+//!    next group begins a new block, so a torn write can only hurt the group it belongs to.
+//! 3. Recovery ([`LogReader`]) reads groups from the superblock's LSN on. A block that is not intact ends the
 //!    log, unless an intact later block of the same life says that everything up to it was durable: then it is
 //!    damage, and opening is refused with its place.
 //!
@@ -11,6 +12,7 @@
 //! life left behind are never taken for its own.
 
 mod block;
+mod reader;
 mod record;
 mod segments;
 
@@ -20,15 +22,17 @@ use helios_bufferpool::{BranchId, Codec, ImageKind, PageId, PageKey, Scn};
 use helios_runtime::IoBuf;
 use helios_runtime::device::{BLOCK_SIZE, Device};
 
-pub(crate) use record::{LoggedCommit, LoggedOperation, encode};
+pub(crate) use reader::{LogReader, LoggedGroup};
+pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES};
 pub(crate) use segments::{Segments, file_name as segment_name};
 
 use crate::error::{Error, Result};
-use block::{BlockHeader, PAYLOAD_BYTES};
+use crate::write_set::Operation;
+use block::Part;
 
-/// Blocks read at once while scanning.
-const SCAN_BLOCKS: u64 = 256;
-/// What a group's image is larger than its commits: its header, and the tag of the encryption.
+/// Bytes of a part of a group, before encryption; a key may go beyond.
+const PART_BYTES: usize = 1 << 20;
+/// What a part's image is larger than what it says: its header, and the tag of the encryption.
 const IMAGE_OVERHEAD_BYTES: usize = 128;
 
 /// The log, open for appending. Used by one committer at a time.
@@ -42,6 +46,13 @@ pub(crate) struct Log {
     appended_bytes: u64,
     /// The disk has no room for a further segment.
     is_full: bool,
+    /// What the group being made says and no part has taken yet.
+    group: Vec<u8>,
+    group_lsn: u64,
+    /// The newest commit of the group being made.
+    group_scn: Scn,
+    /// Segments written to since they were last made durable.
+    unsynced: Vec<u64>,
 }
 
 impl Log {
@@ -63,6 +74,10 @@ impl Log {
             durable_lsn: next_lsn,
             appended_bytes: 0,
             is_full: false,
+            group: Vec::new(),
+            group_lsn: next_lsn,
+            group_scn: Scn(0),
+            unsynced: Vec::new(),
         })
     }
 
@@ -76,9 +91,105 @@ impl Log {
         self.appended_bytes
     }
 
-    /// Makes sure that a group of about `group_bytes` finds its segments.
-    pub(crate) async fn reserve(&mut self, group_bytes: usize) -> Result<()> {
-        let blocks = block::blocks_needed(group_bytes + IMAGE_OVERHEAD_BYTES);
+    /// Begins a group of `commits`, the newest of which is `scn`, and makes sure that about `group_bytes` find their
+    /// segments.
+    ///
+    /// # Errors
+    /// Those of the device, a full one above all; nothing was written then.
+    pub(crate) async fn begin(&mut self, commits: u32, scn: Scn, group_bytes: usize) -> Result<()> {
+        let parts = group_bytes / PART_BYTES + 1;
+        self.ensure(block::blocks_needed(group_bytes + parts * (IMAGE_OVERHEAD_BYTES + BLOCK_SIZE))).await?;
+        self.group.clear();
+        self.group.shrink_to(2 * PART_BYTES);
+        self.group.extend_from_slice(&commits.to_le_bytes());
+        self.group_lsn = self.next_lsn;
+        self.group_scn = scn;
+        Ok(())
+    }
+
+    /// Adds a commit to the group; its operations come next.
+    pub(crate) fn commit(&mut self, commit: &CommitHeader) {
+        commit.encode(&mut self.group);
+    }
+
+    /// Adds an operation to the group. Parts that become full are written, but not made durable.
+    ///
+    /// # Errors
+    /// Those of the device; the group must be given up, and the log with it.
+    pub(crate) async fn operation(&mut self, operation: Operation<'_>) -> Result<()> {
+        let mut value = record::encode_operation(operation, &mut self.group);
+        while self.group.len() + value.len() > PART_BYTES {
+            let room = PART_BYTES.saturating_sub(self.group.len());
+            let (now, later) = value.split_at(room.min(value.len()));
+            self.group.extend_from_slice(now);
+            self.write_part(true).await?;
+            value = later;
+        }
+        self.group.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Says that the commit, whose operations were not counted, has no more of them.
+    pub(crate) fn end_of_operations(&mut self) {
+        self.group.push(record::END);
+        self.group.extend_from_slice(&[0; OPERATION_BYTES - 1]);
+    }
+
+    /// Writes the group's last part and makes all of it durable.
+    ///
+    /// # Errors
+    /// Those of the device; whether the group is durable is unknown then.
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        self.write_part(false).await?;
+        for number in std::mem::take(&mut self.unsynced) {
+            self.segment(number)?.sync().await?;
+        }
+        self.durable_lsn = self.next_lsn;
+        Ok(())
+    }
+
+    async fn write_part(&mut self, continues: bool) -> Result<()> {
+        let owner = PageKey::new(BranchId(0), PageId(self.next_lsn));
+        let encoded = self.codec.encode(ImageKind::Log, owner, self.group_scn, &self.group, 0);
+        self.group.clear();
+        let part = Part {
+            identity: self.identity,
+            lsn: self.next_lsn,
+            group_lsn: self.group_lsn,
+            durable_lsn: self.durable_lsn,
+            continues,
+        };
+        let buffer = block::build(&encoded.bytes, encoded.checksum, part);
+        let blocks = (buffer.len() / BLOCK_SIZE) as u64;
+        self.ensure(blocks).await?;
+        self.appended_bytes += buffer.len() as u64;
+        if self.segments.blocks_left(self.next_lsn) >= blocks {
+            return self.write_blocks(buffer).await;
+        }
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            let room = self.segments.blocks_left(self.next_lsn) as usize * BLOCK_SIZE;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.write_blocks(IoBuf::from_slice(now)).await?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Writes blocks that lie in one segment.
+    async fn write_blocks(&mut self, buffer: IoBuf) -> Result<()> {
+        let (number, offset) = self.segments.place(self.next_lsn);
+        let blocks = (buffer.len() / BLOCK_SIZE) as u64;
+        if self.unsynced.last() != Some(&number) {
+            self.unsynced.push(number);
+        }
+        self.segment(number)?.write_at(buffer, offset).await?;
+        self.next_lsn += blocks;
+        Ok(())
+    }
+
+    /// Makes sure that the next `blocks` have their segments.
+    pub(crate) async fn ensure(&mut self, blocks: u64) -> Result<()> {
         let (first, _) = self.segments.place(self.next_lsn);
         let (last, _) = self.segments.place(self.next_lsn + blocks);
         for number in first..=last {
@@ -96,44 +207,9 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the disk has no room for a further segment, as of the last [`Log::reserve`].
+    /// Whether the disk has no room for a further segment, as of the last [`Log::ensure`].
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
-    }
-
-    /// Writes a group and makes it durable. `group` is what [`encode`] made, behind the number of commits.
-    ///
-    /// # Errors
-    /// Those of the device; whether the group is durable is unknown then.
-    pub(crate) async fn append(&mut self, group: &[u8], scn: Scn) -> Result<()> {
-        let owner = PageKey::new(BranchId(0), PageId(self.next_lsn));
-        let encoded = self.codec.encode(ImageKind::Log, owner, scn, group, 0);
-        let buffer =
-            block::build(&encoded.bytes, encoded.checksum, self.identity, self.next_lsn, self.durable_lsn);
-        let mut lsn = self.next_lsn;
-        let end = lsn + (buffer.len() / BLOCK_SIZE) as u64;
-        self.appended_bytes += buffer.len() as u64;
-        if self.segments.blocks_left(lsn) >= end - lsn {
-            let (number, offset) = self.segments.place(lsn);
-            let file = self.segment(number)?;
-            file.write_at(buffer, offset).await?;
-            file.sync().await?;
-        } else {
-            let mut rest = &buffer[..];
-            while lsn < end {
-                let count = self.segments.blocks_left(lsn).min(end - lsn);
-                let (part, later) = rest.split_at(count as usize * BLOCK_SIZE);
-                let (number, offset) = self.segments.place(lsn);
-                let file = self.segment(number)?;
-                file.write_at(IoBuf::from_slice(part), offset).await?;
-                file.sync().await?;
-                rest = later;
-                lsn += count;
-            }
-        }
-        self.next_lsn = end;
-        self.durable_lsn = end;
-        Ok(())
     }
 
     fn segment(&self, number: u64) -> Result<Arc<dyn helios_runtime::File>> {
@@ -145,108 +221,6 @@ impl Log {
     pub(crate) fn release_before(&mut self, lsn: u64) -> Result<()> {
         self.appended_bytes = (self.next_lsn - lsn) * BLOCK_SIZE as u64;
         self.segments.release_before(lsn)
-    }
-}
-
-/// Reads a log of an earlier life.
-pub(crate) struct LogReader<'a> {
-    pub(crate) segments: &'a Segments,
-    pub(crate) codec: &'a Codec,
-    pub(crate) identity: u64,
-    pub(crate) next_lsn: u64,
-    window: Option<(u64, IoBuf)>,
-}
-
-impl<'a> LogReader<'a> {
-    pub(crate) fn new(segments: &'a Segments, codec: &'a Codec, identity: u64, lsn: u64) -> LogReader<'a> {
-        LogReader { segments, codec, identity, next_lsn: lsn, window: None }
-    }
-
-    /// The next group's commits; `None` at the log's end.
-    ///
-    /// # Errors
-    /// [`Error::Corruption`] when something that was durable is damaged.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<LoggedCommit>>> {
-        let start = self.next_lsn;
-        let mut image = Vec::new();
-        let mut checksum = 0;
-        let mut lsn = start;
-        loop {
-            let Some(header) = self.block(lsn, &mut image).await? else {
-                self.check_end(lsn).await?;
-                return Ok(None);
-            };
-            if header.group_lsn != start || header.first != (lsn == start) {
-                self.check_end(lsn).await?;
-                return Ok(None);
-            }
-            if header.first {
-                checksum = header.image_checksum;
-            }
-            lsn += 1;
-            if header.last {
-                break;
-            }
-        }
-        self.next_lsn = lsn;
-        let (_, group) = self.codec.decode(&image, checksum)?;
-        Ok(Some(record::decode(&group)?))
-    }
-
-    /// Appends the payload of block `lsn` to `image`, if it is an intact block of this life.
-    async fn block(&mut self, lsn: u64, image: &mut Vec<u8>) -> Result<Option<BlockHeader>> {
-        if !self.load(lsn).await? {
-            return Ok(None);
-        }
-        let Some((first, window)) = &self.window else { return Ok(None) };
-        let start = (lsn - first) as usize * BLOCK_SIZE;
-        let block = &window[start..start + BLOCK_SIZE];
-        let header =
-            BlockHeader::read(block).filter(|header| header.identity == self.identity && header.lsn == lsn);
-        if let Some(header) = header {
-            image.extend_from_slice(&block[BLOCK_SIZE - PAYLOAD_BYTES..][..header.payload_bytes]);
-        }
-        Ok(header)
-    }
-
-    /// Reads blocks around `lsn`; `false` when its segment does not exist.
-    async fn load(&mut self, lsn: u64) -> Result<bool> {
-        let held = self
-            .window
-            .as_ref()
-            .is_some_and(|(first, window)| lsn >= *first && lsn < first + (window.len() / BLOCK_SIZE) as u64);
-        if held {
-            return Ok(true);
-        }
-        let (number, offset) = self.segments.place(lsn);
-        let Some(file) = self.segments.file(number) else { return Ok(false) };
-        let count = self.segments.blocks_left(lsn).min(SCAN_BLOCKS);
-        let buffer = file.read_at(IoBuf::zeroed(count as usize * BLOCK_SIZE), offset).await?;
-        self.window = Some((lsn, buffer));
-        Ok(true)
-    }
-
-    /// The log ends at `lsn` — unless a later block knows better.
-    async fn check_end(&mut self, lsn: u64) -> Result<()> {
-        let Some(last_segment) = self.segments.last_number() else { return Ok(()) };
-        let mut next = lsn + 1;
-        while self.segments.place(next).0 <= last_segment {
-            if !self.load(next).await? {
-                next = self.segments.next_segment_lsn(next);
-                continue;
-            }
-            let mut ignored = Vec::new();
-            let header = self.block(next, &mut ignored).await?;
-            if header.is_some_and(|header| header.durable_lsn > lsn) {
-                let (number, offset) = self.segments.place(lsn);
-                return Err(Error::Corruption(format!(
-                    "the log is damaged at block {lsn} (file log-{number:016x}, byte {offset}), which was durable: \
-                     restore the folder from a backup"
-                )));
-            }
-            next += 1;
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
+use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
 use super::object::{Constraint, Index, Object, Schema, Table};
@@ -14,6 +14,8 @@ use crate::error::{Result, SqlError};
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Debug, Default)]
 pub struct CatalogSnapshot {
+    /// All catalog changes committed up to here are in it.
+    pub as_of: Scn,
     schemas: BTreeMap<u32, Arc<Schema>>,
     schemas_by_name: HashMap<String, u32>,
     tables: BTreeMap<u32, Arc<TableEntry>>,
@@ -23,7 +25,7 @@ pub struct CatalogSnapshot {
 }
 
 /// A table with all that belongs to it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct TableEntry {
     pub table: Arc<Table>,
     /// By OID; the primary key's among them.
@@ -59,7 +61,8 @@ impl CatalogSnapshot {
                 return Err(error);
             }
             if step == ScanStep::Done {
-                return Ok(CatalogSnapshot::from_objects(objects));
+                let as_of = transaction.snapshot().scn;
+                return Ok(CatalogSnapshot { as_of, ..CatalogSnapshot::from_objects(objects) });
             }
         }
     }

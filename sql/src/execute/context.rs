@@ -1,5 +1,6 @@
 //! What an execution carries: the transaction, parameters, the values of outer queries, and the session's part.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,9 +14,9 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
-use crate::value::Datum;
+use crate::value::{Batch, Datum};
 
-/// The session's part of an execution, unchanging while a statement runs.
+/// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
     pub store: Store,
     pub catalog: Arc<CatalogSnapshot>,
@@ -28,9 +29,6 @@ pub struct Environment {
     pub database: String,
     pub backend: i32,
     pub config: crate::session::ConfigEntries,
-    /// Microseconds since 2000-01-01 UTC.
-    pub transaction_timestamp: i64,
-    pub statement_timestamp: i64,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
@@ -40,10 +38,10 @@ pub struct Environment {
 impl Environment {
     /// What values are printed with, without a running statement.
     #[must_use]
-    pub fn context<'a>(&'a self, cancel: &'a AtomicBool) -> EvalContext<'a> {
+    pub fn context<'a>(&'a self, timestamps: Timestamps, cancel: &'a AtomicBool) -> EvalContext<'a> {
         EvalContext {
-            transaction_timestamp: self.transaction_timestamp,
-            statement_timestamp: self.statement_timestamp,
+            transaction_timestamp: timestamps.transaction,
+            statement_timestamp: timestamps.statement,
             settings: &self.formats,
             types: &BuiltinTypes,
             session: self,
@@ -52,6 +50,13 @@ impl Environment {
             outer: &[],
         }
     }
+}
+
+/// When the transaction and the statement began, in microseconds since 2000-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timestamps {
+    pub transaction: i64,
+    pub statement: i64,
 }
 
 /// What one node of a plan did, for EXPLAIN ANALYZE.
@@ -66,13 +71,18 @@ pub struct Instrument {
 pub struct Execution {
     pub transaction: Transaction,
     pub environment: Arc<Environment>,
+    pub timestamps: Timestamps,
     pub parameters: Arc<[Datum]>,
     /// Values of outer queries, by slot.
     pub outer: Vec<Datum>,
+    /// The rows that the steps of recursive queries at work read.
+    pub working_tables: HashMap<usize, Arc<[Batch]>>,
     pub cancel: Arc<AtomicBool>,
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.
     pub conflict: bool,
+    /// Set when the table was changed after the statement was planned: it must be planned anew first.
+    pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
 }
 
@@ -81,15 +91,20 @@ impl Execution {
     #[must_use]
     pub fn context(&self) -> EvalContext<'_> {
         EvalContext {
-            transaction_timestamp: self.environment.transaction_timestamp,
-            statement_timestamp: self.environment.statement_timestamp,
-            settings: &self.environment.formats,
-            types: &BuiltinTypes,
-            session: &*self.environment,
-            cancel: &self.cancel,
             parameters: &self.parameters,
             outer: &self.outer,
+            ..self.environment.context(self.timestamps, &self.cancel)
         }
+    }
+
+    /// The transaction, and beside it what expressions are evaluated with.
+    pub fn split(&mut self) -> (&mut Transaction, EvalContext<'_>) {
+        let context = EvalContext {
+            parameters: &self.parameters,
+            outer: &self.outer,
+            ..self.environment.context(self.timestamps, &self.cancel)
+        };
+        (&mut self.transaction, context)
     }
 
     /// 57014 when the statement was canceled.

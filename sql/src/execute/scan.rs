@@ -169,7 +169,7 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        fetch(&self.scan, &key, &mut rows, execution).await?;
+        fetch(None, &self.scan, &key, &mut rows, execution).await?;
         let (batch, keys) = rows.finish(&self.scan)?;
         if batch.row_count == 0 {
             return Ok(Some(None));
@@ -213,20 +213,30 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(scan, key, rows, execution).await?;
+        fetch(Some(cursor), scan, key, rows, execution).await?;
     }
     Ok(done)
 }
 
-/// Looks one row up.
-async fn fetch(scan: &TableScan, key: &[u8], rows: &mut Rows, execution: &mut Execution) -> Result<()> {
+/// Looks one row up: as of the snapshot of the cursor that its key was read by, or else of the statement.
+async fn fetch(
+    cursor: Option<&Scan>,
+    scan: &TableScan,
+    key: &[u8],
+    rows: &mut Rows,
+    execution: &mut Execution,
+) -> Result<()> {
     let tree: TreeId = scan.table.table.tree;
     loop {
-        let looked = execution.transaction.try_get(tree, key, |value| {
+        let add = |value: Option<&[u8]>| {
             if let Some(value) = value {
                 let _ = rows.add(scan, key, value);
             }
-        });
+        };
+        let looked = match cursor {
+            Some(cursor) => cursor.try_get(&execution.transaction, tree, key, add),
+            None => execution.transaction.try_get(tree, key, add),
+        };
         match looked {
             Ok(()) => return Ok(()),
             Err(fault) => execution.environment.store.resolve(fault).await?,

@@ -10,10 +10,12 @@ mod operators;
 pub mod physical;
 mod planner;
 pub use planner::{row_layout, sort_columns};
+pub mod point;
 mod prune;
 mod pushdown;
 mod simplify;
 pub mod walk;
+pub mod window;
 
 use crate::error::Result;
 use logical::{ColumnId, Logical};

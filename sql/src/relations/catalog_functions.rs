@@ -40,9 +40,7 @@ pub fn call(
         "pg_backend_pid" => Datum::Int32(environment.backend),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_my_temp_schema" => Datum::Oid(0),
-        "pg_postmaster_start_time" | "pg_conf_load_time" => {
-            Datum::TimestampTz(environment.statement_timestamp)
-        }
+        "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(context.statement_timestamp),
         "txid_current" | "pg_current_xact_id" => {
             return Err(SqlError::unsupported("transaction numbers are not shown yet"));
         }

@@ -22,7 +22,7 @@ impl Session {
                 Err(SqlError::internal("a query runs through its operators"))
             }
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) => {
-                let (changed, _) = self.change(&prepared.action, parameters, false).await?;
+                let changed = self.change_prepared(prepared, parameters).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
             }
             Action::Explain { action, options } => self.explain(action, options, parameters).await,
@@ -32,13 +32,28 @@ impl Session {
         }
     }
 
-    /// Runs INSERT, UPDATE or DELETE; again after a conflict.
+    /// Runs INSERT, UPDATE or DELETE; again after a conflict, and planned anew if the table was changed meanwhile.
+    pub(super) async fn change_prepared(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        parameters: Arc<[Datum]>,
+    ) -> Result<Changed> {
+        let mut prepared = prepared.clone();
+        loop {
+            match self.change(&prepared.action, parameters.clone(), false).await? {
+                Some((changed, _)) => return Ok(changed),
+                None => prepared = self.refreshed(&prepared).await?,
+            }
+        }
+    }
+
+    /// Runs INSERT, UPDATE or DELETE; again after a conflict. `None`: the plan is stale, and nothing was done.
     async fn change(
         &mut self,
         action: &Action,
         parameters: Arc<[Datum]>,
         measured: bool,
-    ) -> Result<(Changed, Option<Vec<Instrument>>)> {
+    ) -> Result<Option<(Changed, Option<Vec<Instrument>>)>> {
         let mut tries = 0;
         loop {
             let environment = self.begin_statement().await?;
@@ -53,12 +68,16 @@ impl Session {
             execution.instruments = measured.then(Vec::new);
             let changed = run_change(action, &mut execution).await;
             let instruments = execution.instruments.take();
+            let stale = execution.stale;
             let conflict = self.take_back(execution)?;
             match changed {
-                Ok(changed) => return Ok((changed, instruments)),
+                Ok(changed) => return Ok(Some((changed, instruments))),
                 Err(error) => {
                     if !conflict || !self.retry(place, &mut tries).await? {
                         return Err(error);
+                    }
+                    if stale {
+                        return Ok(None);
                     }
                 }
             }
@@ -88,7 +107,10 @@ impl Session {
         if options.analyze {
             instruments = match action {
                 Action::Query(plan) => Some(self.measure(plan, parameters).await?),
-                _ => self.change(action, parameters, true).await?.1,
+                _ => match self.change(action, parameters, true).await? {
+                    Some((_, instruments)) => instruments,
+                    None => return Err(SqlError::unsupported("the table was changed: run EXPLAIN again")),
+                },
             };
         }
         let elapsed = clock.monotonic_nanos() - start;

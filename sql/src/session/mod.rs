@@ -7,6 +7,7 @@
 mod engine;
 mod execution;
 mod functions;
+mod point;
 mod portal;
 mod prepare;
 mod settings;
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::BranchId;
+use helios_mvcc::{BranchId, Isolation};
 use parking_lot::Mutex;
 
 pub use engine::{ConfigEntries, Engine};
@@ -27,7 +28,9 @@ pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_s
 pub use transaction::{TransactionModes, TransactionStatus};
 
 use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Environment;
 use crate::functions::Settings;
+use crate::value::Text;
 use transaction::Active;
 
 /// Days from 1970-01-01 to 2000-01-01, in microseconds.
@@ -66,6 +69,27 @@ impl CancelHandle {
     }
 }
 
+/// The settings that every statement asks for, read once when they change.
+struct FrequentSettings {
+    search_path: Text,
+    isolation: Isolation,
+    isolation_name: Text,
+    read_only: bool,
+}
+
+impl FrequentSettings {
+    fn of(settings: &SettingValues) -> FrequentSettings {
+        let text = |name| settings.get(name).map(Text::from).unwrap_or_default();
+        let isolation_name = text("default_transaction_isolation");
+        FrequentSettings {
+            search_path: text("search_path"),
+            isolation: transaction::isolation_of(&isolation_name),
+            isolation_name,
+            read_only: settings.is_on("default_transaction_read_only"),
+        }
+    }
+}
+
 /// One client's session.
 pub struct Session {
     engine: Engine,
@@ -75,6 +99,9 @@ pub struct Session {
     backend: i32,
     settings: Arc<SettingValues>,
     formats: Arc<Settings>,
+    frequent: FrequentSettings,
+    /// What the last statement was evaluated in, and the SCN of its catalog.
+    environment: Option<(u64, Arc<Environment>)>,
     active: Option<Active>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: HashMap<String, Arc<Prepared>>,
@@ -107,6 +134,8 @@ impl Session {
             database: database.to_string(),
             backend,
             formats: Arc::new(settings.formats().unwrap_or_default()),
+            frequent: FrequentSettings::of(&settings),
+            environment: None,
             settings: Arc::new(settings),
             active: None,
             prepared: HashMap::new(),
@@ -217,6 +246,7 @@ impl Session {
         if let Ok(formats) = settings.formats() {
             self.formats = Arc::new(formats);
         }
+        self.frequent = FrequentSettings::of(&settings);
         self.settings = settings;
     }
 
@@ -252,7 +282,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
             Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
-            Error::NoSuchScn { .. } => SqlState::INVALID_PARAMETER_VALUE,
+            Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
         };
         SqlError::new(state, error.to_string())
     }

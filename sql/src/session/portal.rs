@@ -1,8 +1,8 @@
 //! Portals: statements bound to parameters, executed step by step.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::prepare::Action;
 use super::transaction::{in_failed_transaction, lost};
@@ -10,7 +10,9 @@ use super::{Prepared, Session};
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Environment, Execution, Operator};
+use crate::execute::{self, Environment, Execution, Operator, Timestamps};
+use crate::functions::{EvalContext, Settings};
+use crate::plan::physical::PlanNode;
 use crate::value::{Batch, Datum};
 
 /// How often a statement is run again after conflicts.
@@ -37,6 +39,7 @@ pub(super) enum State {
         operator: Box<dyn Operator>,
         left: Option<Batch>,
         environment: Arc<Environment>,
+        timestamps: Timestamps,
         outer: Vec<Datum>,
     },
     /// Rows that are all there.
@@ -67,10 +70,19 @@ impl Portal {
 
     /// What a query that gives rows is evaluated in, for printing them.
     #[must_use]
-    pub fn environment(&self) -> Option<&Arc<Environment>> {
+    pub fn environment(&self) -> Option<(&Arc<Environment>, Timestamps)> {
         match &self.state {
-            State::Running { environment, .. } => Some(environment),
+            State::Running { environment, timestamps, .. } => Some((environment, *timestamps)),
             _ => None,
+        }
+    }
+
+    /// What the rows it gives are printed in; `settings` and `never` are for rows that are all there already.
+    #[must_use]
+    pub fn printing<'a>(&'a self, settings: &'a Settings, never: &'a AtomicBool) -> EvalContext<'a> {
+        match self.environment() {
+            Some((environment, timestamps)) => environment.context(timestamps, never),
+            None => EvalContext::detached(settings),
         }
     }
 
@@ -93,6 +105,14 @@ impl Session {
     /// # Errors
     /// 08P01 for another number of parameters.
     pub fn bind(&self, prepared: Arc<Prepared>, parameters: Vec<Datum>) -> Result<Portal> {
+        self.bind_shared(prepared, parameters.into())
+    }
+
+    /// [`Session::bind`] with parameters that are shared already.
+    ///
+    /// # Errors
+    /// As [`Session::bind`].
+    pub fn bind_shared(&self, prepared: Arc<Prepared>, parameters: Arc<[Datum]>) -> Result<Portal> {
         if parameters.len() != prepared.parameter_types.len() {
             return Err(SqlError::new(
                 SqlState::PROTOCOL_VIOLATION,
@@ -105,7 +125,7 @@ impl Session {
         }
         Ok(Portal {
             prepared,
-            parameters: parameters.into(),
+            parameters,
             state: State::Ready,
             rows: 0,
             epoch: self.portal_epoch,
@@ -180,8 +200,8 @@ impl Session {
         };
         let batch = limited(portal, batch, rows_max);
         match (portal.prepared.copy_plan(), portal.environment()) {
-            (Some(plan), Some(environment)) => {
-                let context = environment.context(&self.cancel);
+            (Some(plan), Some((environment, timestamps))) => {
+                let context = environment.context(timestamps, &self.cancel);
                 crate::copy::encode_batch(plan, &batch, &context).map(Step::Rows)
             }
             _ => Ok(Step::Rows(batch)),
@@ -200,7 +220,9 @@ impl Session {
         if self.active.as_ref().is_some_and(|active| active.failed) && !portal.prepared.ends_transaction() {
             return Err(in_failed_transaction());
         }
-        portal.prepared = self.refreshed(&portal.prepared.clone()).await?;
+        if !self.is_current(&portal.prepared) {
+            portal.prepared = self.refreshed(&portal.prepared).await?;
+        }
         let prepared = portal.prepared.clone();
         let parameters = portal.parameters.clone();
         match &prepared.action {
@@ -214,11 +236,14 @@ impl Session {
                 Ok(Some(Step::CopyIn))
             }
             _ if let Some(plan) = prepared.rows_plan() => {
-                let environment = self.begin_statement().await?;
-                let operator = execute::build(plan);
-                portal.epoch = self.portal_epoch;
+                if let Some(point) = &prepared.point {
+                    portal.state = self.point_rows(point, parameters).await?;
+                    portal.epoch = self.portal_epoch;
+                    return Ok(None);
+                }
                 portal.header = prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
-                portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
+                portal.state = self.running(plan).await?;
+                portal.epoch = self.portal_epoch;
                 // The first batch is made at once: until it is given, a conflict may be undone.
                 self.first_batch(portal).await?;
                 Ok(None)
@@ -238,13 +263,28 @@ impl Session {
 
     /// Begins a statement in the running transaction, or in one of its own.
     pub(crate) async fn begin_statement(&mut self) -> Result<Arc<Environment>> {
-        self.ensure_transaction()?;
-        let active = self.active.as_mut().ok_or_else(lost)?;
+        let active = self.begin_in_transaction();
         active.used = true;
+        let own_catalog = active.changed_catalog || active.own_catalog.is_some();
         let transaction = active.transaction.as_mut().ok_or_else(lost)?;
         transaction.begin_statement();
+        let snapshot = transaction.snapshot().scn;
+        let newest = self.engine.store().catalog_scn(self.branch);
+        if let Some((scn, known)) = &self.environment
+            && !own_catalog
+            && *scn == newest.0
+            && newest <= snapshot
+            && Arc::ptr_eq(&known.settings, &self.settings)
+        {
+            return Ok(known.clone());
+        }
         let catalog = self.catalog_here().await?;
-        Ok(Arc::new(self.environment(catalog)))
+        let environment = Arc::new(self.environment(catalog));
+        // Kept if it is the newest: no DDL was committed since the snapshot.
+        if !own_catalog && newest <= snapshot && self.engine.store().catalog_scn(self.branch) == newest {
+            self.environment = Some((newest.0, environment.clone()));
+        }
+        Ok(environment)
     }
 
     /// The catalog as the running transaction sees it.
@@ -285,7 +325,6 @@ impl Session {
 
     /// What a statement is evaluated in.
     fn environment(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
-        let now = self.now();
         Environment {
             store: self.engine.store().clone(),
             search_path: self.search_path(&catalog),
@@ -298,8 +337,6 @@ impl Session {
             database: self.database.clone(),
             backend: self.backend,
             config: self.engine.config().clone(),
-            transaction_timestamp: self.active.as_ref().map_or(now, |active| active.timestamp),
-            statement_timestamp: now,
             random: self.random.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }
@@ -316,10 +353,13 @@ impl Session {
         Ok(Execution {
             transaction,
             environment,
+            timestamps: active.timestamps,
             parameters,
             outer: Vec::new(),
+            working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
+            stale: false,
             instruments: None,
         })
     }
@@ -357,6 +397,14 @@ impl Session {
         }
     }
 
+    /// A query's operators, about to run.
+    async fn running(&mut self, plan: &PlanNode) -> Result<State> {
+        let environment = self.begin_statement().await?;
+        let timestamps = self.active.as_ref().ok_or_else(lost)?.timestamps;
+        let operator = execute::build(plan);
+        Ok(State::Running { operator, left: None, environment, timestamps, outer: Vec::new() })
+    }
+
     async fn first_batch(&mut self, portal: &mut Portal) -> Result<()> {
         let mut tries = 0;
         loop {
@@ -378,10 +426,9 @@ impl Session {
             if !conflict || !self.retry(place, &mut tries).await? {
                 return Err(error);
             }
-            let environment = self.begin_statement().await?;
-            let Some(plan) = portal.prepared.rows_plan() else { return Err(error) };
-            let operator = execute::build(plan);
-            portal.state = State::Running { operator, left: None, environment, outer: Vec::new() };
+            let prepared = portal.prepared.clone();
+            let Some(plan) = prepared.rows_plan() else { return Err(error) };
+            portal.state = self.running(plan).await?;
         }
     }
 
@@ -397,8 +444,11 @@ impl Session {
     /// The next batch from a query's operators; with an error, whether it was a conflict.
     async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
-        let State::Running { operator, environment, outer, .. } = &mut portal.state else { return Ok(None) };
+        let State::Running { operator, environment, timestamps, outer, .. } = &mut portal.state else {
+            return Ok(None);
+        };
         let mut execution = self.lend(environment.clone(), portal.parameters.clone()).map_err(plain)?;
+        execution.timestamps = *timestamps;
         execution.outer = std::mem::take(outer);
         let pulled = operator.next(&mut execution).await;
         *outer = std::mem::take(&mut execution.outer);

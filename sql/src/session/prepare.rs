@@ -12,8 +12,10 @@ use crate::expr::Expr;
 use crate::parser::{self, Statement, StatementKind, Utility};
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
+use crate::plan::point::{self, PointQuery, PointSource};
 use crate::plan::{self, walk};
 use crate::types::DataType;
+use crate::value::Text;
 use crate::write::{DeletePlan, InsertPlan, NewValue, TableWriter, UpdatePlan};
 
 /// Which way a COPY goes.
@@ -52,12 +54,16 @@ pub struct Prepared {
     pub parameter_types: Vec<DataType>,
     /// The columns of the result; `None` for a statement without one.
     pub columns: Option<Vec<ResultColumn>>,
+    /// The same columns, for rows to share.
+    pub row_columns: Arc<[ResultColumn]>,
     pub action: Action,
+    /// The same query, where it finds one row by its key.
+    pub(super) point: Option<PointQuery>,
     /// The types that the client declared, to prepare it again.
     declared: Vec<DataType>,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
-    search_path: String,
+    search_path: Text,
     /// Made within a transaction that changed the catalog: good for that one alone.
     transient: bool,
 }
@@ -128,10 +134,12 @@ impl Session {
             text: text.to_string(),
             parameter_types: Vec::new(),
             columns: None,
+            row_columns: Arc::new([]),
             action: Action::Empty,
+            point: None,
             declared: Vec::new(),
             catalog_scn: 0,
-            search_path: String::new(),
+            search_path: Text::default(),
             transient: false,
         }
     }
@@ -144,7 +152,7 @@ impl Session {
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
                 && prepared.catalog_scn == self.engine.store().catalog_scn(self.branch).0
-                && self.settings.get("search_path").is_ok_and(|path| path == prepared.search_path))
+                && self.frequent.search_path == prepared.search_path)
     }
 
     /// The same statement with a plan that holds.
@@ -183,11 +191,13 @@ impl Session {
                 StatementKind::Utility(utility) => Action::Utility(utility),
             };
             let columns = self.utility_columns(&action);
-            return Ok(Prepared { text: own_text, columns, action, ..self.empty("") });
+            let row_columns = columns.clone().unwrap_or_default().into();
+            return Ok(Prepared { text: own_text, columns, row_columns, action, ..self.empty("") });
         }
+        // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
+        let scn = self.engine.store().catalog_scn(self.branch).0;
         let catalog = self.current_catalog().await?;
         let environment = self.bind_environment(&catalog);
-        let scn = self.engine.store().catalog_scn(self.branch).0;
         let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog);
         let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
@@ -198,11 +208,16 @@ impl Session {
         Ok(Prepared {
             text: own_text,
             parameter_types,
+            row_columns: columns.clone().unwrap_or_default().into(),
             columns,
+            point: match &action {
+                Action::Query(plan) => PointQuery::of(plan),
+                _ => None,
+            },
             action,
             declared,
             catalog_scn: scn,
-            search_path: self.settings.get("search_path")?,
+            search_path: self.frequent.search_path.clone(),
             transient,
         })
     }
@@ -392,7 +407,9 @@ fn plan_insert(binder: &mut Binder<'_>, insert: &ast::Insert) -> Result<Planned>
     }
     let source = plan::plan(bound.source, &needed)?;
     let (returning, columns) = split_returning(bound.returning);
-    Ok((Action::Insert(InsertPlan { writer, source, values, conflict: bound.conflict, returning }), columns))
+    let conflict = bound.conflict;
+    let single = point::single_row(&source).map(|row| new_row(&values, &row));
+    Ok((Action::Insert(InsertPlan { writer, source, values, single, conflict, returning }), columns))
 }
 
 #[allow(clippy::type_complexity)]
@@ -403,6 +420,15 @@ fn split_returning(
         None => (None, None),
         Some((exprs, columns)) => (Some(exprs), Some(columns)),
     }
+}
+
+/// The expressions of an INSERT's only row, by position in the table's row.
+fn new_row(values: &[NewValue], source: &[Expr]) -> Vec<Expr> {
+    let expr_of = |value: &NewValue| match value {
+        NewValue::Source(column) => source[*column].clone(),
+        NewValue::Default(expr) => expr.clone(),
+    };
+    values.iter().map(expr_of).collect()
 }
 
 /// The columns of the source that a change needs: key, old row, new values, and what RETURNING reads.
@@ -470,6 +496,7 @@ fn plan_update(binder: &mut Binder<'_>, update: &ast::Update) -> Result<Planned>
         .collect();
     let plan = UpdatePlan {
         writer,
+        point: PointSource::of(&source),
         source,
         row: row_places(&bound.row, &needed),
         assignments,
@@ -487,6 +514,7 @@ fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned>
     let source = plan::plan(bound.source, &needed)?;
     let plan = DeletePlan {
         writer,
+        point: PointSource::of(&source),
         source,
         row: row_places(&bound.row, &needed),
         joined: bound.joined,

@@ -7,6 +7,8 @@ use helios_mvcc::{Isolation, SavepointId, Transaction};
 use super::{Notice, Session, SettingValues};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
+use crate::execute::Timestamps;
+use crate::value::Text;
 
 /// What the client is told after each statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +34,14 @@ pub(super) struct Active {
     pub failed: bool,
     pub read_only: bool,
     pub isolation: Isolation,
-    pub isolation_name: String,
+    pub isolation_name: Text,
     /// Whether a statement has run in it.
     pub used: bool,
     /// The catalog as this transaction sees it, while its own changes matter.
     pub own_catalog: Option<Arc<CatalogSnapshot>>,
     pub changed_catalog: bool,
-    /// Microseconds since 2000-01-01 UTC.
-    pub timestamp: i64,
+    /// Of the transaction, and of its latest statement.
+    pub timestamps: Timestamps,
     savepoints: Vec<Savepoint>,
     /// The settings at its start.
     settings: Arc<SettingValues>,
@@ -66,30 +68,27 @@ impl Session {
         }
     }
 
-    /// Begins a transaction unless one is running.
-    pub(super) fn ensure_transaction(&mut self) -> Result<()> {
-        if self.active.is_some() {
-            return Ok(());
-        }
-        let name = self.settings.get("default_transaction_isolation")?;
-        let isolation = isolation_of(&name);
-        let read_only = self.settings.is_on("default_transaction_read_only");
-        self.active = Some(Active {
-            transaction: Some(self.engine.store().begin(self.branch, isolation)),
+    /// The running transaction, or a new one; a statement begins in it now.
+    pub(super) fn begin_in_transaction(&mut self) -> &mut Active {
+        let now = self.now();
+        let Session { active, engine, branch, frequent, settings, .. } = self;
+        let active = active.get_or_insert_with(|| Active {
+            transaction: Some(engine.store().begin(*branch, frequent.isolation)),
             explicit: false,
             failed: false,
-            read_only,
-            isolation,
-            isolation_name: name,
+            read_only: frequent.read_only,
+            isolation: frequent.isolation,
+            isolation_name: frequent.isolation_name.clone(),
             used: false,
             own_catalog: None,
             changed_catalog: false,
-            timestamp: self.now(),
+            timestamps: Timestamps { transaction: now, statement: now },
             savepoints: Vec::new(),
-            settings: self.settings.clone(),
+            settings: settings.clone(),
             local: Vec::new(),
         });
-        Ok(())
+        active.timestamps.statement = now;
+        active
     }
 
     /// Begins again what an autocommitted statement could not finish: a new transaction.
@@ -109,10 +108,7 @@ impl Session {
             ));
             return Ok(());
         }
-        self.ensure_transaction()?;
-        if let Some(active) = &mut self.active {
-            active.explicit = true;
-        }
+        self.begin_in_transaction().explicit = true;
         self.set_transaction(modes)
     }
 
@@ -129,14 +125,14 @@ impl Session {
             active.read_only = read_only;
         }
         if let Some(name) = &modes.isolation {
-            if active.used && *name != active.isolation_name {
+            if active.used && active.isolation_name != *name {
                 return Err(SqlError::new(
                     SqlState::ACTIVE_SQL_TRANSACTION,
                     "SET TRANSACTION ISOLATION LEVEL must be called before any query",
                 ));
             }
-            if *name != active.isolation_name {
-                active.isolation_name.clone_from(name);
+            if active.isolation_name != *name {
+                active.isolation_name = Text::new(name);
                 active.isolation = isolation_of(name);
                 active.transaction = Some(self.engine.store().begin(self.branch, active.isolation));
             }

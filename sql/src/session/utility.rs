@@ -167,7 +167,7 @@ impl Session {
 
     fn current_modes(&self) -> TransactionModes {
         self.active.as_ref().map_or_else(TransactionModes::default, |active| TransactionModes {
-            isolation: Some(active.isolation_name.clone()),
+            isolation: Some(active.isolation_name.to_string()),
             read_only: Some(active.read_only),
         })
     }
@@ -273,7 +273,7 @@ impl Session {
     }
 
     async fn run_set(&mut self, set: &ast::Set) -> Result<Given> {
-        self.ensure_transaction()?;
+        self.begin_in_transaction();
         match set {
             ast::Set::SingleAssignment { scope, variable, values, .. } => {
                 let local = *scope == Some(ast::ContextModifier::Local);
@@ -341,7 +341,7 @@ impl Session {
             return Ok(Given { batches: vec![Batch::new(merged, rows)], tag: "SHOW".into() });
         }
         let value = match (setting, &self.active) {
-            ("transaction_isolation", Some(active)) => active.isolation_name.clone(),
+            ("transaction_isolation", Some(active)) => active.isolation_name.to_string(),
             ("transaction_isolation", None) => self.settings.get("default_transaction_isolation")?,
             ("transaction_read_only", Some(active)) => if active.read_only { "on" } else { "off" }.into(),
             ("transaction_read_only", None) => self.settings.get("default_transaction_read_only")?,

@@ -6,9 +6,13 @@ use std::sync::LazyLock;
 
 struct Table {
     types: Vec<TypeInfo>,
-    by_oid: HashMap<Oid, usize>,
+    /// The place of each type by OID, or [`ABSENT`]: the types that exist have small OIDs.
+    by_oid: Vec<u16>,
     by_name: HashMap<String, usize>,
 }
+
+/// No type: beyond the places of all types.
+const ABSENT: u16 = u16::MAX;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let scalars = [
@@ -26,7 +30,11 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut types: Vec<TypeInfo> = scalars.into_iter().flatten().collect();
     let arrays: Vec<TypeInfo> = types.iter().filter_map(super::array::array_type_of).collect();
     types.extend(arrays);
-    let by_oid = types.iter().enumerate().map(|(index, info)| (info.oid, index)).collect();
+    let oid_max = types.iter().map(|info| info.oid).max().unwrap_or(0);
+    let mut by_oid = vec![ABSENT; oid_max as usize + 1];
+    for (index, info) in (0..ABSENT).zip(&types) {
+        by_oid[info.oid as usize] = index;
+    }
     let by_name = types.iter().enumerate().map(|(index, info)| (info.name.to_string(), index)).collect();
     Table { types, by_oid, by_name }
 });
@@ -34,7 +42,9 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 /// A built-in type by OID.
 #[must_use]
 pub fn builtin_type(oid: Oid) -> Option<&'static TypeInfo> {
-    TABLE.by_oid.get(&oid).map(|index| &TABLE.types[*index])
+    let table = &*TABLE;
+    let place = *table.by_oid.get(oid as usize)?;
+    table.types.get(usize::from(place))
 }
 
 /// All built-in types, in no special order.

@@ -91,7 +91,7 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         }
         last_row = Some((entry, values));
     }
-    bulk_build(&mut execution.transaction, index.tree, entries)
+    bulk_build(&mut execution.transaction, index.tree, entries).await
 }
 
 /// Copies all rows into a tree clustered on the writer's primary key, which the rows do not have yet.
@@ -138,13 +138,18 @@ pub async fn rebuild_table(writer: &TableWriter, target: TreeId, execution: &mut
         writer.layout.encode(writer.entry.table.schema_version, &values, &mut value)?;
         entries.push((key, value));
     }
-    bulk_build(&mut execution.transaction, target, entries)
+    bulk_build(&mut execution.transaction, target, entries).await
 }
 
 /// Writes sorted rows into a new tree.
-fn bulk_build(transaction: &mut Transaction, tree: TreeId, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+async fn bulk_build(
+    transaction: &mut Transaction,
+    tree: TreeId,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<()> {
     for (key, value) in entries {
         transaction.put(tree, &key, &value)?;
+        transaction.make_room().await?;
     }
     Ok(())
 }

@@ -7,12 +7,13 @@
 
 mod foreign_key;
 mod index_build;
+mod point;
 mod statement;
 mod unique;
 
 use std::sync::Arc;
 
-use helios_mvcc::{LockMode, RowState, TableLockMode, TreeId, WaitPolicy};
+use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
 pub use index_build::{build_index, check_references, check_rows, rebuild_table};
 pub use statement::{
@@ -20,7 +21,7 @@ pub use statement::{
 };
 
 use crate::binder::Binder;
-use crate::catalog::{ConstraintKind, Table, TableEntry};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
@@ -47,6 +48,8 @@ pub struct IndexWriter {
 
 /// All that is needed to write rows of one table; made once for a plan, and shared.
 pub struct TableWriter {
+    /// The catalog that it was planned by.
+    planned_as_of: Scn,
     pub entry: Arc<TableEntry>,
     pub schema_name: String,
     pub layout: RowLayout,
@@ -97,6 +100,7 @@ impl TableWriter {
         let primary = entry.indexes.iter().find(|index| index.primary);
         let schema_name = binder.catalog().schema(table.schema).map_or_else(String::new, |s| s.name.clone());
         Ok(TableWriter {
+            planned_as_of: binder.catalog().as_of,
             schema_name,
             layout: row_layout(table),
             primary_key: crate::plan::primary_key_columns(table),
@@ -130,10 +134,29 @@ impl TableWriter {
     /// Takes the lock that writers of a table share.
     ///
     /// # Errors
-    /// Those of locking.
+    /// Those of locking; a conflict where the table was changed, after this was planned and before the lock.
     pub async fn lock_table(&self, execution: &mut Execution) -> Result<()> {
         let object = u64::from(self.entry.table.oid);
-        Ok(execution.transaction.lock_table(object, TableLockMode::RowExclusive, WAIT).await?)
+        execution.transaction.lock_table(object, TableLockMode::RowExclusive, WAIT).await?;
+        let newest = execution.transaction.store().catalog_scn(execution.transaction.branch());
+        if newest > self.planned_as_of && !execution.transaction.changes_catalog() {
+            return self.check_unchanged(execution).await;
+        }
+        Ok(())
+    }
+
+    /// Some catalog change was committed since this was planned: was it one of this table?
+    #[cold]
+    async fn check_unchanged(&self, execution: &mut Execution) -> Result<()> {
+        let store = execution.transaction.store().clone();
+        let mut now = store.begin(execution.transaction.branch(), helios_mvcc::Isolation::ReadCommitted);
+        now.begin_statement();
+        let catalog = CatalogSnapshot::load(&now).await?;
+        if catalog.table(self.entry.table.oid).is_some_and(|entry| **entry == *self.entry) {
+            return Ok(());
+        }
+        execution.stale = true;
+        Err(execution.conflict())
     }
 
     /// Tests a row by itself: NOT NULL and CHECK.
@@ -248,6 +271,7 @@ impl TableWriter {
         let mut value = Vec::with_capacity(64);
         self.layout.encode(self.entry.table.schema_version, row, &mut value)?;
         execution.transaction.put(self.tree(), key, &value)?;
+        execution.transaction.make_room().await?;
         Ok(())
     }
 
@@ -308,6 +332,7 @@ impl TableWriter {
     pub async fn delete(&self, old: OldRow<'_>, execution: &mut Execution) -> Result<()> {
         self.lock_found(old.key, LockMode::Update, execution).await?;
         execution.transaction.delete(self.tree(), old.key)?;
+        execution.transaction.make_room().await?;
         for index in &self.indexes {
             self.remove_entry(index, old.key, old.values, execution)?;
         }

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{OldRow, TableWriter};
+use super::{OldRow, TableWriter, point};
 use crate::binder::{ConflictClause, ConflictUpdate};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution};
 use crate::expr::Expr;
 use crate::plan::physical::PlanNode;
+use crate::plan::point::PointSource;
 use crate::value::{Batch, ColumnBuilder, Datum};
 
 /// Where a column of a new row comes from.
@@ -23,6 +24,8 @@ pub struct InsertPlan {
     pub writer: Arc<TableWriter>,
     pub source: PlanNode,
     pub values: Vec<NewValue>,
+    /// The row by position, where the source gives just one.
+    pub single: Option<Vec<Expr>>,
     pub conflict: Option<ConflictClause>,
     /// Over the new row.
     pub returning: Option<Vec<Expr>>,
@@ -32,6 +35,8 @@ pub struct InsertPlan {
 pub struct UpdatePlan {
     pub writer: Arc<TableWriter>,
     pub source: PlanNode,
+    /// The source, where it finds one row by its key.
+    pub point: Option<PointSource>,
     /// Which source column holds which position of the old row.
     pub row: Vec<(usize, usize)>,
     /// Which position of the row gets which source column.
@@ -45,6 +50,8 @@ pub struct UpdatePlan {
 pub struct DeletePlan {
     pub writer: Arc<TableWriter>,
     pub source: PlanNode,
+    /// The source, where it finds one row by its key.
+    pub point: Option<PointSource>,
     pub row: Vec<(usize, usize)>,
     pub joined: bool,
     pub returning: Option<Vec<Expr>>,
@@ -117,31 +124,44 @@ impl<'p> Returning<'p> {
 /// Those of the source and of the writer.
 pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<Changed> {
     plan.writer.lock_table(execution).await?;
-    let mut source = execute::build(&plan.source);
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut rows = 0;
     let mut proposed = HashSet::new();
+    if let Some(single) = plan.single.as_ref().filter(|_| execution.instruments.is_none()) {
+        execution.check_cancel()?;
+        let row = point::evaluate(single, &[], execution)?;
+        rows += write_new(plan, row, &mut proposed, &mut returning, execution).await?;
+        return Ok(Changed { rows, returned: returning.finish() });
+    }
+    let mut source = execute::build(&plan.source);
     while let Some(batch) = source.next(execution).await? {
         for at in 0..batch.row_count {
             let row = new_row(plan, &batch, at, execution)?;
-            match &plan.conflict {
-                None => {
-                    plan.writer.insert(&row, execution).await?;
-                    returning.add(&row, execution)?;
-                    rows += 1;
-                }
-                Some(conflict) => {
-                    let written = upsert(plan, conflict, row, &mut proposed, execution).await?;
-                    if let Some(row) = written {
-                        returning.add(&row, execution)?;
-                        rows += 1;
-                    }
-                }
-            }
+            rows += write_new(plan, row, &mut proposed, &mut returning, execution).await?;
         }
         execution.check_cancel()?;
     }
     Ok(Changed { rows, returned: returning.finish() })
+}
+
+/// Writes one row of an INSERT; gives the number of rows written.
+async fn write_new(
+    plan: &InsertPlan,
+    row: Vec<Datum>,
+    proposed: &mut HashSet<Vec<u8>>,
+    returning: &mut Returning<'_>,
+    execution: &mut Execution,
+) -> Result<u64> {
+    let written = match &plan.conflict {
+        None => {
+            plan.writer.insert(&row, execution).await?;
+            Some(row)
+        }
+        Some(conflict) => upsert(plan, conflict, row, proposed, execution).await?,
+    };
+    let Some(row) = written else { return Ok(0) };
+    returning.add(&row, execution)?;
+    Ok(1)
 }
 
 fn new_row(plan: &InsertPlan, batch: &Batch, at: usize, execution: &Execution) -> Result<Vec<Datum>> {
@@ -229,6 +249,12 @@ fn key_of(batch: &Batch, at: usize) -> Result<Arc<[u8]>> {
 /// Those of the source and of the writer.
 pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<Changed> {
     plan.writer.lock_table(execution).await?;
+    if let Some(point) = &plan.point
+        && plan.returning.is_none()
+        && execution.instruments.is_none()
+    {
+        return point::update(plan, point, execution).await;
+    }
     let mut source = execute::build(&plan.source);
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();
@@ -266,6 +292,12 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
 /// Those of the source and of the writer.
 pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<Changed> {
     plan.writer.lock_table(execution).await?;
+    if let Some(point) = &plan.point
+        && plan.returning.is_none()
+        && execution.instruments.is_none()
+    {
+        return point::delete(plan, point, execution).await;
+    }
     let mut source = execute::build(&plan.source);
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();

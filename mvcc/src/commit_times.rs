@@ -1,0 +1,301 @@
+//! When each commit was, and which transaction made it: SCN ↔ commit time ↔ transaction id, exactly and for ever.
+//!
+//! 1. A commit adds its time and transaction id to a list in memory, [`CommitTimes`], without a lock: commits are
+//!    not to be slowed down by it. SCNs are consecutive, so the list
+//!    does not name them; times only grow (a commit's time is the clock's, or one microsecond after the commit before).
+//! 2. When the list is long, the next group begins with an *index commit*: a commit of the system branch, without a
+//!    transaction id, that writes the list into the tree [`TreeId::COMMIT_TIMES`] ([`CommitTimes::request`]).
+//! 3. A checkpoint begins with one as well, if there is anything but the last index commit in the list. So behind a
+//!    checkpoint the list holds at most one commit, the checkpoint's own, whose time the superblock has; what comes
+//!    after it is in the log ([`CommitTimes::replayed`]).
+//!
+//! Rows of the tree, up to 256 commits each:
+//!
+//! * key `t`, first SCN (8, big-endian): time of that commit (8), then for each further SCN the time since the one
+//!   before (varint);
+//! * key `x`, transaction id / 256 (8, big-endian), first SCN of the index commit's list (8, big-endian): for each
+//!   transaction the id's last byte (1) and its SCN's distance from that first one (varint), in id order.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+use crate::commit::Request;
+use crate::error::{Error, Result};
+use crate::ids::{BranchId, Scn, TreeId, Xid};
+use crate::locks::LockOwner;
+use crate::write_set::{Change, WriteSet};
+
+/// Commits in the list after which it is written.
+const LIST_MAX: usize = 4096;
+/// Room for those of a group or two more, and a power of two.
+const SLOTS: usize = 2 * LIST_MAX;
+/// Commits in a row of the tree.
+const ROW_MAX: usize = 256;
+const TIME: u8 = b't';
+const TRANSACTION: u8 = b'x';
+
+/// What a commit of the system itself has for a transaction id.
+pub(crate) const INTERNAL: Xid = Xid(0);
+
+/// The commits that the tree does not have yet. Written by one committer at a time, read by anybody.
+pub(crate) struct CommitTimes {
+    /// A ring: the commit `scn` is in slot `scn % SLOTS`.
+    slots: Box<[Slot]>,
+    /// The oldest one listed, and the one after the newest.
+    first: AtomicU64,
+    next: AtomicU64,
+    tree_exists: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slot {
+    time_micros: AtomicU64,
+    xid: AtomicU64,
+}
+
+/// A copy of the list.
+pub(crate) struct Listed {
+    first: Scn,
+    list: Vec<(u64, Xid)>,
+}
+
+impl CommitTimes {
+    /// The state right behind a checkpoint.
+    pub(crate) fn after_checkpoint(scn: Scn, time_micros: u64) -> CommitTimes {
+        let times = CommitTimes {
+            slots: (0..SLOTS).map(|_| Slot::default()).collect(),
+            first: AtomicU64::new(scn.0.max(1)),
+            next: AtomicU64::new(scn.0.max(1)),
+            tree_exists: AtomicBool::new(false),
+        };
+        if scn > Scn(0) {
+            times.add(time_micros, INTERNAL);
+        }
+        times
+    }
+
+    /// Whether the tree is there.
+    pub(crate) fn tree_exists(&self) -> bool {
+        self.tree_exists.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_tree_exists(&self, exists: bool) {
+        self.tree_exists.store(exists, Ordering::Release);
+    }
+
+    /// Adds the next commit; tells whether the list is long now.
+    ///
+    /// # Panics
+    /// When the list is full: it was to be written long before.
+    #[inline]
+    pub(crate) fn add(&self, time_micros: u64, xid: Xid) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        let length = next - self.first.load(Ordering::Relaxed);
+        assert!(length < SLOTS as u64, "commit times are written before there are too many");
+        let slot = &self.slots[next as usize % SLOTS];
+        slot.time_micros.store(time_micros, Ordering::Relaxed);
+        slot.xid.store(xid.0, Ordering::Relaxed);
+        self.next.store(next + 1, Ordering::Release);
+        length + 1 >= LIST_MAX as u64
+    }
+
+    /// Whether the list is to be written before it grows further.
+    pub(crate) fn is_long(&self) -> bool {
+        self.next.load(Ordering::Relaxed) - self.first.load(Ordering::Relaxed) >= LIST_MAX as u64
+    }
+
+    /// The list as it is now.
+    pub(crate) fn listed(&self) -> Listed {
+        loop {
+            let first = self.first.load(Ordering::Acquire);
+            let next = self.next.load(Ordering::Acquire);
+            let slot = |scn: u64| {
+                let slot = &self.slots[scn as usize % SLOTS];
+                (slot.time_micros.load(Ordering::Relaxed), Xid(slot.xid.load(Ordering::Relaxed)))
+            };
+            let list = (first..next).map(slot).collect();
+            fence(Ordering::Acquire);
+            // Slots are used again only for those that come after `first` has moved.
+            if self.first.load(Ordering::Relaxed) == first {
+                return Listed { first: Scn(first), list };
+            }
+        }
+    }
+
+    /// The first `count` commits are in the tree now, and can be read there.
+    pub(crate) fn written(&self, count: usize) {
+        self.set_tree_exists(true);
+        self.first.fetch_add(count as u64, Ordering::AcqRel);
+    }
+
+    /// A commit came from the log. An index commit has all that were before it.
+    pub(crate) fn replayed(&self, time_micros: u64, xid: Xid) {
+        if xid == INTERNAL {
+            let next = self.next.load(Ordering::Relaxed);
+            self.written((next - self.first.load(Ordering::Relaxed)) as usize);
+        }
+        self.add(time_micros, xid);
+    }
+
+    /// An index commit for what is in the list, and how much that is.
+    pub(crate) fn request(&self) -> (Request, usize) {
+        let listed = self.listed();
+        (listed.request(self.tree_exists()), listed.list.len())
+    }
+}
+
+impl Listed {
+    /// Whether a checkpoint would lose something.
+    pub(crate) fn needs_checkpoint(&self) -> bool {
+        self.list.iter().any(|(_, xid)| *xid != INTERNAL) || self.list.len() > 1
+    }
+
+    fn request(&self, tree_exists: bool) -> Request {
+        let mut writes = WriteSet::default();
+        if !tree_exists {
+            writes.create_tree(TreeId::COMMIT_TIMES, 1);
+        }
+        let mut write = |key: &[u8], value: &[u8]| {
+            writes.write(TreeId::COMMIT_TIMES, key, Change::Put(value), 1);
+        };
+        let mut value = Vec::new();
+        for (number, row) in self.list.chunks(ROW_MAX).enumerate() {
+            let mut last = row[0].0;
+            value.clear();
+            value.extend_from_slice(&last.to_le_bytes());
+            for (time, _) in &row[1..] {
+                put_varint(time - last, &mut value);
+                last = *time;
+            }
+            write(&time_key(Scn(self.first.0 + (number * ROW_MAX) as u64)), &value);
+        }
+        let transactions = self.list.iter().zip(0u64..).filter(|((_, xid), _)| *xid != INTERNAL);
+        let mut transactions: Vec<(Xid, u64)> =
+            transactions.map(|((_, xid), distance)| (*xid, distance)).collect();
+        transactions.sort_unstable();
+        for row in transactions.chunk_by(|a, b| a.0.0 / ROW_MAX as u64 == b.0.0 / ROW_MAX as u64) {
+            value.clear();
+            for (xid, distance) in row {
+                value.push(xid.0 as u8);
+                put_varint(*distance, &mut value);
+            }
+            let mut key = transaction_prefix(row[0].0).to_vec();
+            key.extend_from_slice(&self.first.0.to_be_bytes());
+            write(&key, &value);
+        }
+        Request {
+            branch: BranchId::SYSTEM,
+            xid: INTERNAL,
+            owner: LockOwner(0),
+            writes,
+            locks: Vec::new(),
+            catalog_changed: false,
+        }
+    }
+
+    /// The first SCN that is in the list, or would be.
+    pub(crate) fn first(&self) -> Scn {
+        self.first
+    }
+
+    /// The time of a commit, if it is in the list.
+    pub(crate) fn time_of(&self, scn: Scn) -> Option<u64> {
+        let index = usize::try_from(scn.0.checked_sub(self.first.0)?).ok()?;
+        self.list.get(index).map(|(time, _)| *time)
+    }
+
+    /// The newest commit at or before a time, if it is in the list.
+    pub(crate) fn scn_at(&self, time_micros: u64) -> Option<Scn> {
+        let count = self.list.partition_point(|(time, _)| *time <= time_micros);
+        Some(Scn(self.first.0 + count.checked_sub(1)? as u64))
+    }
+
+    /// The commit of a transaction, if it is in the list.
+    pub(crate) fn scn_of(&self, xid: Xid) -> Option<Scn> {
+        let index = self.list.iter().position(|(_, found)| *found == xid)?;
+        Some(Scn(self.first.0 + index as u64))
+    }
+}
+
+/// The key of the row that begins with `scn`.
+pub(crate) fn time_key(scn: Scn) -> [u8; 9] {
+    let mut key = [TIME; 9];
+    key[1..].copy_from_slice(&scn.0.to_be_bytes());
+    key
+}
+
+/// What the keys of the rows begin with that may have `xid`.
+pub(crate) fn transaction_prefix(xid: Xid) -> [u8; 9] {
+    let mut key = [TRANSACTION; 9];
+    key[1..].copy_from_slice(&(xid.0 / ROW_MAX as u64).to_be_bytes());
+    key
+}
+
+/// A row of times: the commits from `first` on.
+#[derive(Debug)]
+pub(crate) struct TimeRow {
+    pub(crate) first: Scn,
+    pub(crate) times: Vec<u64>,
+}
+
+impl TimeRow {
+    /// # Errors
+    /// [`Error::Corruption`].
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<TimeRow> {
+        let (tag, scn) = key.split_first().ok_or_else(damaged)?;
+        let first = Scn(u64::from_be_bytes(scn.try_into().map_err(|_| damaged())?));
+        let (time, mut rest) = value.split_first_chunk::<8>().filter(|_| *tag == TIME).ok_or_else(damaged)?;
+        let mut times = vec![u64::from_le_bytes(*time)];
+        while !rest.is_empty() {
+            let last = times[times.len() - 1];
+            times.push(last.checked_add(take_varint(&mut rest)?).ok_or_else(damaged)?);
+        }
+        Ok(TimeRow { first, times })
+    }
+
+    /// The last commit of the row.
+    pub(crate) fn last(&self) -> Scn {
+        Scn(self.first.0 + self.times.len() as u64 - 1)
+    }
+}
+
+/// The commit of `xid`, if a row of transactions has it.
+///
+/// # Errors
+/// [`Error::Corruption`].
+pub(crate) fn find_transaction(key: &[u8], mut value: &[u8], xid: Xid) -> Result<Option<Scn>> {
+    let first: [u8; 8] = key.get(9..).and_then(|scn| scn.try_into().ok()).ok_or_else(damaged)?;
+    while let Some((low, rest)) = value.split_first() {
+        value = rest;
+        let distance = take_varint(&mut value)?;
+        if *low == xid.0 as u8 {
+            return Ok(Some(Scn(u64::from_be_bytes(first) + distance)));
+        }
+    }
+    Ok(None)
+}
+
+fn damaged() -> Error {
+    Error::Corruption("a row of the commit-time index is damaged".into())
+}
+
+/// Seven bits at a time, the lowest first; bit 7 says that more follow.
+fn put_varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(damaged)?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(damaged())
+}

@@ -1,0 +1,127 @@
+//! Asking for a moment of the past: by time, by transaction, by SCN. See `commit_times` for where the answers are.
+
+use std::ops::{Bound, ControlFlow};
+
+use crate::commit_times::{INTERNAL, TimeRow, find_transaction, time_key, transaction_prefix};
+use crate::error::{Error, Result};
+use crate::ids::{BranchId, Scn, TreeId, Xid};
+use crate::scan::{KeyRange, RowVisitor, ScanStep};
+use crate::store::Store;
+
+impl Store {
+    /// The newest commit at or before a time (µs since 1970); `None` when there was none yet.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn scn_at(&self, time_micros: u64) -> Result<Option<Scn>> {
+        let listed = self.engine().commit_times.listed();
+        if let Some(scn) = listed.scn_at(time_micros) {
+            // Those listed last may not be visible yet; none of them is older than the newest visible one.
+            return Ok(Some(scn.min(self.visible_scn())));
+        }
+        // All commits before those listed are in rows, and times grow with SCNs.
+        let (mut low, mut high) = (0, listed.first().0 - 1);
+        let mut found = None;
+        while low < high {
+            let middle = Scn(low + (high - low).div_ceil(2));
+            let Some(row) = self.time_row(middle).await? else {
+                // Commits from before there was an index.
+                low = middle.0;
+                continue;
+            };
+            let count = row.times.partition_point(|time| *time <= time_micros);
+            if count == 0 {
+                high = row.first.0 - 1;
+                continue;
+            }
+            found = Some(Scn(row.first.0 + count as u64 - 1));
+            if count < row.times.len() {
+                break;
+            }
+            low = row.last().0;
+        }
+        Ok(found)
+    }
+
+    /// The time of a commit, in µs since 1970. No two commits have the same.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchScn`] for one that never was; those of reading.
+    pub async fn time_of(&self, scn: Scn) -> Result<u64> {
+        let newest = self.visible_scn();
+        let unknown = Error::NoSuchScn { scn, newest };
+        if scn == Scn(0) || scn > newest {
+            return Err(unknown);
+        }
+        if let Some(time) = self.engine().commit_times.listed().time_of(scn) {
+            return Ok(time);
+        }
+        let row = self.time_row(scn).await?;
+        let time = row.and_then(|row| row.times.get((scn.0 - row.first.0) as usize).copied());
+        time.ok_or(unknown)
+    }
+
+    /// The commit of a transaction.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTransaction`] for one that was rolled back, is still running, or never was; those of reading.
+    pub async fn scn_of(&self, xid: Xid) -> Result<Scn> {
+        let unknown = Error::NoSuchTransaction(xid);
+        if xid == INTERNAL {
+            return Err(unknown);
+        }
+        let listed = self.engine().commit_times.listed().scn_of(xid);
+        let found = match listed {
+            Some(scn) => Some(scn),
+            None => self.indexed_scn_of(xid).await?,
+        };
+        found.filter(|scn| *scn <= self.visible_scn()).ok_or(unknown)
+    }
+
+    async fn indexed_scn_of(&self, xid: Xid) -> Result<Option<Scn>> {
+        let mut found = Ok(None);
+        self.visit_index(KeyRange::prefix(&transaction_prefix(xid)), false, &mut |key, value| {
+            found = find_transaction(key, value, xid);
+            if matches!(found, Ok(None)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await?;
+        found
+    }
+
+    /// The row that has a commit.
+    async fn time_row(&self, scn: Scn) -> Result<Option<TimeRow>> {
+        let mut found = None;
+        let range = KeyRange {
+            lower: Bound::Included(time_key(Scn(0)).to_vec()),
+            upper: Bound::Included(time_key(scn).to_vec()),
+        };
+        self.visit_index(range, true, &mut |key, value| {
+            found = Some(TimeRow::decode(key, value));
+            ControlFlow::Break(())
+        })
+        .await?;
+        Ok(found.transpose()?.filter(|row| row.last() >= scn))
+    }
+
+    /// Visits rows of the index until `visit` breaks.
+    async fn visit_index(&self, range: KeyRange, reverse: bool, visit: &mut RowVisitor<'_>) -> Result<()> {
+        if !self.engine().commit_times.tree_exists() {
+            return Ok(());
+        }
+        let reader = self.begin_as_of(BranchId::SYSTEM, self.visible_scn())?;
+        let mut scan = reader.scan(TreeId::COMMIT_TIMES, range, reverse);
+        let mut broken = false;
+        while !broken {
+            let step = scan
+                .next(&reader, &mut |key, value| {
+                    broken = visit(key, value).is_break();
+                    if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+                .await?;
+            if step == ScanStep::Done {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

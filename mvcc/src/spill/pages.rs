@@ -1,0 +1,180 @@
+//! Where private pages go that must leave memory: a temporary file.
+//!
+//! 1. A transaction that spills keeps its writes on pages of a *temporary branch* of its own. They are frames like all
+//!    others; evicted, they go to the temporary file instead of the data file.
+//! 2. The file is made when the first transaction spills and removed when the last one of them ends; what a crash
+//!    left is removed at open.
+//! 3. In an encrypted folder it is encrypted under a key that is drawn for this file, is written nowhere and dies with
+//!    it; nonces are counted, so none comes twice under that key.
+//!
+//! Invariant: nothing is kept for a branch that has ended, whoever was just writing its pages.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use helios_bufferpool::{
+    BranchId, Codec, Compression, Encoded, MasterKey, PageFile, PageKey, Scn, Superblock,
+};
+use helios_runtime::device::Device;
+use helios_runtime::{Entropy, OpenMode};
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::store::{StoreOptions, Surroundings};
+
+const NAME: &str = "temporary-";
+/// Branches from this id on are temporary.
+const FIRST_BRANCH: u64 = 1 << 63;
+
+/// Whether a page belongs to a transaction, and to no database.
+#[inline]
+pub(crate) fn is_temporary(branch: BranchId) -> bool {
+    branch.0 >= FIRST_BRANCH
+}
+
+/// The temporary branches of an open folder, and their file.
+pub(crate) struct TemporaryPages {
+    device: Arc<dyn Device>,
+    entropy: Arc<dyn Entropy>,
+    encrypted: bool,
+    page_size: u32,
+    next_branch: AtomicU64,
+    next_file: AtomicU64,
+    state: Mutex<State>,
+    /// Held by whoever makes such pages: private copies cannot be evicted, so there may not be many of them.
+    pub(crate) turn: async_lock::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    live: HashSet<BranchId>,
+    file: Option<(String, Arc<PageFile>)>,
+}
+
+impl TemporaryPages {
+    pub(crate) fn new(options: &StoreOptions, page_size: u32, surroundings: &Surroundings) -> TemporaryPages {
+        TemporaryPages {
+            device: surroundings.device.clone(),
+            entropy: surroundings.entropy.clone(),
+            encrypted: options.key.is_some(),
+            page_size,
+            next_branch: AtomicU64::new(FIRST_BRANCH),
+            next_file: AtomicU64::new(0),
+            state: Mutex::default(),
+            turn: async_lock::Mutex::new(()),
+        }
+    }
+
+    /// Whether there is anything to spill to: memory is no better than memory.
+    pub(crate) fn possible(&self) -> bool {
+        self.device.is_durable()
+    }
+
+    /// A new temporary branch.
+    ///
+    /// # Errors
+    /// Those of making the file.
+    pub(crate) async fn begin(&self) -> Result<BranchId> {
+        let branch = BranchId(self.next_branch.fetch_add(1, Ordering::Relaxed));
+        {
+            let mut state = self.state.lock();
+            state.live.insert(branch);
+            if state.file.is_some() {
+                return Ok(branch);
+            }
+        }
+        match self.make_file().await {
+            Ok((name, file)) => {
+                let mut state = self.state.lock();
+                if state.file.is_some() {
+                    // Somebody else was quicker.
+                    let _ = self.device.remove(&name);
+                } else {
+                    state.file = Some((name, file));
+                }
+                Ok(branch)
+            }
+            Err(error) => {
+                self.end(branch);
+                Err(error)
+            }
+        }
+    }
+
+    async fn make_file(&self) -> Result<(String, Arc<PageFile>)> {
+        let name = format!("{NAME}{:016x}", self.next_file.fetch_add(1, Ordering::Relaxed));
+        let mut salt = [0; 16];
+        self.entropy.fill(&mut salt)?;
+        let key = if self.encrypted {
+            let mut bytes = [0; 32];
+            self.entropy.fill(&mut bytes)?;
+            Some(MasterKey::new(bytes))
+        } else {
+            None
+        };
+        let codec = Codec::new(Compression::Lz4, key, salt);
+        let file = self.device.open(&name, OpenMode::CreateNew)?;
+        let superblock = Superblock { page_size: self.page_size, ..Superblock::default() };
+        match PageFile::create(file, codec, superblock, 0).await {
+            Ok(file) => Ok((name, Arc::new(file))),
+            Err(error) => {
+                let _ = self.device.remove(&name);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends a branch: its pages may be forgotten.
+    pub(crate) fn end(&self, branch: BranchId) {
+        let mut state = self.state.lock();
+        state.live.remove(&branch);
+        if !state.live.is_empty() {
+            if let Some((_, file)) = &state.file {
+                file.forget(|key| key.branch == branch);
+            }
+            return;
+        }
+        if let Some((name, _)) = state.file.take() {
+            // What is left behind is removed at the next open.
+            let _ = self.device.remove(&name);
+        }
+    }
+
+    /// The file, for encoding what [`TemporaryPages::write`] then gets.
+    pub(crate) fn file(&self) -> Option<Arc<PageFile>> {
+        self.state.lock().file.as_ref().map(|(_, file)| file.clone())
+    }
+
+    /// Writes pages to `file`, which encoded them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn write(&self, file: &PageFile, images: Vec<(PageKey, Scn, Encoded)>) -> Result<()> {
+        file.write(images, false).await?;
+        let live = self.state.lock().live.clone();
+        file.forget(|key| !live.contains(&key.branch));
+        Ok(())
+    }
+
+    /// Reads a page; `false` when there is none.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn read(&self, key: PageKey, page: &mut [u8]) -> Result<bool> {
+        match self.file() {
+            Some(file) => Ok(file.read(key, page).await?),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Removes what a crash left.
+pub(crate) fn remove_leftovers(device: &dyn Device) -> Result<()> {
+    for name in device.list()? {
+        if name.starts_with(NAME) {
+            device.remove(&name)?;
+        }
+    }
+    Ok(())
+}
