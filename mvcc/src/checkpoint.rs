@@ -140,6 +140,10 @@ impl Engine {
         attempt.dirty = Vec::new();
         // A commit may be waiting for room in the undo ring, and holds what is locked next.
         drop(undo_pin);
+        if self.ring.used_bytes() > self.ring.size_bytes() / 2 {
+            // Before a commit finds the ring full, and has to.
+            self.release_undo();
+        }
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         if let Some(lsn) = boundary.log_lsn {
             let mut guard = self.lock_pipeline().await;

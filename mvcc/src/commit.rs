@@ -159,6 +159,9 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
 }
 
 fn has_puts(request: &Request) -> bool {
+    if request.writes.spilled().is_some() {
+        return true;
+    }
     let operations = request.writes.operations();
     (0..operations.len())
         .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))

@@ -166,16 +166,23 @@ impl Engine {
 
     /// Makes room in the undo ring: releases what is in the data file, or takes what is there to it.
     pub(crate) async fn make_undo_room(&self) -> Result<()> {
-        if self.persisted.load(Ordering::Acquire) <= self.ring.tail() {
+        // With less than a quarter in use, it is readers that hold the room back: more history would not help.
+        let is_used = self.ring.used_bytes() > self.ring.size_bytes() / 4;
+        if is_used && self.persisted.load(Ordering::Acquire) <= self.ring.tail() {
             self.flush_history(self.ring.head(), Scn::MAX).await?;
         }
+        self.release_undo();
+        // Readers of what was released, or a checkpoint that pins it, may have to end first.
+        futures_lite::future::yield_now().await;
+        Ok(())
+    }
+
+    /// Gives up the undo records that are in the data file and that no checkpoint needs.
+    pub(crate) fn release_undo(&self) {
         let pinned = self.undo_pins.lock().iter().min().copied().unwrap_or(u64::MAX);
         self.ring.release(self.persisted.load(Ordering::Acquire).min(pinned));
         let tail = self.ring.tail();
         self.undo_heads.lock().retain(|_, position| *position >= tail);
-        // Readers of what was released, or a checkpoint that pins it, may have to end first.
-        futures_lite::future::yield_now().await;
-        Ok(())
     }
 
     /// Whether a tree has pages at all.

@@ -301,6 +301,10 @@ impl Store {
     pub fn checkpoint_due(&self) -> bool {
         // One that a full disk lets through makes room in the log.
         let is_full = self.engine.log_is_full.load(Ordering::Relaxed);
+        // Undo records go to the data file before commits have to take them there.
+        let ring = &self.engine.ring;
+        let unflushed = ring.head() - self.engine.persisted.load(Ordering::Acquire);
+        let is_full = is_full || unflushed > ring.size_bytes() / 2;
         if self.engine.is_durable && (is_full || self.engine.waiting_reaches(self.engine.waiting_max())) {
             return true;
         }
