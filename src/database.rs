@@ -250,8 +250,9 @@ pub(crate) struct Scratch {
     pub(crate) found: Vec<Datum>,
 }
 
-/// Runs a prepared statement if it is for one row, and that row is at hand; gives how many it found or changed.
-pub(crate) async fn run_at_once(
+/// Runs a prepared statement if it is for one row, and that row is at hand; gives how many it found or changed. It is
+/// committed by [`Session::finish_point`].
+pub(crate) fn begin_at_once(
     session: &mut Session,
     prepared: &Prepared,
     params: &[&dyn ToValue],
@@ -259,7 +260,7 @@ pub(crate) async fn run_at_once(
 ) -> Result<Option<u64>> {
     scratch.parameters.clear();
     parameters(session, prepared, params, &mut scratch.parameters)?;
-    Ok(session.run_point(prepared, &scratch.parameters, &mut scratch.found).await?)
+    Ok(session.begin_point(prepared, &scratch.parameters, &mut scratch.found)?)
 }
 
 /// Runs a prepared statement to its end; gives its rows, and how many it found or changed.
@@ -269,7 +270,8 @@ pub(crate) async fn run(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
-    if let Some(count) = run_at_once(session, prepared, params, scratch).await? {
+    if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
+        session.finish_point().await?;
         let mut rows = Vec::new();
         if count > 0 && prepared.columns.is_some() {
             let mut row = Row::of(&prepared.row_columns);

@@ -66,6 +66,30 @@ pub(crate) fn head(suffix: &[u8]) -> u32 {
     u32::from_be_bytes(bytes)
 }
 
+/// The slots among which the first one lies whose head is not smaller than `wanted`, or that right behind them.
+///
+/// Heads are often spread evenly, as those of numbers are: then the place can be guessed, and a page that is in no
+/// processor cache costs the lines around the guess instead of one for each halving.
+#[inline]
+fn likely_window(count: usize, wanted: u32, head_at: impl Fn(usize) -> u32) -> (usize, usize) {
+    const WINDOW: usize = 8;
+    if count < 4 * WINDOW {
+        return (0, count);
+    }
+    let (first, last) = (head_at(0), head_at(count - 1));
+    if wanted <= first || wanted >= last {
+        return (0, count);
+    }
+    let span = u64::from(last - first);
+    let guess = (u64::from(wanted - first) * (count as u64 - 1) / span) as usize;
+    if head_at(guess) < wanted {
+        let end = (guess + WINDOW).min(count - 1);
+        return (guess + 1, if head_at(end) < wanted { count } else { end + 1 });
+    }
+    let start = guess.saturating_sub(WINDOW);
+    (if head_at(start) < wanted { start + 1 } else { 0 }, guess + 1)
+}
+
 /// The order of two suffixes whose heads are the same.
 #[inline]
 fn compare_behind_heads(left: &[u8], right: &[u8]) -> Ordering {
@@ -255,7 +279,8 @@ impl<'a> Node<'a> {
         let head_at = |index: usize| u64::from_le_bytes(slots[index]) as u32;
         // The first slot whose head is not smaller: where the heads tell, which is most places, no branch depends on
         // the keys.
-        let (mut low, mut size) = (0, slots.len());
+        let (mut low, end) = likely_window(slots.len(), wanted, head_at);
+        let mut size = end - low;
         while size > 1 {
             let half = size / 2;
             low = select_unpredictable(head_at(low + half - 1) < wanted, low + half, low);
@@ -311,6 +336,30 @@ impl<'a> Node<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever the heads are, the window holds the first that is not smaller, or ends right before it.
+    #[test]
+    fn windows_hold_what_is_wanted() {
+        let spreads: [fn(u32) -> u32; 5] = [
+            |at| at,
+            |at| at * 1_000_003,
+            |at| at * at * at,
+            |at| at / 40,
+            |at| if at < 50 { 5 } else { u32::MAX - 100 + at },
+        ];
+        for spread in spreads {
+            for count in [0, 1, 31, 32, 33, 100] {
+                let heads: Vec<u32> = (0..count).map(spread).collect();
+                let around =
+                    heads.iter().flat_map(|head| [head.saturating_sub(1), *head, head.saturating_add(1)]);
+                for wanted in around {
+                    let (low, high) = likely_window(heads.len(), wanted, |at| heads[at]);
+                    let place = heads.partition_point(|head| *head < wanted);
+                    assert!(low <= place && place <= high && high <= heads.len(), "{wanted} of {count}");
+                }
+            }
+        }
+    }
 
     /// All suffixes of up to six bytes out of three, and some longer ones: those with the same head sort as bytes do.
     #[test]

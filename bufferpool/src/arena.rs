@@ -30,6 +30,10 @@ impl Arena {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // Pages are visited at random: with large pages of the machine's, most visits need no walk through its page
+        // table. A kernel that has none goes on with small ones.
+        // SAFETY: advice about the mapping just made.
+        unsafe { libc::madvise(start, size_bytes, libc::MADV_HUGEPAGE) };
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap gave address 0"))?;
         Ok(Arena { start, size_bytes })
     }

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::{BranchId, CatalogScn, Isolation};
+use helios_mvcc::{BranchId, CatalogScn, Isolation, Transaction};
 use parking_lot::Mutex;
 
 pub use engine::{ConfigEntries, Engine};
@@ -109,6 +109,8 @@ pub struct Session {
     /// What statements for one row use again and again.
     buffers: Buffers,
     active: Option<Active>,
+    /// The transaction of a statement for one row that ran by itself, about to be committed.
+    own: Option<Transaction>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: HashMap<String, Arc<Prepared>>,
     notices: Vec<Notice>,
@@ -152,6 +154,7 @@ impl Session {
             buffers: Buffers::default(),
             settings: Arc::new(settings),
             active: None,
+            own: None,
             prepared: HashMap::new(),
             plans: HashMap::new(),
             notices: Vec::new(),

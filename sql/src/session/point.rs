@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use helios_mvcc::{Scn, TableLockMode, Transaction};
+use helios_mvcc::{Scn, TableLockMode};
 
 use super::prepare::Action;
 use super::transaction::lost;
@@ -95,8 +95,6 @@ pub(super) struct Done {
     /// What it was evaluated in.
     pub environment: Arc<Environment>,
     pub timestamps: Timestamps,
-    /// Its own transaction, to be committed.
-    transaction: Option<Transaction>,
 }
 
 /// Whose transaction a statement runs in.
@@ -121,14 +119,45 @@ impl Session {
         parameters: &[Datum],
         row: &mut Vec<Datum>,
     ) -> Result<Option<u64>> {
-        let Some(done) = self.try_point(prepared, parameters, row, Within::Own)? else { return Ok(None) };
-        if let Some(transaction) = done.transaction {
+        let done = self.begin_point(prepared, parameters, row)?;
+        if done.is_some() {
+            self.finish_point().await?;
+        }
+        Ok(done)
+    }
+
+    /// The first part of [`Session::run_point`], which never waits. [`Session::finish_point`] is the second, where
+    /// [`Session::has_to_finish`] says that there is one.
+    ///
+    /// # Errors
+    /// As [`Session::run_point`].
+    pub fn begin_point(
+        &mut self,
+        prepared: &Prepared,
+        parameters: &[Datum],
+        row: &mut Vec<Datum>,
+    ) -> Result<Option<u64>> {
+        Ok(self.try_point(prepared, parameters, row, Within::Own)?.map(|done| done.rows))
+    }
+
+    /// Whether a statement that [`Session::begin_point`] ran has to be committed yet.
+    #[must_use]
+    pub fn has_to_finish(&self) -> bool {
+        self.own.is_some() || self.active.is_some()
+    }
+
+    /// Commits what [`Session::begin_point`] ran.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn finish_point(&mut self) -> Result<()> {
+        if let Some(transaction) = self.own.take() {
             transaction.commit().await?;
         }
         if self.active.is_some() {
             self.sync().await?;
         }
-        Ok(Some(done.rows))
+        Ok(())
     }
 
     /// Runs a statement for one row, if it is one and everything is at hand.
@@ -157,6 +186,7 @@ impl Session {
         row.clear();
         let mut buffers = std::mem::take(&mut self.buffers);
         let tried = if within == Within::Own && self.active.is_none() {
+            self.own = None;
             self.try_alone(prepared, point, parameters, row, &mut buffers)
         } else {
             self.try_within(prepared, point, parameters, row, &mut buffers)
@@ -199,7 +229,7 @@ impl Session {
 
     /// Runs a statement in a transaction of its own, or, where it only reads, without one.
     fn try_alone(
-        &self,
+        &mut self,
         prepared: &Prepared,
         point: &Point,
         parameters: &[Datum],
@@ -216,19 +246,19 @@ impl Session {
             let mut rows = Committed { store, branch: self.branch, scn };
             let found = query.try_run(&mut rows, &context, &mut buffers.key, row)?;
             let environment = environment.clone();
-            return Ok(Done { rows: u64::from(found), environment, timestamps, transaction: None });
+            return Ok(Done { rows: u64::from(found), environment, timestamps });
         }
         if self.frequent.read_only {
             return Err(Stop::Conflict);
         }
         let mut transaction = store.begin(self.branch, self.frequent.isolation);
         transaction.begin_statement();
-        let environment = self.known_environment(transaction.snapshot().scn)?;
+        let environment = self.known_environment(transaction.snapshot().scn)?.clone();
         let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
         let mut writing = Writing { transaction: &mut transaction, context, buffers };
         let rows = self.try_change(&prepared.action, &mut writing, row)?;
-        let environment = environment.clone();
-        Ok(Done { rows, environment, timestamps, transaction: Some(transaction) })
+        self.own = Some(transaction);
+        Ok(Done { rows, environment, timestamps })
     }
 
     /// Runs a statement in the session's transaction.
@@ -260,7 +290,7 @@ impl Session {
                     self.try_change(&prepared.action, &mut writing, row)?
                 }
             };
-            Ok(Done { rows, environment: environment.clone(), timestamps, transaction: None })
+            Ok(Done { rows, environment: environment.clone(), timestamps })
         });
         if tried.is_err() {
             transaction.begin_again(start);

@@ -162,6 +162,7 @@ impl Session {
     }
 
     pub(super) fn rollback(&mut self) {
+        self.own = None;
         if let Some(active) = self.active.take() {
             self.end_portals();
             self.undo_settings(&active, true);
