@@ -80,6 +80,7 @@ impl Binder<'_> {
                 let first = arguments.remove(0);
                 self.bind_nullif(first, second)
             }
+            ("grouping", 1..) => self.bind_grouping(arguments),
             ("row", _) => Ok(Expr::Row { fields: arguments, data_type: DataType::RECORD }),
             _ => self.call_named(base, arguments),
         }

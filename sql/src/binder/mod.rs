@@ -11,6 +11,7 @@ mod coerce;
 pub mod data_type;
 mod expression;
 mod from;
+mod grouping;
 mod literal;
 mod modify;
 pub mod name;
@@ -30,6 +31,7 @@ use sqlparser::tokenizer::Location;
 
 use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, PG_CATALOG, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
 use crate::parser::Source;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
@@ -97,6 +99,10 @@ struct Collector {
     /// Subqueries in the arguments of aggregates and in GROUP BY: they run below the aggregation.
     pending_below: Vec<PendingApply>,
     aggregates: Vec<(ColumnId, AggregateCall)>,
+    /// GROUPING calls.
+    groupings: Vec<(ColumnId, Vec<Expr>)>,
+    /// The ways to group, where there are several.
+    grouping_sets: Option<Vec<Vec<Expr>>>,
     /// Calls over windows, by the order of their rows.
     windows: Vec<(WindowOrder, Vec<(ColumnId, WindowCall)>)>,
     /// The WINDOW clause.
@@ -112,6 +118,8 @@ impl Collector {
             pending: Vec::new(),
             pending_below: Vec::new(),
             aggregates: Vec::new(),
+            groupings: Vec::new(),
+            grouping_sets: None,
             windows: Vec::new(),
             named_windows: Vec::new(),
             aggregates_in,

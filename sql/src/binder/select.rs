@@ -13,7 +13,7 @@ use crate::plan::walk;
 use crate::types::DataType;
 
 /// An item of the select list, bound.
-struct Output {
+pub(super) struct Output {
     name: String,
     expr: Expr,
     source: Option<(u32, i16)>,
@@ -54,6 +54,9 @@ impl Binder<'_> {
         let grouped = groups.is_some()
             || having.is_some()
             || self.collectors.last().is_some_and(|collector| !collector.aggregates.is_empty());
+        if !grouped && self.collectors.last().is_some_and(|collector| !collector.groupings.is_empty()) {
+            return Err(super::grouping::not_grouped());
+        }
         if grouped {
             let mut groups = groups.unwrap_or_default();
             let mut exprs: Vec<&mut Expr> = outputs.iter_mut().map(|output| &mut output.expr).collect();
@@ -121,10 +124,15 @@ impl Binder<'_> {
     /// Puts the aggregation into the plan and rewrites what stands above it.
     fn group(&mut self, plan: Logical, groups: &mut Vec<Computed>, exprs: Vec<&mut Expr>) -> Result<Logical> {
         let plan = self.attach_pending_below(plan);
-        self.add_dependent_groups(groups);
+        let sets = self.collectors.last_mut().and_then(|collector| collector.grouping_sets.take());
+        let sets = self.grouping_sets(sets, groups)?;
+        if sets.is_none() {
+            self.add_dependent_groups(groups);
+        }
         let aggregates =
             self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
         let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
+        known.extend(sets.iter().flat_map(|sets| &sets.groupings).map(|(id, _)| *id));
         if let Some(collector) = self.collectors.last() {
             known.extend(collector.pending.iter().map(|pending| pending.output));
             known.extend(collector.windows.iter().flat_map(|(_, calls)| calls).map(|(id, _)| *id));
@@ -134,7 +142,7 @@ impl Binder<'_> {
             let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
             *expr = self.above_grouping(taken, groups, &known)?;
         }
-        Ok(Logical::Aggregate { input: Box::new(plan), groups: std::mem::take(groups), aggregates })
+        Ok(Logical::Aggregate { input: Box::new(plan), groups: std::mem::take(groups), aggregates, sets })
     }
 
     /// What calls over windows read is grouped too.
@@ -367,18 +375,28 @@ impl Binder<'_> {
         self.set_aggregates_in(AggregatesIn::Forbidden("GROUP BY"));
         let pending = self.collectors.last().map_or(0, |collector| collector.pending.len());
         let mut groups: Vec<Computed> = Vec::new();
+        let mut elements = Vec::new();
         for expr in exprs {
-            if matches!(expr, ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_)) {
-                return Err(SqlError::unsupported("grouping sets are not supported yet"));
+            let element = self.grouping_element(expr, select, outputs)?;
+            for bound in element.iter().flatten() {
+                let known = groups.iter().any(|group| walk::same(&group.expr, bound));
+                let id = match bound {
+                    Expr::Column { index, .. } => *index,
+                    _ => self.column_id(),
+                };
+                if !known {
+                    groups.push(Computed { id, expr: bound.clone() });
+                }
             }
-            let bound = self.bind_group(expr, select, outputs)?;
-            let id = match bound {
-                Expr::Column { index, .. } => index,
-                _ => self.column_id(),
-            };
-            if !groups.iter().any(|group| walk::same(&group.expr, &bound)) {
-                groups.push(Computed { id, expr: bound });
-            }
+            elements.push(element);
+        }
+        let is_set = |expr: &ast::Expr| {
+            matches!(expr, ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_))
+        };
+        if exprs.iter().any(is_set)
+            && let Some(collector) = self.collectors.last_mut()
+        {
+            collector.grouping_sets = Some(super::grouping::crossed(elements)?);
         }
         if let Some(collector) = self.collectors.last_mut() {
             let below = collector.pending.split_off(pending);
@@ -388,7 +406,12 @@ impl Binder<'_> {
         Ok(Some(groups))
     }
 
-    fn bind_group(&mut self, expr: &ast::Expr, select: &Select, outputs: &[Output]) -> Result<Expr> {
+    pub(super) fn bind_group(
+        &mut self,
+        expr: &ast::Expr,
+        select: &Select,
+        outputs: &[Output],
+    ) -> Result<Expr> {
         if let Some(position) = ordinal(expr)? {
             let index = usize::try_from(position - 1).ok().filter(|index| *index < outputs.len());
             let Some(index) = index else {

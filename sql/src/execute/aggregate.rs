@@ -11,10 +11,10 @@ use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::{AggregateState, CallTypes};
-use crate::plan::logical::AggregateCall;
+use crate::plan::logical::{AggregateCall, GroupingSets};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
+use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum};
 
 struct Call {
     call: AggregateCall,
@@ -34,6 +34,11 @@ pub struct Aggregation {
     groups: Vec<Expr>,
     keys: Vec<KeyColumn>,
     calls: Vec<Call>,
+    /// The ways to group; each at least once.
+    sets: Vec<Vec<usize>>,
+    groupings: Vec<Vec<usize>>,
+    /// Of each group, by which set it is one.
+    set_of: Vec<u32>,
     numbers: HashMap<Vec<u8>, u32>,
     /// The grouped values, group by group.
     values: Vec<Vec<Datum>>,
@@ -41,7 +46,18 @@ pub struct Aggregation {
 }
 
 impl Aggregation {
-    pub fn new(input: Box<dyn Operator>, groups: Vec<Expr>, aggregates: Vec<AggregateCall>) -> Aggregation {
+    pub fn new(
+        input: Box<dyn Operator>,
+        groups: Vec<Expr>,
+        aggregates: Vec<AggregateCall>,
+        sets: Option<GroupingSets>,
+    ) -> Aggregation {
+        let (sets, groupings) = match sets {
+            Some(GroupingSets { sets, groupings }) => {
+                (sets, groupings.into_iter().map(|(_, groups)| groups).collect())
+            }
+            None => (vec![(0..groups.len()).collect()], Vec::new()),
+        };
         let keys = equality_columns(&groups);
         let calls = aggregates
             .into_iter()
@@ -59,19 +75,36 @@ impl Aggregation {
                 }
             })
             .collect();
-        Aggregation { input, groups, keys, calls, numbers: HashMap::new(), values: Vec::new(), next: None }
+        Aggregation {
+            input,
+            groups,
+            keys,
+            calls,
+            sets,
+            groupings,
+            set_of: Vec::new(),
+            numbers: HashMap::new(),
+            values: Vec::new(),
+            next: None,
+        }
     }
 
     async fn run(&mut self, execution: &mut Execution) -> Result<()> {
-        if self.groups.is_empty() {
-            self.values.push(Vec::new());
-            self.resize();
+        // All rows together are a group even where there is none.
+        for set in 0..self.sets.len() {
+            if self.sets[set].is_empty() {
+                self.number_key(set, set_key(set), vec![Datum::Null; self.groups.len()]);
+            }
         }
+        self.resize();
         while let Some(batch) = self.input.next(execution).await? {
-            let numbers = self.number(&batch, execution)?;
-            self.resize();
-            for call in &mut self.calls {
-                call.add(&batch, &numbers, execution)?;
+            let columns = evaluate(&self.groups, &batch, execution)?;
+            for set in 0..self.sets.len() {
+                let numbers = self.number(set, &columns, batch.row_count);
+                self.resize();
+                for call in &mut self.calls {
+                    call.add(&batch, &numbers, execution)?;
+                }
             }
         }
         for call in &mut self.calls {
@@ -85,29 +118,45 @@ impl Aggregation {
         self.calls.iter_mut().for_each(|call| call.state.resize(count));
     }
 
-    /// The group of each row.
-    fn number(&mut self, batch: &Batch, execution: &Execution) -> Result<Vec<u32>> {
-        if self.groups.is_empty() {
-            return Ok(vec![0; batch.row_count]);
-        }
-        let columns = evaluate(&self.groups, batch, execution)?;
-        let mut numbers = Vec::with_capacity(batch.row_count);
+    /// The group of each row, in one way to group.
+    fn number(&mut self, set: usize, columns: &[Column], row_count: usize) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(row_count);
+        let members = self.sets[set].clone();
         let mut key = Vec::new();
-        for row in 0..batch.row_count {
+        for row in 0..row_count {
             key.clear();
-            append_row_key(&self.keys, &columns, row, false, &mut key);
+            key.extend(set_key(set));
+            for member in &members {
+                key::encode(&self.keys[*member], &columns[*member].get(row), &mut key);
+            }
             let number = match self.numbers.get(&key) {
                 Some(number) => *number,
                 None => {
-                    let number = self.values.len() as u32;
-                    self.values.push(columns.iter().map(|column| column.get(row)).collect());
-                    self.numbers.insert(key.clone(), number);
-                    number
+                    let mut values = vec![Datum::Null; columns.len()];
+                    for member in &members {
+                        values[*member] = columns[*member].get(row);
+                    }
+                    self.number_key(set, key.clone(), values)
                 }
             };
             numbers.push(number);
         }
-        Ok(numbers)
+        numbers
+    }
+
+    /// Begins a group.
+    fn number_key(&mut self, set: usize, key: Vec<u8>, values: Vec<Datum>) -> u32 {
+        let number = self.values.len() as u32;
+        self.values.push(values);
+        self.set_of.push(set as u32);
+        self.numbers.insert(key, number);
+        number
+    }
+
+    /// What a GROUPING call gives for a group.
+    fn grouping(&self, named: &[usize], group: usize) -> Datum {
+        let set = &self.sets[self.set_of[group] as usize];
+        Datum::Int32(named.iter().fold(0, |bits, group| bits << 1 | i32::from(!set.contains(group))))
     }
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
@@ -120,6 +169,8 @@ impl Aggregation {
         let group_types = self.groups.iter().map(Expr::data_type);
         let types: Vec<DataType> =
             group_types.chain(self.calls.iter().map(|call| call.call.data_type)).collect();
+        let groupings = self.groupings.iter().map(|_| DataType::INT4);
+        let types: Vec<DataType> = types.into_iter().chain(groupings).collect();
         let mut builders: Vec<ColumnBuilder> =
             types.iter().map(|data_type| ColumnBuilder::new(kind_of(*data_type), end - start)).collect();
         let width = self.groups.len();
@@ -130,10 +181,18 @@ impl Aggregation {
             for (builder, call) in builders[width..].iter_mut().zip(&self.calls) {
                 builder.push(call.state.finish(group, &context)?)?;
             }
+            for (builder, named) in builders[width + self.calls.len()..].iter_mut().zip(&self.groupings) {
+                builder.push(self.grouping(named, group))?;
+            }
         }
         self.next = Some(end);
         Ok(Some(Batch::new(builders.into_iter().map(ColumnBuilder::finish).collect(), end - start)))
     }
+}
+
+/// Keeps the groups of one way apart from those of the others.
+fn set_key(set: usize) -> Vec<u8> {
+    (set as u16).to_be_bytes().to_vec()
 }
 
 impl Call {

@@ -85,9 +85,12 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             *number += count_nodes(&apply.subquery);
             Box::new(apply::ApplyOperator::new(apply, input, inner))
         }
-        Physical::Aggregate { input, groups, aggregates } => {
-            Box::new(aggregate::Aggregation::new(child(input), groups.clone(), aggregates.clone()))
-        }
+        Physical::Aggregate { input, groups, aggregates, sets } => Box::new(aggregate::Aggregation::new(
+            child(input),
+            groups.clone(),
+            aggregates.clone(),
+            sets.clone(),
+        )),
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }

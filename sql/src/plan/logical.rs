@@ -76,6 +76,15 @@ pub struct AggregateCall {
     pub order_by: Vec<SortKey>,
 }
 
+/// Several ways to group the same rows at once.
+#[derive(Clone)]
+pub struct GroupingSets {
+    /// The groups, by position, of each way; the others are NULL in its rows.
+    pub sets: Vec<Vec<usize>>,
+    /// `GROUPING(…)` calls: a bit for each group named, set where the row is not grouped by it, the last one lowest.
+    pub groupings: Vec<(ColumnId, Vec<usize>)>,
+}
+
 /// An outer query's column that a subquery reads: before each run its value goes to the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Correlation {
@@ -153,6 +162,8 @@ pub enum Logical {
         input: Box<Logical>,
         groups: Vec<Computed>,
         aggregates: Vec<(ColumnId, AggregateCall)>,
+        /// GROUPING SETS, ROLLUP and CUBE; `None` groups by all groups together.
+        sets: Option<GroupingSets>,
     },
     /// Adds the results of calls over windows as columns.
     Window {
@@ -257,8 +268,11 @@ impl Logical {
                 outputs.extend(calls.iter().map(|each| each.0));
                 outputs
             }
-            Logical::Aggregate { groups, aggregates, .. } => {
-                groups.iter().map(|group| group.id).chain(aggregates.iter().map(|each| each.0)).collect()
+            Logical::Aggregate { groups, aggregates, sets, .. } => {
+                let groupings = sets.iter().flat_map(|sets| &sets.groupings).map(|each| each.0);
+                let computed =
+                    groups.iter().map(|group| group.id).chain(aggregates.iter().map(|each| each.0));
+                computed.chain(groupings).collect()
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
-use super::logical::{AggregateCall, JoinKind, RowLocking, SetKind, SortKey, TableFunction};
+use super::logical::{AggregateCall, GroupingSets, JoinKind, RowLocking, SetKind, SortKey, TableFunction};
 use super::window::{WindowCall, WindowOrder};
 use crate::catalog::TableEntry;
 use crate::expr::Expr;
@@ -158,6 +158,7 @@ pub enum Physical {
         input: Box<PlanNode>,
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
+        sets: Option<GroupingSets>,
     },
     Window {
         input: Box<PlanNode>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::logical::{
-    AggregateCall, ColumnId, Computed, Correlation, JoinKind, Logical, SortKey, SubqueryKind,
+    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, Logical, SortKey, SubqueryKind,
 };
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
@@ -178,7 +178,9 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             };
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
-        Logical::Aggregate { input, groups, aggregates } => build_aggregate(input, groups, aggregates, rows)?,
+        Logical::Aggregate { input, groups, aggregates, sets } => {
+            build_aggregate(input, groups, aggregates, sets.as_ref(), rows)?
+        }
         Logical::Window { input, order, calls } => build_window(input, order, calls, rows)?,
         Logical::Distinct { input, on } => {
             let input = build(input, wanted, false)?;
@@ -450,6 +452,7 @@ fn build_aggregate(
     input: &Logical,
     groups: &[Computed],
     aggregates: &[(ColumnId, AggregateCall)],
+    sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
     let input = build(input, &[], false)?;
@@ -477,7 +480,13 @@ fn build_aggregate(
         ids.push(*id);
         calls.push(resolved);
     }
-    let node = Physical::Aggregate { input: Box::new(input.plan), groups: group_exprs, aggregates: calls };
+    for (id, _) in sets.iter().flat_map(|sets| &sets.groupings) {
+        names.push("GROUPING".into());
+        types.push(DataType::INT4);
+        ids.push(*id);
+    }
+    let input = Box::new(input.plan);
+    let node = Physical::Aggregate { input, groups: group_exprs, aggregates: calls, sets: sets.cloned() };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }
 

@@ -68,7 +68,7 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let input = Box::new(prune(*input, &needed));
             Logical::Apply { input, subquery, kind, correlations, output, data_type }
         }
-        Logical::Aggregate { input, groups, mut aggregates } => {
+        Logical::Aggregate { input, groups, mut aggregates, sets } => {
             aggregates.retain(|(id, _)| needed.contains(id));
             let mut below = Vec::new();
             note_all(groups.iter().map(|group| &group.expr), &mut below);
@@ -76,7 +76,7 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
                 note_all(call.arguments.iter().chain(&call.filter), &mut below);
                 note_all(call.order_by.iter().map(|key| &key.expr), &mut below);
             }
-            Logical::Aggregate { input: Box::new(prune(*input, &below)), groups, aggregates }
+            Logical::Aggregate { input: Box::new(prune(*input, &below)), groups, aggregates, sets }
         }
         Logical::Window { input, order, mut calls } => {
             calls.retain(|(id, _)| needed.contains(id));

@@ -79,11 +79,14 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
             }
             filtered(Logical::Apply { input, subquery, kind, correlations, output, data_type }, stay)
         }
-        Logical::Aggregate { input, groups, aggregates } => {
+        Logical::Aggregate { input, groups, aggregates, sets } => {
             let grouped: Vec<ColumnId> = groups.iter().map(|group| group.id).collect();
             // A condition on groups alone holds for all rows of a group, or for none.
-            let (down, stay) =
-                if groups.is_empty() { (Vec::new(), predicates) } else { split(predicates, &grouped) };
+            let (down, stay) = if groups.is_empty() || sets.is_some() {
+                (Vec::new(), predicates)
+            } else {
+                split(predicates, &grouped)
+            };
             let down = down
                 .into_iter()
                 .map(|predicate| {
@@ -93,7 +96,7 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                 })
                 .collect();
             let input = Box::new(push(*input, down));
-            filtered(Logical::Aggregate { input, groups, aggregates }, stay)
+            filtered(Logical::Aggregate { input, groups, aggregates, sets }, stay)
         }
         Logical::Sort { input, keys } => Logical::Sort { input: Box::new(push(*input, predicates)), keys },
         Logical::Distinct { input, on: None } => {

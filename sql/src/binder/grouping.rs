@@ -1,0 +1,173 @@
+//! GROUP BY with GROUPING SETS, ROLLUP and CUBE, and GROUPING.
+
+use sqlparser::ast;
+
+use super::call::argument_expr;
+use super::select::Output;
+use super::{Binder, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::plan::logical::{Computed, GroupingSets};
+use crate::plan::walk;
+use crate::types::DataType;
+
+/// PostgreSQL's limit too.
+const SETS_MAX: usize = 4096;
+/// A cube over more has too many sets.
+const CUBE_MAX: usize = 12;
+
+/// One way to group.
+type Set = Vec<Expr>;
+
+impl Binder<'_> {
+    /// The ways to group that one element of GROUP BY stands for.
+    pub(super) fn grouping_element(
+        &mut self,
+        element: &ast::Expr,
+        select: &ast::Select,
+        outputs: &[Output],
+    ) -> Result<Vec<Set>> {
+        match element {
+            ast::Expr::Rollup(lists) => {
+                let lists = self.grouping_lists(lists, select, outputs)?;
+                Ok((0..=lists.len()).rev().map(|count| lists[..count].concat()).collect())
+            }
+            ast::Expr::Cube(lists) => {
+                if lists.len() > CUBE_MAX {
+                    return Err(too_many());
+                }
+                let lists = self.grouping_lists(lists, select, outputs)?;
+                let all = 0..1usize << lists.len();
+                let chosen = |bits: usize| {
+                    let members = lists.iter().enumerate();
+                    let members = members.filter(move |(at, _)| bits >> at & 1 == 1);
+                    members.flat_map(|(_, list)| list.clone()).collect()
+                };
+                Ok(all.rev().map(chosen).collect())
+            }
+            ast::Expr::GroupingSets(lists) => {
+                let mut sets = Vec::new();
+                for list in lists {
+                    match list.as_slice() {
+                        [
+                            nested @ (ast::Expr::Rollup(_) | ast::Expr::Cube(_) | ast::Expr::GroupingSets(_)),
+                        ] => {
+                            sets.extend(self.grouping_element(nested, select, outputs)?);
+                        }
+                        [ast::Expr::Function(call)] if let Some(nested) = as_grouping(call)? => {
+                            sets.extend(self.grouping_element(&nested, select, outputs)?);
+                        }
+                        list => sets.push(self.grouping_list(list, select, outputs)?),
+                    }
+                }
+                Ok(sets)
+            }
+            ast::Expr::Tuple(list) => Ok(vec![self.grouping_list(list, select, outputs)?]),
+            plain => Ok(vec![vec![self.bind_group(plain, select, outputs)?]]),
+        }
+    }
+
+    fn grouping_lists(
+        &mut self,
+        lists: &[Vec<ast::Expr>],
+        select: &ast::Select,
+        outputs: &[Output],
+    ) -> Result<Vec<Set>> {
+        lists.iter().map(|list| self.grouping_list(list, select, outputs)).collect()
+    }
+
+    fn grouping_list(&mut self, list: &[ast::Expr], select: &ast::Select, outputs: &[Output]) -> Result<Set> {
+        list.iter().map(|expr| self.bind_group(expr, select, outputs)).collect()
+    }
+
+    /// A GROUPING call: a column that the aggregation will give.
+    pub(super) fn bind_grouping(&mut self, arguments: Vec<Expr>) -> Result<Expr> {
+        let id = self.column_id();
+        match self.collectors.last_mut() {
+            Some(collector) => collector.groupings.push((id, arguments)),
+            None => return Err(not_grouped()),
+        }
+        Ok(Expr::Column { index: id, data_type: DataType::INT4 })
+    }
+
+    /// The sets in the terms of the groups, with the GROUPING calls of the query.
+    pub(super) fn grouping_sets(
+        &mut self,
+        sets: Option<Vec<Set>>,
+        groups: &[Computed],
+    ) -> Result<Option<GroupingSets>> {
+        let position = |expr: &Expr| groups.iter().position(|group| walk::same(&group.expr, expr));
+        let calls = self.collectors.last_mut().map(|c| std::mem::take(&mut c.groupings)).unwrap_or_default();
+        let mut groupings = Vec::new();
+        for (id, arguments) in calls {
+            let named: Option<Vec<usize>> = arguments.iter().map(position).collect();
+            groupings.push((id, named.ok_or_else(not_grouped)?));
+        }
+        if sets.is_none() && groupings.is_empty() {
+            return Ok(None);
+        }
+        let sets = match sets {
+            Some(sets) => sets
+                .iter()
+                .map(|set| {
+                    let mut members: Vec<usize> = set.iter().filter_map(position).collect();
+                    members.sort_unstable();
+                    members.dedup();
+                    members
+                })
+                .collect(),
+            None => vec![(0..groups.len()).collect()],
+        };
+        Ok(Some(GroupingSets { sets, groupings }))
+    }
+}
+
+/// ROLLUP or CUBE within GROUPING SETS, where the parser takes it for a function.
+fn as_grouping(call: &ast::Function) -> Result<Option<ast::Expr>> {
+    let (schema, base) = name::split(&call.name)?;
+    let ast::FunctionArguments::List(list) = &call.args else { return Ok(None) };
+    if schema.is_some() || !matches!(base.as_str(), "rollup" | "cube") {
+        return Ok(None);
+    }
+    let mut lists = Vec::new();
+    for argument in &list.args {
+        lists.push(match argument_expr(argument)? {
+            ast::Expr::Tuple(list) => list.clone(),
+            expr => vec![expr.clone()],
+        });
+    }
+    Ok(Some(if base == "rollup" { ast::Expr::Rollup(lists) } else { ast::Expr::Cube(lists) }))
+}
+
+/// Each way of one element with each way of the next.
+///
+/// # Errors
+/// 54001 for too many of them.
+pub(super) fn crossed(elements: Vec<Vec<Set>>) -> Result<Vec<Set>> {
+    let mut sets: Vec<Set> = vec![Vec::new()];
+    for element in elements {
+        if sets.len() * element.len() > SETS_MAX {
+            return Err(too_many());
+        }
+        sets = sets
+            .iter()
+            .flat_map(|set| element.iter().map(move |more| set.iter().chain(more).cloned().collect()))
+            .collect();
+    }
+    Ok(sets)
+}
+
+fn too_many() -> SqlError {
+    SqlError::new(
+        SqlState::STATEMENT_TOO_COMPLEX,
+        format!("too many grouping sets present (maximum {SETS_MAX})"),
+    )
+}
+
+/// 42803.
+pub(super) fn not_grouped() -> SqlError {
+    SqlError::new(
+        SqlState::GROUPING_ERROR,
+        "arguments to GROUPING must be grouping expressions of the associated query level",
+    )
+}
