@@ -1,6 +1,7 @@
 //! The interface under the wire protocol: one session, statement by statement, with rows encoded for a client.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use helios_sql::binder::ResultColumn;
 pub use helios_sql::copy::{CopyFormat, CopyIn};
@@ -162,14 +163,15 @@ impl Connection {
     /// Those of printing values.
     pub fn encode_row(
         &self,
-        columns: &[ResultColumn],
+        portal: &Portal,
         formats: &[Format],
         batch: &Batch,
         row: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let settings = self.session.formats();
-        let context = EvalContext::detached(settings);
+        let columns = portal.prepared.columns.as_deref().unwrap_or_default();
+        let never = AtomicBool::new(false);
+        let context = portal.printing(self.session.formats(), &never);
         let mut text = String::new();
         out.extend(u16::try_from(columns.len()).unwrap_or(u16::MAX).to_be_bytes());
         for (at, column) in columns.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
 use helios_sql::functions::EvalContext;
@@ -295,7 +296,8 @@ pub(crate) async fn run_portal(
         match session.step(&mut portal, &mut None).await? {
             Step::Rows(batch) => {
                 let formats = session.formats().clone();
-                rows.extend(rows_of(&batch, columns, &formats)?);
+                let never = AtomicBool::new(false);
+                rows.extend(rows_of(&batch, columns, &portal.printing(&formats, &never))?);
             }
             Step::Complete(tag) => {
                 session.sync().await?;

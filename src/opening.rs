@@ -1,8 +1,8 @@
 //! From a configuration to an open engine, and back to a closed folder.
 //!
 //! 1. A folder that this process has open already is shared: every further opening gets the same engine.
-//! 2. A background thread writes a checkpoint when the log has grown enough for one, and finishes commits whose callers
-//!    were dropped.
+//! 2. Background threads write a checkpoint when the log has grown enough for one, free memory ahead of demand, and finish
+//!    commits whose callers were dropped.
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
 
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, or};
 use helios_mvcc::{Compression, MasterKey, Store, StoreOptions, Surroundings};
 use helios_runtime::device::{MemoryDevice, open_disk};
-use helios_runtime::executor::{BackgroundExecutor, sleep};
+use helios_runtime::executor::{BackgroundExecutor, StopToken, sleep};
 use helios_runtime::{Device, SystemClock, SystemEntropy};
 use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Session};
@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 
 use crate::{CompressionType, Config, Error, Result};
 
+/// One writes checkpoints, while the other keeps frames free.
+const BACKGROUND_THREADS: usize = 2;
 /// How often it is looked whether a checkpoint is due.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 /// How long closing waits for a checkpoint that is being written.
@@ -113,23 +115,37 @@ fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
 }
 
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {
-    let background = BackgroundExecutor::start(1)
-        .map_err(|error| Error::config(format!("the background thread cannot be started: {error}")))?;
-    let stop = background.stop_token();
-    let store = store.clone();
-    // It runs on without its handle, until the stop token tells it to end.
-    let tended = store.clone();
-    let _running =
-        background.spawn(futures_lite::future::or(async move { tended.tend().await }, async move {
-            while !stop.is_stopping() {
-                sleep(CHECKPOINT_LOOK).await;
-                if store.checkpoint_due()
-                    && let Err(error) = store.checkpoint().await
-                {
-                    tracing::error!("a checkpoint failed: {error}");
-                    return;
-                }
-            }
-        }));
+    let background = BackgroundExecutor::start(BACKGROUND_THREADS)
+        .map_err(|error| Error::config(format!("the background threads cannot be started: {error}")))?;
+    // They run on without their handles, until the stop token tells them to end.
+    let _checkpoints = background.spawn(write_checkpoints(store.clone(), background.stop_token()));
+    let (cleaned, stop) = (store.clone(), background.stop_token());
+    let _cleaning = background.spawn(or(async move { stop.stopped().await }, async move {
+        // Whoever needs a frame next meets the same error, and tells it.
+        if let Err(error) = cleaned.clean_ahead().await {
+            tracing::warn!("memory is no longer freed ahead of demand: {error}");
+        }
+    }));
+    let (store, stop) = (store.clone(), background.stop_token());
+    let _tending =
+        background.spawn(or(async move { stop.stopped().await }, async move { store.tend().await }));
     Ok(background)
+}
+
+/// Writes a checkpoint whenever one is due, until told to stop, or until no more commits are accepted.
+async fn write_checkpoints(store: Store, stop: StopToken) {
+    while !stop.is_stopping() {
+        or(sleep(CHECKPOINT_LOOK), stop.stopped()).await;
+        if stop.is_stopping() || !store.checkpoint_due() {
+            continue;
+        }
+        match store.checkpoint().await {
+            Ok(()) => {}
+            Err(error @ helios_mvcc::Error::Poisoned(_)) => {
+                tracing::error!("no more checkpoints are written: {error}");
+                return;
+            }
+            Err(error) => tracing::error!("a checkpoint failed, and is tried again: {error}"),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use helios_sql::binder::ResultColumn;
 use helios_sql::error::{SqlError, SqlState};
@@ -97,13 +98,16 @@ impl Row {
 }
 
 /// A batch's rows.
-pub(crate) fn rows_of(batch: &Batch, columns: &Arc<[ResultColumn]>, formats: &Settings) -> Result<Vec<Row>> {
-    let context = EvalContext::detached(formats);
+pub(crate) fn rows_of(
+    batch: &Batch,
+    columns: &Arc<[ResultColumn]>,
+    context: &EvalContext<'_>,
+) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(batch.row_count);
     for row in 0..batch.row_count {
         let mut values = Vec::with_capacity(columns.len());
         for (at, column) in columns.iter().enumerate() {
-            values.push(Value::from_datum(&batch.datum(row, at), column.data_type, &context)?);
+            values.push(Value::from_datum(&batch.datum(row, at), column.data_type, context)?);
         }
         rows.push(Row { columns: columns.clone(), values });
     }
@@ -141,7 +145,9 @@ impl RowStream {
             match session.step(&mut self.portal, &mut None).await? {
                 Step::Rows(batch) => {
                     let formats = session.formats().clone();
-                    self.ready = rows_of(&batch, &self.columns, &formats)?.into();
+                    let never = AtomicBool::new(false);
+                    let context = self.portal.printing(&formats, &never);
+                    self.ready = rows_of(&batch, &self.columns, &context)?.into();
                 }
                 _ => {
                     self.done = true;

@@ -46,7 +46,11 @@ pub struct PageFile {
     history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
     superblock: Mutex<Superblock>,
     pub(crate) cleaner: Mutex<CleanerState>,
+    reserve: Mutex<Option<Reserve>>,
 }
+
+/// Makes room on a full disk, once; says whether it did.
+pub type Reserve = Box<dyn FnOnce() -> bool + Send>;
 
 /// A map that a checkpoint has written, and that no superblock names yet.
 pub struct PreparedMap {
@@ -120,6 +124,7 @@ impl PageFile {
             history: Mutex::default(),
             superblock: Mutex::new(superblock),
             cleaner: Mutex::default(),
+            reserve: Mutex::default(),
         }
     }
 
@@ -194,8 +199,33 @@ impl PageFile {
         Ok(located)
     }
 
+    /// What to give up when the device has no room for an image.
+    pub fn set_reserve(&self, reserve: Reserve) {
+        *self.reserve.lock() = Some(reserve);
+    }
+
+    /// Whether there is something to give up.
+    pub fn has_reserve(&self) -> bool {
+        self.reserve.lock().is_some()
+    }
+
+    fn makes_room(&self, error: &Error) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let is_full =
+            matches!(error, Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded));
+        let reserve = if is_full { self.reserve.lock().take() } else { None };
+        reserve.is_some_and(|reserve| reserve())
+    }
+
     /// Writes images to new extents.
     async fn place(&self, images: &[(PageKey, Scn, Encoded)]) -> Result<Vec<Located>> {
+        match self.try_place(images).await {
+            Err(error) if self.makes_room(&error) => self.try_place(images).await,
+            result => result,
+        }
+    }
+
+    async fn try_place(&self, images: &[(PageKey, Scn, Encoded)]) -> Result<Vec<Located>> {
         let expected_bytes = images.iter().map(|image| image.2.bytes.len()).sum();
         let mut writer = ImageWriter::new(&*self.file, &self.extents, expected_bytes);
         let mut located: Vec<Located> = Vec::with_capacity(images.len());
@@ -358,7 +388,11 @@ impl PageFile {
         images: Vec<(PageKey, Located)>,
         history: Vec<(MapKey, Option<Located>)>,
     ) -> std::result::Result<PreparedMap, (Error, GivenUp)> {
-        match self.merge(&images, &history).await {
+        let mut merged = self.merge(&images, &history).await;
+        if merged.as_ref().is_err_and(|error| self.makes_room(error)) {
+            merged = self.merge(&images, &history).await;
+        }
+        match merged {
             Ok(merged) => Ok(PreparedMap { merged, images, history }),
             Err(error) => Err((error, GivenUp { images, history })),
         }

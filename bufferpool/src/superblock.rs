@@ -143,13 +143,18 @@ impl Superblock {
 
     fn decode(block: &[u8]) -> Result<Superblock> {
         if block[..16] != *MAGIC {
-            return Err(Error::Open("this is not a HeliosDB Nano data file".into()));
+            return Err(Error::Open(
+                "its file `data` is not a data file of HeliosDB Nano: name another folder, or move the file away"
+                    .into(),
+            ));
         }
         let u32_at = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().expect("four bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(block[at..at + 8].try_into().expect("eight bytes"));
         let sixteen = |at: usize| -> [u8; 16] { block[at..at + 16].try_into().expect("sixteen bytes") };
         if xxh3_64(&block[..CHECKSUM_OFFSET]) != u64_at(CHECKSUM_OFFSET) {
-            return Err(Error::Corruption("the checksum of a superblock is wrong".into()));
+            return Err(Error::Corruption(
+                "all superblocks of the data file are damaged: restore the folder from a backup".into(),
+            ));
         }
         if u32_at(16) != FORMAT_VERSION {
             return Err(Error::Open(format!(
@@ -157,12 +162,16 @@ impl Superblock {
                 u32_at(16)
             )));
         }
-        let features = [u64_at(24), u64_at(32), u64_at(40)];
-        let unknown = (features[1] & !FEATURES_KNOWN[1]) | (features[2] & !FEATURES_KNOWN[2]);
-        if unknown != 0 {
-            return Err(Error::Open(format!(
-                "the folder uses features that this program does not know (bits {unknown:#x}): use a newer program"
-            )));
+        let features: [u64; 3] = [u64_at(24), u64_at(32), u64_at(40)];
+        for (class, what) in [(2, "cannot be read"), (1, "can only be read, which this program does not do,")]
+        {
+            let unknown = features[class] & !FEATURES_KNOWN[class];
+            if unknown != 0 {
+                return Err(Error::Open(format!(
+                    "the folder uses features that this program does not know (bits {unknown:#x}) and {what} \
+                     without them: use a newer program"
+                )));
+            }
         }
         Ok(Superblock {
             page_size: u32_at(20),
@@ -210,7 +219,10 @@ impl Superblock {
     pub async fn read(file: &dyn File) -> Result<Superblock> {
         let bytes = SUPERBLOCK_BLOCKS as usize * BLOCK_SIZE;
         if file.size()? < bytes as u64 {
-            return Err(Error::Open("the data file is too short to hold a superblock".into()));
+            return Err(Error::Corruption(format!(
+                "the data file has {} bytes, too few to hold a superblock: restore the folder from a backup",
+                file.size()?
+            )));
         }
         let blocks = file.read_at(IoBuf::zeroed(bytes), 0).await?;
         let mut newest: Option<Superblock> = None;
@@ -223,7 +235,11 @@ impl Superblock {
                 Ok(_) => {}
                 // A newer program's folder is not a damaged one: prefer the error that says so.
                 Err(error @ Error::Open(_)) if block[..16] == *MAGIC => return Err(error),
-                Err(error) => problem = Some(error),
+                // One damaged copy tells that the file is ours, whatever became of the others.
+                Err(error) if problem.is_none() || matches!(error, Error::Corruption(_)) => {
+                    problem = Some(error);
+                }
+                Err(_) => {}
             }
         }
         newest.ok_or_else(|| problem.unwrap_or_else(|| Error::Corruption("there is no superblock".into())))

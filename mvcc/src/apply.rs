@@ -10,9 +10,11 @@ use std::sync::atomic::Ordering;
 use helios_btree::{ChainWriter, PageRef, ReadPages, UndoOp, WritePages};
 use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
+use crate::access_method::RowChange;
 use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::{Fault, FaultReason};
 use crate::ids::{BranchId, TreeId};
+use crate::large_value::PartialValue;
 use crate::spill::is_temporary;
 use crate::write_set::{Change, Operation};
 
@@ -60,6 +62,8 @@ pub(crate) struct Workspace {
     last_leaf: Option<(PageKey, PageId)>,
     /// The pages of the large value that the operation at hand is about.
     chain: Option<ChainWriter>,
+    /// The large value that it replaces, for access methods.
+    old_value: PartialValue,
     /// Private copies after which they are published.
     pages_max: usize,
     /// The next even page id.
@@ -156,6 +160,7 @@ impl<'e, 'w> Apply<'e, 'w> {
             return Err(Stop::Undo);
         }
         self.reader.forget();
+        let old = self.old_of_covered(operation)?;
         let result = match (operation, self.workspace.chain) {
             (Operation::CreateTree(tree), _) => {
                 self.create(tree);
@@ -173,7 +178,41 @@ impl<'e, 'w> Apply<'e, 'w> {
         };
         result.map_err(Stop::Fault)?;
         self.workspace.chain = None;
+        if let (Some(old), Operation::Change(tree, key, change)) = (old, operation) {
+            let new = match change {
+                Change::Put(value) => Some(value),
+                Change::Delete => None,
+            };
+            if old.is_some() || new.is_some() {
+                let (branch, scn, old) = (self.branch, self.scn, old.as_deref());
+                let change = RowChange { branch, tree, key, old, new, scn };
+                self.engine.options.access_methods.changed(&change);
+            }
+        }
         Ok(())
+    }
+
+    /// For a row that an access method covers: what it is before the change. Read before anything is changed.
+    fn old_of_covered(&mut self, operation: Operation<'_>) -> Result<Option<Option<Vec<u8>>>, Stop> {
+        let Operation::Change(tree, key, _) = operation else { return Ok(None) };
+        if !self.engine.options.access_methods.covers(self.branch, tree) {
+            return Ok(None);
+        }
+        let mut pointer = None;
+        let inline = helios_btree::get(self, tree.root(), key, |cell| {
+            let cell = cell?;
+            if !cell.overflow {
+                return Some(cell.value.to_vec());
+            }
+            pointer = Some(cell.value.to_vec());
+            None
+        });
+        let inline = inline.map_err(Stop::Fault)?;
+        let Some(pointer) = pointer else { return Ok(Some(inline)) };
+        let mut partial = std::mem::take(&mut self.workspace.old_value);
+        let value = partial.read(self, &pointer);
+        self.workspace.old_value = partial;
+        value.map(|value| Some(Some(value))).map_err(Stop::Fault)
     }
 
     /// Makes sure that `pages` can be copied or made without waiting.

@@ -20,7 +20,7 @@ use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
 use parking_lot::Mutex;
 
 use crate::commit::{CommitState, drive, index_commits};
-use crate::engine::Engine;
+use crate::engine::{Engine, UndoPin};
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::shared_work::{Progress, Work};
 use crate::view::View;
@@ -95,7 +95,7 @@ impl Engine {
         let mut attempt = Attempt { engine: self, dirty: Vec::new(), claimed: Claimed::None };
         let result = self.write_checkpoint(clean, &mut attempt).await;
         if let Err(error) = &result
-            && !(attempt.can_be_repeated() && is_want_of_space(error))
+            && !(attempt.can_be_repeated() && error.is_want_of_space())
         {
             self.poison(error);
         }
@@ -103,16 +103,10 @@ impl Engine {
     }
 
     async fn write_checkpoint(self: &Arc<Self>, clean: bool, attempt: &mut Attempt<'_>) -> Result<()> {
-        let (boundary, undo_pin, flushing) = {
-            let mut guard = self.lock_pipeline().await;
-            let Some(state) = guard.as_mut() else { return Ok(()) };
-            index_commits(self, state).await?;
-            let boundary = self.boundary(state);
-            attempt.dirty = std::mem::take(&mut *self.dirty.lock());
-            // Before the next commit: what it changes must be undone for the images, and its history must not be among
-            // what this checkpoint claims. Only commits flush history, and none is at work now.
-            (boundary, self.pin_undo(), self.flushing.lock().await)
+        let Some(Taken { boundary, dirty, undo_pin, flushing }) = self.take_boundary().await? else {
+            return Ok(());
         };
+        attempt.dirty = dirty;
         self.flush_history_locked(boundary.undo_end, boundary.scn).await?;
         attempt.claimed = Claimed::Early(GivenUp { images: Vec::new(), history: self.file.claim_history() });
         drop(flushing);
@@ -138,15 +132,18 @@ impl Engine {
                 superblock.next_tree = boundary.next_tree;
                 superblock.clean = clean;
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
-                if let Some(lsn) = boundary.log_lsn {
-                    superblock.log_lsn = lsn;
-                }
+                // 0: nothing to replay, and no segment that has to be there.
+                superblock.log_lsn = boundary.log_lsn.unwrap_or(0);
             })
             .await?;
         attempt.claimed = Claimed::None;
         attempt.dirty = Vec::new();
         // A commit may be waiting for room in the undo ring, and holds what is locked next.
         drop(undo_pin);
+        if self.ring.used_bytes() > self.ring.size_bytes() / 2 {
+            // Before a commit finds the ring full, and has to.
+            self.release_undo();
+        }
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         if let Some(lsn) = boundary.log_lsn {
             let mut guard = self.lock_pipeline().await;
@@ -154,11 +151,47 @@ impl Engine {
                 log.release_before(lsn)?;
             }
         }
-        Ok(())
+        // Not before the folder is a database, or its log has begun.
+        if boundary.log_lsn.is_some() { self.renew_reserve().await } else { Ok(()) }
+    }
+
+    /// Ends what is committed so far, between two groups. It is work of the pipeline, so commits that come while it
+    /// waits do it themselves.
+    async fn take_boundary(self: &Arc<Self>) -> Result<Option<Taken>> {
+        let slot = Arc::new(Mutex::new(None));
+        let (engine, told) = (self.clone(), slot.clone());
+        *self.pipeline.before_next.lock() = Some(Box::pin(async move {
+            let taken = engine.boundary_now().await;
+            *told.lock() = Some(taken);
+        }));
+        poll_fn(|context| {
+            drive(self, context);
+            match slot.lock().take() {
+                Some(taken) => Poll::Ready(taken),
+                None => {
+                    self.check_poisoned().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn boundary_now(self: Arc<Self>) -> Result<Option<Taken>> {
+        let mut guard = self.pipeline.state.lock().await;
+        let Some(state) = guard.as_mut() else { return Ok(None) };
+        index_commits(&self, state).await?;
+        let boundary = self.boundary(state);
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        // Before the next commit: what it changes must be undone for the images, and its history must not be among
+        // what this checkpoint claims. Only commits flush history, and none is at work now.
+        let flushing = self.flushing.lock_arc().await;
+        Ok(Some(Taken { boundary, dirty, undo_pin: self.pin_undo(), flushing }))
     }
 
     /// The state of the commits, driving the group at work meanwhile: those who wait for it may have gone away.
-    async fn lock_pipeline<'e>(self: &'e Arc<Self>) -> async_lock::MutexGuard<'e, Option<CommitState>> {
+    pub(crate) async fn lock_pipeline<'e>(
+        self: &'e Arc<Self>,
+    ) -> async_lock::MutexGuard<'e, Option<CommitState>> {
         let mut lock = pin_future!(self.pipeline.state.lock());
         poll_fn(|context| {
             drive(self, context);
@@ -253,10 +286,12 @@ impl Engine {
     }
 }
 
-/// Whether an error only says that the disk, or a quota, is full.
-pub(crate) fn is_want_of_space(error: &Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(error, Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded))
+/// What a checkpoint takes over at its boundary.
+struct Taken {
+    boundary: Boundary,
+    dirty: Vec<PageKey>,
+    undo_pin: UndoPin,
+    flushing: async_lock::MutexGuardArc<()>,
 }
 
 struct Boundary {

@@ -26,9 +26,9 @@ use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
-use crate::shared_work::{Progress, SharedWork};
+use crate::shared_work::{Progress, SharedWork, Work};
 use crate::steps::Steps;
-use crate::write_set::WriteSet;
+use crate::write_set::{Change, Operation, WriteSet};
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -124,6 +124,8 @@ impl CommitState {
 #[derive(Default)]
 pub(crate) struct Pipeline {
     queue: Mutex<VecDeque<Member>>,
+    /// What is to be done before the next group: a checkpoint's boundary.
+    pub(crate) before_next: Mutex<Option<Work>>,
     /// The group being worked on.
     work: SharedWork,
     /// `None` before the folder is open and once it is closed.
@@ -140,7 +142,13 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         release_locks(engine, &mut request);
         return Err(error);
     }
-    if let Err(error) = engine.bound_waiting().await {
+    let admitted = match engine.bound_waiting().await {
+        Ok(()) => engine.admit_on_full_disk(|| has_puts(&request)).await,
+        // Deleting goes on: it needs the log alone.
+        Err(error) if error.is_want_of_space() && !has_puts(&request) => Ok(()),
+        error => error,
+    };
+    if let Err(error) = admitted {
         release_locks(engine, &mut request);
         return Err(error);
     }
@@ -148,6 +156,15 @@ pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,
     }
+}
+
+fn has_puts(request: &Request) -> bool {
+    if request.writes.spilled().is_some() {
+        return true;
+    }
+    let operations = request.writes.operations();
+    (0..operations.len())
+        .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))
 }
 
 /// The short way, where there is no log: all pages at hand, nobody else committing.
@@ -168,15 +185,17 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     if !done {
         // Nothing was published: the queue's way starts over, and can wait for pages.
         state.workspace.discard(engine);
+        engine.options.access_methods.abandoned(scn);
         drop(guard);
         return Err(Box::new(request));
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
-    state.index_due = engine.commit_times.lock().add(state.last_time, request.xid);
+    state.index_due = engine.commit_times.add(state.last_time, request.xid);
     state.workspace.publish(engine);
     finish_request(engine, &mut request, scn);
     engine.visible.store(scn.0, Ordering::Release);
+    engine.options.access_methods.committed(scn);
     release_locks(engine, &mut request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
     Ok(scn)
@@ -242,8 +261,9 @@ impl Drop for Abandoning<'_> {
 /// Polls the group at work, starting one if there is none, until it waits or nothing is queued.
 pub(crate) fn drive(engine: &Arc<Engine>, context: &Context<'_>) {
     let progress = engine.pipeline.work.poll(context, || {
-        let queued = !engine.pipeline.queue.lock().is_empty();
-        queued.then(|| Box::pin(run_group(engine.clone())) as _)
+        let first = engine.pipeline.before_next.lock().take();
+        let is_queued = !engine.pipeline.queue.lock().is_empty();
+        first.or_else(|| is_queued.then(|| Box::pin(run_group(engine.clone())) as Work))
     });
     match progress {
         Progress::Busy => {}
@@ -323,15 +343,12 @@ fn copy_error(error: &Error) -> Error {
 /// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
 async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
     engine.check_accepting()?;
-    let index = {
-        let times = engine.commit_times.lock();
-        times.is_long().then(|| times.request())
-    };
+    let index = engine.commit_times.is_long().then(|| engine.commit_times.request());
     let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
     let Some((mut index, indexed)) = index else { return commit_group(engine, state, &mut requests).await };
     requests.insert(0, &mut index);
     let first = commit_group(engine, state, &mut requests).await?;
-    engine.commit_times.lock().written(indexed);
+    engine.commit_times.written(indexed);
     state.index_due = false;
     Ok(Scn(first.0 + 1))
 }
@@ -341,13 +358,10 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [M
 /// # Errors
 /// Those of the device.
 pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
-    let index = {
-        let times = engine.commit_times.lock();
-        times.needs_checkpoint().then(|| times.request())
-    };
-    if let Some((mut index, indexed)) = index {
+    if engine.commit_times.listed().needs_checkpoint() {
+        let (mut index, indexed) = engine.commit_times.request();
         commit_group(engine, state, &mut [&mut index]).await?;
-        engine.commit_times.lock().written(indexed);
+        engine.commit_times.written(indexed);
     }
     Ok(())
 }
@@ -360,6 +374,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
         let bytes = group.iter().map(|request| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
         // A full disk shows here, before anything is changed.
         log.begin(group.len() as u32, last, bytes.sum()).await?;
+        engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
     }
     match make_group(engine, state, group, first).await {
         Ok(()) => {}
@@ -367,6 +382,7 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
             // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
             // is durable is unknown.
             state.workspace.discard(engine);
+            engine.options.access_methods.abandoned(first);
             engine.poison(&error);
             return Err(error);
         }
@@ -374,17 +390,15 @@ async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mu
     state.last_scn = last;
     state.workspace.publish(engine);
     let mut users = 0;
-    {
-        let mut times = engine.commit_times.lock();
-        for (time, request) in state.times.iter().zip(group.iter()) {
-            state.index_due = times.add(*time, request.xid);
-            users += u64::from(request.xid != INTERNAL);
-        }
+    for (time, request) in state.times.iter().zip(group.iter()) {
+        state.index_due = engine.commit_times.add(*time, request.xid);
+        users += u64::from(request.xid != INTERNAL);
     }
     for (index, request) in group.iter_mut().enumerate() {
         finish_request(engine, request, Scn(first.0 + index as u64));
     }
     engine.visible.store(last.0, Ordering::Release);
+    engine.options.access_methods.committed(last);
     engine.counters.commits.fetch_add(users, Ordering::Relaxed);
     engine.counters.groups.fetch_add(1, Ordering::Relaxed);
     Ok(first)

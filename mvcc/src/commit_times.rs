@@ -1,6 +1,7 @@
 //! When each commit was, and which transaction made it: SCN ↔ commit time ↔ transaction id, exactly and for ever.
 //!
-//! 1. A commit adds its time and transaction id to a list in memory, [`CommitTimes`]. SCNs are consecutive, so the list
+//! 1. A commit adds its time and transaction id to a list in memory, [`CommitTimes`], without a lock: commits are
+//!    not to be slowed down by it. SCNs are consecutive, so the list
 //!    does not name them; times only grow (a commit's time is the clock's, or one microsecond after the commit before).
 //! 2. When the list is long, the next group begins with an *index commit*: a commit of the system branch, without a
 //!    transaction id, that writes the list into the tree [`TreeId::COMMIT_TIMES`] ([`CommitTimes::request`]).
@@ -15,6 +16,8 @@
 //! * key `x`, transaction id / 256 (8, big-endian), first SCN of the index commit's list (8, big-endian): for each
 //!   transaction the id's last byte (1) and its SCN's distance from that first one (varint), in id order.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
 use crate::commit::Request;
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
@@ -23,6 +26,8 @@ use crate::write_set::{Change, WriteSet};
 
 /// Commits in the list after which it is written.
 const LIST_MAX: usize = 4096;
+/// Room for those of a group or two more, and a power of two.
+const SLOTS: usize = 2 * LIST_MAX;
 /// Commits in a row of the tree.
 const ROW_MAX: usize = 256;
 const TIME: u8 = b't';
@@ -31,45 +36,122 @@ const TRANSACTION: u8 = b'x';
 /// What a commit of the system itself has for a transaction id.
 pub(crate) const INTERNAL: Xid = Xid(0);
 
-/// The commits that the tree does not have yet.
-#[derive(Debug, Default)]
+/// The commits that the tree does not have yet. Written by one committer at a time, read by anybody.
 pub(crate) struct CommitTimes {
+    /// A ring: the commit `scn` is in slot `scn % SLOTS`.
+    slots: Box<[Slot]>,
+    /// The oldest one listed, and the one after the newest.
+    first: AtomicU64,
+    next: AtomicU64,
+    tree_exists: AtomicBool,
+}
+
+#[derive(Default)]
+struct Slot {
+    time_micros: AtomicU64,
+    xid: AtomicU64,
+}
+
+/// A copy of the list.
+pub(crate) struct Listed {
     first: Scn,
-    /// Time and transaction of the commits from `first` on.
     list: Vec<(u64, Xid)>,
-    /// Whether the tree is there.
-    pub(crate) tree_exists: bool,
 }
 
 impl CommitTimes {
     /// The state right behind a checkpoint.
     pub(crate) fn after_checkpoint(scn: Scn, time_micros: u64) -> CommitTimes {
-        let list = if scn == Scn(0) { Vec::new() } else { vec![(time_micros, INTERNAL)] };
-        CommitTimes { first: Scn(scn.0.max(1)), list, tree_exists: false }
+        let times = CommitTimes {
+            slots: (0..SLOTS).map(|_| Slot::default()).collect(),
+            first: AtomicU64::new(scn.0.max(1)),
+            next: AtomicU64::new(scn.0.max(1)),
+            tree_exists: AtomicBool::new(false),
+        };
+        if scn > Scn(0) {
+            times.add(time_micros, INTERNAL);
+        }
+        times
+    }
+
+    /// Whether the tree is there.
+    pub(crate) fn tree_exists(&self) -> bool {
+        self.tree_exists.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_tree_exists(&self, exists: bool) {
+        self.tree_exists.store(exists, Ordering::Release);
     }
 
     /// Adds the next commit; tells whether the list is long now.
+    ///
+    /// # Panics
+    /// When the list is full: it was to be written long before.
     #[inline]
-    pub(crate) fn add(&mut self, time_micros: u64, xid: Xid) -> bool {
-        self.list.push((time_micros, xid));
-        self.is_long()
+    pub(crate) fn add(&self, time_micros: u64, xid: Xid) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        let length = next - self.first.load(Ordering::Relaxed);
+        assert!(length < SLOTS as u64, "commit times are written before there are too many");
+        let slot = &self.slots[next as usize % SLOTS];
+        slot.time_micros.store(time_micros, Ordering::Relaxed);
+        slot.xid.store(xid.0, Ordering::Relaxed);
+        self.next.store(next + 1, Ordering::Release);
+        length + 1 >= LIST_MAX as u64
     }
 
     /// Whether the list is to be written before it grows further.
-    #[inline]
     pub(crate) fn is_long(&self) -> bool {
-        self.list.len() >= LIST_MAX
+        self.next.load(Ordering::Relaxed) - self.first.load(Ordering::Relaxed) >= LIST_MAX as u64
     }
 
+    /// The list as it is now.
+    pub(crate) fn listed(&self) -> Listed {
+        loop {
+            let first = self.first.load(Ordering::Acquire);
+            let next = self.next.load(Ordering::Acquire);
+            let slot = |scn: u64| {
+                let slot = &self.slots[scn as usize % SLOTS];
+                (slot.time_micros.load(Ordering::Relaxed), Xid(slot.xid.load(Ordering::Relaxed)))
+            };
+            let list = (first..next).map(slot).collect();
+            fence(Ordering::Acquire);
+            // Slots are used again only for those that come after `first` has moved.
+            if self.first.load(Ordering::Relaxed) == first {
+                return Listed { first: Scn(first), list };
+            }
+        }
+    }
+
+    /// The first `count` commits are in the tree now, and can be read there.
+    pub(crate) fn written(&self, count: usize) {
+        self.set_tree_exists(true);
+        self.first.fetch_add(count as u64, Ordering::AcqRel);
+    }
+
+    /// A commit came from the log. An index commit has all that were before it.
+    pub(crate) fn replayed(&self, time_micros: u64, xid: Xid) {
+        if xid == INTERNAL {
+            let next = self.next.load(Ordering::Relaxed);
+            self.written((next - self.first.load(Ordering::Relaxed)) as usize);
+        }
+        self.add(time_micros, xid);
+    }
+
+    /// An index commit for what is in the list, and how much that is.
+    pub(crate) fn request(&self) -> (Request, usize) {
+        let listed = self.listed();
+        (listed.request(self.tree_exists()), listed.list.len())
+    }
+}
+
+impl Listed {
     /// Whether a checkpoint would lose something.
     pub(crate) fn needs_checkpoint(&self) -> bool {
         self.list.iter().any(|(_, xid)| *xid != INTERNAL) || self.list.len() > 1
     }
 
-    /// An index commit for what is in the list, and how much that is.
-    pub(crate) fn request(&self) -> (Request, usize) {
+    fn request(&self, tree_exists: bool) -> Request {
         let mut writes = WriteSet::default();
-        if !self.tree_exists {
+        if !tree_exists {
             writes.create_tree(TreeId::COMMIT_TIMES, 1);
         }
         let mut write = |key: &[u8], value: &[u8]| {
@@ -100,30 +182,14 @@ impl CommitTimes {
             key.extend_from_slice(&self.first.0.to_be_bytes());
             write(&key, &value);
         }
-        let request = Request {
+        Request {
             branch: BranchId::SYSTEM,
             xid: INTERNAL,
             owner: LockOwner(0),
             writes,
             locks: Vec::new(),
             catalog_changed: false,
-        };
-        (request, self.list.len())
-    }
-
-    /// The first `count` commits are in the tree now, and can be read there.
-    pub(crate) fn written(&mut self, count: usize) {
-        self.list.drain(..count);
-        self.first.0 += count as u64;
-        self.tree_exists = true;
-    }
-
-    /// A commit came from the log. An index commit has all that were before it.
-    pub(crate) fn replayed(&mut self, time_micros: u64, xid: Xid) {
-        if xid == INTERNAL {
-            self.written(self.list.len());
         }
-        self.add(time_micros, xid);
     }
 
     /// The first SCN that is in the list, or would be.

@@ -16,7 +16,7 @@ use helios_bufferpool::{
     CacheKey, CompressedTier, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Timed, UndoRing,
     page, pin,
 };
-use helios_runtime::Clock;
+use helios_runtime::{Clock, Device};
 use parking_lot::{Mutex, RwLock};
 
 use crate::commit::Pipeline;
@@ -49,6 +49,8 @@ pub(crate) struct Counters {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) history_reads: AtomicU64,
+    pub(crate) old_read_images_max: AtomicU64,
+    pub(crate) old_read_bytes_max: AtomicU64,
 }
 
 /// An open folder.
@@ -71,7 +73,7 @@ pub(crate) struct Engine {
     pub(crate) tender: Tender,
     /// No further commit is accepted.
     pub(crate) closing: AtomicBool,
-    pub(crate) commit_times: Mutex<CommitTimes>,
+    pub(crate) commit_times: CommitTimes,
     /// All commits up to here are durable and published.
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
@@ -94,13 +96,16 @@ pub(crate) struct Engine {
     pub(crate) undo_pins: Mutex<Vec<u64>>,
     /// Undo records before this position are in the data file.
     pub(crate) persisted: AtomicU64,
-    pub(crate) flushing: async_lock::Mutex<()>,
+    pub(crate) flushing: Arc<async_lock::Mutex<()>>,
     /// Grows when histories in the data file begin to be rewritten, and when they are.
     pub(crate) history_moves: AtomicU64,
     /// Which life of the log this is.
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// The log finds no room for a further segment.
+    pub(crate) log_is_full: AtomicBool,
+    pub(crate) device: Arc<dyn Device>,
     /// Whether the folder outlives the process.
     pub(crate) is_durable: bool,
     pub(crate) options: crate::store::StoreOptions,
@@ -153,24 +158,31 @@ impl Engine {
     }
 
     /// Keeps the undo records from now on until the returned value is dropped.
-    pub(crate) fn pin_undo(&self) -> UndoPin<'_> {
+    pub(crate) fn pin_undo(self: &Arc<Self>) -> UndoPin {
         let position = self.ring.head();
         self.undo_pins.lock().push(position);
-        UndoPin { engine: self, position }
+        UndoPin { engine: self.clone(), position }
     }
 
     /// Makes room in the undo ring: releases what is in the data file, or takes what is there to it.
     pub(crate) async fn make_undo_room(&self) -> Result<()> {
-        if self.persisted.load(Ordering::Acquire) <= self.ring.tail() {
+        // With less than a quarter in use, it is readers that hold the room back: more history would not help.
+        let is_used = self.ring.used_bytes() > self.ring.size_bytes() / 4;
+        if is_used && self.persisted.load(Ordering::Acquire) <= self.ring.tail() {
             self.flush_history(self.ring.head(), Scn::MAX).await?;
         }
+        self.release_undo();
+        // Readers of what was released, or a checkpoint that pins it, may have to end first.
+        futures_lite::future::yield_now().await;
+        Ok(())
+    }
+
+    /// Gives up the undo records that are in the data file and that no checkpoint needs.
+    pub(crate) fn release_undo(&self) {
         let pinned = self.undo_pins.lock().iter().min().copied().unwrap_or(u64::MAX);
         self.ring.release(self.persisted.load(Ordering::Acquire).min(pinned));
         let tail = self.ring.tail();
         self.undo_heads.lock().retain(|_, position| *position >= tail);
-        // Readers of what was released, or a checkpoint that pins it, may have to end first.
-        futures_lite::future::yield_now().await;
-        Ok(())
     }
 
     /// Whether a tree has pages at all.
@@ -278,12 +290,12 @@ impl Drop for Loading<'_> {
 }
 
 /// Holds undo records; see [`Engine::pin_undo`].
-pub(crate) struct UndoPin<'a> {
-    engine: &'a Engine,
+pub(crate) struct UndoPin {
+    engine: Arc<Engine>,
     position: u64,
 }
 
-impl Drop for UndoPin<'_> {
+impl Drop for UndoPin {
     fn drop(&mut self) {
         let mut pins = self.engine.undo_pins.lock();
         if let Some(index) = pins.iter().position(|position| *position == self.position) {

@@ -61,6 +61,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(crate) fn disk_full(what: &str) -> Error {
+        Error::Io(std::io::Error::new(std::io::ErrorKind::StorageFull, format!("the disk is full: {what}")))
+    }
+
+    /// Whether it only says that the disk, or a quota, is full.
+    pub fn is_want_of_space(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+}
+
 impl From<helios_bufferpool::Error> for Error {
     fn from(error: helios_bufferpool::Error) -> Error {
         match error {

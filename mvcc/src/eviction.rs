@@ -21,12 +21,13 @@ use helios_bufferpool::{
     CacheKey, Decision, Encoded, PageFile, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
 };
 
-use crate::checkpoint::is_want_of_space;
 use crate::engine::{Engine, FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
 use crate::spill::is_temporary;
 use crate::store::CompressedTierSize;
 
+/// How often a small cache is looked through again when nothing can leave.
+const WAITS_MAX: usize = 256;
 /// In a smaller pool a step is not worth its trouble.
 const SPLIT_FROM_FRAMES: usize = 128;
 /// Of all frames, one in so many moves at a time, and one in [`SPLIT_MAX`] can in all.
@@ -54,7 +55,7 @@ impl Engine {
         let missing = wanted.saturating_sub(self.pool.free_count());
         let more = asked_for.min(eviction_batch(self.pool.frame_count()));
         match self.evict(missing + more, true).await {
-            Err(error) if is_want_of_space(&error) => self.evict(missing, false).await?,
+            Err(error) if error.is_want_of_space() => self.evict(missing, false).await?,
             result => result?,
         }
         self.move_split(wanted);
@@ -68,13 +69,24 @@ impl Engine {
     async fn evict(&self, count: usize, may_write: bool) -> Result<()> {
         let mut changed: Vec<Leaving> = Vec::new();
         let tries_max = 4 * self.pool.frame_count() + 64;
-        let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
-            self.judge(candidate, from_small, may_write, &mut changed)
-        });
-        if evicted == 0 && count > 0 && self.pool.free_count() <= FRAMES_RESERVED {
+        let mut waits = 0;
+        loop {
+            let evicted = self.replacement.evict(count, tries_max, |candidate, from_small| {
+                self.judge(candidate, from_small, may_write, &mut changed)
+            });
+            if evicted > 0 || count == 0 || self.pool.free_count() > FRAMES_RESERVED {
+                break;
+            }
+            if may_write && waits < WAITS_MAX {
+                // In a small cache a commit and a transaction that spills may hold all there is as private copies. They
+                // publish them, or give them back, before they wait for anything.
+                waits += 1;
+                futures_lite::future::yield_now().await;
+                continue;
+            }
             return Err(match may_write {
                 true => Error::OutOfMemory("all pages in memory are in use: enlarge cache_size".into()),
-                false => Error::Io(std::io::ErrorKind::StorageFull.into()),
+                false => Error::disk_full("changed pages cannot leave memory"),
             });
         }
         if changed.is_empty() {

@@ -4,7 +4,8 @@
 //!    there to the data file, page by page, before it is released.
 //! 2. A page has at most one *open* history: records that lead back from its newest image. Flushing adds to it by
 //!    writing it anew. Once it outweighs a page it is *sealed*: written together with an image of the page at its
-//!    newer end, under that image's SCN, and never touched again.
+//!    newer end, under that image's SCN, and never touched again. Where one flush finds more than a page's worth, it
+//!    seals several, each of about that much and of whole commits.
 //! 3. So any version is rebuilt from at most two reads — a sealed history, or the newest image and the open one — and
 //!    about one page's worth of records ([`Engine::rebuild_old`]). It is then published as an old version, found like
 //!    any page by those who read between its commit and the next.
@@ -23,7 +24,7 @@ use helios_bufferpool::{CacheKey, Encoded, ImageKind, MapKey, PageKey, Scn, page
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::view::{StepsBack, View};
-use helios_btree::ReadPages;
+use helios_btree::{PageRebuild, ReadPages, UndoOps};
 
 /// History images written at once.
 const BATCH_IMAGES: usize = 256;
@@ -112,8 +113,8 @@ impl Engine {
         }
         // Part of a commit that is still being made can only be told from the rest by an image between them.
         let unfinished = history.newest > self.visible_scn();
-        let mut raw = Vec::with_capacity(history.records.len() + 4);
         if !unfinished && history.records.len() <= self.pool.page_size() {
+            let mut raw = Vec::with_capacity(history.records.len() + 4);
             raw.extend_from_slice(&0u32.to_le_bytes());
             raw.extend_from_slice(&history.records);
             let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
@@ -121,27 +122,48 @@ impl Engine {
             return Ok(());
         }
         // The image of a commit that is still being made serves only those who read before it.
-        let version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
-        let sealed = MapKey::sealed_history(key, version);
-        // The earlier part of the same commit may have been sealed already.
-        let sealed_before = self.file.read_history(sealed).await?;
-        let page = self.page_as_of(key, as_of).await?;
-        let (lower, upper) = (usize::from(page::lower(&page)), usize::from(page::upper(&page)));
-        let back = &page[upper..page::content_end(page.len())];
-        raw.extend_from_slice(&((4 + lower + back.len()) as u32).to_le_bytes());
-        raw.extend_from_slice(&(lower as u32).to_le_bytes());
-        raw.extend_from_slice(&page[..lower]);
-        raw.extend_from_slice(back);
-        raw.extend_from_slice(&history.records);
-        if let Some(before) = &sealed_before {
-            raw.extend_from_slice(Contents::parse(before)?.records);
+        let mut version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
+        let mut page = self.page_as_of(key, as_of).await?;
+        let mut rest = &history.records[..];
+        loop {
+            let (records, older) = cut_records(rest, version, self.pool.page_size())?;
+            images.push(self.seal(key, version, &page, records).await?);
+            let Some(newest_older) = Records(older).next() else { break };
+            // A page's worth of records leads to the next image, and no reader has to go further.
+            version = newest_older?.0;
+            page = step_back(&page, records, version)?;
+            rest = older;
         }
-        let encoded = self.file.codec().encode(ImageKind::History, key, version, &raw, 0);
-        images.push((sealed, version, encoded));
         if open_before.is_some() {
             gone.push(open);
         }
         Ok(())
+    }
+
+    /// Makes a sealed history: a page as it was at `version`, and the records that lead back from there.
+    async fn seal(
+        &self,
+        key: PageKey,
+        version: Scn,
+        page: &[u8],
+        records: &[u8],
+    ) -> Result<(MapKey, Scn, Encoded)> {
+        let sealed = MapKey::sealed_history(key, version);
+        // The earlier part of the same commit may have been sealed already.
+        let sealed_before = self.file.read_history(sealed).await?;
+        let (lower, upper) = (usize::from(page::lower(page)), usize::from(page::upper(page)));
+        let back = &page[upper..page::content_end(page.len())];
+        let mut raw = Vec::with_capacity(8 + lower + back.len() + records.len());
+        raw.extend_from_slice(&((4 + lower + back.len()) as u32).to_le_bytes());
+        raw.extend_from_slice(&(lower as u32).to_le_bytes());
+        raw.extend_from_slice(&page[..lower]);
+        raw.extend_from_slice(back);
+        raw.extend_from_slice(records);
+        if let Some(before) = &sealed_before {
+            raw.extend_from_slice(Contents::parse(before)?.records);
+        }
+        let encoded = self.file.codec().encode(ImageKind::History, key, version, &raw, 0);
+        Ok((sealed, version, encoded))
     }
 
     /// A page as it was at `scn`, or its newest version.
@@ -167,20 +189,24 @@ impl Engine {
     /// # Errors
     /// Those of the device.
     pub(crate) async fn rebuild_old(&self, key: PageKey, scn: Scn) -> Result<()> {
+        let mut reads;
         let back = loop {
+            reads = OldRead::default();
             let moves = self.history_moves.load(Ordering::Acquire);
-            let mut back = self.steps_back_from_newest(key, scn).await?;
+            let mut back = self.steps_back_from_newest(key, scn, &mut reads).await?;
             if back.reaches(scn) {
                 break back;
             }
             self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
-            self.steps_back_from_file(&mut back, key, scn).await?;
+            self.steps_back_from_file(&mut back, key, scn, &mut reads).await?;
             // Between looking for a sealed history and for the open one, the open one may have been sealed.
             if self.history_moves.load(Ordering::Acquire) == moves {
                 break back;
             }
         };
         self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        self.counters.old_read_images_max.fetch_max(reads.images, Ordering::Relaxed);
+        self.counters.old_read_bytes_max.fetch_max(reads.record_bytes, Ordering::Relaxed);
         let mut frame = self.allocate().await?;
         let next_row = back.rebuild.finish(frame.bytes_mut(), scn);
         // The version holds until the first change that was taken back, or the first row that was left out.
@@ -192,7 +218,13 @@ impl Engine {
     }
 
     /// Goes on in the data file where the undo ring ended.
-    async fn steps_back_from_file(&self, back: &mut StepsBack, key: PageKey, scn: Scn) -> Result<()> {
+    async fn steps_back_from_file(
+        &self,
+        back: &mut StepsBack,
+        key: PageKey,
+        scn: Scn,
+        reads: &mut OldRead,
+    ) -> Result<()> {
         // What is still in the ring was applied already; commits are released from it as a whole.
         let mut applied = back.undone;
         let raw = match self.file.find_sealed(key, scn).await? {
@@ -207,6 +239,7 @@ impl Engine {
             None => self.file.read_history(MapKey::open_history(key)).await?,
         };
         let Some(raw) = raw else { return Ok(()) };
+        reads.images += 1;
         for record in Records(Contents::parse(&raw)?.records) {
             let (record_scn, restores, operations) = record?;
             if applied.is_some_and(|applied| record_scn >= applied) {
@@ -215,12 +248,13 @@ impl Engine {
             if record_scn <= scn {
                 break;
             }
+            reads.record_bytes += operations.len() as u64;
             back.apply(record_scn, restores, operations);
         }
         Ok(())
     }
 
-    async fn steps_back_from_newest(&self, key: PageKey, scn: Scn) -> Result<StepsBack> {
+    async fn steps_back_from_newest(&self, key: PageKey, scn: Scn, reads: &mut OldRead) -> Result<StepsBack> {
         loop {
             {
                 let guard = pin();
@@ -230,9 +264,19 @@ impl Engine {
                     return Ok(back);
                 }
             }
+            reads.images = 1;
             self.load(key).await?;
         }
     }
+}
+
+/// What putting an old version together took.
+#[derive(Default)]
+struct OldRead {
+    /// Images read from the data file: the newest page, if it was not in memory, and one history.
+    images: u64,
+    /// Bytes of operations from there.
+    record_bytes: u64,
 }
 
 /// A decoded history image.
@@ -267,6 +311,33 @@ impl<'a> Contents<'a> {
         page::set_from_device(&mut bytes);
         Ok(bytes)
     }
+}
+
+/// Cuts off the newest records: those of `version` and later, and about a page's worth, whole commits only.
+fn cut_records(records: &[u8], version: Scn, page_size: usize) -> Result<(&[u8], &[u8])> {
+    let mut rest = Records(records);
+    let mut last = None;
+    loop {
+        let taken = records.len() - rest.0.len();
+        let Some(next) = rest.next() else { return Ok((records, &[])) };
+        let (scn, _, operations) = next?;
+        let is_large = taken + operations.len() + RECORD_HEADER_BYTES > page_size;
+        if is_large && scn < version && last.is_some_and(|last| scn < last) {
+            return Ok(records.split_at(taken));
+        }
+        last = Some(scn);
+    }
+}
+
+/// A page as it was at `version`, which `records` lead back to.
+fn step_back(page: &[u8], records: &[u8], version: Scn) -> Result<Box<[u8]>> {
+    let mut rebuild = PageRebuild::new(page);
+    for record in Records(records) {
+        UndoOps::new(record?.2).for_each(|operation| rebuild.apply(operation));
+    }
+    let mut bytes = vec![0; page.len()].into_boxed_slice();
+    rebuild.finish(&mut bytes, version);
+    Ok(bytes)
 }
 
 /// Walks over the records of a history image.

@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+mod access_method;
 mod apply;
 mod budget;
 mod checkpoint;
@@ -24,6 +25,7 @@ mod locks;
 mod log;
 mod moments;
 mod recovery;
+mod reserve;
 mod scan;
 mod shared_work;
 mod snapshot;
@@ -34,6 +36,7 @@ mod transaction;
 mod view;
 mod write_set;
 
+pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use error::{Error, Fault, Result};
 pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};

@@ -14,16 +14,13 @@ impl Store {
     /// # Errors
     /// Those of reading.
     pub async fn scn_at(&self, time_micros: u64) -> Result<Option<Scn>> {
-        let (listed, first) = {
-            let times = self.engine().commit_times.lock();
-            (times.scn_at(time_micros), times.first())
-        };
-        if let Some(scn) = listed {
+        let listed = self.engine().commit_times.listed();
+        if let Some(scn) = listed.scn_at(time_micros) {
             // Those listed last may not be visible yet; none of them is older than the newest visible one.
             return Ok(Some(scn.min(self.visible_scn())));
         }
-        // All commits before `first` are in rows, and times grow with SCNs.
-        let (mut low, mut high) = (0, first.0 - 1);
+        // All commits before those listed are in rows, and times grow with SCNs.
+        let (mut low, mut high) = (0, listed.first().0 - 1);
         let mut found = None;
         while low < high {
             let middle = Scn(low + (high - low).div_ceil(2));
@@ -56,7 +53,7 @@ impl Store {
         if scn == Scn(0) || scn > newest {
             return Err(unknown);
         }
-        if let Some(time) = self.engine().commit_times.lock().time_of(scn) {
+        if let Some(time) = self.engine().commit_times.listed().time_of(scn) {
             return Ok(time);
         }
         let row = self.time_row(scn).await?;
@@ -73,7 +70,7 @@ impl Store {
         if xid == INTERNAL {
             return Err(unknown);
         }
-        let listed = self.engine().commit_times.lock().scn_of(xid);
+        let listed = self.engine().commit_times.listed().scn_of(xid);
         let found = match listed {
             Some(scn) => Some(scn),
             None => self.indexed_scn_of(xid).await?,
@@ -108,7 +105,7 @@ impl Store {
 
     /// Visits rows of the index until `visit` breaks.
     async fn visit_index(&self, range: KeyRange, reverse: bool, visit: &mut RowVisitor<'_>) -> Result<()> {
-        if !self.engine().commit_times.lock().tree_exists {
+        if !self.engine().commit_times.tree_exists() {
             return Ok(());
         }
         let reader = self.begin_as_of(BranchId::SYSTEM, self.visible_scn())?;

@@ -12,7 +12,7 @@ use crate::apply::Apply;
 use crate::commit::{CommitState, resolve_stop};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::log::{CommitHeader, LogReader, LoggedGroup, LoggedOperation, open_segments};
+use crate::log::{CommitHeader, LogReader, LoggedGroup, LoggedOperation, open_segments, segment_name};
 use crate::store::Surroundings;
 
 /// Replays the log behind the checkpoint; returns its end.
@@ -22,6 +22,14 @@ pub(crate) async fn replay(
     superblock: &Superblock,
 ) -> Result<u64> {
     let segments = open_segments(&surroundings.device, superblock.log_segment_bytes)?;
+    let (first, _) = segments.place(superblock.log_lsn);
+    if superblock.log_lsn > 0 && segments.file(first).is_none() {
+        return Err(Error::Corruption(format!(
+            "the log file {} is missing, and what was committed since the last checkpoint with it: \
+             put it back, or restore the folder from a backup",
+            segment_name(first)
+        )));
+    }
     let codec = Codec::new(Compression::None, engine.options.key.clone(), [0; 16]);
     let mut reader = LogReader::new(&segments, &codec, superblock.log_identity, superblock.log_lsn);
     let mut guard = engine.pipeline.state.lock().await;
@@ -34,6 +42,7 @@ pub(crate) async fn replay(
         }
         state.workspace.publish(engine);
         engine.visible.store(state.last_scn.0, Ordering::Release);
+        engine.options.access_methods.committed(state.last_scn);
     }
     if commits > 0 {
         tracing::info!("recovered {commits} transactions from the log, up to SCN {}", state.last_scn);
@@ -58,7 +67,7 @@ async fn replay_commit(
         let operations = group.operations(&mut left).await?;
         replay_operations(engine, state, &commit, &operations).await?;
     }
-    engine.commit_times.lock().replayed(commit.time_micros, commit.xid);
+    engine.commit_times.replayed(commit.time_micros, commit.xid);
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;
     state.last_time = commit.time_micros;

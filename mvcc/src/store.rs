@@ -1,7 +1,7 @@
 //! Opening, closing and looking after a database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use helios_bufferpool::{
     Codec, CompressedTier, Compression, DATA_FILE, FramePool, MasterKey, PageFile, Replacement, Superblock,
@@ -11,6 +11,7 @@ use helios_runtime::device::Device;
 use helios_runtime::{Clock, Entropy, OpenMode};
 use parking_lot::Mutex;
 
+use crate::access_method::AccessMethods;
 use crate::budget::Budget;
 use crate::commit::{CommitState, Pipeline, drain, drive};
 use crate::commit_times::CommitTimes;
@@ -46,6 +47,8 @@ pub struct StoreOptions {
     pub write_set_bytes: usize,
     /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+    /// What else is to be maintained by commits, and by recovery.
+    pub access_methods: AccessMethods,
 }
 
 /// How much of the cache holds pages that have left their frames, compressed.
@@ -73,6 +76,7 @@ impl Default for StoreOptions {
             write_set_bytes: 32 << 20,
             compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
+            access_methods: AccessMethods::default(),
         }
     }
 }
@@ -111,6 +115,11 @@ pub struct StoreStats {
     pub rebuilds: u64,
     /// Old page versions put together from the data file.
     pub history_reads: u64,
+    /// The most images, of pages and of history, that one old version was put together from. Nodes of the page map are
+    /// apart.
+    pub old_read_images_max: u64,
+    /// The most bytes of reverse operations from the data file that one old version took.
+    pub old_read_bytes_max: u64,
     /// Frames in all.
     pub frames: u64,
     /// Frames free.
@@ -290,7 +299,13 @@ impl Store {
 
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
-        if self.engine.is_durable && self.engine.waiting_reaches(self.engine.waiting_max()) {
+        // One that a full disk lets through makes room in the log.
+        let is_full = self.engine.log_is_full.load(Ordering::Relaxed);
+        // Undo records go to the data file before commits have to take them there.
+        let ring = &self.engine.ring;
+        let unflushed = ring.head() - self.engine.persisted.load(Ordering::Acquire);
+        let is_full = is_full || unflushed > ring.size_bytes() / 2;
+        if self.engine.is_durable && (is_full || self.engine.waiting_reaches(self.engine.waiting_max())) {
             return true;
         }
         let Some(guard) = self.engine.pipeline.state.try_lock() else { return false };
@@ -339,6 +354,8 @@ impl Store {
             checkpoints: read(&counters.checkpoints),
             rebuilds: read(&counters.rebuilds),
             history_reads: read(&counters.history_reads),
+            old_read_images_max: read(&counters.old_read_images_max),
+            old_read_bytes_max: read(&counters.old_read_bytes_max),
             frames: self.engine.pool.frame_count() as u64,
             frames_free: self.engine.pool.free_count() as u64,
             compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
@@ -411,7 +428,7 @@ fn build(
         pipeline: Pipeline::default(),
         tender: Default::default(),
         closing: Default::default(),
-        commit_times: Mutex::new(CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros)),
+        commit_times: CommitTimes::after_checkpoint(superblock.scn, superblock.time_micros),
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
@@ -428,11 +445,13 @@ fn build(
         undo_pins: Mutex::default(),
         persisted: AtomicU64::new(ring.head()),
         ring,
-        flushing: async_lock::Mutex::new(()),
+        flushing: Arc::new(async_lock::Mutex::new(())),
         history_moves: AtomicU64::new(0),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
+        log_is_full: AtomicBool::new(false),
+        device: surroundings.device.clone(),
         is_durable: surroundings.device.is_durable(),
         options,
         _folder_lock: Some(folder_lock),
@@ -492,7 +511,7 @@ async fn create_new(
         }
         first.commit().await?;
     }
-    engine.commit_times.lock().tree_exists = true;
+    engine.commit_times.set_tree_exists(true);
     engine.checkpoint(false).await?;
     // Only now is it a database: before this, opening starts all over.
     device.rename(&partial, DATA_FILE)?;
@@ -523,7 +542,7 @@ async fn open_existing(
         end_lsn = crate::recovery::replay(&engine, surroundings, &superblock).await?;
     }
     let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
-    engine.commit_times.lock().tree_exists = has_index;
+    engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
     Ok(engine)
 }
@@ -556,5 +575,6 @@ async fn begin_life(engine: &Arc<Engine>, surroundings: &Surroundings, end_lsn: 
         }
     }
     engine.log_identity.store(identity, Ordering::Relaxed);
-    engine.checkpoint(false).await
+    engine.checkpoint(false).await?;
+    engine.renew_reserve().await
 }

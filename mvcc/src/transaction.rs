@@ -207,7 +207,8 @@ impl Transaction {
         key: &[u8],
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> std::result::Result<R, Fault> {
-        self.lookup(tree, key, Scn::MAX, u32::MAX, |value| read(value.as_deref())).map(|(result, _)| result)
+        let newest = self.engine().visible_scn();
+        self.lookup(tree, key, newest, u32::MAX, |value| read(value.as_deref())).map(|(result, _)| result)
     }
 
     /// [`Transaction::try_get_latest`], waiting for pages.
@@ -216,7 +217,8 @@ impl Transaction {
     /// Those of reading pages.
     pub async fn get_latest(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         loop {
-            match self.lookup(tree, key, Scn::MAX, u32::MAX, |value| value.map(Cow::into_owned)) {
+            let newest = self.engine().visible_scn();
+            match self.lookup(tree, key, newest, u32::MAX, |value| value.map(Cow::into_owned)) {
                 Ok((value, _)) => return Ok(value),
                 Err(fault) => self.engine().resolve(fault).await?,
             }

@@ -2,7 +2,8 @@
 //!
 //! Entries are kept in the order of writing, each pointing at the one before for the same key, so that a
 //! statement can be shown what earlier ones wrote, and a rollback to a savepoint just cuts the end off.
-//! Small sets are searched through; larger ones get an ordered index; what memory does not hold moves to a private tree
+//! Small sets are searched through, and so are, by halving, those whose rows came in key order, as loads and index builds
+//! write them; other large ones get an ordered index; what memory does not hold moves to a private tree
 //! (see `spill`), which is looked at after the entries here.
 
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use crate::ids::TreeId;
 use crate::large_value::PartialValue;
 use crate::spill::Spilled;
 
-/// Above this many entries there is an index.
+/// Above this many entries there is an index, unless they are in order.
 const SCAN_MAX: usize = 24;
 const NONE: u32 = u32::MAX;
 
@@ -56,6 +57,10 @@ pub(crate) struct WriteSet {
     bytes: Vec<u8>,
     index: Option<Index>,
     trees_created: usize,
+    /// Trees made before the first row.
+    first_row: usize,
+    /// The rows did not come in (tree, key) order, each key once, behind all trees made.
+    unordered: bool,
     /// The sequence number of the first entry.
     base: u64,
     /// What was written before that.
@@ -74,6 +79,10 @@ thread_local! {
 /// Sets whose memory is kept per thread, and the most that one may keep, bytes.
 const SPARE_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 64 << 10;
+
+fn key_of<'a>(entry: &Entry, bytes: &'a [u8]) -> &'a [u8] {
+    &bytes[entry.start..entry.start + entry.key_bytes as usize]
+}
 
 fn change_of<'a>(entry: &Entry, bytes: &'a [u8]) -> Change<'a> {
     let start = entry.start + entry.key_bytes as usize;
@@ -132,22 +141,21 @@ impl WriteSet {
         if self.spilled.is_none() {
             self.spilled = Some(Box::new(Spilled::new(engine).await?));
         }
-        if self.index.is_none() {
-            self.index = Some(self.make_index());
-        }
+        let numbers = self.numbers_in_order();
         let end = self.base + self.entries.len() as u64;
-        let WriteSet { entries, bytes, index, base, spilled, .. } = &mut *self;
-        let (Some(index), Some(spilled)) = (index, spilled) else { return Ok(()) };
+        let WriteSet { entries, bytes, base, spilled, .. } = &mut *self;
+        let Some(spilled) = spilled else { return Ok(()) };
         let (entries, bytes, base) = (&entries[..], &bytes[..], *base);
-        let rows = index.iter().map(|((tree, key), number)| {
-            let mut next = *number;
+        let rows = numbers.into_iter().map(|number| {
+            let mut next = number;
+            let newest = &entries[number as usize];
             let versions = std::iter::from_fn(move || {
                 let entry = entries.get(next as usize)?;
                 let sequence = base + u64::from(next);
                 next = entry.previous;
                 Some((sequence, entry.statement, change_of(entry, bytes)))
             });
-            (*tree, &key[..], versions)
+            (newest.tree, key_of(newest, bytes), versions)
         });
         let created = entries.iter().enumerate().filter(|(_, entry)| entry.kind == Kind::CreateTree);
         let created = created.map(|(number, entry)| (base + number as u64, entry.tree));
@@ -163,6 +171,39 @@ impl WriteSet {
         self.bytes = Vec::new();
         self.index = None;
         self.trees_created = 0;
+        self.first_row = 0;
+        self.unordered = false;
+    }
+
+    /// Whether halving finds a row.
+    fn is_ordered(&self) -> bool {
+        !self.unordered && self.entries.len() > SCAN_MAX
+    }
+
+    /// In an ordered set, how many rows, and trees made, come before a place.
+    fn count_before(&self, is_before: impl Fn((TreeId, &[u8])) -> bool) -> usize {
+        let rows = &self.entries[self.first_row..];
+        self.first_row + rows.partition_point(|entry| is_before((entry.tree, self.key(entry))))
+    }
+
+    /// The last entry of each key, in (tree, key) order.
+    fn numbers_in_order(&self) -> Vec<u32> {
+        if let Some(index) = &self.index {
+            return index.values().copied().collect();
+        }
+        if self.is_ordered() {
+            return (self.first_row as u32..self.entries.len() as u32).collect();
+        }
+        let is_last = |number: &u32| {
+            let entry = &self.entries[*number as usize];
+            entry.kind != Kind::CreateTree && self.find(entry.tree, self.key(entry)) == Some(*number)
+        };
+        let mut numbers: Vec<u32> = (0..self.entries.len() as u32).filter(is_last).collect();
+        numbers.sort_by(|a, b| {
+            let (a, b) = (&self.entries[*a as usize], &self.entries[*b as usize]);
+            (a.tree, self.key(a)).cmp(&(b.tree, self.key(b)))
+        });
+        numbers
     }
 
     pub(crate) fn write(&mut self, tree: TreeId, key: &[u8], change: Change<'_>, statement: u32) {
@@ -192,6 +233,16 @@ impl WriteSet {
                 spare.unwrap_or_else(|| (Vec::with_capacity(4), Vec::with_capacity(256)));
         }
         let number = self.entries.len() as u32;
+        match kind {
+            // All before it are trees as well.
+            Kind::CreateTree if self.first_row == self.entries.len() => self.first_row += 1,
+            Kind::CreateTree => self.unordered = true,
+            _ if self.unordered => {}
+            _ => {
+                let last = self.entries[self.first_row..].last();
+                self.unordered = last.is_some_and(|last| (last.tree, self.key(last)) >= (tree, key));
+            }
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
@@ -204,12 +255,11 @@ impl WriteSet {
             key_bytes: key.len() as u32,
             value_bytes: value.len() as u32,
         });
-        if kind == Kind::CreateTree {
-            return;
-        }
         if let Some(index) = &mut self.index {
-            index.insert((tree, key.to_vec()), number);
-        } else if self.entries.len() > SCAN_MAX {
+            if kind != Kind::CreateTree {
+                index.insert((tree, key.to_vec()), number);
+            }
+        } else if self.entries.len() > SCAN_MAX && self.unordered {
             self.index = Some(self.make_index());
         }
     }
@@ -225,7 +275,7 @@ impl WriteSet {
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start..entry.start + entry.key_bytes as usize]
+        key_of(entry, &self.bytes)
     }
 
     fn change(&self, entry: &Entry) -> Change<'_> {
@@ -236,6 +286,11 @@ impl WriteSet {
     fn find(&self, tree: TreeId, key: &[u8]) -> Option<u32> {
         if let Some(index) = &self.index {
             return index.get(&(tree, key.to_vec())).copied();
+        }
+        if self.is_ordered() {
+            let number = self.count_before(|place| place < (tree, key));
+            let found = self.entries.get(number).is_some_and(|at| (at.tree, self.key(at)) == (tree, key));
+            return found.then_some(number as u32);
         }
         let matches =
             |entry: &Entry| entry.tree == tree && entry.kind != Kind::CreateTree && self.key(entry) == key;
@@ -283,6 +338,10 @@ impl WriteSet {
     pub(crate) fn touches(&self, tree: TreeId) -> bool {
         match &self.index {
             Some(index) => index.range((tree, Vec::new())..).next().is_some_and(|(name, _)| name.0 == tree),
+            None if self.is_ordered() => {
+                let number = self.count_before(|place| place.0 < tree);
+                self.entries.get(number).is_some_and(|entry| entry.tree == tree)
+            }
             None => self.entries.iter().any(|entry| entry.tree == tree && entry.kind != Kind::CreateTree),
         }
     }
@@ -326,6 +385,20 @@ impl WriteSet {
             let range = index.range((lower, upper)).map(|(_, number)| *number);
             return if reverse { Box::new(range.rev()) } else { Box::new(range) };
         }
+        if self.is_ordered() {
+            let first = match lower {
+                Bound::Included(key) => self.count_before(|place| place < (tree, key)),
+                Bound::Excluded(key) => self.count_before(|place| place <= (tree, key)),
+                Bound::Unbounded => self.count_before(|place| place.0 < tree),
+            };
+            let end = match upper {
+                Bound::Included(key) => self.count_before(|place| place <= (tree, key)),
+                Bound::Excluded(key) => self.count_before(|place| place < (tree, key)),
+                Bound::Unbounded => self.count_before(|place| place.0 <= tree),
+            };
+            let range = first as u32..end as u32;
+            return if reverse { Box::new(range.rev()) } else { Box::new(range) };
+        }
         let mut numbers: Vec<u32> = (0..self.entries.len() as u32)
             .filter(|number| {
                 let entry = &self.entries[*number as usize];
@@ -364,6 +437,7 @@ impl WriteSet {
             let Some(entry) = self.entries.pop() else { return };
             if entry.kind == Kind::CreateTree {
                 self.trees_created -= 1;
+                self.first_row = self.first_row.min(self.entries.len());
             } else if let Some(index) = &mut self.index {
                 let key = self.bytes[entry.start..entry.start + entry.key_bytes as usize].to_vec();
                 if entry.previous == NONE {
@@ -388,20 +462,7 @@ impl WriteSet {
             let positions = self.entries.iter().enumerate().filter(|(_, entry)| created(entry));
             numbers.extend(positions.map(|(number, _)| number as u32));
         }
-        match &self.index {
-            Some(index) => numbers.extend(index.values()),
-            None => {
-                let start = numbers.len();
-                numbers.extend((0..self.entries.len() as u32).filter(|number| {
-                    let entry = &self.entries[*number as usize];
-                    entry.kind != Kind::CreateTree && self.find(entry.tree, self.key(entry)) == Some(*number)
-                }));
-                numbers[start..].sort_by(|a, b| {
-                    let (a, b) = (&self.entries[*a as usize], &self.entries[*b as usize]);
-                    (a.tree, self.key(a)).cmp(&(b.tree, self.key(b)))
-                });
-            }
-        }
+        numbers.extend(self.numbers_in_order());
         Operations { set: self, numbers }
     }
 }
@@ -472,7 +533,9 @@ mod tests {
         /// and hand the last change of each key to the commit in order.
         #[test]
         fn a_write_set_is_a_map_with_savepoints(
-            steps in proptest::collection::vec((0u8..6, 0u8..40, any::<u8>()), 1..120)
+            steps in proptest::collection::vec((0u8..6, 0u8..40, any::<u8>()), 1..120),
+            // Rows in key order up to here, as loads write them.
+            loaded in prop_oneof![Just(0u8), 0u8..100],
         ) {
             let tree = TreeId(7);
             let mut set = WriteSet::default();
@@ -480,7 +543,8 @@ mod tests {
             let mut earlier = Model::new();
             let mut statement = 1;
             let mut marks: Vec<(Mark, Model)> = Vec::new();
-            for (kind, key, value) in steps {
+            let load = (0..loaded).map(|key| (u8::from(key % 7 == 3) * 3, 100 + key, key));
+            for (kind, key, value) in load.chain(steps) {
                 match kind {
                     0 | 1 => {
                         set.write(tree, &[key], Change::Put(&[value]), statement);
@@ -510,6 +574,23 @@ mod tests {
                     }))
                     .collect();
                 prop_assert_eq!(&seen, &earlier);
+                for (key, bound) in [(key, 107u8), (105, key), (103, 150)] {
+                    let value = |change| match change {
+                        Change::Put(value) => Some(<[u8]>::first(value).copied().unwrap_or_default()),
+                        Change::Delete => None,
+                    };
+                    let found = set.get(tree, &[key], statement).map(value);
+                    prop_assert_eq!(found, earlier.get(&key).copied());
+                    prop_assert_eq!(set.find(tree, &[key]).is_some(), model.contains_key(&key));
+                    let (low, high) = (key.min(bound), key.max(bound));
+                    let part: Vec<u8> = set
+                        .range(tree, Bound::Excluded(&[low]), Bound::Included(&[high]), statement, true)
+                        .map(|(key, _)| key[0])
+                        .collect();
+                    let expected: Vec<u8> =
+                        earlier.range((Bound::Excluded(low), Bound::Included(high))).rev().map(|row| *row.0).collect();
+                    prop_assert!(low == high || part == expected);
+                }
             }
             let operations = set.operations();
             let last: Vec<(u8, Option<u8>)> = (0..operations.len())

@@ -4,6 +4,7 @@
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
@@ -173,6 +174,57 @@ fn ten_times_the_cache_encrypted() {
     if all() {
         block_on(insert_and_update(StoreOptions { key: Some(MasterKey::new([5; 32])), ..options() }));
     }
+}
+
+/// While a commit of several times the cache builds its pages, readers see all of it or nothing, and old snapshots what
+/// was before; checkpoints go on.
+#[test]
+fn readers_during_a_large_commit() {
+    let device = SimulatedDevice::new(1);
+    let store = block_on(Store::open(options(), surroundings(Arc::new(device)))).unwrap();
+    let rows = (3 * CACHE_BYTES / ROW_BYTES) as u64;
+    let write = |version: u8| {
+        block_on(async {
+            let mut transaction = begin(&store);
+            for number in 0..rows {
+                put(&mut transaction, TreeId::CATALOG, &key(number, rows), version).await.unwrap();
+            }
+            transaction.commit().await.unwrap();
+        });
+    };
+    write(1);
+    let finished = AtomicBool::new(false);
+    let old = begin(&store);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut last = 1;
+            while !finished.load(Ordering::Acquire) {
+                block_on(async {
+                    let mut now = begin(&store);
+                    let first = now.get(TreeId::CATALOG, &0u64.to_be_bytes()).await.unwrap().unwrap();
+                    let version = *first.last().unwrap();
+                    assert!(version >= last, "time does not go back");
+                    last = version;
+                    let found =
+                        count(&now, TreeId::CATALOG, KeyRange::all(), false, |_| version).await.unwrap();
+                    assert_eq!(found, rows);
+                    let part = KeyRange::prefix(&0u64.to_be_bytes()[..7]);
+                    assert_eq!(count(&old, TreeId::CATALOG, part, true, |_| 1).await.unwrap(), 256);
+                });
+            }
+        });
+        let checkpoints = scope.spawn(|| {
+            while !finished.load(Ordering::Acquire) {
+                block_on(store.checkpoint()).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        (2..=3).for_each(write);
+        finished.store(true, Ordering::Release);
+        reader.join().unwrap();
+        checkpoints.join().unwrap();
+    });
+    assert_eq!(block_on(count(&old, TreeId::CATALOG, KeyRange::all(), false, |_| 1)).unwrap(), rows);
 }
 
 /// In memory there is nothing to spill to: beyond the limit it is an error, and the transaction may go back.

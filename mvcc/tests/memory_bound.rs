@@ -178,7 +178,7 @@ async fn run(case: &Case, cache_bytes: usize, rows: u64, before: u64) -> Result<
 #[test]
 fn memory_stays_within_the_cache_and_a_constant() {
     let is_long = std::env::var("HELIOS_TESTS_ALL").is_ok_and(|all| all == "true");
-    let cache_bytes = if is_long { 32 << 20 } else { 4 << 20 };
+    let cache_bytes = if is_long { 32 << 20 } else { 2 << 20 };
     let rows = 11 * (cache_bytes / ROW_BYTES) as u64;
     // What the allocator keeps of earlier cases counts too.
     let before = status("VmRSS");

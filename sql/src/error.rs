@@ -58,6 +58,8 @@ sql_states! {
     INTERVAL_FIELD_OVERFLOW = "22015";
     INVALID_ESCAPE_CHARACTER = "22019";
     INVALID_ARGUMENT_FOR_LOG = "2201E";
+    INVALID_ARGUMENT_FOR_NTILE = "22014";
+    INVALID_ARGUMENT_FOR_NTH_VALUE = "22016";
     INVALID_ARGUMENT_FOR_POWER_FUNCTION = "2201F";
     INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION = "2201G";
     INVALID_REGULAR_EXPRESSION = "2201B";
@@ -259,6 +261,13 @@ impl SqlError {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The same error in other words.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> SqlError {
+        self.0.message = message.into();
+        self
     }
 
     #[must_use]

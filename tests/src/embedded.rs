@@ -39,7 +39,7 @@ impl Embedded {
                     Step::Rows(batch) => {
                         for row in 0..batch.row_count {
                             let mut encoded = Vec::new();
-                            connection.encode_row(&columns, &[Format::Text], &batch, row, &mut encoded)?;
+                            connection.encode_row(&portal, &[Format::Text], &batch, row, &mut encoded)?;
                             rows.push(fields(&encoded));
                         }
                     }

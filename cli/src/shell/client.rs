@@ -130,7 +130,7 @@ impl Client {
                     let columns = columns.as_deref().unwrap_or_default();
                     for row in 0..batch.row_count {
                         let mut message = Vec::new();
-                        self.connection.encode_row(columns, &[], &batch, row, &mut message)?;
+                        self.connection.encode_row(portal, &[], &batch, row, &mut message)?;
                         table.rows.push(values_of(&message, columns));
                     }
                 }

@@ -24,7 +24,7 @@ use helios_runtime::device::{BLOCK_SIZE, Device};
 
 pub(crate) use reader::{LogReader, LoggedGroup};
 pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES};
-pub(crate) use segments::Segments;
+pub(crate) use segments::{Segments, file_name as segment_name};
 
 use crate::error::{Error, Result};
 use crate::write_set::Operation;
@@ -51,6 +51,8 @@ pub(crate) struct Log {
     group_scn: Scn,
     /// Segments written to since they were last made durable.
     unsynced: Vec<u64>,
+    /// The disk has no room for a further segment.
+    is_full: bool,
 }
 
 impl Log {
@@ -75,6 +77,7 @@ impl Log {
             group_lsn: next_lsn,
             group_scn: Scn(0),
             unsynced: Vec::new(),
+            is_full: false,
         })
     }
 
@@ -186,13 +189,27 @@ impl Log {
     }
 
     /// Makes sure that the next `blocks` have their segments.
-    async fn ensure(&mut self, blocks: u64) -> Result<()> {
+    pub(crate) async fn ensure(&mut self, blocks: u64) -> Result<()> {
         let (first, _) = self.segments.place(self.next_lsn);
         let (last, _) = self.segments.place(self.next_lsn + blocks);
         for number in first..=last {
             self.segments.ensure(number).await?;
         }
+        // The last quarter of the last segment that the disk has room for belongs to commits that only delete.
+        let after = self.next_lsn + blocks;
+        if self.segments.blocks_left(after) <= self.segments.blocks_per_segment() / 4 || self.is_full {
+            self.is_full = match self.segments.ensure(last + 1).await {
+                Ok(()) => false,
+                Err(error) if error.is_want_of_space() => true,
+                Err(error) => return Err(error),
+            };
+        }
         Ok(())
+    }
+
+    /// Whether the disk has no room for a further segment, as of the last [`Log::begin`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     fn segment(&self, number: u64) -> Result<Arc<dyn helios_runtime::File>> {

@@ -15,7 +15,8 @@ const ZERO_BYTES: usize = 1 << 20;
 /// Segments kept for reuse beyond those in use.
 const SPARE_MAX: usize = 4;
 
-fn file_name(number: u64) -> String {
+/// The name of a segment's file.
+pub(crate) fn file_name(number: u64) -> String {
     format!("log-{number:016x}")
 }
 
@@ -51,6 +52,10 @@ impl Segments {
     /// The segment of a block, and the block's offset in it.
     pub(crate) fn place(&self, lsn: u64) -> (u64, u64) {
         (lsn / self.blocks_per_segment, lsn % self.blocks_per_segment * BLOCK_SIZE as u64)
+    }
+
+    pub(crate) fn blocks_per_segment(&self) -> u64 {
+        self.blocks_per_segment
     }
 
     /// Blocks from `lsn` to the end of its segment.

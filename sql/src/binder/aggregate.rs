@@ -7,7 +7,7 @@ use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
-use crate::plan::logical::{AggregateCall, ColumnId, Computed};
+use crate::plan::logical::{AggregateCall, ColumnId, Computed, SortKey};
 use crate::plan::walk;
 use crate::types::{DataType, oids};
 
@@ -46,6 +46,23 @@ impl Binder<'_> {
     pub(super) fn set_aggregates_in(&mut self, aggregates_in: AggregatesIn) {
         if let Some(collector) = self.collectors.last_mut() {
             collector.aggregates_in = aggregates_in;
+        }
+    }
+
+    /// The parts of an aggregate called over a window.
+    pub(super) fn aggregate_parts(
+        &mut self,
+        function: &ast::Function,
+        list: &ast::FunctionArgumentList,
+        base: &str,
+    ) -> Result<AggregateCall> {
+        let star = matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
+        match self.bind_aggregate_parts(function, list, base, star)? {
+            Some(call) => Ok(call),
+            None => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("OVER specified, but {base} is not a window function nor an aggregate function"),
+            )),
         }
     }
 
@@ -96,6 +113,10 @@ impl Binder<'_> {
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
             }
+        }
+        if distinct {
+            let collects = matches!(base, "array_agg" | "string_agg");
+            distinct_order(&converted, &mut order_by, collects)?;
         }
         Ok(Some(AggregateCall {
             data_type: DataType::of(resolved.return_type),
@@ -163,6 +184,23 @@ impl Binder<'_> {
             None => error,
         }
     }
+}
+
+/// An order that is given must be one of the arguments; where the order shows, distinct arguments come sorted.
+fn distinct_order(arguments: &[Expr], order_by: &mut Vec<SortKey>, shows: bool) -> Result<()> {
+    if order_by.iter().any(|key| !arguments.iter().any(|argument| walk::same(argument, &key.expr))) {
+        return Err(SqlError::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+        ));
+    }
+    for argument in arguments.iter().filter(|_| shows) {
+        let constant = matches!(argument, Expr::Const { .. });
+        if !constant && !order_by.iter().any(|key| walk::same(argument, &key.expr)) {
+            order_by.push(SortKey { expr: argument.clone(), descending: false, nulls_first: false });
+        }
+    }
+    Ok(())
 }
 
 fn same_call(left: &AggregateCall, right: &AggregateCall) -> bool {

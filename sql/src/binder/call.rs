@@ -27,8 +27,14 @@ impl Binder<'_> {
                 format!("schema \"{}\" does not exist", schema.unwrap_or_default()),
             ));
         }
-        if function.over.is_some() {
-            return Err(SqlError::unsupported("window functions are not supported yet"));
+        if let Some(over) = &function.over {
+            return self.bind_window_call(function, &base, over);
+        }
+        if super::window::needs_over(&base) {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("window function {base} requires an OVER clause"),
+            ));
         }
         if let FunctionArguments::Subquery(query) = &function.args {
             if base == "array" {

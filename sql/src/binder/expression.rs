@@ -256,6 +256,13 @@ impl Binder<'_> {
     }
 
     fn bind_unary(&mut self, ast: &Ast, op: UnaryOperator, operand: &Ast) -> Result<Expr> {
+        // A sign binds tighter than any operator between two operands; the parser thinks otherwise of ^.
+        if let (UnaryOperator::Minus | UnaryOperator::Plus, Ast::BinaryOp { left, op: between, right }) =
+            (op, operand)
+        {
+            let left = Box::new(Ast::UnaryOp { op, expr: left.clone() });
+            return self.bind(&Ast::BinaryOp { left, op: between.clone(), right: right.clone() });
+        }
         match op {
             UnaryOperator::Not => Ok(negate(self.bind_condition(operand, "NOT")?)),
             UnaryOperator::Minus => {

@@ -95,7 +95,14 @@ impl Binder<'_> {
             JoinConstraint::Using(columns) => {
                 let mut names = Vec::new();
                 for column in columns {
-                    names.push(name::split(column)?.1);
+                    let column = name::split(column)?.1;
+                    if names.contains(&column) {
+                        return Err(SqlError::new(
+                            SqlState::DUPLICATE_COLUMN,
+                            format!("column name \"{column}\" appears more than once in USING clause"),
+                        ));
+                    }
+                    names.push(column);
                 }
                 Some(names)
             }
@@ -348,11 +355,18 @@ impl Binder<'_> {
     }
 
     fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
+        if let Some((plan, columns)) = self.bind_working_table(position)? {
+            let base = self.common_tables[position].name.clone();
+            let relation = aliased(alias, &base, None, columns, Vec::new())?;
+            return Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() });
+        }
         let common = &self.common_tables[position];
         let (query, names, base) = (common.query.clone(), common.columns.clone(), common.name.clone());
-        let hidden = self.common_tables.split_off(common.visible);
-        let bound = self.bind_inner(&query);
-        self.common_tables.truncate(position);
+        let (visible, is_recursive) = (common.visible, common.is_recursive);
+        let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
+        let bound =
+            if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
+        self.common_tables.truncate(visible + usize::from(is_recursive));
         self.common_tables.extend(hidden);
         let (bound, correlations) = bound?;
         let mut columns: Vec<ScopeColumn> = bound
@@ -393,7 +407,7 @@ impl Binder<'_> {
         self.set_scope(if lateral { before.clone() } else { Scope::default() });
         let bound = self.bind_inner(query);
         self.set_scope(previous);
-        let (bound, correlations) = bound?;
+        let (bound, correlations) = bound.map_err(|error| unless_lateral(error, lateral, before))?;
         let Some(alias) = alias else {
             return Err(SqlError::syntax("subquery in FROM must have an alias")
                 .with_hint("For example, FROM (SELECT ...) [AS] foo."));
@@ -559,6 +573,23 @@ fn plan_columns(left: &Scope, right: &Scope) -> Vec<Computed> {
         }
     }
     outputs
+}
+
+/// A table beside a subquery is not to be seen from it, unless the subquery is LATERAL: says so.
+fn unless_lateral(error: SqlError, lateral: bool, before: &Scope) -> SqlError {
+    let hidden = before.relations.iter().find(|relation| {
+        error.message() == format!("missing FROM-clause entry for table \"{}\"", relation.alias)
+    });
+    match hidden {
+        Some(relation) if !lateral => error
+            .with_message(format!("invalid reference to FROM-clause entry for table \"{}\"", relation.alias))
+            .with_detail(format!(
+                "There is an entry for table \"{}\", but it cannot be referenced from this part of the query.",
+                relation.alias
+            ))
+            .with_hint("To reference that table, you must mark this subquery with LATERAL."),
+        _ => error,
+    }
 }
 
 /// A relation under its alias, with its columns renamed as the alias says.

@@ -16,10 +16,12 @@ mod modify;
 pub mod name;
 mod order;
 mod query;
+mod recursive;
 pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod window;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, PG_CATALOG, TableEntry
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Source;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
+use crate::plan::window::{WindowCall, WindowOrder};
 use crate::relations::{self, VirtualRelation};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
@@ -94,6 +97,10 @@ struct Collector {
     /// Subqueries in the arguments of aggregates and in GROUP BY: they run below the aggregation.
     pending_below: Vec<PendingApply>,
     aggregates: Vec<(ColumnId, AggregateCall)>,
+    /// Calls over windows, by the order of their rows.
+    windows: Vec<(WindowOrder, Vec<(ColumnId, WindowCall)>)>,
+    /// The WINDOW clause.
+    named_windows: Vec<(String, ast::WindowSpec)>,
     aggregates_in: AggregatesIn,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
@@ -105,9 +112,17 @@ impl Collector {
             pending: Vec::new(),
             pending_below: Vec::new(),
             aggregates: Vec::new(),
+            windows: Vec::new(),
+            named_windows: Vec::new(),
             aggregates_in,
             mentions: Vec::new(),
         }
+    }
+}
+
+impl Collector {
+    fn window_count(&self) -> usize {
+        self.windows.iter().map(|(_, calls)| calls.len()).sum()
     }
 }
 
@@ -118,6 +133,12 @@ struct CommonTable {
     query: Arc<ast::Query>,
     /// How many of the expressions before it are in its own scope.
     visible: usize,
+    /// Its query names itself.
+    is_recursive: bool,
+    /// Its non-recursive term is being bound.
+    in_seed: bool,
+    /// Its rows so far, while its recursive term is being bound.
+    working: Option<recursive::Working>,
 }
 
 /// Binds one statement.
@@ -129,9 +150,12 @@ pub struct Binder<'a> {
     parameters: Vec<DataType>,
     next_column: ColumnId,
     next_slot: usize,
+    next_working_table: usize,
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// Inside a call over a window: why there may be no other one.
+    in_window: Option<&'static str>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
 }
@@ -155,9 +179,11 @@ impl<'a> Binder<'a> {
             parameters,
             next_column: 0,
             next_slot: 0,
+            next_working_table: 0,
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            in_window: None,
             depth: 0,
         }
     }

@@ -148,16 +148,24 @@ impl Binder<'_> {
         bound
     }
 
-    fn bind_with(&mut self, with: &ast::With) -> Result<()> {
-        if with.recursive && with.cte_tables.iter().any(refers_to_itself) {
-            return Err(SqlError::unsupported("WITH RECURSIVE is not supported yet"));
-        }
+    pub(super) fn bind_with(&mut self, with: &ast::With) -> Result<()> {
+        let first = self.common_tables.len();
         for table in &with.cte_tables {
+            let wanted = name::fold(&table.alias.name);
+            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("WITH query name \"{wanted}\" specified more than once"),
+                ));
+            }
             let common = CommonTable {
                 name: name::fold(&table.alias.name),
                 columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
                 query: Arc::new((*table.query).clone()),
                 visible: self.common_tables.len(),
+                is_recursive: with.recursive && refers_to_itself(table),
+                in_seed: false,
+                working: None,
             };
             self.common_tables.push(common);
         }
@@ -182,7 +190,7 @@ impl Binder<'_> {
         Ok(BoundQuery { plan, columns: bound.columns })
     }
 
-    fn bind_set_expr(&mut self, body: &SetExpr) -> Result<BoundQuery> {
+    pub(super) fn bind_set_expr(&mut self, body: &SetExpr) -> Result<BoundQuery> {
         match body {
             SetExpr::Select(select) => self.branch(|binder| binder.bind_select(select, &[], None)),
             SetExpr::Query(query) => self.branch(|binder| binder.bind_query_at_level(query)),
@@ -407,11 +415,16 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
     }
 }
 
+/// Whether a query reads a relation of its own name.
 fn refers_to_itself(table: &ast::Cte) -> bool {
-    // The name anywhere in the text is enough: a false alarm is only a query that runs as not recursive.
-    let text = table.query.to_string().to_lowercase();
-    let own = table.alias.name.value.to_lowercase();
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == own)
+    let own = name::fold(&table.alias.name);
+    let found = ast::visit_relations(&table.query, |object| match object.0.as_slice() {
+        [ast::ObjectNamePart::Identifier(only)] if name::fold(only) == own => {
+            std::ops::ControlFlow::Break(())
+        }
+        _ => std::ops::ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 fn locking(locks: &[ast::LockClause]) -> Result<Option<RowLocking>> {

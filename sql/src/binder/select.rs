@@ -41,10 +41,10 @@ impl Binder<'_> {
             collector.mentions.clear();
         }
         self.set_aggregates_in(AggregatesIn::Query);
+        self.note_windows(&select.named_window)?;
         let mut outputs = self.bind_items(&select.projection)?;
         let groups = self.bind_groups(&select.group_by, select, &outputs)?;
-        let having =
-            select.having.as_ref().map(|having| self.bind_condition(having, "HAVING")).transpose()?;
+        let having = select.having.as_ref().map(|having| self.bind_having(having)).transpose()?;
         let mut keys = self.bind_order(order_by, &outputs)?;
         let distinct_on = match &select.distinct {
             Some(Distinct::On(exprs)) => Some(self.bind_distinct_on(exprs, &outputs)?),
@@ -68,7 +68,54 @@ impl Binder<'_> {
             }
         }
         plan = self.attach_pending(plan);
+        let windows = self.collectors.last_mut().map(|c| std::mem::take(&mut c.windows)).unwrap_or_default();
+        for (order, calls) in windows {
+            plan = Logical::Window { input: Box::new(plan), order, calls };
+        }
+        if locking.is_some() && grouped {
+            return Err(SqlError::unsupported("FOR UPDATE is not allowed with aggregate functions"));
+        }
         self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on)
+    }
+
+    /// Takes the WINDOW clause in.
+    fn note_windows(&mut self, windows: &[ast::NamedWindowDefinition]) -> Result<()> {
+        let mut named: Vec<(String, ast::WindowSpec)> = Vec::new();
+        for ast::NamedWindowDefinition(identifier, definition) in windows {
+            let window = name::fold(identifier);
+            if named.iter().any(|(known, _)| *known == window) {
+                let error = SqlError::new(
+                    SqlState::WINDOWING_ERROR,
+                    format!("window \"{window}\" is already defined"),
+                );
+                return Err(self.locate(error, identifier.span.start));
+            }
+            let spec = match definition {
+                ast::NamedWindowExpr::WindowSpec(spec) => spec.clone(),
+                ast::NamedWindowExpr::NamedWindow(_) => {
+                    return Err(SqlError::syntax("a window's definition stands in parentheses"));
+                }
+            };
+            named.push((window, spec));
+        }
+        if let Some(collector) = self.collectors.last_mut() {
+            collector.named_windows = named;
+        }
+        Ok(())
+    }
+
+    fn bind_having(&mut self, having: &ast::Expr) -> Result<Expr> {
+        let windows =
+            |binder: &Self| binder.collectors.last().map_or(0, |collector| collector.window_count());
+        let before = windows(self);
+        let bound = self.bind_condition(having, "HAVING")?;
+        if windows(self) > before {
+            return Err(SqlError::new(
+                SqlState::WINDOWING_ERROR,
+                "window functions are not allowed in HAVING",
+            ));
+        }
+        Ok(bound)
     }
 
     /// Puts the aggregation into the plan and rewrites what stands above it.
@@ -80,12 +127,36 @@ impl Binder<'_> {
         let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
         if let Some(collector) = self.collectors.last() {
             known.extend(collector.pending.iter().map(|pending| pending.output));
+            known.extend(collector.windows.iter().flat_map(|(_, calls)| calls).map(|(id, _)| *id));
         }
+        self.windows_above_grouping(groups, &known)?;
         for expr in exprs {
             let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
             *expr = self.above_grouping(taken, groups, &known)?;
         }
         Ok(Logical::Aggregate { input: Box::new(plan), groups: std::mem::take(groups), aggregates })
+    }
+
+    /// What calls over windows read is grouped too.
+    fn windows_above_grouping(&mut self, groups: &[Computed], known: &[ColumnId]) -> Result<()> {
+        let mut windows =
+            self.collectors.last_mut().map(|c| std::mem::take(&mut c.windows)).unwrap_or_default();
+        let mut failure = None;
+        let mut above = |expr: &mut Expr| {
+            let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
+            match self.above_grouping(taken, groups, known) {
+                Ok(grouped) => *expr = grouped,
+                Err(error) => failure = failure.take().or(Some(error)),
+            }
+        };
+        for (order, calls) in &mut windows {
+            order.for_each_expr_mut(&mut above);
+            calls.iter_mut().for_each(|(_, call)| call.for_each_expr_mut(&mut above));
+        }
+        if let Some(collector) = self.collectors.last_mut() {
+            collector.windows = windows;
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// Where a whole primary key is grouped, it determines the table's other columns.
@@ -465,8 +536,7 @@ fn refuse_foreign_clauses(select: &Select) -> Result<()> {
         || !select.distribute_by.is_empty()
         || !select.sort_by.is_empty()
         || select.qualify.is_some()
-        || select.exclude.is_some()
-        || !select.named_window.is_empty();
+        || select.exclude.is_some();
     if foreign {
         return Err(SqlError::unsupported("this form of SELECT is not supported"));
     }

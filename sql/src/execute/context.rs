@@ -1,5 +1,6 @@
 //! What an execution carries: the transaction, parameters, the values of outer queries, and the session's part.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
-use crate::value::Datum;
+use crate::value::{Batch, Datum};
 use crate::write::{Buffers, Writing};
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
@@ -75,6 +76,8 @@ pub struct Execution {
     pub parameters: Arc<[Datum]>,
     /// Values of outer queries, by slot.
     pub outer: Vec<Datum>,
+    /// The rows that the steps of recursive queries at work read.
+    pub working_tables: HashMap<usize, Arc<[Batch]>>,
     pub cancel: Arc<AtomicBool>,
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.

@@ -15,11 +15,13 @@ mod limit;
 mod nested_loop;
 mod point;
 mod project;
+mod recursive;
 mod scan;
 mod set_operation;
 mod sort;
 mod values;
 mod virtual_scan;
+mod window;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -86,6 +88,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Aggregate { input, groups, aggregates } => {
             Box::new(aggregate::Aggregation::new(child(input), groups.clone(), aggregates.clone()))
         }
+        Physical::Window { input, order, calls } => {
+            Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
+        }
         Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
         Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
         Physical::TopN { input, keys, limit, offset } => {
@@ -95,6 +100,13 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Limit { input, limit, offset } => {
             Box::new(limit::Limit::new(child(input), limit.clone(), offset.clone()))
         }
+        Physical::Recursive { table, all, seed, step } => {
+            let seed = child(seed);
+            let inner = *number;
+            *number += count_nodes(step);
+            Box::new(recursive::Recursive::new(*table, *all, seed, step, inner))
+        }
+        Physical::WorkingTable { table, .. } => Box::new(recursive::WorkingTable::new(*table)),
         Physical::SetOperation { kind, all, left, right } => {
             let (left, right) = (child(left), child(right));
             Box::new(set_operation::SetOperator::new(*kind, *all, left, right, plan.types.clone()))

@@ -4,7 +4,7 @@ use super::cast::{CastContext, CastMethod};
 use super::registry::{Entry, Registry};
 use super::vector::{unary_entry, wrong_arguments};
 use super::{EvalContext, ScalarKernel};
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::types::datetime::calendar::{
     MICROS_PER_DAY, date_to_timestamp, is_infinite, split_timestamp, timestamp_out_of_range,
     timestamp_to_date,
@@ -18,6 +18,14 @@ use crate::types::text::fit_name;
 use crate::types::{Oid, oids};
 use crate::value::{Datum, Interval, Numeric, Text};
 use CastContext::{Assignment, Explicit, Implicit};
+
+/// 22003, as reading the number's text would give it.
+fn out_of_float_range(value: &Numeric, name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        format!("\"{value}\" is out of range for type {name}"),
+    )
+}
 
 fn add(registry: &mut Registry, source: Oid, target: Oid, context: CastContext, entry: Entry) {
     let function = registry.add(entry);
@@ -119,14 +127,24 @@ fn numbers(registry: &mut Registry) {
         NUMERIC,
         FLOAT8,
         Implicit,
-        unary_entry!("float8", [NUMERIC] -> FLOAT8, Numeric => Float64, |v: &Numeric| (v.to_f64(), false), never),
+        unary_entry!("float8", [NUMERIC] -> FLOAT8, Numeric => Float64,
+            |v: &Numeric| {
+                let float = v.to_f64();
+                (float, (float.is_infinite() && v.is_finite()) || (float == 0.0 && *v != Numeric::ZERO))
+            },
+            |v: &Numeric| out_of_float_range(v, "double precision")),
     );
     add(
         registry,
         NUMERIC,
         FLOAT4,
         Implicit,
-        unary_entry!("float4", [NUMERIC] -> FLOAT4, Numeric => Float32, |v: &Numeric| (v.to_f64() as f32, false), never),
+        unary_entry!("float4", [NUMERIC] -> FLOAT4, Numeric => Float32,
+            |v: &Numeric| {
+                let float = v.to_f64() as f32;
+                (float, (float.is_infinite() && v.is_finite()) || (float == 0.0 && *v != Numeric::ZERO))
+            },
+            |v: &Numeric| out_of_float_range(v, "real")),
     );
     scalar(registry, "numeric", FLOAT4, NUMERIC, Assignment, |arguments, _| {
         let [Datum::Float32(value)] = arguments else { return Err(wrong_arguments()) };

@@ -56,9 +56,10 @@ pub fn rows(plan: &Logical) -> f64 {
             TableFunction::Relation { .. } => 100.0,
         },
         Logical::Filter { input, predicates } => filtered(rows(input), predicates),
-        Logical::Project { input, .. } | Logical::Sort { input, .. } | Logical::Apply { input, .. } => {
-            rows(input)
-        }
+        Logical::Project { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Window { input, .. }
+        | Logical::Apply { input, .. } => rows(input),
         Logical::Join { kind, left, right, on, .. } => {
             let (left, right) = (rows(left), rows(right));
             let equal = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
@@ -78,6 +79,8 @@ pub fn rows(plan: &Logical) -> f64 {
                 (rows(input) / 5.0).clamp(1.0, 200.0)
             }
         }
+        Logical::Recursive { seed, step, .. } => rows(seed) + 10.0 * rows(step),
+        Logical::WorkingTable { .. } => 10.0,
         Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {
             Some(Expr::Const { value: Datum::Int64(count), .. }) => rows(input).min(*count as f64),

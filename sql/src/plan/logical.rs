@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::window::{WindowCall, WindowOrder};
 use crate::catalog::{ColumnNumber, TableEntry};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, Function};
@@ -153,6 +154,12 @@ pub enum Logical {
         groups: Vec<Computed>,
         aggregates: Vec<(ColumnId, AggregateCall)>,
     },
+    /// Adds the results of calls over windows as columns.
+    Window {
+        input: Box<Logical>,
+        order: WindowOrder,
+        calls: Vec<(ColumnId, WindowCall)>,
+    },
     /// Keeps the first row of those that are equal on the keys (all columns, where there are none).
     Distinct {
         input: Box<Logical>,
@@ -166,6 +173,21 @@ pub enum Logical {
         input: Box<Logical>,
         limit: Option<Expr>,
         offset: Option<Expr>,
+    },
+    /// A recursive query: the seed's rows, then what the step makes of the rows before, until that is nothing.
+    Recursive {
+        /// The number of its working table.
+        table: usize,
+        all: bool,
+        seed: Box<Logical>,
+        step: Box<Logical>,
+        columns: Vec<(ColumnId, DataType)>,
+    },
+    /// In the step of a recursive query: the rows before.
+    WorkingTable {
+        table: usize,
+        alias: String,
+        columns: Vec<(ColumnId, DataType)>,
     },
     SetOperation {
         kind: SetKind,
@@ -202,9 +224,10 @@ impl Logical {
     #[must_use]
     pub fn outputs(&self) -> Vec<ColumnId> {
         match self {
-            Logical::Values { columns, .. } | Logical::SetOperation { columns, .. } => {
-                columns.iter().map(|column| column.0).collect()
-            }
+            Logical::Values { columns, .. }
+            | Logical::SetOperation { columns, .. }
+            | Logical::Recursive { columns, .. }
+            | Logical::WorkingTable { columns, .. } => columns.iter().map(|column| column.0).collect(),
             Logical::Table { columns, key, .. } => {
                 columns.iter().map(|column| column.0).chain(*key).collect()
             }
@@ -227,6 +250,11 @@ impl Logical {
             Logical::Apply { input, output, .. } => {
                 let mut outputs = input.outputs();
                 outputs.push(*output);
+                outputs
+            }
+            Logical::Window { input, calls, .. } => {
+                let mut outputs = input.outputs();
+                outputs.extend(calls.iter().map(|each| each.0));
                 outputs
             }
             Logical::Aggregate { groups, aggregates, .. } => {

@@ -15,6 +15,7 @@ mod prune;
 mod pushdown;
 mod simplify;
 pub mod walk;
+pub mod window;
 
 use crate::error::Result;
 use logical::{ColumnId, Logical};

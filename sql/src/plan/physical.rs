@@ -7,6 +7,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::logical::{AggregateCall, JoinKind, RowLocking, SetKind, SortKey, TableFunction};
+use super::window::{WindowCall, WindowOrder};
 use crate::catalog::TableEntry;
 use crate::expr::Expr;
 use crate::relations::VirtualRelation;
@@ -158,6 +159,11 @@ pub enum Physical {
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
     },
+    Window {
+        input: Box<PlanNode>,
+        order: WindowOrder,
+        calls: Vec<WindowCall>,
+    },
     Distinct {
         input: Box<PlanNode>,
         keys: Vec<Expr>,
@@ -178,6 +184,16 @@ pub enum Physical {
         limit: Option<Expr>,
         offset: Option<Expr>,
     },
+    Recursive {
+        table: usize,
+        all: bool,
+        seed: Box<PlanNode>,
+        step: Box<PlanNode>,
+    },
+    WorkingTable {
+        table: usize,
+        alias: String,
+    },
     SetOperation {
         kind: SetKind,
         all: bool,
@@ -194,10 +210,12 @@ impl PlanNode {
             Physical::Values { .. }
             | Physical::Table(_)
             | Physical::Virtual { .. }
+            | Physical::WorkingTable { .. }
             | Physical::Function { .. } => Vec::new(),
             Physical::Filter { input, .. }
             | Physical::Project { input, .. }
             | Physical::Aggregate { input, .. }
+            | Physical::Window { input, .. }
             | Physical::Distinct { input, .. }
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }
@@ -206,6 +224,7 @@ impl PlanNode {
             Physical::NestedLoop(join) => vec![&join.left, &join.right],
             Physical::Apply(apply) => vec![&apply.input, &apply.subquery],
             Physical::SetOperation { left, right, .. } => vec![left, right],
+            Physical::Recursive { seed, step, .. } => vec![seed, step],
         }
     }
 }

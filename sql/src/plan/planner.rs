@@ -7,6 +7,7 @@ use super::logical::{
 };
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
+use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry};
 use crate::error::{Result, SqlError};
@@ -178,6 +179,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates } => build_aggregate(input, groups, aggregates, rows)?,
+        Logical::Window { input, order, calls } => build_window(input, order, calls, rows)?,
         Logical::Distinct { input, on } => {
             let input = build(input, wanted, false)?;
             let keys = match on {
@@ -194,6 +196,26 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         Logical::Limit { input, limit, offset } => {
             build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?
         }
+        Logical::Recursive { table, all, seed, step, columns } => {
+            let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
+            let seed = arrange(build(seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(step, &[], false)?, &step_ids)?.plan;
+            let names = seed.names.clone();
+            let types = columns.iter().map(|column| column.1).collect();
+            let (seed, step) = (Box::new(seed), Box::new(step));
+            let recursive = Physical::Recursive { table: *table, all: *all, seed, step };
+            Built {
+                plan: node(recursive, names, types),
+                ids: columns.iter().map(|column| column.0).collect(),
+            }
+        }
+        Logical::WorkingTable { table, alias, columns } => {
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let names = vec![alias.clone(); ids.len()];
+            let types = columns.iter().map(|column| column.1).collect();
+            let scan = Physical::WorkingTable { table: *table, alias: alias.clone() };
+            Built { plan: node(scan, names, types), ids }
+        }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
             let left = arrange(build(left, &[], false)?, &left_ids)?;
@@ -209,6 +231,36 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(set, names, types), ids: columns.iter().map(|column| column.0).collect() }
         }
     })
+}
+
+fn build_window(
+    input: &Logical,
+    order: &WindowOrder,
+    calls: &[(ColumnId, WindowCall)],
+    rows: f64,
+) -> Result<Built> {
+    let Built { plan: input, mut ids } = build(input, &[], false)?;
+    let mut missing = Ok(());
+    let below = ids.clone();
+    let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
+        Ok(resolved) => *expr = resolved,
+        Err(error) => missing = Err(error),
+    };
+    let mut order = order.clone();
+    order.for_each_expr_mut(&mut resolve_here);
+    let (mut names, mut types) = (input.names.clone(), input.types.clone());
+    let mut resolved = Vec::new();
+    for (id, call) in calls {
+        let mut call = call.clone();
+        call.for_each_expr_mut(&mut resolve_here);
+        ids.push(*id);
+        names.push("window".into());
+        types.push(call.data_type);
+        resolved.push(call);
+    }
+    missing?;
+    let node = Physical::Window { input: Box::new(input), order, calls: resolved };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }
 
 fn columns_of(plan: &PlanNode) -> Vec<Expr> {

@@ -78,6 +78,14 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             }
             Logical::Aggregate { input: Box::new(prune(*input, &below)), groups, aggregates }
         }
+        Logical::Window { input, order, mut calls } => {
+            calls.retain(|(id, _)| needed.contains(id));
+            let mut below: Vec<ColumnId> = input.outputs();
+            below.retain(|id| needed.contains(id));
+            order.for_each_expr(&mut |expr| note(expr, &mut below));
+            calls.iter().for_each(|(_, call)| call.for_each_expr(&mut |expr| note(expr, &mut below)));
+            Logical::Window { input: Box::new(prune(*input, &below)), order, calls }
+        }
         Logical::Distinct { input, on } => {
             match &on {
                 Some(exprs) => note_all(exprs, &mut needed),
@@ -99,7 +107,15 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let right = Box::new(prune(*right, &right_columns));
             Logical::SetOperation { kind, all, left, right, columns }
         }
-        other @ (Logical::Values { .. } | Logical::FunctionScan { .. }) => other,
+        Logical::Recursive { table, all, seed, step, columns } => {
+            let (seed_columns, step_columns) = (seed.outputs(), step.outputs());
+            let seed = Box::new(prune(*seed, &seed_columns));
+            let step = Box::new(prune(*step, &step_columns));
+            Logical::Recursive { table, all, seed, step, columns }
+        }
+        other @ (Logical::WorkingTable { .. } | Logical::Values { .. } | Logical::FunctionScan { .. }) => {
+            other
+        }
     }
 }
 

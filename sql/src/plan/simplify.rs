@@ -40,10 +40,14 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
                 call.order_by.iter_mut().for_each(|key| apply(&mut key.expr));
             }
         }
+        Logical::Window { order, calls, .. } => {
+            order.for_each_expr_mut(&mut apply);
+            calls.iter_mut().for_each(|(_, call)| call.for_each_expr_mut(&mut apply));
+        }
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
         Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
-        Logical::SetOperation { .. } => {}
+        Logical::SetOperation { .. } | Logical::Recursive { .. } | Logical::WorkingTable { .. } => {}
     }
 }
 
@@ -54,17 +58,21 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         **input = change(taken);
     };
     match plan {
-        Logical::Values { .. }
+        Logical::WorkingTable { .. }
+        | Logical::Values { .. }
         | Logical::Table { .. }
         | Logical::Virtual { .. }
         | Logical::FunctionScan { .. } => {}
         Logical::Filter { input, .. }
         | Logical::Project { input, .. }
         | Logical::Aggregate { input, .. }
+        | Logical::Window { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
         | Logical::Limit { input, .. } => apply(input),
-        Logical::Join { left, right, .. } | Logical::SetOperation { left, right, .. } => {
+        Logical::Join { left, right, .. }
+        | Logical::SetOperation { left, right, .. }
+        | Logical::Recursive { seed: left, step: right, .. } => {
             apply(left);
             apply(right);
         }

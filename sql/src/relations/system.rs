@@ -25,7 +25,17 @@ pub fn relations() -> Vec<VirtualRelation> {
             schema: PG_CATALOG,
             name: "system_stats",
             kind: b'v',
-            columns: vec![("visible_scn", oids::INT8), ("tables", oids::INT8), ("indexes", oids::INT8)],
+            columns: vec![
+                ("visible_scn", oids::INT8),
+                ("tables", oids::INT8),
+                ("indexes", oids::INT8),
+                ("cache_hits", oids::INT8),
+                ("compressed_hits", oids::INT8),
+                ("cache_misses", oids::INT8),
+                ("cache_hit_rate", oids::FLOAT8),
+                ("data_used_bytes", oids::INT8),
+                ("data_file_bytes", oids::INT8),
+            ],
             make: statistics,
         },
     ]
@@ -36,8 +46,23 @@ fn config(environment: &Environment, _: &VirtualRelation) -> Result<RelationRows
 }
 
 fn statistics(environment: &Environment, _: &VirtualRelation) -> Result<RelationRows> {
-    let scn = i64::try_from(environment.store.visible_scn().0).unwrap_or(i64::MAX);
-    let count = |number: usize| Datum::Int64(i64::try_from(number).unwrap_or(i64::MAX));
+    let number = |number: u64| Datum::Int64(i64::try_from(number).unwrap_or(i64::MAX));
+    let count = |count: usize| number(count as u64);
     let catalog = &environment.catalog;
-    Ok(vec![vec![Datum::Int64(scn), count(catalog.tables().count()), count(catalog.indexes().count())]])
+    let stats = environment.store.stats()?;
+    // Pages served from memory, compressed or not, among all that were asked for.
+    let served = stats.hits + stats.compressed_hits;
+    let asked_for = served + stats.faults;
+    let hit_rate = if asked_for == 0 { 1.0 } else { served as f64 / asked_for as f64 };
+    Ok(vec![vec![
+        number(environment.store.visible_scn().0),
+        count(catalog.tables().count()),
+        count(catalog.indexes().count()),
+        number(stats.hits),
+        number(stats.compressed_hits),
+        number(stats.faults),
+        Datum::Float64(hit_rate),
+        number(stats.data_used_bytes),
+        number(stats.data_file_bytes),
+    ]])
 }

@@ -1,8 +1,8 @@
 //! Portals: statements bound to parameters, executed step by step.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::execution::tag_of;
 use super::point::Within;
@@ -14,6 +14,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, Timestamps};
+use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, ColumnBuilder, Datum};
 
@@ -83,6 +84,15 @@ impl Portal {
             State::Running { environment, timestamps, .. }
             | State::Single { environment, timestamps, .. } => Some((environment, *timestamps)),
             _ => None,
+        }
+    }
+
+    /// What the rows it gives are printed in; `settings` and `never` are for rows that are all there already.
+    #[must_use]
+    pub fn printing<'a>(&'a self, settings: &'a Settings, never: &'a AtomicBool) -> EvalContext<'a> {
+        match self.environment() {
+            Some((environment, timestamps)) => environment.context(timestamps, never),
+            None => EvalContext::detached(settings),
         }
     }
 
@@ -394,6 +404,7 @@ impl Session {
             timestamps: active.timestamps,
             parameters,
             outer: Vec::new(),
+            working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
             stale: false,

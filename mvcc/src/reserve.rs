@@ -1,0 +1,87 @@
+//! Room for a full disk: a file of zeros that is removed when the data file finds no place.
+//!
+//! 1. It is made when the folder is opened, and anew after a checkpoint if it was used up and there is room.
+//! 2. Once it is gone, commits that do anything but delete are refused ([`Engine::admit_on_full_disk`]): what it left
+//!    belongs to deletes, to undo records and pages that must leave memory, and to the next checkpoint, which makes
+//!    log and replaced images reusable.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use helios_runtime::{IoBuf, OpenMode};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+const FILE: &str = "reserve";
+/// Its size: a 32nd of the cache, within these.
+const BYTES_MIN: usize = 1 << 20;
+const BYTES_MAX: usize = 16 << 20;
+
+impl Engine {
+    /// Makes the reserve if there is none. A full disk is no error: the reserve is then missing.
+    ///
+    /// # Errors
+    /// Other errors of the device.
+    pub(crate) async fn renew_reserve(&self) -> Result<()> {
+        if !self.is_durable || self.file.has_reserve() {
+            return Ok(());
+        }
+        match self.make_reserve().await {
+            Ok(()) => {
+                let device = self.device.clone();
+                self.file.set_reserve(Box::new(move || {
+                    tracing::warn!("the disk is full: its reserve is used");
+                    device.remove(FILE).is_ok()
+                }));
+                Ok(())
+            }
+            Err(error) => {
+                // What was made of it would only take room.
+                let _ = self.device.remove(FILE);
+                if error.is_want_of_space() { Ok(()) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn make_reserve(&self) -> Result<()> {
+        let bytes = (self.options.cache_size_bytes / 32).clamp(BYTES_MIN, BYTES_MAX).next_multiple_of(4096);
+        let file = match self.device.open(FILE, OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.device.open(FILE, OpenMode::CreateNew)?
+            }
+            opened => opened?,
+        };
+        let mut offset = file.size()? / 4096 * 4096;
+        while offset < bytes as u64 {
+            let part = BYTES_MIN.min(bytes - offset as usize);
+            file.write_at(IoBuf::zeroed(part), offset).await?;
+            offset += part as u64;
+        }
+        Ok(file.sync().await?)
+    }
+
+    /// On a full disk, only commits that do nothing but delete go on, in the room that is left to them.
+    ///
+    /// # Errors
+    /// A full disk; other errors of looking whether it still is.
+    pub(crate) async fn admit_on_full_disk(self: &Arc<Self>, has_puts: impl FnOnce() -> bool) -> Result<()> {
+        let is_full =
+            self.is_durable && (self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve());
+        if !is_full || !has_puts() {
+            return Ok(());
+        }
+        // Perhaps there is room again.
+        self.renew_reserve().await?;
+        let mut guard = self.lock_pipeline().await;
+        if let Some(log) = guard.as_mut().and_then(|state| state.log.as_mut()) {
+            log.ensure(1).await?;
+            self.log_is_full.store(log.is_full(), Ordering::Relaxed);
+        }
+        match self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve() {
+            true => Err(Error::disk_full("until there is room, rows can only be deleted")),
+            false => Ok(()),
+        }
+    }
+}

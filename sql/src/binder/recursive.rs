@@ -1,0 +1,159 @@
+//! WITH RECURSIVE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
+
+use super::query::narrow;
+use super::scope::{Level, ScopeColumn};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn};
+use crate::error::{Result, SqlError, SqlState};
+use crate::plan::logical::{Correlation, Logical};
+use crate::types::{DataType, format_type, oids};
+
+/// A recursive query's own rows, while its step is bound.
+#[derive(Clone)]
+pub(super) struct Working {
+    pub(super) table: usize,
+    pub(super) columns: Vec<(String, DataType)>,
+    pub(super) is_used: bool,
+}
+
+/// 42P19.
+fn recursion(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::INVALID_RECURSION, message)
+}
+
+impl Binder<'_> {
+    /// Binds the common table at `position`, whose query names itself.
+    pub(super) fn bind_recursive(
+        &mut self,
+        position: usize,
+        query: &Arc<ast::Query>,
+    ) -> Result<(BoundQuery, Vec<Correlation>)> {
+        self.levels.push(Level::default());
+        self.collectors.push(Collector::new(AggregatesIn::Query));
+        let bound = self.deeper(|binder| binder.recursive_union(position, query));
+        self.collectors.pop();
+        let level = self.levels.pop().unwrap_or_default();
+        Ok((bound?, level.correlations))
+    }
+
+    fn recursive_union(&mut self, position: usize, query: &ast::Query) -> Result<BoundQuery> {
+        let name = self.common_tables[position].name.clone();
+        let wrong_form = || {
+            recursion(format!(
+                "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+            ))
+        };
+        let SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right } =
+            query.body.as_ref()
+        else {
+            return Err(wrong_form());
+        };
+        if query.order_by.is_some() {
+            return Err(SqlError::unsupported("ORDER BY in a recursive query is not implemented"));
+        }
+        if query.limit_clause.is_some() {
+            return Err(SqlError::unsupported("LIMIT in a recursive query is not implemented"));
+        }
+        let common_before = self.common_tables.len();
+        if let Some(with) = &query.with {
+            self.bind_with(with)?;
+        }
+        self.common_tables[position].working = None;
+        self.common_tables[position].in_seed = true;
+        let seed = self.bind_set_expr(left);
+        self.common_tables[position].in_seed = false;
+        let seed = seed?;
+        let wanted: Vec<DataType> =
+            seed.columns.iter().map(|(_, column)| settled(column.data_type)).collect();
+        let seed = self.convert_columns(seed, &wanted, crate::functions::CastContext::Implicit)?;
+        let names = self.common_tables[position].columns.clone();
+        let columns = seed
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, (_, column))| (names.get(at).unwrap_or(&column.name).clone(), column.data_type));
+        let table = self.next_working_table;
+        self.next_working_table += 1;
+        let working = Working { table, columns: columns.collect(), is_used: false };
+        self.common_tables[position].working = Some(working);
+        let step = self.bind_set_expr(right);
+        self.common_tables[position].working = None;
+        self.common_tables.truncate(common_before);
+        let step = self.fitting_step(&name, &seed, step?)?;
+        let all = *set_quantifier == SetQuantifier::All;
+        let (seed_plan, step_plan) = (Box::new(narrow(&seed)), Box::new(narrow(&step)));
+        let mut ids = Vec::new();
+        let mut columns = Vec::new();
+        for (_, column) in seed.columns {
+            let id = self.column_id();
+            ids.push((id, column.data_type));
+            columns.push((id, ResultColumn { source: None, ..column }));
+        }
+        let plan = Logical::Recursive { table, all, seed: seed_plan, step: step_plan, columns: ids };
+        Ok(BoundQuery { plan, columns })
+    }
+
+    /// The step with the seed's types.
+    fn fitting_step(&mut self, name: &str, seed: &BoundQuery, step: BoundQuery) -> Result<BoundQuery> {
+        if seed.columns.len() != step.columns.len() {
+            return Err(SqlError::syntax("each UNION query must have the same number of columns"));
+        }
+        let mut wanted = Vec::new();
+        for (at, ((_, seed), (_, step))) in seed.columns.iter().zip(&step.columns).enumerate() {
+            let exprs = [seed.data_type, step.data_type]
+                .map(|data_type| crate::expr::Expr::Column { index: 0, data_type });
+            let common = self.common(&exprs, "UNION")?;
+            if common.oid != seed.data_type.oid {
+                let shown = |data_type: DataType| format_type(data_type, &crate::types::BuiltinTypes);
+                return Err(SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
+                        at + 1,
+                        shown(seed.data_type),
+                        shown(common)
+                    ),
+                )
+                .with_hint("Cast the output of the non-recursive term to the correct type."));
+            }
+            wanted.push(seed.data_type);
+        }
+        self.convert_columns(step, &wanted, crate::functions::CastContext::Implicit)
+    }
+
+    /// The recursive query's name within itself.
+    pub(super) fn bind_working_table(
+        &mut self,
+        position: usize,
+    ) -> Result<Option<(Logical, Vec<ScopeColumn>)>> {
+        let name = self.common_tables[position].name.clone();
+        if self.common_tables[position].in_seed {
+            return Err(recursion(format!(
+                "recursive reference to query \"{name}\" must not appear within its non-recursive term"
+            )));
+        }
+        let Some(working) = &mut self.common_tables[position].working else { return Ok(None) };
+        if std::mem::replace(&mut working.is_used, true) {
+            return Err(recursion(format!(
+                "recursive reference to query \"{name}\" must not appear more than once"
+            )));
+        }
+        let working = working.clone();
+        let mut ids = Vec::new();
+        let mut columns = Vec::new();
+        for (column, data_type) in working.columns {
+            let id = self.column_id();
+            ids.push((id, data_type));
+            columns.push(ScopeColumn { id, name: column, data_type, source: None });
+        }
+        let plan = Logical::WorkingTable { table: working.table, alias: name, columns: ids };
+        Ok(Some((plan, columns)))
+    }
+}
+
+fn settled(data_type: DataType) -> DataType {
+    if data_type.oid == oids::UNKNOWN { DataType::TEXT } else { data_type }
+}

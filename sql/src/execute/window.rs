@@ -1,0 +1,406 @@
+//! Window functions.
+//!
+//! 1. All rows are read, with the values that the calls take, and sorted by partition and order.
+//! 2. Partition by partition, each call finds the frame of every row — positions in the partition — and its result.
+//!    An aggregate goes on from the row before while its frame only grows at the end; otherwise it starts over.
+//! 3. Rows are given in sorted order, with the results behind their own columns.
+
+use super::keys::{equality_columns, evaluate};
+use super::values::kind_of;
+use super::{BoxFuture, Execution, Operator};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
+use crate::plan::window::{Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
+use crate::types::DataType;
+use crate::value::key::{self, KeyColumn};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+
+/// A row of the input.
+struct Row {
+    partition: Vec<u8>,
+    order: Vec<u8>,
+    values: Vec<Datum>,
+    /// What the calls take, one call after the other: arguments, FILTER, and bounds that are values.
+    taken: Vec<Datum>,
+}
+
+/// Where a call's values are in [`Row::taken`].
+struct Places {
+    arguments: usize,
+    filter: Option<usize>,
+    start: Option<usize>,
+    end: Option<usize>,
+}
+
+/// Computes calls over windows of one partitioning and order.
+pub struct Window {
+    input: Box<dyn Operator>,
+    order: WindowOrder,
+    calls: Vec<WindowCall>,
+    partition_keys: Vec<KeyColumn>,
+    order_keys: Vec<KeyColumn>,
+    places: Vec<Places>,
+    taken: Vec<Expr>,
+    kinds: Vec<PhysicalKind>,
+    rows: Option<std::vec::IntoIter<Vec<Datum>>>,
+}
+
+impl Window {
+    pub fn new(
+        input: Box<dyn Operator>,
+        order: WindowOrder,
+        calls: Vec<WindowCall>,
+        types: &[DataType],
+    ) -> Window {
+        let mut taken = Vec::new();
+        let mut places = Vec::new();
+        let mut take = |expr: &Expr| {
+            taken.push(expr.clone());
+            taken.len() - 1
+        };
+        for call in &calls {
+            let mut value_of = |bound: &FrameBound| match bound {
+                FrameBound::Value(expr) => Some(take(expr)),
+                _ => None,
+            };
+            let (start, end) = (value_of(&call.frame.start), value_of(&call.frame.end));
+            let filter = call.filter.as_ref().map(&mut take);
+            let arguments: Vec<usize> = call.arguments.iter().map(&mut take).collect();
+            places.push(Places { arguments: arguments.first().copied().unwrap_or(0), filter, start, end });
+        }
+        Window {
+            input,
+            partition_keys: equality_columns(&order.partition),
+            order_keys: crate::plan::sort_columns(&order.order),
+            order,
+            calls,
+            places,
+            taken,
+            kinds: types.iter().map(|data_type| kind_of(*data_type)).collect(),
+            rows: None,
+        }
+    }
+
+    async fn run(&mut self, execution: &mut Execution) -> Result<Vec<Vec<Datum>>> {
+        let mut rows = self.read(execution).await?;
+        rows.sort_by(|a, b| a.partition.cmp(&b.partition).then_with(|| a.order.cmp(&b.order)));
+        let context = execution.context();
+        let mut start = 0;
+        while start < rows.len() {
+            let partition = rows[start..].partition_point(|row| row.partition == rows[start].partition);
+            let partition = &mut rows[start..start + partition];
+            for (call, places) in self.calls.iter().zip(&self.places) {
+                let keys = &self.order_keys;
+                let results = PartitionCall::new(partition, call, places, keys, &context)?.results()?;
+                for (row, result) in partition.iter_mut().zip(results) {
+                    row.values.push(result);
+                }
+            }
+            start += partition.len();
+            execution.check_cancel()?;
+        }
+        Ok(rows.into_iter().map(|row| row.values).collect())
+    }
+
+    async fn read(&mut self, execution: &mut Execution) -> Result<Vec<Row>> {
+        let order_exprs: Vec<Expr> = self.order.order.iter().map(|key| key.expr.clone()).collect();
+        let mut rows = Vec::new();
+        while let Some(batch) = self.input.next(execution).await? {
+            let partition = evaluate(&self.order.partition, &batch, execution)?;
+            let order = evaluate(&order_exprs, &batch, execution)?;
+            let taken = evaluate(&self.taken, &batch, execution)?;
+            for at in 0..batch.row_count {
+                let encoded = |keys: &[KeyColumn], columns: &[crate::value::Column]| {
+                    let mut out = Vec::new();
+                    for (key_column, column) in keys.iter().zip(columns) {
+                        key::encode(key_column, &column.get(at), &mut out);
+                    }
+                    out
+                };
+                rows.push(Row {
+                    partition: encoded(&self.partition_keys, &partition),
+                    order: encoded(&self.order_keys, &order),
+                    values: batch.row(at),
+                    taken: taken.iter().map(|column| column.get(at)).collect(),
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    fn batch(&mut self) -> Result<Option<Batch>> {
+        let rows: Vec<Vec<Datum>> = self.rows.iter_mut().flatten().take(BATCH_ROWS).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let count = rows.len();
+        let mut builders: Vec<ColumnBuilder> =
+            self.kinds.iter().map(|kind| ColumnBuilder::new(*kind, count)).collect();
+        for row in rows {
+            for (builder, value) in builders.iter_mut().zip(row) {
+                builder.push(value)?;
+            }
+        }
+        Ok(Some(Batch::new(builders.into_iter().map(ColumnBuilder::finish).collect(), count)))
+    }
+}
+
+impl Operator for Window {
+    fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        Box::pin(async move {
+            if self.rows.is_none() {
+                self.rows = Some(self.run(execution).await?.into_iter());
+            }
+            self.batch()
+        })
+    }
+}
+
+/// One call over one partition.
+struct PartitionCall<'a> {
+    rows: &'a [Row],
+    call: &'a WindowCall,
+    places: &'a Places,
+    order_keys: &'a [KeyColumn],
+    context: &'a EvalContext<'a>,
+    /// The number of each row's group of peers.
+    group_of: Vec<usize>,
+    /// Where each group begins, and the partition's length behind the last.
+    group_starts: Vec<usize>,
+    start_offset: usize,
+    end_offset: usize,
+}
+
+impl<'a> PartitionCall<'a> {
+    fn new(
+        rows: &'a [Row],
+        call: &'a WindowCall,
+        places: &'a Places,
+        order_keys: &'a [KeyColumn],
+        context: &'a EvalContext<'a>,
+    ) -> Result<PartitionCall<'a>> {
+        let mut group_of = Vec::with_capacity(rows.len());
+        let mut group_starts = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            if at == 0 || row.order != rows[at - 1].order {
+                group_starts.push(at);
+            }
+            group_of.push(group_starts.len() - 1);
+        }
+        group_starts.push(rows.len());
+        let start_offset = offset(&call.frame.start, "starting", context)?;
+        let end_offset = offset(&call.frame.end, "ending", context)?;
+        Ok(PartitionCall {
+            rows,
+            call,
+            places,
+            order_keys,
+            context,
+            group_of,
+            group_starts,
+            start_offset,
+            end_offset,
+        })
+    }
+
+    fn argument(&self, row: usize, number: usize) -> &Datum {
+        &self.rows[row].taken[self.places.arguments + number]
+    }
+
+    fn results(&self) -> Result<Vec<Datum>> {
+        if let WindowFunction::Aggregate(aggregate) = &self.call.function {
+            return self.aggregated(aggregate);
+        }
+        (0..self.rows.len()).map(|row| self.result(row)).collect()
+    }
+
+    fn result(&self, row: usize) -> Result<Datum> {
+        let count = self.rows.len();
+        let group = self.group_of[row];
+        let first_peer = self.group_starts[group];
+        let integer = |number: usize| Datum::Int64(number as i64);
+        let value_at = |at: Option<usize>| at.map_or(Datum::Null, |at| self.argument(at, 0).clone());
+        Ok(match &self.call.function {
+            WindowFunction::RowNumber => integer(row + 1),
+            WindowFunction::Rank => integer(first_peer + 1),
+            WindowFunction::DenseRank => integer(group + 1),
+            WindowFunction::PercentRank if count < 2 => Datum::Float64(0.0),
+            WindowFunction::PercentRank => Datum::Float64(first_peer as f64 / (count - 1) as f64),
+            WindowFunction::CumeDist => Datum::Float64(self.group_starts[group + 1] as f64 / count as f64),
+            WindowFunction::Ntile => self.ntile(row)?,
+            WindowFunction::Lag => self.shifted(row, -1),
+            WindowFunction::Lead => self.shifted(row, 1),
+            WindowFunction::FirstValue => {
+                let (start, end) = self.frame(row);
+                value_at((start < end).then_some(start))
+            }
+            WindowFunction::LastValue => {
+                let (start, end) = self.frame(row);
+                value_at((start < end).then(|| end - 1))
+            }
+            WindowFunction::NthValue => {
+                let Some(n) = self.argument(row, 1).as_i64() else { return Ok(Datum::Null) };
+                let Some(n) = usize::try_from(n - 1).ok() else {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_ARGUMENT_FOR_NTH_VALUE,
+                        "argument of nth_value must be greater than zero",
+                    ));
+                };
+                let (start, end) = self.frame(row);
+                value_at(start.checked_add(n).filter(|at| *at < end))
+            }
+            WindowFunction::Aggregate(_) => {
+                return Err(SqlError::internal("aggregates have no single result"));
+            }
+        })
+    }
+
+    fn ntile(&self, row: usize) -> Result<Datum> {
+        // The first row's argument holds for the partition.
+        let Some(buckets) = self.argument(0, 0).as_i64() else { return Ok(Datum::Null) };
+        let Some(buckets) = usize::try_from(buckets).ok().filter(|buckets| *buckets > 0) else {
+            return Err(SqlError::new(
+                SqlState::INVALID_ARGUMENT_FOR_NTILE,
+                "argument of ntile must be greater than zero",
+            ));
+        };
+        let (small, larger) = (self.rows.len() / buckets, self.rows.len() % buckets);
+        let in_larger = larger * (small + 1);
+        let bucket = if row < in_larger { row / (small + 1) } else { larger + (row - in_larger) / small };
+        Ok(Datum::Int32(i32::try_from(bucket + 1).unwrap_or(i32::MAX)))
+    }
+
+    /// `lag` and `lead`.
+    fn shifted(&self, row: usize, direction: i64) -> Datum {
+        let Some(offset) = self.argument(row, 1).as_i64() else { return Datum::Null };
+        let wanted = row as i64 + direction * offset;
+        match usize::try_from(wanted).ok().filter(|wanted| *wanted < self.rows.len()) {
+            Some(wanted) => self.argument(wanted, 0).clone(),
+            None if self.call.arguments.len() > 2 => self.argument(row, 2).clone(),
+            None => Datum::Null,
+        }
+    }
+
+    /// The frame of a row: from the first position to before the second.
+    fn frame(&self, row: usize) -> (usize, usize) {
+        let Frame { unit, start, end } = &self.call.frame;
+        let count = self.rows.len();
+        let (group, groups) = (self.group_of[row], self.group_starts.len() - 1);
+        let rows_unit = *unit == FrameUnit::Rows;
+        let group_start = |group: usize| self.group_starts[group.min(groups)];
+        let first = match start {
+            FrameBound::Unbounded => 0,
+            FrameBound::CurrentRow if rows_unit => row,
+            FrameBound::CurrentRow => group_start(group),
+            FrameBound::Preceding(_) if rows_unit => row.saturating_sub(self.start_offset),
+            FrameBound::Preceding(_) => group_start(group.saturating_sub(self.start_offset)),
+            FrameBound::Following(_) if rows_unit => row.saturating_add(self.start_offset).min(count),
+            FrameBound::Following(_) => group_start(group.saturating_add(self.start_offset)),
+            FrameBound::Value(_) => match self.boundary(row, self.places.start) {
+                Some(key) => self.rows.partition_point(|other| other.order < key),
+                None => group_start(group),
+            },
+        };
+        let last = match end {
+            FrameBound::Unbounded => count,
+            FrameBound::CurrentRow if rows_unit => row + 1,
+            FrameBound::CurrentRow => group_start(group + 1),
+            FrameBound::Preceding(_) if rows_unit => (row + 1).saturating_sub(self.end_offset),
+            FrameBound::Preceding(_) => match group.checked_sub(self.end_offset) {
+                Some(group) => group_start(group + 1),
+                None => 0,
+            },
+            FrameBound::Following(_) if rows_unit => (row + 1).saturating_add(self.end_offset).min(count),
+            FrameBound::Following(_) => group_start(group.saturating_add(self.end_offset).saturating_add(1)),
+            FrameBound::Value(_) => match self.boundary(row, self.places.end) {
+                Some(key) => self.rows.partition_point(|other| other.order <= key),
+                None => group_start(group + 1),
+            },
+        };
+        (first, last.max(first))
+    }
+
+    /// The encoded value where a RANGE frame ends; `None` where the row's own is NULL: its peers are the frame then.
+    fn boundary(&self, row: usize, place: Option<usize>) -> Option<Vec<u8>> {
+        let value = &self.rows[row].taken[place?];
+        if value.is_null() {
+            return None;
+        }
+        let mut encoded = Vec::new();
+        key::encode(self.order_keys.first()?, value, &mut encoded);
+        Some(encoded)
+    }
+
+    fn aggregated(&self, aggregate: &Aggregate) -> Result<Vec<Datum>> {
+        let argument_types: Vec<DataType> = self.call.arguments.iter().map(Expr::data_type).collect();
+        let types = CallTypes { arguments: &argument_types, result: self.call.data_type };
+        let fresh = || {
+            let mut state = (aggregate.init)(&types);
+            state.resize(1);
+            state
+        };
+        let mut state = fresh();
+        let (mut done_from, mut done_to) = (0, 0);
+        let mut results: Vec<Datum> = Vec::with_capacity(self.rows.len());
+        for row in 0..self.rows.len() {
+            let (start, end) = self.frame(row);
+            if row > 0 && (start, end) == (done_from, done_to) {
+                results.push(results[row - 1].clone());
+                continue;
+            }
+            if start != done_from || end < done_to {
+                state = fresh();
+                done_to = start;
+            }
+            self.accumulate(&mut *state, &argument_types, done_to.max(start), end)?;
+            (done_from, done_to) = (start, end);
+            results.push(state.finish(0, self.context)?);
+        }
+        Ok(results)
+    }
+
+    fn accumulate(
+        &self,
+        state: &mut dyn AggregateState,
+        argument_types: &[DataType],
+        from: usize,
+        to: usize,
+    ) -> Result<()> {
+        let kept: Vec<usize> = (from..to)
+            .filter(|row| {
+                self.places.filter.is_none_or(|place| self.rows[*row].taken[place].as_bool() == Some(true))
+            })
+            .collect();
+        for rows in kept.chunks(BATCH_ROWS) {
+            let mut columns = Vec::new();
+            for (number, data_type) in argument_types.iter().enumerate() {
+                let mut builder = ColumnBuilder::new(kind_of(*data_type), rows.len());
+                for row in rows {
+                    builder.push(self.argument(*row, number).clone())?;
+                }
+                columns.push(builder.finish());
+            }
+            state.accumulate(&vec![0; rows.len()], &columns, self.context)?;
+        }
+        Ok(())
+    }
+}
+
+/// How many rows or groups a bound is away.
+fn offset(bound: &FrameBound, which: &str, context: &EvalContext<'_>) -> Result<usize> {
+    let (FrameBound::Preceding(expr) | FrameBound::Following(expr)) = bound else { return Ok(0) };
+    let no_row: [Datum; 0] = [];
+    let Some(rows) = expr.eval_row(&no_row.as_slice(), context)?.as_i64() else {
+        return Err(SqlError::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            format!("frame {which} offset must not be null"),
+        ));
+    };
+    usize::try_from(rows).map_err(|_| {
+        SqlError::new(
+            SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
+            format!("frame {which} offset must not be negative"),
+        )
+    })
+}
