@@ -364,6 +364,17 @@ impl Transaction {
         self.row_state(tree, key).ok()
     }
 
+    /// Locks a key where nobody is in the way, as [`Transaction::try_lock_row`] does, for those who read the newest
+    /// version anyway and need not know whether it is the snapshot's; false else.
+    pub fn try_lock_key(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> bool {
+        let name = self.row_lock_name(tree, key);
+        let granted = self.store.engine().locks.try_acquire(self.owner, name, mode.into());
+        if granted == Some(true) {
+            self.locks.push(name);
+        }
+        granted.is_some()
+    }
+
     fn row_lock_name(&self, tree: TreeId, key: &[u8]) -> LockName {
         let space = tree.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.branch.0;
         LockName(xxh3_64_with_seed(key, space))

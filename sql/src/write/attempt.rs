@@ -89,7 +89,10 @@ impl Writing<'_> {
 
     /// Locks a key and tells whether a row has it.
     pub(super) fn claim(&mut self, tree: TreeId, key: &[u8]) -> Attempt<bool> {
-        self.lock_row(tree, key, LockMode::Update)?;
+        let mode = LockMode::Update;
+        if !self.transaction.try_lock_key(tree, key, mode) {
+            return Err(Stop::Lock { tree, key: key.to_vec(), mode });
+        }
         Ok(self.transaction.try_get_latest(tree, key, |value| value.is_some())?)
     }
 }
