@@ -17,12 +17,10 @@ use std::task::Poll;
 use helios_btree::ReadPages;
 use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
 
-use parking_lot::Mutex;
-
 use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::{Engine, UndoPin};
 use crate::error::{Error, Fault, FaultReason, Result};
-use crate::shared_work::{Progress, Work};
+use crate::shared_work::{Progress, Told, Work};
 use crate::view::View;
 
 /// Images encoded before they are written.
@@ -60,17 +58,15 @@ impl Engine {
     /// # Errors
     /// Those of the device; after one that is not just want of space no more commits are accepted.
     pub(crate) async fn checkpoint(self: &Arc<Self>, clean: bool) -> Result<()> {
-        let outcome = Arc::new(Mutex::new(None));
+        let outcome = Told::new();
         let (engine, told) = (self.clone(), outcome.clone());
-        let mut waiting_work: Option<Work> = Some(Box::pin(async move {
-            let result = engine.checkpoint_alone(clean).await;
-            *told.lock() = Some(result);
-        }));
+        let mut waiting_work: Option<Work> =
+            Some(Box::pin(async move { told.tell(engine.checkpoint_alone(clean).await) }));
         let _waiting = self.checkpoint_work.wait(&self.tender);
         poll_fn(|context| {
             loop {
                 let progress = self.checkpoint_work.poll(context, || waiting_work.take());
-                if let Some(result) = outcome.lock().take() {
+                if let Some(result) = outcome.poll(context) {
                     self.checkpoint_work.wake();
                     return Poll::Ready(result);
                 }
@@ -158,15 +154,13 @@ impl Engine {
     /// Ends what is committed so far, between two groups. It is work of the pipeline, so commits that come while it
     /// waits do it themselves.
     async fn take_boundary(self: &Arc<Self>) -> Result<Option<Taken>> {
-        let slot = Arc::new(Mutex::new(None));
-        let (engine, told) = (self.clone(), slot.clone());
-        *self.pipeline.before_next.lock() = Some(Box::pin(async move {
-            let taken = engine.boundary_now().await;
-            *told.lock() = Some(taken);
-        }));
+        let outcome = Told::new();
+        let (engine, told) = (self.clone(), outcome.clone());
+        *self.pipeline.before_next.lock() =
+            Some(Box::pin(async move { told.tell(engine.boundary_now().await) }));
         poll_fn(|context| {
             drive(self, context);
-            match slot.lock().take() {
+            match outcome.poll(context) {
                 Some(taken) => Poll::Ready(taken),
                 None => {
                     self.check_poisoned().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)

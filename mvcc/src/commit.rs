@@ -271,7 +271,14 @@ pub(crate) fn drive(engine: &Arc<Engine>, context: &Context<'_>) {
             engine.poison(&Error::Poisoned("a commit panicked".into()));
             engine.pipeline.work.wake();
         }
-        Progress::Idle => wake_next(engine),
+        Progress::Idle => {
+            let is_queued = !engine.pipeline.queue.lock().is_empty();
+            if !is_queued || engine.pipeline.before_next.lock().is_some() {
+                // Who waits for the pipeline to be free, or for a boundary, found it taken.
+                engine.pipeline.work.wake();
+            }
+            wake_next(engine);
+        }
     }
 }
 
@@ -289,6 +296,12 @@ fn wake_next(engine: &Engine) {
     if !queue.is_empty() {
         engine.tender.wake();
     }
+}
+
+/// Whether commits are left to nobody.
+pub(crate) fn is_abandoned(engine: &Engine) -> bool {
+    let is_queued = !engine.pipeline.queue.lock().is_empty();
+    engine.pipeline.work.has_no_waiters() && (is_queued || !engine.pipeline.work.is_idle())
 }
 
 /// Works until nothing is queued.

@@ -54,6 +54,34 @@ pub(crate) enum Progress {
     Panicked,
 }
 
+/// Where work leaves what it came to, for the one who asked for it: whoever polls the work to its end, that one is woken.
+pub(crate) struct Told<T>(Mutex<(Option<T>, Option<Waker>)>);
+
+impl<T> Told<T> {
+    pub(crate) fn new() -> Arc<Told<T>> {
+        Arc::new(Told(Mutex::new((None, None))))
+    }
+
+    /// Leaves the outcome.
+    pub(crate) fn tell(&self, value: T) {
+        let waker = {
+            let mut told = self.0.lock();
+            told.0 = Some(value);
+            told.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The outcome, or a wake-up when it is there.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Option<T> {
+        let mut told = self.0.lock();
+        if told.0.is_none() {
+            told.1 = Some(context.waker().clone());
+        }
+        told.0.take()
+    }
+}
+
 /// Wakes all who wait.
 #[derive(Default)]
 struct Waiters(Mutex<Vec<Waker>>);
@@ -100,6 +128,11 @@ impl SharedWork {
     /// Whether nothing is at work.
     pub(crate) fn is_idle(&self) -> bool {
         self.work.try_lock().is_some_and(|work| work.is_none())
+    }
+
+    /// Whether nobody is counted as waiting.
+    pub(crate) fn has_no_waiters(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
     }
 
     /// Counts a waiter, until the returned value is dropped.

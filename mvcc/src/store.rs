@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::access_method::AccessMethods;
 use crate::budget::Budget;
-use crate::commit::{CommitState, Pipeline, drain, drive};
+use crate::commit::{CommitState, Pipeline, drain, drive, is_abandoned};
 use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
@@ -282,8 +282,14 @@ impl Store {
     pub async fn tend(&self) {
         std::future::poll_fn(|context| {
             self.engine.tender.register(context.waker());
-            drive(&self.engine, context);
-            self.engine.checkpoint_work.poll(context, || None);
+            // Otherwise others are at it, and every commit would wake this one for nothing.
+            if is_abandoned(&self.engine) {
+                drive(&self.engine, context);
+            }
+            let checkpoint = &self.engine.checkpoint_work;
+            if checkpoint.has_no_waiters() && !checkpoint.is_idle() {
+                checkpoint.poll(context, || None);
+            }
             std::task::Poll::<()>::Pending
         })
         .await;
