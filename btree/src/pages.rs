@@ -42,6 +42,12 @@ pub trait ReadPages {
 /// A tree first reads (through [`ReadPages::page`], which sees the changes made so far) every page that it is
 /// going to change, so a fault can only come before the first change of an operation.
 pub trait WritePages: ReadPages {
+    /// Says, before the first change of an operation, how many levels its tree has.
+    ///
+    /// # Errors
+    /// The fault to resolve before trying again, when it was not prepared for so many.
+    fn prepare_levels(&mut self, levels: usize) -> Result<(), Self::Fault>;
+
     /// The private copy of a page that was read or allocated by this operation.
     fn page_mut(&mut self, page: PageId) -> &mut [u8];
 

@@ -5,7 +5,7 @@
 //! 3. A leaf with no room splits: at the right edge of the tree the new row starts an empty leaf (so that
 //!    loading in key order fills leaves completely), elsewhere half of the bytes move. The separator goes to
 //!    the parent, which may split in turn; a root that splits keeps its page and becomes a level higher.
-//! 4. A leaf under a quarter full joins a neighbour of the same parent, if that one is at hand and both fit.
+//! 4. A leaf under a quarter full joins a neighbour of the same parent, if both fit.
 
 use helios_bufferpool::{PageId, page};
 
@@ -48,6 +48,13 @@ impl Path {
         panic!("tree {root} has more than {LEVELS_MAX} levels");
     }
 
+    /// Descends to the leaf that covers `key`, which is about to be changed.
+    fn to_change<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<Path, P::Fault> {
+        let path = Path::to(pages, root, key, 0)?;
+        pages.prepare_levels(path.length)?;
+        Ok(path)
+    }
+
     fn last(&self) -> Step {
         self.steps[self.length - 1]
     }
@@ -69,15 +76,27 @@ pub fn create<P: WritePages>(pages: &mut P, root: PageId) {
     page::set_scn_raw(bytes, scn.0);
 }
 
-/// Reads every page that [`put`] or [`remove`] of `key` will need.
+/// Reads the pages that [`put`] or [`remove`] of `key` starts from, and returns the leaf that covers the key. `last` is
+/// what was returned for the key before: keys in order mostly find the same leaf, without descending.
 ///
 /// # Errors
 /// The fault of a missing page.
-pub fn prepare<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(), P::Fault> {
-    crate::tree::get(pages, root, key, |_| ())
+pub fn prepare<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    key: &[u8],
+    last: Option<PageId>,
+) -> Result<PageId, P::Fault> {
+    if let Some(leaf) = last
+        && Node::new(&pages.page(leaf)?).covers(key)
+    {
+        return Ok(leaf);
+    }
+    Ok(Path::to(pages, root, key, 0)?.last().page)
 }
 
-/// The most pages that [`put`] or [`put_chain`] copies or allocates in a tree of `levels`, overflow pages apart.
+/// The most pages that [`put`], [`put_chain`] or [`remove`] copies or allocates in a tree of `levels`, overflow pages
+/// apart.
 pub fn pages_touched_max(levels: usize) -> usize {
     2 * levels + 3
 }
@@ -92,7 +111,7 @@ pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8])
     {
         return Ok(existed);
     }
-    let path = Path::to(pages, root, key, 0)?;
+    let path = Path::to_change(pages, root, key)?;
     if overflow::is_overflow(key.len(), value.len(), pages.page_size()) {
         let mut chain = ChainWriter::new(value.len());
         chain.write(pages, value, usize::MAX);
@@ -111,7 +130,7 @@ pub fn put_chain<P: WritePages>(
     key: &[u8],
     pointer: &[u8; 16],
 ) -> Result<bool, P::Fault> {
-    let path = Path::to(pages, root, key, 0)?;
+    let path = Path::to_change(pages, root, key)?;
     put_cell(pages, path, key, pointer, true)
 }
 
@@ -318,9 +337,10 @@ fn fill(
 /// # Errors
 /// The fault of a missing page; nothing is changed then.
 pub fn remove<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<bool, P::Fault> {
-    let path = Path::to(pages, root, key, 0)?;
+    let path = Path::to_change(pages, root, key)?;
     let leaf = path.last().page;
     let Ok(index) = Node::new(&pages.page(leaf)?).search(key) else { return Ok(false) };
+    read_neighbours(pages, &path, index)?;
     // The frame is copied only now: removing nothing changes nothing.
     pages.page_mut(leaf);
     pages.undo_row(leaf, index);
@@ -332,6 +352,33 @@ pub fn remove<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<
         merge_up(pages, path);
     }
     Ok(true)
+}
+
+/// Reads the neighbours that may be joined when cell `index` of the leaf goes, so that what is joined does not depend on
+/// which pages happen to be in memory: replaying a log has to join the same pages.
+fn read_neighbours<P: ReadPages>(pages: &P, path: &Path, index: usize) -> Result<(), P::Fault> {
+    let mut gone = index;
+    for depth in (1..path.length).rev() {
+        let bytes = pages.page(path.steps[depth].page)?;
+        let node = Node::new(&bytes);
+        // A node loses the cell found or, above a leaf, the one of a child that was joined: this one's or the next.
+        let cell_bytes =
+            |index: usize| if index < node.len() { node.cell_bytes(index) + SLOT_BYTES } else { 0 };
+        let lost = cell_bytes(gone).max(if node.is_leaf() { 0 } else { cell_bytes(gone + 1) });
+        if node.used_bytes() >= bytes.len() / 4 + lost {
+            return Ok(());
+        }
+        gone = path.steps[depth - 1].child;
+        let parent_bytes = pages.page(path.steps[depth - 1].page)?;
+        let parent = Node::new(&parent_bytes);
+        if gone + 1 < parent.len() {
+            pages.page(parent.child(gone + 1))?;
+        }
+        if let Some(before) = gone.checked_sub(1) {
+            pages.page(parent.child(before))?;
+        }
+    }
+    Ok(())
 }
 
 /// Joins the node at the end of `path` with a neighbour, and so on upwards.
@@ -356,18 +403,14 @@ fn merge_up<P: WritePages>(pages: &mut P, mut path: Path) {
 
 /// Joins child `index` of `parent` with the next or the previous child; false when neither can be.
 fn join_with_neighbour<P: WritePages>(pages: &mut P, parent: PageId, index: usize) -> bool {
-    let Ok(parent_bytes) = pages.page(parent).map(|bytes| bytes.to_vec()) else { return false };
+    let parent_bytes = read(pages, parent);
     let parent_node = Node::new(&parent_bytes);
     for left_index in [Some(index), index.checked_sub(1)].into_iter().flatten() {
         if left_index + 1 >= parent_node.len() {
             continue;
         }
         let (left, right) = (parent_node.child(left_index), parent_node.child(left_index + 1));
-        let (Ok(left_bytes), Ok(right_bytes)) =
-            (pages.page(left).map(|page| page.to_vec()), pages.page(right).map(|page| page.to_vec()))
-        else {
-            continue;
-        };
+        let (left_bytes, right_bytes) = (read(pages, left), read(pages, right));
         let (left_node, right_node) = (Node::new(&left_bytes), Node::new(&right_bytes));
         if !can_join(left_node, right_node) {
             continue;
@@ -385,6 +428,14 @@ fn join_with_neighbour<P: WritePages>(pages: &mut P, parent: PageId, index: usiz
         return true;
     }
     false
+}
+
+/// A copy of a page that was read before anything was changed.
+fn read<P: ReadPages>(pages: &P, page: PageId) -> Vec<u8> {
+    match pages.page(page) {
+        Ok(bytes) => bytes.to_vec(),
+        Err(_) => panic!("page {page} was read before the change"),
+    }
 }
 
 /// Whether both fit one page with some room left, whatever prefix the joined page has.
@@ -409,7 +460,7 @@ fn join(bytes: &mut [u8], left: Node<'_>, right: Node<'_>) {
 /// Takes a lone child's content into the root, which so becomes a level lower.
 fn pull_up_root<P: WritePages>(pages: &mut P, root: PageId) {
     let child = Node::new(pages.page_mut(root)).child(0);
-    let Ok(old) = pages.page(child).map(|bytes| bytes.to_vec()) else { return };
+    let old = read(pages, child);
     pages.undo_image(root);
     let node = Node::new(&old);
     fill(pages.page_mut(root), node, 0..node.len(), node.lower_fence(), node.upper_fence());

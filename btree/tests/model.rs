@@ -31,6 +31,10 @@ impl ReadPages for Pages {
 }
 
 impl WritePages for Pages {
+    fn prepare_levels(&mut self, _levels: usize) -> Result<(), Self::Fault> {
+        Ok(())
+    }
+
     fn page_mut(&mut self, page: PageId) -> &mut [u8] {
         self.pages.get_mut(&page).unwrap()
     }

@@ -3,12 +3,14 @@
 //! 1. Records are appended in commit order by one writer at a time; a record is named by its position, a number
 //!    that only grows. Position 0 means "no record".
 //! 2. The records between tail and head lie in a fixed ring; a record never wraps around its end.
-//! 3. [`UndoRing::release`] moves the tail; the bytes behind it are overwritten only when every reader that was
+//! 3. Readers see records only once [`UndoRing::publish`] says so; until then [`UndoRing::take_back`] forgets them.
+//! 4. [`UndoRing::release`] moves the tail; the bytes behind it are overwritten only when every reader that was
 //!    pinned at that moment is gone.
 //!
 //! A record is 48 bytes — length of the operations (4), reserved (4), position of the page's record before (8),
 //! SCN (8), the SCN it goes back to (8), branch (8), page (8) — and its operations, padded to 8 bytes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,14 +28,13 @@ pub struct UndoRing {
     memory: Arena,
     size_bytes: u64,
     head: AtomicU64,
+    /// Where the writer appends next; only it looks at this.
+    appended: AtomicU64,
     tail: AtomicU64,
-    /// Up to where the writer may overwrite, and moves of the tail whose readers may still be there.
-    reclaim: Mutex<Reclaim>,
-}
-
-struct Reclaim {
-    writable_to: u64,
-    pending: std::collections::VecDeque<(u64, u64)>,
+    /// Up to where the writer may overwrite.
+    writable_to: AtomicU64,
+    /// Moves of the tail whose readers may still be there, as (epoch, tail).
+    pending: Mutex<VecDeque<(u64, u64)>>,
 }
 
 /// One record.
@@ -58,14 +59,15 @@ impl UndoRing {
     /// When the operating system gives no address space.
     pub fn new(size_bytes: usize) -> io::Result<UndoRing> {
         let size_bytes = size_bytes.next_multiple_of(4096);
-        let reclaim = Reclaim { writable_to: size_bytes as u64, pending: Default::default() };
         Ok(UndoRing {
             memory: Arena::new(size_bytes)?,
             size_bytes: size_bytes as u64,
             // Position 0 is not a record.
             head: AtomicU64::new(8),
+            appended: AtomicU64::new(8),
             tail: AtomicU64::new(8),
-            reclaim: Mutex::new(reclaim),
+            writable_to: AtomicU64::new(size_bytes as u64),
+            pending: Mutex::default(),
         })
     }
 
@@ -74,7 +76,7 @@ impl UndoRing {
         self.size_bytes
     }
 
-    /// The position that the next record gets, or a little before it.
+    /// The end of what is published: the position of the next record, or a little before it.
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
@@ -93,30 +95,30 @@ impl UndoRing {
     pub fn has_room(&self, operations_bytes: usize) -> bool {
         // Twice, because the end of the ring may have to be skipped.
         let needed = 2 * record_bytes(operations_bytes);
-        let end = self.head.load(Ordering::Relaxed) + needed;
-        let mut reclaim = self.reclaim.lock();
-        if end <= reclaim.writable_to {
+        let end = self.appended.load(Ordering::Relaxed) + needed;
+        if end <= self.writable_to.load(Ordering::Relaxed) {
             return true;
         }
         let oldest = epoch::oldest_pinned();
-        while let Some((epoch, tail)) = reclaim.pending.front().copied() {
+        let mut pending = self.pending.lock();
+        while let Some((epoch, tail)) = pending.front().copied() {
             if epoch >= oldest {
                 break;
             }
-            reclaim.writable_to = tail + self.size_bytes;
-            reclaim.pending.pop_front();
+            self.writable_to.store(tail + self.size_bytes, Ordering::Relaxed);
+            pending.pop_front();
         }
-        end <= reclaim.writable_to
+        end <= self.writable_to.load(Ordering::Relaxed)
     }
 
-    /// Appends a record and returns its position. The caller made sure of [`UndoRing::has_room`], and is the
+    /// Appends a record, which nobody sees yet, and returns its position. The caller made sure of [`UndoRing::has_room`], and is the
     /// only writer.
     ///
     /// # Panics
     /// When there is no room.
     pub fn append(&self, previous: u64, scn: Scn, restores: Scn, key: PageKey, operations: &[u8]) -> u64 {
         let length = record_bytes(operations.len());
-        let mut position = self.head.load(Ordering::Relaxed);
+        let mut position = self.appended.load(Ordering::Relaxed);
         let in_ring = position % self.size_bytes;
         if in_ring + length > self.size_bytes {
             // SAFETY: the position is this writer's: not yet readable, no longer read (checked below).
@@ -124,7 +126,7 @@ impl UndoRing {
             position += self.size_bytes - in_ring;
         }
         assert!(
-            position + length <= self.reclaim.lock().writable_to,
+            position + length <= self.writable_to.load(Ordering::Relaxed),
             "the caller made sure that an undo record has room"
         );
         let mut header = [0; HEADER_BYTES];
@@ -140,8 +142,18 @@ impl UndoRing {
             self.write(position, &header);
             self.write(position + HEADER_BYTES as u64, operations);
         }
-        self.head.store(position + length, Ordering::Release);
+        self.appended.store(position + length, Ordering::Relaxed);
         position
+    }
+
+    /// Shows readers what the writer has appended.
+    pub fn publish(&self) {
+        self.head.store(self.appended.load(Ordering::Relaxed), Ordering::Release);
+    }
+
+    /// Forgets what the writer has appended since [`UndoRing::publish`].
+    pub fn take_back(&self) {
+        self.appended.store(self.head.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The record at `position`; `None` when it has been released.
@@ -174,13 +186,13 @@ impl UndoRing {
 
     /// Forgets all records before `position`, which is a record's or the head.
     pub fn release(&self, position: u64) {
-        let mut reclaim = self.reclaim.lock();
+        let mut pending = self.pending.lock();
         if position <= self.tail.load(Ordering::Relaxed) {
             return;
         }
         self.tail.store(position, Ordering::SeqCst);
         let epoch = epoch::retire_epoch();
-        reclaim.pending.push_back((epoch, position));
+        pending.push_back((epoch, position));
     }
 
     /// The first record at or after `position`, and the position after it; `None` at the head.
@@ -228,8 +240,13 @@ mod tests {
                 positions.pop_front();
                 ring.release(positions.front().map_or(ring.head(), |entry: &(u64, u64)| entry.0));
             }
+            // What is taken back was never there.
+            ring.append(number, Scn(u64::MAX), Scn(0), key, &operations);
+            ring.take_back();
             positions.push_back((ring.append(number, Scn(number), Scn(0), key, &operations), number));
             let guard = epoch::pin();
+            assert!(ring.get(&guard, positions.back().unwrap().0).is_none(), "not published yet");
+            ring.publish();
             let mut next = ring.tail();
             for (position, number) in &positions {
                 let record = ring.get(&guard, *position).unwrap();
@@ -249,11 +266,13 @@ mod tests {
         let ring = UndoRing::new(4096).unwrap();
         let key = PageKey::new(BranchId(2), PageId(3));
         let position = ring.append(0, Scn(1), Scn(0), key, &[7; 1000]);
+        ring.publish();
         let guard = epoch::pin();
         let record = ring.get(&guard, position).unwrap();
         ring.release(ring.head());
         while ring.has_room(1000) {
             ring.append(0, Scn(2), Scn(1), key, &[8; 1000]);
+            ring.publish();
             ring.release(ring.head());
         }
         assert_eq!(record.operations, [7; 1000]);

@@ -18,8 +18,8 @@ use crate::large_value::PartialValue;
 use crate::spill::is_temporary;
 use crate::write_set::{Change, Operation};
 
-/// Levels that an operation is prepared for; deeper trees than this do not fit a device.
-const LEVELS: usize = 8;
+/// Levels that an operation is prepared for, until a deeper tree is met: one of 1 KB keys, for instance.
+const LEVELS: usize = 6;
 /// Changes of more pages than this are published part by part, or of a quarter of all frames.
 const PAGES_MAX: usize = 256;
 /// Pages of a large value made at a time.
@@ -66,18 +66,22 @@ pub(crate) struct Workspace {
     old_value: PartialValue,
     /// Private copies after which they are published.
     pages_max: usize,
+    /// Levels that an operation is prepared for.
+    levels: usize,
+    /// Whether the pages are those of a temporary branch, which have no undo records.
+    is_temporary: bool,
     /// The next even page id.
     pub(crate) next_page: u64,
 }
 
 impl Workspace {
     pub(crate) fn new(next_page: u64) -> Workspace {
-        Workspace { next_page, pages_max: PAGES_MAX, ..Workspace::default() }
+        Workspace { next_page, pages_max: PAGES_MAX, levels: LEVELS, ..Workspace::default() }
     }
 
     /// One for a temporary branch, with at most `pages_max` private copies.
     pub(crate) fn temporary(pages_max: usize) -> Workspace {
-        Workspace { next_page: 2, pages_max, ..Workspace::default() }
+        Workspace { next_page: 2, pages_max, levels: LEVELS, is_temporary: true, ..Workspace::default() }
     }
 
     /// Gives reserved frames back: of a workspace that is not needed for now.
@@ -87,8 +91,11 @@ impl Workspace {
         }
     }
 
-    /// Throws the private copies away.
+    /// Throws the private copies away, and their undo records.
     pub(crate) fn discard(&mut self, engine: &Engine) {
+        if !self.is_temporary {
+            engine.ring.take_back();
+        }
         self.index.clear();
         self.last_leaf = None;
         self.chain = None;
@@ -97,8 +104,11 @@ impl Workspace {
         }
     }
 
-    /// Publishes the private copies.
+    /// Publishes the private copies, and before them what leads back from them.
     pub(crate) fn publish(&mut self, engine: &Engine) {
+        if !self.is_temporary {
+            engine.ring.publish();
+        }
         self.index.clear();
         let mark = engine.dirty_mark.load(Ordering::Relaxed);
         for working in self.pages.drain(..) {
@@ -153,12 +163,7 @@ impl<'e, 'w> Apply<'e, 'w> {
         {
             self.write_chain(value)?;
         }
-        self.reserve(helios_btree::pages_touched_max(LEVELS))?;
-        // A page and its neighbour may each leave up to a page of undo, on each level.
-        let undo_bytes = 2 * LEVELS * self.engine.pool.page_size();
-        if !is_temporary(self.branch) && !self.engine.ring.has_room(undo_bytes) {
-            return Err(Stop::Undo);
-        }
+        self.prepare_room()?;
         self.reader.forget();
         let old = self.old_of_covered(operation)?;
         let result = match (operation, self.workspace.chain) {
@@ -190,6 +195,29 @@ impl<'e, 'w> Apply<'e, 'w> {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that an operation on a tree of so many levels need not wait for frames or undo room.
+    fn prepare_room(&mut self) -> Result<(), Stop> {
+        self.reserve(helios_btree::pages_touched_max(self.workspace.levels))?;
+        // A page and its neighbour may each leave up to a page of undo, on each level.
+        let undo_bytes = 2 * self.workspace.levels * self.engine.pool.page_size();
+        if !self.workspace.is_temporary && !self.engine.ring.has_room(undo_bytes) {
+            return Err(Stop::Undo);
+        }
+        Ok(())
+    }
+
+    /// Reads the pages that an operation starts from; `last` is the leaf that the operation before found in the same
+    /// tree.
+    pub(crate) fn prepare(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+        last: Option<PageId>,
+    ) -> Result<PageId, Fault> {
+        self.reader.forget();
+        helios_btree::prepare(self, tree.root(), key, last)
     }
 
     /// For a row that an access method covers: what it is before the change. Read before anything is changed.
@@ -332,6 +360,16 @@ impl ReadPages for Apply<'_, '_> {
 }
 
 impl WritePages for Apply<'_, '_> {
+    #[inline]
+    fn prepare_levels(&mut self, levels: usize) -> Result<(), Fault> {
+        // One more, since the root may be split.
+        if levels < self.workspace.levels {
+            return Ok(());
+        }
+        self.workspace.levels = levels + 1;
+        Err(Fault(FaultReason::Pause))
+    }
+
     #[inline]
     fn page_mut(&mut self, page: PageId) -> &mut [u8] {
         let key = PageKey::new(self.branch, page);

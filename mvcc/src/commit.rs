@@ -7,23 +7,27 @@
 //! 3. The group's work belongs to the pipeline ([`SharedWork`]); every waiter polls it, and a waiter that is dropped
 //!    takes nothing with it.
 //!
+//! A group is first applied to private copies, which can be thrown away. Where that has to wait — for pages, frames or
+//! undo room — each member's pages are read before anything is logged, so that a page which cannot be read fails its
+//! own commit only; what is then applied is published part by part, under SCNs that are not visible yet.
+//!
 //! Invariants: one group at a time; a snapshot never sees a commit before the log has it; after an error in the
 //! log nothing more is committed, because what is durable is unknown.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use helios_bufferpool::Scn;
+use helios_bufferpool::{PageId, Scn};
 use parking_lot::Mutex;
 
 use crate::apply::{Apply, Stop, Workspace};
 use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
-use crate::ids::{BranchId, Xid};
+use crate::ids::{BranchId, TreeId, Xid};
 use crate::locks::{LockName, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
 use crate::shared_work::{Progress, SharedWork, Work};
@@ -35,8 +39,8 @@ const GROUP_MAX: usize = 1024;
 /// Bytes of writes in one group, above which no further commit joins.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-/// Operations of a commit that goes the short way.
-const OPERATIONS_NOW_MAX: usize = 64;
+/// Operations of a group that is applied to private copies at once.
+const OPERATIONS_NOW_MAX: usize = 1024;
 
 /// A transaction on its way to being committed.
 pub(crate) struct Request {
@@ -175,17 +179,9 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     if state.log.is_some() || !accepting || state.index_due || !engine.pipeline.queue.lock().is_empty() {
         return Err(Box::new(request));
     }
-    let operations = request.writes.operations();
     let scn = Scn(state.last_scn.0 + 1);
-    let mut apply = Apply::new(engine, &mut state.workspace, request.branch, scn);
-    let done = operations.len() <= OPERATIONS_NOW_MAX
-        && (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok());
-    apply.finish();
-    drop(operations);
-    if !done {
-        // Nothing was published: the queue's way starts over, and can wait for pages.
-        state.workspace.discard(engine);
-        engine.options.access_methods.abandoned(scn);
+    if !apply_now(engine, &mut state.workspace, std::iter::once(&request), scn) {
+        // The queue's way starts over, and can wait for pages.
         drop(guard);
         return Err(Box::new(request));
     }
@@ -199,6 +195,36 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     release_locks(engine, &mut request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
     Ok(scn)
+}
+
+/// Applies commits to private copies if nothing has to be waited for; else changes nothing and says false.
+fn apply_now<'r>(
+    engine: &Engine,
+    workspace: &mut Workspace,
+    requests: impl Iterator<Item = &'r Request>,
+    first: Scn,
+) -> bool {
+    let next_page = workspace.next_page;
+    let (mut scn, mut room) = (first, OPERATIONS_NOW_MAX);
+    for request in requests {
+        let operations = request.writes.operations();
+        let is_small = request.writes.spilled().is_none() && operations.len() <= room;
+        let done = is_small && {
+            let mut apply = Apply::new(engine, workspace, request.branch, scn);
+            let done = (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok());
+            apply.finish();
+            done
+        };
+        if !done {
+            workspace.discard(engine);
+            workspace.next_page = next_page;
+            engine.options.access_methods.abandoned(first);
+            return false;
+        }
+        room -= operations.len();
+        scn = Scn(scn.0 + 1);
+    }
+    true
 }
 
 fn commit_time(engine: &Engine, last: u64) -> u64 {
@@ -334,6 +360,7 @@ async fn run_group(engine: Arc<Engine>) {
         None => Err(Error::Poisoned("the database is closed".into())),
     };
     drop(guard);
+    // What was refused is no longer among them.
     for (index, member) in group.into_iter().enumerate() {
         member.complete(match &result {
             Ok(first) => Ok(Scn(first.0 + index as u64)),
@@ -354,16 +381,84 @@ fn copy_error(error: &Error) -> Error {
 }
 
 /// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
-async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [Member]) -> Result<Scn> {
+async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Vec<Member>) -> Result<Scn> {
     engine.check_accepting()?;
-    let index = engine.commit_times.is_long().then(|| engine.commit_times.request());
+    let mut index = engine.commit_times.is_long().then(|| engine.commit_times.request());
+    let first = Scn(state.last_scn.0 + 1);
+    let requests = index.iter().map(|index| &index.0).chain(group.iter().map(|member| &member.request));
+    let applied = match apply_now(engine, &mut state.workspace, requests, first) {
+        true => Applied::Privately,
+        false => {
+            refuse_unreadable(engine, state, group).await?;
+            Applied::No
+        }
+    };
     let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
-    let Some((mut index, indexed)) = index else { return commit_group(engine, state, &mut requests).await };
-    requests.insert(0, &mut index);
-    let first = commit_group(engine, state, &mut requests).await?;
-    engine.commit_times.written(indexed);
+    let Some((index, indexed)) = &mut index else {
+        return commit_group(engine, state, &mut requests, applied).await;
+    };
+    requests.insert(0, index);
+    let first = commit_group(engine, state, &mut requests, applied).await?;
+    engine.commit_times.written(*indexed);
     state.index_due = false;
     Ok(Scn(first.0 + 1))
+}
+
+/// Reads the pages that the members of a group will change. A member that has one which cannot be read is told so and
+/// leaves the group.
+///
+/// # Errors
+/// When it is nobody's page in particular: the database is being closed, or ended.
+async fn refuse_unreadable(engine: &Engine, state: &mut CommitState, group: &mut Vec<Member>) -> Result<()> {
+    let mut index = 0;
+    while index < group.len() {
+        match read_pages(engine, &mut state.workspace, &group[index].request).await {
+            Ok(()) => index += 1,
+            Err(error) => {
+                tracing::error!("a commit is refused: {error}");
+                group.remove(index).complete(Err(error));
+            }
+        }
+    }
+    engine.check_poisoned()
+}
+
+async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<()> {
+    let mut steps = Steps::new(&request.writes);
+    // There is nothing to read of trees that this commit makes.
+    let mut created = HashSet::new();
+    let mut last: Option<(TreeId, PageId)> = None;
+    while steps.fill().await? {
+        let fault = {
+            let mut apply = Apply::new(engine, workspace, request.branch, Scn::MAX);
+            let mut fault = None;
+            while let Some(operation) = steps.current() {
+                match operation {
+                    Operation::CreateTree(tree) => {
+                        created.insert(tree);
+                    }
+                    Operation::Change(tree, _, _) if created.contains(&tree) => {}
+                    Operation::Change(tree, key, _) => {
+                        let leaf = last.filter(|last| last.0 == tree).map(|last| last.1);
+                        match apply.prepare(tree, key, leaf) {
+                            Ok(leaf) => last = Some((tree, leaf)),
+                            Err(missed) => {
+                                fault = Some(missed);
+                                break;
+                            }
+                        }
+                    }
+                }
+                steps.advance();
+            }
+            apply.finish();
+            fault
+        };
+        if let Some(fault) = fault {
+            engine.resolve(fault).await?;
+        }
+    }
+    Ok(())
 }
 
 /// For a checkpoint: writes what is known of commit times so far, as a commit of its own.
@@ -373,23 +468,43 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut [M
 pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
     if engine.commit_times.listed().needs_checkpoint() {
         let (mut index, indexed) = engine.commit_times.request();
-        commit_group(engine, state, &mut [&mut index]).await?;
+        commit_group(engine, state, &mut [&mut index], Applied::No).await?;
         engine.commit_times.written(indexed);
     }
     Ok(())
 }
 
+/// Whether a group is applied yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    /// To private copies, under the SCNs that come next.
+    Privately,
+    No,
+}
+
 /// Commits some requests with one flush of the log; returns the first one's SCN.
-async fn commit_group(engine: &Engine, state: &mut CommitState, group: &mut [&mut Request]) -> Result<Scn> {
+async fn commit_group(
+    engine: &Engine,
+    state: &mut CommitState,
+    group: &mut [&mut Request],
+    applied: Applied,
+) -> Result<Scn> {
     let first = Scn(state.last_scn.0 + 1);
+    if group.is_empty() {
+        return Ok(first);
+    }
     let last = Scn(first.0 + group.len() as u64 - 1);
     if let Some(log) = &mut state.log {
         let bytes = group.iter().map(|request| request.writes.log_bytes_max(OPERATION_BYTES) + COMMIT_BYTES);
-        // A full disk shows here, before anything is changed.
-        log.begin(group.len() as u32, last, bytes.sum()).await?;
+        // A full disk shows here, before anything is published.
+        if let Err(error) = log.begin(group.len() as u32, last, bytes.sum()).await {
+            state.workspace.discard(engine);
+            engine.options.access_methods.abandoned(first);
+            return Err(error);
+        }
         engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
     }
-    match make_group(engine, state, group, first).await {
+    match make_group(engine, state, group, first, applied).await {
         Ok(()) => {}
         Err(error) => {
             // Pages may have been published with SCNs that will never be visible, or be given out again; what of the log
@@ -423,6 +538,7 @@ async fn make_group(
     state: &mut CommitState,
     group: &[&mut Request],
     first: Scn,
+    applied: Applied,
 ) -> Result<()> {
     state.times.clear();
     for (index, request) in group.iter().enumerate() {
@@ -432,7 +548,8 @@ async fn make_group(
             log_request(log, request, Scn(first.0 + index as u64), state.last_time).await?;
         }
     }
-    for (index, request) in group.iter().enumerate() {
+    let unapplied = if applied == Applied::No { group } else { &[] };
+    for (index, request) in unapplied.iter().enumerate() {
         apply_request(engine, &mut state.workspace, request, Scn(first.0 + index as u64)).await?;
     }
     if let Some(log) = &mut state.log {
