@@ -25,7 +25,7 @@ use super::checks::{PROBE_FILE_NAME, assert_aligned, assert_batch_aligned};
 use super::folder::Folder;
 use super::raw_file::RawFile;
 use super::{BLOCK_SIZE, Device, File, IoBuf, IoFuture, OpenMode};
-use crate::executor::{glommio_local, spawn_local};
+use crate::executor::{GlommioOperation, glommio_local, spawn_local};
 
 /// A folder on disk, accessed through glommio on its workers and in place elsewhere.
 pub struct GlommioDevice {
@@ -192,7 +192,10 @@ impl GlommioFile {
             if glommio_local::<OpenFiles>().is_none() {
                 return otherwise(&inline, input).await;
             }
-            let task = spawn_local(work(files, input));
+            let task = spawn_local(async move {
+                let _operation = GlommioOperation::begin();
+                work(files, input).await
+            });
             task.await.unwrap_or_else(|| Err(io::Error::other("the worker ended during the operation")))
         })
     }

@@ -26,12 +26,26 @@ pub use memory::MemoryDevice;
 pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
 pub use uring::{UringDevice, io_uring_available, probe_io_uring};
 
+/// The environment variable that overrides what [`open_disk`] chooses: `io_uring`, `glommio` or `blocking`.
+pub const DEVICE_VARIABLE: &str = "HELIOS_DEVICE";
+
 /// Opens a folder on disk with the best backend for it, creating it where it is missing: io_uring for
-/// batches, or plain system calls, with a warning, where io_uring is not to be had.
+/// batches, or plain system calls, with a warning, where io_uring is not to be had. [`DEVICE_VARIABLE`] decides
+/// otherwise.
 ///
 /// # Errors
-/// What the operating system says, naming the path.
+/// `InvalidInput` for an unknown value of [`DEVICE_VARIABLE`]; else what the operating system says, naming the path.
 pub fn open_disk(path: impl AsRef<std::path::Path>) -> io::Result<Arc<dyn Device>> {
+    match std::env::var(DEVICE_VARIABLE).as_deref() {
+        Ok("io_uring") => return Ok(Arc::new(UringDevice::create_folder(path)?)),
+        Ok("glommio") => return Ok(Arc::new(GlommioDevice::create_folder(path)?)),
+        Ok("blocking") => return Ok(Arc::new(BlockingDevice::create_folder(path)?)),
+        Ok("") | Err(_) => {}
+        Ok(other) => {
+            let message = format!("{DEVICE_VARIABLE} is {other:?}, not io_uring, glommio or blocking");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+    }
     match probe_io_uring() {
         Ok(()) => Ok(Arc::new(UringDevice::create_folder(path)?)),
         Err(error) => {

@@ -1,12 +1,16 @@
-//! The worker loop over epoll, for systems without io_uring, and its sockets.
+//! The worker loop, and its sockets, over epoll.
 //!
 //! 1. Ready tasks run, a bounded number of them.
 //! 2. Due timers fire.
-//! 3. The worker waits for sockets, its bell (an eventfd) or the next timer; it does not wait while
-//!    tasks are ready.
+//! 3. The worker waits for sockets, its bell (an eventfd), other descriptors that it was told of, or the next
+//!    timer; it does not wait while tasks are ready.
 //!
 //! Sockets are registered once, edge-triggered. Trying before waiting, and reading events only in
 //! the worker's own thread, makes sure that no edge is missed.
+//!
+//! Workers over glommio wait for their sockets here as well. Through glommio each wait is a poll request of its own in
+//! a ring, whose completion interrupts the worker at whatever it does: measured with pgbench's select-only over a Unix
+//! socket, 8 clients, two cores, the server then takes 14 µs of processor time for a transaction instead of 6.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -18,10 +22,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::timer::now;
-use super::worker::{POLLS_MAX, Shared, Worker};
+use super::worker::{Shared, Worker};
 
 /// The event that belongs to the bell.
 const BELL: u64 = u64::MAX;
+/// Events that only end the wait.
+const OTHER: u64 = u64::MAX - 1;
 const EVENTS_MAX: usize = 256;
 
 /// An eventfd that ends the wait when written to.
@@ -126,9 +132,9 @@ impl EpollReactor {
     }
 }
 
-/// What a worker over epoll needs, made before its thread takes on work, so that failing is told.
+/// What a worker waits with, made before its thread takes on work, so that failing is told.
 pub(super) struct EpollLoop {
-    reactor: Rc<EpollReactor>,
+    pub(super) reactor: Rc<EpollReactor>,
     bell: Arc<Bell>,
 }
 
@@ -140,24 +146,34 @@ impl EpollLoop {
         Ok(EpollLoop { reactor, bell })
     }
 
+    /// Ends waits also when something happens to `descriptor`, which must outlive this.
+    pub(super) fn watch(&self, descriptor: &impl AsRawFd) -> io::Result<()> {
+        self.reactor.add(descriptor, libc::EPOLLIN | libc::EPOLLET, OTHER)
+    }
+
     pub(super) fn run(self, index: usize, shared: Arc<Shared>) {
-        let entered = Worker::new(index, shared, Some(self.reactor.clone())).enter();
-        let worker = &entered.worker;
+        let entered = Worker::new(index, shared, self.reactor.clone(), false).enter();
+        while entered.worker.run_tasks() && self.wait(&entered.worker, None) {}
+    }
+
+    /// Waits until there is something to do, or for `at_most`; false when that fails, which is told.
+    pub(super) fn wait(&self, worker: &Worker, at_most: Option<Duration>) -> bool {
+        let next_timer = worker.timers.fire();
         let mailbox = &worker.scheduler.mailbox;
-        let bell = Waker::from(self.bell.clone());
-        loop {
-            worker.scheduler.run_some(POLLS_MAX);
-            if worker.is_abandoned() {
-                return;
-            }
-            let next_timer = worker.timers.fire();
-            let is_busy = worker.scheduler.has_ready() || !mailbox.arm(&bell);
-            let timeout = if is_busy { Some(Duration::ZERO) } else { until(next_timer) };
-            if let Err(error) = self.reactor.wait(timeout, &self.bell) {
+        let is_busy = worker.scheduler.has_ready() || !mailbox.arm(&Waker::from(self.bell.clone()));
+        let timeout = match (is_busy, until(next_timer), at_most) {
+            (true, ..) => Some(Duration::ZERO),
+            (false, Some(timer), Some(at_most)) => Some(timer.min(at_most)),
+            (false, timer, at_most) => timer.or(at_most),
+        };
+        let outcome = self.reactor.wait(timeout, &self.bell);
+        mailbox.disarm();
+        match outcome {
+            Ok(()) => true,
+            Err(error) => {
                 tracing::error!(%error, "a worker cannot wait for events and ends");
-                return;
+                false
             }
-            mailbox.disarm();
         }
     }
 }
@@ -166,7 +182,7 @@ fn until(moment: Option<Instant>) -> Option<Duration> {
     moment.map(|moment| moment.saturating_duration_since(now()))
 }
 
-/// A connected socket on a worker over epoll.
+/// A connected socket on a worker.
 pub(super) struct EpollStream {
     socket: OwnedFd,
     reactor: Rc<EpollReactor>,

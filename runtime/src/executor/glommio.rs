@@ -1,30 +1,27 @@
-//! The worker loop over glommio.
+//! Workers that are glommio executors.
 //!
-//! One glommio task per worker, which lives as long as the worker, runs our scheduler. Two habits of
-//! glommio 0.9 are kept away from:
+//! One glommio task per worker, which lives as long as the worker, runs our loop: its tasks, sockets and waiting are
+//! those of every worker (`epoll.rs`). glommio does what the disk backend asks it for. While it has something to do,
+//! it gets its turn before each wait, and the completions in its rings end the wait.
 //!
-//! 1. A wake from another thread counts in 16 bits until it is taken; many at once overflow them.
-//!    Ours reach the task through a socket pair.
-//! 2. When the preemption timer expires after glommio has looked for events, but before it has run
-//!    the first task, it goes to sleep although tasks are ready. On a busy machine that comes to
-//!    pass with short timers. So there is practically no such timer; instead our task, when it has
-//!    had its turn and more is to do, rings its own bell and waits, whereupon glommio looks for events.
+//! 1. glommio looks at its rings when no task of its own is ready. Our task makes that happen by waiting for a timer of
+//!    glommio's that is due at once.
+//! 2. When glommio's preemption timer expires after it has looked for events, but before it has run the first task, it
+//!    goes to sleep although tasks are ready (glommio 0.9). So there is practically no such timer.
+//! 3. glommio does not tell its rings' descriptors; they are those that appear while it starts.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, Write};
-use std::os::fd::{FromRawFd, IntoRawFd};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_lite::AsyncRead;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use super::timer::now;
-use super::worker::{POLLS_MAX, Shared, Worker};
+use super::epoll::EpollLoop;
+use super::worker::{Shared, Worker};
 
 /// glommio's preemption timer, which shall never fire.
 const PREEMPT: Duration = Duration::from_secs(3600);
@@ -33,6 +30,8 @@ const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Closed rings give their locked memory back late, so that ENOMEM may pass.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(50);
+/// The longest wait while glommio has something to do: disks that must be polled for completions announce none.
+const WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// Whether glommio may be touched at all: it panics, or even ends the process, where io_uring is
 /// forbidden or too old.
@@ -100,125 +99,107 @@ fn raise_locked_memory() {
     }
 }
 
-/// The writing end of the socket pair that ends a worker's wait.
-struct Bell {
-    socket: UnixStream,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        // It can only fail when the socket is full, and then the worker is being woken already.
-        let _ = (&self.socket).write(&[1]);
-    }
-}
-
 /// What a worker over glommio needs, made in its own thread.
 pub(super) struct GlommioLoop {
     executor: LocalExecutor,
-    bell: Arc<Bell>,
-    bell_reader: UnixStream,
+    epoll: EpollLoop,
 }
 
 impl GlommioLoop {
     pub(super) fn new(name: &str) -> io::Result<GlommioLoop> {
-        let (socket, bell_reader) = UnixStream::pair()?;
-        socket.set_nonblocking(true)?;
-        bell_reader.set_nonblocking(true)?;
-        let bell = Arc::new(Bell { socket });
-        let mut attempt = 1;
-        loop {
-            let make = || {
-                LocalExecutorBuilder::new(Placement::Unbound)
-                    .name(name)
-                    .io_memory(IO_MEMORY_BYTES)
-                    .preempt_timer(PREEMPT)
-                    .make()
-            };
-            match catch_unwind(AssertUnwindSafe(make)) {
-                Ok(Ok(executor)) => return Ok(GlommioLoop { executor, bell, bell_reader }),
-                Ok(Err(_)) if attempt < ATTEMPTS => {
-                    attempt += 1;
-                    std::thread::sleep(PAUSE);
-                }
-                Ok(Err(error)) => return Err(io::Error::other(format!("glommio refuses to start: {error}"))),
-                Err(_) => return Err(io::Error::other("glommio panicked while starting")),
+        let epoll = EpollLoop::new()?;
+        let before = rings()?;
+        let executor = make_executor(name)?;
+        for ring in rings()? {
+            if !before.contains(&ring) {
+                epoll.watch(&ring)?;
             }
         }
+        Ok(GlommioLoop { executor, epoll })
     }
 
     pub(super) fn run(self, index: usize, shared: Arc<Shared>) {
-        let GlommioLoop { executor, bell, bell_reader } = self;
+        let GlommioLoop { executor, epoll } = self;
         executor.run(async move {
-            // SAFETY: the stream takes over a descriptor that nothing else owns.
-            let reader = unsafe { glommio::net::UnixStream::from_raw_fd(bell_reader.into_raw_fd()) };
-            let entered = Worker::new(index, shared, None).enter();
-            if let Err(error) = run_worker(&entered.worker, &Waker::from(bell), reader).await {
-                tracing::error!(%error, "a worker cannot wait for events and ends");
+            let entered = Worker::new(index, shared, epoll.reactor.clone(), true).enter();
+            let worker = &entered.worker;
+            while worker.run_tasks() {
+                let is_at_work = worker.glommio_operations.get() > 0;
+                if is_at_work {
+                    give_turn().await;
+                }
+                if !epoll.wait(worker, is_at_work.then_some(WAIT_MAX)) {
+                    return;
+                }
             }
         });
     }
 }
 
-async fn run_worker(worker: &Worker, bell: &Waker, mut reader: glommio::net::UnixStream) -> io::Result<()> {
+fn make_executor(name: &str) -> io::Result<LocalExecutor> {
+    let mut attempt = 1;
     loop {
-        worker.scheduler.run_some(POLLS_MAX);
-        if worker.is_abandoned() {
-            return Ok(());
+        let make = || {
+            LocalExecutorBuilder::new(Placement::Unbound)
+                .name(name)
+                .io_memory(IO_MEMORY_BYTES)
+                .preempt_timer(PREEMPT)
+                .make()
+        };
+        match catch_unwind(AssertUnwindSafe(make)) {
+            Ok(Ok(executor)) => return Ok(executor),
+            Ok(Err(_)) if attempt < ATTEMPTS => {
+                attempt += 1;
+                std::thread::sleep(PAUSE);
+            }
+            Ok(Err(error)) => return Err(io::Error::other(format!("glommio refuses to start: {error}"))),
+            Err(_) => return Err(io::Error::other("glommio panicked while starting")),
         }
-        let next_timer = worker.timers.fire();
-        wait(worker, bell, &mut reader, next_timer).await?;
     }
 }
 
-/// Waits for mail, for an event that wakes a task, or for a moment. When tasks are ready, or mail has
-/// come already, it only lets glommio look for events.
-async fn wait(
-    worker: &Worker,
-    bell: &Waker,
-    reader: &mut glommio::net::UnixStream,
-    next_timer: Option<Instant>,
-) -> io::Result<()> {
-    let scheduler = &worker.scheduler;
-    let is_busy = scheduler.has_ready() || !scheduler.mailbox.arm(bell);
-    if is_busy {
-        bell.wake_by_ref();
-    }
-    let mut timer = pin!(async {
-        match next_timer {
-            Some(moment) => glommio::timer::sleep(moment.saturating_duration_since(now())).await,
-            None => std::future::pending().await,
+/// The rings that the process has open. Another's that appears in between does no harm: it ends waits for nothing.
+fn rings() -> io::Result<Vec<Ring>> {
+    let mut rings = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let is_ring = std::fs::read_link(entry.path())
+            .is_ok_and(|target| target.as_os_str().as_encoded_bytes().ends_with(b"[io_uring]"));
+        if let (true, Some(descriptor)) =
+            (is_ring, entry.file_name().to_str().and_then(|name| name.parse().ok()))
+        {
+            rings.push(Ring(descriptor));
         }
-    });
-    let mut has_waited = false;
-    poll_fn(|context| -> Poll<io::Result<()>> {
+    }
+    Ok(rings)
+}
+
+/// The descriptor of a ring that somebody else owns.
+#[derive(PartialEq, Eq)]
+struct Ring(RawFd);
+
+impl AsRawFd for Ring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+/// Lets glommio submit what it was asked for, and take what has completed.
+async fn give_turn() {
+    let mut delay = Duration::from_micros(1);
+    loop {
+        let mut timer = pin!(glommio::timer::sleep(delay));
+        let mut has_waited = false;
+        poll_fn(|context| {
+            let poll = timer.as_mut().poll(context);
+            has_waited |= poll.is_pending();
+            poll
+        })
+        .await;
         if has_waited {
-            poll_bell(reader, context)?;
-            return Poll::Ready(Ok(()));
+            return;
         }
-        has_waited = true;
-        scheduler.set_local_bell(Some(context.waker().clone()));
-        if poll_bell(reader, context)? {
-            if !is_busy {
-                return Poll::Ready(Ok(()));
-            }
-            // The byte was there at once. Read it with glommio's event loop in between.
-            bell.wake_by_ref();
-            if poll_bell(reader, context)? {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        timer.as_mut().poll(context).map(Ok)
-    })
-    .await?;
-    scheduler.mailbox.disarm();
-    scheduler.set_local_bell(None);
-    Ok(())
-}
-
-/// Whether the bell was rung; else the context is woken when it is.
-fn poll_bell(reader: &mut glommio::net::UnixStream, context: &mut Context<'_>) -> io::Result<bool> {
-    match Pin::new(reader).poll_read(context, &mut [0; 64]) {
-        Poll::Ready(outcome) => outcome.map(|_| true),
-        Poll::Pending => Ok(false),
+        // The thread was held up so long that the timer was due before it was looked at.
+        delay *= 2;
     }
 }

@@ -1,8 +1,8 @@
 //! Tasks, sockets and timers: one single-threaded worker per core for servers, and plain threads
 //! for background work.
 //!
-//! 1. [`Executor::start`] starts the workers, over glommio where the system allows io_uring, else
-//!    over epoll; both run the same scheduler and look the same from outside.
+//! 1. [`Executor::start`] starts the workers, as glommio executors where the system allows io_uring, else
+//!    as plain threads; both run the same loop, which waits for sockets through epoll.
 //! 2. [`Executor::serve`] accepts connections and runs a handler for each, on the workers in turn.
 //!    Handlers stay on their worker and need not be `Send`.
 //! 3. [`Executor::stop`] stops accepting, gives the stop signal, waits for the tasks that are left
@@ -39,7 +39,7 @@ pub use listener::{ListenAddress, Listener};
 pub use socket::{Peer, Socket, UnixCredentials};
 pub use stop::StopToken;
 pub use timer::{Sleep, TimedOut, sleep, timeout};
-pub(crate) use worker::glommio_local;
+pub(crate) use worker::{GlommioOperation, glommio_local};
 pub use worker::{TaskHandle, current_worker, spawn_local};
 
 /// The environment variable that overrides [`ExecutorKind::Automatic`]: `glommio` or `epoll`.

@@ -15,7 +15,7 @@
 //! 1. A future is polled and dropped in its worker's thread only.
 //! 2. A panic of a task ends that task and nothing else.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -155,19 +155,11 @@ pub(super) struct Scheduler {
     pub(super) mailbox: Arc<Mailbox>,
     ready: RefCell<VecDeque<Arc<TaskWaker>>>,
     slots: RefCell<Slots>,
-    is_running: Cell<bool>,
-    local_bell: RefCell<Option<Waker>>,
 }
 
 impl Scheduler {
     pub(super) fn new(mailbox: Arc<Mailbox>) -> Scheduler {
-        Scheduler {
-            mailbox,
-            ready: RefCell::default(),
-            slots: RefCell::default(),
-            is_running: Cell::new(false),
-            local_bell: RefCell::default(),
-        }
+        Scheduler { mailbox, ready: RefCell::default(), slots: RefCell::default() }
     }
 
     pub(super) fn spawn(&self, future: LocalFuture) {
@@ -195,31 +187,18 @@ impl Scheduler {
 
     fn push_ready(&self, task: Arc<TaskWaker>) {
         self.ready.borrow_mut().push_back(task);
-        if !self.is_running.get() {
-            // The underlying loop found an event: it must run us again.
-            let bell = self.local_bell.take();
-            bell.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    /// Sets what is woken when a task becomes ready, in this thread, while none is being run. A loop
-    /// that looks for ready tasks after every event needs none.
-    pub(super) fn set_local_bell(&self, bell: Option<Waker>) {
-        self.local_bell.replace(bell);
     }
 
     /// Takes the mail and polls at most `polls_max` ready tasks.
     pub(super) fn run_some(&self, polls_max: usize) {
-        self.is_running.set(true);
         self.take_mail();
         for _ in 0..polls_max {
             let Some(task) = self.ready.borrow_mut().pop_front() else { break };
             self.run_task(task);
         }
-        self.is_running.set(false);
     }
 
-    /// Whether a task is ready: fired timers make some so between runs.
+    /// Whether a task is ready: fired timers and events make some so between runs.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()
     }
@@ -258,7 +237,6 @@ impl Scheduler {
     /// Drops all tasks and refuses further mail.
     pub(super) fn close(&self) {
         self.mailbox.close();
-        self.is_running.set(true);
         let (wakes, jobs) = self.mailbox.take();
         drop(wakes);
         guard_panic(move || drop(jobs));

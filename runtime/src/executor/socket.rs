@@ -1,9 +1,9 @@
-//! Connected sockets, the same over TCP and Unix sockets and on both executors.
+//! Connected sockets, the same over TCP and Unix sockets.
 
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -50,36 +50,12 @@ pub(super) struct Accepted {
     pub(super) family: Family,
 }
 
-enum Stream {
-    GlommioTcp(glommio::net::TcpStream),
-    GlommioUnix(glommio::net::UnixStream),
-    Epoll(EpollStream),
-}
-
-impl Stream {
-    fn over_glommio(socket: OwnedFd, family: Family) -> Stream {
-        let descriptor = socket.into_raw_fd();
-        match family {
-            Family::Tcp => {
-                // SAFETY: the stream takes over a descriptor that nothing else owns.
-                let stream = unsafe { glommio::net::TcpStream::from_raw_fd(descriptor) };
-                Stream::GlommioTcp(stream)
-            }
-            Family::Unix => {
-                // SAFETY: as above.
-                let stream = unsafe { glommio::net::UnixStream::from_raw_fd(descriptor) };
-                Stream::GlommioUnix(stream)
-            }
-        }
-    }
-}
-
 /// A connection, bound to the worker that accepted it.
 ///
 /// It reads and writes through futures-lite's traits; `poll_close` shuts down writing, dropping it
 /// closes it. TCP sockets have NODELAY and keepalive set.
 pub struct Socket {
-    stream: Stream,
+    stream: EpollStream,
     peer: Peer,
 }
 
@@ -98,11 +74,7 @@ impl Accepted {
             Family::Unix => Peer::Unix(credentials(self.socket.as_raw_fd())?),
         };
         let reactor = with_current(|worker| worker.reactor.clone()).expect("sockets belong to workers");
-        let stream = match (reactor, self.family) {
-            (Some(reactor), _) => Stream::Epoll(EpollStream::new(self.socket, reactor)?),
-            (None, family) => Stream::over_glommio(self.socket, family),
-        };
-        Ok(Socket { stream, peer })
+        Ok(Socket { stream: EpollStream::new(self.socket, reactor)?, peer })
     }
 }
 
@@ -140,30 +112,14 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::GlommioTcp(stream) => Pin::new(stream).poll_read(context, buf),
-            Stream::GlommioUnix(stream) => Pin::new(stream).poll_read(context, buf),
-            Stream::Epoll(stream) => stream.poll_read(context, buf),
-        }
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(context, buf)
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::GlommioTcp(stream) => Pin::new(stream).poll_write(context, buf),
-            Stream::GlommioUnix(stream) => Pin::new(stream).poll_write(context, buf),
-            Stream::Epoll(stream) => stream.poll_write(context, buf),
-        }
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(context, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,11 +127,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::GlommioTcp(stream) => Pin::new(stream).poll_close(context),
-            Stream::GlommioUnix(stream) => Pin::new(stream).poll_close(context),
-            Stream::Epoll(stream) => Poll::Ready(stream.shut_down_writing()),
-        }
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.shut_down_writing())
     }
 }

@@ -1,7 +1,7 @@
 //! A worker thread's context, and what the threads of one executor share.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use super::timer::TimerQueue;
 use crate::oneshot;
 
 /// Tasks polled before the worker looks for events and mail again.
-pub(super) const POLLS_MAX: usize = 64;
+const POLLS_MAX: usize = 64;
 
 /// What all workers of an executor share with those who send them work.
 pub(super) struct Shared {
@@ -129,8 +129,11 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) scheduler: Scheduler,
     pub(super) timers: Arc<TimerQueue>,
-    /// Absent on glommio, which has a reactor of its own.
-    pub(super) reactor: Option<Rc<EpollReactor>>,
+    pub(super) reactor: Rc<EpollReactor>,
+    /// Whether the thread runs a glommio executor.
+    is_glommio: bool,
+    /// Operations that glommio has not completed yet.
+    pub(super) glommio_operations: Cell<usize>,
     /// What the disk backend keeps in this thread; it ends with the worker.
     keepsake: RefCell<Option<Rc<dyn Any>>>,
 }
@@ -140,9 +143,23 @@ thread_local! {
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, shared: Arc<Shared>, reactor: Option<Rc<EpollReactor>>) -> Worker {
+    pub(super) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        reactor: Rc<EpollReactor>,
+        is_glommio: bool,
+    ) -> Worker {
         let scheduler = Scheduler::new(shared.mailboxes[index].clone());
-        Worker { index, shared, scheduler, timers: Arc::default(), reactor, keepsake: RefCell::default() }
+        Worker {
+            index,
+            shared,
+            scheduler,
+            timers: Arc::default(),
+            reactor,
+            is_glommio,
+            glommio_operations: Cell::new(0),
+            keepsake: RefCell::default(),
+        }
     }
 
     /// Makes this the thread's worker until the returned value is dropped.
@@ -152,8 +169,10 @@ impl Worker {
         Entered { worker }
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.shared.is_abandoned.load(Ordering::Acquire)
+    /// Runs some of the tasks that are ready; false when the worker is to end.
+    pub(super) fn run_tasks(&self) -> bool {
+        self.scheduler.run_some(POLLS_MAX);
+        !self.shared.is_abandoned.load(Ordering::Acquire)
     }
 }
 
@@ -179,13 +198,30 @@ pub(super) fn with_current<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
 /// A value of each worker over glommio, made when first asked for; `None` on other threads.
 pub(crate) fn glommio_local<T: Default + 'static>() -> Option<Rc<T>> {
     with_current(|worker| {
-        if worker.reactor.is_some() {
+        if !worker.is_glommio {
             return None;
         }
         let keepsake = worker.keepsake.borrow_mut().get_or_insert_with(|| Rc::new(T::default())).clone();
         Some(keepsake.downcast().expect("one type of keepsake is used"))
     })
     .flatten()
+}
+
+/// An operation that glommio is asked to do in this thread: for as long as this lives, the worker lets glommio have
+/// its turn.
+pub(crate) struct GlommioOperation(());
+
+impl GlommioOperation {
+    pub(crate) fn begin() -> GlommioOperation {
+        with_current(|worker| worker.glommio_operations.update(|count| count + 1));
+        GlommioOperation(())
+    }
+}
+
+impl Drop for GlommioOperation {
+    fn drop(&mut self) {
+        with_current(|worker| worker.glommio_operations.update(|count| count - 1));
+    }
 }
 
 pub(super) fn current_timers() -> Option<Arc<TimerQueue>> {
