@@ -9,6 +9,10 @@
 //! 2. When glommio's preemption timer expires after it has looked for events, but before it has run the first task, it
 //!    goes to sleep although tasks are ready (glommio 0.9). So there is practically no such timer.
 //! 3. glommio does not tell its rings' descriptors; they are those that appear while it starts.
+//!
+//! With glommio's own file I/O a transaction of pgbench's tpcb-like took 230 µs of the server's processor time on two
+//! cores, and 130 µs with plain system calls in the worker (`HELIOS_DEVICE`); a ring of the worker's own, written for
+//! the purpose, took 165 µs. So single accesses are done in place, and only batches go through a ring.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -110,9 +114,12 @@ impl GlommioLoop {
         let epoll = EpollLoop::new()?;
         let before = rings()?;
         let executor = make_executor(name)?;
-        for ring in rings()? {
-            if !before.contains(&ring) {
-                epoll.watch(&ring)?;
+        for ring in rings()?.iter().filter(|ring| !before.contains(ring)) {
+            // Another's that appeared in between does no harm: it ends waits for nothing. It may be gone again.
+            if let Err(error) = epoll.watch(ring)
+                && error.raw_os_error() != Some(libc::EBADF)
+            {
+                tracing::debug!(%error, "a ring is not watched");
             }
         }
         Ok(GlommioLoop { executor, epoll })
@@ -158,11 +165,10 @@ fn make_executor(name: &str) -> io::Result<LocalExecutor> {
     }
 }
 
-/// The rings that the process has open. Another's that appears in between does no harm: it ends waits for nothing.
+/// The rings that the process has open.
 fn rings() -> io::Result<Vec<Ring>> {
     let mut rings = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
         let is_ring = std::fs::read_link(entry.path())
             .is_ok_and(|target| target.as_os_str().as_encoded_bytes().ends_with(b"[io_uring]"));
         if let (true, Some(descriptor)) =
