@@ -6,6 +6,7 @@
 
 mod embedded;
 mod files;
+pub mod kept_folder;
 mod postgresql;
 
 pub use embedded::Embedded;
