@@ -23,7 +23,9 @@
 //! The header is the additional data of the encryption. The checksum (XXH3-64 of header and content) lies with
 //! whoever points here, so an image that is whole but stale, or somebody else's, is found out too.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aes_gcm::aead::AeadInPlace;
@@ -33,6 +35,7 @@ use parking_lot::RwLock;
 use sha2::Sha256;
 use xxhash_rust::xxh3::xxh3_64;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, PageId, PageKey, Scn};
@@ -41,6 +44,7 @@ use crate::page;
 /// Bytes of the header of an image.
 pub const IMAGE_HEADER_BYTES: usize = 64;
 const TAG_BYTES: usize = 16;
+const ZSTD_LEVEL: i32 = 1;
 const MAGIC: [u8; 2] = *b"HP";
 const ENCRYPTED: u8 = 0x80;
 /// No image is larger; a larger length in a header is damage.
@@ -116,6 +120,33 @@ struct Cipher {
     current: Aes256Gcm,
     nonce: AtomicU64,
     others: RwLock<HashMap<[u8; 16], Aes256Gcm>>,
+}
+
+/// zstd's working memory, one of each in every thread: making it takes longer than using it on a page.
+#[derive(Default)]
+struct ZstdContexts {
+    compressor: Option<Compressor<'static>>,
+    decompressor: Option<Decompressor<'static>>,
+}
+
+thread_local! {
+    static ZSTD: RefCell<ZstdContexts> = RefCell::default();
+}
+
+impl ZstdContexts {
+    fn compressor(&mut self) -> io::Result<&mut Compressor<'static>> {
+        if self.compressor.is_none() {
+            self.compressor = Some(Compressor::new(ZSTD_LEVEL)?);
+        }
+        Ok(self.compressor.as_mut().expect("made above"))
+    }
+
+    fn decompressor(&mut self) -> io::Result<&mut Decompressor<'static>> {
+        if self.decompressor.is_none() {
+            self.decompressor = Some(Decompressor::new()?);
+        }
+        Ok(self.decompressor.as_mut().expect("made above"))
+    }
 }
 
 /// Compresses, encrypts and checks images.
@@ -219,7 +250,10 @@ impl Codec {
             }
             Compression::Zstd => {
                 out.resize(start + zstd::zstd_safe::compress_bound(raw.len()), 0);
-                match zstd::bulk::compress_to_buffer(raw, &mut out[start..], 1) {
+                let compressed = ZSTD.with_borrow_mut(|contexts| {
+                    contexts.compressor()?.compress_to_buffer(raw, &mut out[start..])
+                });
+                match compressed {
                     Ok(length) => {
                         out.truncate(start + length);
                         2
@@ -258,7 +292,8 @@ impl Codec {
             0 => content.to_vec(),
             1 => lz4_flex::block::decompress(content, header.raw_bytes)
                 .map_err(|error| Error::Corruption(format!("an image does not decompress: {error}")))?,
-            2 => zstd::bulk::decompress(content, header.raw_bytes)
+            2 => ZSTD
+                .with_borrow_mut(|contexts| contexts.decompressor()?.decompress(content, header.raw_bytes))
                 .map_err(|error| Error::Corruption(format!("an image does not decompress: {error}")))?,
             other => return Err(Error::Corruption(format!("compression method {other} does not exist"))),
         };

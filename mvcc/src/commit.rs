@@ -251,7 +251,14 @@ async fn submit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
     let _waiting = engine.pipeline.work.wait(&engine.tender);
     // Dropped before the count of waiters goes down: then nobody is left to wake for this ticket.
     let _abandoning = Abandoning(&ticket);
+    let mut has_yielded = false;
     poll_fn(|context| {
+        if !has_yielded {
+            // Other tasks of this thread that are about to commit join the group, and share its flush.
+            has_yielded = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(result) = poll_ticket(&ticket, context) {
             return Poll::Ready(result);
         }
