@@ -37,6 +37,11 @@ impl Writer {
         self.run.as_mut().is_some_and(|run| run.is_continued_by(root, key) && run.push(key, value))
     }
 
+    /// Whether a row belongs to the present run.
+    pub fn is_continued_by(&self, root: PageId, key: &[u8]) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_continued_by(root, key))
+    }
+
     /// Writes a row: inserts it, or replaces the one with this key. Returns whether there was one.
     ///
     /// # Errors

@@ -179,7 +179,8 @@ fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result
     let scn = Scn(state.last_scn.0 + 1);
     let mut apply = Apply::new(engine, &mut state.workspace, request.branch, scn);
     let done = operations.len() <= OPERATIONS_NOW_MAX
-        && (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok());
+        && (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok())
+        && apply.complete().is_ok();
     apply.finish();
     drop(operations);
     if !done {
@@ -491,7 +492,28 @@ async fn apply_request(
             resolve_stop(engine, workspace, stop).await?;
         }
     }
-    Ok(())
+    complete(engine, workspace, request.branch, scn).await
+}
+
+/// Writes the rows of a commit that were held back; used by commits, by recovery and by spills.
+pub(crate) async fn complete(
+    engine: &Engine,
+    workspace: &mut Workspace,
+    branch: BranchId,
+    scn: Scn,
+) -> Result<()> {
+    loop {
+        let completed = {
+            let mut apply = Apply::new(engine, workspace, branch, scn);
+            let completed = apply.complete();
+            apply.finish();
+            completed
+        };
+        match completed {
+            Ok(()) => return Ok(()),
+            Err(stop) => resolve_stop(engine, workspace, stop).await?,
+        }
+    }
 }
 
 /// Clears what stopped applying; used by commits and by recovery.

@@ -152,7 +152,7 @@ impl Listed {
     fn request(&self, tree_exists: bool) -> Request {
         let mut writes = WriteSet::default();
         if !tree_exists {
-            writes.create_tree(TreeId::COMMIT_TIMES, 1);
+            writes.create_tree(TreeId::COMMIT_TIMES, 100, 1);
         }
         let mut write = |key: &[u8], value: &[u8]| {
             writes.write(TreeId::COMMIT_TIMES, key, Change::Put(value), 1);

@@ -447,18 +447,24 @@ impl Transaction {
         LockName(xxh3_64_with_seed(&object.to_le_bytes(), xxh3_64(&self.branch.0.to_le_bytes())))
     }
 
-    /// A new, empty tree, as part of this transaction.
+    /// A new, empty tree, as part of this transaction. Rows in key order fill its pages completely.
     pub fn create_tree(&mut self) -> TreeId {
+        self.create_tree_filled(100)
+    }
+
+    /// A new, empty tree, as part of this transaction. Rows in key order fill its pages to so many percent, from 10 to
+    /// 100, so that rows between them find room later.
+    pub fn create_tree_filled(&mut self, fill_percent: u8) -> TreeId {
         self.xid();
         let tree = TreeId(self.engine().next_tree.fetch_add(2, Ordering::Relaxed));
-        self.writes.create_tree(tree, self.statement);
+        self.writes.create_tree(tree, fill_percent.clamp(10, 100), self.statement);
         tree
     }
 
     /// Makes the tree `tree`, whose id is given: for the trees that every branch begins with.
     pub(crate) fn create_given_tree(&mut self, tree: TreeId) {
         self.xid();
-        self.writes.create_tree(tree, self.statement);
+        self.writes.create_tree(tree, 100, self.statement);
     }
 
     /// Removes a whole tree at commit; snapshots before that still read it.

@@ -31,6 +31,8 @@ enum Step {
     Put(u16, u16),
     Delete(u16),
     PutMany(u16, u16),
+    /// Behind all rows that there are.
+    Append(u16),
     DeleteMany(u16, u16),
     Statement,
     Savepoint,
@@ -48,6 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         10 => (0u16..2000, any::<u16>()).prop_map(|(key, value)| Step::Put(key, value)),
         4 => (0u16..2000).prop_map(Step::Delete),
         2 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::PutMany(key, count)),
+        2 => (1u16..600).prop_map(Step::Append),
         1 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::DeleteMany(key, count)),
         3 => Just(Step::Statement),
         2 => Just(Step::Savepoint),
@@ -166,6 +169,13 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
             }
             Step::PutMany(first, count) => {
                 for number in first..first + count {
+                    transaction.put(tree, &key(number), &value(number)).unwrap();
+                    now.insert(key(number), value(number));
+                }
+            }
+            Step::Append(count) => {
+                let last = now.keys().next_back().map_or(0, |key| u16::from_be_bytes([key[0], key[1]]));
+                for number in (last..20_000).skip(1).take(usize::from(count)) {
                     transaction.put(tree, &key(number), &value(number)).unwrap();
                     now.insert(key(number), value(number));
                 }
