@@ -305,6 +305,7 @@ fn add_child<P: WritePages>(
 
 /// Moves the root's content to a new child, so that the root has one child and is a level higher.
 fn push_down_root<P: WritePages>(pages: &mut P, root: PageId) {
+    pages.page_mut(root);
     pages.undo_image(root);
     let child = pages.allocate();
     let old: Vec<u8> = pages.page_mut(root).to_vec();

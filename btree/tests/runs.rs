@@ -35,7 +35,7 @@ impl Keys {
 
 fn value(number: u32, bytes_max: usize) -> Vec<u8> {
     let spread = number.wrapping_mul(2_654_435_761) as usize >> 3;
-    let bytes = if spread % 61 == 0 { bytes_max * 20 } else { spread % (bytes_max + 1) };
+    let bytes = if spread.is_multiple_of(61) { bytes_max * 20 } else { spread % (bytes_max + 1) };
     vec![number as u8; bytes]
 }
 
@@ -91,7 +91,7 @@ fn run(load: &Load) {
     for change in &load.changes {
         pages.scn.0 += 1;
         let key = load.keys.key(change / 2 % (number + 20));
-        if change % 2 == 0 {
+        if change.is_multiple_of(2) {
             let value = vec![1; *change as usize % 30];
             let existed = pages.put(&mut writer, &key, &value);
             assert_eq!(model.insert(key, value).is_some(), existed);

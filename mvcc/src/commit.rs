@@ -24,7 +24,7 @@ use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Xid};
-use crate::locks::{LockName, LockOwner};
+use crate::locks::{HeldLocks, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
 use crate::shared_work::{Progress, SharedWork, Work};
 use crate::steps::Steps;
@@ -44,7 +44,7 @@ pub(crate) struct Request {
     pub(crate) xid: Xid,
     pub(crate) owner: LockOwner,
     pub(crate) writes: WriteSet,
-    pub(crate) locks: Vec<LockName>,
+    pub(crate) locks: HeldLocks,
     pub(crate) catalog_changed: bool,
 }
 
@@ -213,9 +213,7 @@ fn finish_request(engine: &Engine, request: &mut Request, scn: Scn) {
 }
 
 fn release_locks(engine: &Engine, request: &mut Request) {
-    for name in request.locks.drain(..) {
-        engine.locks.release(request.owner, name);
-    }
+    request.locks.release(&engine.locks, request.owner);
 }
 
 /// Waits in the queue, driving the pipeline meanwhile.

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::commit::Request;
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
-use crate::locks::LockOwner;
+use crate::locks::{HeldLocks, LockOwner};
 use crate::write_set::{Change, WriteSet};
 
 /// Commits in the list after which it is written.
@@ -187,7 +187,7 @@ impl Listed {
             xid: INTERNAL,
             owner: LockOwner(0),
             writes,
-            locks: Vec::new(),
+            locks: HeldLocks::default(),
             catalog_changed: false,
         }
     }

@@ -173,6 +173,11 @@ mod tests {
                 load(&store, Some(tree), 1_000..3_000).await;
                 load(&store, Some(tree), 2_990..2_995).await;
                 load(&store, Some(tree), 2_999..3_100).await;
+                // Row by row, so that every page is found full by a commit's first row.
+                let tree = load(&store, None, 5_000..5_001).await;
+                for row in 5_001..5_400 {
+                    load(&store, Some(tree), row..row + 1).await;
+                }
             });
             let before = pages(&store);
             assert!(before.len() > 60, "{} pages", before.len());

@@ -44,7 +44,7 @@ enum Work {
 
 /// The rows of one commit: a pure function of its number.
 fn changes(work: Work, number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    if work == Work::Loads && number % 4 != 0 {
+    if work == Work::Loads && !number.is_multiple_of(4) {
         return load(number);
     }
     let mut random = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -69,7 +69,7 @@ fn changes(work: Work, number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
 fn load(number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let rows = if number == 1 { 400 } else { number * 13 % 150 };
     let row = |row: u64| {
-        let length = if row % 90 == 0 { 9_000 } else { row * 7 % 200 };
+        let length = if row.is_multiple_of(90) { 9_000 } else { row * 7 % 200 };
         (((number + 1) * 1_000 + row).to_be_bytes().to_vec(), Some(vec![number as u8; length as usize]))
     };
     (0..rows).map(row).collect()

@@ -132,6 +132,16 @@ async fn check(transaction: &mut Transaction, tree: TreeId, model: &Model) -> Re
     Ok(())
 }
 
+/// Whether a key is taken, waiting for pages.
+async fn is_taken(store: &Store, transaction: &mut Transaction, tree: TreeId, key: &[u8]) -> bool {
+    loop {
+        match transaction.try_is_taken(tree, key) {
+            Ok(taken) => return taken,
+            Err(fault) => store.resolve(fault).await.unwrap(),
+        }
+    }
+}
+
 async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
     Store::open(options.clone(), surroundings.clone()).await.unwrap()
 }
@@ -160,6 +170,8 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
         transaction.make_room().await.unwrap();
         match step {
             Step::Put(number, seed) => {
+                let taken = is_taken(&store, &mut transaction, tree, &key(number)).await;
+                assert_eq!(taken, now.contains_key(&key(number)));
                 transaction.put(tree, &key(number), &value(seed)).unwrap();
                 now.insert(key(number), value(seed));
             }
@@ -169,6 +181,8 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
             }
             Step::PutMany(first, count) => {
                 for number in first..first + count {
+                    let taken = is_taken(&store, &mut transaction, tree, &key(number)).await;
+                    assert_eq!(taken, now.contains_key(&key(number)));
                     transaction.put(tree, &key(number), &value(number)).unwrap();
                     now.insert(key(number), value(number));
                 }

@@ -18,6 +18,8 @@ pub struct Pages {
     pub undo: HashMap<PageId, Vec<(Scn, Vec<u8>)>>,
     pub next: u64,
     pub scn: Scn,
+    /// Which commit copied a page last: what it changes or records, it has copied before.
+    copied: HashMap<PageId, Scn>,
 }
 
 impl ReadPages for Pages {
@@ -29,6 +31,7 @@ impl ReadPages for Pages {
 
 impl WritePages for Pages {
     fn page_mut(&mut self, page: PageId) -> &mut [u8] {
+        self.copied.insert(page, self.scn);
         self.pages.get_mut(&page).unwrap()
     }
     fn allocate(&mut self) -> PageId {
@@ -41,6 +44,7 @@ impl WritePages for Pages {
     }
     fn free(&mut self, _page: PageId) {}
     fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]) {
+        assert_eq!(self.copied.get(&page), Some(&self.scn), "page {page} is copied before its undo");
         if page::created(&self.pages[&page]) == self.scn {
             // Nobody can go back behind its first version.
             return;

@@ -43,11 +43,13 @@ struct Entry {
     statement: u32,
     /// The entry before for the same key.
     previous: u32,
+    value_bytes: u32,
     /// Key and value in `bytes`, one after the other.
     start: usize,
-    key_bytes: u32,
-    value_bytes: u32,
+    key_bytes: u16,
 }
+
+const _: () = assert!(size_of::<Entry>() == 32, "loads keep one for each row");
 
 /// A transaction's writes.
 #[derive(Default)]
@@ -78,11 +80,11 @@ const SPARE_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
 fn key_of<'a>(entry: &Entry, bytes: &'a [u8]) -> &'a [u8] {
-    &bytes[entry.start..entry.start + entry.key_bytes as usize]
+    &bytes[entry.start..entry.start + usize::from(entry.key_bytes)]
 }
 
 fn change_of<'a>(entry: &Entry, bytes: &'a [u8]) -> Change<'a> {
-    let start = entry.start + entry.key_bytes as usize;
+    let start = entry.start + usize::from(entry.key_bytes);
     match entry.kind {
         Kind::Put => Change::Put(&bytes[start..start + entry.value_bytes as usize]),
         Kind::Delete | Kind::CreateTree => Change::Delete,
@@ -234,7 +236,7 @@ impl WriteSet {
             statement,
             previous,
             start,
-            key_bytes: key.len() as u32,
+            key_bytes: key.len() as u16,
             value_bytes: value.len() as u32,
         });
     }
