@@ -215,9 +215,10 @@ pub(crate) async fn execute_with_in(
     session: &mut Session,
     sql: &str,
     params: &[&dyn ToValue],
+    scratch: &mut Scratch,
 ) -> Result<u64> {
     let prepared = prepare_in(session, sql).await?;
-    run(session, &prepared, params, &mut Scratch::default()).await.map(|(_, count)| count)
+    run(session, &prepared, params, scratch).await.map(|(_, count)| count)
 }
 
 /// Appends a statement's parameters to `values`.

@@ -14,11 +14,13 @@ mod pages;
 mod tree;
 mod undo;
 mod write;
+mod writer;
 
 pub use node::{LeafCell, Node, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
 pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow};
 pub use pages::{PageRef, ReadPages, WritePages};
-pub use tree::{CellVisitor, Direction, Walk, get, walk_leaf};
+pub use tree::{CellVisitor, Direction, Gap, Walk, find_gap, get, walk_leaf};
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
-pub use write::{create, pages_touched_max, prepare, put, put_chain, remove};
+pub use write::{RowValue, create, pages_touched_max, prepare};
+pub use writer::Writer;

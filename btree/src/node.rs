@@ -11,7 +11,8 @@
 //! | 38 | 2 | length of the lower fence (inclusive; empty = from the start of the tree) |
 //! | 40 | 2 | length of the upper fence (exclusive) |
 //! | 42 | 2 | bytes of dead cells between `upper` and the page's end |
-//! | 44 | 4 | reserved, zero |
+//! | 44 | 1 | fill factor: how full, in percent, rows in key order make a leaf of this tree; 0 for 100 |
+//! | 45 | 3 | reserved, zero |
 //! | 48 | … | lower fence, upper fence, then the slots in key order; `lower` is their end |
 //!
 //! A slot is 8 bytes: the first four bytes of the key's suffix (big-endian number, zero-padded), the cell's
@@ -120,6 +121,20 @@ pub struct Node<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// What a node is, but for its cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'a> {
+    pub(crate) level: u8,
+    pub(crate) fill_percent: u8,
+    pub(crate) lower: &'a [u8],
+    pub(crate) upper: Option<&'a [u8]>,
+}
+
+/// How many bytes of a page are filled by rows that come in key order.
+pub(crate) fn fill_bytes(page_size: usize, fill_percent: u8) -> usize {
+    page::content_end(page_size) * usize::from(fill_percent) / 100
+}
+
 /// A row in a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeafCell<'a> {
@@ -186,6 +201,33 @@ impl<'a> Node<'a> {
         }
         let start = NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38));
         Some(&self.bytes[start..start + usize::from(u16_at(self.bytes, 40))])
+    }
+
+    /// How full rows in key order make the pages of this tree.
+    pub(crate) fn fill_percent(self) -> u8 {
+        if self.bytes[44] == 0 { 100 } else { self.bytes[44] }
+    }
+
+    /// What it is, but for its cells.
+    pub(crate) fn shape(self) -> Shape<'a> {
+        Shape {
+            level: self.level(),
+            fill_percent: self.fill_percent(),
+            lower: self.lower_fence(),
+            upper: self.upper_fence(),
+        }
+    }
+
+    /// Whether a row at `place` of a leaf comes behind all others of the tree, and beyond what the fill factor leaves for
+    /// such. Inner nodes fill completely: a leaf that splits later needs room in one of them only.
+    #[inline]
+    pub(crate) fn is_full_at_end(self, place: Result<usize, usize>, cell_bytes: usize) -> bool {
+        self.bytes[44] != 0
+            && self.is_leaf()
+            && place == Err(self.len())
+            && !self.is_empty()
+            && self.upper_fence().is_none()
+            && self.used_bytes() + cell_bytes + SLOT_BYTES > fill_bytes(self.bytes.len(), self.bytes[44])
     }
 
     /// Whether `key` belongs here.

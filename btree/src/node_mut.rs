@@ -3,7 +3,7 @@
 use helios_bufferpool::page::{self, PageKind};
 use helios_bufferpool::{PageId, Scn};
 
-use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, head};
+use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, Shape, head};
 
 /// A node that may be changed: a private copy of a page.
 pub struct NodeMut<'a> {
@@ -15,7 +15,8 @@ fn set_u16(bytes: &mut [u8], offset: usize, value: usize) {
     bytes[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
 }
 
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+/// How many bytes two keys have in common at their beginning.
+pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
@@ -29,7 +30,7 @@ pub enum CellValue<'v> {
 }
 
 impl CellValue<'_> {
-    fn bytes(self, suffix: &[u8]) -> usize {
+    pub(crate) fn bytes(self, suffix: &[u8]) -> usize {
         match self {
             CellValue::Leaf { value, .. } => LEAF_CELL_HEADER_BYTES + suffix.len() + value.len(),
             CellValue::Inner(_) => 8 + suffix.len(),
@@ -43,8 +44,9 @@ impl<'a> NodeMut<'a> {
         NodeMut { bytes }
     }
 
-    /// Makes an empty node over `[lower, upper)`; keeps the page header's flags, SCNs and undo position.
-    pub fn format(bytes: &'a mut [u8], level: u8, lower: &[u8], upper: Option<&[u8]>) -> NodeMut<'a> {
+    /// Makes an empty node; keeps the page header's flags, SCNs and undo position.
+    pub(crate) fn format(bytes: &'a mut [u8], shape: Shape<'_>) -> NodeMut<'a> {
+        let Shape { level, fill_percent, lower, upper } = shape;
         let kept: [u8; 26] = bytes[6..32].try_into().expect("26 bytes");
         page::initialize(bytes, if level == 0 { PageKind::Leaf } else { PageKind::Inner });
         bytes[6..32].copy_from_slice(&kept);
@@ -54,6 +56,7 @@ impl<'a> NodeMut<'a> {
         set_u16(bytes, 36, upper.map_or(0, |upper| common_prefix(lower, upper)));
         set_u16(bytes, 38, lower.len());
         set_u16(bytes, 40, upper.map_or(0, <[u8]>::len));
+        bytes[44] = if fill_percent == 100 { 0 } else { fill_percent };
         let middle = NODE_HEADER_BYTES + lower.len();
         bytes[NODE_HEADER_BYTES..middle].copy_from_slice(lower);
         let end = middle + upper.map_or(0, <[u8]>::len);
@@ -131,6 +134,26 @@ impl<'a> NodeMut<'a> {
         let index = self.as_node().len();
         self.insert(index, suffix, value);
         true
+    }
+
+    /// Appends cells with whole keys, in key order; the caller made sure that all fit.
+    pub(crate) fn append_all<'c>(&mut self, cells: impl Iterator<Item = (&'c [u8], CellValue<'c>)>) {
+        let prefix_length = self.as_node().prefix_len();
+        let mut count = self.as_node().len();
+        let mut slot_start = usize::from(page::lower(self.bytes));
+        let mut offset = usize::from(page::upper(self.bytes));
+        for (key, value) in cells {
+            let suffix = &key[prefix_length..];
+            offset -= value.bytes(suffix);
+            assert!(offset >= slot_start + SLOT_BYTES, "the caller checked that the cells fit");
+            self.write_cell(offset, suffix, value);
+            self.write_slot(slot_start, suffix, offset);
+            slot_start += SLOT_BYTES;
+            count += 1;
+        }
+        page::set_lower(self.bytes, slot_start as u16);
+        page::set_upper(self.bytes, offset as u16);
+        set_u16(self.bytes, 32, count);
     }
 
     /// Moves all live cells together at the page's end.

@@ -55,6 +55,46 @@ pub fn get<P: ReadPages, R>(
     })
 }
 
+/// Two neighbours in a tree, and nothing between them.
+#[derive(Clone, Debug, Default)]
+pub struct Gap {
+    after: Vec<u8>,
+    /// `None` at the right end of the tree.
+    before: Option<Vec<u8>>,
+}
+
+impl Gap {
+    /// Whether a key is between them.
+    #[inline]
+    pub fn holds(&self, key: &[u8]) -> bool {
+        key > &self.after[..] && self.before.as_deref().is_none_or(|before| key < before)
+    }
+}
+
+/// Looks a key up; tells whether there is a row, and where there is none, between which others it would be.
+///
+/// # Errors
+/// The fault of a missing page.
+pub fn find_gap<P: ReadPages>(pages: &P, root: PageId, key: &[u8], gap: &mut Gap) -> Result<bool, P::Fault> {
+    let leaf = descend(pages, root, |node| node.child_index(key))?;
+    let node = Node::new(&leaf);
+    let Err(index) = node.search(key) else { return Ok(true) };
+    gap.after.clear();
+    match index.checked_sub(1) {
+        Some(before) => node.key_into(before, &mut gap.after),
+        // Whether the fence is a row's key too does not matter: the gap does not hold it.
+        None => gap.after.extend_from_slice(node.lower_fence()),
+    }
+    if index == node.len() {
+        gap.before = node.upper_fence().map(<[u8]>::to_vec);
+    } else {
+        let before = gap.before.get_or_insert_default();
+        before.clear();
+        node.key_into(index, before);
+    }
+    Ok(false)
+}
+
 #[inline]
 fn descend<P: ReadPages>(
     pages: &P,

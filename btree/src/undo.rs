@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use helios_bufferpool::{PageId, Scn, page};
 
-use crate::node::{LeafCell, Node, u16_at, u64_at};
+use crate::node::{LeafCell, Node, Shape, u16_at, u64_at};
 use crate::node_mut::{CellValue, NodeMut};
 
 /// One reverse operation.
@@ -178,6 +178,7 @@ impl<'a> Iterator for UndoOps<'a> {
 /// A page taken apart, for going back in time.
 pub struct PageRebuild {
     level: u8,
+    fill_percent: u8,
     lower: Vec<u8>,
     upper: Option<Vec<u8>>,
     cells: BTreeMap<Vec<u8>, OwnedCell>,
@@ -206,6 +207,7 @@ impl PageRebuild {
             .collect();
         PageRebuild {
             level: node.level(),
+            fill_percent: node.fill_percent(),
             lower: node.lower_fence().to_vec(),
             upper: node.upper_fence().map(<[u8]>::to_vec),
             cells,
@@ -240,7 +242,13 @@ impl PageRebuild {
     pub fn finish(self, bytes: &mut [u8], scn: Scn) -> Option<Scn> {
         let mut next_row = None;
         bytes.fill(0);
-        let mut node = NodeMut::format(bytes, self.level, &self.lower, self.upper.as_deref());
+        let shape = Shape {
+            level: self.level,
+            fill_percent: self.fill_percent,
+            lower: &self.lower,
+            upper: self.upper.as_deref(),
+        };
+        let mut node = NodeMut::format(bytes, shape);
         for (key, cell) in &self.cells {
             if let OwnedCell::Leaf { scn: written, .. } = cell
                 && *written > scn

@@ -1,4 +1,4 @@
-//! Writing: put and remove, splits and merges.
+//! Changing single rows: put and remove, splits and merges. `writer` does so row by row, or whole leaves at a time.
 //!
 //! 1. Descend to the leaf, remembering the path; only reading, so a fault leaves nothing changed.
 //! 2. Change a private copy of the leaf, after telling the undo log how to go back.
@@ -7,11 +7,10 @@
 //!    the parent, which may split in turn; a root that splits keeps its page and becomes a level higher.
 //! 4. A leaf under a quarter full joins a neighbour of the same parent, if both fit.
 
-use helios_bufferpool::{PageId, page};
+use helios_bufferpool::{PageId, Scn, page};
 
-use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, cell_bytes_max};
-use crate::node_mut::{CellValue, NodeMut};
-use crate::overflow::{self, ChainWriter};
+use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, Shape, cell_bytes_max};
+use crate::node_mut::{CellValue, NodeMut, common_prefix};
 use crate::pages::{ReadPages, WritePages};
 use crate::tree::LEVELS_MAX;
 use crate::undo::UndoOp;
@@ -24,14 +23,14 @@ struct Step {
 }
 
 /// The way from the root to a node.
-struct Path {
+pub(crate) struct Path {
     steps: [Step; LEVELS_MAX],
     length: usize,
 }
 
 impl Path {
     /// Descends to the node of `level` that covers `key`.
-    fn to<P: ReadPages>(pages: &P, root: PageId, key: &[u8], level: u8) -> Result<Path, P::Fault> {
+    pub(crate) fn to<P: ReadPages>(pages: &P, root: PageId, key: &[u8], level: u8) -> Result<Path, P::Fault> {
         let mut path = Path { steps: [Step { page: root, child: 0 }; LEVELS_MAX], length: 0 };
         let mut page = root;
         for _ in 0..LEVELS_MAX {
@@ -68,11 +67,12 @@ impl Path {
     }
 }
 
-/// Makes `root` an empty tree: its root page is a leaf over all keys.
-pub fn create<P: WritePages>(pages: &mut P, root: PageId) {
+/// Makes `root` an empty tree: its root page is a leaf over all keys. Rows that come in key order fill its pages to
+/// `fill_percent`.
+pub fn create<P: WritePages>(pages: &mut P, root: PageId, fill_percent: u8) {
     let scn = pages.scn();
     let bytes = pages.page_mut(root);
-    NodeMut::format(bytes, 0, &[], None);
+    NodeMut::format(bytes, Shape { level: 0, fill_percent, lower: &[], upper: None });
     page::set_scn_raw(bytes, scn.0);
 }
 
@@ -95,74 +95,123 @@ pub fn prepare<P: ReadPages>(
     Ok(Path::to(pages, root, key, 0)?.last().page)
 }
 
-/// The most pages that [`put`], [`put_chain`] or [`remove`] copies or allocates in a tree of `levels`, overflow pages
-/// apart.
+/// The most pages that a [`Writer`](crate::Writer) copies or allocates for one row in a tree of `levels`, overflow
+/// pages apart.
 pub fn pages_touched_max(levels: usize) -> usize {
     2 * levels + 3
 }
 
-/// Writes a row: inserts it, or replaces the one with this key. Returns whether there was one.
+/// What a row's cell holds.
+#[derive(Clone, Copy, Debug)]
+pub enum RowValue<'v> {
+    /// The value itself; it is not too large for that ([`is_overflow`](crate::is_overflow)).
+    Inline(&'v [u8]),
+    /// [`ChainWriter::pointer`](crate::ChainWriter::pointer) of a value that is written already.
+    Chain(&'v [u8; 16]),
+}
+
+impl<'v> RowValue<'v> {
+    /// The cell of a row written at `scn`.
+    pub(crate) fn cell(self, scn: Scn) -> CellValue<'v> {
+        match self {
+            RowValue::Inline(value) => CellValue::Leaf { scn, overflow: false, value },
+            RowValue::Chain(pointer) => CellValue::Leaf { scn, overflow: true, value: pointer },
+        }
+    }
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It was written; there was one with this key, or not.
+    Done { existed: bool },
+    /// It comes behind all others of the tree, and the last leaf has no room for it. Nothing was changed.
+    AtEnd,
+}
+
+/// Writes a row: inserts it, or replaces the one with this key.
 ///
 /// # Errors
 /// The fault of a missing page; nothing is changed then.
-pub fn put<P: WritePages>(pages: &mut P, root: PageId, key: &[u8], value: &[u8]) -> Result<bool, P::Fault> {
-    if let Some(leaf) = pages.last_leaf(root)
-        && let Some(existed) = put_in_leaf(pages, leaf, key, value)?
-    {
-        return Ok(existed);
-    }
-    let path = Path::to_change(pages, root, key)?;
-    if overflow::is_overflow(key.len(), value.len(), pages.page_size()) {
-        let mut chain = ChainWriter::new(value.len());
-        chain.write(pages, value, usize::MAX);
-        return put_cell(pages, path, key, &chain.pointer(), true);
-    }
-    put_cell(pages, path, key, value, false)
-}
-
-/// [`put`] of a value whose pages are written already: `pointer` is [`ChainWriter::pointer`].
-///
-/// # Errors
-/// As [`put`].
-pub fn put_chain<P: WritePages>(
+pub(crate) fn put<P: WritePages>(
     pages: &mut P,
     root: PageId,
     key: &[u8],
-    pointer: &[u8; 16],
-) -> Result<bool, P::Fault> {
+    value: RowValue<'_>,
+) -> Result<Put, P::Fault> {
+    if let Some(leaf) = pages.last_leaf(root)
+        && let RowValue::Inline(value) = value
+        && let Some(existed) = put_in_leaf(pages, leaf, key, value)?
+    {
+        return Ok(Put::Done { existed });
+    }
     let path = Path::to_change(pages, root, key)?;
-    put_cell(pages, path, key, pointer, true)
+    let leaf = path.last().page;
+    let scn = pages.scn();
+    let cell = value.cell(scn);
+    let bytes = pages.page(leaf)?;
+    let node = Node::new(&bytes);
+    let found = node.search(key);
+    let is_at_end = found == Err(node.len()) && !node.is_empty() && node.upper_fence().is_none();
+    let cell_bytes = cell.bytes(&key[node.prefix_len()..]);
+    let free_bytes = node.gap_bytes() + node.garbage_bytes();
+    if is_at_end && (free_bytes < cell_bytes + SLOT_BYTES || node.is_full_at_end(found, cell_bytes)) {
+        return Ok(Put::AtEnd);
+    }
+    drop(bytes);
+    pages.page_mut(leaf);
+    pages.set_last_leaf(root, leaf);
+    if let Ok(index) = found {
+        pages.undo_row(leaf, index);
+        let mut node = NodeMut::new(pages.page_mut(leaf));
+        let CellValue::Leaf { overflow, value, .. } = cell else { unreachable!("rows are in leaves") };
+        if !node.overwrite(index, scn, overflow, value) {
+            node.remove(index);
+            place(pages, path, key, cell)?;
+        }
+    } else {
+        // A new row's SCN tells older readers that it was not there: no undo is needed.
+        place(pages, path, key, cell)?;
+    }
+    stamp(pages, leaf);
+    Ok(Put::Done { existed: found.is_ok() })
 }
 
-fn put_cell<P: WritePages>(
+/// Closes the last leaf of a tree, before `key`: it gets an upper fence, and a further leaf follows it, which is mostly
+/// empty.
+///
+/// # Errors
+/// The fault of a missing page; nothing is changed then.
+pub(crate) fn add_last_leaf<P: WritePages>(
     pages: &mut P,
-    path: Path,
+    root: PageId,
     key: &[u8],
-    value: &[u8],
-    overflow: bool,
-) -> Result<bool, P::Fault> {
-    let scn = pages.scn();
-    let leaf = path.last().page;
-    pages.set_last_leaf(path.root(), leaf);
-    let cell = CellValue::Leaf { scn, overflow, value };
-    match Node::new(pages.page_mut(leaf)).search(key) {
-        Ok(index) => {
-            pages.undo_row(leaf, index);
-            let mut node = NodeMut::new(pages.page_mut(leaf));
-            if !node.overwrite(index, scn, overflow, value) {
-                node.remove(index);
-                place(pages, path, key, cell)?;
-            }
-            stamp(pages, leaf);
-            Ok(true)
-        }
-        Err(_) => {
-            // A new row's SCN tells older readers that it was not there: no undo is needed.
-            place(pages, path, key, cell)?;
-            stamp(pages, leaf);
-            Ok(false)
-        }
+) -> Result<PageId, P::Fault> {
+    let mut path = Path::to(pages, root, key, 0)?;
+    if path.length == 1 {
+        push_down_root(pages, root);
+        path = Path::to(pages, root, key, 0)?;
     }
+    let parent = path.parent().expect("the root was just put above its leaf");
+    split(pages, path.last().page, parent, key)
+}
+
+/// Adds an empty leaf behind the last one, which was closed at `separator`.
+///
+/// # Errors
+/// The fault of a missing page; nothing is changed then.
+pub(crate) fn follow_last_leaf<P: WritePages>(
+    pages: &mut P,
+    path: &Path,
+    fill_percent: u8,
+    separator: &[u8],
+) -> Result<PageId, P::Fault> {
+    let parent = path.parent().expect("a leaf that another follows is not the root");
+    let next = pages.allocate();
+    NodeMut::format(pages.page_mut(next), Shape { level: 0, fill_percent, lower: separator, upper: None });
+    stamp(pages, next);
+    add_child(pages, parent, separator, next)?;
+    Ok(next)
 }
 
 /// The short way: the row belongs into `leaf`, and fits there. `None` when not, and then nothing is changed.
@@ -183,6 +232,9 @@ fn put_in_leaf<P: WritePages>(
         return Ok(None);
     }
     let place = node.search(key);
+    if node.is_full_at_end(place, cell_bytes - SLOT_BYTES) {
+        return Ok(None);
+    }
     drop(bytes);
     let scn = pages.scn();
     let cell = CellValue::Leaf { scn, overflow: false, value };
@@ -205,7 +257,7 @@ fn put_in_leaf<P: WritePages>(
     Ok(Some(place.is_ok()))
 }
 
-fn stamp<P: WritePages>(pages: &mut P, page: PageId) {
+pub(crate) fn stamp<P: WritePages>(pages: &mut P, page: PageId) {
     let scn = pages.scn();
     page::set_scn_raw(pages.page_mut(page), scn.0);
 }
@@ -222,15 +274,17 @@ fn place<P: WritePages>(
         let target = path.last().page;
         let mut node = NodeMut::new(pages.page_mut(target));
         let suffix = &key[node.as_node().prefix_len()..];
-        if node.fits(suffix, cell) {
-            let index = node.as_node().search(key).unwrap_or_else(|index| index);
-            node.insert(index, suffix, cell);
+        let found = node.as_node().search(key);
+        if node.fits(suffix, cell) && !node.as_node().is_full_at_end(found, cell.bytes(suffix)) {
+            node.insert(found.unwrap_or_else(|index| index), suffix, cell);
             stamp(pages, target);
             return Ok(());
         }
         let level = node.as_node().level();
         match path.parent() {
-            Some(parent) => split(pages, target, parent, key)?,
+            Some(parent) => {
+                split(pages, target, parent, key)?;
+            }
             None => push_down_root(pages, target),
         }
         // Every page on the new way was read or made by this operation, so this meets no fault.
@@ -239,8 +293,8 @@ fn place<P: WritePages>(
     panic!("page splits do not end");
 }
 
-/// Splits the node `left` below the node at the end of `parent`, to make room for `key`.
-fn split<P: WritePages>(pages: &mut P, left: PageId, parent: Path, key: &[u8]) -> Result<(), P::Fault> {
+/// Splits the node `left` below the node at the end of `parent`, to make room for `key`; returns the new node.
+fn split<P: WritePages>(pages: &mut P, left: PageId, parent: Path, key: &[u8]) -> Result<PageId, P::Fault> {
     let old: Vec<u8> = pages.page_mut(left).to_vec();
     let node = Node::new(&old);
     let (from, separator) = split_point(node, key);
@@ -255,25 +309,37 @@ fn split<P: WritePages>(pages: &mut P, left: PageId, parent: Path, key: &[u8]) -
     pages.undo(left, &operations);
 
     let right = pages.allocate();
-    fill(pages.page_mut(right), node, from..node.len(), &separator, node.upper_fence());
+    fill(pages.page_mut(right), node, from..node.len(), Shape { lower: &separator, ..node.shape() });
     stamp(pages, right);
-    fill(pages.page_mut(left), node, 0..from, node.lower_fence(), Some(&separator));
+    fill(pages.page_mut(left), node, 0..from, Shape { upper: Some(&separator), ..node.shape() });
     stamp(pages, left);
+    add_child(pages, parent, &separator, right)?;
+    Ok(right)
+}
 
+/// Names a new child in the node at the end of `parent`.
+fn add_child<P: WritePages>(
+    pages: &mut P,
+    parent: Path,
+    separator: &[u8],
+    child: PageId,
+) -> Result<(), P::Fault> {
     pages.page_mut(parent.last().page);
-    pages.undo(parent.last().page, &[UndoOp::Remove { key: &separator }]);
-    place(pages, parent, &separator, CellValue::Inner(right))
+    pages.undo(parent.last().page, &[UndoOp::Remove { key: separator }]);
+    place(pages, parent, separator, CellValue::Inner(child))
 }
 
 /// Moves the root's content to a new child, so that the root has one child and is a level higher.
 fn push_down_root<P: WritePages>(pages: &mut P, root: PageId) {
+    pages.page_mut(root);
     pages.undo_image(root);
     let child = pages.allocate();
     let old: Vec<u8> = pages.page_mut(root).to_vec();
     let node = Node::new(&old);
-    fill(pages.page_mut(child), node, 0..node.len(), node.lower_fence(), node.upper_fence());
+    fill(pages.page_mut(child), node, 0..node.len(), node.shape());
     stamp(pages, child);
-    let mut top = NodeMut::format(pages.page_mut(root), node.level() + 1, &[], None);
+    let shape = Shape { level: node.level() + 1, ..node.shape() };
+    let mut top = NodeMut::format(pages.page_mut(root), shape);
     let placed = top.append(&[], CellValue::Inner(child));
     assert!(placed, "an empty node takes a child");
     stamp(pages, root);
@@ -307,26 +373,21 @@ fn split_point(node: Node<'_>, key: &[u8]) -> (usize, Vec<u8>) {
 
 /// The shortest string greater than `left` and not greater than `right`. Inner nodes split at whole keys:
 /// their keys are separators already.
-fn separator(left: &[u8], right: &[u8], is_leaf: bool) -> Vec<u8> {
-    if !is_leaf {
-        return right.to_vec();
-    }
-    let common = left.iter().zip(right).take_while(|(left, right)| left == right).count();
-    right[..=common].to_vec()
+pub(crate) fn separator(left: &[u8], right: &[u8], is_leaf: bool) -> Vec<u8> {
+    let end = if is_leaf { common_prefix(left, right) + 1 } else { right.len() };
+    right[..end].to_vec()
 }
 
-/// Formats `bytes` over `[lower, upper)` with some cells of `source`.
-fn fill(
-    bytes: &mut [u8],
-    source: Node<'_>,
-    range: std::ops::Range<usize>,
-    lower: &[u8],
-    upper: Option<&[u8]>,
-) {
+/// Formats `bytes` with some cells of `source`.
+fn fill(bytes: &mut [u8], source: Node<'_>, range: std::ops::Range<usize>, shape: Shape<'_>) {
     let first_inner = (!source.is_leaf()).then_some(range.start);
-    let mut node = NodeMut::format(bytes, source.level(), lower, upper);
+    let mut node = NodeMut::format(bytes, shape);
+    let mut key = Vec::new();
     for index in range {
-        let key = if first_inner == Some(index) { Vec::new() } else { source.key(index) };
+        key.clear();
+        if first_inner != Some(index) {
+            source.key_into(index, &mut key);
+        }
         let placed = node.append(&key, source.cell_value(index));
         assert!(placed, "part of a page fits a page");
     }
@@ -449,7 +510,7 @@ fn can_join(left: Node<'_>, right: Node<'_>) -> bool {
 }
 
 fn join(bytes: &mut [u8], left: Node<'_>, right: Node<'_>) {
-    fill(bytes, left, 0..left.len(), left.lower_fence(), right.upper_fence());
+    fill(bytes, left, 0..left.len(), Shape { upper: right.upper_fence(), ..left.shape() });
     let mut node = NodeMut::new(bytes);
     for index in 0..right.len() {
         let placed = node.append(&right.bound(index), right.cell_value(index));
@@ -463,7 +524,7 @@ fn pull_up_root<P: WritePages>(pages: &mut P, root: PageId) {
     let old = read(pages, child);
     pages.undo_image(root);
     let node = Node::new(&old);
-    fill(pages.page_mut(root), node, 0..node.len(), node.lower_fence(), node.upper_fence());
+    fill(pages.page_mut(root), node, 0..node.len(), node.shape());
     stamp(pages, root);
     pages.free(child);
 }

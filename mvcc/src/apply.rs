@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use helios_btree::{ChainWriter, PageRef, ReadPages, UndoOp, WritePages};
+use helios_btree::{ChainWriter, PageRef, ReadPages, RowValue, UndoOp, WritePages, Writer};
 use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
 use crate::access_method::RowChange;
@@ -60,6 +60,8 @@ pub(crate) struct Workspace {
     seen: SeenPages,
     /// The leaf changed last, by its tree: rows often come in key order.
     last_leaf: Option<(PageKey, PageId)>,
+    /// Gathers rows that come in key order.
+    writer: Writer,
     /// The pages of the large value that the operation at hand is about.
     chain: Option<ChainWriter>,
     /// The large value that it replaces, for access methods.
@@ -98,6 +100,7 @@ impl Workspace {
         }
         self.index.clear();
         self.last_leaf = None;
+        self.writer.forget();
         self.chain = None;
         for working in self.pages.drain(..) {
             drop(engine.pool.unpark(working.frame));
@@ -156,32 +159,45 @@ impl<'e, 'w> Apply<'e, 'w> {
         self.workspace.seen = self.reader.into_seen();
     }
 
-    /// Applies one operation, or says why not yet.
+    /// Applies one operation, or says why not yet. Rows may be held back until [`Apply::complete`].
+    #[inline]
     pub(crate) fn apply(&mut self, operation: Operation<'_>) -> Result<(), Stop> {
+        match operation {
+            Operation::Change(tree, key, Change::Put(value)) if self.append(tree, key, value) => Ok(()),
+            _ => self.apply_by_itself(operation),
+        }
+    }
+
+    /// Adds a row to those that come in key order, where that needs nothing else.
+    #[inline]
+    fn append(&mut self, tree: TreeId, key: &[u8], value: &[u8]) -> bool {
+        !self.workspace.writer.is_finished()
+            && !helios_btree::is_overflow(key.len(), value.len(), self.engine.pool.page_size())
+            && !self.engine.options.access_methods.covers(self.branch, tree)
+            && self.workspace.writer.append(tree.root(), key, RowValue::Inline(value))
+    }
+
+    fn apply_by_itself(&mut self, operation: Operation<'_>) -> Result<(), Stop> {
         if let Operation::Change(_, key, Change::Put(value)) = operation
             && helios_btree::is_overflow(key.len(), value.len(), self.engine.pool.page_size())
         {
             self.write_chain(value)?;
         }
-        self.prepare_room()?;
-        self.reader.forget();
-        let old = self.old_of_covered(operation)?;
-        let result = match (operation, self.workspace.chain) {
-            (Operation::CreateTree(tree), _) => {
-                self.create(tree);
-                Ok(())
+        let continues = match operation {
+            Operation::Change(tree, key, Change::Put(_)) => {
+                self.workspace.writer.is_continued_by(tree.root(), key)
             }
-            (Operation::Change(tree, key, Change::Put(_)), Some(chain)) => {
-                helios_btree::put_chain(self, tree.root(), key, &chain.pointer()).map(|_| ())
-            }
-            (Operation::Change(tree, key, Change::Put(value)), None) => {
-                helios_btree::put(self, tree.root(), key, value).map(|_| ())
-            }
-            (Operation::Change(tree, key, Change::Delete), _) => {
-                helios_btree::remove(self, tree.root(), key).map(|_| ())
-            }
+            _ => false,
         };
-        result.map_err(Stop::Fault)?;
+        if !continues {
+            self.complete()?;
+        }
+        self.make_sure()?;
+        let old = self.old_of_covered(operation)?;
+        match operation {
+            Operation::CreateTree(tree, fill_percent) => self.create(tree, fill_percent),
+            Operation::Change(tree, key, change) => self.change(tree, key, change)?,
+        }
         self.workspace.chain = None;
         if let (Some(old), Operation::Change(tree, key, change)) = (old, operation) {
             let new = match change {
@@ -197,14 +213,48 @@ impl<'e, 'w> Apply<'e, 'w> {
         Ok(())
     }
 
-    /// Makes sure that an operation on a tree of so many levels need not wait for frames or undo room.
-    fn prepare_room(&mut self) -> Result<(), Stop> {
+    fn change(&mut self, tree: TreeId, key: &[u8], change: Change<'_>) -> Result<(), Stop> {
+        let pointer = self.workspace.chain.map(|chain| chain.pointer());
+        self.with_writer(|writer, apply| {
+            match (change, &pointer) {
+                (Change::Put(_), Some(pointer)) => {
+                    writer.put(apply, tree.root(), key, RowValue::Chain(pointer))?
+                }
+                (Change::Put(value), None) => writer.put(apply, tree.root(), key, RowValue::Inline(value))?,
+                (Change::Delete, _) => writer.remove(apply, tree.root(), key)?,
+            };
+            Ok(())
+        })
+    }
+
+    /// Writes the rows that were held back: after the last operation of a commit.
+    pub(crate) fn complete(&mut self) -> Result<(), Stop> {
+        if self.workspace.writer.is_finished() {
+            return Ok(());
+        }
+        self.make_sure()?;
+        self.with_writer(Writer::finish)
+    }
+
+    fn with_writer(
+        &mut self,
+        work: impl FnOnce(&mut Writer, &mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Stop> {
+        let mut writer = std::mem::take(&mut self.workspace.writer);
+        let worked = work(&mut writer, self);
+        self.workspace.writer = writer;
+        worked.map_err(Stop::Fault)
+    }
+
+    /// Makes sure that one step of the writer meets nothing in its middle that it would have to wait for.
+    fn make_sure(&mut self) -> Result<(), Stop> {
         self.reserve(helios_btree::pages_touched_max(self.workspace.levels))?;
         // A page and its neighbour may each leave up to a page of undo, on each level.
         let undo_bytes = 2 * self.workspace.levels * self.engine.pool.page_size();
         if !self.workspace.is_temporary && !self.engine.ring.has_room(undo_bytes) {
             return Err(Stop::Undo);
         }
+        self.reader.forget();
         Ok(())
     }
 
@@ -271,9 +321,9 @@ impl<'e, 'w> Apply<'e, 'w> {
         }
     }
 
-    fn create(&mut self, tree: TreeId) {
+    fn create(&mut self, tree: TreeId, fill_percent: u8) {
         self.new_page(tree.root());
-        helios_btree::create(self, tree.root());
+        helios_btree::create(self, tree.root(), fill_percent);
     }
 
     #[inline]

@@ -28,7 +28,7 @@ use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, TreeId, Xid};
-use crate::locks::{LockName, LockOwner};
+use crate::locks::{HeldLocks, LockOwner};
 use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
 use crate::shared_work::{Progress, SharedWork, Work};
 use crate::steps::Steps;
@@ -48,7 +48,7 @@ pub(crate) struct Request {
     pub(crate) xid: Xid,
     pub(crate) owner: LockOwner,
     pub(crate) writes: WriteSet,
-    pub(crate) locks: Vec<LockName>,
+    pub(crate) locks: HeldLocks,
     pub(crate) catalog_changed: bool,
 }
 
@@ -211,7 +211,8 @@ fn apply_now<'r>(
         let is_small = request.writes.spilled().is_none() && operations.len() <= room;
         let done = is_small && {
             let mut apply = Apply::new(engine, workspace, request.branch, scn);
-            let done = (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok());
+            let done = (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok())
+                && apply.complete().is_ok();
             apply.finish();
             done
         };
@@ -238,9 +239,7 @@ fn finish_request(engine: &Engine, request: &mut Request, scn: Scn) {
 }
 
 fn release_locks(engine: &Engine, request: &mut Request) {
-    for name in request.locks.drain(..) {
-        engine.locks.release(request.owner, name);
-    }
+    request.locks.release(&engine.locks, request.owner);
 }
 
 /// Waits in the queue, driving the pipeline meanwhile.
@@ -441,7 +440,7 @@ async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Reques
             let mut fault = None;
             while let Some(operation) = steps.current() {
                 match operation {
-                    Operation::CreateTree(tree) => {
+                    Operation::CreateTree(tree, _) => {
                         created.insert(tree);
                     }
                     Operation::Change(tree, _, _) if created.contains(&tree) => {}
@@ -615,7 +614,28 @@ async fn apply_request(
             resolve_stop(engine, workspace, stop).await?;
         }
     }
-    Ok(())
+    complete(engine, workspace, request.branch, scn).await
+}
+
+/// Writes the rows of a commit that were held back; used by commits, by recovery and by spills.
+pub(crate) async fn complete(
+    engine: &Engine,
+    workspace: &mut Workspace,
+    branch: BranchId,
+    scn: Scn,
+) -> Result<()> {
+    loop {
+        let completed = {
+            let mut apply = Apply::new(engine, workspace, branch, scn);
+            let completed = apply.complete();
+            apply.finish();
+            completed
+        };
+        match completed {
+            Ok(()) => return Ok(()),
+            Err(stop) => resolve_stop(engine, workspace, stop).await?,
+        }
+    }
 }
 
 /// Clears what stopped applying; used by commits and by recovery.

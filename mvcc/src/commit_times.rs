@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::commit::Request;
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
-use crate::locks::LockOwner;
+use crate::locks::{HeldLocks, LockOwner};
 use crate::write_set::{Change, WriteSet};
 
 /// Commits in the list after which it is written.
@@ -152,7 +152,7 @@ impl Listed {
     fn request(&self, tree_exists: bool) -> Request {
         let mut writes = WriteSet::default();
         if !tree_exists {
-            writes.create_tree(TreeId::COMMIT_TIMES, 1);
+            writes.create_tree(TreeId::COMMIT_TIMES, 100, 1);
         }
         let mut write = |key: &[u8], value: &[u8]| {
             writes.write(TreeId::COMMIT_TIMES, key, Change::Put(value), 1);
@@ -187,7 +187,7 @@ impl Listed {
             xid: INTERNAL,
             owner: LockOwner(0),
             writes,
-            locks: Vec::new(),
+            locks: HeldLocks::default(),
             catalog_changed: false,
         }
     }

@@ -20,6 +20,7 @@ mod error;
 mod eviction;
 mod history;
 mod ids;
+mod known_gap;
 mod large_value;
 mod locks;
 mod log;

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use helios_bufferpool::{Codec, Compression, Superblock};
 
 use crate::apply::Apply;
-use crate::commit::{CommitState, resolve_stop};
+use crate::commit::{CommitState, complete, resolve_stop};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::{CommitHeader, LogReader, LoggedGroup, LoggedOperation, open_segments, segment_name};
@@ -67,6 +67,7 @@ async fn replay_commit(
         let operations = group.operations(&mut left).await?;
         replay_operations(engine, state, &commit, &operations).await?;
     }
+    complete(engine, &mut state.workspace, commit.branch, commit.scn).await?;
     engine.commit_times.replayed(commit.time_micros, commit.xid);
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;
@@ -88,7 +89,7 @@ async fn replay_operations(
             while next < operations.len() {
                 match apply.apply(operations[next].as_operation()) {
                     Ok(()) => {
-                        if let LoggedOperation::CreateTree(tree) = &operations[next] {
+                        if let LoggedOperation::CreateTree(tree, _) = &operations[next] {
                             engine.next_tree.fetch_max(tree.0 + 2, Ordering::Relaxed);
                         }
                         next += 1;
@@ -107,4 +108,86 @@ async fn replay_operations(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use helios_bufferpool::{PageId, PageKey, Scn, page, pin};
+    use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
+
+    use super::*;
+    use crate::{BranchId, Isolation, Store, StoreOptions, TreeId};
+
+    fn open(device: &SimulatedDevice, options: &StoreOptions) -> Store {
+        let surroundings = Surroundings {
+            device: Arc::new(device.clone()),
+            clock: Arc::new(ManualClock::new(1_000_000)),
+            entropy: Arc::new(SeededEntropy::new(1)),
+        };
+        block_on(Store::open(options.clone(), surroundings)).expect("a store")
+    }
+
+    /// All pages in memory, without what is only said in memory.
+    fn pages(store: &Store) -> Vec<(PageId, Vec<u8>)> {
+        let engine = store.engine();
+        let guard = pin();
+        let found = (0..4000).filter_map(|page| {
+            let key = PageKey::new(BranchId::MAIN, PageId(page));
+            let frame = engine.pool.peek(&guard, key, Scn::MAX)?;
+            let mut bytes = frame.bytes().to_vec();
+            bytes[6..8].fill(0);
+            page::set_undo_position(&mut bytes, 0);
+            let unused = usize::from(page::lower(&bytes))..usize::from(page::upper(&bytes));
+            bytes[unused].fill(0);
+            bytes.truncate(page::content_end(bytes.len()));
+            Some((PageId(page), bytes))
+        });
+        found.collect()
+    }
+
+    async fn load(store: &Store, tree: Option<TreeId>, rows: std::ops::Range<u64>) -> TreeId {
+        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        transaction.begin_statement();
+        let tree = tree.unwrap_or_else(|| transaction.create_tree_filled(80));
+        for number in rows {
+            let value_bytes = if number % 197 == 0 { 9_000 } else { number as usize * 31 % 90 };
+            transaction.put(tree, &number.to_be_bytes(), &vec![number as u8; value_bytes]).unwrap();
+            transaction.put(TreeId::CATALOG, &(number / 3).to_be_bytes(), &[1; 20]).unwrap();
+            transaction.make_room().await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        tree
+    }
+
+    /// Loads into new, empty and filled trees, from memory and from a temporary file, are replayed to the same pages
+    /// with the same numbers, which all the log's later commits rely on.
+    #[test]
+    fn loads_are_replayed_to_the_same_pages() {
+        for write_set_bytes in [usize::MAX, 30_000] {
+            let options = StoreOptions { write_set_bytes, ..StoreOptions::default() };
+            let device = SimulatedDevice::new(1);
+            let store = open(&device, &options);
+            block_on(async {
+                let tree = load(&store, None, 0..1_000).await;
+                load(&store, Some(tree), 1_000..3_000).await;
+                load(&store, Some(tree), 2_990..2_995).await;
+                load(&store, Some(tree), 2_999..3_100).await;
+                // Row by row, so that every page is found full by a commit's first row.
+                let tree = load(&store, None, 5_000..5_001).await;
+                for row in 5_001..5_400 {
+                    load(&store, Some(tree), row..row + 1).await;
+                }
+            });
+            let before = pages(&store);
+            assert!(before.len() > 60, "{} pages", before.len());
+            let device = device.restart();
+            drop(store);
+            let after = pages(&open(&device, &options));
+            assert!(before.len() == after.len(), "{} and {} pages", before.len(), after.len());
+            for (before, after) in before.iter().zip(&after) {
+                assert!(before == after, "page {} and page {}", before.0, after.0);
+            }
+        }
+    }
 }

@@ -40,7 +40,10 @@ impl<'a> Steps<'a> {
             Some(spilled) => Source::Spilled(SpilledSteps {
                 spilled,
                 bound: Some(Bound::Unbounded),
-                batch: spilled.trees_created().map(LoggedOperation::CreateTree).collect(),
+                batch: spilled
+                    .trees_created()
+                    .map(|(tree, fill)| LoggedOperation::CreateTree(tree, fill))
+                    .collect(),
                 partial: PartialValue::default(),
             }),
         };

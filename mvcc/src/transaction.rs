@@ -13,8 +13,9 @@ use crate::commit::{self, Request};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
+use crate::known_gap::KnownGap;
 use crate::large_value::PartialValue;
-use crate::locks::{LockName, LockOwner, Mode};
+use crate::locks::{HeldLocks, LockName, LockOwner, LockSpace, Mode};
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
 use crate::spill::OwnedChange;
@@ -49,7 +50,7 @@ pub struct Transaction {
     statement: u32,
     writes: WriteSet,
     owner: LockOwner,
-    locks: Vec<LockName>,
+    locks: HeldLocks,
     catalog_changed: bool,
     reads: Vec<PointRead>,
     /// How many of `reads` were made by earlier statements.
@@ -57,6 +58,8 @@ pub struct Transaction {
     /// An earlier statement, or this one, read more than `reads` tells.
     scanned_before: bool,
     scanned: AtomicBool,
+    /// Where no committed rows are.
+    gap: Option<Box<KnownGap>>,
     /// The large value that a read was in the middle of.
     partial: Mutex<PartialValue>,
     /// The same for an own write that is not in memory.
@@ -75,12 +78,13 @@ impl Transaction {
             statement: 1,
             writes: WriteSet::default(),
             owner,
-            locks: Vec::new(),
+            locks: HeldLocks::default(),
             catalog_changed: false,
             reads: Vec::new(),
             reads_before: 0,
             scanned_before: false,
             scanned: AtomicBool::new(false),
+            gap: None,
             partial: Mutex::default(),
             own_partial: Mutex::default(),
         }
@@ -225,6 +229,29 @@ impl Transaction {
         }
     }
 
+    /// Whether a row has this key in the state that [`Transaction::try_get_latest`] reads.
+    ///
+    /// # Errors
+    /// As [`Transaction::try_get`].
+    pub fn try_is_taken(&mut self, tree: TreeId, key: &[u8]) -> std::result::Result<bool, Fault> {
+        if self.writes.spilled().is_some() {
+            return self.try_get_latest(tree, key, |value| value.is_some());
+        }
+        match self.writes.get(tree, key, u32::MAX) {
+            Some(change) => return Ok(change != Change::Delete),
+            None if self.writes.created(tree) => return Ok(false),
+            None => {}
+        }
+        let engine = self.store.engine();
+        let newest = engine.visible_scn();
+        if self.writes.is_empty() {
+            // Perhaps it is to be the only one.
+            let view = View::new(engine, self.branch, newest);
+            return helios_btree::get(&view, tree.root(), key, |cell| cell.is_some());
+        }
+        KnownGap::is_taken(&mut self.gap, engine, self.branch, newest, tree, key)
+    }
+
     /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
     #[inline]
     pub(crate) fn lookup<R>(
@@ -333,7 +360,7 @@ impl Transaction {
     }
 
     /// Locks a row or a unique key until the transaction ends, and tells whether it changed since the snapshot.
-    /// The key need not exist.
+    /// The key need not exist. In a tree that this transaction made there is nobody to lock out.
     ///
     /// # Errors
     /// [`Error::Deadlock`], [`Error::LockNotAvailable`], or those of reading pages.
@@ -344,8 +371,9 @@ impl Transaction {
         mode: LockMode,
         wait: WaitPolicy,
     ) -> Result<RowState> {
-        let name = self.row_lock_name(tree, key);
-        self.acquire(name, mode.into(), wait).await?;
+        if !self.writes.created(tree) {
+            self.acquire(self.row_lock_name(tree, key), mode.into(), wait).await?;
+        }
         loop {
             match self.row_state(tree, key) {
                 Ok(state) => return Ok(state),
@@ -357,9 +385,8 @@ impl Transaction {
     /// [`Transaction::lock_row`] where nobody is in the way and all pages are at hand; `None` else, and then
     /// nothing is known.
     pub fn try_lock_row(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Option<RowState> {
-        let name = self.row_lock_name(tree, key);
-        if self.store.engine().locks.try_acquire(self.owner, name, mode.into())? {
-            self.locks.push(name);
+        if !self.try_lock_key(tree, key, mode) {
+            return None;
         }
         self.row_state(tree, key).ok()
     }
@@ -367,32 +394,20 @@ impl Transaction {
     /// Locks a key where nobody is in the way, as [`Transaction::try_lock_row`] does, for those who read the newest
     /// version anyway and need not know whether it is the snapshot's; false else.
     pub fn try_lock_key(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> bool {
-        let name = self.row_lock_name(tree, key);
-        let granted = self.store.engine().locks.try_acquire(self.owner, name, mode.into());
-        if granted == Some(true) {
-            self.locks.push(name);
-        }
-        granted.is_some()
+        self.writes.created(tree) || self.try_acquire(self.row_lock_name(tree, key), mode.into())
+    }
+
+    fn try_acquire(&mut self, name: LockName, mode: Mode) -> bool {
+        self.locks.try_acquire(&self.store.engine().locks, self.owner, name, mode)
     }
 
     fn row_lock_name(&self, tree: TreeId, key: &[u8]) -> LockName {
         let space = tree.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.branch.0;
-        LockName(xxh3_64_with_seed(key, space))
+        LockName { space: LockSpace(space), key: xxh3_64_with_seed(key, space) }
     }
 
     async fn acquire(&mut self, name: LockName, mode: Mode, wait: WaitPolicy) -> Result<()> {
-        let engine = self.store.engine();
-        if let Some(new) = engine.locks.try_acquire(self.owner, name, mode) {
-            if new {
-                self.locks.push(name);
-            }
-            return Ok(());
-        }
-        // Noted before waiting: if the caller drops this future just when the lock is granted, the transaction
-        // still gives it back. Releasing what is not held does nothing.
-        self.locks.push(name);
-        engine.locks.acquire(self.owner, name, mode, wait).await?;
-        Ok(())
+        self.locks.acquire(&self.store.engine().locks, self.owner, name, mode, wait).await
     }
 
     /// Whether the newest committed version of a row is the one that the snapshot sees.
@@ -430,35 +445,33 @@ impl Transaction {
 
     /// [`Transaction::lock_table`] where nobody is in the way; false else.
     pub fn try_lock_table(&mut self, object: u64, mode: TableLockMode) -> bool {
-        let name = self.table_lock_name(object);
-        match self.store.engine().locks.try_acquire(self.owner, name, mode.into()) {
-            Some(new) => {
-                if new {
-                    self.locks.push(name);
-                }
-                true
-            }
-            None => false,
-        }
+        self.try_acquire(self.table_lock_name(object), mode.into())
     }
 
     fn table_lock_name(&self, object: u64) -> LockName {
-        // Another domain than rows: the seed is no tree's.
-        LockName(xxh3_64_with_seed(&object.to_le_bytes(), xxh3_64(&self.branch.0.to_le_bytes())))
+        // No tree's space.
+        let space = xxh3_64(&self.branch.0.to_le_bytes());
+        LockName { space: LockSpace(space), key: xxh3_64_with_seed(&object.to_le_bytes(), space) }
     }
 
-    /// A new, empty tree, as part of this transaction.
+    /// A new, empty tree, as part of this transaction. Rows in key order fill its pages completely.
     pub fn create_tree(&mut self) -> TreeId {
+        self.create_tree_filled(100)
+    }
+
+    /// A new, empty tree, as part of this transaction. Rows in key order fill its pages to so many percent, from 10 to
+    /// 100, so that rows between them find room later.
+    pub fn create_tree_filled(&mut self, fill_percent: u8) -> TreeId {
         self.xid();
         let tree = TreeId(self.engine().next_tree.fetch_add(2, Ordering::Relaxed));
-        self.writes.create_tree(tree, self.statement);
+        self.writes.create_tree(tree, fill_percent.clamp(10, 100), self.statement);
         tree
     }
 
     /// Makes the tree `tree`, whose id is given: for the trees that every branch begins with.
     pub(crate) fn create_given_tree(&mut self, tree: TreeId) {
         self.xid();
-        self.writes.create_tree(tree, self.statement);
+        self.writes.create_tree(tree, 100, self.statement);
     }
 
     /// Removes a whole tree at commit; snapshots before that still read it.
@@ -598,8 +611,6 @@ pub(crate) fn lookup<R>(
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        for name in self.locks.drain(..) {
-            self.store.engine().locks.release(self.owner, name);
-        }
+        self.locks.release(&self.store.engine().locks, self.owner);
     }
 }

@@ -35,8 +35,18 @@ fn surroundings(device: &SimulatedDevice) -> Surroundings {
     }
 }
 
+/// What the commits do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Mixed,
+    Loads,
+}
+
 /// The rows of one commit: a pure function of its number.
-fn changes(number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+fn changes(work: Work, number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    if work == Work::Loads && !number.is_multiple_of(4) {
+        return load(number);
+    }
     let mut random = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = |below: u64| {
         random ^= random << 13;
@@ -55,8 +65,18 @@ fn changes(number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         .collect()
 }
 
-fn apply(model: &mut Model, number: u64) {
-    for (key, value) in changes(number) {
+/// Rows in key order, behind those of the loads before.
+fn load(number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let rows = if number == 1 { 400 } else { number * 13 % 150 };
+    let row = |row: u64| {
+        let length = if row.is_multiple_of(90) { 9_000 } else { row * 7 % 200 };
+        (((number + 1) * 1_000 + row).to_be_bytes().to_vec(), Some(vec![number as u8; length as usize]))
+    };
+    (0..rows).map(row).collect()
+}
+
+fn apply(model: &mut Model, work: Work, number: u64) {
+    for (key, value) in changes(work, number) {
         match value {
             Some(value) => model.insert(key, value),
             None => model.remove(&key),
@@ -66,14 +86,15 @@ fn apply(model: &mut Model, number: u64) {
 
 const TREE: TreeId = TreeId::CATALOG;
 
-async fn commit(store: &Store, number: u64) -> Result<(), Error> {
+async fn commit(store: &Store, work: Work, number: u64) -> Result<(), Error> {
     let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
     transaction.begin_statement();
-    for (key, value) in changes(number) {
+    for (key, value) in changes(work, number) {
         match value {
             Some(value) => transaction.put(TREE, &key, &value)?,
             None => transaction.delete(TREE, &key)?,
         }
+        transaction.make_room().await?;
     }
     transaction.commit().await.map(|_| ())
 }
@@ -83,11 +104,12 @@ async fn commit(store: &Store, number: u64) -> Result<(), Error> {
 async fn workload(
     device: &SimulatedDevice,
     options: &StoreOptions,
+    work: Work,
     acknowledged: &mut u64,
 ) -> Result<(), Error> {
     let store = Store::open(options.clone(), surroundings(device)).await?;
     for number in 1..=14 {
-        commit(&store, number).await?;
+        commit(&store, work, number).await?;
         *acknowledged = number;
         if number.is_multiple_of(6) {
             store.checkpoint().await?;
@@ -97,7 +119,7 @@ async fn workload(
     drop(store);
     let store = Store::open(options.clone(), surroundings(device)).await?;
     for number in 15..=18 {
-        commit(&store, number).await?;
+        commit(&store, work, number).await?;
         *acknowledged = number;
     }
     Ok(())
@@ -119,42 +141,51 @@ async fn contents(store: &Store) -> Result<Model, Error> {
     Ok(model)
 }
 
-fn model_after(commits: u64) -> Model {
+fn model_after(work: Work, commits: u64) -> Model {
     let mut model = Model::new();
-    (1..=commits).for_each(|number| apply(&mut model, number));
+    (1..=commits).for_each(|number| apply(&mut model, work, number));
     model
 }
 
 /// Opens what is left and compares; then commits, closes and opens once more.
-async fn check(device: &SimulatedDevice, options: &StoreOptions, acknowledged: u64, context: &str) {
+async fn check(
+    device: &SimulatedDevice,
+    options: &StoreOptions,
+    work: Work,
+    acknowledged: u64,
+    context: &str,
+) {
     let store = match Store::open(options.clone(), surroundings(device)).await {
         Ok(store) => store,
         // Nothing was acknowledged, not even the making of the folder.
         Err(error) => panic!("{context}: does not open after {acknowledged} commits: {error}"),
     };
     let found = contents(&store).await.unwrap_or_else(|error| panic!("{context}: {error}"));
-    let exact = found == model_after(acknowledged);
+    let exact = found == model_after(work, acknowledged);
     assert!(
-        exact || found == model_after(acknowledged + 1),
+        exact || found == model_after(work, acknowledged + 1),
         "{context}: {} rows are neither those after commit {acknowledged} nor the next",
         found.len()
     );
     let done = if exact { acknowledged } else { acknowledged + 1 };
-    commit(&store, done + 1).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+    commit(&store, work, done + 1).await.unwrap_or_else(|error| panic!("{context}: {error}"));
     store.close().await.unwrap_or_else(|error| panic!("{context}: {error}"));
     drop(store);
     let store = Store::open(options.clone(), surroundings(device)).await;
     let store = store.unwrap_or_else(|error| panic!("{context}: second open: {error}"));
-    assert!(contents(&store).await.unwrap() == model_after(done + 1), "{context}: after a clean close");
+    assert!(contents(&store).await.unwrap() == model_after(work, done + 1), "{context}: after a clean close");
 }
 
 fn every_call(fault: InjectedFault, key: Option<MasterKey>, step: usize) {
-    let options = options(key);
+    every_call_of(Work::Mixed, fault, options(key), step);
+}
+
+fn every_call_of(work: Work, fault: InjectedFault, options: StoreOptions, step: usize) {
     let calls = {
         let device = SimulatedDevice::new(1);
         block_on(async {
             let mut acknowledged = 0;
-            workload(&device, &options, &mut acknowledged).await.unwrap();
+            workload(&device, &options, work, &mut acknowledged).await.unwrap();
             assert_eq!(acknowledged, 18);
         });
         device.calls()
@@ -164,14 +195,14 @@ fn every_call(fault: InjectedFault, key: Option<MasterKey>, step: usize) {
         let device = SimulatedDevice::new(call);
         device.fail_call(call, fault);
         let mut acknowledged = 0;
-        let result = block_on(workload(&device, &options, &mut acknowledged));
+        let result = block_on(workload(&device, &options, work, &mut acknowledged));
         let context = format!("{fault:?} at call {call} of {calls}");
         if result.is_ok() && fault == InjectedFault::Crash {
             // The last calls may be those of dropping the store.
             assert!(call + 5 > calls, "{context}: the crash went unnoticed");
         }
         let device = if fault == InjectedFault::Crash { device.restart() } else { device.survivor(call) };
-        block_on(check(&device, &options, acknowledged, &context));
+        block_on(check(&device, &options, work, acknowledged, &context));
     }
 }
 
@@ -193,4 +224,29 @@ fn an_error_at_any_call_loses_nothing() {
 #[test]
 fn a_full_disk_at_any_call_loses_nothing() {
     every_call(InjectedFault::NoSpace, None, 1);
+}
+
+/// Loads; those beyond some kilobytes go through a temporary file.
+fn every_call_of_loads(fault: InjectedFault, key: Option<MasterKey>, step: usize) {
+    every_call_of(Work::Loads, fault, StoreOptions { write_set_bytes: 16_000, ..options(key) }, step);
+}
+
+#[test]
+fn a_crash_at_any_call_of_a_load_loses_nothing() {
+    every_call_of_loads(InjectedFault::Crash, None, 1);
+}
+
+#[test]
+fn a_crash_at_any_call_of_a_load_loses_nothing_encrypted() {
+    every_call_of_loads(InjectedFault::Crash, Some(MasterKey::new([3; 32])), 5);
+}
+
+#[test]
+fn an_error_at_any_call_of_a_load_loses_nothing() {
+    every_call_of_loads(InjectedFault::Error, None, 1);
+}
+
+#[test]
+fn a_full_disk_at_any_call_of_a_load_loses_nothing() {
+    every_call_of_loads(InjectedFault::NoSpace, None, 1);
 }

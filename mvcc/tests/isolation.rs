@@ -113,3 +113,33 @@ fn own_rows_at_the_edge_of_a_leaf_are_met_both_ways() {
         assert_eq!(met, expected, "reverse: {reverse}");
     }
 }
+
+/// Keys that were free are found taken as soon as somebody else has committed them, wherever the last free key was.
+#[test]
+fn what_was_free_is_taken_by_a_later_commit() {
+    let store = open(&Arc::new(MemoryDevice::new()));
+    let tree = filled(&store, 1_000);
+    let mut transaction = begin(&store);
+    let key = |number: u64| [&number.to_be_bytes()[..], &[1]].concat();
+    for number in [10, 20, 2_000] {
+        transaction.put(tree, &key(number), b"mine").unwrap();
+        assert!(transaction.try_is_taken(tree, &key(number)).is_ok_and(|taken| taken));
+        assert!(
+            transaction
+                .try_is_taken(tree, &number.to_be_bytes())
+                .is_ok_and(|taken| taken == (number < 1_000))
+        );
+        assert!(transaction.try_is_taken(tree, &key(number + 1)).is_ok_and(|taken| !taken));
+        assert!(transaction.try_is_taken(tree, &key(number + 1)).is_ok_and(|taken| !taken));
+        overwrite_key(&store, tree, &key(number + 1));
+        assert!(transaction.try_is_taken(tree, &key(number + 1)).is_ok_and(|taken| taken));
+        transaction.delete(tree, &key(number)).unwrap();
+        assert!(transaction.try_is_taken(tree, &key(number)).is_ok_and(|taken| !taken));
+    }
+}
+
+fn overwrite_key(store: &Store, tree: TreeId, key: &[u8]) {
+    let mut transaction = begin(store);
+    transaction.put(tree, key, b"theirs").unwrap();
+    block_on(transaction.commit()).unwrap();
+}

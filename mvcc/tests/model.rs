@@ -31,6 +31,8 @@ enum Step {
     Put(u16, u16),
     Delete(u16),
     PutMany(u16, u16),
+    /// Behind all rows that there are.
+    Append(u16),
     DeleteMany(u16, u16),
     Statement,
     Savepoint,
@@ -48,6 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         10 => (0u16..2000, any::<u16>()).prop_map(|(key, value)| Step::Put(key, value)),
         4 => (0u16..2000).prop_map(Step::Delete),
         2 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::PutMany(key, count)),
+        2 => (1u16..600).prop_map(Step::Append),
         1 => (0u16..2000, 1u16..300).prop_map(|(key, count)| Step::DeleteMany(key, count)),
         3 => Just(Step::Statement),
         2 => Just(Step::Savepoint),
@@ -129,6 +132,16 @@ async fn check(transaction: &mut Transaction, tree: TreeId, model: &Model) -> Re
     Ok(())
 }
 
+/// Whether a key is taken, waiting for pages.
+async fn is_taken(store: &Store, transaction: &mut Transaction, tree: TreeId, key: &[u8]) -> bool {
+    loop {
+        match transaction.try_is_taken(tree, key) {
+            Ok(taken) => return taken,
+            Err(fault) => store.resolve(fault).await.unwrap(),
+        }
+    }
+}
+
 async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
     Store::open(options.clone(), surroundings.clone()).await.unwrap()
 }
@@ -157,6 +170,8 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
         transaction.make_room().await.unwrap();
         match step {
             Step::Put(number, seed) => {
+                let taken = is_taken(&store, &mut transaction, tree, &key(number)).await;
+                assert_eq!(taken, now.contains_key(&key(number)));
                 transaction.put(tree, &key(number), &value(seed)).unwrap();
                 now.insert(key(number), value(seed));
             }
@@ -166,6 +181,15 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
             }
             Step::PutMany(first, count) => {
                 for number in first..first + count {
+                    let taken = is_taken(&store, &mut transaction, tree, &key(number)).await;
+                    assert_eq!(taken, now.contains_key(&key(number)));
+                    transaction.put(tree, &key(number), &value(number)).unwrap();
+                    now.insert(key(number), value(number));
+                }
+            }
+            Step::Append(count) => {
+                let last = now.keys().next_back().map_or(0, |key| u16::from_be_bytes([key[0], key[1]]));
+                for number in (last..20_000).skip(1).take(usize::from(count)) {
                     transaction.put(tree, &key(number), &value(number)).unwrap();
                     now.insert(key(number), value(number));
                 }

@@ -163,7 +163,10 @@ impl LoggedGroup<'_, '_> {
             operations.push(match header[0] {
                 record::PUT => LoggedOperation::Put(tree, key, value),
                 record::DELETE => LoggedOperation::Delete(tree, key),
-                record::CREATE_TREE => LoggedOperation::CreateTree(tree),
+                record::CREATE_TREE => LoggedOperation::CreateTree(
+                    tree,
+                    key.first().map_or(100, |percent| (*percent).clamp(10, 100)),
+                ),
                 record::END if left.is_none() => {
                     *left = Some(0);
                     break;

@@ -3,7 +3,8 @@
 //! A group is a stream of bytes, cut into the images of its parts anywhere: number of commits (4), then per commit: xid
 //! (8), SCN (8), time in µs since 1970 (8), branch (8), flags (1; bit 0: the catalog changed), number of operations (4;
 //! 2^32 - 1: up to the one that says "end"), and per operation: kind (1; 0 end, 1 put, 2 delete, 3 create tree), tree
-//! (8), key length (4), value length (4), key, value. Numbers are zero where they mean nothing.
+//! (8), key length (4), value length (4), key, value. Numbers are zero where they mean nothing. The key of a tree that is
+//! created is its fill factor in percent (1); without one it is 100.
 
 use crate::ids::{BranchId, Scn, TreeId, Xid};
 use crate::write_set::{Change, Operation};
@@ -58,8 +59,12 @@ impl CommitHeader {
 
 /// Appends an operation to a group, but for its value, which is returned.
 pub(super) fn encode_operation<'a>(operation: Operation<'a>, out: &mut Vec<u8>) -> &'a [u8] {
+    let percent;
     let (kind, tree, key, value) = match operation {
-        Operation::CreateTree(tree) => (CREATE_TREE, tree, &[][..], &[][..]),
+        Operation::CreateTree(tree, fill_percent) => {
+            percent = [fill_percent];
+            (CREATE_TREE, tree, &percent[..], &[][..])
+        }
         Operation::Change(tree, key, Change::Put(value)) => (PUT, tree, key, value),
         Operation::Change(tree, key, Change::Delete) => (DELETE, tree, key, &[][..]),
     };
@@ -75,7 +80,7 @@ pub(super) fn encode_operation<'a>(operation: Operation<'a>, out: &mut Vec<u8>) 
 pub(crate) enum LoggedOperation {
     Put(TreeId, Vec<u8>, Vec<u8>),
     Delete(TreeId, Vec<u8>),
-    CreateTree(TreeId),
+    CreateTree(TreeId, u8),
 }
 
 impl LoggedOperation {
@@ -84,7 +89,7 @@ impl LoggedOperation {
         match self {
             LoggedOperation::Put(tree, key, value) => Operation::Change(*tree, key, Change::Put(value)),
             LoggedOperation::Delete(tree, key) => Operation::Change(*tree, key, Change::Delete),
-            LoggedOperation::CreateTree(tree) => Operation::CreateTree(*tree),
+            LoggedOperation::CreateTree(tree, fill_percent) => Operation::CreateTree(*tree, *fill_percent),
         }
     }
 }

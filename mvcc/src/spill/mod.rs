@@ -23,7 +23,7 @@ use helios_btree::{Direction, LeafCell, Walk, get, walk_leaf};
 use helios_bufferpool::{BranchId, PageId, PageKey, Scn, pin};
 
 use crate::apply::{Apply, Workspace};
-use crate::commit::resolve_stop;
+use crate::commit::{complete, resolve_stop};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::ids::TreeId;
@@ -108,8 +108,8 @@ pub(crate) struct Spilled {
     workspace: Workspace,
     /// Trees that have rows here.
     trees: BTreeSet<TreeId>,
-    /// Trees that were made, by sequence number.
-    created: Vec<(u64, TreeId)>,
+    /// Trees that were made, by sequence number, with their fill factors.
+    created: Vec<(u64, TreeId, u8)>,
     /// Sequence numbers rolled back: ascending, apart from each other.
     dead: Vec<Range<u64>>,
     /// All writes from here on are in memory.
@@ -140,7 +140,7 @@ impl Spilled {
             moves: 0,
             incomplete: BTreeSet::new(),
         };
-        spilled.change(Operation::CreateTree(TREE)).await?;
+        spilled.change(Operation::CreateTree(TREE, 100)).await?;
         spilled.workspace.publish(engine);
         Ok(spilled)
     }
@@ -154,11 +154,13 @@ impl Spilled {
     pub(crate) async fn add<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(
         &mut self,
         rows: impl Iterator<Item = (TreeId, &'m [u8], V)> + Send,
-        created: impl Iterator<Item = (u64, TreeId)> + Send,
+        created: impl Iterator<Item = (u64, TreeId, u8)> + Send,
         end: u64,
     ) -> Result<()> {
         let engine = self.engine.clone();
         let _turn = engine.temporary.turn.lock().await;
+        // Of a move that was given up in its middle.
+        complete(&engine, &mut self.workspace, self.branch, SCN).await?;
         self.moves += 1;
         let moved = self.moves;
         self.incomplete.insert(moved);
@@ -178,6 +180,7 @@ impl Spilled {
             }
             self.change(Operation::Change(TREE, &name, Change::Put(&versions))).await?;
         }
+        complete(&engine, &mut self.workspace, self.branch, SCN).await?;
         self.workspace.publish(&engine);
         self.workspace.give_back(&engine);
         self.created.extend(created);
@@ -237,7 +240,7 @@ impl Spilled {
         if mark >= self.end {
             return;
         }
-        self.created.retain(|(sequence, _)| *sequence < mark);
+        self.created.retain(|(sequence, ..)| *sequence < mark);
         // Ranges begin at savepoints, and a later one never reaches back over part of an earlier one's savepoint.
         self.dead.retain(|range| range.start < mark);
         match self.dead.last_mut() {
@@ -254,12 +257,12 @@ impl Spilled {
 
     /// Whether this transaction made the tree.
     pub(crate) fn created(&self, tree: TreeId) -> bool {
-        self.created.iter().any(|(_, created)| *created == tree)
+        self.created.iter().any(|(_, created, _)| *created == tree)
     }
 
     /// The trees made, in order.
-    pub(crate) fn trees_created(&self) -> impl Iterator<Item = TreeId> {
-        self.created.iter().map(|(_, tree)| *tree)
+    pub(crate) fn trees_created(&self) -> impl Iterator<Item = (TreeId, u8)> {
+        self.created.iter().map(|(_, tree, fill_percent)| (*tree, *fill_percent))
     }
 
     /// Whether there may be rows of this tree.

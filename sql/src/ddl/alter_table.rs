@@ -7,6 +7,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operatio
 use super::Ddl;
 use super::constraint::{self, Wanted};
 use super::create_table::column_of;
+use super::storage::Owner;
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -394,7 +395,7 @@ async fn add_primary_key(
         table.columns[Table::position(*number)].not_null = true;
     }
     let (mut index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false).await?;
-    let target = ddl.execution.transaction.create_tree();
+    let target = ddl.tree(&table.options, Owner::Table);
     let mut indexes = entry.indexes.clone();
     indexes.push(Arc::new(index.clone()));
     // The writer reads the old tree and makes the new keys.
@@ -417,7 +418,7 @@ async fn add_primary_key(
     for secondary in &entry.indexes {
         let mut rebuilt = (**secondary).clone();
         ddl.execution.transaction.drop_tree(rebuilt.tree);
-        rebuilt.tree = ddl.execution.transaction.create_tree();
+        rebuilt.tree = ddl.tree(&rebuilt.options, Owner::Index);
         super::index::fill(ddl, &moved, &rebuilt).await?;
         ddl.put(rebuilt).await?;
     }

@@ -3,6 +3,7 @@
 use sqlparser::ast::{self, ReferentialAction, TableConstraint};
 
 use super::Ddl;
+use super::storage::Owner;
 use crate::binder::name;
 use crate::catalog::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry,
@@ -101,7 +102,7 @@ pub async fn make_key(
     primary: bool,
     nulls_not_distinct: bool,
 ) -> Result<(Index, Constraint)> {
-    let tree = if primary { table.tree } else { ddl.execution.transaction.create_tree() };
+    let tree = if primary { table.tree } else { ddl.tree(&[], Owner::Index) };
     let index = Index {
         oid: ddl.oid().await?,
         table: table.oid,

@@ -6,6 +6,7 @@ use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
 use super::constraint::{self, Wanted};
+use super::storage::{self, Owner};
 use crate::binder::{data_type, name};
 use crate::catalog::{Constraint, Index, SUPERUSER, Table, TableColumn, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -77,22 +78,6 @@ pub fn column_of(definition: &ast::ColumnDef, number: i16, wanted: &mut Vec<Want
     Ok(column)
 }
 
-/// Storage parameters as given.
-pub fn storage_options(options: &ast::CreateTableOptions) -> Vec<(String, String)> {
-    let list = match options {
-        ast::CreateTableOptions::With(list)
-        | ast::CreateTableOptions::Plain(list)
-        | ast::CreateTableOptions::Options(list) => list.as_slice(),
-        _ => &[],
-    };
-    list.iter()
-        .filter_map(|option| match option {
-            ast::SqlOption::KeyValue { key, value } => Some((name::fold(key), value.to_string())),
-            _ => None,
-        })
-        .collect()
-}
-
 pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) -> Result<()> {
     if create.temporary || create.query.is_some() || create.like.is_some() || create.partition_by.is_some() {
         return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
@@ -128,17 +113,18 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     for each in &create.constraints {
         wanted.push(constraint::wanted(each)?);
     }
+    let options = storage::of_table(&create.table_options)?;
     let mut table = Table {
         oid: ddl.oid().await?,
         schema,
         name: base,
         owner: SUPERUSER,
-        tree: ddl.execution.transaction.create_tree(),
+        tree: ddl.tree(&options, Owner::Table),
         schema_version: 1,
         columns,
         primary_key: Vec::new(),
         unlogged: create.unlogged,
-        options: storage_options(&create.table_options),
+        options,
         row_estimate: -1,
     };
     for column in table.live_columns() {

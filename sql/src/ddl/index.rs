@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::storage::{self, Owner};
 use super::{Ddl, constraint};
 use crate::binder::name;
 use crate::catalog::{Index, IndexColumn, TableEntry, store};
@@ -59,21 +60,18 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
         return Err(store::duplicate_relation(&index_name));
     }
     ddl.lock(&table).await?;
-    let options = create.with.iter().filter_map(|option| match option {
-        ast::Expr::BinaryOp { left, right, .. } => Some((left.to_string(), right.to_string())),
-        _ => None,
-    });
+    let options = storage::of_index(&create.with)?;
     let index = Index {
         oid: ddl.oid().await?,
         table: table.oid,
         schema: table.schema,
         name: index_name,
-        tree: ddl.execution.transaction.create_tree(),
+        tree: ddl.tree(&options, Owner::Index),
         columns,
         unique: create.unique,
         primary: false,
         nulls_not_distinct: create.nulls_distinct == Some(false),
-        options: options.collect(),
+        options,
     };
     fill(ddl, &entry, &index).await?;
     ddl.put(index).await

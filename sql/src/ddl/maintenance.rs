@@ -7,6 +7,7 @@ use helios_mvcc::{KeyRange, ScanStep};
 use sqlparser::ast;
 
 use super::Ddl;
+use super::storage::Owner;
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError, SqlState};
@@ -62,14 +63,14 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
         ddl.lock(&entry.table).await?;
         let mut table = (*entry.table).clone();
         ddl.execution.transaction.drop_tree(table.tree);
-        table.tree = ddl.execution.transaction.create_tree();
+        table.tree = ddl.tree(&table.options, Owner::Table);
         for index in &entry.indexes {
             let mut emptied = (**index).clone();
             if index.primary {
                 emptied.tree = table.tree;
             } else {
                 ddl.execution.transaction.drop_tree(index.tree);
-                emptied.tree = ddl.execution.transaction.create_tree();
+                emptied.tree = ddl.tree(&emptied.options, Owner::Index);
             }
             ddl.put(emptied).await?;
         }

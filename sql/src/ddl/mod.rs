@@ -7,10 +7,11 @@ mod drop;
 mod index;
 mod maintenance;
 mod schema;
+mod storage;
 
 use std::sync::Arc;
 
-use helios_mvcc::TableLockMode;
+use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
 pub use maintenance::{analyze, check_tables, tables_named, truncate};
@@ -35,6 +36,11 @@ impl Ddl {
     /// A new OID.
     pub async fn oid(&self) -> Result<u32> {
         self.engine.allocate_oid().await
+    }
+
+    /// A new tree for rows or entries, filled as its parameters say.
+    pub fn tree(&mut self, options: &[(String, String)], owner: storage::Owner) -> TreeId {
+        self.execution.transaction.create_tree_filled(storage::fill_percent(options, owner))
     }
 
     /// A binder over the catalog before the statement.

@@ -13,7 +13,11 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let columns: Vec<String> =
         (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
-    let options: Vec<String> = index.options.iter().map(|(key, value)| format!("{key}='{value}'")).collect();
+    let option = |(key, value): &(String, String)| {
+        let is_plain = quote(value) == *value;
+        if is_plain { format!("{key}={value}") } else { format!("{key}='{}'", value.replace('\'', "''")) }
+    };
+    let options: Vec<String> = index.options.iter().map(option).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!(
         "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){nulls}{options}",

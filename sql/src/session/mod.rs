@@ -7,6 +7,7 @@
 mod engine;
 mod execution;
 mod functions;
+mod plans;
 mod point;
 #[cfg(test)]
 mod point_tests;
@@ -34,13 +35,11 @@ use crate::execute::Environment;
 use crate::functions::Settings;
 use crate::value::Text;
 use crate::write::Buffers;
+use plans::Plans;
 use transaction::Active;
 
 /// Days from 1970-01-01 to 2000-01-01, in microseconds.
 pub const EPOCH_MICROS: i64 = 10_957 * 86_400_000_000;
-
-/// How many plans a session keeps.
-const PLANS_MAX: usize = 256;
 
 /// A message to the client that is no error.
 #[derive(Clone, Debug)]
@@ -112,7 +111,7 @@ pub struct Session {
     /// The transaction of a statement for one row that ran by itself, about to be committed.
     own: Option<Transaction>,
     prepared: HashMap<String, Arc<Prepared>>,
-    plans: HashMap<String, Arc<Prepared>>,
+    plans: Plans,
     notices: Vec<Notice>,
     changed_settings: Vec<(String, String)>,
     cancel: Arc<AtomicBool>,
@@ -156,7 +155,7 @@ impl Session {
             active: None,
             own: None,
             prepared: HashMap::new(),
-            plans: HashMap::new(),
+            plans: Plans::default(),
             notices: Vec::new(),
             changed_settings: Vec::new(),
             cancel: Arc::new(AtomicBool::new(false)),

@@ -270,7 +270,11 @@ impl Session {
         row: &mut Vec<Datum>,
         buffers: &mut Buffers,
     ) -> Attempt<Done> {
-        let active = self.begin_in_transaction();
+        // Nothing in a timeless statement asks for the time.
+        let active = match &mut self.active {
+            Some(active) if point.is_timeless => active,
+            _ => self.begin_in_transaction(),
+        };
         active.used = true;
         let is_shut = active.read_only && point.query.is_none();
         let timestamps = active.timestamps;

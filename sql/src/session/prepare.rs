@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::Session;
 use super::point::Point;
-use super::{PLANS_MAX, Session};
 use crate::binder::{BindEnvironment, Binder, InsertValue, ResultColumn};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -109,10 +109,10 @@ impl Session {
     /// All the errors of parsing and binding; 42601 for several statements.
     pub async fn prepare(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
         if declared.is_empty()
-            && let Some(known) = self.plans.get(text)
-            && self.is_current(known)
+            && let Some(known) = self.plans.get(text).cloned()
+            && self.is_current(&known)
         {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let mut statements = self.parse(text)?;
         if statements.len() > 1 {
@@ -122,10 +122,7 @@ impl Session {
         let cacheable = declared.is_empty();
         let prepared = Arc::new(self.prepare_statement(text, statement, declared).await?);
         if cacheable && !prepared.transient {
-            if self.plans.len() >= PLANS_MAX {
-                self.plans.clear();
-            }
-            self.plans.insert(text.to_string(), prepared.clone());
+            self.plans.insert(text, prepared.clone());
         }
         Ok(prepared)
     }

@@ -93,7 +93,7 @@ impl Writing<'_> {
         if !self.transaction.try_lock_key(tree, key, mode) {
             return Err(Stop::Lock { tree, key: key.to_vec(), mode });
         }
-        Ok(self.transaction.try_get_latest(tree, key, |value| value.is_some())?)
+        Ok(self.transaction.try_is_taken(tree, key)?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Locks on rows, keys and tables, with deadlock detection.
 //!
-//! 1. A lock is named by a 64-bit hash of (domain, branch, tree, key). Two names that collide share a lock,
-//!    which can make somebody wait without need but never lets two through: nothing else depends on it.
+//! 1. A lock is named by a space, which stands for all tables or for one tree of one branch, and a 64-bit hash of the
+//!    key. Two names that collide share a lock, which can make somebody wait without need but never lets two through:
+//!    nothing else depends on it.
 //! 2. Requests for one lock are granted in order of arrival, except that a holder asking for a stronger mode
 //!    goes first. A request conflicts with holders and with the earlier requests it would have to wait for.
 //! 3. When a transaction begins to wait, it is looked up whether it waits for itself, following the waits of those
@@ -9,10 +10,16 @@
 //!    themselves at that moment: edges that were noted earlier would miss modes strengthened since, and keep those
 //!    who have left.
 //!
+//! 4. The many locks of a transaction that is alone in a tree are kept aside (`alone`).
+//!
 //! Invariant: a waiting request is either granted or withdrawn, never both; dropping its future withdraws it.
+
+mod alone;
+mod held;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
@@ -22,6 +29,8 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::ids::{LockMode, TableLockMode, WaitPolicy};
+use alone::AloneTrees;
+pub(crate) use held::HeldLocks;
 
 const SHARDS: usize = 64;
 
@@ -29,9 +38,23 @@ const SHARDS: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LockOwner(pub(crate) u64);
 
-/// A lock's name.
+/// What a lock's name belongs to: the tables, or the keys of one tree of one branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LockName(pub(crate) u64);
+pub(crate) struct LockSpace(pub(crate) u64);
+
+/// A lock's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockName {
+    pub(crate) space: LockSpace,
+    /// A hash of the key, which differs from space to space.
+    pub(crate) key: u64,
+}
+
+impl Hash for LockName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key);
+    }
+}
 
 /// Row and table modes in one numbering; they never meet, because their names differ in the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +79,16 @@ const TABLE_CONFLICTS: [u8; 8] =
 
 impl Mode {
     fn conflicts(self, other: Mode) -> bool {
-        if self.0 < 8 {
+        if self.is_of_row() {
             ROW_CONFLICTS[usize::from(self.0)] & (1 << other.0) != 0
         } else {
             TABLE_CONFLICTS[usize::from(self.0 - 8)] & (1 << (other.0 - 8)) != 0
         }
+    }
+
+    /// Whether it is one of rows and keys.
+    fn is_of_row(self) -> bool {
+        self.0 < 8
     }
 
     /// Whether holding `self` makes asking for `other` needless.
@@ -99,6 +127,13 @@ impl Entry {
             .collect()
     }
 
+    /// Adds a holder, unless it holds as much already.
+    fn hold(&mut self, owner: LockOwner, mode: Mode) {
+        if !self.holders.iter().any(|(holder, held)| *holder == owner && held.covers(mode)) {
+            self.holders.push((owner, mode));
+        }
+    }
+
     fn grant(&mut self) {
         let mut index = 0;
         while index < self.waiters.len() {
@@ -119,7 +154,7 @@ impl Entry {
 #[derive(Default, Clone)]
 struct NoHash(u64);
 
-impl std::hash::Hasher for NoHash {
+impl Hasher for NoHash {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -140,6 +175,7 @@ pub(crate) struct LockTable {
     /// of two transactions about to wait for each other the second one sees the first. Taken before a shard, never
     /// after.
     waits: Mutex<HashMap<LockOwner, LockName>>,
+    alone: AloneTrees,
 }
 
 /// The outcome of a request that does not wait.
@@ -150,17 +186,27 @@ enum Request {
 
 impl LockTable {
     pub(crate) fn new() -> LockTable {
-        LockTable { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), waits: Mutex::default() }
+        LockTable {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            waits: Mutex::default(),
+            alone: AloneTrees::default(),
+        }
     }
 
     fn shard(&self, name: LockName) -> &Mutex<Shard> {
-        &self.shards[(name.0 >> 58) as usize % SHARDS]
+        &self.shards[(name.key >> 58) as usize % SHARDS]
     }
 
     /// Takes a lock if nobody is in the way. `Some(true)` when it is new to the owner.
     #[inline]
     pub(crate) fn try_acquire(&self, owner: LockOwner, name: LockName, mode: Mode) -> Option<bool> {
         let mut shard = self.shard(name).lock();
+        let _shared;
+        if self.alone.may_have(name.space) {
+            drop(shard);
+            _shared = self.share(owner, name.space);
+            shard = self.shard(name).lock();
+        }
         let entry = shard.entry(name).or_default();
         if entry.holders.is_empty() && entry.waiters.is_empty() {
             entry.holders.push((owner, mode));
@@ -221,6 +267,7 @@ impl LockTable {
 
     fn enqueue(&self, owner: LockOwner, name: LockName, mode: Mode) -> Result<(bool, Request)> {
         let mut waits = self.waits.lock();
+        let _shared = self.share(owner, name.space);
         let granted = Arc::new(AtomicBool::new(false));
         let held = {
             let mut shard = self.shard(name).lock();
@@ -318,5 +365,4 @@ impl Drop for Withdrawal<'_> {
 }
 
 #[cfg(test)]
-#[path = "locks_tests.rs"]
 mod tests;

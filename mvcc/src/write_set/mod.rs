@@ -2,23 +2,24 @@
 //!
 //! Entries are kept in the order of writing, each pointing at the one before for the same key, so that a
 //! statement can be shown what earlier ones wrote, and a rollback to a savepoint just cuts the end off.
-//! Small sets are searched through, and so are, by halving, those whose rows came in key order, as loads and index builds
-//! write them; other large ones get an ordered index; what memory does not hold moves to a private tree
-//! (see `spill`), which is looked at after the entries here.
+//! The order of keys is kept for each tree (`order`). What memory does not hold moves to a private tree (see `spill`),
+//! which is looked at after the entries here.
+
+mod order;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::engine::Engine;
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
 use crate::large_value::PartialValue;
 use crate::spill::Spilled;
+use order::TreeOrder;
 
-/// Above this many entries there is an index, unless they are in order.
-const SCAN_MAX: usize = 24;
 const NONE: u32 = u32::MAX;
 
 /// What was written.
@@ -42,25 +43,23 @@ struct Entry {
     statement: u32,
     /// The entry before for the same key.
     previous: u32,
+    value_bytes: u32,
     /// Key and value in `bytes`, one after the other.
     start: usize,
-    key_bytes: u32,
-    value_bytes: u32,
+    key_bytes: u16,
 }
 
-type Index = BTreeMap<(TreeId, Vec<u8>), u32>;
+const _: () = assert!(size_of::<Entry>() == 32, "loads keep one for each row");
 
 /// A transaction's writes.
 #[derive(Default)]
 pub(crate) struct WriteSet {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
-    index: Option<Index>,
-    trees_created: usize,
-    /// Trees made before the first row.
-    first_row: usize,
-    /// The rows did not come in (tree, key) order, each key once, behind all trees made.
-    unordered: bool,
+    /// The newest entries, by tree.
+    orders: SmallVec<[TreeOrder; 2]>,
+    /// Trees made, with the numbers of their entries.
+    created: Vec<(u32, TreeId)>,
     /// The sequence number of the first entry.
     base: u64,
     /// What was written before that.
@@ -81,15 +80,19 @@ const SPARE_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
 fn key_of<'a>(entry: &Entry, bytes: &'a [u8]) -> &'a [u8] {
-    &bytes[entry.start..entry.start + entry.key_bytes as usize]
+    &bytes[entry.start..entry.start + usize::from(entry.key_bytes)]
 }
 
 fn change_of<'a>(entry: &Entry, bytes: &'a [u8]) -> Change<'a> {
-    let start = entry.start + entry.key_bytes as usize;
+    let start = entry.start + usize::from(entry.key_bytes);
     match entry.kind {
         Kind::Put => Change::Put(&bytes[start..start + entry.value_bytes as usize]),
         Kind::Delete | Kind::CreateTree => Change::Delete,
     }
+}
+
+fn fill_percent_of(entry: &Entry, bytes: &[u8]) -> u8 {
+    bytes[entry.start]
 }
 
 impl Drop for WriteSet {
@@ -123,8 +126,8 @@ impl WriteSet {
 
     /// Memory in use, bytes.
     pub(crate) fn len_bytes(&self) -> usize {
-        let index = if self.index.is_some() { self.entries.len() * 64 + self.bytes.len() / 2 } else { 0 };
-        self.bytes.len() + self.entries.len() * size_of::<Entry>() + index
+        let orders: usize = self.orders.iter().map(TreeOrder::len_bytes).sum();
+        self.bytes.len() + self.entries.len() * size_of::<Entry>() + orders
     }
 
     /// Bytes of all keys and values, and how many writes there are: what the log has to take at most.
@@ -143,7 +146,7 @@ impl WriteSet {
         }
         let numbers = self.numbers_in_order();
         let end = self.base + self.entries.len() as u64;
-        let WriteSet { entries, bytes, base, spilled, .. } = &mut *self;
+        let WriteSet { entries, bytes, created, base, spilled, .. } = &mut *self;
         let Some(spilled) = spilled else { return Ok(()) };
         let (entries, bytes, base) = (&entries[..], &bytes[..], *base);
         let rows = numbers.into_iter().map(|number| {
@@ -157,8 +160,10 @@ impl WriteSet {
             });
             (newest.tree, key_of(newest, bytes), versions)
         });
-        let created = entries.iter().enumerate().filter(|(_, entry)| entry.kind == Kind::CreateTree);
-        let created = created.map(|(number, entry)| (base + number as u64, entry.tree));
+        let created = created.iter().map(|(number, tree)| {
+            let entry = &entries[*number as usize];
+            (base + u64::from(*number), *tree, fill_percent_of(entry, bytes))
+        });
         spilled.add(rows, created, end).await?;
         self.forget_entries(end);
         Ok(())
@@ -169,40 +174,16 @@ impl WriteSet {
         self.base = base;
         self.entries = Vec::new();
         self.bytes = Vec::new();
-        self.index = None;
-        self.trees_created = 0;
-        self.first_row = 0;
-        self.unordered = false;
+        self.orders.clear();
+        self.created.clear();
     }
 
-    /// Whether halving finds a row.
-    fn is_ordered(&self) -> bool {
-        !self.unordered && self.entries.len() > SCAN_MAX
-    }
-
-    /// In an ordered set, how many rows, and trees made, come before a place.
-    fn count_before(&self, is_before: impl Fn((TreeId, &[u8])) -> bool) -> usize {
-        let rows = &self.entries[self.first_row..];
-        self.first_row + rows.partition_point(|entry| is_before((entry.tree, self.key(entry))))
-    }
-
-    /// The last entry of each key, in (tree, key) order.
+    /// The newest entry of each key, in (tree, key) order.
     fn numbers_in_order(&self) -> Vec<u32> {
-        if let Some(index) = &self.index {
-            return index.values().copied().collect();
-        }
-        if self.is_ordered() {
-            return (self.first_row as u32..self.entries.len() as u32).collect();
-        }
-        let is_last = |number: &u32| {
-            let entry = &self.entries[*number as usize];
-            entry.kind != Kind::CreateTree && self.find(entry.tree, self.key(entry)) == Some(*number)
-        };
-        let mut numbers: Vec<u32> = (0..self.entries.len() as u32).filter(is_last).collect();
-        numbers.sort_by(|a, b| {
-            let (a, b) = (&self.entries[*a as usize], &self.entries[*b as usize]);
-            (a.tree, self.key(a)).cmp(&(b.tree, self.key(b)))
-        });
+        let mut orders: SmallVec<[&TreeOrder; 4]> = self.orders.iter().collect();
+        orders.sort_by_key(|order| order.tree);
+        let mut numbers = Vec::with_capacity(orders.iter().map(|order| order.len()).sum());
+        orders.iter().for_each(|order| numbers.extend(order.all()));
         numbers
     }
 
@@ -211,19 +192,33 @@ impl WriteSet {
             Change::Put(value) => (Kind::Put, value),
             Change::Delete => (Kind::Delete, &[][..]),
         };
-        let previous = self.find(tree, key).unwrap_or(NONE);
-        self.push(tree, kind, key, value, statement, previous);
+        let number = self.entries.len() as u32;
+        let at = self.order_of(tree).unwrap_or_else(|| {
+            self.orders.push(TreeOrder::new(tree));
+            self.orders.len() - 1
+        });
+        let WriteSet { entries, bytes, orders, .. } = self;
+        let previous = orders[at].set(key, number, |number| key_of(&entries[number as usize], bytes));
+        self.push(tree, kind, key, value, statement, previous.unwrap_or(NONE));
     }
 
-    pub(crate) fn create_tree(&mut self, tree: TreeId, statement: u32) {
-        self.trees_created += 1;
-        self.push(tree, Kind::CreateTree, &[], &[], statement, NONE);
+    /// Makes a tree whose pages rows in key order fill to `fill_percent`.
+    pub(crate) fn create_tree(&mut self, tree: TreeId, fill_percent: u8, statement: u32) {
+        self.created.push((self.entries.len() as u32, tree));
+        self.push(tree, Kind::CreateTree, &[], &[fill_percent], statement, NONE);
     }
 
     /// Whether this transaction made the tree, so that nothing of it is stored yet.
     pub(crate) fn created(&self, tree: TreeId) -> bool {
-        let here = || self.entries.iter().any(|entry| entry.kind == Kind::CreateTree && entry.tree == tree);
-        (self.trees_created > 0 && here()) || self.spilled().is_some_and(|spilled| spilled.created(tree))
+        self.created.iter().any(|(_, created)| *created == tree)
+            || self.spilled().is_some_and(|spilled| spilled.created(tree))
+    }
+
+    /// Where the order of a tree's keys is. Few trees are written in one transaction, and one row after the other goes
+    /// to the same.
+    #[inline]
+    fn order_of(&self, tree: TreeId) -> Option<usize> {
+        self.orders.iter().position(|order| order.tree == tree)
     }
 
     fn push(&mut self, tree: TreeId, kind: Kind, key: &[u8], value: &[u8], statement: u32, previous: u32) {
@@ -231,17 +226,6 @@ impl WriteSet {
             let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
             (self.entries, self.bytes) =
                 spare.unwrap_or_else(|| (Vec::with_capacity(4), Vec::with_capacity(256)));
-        }
-        let number = self.entries.len() as u32;
-        match kind {
-            // All before it are trees as well.
-            Kind::CreateTree if self.first_row == self.entries.len() => self.first_row += 1,
-            Kind::CreateTree => self.unordered = true,
-            _ if self.unordered => {}
-            _ => {
-                let last = self.entries[self.first_row..].last();
-                self.unordered = last.is_some_and(|last| (last.tree, self.key(last)) >= (tree, key));
-            }
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
@@ -252,26 +236,9 @@ impl WriteSet {
             statement,
             previous,
             start,
-            key_bytes: key.len() as u32,
+            key_bytes: key.len() as u16,
             value_bytes: value.len() as u32,
         });
-        if let Some(index) = &mut self.index {
-            if kind != Kind::CreateTree {
-                index.insert((tree, key.to_vec()), number);
-            }
-        } else if self.entries.len() > SCAN_MAX && self.unordered {
-            self.index = Some(self.make_index());
-        }
-    }
-
-    fn make_index(&self) -> Index {
-        let mut index = BTreeMap::new();
-        for (number, entry) in self.entries.iter().enumerate() {
-            if entry.kind != Kind::CreateTree {
-                index.insert((entry.tree, self.key(entry).to_vec()), number as u32);
-            }
-        }
-        index
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -284,17 +251,11 @@ impl WriteSet {
 
     /// The last entry for a key.
     fn find(&self, tree: TreeId, key: &[u8]) -> Option<u32> {
-        if let Some(index) = &self.index {
-            return index.get(&(tree, key.to_vec())).copied();
-        }
-        if self.is_ordered() {
-            let number = self.count_before(|place| place < (tree, key));
-            let found = self.entries.get(number).is_some_and(|at| (at.tree, self.key(at)) == (tree, key));
-            return found.then_some(number as u32);
-        }
-        let matches =
-            |entry: &Entry| entry.tree == tree && entry.kind != Kind::CreateTree && self.key(entry) == key;
-        self.entries.iter().rposition(matches).map(|number| number as u32)
+        self.orders[self.order_of(tree)?].find(key, self.key_of_number())
+    }
+
+    fn key_of_number<'s>(&'s self) -> impl Fn(u32) -> &'s [u8] {
+        |number| key_of(&self.entries[number as usize], &self.bytes)
     }
 
     /// The last entry at or before `number` in its chain that a statement may see: those of earlier ones.
@@ -336,14 +297,7 @@ impl WriteSet {
 
     /// Whether there are any rows of this tree in memory.
     pub(crate) fn touches(&self, tree: TreeId) -> bool {
-        match &self.index {
-            Some(index) => index.range((tree, Vec::new())..).next().is_some_and(|(name, _)| name.0 == tree),
-            None if self.is_ordered() => {
-                let number = self.count_before(|place| place.0 < tree);
-                self.entries.get(number).is_some_and(|entry| entry.tree == tree)
-            }
-            None => self.entries.iter().any(|entry| entry.tree == tree && entry.kind != Kind::CreateTree),
-        }
+        self.order_of(tree).is_some_and(|at| self.orders[at].len() > 0)
     }
 
     /// The rows of a tree within bounds that are in memory, in key order, as statements before `before_statement` left them.
@@ -372,49 +326,9 @@ impl WriteSet {
         if is_empty_range(lower, upper) {
             return Box::new(std::iter::empty());
         }
-        if let Some(index) = &self.index {
-            let name = |key: &[u8]| (tree, key.to_vec());
-            let lower = match lower {
-                Bound::Unbounded => Bound::Included(name(&[])),
-                bound => bound.map(name),
-            };
-            let upper = match upper {
-                Bound::Unbounded => Bound::Excluded((TreeId(tree.0 + 1), Vec::new())),
-                bound => bound.map(name),
-            };
-            let range = index.range((lower, upper)).map(|(_, number)| *number);
-            return if reverse { Box::new(range.rev()) } else { Box::new(range) };
-        }
-        if self.is_ordered() {
-            let first = match lower {
-                Bound::Included(key) => self.count_before(|place| place < (tree, key)),
-                Bound::Excluded(key) => self.count_before(|place| place <= (tree, key)),
-                Bound::Unbounded => self.count_before(|place| place.0 < tree),
-            };
-            let end = match upper {
-                Bound::Included(key) => self.count_before(|place| place <= (tree, key)),
-                Bound::Excluded(key) => self.count_before(|place| place < (tree, key)),
-                Bound::Unbounded => self.count_before(|place| place.0 <= tree),
-            };
-            let range = first as u32..end as u32;
-            return if reverse { Box::new(range.rev()) } else { Box::new(range) };
-        }
-        let mut numbers: Vec<u32> = (0..self.entries.len() as u32)
-            .filter(|number| {
-                let entry = &self.entries[*number as usize];
-                let key = self.key(entry);
-                entry.tree == tree
-                    && entry.kind != Kind::CreateTree
-                    && within(key, lower, upper)
-                    && self.find(tree, key) == Some(*number)
-            })
-            .collect();
-        numbers
-            .sort_by(|a, b| self.key(&self.entries[*a as usize]).cmp(self.key(&self.entries[*b as usize])));
-        if reverse {
-            numbers.reverse();
-        }
-        Box::new(numbers.into_iter())
+        let Some(at) = self.order_of(tree) else { return Box::new(std::iter::empty()) };
+        let part = self.orders[at].part(lower, upper, self.key_of_number());
+        if reverse { Box::new(part.rev()) } else { Box::new(part) }
     }
 
     /// The present place, for [`WriteSet::cut`].
@@ -436,15 +350,15 @@ impl WriteSet {
         while self.base + self.entries.len() as u64 > mark.0 {
             let Some(entry) = self.entries.pop() else { return };
             if entry.kind == Kind::CreateTree {
-                self.trees_created -= 1;
-                self.first_row = self.first_row.min(self.entries.len());
-            } else if let Some(index) = &mut self.index {
-                let key = self.bytes[entry.start..entry.start + entry.key_bytes as usize].to_vec();
-                if entry.previous == NONE {
-                    index.remove(&(entry.tree, key));
-                } else {
-                    index.insert((entry.tree, key), entry.previous);
-                }
+                self.created.pop();
+            } else if let Some(at) = self.order_of(entry.tree) {
+                let WriteSet { entries, bytes, orders, .. } = &mut *self;
+                let previous = (entry.previous != NONE).then_some(entry.previous);
+                let newest = entries.len() as u32;
+                orders[at].take_back(key_of(&entry, bytes), previous, |number| match number == newest {
+                    true => key_of(&entry, bytes),
+                    false => key_of(&entries[number as usize], bytes),
+                });
             }
             self.bytes.truncate(entry.start);
         }
@@ -456,29 +370,10 @@ impl WriteSet {
         if self.entries.len() <= 1 {
             return Operations { set: self, numbers: Vec::new() };
         }
-        let mut numbers: Vec<u32> = Vec::new();
-        if self.trees_created > 0 {
-            let created = |entry: &&Entry| entry.kind == Kind::CreateTree;
-            let positions = self.entries.iter().enumerate().filter(|(_, entry)| created(entry));
-            numbers.extend(positions.map(|(number, _)| number as u32));
-        }
+        let mut numbers: Vec<u32> = self.created.iter().map(|(number, _)| *number).collect();
         numbers.extend(self.numbers_in_order());
         Operations { set: self, numbers }
     }
-}
-
-fn within(key: &[u8], lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
-    let above = match lower {
-        Bound::Included(bound) => key >= bound,
-        Bound::Excluded(bound) => key > bound,
-        Bound::Unbounded => true,
-    };
-    above
-        && match upper {
-            Bound::Included(bound) => key <= bound,
-            Bound::Excluded(bound) => key < bound,
-            Bound::Unbounded => true,
-        }
 }
 
 fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
@@ -495,7 +390,8 @@ fn is_empty_range(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
 /// One step of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'a> {
-    CreateTree(TreeId),
+    /// With its fill factor.
+    CreateTree(TreeId, u8),
     Change(TreeId, &'a [u8], Change<'a>),
 }
 
@@ -514,7 +410,7 @@ impl<'a> Operations<'a> {
     pub(crate) fn get(&self, index: usize) -> Operation<'a> {
         let entry = &self.set.entries[self.numbers.get(index).map_or(index, |number| *number as usize)];
         match entry.kind {
-            Kind::CreateTree => Operation::CreateTree(entry.tree),
+            Kind::CreateTree => Operation::CreateTree(entry.tree, fill_percent_of(entry, &self.set.bytes)),
             _ => Operation::Change(entry.tree, self.set.key(entry), self.set.change(entry)),
         }
     }
@@ -597,7 +493,7 @@ mod tests {
                 .map(|index| match operations.get(index) {
                     Operation::Change(_, key, Change::Put(value)) => (key[0], Some(value[0])),
                     Operation::Change(_, key, Change::Delete) => (key[0], None),
-                    Operation::CreateTree(_) => unreachable!(),
+                    Operation::CreateTree(..) => unreachable!(),
                 })
                 .collect();
             prop_assert_eq!(last, model.into_iter().collect::<Vec<_>>());

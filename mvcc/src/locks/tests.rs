@@ -6,8 +6,9 @@ use futures_lite::future::{block_on, poll_once};
 const A: LockOwner = LockOwner(1);
 const B: LockOwner = LockOwner(2);
 const C: LockOwner = LockOwner(3);
-const X: LockName = LockName(10);
-const Y: LockName = LockName(u64::MAX - 10);
+const TREE: LockSpace = LockSpace(7);
+const X: LockName = LockName { space: TREE, key: 10 };
+const Y: LockName = LockName { space: TREE, key: u64::MAX - 10 };
 
 fn row(mode: LockMode) -> Mode {
     mode.into()
@@ -219,22 +220,28 @@ async fn compare(model: &Model, pending: &mut Vec<Pending<'_>>) {
 
 proptest::proptest! {
     /// Requests, ends of transactions and withdrawals in any order: who gets the lock, who waits and who is told of a
-    /// deadlock is what the model says, and nobody is forgotten.
+    /// deadlock is what the model says, and nobody is forgotten; also where transactions are alone for a while.
     #[test]
     fn locks_match_a_model(
         tables in proptest::prelude::any::<bool>(),
-        steps in proptest::collection::vec((0u8..10, 0u64..6, 0u64..3, 0u8..8), 1..150),
+        steps in proptest::collection::vec((0u8..10, 0u64..6, 0u64..4, 0u8..8), 1..150),
     ) {
         block_on(async {
             let table = LockTable::new();
             let mut model = Model::default();
             let mut pending: Vec<Pending<'_>> = Vec::new();
+            let mut held: Vec<HeldLocks> = (0..6).map(|_| HeldLocks::default()).collect();
+            let name_of = |name: u64| LockName { space: LockSpace(name % 2), key: name << 60 };
             for (kind, owner, name, mode) in steps {
-                let (owner, name) = (LockOwner(owner), LockName(name << 60));
+                let (held, owner, name) = (&mut held[owner as usize], LockOwner(owner), name_of(name));
                 let mode = Mode(if tables { 8 + mode } else { mode % 4 });
                 let waits = pending.iter().any(|waiter| waiter.0 == owner);
                 match kind {
                     0..7 if !waits => {
+                        if held.try_acquire(&table, owner, name, mode) {
+                            assert_eq!(Expected::Granted, model.request(owner, name, mode), "{owner:?} got {name:?}");
+                            continue;
+                        }
                         let mut future = Box::pin(table.acquire(owner, name, mode, WaitPolicy::Block));
                         let found = match poll_once(&mut future).await {
                             Some(Ok(_)) => Expected::Granted,
@@ -254,7 +261,8 @@ proptest::proptest! {
                     }
                     8.. => {
                         pending.retain(|waiter| waiter.0 != owner);
-                        (0..3).for_each(|name| table.release(owner, LockName(name << 60)));
+                        held.release(&table, owner);
+                        (0..4).for_each(|name| table.release(owner, name_of(name)));
                         model.end(owner);
                     }
                     _ => {}
@@ -263,4 +271,61 @@ proptest::proptest! {
             }
         });
     }
+}
+
+/// A load's locks are kept aside until somebody else comes, who then waits for just those keys that it has.
+#[test]
+fn a_transaction_alone_in_a_tree_locks_what_it_says() {
+    block_on(async {
+        let table = LockTable::new();
+        let update = row(LockMode::Update);
+        let name = |key: u64| LockName { space: TREE, key: key << 50 };
+        let (mut a, mut b) = (HeldLocks::default(), HeldLocks::default());
+        assert!((0..100).all(|key| a.try_acquire(&table, A, name(key), update)));
+        let in_table = || table.shards.iter().map(|shard| shard.lock().len()).sum::<usize>();
+        assert!(in_table() < 5, "{} locks", in_table());
+        assert!(b.try_acquire(&table, B, name(100), update));
+        assert_eq!(in_table(), 101);
+        assert!(!b.try_acquire(&table, B, name(50), update));
+        let mut waits = Box::pin(table.acquire(B, name(50), update, WaitPolicy::Block));
+        assert!(poll_once(&mut waits).await.is_none());
+        assert!(!a.try_acquire(&table, A, name(100), update));
+        a.release(&table, A);
+        assert!(poll_once(&mut waits).await.is_some());
+        table.release(B, name(50));
+        b.release(&table, B);
+        assert_eq!(in_table(), 0);
+    });
+}
+
+/// Loads of several threads into one tree, which are alone in turns: no two ever hold one key.
+#[test]
+fn nobody_is_alone_where_others_are() {
+    let table = LockTable::new();
+    let taken: Vec<AtomicBool> = (0..64).map(|_| AtomicBool::new(false)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let (table, taken) = (&table, &taken);
+            scope.spawn(move || {
+                let mut random = thread + 1;
+                for round in 0..3_000 {
+                    let owner = LockOwner(thread * 10_000 + round);
+                    let mut held = HeldLocks::default();
+                    let mut mine = Vec::new();
+                    for _ in 0..8 {
+                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let key = random >> 58;
+                        let name = LockName { space: TREE, key: key << 58 };
+                        if !mine.contains(&key) && held.try_acquire(table, owner, name, row(LockMode::Update))
+                        {
+                            assert!(!taken[key as usize].swap(true, Ordering::AcqRel), "two hold {key}");
+                            mine.push(key);
+                        }
+                    }
+                    mine.iter().for_each(|key| taken[*key as usize].store(false, Ordering::Release));
+                    held.release(table, owner);
+                }
+            });
+        }
+    });
 }

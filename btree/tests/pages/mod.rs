@@ -1,0 +1,163 @@
+//! Pages in a map, with every undo record kept; and what a tree on them holds, compared with a map.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Bound, ControlFlow};
+
+use helios_btree::{
+    ChainReader, ChainWriter, Direction, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps, Walk,
+    WritePages, Writer, create, is_overflow, walk_leaf,
+};
+use helios_bufferpool::{PageId, Scn, page};
+
+pub const ROOT: PageId = PageId(1);
+
+#[derive(Default)]
+pub struct Pages {
+    pub size: usize,
+    pub pages: HashMap<PageId, Vec<u8>>,
+    pub undo: HashMap<PageId, Vec<(Scn, Vec<u8>)>>,
+    pub next: u64,
+    pub scn: Scn,
+    /// Which commit copied a page last: what it changes or records, it has copied before.
+    copied: HashMap<PageId, Scn>,
+}
+
+impl ReadPages for Pages {
+    type Fault = std::convert::Infallible;
+    fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault> {
+        Ok(PageRef::Frame(&self.pages[&page]))
+    }
+}
+
+impl WritePages for Pages {
+    fn prepare_levels(&mut self, _levels: usize) -> Result<(), Self::Fault> {
+        Ok(())
+    }
+
+    fn page_mut(&mut self, page: PageId) -> &mut [u8] {
+        self.copied.insert(page, self.scn);
+        self.pages.get_mut(&page).unwrap()
+    }
+    fn allocate(&mut self) -> PageId {
+        self.next += 1;
+        let mut bytes = vec![0xAA; self.size];
+        bytes[..48].fill(0);
+        page::set_created_raw(&mut bytes, self.scn.0);
+        self.pages.insert(PageId(self.next), bytes);
+        PageId(self.next)
+    }
+    fn free(&mut self, _page: PageId) {}
+    fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]) {
+        assert_eq!(self.copied.get(&page), Some(&self.scn), "page {page} is copied before its undo");
+        if page::created(&self.pages[&page]) == self.scn {
+            // Nobody can go back behind its first version.
+            return;
+        }
+        let mut bytes = Vec::new();
+        operations.iter().for_each(|operation| operation.encode(&mut bytes));
+        self.undo.entry(page).or_default().push((self.scn, bytes));
+    }
+    fn undo_row(&mut self, page: PageId, index: usize) {
+        let bytes = self.pages[&page].clone();
+        let node = helios_btree::Node::new(&bytes);
+        self.undo(page, &[UndoOp::Restore { key: &node.key(index), cell: node.leaf_cell(index) }]);
+    }
+    fn undo_image(&mut self, page: PageId) {
+        let bytes = self.pages[&page].clone();
+        self.undo(page, &[UndoOp::Image { page: &bytes }]);
+    }
+    fn scn(&self) -> Scn {
+        self.scn
+    }
+    fn page_size(&self) -> usize {
+        self.size
+    }
+}
+
+/// The pages as they were at an earlier SCN.
+pub struct AsOf<'a>(pub &'a Pages, pub Scn);
+
+impl ReadPages for AsOf<'_> {
+    type Fault = std::convert::Infallible;
+    fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault> {
+        let bytes = &self.0.pages[&page];
+        if page::kind(bytes) == Some(page::PageKind::Overflow) {
+            return Ok(PageRef::Frame(bytes));
+        }
+        let mut rebuild = PageRebuild::new(bytes);
+        for (scn, operations) in self.0.undo.get(&page).map_or(&[][..], Vec::as_slice).iter().rev() {
+            if *scn > self.1 {
+                UndoOps::new(operations).for_each(|operation| rebuild.apply(operation));
+            }
+        }
+        let mut built = vec![0; self.0.size];
+        rebuild.finish(&mut built, self.1);
+        Ok(PageRef::Built(built.into()))
+    }
+}
+
+pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub fn resolve<P: ReadPages>(pages: &P, cell: helios_btree::LeafCell<'_>) -> Vec<u8>
+where
+    P::Fault: std::fmt::Debug,
+{
+    if !cell.overflow {
+        return cell.value.to_vec();
+    }
+    let mut chain = ChainReader::new(cell.value.try_into().unwrap());
+    while !chain.read(pages, 2).unwrap() {}
+    chain.into_value()
+}
+
+pub fn contents<P: ReadPages>(pages: &P, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)>
+where
+    P::Fault: std::fmt::Debug,
+{
+    let mut rows = Vec::new();
+    let mut bound = Bound::Unbounded;
+    loop {
+        let walk = walk_leaf(pages, ROOT, &bound, direction, &mut |prefix, suffix, cell| {
+            rows.push(([prefix, suffix].concat(), resolve(pages, cell)));
+            // Break now and then, so that resuming after a row is exercised too.
+            if rows.len() % 7 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match walk.unwrap() {
+            Walk::At(next) => bound = next,
+            Walk::End => return rows,
+        }
+    }
+}
+
+pub fn check<P: ReadPages>(pages: &P, model: &Model)
+where
+    P::Fault: std::fmt::Debug,
+{
+    let expected: Vec<_> = model.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    assert_eq!(contents(pages, Direction::Forward), expected);
+    let backward: Vec<_> = expected.into_iter().rev().collect();
+    assert_eq!(contents(pages, Direction::Backward), backward);
+}
+
+impl Pages {
+    /// An empty tree.
+    pub fn with_tree(size: usize, fill_percent: u8) -> Pages {
+        let mut pages = Pages { size, next: ROOT.0, scn: Scn(1), ..Default::default() };
+        let mut root = vec![0; size];
+        page::set_created_raw(&mut root, 1);
+        pages.pages.insert(ROOT, root);
+        create(&mut pages, ROOT, fill_percent);
+        pages
+    }
+
+    /// Writes a row, on overflow pages where it is large.
+    pub fn put(&mut self, writer: &mut Writer, key: &[u8], value: &[u8]) -> bool {
+        if !is_overflow(key.len(), value.len(), self.size) {
+            return !writer.append(ROOT, key, RowValue::Inline(value))
+                && writer.put(self, ROOT, key, RowValue::Inline(value)).unwrap();
+        }
+        let mut chain = ChainWriter::new(value.len());
+        while !chain.write(self, value, 2) {}
+        writer.put(self, ROOT, key, RowValue::Chain(&chain.pointer())).unwrap()
+    }
+}
