@@ -8,13 +8,14 @@ use super::call::argument_expr;
 use super::expression::logical;
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, Collector, Relation, name};
-use crate::catalog::TableEntry;
+use crate::catalog::{SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::registry;
 use crate::plan::logical::{Computed, Correlation, JoinKind, Logical, TableFunction};
 use crate::relations::{self, VirtualRelation};
 use crate::types::{DataType, builtin_type, oids};
+use crate::value::Datum;
 
 /// A bound FROM item: its plan, its names, and what it reads of the items before it.
 struct Item {
@@ -289,6 +290,10 @@ impl Binder<'_> {
                 Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
             }
             Relation::Virtual(relation) => self.bind_virtual(relation, alias),
+            Relation::Sequence(entry) => self.bind_sequence(&entry, alias),
+            Relation::Index(index) => {
+                Err(self.locate(super::cannot_open(&index.name), name::location(object)))
+            }
         }
     }
 
@@ -352,6 +357,38 @@ impl Binder<'_> {
         let alias = scope_relation.alias.clone();
         let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
+    }
+
+    /// A sequence as a relation: one row that says how far it has counted.
+    fn bind_sequence(
+        &mut self,
+        entry: &std::sync::Arc<SequenceEntry>,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
+        let sequence = &entry.sequence;
+        let mut outputs = Vec::new();
+        let mut scope_columns = Vec::new();
+        let columns =
+            [("last_value", DataType::INT8), ("log_cnt", DataType::INT8), ("is_called", DataType::BOOL)];
+        for (number, (column, data_type)) in (0..).zip(columns) {
+            let arguments = vec![
+                super::literal::constant(Datum::Oid(sequence.oid), DataType::REGCLASS),
+                super::literal::constant(Datum::Int32(number), DataType::INT4),
+            ];
+            let mut expr = self.call_named("pg_sequence_position", arguments)?;
+            if data_type == DataType::BOOL {
+                let one = super::literal::constant(Datum::Int64(1), DataType::INT8);
+                expr = self.operate_unlocated("=", Some(expr), one)?;
+            }
+            let id = self.column_id();
+            outputs.push(Computed { id, expr });
+            let source = Some((sequence.oid, i16::try_from(number + 1).unwrap_or(0)));
+            scope_columns.push(ScopeColumn { id, name: column.to_string(), data_type, source });
+        }
+        let schema = self.catalog.schema(sequence.schema).map(|schema| schema.name.clone());
+        let relation = aliased(alias, &sequence.name, schema, scope_columns, Vec::new())?;
+        let plan = Logical::Project { input: Box::new(Logical::one_row()), outputs };
+        Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
     }
 
     fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
+use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
 use crate::value::{Batch, Datum};
@@ -32,11 +33,34 @@ pub struct Environment {
     pub config: crate::session::ConfigEntries,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
+    /// What the session knows of sequences.
+    pub sequences: Arc<SessionSequences>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
     pub changed_settings: Mutex<Vec<(String, String, bool)>>,
 }
 
 impl Environment {
+    /// The same with another catalog: within a statement that changes it.
+    #[must_use]
+    pub fn with_catalog(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
+        Environment {
+            store: self.store.clone(),
+            catalog,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            settings: self.settings.clone(),
+            formats: self.formats.clone(),
+            search_path: self.search_path.clone(),
+            user: self.user.clone(),
+            database: self.database.clone(),
+            backend: self.backend,
+            config: self.config.clone(),
+            random: self.random.clone(),
+            sequences: self.sequences.clone(),
+            changed_settings: Mutex::default(),
+        }
+    }
+
     /// What values are printed with, without a running statement.
     #[must_use]
     pub fn context<'a>(&'a self, timestamps: Timestamps, cancel: &'a AtomicBool) -> EvalContext<'a> {

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::definition::{self, Definition};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::error::Result;
 
@@ -30,10 +31,26 @@ pub enum Utility {
     Deallocate { name: Option<Ident> },
     /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
     Reindex,
+    /// A statement that defines or changes an object.
+    Define(Box<Definition>),
+    /// `INSERT … OVERRIDING { SYSTEM | USER } VALUE …`
+    InsertOverriding { insert: Box<ast::Statement>, overriding: Overriding },
+}
+
+/// What INSERT does with values that are given for identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// They are taken.
+    System,
+    /// They are replaced by the sequence's.
+    User,
 }
 
 /// Tries our own parsers; `None` leaves the parser at the statement's start.
 pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
+    if let Some(definition) = definition::parse(parser, source)? {
+        return Ok(Some(Utility::Define(Box::new(definition))));
+    }
     let first = word(parser.peek_token_ref());
     let second = word(&parser.peek_nth_token(1));
     let utility = match (first.as_str(), second.as_str()) {
@@ -63,14 +80,14 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
 }
 
 /// The lower-case word at a token, or nothing.
-fn word(token: &TokenWithSpan) -> String {
+pub(super) fn word(token: &TokenWithSpan) -> String {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
         _ => String::new(),
     }
 }
 
-fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
+pub(super) fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
     let found = word(parser.peek_token_ref()) == expected;
     if found {
         parser.next_token();
@@ -78,11 +95,11 @@ fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
     found
 }
 
-fn expect(parser: &mut Parser<'_>, source: &Source<'_>, expected: &str) -> Result<()> {
+pub(super) fn expect(parser: &mut Parser<'_>, source: &Source<'_>, expected: &str) -> Result<()> {
     if accept(parser, expected) { Ok(()) } else { Err(syntax_error_at(parser.peek_token_ref(), source)) }
 }
 
-fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<ObjectName> {
+pub(super) fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<ObjectName> {
     parser.parse_object_name(false).map_err(|error| syntax_error(&error, source, &[]))
 }
 

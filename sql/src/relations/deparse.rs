@@ -77,7 +77,7 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
 
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
 #[must_use]
-pub fn default_expression(column: &TableColumn, default: &str) -> String {
+pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
     let is_literal = default.len() >= 2
         && default.starts_with('\'')
         && default.ends_with('\'')
@@ -94,6 +94,25 @@ pub fn default_expression(column: &TableColumn, default: &str) -> String {
                 default.to_lowercase()
             }
         }
-        other => other.to_string(),
+        other => with_names(environment, other),
     }
+}
+
+/// An expression that names relations by OID, with their names.
+fn with_names(environment: &Environment, text: &str) -> String {
+    const CAST: &str = "'::regclass";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(end) = rest.to_ascii_lowercase().find(CAST) {
+        let Some(start) = rest[..end].rfind('\'') else { break };
+        out.push_str(&rest[..=start]);
+        match rest[start + 1..end].parse() {
+            Ok(oid) => out.push_str(&super::relation_name(environment, oid).replace('\'', "''")),
+            Err(_) => out.push_str(&rest[start + 1..end]),
+        }
+        out.push_str("'::regclass");
+        rest = &rest[end + CAST.len()..];
+    }
+    out.push_str(rest);
+    out
 }

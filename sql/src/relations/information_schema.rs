@@ -2,7 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use super::schema_objects::schema_name;
-use crate::catalog::ConstraintKind;
+use crate::catalog::{ConstraintKind, Identity, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{DataType, TypeShape, builtin_type, oids};
@@ -54,6 +54,7 @@ fn column_row(
     data_type: DataType,
     not_null: bool,
     default: Option<String>,
+    identity: Option<(Identity, &Sequence)>,
 ) -> Vec<Datum> {
     let (schema, table, column, number) = place;
     let info = builtin_type(data_type.oid);
@@ -83,6 +84,11 @@ fn column_row(
         ) => Some(if data_type.typmod >= 0 { data_type.typmod } else { 6 }),
         _ => None,
     };
+    let of_sequence = |value: fn(&Sequence) -> i64| {
+        identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
+    };
+    let generation = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
+    let cycles = identity.is_some_and(|(_, sequence)| sequence.limits.cycle);
     relation.row(&[
         ("table_catalog", text(&environment.database)),
         ("table_schema", text(schema)),
@@ -103,8 +109,13 @@ fn column_row(
         ("udt_name", info.map_or(Datum::Null, |info| text(&info.name))),
         ("dtd_identifier", text(number.to_string())),
         ("is_self_referencing", text("NO")),
-        ("is_identity", text("NO")),
-        ("identity_cycle", text("NO")),
+        ("is_identity", text(if identity.is_some() { "YES" } else { "NO" })),
+        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| generation(kind))),
+        ("identity_start", of_sequence(|sequence| sequence.start)),
+        ("identity_increment", of_sequence(|sequence| sequence.limits.increment)),
+        ("identity_maximum", of_sequence(|sequence| sequence.limits.maximum)),
+        ("identity_minimum", of_sequence(|sequence| sequence.limits.minimum)),
+        ("identity_cycle", text(if cycles { "YES" } else { "NO" })),
         ("is_generated", text("NEVER")),
         ("is_updatable", text("YES")),
     ])
@@ -116,8 +127,12 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let schema = schema_name(environment, entry.table.schema);
         for column in entry.table.live_columns() {
             let number = usize::try_from(column.number).unwrap_or(0);
-            let default =
-                column.default.as_ref().map(|default| super::deparse::default_expression(column, default));
+            let default = column
+                .default
+                .as_ref()
+                .map(|default| super::deparse::default_expression(environment, column, default));
+            let sequence = environment.catalog.identity_sequence(entry.table.oid, column.number);
+            let identity = column.identity.zip(sequence.map(|sequence| &**sequence));
             rows.push(column_row(
                 environment,
                 relation,
@@ -125,13 +140,14 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 DataType { oid: column.type_oid, typmod: column.type_modifier },
                 column.not_null,
                 default,
+                identity,
             ));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
-            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None));
+            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None));
         }
     }
     Ok(rows)

@@ -28,7 +28,7 @@ impl Session {
             Action::Explain { action, options } => self.explain(action, options, parameters).await,
             Action::Execute { name, arguments } => self.execute_named(name, arguments, parameters).await,
             Action::Statement(statement) => self.run_statement(statement, &prepared.text).await,
-            Action::Utility(utility) => self.run_utility(utility).await,
+            Action::Utility(utility) => self.run_utility(utility, &prepared.text).await,
         }
     }
 

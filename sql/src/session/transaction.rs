@@ -71,7 +71,7 @@ impl Session {
     /// The running transaction, or a new one; a statement begins in it now.
     pub(super) fn begin_in_transaction(&mut self) -> &mut Active {
         let now = self.now();
-        let Session { active, engine, branch, frequent, settings, .. } = self;
+        let Session { active, engine, branch, frequent, settings, sequences, .. } = self;
         let active = active.get_or_insert_with(|| Active {
             transaction: Some(engine.store().begin(*branch, frequent.isolation)),
             explicit: false,
@@ -88,6 +88,7 @@ impl Session {
             local: Vec::new(),
         });
         active.timestamps.statement = now;
+        sequences.set_read_only(active.read_only);
         active
     }
 
@@ -149,14 +150,22 @@ impl Session {
             self.undo_settings(&active, true);
             return Ok(false);
         };
-        match transaction.commit().await {
-            Ok(_) => {
+        let settled = match self.sequences.owes() {
+            true => self.sequences.settle(self.engine.store()).await,
+            false => Ok(()),
+        };
+        let committed = match settled {
+            Ok(()) => transaction.commit().await.map(|_| ()).map_err(SqlError::from),
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(()) => {
                 self.undo_settings(&active, false);
                 Ok(true)
             }
             Err(error) => {
                 self.undo_settings(&active, true);
-                Err(error.into())
+                Err(error)
             }
         }
     }

@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn run_utility(&mut self, utility: &Utility) -> Result<Given> {
+    pub(super) async fn run_utility(&mut self, utility: &Utility, text: &str) -> Result<Given> {
         match utility {
             Utility::Vacuum { analyze, tables } => {
                 self.refuse_in_block("VACUUM")?;
@@ -148,7 +148,10 @@ impl Session {
                 self.close_prepared(&prepared);
                 done("DEALLOCATE")
             }
-            Utility::Query(_) => Err(SqlError::internal("a query has a plan")),
+            Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
+            Utility::Query(_) | Utility::InsertOverriding { .. } => {
+                Err(SqlError::internal("a query has a plan"))
+            }
         }
     }
 
@@ -356,6 +359,7 @@ impl Session {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.prepared.clear();
                 self.plans.clear();
+                self.sequences.forget();
                 self.end_portals();
                 let mut settings = (**self.settings()).clone();
                 settings.reset_all();
@@ -366,14 +370,12 @@ impl Session {
                 self.plans.clear();
                 done("DISCARD PLANS")
             }
-            ast::DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
+            ast::DiscardObject::SEQUENCES => {
+                self.sequences.forget();
+                done("DISCARD SEQUENCES")
+            }
             ast::DiscardObject::TEMP => done("DISCARD TEMP"),
         }
-    }
-
-    /// Says something to the client.
-    pub(crate) fn notice(&mut self, state: SqlState, message: impl Into<String>) {
-        self.notices.push(Notice::plain(state, message));
     }
 }
 
@@ -457,9 +459,8 @@ impl Session {
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
-        for (state, message) in ddl.notices {
-            self.notice(state, message);
-        }
+        let notices = ddl.notices.into_iter().map(|error| Notice { severity: "NOTICE", error });
+        self.notices.extend(notices);
         self.take_back(ddl.execution)?;
         if let Some(active) = &mut self.active {
             active.changed_catalog |= changed;
