@@ -18,10 +18,10 @@ use crate::types::{DataType, builtin_type, oids};
 use crate::value::Datum;
 
 /// A bound FROM item: its plan, its names, and what it reads of the items before it.
-struct Item {
-    plan: Logical,
-    scope: Scope,
-    lateral: Vec<Correlation>,
+pub(super) struct Item {
+    pub plan: Logical,
+    pub scope: Scope,
+    pub lateral: Vec<Correlation>,
 }
 
 impl Binder<'_> {
@@ -180,6 +180,7 @@ impl Binder<'_> {
                 })
             };
             let (from_left, from_right) = (side(&left_scope, "left")?, side(&right_scope, "right")?);
+            self.used_columns.extend(from_left.source.into_iter().chain(from_right.source));
             let left_value = Expr::Column { index: from_left.id, data_type: from_left.data_type };
             let right_value = Expr::Column { index: from_right.id, data_type: from_right.data_type };
             let equal = self.operate_unlocated("=", Some(left_value.clone()), right_value.clone())?;
@@ -284,11 +285,33 @@ impl Binder<'_> {
         {
             return self.bind_common_table(position, alias);
         }
-        match self.relation(object)? {
+        if let Some((relation, schema, base)) = self.view_source(object)? {
+            let mut item = self.bind_relation(relation, object, alias)?;
+            if alias.is_none() {
+                // The relation goes by the name that it had when the view was made.
+                for relation in &mut item.scope.relations {
+                    relation.alias.clone_from(&base);
+                    relation.schema = Some(schema.clone());
+                }
+            }
+            return Ok(item);
+        }
+        let relation = self.relation(object)?;
+        self.bind_relation(relation, object, alias)
+    }
+
+    fn bind_relation(
+        &mut self,
+        relation: Relation,
+        object: &ObjectName,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
+        match relation {
             Relation::Stored(entry) => {
                 let (plan, relation) = self.scan(&entry, alias)?;
                 Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
             }
+            Relation::View(view) => self.bind_view(&view, alias),
             Relation::Virtual(relation) => self.bind_virtual(relation, alias),
             Relation::Sequence(entry) => self.bind_sequence(&entry, alias),
             Relation::Index(index) => {
@@ -306,12 +329,21 @@ impl Binder<'_> {
         let table = &entry.table;
         let mut columns = Vec::new();
         let mut scope_columns = Vec::new();
+        let known = self.known_columns(table.oid).cloned();
         for column in table.live_columns() {
+            let name = match &known {
+                None => Some(&column.name),
+                Some(known) => {
+                    let of_column = |(number, _): &&(i16, String)| *number == column.number;
+                    known.columns.iter().find(of_column).map(|(_, name)| name)
+                }
+            };
+            let Some(name) = name else { continue };
             let id = self.column_id();
             columns.push((id, column.number));
             scope_columns.push(ScopeColumn {
                 id,
-                name: column.name.clone(),
+                name: name.clone(),
                 data_type: DataType { oid: column.type_oid, typmod: column.type_modifier },
                 source: Some((table.oid, column.number)),
             });
@@ -630,7 +662,7 @@ fn unless_lateral(error: SqlError, lateral: bool, before: &Scope) -> SqlError {
 }
 
 /// A relation under its alias, with its columns renamed as the alias says.
-fn aliased(
+pub(super) fn aliased(
     alias: Option<&TableAlias>,
     base: &str,
     schema: Option<String>,

@@ -22,14 +22,18 @@ pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod view;
 mod window;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
-use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry};
+use crate::catalog::{
+    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry, View,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::Source;
@@ -40,6 +44,7 @@ use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
+pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +77,7 @@ pub enum Relation {
     Stored(Arc<TableEntry>),
     Virtual(&'static VirtualRelation),
     Sequence(Arc<SequenceEntry>),
+    View(Arc<View>),
     Index(Arc<Index>),
 }
 
@@ -117,6 +123,7 @@ impl Relation {
             Relation::Virtual(relation) if relation.kind == b'v' => RelationKind::View,
             Relation::Virtual(_) => RelationKind::Table,
             Relation::Sequence(_) => RelationKind::Sequence,
+            Relation::View(_) => RelationKind::View,
             Relation::Index(_) => RelationKind::Index,
         }
     }
@@ -128,7 +135,19 @@ impl Relation {
             Relation::Stored(entry) => &entry.table.name,
             Relation::Virtual(relation) => relation.name,
             Relation::Sequence(entry) => &entry.sequence.name,
+            Relation::View(view) => &view.name,
             Relation::Index(index) => &index.name,
+        }
+    }
+
+    /// Whether it ends with its session.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Relation::Stored(entry) => entry.table.is_temporary,
+            Relation::Sequence(entry) => entry.sequence.is_temporary,
+            Relation::View(view) => view.is_temporary,
+            Relation::Virtual(_) | Relation::Index(_) => false,
         }
     }
 
@@ -147,6 +166,10 @@ impl Relation {
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change sequence \"{}\"", entry.sequence.name),
             )),
+            Relation::View(view) => Err(SqlError::unsupported(format!(
+                "changing rows through view \"{}\" is not supported yet",
+                view.name
+            ))),
             Relation::Index(index) => Err(cannot_open(&index.name)),
         }
     }
@@ -249,6 +272,10 @@ pub struct Binder<'a> {
     common_tables: Vec<CommonTable>,
     /// Inside a call over a window: why there may be no other one.
     in_window: Option<&'static str>,
+    /// The views that are being bound, the innermost last.
+    views: Vec<Arc<View>>,
+    /// The columns of stored relations that were named, but for those within views.
+    used_columns: BTreeSet<(u32, i16)>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
 }
@@ -277,6 +304,8 @@ impl<'a> Binder<'a> {
             collectors: Vec::new(),
             common_tables: Vec::new(),
             in_window: None,
+            views: Vec::new(),
+            used_columns: BTreeSet::new(),
             depth: 0,
         }
     }
@@ -301,6 +330,12 @@ impl<'a> Binder<'a> {
     #[must_use]
     pub fn slot_count(&self) -> usize {
         self.next_slot
+    }
+
+    /// The columns of stored relations that were named: relations' OIDs and columns' numbers.
+    #[must_use]
+    pub fn used_columns(&self) -> &BTreeSet<(u32, i16)> {
+        &self.used_columns
     }
 
     /// The catalog in use.
@@ -377,6 +412,9 @@ pub fn stored_relation(catalog: &CatalogSnapshot, oid: u32) -> Option<Relation> 
     }
     if let Some(entry) = catalog.sequence(oid) {
         return Some(Relation::Sequence(entry.clone()));
+    }
+    if let Some(view) = catalog.view(oid) {
+        return Some(Relation::View(view.clone()));
     }
     catalog.index(oid).cloned().map(Relation::Index)
 }

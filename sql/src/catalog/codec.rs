@@ -9,7 +9,7 @@ use helios_mvcc::TreeId;
 
 use super::object::{
     Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema, Sequence,
-    SequenceOwner, Table, TableColumn,
+    SequenceOwner, Table, TableColumn, View, ViewColumn, ViewSource,
 };
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
@@ -27,6 +27,7 @@ pub enum Class {
     Index = 3,
     Constraint = 4,
     Sequence = 5,
+    View = 6,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -197,6 +198,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         }
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
+        Object::View(view) => encode_view(&mut writer, view),
     }
     writer.0
 }
@@ -325,13 +327,62 @@ fn decode_sequence(reader: &mut Reader<'_>) -> Result<Sequence> {
     })
 }
 
+fn encode_view(writer: &mut Writer, view: &View) {
+    writer.u32(view.oid);
+    writer.u32(view.schema);
+    writer.text(&view.name);
+    writer.u32(view.owner);
+    writer.list(&view.columns, |writer, column| {
+        writer.text(&column.name);
+        writer.u32(column.type_oid);
+        writer.u32(column.type_modifier.cast_unsigned());
+    });
+    writer.text(&view.query);
+    writer.list(&view.sources, |writer, source| {
+        writer.u32(source.relation);
+        writer.list(&source.columns, |writer, (number, name)| {
+            writer.number(*number);
+            writer.text(name);
+        });
+        writer.numbers(&source.used);
+    });
+    writer.bool(view.is_temporary);
+    writer.pairs(&view.options);
+}
+
+fn decode_view(reader: &mut Reader<'_>) -> Result<View> {
+    Ok(View {
+        oid: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        owner: reader.u32()?,
+        columns: reader.list(|reader| {
+            Ok(ViewColumn {
+                name: reader.text()?,
+                type_oid: reader.u32()?,
+                type_modifier: reader.u32()?.cast_signed(),
+            })
+        })?,
+        query: reader.text()?,
+        sources: reader.list(|reader| {
+            Ok(ViewSource {
+                relation: reader.u32()?,
+                columns: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
+                used: reader.numbers()?,
+            })
+        })?,
+        is_temporary: reader.bool()?,
+        options: reader.pairs()?,
+    })
+}
+
 /// Reads an object's stored form; `None` for a class that holds no objects.
 ///
 /// # Errors
 /// XX001.
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
-    if class == Class::Meta as u8 || class > Class::Sequence as u8 {
+    if class == Class::Meta as u8 || class > Class::View as u8 {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
@@ -363,7 +414,8 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             options: reader.pairs()?,
         })),
         4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
-        _ => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
+        5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
+        _ => Object::View(Arc::new(decode_view(&mut reader)?)),
     }))
 }
 

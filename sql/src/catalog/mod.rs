@@ -12,7 +12,7 @@ pub mod store;
 
 pub use object::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema,
-    Sequence, SequenceOwner, Table, TableColumn,
+    Sequence, SequenceOwner, Table, TableColumn, View, ViewColumn, ViewSource,
 };
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
 pub use store::OidAllocator;

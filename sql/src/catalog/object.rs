@@ -188,6 +188,39 @@ pub struct Sequence {
     pub unlogged: bool,
 }
 
+/// A view's column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewColumn {
+    pub name: String,
+    pub type_oid: u32,
+    pub type_modifier: i32,
+}
+
+/// A relation that a view reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewSource {
+    pub relation: u32,
+    /// Its columns when the view was made, by the names that the query calls them.
+    pub columns: Vec<(ColumnNumber, String)>,
+    /// Those that the query reads.
+    pub used: Vec<ColumnNumber>,
+}
+
+/// A view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub oid: u32,
+    pub schema: u32,
+    pub name: String,
+    pub owner: u32,
+    pub columns: Vec<ViewColumn>,
+    /// The text of the query. Its relations are named `"#OID".schema.name`, so that it survives their renaming.
+    pub query: String,
+    pub sources: Vec<ViewSource>,
+    pub is_temporary: bool,
+    pub options: Vec<(String, String)>,
+}
+
 /// How an identity column treats values that are given for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -214,6 +247,7 @@ pub enum Object {
     Index(Arc<Index>),
     Constraint(Arc<Constraint>),
     Sequence(Arc<Sequence>),
+    View(Arc<View>),
 }
 
 impl Object {
@@ -226,6 +260,7 @@ impl Object {
             Object::Index(index) => index.oid,
             Object::Constraint(constraint) => constraint.oid,
             Object::Sequence(sequence) => sequence.oid,
+            Object::View(view) => view.oid,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
-use super::object::{Constraint, Index, Object, Schema, Sequence, Table};
+use super::object::{Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
 use crate::error::{Result, SqlError};
 use crate::sequence::Counter;
@@ -23,6 +23,7 @@ pub struct CatalogSnapshot {
     indexes: BTreeMap<u32, Arc<Index>>,
     constraints: BTreeMap<u32, Arc<Constraint>>,
     sequences: BTreeMap<u32, Arc<SequenceEntry>>,
+    views: BTreeMap<u32, Arc<View>>,
     relations_by_name: HashMap<(u32, String), u32>,
 }
 
@@ -99,6 +100,10 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
+                Object::View(view) => {
+                    snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
+                    snapshot.views.insert(view.oid, view);
+                }
                 Object::Sequence(sequence) => {
                     let place = (sequence.schema, sequence.name.clone());
                     snapshot.relations_by_name.insert(place, sequence.oid);
@@ -148,7 +153,7 @@ impl CatalogSnapshot {
         self.schemas.values()
     }
 
-    /// The OID of the table, index or sequence of that name in a schema.
+    /// The OID of the table, index, sequence or view of that name in a schema.
     #[must_use]
     pub fn relation_named(&self, schema: u32, name: &str) -> Option<u32> {
         // A lookup by reference would need a borrowed pair; relation names are short.
@@ -208,6 +213,17 @@ impl CatalogSnapshot {
     pub fn identity_sequence(&self, table: u32, column: i16) -> Option<&Arc<Sequence>> {
         self.sequences_of(table)
             .find(|each| each.owned_by.is_some_and(|owner| owner.column == column && owner.is_identity))
+    }
+
+    /// The view of that OID.
+    #[must_use]
+    pub fn view(&self, oid: u32) -> Option<&Arc<View>> {
+        self.views.get(&oid)
+    }
+
+    /// All views.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
     }
 
     /// The constraint of that OID.

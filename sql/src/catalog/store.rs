@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
 
 use super::codec::{self, Class};
-use super::object::{Constraint, Index, Object, Schema, Sequence, Table};
+use super::object::{Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 
@@ -93,6 +93,7 @@ fn class_of(object: &Object) -> Class {
         Object::Index(_) => Class::Index,
         Object::Constraint(_) => Class::Constraint,
         Object::Sequence(_) => Class::Sequence,
+        Object::View(_) => Class::View,
     }
 }
 
@@ -102,6 +103,7 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
         Object::Table(table) => Some(codec::relation_name_key(table.schema, &table.name)),
         Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
         Object::Sequence(sequence) => Some(codec::relation_name_key(sequence.schema, &sequence.name)),
+        Object::View(view) => Some(codec::relation_name_key(view.schema, &view.name)),
         Object::Constraint(_) => None,
     }
 }
@@ -178,6 +180,7 @@ fn duplicate(object: &Object) -> SqlError {
         Object::Table(table) => duplicate_relation(&table.name),
         Object::Index(index) => duplicate_relation(&index.name),
         Object::Sequence(sequence) => duplicate_relation(&sequence.name),
+        Object::View(view) => duplicate_relation(&view.name),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -218,5 +221,11 @@ impl From<Constraint> for Object {
 impl From<Sequence> for Object {
     fn from(sequence: Sequence) -> Object {
         Object::Sequence(Arc::new(sequence))
+    }
+}
+
+impl From<View> for Object {
+    fn from(view: View) -> Object {
+        Object::View(Arc::new(view))
     }
 }

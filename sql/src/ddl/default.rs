@@ -30,7 +30,7 @@ pub fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
     }
 }
 
-fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
+pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
     match node {
         Expr::Cast { expr, data_type: ast::DataType::Regclass, .. } => {
             if let Some(oid) = relation_of(ddl, expr)? {

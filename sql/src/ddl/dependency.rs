@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::Ddl;
 use super::rewrite::Rewrite;
 use crate::binder::name;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, Table};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, ViewSource};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::Datum;
 
@@ -28,6 +28,7 @@ pub enum Thing {
     Index(u32),
     Constraint(u32),
     Sequence(u32),
+    View(u32),
 }
 
 /// How a dependent hangs on what it depends on.
@@ -55,7 +56,8 @@ impl Thing {
             | Thing::Default(oid, _)
             | Thing::Index(oid)
             | Thing::Constraint(oid)
-            | Thing::Sequence(oid) => oid,
+            | Thing::Sequence(oid)
+            | Thing::View(oid) => oid,
         }
     }
 
@@ -96,6 +98,9 @@ impl Thing {
             Thing::Constraint(oid) => catalog
                 .constraint(oid)
                 .map_or_else(String::new, |it| format!("constraint {} on {}", it.name, table(it.table))),
+            Thing::View(oid) => {
+                catalog.view(oid).map_or_else(String::new, |it| relation("view", it.schema, &it.name))
+            }
             Thing::Sequence(oid) => catalog.sequence(oid).map_or_else(String::new, |entry| {
                 relation("sequence", entry.sequence.schema, &entry.sequence.name)
             }),
@@ -116,6 +121,7 @@ impl Thing {
                 }
                 _ => Vec::new(),
             },
+            Thing::View(oid) => views_on(catalog, oid, None),
             Thing::Default(..) => Vec::new(),
         }
     }
@@ -126,7 +132,8 @@ fn in_schema(catalog: &CatalogSnapshot, schema: u32) -> Vec<(Thing, Tie)> {
     let tables = tables.map(|entry| Thing::Table(entry.table.oid));
     let sequences = catalog.sequences().filter(|each| each.schema == schema);
     let sequences = sequences.map(|each| Thing::Sequence(each.oid));
-    tables.chain(sequences).map(|thing| (thing, Tie::Use)).collect()
+    let views = catalog.views().filter(|each| each.schema == schema).map(|each| Thing::View(each.oid));
+    tables.chain(sequences).chain(views).map(|thing| (thing, Tie::Use)).collect()
 }
 
 fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
@@ -143,7 +150,17 @@ fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
             .map(|column| (Thing::Default(oid, column.number), Tie::Part)),
     );
     found.extend(entry.referenced_by.iter().map(|each| (Thing::Constraint(each.oid), Tie::Use)));
+    found.extend(views_on(catalog, oid, None));
     found
+}
+
+/// The views that read a relation, or one column of it.
+fn views_on(catalog: &CatalogSnapshot, relation: u32, column: Option<i16>) -> Vec<(Thing, Tie)> {
+    let reads = |source: &ViewSource| {
+        source.relation == relation && column.is_none_or(|column| source.used.contains(&column))
+    };
+    let views = catalog.views().filter(|view| view.sources.iter().any(reads));
+    views.map(|view| (Thing::View(view.oid), Tie::Use)).collect()
 }
 
 fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Tie)> {
@@ -163,12 +180,13 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
         |each| matches!(&each.kind, ConstraintKind::ForeignKey { columns, .. } if columns.contains(&number)),
     );
     found.extend(referring.map(|each| (Thing::Constraint(each.oid), Tie::Use)));
+    found.extend(views_on(catalog, oid, Some(number)));
     found
 }
 
 fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     let named = format!("'{oid}'::regclass");
-    let mut found = Vec::new();
+    let mut found = views_on(catalog, oid, None);
     for entry in catalog.tables() {
         for column in entry.table.live_columns() {
             if column.default.as_ref().is_some_and(|text| text.to_lowercase().contains(&named)) {
@@ -315,6 +333,11 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
                         ddl.lock(&catalog.expect_table(constraint.table)?.table).await?;
                     }
                     ddl.remove((**constraint).clone()).await?;
+                }
+            }
+            Thing::View(oid) => {
+                if let Some(view) = catalog.view(oid) {
+                    ddl.remove((**view).clone()).await?;
                 }
             }
             Thing::Sequence(oid) => {

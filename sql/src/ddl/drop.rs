@@ -1,4 +1,4 @@
-//! DROP TABLE, DROP INDEX, DROP SEQUENCE, DROP SCHEMA.
+//! DROP TABLE, DROP INDEX, DROP SEQUENCE, DROP VIEW, DROP SCHEMA.
 
 use sqlparser::ast;
 
@@ -20,6 +20,7 @@ pub async fn drop_objects(
             ast::ObjectType::Table => relation(ddl, object, RelationKind::Table, if_exists)?,
             ast::ObjectType::Index => relation(ddl, object, RelationKind::Index, if_exists)?,
             ast::ObjectType::Sequence => relation(ddl, object, RelationKind::Sequence, if_exists)?,
+            ast::ObjectType::View => relation(ddl, object, RelationKind::View, if_exists)?,
             ast::ObjectType::Schema => schema(ddl, object, if_exists)?,
             other => {
                 // Nothing of the kind exists.
@@ -98,6 +99,7 @@ fn relation(
     Ok(Some(match found {
         Relation::Index(index) => Thing::Index(index.oid),
         Relation::Sequence(entry) => Thing::Sequence(entry.sequence.oid),
+        Relation::View(view) => Thing::View(view.oid),
         Relation::Stored(entry) => Thing::Table(entry.table.oid),
         Relation::Virtual(_) => return Ok(None),
     }))

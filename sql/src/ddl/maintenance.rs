@@ -90,7 +90,7 @@ pub async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> 
         let (schema, base) = name::split(object)?;
         match lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)? {
             Relation::Stored(entry) => entries.push(entry),
-            Relation::Index(_) | Relation::Sequence(_) => {
+            Relation::Index(_) | Relation::Sequence(_) | Relation::View(_) => {
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a table")));
             }
             Relation::Virtual(_) => {}

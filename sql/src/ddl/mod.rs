@@ -13,6 +13,7 @@ mod rename;
 mod rewrite;
 mod schema;
 mod sequence;
+mod view;
 
 use std::sync::Arc;
 
@@ -170,6 +171,7 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
     let command = match statement {
         S::CreateTable(_) => "CREATE TABLE",
         S::CreateIndex(_) => "CREATE INDEX",
+        S::CreateView(_) => "CREATE VIEW",
         S::CreateSchema { .. } => "CREATE SCHEMA",
         S::Drop { object_type, .. } => match object_type {
             ast::ObjectType::Table => "DROP TABLE",
@@ -207,6 +209,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::Rename { kind: of, .. }
         | Definition::SetSchema { kind: of, .. }
         | Definition::SetOwner { kind: of, .. } => kind(of),
+        Definition::RenameViewColumn { .. } => "ALTER VIEW",
     };
     let mut ddl = session.begin_ddl(command).await?;
     let changed = change(&mut ddl, definition, text).await;
@@ -239,6 +242,11 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<()
         Definition::SetSchema { kind, name, if_exists, schema } => {
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
+        Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
+            let found = rename::check_exists(ddl, ObjectKind::View, object, *if_exists)?;
+            let Some(Relation::View(found)) = found else { return Ok(()) };
+            view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
+        }
         Definition::SetOwner { kind, name, if_exists } => {
             rename::check_exists(ddl, *kind, name, *if_exists).map(|_| ())
         }
@@ -250,6 +258,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
     match statement {
         S::CreateTable(create) => create_table::create_table(ddl, create, text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
+        S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {
             schema::create_schema(ddl, schema_name, *if_not_exists).await

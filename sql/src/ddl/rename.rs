@@ -74,6 +74,12 @@ pub async fn rename(
             sequence.name = new_name;
             ddl.replace((*entry.sequence).clone(), sequence).await
         }
+        Relation::View(view) => {
+            refuse_taken(ddl, view.schema, &new_name)?;
+            let mut renamed = (*view).clone();
+            renamed.name = new_name;
+            ddl.replace((*view).clone(), renamed).await
+        }
         Relation::Index(index) => super::index::rename(ddl, &index, new_name).await,
         Relation::Virtual(_) => Ok(()),
     }
@@ -145,6 +151,12 @@ pub async fn set_schema(
             move_into(ddl, sequence.schema, target, &sequence.name)?;
             sequence.schema = target;
             ddl.replace((*entry.sequence).clone(), sequence).await
+        }
+        Relation::View(view) => {
+            move_into(ddl, view.schema, target, &view.name)?;
+            let mut moved = (*view).clone();
+            moved.schema = target;
+            ddl.replace((*view).clone(), moved).await
         }
         Relation::Index(_) | Relation::Virtual(_) => Ok(()),
     }

@@ -52,6 +52,13 @@ pub enum Definition {
         if_exists: bool,
         schema: Ident,
     },
+    /// ALTER VIEW … RENAME COLUMN
+    RenameViewColumn {
+        name: ObjectName,
+        if_exists: bool,
+        column: Ident,
+        new_name: Ident,
+    },
     /// ALTER … OWNER TO
     SetOwner {
         kind: ObjectKind,
@@ -93,6 +100,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         }
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
+        ["alter", "view", ..] => alter_view(parser, source).map(Some),
         ["alter", "schema", ..] => {
             skip(parser, 2);
             let name = name(parser, source)?;
@@ -155,6 +163,21 @@ fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Defini
         return Err(syntax_error_at(parser.peek_token_ref(), source));
     }
     Ok(Definition::AlterSequence { name, if_exists, options })
+}
+
+fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    let name = name(parser, source)?;
+    if let Some(change) = common_change(parser, source, ObjectKind::View, &name, if_exists)? {
+        return Ok(change);
+    }
+    expect(parser, source, "rename")?;
+    accept(parser, "column");
+    let column = identifier(parser, source)?;
+    expect(parser, source, "to")?;
+    let new_name = identifier(parser, source)?;
+    Ok(Definition::RenameViewColumn { name, if_exists, column, new_name })
 }
 
 /// RENAME TO, SET SCHEMA and OWNER TO, which all kinds of objects have.

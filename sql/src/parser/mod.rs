@@ -89,6 +89,20 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     Ok(expression)
 }
 
+/// Parses a query, as stored in the catalog for views.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    check_nesting(&tokens)?;
+    let mut parser = parser_over(tokens.clone());
+    let query = parser.parse_query().map_err(|error| syntax_error(&error, &source, &tokens))?;
+    expect_end(&parser, &source)?;
+    Ok(query)
+}
+
 /// Parses a type's name.
 ///
 /// # Errors

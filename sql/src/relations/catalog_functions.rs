@@ -1,7 +1,7 @@
 //! The functions that look at the catalog and the session.
 
-use super::deparse;
 use super::roles::role_names;
+use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -107,6 +107,16 @@ pub fn call(
                 _ => i64::from(position.is_called),
             })
         }
+        "pg_get_viewdef" => {
+            let view = match arguments.first() {
+                Some(Datum::Text(text)) => {
+                    relation_oid(&environment.catalog, &environment.search_path, text)?
+                }
+                _ => oid_at(0),
+            };
+            let view = environment.catalog.view(view);
+            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, view)))
+        }
         "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
         "to_regclass" => relation_oid(
             &environment.catalog,
@@ -164,7 +174,6 @@ pub fn call(
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
         "pg_get_statisticsobjdef_columns"
         | "pg_get_partkeydef"
-        | "pg_get_viewdef"
         | "pg_get_triggerdef"
         | "pg_get_ruledef"
         | "pg_get_functiondef" => Datum::Null,
@@ -235,6 +244,9 @@ pub fn relation_place(environment: &Environment, oid: u32) -> Option<(u32, Strin
     }
     if let Some(index) = catalog.index(oid) {
         return Some((index.schema, index.name.clone()));
+    }
+    if let Some(view) = catalog.view(oid) {
+        return Some((view.schema, view.name.clone()));
     }
     if let Some(entry) = catalog.sequence(oid) {
         return Some((entry.sequence.schema, entry.sequence.name.clone()));
@@ -311,6 +323,7 @@ pub fn relation_oid(catalog: &CatalogSnapshot, search_path: &[u32], text: &str) 
         Relation::Stored(entry) => entry.table.oid,
         Relation::Virtual(relation) => relation.oid,
         Relation::Sequence(entry) => entry.sequence.oid,
+        Relation::View(view) => view.oid,
         Relation::Index(index) => index.oid,
     })
 }

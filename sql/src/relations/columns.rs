@@ -92,6 +92,24 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
             }
         }
     }
+    for view in environment.catalog.views() {
+        for (number, column) in (1..).zip(&view.columns) {
+            rows.push(attribute_row(
+                relation,
+                &Attribute {
+                    relation: view.oid,
+                    name: &column.name,
+                    number,
+                    type_oid: column.type_oid,
+                    modifier: column.type_modifier,
+                    not_null: false,
+                    has_default: false,
+                    identity: 0,
+                    dropped: false,
+                },
+            ));
+        }
+    }
     let sequence_columns = [("last_value", oids::INT8), ("log_cnt", oids::INT8), ("is_called", oids::BOOL)];
     for sequence in environment.catalog.sequences() {
         for (number, (name, type_oid)) in (1..).zip(sequence_columns) {

@@ -32,6 +32,9 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
         .tables()
         .map(|entry| row(&schema_name(environment, entry.table.schema), &entry.table.name, false))
         .collect();
+    for view in environment.catalog.views() {
+        rows.push(row(&schema_name(environment, view.schema), &view.name, true));
+    }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         rows.push(row(computed.schema_name(), computed.name, computed.kind == b'v'));
     }
@@ -142,6 +145,14 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 default,
                 identity,
             ));
+        }
+    }
+    for view in environment.catalog.views() {
+        let schema = schema_name(environment, view.schema);
+        for (at, column) in view.columns.iter().enumerate() {
+            let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
+            let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
+            rows.push(column_row(environment, relation, place, data_type, false, None, None));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {

@@ -15,6 +15,8 @@ mod roles;
 mod schema_objects;
 mod sequences;
 mod system;
+mod view_text;
+mod views;
 
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
 pub use relation::{VirtualRelation, all};
@@ -27,6 +29,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     columns::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
+    views::MAKERS,
     depend::MAKERS,
     registry::MAKERS,
     roles::MAKERS,

@@ -133,6 +133,22 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             rows.push(class_row(relation, &class));
         }
     }
+    for view in environment.catalog.views() {
+        let class = Class {
+            oid: view.oid,
+            name: &view.name,
+            schema: view.schema,
+            kind: b'v',
+            method: 0,
+            columns: view.columns.len(),
+            tuples: -1,
+            checks: 0,
+            has_index: false,
+            options: &view.options,
+            persistence: persistence(view.is_temporary, false),
+        };
+        rows.push(class_row(relation, &class));
+    }
     for sequence in environment.catalog.sequences() {
         let class = Class {
             oid: sequence.oid,
