@@ -140,6 +140,18 @@ impl Relation {
         }
     }
 
+    /// Its OID, if it is stored in the catalog.
+    #[must_use]
+    pub fn stored_oid(&self) -> Option<u32> {
+        match self {
+            Relation::Stored(entry) => Some(entry.table.oid),
+            Relation::Sequence(entry) => Some(entry.sequence.oid),
+            Relation::View(view) => Some(view.oid),
+            Relation::Index(index) => Some(index.oid),
+            Relation::Virtual(_) => None,
+        }
+    }
+
     /// Whether it ends with its session.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -123,6 +123,48 @@ impl Binder<'_> {
         })
     }
 
+    /// Binds what a column becomes when its type is changed: over a row of the table as it was.
+    ///
+    /// # Errors
+    /// 42804 where a conversion must be given.
+    pub fn bind_conversion(
+        &mut self,
+        table: &Table,
+        column: &TableColumn,
+        using: Option<&ast::Expr>,
+        target: DataType,
+    ) -> Result<Expr> {
+        self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden("transform expressions"));
+            let own = Expr::Column { index: Table::position(column.number), data_type: type_of(column) };
+            let bound = using.map_or(Ok(own), |using| binder.bind(using))?;
+            binder.refuse_pending("transform expression")?;
+            let shown = binder.type_name(target);
+            binder.assign(bound, target, &column.name).map_err(|error| match (error.state(), using) {
+                (SqlState::DATATYPE_MISMATCH, None) => SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("column \"{}\" cannot be cast automatically to type {shown}", column.name),
+                )
+                .with_hint(format!(
+                    "You might need to specify \"USING {}::{}\".",
+                    name::quote(&column.name),
+                    crate::types::format_type(target, &crate::types::BuiltinTypes)
+                )),
+                (SqlState::DATATYPE_MISMATCH, Some(_)) => SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "result of USING clause for column \"{}\" cannot be cast automatically to type {shown}",
+                        column.name
+                    ),
+                )
+                .with_hint("You might need to add an explicit cast."),
+                _ => error,
+            })
+        })
+    }
+
     /// Binds an expression without columns for a column, as a DEFAULT is.
     ///
     /// # Errors

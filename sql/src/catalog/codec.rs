@@ -8,8 +8,8 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::object::{
-    Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema, Sequence,
-    SequenceOwner, Table, TableColumn, View, ViewColumn, ViewSource,
+    Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema,
+    Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
 };
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
@@ -28,6 +28,7 @@ pub enum Class {
     Constraint = 4,
     Sequence = 5,
     View = 6,
+    Comments = 7,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -199,6 +200,14 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
         Object::View(view) => encode_view(&mut writer, view),
+        Object::Comments(comments) => {
+            writer.u32(comments.oid);
+            writer.u32(comments.class);
+            writer.list(&comments.texts, |writer, (number, text)| {
+                writer.number(*number);
+                writer.text(text);
+            });
+        }
     }
     writer.0
 }
@@ -248,6 +257,9 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
     writer.u32(constraint.schema);
     writer.text(&constraint.name);
     writer.numbers(&constraint.columns);
+    writer.bool(constraint.timing.deferrable);
+    writer.bool(constraint.timing.initially_deferred);
+    writer.bool(constraint.validated);
     match &constraint.kind {
         ConstraintKind::PrimaryKey { index } => {
             writer.u8(b'p');
@@ -382,7 +394,7 @@ fn decode_view(reader: &mut Reader<'_>) -> Result<View> {
 /// XX001.
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
-    if class == Class::Meta as u8 || class > Class::View as u8 {
+    if class == Class::Meta as u8 || class > Class::Comments as u8 {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
@@ -415,7 +427,12 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         })),
         4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
         5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
-        _ => Object::View(Arc::new(decode_view(&mut reader)?)),
+        6 => Object::View(Arc::new(decode_view(&mut reader)?)),
+        _ => Object::Comments(Arc::new(Comments {
+            oid: reader.u32()?,
+            class: reader.u32()?,
+            texts: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
+        })),
     }))
 }
 
@@ -462,6 +479,8 @@ fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
         schema: reader.u32()?,
         name: reader.text()?,
         columns: reader.numbers()?,
+        timing: Timing { deferrable: reader.bool()?, initially_deferred: reader.bool()? },
+        validated: reader.bool()?,
         kind: match reader.u8()? {
             b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
             b'u' => ConstraintKind::Unique { index: reader.u32()? },

@@ -11,8 +11,8 @@ mod snapshot;
 pub mod store;
 
 pub use object::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema,
-    Sequence, SequenceOwner, Table, TableColumn, View, ViewColumn, ViewSource,
+    ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
+    Object, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
 };
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
 pub use store::OidAllocator;

@@ -136,6 +136,13 @@ pub enum ForeignKeyAction {
     SetDefault,
 }
 
+/// When a constraint is tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
 /// A constraint of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint {
@@ -145,6 +152,9 @@ pub struct Constraint {
     pub name: String,
     pub columns: Vec<ColumnNumber>,
     pub kind: ConstraintKind,
+    pub timing: Timing,
+    /// Rows that were there before it may break it: NOT VALID.
+    pub validated: bool,
 }
 
 impl Constraint {
@@ -186,6 +196,17 @@ pub struct Sequence {
     pub owned_by: Option<SequenceOwner>,
     pub is_temporary: bool,
     pub unlogged: bool,
+}
+
+/// The comments on an object, and on the columns of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comments {
+    /// The object.
+    pub oid: u32,
+    /// The OID of the system catalog that the object is in.
+    pub class: u32,
+    /// By column number; 0 is the object itself.
+    pub texts: Vec<(i16, String)>,
 }
 
 /// A view's column.
@@ -248,6 +269,7 @@ pub enum Object {
     Constraint(Arc<Constraint>),
     Sequence(Arc<Sequence>),
     View(Arc<View>),
+    Comments(Arc<Comments>),
 }
 
 impl Object {
@@ -261,6 +283,7 @@ impl Object {
             Object::Constraint(constraint) => constraint.oid,
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
+            Object::Comments(comments) => comments.oid,
         }
     }
 }

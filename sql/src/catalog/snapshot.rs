@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
-use super::object::{Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
 use crate::error::{Result, SqlError};
 use crate::sequence::Counter;
@@ -24,6 +24,7 @@ pub struct CatalogSnapshot {
     constraints: BTreeMap<u32, Arc<Constraint>>,
     sequences: BTreeMap<u32, Arc<SequenceEntry>>,
     views: BTreeMap<u32, Arc<View>>,
+    comments: BTreeMap<u32, Arc<Comments>>,
     relations_by_name: HashMap<(u32, String), u32>,
 }
 
@@ -99,6 +100,9 @@ impl CatalogSnapshot {
                 }
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
+                }
+                Object::Comments(comments) => {
+                    snapshot.comments.insert(comments.oid, comments);
                 }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
@@ -224,6 +228,24 @@ impl CatalogSnapshot {
     /// All views.
     pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
         self.views.values()
+    }
+
+    /// The comment on an object, or on a column of it (0: the object).
+    #[must_use]
+    pub fn comment(&self, oid: u32, column: i16) -> Option<&str> {
+        let texts = &self.comments.get(&oid)?.texts;
+        texts.iter().find(|(number, _)| *number == column).map(|(_, text)| text.as_str())
+    }
+
+    /// The comments on an object and its columns.
+    #[must_use]
+    pub fn comments_on(&self, oid: u32) -> Option<&Arc<Comments>> {
+        self.comments.get(&oid)
+    }
+
+    /// All comments.
+    pub fn comments(&self) -> impl Iterator<Item = &Arc<Comments>> {
+        self.comments.values()
     }
 
     /// The constraint of that OID.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
 
 use super::codec::{self, Class};
-use super::object::{Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 
@@ -94,6 +94,7 @@ fn class_of(object: &Object) -> Class {
         Object::Constraint(_) => Class::Constraint,
         Object::Sequence(_) => Class::Sequence,
         Object::View(_) => Class::View,
+        Object::Comments(_) => Class::Comments,
     }
 }
 
@@ -104,7 +105,7 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
         Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
         Object::Sequence(sequence) => Some(codec::relation_name_key(sequence.schema, &sequence.name)),
         Object::View(view) => Some(codec::relation_name_key(view.schema, &view.name)),
-        Object::Constraint(_) => None,
+        Object::Constraint(_) | Object::Comments(_) => None,
     }
 }
 
@@ -181,6 +182,7 @@ fn duplicate(object: &Object) -> SqlError {
         Object::Index(index) => duplicate_relation(&index.name),
         Object::Sequence(sequence) => duplicate_relation(&sequence.name),
         Object::View(view) => duplicate_relation(&view.name),
+        Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -227,5 +229,11 @@ impl From<Sequence> for Object {
 impl From<View> for Object {
     fn from(view: View) -> Object {
         Object::View(Arc::new(view))
+    }
+}
+
+impl From<Comments> for Object {
+    fn from(comments: Comments) -> Object {
+        Object::Comments(Arc::new(comments))
     }
 }

@@ -7,9 +7,9 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operatio
 use super::Ddl;
 use super::create_table::{Wanted, column_of};
 use super::dependency::{Thing, drop_things};
-use super::{constraint, identity, rewrite, sequence};
+use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
-use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
+use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::TableAction;
 use crate::value::Datum;
@@ -102,8 +102,8 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
         Operation::RenameColumn { old_column_name, new_column_name } => {
             rename_column(ddl, entry, &name::fold(old_column_name), &name::fold(new_column_name)).await
         }
-        Operation::AddConstraint { constraint, .. } => {
-            add_constraint(ddl, entry, constraint::wanted(constraint)?, text).await
+        Operation::AddConstraint { constraint, not_valid } => {
+            add_constraint(ddl, entry, constraint::wanted(constraint)?, *not_valid, text).await
         }
         Operation::DropConstraint { if_exists, name: constraint, drop_behavior } => {
             let cascade = matches!(drop_behavior, Some(ast::DropBehavior::Cascade));
@@ -123,11 +123,19 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             }
             ddl.replace((**old).clone(), renamed).await
         }
+        Operation::ValidateConstraint { name: constraint } => {
+            let found = find_constraint(entry, &name::fold(constraint))?;
+            if found.validated {
+                return Ok(());
+            }
+            let mut validated = (**found).clone();
+            validated.validated = true;
+            add_and_test(ddl, validated).await
+        }
         Operation::OwnerTo { .. }
         | Operation::SetLogged
         | Operation::SetUnlogged
         | Operation::SetOptionsParens { .. }
-        | Operation::ValidateConstraint { .. }
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
@@ -226,7 +234,7 @@ async fn add_column(
     for each in wanted.constraints {
         ddl.refresh().await?;
         let current = ddl.catalog.expect_table(entry.table.oid)?.clone();
-        add_constraint(ddl, &current, each, text).await?;
+        add_constraint(ddl, &current, each, false, text).await?;
     }
     Ok(())
 }
@@ -375,7 +383,12 @@ async fn alter_column(
                 )
             })
         }
-        _ => Err(SqlError::unsupported("this form of ALTER COLUMN is not supported yet")),
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            column_type::change(ddl, entry, &found, data_type, using.as_ref(), text).await
+        }
+        AlterColumnOperation::AddGenerated { .. } => {
+            Err(SqlError::internal("our own parser takes ADD GENERATED"))
+        }
     }
 }
 
@@ -383,6 +396,7 @@ async fn add_constraint(
     ddl: &mut Ddl,
     entry: &Arc<TableEntry>,
     wanted: constraint::Wanted,
+    not_valid: bool,
     text: &str,
 ) -> Result<()> {
     let table = entry.table.clone();
@@ -397,15 +411,15 @@ async fn add_constraint(
         }
     };
     match wanted {
-        constraint::Wanted::PrimaryKey { name, columns } => {
+        constraint::Wanted::PrimaryKey { name, columns, timing } => {
             let name = named(name, constraint::generated_name(&table.name, &[], "pkey"), ddl)?;
-            add_primary_key(ddl, entry, &name, &columns).await
+            add_primary_key(ddl, entry, &name, &columns, timing).await
         }
-        constraint::Wanted::Unique { name, columns, nulls_not_distinct } => {
+        constraint::Wanted::Unique { name, columns, nulls_not_distinct, timing } => {
             let name = named(name, constraint::generated_name(&table.name, &columns, "key"), ddl)?;
             let numbers = constraint::numbers(&table, &columns)?;
             let (index, made) =
-                constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct).await?;
+                constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct, timing).await?;
             super::index::fill(ddl, entry, &index).await?;
             ddl.put(index).await?;
             ddl.put(made).await
@@ -413,36 +427,46 @@ async fn add_constraint(
         constraint::Wanted::Check { name, expression, column } => {
             let columns: Vec<String> = column.into_iter().collect();
             let name = named(name, constraint::generated_name(&table.name, &columns, "check"), ddl)?;
-            let made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
-            ddl.put(made).await?;
-            ddl.refresh().await?;
-            let current = ddl.catalog.expect_table(table.oid)?.clone();
-            let writer = ddl.writer(&current)?;
-            write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
-                if error.state() != SqlState::CHECK_VIOLATION {
-                    return error;
-                }
-                SqlError::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!(
-                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                        table.name
-                    ),
-                )
-                .with_table(&table.name)
-                .with_constraint(&name)
-            })
+            let mut made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
+            made.validated = !not_valid;
+            add_and_test(ddl, made).await
         }
         constraint::Wanted::ForeignKey { name, columns, key } => {
             let name = named(name, constraint::generated_name(&table.name, &columns, "fkey"), ddl)?;
-            let made = constraint::make_foreign_key(ddl, &table, &name, &columns, &key, None).await?;
-            ddl.put(made).await?;
-            ddl.refresh().await?;
-            let current = ddl.catalog.expect_table(table.oid)?.clone();
-            let writer = ddl.writer(&current)?;
-            write::check_references(&writer, &mut ddl.execution).await
+            let mut made = constraint::make_foreign_key(ddl, &table, &name, &columns, &key, None).await?;
+            made.validated = !not_valid;
+            add_and_test(ddl, made).await
         }
     }
+}
+
+/// Stores a CHECK or a foreign key, after a look at the rows that are there, unless it is NOT VALID.
+async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
+    let is_check = matches!(made.kind, ConstraintKind::Check { .. });
+    let (name, table, validated) = (made.name.clone(), made.table, made.validated);
+    ddl.put(made).await?;
+    if !validated {
+        return Ok(());
+    }
+    ddl.refresh().await?;
+    let current = ddl.catalog.expect_table(table)?.clone();
+    let writer = ddl.writer(&current)?;
+    if !is_check {
+        write::check_references(&writer, &mut ddl.execution).await?;
+        return write::check_pending(&mut ddl.execution, write::Due::Statement).await;
+    }
+    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
+        if error.state() != SqlState::CHECK_VIOLATION {
+            return error;
+        }
+        let table = &current.table.name;
+        SqlError::new(
+            SqlState::CHECK_VIOLATION,
+            format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row"),
+        )
+        .with_table(table)
+        .with_constraint(&name)
+    })
 }
 
 /// ADD PRIMARY KEY: the rows move into a new tree, clustered on it, and the indexes point at the new keys.
@@ -451,6 +475,7 @@ async fn add_primary_key(
     entry: &Arc<TableEntry>,
     name: &str,
     columns: &[String],
+    timing: Timing,
 ) -> Result<()> {
     if !entry.table.primary_key.is_empty() {
         return Err(SqlError::new(
@@ -464,7 +489,7 @@ async fn add_primary_key(
     for number in &numbers {
         table.columns[Table::position(*number)].not_null = true;
     }
-    let (index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false).await?;
+    let (index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false, timing).await?;
     let mut rewrite = rewrite::Rewrite::new(entry, table);
     rewrite.primary = Some(index);
     rewrite.run(ddl).await?;

@@ -91,16 +91,19 @@ pub fn column_of(
                     identity,
                 });
             }
-            ColumnOption::PrimaryKey(_) => {
+            ColumnOption::PrimaryKey(key) => {
                 column.not_null = true;
-                wanted
-                    .constraints
-                    .push(constraint::Wanted::PrimaryKey { name: constraint_name, columns: own });
+                wanted.constraints.push(constraint::Wanted::PrimaryKey {
+                    name: constraint_name,
+                    columns: own,
+                    timing: constraint::timing(key.characteristics.as_ref())?,
+                });
             }
             ColumnOption::Unique(unique) => wanted.constraints.push(constraint::Wanted::Unique {
                 name: constraint_name,
                 columns: own,
                 nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+                timing: constraint::timing(unique.characteristics.as_ref())?,
             }),
             ColumnOption::Check(check) => wanted.constraints.push(constraint::Wanted::Check {
                 name: constraint_name,
@@ -251,10 +254,10 @@ async fn constraints(
     }
     let mut later = Vec::new();
     for each in wanted {
-        let (primary, given, columns, nulls_not_distinct) = match each {
-            constraint::Wanted::PrimaryKey { name, columns } => (true, name, columns, false),
-            constraint::Wanted::Unique { name, columns, nulls_not_distinct } => {
-                (false, name, columns, nulls_not_distinct)
+        let (primary, given, columns, nulls_not_distinct, timing) = match each {
+            constraint::Wanted::PrimaryKey { name, columns, timing } => (true, name, columns, false, timing),
+            constraint::Wanted::Unique { name, columns, nulls_not_distinct, timing } => {
+                (false, name, columns, nulls_not_distinct, timing)
             }
             other => {
                 later.push(other);
@@ -276,7 +279,8 @@ async fn constraints(
             }
         }
         let (index, made) =
-            constraint::make_key(ddl, table, &key_name, &numbers, primary, nulls_not_distinct).await?;
+            constraint::make_key(ddl, table, &key_name, &numbers, primary, nulls_not_distinct, timing)
+                .await?;
         indexes.push(index);
         constraints.push(made);
     }

@@ -347,6 +347,12 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             }
         }
     }
+    for thing in list {
+        let whole = !matches!(thing, Thing::Column(..) | Thing::Default(..));
+        if whole && let Some(comments) = catalog.comments_on(thing.oid()) {
+            ddl.remove((**comments).clone()).await?;
+        }
+    }
     for (oid, table) in changed {
         ddl.put(table).await?;
         debug_assert!(!goes(oid), "a table that goes is not written");

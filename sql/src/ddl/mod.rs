@@ -1,6 +1,8 @@
 //! DDL: statements that change the catalog, each within the running transaction.
 
 mod alter_table;
+mod column_type;
+mod comment;
 mod constraint;
 mod create_table;
 mod default;
@@ -210,6 +212,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetSchema { kind: of, .. }
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
+        Definition::Comment { .. } => "COMMENT",
     };
     let mut ddl = session.begin_ddl(command).await?;
     let changed = change(&mut ddl, definition, text).await;
@@ -242,6 +245,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<()
         Definition::SetSchema { kind, name, if_exists, schema } => {
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
+        Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
             let found = rename::check_exists(ddl, ObjectKind::View, object, *if_exists)?;
             let Some(Relation::View(found)) = found else { return Ok(()) };

@@ -9,14 +9,14 @@ use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{CatalogSnapshot, Constraint};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
 use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
 use crate::value::{Batch, Datum};
-use crate::write::{Buffers, Writing};
+use crate::write::{Buffers, Pending, Writing};
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
@@ -110,6 +110,29 @@ pub struct Execution {
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
     pub buffers: Buffers,
+    /// Foreign keys to be looked at again.
+    pub pending: Vec<Pending>,
+    /// Which constraints wait for the end of the transaction.
+    pub deferral: Deferral,
+}
+
+/// What SET CONSTRAINTS said in this transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Deferral {
+    /// Of all constraints.
+    pub all: Option<bool>,
+    /// Of single ones, by OID: it counts more.
+    pub named: HashMap<u32, bool>,
+}
+
+impl Deferral {
+    /// Whether a constraint waits for the end of the transaction.
+    #[must_use]
+    pub fn is_deferred(&self, constraint: &Constraint) -> bool {
+        let timing = constraint.timing;
+        let said = self.named.get(&constraint.oid).copied().or(self.all);
+        timing.deferrable && said.unwrap_or(timing.initially_deferred)
+    }
 }
 
 impl Execution {

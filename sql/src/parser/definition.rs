@@ -7,7 +7,8 @@ use sqlparser::tokenizer::Token;
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
 use super::utility::{accept, expect, name, word};
 use super::{Source, syntax_error, syntax_error_at};
-use crate::error::Result;
+use crate::binder::RelationKind;
+use crate::error::{Result, SqlError};
 
 /// A kind of object that ALTER names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +60,34 @@ pub enum Definition {
         column: Ident,
         new_name: Ident,
     },
+    /// COMMENT ON … IS; no text: the comment goes.
+    Comment {
+        target: CommentTarget,
+        text: Option<String>,
+    },
     /// ALTER … OWNER TO
     SetOwner {
         kind: ObjectKind,
         name: ObjectName,
         if_exists: bool,
     },
+}
+
+/// What a comment is on.
+#[derive(Clone, Debug)]
+pub enum CommentTarget {
+    Relation {
+        kind: RelationKind,
+        name: ObjectName,
+    },
+    Column(ObjectName),
+    Schema(Ident),
+    Constraint {
+        constraint: Ident,
+        table: ObjectName,
+    },
+    /// Something whose comments are not kept.
+    Other,
 }
 
 /// One action of ALTER TABLE.
@@ -100,6 +123,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         }
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
+        ["comment", "on", ..] => comment(parser, source).map(Some),
         ["alter", "view", ..] => alter_view(parser, source).map(Some),
         ["alter", "schema", ..] => {
             skip(parser, 2);
@@ -163,6 +187,52 @@ fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Defini
         return Err(syntax_error_at(parser.peek_token_ref(), source));
     }
     Ok(Definition::AlterSequence { name, if_exists, options })
+}
+
+fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let kind = word(parser.peek_token_ref());
+    skip(parser, 1);
+    let relation = |kind, parser: &mut Parser<'_>| {
+        Ok::<_, SqlError>(CommentTarget::Relation { kind, name: name(parser, source)? })
+    };
+    let target = match kind.as_str() {
+        "table" => relation(RelationKind::Table, parser)?,
+        "view" => relation(RelationKind::View, parser)?,
+        "sequence" => relation(RelationKind::Sequence, parser)?,
+        "index" => relation(RelationKind::Index, parser)?,
+        "column" => CommentTarget::Column(name(parser, source)?),
+        "schema" => CommentTarget::Schema(identifier(parser, source)?),
+        "constraint" => {
+            let constraint = identifier(parser, source)?;
+            expect(parser, source, "on")?;
+            if accept(parser, "domain") {
+                name(parser, source)?;
+                CommentTarget::Other
+            } else {
+                CommentTarget::Constraint { constraint, table: name(parser, source)? }
+            }
+        }
+        _ => {
+            while !matches!(word(parser.peek_token_ref()).as_str(), "is")
+                && parser.peek_token_ref().token != Token::EOF
+            {
+                skip(parser, 1);
+            }
+            CommentTarget::Other
+        }
+    };
+    expect(parser, source, "is")?;
+    if accept(parser, "null") {
+        return Ok(Definition::Comment { target, text: None });
+    }
+    let text = match &parser.peek_token_ref().token {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text.clone(),
+        Token::DollarQuotedString(quoted) => quoted.value.clone(),
+        _ => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+    };
+    skip(parser, 1);
+    Ok(Definition::Comment { target, text: Some(text) })
 }
 
 fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {

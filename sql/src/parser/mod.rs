@@ -23,7 +23,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-pub use definition::{Definition, ObjectKind, TableAction};
+pub use definition::{CommentTarget, Definition, ObjectKind, TableAction};
 pub use dialect::HeliosDialect;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;

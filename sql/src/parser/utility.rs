@@ -31,6 +31,8 @@ pub enum Utility {
     Deallocate { name: Option<Ident> },
     /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
     Reindex,
+    /// `SET CONSTRAINTS { ALL | names } { DEFERRED | IMMEDIATE }`; no names: all.
+    SetConstraints { names: Vec<ObjectName>, deferred: bool },
     /// A statement that defines or changes an object.
     Define(Box<Definition>),
     /// `INSERT … OVERRIDING { SYSTEM | USER } VALUE …`
@@ -73,6 +75,7 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("deallocate", _) => deallocate(parser, source)?,
         ("prepare", name) if name != "transaction" => prepare(parser, source)?,
         ("reset", _) => reset(parser, source)?,
+        ("set", "constraints") => set_constraints(parser, source)?,
         ("set", _) => return set_default(parser, source),
         _ => return Ok(None),
     };
@@ -274,6 +277,25 @@ fn reset(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     }
     let name = name(parser, source)?;
     Ok(Utility::Reset { name: dotted(&name) })
+}
+
+fn set_constraints(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    parser.next_token();
+    let mut names = Vec::new();
+    if !accept(parser, "all") {
+        loop {
+            names.push(name(parser, source)?);
+            if !parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+    }
+    let deferred = accept(parser, "deferred");
+    if !deferred {
+        expect(parser, source, "immediate")?;
+    }
+    Ok(Utility::SetConstraints { names, deferred })
 }
 
 /// `SET x TO DEFAULT`; every other SET goes to sqlparser.

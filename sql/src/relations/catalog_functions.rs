@@ -72,7 +72,11 @@ pub fn call(
         | "pg_operator_is_visible"
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => Datum::Bool(true),
-        "obj_description" | "col_description" | "shobj_description" => Datum::Null,
+        "shobj_description" => Datum::Null,
+        "obj_description" => description(environment, oid_at(0), 0),
+        "col_description" => {
+            description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
+        }
         "has_table_privilege"
         | "has_schema_privilege"
         | "has_database_privilege"
@@ -269,6 +273,10 @@ fn is_visible(environment: &Environment, oid: u32) -> Datum {
         }
     }
     Datum::Bool(false)
+}
+
+fn description(environment: &Environment, oid: u32, column: i16) -> Datum {
+    environment.catalog.comment(oid, column).map_or(Datum::Null, Datum::text)
 }
 
 fn last_value(environment: &Environment) -> Result<Datum> {

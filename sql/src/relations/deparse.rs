@@ -48,10 +48,13 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
             numbers.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
         names.join(", ")
     };
-    match &constraint.kind {
+    let mut text = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
-        ConstraintKind::Check { expression } => format!("CHECK (({expression}))"),
+        ConstraintKind::Check { expression } => match crate::parser::parse_expression(expression) {
+            Ok(expression) => format!("CHECK ({})", super::view_text::expr_text(&expression)),
+            Err(_) => format!("CHECK (({expression}))"),
+        },
         ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
@@ -72,7 +75,17 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
             }
             text
         }
+    };
+    if constraint.timing.deferrable {
+        text.push_str(" DEFERRABLE");
     }
+    if constraint.timing.initially_deferred {
+        text.push_str(" INITIALLY DEFERRED");
+    }
+    if !constraint.validated {
+        text.push_str(" NOT VALID");
+    }
+    text
 }
 
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.

@@ -197,8 +197,8 @@ fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> R
                 ("table_schema", text(&schema)),
                 ("table_name", text(&entry.table.name)),
                 ("constraint_type", text(kind)),
-                ("is_deferrable", text("NO")),
-                ("initially_deferred", text("NO")),
+                ("is_deferrable", text(if constraint.timing.deferrable { "YES" } else { "NO" })),
+                ("initially_deferred", text(if constraint.timing.initially_deferred { "YES" } else { "NO" })),
                 ("enforced", text("YES")),
             ]));
         }

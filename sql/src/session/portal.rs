@@ -417,6 +417,8 @@ impl Session {
             stale: false,
             instruments: None,
             buffers: std::mem::take(&mut self.buffers),
+            pending: std::mem::take(&mut active.pending),
+            deferral: active.deferral.clone(),
         })
     }
 
@@ -424,6 +426,7 @@ impl Session {
     pub(crate) fn take_back(&mut self, execution: Execution) -> Result<bool> {
         if let Some(active) = &mut self.active {
             active.transaction = Some(execution.transaction);
+            active.pending = execution.pending;
         }
         self.buffers = execution.buffers;
         self.take_changed_by_functions(&execution.environment)?;

@@ -7,8 +7,9 @@ use helios_mvcc::{Isolation, SavepointId, Transaction};
 use super::{Notice, Session, SettingValues};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::Timestamps;
+use crate::execute::{Deferral, Timestamps};
 use crate::value::Text;
+use crate::write::{Due, Pending, check_pending};
 
 /// What the client is told after each statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub(super) struct Active {
     savepoints: Vec<Savepoint>,
     /// The settings at its start.
     settings: Arc<SettingValues>,
+    /// Foreign keys to be looked at before it commits.
+    pub pending: Vec<Pending>,
+    pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
     pub local: Vec<String>,
 }
@@ -85,6 +89,8 @@ impl Session {
             timestamps: Timestamps { transaction: now, statement: now },
             savepoints: Vec::new(),
             settings: settings.clone(),
+            pending: Vec::new(),
+            deferral: Deferral::default(),
             local: Vec::new(),
         });
         active.timestamps.statement = now;
@@ -143,6 +149,13 @@ impl Session {
 
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
     pub(super) async fn commit(&mut self) -> Result<bool> {
+        let has_pending = |active: &Active| !active.pending.is_empty() && !active.failed;
+        if self.active.as_ref().is_some_and(has_pending)
+            && let Err(error) = self.check_constraints(Due::Transaction).await
+        {
+            self.rollback();
+            return Err(error);
+        }
         let Some(mut active) = self.active.take() else { return Ok(true) };
         let failed = active.failed;
         self.end_portals();
@@ -168,6 +181,18 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// Looks at the foreign keys that wait.
+    ///
+    /// # Errors
+    /// 23503.
+    pub(super) async fn check_constraints(&mut self, due: Due) -> Result<()> {
+        let environment = self.begin_statement().await?;
+        let mut execution = self.lend(environment, Arc::new([]))?;
+        let checked = check_pending(&mut execution, due).await;
+        self.take_back(execution)?;
+        checked
     }
 
     pub(super) fn rollback(&mut self) {

@@ -81,7 +81,6 @@ impl Session {
                 ddl::truncate(self, truncate).await?;
                 done("TRUNCATE TABLE")
             }
-            S::Comment { .. } => done("COMMENT"),
             S::Grant(_) => done("GRANT"),
             S::Revoke(_) => done("REVOKE"),
             _ => match ddl::run(self, statement, text).await? {
@@ -148,6 +147,7 @@ impl Session {
                 self.close_prepared(&prepared);
                 done("DEALLOCATE")
             }
+            Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
             Utility::Query(_) | Utility::InsertOverriding { .. } => {
                 Err(SqlError::internal("a query has a plan"))
@@ -232,6 +232,49 @@ impl Session {
             }
         }
         done("LOCK TABLE")
+    }
+
+    async fn set_constraints(&mut self, names: &[ast::ObjectName], deferred: bool) -> Result<Given> {
+        let (catalog, binding) = self.binding().await?;
+        if !self.is_explicit() {
+            self.notices.push(Notice::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET CONSTRAINTS can only be used in transaction blocks",
+            ));
+        }
+        let mut found = Vec::new();
+        for object in names {
+            let (_, base) = name::split(object)?;
+            let named: Vec<_> = catalog
+                .constraints()
+                .filter(|each| each.name == base && binding.search_path.contains(&each.schema))
+                .collect();
+            if named.is_empty() {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{base}\" does not exist"),
+                ));
+            }
+            for constraint in named {
+                if !constraint.timing.deferrable {
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("constraint \"{base}\" is not deferrable"),
+                    ));
+                }
+                found.push(constraint.oid);
+            }
+        }
+        let active = self.begin_in_transaction();
+        if names.is_empty() {
+            active.deferral.named.clear();
+            active.deferral.all = Some(deferred);
+        }
+        active.deferral.named.extend(found.into_iter().map(|oid| (oid, deferred)));
+        if !deferred {
+            self.check_constraints(crate::write::Due::Statement).await?;
+        }
+        done("SET CONSTRAINTS")
     }
 
     // Settings --------------------------------------------------------------------------------------------------
