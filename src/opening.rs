@@ -41,6 +41,14 @@ pub(crate) struct Opened {
     folder: Option<PathBuf>,
 }
 
+impl Opened {
+    /// Writes down what is only in memory, and closes the folder.
+    async fn close(&self) -> Result<()> {
+        self.engine.close().await?;
+        Ok(self.store.close().await.map_err(SqlError::from)?)
+    }
+}
+
 impl Drop for Opened {
     fn drop(&mut self) {
         self.idle.lock().clear();
@@ -51,7 +59,7 @@ impl Drop for Opened {
         // The registry is locked meanwhile, so that nobody opens the folder before it is closed.
         let mut open_folders = OPEN_FOLDERS.lock();
         if self.folder.is_some()
-            && let Err(error) = block_on(self.store.close())
+            && let Err(error) = block_on(self.close())
         {
             tracing::error!("closing failed, the next opening recovers from the log: {error}");
         }

@@ -12,7 +12,11 @@ pub mod functions;
 pub mod parser;
 pub mod plan;
 mod relations;
+mod sequence;
 pub mod session;
 pub mod types;
 pub mod value;
 mod write;
+
+#[cfg(test)]
+mod test_support;

@@ -5,6 +5,7 @@ use super::literal::constant;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Cast, Expr};
 use crate::functions::{CastContext, CastMethod, EvalContext, Settings, common_type, registry};
+use crate::relations;
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, builtin_type, format_type, oids};
 use crate::value::Datum;
 
@@ -63,6 +64,12 @@ impl Binder<'_> {
         }
         match expr {
             Expr::Const { value: Datum::Null, .. } => Ok(constant(Datum::Null, target)),
+            // The relation is looked up now: the constant is its OID, whatever it is called later.
+            Expr::Const { value: Datum::Text(text), .. } if target.oid == oids::REGCLASS => {
+                let path = &self.environment.search_path;
+                let found = relations::relation_oid(self.catalog, path, &text)?;
+                Ok(constant(Datum::Oid(found), target))
+            }
             Expr::Const { value: Datum::Text(text), .. } if is_context_free(target.oid) => {
                 let explicit = context == CastContext::Explicit;
                 let info = builtin_type(target.oid)

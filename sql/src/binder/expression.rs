@@ -182,6 +182,7 @@ impl Binder<'_> {
 
     /// A reference to a column of a level: direct at the innermost one, through a slot further out.
     fn reference(&mut self, level: usize, column: &ScopeColumn, location: Location) -> Expr {
+        self.used_columns.extend(column.source);
         if level + 1 == self.levels.len() {
             if let Some(collector) = self.collectors.last_mut()
                 && collector.aggregates_in != AggregatesIn::Aggregate

@@ -8,19 +8,20 @@ use super::call::argument_expr;
 use super::expression::logical;
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, Collector, Relation, name};
-use crate::catalog::TableEntry;
+use crate::catalog::{SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::registry;
 use crate::plan::logical::{Computed, Correlation, JoinKind, Logical, TableFunction};
 use crate::relations::{self, VirtualRelation};
 use crate::types::{DataType, builtin_type, oids};
+use crate::value::Datum;
 
 /// A bound FROM item: its plan, its names, and what it reads of the items before it.
-struct Item {
-    plan: Logical,
-    scope: Scope,
-    lateral: Vec<Correlation>,
+pub(super) struct Item {
+    pub plan: Logical,
+    pub scope: Scope,
+    pub lateral: Vec<Correlation>,
 }
 
 impl Binder<'_> {
@@ -179,6 +180,7 @@ impl Binder<'_> {
                 })
             };
             let (from_left, from_right) = (side(&left_scope, "left")?, side(&right_scope, "right")?);
+            self.used_columns.extend(from_left.source.into_iter().chain(from_right.source));
             let left_value = Expr::Column { index: from_left.id, data_type: from_left.data_type };
             let right_value = Expr::Column { index: from_right.id, data_type: from_right.data_type };
             let equal = self.operate_unlocated("=", Some(left_value.clone()), right_value.clone())?;
@@ -283,12 +285,38 @@ impl Binder<'_> {
         {
             return self.bind_common_table(position, alias);
         }
-        match self.relation(object)? {
+        if let Some((relation, schema, base)) = self.view_source(object)? {
+            let mut item = self.bind_relation(relation, object, alias)?;
+            if alias.is_none() {
+                // The relation goes by the name that it had when the view was made.
+                for relation in &mut item.scope.relations {
+                    relation.alias.clone_from(&base);
+                    relation.schema = Some(schema.clone());
+                }
+            }
+            return Ok(item);
+        }
+        let relation = self.relation(object)?;
+        self.bind_relation(relation, object, alias)
+    }
+
+    fn bind_relation(
+        &mut self,
+        relation: Relation,
+        object: &ObjectName,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
+        match relation {
             Relation::Stored(entry) => {
                 let (plan, relation) = self.scan(&entry, alias)?;
                 Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
             }
+            Relation::View(view) => self.bind_view(&view, alias),
             Relation::Virtual(relation) => self.bind_virtual(relation, alias),
+            Relation::Sequence(entry) => self.bind_sequence(&entry, alias),
+            Relation::Index(index) => {
+                Err(self.locate(super::cannot_open(&index.name), name::location(object)))
+            }
         }
     }
 
@@ -301,12 +329,21 @@ impl Binder<'_> {
         let table = &entry.table;
         let mut columns = Vec::new();
         let mut scope_columns = Vec::new();
+        let known = self.known_columns(table.oid).cloned();
         for column in table.live_columns() {
+            let name = match &known {
+                None => Some(&column.name),
+                Some(known) => {
+                    let of_column = |(number, _): &&(i16, String)| *number == column.number;
+                    known.columns.iter().find(of_column).map(|(_, name)| name)
+                }
+            };
+            let Some(name) = name else { continue };
             let id = self.column_id();
             columns.push((id, column.number));
             scope_columns.push(ScopeColumn {
                 id,
-                name: column.name.clone(),
+                name: name.clone(),
                 data_type: DataType { oid: column.type_oid, typmod: column.type_modifier },
                 source: Some((table.oid, column.number)),
             });
@@ -352,6 +389,38 @@ impl Binder<'_> {
         let alias = scope_relation.alias.clone();
         let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
+    }
+
+    /// A sequence as a relation: one row that says how far it has counted.
+    fn bind_sequence(
+        &mut self,
+        entry: &std::sync::Arc<SequenceEntry>,
+        alias: Option<&TableAlias>,
+    ) -> Result<Item> {
+        let sequence = &entry.sequence;
+        let mut outputs = Vec::new();
+        let mut scope_columns = Vec::new();
+        let columns =
+            [("last_value", DataType::INT8), ("log_cnt", DataType::INT8), ("is_called", DataType::BOOL)];
+        for (number, (column, data_type)) in (0..).zip(columns) {
+            let arguments = vec![
+                super::literal::constant(Datum::Oid(sequence.oid), DataType::REGCLASS),
+                super::literal::constant(Datum::Int32(number), DataType::INT4),
+            ];
+            let mut expr = self.call_named("pg_sequence_position", arguments)?;
+            if data_type == DataType::BOOL {
+                let one = super::literal::constant(Datum::Int64(1), DataType::INT8);
+                expr = self.operate_unlocated("=", Some(expr), one)?;
+            }
+            let id = self.column_id();
+            outputs.push(Computed { id, expr });
+            let source = Some((sequence.oid, i16::try_from(number + 1).unwrap_or(0)));
+            scope_columns.push(ScopeColumn { id, name: column.to_string(), data_type, source });
+        }
+        let schema = self.catalog.schema(sequence.schema).map(|schema| schema.name.clone());
+        let relation = aliased(alias, &sequence.name, schema, scope_columns, Vec::new())?;
+        let plan = Logical::Project { input: Box::new(Logical::one_row()), outputs };
+        Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
     }
 
     fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
@@ -593,7 +662,7 @@ fn unless_lateral(error: SqlError, lateral: bool, before: &Scope) -> SqlError {
 }
 
 /// A relation under its alias, with its columns renamed as the alias says.
-fn aliased(
+pub(super) fn aliased(
     alias: Option<&TableAlias>,
     base: &str,
     schema: Option<String>,

@@ -22,14 +22,18 @@ pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod view;
 mod window;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
-use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, PG_CATALOG, TableEntry};
+use crate::catalog::{
+    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry, View,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::Source;
@@ -40,6 +44,7 @@ use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
+pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +76,121 @@ pub struct BindEnvironment {
 pub enum Relation {
     Stored(Arc<TableEntry>),
     Virtual(&'static VirtualRelation),
+    Sequence(Arc<SequenceEntry>),
+    View(Arc<View>),
+    Index(Arc<Index>),
+}
+
+/// What kind of relation one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    Table,
+    View,
+    Sequence,
+    Index,
+}
+
+impl RelationKind {
+    /// What it is called.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RelationKind::Table => "table",
+            RelationKind::View => "view",
+            RelationKind::Sequence => "sequence",
+            RelationKind::Index => "index",
+        }
+    }
+
+    /// What several of them are called.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            RelationKind::Table => "tables",
+            RelationKind::View => "views",
+            RelationKind::Sequence => "sequences",
+            RelationKind::Index => "indexes",
+        }
+    }
+}
+
+impl Relation {
+    /// What kind it is.
+    #[must_use]
+    pub fn kind(&self) -> RelationKind {
+        match self {
+            Relation::Stored(_) => RelationKind::Table,
+            Relation::Virtual(relation) if relation.kind == b'v' => RelationKind::View,
+            Relation::Virtual(_) => RelationKind::Table,
+            Relation::Sequence(_) => RelationKind::Sequence,
+            Relation::View(_) => RelationKind::View,
+            Relation::Index(_) => RelationKind::Index,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Relation::Stored(entry) => &entry.table.name,
+            Relation::Virtual(relation) => relation.name,
+            Relation::Sequence(entry) => &entry.sequence.name,
+            Relation::View(view) => &view.name,
+            Relation::Index(index) => &index.name,
+        }
+    }
+
+    /// Its OID, if it is stored in the catalog.
+    #[must_use]
+    pub fn stored_oid(&self) -> Option<u32> {
+        match self {
+            Relation::Stored(entry) => Some(entry.table.oid),
+            Relation::Sequence(entry) => Some(entry.sequence.oid),
+            Relation::View(view) => Some(view.oid),
+            Relation::Index(index) => Some(index.oid),
+            Relation::Virtual(_) => None,
+        }
+    }
+
+    /// Whether it ends with its session.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Relation::Stored(entry) => entry.table.is_temporary,
+            Relation::Sequence(entry) => entry.sequence.is_temporary,
+            Relation::View(view) => view.is_temporary,
+            Relation::Virtual(_) | Relation::Index(_) => false,
+        }
+    }
+
+    /// The table that it is, to change its rows.
+    ///
+    /// # Errors
+    /// 42809 and 42501 for what is no table.
+    pub fn into_table(self) -> Result<Arc<TableEntry>> {
+        match self {
+            Relation::Stored(entry) => Ok(entry),
+            Relation::Virtual(relation) => Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", relation.name),
+            )),
+            Relation::Sequence(entry) => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change sequence \"{}\"", entry.sequence.name),
+            )),
+            Relation::View(view) => Err(SqlError::unsupported(format!(
+                "changing rows through view \"{}\" is not supported yet",
+                view.name
+            ))),
+            Relation::Index(index) => Err(cannot_open(&index.name)),
+        }
+    }
+}
+
+/// 42809 for an index where a relation with rows is needed.
+fn cannot_open(index: &str) -> SqlError {
+    SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot open relation \"{index}\""))
+        .with_detail("This operation is not supported for indexes.")
 }
 
 /// A subquery met in an expression, to be run by an operator below the one that evaluates the expression.
@@ -164,6 +284,10 @@ pub struct Binder<'a> {
     common_tables: Vec<CommonTable>,
     /// Inside a call over a window: why there may be no other one.
     in_window: Option<&'static str>,
+    /// The views that are being bound, the innermost last.
+    views: Vec<Arc<View>>,
+    /// The columns of stored relations that were named, but for those within views.
+    used_columns: BTreeSet<(u32, i16)>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
 }
@@ -192,6 +316,8 @@ impl<'a> Binder<'a> {
             collectors: Vec::new(),
             common_tables: Vec::new(),
             in_window: None,
+            views: Vec::new(),
+            used_columns: BTreeSet::new(),
             depth: 0,
         }
     }
@@ -216,6 +342,12 @@ impl<'a> Binder<'a> {
     #[must_use]
     pub fn slot_count(&self) -> usize {
         self.next_slot
+    }
+
+    /// The columns of stored relations that were named: relations' OIDs and columns' numbers.
+    #[must_use]
+    pub fn used_columns(&self) -> &BTreeSet<(u32, i16)> {
+        &self.used_columns
     }
 
     /// The catalog in use.
@@ -280,20 +412,29 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// As [`Binder::relation`]; 42809 for what is no table.
     pub fn stored_table(&self, object: &ast::ObjectName) -> Result<Arc<TableEntry>> {
-        match self.relation(object)? {
-            Relation::Stored(entry) => Ok(entry),
-            Relation::Virtual(relation) => Err(SqlError::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            )),
-        }
+        self.relation(object)?.into_table()
     }
+}
+
+/// The stored relation of an OID.
+#[must_use]
+pub fn stored_relation(catalog: &CatalogSnapshot, oid: u32) -> Option<Relation> {
+    if let Some(entry) = catalog.table(oid) {
+        return Some(Relation::Stored(entry.clone()));
+    }
+    if let Some(entry) = catalog.sequence(oid) {
+        return Some(Relation::Sequence(entry.clone()));
+    }
+    if let Some(view) = catalog.view(oid) {
+        return Some(Relation::View(view.clone()));
+    }
+    catalog.index(oid).cloned().map(Relation::Index)
 }
 
 /// Finds a relation by name.
 ///
 /// # Errors
-/// 42P01; 3F000 for an unknown schema; 42809 for an index.
+/// 42P01; 3F000 for an unknown schema.
 pub fn lookup_relation(
     catalog: &CatalogSnapshot,
     search_path: &[u32],
@@ -306,14 +447,7 @@ pub fn lookup_relation(
         }
         match catalog.relation_named(oid, base) {
             None => Ok(None),
-            Some(relation) => match catalog.table(relation) {
-                Some(entry) => Ok(Some(Relation::Stored(entry.clone()))),
-                None => Err(SqlError::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("cannot open relation \"{base}\""),
-                )
-                .with_detail("This operation is not supported for indexes.")),
-            },
+            Some(relation) => Ok(stored_relation(catalog, relation)),
         }
     };
     match schema {

@@ -6,12 +6,14 @@ use sqlparser::ast::{self, AssignmentTarget, Ident, SetExpr, TableObject};
 
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
-use crate::catalog::{ColumnNumber, Table, TableColumn, TableEntry};
+use crate::catalog::{ColumnNumber, Identity, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
+use crate::parser::Overriding;
 use crate::plan::logical::{ColumnId, Computed, JoinKind, Logical};
 use crate::types::{DataType, oids};
+use crate::value::Datum;
 
 /// Where a column of a new row comes from.
 #[derive(Clone)]
@@ -121,6 +123,48 @@ impl Binder<'_> {
         })
     }
 
+    /// Binds what a column becomes when its type is changed: over a row of the table as it was.
+    ///
+    /// # Errors
+    /// 42804 where a conversion must be given.
+    pub fn bind_conversion(
+        &mut self,
+        table: &Table,
+        column: &TableColumn,
+        using: Option<&ast::Expr>,
+        target: DataType,
+    ) -> Result<Expr> {
+        self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden("transform expressions"));
+            let own = Expr::Column { index: Table::position(column.number), data_type: type_of(column) };
+            let bound = using.map_or(Ok(own), |using| binder.bind(using))?;
+            binder.refuse_pending("transform expression")?;
+            let shown = binder.type_name(target);
+            binder.assign(bound, target, &column.name).map_err(|error| match (error.state(), using) {
+                (SqlState::DATATYPE_MISMATCH, None) => SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("column \"{}\" cannot be cast automatically to type {shown}", column.name),
+                )
+                .with_hint(format!(
+                    "You might need to specify \"USING {}::{}\".",
+                    name::quote(&column.name),
+                    crate::types::format_type(target, &crate::types::BuiltinTypes)
+                )),
+                (SqlState::DATATYPE_MISMATCH, Some(_)) => SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "result of USING clause for column \"{}\" cannot be cast automatically to type {shown}",
+                        column.name
+                    ),
+                )
+                .with_hint("You might need to add an explicit cast."),
+                _ => error,
+            })
+        })
+    }
+
     /// Binds an expression without columns for a column, as a DEFAULT is.
     ///
     /// # Errors
@@ -173,8 +217,17 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// All the errors of binding.
-    pub fn default_of(&mut self, column: &TableColumn) -> Result<Expr> {
+    pub fn default_of(&mut self, table: &Table, column: &TableColumn) -> Result<Expr> {
         match &column.default {
+            None if column.identity.is_some() => {
+                let sequence =
+                    self.catalog().identity_sequence(table.oid, column.number).ok_or_else(|| {
+                        SqlError::corrupted(format!("identity column \"{}\" has no sequence", column.name))
+                    })?;
+                let argument = super::literal::constant(Datum::Oid(sequence.oid), DataType::REGCLASS);
+                let next = self.call_named("nextval", vec![argument])?;
+                self.assign(next, type_of(column), &column.name)
+            }
             None => Ok(super::literal::constant(crate::value::Datum::Null, type_of(column))),
             Some(text) => {
                 let ast = crate::parser::parse_expression(text)?;
@@ -189,11 +242,19 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// All the errors of binding.
-    pub fn bind_insert(&mut self, insert: &ast::Insert) -> Result<BoundInsert> {
-        self.modify(|binder| binder.bind_insert_here(insert))
+    pub fn bind_insert(
+        &mut self,
+        insert: &ast::Insert,
+        overriding: Option<Overriding>,
+    ) -> Result<BoundInsert> {
+        self.modify(|binder| binder.bind_insert_here(insert, overriding))
     }
 
-    fn bind_insert_here(&mut self, insert: &ast::Insert) -> Result<BoundInsert> {
+    fn bind_insert_here(
+        &mut self,
+        insert: &ast::Insert,
+        overriding: Option<Overriding>,
+    ) -> Result<BoundInsert> {
         let TableObject::TableName(object) = &insert.table else {
             return Err(SqlError::syntax("INSERT needs a table"));
         };
@@ -224,12 +285,15 @@ impl Binder<'_> {
             values.push(InsertValue::Default(if column.dropped {
                 super::literal::constant(crate::value::Datum::Null, DataType::TEXT)
             } else {
-                self.default_of(column)?
+                self.default_of(&table, column)?
             }));
         }
         let source = match &insert.source {
             None => Logical::one_row(),
-            Some(query) => self.bind_insert_source(query, &targets, explicit, &mut values)?,
+            Some(query) => {
+                let target = InsertTarget { table: &table, columns: &targets, explicit, overriding };
+                self.bind_insert_source(query, &target, &mut values)?
+            }
         };
         let conflict = match &insert.on {
             None => None,
@@ -243,10 +307,10 @@ impl Binder<'_> {
     fn bind_insert_source(
         &mut self,
         query: &ast::Query,
-        targets: &[&TableColumn],
-        explicit: bool,
+        target: &InsertTarget<'_>,
         values: &mut [InsertValue],
     ) -> Result<Logical> {
+        let (targets, explicit) = (target.columns, target.explicit);
         let plain_values = match query.body.as_ref() {
             SetExpr::Values(rows) if query.order_by.is_none() && query.limit_clause.is_none() => Some(rows),
             _ => None,
@@ -254,7 +318,7 @@ impl Binder<'_> {
         if let Some(rows) = plain_values {
             let common_before = self.common_tables.len();
             if query.with.is_none() {
-                let plan = self.bind_insert_values(rows, targets, explicit, values)?;
+                let plan = self.bind_insert_values(rows, target, values)?;
                 self.common_tables.truncate(common_before);
                 return Ok(plan);
             }
@@ -262,6 +326,9 @@ impl Binder<'_> {
         let (bound, _) = self.bind_inner(query)?;
         check_width(bound.columns.len(), targets.len(), explicit)?;
         let mut wanted = Vec::new();
+        for column in targets.iter().take(bound.columns.len()) {
+            target.refuse_given(column)?;
+        }
         for ((_, column), target) in bound.columns.iter().zip(targets) {
             let probe = Expr::Column { index: 0, data_type: column.data_type };
             if column.data_type.oid != oids::UNKNOWN {
@@ -270,8 +337,11 @@ impl Binder<'_> {
             wanted.push(type_of(target));
         }
         let bound = self.convert_columns(bound, &wanted, CastContext::Assignment)?;
-        for ((id, _), target) in bound.columns.iter().zip(targets) {
-            values[Table::position(target.number)] = InsertValue::Source(*id);
+        for ((id, _), column) in bound.columns.iter().zip(targets) {
+            if target.replaces(column) {
+                continue;
+            }
+            values[Table::position(column.number)] = InsertValue::Source(*id);
         }
         Ok(bound.plan)
     }
@@ -279,10 +349,10 @@ impl Binder<'_> {
     fn bind_insert_values(
         &mut self,
         rows: &ast::Values,
-        targets: &[&TableColumn],
-        explicit: bool,
+        target: &InsertTarget<'_>,
         values: &mut [InsertValue],
     ) -> Result<Logical> {
+        let (targets, explicit) = (target.columns, target.explicit);
         self.set_aggregates_in(AggregatesIn::Forbidden("VALUES"));
         let width = rows.rows.first().map_or(0, |row| row.content.len());
         check_width(width, targets.len(), explicit).map_err(|error| {
@@ -297,14 +367,15 @@ impl Binder<'_> {
                 return Err(SqlError::syntax("VALUES lists must all be the same length"));
             }
             let mut fields = Vec::new();
-            for (field, target) in row.content.iter().zip(targets) {
-                if is_default(field) {
-                    fields.push(self.default_of(target)?);
+            for (field, column) in row.content.iter().zip(targets) {
+                if is_default(field) || target.replaces(column) {
+                    fields.push(self.default_of(target.table, column)?);
                     continue;
                 }
+                target.refuse_given(column)?;
                 let expr = self.bind(field)?;
                 let location = ast::Spanned::span(field).start;
-                let expr = self.assign(expr, type_of(target), &target.name);
+                let expr = self.assign(expr, type_of(column), &column.name);
                 fields.push(expr.map_err(|error| self.locate(error, location))?);
             }
             bound.push(fields);
@@ -388,7 +459,7 @@ impl Binder<'_> {
         self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
         let mut assignments = Vec::new();
         for (target, value) in self.assignment_pairs(table, &update.assignments)? {
-            let expr = if is_default(value) { self.default_of(&target)? } else { self.bind(value)? };
+            let expr = self.bind_assigned(table, &target, value)?;
             assignments.push((target.number, self.assign(expr, type_of(&target), &target.name)?));
         }
         let condition =
@@ -448,7 +519,7 @@ impl Binder<'_> {
         let mut assignments = Vec::new();
         for (column, value) in self.assignment_pairs(&table, &update.assignments)? {
             let location = ast::Spanned::span(value).start;
-            let expr = if is_default(value) { self.default_of(&column)? } else { self.bind(value)? };
+            let expr = self.bind_assigned(&table, &column, value)?;
             let expr = self.assign(expr, type_of(&column), &column.name);
             let id = self.column_id();
             outputs.push(Computed { id, expr: expr.map_err(|error| self.locate(error, location))? });
@@ -558,6 +629,21 @@ impl Binder<'_> {
         Ok(Target { entry, plan, key, row, outputs })
     }
 
+    /// The value that SET gives a column.
+    fn bind_assigned(&mut self, table: &Table, column: &TableColumn, value: &ast::Expr) -> Result<Expr> {
+        if is_default(value) {
+            return self.default_of(table, column);
+        }
+        if column.identity == Some(Identity::Always) {
+            return Err(SqlError::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .with_detail(always_identity(column)));
+        }
+        self.bind(value)
+    }
+
     /// The columns that SET names, with their values.
     fn assignment_pairs<'s>(
         &mut self,
@@ -621,6 +707,39 @@ impl Binder<'_> {
     pub fn bind_source_query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
         self.bind_query(query)
     }
+}
+
+/// The columns that an INSERT gives values for.
+struct InsertTarget<'t> {
+    table: &'t Table,
+    columns: &'t [&'t TableColumn],
+    /// They are named.
+    explicit: bool,
+    overriding: Option<Overriding>,
+}
+
+impl InsertTarget<'_> {
+    /// Whether the sequence's number comes in place of what is given for a column.
+    fn replaces(&self, column: &TableColumn) -> bool {
+        column.identity.is_some() && self.overriding == Some(Overriding::User)
+    }
+
+    /// 428C9 for a value given for a column that is always generated.
+    fn refuse_given(&self, column: &TableColumn) -> Result<()> {
+        if column.identity != Some(Identity::Always) || self.overriding.is_some() {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            SqlState::GENERATED_ALWAYS,
+            format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+        )
+        .with_detail(always_identity(column))
+        .with_hint("Use OVERRIDING SYSTEM VALUE to override."))
+    }
+}
+
+fn always_identity(column: &TableColumn) -> String {
+    format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
 }
 
 /// What UPDATE and DELETE work on.

@@ -318,6 +318,7 @@ impl Binder<'_> {
         location: sqlparser::tokenizer::Location,
     ) {
         for column in columns {
+            self.used_columns.extend(column.source);
             if let Some(collector) = self.collectors.last_mut() {
                 collector.mentions.push((column.id, location));
             }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::object::{
-    Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Object, Schema, Table, TableColumn,
+    Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema,
+    Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
 };
 use crate::error::{Result, SqlError};
+use crate::sequence::{Limits, Position};
 use crate::types::builtin_type;
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
@@ -24,14 +26,17 @@ pub enum Class {
     Table = 2,
     Index = 3,
     Constraint = 4,
-    /// (schema, name) → OID, for tables and indexes, which share a name space.
+    Sequence = 5,
+    View = 6,
+    Comments = 7,
+    /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
     SchemaName = 17,
 }
 
 /// The format of the objects below.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 #[derive(Default)]
 struct Writer(Vec<u8>);
@@ -48,6 +53,9 @@ impl Writer {
     }
     fn u64(&mut self, value: u64) {
         self.0.extend(value.to_be_bytes());
+    }
+    fn i64(&mut self, value: i64) {
+        self.u64(value.cast_unsigned());
     }
     fn bytes(&mut self, value: &[u8]) {
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
@@ -104,6 +112,9 @@ impl<'a> Reader<'a> {
     }
     fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_be_bytes(self.array()?))
+    }
+    fn i64(&mut self) -> Result<i64> {
+        Ok(self.u64()?.cast_signed())
     }
     fn number(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.array()?))
@@ -187,6 +198,16 @@ pub fn encode(object: &Object) -> Vec<u8> {
             writer.pairs(&index.options);
         }
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
+        Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
+        Object::View(view) => encode_view(&mut writer, view),
+        Object::Comments(comments) => {
+            writer.u32(comments.oid);
+            writer.u32(comments.class);
+            writer.list(&comments.texts, |writer, (number, text)| {
+                writer.number(*number);
+                writer.text(text);
+            });
+        }
     }
     writer.0
 }
@@ -219,11 +240,13 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.u32(column.type_modifier.cast_unsigned());
         writer.bool(column.not_null);
         writer.optional(column.default.as_deref());
+        writer.u8(column.identity.map_or(0, Identity::code));
         writer.bytes(&encode_missing(column));
         writer.bool(column.dropped);
     });
     writer.numbers(&table.primary_key);
     writer.bool(table.unlogged);
+    writer.bool(table.is_temporary);
     writer.pairs(&table.options);
     writer.u64(table.row_estimate.cast_unsigned());
 }
@@ -234,6 +257,9 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
     writer.u32(constraint.schema);
     writer.text(&constraint.name);
     writer.numbers(&constraint.columns);
+    writer.bool(constraint.timing.deferrable);
+    writer.bool(constraint.timing.initially_deferred);
+    writer.bool(constraint.validated);
     match &constraint.kind {
         ConstraintKind::PrimaryKey { index } => {
             writer.u8(b'p');
@@ -258,13 +284,117 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
     }
 }
 
+fn encode_sequence(writer: &mut Writer, sequence: &Sequence) {
+    writer.u32(sequence.oid);
+    writer.u32(sequence.schema);
+    writer.text(&sequence.name);
+    writer.u32(sequence.owner);
+    writer.u32(sequence.type_oid);
+    writer.i64(sequence.start);
+    writer.i64(sequence.limits.increment);
+    writer.i64(sequence.limits.minimum);
+    writer.i64(sequence.limits.maximum);
+    writer.bool(sequence.limits.cycle);
+    writer.i64(sequence.cache);
+    writer.u32(sequence.counter);
+    writer.bytes(&sequence.initial.encode());
+    writer.bool(sequence.owned_by.is_some());
+    if let Some(owner) = sequence.owned_by {
+        writer.u32(owner.table);
+        writer.number(owner.column);
+        writer.bool(owner.is_identity);
+    }
+    writer.bool(sequence.is_temporary);
+    writer.bool(sequence.unlogged);
+}
+
+fn decode_sequence(reader: &mut Reader<'_>) -> Result<Sequence> {
+    Ok(Sequence {
+        oid: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        owner: reader.u32()?,
+        type_oid: reader.u32()?,
+        start: reader.i64()?,
+        limits: Limits {
+            increment: reader.i64()?,
+            minimum: reader.i64()?,
+            maximum: reader.i64()?,
+            cycle: reader.bool()?,
+        },
+        cache: reader.i64()?,
+        counter: reader.u32()?,
+        initial: Position::decode(reader.bytes()?).ok_or_else(damaged)?,
+        owned_by: if reader.bool()? {
+            Some(SequenceOwner {
+                table: reader.u32()?,
+                column: reader.number()?,
+                is_identity: reader.bool()?,
+            })
+        } else {
+            None
+        },
+        is_temporary: reader.bool()?,
+        unlogged: reader.bool()?,
+    })
+}
+
+fn encode_view(writer: &mut Writer, view: &View) {
+    writer.u32(view.oid);
+    writer.u32(view.schema);
+    writer.text(&view.name);
+    writer.u32(view.owner);
+    writer.list(&view.columns, |writer, column| {
+        writer.text(&column.name);
+        writer.u32(column.type_oid);
+        writer.u32(column.type_modifier.cast_unsigned());
+    });
+    writer.text(&view.query);
+    writer.list(&view.sources, |writer, source| {
+        writer.u32(source.relation);
+        writer.list(&source.columns, |writer, (number, name)| {
+            writer.number(*number);
+            writer.text(name);
+        });
+        writer.numbers(&source.used);
+    });
+    writer.bool(view.is_temporary);
+    writer.pairs(&view.options);
+}
+
+fn decode_view(reader: &mut Reader<'_>) -> Result<View> {
+    Ok(View {
+        oid: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        owner: reader.u32()?,
+        columns: reader.list(|reader| {
+            Ok(ViewColumn {
+                name: reader.text()?,
+                type_oid: reader.u32()?,
+                type_modifier: reader.u32()?.cast_signed(),
+            })
+        })?,
+        query: reader.text()?,
+        sources: reader.list(|reader| {
+            Ok(ViewSource {
+                relation: reader.u32()?,
+                columns: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
+                used: reader.numbers()?,
+            })
+        })?,
+        is_temporary: reader.bool()?,
+        options: reader.pairs()?,
+    })
+}
+
 /// Reads an object's stored form; `None` for a class that holds no objects.
 ///
 /// # Errors
 /// XX001.
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
-    if class == Class::Meta as u8 || class > Class::Constraint as u8 {
+    if class == Class::Meta as u8 || class > Class::Comments as u8 {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
@@ -295,7 +425,14 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             nulls_not_distinct: reader.bool()?,
             options: reader.pairs()?,
         })),
-        _ => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
+        4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
+        5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
+        6 => Object::View(Arc::new(decode_view(&mut reader)?)),
+        _ => Object::Comments(Arc::new(Comments {
+            oid: reader.u32()?,
+            class: reader.u32()?,
+            texts: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
+        })),
     }))
 }
 
@@ -315,6 +452,11 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 type_modifier: reader.u32()?.cast_signed(),
                 not_null: reader.bool()?,
                 default: reader.optional()?,
+                identity: match reader.u8()? {
+                    b'a' => Some(Identity::Always),
+                    b'd' => Some(Identity::ByDefault),
+                    _ => None,
+                },
                 missing: Datum::Null,
                 dropped: false,
             };
@@ -324,6 +466,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         })?,
         primary_key: reader.numbers()?,
         unlogged: reader.bool()?,
+        is_temporary: reader.bool()?,
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
     })
@@ -336,6 +479,8 @@ fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
         schema: reader.u32()?,
         name: reader.text()?,
         columns: reader.numbers()?,
+        timing: Timing { deferrable: reader.bool()?, initially_deferred: reader.bool()? },
+        validated: reader.bool()?,
         kind: match reader.u8()? {
             b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
             b'u' => ConstraintKind::Unique { index: reader.u32()? },

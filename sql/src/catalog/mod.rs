@@ -11,10 +11,10 @@ mod snapshot;
 pub mod store;
 
 pub use object::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Object, Schema, Table,
-    TableColumn,
+    ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
+    Object, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
 };
-pub use snapshot::{CatalogSnapshot, TableEntry};
+pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
 pub use store::OidAllocator;
 
 /// The OID of schema `pg_catalog`.

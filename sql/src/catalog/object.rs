@@ -1,9 +1,10 @@
-//! The objects of the catalog: schemas, tables, indexes, constraints.
+//! The objects of the catalog: schemas, tables, indexes, constraints, sequences.
 
 use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use crate::sequence::{Limits, Position};
 use crate::value::Datum;
 
 /// A schema.
@@ -27,6 +28,7 @@ pub struct TableColumn {
     pub not_null: bool,
     /// The text of the DEFAULT expression.
     pub default: Option<String>,
+    pub identity: Option<Identity>,
     /// What rows hold that are older than the column.
     pub missing: Datum,
     pub dropped: bool,
@@ -47,6 +49,7 @@ pub struct Table {
     /// The columns of the clustering key; empty: the hidden row number.
     pub primary_key: Vec<ColumnNumber>,
     pub unlogged: bool,
+    pub is_temporary: bool,
     /// Storage parameters, as given.
     pub options: Vec<(String, String)>,
     /// Rows at the last ANALYZE; negative: never analyzed.
@@ -133,6 +136,13 @@ pub enum ForeignKeyAction {
     SetDefault,
 }
 
+/// When a constraint is tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
 /// A constraint of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint {
@@ -142,6 +152,112 @@ pub struct Constraint {
     pub name: String,
     pub columns: Vec<ColumnNumber>,
     pub kind: ConstraintKind,
+    pub timing: Timing,
+    /// Rows that were there before it may break it: NOT VALID.
+    pub validated: bool,
+}
+
+impl Constraint {
+    /// The index that is a part of it.
+    #[must_use]
+    pub fn index(&self) -> Option<u32> {
+        match self.kind {
+            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => Some(index),
+            ConstraintKind::Check { .. } | ConstraintKind::ForeignKey { .. } => None,
+        }
+    }
+}
+
+/// The column that a sequence belongs to: it is dropped with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceOwner {
+    pub table: u32,
+    pub column: ColumnNumber,
+    /// The column is an identity column, and the sequence a part of it.
+    pub is_identity: bool,
+}
+
+/// A sequence. How far it has counted is no part of it: see [`crate::sequence`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence {
+    pub oid: u32,
+    pub schema: u32,
+    pub name: String,
+    pub owner: u32,
+    pub type_oid: u32,
+    pub start: i64,
+    pub limits: Limits,
+    /// As given: what is reserved does not depend on it.
+    pub cache: i64,
+    /// The counter's number; RESTART makes a new one, so that it goes with the transaction.
+    pub counter: u32,
+    /// Where that counter begins.
+    pub initial: Position,
+    pub owned_by: Option<SequenceOwner>,
+    pub is_temporary: bool,
+    pub unlogged: bool,
+}
+
+/// The comments on an object, and on the columns of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comments {
+    /// The object.
+    pub oid: u32,
+    /// The OID of the system catalog that the object is in.
+    pub class: u32,
+    /// By column number; 0 is the object itself.
+    pub texts: Vec<(i16, String)>,
+}
+
+/// A view's column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewColumn {
+    pub name: String,
+    pub type_oid: u32,
+    pub type_modifier: i32,
+}
+
+/// A relation that a view reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewSource {
+    pub relation: u32,
+    /// Its columns when the view was made, by the names that the query calls them.
+    pub columns: Vec<(ColumnNumber, String)>,
+    /// Those that the query reads.
+    pub used: Vec<ColumnNumber>,
+}
+
+/// A view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub oid: u32,
+    pub schema: u32,
+    pub name: String,
+    pub owner: u32,
+    pub columns: Vec<ViewColumn>,
+    /// The text of the query. Its relations are named `"#OID".schema.name`, so that it survives their renaming.
+    pub query: String,
+    pub sources: Vec<ViewSource>,
+    pub is_temporary: bool,
+    pub options: Vec<(String, String)>,
+}
+
+/// How an identity column treats values that are given for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+impl Identity {
+    /// PostgreSQL's letter in `pg_attribute`.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Identity::Always => b'a',
+            Identity::ByDefault => b'd',
+        }
+    }
 }
 
 /// Any object.
@@ -151,6 +267,9 @@ pub enum Object {
     Table(Arc<Table>),
     Index(Arc<Index>),
     Constraint(Arc<Constraint>),
+    Sequence(Arc<Sequence>),
+    View(Arc<View>),
+    Comments(Arc<Comments>),
 }
 
 impl Object {
@@ -162,6 +281,9 @@ impl Object {
             Object::Table(table) => table.oid,
             Object::Index(index) => index.oid,
             Object::Constraint(constraint) => constraint.oid,
+            Object::Sequence(sequence) => sequence.oid,
+            Object::View(view) => view.oid,
+            Object::Comments(comments) => comments.oid,
         }
     }
 }

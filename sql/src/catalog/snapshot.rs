@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
-use super::object::{Constraint, Index, Object, Schema, Table};
+use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
 use crate::error::{Result, SqlError};
+use crate::sequence::Counter;
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Debug, Default)]
@@ -21,6 +22,9 @@ pub struct CatalogSnapshot {
     tables: BTreeMap<u32, Arc<TableEntry>>,
     indexes: BTreeMap<u32, Arc<Index>>,
     constraints: BTreeMap<u32, Arc<Constraint>>,
+    sequences: BTreeMap<u32, Arc<SequenceEntry>>,
+    views: BTreeMap<u32, Arc<View>>,
+    comments: BTreeMap<u32, Arc<Comments>>,
     relations_by_name: HashMap<(u32, String), u32>,
 }
 
@@ -33,6 +37,13 @@ pub struct TableEntry {
     pub constraints: Vec<Arc<Constraint>>,
     /// Foreign keys of other tables that point here.
     pub referenced_by: Vec<Arc<Constraint>>,
+}
+
+/// A sequence, and its counter once it was looked for.
+#[derive(Debug)]
+pub struct SequenceEntry {
+    pub sequence: Arc<Sequence>,
+    pub counter: OnceLock<Arc<Counter>>,
 }
 
 impl CatalogSnapshot {
@@ -90,6 +101,19 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
+                Object::Comments(comments) => {
+                    snapshot.comments.insert(comments.oid, comments);
+                }
+                Object::View(view) => {
+                    snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
+                    snapshot.views.insert(view.oid, view);
+                }
+                Object::Sequence(sequence) => {
+                    let place = (sequence.schema, sequence.name.clone());
+                    snapshot.relations_by_name.insert(place, sequence.oid);
+                    let entry = SequenceEntry { sequence, counter: OnceLock::new() };
+                    snapshot.sequences.insert(entry.sequence.oid, Arc::new(entry));
+                }
             }
         }
         for schema in snapshot.schemas.values() {
@@ -133,7 +157,7 @@ impl CatalogSnapshot {
         self.schemas.values()
     }
 
-    /// The OID of the table or index of that name in a schema.
+    /// The OID of the table, index, sequence or view of that name in a schema.
     #[must_use]
     pub fn relation_named(&self, schema: u32, name: &str) -> Option<u32> {
         // A lookup by reference would need a borrowed pair; relation names are short.
@@ -170,6 +194,58 @@ impl CatalogSnapshot {
     /// All indexes.
     pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         self.indexes.values()
+    }
+
+    /// The sequence of that OID.
+    #[must_use]
+    pub fn sequence(&self, oid: u32) -> Option<&Arc<SequenceEntry>> {
+        self.sequences.get(&oid)
+    }
+
+    /// All sequences.
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences.values().map(|entry| &entry.sequence)
+    }
+
+    /// The sequences that belong to a table's columns.
+    pub fn sequences_of(&self, table: u32) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences().filter(move |sequence| sequence.owned_by.is_some_and(|owner| owner.table == table))
+    }
+
+    /// The sequence of an identity column.
+    #[must_use]
+    pub fn identity_sequence(&self, table: u32, column: i16) -> Option<&Arc<Sequence>> {
+        self.sequences_of(table)
+            .find(|each| each.owned_by.is_some_and(|owner| owner.column == column && owner.is_identity))
+    }
+
+    /// The view of that OID.
+    #[must_use]
+    pub fn view(&self, oid: u32) -> Option<&Arc<View>> {
+        self.views.get(&oid)
+    }
+
+    /// All views.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
+    }
+
+    /// The comment on an object, or on a column of it (0: the object).
+    #[must_use]
+    pub fn comment(&self, oid: u32, column: i16) -> Option<&str> {
+        let texts = &self.comments.get(&oid)?.texts;
+        texts.iter().find(|(number, _)| *number == column).map(|(_, text)| text.as_str())
+    }
+
+    /// The comments on an object and its columns.
+    #[must_use]
+    pub fn comments_on(&self, oid: u32) -> Option<&Arc<Comments>> {
+        self.comments.get(&oid)
+    }
+
+    /// All comments.
+    pub fn comments(&self) -> impl Iterator<Item = &Arc<Comments>> {
+        self.comments.values()
     }
 
     /// The constraint of that OID.

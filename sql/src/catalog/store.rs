@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
 
 use super::codec::{self, Class};
-use super::object::{Constraint, Index, Object, Schema, Table};
+use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 
@@ -92,6 +92,9 @@ fn class_of(object: &Object) -> Class {
         Object::Table(_) => Class::Table,
         Object::Index(_) => Class::Index,
         Object::Constraint(_) => Class::Constraint,
+        Object::Sequence(_) => Class::Sequence,
+        Object::View(_) => Class::View,
+        Object::Comments(_) => Class::Comments,
     }
 }
 
@@ -100,7 +103,9 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
         Object::Schema(schema) => Some(codec::schema_name_key(&schema.name)),
         Object::Table(table) => Some(codec::relation_name_key(table.schema, &table.name)),
         Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
-        Object::Constraint(_) => None,
+        Object::Sequence(sequence) => Some(codec::relation_name_key(sequence.schema, &sequence.name)),
+        Object::View(view) => Some(codec::relation_name_key(view.schema, &view.name)),
+        Object::Constraint(_) | Object::Comments(_) => None,
     }
 }
 
@@ -175,6 +180,9 @@ fn duplicate(object: &Object) -> SqlError {
         }
         Object::Table(table) => duplicate_relation(&table.name),
         Object::Index(index) => duplicate_relation(&index.name),
+        Object::Sequence(sequence) => duplicate_relation(&sequence.name),
+        Object::View(view) => duplicate_relation(&view.name),
+        Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -209,5 +217,23 @@ impl From<Index> for Object {
 impl From<Constraint> for Object {
     fn from(constraint: Constraint) -> Object {
         Object::Constraint(Arc::new(constraint))
+    }
+}
+
+impl From<Sequence> for Object {
+    fn from(sequence: Sequence) -> Object {
+        Object::Sequence(Arc::new(sequence))
+    }
+}
+
+impl From<View> for Object {
+    fn from(view: View) -> Object {
+        Object::View(Arc::new(view))
+    }
+}
+
+impl From<Comments> for Object {
+    fn from(comments: Comments) -> Object {
+        Object::Comments(Arc::new(comments))
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
 use crate::session::{CopyDirection, Portal, Session};
 use crate::value::Datum;
-use crate::write::NewValue;
+use crate::write::{Due, NewValue, check_pending};
 
 /// A COPY FROM STDIN that waits for data.
 pub struct CopyIn {
@@ -77,7 +77,10 @@ impl Session {
 
     async fn load(&mut self, copy: &mut CopyIn, at_end: bool) -> Result<()> {
         let mut execution = self.lend(copy.environment.clone(), Arc::new([]))?;
-        let loaded = load_rows(copy, at_end, &mut execution).await;
+        let mut loaded = load_rows(copy, at_end, &mut execution).await;
+        if loaded.is_ok() && at_end {
+            loaded = check_pending(&mut execution, Due::Statement).await;
+        }
         self.take_back(execution)?;
         loaded
     }

@@ -161,7 +161,7 @@ fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptio
         defaults.push(NewValue::Default(if filled {
             crate::expr::Expr::Const { value: crate::value::Datum::Null, data_type: DataType::TEXT }
         } else {
-            crate::plan::folded(binder.default_of(column)?)
+            crate::plan::folded(binder.default_of(&table, column)?)
         }));
     }
     let writer = Arc::new(TableWriter::new(&entry, binder)?);

@@ -5,43 +5,86 @@ use std::sync::Arc;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operation};
 
 use super::Ddl;
-use super::constraint::{self, Wanted};
-use super::create_table::column_of;
-use super::storage::Owner;
-use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
+use super::create_table::{Wanted, column_of};
+use super::dependency::{Thing, drop_things};
+use super::{column_type, constraint, identity, rewrite, sequence};
+use crate::binder::{Relation, name};
+use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::TableAction;
 use crate::value::Datum;
 use crate::write;
 
-pub async fn alter_table(ddl: &mut Ddl, alter: &ast::AlterTable, text: &str) -> Result<()> {
-    let (schema, base) = name::split(&alter.name)?;
-    let found = lookup_relation(&ddl.catalog, &ddl.binding.search_path, schema.as_deref(), &base);
-    let mut entry = match found {
-        Ok(Relation::Stored(entry)) => entry,
-        Ok(Relation::Virtual(relation)) => {
+pub async fn alter_table(
+    ddl: &mut Ddl,
+    object: &ast::ObjectName,
+    if_exists: bool,
+    actions: &[TableAction],
+    text: &str,
+) -> Result<()> {
+    let Some(relation) = ddl.existing(object, if_exists)? else { return Ok(()) };
+    let mut entry = match relation {
+        Relation::Stored(entry) => entry,
+        Relation::Virtual(_) => return relation.into_table().map(|_| ()),
+        other => {
             return Err(SqlError::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            ));
+                SqlState::WRONG_OBJECT_TYPE,
+                format!(
+                    "ALTER action {} cannot be performed on relation \"{}\"",
+                    action_name(actions),
+                    other.name()
+                ),
+            )
+            .with_detail(format!("This operation is not supported for {}.", other.kind().plural())));
         }
-        Err(error) if alter.if_exists && error.state() == SqlState::UNDEFINED_TABLE => {
-            let message = format!("relation \"{base}\" does not exist, skipping");
-            ddl.notices.push((SqlState::SUCCESSFUL_COMPLETION, message));
-            return Ok(());
-        }
-        Err(error) => return Err(error),
     };
     ddl.lock(&entry.table).await?;
-    for operation in &alter.operations {
-        apply(ddl, &entry, operation, text).await?;
-        // The next operation sees what this one did.
-        ddl.execution.transaction.begin_statement();
-        let catalog = crate::catalog::CatalogSnapshot::load(&ddl.execution.transaction).await?;
-        ddl.catalog = Arc::new(catalog);
+    for action in actions {
+        match action {
+            TableAction::Standard(operation) => apply(ddl, &entry, operation, text).await?,
+            TableAction::AddIdentity { column, always, options } => {
+                identity::add(ddl, &entry, &name::fold(column), *always, options).await?;
+            }
+            TableAction::SetIdentity { column, always, options } => {
+                identity::set(ddl, &entry, &name::fold(column), *always, options).await?;
+            }
+            TableAction::DropIdentity { column, if_exists } => {
+                identity::drop(ddl, &entry, &name::fold(column), *if_exists).await?;
+            }
+            TableAction::Nothing => {}
+        }
+        // The next one sees what this one did.
+        ddl.refresh().await?;
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+/// What PostgreSQL calls the first action.
+fn action_name(actions: &[TableAction]) -> &'static str {
+    match actions.first() {
+        Some(TableAction::Standard(operation)) => match **operation {
+            Operation::AddColumn { .. } => "ADD COLUMN",
+            Operation::DropColumn { .. } => "DROP COLUMN",
+            Operation::AddConstraint { .. } => "ADD CONSTRAINT",
+            Operation::DropConstraint { .. } => "DROP CONSTRAINT",
+            Operation::AlterColumn { op: AlterColumnOperation::SetNotNull, .. } => {
+                "ALTER COLUMN ... SET NOT NULL"
+            }
+            Operation::AlterColumn { op: AlterColumnOperation::DropNotNull, .. } => {
+                "ALTER COLUMN ... DROP NOT NULL"
+            }
+            Operation::AlterColumn { op: AlterColumnOperation::SetDataType { .. }, .. } => {
+                "ALTER COLUMN ... SET DATA TYPE"
+            }
+            Operation::AlterColumn { .. } => "ALTER COLUMN ... SET DEFAULT",
+            _ => "ALTER",
+        },
+        Some(TableAction::AddIdentity { .. }) => "ALTER COLUMN ... ADD IDENTITY",
+        Some(TableAction::SetIdentity { .. }) => "ALTER COLUMN ... SET IDENTITY",
+        Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
+        Some(TableAction::Nothing) | None => "SET",
+    }
 }
 
 async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, text: &str) -> Result<()> {
@@ -49,26 +92,22 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
         Operation::AddColumn { if_not_exists, column_def, .. } => {
             add_column(ddl, entry, column_def, *if_not_exists, text).await
         }
-        Operation::DropColumn { column_names, if_exists, .. } => {
+        Operation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            let cascade = matches!(drop_behavior, Some(ast::DropBehavior::Cascade));
             for column in column_names {
-                drop_column(ddl, entry, &name::fold(column), *if_exists).await?;
+                drop_column(ddl, entry, &name::fold(column), *if_exists, cascade).await?;
             }
             Ok(())
         }
         Operation::RenameColumn { old_column_name, new_column_name } => {
             rename_column(ddl, entry, &name::fold(old_column_name), &name::fold(new_column_name)).await
         }
-        Operation::RenameTable { table_name } => {
-            let (ast::RenameTableNameKind::As(object) | ast::RenameTableNameKind::To(object)) = table_name;
-            let mut table = (*entry.table).clone();
-            table.name = name::split(object)?.1;
-            ddl.replace((*entry.table).clone(), table).await
+        Operation::AddConstraint { constraint, not_valid } => {
+            add_constraint(ddl, entry, constraint::wanted(constraint)?, *not_valid, text).await
         }
-        Operation::AddConstraint { constraint, .. } => {
-            add_constraint(ddl, entry, constraint::wanted(constraint)?, text).await
-        }
-        Operation::DropConstraint { if_exists, name: constraint, .. } => {
-            drop_constraint(ddl, entry, &name::fold(constraint), *if_exists).await
+        Operation::DropConstraint { if_exists, name: constraint, drop_behavior } => {
+            let cascade = matches!(drop_behavior, Some(ast::DropBehavior::Cascade));
+            drop_constraint(ddl, entry, &name::fold(constraint), *if_exists, cascade).await
         }
         Operation::AlterColumn { column_name, op } => {
             alter_column(ddl, entry, &name::fold(column_name), op, text).await
@@ -84,11 +123,19 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             }
             ddl.replace((**old).clone(), renamed).await
         }
+        Operation::ValidateConstraint { name: constraint } => {
+            let found = find_constraint(entry, &name::fold(constraint))?;
+            if found.validated {
+                return Ok(());
+            }
+            let mut validated = (**found).clone();
+            validated.validated = true;
+            add_and_test(ddl, validated).await
+        }
         Operation::OwnerTo { .. }
         | Operation::SetLogged
         | Operation::SetUnlogged
         | Operation::SetOptionsParens { .. }
-        | Operation::ValidateConstraint { .. }
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
@@ -107,7 +154,7 @@ async fn change_column(
     ddl.put(table).await
 }
 
-fn find_column<'t>(table: &'t Table, column: &str) -> Result<&'t TableColumn> {
+pub fn find_column<'t>(table: &'t Table, column: &str) -> Result<&'t TableColumn> {
     table.column(column).ok_or_else(|| {
         SqlError::new(
             SqlState::UNDEFINED_COLUMN,
@@ -138,52 +185,83 @@ async fn add_column(
     let mut table = (*entry.table).clone();
     let number = i16::try_from(table.columns.len() + 1)
         .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
-    let mut wanted = Vec::new();
-    let mut column = column_of(definition, number, &mut wanted)?;
+    let mut wanted = Wanted::default();
+    let mut column = column_of(definition, number, &table.name, &mut wanted)?;
     if table.column(&column.name).is_some() {
         let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
         if if_not_exists {
-            ddl.notices.push((SqlState::DUPLICATE_COLUMN, format!("{message}, skipping")));
+            ddl.notices.push(SqlError::new(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping")));
             return Ok(());
         }
         return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
     }
-    if let Some(default) = &column.default {
-        // The default is worth one value for all rows that exist, so that none is touched.
-        let expr = crate::parser::parse_expression(default)?;
-        let bound = ddl.binder(text).bind_default(&column, &expr)?;
-        if crate::plan::walk::is_volatile(&bound) && !is_empty(ddl, entry).await? {
-            return Err(SqlError::unsupported(
-                "adding a column with a volatile default is not supported yet",
-            ));
-        }
-        let no_row: [Datum; 0] = [];
-        column.missing = bound.eval_row(&no_row.as_slice(), &ddl.execution.context())?;
+    if let Some((_, expr)) = wanted.defaults.first() {
+        column.default = Some(super::default::stored(ddl, &column, expr, text)?);
     }
-    if column.not_null && column.missing.is_null() && !is_empty(ddl, entry).await? {
-        return Err(SqlError::new(
-            SqlState::NOT_NULL_VIOLATION,
-            format!("column \"{}\" of relation \"{}\" contains null values", column.name, table.name),
-        )
-        .with_table(&table.name)
-        .with_column(&column.name));
-    }
+    let position = table.columns.len();
     table.columns.push(column);
+    let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
+    let identity = sequences.first().map(|sequence| sequence.oid);
+    for sequence in sequences {
+        ddl.put(sequence).await?;
+    }
+    ddl.refresh().await?;
+    let fills = fill_of(ddl, &table.columns[position], identity, text)?;
     table.schema_version += 1;
-    ddl.put(table).await?;
-    for each in wanted {
-        refresh(ddl).await?;
+    match fills {
+        Some(fill) if crate::plan::walk::is_volatile(&fill) => {
+            // Each row has a value of its own.
+            let mut rewrite = rewrite::Rewrite::new(entry, table);
+            rewrite.fill = Some((position, fill));
+            rewrite.run(ddl).await?;
+        }
+        fill => {
+            // The default is worth one value for all rows that exist, so that none is touched.
+            let no_row: [Datum; 0] = [];
+            let context = ddl.execution.context();
+            let missing = fill.map(|fill| fill.eval_row(&no_row.as_slice(), &context)).transpose()?;
+            let column = &mut table.columns[position];
+            column.missing = missing.unwrap_or_default();
+            if column.not_null && column.missing.is_null() {
+                let column = column.clone();
+                if !is_empty(ddl, entry).await? {
+                    return Err(contains_nulls(&table, &column.name));
+                }
+            }
+            ddl.put(table).await?;
+        }
+    }
+    for each in wanted.constraints {
+        ddl.refresh().await?;
         let current = ddl.catalog.expect_table(entry.table.oid)?.clone();
-        add_constraint(ddl, &current, each, text).await?;
+        add_constraint(ddl, &current, each, false, text).await?;
     }
     Ok(())
 }
 
-/// Lets the statement see its own changes of the catalog.
-async fn refresh(ddl: &mut Ddl) -> Result<()> {
-    ddl.execution.transaction.begin_statement();
-    ddl.catalog = Arc::new(crate::catalog::CatalogSnapshot::load(&ddl.execution.transaction).await?);
-    Ok(())
+/// What a new column holds in the rows that exist.
+fn fill_of(
+    ddl: &Ddl,
+    column: &TableColumn,
+    identity: Option<u32>,
+    text: &str,
+) -> Result<Option<crate::expr::Expr>> {
+    let default = match (&column.default, column.identity) {
+        (Some(default), _) => default.clone(),
+        (None, Some(_)) => format!("nextval('{}'::regclass)", identity.unwrap_or_default()),
+        (None, None) => return Ok(None),
+    };
+    let expr = crate::parser::parse_expression(&default)?;
+    ddl.binder(text).bind_default(column, &expr).map(Some)
+}
+
+fn contains_nulls(table: &Table, column: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!("column \"{column}\" of relation \"{}\" contains null values", table.name),
+    )
+    .with_table(&table.name)
+    .with_column(column)
 }
 
 async fn is_empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<bool> {
@@ -198,35 +276,23 @@ async fn is_empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<bool> {
     Ok(!found)
 }
 
-async fn drop_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, column: &str, if_exists: bool) -> Result<()> {
-    let mut table = (*entry.table).clone();
+async fn drop_column(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    column: &str,
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let table = &entry.table;
     let Some(found) = table.column(column) else {
         let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
         if if_exists {
-            ddl.notices.push((SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping")));
+            ddl.notice(format!("{message}, skipping"));
             return Ok(());
         }
         return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, message));
     };
-    let number = found.number;
-    if table.primary_key.contains(&number) {
-        return Err(SqlError::unsupported("dropping a column of the primary key is not supported yet"));
-    }
-    for constraint in entry.constraints.iter().filter(|each| each.columns.contains(&number)) {
-        ddl.remove((**constraint).clone()).await?;
-    }
-    for index in entry.indexes.iter().filter(|index| index.columns.iter().any(|each| each.number == number)) {
-        ddl.execution.transaction.drop_tree(index.tree);
-        ddl.remove((**index).clone()).await?;
-    }
-    let dropped = &mut table.columns[Table::position(number)];
-    dropped.dropped = true;
-    dropped.not_null = false;
-    dropped.default = None;
-    dropped.missing = Datum::Null;
-    dropped.name = format!("........pg.dropped.{number}........");
-    table.schema_version += 1;
-    ddl.put(table).await
+    drop_things(ddl, &[Thing::Column(table.oid, found.number)], cascade).await
 }
 
 async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &str) -> Result<()> {
@@ -279,13 +345,21 @@ async fn alter_column(
     let found = find_column(&entry.table, column)?.clone();
     match operation {
         AlterColumnOperation::SetDefault { value } => {
-            ddl.binder(text).bind_default(&found, value)?;
-            change_column(ddl, entry, column, |column| column.default = Some(value.to_string())).await
+            identity::refuse(entry, &found)?;
+            let default = super::default::stored(ddl, &found, value, text)?;
+            change_column(ddl, entry, column, |column| column.default = Some(default)).await
         }
         AlterColumnOperation::DropDefault => {
+            identity::refuse(entry, &found)?;
             change_column(ddl, entry, column, |column| column.default = None).await
         }
         AlterColumnOperation::DropNotNull => {
+            if found.identity.is_some() {
+                return Err(SqlError::syntax(format!(
+                    "column \"{column}\" of relation \"{}\" is an identity column",
+                    entry.table.name
+                )));
+            }
             if entry.table.primary_key.contains(&found.number) {
                 return Err(SqlError::new(
                     SqlState::INVALID_TABLE_DEFINITION,
@@ -296,7 +370,7 @@ async fn alter_column(
         }
         AlterColumnOperation::SetNotNull => {
             change_column(ddl, entry, column, |column| column.not_null = true).await?;
-            refresh(ddl).await?;
+            ddl.refresh().await?;
             let current = ddl.catalog.expect_table(entry.table.oid)?.clone();
             let writer = ddl.writer(&current)?;
             write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
@@ -309,11 +383,22 @@ async fn alter_column(
                 )
             })
         }
-        _ => Err(SqlError::unsupported("this form of ALTER COLUMN is not supported yet")),
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            column_type::change(ddl, entry, &found, data_type, using.as_ref(), text).await
+        }
+        AlterColumnOperation::AddGenerated { .. } => {
+            Err(SqlError::internal("our own parser takes ADD GENERATED"))
+        }
     }
 }
 
-async fn add_constraint(ddl: &mut Ddl, entry: &Arc<TableEntry>, wanted: Wanted, text: &str) -> Result<()> {
+async fn add_constraint(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    wanted: constraint::Wanted,
+    not_valid: bool,
+    text: &str,
+) -> Result<()> {
     let table = entry.table.clone();
     let named = |given: Option<String>, generated: String, ddl: &Ddl| -> Result<String> {
         match given {
@@ -326,52 +411,62 @@ async fn add_constraint(ddl: &mut Ddl, entry: &Arc<TableEntry>, wanted: Wanted, 
         }
     };
     match wanted {
-        Wanted::PrimaryKey { name, columns } => {
+        constraint::Wanted::PrimaryKey { name, columns, timing } => {
             let name = named(name, constraint::generated_name(&table.name, &[], "pkey"), ddl)?;
-            add_primary_key(ddl, entry, &name, &columns).await
+            add_primary_key(ddl, entry, &name, &columns, timing).await
         }
-        Wanted::Unique { name, columns, nulls_not_distinct } => {
+        constraint::Wanted::Unique { name, columns, nulls_not_distinct, timing } => {
             let name = named(name, constraint::generated_name(&table.name, &columns, "key"), ddl)?;
             let numbers = constraint::numbers(&table, &columns)?;
             let (index, made) =
-                constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct).await?;
+                constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct, timing).await?;
             super::index::fill(ddl, entry, &index).await?;
             ddl.put(index).await?;
             ddl.put(made).await
         }
-        Wanted::Check { name, expression, column } => {
+        constraint::Wanted::Check { name, expression, column } => {
             let columns: Vec<String> = column.into_iter().collect();
             let name = named(name, constraint::generated_name(&table.name, &columns, "check"), ddl)?;
-            let made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
-            ddl.put(made).await?;
-            refresh(ddl).await?;
-            let current = ddl.catalog.expect_table(table.oid)?.clone();
-            let writer = ddl.writer(&current)?;
-            write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
-                if error.state() != SqlState::CHECK_VIOLATION {
-                    return error;
-                }
-                SqlError::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!(
-                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                        table.name
-                    ),
-                )
-                .with_table(&table.name)
-                .with_constraint(&name)
-            })
+            let mut made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
+            made.validated = !not_valid;
+            add_and_test(ddl, made).await
         }
-        Wanted::ForeignKey { name, columns, key } => {
+        constraint::Wanted::ForeignKey { name, columns, key } => {
             let name = named(name, constraint::generated_name(&table.name, &columns, "fkey"), ddl)?;
-            let made = constraint::make_foreign_key(ddl, &table, &name, &columns, &key, None).await?;
-            ddl.put(made).await?;
-            refresh(ddl).await?;
-            let current = ddl.catalog.expect_table(table.oid)?.clone();
-            let writer = ddl.writer(&current)?;
-            write::check_references(&writer, &mut ddl.execution).await
+            let mut made = constraint::make_foreign_key(ddl, &table, &name, &columns, &key, None).await?;
+            made.validated = !not_valid;
+            add_and_test(ddl, made).await
         }
     }
+}
+
+/// Stores a CHECK or a foreign key, after a look at the rows that are there, unless it is NOT VALID.
+async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
+    let is_check = matches!(made.kind, ConstraintKind::Check { .. });
+    let (name, table, validated) = (made.name.clone(), made.table, made.validated);
+    ddl.put(made).await?;
+    if !validated {
+        return Ok(());
+    }
+    ddl.refresh().await?;
+    let current = ddl.catalog.expect_table(table)?.clone();
+    let writer = ddl.writer(&current)?;
+    if !is_check {
+        write::check_references(&writer, &mut ddl.execution).await?;
+        return write::check_pending(&mut ddl.execution, write::Due::Statement).await;
+    }
+    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
+        if error.state() != SqlState::CHECK_VIOLATION {
+            return error;
+        }
+        let table = &current.table.name;
+        SqlError::new(
+            SqlState::CHECK_VIOLATION,
+            format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row"),
+        )
+        .with_table(table)
+        .with_constraint(&name)
+    })
 }
 
 /// ADD PRIMARY KEY: the rows move into a new tree, clustered on it, and the indexes point at the new keys.
@@ -380,6 +475,7 @@ async fn add_primary_key(
     entry: &Arc<TableEntry>,
     name: &str,
     columns: &[String],
+    timing: Timing,
 ) -> Result<()> {
     if !entry.table.primary_key.is_empty() {
         return Err(SqlError::new(
@@ -389,42 +485,14 @@ async fn add_primary_key(
     }
     let mut table = (*entry.table).clone();
     let numbers = constraint::numbers(&table, columns)?;
-    let old_tree = table.tree;
     table.primary_key.clone_from(&numbers);
     for number in &numbers {
         table.columns[Table::position(*number)].not_null = true;
     }
-    let (mut index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false).await?;
-    let target = ddl.tree(&table.options, Owner::Table);
-    let mut indexes = entry.indexes.clone();
-    indexes.push(Arc::new(index.clone()));
-    // The writer reads the old tree and makes the new keys.
-    let clustered = Arc::new(TableEntry {
-        table: Arc::new(table.clone()),
-        indexes,
-        constraints: Vec::new(),
-        referenced_by: Vec::new(),
-    });
-    let writer = ddl.writer(&clustered)?;
-    write::rebuild_table(&writer, target, &mut ddl.execution).await?;
-    table.tree = target;
-    index.tree = target;
-    let moved = Arc::new(TableEntry {
-        table: Arc::new(table.clone()),
-        indexes: Vec::new(),
-        constraints: Vec::new(),
-        referenced_by: Vec::new(),
-    });
-    for secondary in &entry.indexes {
-        let mut rebuilt = (**secondary).clone();
-        ddl.execution.transaction.drop_tree(rebuilt.tree);
-        rebuilt.tree = ddl.tree(&rebuilt.options, Owner::Index);
-        super::index::fill(ddl, &moved, &rebuilt).await?;
-        ddl.put(rebuilt).await?;
-    }
-    ddl.execution.transaction.drop_tree(old_tree);
-    ddl.put(table).await?;
-    ddl.put(index).await?;
+    let (index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false, timing).await?;
+    let mut rewrite = rewrite::Rewrite::new(entry, table);
+    rewrite.primary = Some(index);
+    rewrite.run(ddl).await?;
     ddl.put(made).await
 }
 
@@ -433,41 +501,14 @@ async fn drop_constraint(
     entry: &Arc<TableEntry>,
     wanted: &str,
     if_exists: bool,
+    cascade: bool,
 ) -> Result<()> {
-    let constraint = match find_constraint(entry, wanted) {
-        Ok(constraint) => constraint.clone(),
+    match find_constraint(entry, wanted) {
+        Ok(constraint) => drop_things(ddl, &[Thing::Constraint(constraint.oid)], cascade).await,
         Err(error) if if_exists => {
-            let message = format!("{}, skipping", error.message());
-            ddl.notices.push((SqlState::SUCCESSFUL_COMPLETION, message));
-            return Ok(());
+            ddl.notice(format!("{}, skipping", error.message()));
+            Ok(())
         }
-        Err(error) => return Err(error),
-    };
-    match &constraint.kind {
-        ConstraintKind::PrimaryKey { .. } => {
-            return Err(SqlError::unsupported("dropping a primary key is not supported yet"));
-        }
-        ConstraintKind::Unique { index } => {
-            let referring = entry.referenced_by.iter().find(
-                |each| matches!(&each.kind, ConstraintKind::ForeignKey { index: used, .. } if used == index),
-            );
-            if let Some(referring) = referring {
-                return Err(SqlError::new(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!(
-                        "cannot drop constraint {wanted} on table {} because other objects depend on it",
-                        entry.table.name
-                    ),
-                )
-                .with_detail(format!("constraint {} depends on index {wanted}", referring.name))
-                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
-            }
-            if let Some(found) = entry.indexes.iter().find(|each| each.oid == *index) {
-                ddl.execution.transaction.drop_tree(found.tree);
-                ddl.remove((**found).clone()).await?;
-            }
-        }
-        ConstraintKind::Check { .. } | ConstraintKind::ForeignKey { .. } => {}
+        Err(error) => Err(error),
     }
-    ddl.remove((*constraint).clone()).await
 }

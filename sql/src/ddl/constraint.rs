@@ -6,14 +6,16 @@ use super::Ddl;
 use super::storage::Owner;
 use crate::binder::name;
 use crate::catalog::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry,
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
+use crate::types::{BuiltinTypes, DataType, format_type};
+use crate::write;
 
 /// A constraint to be made.
 pub enum Wanted {
-    PrimaryKey { name: Option<String>, columns: Vec<String> },
-    Unique { name: Option<String>, columns: Vec<String>, nulls_not_distinct: bool },
+    PrimaryKey { name: Option<String>, columns: Vec<String>, timing: Timing },
+    Unique { name: Option<String>, columns: Vec<String>, nulls_not_distinct: bool, timing: Timing },
     Check { name: Option<String>, expression: Box<ast::Expr>, column: Option<String> },
     ForeignKey { name: Option<String>, columns: Vec<String>, key: Box<ast::ForeignKeyConstraint> },
 }
@@ -23,12 +25,14 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
     let fold = |identifier: &Option<ast::Ident>| identifier.as_ref().map(name::fold);
     Ok(match constraint {
         TableConstraint::PrimaryKey(key) => {
-            Wanted::PrimaryKey { name: fold(&key.name), columns: index_columns(&key.columns)? }
+            let timing = timing(key.characteristics.as_ref())?;
+            Wanted::PrimaryKey { name: fold(&key.name), columns: index_columns(&key.columns)?, timing }
         }
         TableConstraint::Unique(unique) => Wanted::Unique {
             name: fold(&unique.name),
             columns: index_columns(&unique.columns)?,
             nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+            timing: timing(unique.characteristics.as_ref())?,
         },
         TableConstraint::Check(check) => {
             Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), column: None }
@@ -40,6 +44,16 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
         },
         other => return Err(SqlError::unsupported(format!("this constraint is not supported yet: {other}"))),
     })
+}
+
+/// DEFERRABLE and INITIALLY DEFERRED.
+pub fn timing(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<Timing> {
+    let Some(given) = characteristics else { return Ok(Timing::default()) };
+    let initially_deferred = given.initially == Some(ast::DeferrableInitial::Deferred);
+    if given.deferrable == Some(false) && initially_deferred {
+        return Err(SqlError::syntax("constraint declared INITIALLY DEFERRED must be DEFERRABLE"));
+    }
+    Ok(Timing { deferrable: given.deferrable == Some(true) || initially_deferred, initially_deferred })
 }
 
 fn index_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {
@@ -94,6 +108,7 @@ pub fn generated_name(table: &str, columns: &[String], suffix: &str) -> String {
 }
 
 /// Makes a unique or primary key's index and constraint; the index is not filled.
+#[allow(clippy::too_many_arguments)] // what a key consists of
 pub async fn make_key(
     ddl: &mut Ddl,
     table: &Table,
@@ -101,6 +116,7 @@ pub async fn make_key(
     numbers: &[ColumnNumber],
     primary: bool,
     nulls_not_distinct: bool,
+    timing: Timing,
 ) -> Result<(Index, Constraint)> {
     let tree = if primary { table.tree } else { ddl.tree(&[], Owner::Index) };
     let index = Index {
@@ -127,6 +143,8 @@ pub async fn make_key(
         name: name.to_string(),
         columns: numbers.to_vec(),
         kind,
+        timing,
+        validated: true,
     };
     Ok((index, constraint))
 }
@@ -155,6 +173,8 @@ pub async fn make_check(
         name: name.to_string(),
         columns,
         kind: ConstraintKind::Check { expression: expression.to_string() },
+        timing: Timing::default(),
+        validated: true,
     })
 }
 
@@ -212,14 +232,17 @@ pub async fn make_foreign_key(
     }
     for (from, to) in referring.iter().zip(&referred) {
         let (from, to) = (table.column_numbered(*from), parent.table.column_numbered(*to));
-        if from.type_oid != to.type_oid {
+        if !write::may_refer(from.type_oid, to.type_oid) {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!("foreign key constraint \"{name}\" cannot be implemented"),
             )
             .with_detail(format!(
-                "Key columns \"{}\" and \"{}\" are of incompatible types.",
-                from.name, to.name
+                "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                from.name,
+                to.name,
+                format_type(DataType::of(from.type_oid), &BuiltinTypes),
+                format_type(DataType::of(to.type_oid), &BuiltinTypes)
             )));
         }
     }
@@ -250,19 +273,20 @@ pub async fn make_foreign_key(
             table: parent_oid,
             columns: referred,
             index: index_oid,
-            on_delete: action(key.on_delete.as_ref())?,
-            on_update: action(key.on_update.as_ref())?,
+            on_delete: action(key.on_delete.as_ref()),
+            on_update: action(key.on_update.as_ref()),
         },
+        timing: timing(key.characteristics.as_ref())?,
+        validated: true,
     })
 }
 
-fn action(action: Option<&ReferentialAction>) -> Result<ForeignKeyAction> {
-    Ok(match action {
+fn action(action: Option<&ReferentialAction>) -> ForeignKeyAction {
+    match action {
         None | Some(ReferentialAction::NoAction) => ForeignKeyAction::NoAction,
         Some(ReferentialAction::Restrict) => ForeignKeyAction::Restrict,
         Some(ReferentialAction::Cascade) => ForeignKeyAction::Cascade,
-        Some(ReferentialAction::SetNull | ReferentialAction::SetDefault) => {
-            return Err(SqlError::unsupported("SET NULL and SET DEFAULT are not supported yet"));
-        }
-    })
+        Some(ReferentialAction::SetNull) => ForeignKeyAction::SetNull,
+        Some(ReferentialAction::SetDefault) => ForeignKeyAction::SetDefault,
+    }
 }

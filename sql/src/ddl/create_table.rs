@@ -5,21 +5,40 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
-use super::constraint::{self, Wanted};
 use super::storage::{self, Owner};
+use super::{constraint, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::{Constraint, Index, SUPERUSER, Table, TableColumn, TableEntry, store};
+use crate::catalog::{Constraint, Identity, Index, SUPERUSER, Table, TableColumn, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::of_standard;
 use crate::types::builtin_type;
 use crate::value::Datum;
 
 /// The most columns a table may have.
 const COLUMNS_MAX: usize = 1_600;
 
+/// What columns want beside themselves.
+#[derive(Default)]
+pub struct Wanted {
+    pub constraints: Vec<constraint::Wanted>,
+    /// Columns' numbers and defaults.
+    pub defaults: Vec<(i16, ast::Expr)>,
+    pub sequences: Vec<sequence::Wanted>,
+}
+
 /// A column as written, and the constraints that came with it.
-pub fn column_of(definition: &ast::ColumnDef, number: i16, wanted: &mut Vec<Wanted>) -> Result<TableColumn> {
+pub fn column_of(
+    definition: &ast::ColumnDef,
+    number: i16,
+    table: &str,
+    wanted: &mut Wanted,
+) -> Result<TableColumn> {
     let column_name = name::fold(&definition.name);
-    let data_type = data_type::resolve(&definition.data_type)?;
+    let serial = sequence::serial_type(&definition.data_type);
+    let data_type = match serial {
+        Some(serial) => serial,
+        None => data_type::resolve(&definition.data_type)?,
+    };
     if builtin_type(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
@@ -33,32 +52,66 @@ pub fn column_of(definition: &ast::ColumnDef, number: i16, wanted: &mut Vec<Want
         type_modifier: data_type.typmod,
         not_null: false,
         default: None,
+        identity: None,
         missing: Datum::Null,
         dropped: false,
     };
     let mut explicit_null = false;
+    let mut identity = None;
+    let mut has_default = false;
     for option in &definition.options {
         let constraint_name = option.name.as_ref().map(name::fold);
         let own = vec![column_name.clone()];
         match &option.option {
             ColumnOption::Null => explicit_null = true,
             ColumnOption::NotNull => column.not_null = true,
-            ColumnOption::Default(expr) => column.default = Some(expr.to_string()),
-            ColumnOption::PrimaryKey(_) => {
-                column.not_null = true;
-                wanted.push(Wanted::PrimaryKey { name: constraint_name, columns: own });
+            ColumnOption::Default(expr) => {
+                if std::mem::replace(&mut has_default, true) {
+                    return Err(SqlError::syntax(format!(
+                        "multiple default values specified for column \"{column_name}\" of table \"{table}\""
+                    )));
+                }
+                wanted.defaults.push((number, expr.clone()));
             }
-            ColumnOption::Unique(unique) => wanted.push(Wanted::Unique {
+            ColumnOption::Generated { generated_as, sequence_options, generation_expr: None, .. } => {
+                if identity.is_some() {
+                    return Err(SqlError::syntax(format!(
+                        "multiple identity specifications for column \"{column_name}\" of table \"{table}\""
+                    )));
+                }
+                let kind = match generated_as {
+                    ast::GeneratedAs::ByDefault => Identity::ByDefault,
+                    _ => Identity::Always,
+                };
+                identity = Some(kind);
+                column.not_null = true;
+                wanted.sequences.push(sequence::Wanted {
+                    column: number,
+                    type_oid: column.type_oid,
+                    options: of_standard(sequence_options.as_deref().unwrap_or_default()),
+                    identity,
+                });
+            }
+            ColumnOption::PrimaryKey(key) => {
+                column.not_null = true;
+                wanted.constraints.push(constraint::Wanted::PrimaryKey {
+                    name: constraint_name,
+                    columns: own,
+                    timing: constraint::timing(key.characteristics.as_ref())?,
+                });
+            }
+            ColumnOption::Unique(unique) => wanted.constraints.push(constraint::Wanted::Unique {
                 name: constraint_name,
                 columns: own,
                 nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+                timing: constraint::timing(unique.characteristics.as_ref())?,
             }),
-            ColumnOption::Check(check) => wanted.push(Wanted::Check {
+            ColumnOption::Check(check) => wanted.constraints.push(constraint::Wanted::Check {
                 name: constraint_name,
                 expression: check.expr.clone(),
                 column: Some(column_name.clone()),
             }),
-            ColumnOption::ForeignKey(key) => wanted.push(Wanted::ForeignKey {
+            ColumnOption::ForeignKey(key) => wanted.constraints.push(constraint::Wanted::ForeignKey {
                 name: constraint_name,
                 columns: own,
                 key: Box::new(key.clone()),
@@ -70,9 +123,28 @@ pub fn column_of(definition: &ast::ColumnDef, number: i16, wanted: &mut Vec<Want
             }
         }
     }
+    if serial.is_some() {
+        if has_default {
+            return Err(SqlError::syntax(format!(
+                "multiple default values specified for column \"{column_name}\" of table \"{table}\""
+            )));
+        }
+        column.not_null = true;
+        wanted.sequences.push(sequence::Wanted {
+            column: number,
+            type_oid: column.type_oid,
+            options: Vec::new(),
+            identity: None,
+        });
+    }
+    if has_default && identity.is_some() {
+        return Err(SqlError::syntax(format!(
+            "both default and identity specified for column \"{column_name}\" of table \"{table}\""
+        )));
+    }
     if explicit_null && column.not_null {
         return Err(SqlError::syntax(format!(
-            "conflicting NULL/NOT NULL declarations for column \"{column_name}\""
+            "conflicting NULL/NOT NULL declarations for column \"{column_name}\" of table \"{table}\""
         )));
     }
     Ok(column)
@@ -82,11 +154,13 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     if create.temporary || create.query.is_some() || create.like.is_some() || create.partition_by.is_some() {
         return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
     }
-    let (schema, base) = ddl.target_schema(&create.name)?;
+    let (schema, base) = ddl.target_schema(&create.name, create.temporary).await?;
     if ddl.catalog.relation_named(schema, &base).is_some() {
         if create.if_not_exists {
-            ddl.notices
-                .push((SqlState::DUPLICATE_TABLE, format!("relation \"{base}\" already exists, skipping")));
+            ddl.notices.push(SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{base}\" already exists, skipping"),
+            ));
             return Ok(());
         }
         return Err(store::duplicate_relation(&base));
@@ -97,11 +171,11 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
             format!("tables can have at most {COLUMNS_MAX} columns"),
         ));
     }
-    let mut wanted = Vec::new();
+    let mut wanted = Wanted::default();
     let mut columns: Vec<TableColumn> = Vec::new();
     for (at, definition) in create.columns.iter().enumerate() {
         let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
-        let column = column_of(definition, number, &mut wanted)?;
+        let column = column_of(definition, number, &base, &mut wanted)?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,
@@ -111,9 +185,9 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         columns.push(column);
     }
     for each in &create.constraints {
-        wanted.push(constraint::wanted(each)?);
+        wanted.constraints.push(constraint::wanted(each)?);
     }
-    let options = storage::of_table(&create.table_options)?;
+    let options = storage::of_relation(&create.table_options, Owner::Table)?;
     let mut table = Table {
         oid: ddl.oid().await?,
         schema,
@@ -124,16 +198,19 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         columns,
         primary_key: Vec::new(),
         unlogged: create.unlogged,
+        is_temporary: create.temporary,
         options,
         row_estimate: -1,
     };
-    for column in table.live_columns() {
-        if let Some(default) = &column.default {
-            let expr = crate::parser::parse_expression(default)?;
-            ddl.binder(text).bind_default(column, &expr)?;
-        }
+    for (number, expr) in &wanted.defaults {
+        let column = &mut table.columns[Table::position(*number)];
+        column.default = Some(super::default::stored(ddl, column, expr, text)?);
     }
-    let (indexes, constraints) = constraints(ddl, &mut table, wanted, text).await?;
+    let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
+    let (indexes, constraints) = constraints(ddl, &mut table, wanted.constraints, text).await?;
+    for sequence in sequences {
+        ddl.put(sequence).await?;
+    }
     ddl.put(table).await?;
     for index in indexes {
         ddl.put(index).await?;
@@ -148,12 +225,13 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
 async fn constraints(
     ddl: &mut Ddl,
     table: &mut Table,
-    wanted: Vec<Wanted>,
+    wanted: Vec<constraint::Wanted>,
     text: &str,
 ) -> Result<(Vec<Index>, Vec<Constraint>)> {
     let mut taken: Vec<String> = vec![table.name.clone()];
     let (mut indexes, mut constraints) = (Vec::new(), Vec::new());
-    let primaries = wanted.iter().filter(|each| matches!(each, Wanted::PrimaryKey { .. })).count();
+    let primaries =
+        wanted.iter().filter(|each| matches!(each, constraint::Wanted::PrimaryKey { .. })).count();
     if primaries > 1 {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
@@ -162,10 +240,10 @@ async fn constraints(
     }
     let mut later = Vec::new();
     for each in wanted {
-        let (primary, given, columns, nulls_not_distinct) = match each {
-            Wanted::PrimaryKey { name, columns } => (true, name, columns, false),
-            Wanted::Unique { name, columns, nulls_not_distinct } => {
-                (false, name, columns, nulls_not_distinct)
+        let (primary, given, columns, nulls_not_distinct, timing) = match each {
+            constraint::Wanted::PrimaryKey { name, columns, timing } => (true, name, columns, false, timing),
+            constraint::Wanted::Unique { name, columns, nulls_not_distinct, timing } => {
+                (false, name, columns, nulls_not_distinct, timing)
             }
             other => {
                 later.push(other);
@@ -187,19 +265,20 @@ async fn constraints(
             }
         }
         let (index, made) =
-            constraint::make_key(ddl, table, &key_name, &numbers, primary, nulls_not_distinct).await?;
+            constraint::make_key(ddl, table, &key_name, &numbers, primary, nulls_not_distinct, timing)
+                .await?;
         indexes.push(index);
         constraints.push(made);
     }
     for each in later {
         let made = match each {
-            Wanted::Check { name, expression, column } => {
+            constraint::Wanted::Check { name, expression, column } => {
                 let columns: Vec<String> = column.into_iter().collect();
                 let generated = constraint::generated_name(&table.name, &columns, "check");
                 let name = name.unwrap_or_else(|| ddl.free_name(table.schema, &generated, &taken));
                 constraint::make_check(ddl, table, &name, &expression, text).await?
             }
-            Wanted::ForeignKey { name, columns, key } => {
+            constraint::Wanted::ForeignKey { name, columns, key } => {
                 let generated = constraint::generated_name(&table.name, &columns, "fkey");
                 let name = name.unwrap_or_else(|| ddl.free_name(table.schema, &generated, &taken));
                 let own = TableEntry {
@@ -210,7 +289,7 @@ async fn constraints(
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }
-            Wanted::PrimaryKey { .. } | Wanted::Unique { .. } => continue,
+            constraint::Wanted::PrimaryKey { .. } | constraint::Wanted::Unique { .. } => continue,
         };
         taken.push(made.name.clone());
         constraints.push(made);

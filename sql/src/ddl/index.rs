@@ -6,7 +6,7 @@ use sqlparser::ast;
 
 use super::storage::{self, Owner};
 use super::{Ddl, constraint};
-use crate::binder::name;
+use crate::binder::{Relation, name};
 use crate::catalog::{Index, IndexColumn, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::write;
@@ -51,7 +51,7 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
     };
     if ddl.catalog.relation_named(table.schema, &index_name).is_some() {
         if create.if_not_exists {
-            ddl.notices.push((
+            ddl.notices.push(SqlError::new(
                 SqlState::DUPLICATE_TABLE,
                 format!("relation \"{index_name}\" already exists, skipping"),
             ));
@@ -89,28 +89,29 @@ pub async fn alter_index(
     object: &ast::ObjectName,
     operation: &ast::AlterIndexOperation,
 ) -> Result<()> {
-    let index = find(ddl, object)?
-        .ok_or_else(|| name::undefined_table(None, &name::split(object).map(|n| n.1).unwrap_or_default()))?;
+    let found = ddl.relation(object)?;
+    let Relation::Index(index) = found else {
+        return Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not an index", found.name()),
+        ));
+    };
     let ast::AlterIndexOperation::RenameIndex { index_name } = operation;
-    let mut renamed = (*index).clone();
-    renamed.name = name::split(index_name)?.1;
-    let constraint =
-        ddl.catalog.constraints().find(|each| each.table == index.table && each.name == index.name);
-    if let Some(constraint) = constraint.cloned() {
-        let mut changed = (*constraint).clone();
-        changed.name.clone_from(&renamed.name);
-        ddl.replace((*constraint).clone(), changed).await?;
-    }
-    ddl.replace((*index).clone(), renamed).await
+    rename(ddl, &index, name::split(index_name)?.1).await
 }
 
-/// The index of a name.
-pub fn find(ddl: &Ddl, object: &ast::ObjectName) -> Result<Option<Arc<Index>>> {
-    let (schema, base) = name::split(object)?;
-    let schemas: Vec<u32> = match schema {
-        Some(schema) => ddl.catalog.schema_named(&schema).map(|schema| schema.oid).into_iter().collect(),
-        None => ddl.binding.search_path.clone(),
-    };
-    let found = schemas.iter().find_map(|oid| ddl.catalog.relation_named(*oid, &base));
-    Ok(found.and_then(|oid| ddl.catalog.index(oid)).cloned())
+/// Renames an index, and the constraint that it is a part of.
+pub async fn rename(ddl: &mut Ddl, index: &Arc<Index>, new_name: String) -> Result<()> {
+    if ddl.catalog.relation_named(index.schema, &new_name).is_some() {
+        return Err(store::duplicate_relation(&new_name));
+    }
+    let constraint = ddl.catalog.constraints().find(|each| each.index() == Some(index.oid));
+    if let Some(constraint) = constraint.cloned() {
+        let mut changed = (*constraint).clone();
+        changed.name.clone_from(&new_name);
+        ddl.replace((*constraint).clone(), changed).await?;
+    }
+    let mut renamed = (**index).clone();
+    renamed.name = new_name;
+    ddl.replace((**index).clone(), renamed).await
 }

@@ -51,16 +51,17 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
                     child.table.name
                 )));
             }
-            ddl.notices.push((
-                SqlState::SUCCESSFUL_COMPLETION,
-                format!("truncate cascades to table \"{}\"", child.table.name),
-            ));
+            ddl.notice(format!("truncate cascades to table \"{}\"", child.table.name));
             entries.push(child);
         }
         at += 1;
     }
+    let restart = matches!(truncate.identity, Some(ast::TruncateIdentityOption::Restart));
     for entry in entries {
         ddl.lock(&entry.table).await?;
+        if restart {
+            super::sequence::restart_of(ddl, entry.table.oid).await?;
+        }
         let mut table = (*entry.table).clone();
         ddl.execution.transaction.drop_tree(table.tree);
         table.tree = ddl.tree(&table.options, Owner::Table);
@@ -88,10 +89,12 @@ pub async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> 
     let mut entries = Vec::new();
     for object in tables {
         let (schema, base) = name::split(object)?;
-        if let Relation::Stored(entry) =
-            lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)?
-        {
-            entries.push(entry);
+        match lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)? {
+            Relation::Stored(entry) => entries.push(entry),
+            Relation::Index(_) | Relation::Sequence(_) | Relation::View(_) => {
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a table")));
+            }
+            Relation::Virtual(_) => {}
         }
     }
     Ok(entries)

@@ -1,13 +1,22 @@
 //! DDL: statements that change the catalog, each within the running transaction.
 
 mod alter_table;
+mod column_type;
+mod comment;
 mod constraint;
 mod create_table;
+mod default;
+mod dependency;
 mod drop;
+mod identity;
 mod index;
 mod maintenance;
+mod rename;
+mod rewrite;
 mod schema;
+mod sequence;
 mod storage;
+mod view;
 
 use std::sync::Arc;
 
@@ -20,6 +29,7 @@ use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, Object, PG_CATALOG, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
+use crate::parser::{Definition, ObjectKind};
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
 
@@ -29,10 +39,15 @@ pub struct Ddl {
     pub execution: Execution,
     pub catalog: Arc<CatalogSnapshot>,
     pub binding: BindEnvironment,
-    pub notices: Vec<(SqlState, String)>,
+    pub notices: Vec<SqlError>,
 }
 
 impl Ddl {
+    /// Tells the client something.
+    pub fn notice(&mut self, message: impl Into<String>) {
+        self.notices.push(SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message));
+    }
+
     /// A new OID.
     pub async fn oid(&self) -> Result<u32> {
         self.engine.allocate_oid().await
@@ -70,7 +85,14 @@ impl Ddl {
     }
 
     /// The schema that a new object goes into, and its name.
-    pub fn target_schema(&self, object: &ast::ObjectName) -> Result<(u32, String)> {
+    pub async fn target_schema(
+        &mut self,
+        object: &ast::ObjectName,
+        temporary: bool,
+    ) -> Result<(u32, String)> {
+        if temporary {
+            return Err(SqlError::unsupported("temporary objects are not supported yet"));
+        }
         let (schema, base) = name::split(object)?;
         let Some(schema) = schema else {
             let own = self
@@ -97,16 +119,36 @@ impl Ddl {
         }
     }
 
+    /// The relation of a name.
+    pub fn relation(&self, object: &ast::ObjectName) -> Result<Relation> {
+        let (schema, base) = name::split(object)?;
+        lookup_relation(&self.catalog, &self.binding.search_path, schema.as_deref(), &base)
+    }
+
+    /// The relation of a name; with IF EXISTS a notice where there is none.
+    pub fn existing(&mut self, object: &ast::ObjectName, if_exists: bool) -> Result<Option<Relation>> {
+        match self.relation(object) {
+            Ok(relation) => Ok(Some(relation)),
+            Err(error) if if_exists && error.state() == SqlState::UNDEFINED_TABLE => {
+                self.notice(format!("{}, skipping", error.message()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The stored table of a name.
     pub fn table(&self, object: &ast::ObjectName) -> Result<Arc<TableEntry>> {
-        let (schema, base) = name::split(object)?;
-        match lookup_relation(&self.catalog, &self.binding.search_path, schema.as_deref(), &base)? {
-            Relation::Stored(entry) => Ok(entry),
-            Relation::Virtual(relation) => Err(SqlError::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
-            )),
-        }
+        self.relation(object)?.into_table()
+    }
+
+    /// Lets the statement see its own changes of the catalog.
+    pub async fn refresh(&mut self) -> Result<()> {
+        self.execution.transaction.begin_statement();
+        self.catalog = Arc::new(CatalogSnapshot::load(&self.execution.transaction).await?);
+        let environment = self.execution.environment.with_catalog(self.catalog.clone());
+        self.execution.environment = Arc::new(environment);
+        Ok(())
     }
 
     /// A writer for a table as it is now.
@@ -137,7 +179,7 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
     let command = match statement {
         S::CreateTable(_) => "CREATE TABLE",
         S::CreateIndex(_) => "CREATE INDEX",
-        S::AlterTable(_) => "ALTER TABLE",
+        S::CreateView(_) => "CREATE VIEW",
         S::CreateSchema { .. } => "CREATE SCHEMA",
         S::Drop { object_type, .. } => match object_type {
             ast::ObjectType::Table => "DROP TABLE",
@@ -157,12 +199,76 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
     Ok(Some(command.to_string()))
 }
 
+/// Runs a statement that our own parser took; gives its tag.
+///
+/// # Errors
+/// All the errors of DDL.
+pub async fn define(session: &mut Session, definition: &Definition, text: &str) -> Result<&'static str> {
+    let kind = |kind: &ObjectKind| match kind {
+        ObjectKind::Table => "ALTER TABLE",
+        ObjectKind::Sequence => "ALTER SEQUENCE",
+        ObjectKind::View => "ALTER VIEW",
+        ObjectKind::Schema => "ALTER SCHEMA",
+    };
+    let command = match definition {
+        Definition::CreateSequence { .. } => "CREATE SEQUENCE",
+        Definition::AlterSequence { .. } => "ALTER SEQUENCE",
+        Definition::AlterTable { .. } => "ALTER TABLE",
+        Definition::Rename { kind: of, .. }
+        | Definition::SetSchema { kind: of, .. }
+        | Definition::SetOwner { kind: of, .. } => kind(of),
+        Definition::RenameViewColumn { .. } => "ALTER VIEW",
+        Definition::Comment { .. } => "COMMENT",
+    };
+    let mut ddl = session.begin_ddl(command).await?;
+    let changed = change(&mut ddl, definition, text).await;
+    session.end_ddl(ddl, changed.is_ok())?;
+    changed?;
+    Ok(command)
+}
+
+async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<()> {
+    match definition {
+        Definition::CreateSequence { name, if_not_exists, temporary, unlogged, options } => {
+            let create = sequence::Create {
+                name,
+                if_not_exists: *if_not_exists,
+                temporary: *temporary,
+                unlogged: *unlogged,
+                options,
+            };
+            sequence::create_sequence(ddl, &create).await
+        }
+        Definition::AlterSequence { name, if_exists, options } => {
+            sequence::alter_sequence(ddl, name, *if_exists, options).await
+        }
+        Definition::AlterTable { name, if_exists, actions } => {
+            alter_table::alter_table(ddl, name, *if_exists, actions, text).await
+        }
+        Definition::Rename { kind, name, if_exists, new_name } => {
+            rename::rename(ddl, *kind, name, *if_exists, new_name).await
+        }
+        Definition::SetSchema { kind, name, if_exists, schema } => {
+            rename::set_schema(ddl, *kind, name, *if_exists, schema).await
+        }
+        Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
+        Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
+            let found = rename::check_exists(ddl, ObjectKind::View, object, *if_exists)?;
+            let Some(Relation::View(found)) = found else { return Ok(()) };
+            view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
+        }
+        Definition::SetOwner { kind, name, if_exists } => {
+            rename::check_exists(ddl, *kind, name, *if_exists).map(|_| ())
+        }
+    }
+}
+
 async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Result<()> {
     use ast::Statement as S;
     match statement {
         S::CreateTable(create) => create_table::create_table(ddl, create, text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
-        S::AlterTable(alter) => alter_table::alter_table(ddl, alter, text).await,
+        S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {
             schema::create_schema(ddl, schema_name, *if_not_exists).await

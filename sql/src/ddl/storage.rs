@@ -24,6 +24,8 @@ const OF_TABLES: [&str; 6] = [
     "vacuum_truncate",
 ];
 
+const OF_VIEWS: [&str; 3] = ["check_option", "security_barrier", "security_invoker"];
+
 const OF_AUTOVACUUM: [&str; 15] = [
     "analyze_scale_factor",
     "analyze_threshold",
@@ -47,11 +49,13 @@ const OF_AUTOVACUUM: [&str; 15] = [
 pub enum Owner {
     Table,
     Index,
+    View,
 }
 
 impl Owner {
     fn knows(self, parameter: &str) -> bool {
         match self {
+            Owner::View => OF_VIEWS.contains(&parameter),
             _ if parameter == FILL_FACTOR => true,
             Owner::Index => parameter == "deduplicate_items",
             Owner::Table => {
@@ -69,15 +73,16 @@ impl Owner {
         match self {
             Owner::Table => 100,
             Owner::Index => 90,
+            Owner::View => 100,
         }
     }
 }
 
-/// The parameters of CREATE TABLE.
+/// The parameters of CREATE TABLE or CREATE VIEW.
 ///
 /// # Errors
 /// 22023.
-pub fn of_table(options: &ast::CreateTableOptions) -> Result<Options> {
+pub fn of_relation(options: &ast::CreateTableOptions, owner: Owner) -> Result<Options> {
     let list = match options {
         ast::CreateTableOptions::With(list)
         | ast::CreateTableOptions::Plain(list)
@@ -89,7 +94,7 @@ pub fn of_table(options: &ast::CreateTableOptions) -> Result<Options> {
         ast::SqlOption::Ident(key) => Some((name::fold(key), "true".to_string())),
         _ => None,
     });
-    checked(given, Owner::Table)
+    checked(given, owner)
 }
 
 /// The parameters of CREATE INDEX.

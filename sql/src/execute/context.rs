@@ -9,13 +9,14 @@ use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{CatalogSnapshot, Constraint};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
+use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
 use crate::value::{Batch, Datum};
-use crate::write::{Buffers, Writing};
+use crate::write::{Buffers, Pending, Writing};
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
@@ -32,11 +33,34 @@ pub struct Environment {
     pub config: crate::session::ConfigEntries,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
+    /// What the session knows of sequences.
+    pub sequences: Arc<SessionSequences>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
     pub changed_settings: Mutex<Vec<(String, String, bool)>>,
 }
 
 impl Environment {
+    /// The same with another catalog: within a statement that changes it.
+    #[must_use]
+    pub fn with_catalog(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
+        Environment {
+            store: self.store.clone(),
+            catalog,
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            settings: self.settings.clone(),
+            formats: self.formats.clone(),
+            search_path: self.search_path.clone(),
+            user: self.user.clone(),
+            database: self.database.clone(),
+            backend: self.backend,
+            config: self.config.clone(),
+            random: self.random.clone(),
+            sequences: self.sequences.clone(),
+            changed_settings: Mutex::default(),
+        }
+    }
+
     /// What values are printed with, without a running statement.
     #[must_use]
     pub fn context<'a>(&'a self, timestamps: Timestamps, cancel: &'a AtomicBool) -> EvalContext<'a> {
@@ -86,6 +110,29 @@ pub struct Execution {
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
     pub buffers: Buffers,
+    /// Foreign keys to be looked at again.
+    pub pending: Vec<Pending>,
+    /// Which constraints wait for the end of the transaction.
+    pub deferral: Deferral,
+}
+
+/// What SET CONSTRAINTS said in this transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Deferral {
+    /// Of all constraints.
+    pub all: Option<bool>,
+    /// Of single ones, by OID: it counts more.
+    pub named: HashMap<u32, bool>,
+}
+
+impl Deferral {
+    /// Whether a constraint waits for the end of the transaction.
+    #[must_use]
+    pub fn is_deferred(&self, constraint: &Constraint) -> bool {
+        let timing = constraint.timing;
+        let said = self.named.get(&constraint.oid).copied().or(self.all);
+        timing.deferrable && said.unwrap_or(timing.initially_deferred)
+    }
 }
 
 impl Execution {

@@ -27,7 +27,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use context::{Environment, Execution, Instrument, Timestamps};
+pub use context::{Deferral, Environment, Execution, Instrument, Timestamps};
 pub use keys::key_range;
 pub use point::{Committed, ReadRows};
 pub use values::kind_of;

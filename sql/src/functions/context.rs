@@ -57,6 +57,8 @@ pub trait SessionFunctions {
     /// Calls a function whose registry entry is marked as the session's (`current_user`, `pg_get_expr`,
     /// `nextval`, …). Arguments are of the declared types.
     fn call(&self, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum>;
+    /// `nextval`: it has a way of its own, for it is called for each row of many an INSERT.
+    fn next_value(&self, sequence: Oid) -> Result<i64>;
     /// The wall clock, in microseconds since 2000-01-01 UTC.
     fn clock_timestamp(&self) -> i64;
     /// The next number of the session's random generator, uniform in [0, 1).
@@ -74,6 +76,10 @@ pub struct NoSession;
 impl SessionFunctions for NoSession {
     fn call(&self, name: &str, _: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
         Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("function {name} needs a session")))
+    }
+
+    fn next_value(&self, _: Oid) -> Result<i64> {
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "function nextval needs a session"))
     }
 
     fn clock_timestamp(&self) -> i64 {

@@ -92,8 +92,9 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
 
 /// Volatile ones.
 const VOLATILE: &[(&str, &[Oid], Oid)] = &[
-    ("nextval", &[REGCLASS], INT8),
     ("currval", &[REGCLASS], INT8),
+    ("pg_sequence_last_value", &[REGCLASS], INT8),
+    ("pg_sequence_position", &[REGCLASS, INT4], INT8),
     ("lastval", &[], INT8),
     ("setval", &[REGCLASS, INT8], INT8),
     ("setval", &[REGCLASS, INT8, BOOL], INT8),
@@ -129,6 +130,13 @@ pub(super) fn register(registry: &mut Registry) {
     for (name, arguments, result) in VOLATILE {
         registry.add(Entry::session(name, arguments, *result).volatile());
     }
+    registry.add(
+        Entry::new("nextval", &[REGCLASS], INT8, |arguments, context| {
+            let Datum::Oid(sequence) = arguments[0] else { return Err(wrong_arguments()) };
+            context.session.next_value(sequence).map(Datum::Int64)
+        })
+        .volatile(),
+    );
     registry.add(
         Entry::new("gen_random_uuid", &[], UUID, |_, context| {
             random_uuid(|bytes| context.session.random_bytes(bytes))

@@ -9,7 +9,9 @@
 //!
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
+mod definition;
 mod dialect;
+mod sequence;
 mod source;
 mod utility;
 
@@ -21,9 +23,11 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+pub use definition::{CommentTarget, Definition, ObjectKind, TableAction};
 pub use dialect::HeliosDialect;
+pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
-pub use utility::Utility;
+pub use utility::{Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};
 
@@ -85,6 +89,20 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     Ok(expression)
 }
 
+/// Parses a query, as stored in the catalog for views.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
+    let source = Source::new(text);
+    let tokens = tokenize(&source)?;
+    check_nesting(&tokens)?;
+    let mut parser = parser_over(tokens.clone());
+    let query = parser.parse_query().map_err(|error| syntax_error(&error, &source, &tokens))?;
+    expect_end(&parser, &source)?;
+    Ok(query)
+}
+
 /// Parses a type's name.
 ///
 /// # Errors
@@ -131,9 +149,29 @@ fn spell_copy_flags(tokens: &mut [TokenWithSpan]) {
     }
 }
 
+/// Takes OVERRIDING … VALUE out of an INSERT: sqlparser does not know it.
+fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Option<Overriding> {
+    let places: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let words: Vec<String> = places.iter().map(|at| utility::word(&tokens[*at])).collect();
+    if words.first().is_none_or(|first| first != "insert") {
+        return None;
+    }
+    let start = words.windows(3).position(|window| window[0] == "overriding" && window[2] == "value")?;
+    let overriding = match words[start + 1].as_str() {
+        "system" => Overriding::System,
+        "user" => Overriding::User,
+        _ => return None,
+    };
+    tokens.drain(places[start]..=places[start + 2]);
+    Some(overriding)
+}
+
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     let mut tokens = piece.to_vec();
     spell_copy_flags(&mut tokens);
+    sequence::order_identity_options(&mut tokens);
+    let overriding = take_overriding(&mut tokens);
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
@@ -141,7 +179,13 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     }
     let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, piece))?;
     expect_end(&parser, source)?;
-    Ok(StatementKind::Sql(Box::new(statement)))
+    let statement = Box::new(statement);
+    Ok(match overriding {
+        None => StatementKind::Sql(statement),
+        Some(overriding) => {
+            StatementKind::Utility(Utility::InsertOverriding { insert: statement, overriding })
+        }
+    })
 }
 
 fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::definition::{self, Definition};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::error::Result;
 
@@ -30,10 +31,28 @@ pub enum Utility {
     Deallocate { name: Option<Ident> },
     /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
     Reindex,
+    /// `SET CONSTRAINTS { ALL | names } { DEFERRED | IMMEDIATE }`; no names: all.
+    SetConstraints { names: Vec<ObjectName>, deferred: bool },
+    /// A statement that defines or changes an object.
+    Define(Box<Definition>),
+    /// `INSERT … OVERRIDING { SYSTEM | USER } VALUE …`
+    InsertOverriding { insert: Box<ast::Statement>, overriding: Overriding },
+}
+
+/// What INSERT does with values that are given for identity columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// They are taken.
+    System,
+    /// They are replaced by the sequence's.
+    User,
 }
 
 /// Tries our own parsers; `None` leaves the parser at the statement's start.
 pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
+    if let Some(definition) = definition::parse(parser, source)? {
+        return Ok(Some(Utility::Define(Box::new(definition))));
+    }
     let first = word(parser.peek_token_ref());
     let second = word(&parser.peek_nth_token(1));
     let utility = match (first.as_str(), second.as_str()) {
@@ -56,6 +75,7 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("deallocate", _) => deallocate(parser, source)?,
         ("prepare", name) if name != "transaction" => prepare(parser, source)?,
         ("reset", _) => reset(parser, source)?,
+        ("set", "constraints") => set_constraints(parser, source)?,
         ("set", _) => return set_default(parser, source),
         _ => return Ok(None),
     };
@@ -63,14 +83,14 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
 }
 
 /// The lower-case word at a token, or nothing.
-fn word(token: &TokenWithSpan) -> String {
+pub(super) fn word(token: &TokenWithSpan) -> String {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
         _ => String::new(),
     }
 }
 
-fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
+pub(super) fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
     let found = word(parser.peek_token_ref()) == expected;
     if found {
         parser.next_token();
@@ -78,11 +98,11 @@ fn accept(parser: &mut Parser<'_>, expected: &str) -> bool {
     found
 }
 
-fn expect(parser: &mut Parser<'_>, source: &Source<'_>, expected: &str) -> Result<()> {
+pub(super) fn expect(parser: &mut Parser<'_>, source: &Source<'_>, expected: &str) -> Result<()> {
     if accept(parser, expected) { Ok(()) } else { Err(syntax_error_at(parser.peek_token_ref(), source)) }
 }
 
-fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<ObjectName> {
+pub(super) fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<ObjectName> {
     parser.parse_object_name(false).map_err(|error| syntax_error(&error, source, &[]))
 }
 
@@ -257,6 +277,25 @@ fn reset(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     }
     let name = name(parser, source)?;
     Ok(Utility::Reset { name: dotted(&name) })
+}
+
+fn set_constraints(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
+    parser.next_token();
+    parser.next_token();
+    let mut names = Vec::new();
+    if !accept(parser, "all") {
+        loop {
+            names.push(name(parser, source)?);
+            if !parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+    }
+    let deferred = accept(parser, "deferred");
+    if !deferred {
+        expect(parser, source, "immediate")?;
+    }
+    Ok(Utility::SetConstraints { names, deferred })
 }
 
 /// `SET x TO DEFAULT`; every other SET goes to sqlparser.

@@ -1,9 +1,9 @@
 //! The functions that look at the catalog and the session.
 
-use super::deparse;
 use super::roles::role_names;
+use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::{PG_CATALOG, TableEntry};
+use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
@@ -72,7 +72,11 @@ pub fn call(
         | "pg_operator_is_visible"
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => Datum::Bool(true),
-        "obj_description" | "col_description" | "shobj_description" => Datum::Null,
+        "shobj_description" => Datum::Null,
+        "obj_description" => description(environment, oid_at(0), 0),
+        "col_description" => {
+            description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
+        }
         "has_table_privilege"
         | "has_schema_privilege"
         | "has_database_privilege"
@@ -86,11 +90,48 @@ pub fn call(
         | "pg_total_relation_size"
         | "pg_indexes_size"
         | "pg_database_size" => Datum::Int64(0),
-        "to_regclass" => relation_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
+        "currval" => Datum::Int64(environment.sequences.current(environment.sequence(oid_at(0))?)?),
+        "lastval" => last_value(environment)?,
+        "setval" => {
+            let is_called = arguments.len() < 3 || truth_at(2);
+            let entry = environment.sequence(oid_at(0))?;
+            Datum::Int64(environment.sequences.set(entry, number(1).unwrap_or(0), is_called)?)
+        }
+        "pg_sequence_last_value" => {
+            let counter = environment.sequences.counter(environment.sequence(oid_at(0))?);
+            let position = counter.position();
+            if position.is_called { Datum::Int64(position.last) } else { Datum::Null }
+        }
+        "pg_sequence_position" => {
+            let counter = environment.sequences.counter(environment.sequence(oid_at(0))?);
+            let position = counter.position();
+            Datum::Int64(match number(1) {
+                Some(0) => position.last,
+                Some(1) => counter.reserved(),
+                _ => i64::from(position.is_called),
+            })
+        }
+        "pg_get_viewdef" => {
+            let view = match arguments.first() {
+                Some(Datum::Text(text)) => {
+                    relation_oid(&environment.catalog, &environment.search_path, text)?
+                }
+                _ => oid_at(0),
+            };
+            let view = environment.catalog.view(view);
+            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, view)))
+        }
+        "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
+        "to_regclass" => relation_oid(
+            &environment.catalog,
+            &environment.search_path,
+            environment.text_argument(arguments, 0)?,
+        )
+        .map_or(Datum::Null, Datum::Oid),
         "to_regtype" => type_oid(arguments).map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;
-            Datum::Oid(relation_oid(environment, arguments).ok_or_else(|| undefined(text))?)
+            Datum::Oid(relation_oid(&environment.catalog, &environment.search_path, text)?)
         }
         "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
         "regtypein" => {
@@ -137,7 +178,6 @@ pub fn call(
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
         "pg_get_statisticsobjdef_columns"
         | "pg_get_partkeydef"
-        | "pg_get_viewdef"
         | "pg_get_triggerdef"
         | "pg_get_ruledef"
         | "pg_get_functiondef" => Datum::Null,
@@ -201,13 +241,19 @@ fn constraint_definition(environment: &Environment, oid: u32) -> Datum {
 }
 
 /// The schema and name of any relation.
-fn relation_place(environment: &Environment, oid: u32) -> Option<(u32, String)> {
+pub fn relation_place(environment: &Environment, oid: u32) -> Option<(u32, String)> {
     let catalog = &environment.catalog;
     if let Some(entry) = catalog.table(oid) {
         return Some((entry.table.schema, entry.table.name.clone()));
     }
     if let Some(index) = catalog.index(oid) {
         return Some((index.schema, index.name.clone()));
+    }
+    if let Some(view) = catalog.view(oid) {
+        return Some((view.schema, view.name.clone()));
+    }
+    if let Some(entry) = catalog.sequence(oid) {
+        return Some((entry.sequence.schema, entry.sequence.name.clone()));
     }
     let computed = super::all().iter().find(|relation| relation.oid == oid)?;
     Some((computed.schema, computed.name.to_string()))
@@ -229,36 +275,69 @@ fn is_visible(environment: &Environment, oid: u32) -> Datum {
     Datum::Bool(false)
 }
 
-fn undefined(text: &str) -> SqlError {
-    SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{text}\" does not exist"))
+fn description(environment: &Environment, oid: u32, column: i16) -> Datum {
+    environment.catalog.comment(oid, column).map_or(Datum::Null, Datum::text)
 }
 
-fn relation_oid(environment: &Environment, arguments: &[Datum]) -> Option<u32> {
-    let text = arguments.first()?.as_text()?;
+fn last_value(environment: &Environment) -> Result<Datum> {
+    let entry = environment.sequences.last().and_then(|oid| environment.catalog.sequence(oid));
+    let entry = entry.ok_or_else(|| {
+        SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "lastval is not yet defined in this session",
+        )
+    })?;
+    Ok(Datum::Int64(environment.sequences.current(entry)?))
+}
+
+/// The sequence that a column's numbers come from, as `schema.name`.
+fn serial_sequence(environment: &Environment, arguments: &[Datum]) -> Result<Datum> {
+    let (table, column) =
+        (environment.text_argument(arguments, 0)?, environment.text_argument(arguments, 1)?);
+    let oid = relation_oid(&environment.catalog, &environment.search_path, table)?;
+    let entry = environment
+        .catalog
+        .table(oid)
+        .ok_or_else(|| SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{table}\" is not a table")))?;
+    let number = entry.table.column(column).map(|column| column.number).ok_or_else(|| {
+        SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{column}\" of relation \"{}\" does not exist", entry.table.name),
+        )
+    })?;
+    let mut owned = environment.catalog.sequences_of(entry.table.oid);
+    let found = owned.find(|each| each.owned_by.is_some_and(|owner| owner.column == number));
+    Ok(found.map_or(Datum::Null, |sequence| {
+        let schema = super::schema_objects::schema_name(environment, sequence.schema);
+        Datum::text(format!("{}.{}", name::quote(&schema), name::quote(&sequence.name)))
+    }))
+}
+
+/// The OID of the relation that a text names, or is.
+///
+/// # Errors
+/// 42P01, 42602.
+pub fn relation_oid(catalog: &CatalogSnapshot, search_path: &[u32], text: &str) -> Result<u32> {
     if let Ok(number) = text.parse() {
-        return Some(number);
+        return Ok(number);
     }
     let parts: Vec<String> = text.split('.').flat_map(split_list).collect();
     let (schema, base) = match parts.as_slice() {
         [base] => (None, base),
-        [schema, base] => (Some(schema.as_str()), base),
-        _ => return None,
+        [schema, base] | [_, schema, base] => (Some(schema.as_str()), base),
+        _ => return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax")),
     };
-    match lookup_relation(&environment.catalog, &environment.search_path, schema, base) {
-        Ok(Relation::Stored(entry)) => Some(entry.table.oid),
-        Ok(Relation::Virtual(relation)) => Some(relation.oid),
-        Err(_) => {
-            let schemas = match schema {
-                Some(schema) => vec![environment.catalog.schema_named(schema)?.oid],
-                None => environment.search_path.clone(),
-            };
-            schemas.into_iter().find_map(|oid| environment.catalog.relation_named(oid, base))
-        }
-    }
+    Ok(match lookup_relation(catalog, search_path, schema, base)? {
+        Relation::Stored(entry) => entry.table.oid,
+        Relation::Virtual(relation) => relation.oid,
+        Relation::Sequence(entry) => entry.sequence.oid,
+        Relation::View(view) => view.oid,
+        Relation::Index(index) => index.oid,
+    })
 }
 
 /// A relation's name, with its schema where that must be said.
-fn relation_name(environment: &Environment, oid: u32) -> String {
+pub fn relation_name(environment: &Environment, oid: u32) -> String {
     let Some((schema, base)) = relation_place(environment, oid) else { return oid.to_string() };
     if is_visible(environment, oid) == Datum::Bool(true) {
         return name::quote(&base);

@@ -1,10 +1,10 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
-use crate::catalog::{Table, TableColumn};
+use crate::catalog::{Identity, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::types::{Category, builtin_type};
+use crate::types::{Category, builtin_type, oids};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[("pg_attribute", attributes), ("pg_attrdef", defaults)];
@@ -26,6 +26,7 @@ struct Attribute<'a> {
     modifier: i32,
     not_null: bool,
     has_default: bool,
+    identity: u8,
     dropped: bool,
 }
 
@@ -50,7 +51,7 @@ fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<D
         ("attnotnull", Datum::Bool(attribute.not_null)),
         ("atthasdef", Datum::Bool(attribute.has_default)),
         ("atthasmissing", Datum::Bool(false)),
-        ("attidentity", letter(0)),
+        ("attidentity", letter(attribute.identity)),
         ("attgenerated", letter(0)),
         ("attisdropped", Datum::Bool(attribute.dropped)),
         ("attislocal", Datum::Bool(true)),
@@ -72,6 +73,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 modifier: column.type_modifier,
                 not_null: column.not_null,
                 has_default: column.default.is_some(),
+                identity: column.identity.map_or(0, Identity::code),
                 dropped: column.dropped,
             },
         )
@@ -85,8 +87,46 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 column.number = i16::try_from(at + 1).unwrap_or(0);
                 column.not_null = false;
                 column.default = None;
+                column.identity = None;
                 rows.push(of_column(index.oid, &column));
             }
+        }
+    }
+    for view in environment.catalog.views() {
+        for (number, column) in (1..).zip(&view.columns) {
+            rows.push(attribute_row(
+                relation,
+                &Attribute {
+                    relation: view.oid,
+                    name: &column.name,
+                    number,
+                    type_oid: column.type_oid,
+                    modifier: column.type_modifier,
+                    not_null: false,
+                    has_default: false,
+                    identity: 0,
+                    dropped: false,
+                },
+            ));
+        }
+    }
+    let sequence_columns = [("last_value", oids::INT8), ("log_cnt", oids::INT8), ("is_called", oids::BOOL)];
+    for sequence in environment.catalog.sequences() {
+        for (number, (name, type_oid)) in (1..).zip(sequence_columns) {
+            rows.push(attribute_row(
+                relation,
+                &Attribute {
+                    relation: sequence.oid,
+                    name,
+                    number,
+                    type_oid,
+                    modifier: -1,
+                    not_null: true,
+                    has_default: false,
+                    identity: 0,
+                    dropped: false,
+                },
+            ));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
@@ -101,6 +141,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     modifier: -1,
                     not_null: *name == "oid",
                     has_default: false,
+                    identity: 0,
                     dropped: false,
                 },
             ));
@@ -110,7 +151,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
 }
 
 /// The OID of a column's default: made from its table's, for defaults have none of their own.
-fn default_oid(table: u32, number: i16) -> u32 {
+pub fn default_oid(table: u32, number: i16) -> u32 {
     0x8000_0000 | (table.wrapping_mul(1_601).wrapping_add(u32::from(number.unsigned_abs())) & 0x7fff_ffff)
 }
 
@@ -123,7 +164,7 @@ fn defaults(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
                 ("oid", oid(default_oid(entry.table.oid, column.number))),
                 ("adrelid", oid(entry.table.oid)),
                 ("adnum", Datum::Int16(column.number)),
-                ("adbin", text(super::deparse::default_expression(column, default))),
+                ("adbin", text(super::deparse::default_expression(environment, column, default))),
             ]));
         }
     }

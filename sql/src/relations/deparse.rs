@@ -52,10 +52,13 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
             numbers.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
         names.join(", ")
     };
-    match &constraint.kind {
+    let mut text = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
-        ConstraintKind::Check { expression } => format!("CHECK (({expression}))"),
+        ConstraintKind::Check { expression } => match crate::parser::parse_expression(expression) {
+            Ok(expression) => format!("CHECK ({})", super::view_text::expr_text(&expression)),
+            Err(_) => format!("CHECK (({expression}))"),
+        },
         ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
@@ -76,12 +79,22 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
             }
             text
         }
+    };
+    if constraint.timing.deferrable {
+        text.push_str(" DEFERRABLE");
     }
+    if constraint.timing.initially_deferred {
+        text.push_str(" INITIALLY DEFERRED");
+    }
+    if !constraint.validated {
+        text.push_str(" NOT VALID");
+    }
+    text
 }
 
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
 #[must_use]
-pub fn default_expression(column: &TableColumn, default: &str) -> String {
+pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
     let is_literal = default.len() >= 2
         && default.starts_with('\'')
         && default.ends_with('\'')
@@ -98,6 +111,25 @@ pub fn default_expression(column: &TableColumn, default: &str) -> String {
                 default.to_lowercase()
             }
         }
-        other => other.to_string(),
+        other => with_names(environment, other),
     }
+}
+
+/// An expression that names relations by OID, with their names.
+fn with_names(environment: &Environment, text: &str) -> String {
+    const CAST: &str = "'::regclass";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(end) = rest.to_ascii_lowercase().find(CAST) {
+        let Some(start) = rest[..end].rfind('\'') else { break };
+        out.push_str(&rest[..=start]);
+        match rest[start + 1..end].parse() {
+            Ok(oid) => out.push_str(&super::relation_name(environment, oid).replace('\'', "''")),
+            Err(_) => out.push_str(&rest[start + 1..end]),
+        }
+        out.push_str("'::regclass");
+        rest = &rest[end + CAST.len()..];
+    }
+    out.push_str(rest);
+    out
 }

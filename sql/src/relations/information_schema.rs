@@ -2,7 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use super::schema_objects::schema_name;
-use crate::catalog::ConstraintKind;
+use crate::catalog::{ConstraintKind, Identity, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{DataType, TypeShape, builtin_type, oids};
@@ -32,6 +32,9 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
         .tables()
         .map(|entry| row(&schema_name(environment, entry.table.schema), &entry.table.name, false))
         .collect();
+    for view in environment.catalog.views() {
+        rows.push(row(&schema_name(environment, view.schema), &view.name, true));
+    }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         rows.push(row(computed.schema_name(), computed.name, computed.kind == b'v'));
     }
@@ -54,6 +57,7 @@ fn column_row(
     data_type: DataType,
     not_null: bool,
     default: Option<String>,
+    identity: Option<(Identity, &Sequence)>,
 ) -> Vec<Datum> {
     let (schema, table, column, number) = place;
     let info = builtin_type(data_type.oid);
@@ -83,6 +87,11 @@ fn column_row(
         ) => Some(if data_type.typmod >= 0 { data_type.typmod } else { 6 }),
         _ => None,
     };
+    let of_sequence = |value: fn(&Sequence) -> i64| {
+        identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
+    };
+    let generation = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
+    let cycles = identity.is_some_and(|(_, sequence)| sequence.limits.cycle);
     relation.row(&[
         ("table_catalog", text(&environment.database)),
         ("table_schema", text(schema)),
@@ -103,8 +112,13 @@ fn column_row(
         ("udt_name", info.map_or(Datum::Null, |info| text(&info.name))),
         ("dtd_identifier", text(number.to_string())),
         ("is_self_referencing", text("NO")),
-        ("is_identity", text("NO")),
-        ("identity_cycle", text("NO")),
+        ("is_identity", text(if identity.is_some() { "YES" } else { "NO" })),
+        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| generation(kind))),
+        ("identity_start", of_sequence(|sequence| sequence.start)),
+        ("identity_increment", of_sequence(|sequence| sequence.limits.increment)),
+        ("identity_maximum", of_sequence(|sequence| sequence.limits.maximum)),
+        ("identity_minimum", of_sequence(|sequence| sequence.limits.minimum)),
+        ("identity_cycle", text(if cycles { "YES" } else { "NO" })),
         ("is_generated", text("NEVER")),
         ("is_updatable", text("YES")),
     ])
@@ -116,8 +130,12 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let schema = schema_name(environment, entry.table.schema);
         for column in entry.table.live_columns() {
             let number = usize::try_from(column.number).unwrap_or(0);
-            let default =
-                column.default.as_ref().map(|default| super::deparse::default_expression(column, default));
+            let default = column
+                .default
+                .as_ref()
+                .map(|default| super::deparse::default_expression(environment, column, default));
+            let sequence = environment.catalog.identity_sequence(entry.table.oid, column.number);
+            let identity = column.identity.zip(sequence.map(|sequence| &**sequence));
             rows.push(column_row(
                 environment,
                 relation,
@@ -125,13 +143,22 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 DataType { oid: column.type_oid, typmod: column.type_modifier },
                 column.not_null,
                 default,
+                identity,
             ));
+        }
+    }
+    for view in environment.catalog.views() {
+        let schema = schema_name(environment, view.schema);
+        for (at, column) in view.columns.iter().enumerate() {
+            let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
+            let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
+            rows.push(column_row(environment, relation, place, data_type, false, None, None));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
-            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None));
+            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None));
         }
     }
     Ok(rows)
@@ -170,8 +197,8 @@ fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> R
                 ("table_schema", text(&schema)),
                 ("table_name", text(&entry.table.name)),
                 ("constraint_type", text(kind)),
-                ("is_deferrable", text("NO")),
-                ("initially_deferred", text("NO")),
+                ("is_deferrable", text(if constraint.timing.deferrable { "YES" } else { "NO" })),
+                ("initially_deferred", text(if constraint.timing.initially_deferred { "YES" } else { "NO" })),
                 ("enforced", text("YES")),
             ]));
         }

@@ -7,14 +7,18 @@ mod catalog_functions;
 mod columns;
 mod constraints;
 pub mod deparse;
+mod depend;
 mod information_schema;
 mod registry;
 mod relation;
 mod roles;
 mod schema_objects;
+mod sequences;
 mod system;
+mod view_text;
+mod views;
 
-pub use catalog_functions::call;
+pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
 pub use relation::{VirtualRelation, all};
 
 use relation::MakeRows;
@@ -24,6 +28,9 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     schema_objects::MAKERS,
     columns::MAKERS,
     constraints::MAKERS,
+    sequences::MAKERS,
+    views::MAKERS,
+    depend::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
     information_schema::MAKERS,

@@ -88,6 +88,15 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
     ])
 }
 
+/// `pg_class.relpersistence`
+fn persistence(is_temporary: bool, unlogged: bool) -> u8 {
+    match (is_temporary, unlogged) {
+        (true, _) => b't',
+        (false, true) => b'u',
+        (false, false) => b'p',
+    }
+}
+
 fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for entry in environment.catalog.tables() {
@@ -104,7 +113,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             checks: checks.count(),
             has_index: !entry.indexes.is_empty(),
             options: &table.options,
-            persistence: if table.unlogged { b'u' } else { b'p' },
+            persistence: persistence(table.is_temporary, table.unlogged),
         };
         rows.push(class_row(relation, &class));
         for index in &entry.indexes {
@@ -119,10 +128,42 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 checks: 0,
                 has_index: false,
                 options: &index.options,
-                persistence: b'p',
+                persistence: persistence(table.is_temporary, table.unlogged),
             };
             rows.push(class_row(relation, &class));
         }
+    }
+    for view in environment.catalog.views() {
+        let class = Class {
+            oid: view.oid,
+            name: &view.name,
+            schema: view.schema,
+            kind: b'v',
+            method: 0,
+            columns: view.columns.len(),
+            tuples: -1,
+            checks: 0,
+            has_index: false,
+            options: &view.options,
+            persistence: persistence(view.is_temporary, false),
+        };
+        rows.push(class_row(relation, &class));
+    }
+    for sequence in environment.catalog.sequences() {
+        let class = Class {
+            oid: sequence.oid,
+            name: &sequence.name,
+            schema: sequence.schema,
+            kind: b'S',
+            method: 0,
+            columns: 3,
+            tuples: 1,
+            checks: 0,
+            has_index: false,
+            options: &[],
+            persistence: persistence(sequence.is_temporary, sequence.unlogged),
+        };
+        rows.push(class_row(relation, &class));
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         let class = Class {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::{Session, SettingValues};
 use crate::catalog::{CatalogSnapshot, OidAllocator, store as catalog_store};
 use crate::error::Result;
+use crate::sequence::Sequences;
 
 /// What is in force, for `system_config`: names, values, and where they come from.
 pub type ConfigEntries = Vec<(String, String)>;
@@ -26,6 +27,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     oids: OidAllocator,
+    sequences: Arc<Sequences>,
     /// The newest catalog of each branch.
     catalogs: Mutex<HashMap<BranchId, (u64, Arc<CatalogSnapshot>)>>,
     next_backend: AtomicI32,
@@ -52,7 +54,9 @@ impl Engine {
         config: ConfigEntries,
     ) -> Result<Engine> {
         catalog_store::bootstrap(&store, BranchId::MAIN).await?;
+        let sequences = Arc::new(Sequences::load(&store).await?);
         let shared = Shared {
+            sequences,
             store,
             clock,
             entropy,
@@ -95,6 +99,20 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &ConfigEntries {
         &self.shared.config
+    }
+
+    /// The counters of all sequences.
+    #[must_use]
+    pub(crate) fn sequences(&self) -> &Arc<Sequences> {
+        &self.shared.sequences
+    }
+
+    /// Writes down what is only in memory: before the store is closed.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn close(&self) -> Result<()> {
+        self.shared.sequences.close(&self.shared.store).await
     }
 
     /// A new OID.

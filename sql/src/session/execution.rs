@@ -28,7 +28,7 @@ impl Session {
             Action::Explain { action, options } => self.explain(action, options, parameters).await,
             Action::Execute { name, arguments } => self.execute_named(name, arguments, parameters).await,
             Action::Statement(statement) => self.run_statement(statement, &prepared.text).await,
-            Action::Utility(utility) => self.run_utility(utility).await,
+            Action::Utility(utility) => self.run_utility(utility, &prepared.text).await,
         }
     }
 
@@ -66,7 +66,12 @@ impl Session {
             let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
             let mut execution = self.lend(environment, parameters.clone())?;
             execution.instruments = measured.then(Vec::new);
-            let changed = run_change(action, &mut execution).await;
+            let mut changed = run_change(action, &mut execution).await;
+            if changed.is_ok()
+                && let Err(error) = write::check_pending(&mut execution, write::Due::Statement).await
+            {
+                changed = Err(error);
+            }
             let instruments = execution.instruments.take();
             let stale = execution.stale;
             let conflict = self.take_back(execution)?;

@@ -1,5 +1,6 @@
 //! The functions that only a session can answer.
 
+use crate::catalog::SequenceEntry;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::{EvalContext, SessionFunctions};
@@ -11,6 +12,10 @@ use super::EPOCH_MICROS;
 impl SessionFunctions for Environment {
     fn call(&self, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
         relations::call(self, name, arguments, context)
+    }
+
+    fn next_value(&self, sequence: u32) -> Result<i64> {
+        self.sequences.next(self.sequence(sequence)?)
     }
 
     fn clock_timestamp(&self) -> i64 {
@@ -36,6 +41,24 @@ impl SessionFunctions for Environment {
 }
 
 impl Environment {
+    /// The sequence that a function was called with.
+    ///
+    /// # Errors
+    /// 42809, 42P01.
+    pub fn sequence(&self, oid: u32) -> Result<&SequenceEntry> {
+        if let Some(entry) = self.catalog.sequence(oid) {
+            return Ok(entry);
+        }
+        Err(match relations::relation_place(self, oid) {
+            Some((_, name)) => {
+                SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a sequence"))
+            }
+            None => {
+                SqlError::new(SqlState::UNDEFINED_TABLE, format!("could not open relation with OID {oid}"))
+            }
+        })
+    }
+
     /// What names mean, for binding within a running statement.
     #[must_use]
     pub fn bind_environment(&self) -> crate::binder::BindEnvironment {

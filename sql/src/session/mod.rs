@@ -33,6 +33,7 @@ pub use transaction::{TransactionModes, TransactionStatus};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
+use crate::sequence::SessionSequences;
 use crate::value::Text;
 use crate::write::Buffers;
 use plans::Plans;
@@ -49,10 +50,6 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn plain(state: SqlState, message: impl Into<String>) -> Notice {
-        Notice { severity: "NOTICE", error: SqlError::new(state, message) }
-    }
-
     fn warning(state: SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "WARNING", error: SqlError::new(state, message) }
     }
@@ -115,6 +112,7 @@ pub struct Session {
     notices: Vec<Notice>,
     changed_settings: Vec<(String, String)>,
     cancel: Arc<AtomicBool>,
+    sequences: Arc<SessionSequences>,
     random: Arc<Mutex<u64>>,
     /// Raised at each end of a transaction: portals of earlier ones are closed.
     portal_epoch: u64,
@@ -139,6 +137,7 @@ impl Session {
         if engine.entropy().fill(&mut seed).is_err() {
             seed = u64::from(backend.unsigned_abs()).to_le_bytes();
         }
+        let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
         let catalog_scn = engine.store().watch_catalog(branch);
         Session {
             engine,
@@ -159,6 +158,7 @@ impl Session {
             notices: Vec::new(),
             changed_settings: Vec::new(),
             cancel: Arc::new(AtomicBool::new(false)),
+            sequences,
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
             portal_epoch: 0,
             #[cfg(test)]

@@ -152,6 +152,9 @@ impl Session {
     /// Those of committing.
     pub async fn finish_point(&mut self) -> Result<()> {
         if let Some(transaction) = self.own.take() {
+            if self.sequences.owes() {
+                self.sequences.settle(self.engine.store()).await?;
+            }
             transaction.commit().await?;
         }
         if self.active.is_some() {
@@ -251,6 +254,7 @@ impl Session {
         if self.frequent.read_only {
             return Err(Stop::Conflict);
         }
+        self.sequences.set_read_only(false);
         let mut transaction = store.begin(self.branch, self.frequent.isolation);
         transaction.begin_statement();
         let environment = self.known_environment(transaction.snapshot().scn)?.clone();

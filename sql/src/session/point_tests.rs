@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use futures_lite::future::{block_on, poll_once};
-use helios_mvcc::{Store, StoreOptions, Surroundings};
-use helios_runtime::{MemoryDevice, SystemClock, SystemEntropy};
 
 use super::{Engine, Prepared, Session, Step};
 use crate::error::Result;
@@ -22,13 +20,7 @@ const TABLES: &str = "
     INSERT INTO parent VALUES (1), (2)";
 
 fn engine() -> Engine {
-    let surroundings = Surroundings {
-        device: Arc::new(MemoryDevice::new()),
-        clock: Arc::new(SystemClock::new()),
-        entropy: Arc::new(SystemEntropy),
-    };
-    let options = StoreOptions { cache_size_bytes: 16 << 20, ..StoreOptions::default() };
-    let store = block_on(Store::open(options, surroundings)).unwrap();
+    let store = crate::test_support::memory_store();
     block_on(Engine::open(store, Vec::new())).unwrap()
 }
 

@@ -148,7 +148,13 @@ impl Session {
     /// # Errors
     /// All the errors of execution; the transaction has failed then.
     pub async fn step(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
-        let stepped = self.step_here(portal, rows_max).await;
+        let mut stepped = self.step_here(portal, rows_max).await;
+        self.buffers.forget_evaluated();
+        if self.sequences.owes()
+            && let Err(error) = self.sequences.settle(self.engine.store()).await
+        {
+            stepped = Err(error);
+        }
         if stepped.is_err() {
             portal.state = State::Done;
             self.fail();
@@ -386,6 +392,7 @@ impl Session {
             backend: self.backend,
             config: self.engine.config().clone(),
             random: self.random.clone(),
+            sequences: self.sequences.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }
     }
@@ -410,6 +417,8 @@ impl Session {
             stale: false,
             instruments: None,
             buffers: std::mem::take(&mut self.buffers),
+            pending: std::mem::take(&mut active.pending),
+            deferral: active.deferral.clone(),
         })
     }
 
@@ -417,6 +426,7 @@ impl Session {
     pub(crate) fn take_back(&mut self, execution: Execution) -> Result<bool> {
         if let Some(active) = &mut self.active {
             active.transaction = Some(execution.transaction);
+            active.pending = execution.pending;
         }
         self.buffers = execution.buffers;
         self.take_changed_by_functions(&execution.environment)?;

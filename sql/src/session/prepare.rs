@@ -10,7 +10,7 @@ use crate::binder::{BindEnvironment, Binder, InsertValue, ResultColumn};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::{self, Statement, StatementKind, Utility};
+use crate::parser::{self, Overriding, Statement, StatementKind, Utility};
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
@@ -223,9 +223,14 @@ impl Session {
         binder: &mut Binder<'_>,
         statement: StatementKind,
     ) -> Result<(Action, Option<Vec<ResultColumn>>)> {
+        let mut overriding = None;
         let statement = match statement {
             StatementKind::Sql(statement) => statement,
             StatementKind::Utility(Utility::Query(query)) => Box::new(ast::Statement::Query(query)),
+            StatementKind::Utility(Utility::InsertOverriding { insert, overriding: given }) => {
+                overriding = Some(given);
+                insert
+            }
             StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
         };
         match *statement {
@@ -235,7 +240,7 @@ impl Session {
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
                 Ok((Action::Query(plan::plan(bound.plan, &needed)?), Some(columns)))
             }
-            ast::Statement::Insert(insert) => plan_insert(binder, &insert),
+            ast::Statement::Insert(insert) => plan_insert(binder, &insert, overriding),
             ast::Statement::Update(update) => plan_update(binder, &update),
             ast::Statement::Delete(delete) => plan_delete(binder, &delete),
             ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
@@ -359,7 +364,9 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
 /// Whether preparing a statement looks anything up.
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
-        StatementKind::Utility(utility) => matches!(utility, Utility::Query(_)),
+        StatementKind::Utility(utility) => {
+            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. })
+        }
         StatementKind::Sql(statement) => matches!(
             statement.as_ref(),
             ast::Statement::Query(_)
@@ -384,8 +391,12 @@ fn ends_transaction(statement: &StatementKind) -> bool {
 
 type Planned = (Action, Option<Vec<ResultColumn>>);
 
-fn plan_insert(binder: &mut Binder<'_>, insert: &ast::Insert) -> Result<Planned> {
-    let bound = binder.bind_insert(insert)?;
+fn plan_insert(
+    binder: &mut Binder<'_>,
+    insert: &ast::Insert,
+    overriding: Option<Overriding>,
+) -> Result<Planned> {
+    let bound = binder.bind_insert(insert, overriding)?;
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let mut needed = Vec::new();
     let mut values = Vec::new();

@@ -7,8 +7,9 @@ use helios_mvcc::{Isolation, SavepointId, Transaction};
 use super::{Notice, Session, SettingValues};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::Timestamps;
+use crate::execute::{Deferral, Timestamps};
 use crate::value::Text;
+use crate::write::{Due, Pending, check_pending};
 
 /// What the client is told after each statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub(super) struct Active {
     savepoints: Vec<Savepoint>,
     /// The settings at its start.
     settings: Arc<SettingValues>,
+    /// Foreign keys to be looked at before it commits.
+    pub pending: Vec<Pending>,
+    pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
     pub local: Vec<String>,
 }
@@ -71,7 +75,7 @@ impl Session {
     /// The running transaction, or a new one; a statement begins in it now.
     pub(super) fn begin_in_transaction(&mut self) -> &mut Active {
         let now = self.now();
-        let Session { active, engine, branch, frequent, settings, .. } = self;
+        let Session { active, engine, branch, frequent, settings, sequences, .. } = self;
         let active = active.get_or_insert_with(|| Active {
             transaction: Some(engine.store().begin(*branch, frequent.isolation)),
             explicit: false,
@@ -85,9 +89,12 @@ impl Session {
             timestamps: Timestamps { transaction: now, statement: now },
             savepoints: Vec::new(),
             settings: settings.clone(),
+            pending: Vec::new(),
+            deferral: Deferral::default(),
             local: Vec::new(),
         });
         active.timestamps.statement = now;
+        sequences.set_read_only(active.read_only);
         active
     }
 
@@ -142,6 +149,13 @@ impl Session {
 
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
     pub(super) async fn commit(&mut self) -> Result<bool> {
+        let has_pending = |active: &Active| !active.pending.is_empty() && !active.failed;
+        if self.active.as_ref().is_some_and(has_pending)
+            && let Err(error) = self.check_constraints(Due::Transaction).await
+        {
+            self.rollback();
+            return Err(error);
+        }
         let Some(mut active) = self.active.take() else { return Ok(true) };
         let failed = active.failed;
         self.end_portals();
@@ -149,16 +163,36 @@ impl Session {
             self.undo_settings(&active, true);
             return Ok(false);
         };
-        match transaction.commit().await {
-            Ok(_) => {
+        let settled = match self.sequences.owes() {
+            true => self.sequences.settle(self.engine.store()).await,
+            false => Ok(()),
+        };
+        let committed = match settled {
+            Ok(()) => transaction.commit().await.map(|_| ()).map_err(SqlError::from),
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(()) => {
                 self.undo_settings(&active, false);
                 Ok(true)
             }
             Err(error) => {
                 self.undo_settings(&active, true);
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    /// Looks at the foreign keys that wait.
+    ///
+    /// # Errors
+    /// 23503.
+    pub(super) async fn check_constraints(&mut self, due: Due) -> Result<()> {
+        let environment = self.begin_statement().await?;
+        let mut execution = self.lend(environment, Arc::new([]))?;
+        let checked = check_pending(&mut execution, due).await;
+        self.take_back(execution)?;
+        checked
     }
 
     pub(super) fn rollback(&mut self) {

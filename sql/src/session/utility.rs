@@ -81,7 +81,6 @@ impl Session {
                 ddl::truncate(self, truncate).await?;
                 done("TRUNCATE TABLE")
             }
-            S::Comment { .. } => done("COMMENT"),
             S::Grant(_) => done("GRANT"),
             S::Revoke(_) => done("REVOKE"),
             _ => match ddl::run(self, statement, text).await? {
@@ -94,7 +93,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn run_utility(&mut self, utility: &Utility) -> Result<Given> {
+    pub(super) async fn run_utility(&mut self, utility: &Utility, text: &str) -> Result<Given> {
         match utility {
             Utility::Vacuum { analyze, tables } => {
                 self.refuse_in_block("VACUUM")?;
@@ -148,7 +147,11 @@ impl Session {
                 self.close_prepared(&prepared);
                 done("DEALLOCATE")
             }
-            Utility::Query(_) => Err(SqlError::internal("a query has a plan")),
+            Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
+            Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
+            Utility::Query(_) | Utility::InsertOverriding { .. } => {
+                Err(SqlError::internal("a query has a plan"))
+            }
         }
     }
 
@@ -229,6 +232,49 @@ impl Session {
             }
         }
         done("LOCK TABLE")
+    }
+
+    async fn set_constraints(&mut self, names: &[ast::ObjectName], deferred: bool) -> Result<Given> {
+        let (catalog, binding) = self.binding().await?;
+        if !self.is_explicit() {
+            self.notices.push(Notice::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET CONSTRAINTS can only be used in transaction blocks",
+            ));
+        }
+        let mut found = Vec::new();
+        for object in names {
+            let (_, base) = name::split(object)?;
+            let named: Vec<_> = catalog
+                .constraints()
+                .filter(|each| each.name == base && binding.search_path.contains(&each.schema))
+                .collect();
+            if named.is_empty() {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{base}\" does not exist"),
+                ));
+            }
+            for constraint in named {
+                if !constraint.timing.deferrable {
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("constraint \"{base}\" is not deferrable"),
+                    ));
+                }
+                found.push(constraint.oid);
+            }
+        }
+        let active = self.begin_in_transaction();
+        if names.is_empty() {
+            active.deferral.named.clear();
+            active.deferral.all = Some(deferred);
+        }
+        active.deferral.named.extend(found.into_iter().map(|oid| (oid, deferred)));
+        if !deferred {
+            self.check_constraints(crate::write::Due::Statement).await?;
+        }
+        done("SET CONSTRAINTS")
     }
 
     // Settings --------------------------------------------------------------------------------------------------
@@ -356,6 +402,7 @@ impl Session {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.prepared.clear();
                 self.plans.clear();
+                self.sequences.forget();
                 self.end_portals();
                 let mut settings = (**self.settings()).clone();
                 settings.reset_all();
@@ -366,14 +413,12 @@ impl Session {
                 self.plans.clear();
                 done("DISCARD PLANS")
             }
-            ast::DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
+            ast::DiscardObject::SEQUENCES => {
+                self.sequences.forget();
+                done("DISCARD SEQUENCES")
+            }
             ast::DiscardObject::TEMP => done("DISCARD TEMP"),
         }
-    }
-
-    /// Says something to the client.
-    pub(crate) fn notice(&mut self, state: SqlState, message: impl Into<String>) {
-        self.notices.push(Notice::plain(state, message));
     }
 }
 
@@ -457,9 +502,8 @@ impl Session {
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
-        for (state, message) in ddl.notices {
-            self.notice(state, message);
-        }
+        let notices = ddl.notices.into_iter().map(|error| Notice { severity: "NOTICE", error });
+        self.notices.extend(notices);
         self.take_back(ddl.execution)?;
         if let Some(active) = &mut self.active {
             active.changed_catalog |= changed;

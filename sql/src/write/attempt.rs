@@ -5,9 +5,11 @@
 //! the operation wrote, waits for what was in the way, and does it again. Statements for one row try once, and leave
 //! everything else to the general way.
 
+use std::sync::{Arc, Weak};
+
 use helios_mvcc::{Fault, LockMode, RowState, Transaction, TreeId};
 
-use super::WAIT;
+use super::{TableWriter, WAIT};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
@@ -23,6 +25,41 @@ pub struct Buffers {
     pub(super) entry: Vec<u8>,
     pub(super) old: Vec<Datum>,
     pub(super) new: Vec<Datum>,
+    /// A new row that could not be written at once: it is taken up again, not evaluated again, for its evaluation
+    /// may have drawn numbers from sequences.
+    evaluated: Option<Evaluated>,
+}
+
+/// A row of an INSERT whose expressions were evaluated.
+#[derive(Debug)]
+struct Evaluated {
+    writer: Weak<TableWriter>,
+    parameters: Vec<Datum>,
+    row: Vec<Datum>,
+}
+
+impl Buffers {
+    /// Keeps a row that was evaluated for a writer.
+    pub(super) fn keep_evaluated(&mut self, writer: &Arc<TableWriter>, parameters: &[Datum], row: &[Datum]) {
+        let (writer, parameters, row) = (Arc::downgrade(writer), parameters.to_vec(), row.to_vec());
+        self.evaluated = Some(Evaluated { writer, parameters, row });
+    }
+
+    /// The row that was evaluated for a writer and these parameters.
+    pub(super) fn take_evaluated(
+        &mut self,
+        writer: &Arc<TableWriter>,
+        parameters: &[Datum],
+    ) -> Option<Vec<Datum>> {
+        let kept = self.evaluated.take()?;
+        let fits = std::ptr::eq(kept.writer.as_ptr(), Arc::as_ptr(writer)) && kept.parameters == parameters;
+        fits.then_some(kept.row)
+    }
+
+    /// The statement is over.
+    pub fn forget_evaluated(&mut self) {
+        self.evaluated = None;
+    }
 }
 
 /// What a write goes through.

@@ -10,12 +10,13 @@ use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, ForeignKeyActi
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::plan::{index_key_columns, primary_key_columns, row_layout};
-use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
+use crate::value::{Datum, PhysicalKind};
 
 /// A foreign key of the written table: what its rows refer to must exist.
 pub struct Reference {
+    constraint: Arc<Constraint>,
     name: String,
     /// Positions in the referencing row, in the order of the referenced key.
     positions: Vec<usize>,
@@ -25,7 +26,11 @@ pub struct Reference {
 }
 
 impl Reference {
-    pub fn new(entry: &TableEntry, constraint: &Constraint, catalog: &CatalogSnapshot) -> Result<Reference> {
+    pub fn new(
+        entry: &TableEntry,
+        constraint: &Arc<Constraint>,
+        catalog: &CatalogSnapshot,
+    ) -> Result<Reference> {
         let ConstraintKind::ForeignKey { table, columns, index, .. } = &constraint.kind else {
             return Err(SqlError::internal("a foreign key was expected"));
         };
@@ -45,6 +50,7 @@ impl Reference {
             positions.push(Table::position(constraint.columns[at]));
         }
         Ok(Reference {
+            constraint: constraint.clone(),
             name: constraint.name.clone(),
             positions,
             parent_name: parent.table.name.clone(),
@@ -58,22 +64,14 @@ impl Reference {
         self.positions.iter().any(|at| old[*at] != new[*at])
     }
 
-    /// 23503 where the referenced row does not exist.
+    /// Looks for the referenced row. Where it does not exist that is an error, unless it comes until the end of the
+    /// statement, or of the transaction for a constraint that is deferred.
     pub async fn check(&self, writer: &TableWriter, row: &[Datum], execution: &mut Execution) -> Result<()> {
-        let mut wanted = Vec::new();
-        for (column, position) in self.key.iter().zip(&self.positions) {
-            // MATCH SIMPLE: a NULL refers to nothing.
-            if row[*position].is_null() {
-                return Ok(());
-            }
-            key::encode(column, &row[*position], &mut wanted);
-        }
-        execution.transaction.lock_row(self.tree, &wanted, LockMode::KeyShare, WAIT).await?;
-        if execution.transaction.get_latest(self.tree, &wanted).await?.is_some() {
+        if self.is_there(row, execution).await? {
             return Ok(());
         }
         let table = &writer.entry.table.name;
-        Err(SqlError::new(
+        let error = SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
             format!(
                 "insert or update on table \"{table}\" violates foreign key constraint \"{}\"",
@@ -87,34 +85,63 @@ impl Reference {
         ))
         .with_schema(&writer.schema_name)
         .with_table(table)
-        .with_constraint(&self.name))
+        .with_constraint(&self.name);
+        let key =
+            self.constraint.columns.iter().map(|number| row[Table::position(*number)].clone()).collect();
+        execution.pending.push(Pending { constraint: self.constraint.clone(), key, error });
+        Ok(())
+    }
+
+    /// Whether the row refers to nothing, or to what is there; that is kept from going away then.
+    async fn is_there(&self, row: &[Datum], execution: &mut Execution) -> Result<bool> {
+        let mut wanted = Vec::new();
+        for (column, position) in self.key.iter().zip(&self.positions) {
+            // MATCH SIMPLE: a NULL refers to nothing.
+            if row[*position].is_null() {
+                return Ok(true);
+            }
+            let Some(value) = as_kind(&row[*position], column.kind) else { return Ok(false) };
+            key::encode(column, &value, &mut wanted);
+        }
+        execution.transaction.lock_row(self.tree, &wanted, LockMode::KeyShare, WAIT).await?;
+        Ok(execution.transaction.get_latest(self.tree, &wanted).await?.is_some())
     }
 }
 
 /// A foreign key that points at the written table: rows that it refers to must stay.
 pub struct Referenced {
+    constraint: Arc<Constraint>,
     name: String,
     child: Arc<TableEntry>,
     layout: RowLayout,
     /// Positions in the child's row, and in ours.
     pairs: Vec<(usize, usize)>,
     on_delete: ForeignKeyAction,
+    on_update: ForeignKeyAction,
 }
 
 impl Referenced {
-    pub fn new(constraint: &Constraint, catalog: &CatalogSnapshot) -> Result<Referenced> {
-        let ConstraintKind::ForeignKey { columns, on_delete, .. } = &constraint.kind else {
+    pub fn new(constraint: &Arc<Constraint>, catalog: &CatalogSnapshot) -> Result<Referenced> {
+        let ConstraintKind::ForeignKey { columns, on_delete, on_update, .. } = &constraint.kind else {
             return Err(SqlError::internal("a foreign key was expected"));
         };
         let child = catalog.expect_table(constraint.table)?.clone();
         let pairs = constraint.columns.iter().zip(columns);
         let pairs = pairs.map(|(own, other)| (Table::position(*own), Table::position(*other))).collect();
         let layout = row_layout(&child.table);
-        Ok(Referenced { name: constraint.name.clone(), child, layout, pairs, on_delete: *on_delete })
+        Ok(Referenced {
+            constraint: constraint.clone(),
+            name: constraint.name.clone(),
+            child,
+            layout,
+            pairs,
+            on_delete: *on_delete,
+            on_update: *on_update,
+        })
     }
 
-    /// Tests that nothing refers to a row any more, when it goes or its key changes; or lets the references go
-    /// with it.
+    /// When a row goes or its key changes: does to what refers to it what the foreign key says, or makes sure that
+    /// nothing does.
     pub async fn changed(
         &self,
         writer: &TableWriter,
@@ -130,13 +157,30 @@ impl Referenced {
         if keys.is_empty() {
             return Ok(());
         }
-        if new.is_none() && self.on_delete == ForeignKeyAction::Cascade {
-            return self.cascade(keys, execution).await;
+        let action = if new.is_none() { self.on_delete } else { self.on_update };
+        match (action, new) {
+            (ForeignKeyAction::Cascade, None) => return self.cascade(keys, execution).await,
+            (ForeignKeyAction::Cascade, Some(new)) => {
+                let values = self.pairs.iter().map(|(own, at)| {
+                    let kind = self.layout.columns()[*own].kind;
+                    as_kind(&new[*at], kind).unwrap_or(Datum::Null)
+                });
+                return self.set(keys, values.collect(), execution).await;
+            }
+            (ForeignKeyAction::SetNull, _) => {
+                return self.set(keys, vec![Datum::Null; self.pairs.len()], execution).await;
+            }
+            (ForeignKeyAction::SetDefault, _) => {
+                // The default may be what they referred to: then they refer to nothing now.
+                let defaults = self.defaults(execution)?;
+                self.set(keys, defaults, execution).await?;
+            }
+            (ForeignKeyAction::NoAction | ForeignKeyAction::Restrict, _) => {}
         }
         let table = &writer.entry.table.name;
         let child = &self.child.table.name;
         let positions: Vec<usize> = self.pairs.iter().map(|(_, at)| *at).collect();
-        Err(SqlError::new(
+        let error = SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
             format!(
                 "update or delete on table \"{table}\" violates foreign key constraint \"{}\" on table \"{child}\"",
@@ -149,7 +193,16 @@ impl Referenced {
         ))
         .with_schema(&writer.schema_name)
         .with_table(child)
-        .with_constraint(&self.name))
+        .with_constraint(&self.name);
+        if action == ForeignKeyAction::Restrict {
+            return Err(error);
+        }
+        let child_kind = |own: usize| self.layout.columns()[own].kind;
+        let key =
+            self.pairs.iter().map(|(own, at)| as_kind(&old[*at], child_kind(*own)).unwrap_or(Datum::Null));
+        let key = key.collect();
+        execution.pending.push(Pending { constraint: self.constraint.clone(), key, error });
+        Ok(())
     }
 
     /// The child's rows that refer to a row: by the child's key or an index where one begins with the referring
@@ -164,7 +217,7 @@ impl Referenced {
             let mut bytes = Vec::new();
             for (number, column) in numbers.iter().zip(columns).take(self.pairs.len()) {
                 let (_, at) = self.pairs.iter().find(|(own, _)| *own == Table::position(*number))?;
-                key::encode(column, &old[*at], &mut bytes);
+                key::encode(column, &as_kind(&old[*at], column.kind)?, &mut bytes);
             }
             (numbers.len() >= self.pairs.len()).then_some(bytes)
         };
@@ -197,7 +250,7 @@ impl Referenced {
         let mut scan = execution.transaction.scan_latest(table.tree, range, false);
         let mut visit = |found: &[u8], value: &[u8]| match self.decode(value) {
             Ok(values) => {
-                if self.pairs.iter().all(|(own, at)| values[*own] == old[*at]) {
+                if self.pairs.iter().all(|(own, at)| same(&values[*own], &old[*at])) {
                     rows.push((found.to_vec(), values));
                 }
                 ControlFlow::Continue(())
@@ -219,17 +272,149 @@ impl Referenced {
         (0..self.layout.columns().len()).map(|at| view.get(at)).collect()
     }
 
-    /// Deletes the referring rows, and what refers to them.
-    async fn cascade(&self, rows: Vec<(Vec<u8>, Vec<Datum>)>, execution: &mut Execution) -> Result<()> {
+    /// A writer of the referring table.
+    fn child_writer(&self, execution: &Execution) -> Result<TableWriter> {
         let environment = execution.environment.clone();
         let binding = environment.bind_environment();
         let mut binder = crate::binder::Binder::new(&environment.catalog, &binding, "", Vec::new());
-        let writer = TableWriter::new(&self.child, &mut binder)?;
-        drop(binder);
+        TableWriter::new(&self.child, &mut binder)
+    }
+
+    /// The defaults of the referring columns.
+    fn defaults(&self, execution: &Execution) -> Result<Vec<Datum>> {
+        let environment = execution.environment.clone();
+        let binding = environment.bind_environment();
+        let mut binder = crate::binder::Binder::new(&environment.catalog, &binding, "", Vec::new());
+        let no_row: [Datum; 0] = [];
+        self.pairs
+            .iter()
+            .map(|(own, _)| {
+                let default = binder.default_of(&self.child.table, &self.child.table.columns[*own])?;
+                default.eval_row(&no_row.as_slice(), &execution.context())
+            })
+            .collect()
+    }
+
+    /// Deletes the referring rows, and what refers to them.
+    async fn cascade(&self, rows: Vec<(Vec<u8>, Vec<Datum>)>, execution: &mut Execution) -> Result<()> {
+        let writer = self.child_writer(execution)?;
         for (found, values) in rows {
             let old = super::OldRow { key: &found, values: &values };
             Box::pin(writer.delete(old, execution)).await?;
         }
         Ok(())
     }
+
+    /// Gives the referring rows other values in the referring columns.
+    async fn set(
+        &self,
+        rows: Vec<(Vec<u8>, Vec<Datum>)>,
+        given: Vec<Datum>,
+        execution: &mut Execution,
+    ) -> Result<()> {
+        let writer = self.child_writer(execution)?;
+        for (found, values) in rows {
+            let mut new = values.clone();
+            for ((own, _), value) in self.pairs.iter().zip(&given) {
+                new[*own] = value.clone();
+            }
+            let old = super::OldRow { key: &found, values: &values };
+            Box::pin(writer.update(old, &new, execution)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A foreign key that a row broke, and what it refers to in vain: in the order of the constraint's columns.
+pub struct Pending {
+    constraint: Arc<Constraint>,
+    key: Vec<Datum>,
+    error: SqlError,
+}
+
+/// Which pending checks are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At the end of a statement: those of constraints that are not deferred.
+    Statement,
+    /// At the end of the transaction: all.
+    Transaction,
+}
+
+/// Looks again at what was broken in between: it must be whole now.
+///
+/// # Errors
+/// 23503.
+pub async fn check_pending(execution: &mut Execution, due: Due) -> Result<()> {
+    let mut later = Vec::new();
+    for pending in std::mem::take(&mut execution.pending) {
+        if due == Due::Statement && execution.deferral.is_deferred(&pending.constraint) {
+            later.push(pending);
+        } else if pending.is_broken(execution).await? {
+            return Err(pending.error);
+        }
+    }
+    execution.pending = later;
+    Ok(())
+}
+
+impl Pending {
+    /// Whether a row still refers to what is not there.
+    async fn is_broken(&self, execution: &mut Execution) -> Result<bool> {
+        let catalog = execution.environment.catalog.clone();
+        let constraint = &self.constraint;
+        // What was dropped or changed meanwhile was tested then.
+        let Some(child) = catalog.table(constraint.table) else { return Ok(false) };
+        if !child.constraints.iter().any(|each| each == constraint) {
+            return Ok(false);
+        }
+        let reference = Reference::new(child, constraint, &catalog)?;
+        let mut row = vec![Datum::Null; child.table.columns.len()];
+        for (number, value) in constraint.columns.iter().zip(&self.key) {
+            row[Table::position(*number)] = value.clone();
+        }
+        if reference.is_there(&row, execution).await? {
+            return Ok(false);
+        }
+        let ConstraintKind::ForeignKey { table, columns, .. } = &constraint.kind else { return Ok(false) };
+        let parent = catalog.expect_table(*table)?;
+        let mut referred = vec![Datum::Null; parent.table.columns.len()];
+        for (number, value) in columns.iter().zip(&self.key) {
+            referred[Table::position(*number)] = value.clone();
+        }
+        let referring = Referenced::new(constraint, &catalog)?.referring(&referred, execution).await?;
+        Ok(!referring.is_empty())
+    }
+}
+
+/// Whether a column of one type may refer to one of another: equal values are found by their keys.
+#[must_use]
+pub fn may_refer(from: u32, to: u32) -> bool {
+    let kind = |oid| crate::types::builtin_type(oid).map(|info| info.kind);
+    let is_integer =
+        |kind| matches!(kind, Some(PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64));
+    from == to
+        || (is_integer(kind(from)) && is_integer(kind(to)))
+        || (kind(from) == Some(PhysicalKind::Text) && kind(to) == kind(from))
+}
+
+/// A value in the width of another column; `None` where it does not fit.
+fn as_kind(value: &Datum, kind: PhysicalKind) -> Option<Datum> {
+    match (value, kind) {
+        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int16) => {
+            value.as_i64()?.try_into().ok().map(Datum::Int16)
+        }
+        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int32) => {
+            value.as_i64()?.try_into().ok().map(Datum::Int32)
+        }
+        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int64) => {
+            value.as_i64().map(Datum::Int64)
+        }
+        _ => Some(value.clone()),
+    }
+}
+
+/// Whether two values of columns that refer to each other are equal.
+fn same(left: &Datum, right: &Datum) -> bool {
+    left == right || (left.as_i64().is_some() && left.as_i64() == right.as_i64())
 }

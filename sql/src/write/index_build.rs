@@ -7,6 +7,7 @@ use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
 use super::{IndexWriter, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
+use crate::expr::Expr;
 use crate::value::Datum;
 
 /// How many rows are held at a time.
@@ -95,30 +96,45 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
     bulk_build(&mut execution.transaction, index.tree, entries).await
 }
 
-/// Copies all rows into a tree clustered on the writer's primary key, which the rows do not have yet.
+/// Copies all rows of a table into the tree of another, under its layout and key. `fill` says what one position of
+/// each row gets.
 ///
 /// # Errors
-/// 23502 and 23505.
-pub async fn rebuild_table(writer: &TableWriter, target: TreeId, execution: &mut Execution) -> Result<()> {
+/// 23502 and 23505, and those of the expression.
+pub async fn rewrite_table(
+    reader: &TableWriter,
+    target: &TableWriter,
+    fill: Option<&(usize, Expr)>,
+    execution: &mut Execution,
+) -> Result<()> {
+    let width = target.layout.columns().len();
     let mut rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
-    for_each_row(writer, execution, async |_, _, values| {
-        for position in &writer.primary_positions {
-            if values[*position].is_null() {
-                let column = &writer.entry.table.columns[*position].name;
-                return Err(SqlError::new(
-                    SqlState::NOT_NULL_VIOLATION,
-                    format!(
-                        "column \"{column}\" of relation \"{}\" contains null values",
-                        writer.entry.table.name
-                    ),
-                )
-                .with_schema(&writer.schema_name)
-                .with_table(&writer.entry.table.name)
-                .with_column(column));
-            }
+    for_each_row(reader, execution, async |execution, _, mut values| {
+        values.resize(width, Datum::Null);
+        if let Some((position, fill)) = fill {
+            values[*position] = fill.eval_row(&values.as_slice(), &execution.context())?;
+        }
+        if let Some(position) = target.not_null.iter().find(|position| values[**position].is_null()) {
+            let column = &target.entry.table.columns[*position].name;
+            return Err(SqlError::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!(
+                    "column \"{column}\" of relation \"{}\" contains null values",
+                    target.entry.table.name
+                ),
+            )
+            .with_schema(&target.schema_name)
+            .with_table(&target.entry.table.name)
+            .with_column(column));
         }
         let mut key = Vec::new();
-        writer.primary_key_of(&values, &mut key);
+        if target.primary_key.is_empty() {
+            let branch = execution.transaction.branch();
+            let number = execution.environment.store.next_row_id(branch, target.tree()).await?;
+            key.extend(number.to_be_bytes());
+        } else {
+            target.primary_key_of(&values, &mut key);
+        }
         rows.push((key, values));
         Ok(())
     })
@@ -128,18 +144,18 @@ pub async fn rebuild_table(writer: &TableWriter, target: TreeId, execution: &mut
     for (key, values) in rows {
         if entries.last().is_some_and(|(previous, _): &(Vec<u8>, Vec<u8>)| *previous == key) {
             return Err(not_unique(
-                writer,
-                &writer.primary_name,
-                &writer.primary_positions,
+                target,
+                &target.primary_name,
+                &target.primary_positions,
                 &values,
                 execution,
             )?);
         }
         let mut value = Vec::new();
-        writer.layout.encode(writer.entry.table.schema_version, &values, &mut value)?;
+        target.layout.encode(target.entry.table.schema_version, &values, &mut value)?;
         entries.push((key, value));
     }
-    bulk_build(&mut execution.transaction, target, entries).await
+    bulk_build(&mut execution.transaction, target.tree(), entries).await
 }
 
 /// Writes sorted rows into a new tree.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
 pub use attempt::{Attempt, Buffers, Stop, Writing};
-pub use index_build::{build_index, check_references, check_rows, rebuild_table};
+pub use index_build::{build_index, check_references, check_rows, rewrite_table};
 pub use statement::{
     Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
 };
@@ -32,6 +32,7 @@ use crate::plan::row_layout;
 use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
+pub use foreign_key::{Due, Pending, check_pending, may_refer};
 use foreign_key::{Reference, Referenced};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.

@@ -1,6 +1,6 @@
 //! INSERT, UPDATE and DELETE of one row, without operators and without waiting.
 
-use super::{Attempt, DeletePlan, InsertPlan, OldRow, UpdatePlan, Writing};
+use super::{Attempt, DeletePlan, InsertPlan, OldRow, Stop, UpdatePlan, Writing};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
@@ -33,11 +33,17 @@ impl InsertPlan {
     ) -> Attempt<u64> {
         let mut row = std::mem::take(&mut writing.buffers.new);
         row.clear();
-        let written = evaluate(single, &[], &writing.context, &mut row).map_err(Into::into).and_then(|()| {
-            self.writer.try_insert(&row, writing)?;
+        match writing.buffers.take_evaluated(&self.writer, writing.context.parameters) {
+            Some(kept) => row = kept,
+            None => evaluate(single, &[], &writing.context, &mut row)?,
+        }
+        let written = self.writer.try_insert(&row, writing).and_then(|()| {
             let returning = self.returning.as_deref().unwrap_or_default();
             Ok(evaluate(returning, &row, &writing.context, returned)?)
         });
+        if matches!(&written, Err(stop) if !matches!(stop, Stop::Failed(_))) {
+            writing.buffers.keep_evaluated(&self.writer, writing.context.parameters, &row);
+        }
         writing.buffers.new = row;
         written.map(|()| 1)
     }

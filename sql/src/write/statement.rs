@@ -127,6 +127,10 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut rows = 0;
     let mut proposed = HashSet::new();
+    if let Some(row) = execution.buffers.take_evaluated(&plan.writer, &execution.parameters) {
+        rows = write_new(plan, row, &mut proposed, &mut returning, execution).await?;
+        return Ok(Changed { rows, returned: returning.finish() });
+    }
     let mut source = execute::build(&plan.source);
     while let Some(batch) = source.next(execution).await? {
         for at in 0..batch.row_count {

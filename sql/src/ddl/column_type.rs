@@ -1,0 +1,89 @@
+//! ALTER TABLE … ALTER COLUMN … TYPE.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::Ddl;
+use super::dependency::Thing;
+use super::rewrite::Rewrite;
+use crate::binder::data_type;
+use crate::catalog::{Table, TableColumn, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::functions::{CastContext, CastMethod, registry};
+use crate::types::{BuiltinTypes, DataType, format_type, oids};
+use crate::value::Datum;
+
+pub async fn change(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    column: &TableColumn,
+    data_type: &ast::DataType,
+    using: Option<&ast::Expr>,
+    text: &str,
+) -> Result<()> {
+    let target = data_type::resolve(data_type)?;
+    refuse_views(ddl, entry, column)?;
+    let position = Table::position(column.number);
+    let mut table = (*entry.table).clone();
+    let changed = &mut table.columns[position];
+    changed.type_oid = target.oid;
+    changed.type_modifier = target.typmod;
+    if let Some(default) = &column.default {
+        let expr = crate::parser::parse_expression(default)?;
+        let bound = ddl.binder(text).bind_default(changed, &expr);
+        bound.map_err(|error| match error.state() {
+            SqlState::DATATYPE_MISMATCH => SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "default for column \"{}\" cannot be cast automatically to type {}",
+                    column.name,
+                    format_type(target, &BuiltinTypes)
+                ),
+            ),
+            _ => error,
+        })?;
+    }
+    let source = DataType { oid: column.type_oid, typmod: column.type_modifier };
+    if using.is_none() && keeps_values(source, target) {
+        table.schema_version += 1;
+        return ddl.put(table).await;
+    }
+    let fill = ddl.binder(text).bind_conversion(&entry.table, column, using, target)?;
+    table.columns[position].missing = Datum::Null;
+    table.schema_version += 1;
+    let mut rewrite = Rewrite::new(entry, table);
+    rewrite.fill = Some((position, fill));
+    rewrite.run(ddl).await
+}
+
+/// Whether values of one type are values of the other as they are stored.
+fn keeps_values(source: DataType, target: DataType) -> bool {
+    if source == target {
+        return true;
+    }
+    let is_text = |data_type: DataType| matches!(data_type.oid, oids::TEXT | oids::VARCHAR);
+    let is_wider = target.typmod < 0 || (source.typmod >= 0 && target.typmod >= source.typmod);
+    is_text(source)
+        && is_text(target)
+        && is_wider
+        && matches!(
+            registry().cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes),
+            Some(CastMethod::Binary) | None
+        )
+}
+
+/// 0A000 where a view reads the column.
+fn refuse_views(ddl: &Ddl, entry: &TableEntry, column: &TableColumn) -> Result<()> {
+    let reader = ddl.catalog.views().find(|view| {
+        view.sources
+            .iter()
+            .any(|source| source.relation == entry.table.oid && source.used.contains(&column.number))
+    });
+    let Some(view) = reader else { return Ok(()) };
+    Err(SqlError::unsupported("cannot alter type of a column used by a view or rule").with_detail(format!(
+        "rule _RETURN on {} depends on column \"{}\"",
+        Thing::View(view.oid).describe(ddl),
+        column.name
+    )))
+}

@@ -1,0 +1,102 @@
+//! COMMENT ON.
+
+use sqlparser::ast::{self, ObjectNamePart};
+
+use super::{Ddl, alter_table};
+use crate::binder::{Relation, RelationKind, name};
+use crate::catalog::Comments;
+use crate::error::{Result, SqlError, SqlState};
+use crate::parser::CommentTarget;
+
+/// The catalogs that objects are in.
+const PG_CLASS: u32 = 1259;
+const PG_NAMESPACE: u32 = 2615;
+const PG_CONSTRAINT: u32 = 2606;
+
+pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) -> Result<()> {
+    match target {
+        CommentTarget::Relation { kind, name } => {
+            let relation = ddl.relation(name)?;
+            if relation.kind() != *kind {
+                let article = if *kind == RelationKind::Index { "an" } else { "a" };
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not {article} {}", relation.name(), kind.word()),
+                ));
+            }
+            let Some(oid) = relation.stored_oid() else { return Ok(()) };
+            set(ddl, PG_CLASS, oid, 0, text).await
+        }
+        CommentTarget::Column(object) => {
+            let (oid, number) = column(ddl, object)?;
+            set(ddl, PG_CLASS, oid, number, text).await
+        }
+        CommentTarget::Schema(schema) => {
+            let base = name::fold(schema);
+            let found = ddl.catalog.schema_named(&base).map(|schema| schema.oid);
+            let oid = found.ok_or_else(|| {
+                SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{base}\" does not exist"))
+            })?;
+            set(ddl, PG_NAMESPACE, oid, 0, text).await
+        }
+        CommentTarget::Constraint { constraint, table } => {
+            let entry = ddl.table(table)?;
+            let base = name::fold(constraint);
+            let found = entry.constraints.iter().find(|each| each.name == base);
+            let oid = found.map(|found| found.oid).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{base}\" for table \"{}\" does not exist", entry.table.name),
+                )
+            })?;
+            set(ddl, PG_CONSTRAINT, oid, 0, text).await
+        }
+        CommentTarget::Other => Ok(()),
+    }
+}
+
+fn column(ddl: &Ddl, object: &ast::ObjectName) -> Result<(u32, i16)> {
+    let mut object = object.clone();
+    let last = object.0.pop();
+    let (Some(ObjectNamePart::Identifier(column)), false) = (last, object.0.is_empty()) else {
+        return Err(SqlError::syntax("column name must be qualified"));
+    };
+    let base = name::fold(&column);
+    match ddl.relation(&object)? {
+        Relation::Stored(entry) => {
+            Ok((entry.table.oid, alter_table::find_column(&entry.table, &base)?.number))
+        }
+        Relation::View(view) => {
+            let at = (1..).zip(&view.columns).find(|(_, column)| column.name == base);
+            let number = at.map(|(number, _)| number).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{base}\" of relation \"{}\" does not exist", view.name),
+                )
+            })?;
+            Ok((view.oid, number))
+        }
+        other => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot set comment on relation \"{}\"", other.name()),
+        )
+        .with_detail(format!("This operation is not supported for {}.", other.kind().plural()))),
+    }
+}
+
+async fn set(ddl: &mut Ddl, class: u32, oid: u32, column: i16, text: Option<&str>) -> Result<()> {
+    let old = ddl.catalog.comments_on(oid).cloned();
+    let mut comments =
+        old.as_ref().map_or_else(|| Comments { oid, class, texts: Vec::new() }, |old| (**old).clone());
+    comments.texts.retain(|(number, _)| *number != column);
+    // An empty comment is none.
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        comments.texts.push((column, text.to_string()));
+        comments.texts.sort();
+    }
+    match old {
+        Some(old) if comments.texts.is_empty() => ddl.remove((*old).clone()).await,
+        None if comments.texts.is_empty() => Ok(()),
+        _ => ddl.put(comments).await,
+    }
+}

@@ -1,0 +1,60 @@
+//! Defaults as they are stored.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
+
+use super::Ddl;
+use crate::binder::name;
+use crate::catalog::TableColumn;
+use crate::error::Result;
+use crate::relations;
+
+/// The text of a column's default, after it was bound once to see that it is good.
+pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Result<String> {
+    ddl.binder(text).bind_default(column, expr)?;
+    Ok(with_oids(ddl, expr)?.to_string())
+}
+
+/// An expression in which relations are named by OID: it goes on to mean them when they are renamed, and what it
+/// depends on can be read off it.
+pub fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
+    let mut expr = expr.clone();
+    let flow = ast::visit_expressions_mut(&mut expr, |node: &mut Expr| match name_relations(ddl, node) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match flow {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(expr),
+    }
+}
+
+pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
+    match node {
+        Expr::Cast { expr, data_type: ast::DataType::Regclass, .. } => {
+            if let Some(oid) = relation_of(ddl, expr)? {
+                **expr = Expr::value(Value::SingleQuotedString(oid.to_string()));
+            }
+        }
+        Expr::Function(function) => {
+            let takes_relation = name::split(&function.name)
+                .is_ok_and(|(_, base)| matches!(base.as_str(), "nextval" | "currval" | "setval"));
+            if takes_relation
+                && let FunctionArguments::List(list) = &mut function.args
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
+                && let Some(oid) = relation_of(ddl, first)?
+            {
+                *first = crate::parser::parse_expression(&format!("'{oid}'::regclass"))?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn relation_of(ddl: &Ddl, expr: &Expr) -> Result<Option<u32>> {
+    let Expr::Value(value) = expr else { return Ok(None) };
+    let Value::SingleQuotedString(text) = &value.value else { return Ok(None) };
+    relations::relation_oid(&ddl.catalog, &ddl.binding.search_path, text).map(Some)
+}

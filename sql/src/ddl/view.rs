@@ -1,0 +1,254 @@
+//! CREATE VIEW and ALTER VIEW.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut};
+
+use super::storage::{self, Owner};
+use super::{Ddl, default};
+use crate::binder::{Relation, lookup_relation, name, stable_name};
+use crate::catalog::{SUPERUSER, View, ViewColumn, ViewSource, store};
+use crate::error::{Result, SqlError, SqlState};
+use crate::types::{BuiltinTypes, DataType, format_type, oids};
+
+/// Gives the relations of a query names that last, and lists them.
+struct NameRelations<'d> {
+    ddl: &'d Ddl,
+    /// The names of WITH queries: they are no relations.
+    common: BTreeSet<String>,
+    found: Vec<Relation>,
+}
+
+impl VisitorMut for NameRelations<'_> {
+    type Break = SqlError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        if let Some(with) = &query.with {
+            self.common.extend(with.cte_tables.iter().map(|table| name::fold(&table.alias.name)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
+        let TableFactor::Table { name: object, args: None, .. } = factor else {
+            return ControlFlow::Continue(());
+        };
+        match self.name(object) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        match default::name_relations(self.ddl, expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+impl NameRelations<'_> {
+    fn name(&mut self, object: &mut ast::ObjectName) -> Result<()> {
+        let (schema, base) = name::split(object)?;
+        if schema.is_none() && self.common.contains(&base) {
+            return Ok(());
+        }
+        let path = &self.ddl.binding.search_path;
+        let relation = lookup_relation(&self.ddl.catalog, path, schema.as_deref(), &base)?;
+        let place = match &relation {
+            Relation::Stored(entry) => (entry.table.oid, entry.table.schema),
+            Relation::View(view) => (view.oid, view.schema),
+            Relation::Sequence(entry) => (entry.sequence.oid, entry.sequence.schema),
+            Relation::Virtual(computed) => {
+                *object = ast::ObjectName::from(vec![
+                    Ident::with_quote('"', computed.schema_name()),
+                    Ident::with_quote('"', computed.name),
+                ]);
+                return Ok(());
+            }
+            Relation::Index(_) => return Ok(()),
+        };
+        let schema = self.ddl.catalog.schema(place.1).map_or("", |schema| schema.name.as_str());
+        *object = stable_name(place.0, schema, &base);
+        self.found.push(relation);
+        Ok(())
+    }
+}
+
+/// What a view on a relation may see of it.
+fn source_of(relation: &Relation, used: &BTreeSet<(u32, i16)>) -> Option<ViewSource> {
+    let (oid, columns) = match relation {
+        Relation::Stored(entry) => {
+            let live = entry.table.live_columns();
+            (entry.table.oid, live.map(|column| (column.number, column.name.clone())).collect())
+        }
+        Relation::View(view) => (
+            view.oid,
+            (1..).zip(&view.columns).map(|(number, column)| (number, column.name.clone())).collect(),
+        ),
+        Relation::Sequence(entry) => (entry.sequence.oid, Vec::new()),
+        Relation::Virtual(_) | Relation::Index(_) => return None,
+    };
+    let used = used.iter().filter(|(relation, _)| *relation == oid).map(|(_, number)| *number).collect();
+    Some(ViewSource { relation: oid, columns, used })
+}
+
+/// A view's columns: the query's, under the names that were given.
+fn columns_of(
+    create: &ast::CreateView,
+    bound: &[(usize, crate::binder::ResultColumn)],
+) -> Result<Vec<ViewColumn>> {
+    if create.columns.len() > bound.len() {
+        return Err(SqlError::syntax("CREATE VIEW specifies more column names than columns"));
+    }
+    let mut columns: Vec<ViewColumn> = Vec::new();
+    for (at, (_, column)) in bound.iter().enumerate() {
+        let name =
+            create.columns.get(at).map_or_else(|| column.name.clone(), |given| name::fold(&given.name));
+        if columns.iter().any(|each| each.name == name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
+        columns.push(ViewColumn { name, type_oid: data_type.oid, type_modifier: data_type.typmod });
+    }
+    Ok(columns)
+}
+
+pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) -> Result<()> {
+    if create.materialized {
+        return Err(SqlError::unsupported("materialized views are not supported yet"));
+    }
+    let mut query = (*create.query).clone();
+    let environment = ddl.binding.clone();
+    let catalog = ddl.catalog.clone();
+    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
+    let bound = binder.bind_query(&query)?;
+    if !binder.parameter_types().is_ok_and(|types| types.is_empty()) {
+        return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+    }
+    let used = binder.used_columns().clone();
+    expand_star(&mut query, &bound.columns);
+    let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
+    if let ControlFlow::Break(error) = query.visit(&mut naming) {
+        return Err(error);
+    }
+    let mut sources: Vec<ViewSource> = Vec::new();
+    let mut is_temporary = create.temporary;
+    for relation in &naming.found {
+        is_temporary |= relation.is_temporary();
+        if let Some(source) = source_of(relation, &used)
+            && sources.iter().all(|each| each.relation != source.relation)
+        {
+            sources.push(source);
+        }
+    }
+    if is_temporary && !create.temporary {
+        ddl.notice(format!("view \"{}\" will be a temporary view", name::split(&create.name)?.1));
+    }
+    let columns = columns_of(create, &bound.columns)?;
+    let (schema, base) = ddl.target_schema(&create.name, is_temporary).await?;
+    let existing = ddl.catalog.relation_named(schema, &base);
+    let oid = match existing {
+        None => ddl.oid().await?,
+        Some(_) if !create.or_replace => return Err(store::duplicate_relation(&base)),
+        Some(oid) => match ddl.catalog.view(oid) {
+            None => {
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a view")));
+            }
+            Some(view) => {
+                refuse_change(view, &columns)?;
+                oid
+            }
+        },
+    };
+    let view = View {
+        oid,
+        schema,
+        name: base,
+        owner: SUPERUSER,
+        columns,
+        query: query.to_string(),
+        sources,
+        is_temporary,
+        options: storage::of_relation(&create.options, Owner::View)?,
+    };
+    ddl.put(view).await
+}
+
+/// `SELECT *` stands for the columns that there are now.
+fn expand_star(query: &mut Query, columns: &[(usize, crate::binder::ResultColumn)]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let [SelectItem::Wildcard(_)] = select.projection.as_slice() else { return };
+    let qualifier = match select.from.as_slice() {
+        [only] if only.joins.is_empty() => match &only.relation {
+            TableFactor::Table { alias: Some(alias), .. } => Some(name::fold(&alias.name)),
+            TableFactor::Table { name: object, .. } => name::split(object).ok().map(|(_, base)| base),
+            _ => None,
+        },
+        _ => None,
+    };
+    let ambiguous = columns
+        .iter()
+        .enumerate()
+        .any(|(at, (_, column))| columns[..at].iter().any(|(_, other)| other.name == column.name));
+    if ambiguous {
+        return;
+    }
+    let item = |column: &crate::binder::ResultColumn| {
+        let column = Ident::with_quote('"', &column.name);
+        SelectItem::UnnamedExpr(match &qualifier {
+            Some(table) => Expr::CompoundIdentifier(vec![Ident::with_quote('"', table), column]),
+            None => Expr::Identifier(column),
+        })
+    };
+    select.projection = columns.iter().map(|(_, column)| item(column)).collect();
+}
+
+/// 42P16 where a replaced view would lose or change a column.
+fn refuse_change(view: &View, columns: &[ViewColumn]) -> Result<()> {
+    let refused = |message: String| SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message);
+    if columns.len() < view.columns.len() {
+        return Err(refused("cannot drop columns from view".into()));
+    }
+    for (old, new) in view.columns.iter().zip(columns) {
+        if old.name != new.name {
+            return Err(refused(format!(
+                "cannot change name of view column \"{}\" to \"{}\"",
+                old.name, new.name
+            ))
+            .with_hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+        }
+        if (old.type_oid, old.type_modifier) != (new.type_oid, new.type_modifier) {
+            let shown = |column: &ViewColumn| {
+                format_type(DataType { oid: column.type_oid, typmod: column.type_modifier }, &BuiltinTypes)
+            };
+            return Err(refused(format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                old.name,
+                shown(old),
+                shown(new)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// ALTER VIEW … RENAME COLUMN.
+pub async fn rename_column(ddl: &mut Ddl, view: &View, old: &str, new: &str) -> Result<()> {
+    let mut changed = view.clone();
+    if view.columns.iter().any(|column| column.name == new) {
+        return Err(SqlError::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{new}\" of relation \"{}\" already exists", view.name),
+        ));
+    }
+    let Some(column) = changed.columns.iter_mut().find(|column| column.name == old) else {
+        return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist")));
+    };
+    column.name = new.to_string();
+    ddl.put(changed).await
+}

@@ -1,0 +1,425 @@
+//! Statements that define objects, where sqlparser does not take them or not in all of PostgreSQL's forms.
+
+use sqlparser::ast::{self, Ident, ObjectName};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
+use super::utility::{accept, expect, name, word};
+use super::{Source, syntax_error, syntax_error_at};
+use crate::binder::RelationKind;
+use crate::error::{Result, SqlError};
+
+/// A kind of object that ALTER names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    Table,
+    Sequence,
+    View,
+    Schema,
+}
+
+/// A statement that defines or changes an object.
+#[derive(Clone, Debug)]
+pub enum Definition {
+    CreateSequence {
+        name: ObjectName,
+        if_not_exists: bool,
+        temporary: bool,
+        unlogged: bool,
+        options: Vec<SequenceOption>,
+    },
+    AlterSequence {
+        name: ObjectName,
+        if_exists: bool,
+        options: Vec<SequenceOption>,
+    },
+    AlterTable {
+        name: ObjectName,
+        if_exists: bool,
+        actions: Vec<TableAction>,
+    },
+    /// ALTER … RENAME TO
+    Rename {
+        kind: ObjectKind,
+        name: ObjectName,
+        if_exists: bool,
+        new_name: Ident,
+    },
+    /// ALTER … SET SCHEMA
+    SetSchema {
+        kind: ObjectKind,
+        name: ObjectName,
+        if_exists: bool,
+        schema: Ident,
+    },
+    /// ALTER VIEW … RENAME COLUMN
+    RenameViewColumn {
+        name: ObjectName,
+        if_exists: bool,
+        column: Ident,
+        new_name: Ident,
+    },
+    /// COMMENT ON … IS; no text: the comment goes.
+    Comment {
+        target: CommentTarget,
+        text: Option<String>,
+    },
+    /// ALTER … OWNER TO
+    SetOwner {
+        kind: ObjectKind,
+        name: ObjectName,
+        if_exists: bool,
+    },
+}
+
+/// What a comment is on.
+#[derive(Clone, Debug)]
+pub enum CommentTarget {
+    Relation {
+        kind: RelationKind,
+        name: ObjectName,
+    },
+    Column(ObjectName),
+    Schema(Ident),
+    Constraint {
+        constraint: Ident,
+        table: ObjectName,
+    },
+    /// Something whose comments are not kept.
+    Other,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Clone, Debug)]
+pub enum TableAction {
+    /// One that sqlparser takes.
+    Standard(Box<ast::AlterTableOperation>),
+    AddIdentity {
+        column: Ident,
+        always: bool,
+        options: Vec<SequenceOption>,
+    },
+    SetIdentity {
+        column: Ident,
+        always: Option<bool>,
+        options: Vec<SequenceOption>,
+    },
+    DropIdentity {
+        column: Ident,
+        if_exists: bool,
+    },
+    /// Something about storage that makes no difference here.
+    Nothing,
+}
+
+/// Tries these statements; `None` leaves the parser at the statement's start.
+pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Definition>> {
+    let words: Vec<String> = (0..4).map(|at| word(&parser.peek_nth_token(at))).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["create", "sequence", ..] | ["create", "temp" | "temporary" | "unlogged", "sequence", _] => {
+            create_sequence(parser, source).map(Some)
+        }
+        ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
+        ["alter", "table", ..] => alter_table(parser, source).map(Some),
+        ["comment", "on", ..] => comment(parser, source).map(Some),
+        ["alter", "view", ..] => alter_view(parser, source).map(Some),
+        ["alter", "schema", ..] => {
+            skip(parser, 2);
+            let name = name(parser, source)?;
+            common_change(parser, source, ObjectKind::Schema, &name, false)?.map_or_else(
+                || Err(syntax_error_at(parser.peek_token_ref(), source)),
+                |found| Ok(Some(found)),
+            )
+        }
+        _ => Ok(None),
+    }
+}
+
+fn skip(parser: &mut Parser<'_>, count: usize) {
+    for _ in 0..count {
+        parser.next_token();
+    }
+}
+
+pub(super) fn identifier(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Ident> {
+    parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))
+}
+
+fn if_not_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
+    let found = accept(parser, "if");
+    if found {
+        expect(parser, source, "not")?;
+        expect(parser, source, "exists")?;
+    }
+    Ok(found)
+}
+
+fn if_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
+    let found = accept(parser, "if");
+    if found {
+        expect(parser, source, "exists")?;
+    }
+    Ok(found)
+}
+
+fn create_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 1);
+    let temporary = accept(parser, "temp") || accept(parser, "temporary");
+    let unlogged = accept(parser, "unlogged");
+    expect(parser, source, "sequence")?;
+    let if_not_exists = if_not_exists(parser, source)?;
+    let name = name(parser, source)?;
+    let options = sequence_options(parser, source)?;
+    Ok(Definition::CreateSequence { name, if_not_exists, temporary, unlogged, options })
+}
+
+fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    let name = name(parser, source)?;
+    if let Some(change) = common_change(parser, source, ObjectKind::Sequence, &name, if_exists)? {
+        return Ok(change);
+    }
+    let options = sequence_options(parser, source)?;
+    if options.is_empty() {
+        return Err(syntax_error_at(parser.peek_token_ref(), source));
+    }
+    Ok(Definition::AlterSequence { name, if_exists, options })
+}
+
+fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let kind = word(parser.peek_token_ref());
+    skip(parser, 1);
+    let relation = |kind, parser: &mut Parser<'_>| {
+        Ok::<_, SqlError>(CommentTarget::Relation { kind, name: name(parser, source)? })
+    };
+    let target = match kind.as_str() {
+        "table" => relation(RelationKind::Table, parser)?,
+        "view" => relation(RelationKind::View, parser)?,
+        "sequence" => relation(RelationKind::Sequence, parser)?,
+        "index" => relation(RelationKind::Index, parser)?,
+        "column" => CommentTarget::Column(name(parser, source)?),
+        "schema" => CommentTarget::Schema(identifier(parser, source)?),
+        "constraint" => {
+            let constraint = identifier(parser, source)?;
+            expect(parser, source, "on")?;
+            if accept(parser, "domain") {
+                name(parser, source)?;
+                CommentTarget::Other
+            } else {
+                CommentTarget::Constraint { constraint, table: name(parser, source)? }
+            }
+        }
+        _ => {
+            while !matches!(word(parser.peek_token_ref()).as_str(), "is")
+                && parser.peek_token_ref().token != Token::EOF
+            {
+                skip(parser, 1);
+            }
+            CommentTarget::Other
+        }
+    };
+    expect(parser, source, "is")?;
+    if accept(parser, "null") {
+        return Ok(Definition::Comment { target, text: None });
+    }
+    let text = match &parser.peek_token_ref().token {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text.clone(),
+        Token::DollarQuotedString(quoted) => quoted.value.clone(),
+        _ => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+    };
+    skip(parser, 1);
+    Ok(Definition::Comment { target, text: Some(text) })
+}
+
+fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    let name = name(parser, source)?;
+    if let Some(change) = common_change(parser, source, ObjectKind::View, &name, if_exists)? {
+        return Ok(change);
+    }
+    expect(parser, source, "rename")?;
+    accept(parser, "column");
+    let column = identifier(parser, source)?;
+    expect(parser, source, "to")?;
+    let new_name = identifier(parser, source)?;
+    Ok(Definition::RenameViewColumn { name, if_exists, column, new_name })
+}
+
+/// RENAME TO, SET SCHEMA and OWNER TO, which all kinds of objects have.
+fn common_change(
+    parser: &mut Parser<'_>,
+    source: &Source<'_>,
+    kind: ObjectKind,
+    name: &ObjectName,
+    if_exists: bool,
+) -> Result<Option<Definition>> {
+    let (first, second) = (word(parser.peek_token_ref()), word(&parser.peek_nth_token(1)));
+    let name = name.clone();
+    Ok(match (first.as_str(), second.as_str()) {
+        ("rename", "to") => {
+            skip(parser, 2);
+            let new_name = identifier(parser, source)?;
+            Some(Definition::Rename { kind, name, if_exists, new_name })
+        }
+        ("set", "schema") => {
+            skip(parser, 2);
+            let schema = identifier(parser, source)?;
+            Some(Definition::SetSchema { kind, name, if_exists, schema })
+        }
+        ("owner", "to") => {
+            skip(parser, 2);
+            identifier(parser, source)?;
+            Some(Definition::SetOwner { kind, name, if_exists })
+        }
+        _ => None,
+    })
+}
+
+fn alter_table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    accept(parser, "only");
+    let name = name(parser, source)?;
+    let _ = parser.consume_token(&Token::Mul);
+    if let Some(change) = common_change(parser, source, ObjectKind::Table, &name, if_exists)? {
+        return Ok(change);
+    }
+    let mut actions = Vec::new();
+    loop {
+        actions.push(table_action(parser, source)?);
+        if !parser.consume_token(&Token::Comma) {
+            return Ok(Definition::AlterTable { name, if_exists, actions });
+        }
+    }
+}
+
+fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAction> {
+    let words: Vec<String> = (0..5).map(|at| word(&parser.peek_nth_token(at))).collect();
+    if words[0] == "alter" && words[1] != "constraint" {
+        // `column` is optional, and may be a column's name.
+        let at = if words[1] == "column" && !matches!(words[2].as_str(), "set" | "drop" | "add" | "type") {
+            2
+        } else {
+            1
+        };
+        let what: Vec<String> = (at + 1..at + 5).map(|each| word(&parser.peek_nth_token(each))).collect();
+        let what: Vec<&str> = what.iter().map(String::as_str).collect();
+        let is_sequence_option = |word: &str| {
+            matches!(
+                word,
+                "increment" | "minvalue" | "maxvalue" | "no" | "start" | "cache" | "cycle" | "sequence"
+            )
+        };
+        match what.as_slice() {
+            ["add", "generated", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                let always = always(parser, source)?;
+                expect(parser, source, "as")?;
+                expect(parser, source, "identity")?;
+                return Ok(TableAction::AddIdentity {
+                    column,
+                    always,
+                    options: identity_options(parser, source)?,
+                });
+            }
+            ["restart", ..] | ["set", "generated", ..] => return set_identity(parser, source, at),
+            ["set", option, ..] if is_sequence_option(option) => return set_identity(parser, source, at),
+            ["drop", "identity", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                return Ok(TableAction::DropIdentity { column, if_exists: if_exists(parser, source)? });
+            }
+            ["set", "statistics" | "storage" | "compression", ..] => {
+                skip(parser, at);
+                identifier(parser, source)?;
+                skip(parser, 2);
+                let _ = parser.consume_token(&Token::Minus);
+                skip(parser, 1);
+                return Ok(TableAction::Nothing);
+            }
+            ["set" | "reset", ""] | ["set" | "reset", "", ..] => {
+                skip(parser, at);
+                identifier(parser, source)?;
+                skip(parser, 1);
+                parenthesized(parser, source)?;
+                return Ok(TableAction::Nothing);
+            }
+            _ => {}
+        }
+    }
+    match (words[0].as_str(), words[1].as_str()) {
+        ("cluster", "on") => {
+            skip(parser, 2);
+            identifier(parser, source)?;
+            return Ok(TableAction::Nothing);
+        }
+        ("set", "without") | ("set", "tablespace" | "access") => {
+            while !matches!(parser.peek_token_ref().token, Token::EOF | Token::Comma) {
+                skip(parser, 1);
+            }
+            return Ok(TableAction::Nothing);
+        }
+        ("reset", "") => {
+            skip(parser, 1);
+            parenthesized(parser, source)?;
+            return Ok(TableAction::Nothing);
+        }
+        _ => {}
+    }
+    let standard = parser.parse_alter_table_operation().map_err(|error| syntax_error(&error, source, &[]))?;
+    Ok(TableAction::Standard(Box::new(standard)))
+}
+
+/// Skips `( … )`.
+fn parenthesized(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<()> {
+    if !parser.consume_token(&Token::LParen) {
+        return Err(syntax_error_at(parser.peek_token_ref(), source));
+    }
+    while !parser.consume_token(&Token::RParen) {
+        if parser.next_token().token == Token::EOF {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    }
+    Ok(())
+}
+
+/// ALWAYS or BY DEFAULT.
+fn always(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
+    if accept(parser, "always") {
+        return Ok(true);
+    }
+    expect(parser, source, "by")?;
+    expect(parser, source, "default")?;
+    Ok(false)
+}
+
+/// `ALTER COLUMN c { SET GENERATED …, SET sequence-option, RESTART } …`
+fn set_identity(parser: &mut Parser<'_>, source: &Source<'_>, before: usize) -> Result<TableAction> {
+    skip(parser, before);
+    let column = identifier(parser, source)?;
+    let (mut mode, mut options) = (None, Vec::new());
+    loop {
+        if word(parser.peek_token_ref()) == "restart" {
+            options.extend(sequence_option(parser, source)?);
+        } else if accept(parser, "set") {
+            if accept(parser, "generated") {
+                mode = Some(always(parser, source)?);
+            } else {
+                match sequence_option(parser, source)? {
+                    Some(option) => options.push(option),
+                    None => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+                }
+            }
+        } else {
+            return Ok(TableAction::SetIdentity { column, always: mode, options });
+        }
+    }
+}

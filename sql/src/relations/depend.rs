@@ -1,0 +1,73 @@
+//! What is said of objects: pg_description, and pg_depend as far as tools read it: which column a sequence belongs
+//! to, which default uses it, which relations a view reads.
+
+use super::columns::default_oid;
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[("pg_depend", dependencies), ("pg_description", descriptions)];
+
+/// The OIDs of the catalogs that objects are in.
+const PG_CLASS: u32 = 1259;
+const PG_ATTRDEF: u32 = 2604;
+const PG_REWRITE: u32 = 2618;
+
+fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |object: (u32, u32), on: (u32, u32, i16), kind: u8| {
+        relation.row(&[
+            ("classid", oid(object.0)),
+            ("objid", oid(object.1)),
+            ("objsubid", Datum::Int32(0)),
+            ("refclassid", oid(on.0)),
+            ("refobjid", oid(on.1)),
+            ("refobjsubid", Datum::Int32(i32::from(on.2))),
+            ("deptype", letter(kind)),
+        ])
+    };
+    let mut rows = Vec::new();
+    for sequence in environment.catalog.sequences() {
+        if let Some(owner) = sequence.owned_by {
+            let kind = if owner.is_identity { b'i' } else { b'a' };
+            rows.push(row((PG_CLASS, sequence.oid), (PG_CLASS, owner.table, owner.column), kind));
+        }
+    }
+    for entry in environment.catalog.tables() {
+        for column in entry.table.live_columns() {
+            let Some(default) = &column.default else { continue };
+            let own = (PG_ATTRDEF, default_oid(entry.table.oid, column.number));
+            rows.push(row(own, (PG_CLASS, entry.table.oid, column.number), b'a'));
+            let default = default.to_lowercase();
+            for sequence in environment.catalog.sequences() {
+                if default.contains(&format!("'{}'::regclass", sequence.oid)) {
+                    rows.push(row(own, (PG_CLASS, sequence.oid, 0), b'n'));
+                }
+            }
+        }
+    }
+    for view in environment.catalog.views() {
+        for source in &view.sources {
+            for number in &source.used {
+                let rule = (PG_REWRITE, 0x4000_0000 | view.oid);
+                rows.push(row(rule, (PG_CLASS, source.relation, *number), b'n'));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn descriptions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for comments in environment.catalog.comments() {
+        for (number, comment) in &comments.texts {
+            rows.push(relation.row(&[
+                ("objoid", oid(comments.oid)),
+                ("classoid", oid(comments.class)),
+                ("objsubid", Datum::Int32(i32::from(*number))),
+                ("description", text(comment)),
+            ]));
+        }
+    }
+    Ok(rows)
+}

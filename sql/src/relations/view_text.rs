@@ -1,0 +1,363 @@
+//! A view's query written out in PostgreSQL's layout.
+//!
+//! PostgreSQL prints the analyzed query; this prints the query as it was written, with its relations' present names:
+//! the clauses on lines of their own, operators in parentheses.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    self, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query, Select,
+    SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+};
+
+use super::relation_name;
+use crate::binder::name::quote;
+use crate::binder::parse_stable_name;
+use crate::catalog::View;
+use crate::execute::Environment;
+
+/// What `pg_get_viewdef` gives.
+#[must_use]
+pub fn definition(environment: &Environment, view: &View) -> String {
+    let Ok(mut query) = crate::parser::parse_query(&view.query) else { return view.query.clone() };
+    name_result(&mut query, view);
+    qualify(&mut query);
+    let _: ControlFlow<()> = query.visit(&mut PresentNames { environment });
+    format!("{};", query_text(&query))
+}
+
+/// The names that CREATE VIEW gave its columns, as aliases.
+fn name_result(query: &mut Query, view: &View) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if select.projection.len() != view.columns.len() {
+        return;
+    }
+    for (item, column) in select.projection.iter_mut().zip(&view.columns) {
+        let SelectItem::UnnamedExpr(expr) = item else {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                *alias = ident(&column.name);
+            }
+            continue;
+        };
+        let own = match expr {
+            Expr::Identifier(name) => Some(name.value.as_str()),
+            Expr::CompoundIdentifier(parts) => parts.last().map(|part| part.value.as_str()),
+            _ => None,
+        };
+        if own != Some(column.name.as_str()) {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: ident(&column.name) };
+        }
+    }
+}
+
+/// The columns of the only table of a query, under its name.
+fn qualify(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let [TableWithJoins { relation: TableFactor::Table { name, alias, args: None, .. }, joins }] =
+        select.from.as_slice()
+    else {
+        return;
+    };
+    if !joins.is_empty() {
+        return;
+    }
+    let table = match (alias, parse_stable_name(name)) {
+        (Some(alias), _) => crate::binder::name::fold(&alias.name),
+        (None, Some((_, _, base))) => base.to_string(),
+        (None, None) => return,
+    };
+    let mut qualify = Qualify { table, depth: 0 };
+    let _: ControlFlow<()> = select.projection.visit(&mut qualify);
+    let _: ControlFlow<()> = select.selection.visit(&mut qualify);
+    let _: ControlFlow<()> = select.group_by.visit(&mut qualify);
+    let _: ControlFlow<()> = select.having.visit(&mut qualify);
+}
+
+/// Puts a table's name before columns, but not within subqueries.
+struct Qualify {
+    table: String,
+    depth: usize,
+}
+
+impl VisitorMut for Qualify {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(column) = expr
+            && self.depth == 0
+        {
+            *expr = Expr::CompoundIdentifier(vec![ident(&self.table), column.clone()]);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// An identifier, quoted where it has to be.
+fn ident(name: &str) -> Ident {
+    match quote(name) {
+        plain if plain == name => Ident::new(plain),
+        _ => Ident::with_quote('"', name),
+    }
+}
+
+/// Gives relations and columns the names they go by now, without needless quotes.
+struct PresentNames<'e> {
+    environment: &'e Environment,
+}
+
+impl VisitorMut for PresentNames<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, .. } = factor {
+            let Some((oid, _, base)) = parse_stable_name(name) else { return ControlFlow::Continue(()) };
+            let present = relation_name(self.environment, oid);
+            let is_renamed = present.rsplit('.').next() != Some(quote(base).as_str());
+            if alias.is_none() && is_renamed {
+                *alias = Some(ast::TableAlias {
+                    explicit: false,
+                    name: ident(base),
+                    columns: Vec::new(),
+                    at: None,
+                });
+            }
+            *name = ObjectName::from(vec![Ident::new(present)]);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Identifier(name) => *name = ident(&name.value),
+            Expr::CompoundIdentifier(parts) => {
+                for part in parts {
+                    *part = ident(&part.value);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn query_text(query: &Query) -> String {
+    let mut out = String::new();
+    if let Some(with) = &query.with {
+        out.push_str(&format!(" {with}\n"));
+    }
+    out.push_str(&body_text(&query.body));
+    if let Some(order_by) = &query.order_by
+        && let OrderByKind::Expressions(keys) = &order_by.kind
+    {
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let mut text = expr_text(&key.expr);
+                if key.options.sort == Some(ast::OrderBySort::Desc) {
+                    text.push_str(" DESC");
+                }
+                match key.options.nulls_first {
+                    Some(true) => text.push_str(" NULLS FIRST"),
+                    Some(false) => text.push_str(" NULLS LAST"),
+                    None => {}
+                }
+                text
+            })
+            .collect();
+        out.push_str(&format!("\n  ORDER BY {}", keys.join(", ")));
+    }
+    if let Some(limit) = &query.limit_clause {
+        out.push_str(&format!("\n {}", limit.to_string().trim()));
+    }
+    out
+}
+
+fn body_text(body: &SetExpr) -> String {
+    match body {
+        SetExpr::Select(select) => select_text(select),
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            let quantifier = match set_quantifier {
+                ast::SetQuantifier::All => " ALL",
+                _ => "",
+            };
+            format!("{}\n{op}{quantifier}\n{}", body_text(left), body_text(right))
+        }
+        SetExpr::Values(values) => format!(" {values}"),
+        other => format!(" {other}"),
+    }
+}
+
+fn select_text(select: &Select) -> String {
+    let items: Vec<String> = select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) => expr_text(expr),
+            SelectItem::ExprWithAlias { expr, alias } => format!("{} AS {alias}", expr_text(expr)),
+            other => other.to_string(),
+        })
+        .collect();
+    let distinct = match &select.distinct {
+        Some(distinct @ ast::Distinct::On(_)) => format!("{distinct} "),
+        Some(ast::Distinct::Distinct) => "DISTINCT ".into(),
+        _ => String::new(),
+    };
+    let mut out = format!(" SELECT {distinct}{}", items.join(",\n    "));
+    if !select.from.is_empty() {
+        let from: Vec<String> = select.from.iter().map(from_text).collect();
+        out.push_str(&format!("\n   FROM {}", from.join(",\n    ")));
+    }
+    if let Some(selection) = &select.selection {
+        out.push_str(&format!("\n  WHERE {}", expr_text(selection)));
+    }
+    if let GroupByExpr::Expressions(keys, _) = &select.group_by
+        && !keys.is_empty()
+    {
+        let keys: Vec<String> = keys.iter().map(expr_text).collect();
+        out.push_str(&format!("\n  GROUP BY {}", keys.join(", ")));
+    }
+    if let Some(having) = &select.having {
+        out.push_str(&format!("\n HAVING {}", expr_text(having)));
+    }
+    out
+}
+
+fn from_text(tables: &TableWithJoins) -> String {
+    let joins = tables.joins.len();
+    let mut out = "(".repeat(joins);
+    out.push_str(&factor_text(&tables.relation));
+    for join in &tables.joins {
+        let (word, constraint) = match &join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint),
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+                ("RIGHT JOIN", constraint)
+            }
+            JoinOperator::FullOuter(constraint) => ("FULL JOIN", constraint),
+            JoinOperator::CrossJoin(constraint) => ("CROSS JOIN", constraint),
+            _ => ("JOIN", &JoinConstraint::None),
+        };
+        let condition = match constraint {
+            JoinConstraint::On(condition) => format!(" ON ({})", expr_text(condition)),
+            JoinConstraint::Using(columns) => {
+                let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+                format!(" USING ({})", columns.join(", "))
+            }
+            JoinConstraint::Natural | JoinConstraint::None => String::new(),
+        };
+        out.push_str(&format!("\n     {word} {}{condition})", factor_text(&join.relation)));
+    }
+    out
+}
+
+fn factor_text(factor: &TableFactor) -> String {
+    match factor {
+        TableFactor::Table { name, alias: Some(alias), args: None, .. } => {
+            // The present name was made one identifier, quotes and all.
+            format!("{} {}", plain_name(name), alias_text(alias))
+        }
+        TableFactor::Table { name, alias: None, args: None, .. } => plain_name(name),
+        TableFactor::Derived { subquery, alias, lateral, .. } => {
+            let lateral = if *lateral { "LATERAL " } else { "" };
+            let alias = alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));
+            format!("{lateral}({}){alias}", query_text(subquery))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn alias_text(alias: &ast::TableAlias) -> String {
+    let columns: Vec<String> = alias.columns.iter().map(|column| column.name.to_string()).collect();
+    let name = quote(&crate::binder::name::fold(&alias.name));
+    if columns.is_empty() { name } else { format!("{name}({})", columns.join(", ")) }
+}
+
+fn plain_name(name: &ObjectName) -> String {
+    let parts: Vec<&str> =
+        name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
+    parts.join(".")
+}
+
+/// An expression, each operator in parentheses of its own.
+#[must_use]
+pub fn expr_text(expr: &Expr) -> String {
+    match expr {
+        Expr::Nested(inner) => expr_text(inner),
+        Expr::BinaryOp { left, op, right } => {
+            format!("({} {op} {})", expr_text(left), expr_text(right))
+        }
+        Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => format!("(NOT {})", expr_text(expr)),
+        Expr::IsNull(inner) => format!("({} IS NULL)", expr_text(inner)),
+        Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", expr_text(inner)),
+        Expr::Between { expr, negated: false, low, high } => {
+            let value = expr_text(expr);
+            format!("(({value} >= {}) AND ({value} <= {}))", expr_text(low), expr_text(high))
+        }
+        Expr::Between { expr, negated: true, low, high } => {
+            let value = expr_text(expr);
+            format!("(({value} < {}) OR ({value} > {}))", expr_text(low), expr_text(high))
+        }
+        Expr::InList { expr, list, negated } => {
+            let list: Vec<String> = list.iter().map(expr_text).collect();
+            let (operator, quantifier) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
+            format!("({} {operator} {quantifier} (ARRAY[{}]))", expr_text(expr), list.join(", "))
+        }
+        Expr::Value(value) => match &value.value {
+            ast::Value::Boolean(truth) => truth.to_string(),
+            _ => value.to_string(),
+        },
+        Expr::Cast { expr, data_type, .. } => {
+            let inner = expr_text(expr);
+            let name = crate::binder::data_type::resolve(data_type).map_or_else(
+                |_| data_type.to_string().to_lowercase(),
+                |resolved| crate::types::format_type(resolved, &crate::types::BuiltinTypes),
+            );
+            match expr.as_ref() {
+                Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
+                    format!("({inner})::{name}")
+                }
+                Expr::Function(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => {
+                    format!("{inner}::{name}")
+                }
+                _ => format!("({inner})::{name}"),
+            }
+        }
+        Expr::Function(function) => function_text(function),
+        other => other.to_string(),
+    }
+}
+
+fn function_text(function: &ast::Function) -> String {
+    let plain = function.over.is_none()
+        && function.filter.is_none()
+        && function.within_group.is_empty()
+        && function.null_treatment.is_none();
+    if let (true, ast::FunctionArguments::List(list)) = (plain, &function.args)
+        && list.clauses.is_empty()
+        && list.duplicate_treatment.is_none()
+    {
+        let arguments: Option<Vec<String>> = list
+            .args
+            .iter()
+            .map(|argument| match argument {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr_text(expr)),
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard) => Some("*".into()),
+                _ => None,
+            })
+            .collect();
+        if let Some(arguments) = arguments {
+            return format!("{}({})", function.name.to_string().to_lowercase(), arguments.join(", "));
+        }
+    }
+    function.to_string()
+}

@@ -1,0 +1,56 @@
+//! Views: pg_views, pg_rewrite, information_schema.views.
+
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use super::schema_objects::schema_name;
+use super::view_text;
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] =
+    &[("pg_views", views), ("pg_rewrite", rules), ("information_schema.views", standard_views)];
+
+fn views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let views = environment.catalog.views().map(|view| {
+        relation.row(&[
+            ("schemaname", text(schema_name(environment, view.schema))),
+            ("viewname", text(&view.name)),
+            ("viewowner", text("postgres")),
+            ("definition", text(view_text::definition(environment, view))),
+        ])
+    });
+    Ok(views.collect())
+}
+
+/// Each view has a rule `_RETURN` in PostgreSQL; its OID is made from the view's.
+fn rules(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let rules = environment.catalog.views().map(|view| {
+        relation.row(&[
+            ("oid", oid(0x4000_0000 | view.oid)),
+            ("rulename", text("_RETURN")),
+            ("ev_class", oid(view.oid)),
+            ("ev_type", letter(b'1')),
+            ("ev_enabled", letter(b'O')),
+            ("is_instead", Datum::Bool(true)),
+        ])
+    });
+    Ok(rules.collect())
+}
+
+fn standard_views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let views = environment.catalog.views().map(|view| {
+        relation.row(&[
+            ("table_catalog", text(&environment.database)),
+            ("table_schema", text(schema_name(environment, view.schema))),
+            ("table_name", text(&view.name)),
+            ("view_definition", text(view_text::definition(environment, view))),
+            ("check_option", text("NONE")),
+            ("is_updatable", text("NO")),
+            ("is_insertable_into", text("NO")),
+            ("is_trigger_updatable", text("NO")),
+            ("is_trigger_deletable", text("NO")),
+            ("is_trigger_insertable_into", text("NO")),
+        ])
+    });
+    Ok(views.collect())
+}

@@ -1,0 +1,96 @@
+//! The numbers of sequences.
+//!
+//! What a sequence is (its bounds, its step) is an object of the catalog, versioned and transactional. How far it
+//! has counted is not: it survives rollback, and all sessions share it. That state is a [`Counter`] in memory, one
+//! for each sequence and branch, and behind it a row of the system branch that says where to go on after a crash.
+//!
+//! 1. `nextval` is synchronous: it moves the counter, under a lock held for a few nanoseconds.
+//! 2. The row on disk is ahead of the counter, [`RESERVED_MIN`] numbers and more. A number behind it is *owed*: the
+//!    session that drew it writes the row further ahead ([`SessionSequences::settle`]) before the number leaves the
+//!    statement, that is before rows are given to the client and before the transaction commits.
+//! 3. Whoever draws the number halfway through what is reserved settles too, so that others seldom have to wait.
+//! 4. Closing writes the exact state, so that only a crash leaves a gap.
+//!
+//! **Invariant:** a number that was seen outside of its statement is not given again, also not after a crash.
+
+mod counter;
+mod session;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use helios_mvcc::{BranchId, Isolation, KeyRange, ScanStep, Store, TreeId};
+use parking_lot::RwLock;
+
+pub use counter::{Counter, Limits, Position};
+pub use session::SessionSequences;
+
+use crate::catalog::Sequence;
+use crate::error::{Result, SqlError};
+
+/// The first byte of the keys of counters' rows, in the catalog tree of the system branch.
+const COUNTER_CLASS: u8 = 32;
+
+/// All counters of an engine.
+#[derive(Debug, Default)]
+pub struct Sequences {
+    counters: RwLock<HashMap<(BranchId, u32), Arc<Counter>>>,
+}
+
+impl Sequences {
+    /// Reads the counters that were ever used.
+    ///
+    /// # Errors
+    /// Those of reading pages; XX001.
+    pub async fn load(store: &Store) -> Result<Sequences> {
+        let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        let mut counters = HashMap::new();
+        let mut damaged = false;
+        let mut scan = transaction.scan(TreeId::CATALOG, KeyRange::prefix(&[COUNTER_CLASS]), false);
+        loop {
+            let step = scan
+                .next(&transaction, &mut |key, value| {
+                    match (counter::parse_key(key), Position::decode(value)) {
+                        (Some((branch, id)), Some(position)) => {
+                            counters.insert((branch, id), Arc::new(Counter::new(branch, id, position)));
+                        }
+                        _ => damaged = true,
+                    }
+                    ControlFlow::Continue(())
+                })
+                .await?;
+            if damaged {
+                return Err(SqlError::corrupted("the state of a sequence cannot be read"));
+            }
+            if step == ScanStep::Done {
+                return Ok(Sequences { counters: RwLock::new(counters) });
+            }
+        }
+    }
+
+    /// A sequence's counter; one that was never used begins as the catalog says.
+    #[must_use]
+    pub fn counter(&self, branch: BranchId, sequence: &Sequence) -> Arc<Counter> {
+        let place = (branch, sequence.counter);
+        if let Some(known) = self.counters.read().get(&place) {
+            return known.clone();
+        }
+        let mut counters = self.counters.write();
+        let made = || Arc::new(Counter::new(branch, sequence.counter, sequence.initial));
+        counters.entry(place).or_insert_with(made).clone()
+    }
+
+    /// Writes down exactly how far each sequence counted.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn close(&self, store: &Store) -> Result<()> {
+        let counters: Vec<Arc<Counter>> = self.counters.read().values().cloned().collect();
+        for counter in counters {
+            counter.write_exactly(store).await?;
+        }
+        Ok(())
+    }
+}
