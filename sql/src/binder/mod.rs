@@ -5,6 +5,7 @@
 //! looked up further out and becomes `Expr::Outer`: a slot that the operator running the subquery fills before
 //! each run.
 
+mod access;
 mod aggregate;
 mod call;
 mod coerce;
@@ -18,10 +19,12 @@ pub mod name;
 mod order;
 mod query;
 mod recursive;
+mod rows;
 pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod table_function;
 mod window;
 
 use std::sync::Arc;
@@ -108,6 +111,10 @@ struct Collector {
     /// The WINDOW clause.
     named_windows: Vec<(String, ast::WindowSpec)>,
     aggregates_in: AggregatesIn,
+    /// Calls of functions of rows, those that others take as arguments first.
+    row_calls: Vec<(ColumnId, Expr)>,
+    /// Whether such calls may appear where an expression is bound.
+    row_calls_allowed: bool,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
 }
@@ -123,6 +130,8 @@ impl Collector {
             windows: Vec::new(),
             named_windows: Vec::new(),
             aggregates_in,
+            row_calls: Vec::new(),
+            row_calls_allowed: false,
             mentions: Vec::new(),
         }
     }

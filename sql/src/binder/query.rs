@@ -254,6 +254,9 @@ impl Binder<'_> {
                 [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
             wanted.push(self.common(&exprs, word)?);
         }
+        if !all {
+            wanted.iter().try_for_each(|data_type| order::require_equality(*data_type))?;
+        }
         let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
         let right = self.convert_columns(right, &wanted, CastContext::Implicit)?;
         let (left_plan, right_plan) = (narrow(&left), narrow(&right));
@@ -307,19 +310,40 @@ impl Binder<'_> {
         }
         let plan = match (&input, rows.len()) {
             (Logical::Values { .. }, _) => Logical::Values { columns: ids, rows },
-            // Subqueries among the values: one row is a projection above them.
-            (_, 1) => {
-                let row = rows.remove(0);
-                let outputs = ids.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
-                Logical::Project { input: Box::new(input), outputs }
-            }
-            _ => {
-                return Err(SqlError::unsupported(
-                    "subqueries in VALUES lists of several rows are not supported yet",
-                ));
-            }
+            _ => self.rows_above(&input, &ids, rows),
         };
         Ok(BoundQuery { plan, columns })
+    }
+
+    /// Rows whose fields read what subqueries gave: each is a projection above its own.
+    pub(super) fn rows_above(
+        &mut self,
+        input: &Logical,
+        columns: &[(ColumnId, DataType)],
+        rows: Vec<Vec<Expr>>,
+    ) -> Logical {
+        let count = rows.len();
+        let mut whole: Option<Logical> = None;
+        for (index, row) in rows.into_iter().enumerate() {
+            let is_only = count == 1;
+            let ids: Vec<ColumnId> =
+                columns.iter().map(|(id, _)| if is_only { *id } else { self.column_id() }).collect();
+            let outputs = ids.into_iter().zip(row).map(|(id, expr)| Computed { id, expr }).collect();
+            let plan = Logical::Project { input: Box::new(input.clone()), outputs };
+            whole = Some(match whole {
+                None => plan,
+                Some(before) => {
+                    let is_last = index + 1 == count;
+                    let fresh = |(id, data_type): &(ColumnId, DataType)| {
+                        (if is_last { *id } else { self.column_id() }, *data_type)
+                    };
+                    let columns = columns.iter().map(fresh).collect();
+                    let (left, right) = (Box::new(before), Box::new(plan));
+                    Logical::SetOperation { kind: SetKind::Union, all: true, left, right, columns }
+                }
+            });
+        }
+        whole.unwrap_or_else(Logical::one_row)
     }
 
     /// ORDER BY over a set operation or VALUES: only output columns may be named.

@@ -15,6 +15,7 @@ mod limit;
 mod nested_loop;
 mod point;
 mod project;
+mod project_set;
 mod recursive;
 mod scan;
 mod set_operation;
@@ -62,8 +63,8 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Virtual { relation, projection, filters, .. } => {
             Box::new(virtual_scan::VirtualScan::new(relation, projection.clone(), filters.clone()))
         }
-        Physical::Function { call, ordinality, .. } => {
-            Box::new(function_scan::FunctionScan::new(call.clone(), *ordinality, plan.types.clone()))
+        Physical::Function { calls, ordinality, .. } => {
+            Box::new(function_scan::FunctionScan::new(calls.clone(), *ordinality, plan.types.clone()))
         }
         Physical::Filter { input, predicates } => {
             Box::new(filter::Filter::new(child(input), predicates.clone()))
@@ -91,6 +92,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             aggregates.clone(),
             sets.clone(),
         )),
+        Physical::ProjectSet { input, calls } => {
+            Box::new(project_set::ProjectSet::new(child(input), calls.clone(), plan.types.clone()))
+        }
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }

@@ -10,6 +10,7 @@
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
 mod dialect;
+mod rewrite;
 mod source;
 mod utility;
 
@@ -22,6 +23,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use dialect::HeliosDialect;
+pub use rewrite::marked;
 pub use source::Source;
 pub use utility::Utility;
 
@@ -79,7 +81,7 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     let source = Source::new(text);
     let tokens = tokenize(&source)?;
     check_nesting(&tokens)?;
-    let mut parser = parser_over(tokens.clone());
+    let mut parser = parser_over(rewrite::rewrite(&tokens));
     let expression = parser.parse_expr().map_err(|error| syntax_error(&error, &source, &tokens))?;
     expect_end(&parser, &source)?;
     Ok(expression)
@@ -132,7 +134,7 @@ fn spell_copy_flags(tokens: &mut [TokenWithSpan]) {
 }
 
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
-    let mut tokens = piece.to_vec();
+    let mut tokens = rewrite::rewrite(piece);
     spell_copy_flags(&mut tokens);
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {

@@ -126,9 +126,10 @@ pub enum Logical {
         columns: Vec<(ColumnId, usize)>,
         filters: Vec<Expr>,
     },
-    /// A function in FROM: its rows.
+    /// Functions in FROM: their rows.
     FunctionScan {
-        call: TableFunction,
+        /// Several run side by side: ROWS FROM.
+        calls: Vec<TableFunction>,
         alias: String,
         columns: Vec<(ColumnId, DataType)>,
         ordinality: Option<ColumnId>,
@@ -164,6 +165,11 @@ pub enum Logical {
         aggregates: Vec<(ColumnId, AggregateCall)>,
         /// GROUPING SETS, ROLLUP and CUBE; `None` groups by all groups together.
         sets: Option<GroupingSets>,
+    },
+    /// Adds the rows of functions to each row: as many as the longest of them gives, the others NULL behind their end.
+    ProjectSet {
+        input: Box<Logical>,
+        calls: Vec<(ColumnId, Expr)>,
     },
     /// Adds the results of calls over windows as columns.
     Window {
@@ -212,14 +218,8 @@ pub enum Logical {
 /// A function that gives rows.
 #[derive(Clone)]
 pub enum TableFunction {
-    /// `generate_series(start, stop[, step])`
-    GenerateSeries { arguments: Vec<Expr>, data_type: DataType },
-    /// `generate_subscripts(array, dimension)`
-    GenerateSubscripts { arguments: Vec<Expr> },
-    /// `unnest(array, …)`
-    Unnest { arguments: Vec<Expr> },
-    /// Any scalar function: one row.
-    Scalar(Expr),
+    /// A function of rows, or of one value, which is one row; a record becomes `width` columns, where that is not 1.
+    Call { call: Expr, width: usize },
     /// A function of the relations module: rows computed from the session and the catalog.
     Relation { relation: &'static VirtualRelation },
 }
@@ -261,6 +261,11 @@ impl Logical {
             Logical::Apply { input, output, .. } => {
                 let mut outputs = input.outputs();
                 outputs.push(*output);
+                outputs
+            }
+            Logical::ProjectSet { input, calls } => {
+                let mut outputs = input.outputs();
+                outputs.extend(calls.iter().map(|each| each.0));
                 outputs
             }
             Logical::Window { input, calls, .. } => {

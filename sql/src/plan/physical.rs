@@ -139,7 +139,7 @@ pub enum Physical {
         filters: Vec<Expr>,
     },
     Function {
-        call: TableFunction,
+        calls: Vec<TableFunction>,
         alias: String,
         ordinality: bool,
     },
@@ -159,6 +159,10 @@ pub enum Physical {
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
         sets: Option<GroupingSets>,
+    },
+    ProjectSet {
+        input: Box<PlanNode>,
+        calls: Vec<Expr>,
     },
     Window {
         input: Box<PlanNode>,
@@ -217,6 +221,7 @@ impl PlanNode {
             | Physical::Project { input, .. }
             | Physical::Aggregate { input, .. }
             | Physical::Window { input, .. }
+            | Physical::ProjectSet { input, .. }
             | Physical::Distinct { input, .. }
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }

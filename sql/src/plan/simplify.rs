@@ -17,13 +17,14 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => {
             filters.iter_mut().for_each(apply)
         }
-        Logical::FunctionScan { call, .. } => match call {
-            TableFunction::GenerateSeries { arguments, .. }
-            | TableFunction::GenerateSubscripts { arguments }
-            | TableFunction::Unnest { arguments } => arguments.iter_mut().for_each(apply),
-            TableFunction::Scalar(call) => apply(call),
-            TableFunction::Relation { .. } => {}
-        },
+        Logical::FunctionScan { calls, .. } => {
+            for call in calls {
+                if let TableFunction::Call { call, .. } = call {
+                    apply(call);
+                }
+            }
+        }
+        Logical::ProjectSet { calls, .. } => calls.iter_mut().for_each(|(_, call)| apply(call)),
         Logical::Filter { predicates, .. } => predicates.iter_mut().for_each(apply),
         Logical::Project { outputs, .. } => outputs.iter_mut().for_each(|output| apply(&mut output.expr)),
         Logical::Join { on, .. } => on.iter_mut().for_each(apply),
@@ -67,6 +68,7 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::Project { input, .. }
         | Logical::Aggregate { input, .. }
         | Logical::Window { input, .. }
+        | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
         | Logical::Limit { input, .. } => apply(input),
