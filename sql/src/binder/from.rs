@@ -326,48 +326,6 @@ impl Binder<'_> {
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
     }
 
-    fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
-        if let Some((plan, columns)) = self.bind_working_table(position)? {
-            let base = self.common_tables[position].name.clone();
-            let relation = aliased(alias, &base, None, columns, Vec::new())?;
-            return Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() });
-        }
-        let common = &self.common_tables[position];
-        let (query, names, base) = (common.query.clone(), common.columns.clone(), common.name.clone());
-        let (visible, is_recursive) = (common.visible, common.is_recursive);
-        let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
-        let bound =
-            if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
-        self.common_tables.truncate(visible + usize::from(is_recursive));
-        self.common_tables.extend(hidden);
-        let (bound, correlations) = bound?;
-        let mut columns: Vec<ScopeColumn> = bound
-            .columns
-            .iter()
-            .map(|(id, column)| ScopeColumn {
-                id: *id,
-                name: column.name.clone(),
-                data_type: column.data_type,
-                source: column.source,
-            })
-            .collect();
-        if names.len() > columns.len() {
-            return Err(SqlError::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                format!(
-                    "WITH query \"{base}\" has {} columns available but {} columns specified",
-                    columns.len(),
-                    names.len()
-                ),
-            ));
-        }
-        for (column, renamed) in columns.iter_mut().zip(names) {
-            column.name = renamed;
-        }
-        let relation = aliased(alias, &base, None, columns, Vec::new())?;
-        Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
-    }
-
     fn bind_derived(
         &mut self,
         lateral: bool,

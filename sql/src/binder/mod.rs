@@ -9,6 +9,7 @@ mod access;
 mod aggregate;
 mod call;
 mod coerce;
+mod common_table;
 pub mod data_type;
 mod expression;
 mod from;
@@ -42,6 +43,7 @@ use crate::relations::{self, VirtualRelation};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
+pub use common_table::BoundChange;
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 
 /// A column of a statement's result.
@@ -156,6 +158,10 @@ struct CommonTable {
     in_seed: bool,
     /// Its rows so far, while its recursive term is being bound.
     working: Option<recursive::Working>,
+    /// It is read more than once, or said to be MATERIALIZED.
+    is_shared: bool,
+    /// Where its rows are, once that is known.
+    shared: Option<common_table::Shared>,
 }
 
 /// Binds one statement.
@@ -171,6 +177,8 @@ pub struct Binder<'a> {
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// What WITH changes, with the numbers of the tables that the returned rows go to.
+    changes: Vec<(usize, BoundChange)>,
     /// Inside a call over a window: why there may be no other one.
     in_window: Option<&'static str>,
     /// How many subqueries, views and expressions deep the binder is.
@@ -200,6 +208,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            changes: Vec::new(),
             in_window: None,
             depth: 0,
         }

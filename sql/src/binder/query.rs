@@ -1,12 +1,10 @@
 //! Queries: WITH, set operations, VALUES, and what stands behind them.
 
-use std::sync::Arc;
-
 use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
 
 use super::order::{self, sort_key};
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, CommonTable, ResultColumn, name};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
@@ -25,7 +23,7 @@ impl Binder<'_> {
     }
 
     /// Result columns of unknown type are text.
-    fn settle_columns(&mut self, bound: BoundQuery) -> Result<BoundQuery> {
+    pub(super) fn settle_columns(&mut self, bound: BoundQuery) -> Result<BoundQuery> {
         if bound.columns.iter().all(|(_, column)| column.data_type.oid != oids::UNKNOWN) {
             return Ok(bound);
         }
@@ -139,37 +137,13 @@ impl Binder<'_> {
         }
         let common_before = self.common_tables.len();
         if let Some(with) = &query.with {
-            self.bind_with(with)?;
+            self.bind_with(with, query)?;
         }
         self.collectors.push(Collector::new(AggregatesIn::Query));
         let bound = self.bind_body(query);
         self.collectors.pop();
         self.common_tables.truncate(common_before);
         bound
-    }
-
-    pub(super) fn bind_with(&mut self, with: &ast::With) -> Result<()> {
-        let first = self.common_tables.len();
-        for table in &with.cte_tables {
-            let wanted = name::fold(&table.alias.name);
-            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("WITH query name \"{wanted}\" specified more than once"),
-                ));
-            }
-            let common = CommonTable {
-                name: name::fold(&table.alias.name),
-                columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
-                query: Arc::new((*table.query).clone()),
-                visible: self.common_tables.len(),
-                is_recursive: with.recursive && refers_to_itself(table),
-                in_seed: false,
-                working: None,
-            };
-            self.common_tables.push(common);
-        }
-        Ok(())
     }
 
     fn bind_body(&mut self, query: &Query) -> Result<BoundQuery> {
@@ -213,7 +187,9 @@ impl Binder<'_> {
                     _ => Err(SqlError::internal("TABLE is a query")),
                 }
             }
-            _ => Err(SqlError::unsupported("data-modifying statements in queries are not supported yet")),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(SqlError::syntax("a data-modifying statement stands where a query is wanted"))
+            }
         }
     }
 
@@ -437,18 +413,6 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
         },
         _ => Ok(None),
     }
-}
-
-/// Whether a query reads a relation of its own name.
-fn refers_to_itself(table: &ast::Cte) -> bool {
-    let own = name::fold(&table.alias.name);
-    let found = ast::visit_relations(&table.query, |object| match object.0.as_slice() {
-        [ast::ObjectNamePart::Identifier(only)] if name::fold(only) == own => {
-            std::ops::ControlFlow::Break(())
-        }
-        _ => std::ops::ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 fn locking(locks: &[ast::LockClause]) -> Result<Option<RowLocking>> {

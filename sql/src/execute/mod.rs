@@ -19,6 +19,7 @@ mod project_set;
 mod recursive;
 mod scan;
 mod set_operation;
+mod shared;
 mod sort;
 mod values;
 mod virtual_scan;
@@ -28,7 +29,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use context::{Environment, Execution, Instrument, Timestamps};
+pub use context::{Environment, Execution, Instrument, Timestamps, WorkingTables};
 pub use keys::key_range;
 pub use point::{Committed, ReadRows};
 pub use values::kind_of;
@@ -112,6 +113,11 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             let inner = *number;
             *number += count_nodes(step);
             Box::new(recursive::Recursive::new(*table, *all, seed, step, inner))
+        }
+        Physical::Shared { table, definition, .. } => {
+            let inner = *number;
+            *number += count_nodes(definition);
+            Box::new(shared::Shared::new(*table, definition, inner))
         }
         Physical::WorkingTable { table, .. } => Box::new(recursive::WorkingTable::new(*table)),
         Physical::SetOperation { kind, all, left, right } => {

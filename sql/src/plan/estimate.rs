@@ -79,6 +79,7 @@ pub fn rows(plan: &Logical) -> f64 {
             }
         }
         Logical::Recursive { seed, step, .. } => rows(seed) + 10.0 * rows(step),
+        Logical::Shared { definition, .. } => rows(definition),
         Logical::WorkingTable { .. } => 10.0,
         Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {

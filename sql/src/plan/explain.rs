@@ -207,6 +207,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::Aggregate { groups, .. } if groups.is_empty() => "Aggregate".into(),
         Physical::Aggregate { .. } => "HashAggregate".into(),
         Physical::Recursive { .. } => "Recursive Union".into(),
+        Physical::Shared { alias, .. } => format!("CTE Scan on {}", crate::binder::name::quote(alias)),
         Physical::WorkingTable { alias, .. } => format!("WorkTable Scan on {alias}"),
         Physical::Window { .. } => "WindowAgg".into(),
         Physical::ProjectSet { .. } => "ProjectSet".into(),

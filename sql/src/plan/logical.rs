@@ -200,7 +200,14 @@ pub enum Logical {
         step: Box<Logical>,
         columns: Vec<(ColumnId, DataType)>,
     },
-    /// In the step of a recursive query: the rows before.
+    /// A common table computed once, by whoever reads it first; the definition is the same for all who do.
+    Shared {
+        table: usize,
+        alias: String,
+        definition: Box<Logical>,
+        columns: Vec<(ColumnId, DataType)>,
+    },
+    /// In the step of a recursive query the rows before; elsewhere what a change in WITH returned.
     WorkingTable {
         table: usize,
         alias: String,
@@ -238,6 +245,7 @@ impl Logical {
             Logical::Values { columns, .. }
             | Logical::SetOperation { columns, .. }
             | Logical::Recursive { columns, .. }
+            | Logical::Shared { columns, .. }
             | Logical::WorkingTable { columns, .. } => columns.iter().map(|column| column.0).collect(),
             Logical::Table { columns, key, .. } => {
                 columns.iter().map(|column| column.0).chain(*key).collect()

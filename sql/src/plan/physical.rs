@@ -195,6 +195,11 @@ pub enum Physical {
         seed: Box<PlanNode>,
         step: Box<PlanNode>,
     },
+    Shared {
+        table: usize,
+        alias: String,
+        definition: Box<PlanNode>,
+    },
     WorkingTable {
         table: usize,
         alias: String,
@@ -229,6 +234,7 @@ impl PlanNode {
             Physical::HashJoin(join) => vec![&join.left, &join.right],
             Physical::NestedLoop(join) => vec![&join.left, &join.right],
             Physical::Apply(apply) => vec![&apply.input, &apply.subquery],
+            Physical::Shared { definition, .. } => vec![definition],
             Physical::SetOperation { left, right, .. } => vec![left, right],
             Physical::Recursive { seed, step, .. } => vec![seed, step],
         }

@@ -226,6 +226,15 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
                 ids: columns.iter().map(|column| column.0).collect(),
             }
         }
+        Logical::Shared { table, alias, definition, columns } => {
+            let inner = definition.outputs();
+            let definition = Box::new(arrange(build(definition, &[], false)?, &inner)?.plan);
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let names = definition.names.clone();
+            let types = columns.iter().map(|column| column.1).collect();
+            let scan = Physical::Shared { table: *table, alias: alias.clone(), definition };
+            Built { plan: node(scan, names, types), ids }
+        }
         Logical::WorkingTable { table, alias, columns } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let names = vec![alias.clone(); ids.len()];

@@ -120,6 +120,12 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let step = Box::new(prune(*step, &step_columns));
             Logical::Recursive { table, all, seed, step, columns }
         }
+        Logical::Shared { table, alias, definition, columns } => {
+            // Whoever reads it next may need the other columns.
+            let all = definition.outputs();
+            let definition = Box::new(prune(*definition, &all));
+            Logical::Shared { table, alias, definition, columns }
+        }
         other @ (Logical::WorkingTable { .. } | Logical::Values { .. } | Logical::FunctionScan { .. }) => {
             other
         }
