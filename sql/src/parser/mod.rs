@@ -9,6 +9,7 @@
 //!
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
+mod cursor;
 mod dialect;
 mod rewrite;
 mod source;
@@ -22,6 +23,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+pub use cursor::{Declare, Direction, Fetch};
 pub use dialect::HeliosDialect;
 pub use rewrite::marked;
 pub use source::Source;

@@ -4,6 +4,7 @@
 //! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
+mod cursor;
 mod engine;
 mod execution;
 mod functions;
@@ -112,6 +113,7 @@ pub struct Session {
     /// The transaction of a statement for one row that ran by itself, about to be committed.
     own: Option<Transaction>,
     prepared: HashMap<String, Arc<Prepared>>,
+    cursors: HashMap<String, cursor::Cursor>,
     plans: HashMap<String, Arc<Prepared>>,
     notices: Vec<Notice>,
     changed_settings: Vec<(String, String)>,
@@ -156,6 +158,7 @@ impl Session {
             active: None,
             own: None,
             prepared: HashMap::new(),
+            cursors: HashMap::new(),
             plans: HashMap::new(),
             notices: Vec::new(),
             changed_settings: Vec::new(),

@@ -200,7 +200,16 @@ impl Session {
             };
             let columns = self.utility_columns(&action);
             let row_columns = columns.clone().unwrap_or_default().into();
-            return Ok(Prepared { text: own_text, columns, row_columns, action, ..self.empty("") });
+            // What FETCH gives depends on the cursor that is there now.
+            let transient = matches!(action, Action::Utility(Utility::Fetch(_)));
+            return Ok(Prepared {
+                text: own_text,
+                columns,
+                row_columns,
+                action,
+                transient,
+                ..self.empty("")
+            });
         }
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
         let scn = self.catalog_scn.get();
