@@ -115,7 +115,7 @@ impl Binder<'_> {
             }
         }
         if distinct {
-            let collects = matches!(base, "array_agg" | "string_agg");
+            let collects = matches!(base, "array_agg" | "string_agg" | "json_agg" | "jsonb_agg");
             distinct_order(&converted, &mut order_by, collects)?;
         }
         Ok(Some(AggregateCall {

@@ -7,8 +7,9 @@ use super::{Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, ResolvedFunction, registry};
-use crate::types::{DataType, oids};
-use crate::value::Datum;
+use crate::parser::marked;
+use crate::types::{DataType, builtin_type, oids};
+use crate::value::{Datum, RecordShape};
 
 impl Binder<'_> {
     pub(super) fn bind_function(&mut self, function: &ast::Function) -> Result<Expr> {
@@ -53,6 +54,16 @@ impl Binder<'_> {
             FunctionArguments::None => return self.bind_keyword(&base),
             FunctionArguments::Subquery(_) => return Err(SqlError::internal("a subquery was handled above")),
         };
+        if let Some(arguments) = spread_arguments(list) {
+            let mut bound = Vec::new();
+            for argument in arguments {
+                bound.push(self.bind(argument)?);
+            }
+            return self.call_spread(&base, bound);
+        }
+        if list.iter().any(|argument| named_argument(argument).is_some()) {
+            return self.call_by_names(&base, list);
+        }
         let mut arguments = Vec::new();
         for argument in list {
             arguments.push(self.bind(argument_expr(argument)?)?);
@@ -60,10 +71,86 @@ impl Binder<'_> {
         self.call(&base, arguments)
     }
 
+    /// `function(…, VARIADIC array)`.
+    fn call_spread(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
+        let last = arguments.pop().unwrap_or_else(|| unknown(Datum::Null));
+        let functions = registry().functions(base).iter();
+        let variadic = functions
+            .filter(|function| function.argument_types.len() == arguments.len() + 1)
+            .find_map(|function| function.variadic);
+        let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
+        let element = match (variadic, builtin_type(last.data_type().oid).and_then(|info| info.element())) {
+            (Some(oids::ANY), Some(element)) => element,
+            (Some(oids::ANY), None) => {
+                return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, "VARIADIC argument must be an array"));
+            }
+            (Some(element), _) => element,
+            (None, _) => {
+                types.push(last.data_type().oid);
+                // No function of the name takes that.
+                registry().resolve_among(base, &[], &types, self.types())?;
+                return Err(SqlError::internal("a function among none"));
+            }
+        };
+        types.push(element);
+        let resolved = registry().resolve_function(base, &types, self.types())?;
+        let array = super::data_type::array_of(DataType::of(element))?;
+        let last = self.coerce(last, array, CastContext::Implicit)?;
+        arguments.push(constant(Datum::Null, DataType::of(element)));
+        let mut call = self.make_call(resolved, arguments)?;
+        if let Expr::Call(call) = &mut call {
+            call.arguments.pop();
+            call.argument_types.pop();
+            call.argument_types.push(last.data_type());
+            call.arguments.push(last);
+            call.spread = true;
+        }
+        Ok(call)
+    }
+
+    /// `function(a, name => b)`.
+    fn call_by_names(&mut self, base: &str, list: &[FunctionArg]) -> Result<Expr> {
+        let mut positional = Vec::new();
+        let mut named: Vec<(String, Expr)> = Vec::new();
+        for argument in list {
+            match named_argument(argument) {
+                Some((name, expr)) => {
+                    let name = name::fold(name);
+                    if named.iter().any(|(known, _)| *known == name) {
+                        return Err(SqlError::syntax(format!(
+                            "argument name \"{name}\" used more than once"
+                        )));
+                    }
+                    named.push((name, self.bind(expr)?));
+                }
+                None if named.is_empty() => positional.push(self.bind(argument_expr(argument)?)?),
+                None => {
+                    return Err(SqlError::syntax("positional argument cannot follow named argument"));
+                }
+            }
+        }
+        for function in registry().functions(base) {
+            if let Some(arguments) = arrange(function.parameters, &positional, &named) {
+                return self.call_named(base, arguments);
+            }
+        }
+        let shown = |expr: &Expr| self.type_name(expr.data_type());
+        let mut all: Vec<String> = positional.iter().map(shown).collect();
+        all.extend(named.iter().map(|(name, expr)| format!("{name} => {}", shown(expr))));
+        Err(SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {base}({}) does not exist", all.join(", ")),
+        )
+        .with_hint(
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        ))
+    }
+
     /// Calls a function by name, the ones with a syntax of their own included.
     fn call(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         match (base, arguments.len()) {
             ("coalesce", 1..) => {
+                self.refuse_row_columns(&arguments, "COALESCE")?;
                 let (arguments, data_type) = self.unify(arguments, "COALESCE")?;
                 Ok(Expr::Coalesce { arguments, data_type })
             }
@@ -81,7 +168,11 @@ impl Binder<'_> {
                 self.bind_nullif(first, second)
             }
             ("grouping", 1..) => self.bind_grouping(arguments),
-            ("row", _) => Ok(Expr::Row { fields: arguments, data_type: DataType::RECORD }),
+            ("row", _) => {
+                let fields: Result<Vec<Expr>> =
+                    arguments.into_iter().map(|field| self.settle(field)).collect();
+                Ok(row(fields?))
+            }
             _ => self.call_named(base, arguments),
         }
     }
@@ -102,8 +193,15 @@ impl Binder<'_> {
         self.call_resolved(resolved, arguments)
     }
 
-    /// Converts the arguments and makes the call.
+    /// Converts the arguments and makes the call; the rows of a set become a column.
     pub(super) fn call_resolved(&mut self, resolved: ResolvedFunction, arguments: Vec<Expr>) -> Result<Expr> {
+        let returns_rows = resolved.function.returns_rows();
+        let call = self.make_call(resolved, arguments)?;
+        if returns_rows { self.collect_row_call(call) } else { Ok(call) }
+    }
+
+    /// Converts the arguments and makes the call.
+    pub(super) fn make_call(&mut self, resolved: ResolvedFunction, arguments: Vec<Expr>) -> Result<Expr> {
         let mut converted = Vec::with_capacity(arguments.len());
         for (argument, wanted) in arguments.into_iter().zip(&resolved.argument_types) {
             let wanted = if *wanted == oids::ANY { argument.data_type() } else { DataType::of(*wanted) };
@@ -149,13 +247,77 @@ impl Binder<'_> {
     }
 }
 
+/// The parts of `name => value`.
+fn named_argument(argument: &FunctionArg) -> Option<(&ast::Ident, &Ast)> {
+    match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => Some((name, value)),
+        FunctionArg::ExprNamed { name: Ast::Identifier(name), arg: FunctionArgExpr::Expr(value), .. } => {
+            Some((name, value))
+        }
+        _ => None,
+    }
+}
+
+/// The fields of `(a, b)` or `ROW(a, b)`.
+pub(super) fn row_fields(expr: &Ast) -> Option<Vec<&Ast>> {
+    match expr {
+        Ast::Tuple(fields) => Some(fields.iter().collect()),
+        Ast::Function(function) => {
+            let name = name::last(&function.name)?;
+            let FunctionArguments::List(list) = &function.args else { return None };
+            let is_row = name.quote_style.is_none() && name.value.eq_ignore_ascii_case("row");
+            is_row.then(|| list.args.iter().map(|argument| argument_expr(argument).ok()).collect())?
+        }
+        _ => None,
+    }
+}
+
+/// The arguments of a call whose last one is VARIADIC.
+fn spread_arguments(list: &[FunctionArg]) -> Option<Vec<&Ast>> {
+    let (last, first) = list.split_last()?;
+    let (name, array) = named_argument(last)?;
+    marked(name).filter(|mark| *mark == "variadic")?;
+    let mut arguments = Vec::new();
+    for argument in first {
+        arguments.push(argument_expr(argument).ok()?);
+    }
+    arguments.push(array);
+    Some(arguments)
+}
+
+/// The arguments in the order of the parameters, defaults put in; `None` where they do not fit.
+fn arrange(
+    parameters: &[(&str, Option<&str>)],
+    positional: &[Expr],
+    named: &[(String, Expr)],
+) -> Option<Vec<Expr>> {
+    let rest = parameters.get(positional.len()..)?;
+    if !named.iter().all(|(name, _)| rest.iter().any(|(known, _)| known == name)) {
+        return None;
+    }
+    let mut arguments = positional.to_vec();
+    for (name, default) in rest {
+        arguments.push(match named.iter().find(|(given, _)| given == name) {
+            Some((_, expr)) => expr.clone(),
+            None => unknown(Datum::text((*default)?)),
+        });
+    }
+    Some(arguments)
+}
+
+/// A row of fields without names.
+pub(super) fn row(fields: Vec<Expr>) -> Expr {
+    let shape = RecordShape::unnamed(fields.iter().map(Expr::data_type));
+    Expr::Row { fields, shape }
+}
+
 /// A plain argument.
 pub(super) fn argument_expr(argument: &FunctionArg) -> Result<&Ast> {
     match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
         FunctionArg::Unnamed(_) => Err(SqlError::syntax("syntax error at or near \"*\"")),
         FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
-            Err(SqlError::unsupported("named arguments are not supported yet"))
+            Err(SqlError::unsupported("named arguments are not supported here"))
         }
     }
 }

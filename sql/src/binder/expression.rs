@@ -1,8 +1,11 @@
 //! Expressions: names, operators, conditions.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Ident, Spanned, UnaryOperator};
 use sqlparser::tokenizer::Location;
 
+use super::call::row_fields;
 use super::scope::{ScopeColumn, ambiguous};
 use super::{AggregatesIn, Binder, data_type, name};
 use crate::error::{Result, SqlError, SqlState};
@@ -10,6 +13,7 @@ use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
 use crate::plan::logical::Correlation;
 use crate::types::{DataType, oids};
+use crate::value::RecordShape;
 
 impl Binder<'_> {
     /// Binds an expression; literals and parameters may stay of type `unknown`.
@@ -176,8 +180,10 @@ impl Binder<'_> {
     fn whole_row(&mut self, alias: &str, location: Location) -> Option<Expr> {
         let level = self.levels.len().checked_sub(1)?;
         let relation = self.levels[level].scope.relation(None, alias)?.clone();
+        let shape = relation.columns.iter().map(|column| (column.name.as_str().into(), column.data_type));
+        let shape = Arc::new(RecordShape { fields: shape.collect() });
         let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
-        Some(Expr::Row { fields, data_type: DataType::RECORD })
+        Some(Expr::Row { fields, shape })
     }
 
     /// A reference to a column of a level: direct at the innermost one, through a slot further out.
@@ -239,6 +245,10 @@ impl Binder<'_> {
                 _ => {
                     let left = match (bound.take(), left_ast) {
                         (Some(left), _) => left,
+                        (None, Some(left)) if *op == BinaryOperator::Overlaps => {
+                            bound = Some(self.bind_overlaps(left, right)?);
+                            continue;
+                        }
                         (None, Some(left)) => match self.bind_row_comparison(left, op, right)? {
                             Some(comparison) => {
                                 bound = Some(comparison);
@@ -353,38 +363,87 @@ impl Binder<'_> {
         Some(self.source.position(offset + skipped))
     }
 
+    /// `(start, end) OVERLAPS (start, end)`, where an end may be a length.
+    fn bind_overlaps(&mut self, left: &Ast, right: &Ast) -> Result<Expr> {
+        let (Some(left), Some(right)) = (row_fields(left), row_fields(right)) else {
+            return Err(SqlError::syntax("syntax error at or near \"OVERLAPS\""));
+        };
+        for (side, name) in [(&left, "left"), (&right, "right")] {
+            if side.len() != 2 {
+                return Err(SqlError::syntax(format!(
+                    "wrong number of parameters on {name} side of OVERLAPS expression"
+                )));
+            }
+        }
+        let mut arguments = Vec::new();
+        for argument in left.into_iter().chain(right) {
+            arguments.push(self.bind(argument)?);
+        }
+        self.call_named("overlaps", arguments).map_err(|error| {
+            let message = error.message().replacen("overlaps(", "pg_catalog.overlaps(", 1);
+            error.with_message(message)
+        })
+    }
+
     /// `(a, b) = (c, d)` and its siblings.
     fn bind_row_comparison(&mut self, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Option<Expr>> {
-        let (Ast::Tuple(left), Ast::Tuple(right)) = (left, right) else { return Ok(None) };
+        let Some(left) = row_fields(left) else { return Ok(None) };
+        if let Ast::Subquery(query) = right {
+            return self.bind_row_with_subquery(&left, op, query).map(Some);
+        }
+        let Some(right) = row_fields(right) else { return Ok(None) };
         if left.len() != right.len() {
             return Err(SqlError::syntax("unequal number of entries in row expressions"));
         }
-        let pairs: Vec<(&Ast, &Ast)> = left.iter().zip(right).collect();
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for (left, right) in left.iter().zip(right) {
+            first.push(self.bind(left)?);
+            second.push(self.bind(right)?);
+        }
         match op {
-            BinaryOperator::Eq | BinaryOperator::NotEq => {
-                let mut equal = Vec::new();
-                for (left, right) in pairs {
-                    let (left, right) = (self.bind(left)?, self.bind(right)?);
-                    equal.push(self.operate_unlocated("=", Some(left), right)?);
-                }
-                let all = if equal.len() == 1 { equal.remove(0) } else { Expr::And(equal) };
-                Ok(Some(if *op == BinaryOperator::Eq { all } else { negate(all) }))
-            }
-            BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq => {
-                let strict = if matches!(op, BinaryOperator::Lt | BinaryOperator::LtEq) { "<" } else { ">" };
-                let last = operator_name(op)?;
-                self.compare_rows(&pairs, strict, &last).map(Some)
-            }
+            BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq => self.compare_fields(first, second, op).map(Some),
             _ => Ok(None),
         }
     }
 
+    /// Compares rows field by field.
+    pub(super) fn compare_fields(
+        &mut self,
+        left: Vec<Expr>,
+        right: Vec<Expr>,
+        op: &BinaryOperator,
+    ) -> Result<Expr> {
+        let pairs: Vec<(Expr, Expr)> = left.into_iter().zip(right).collect();
+        let name = operator_name(op)?;
+        match op {
+            BinaryOperator::Eq | BinaryOperator::NotEq => {
+                let mut equal = Vec::new();
+                for (left, right) in pairs {
+                    equal.push(self.operate_unlocated("=", Some(left), right)?);
+                }
+                let all = if equal.len() == 1 { equal.remove(0) } else { Expr::And(equal) };
+                Ok(if *op == BinaryOperator::Eq { all } else { negate(all) })
+            }
+            BinaryOperator::Lt | BinaryOperator::LtEq => self.compare_rows(&pairs, "<", &name),
+            BinaryOperator::Gt | BinaryOperator::GtEq => self.compare_rows(&pairs, ">", &name),
+            _ => Err(SqlError::unsupported(format!(
+                "could not determine interpretation of row comparison operator {name}"
+            ))
+            .with_hint("Row comparison operators must be associated with btree operator families.")),
+        }
+    }
+
     /// Lexicographic order: `a < c OR (a = c AND (b < d OR …))`.
-    fn compare_rows(&mut self, pairs: &[(&Ast, &Ast)], strict: &str, last: &str) -> Result<Expr> {
+    fn compare_rows(&mut self, pairs: &[(Expr, Expr)], strict: &str, last: &str) -> Result<Expr> {
         let Some(((left, right), rest)) = pairs.split_first() else {
             return Err(SqlError::unsupported("cannot compare rows of zero length"));
         };
-        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        let (left, right) = (left.clone(), right.clone());
         if rest.is_empty() {
             return self.operate_unlocated(last, Some(left), right);
         }
@@ -447,6 +506,17 @@ impl Binder<'_> {
 
     fn bind_between(&mut self, at: &Ast, value: &Ast, negated: bool, low: &Ast, high: &Ast) -> Result<Expr> {
         let value = self.bind(value)?;
+        // The parser is given NOT for SYMMETRIC.
+        if let Ast::UnaryOp { op: UnaryOperator::Not, expr: low } = low {
+            let (low, high) = (self.bind(low)?, self.bind(high)?);
+            let within = |binder: &mut Self, low: &Expr, high: &Expr| -> Result<Expr> {
+                let lower = binder.operate(">=", Some(value.clone()), low.clone(), at)?;
+                let upper = binder.operate("<=", Some(value.clone()), high.clone(), at)?;
+                Ok(Expr::And(vec![lower, upper]))
+            };
+            let either = Expr::Or(vec![within(self, &low, &high)?, within(self, &high, &low)?]);
+            return Ok(if negated { negate(either) } else { either });
+        }
         let (low, high) = (self.bind(low)?, self.bind(high)?);
         let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
         let lower = self.operate(first, Some(value.clone()), low, at)?;
@@ -455,7 +525,7 @@ impl Binder<'_> {
     }
 
     fn bind_in_list(&mut self, at: &Ast, value: &Ast, list: &[Ast], negated: bool) -> Result<Expr> {
-        if let Ast::Tuple(_) = value {
+        if row_fields(value).is_some() {
             let mut alternatives = Vec::new();
             for each in list {
                 let equal = self.bind_row_comparison(value, &BinaryOperator::Eq, each)?;
@@ -491,6 +561,7 @@ impl Binder<'_> {
         otherwise: Option<&Ast>,
     ) -> Result<Expr> {
         let operand = operand.map(|operand| self.bind_settled(operand)).transpose()?;
+        let row_calls = self.row_call_count();
         let mut tests = Vec::new();
         let mut results = Vec::new();
         for when in conditions {
@@ -508,6 +579,9 @@ impl Binder<'_> {
         if let Some(otherwise) = otherwise {
             let bound = self.bind(otherwise)?;
             results.insert(0, bound);
+        }
+        if self.row_call_count() > row_calls {
+            return Err(super::rows::not_allowed_in("CASE"));
         }
         let (mut results, data_type) = self.unify(results, "CASE")?;
         let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));

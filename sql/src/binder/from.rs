@@ -1,20 +1,18 @@
-//! FROM: tables, derived tables, functions and joins.
+//! FROM: tables, derived tables and joins.
 
 use sqlparser::ast::{
     self, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor, TableWithJoins,
 };
 
-use super::call::argument_expr;
 use super::expression::logical;
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, Collector, Relation, name};
+use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::functions::registry;
-use crate::plan::logical::{Computed, Correlation, JoinKind, Logical, TableFunction};
-use crate::relations::{self, VirtualRelation};
-use crate::types::{DataType, builtin_type, oids};
+use crate::plan::logical::{Computed, Correlation, JoinKind, Logical};
+use crate::relations::VirtualRelation;
+use crate::types::DataType;
 use crate::value::Datum;
 
 /// A bound FROM item: its plan, its names, and what it reads of the items before it.
@@ -235,11 +233,7 @@ impl Binder<'_> {
                 self.bind_table_function(name, args, *with_ordinality, alias.as_ref(), before)
             }
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
-                let arguments = |binder: &mut Self| {
-                    array_exprs.iter().map(|array| binder.bind(array)).collect::<Result<Vec<Expr>>>()
-                };
-                let (arguments, lateral) = self.with_laterals(before, arguments)?;
-                self.function_item("unnest", arguments, *with_ordinality, alias.as_ref(), lateral)
+                self.bind_unnest(array_exprs, *with_ordinality, alias.as_ref(), before)
             }
             TableFactor::Derived { lateral, subquery, alias, .. } => {
                 self.bind_derived(*lateral, subquery, alias.as_ref(), before)
@@ -254,28 +248,6 @@ impl Binder<'_> {
             }
             other => Err(SqlError::unsupported(format!("this FROM item is not supported: {other}"))),
         }
-    }
-
-    /// Binds what may refer to the FROM items before it.
-    fn with_laterals<T>(
-        &mut self,
-        before: &Scope,
-        bind: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<(T, Vec<Correlation>)> {
-        let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
-        self.set_scope(before.clone());
-        self.levels.push(super::scope::Level::default());
-        self.collectors.push(Collector::new(AggregatesIn::Forbidden("functions in FROM")));
-        let bound = bind(self);
-        let pending = self.collectors.pop().is_some_and(|collector| !collector.pending.is_empty());
-        let level = self.levels.pop().unwrap_or_default();
-        self.set_scope(previous);
-        if pending {
-            return Err(SqlError::unsupported(
-                "subqueries in the arguments of a function in FROM are not supported yet",
-            ));
-        }
-        Ok((bound?, level.correlations))
     }
 
     fn bind_table(&mut self, object: &ObjectName, alias: Option<&TableAlias>) -> Result<Item> {
@@ -423,48 +395,6 @@ impl Binder<'_> {
         Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
     }
 
-    fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
-        if let Some((plan, columns)) = self.bind_working_table(position)? {
-            let base = self.common_tables[position].name.clone();
-            let relation = aliased(alias, &base, None, columns, Vec::new())?;
-            return Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() });
-        }
-        let common = &self.common_tables[position];
-        let (query, names, base) = (common.query.clone(), common.columns.clone(), common.name.clone());
-        let (visible, is_recursive) = (common.visible, common.is_recursive);
-        let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
-        let bound =
-            if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
-        self.common_tables.truncate(visible + usize::from(is_recursive));
-        self.common_tables.extend(hidden);
-        let (bound, correlations) = bound?;
-        let mut columns: Vec<ScopeColumn> = bound
-            .columns
-            .iter()
-            .map(|(id, column)| ScopeColumn {
-                id: *id,
-                name: column.name.clone(),
-                data_type: column.data_type,
-                source: column.source,
-            })
-            .collect();
-        if names.len() > columns.len() {
-            return Err(SqlError::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                format!(
-                    "WITH query \"{base}\" has {} columns available but {} columns specified",
-                    columns.len(),
-                    names.len()
-                ),
-            ));
-        }
-        for (column, renamed) in columns.iter_mut().zip(names) {
-            column.name = renamed;
-        }
-        let relation = aliased(alias, &base, None, columns, Vec::new())?;
-        Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
-    }
-
     fn bind_derived(
         &mut self,
         lateral: bool,
@@ -494,138 +424,15 @@ impl Binder<'_> {
         let relation = aliased(Some(alias), "", None, columns, Vec::new())?;
         Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
     }
-
-    fn bind_table_function(
-        &mut self,
-        object: &ObjectName,
-        args: &[ast::FunctionArg],
-        ordinality: bool,
-        alias: Option<&TableAlias>,
-        before: &Scope,
-    ) -> Result<Item> {
-        let (_, base) = name::split(object)?;
-        let location = name::location(object);
-        let (arguments, lateral) = self.with_laterals(before, |binder| {
-            let mut bound = Vec::new();
-            for argument in args {
-                bound.push(binder.bind(argument_expr(argument)?)?);
-            }
-            Ok(bound)
-        })?;
-        self.function_item(&base, arguments, ordinality, alias, lateral)
-            .map_err(|error| self.locate(error, location))
-    }
-
-    fn function_item(
-        &mut self,
-        base: &str,
-        arguments: Vec<Expr>,
-        ordinality: bool,
-        alias: Option<&TableAlias>,
-        lateral: Vec<Correlation>,
-    ) -> Result<Item> {
-        let (call, outputs) = self.table_function(base, arguments)?;
-        let single = outputs.len() == 1;
-        let mut columns = Vec::new();
-        let mut scope_columns = Vec::new();
-        for (column, data_type) in outputs {
-            let id = self.column_id();
-            columns.push((id, data_type));
-            // A function's only column takes the alias's name.
-            let renamed = alias.filter(|_| single).map(|alias| name::fold(&alias.name));
-            scope_columns.push(ScopeColumn { id, name: renamed.unwrap_or(column), data_type, source: None });
-        }
-        let ordinality = ordinality.then(|| self.column_id());
-        if let Some(id) = ordinality {
-            let column =
-                ScopeColumn { id, name: "ordinality".into(), data_type: DataType::INT8, source: None };
-            scope_columns.push(column);
-        }
-        let relation = aliased(alias, base, None, scope_columns, Vec::new())?;
-        let plan = Logical::FunctionScan { call, alias: relation.alias.clone(), columns, ordinality };
-        Ok(Item { plan, scope: Scope::of(relation), lateral })
-    }
-
-    /// What a function in FROM gives: its rows' columns.
-    pub(super) fn table_function(
-        &mut self,
-        base: &str,
-        arguments: Vec<Expr>,
-    ) -> Result<(TableFunction, Vec<(String, DataType)>)> {
-        match (base, arguments.len()) {
-            ("generate_series", 2 | 3) => {
-                let (arguments, data_type) = self.series_arguments(arguments)?;
-                let columns = vec![("generate_series".to_string(), data_type)];
-                Ok((TableFunction::GenerateSeries { arguments, data_type }, columns))
-            }
-            ("generate_subscripts", 2) => {
-                let columns = vec![("generate_subscripts".to_string(), DataType::INT4)];
-                Ok((TableFunction::GenerateSubscripts { arguments }, columns))
-            }
-            ("unnest", 1..) => {
-                let mut columns = Vec::new();
-                for argument in &arguments {
-                    let element = builtin_type(argument.data_type().oid).and_then(|info| info.element());
-                    let Some(element) = element else {
-                        let types: Vec<u32> = arguments.iter().map(|each| each.data_type().oid).collect();
-                        registry().resolve_function("unnest", &types, self.types())?;
-                        return Err(SqlError::unsupported("unnest needs an array"));
-                    };
-                    columns.push(("unnest".to_string(), DataType::of(element)));
-                }
-                Ok((TableFunction::Unnest { arguments }, columns))
-            }
-            _ => {
-                if let Some(relation) = relations::function(base)
-                    && arguments.is_empty()
-                {
-                    let columns = relation.columns.iter();
-                    let columns =
-                        columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
-                    return Ok((TableFunction::Relation { relation }, columns));
-                }
-                let call = self.call_named(base, arguments)?;
-                let columns = vec![(base.to_string(), call.data_type())];
-                Ok((TableFunction::Scalar(call), columns))
-            }
-        }
-    }
-
-    /// The arguments of `generate_series`, of one type; a step over times is an interval.
-    fn series_arguments(&mut self, mut arguments: Vec<Expr>) -> Result<(Vec<Expr>, DataType)> {
-        use crate::functions::CastContext;
-        let temporal = arguments.iter().take(2).any(|argument| {
-            matches!(argument.data_type().oid, oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::DATE)
-        });
-        if temporal && arguments.len() == 3 {
-            let step =
-                arguments.pop().map(|step| self.coerce(step, DataType::INTERVAL, CastContext::Implicit));
-            let (mut bounds, mut data_type) = self.unify(arguments, "generate_series")?;
-            if data_type.oid == oids::DATE {
-                data_type = DataType::TIMESTAMPTZ;
-                let converted: Result<Vec<Expr>> = bounds
-                    .into_iter()
-                    .map(|bound| self.coerce(bound, DataType::TIMESTAMPTZ, CastContext::Implicit))
-                    .collect();
-                bounds = converted?;
-            }
-            bounds.extend(step.transpose()?);
-            return Ok((bounds, DataType::of(data_type.oid)));
-        }
-        let oid = if arguments.iter().any(|argument| argument.data_type().oid == oids::NUMERIC) {
-            DataType::NUMERIC
-        } else if arguments.iter().any(|argument| argument.data_type().oid == oids::INT8) {
-            DataType::INT8
-        } else {
-            DataType::INT4
-        };
-        let converted: Result<Vec<Expr>> =
-            arguments.into_iter().map(|argument| self.coerce(argument, oid, CastContext::Implicit)).collect();
-        Ok((converted?, oid))
-    }
 }
 
-fn join(kind: JoinKind, left: Logical, right: Logical, on: Vec<Expr>, lateral: Vec<Correlation>) -> Logical {
+pub(super) fn join(
+    kind: JoinKind,
+    left: Logical,
+    right: Logical,
+    on: Vec<Expr>,
+    lateral: Vec<Correlation>,
+) -> Logical {
     Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral }
 }
 

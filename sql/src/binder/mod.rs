@@ -5,9 +5,11 @@
 //! looked up further out and becomes `Expr::Outer`: a slot that the operator running the subquery fills before
 //! each run.
 
+mod access;
 mod aggregate;
 mod call;
 mod coerce;
+mod common_table;
 pub mod data_type;
 mod expression;
 mod from;
@@ -18,10 +20,12 @@ pub mod name;
 mod order;
 mod query;
 mod recursive;
+mod rows;
 pub mod scope;
 mod select;
 mod special;
 mod subquery;
+mod table_function;
 mod view;
 mod window;
 
@@ -43,6 +47,7 @@ use crate::relations::{self, VirtualRelation};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
+pub use common_table::BoundChange;
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 pub use view::{parse_stable_name, stable_name};
 
@@ -228,6 +233,10 @@ struct Collector {
     /// The WINDOW clause.
     named_windows: Vec<(String, ast::WindowSpec)>,
     aggregates_in: AggregatesIn,
+    /// Calls of functions of rows, those that others take as arguments first.
+    row_calls: Vec<(ColumnId, Expr)>,
+    /// Whether such calls may appear where an expression is bound.
+    row_calls_allowed: bool,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
 }
@@ -243,6 +252,8 @@ impl Collector {
             windows: Vec::new(),
             named_windows: Vec::new(),
             aggregates_in,
+            row_calls: Vec::new(),
+            row_calls_allowed: false,
             mentions: Vec::new(),
         }
     }
@@ -267,6 +278,10 @@ struct CommonTable {
     in_seed: bool,
     /// Its rows so far, while its recursive term is being bound.
     working: Option<recursive::Working>,
+    /// It is read more than once, or said to be MATERIALIZED.
+    is_shared: bool,
+    /// Where its rows are, once that is known.
+    shared: Option<common_table::Shared>,
 }
 
 /// Binds one statement.
@@ -282,6 +297,8 @@ pub struct Binder<'a> {
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// What WITH changes, with the numbers of the tables that the returned rows go to.
+    changes: Vec<(usize, BoundChange)>,
     /// Inside a call over a window: why there may be no other one.
     in_window: Option<&'static str>,
     /// The views that are being bound, the innermost last.
@@ -315,6 +332,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            changes: Vec::new(),
             in_window: None,
             views: Vec::new(),
             used_columns: BTreeSet::new(),

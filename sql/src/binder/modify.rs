@@ -361,6 +361,8 @@ impl Binder<'_> {
                 None => error,
             }
         })?;
+        // One row is a select list, where functions may give rows.
+        self.allow_row_calls(rows.rows.len() == 1);
         let mut bound = Vec::new();
         for row in &rows.rows {
             if row.content.len() != width {
@@ -386,17 +388,11 @@ impl Binder<'_> {
             values[Table::position(target.number)] = InsertValue::Source(id);
             columns.push((id, type_of(target)));
         }
-        match self.attach_pending(Logical::one_row()) {
+        self.allow_row_calls(false);
+        let calls = self.take_row_calls();
+        match super::rows::attach(self.attach_pending(Logical::one_row()), calls) {
             Logical::Values { .. } => Ok(Logical::Values { columns, rows: bound }),
-            input if bound.len() == 1 => {
-                let row = bound.remove(0);
-                let outputs =
-                    columns.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
-                Ok(Logical::Project { input: Box::new(input), outputs })
-            }
-            _ => {
-                Err(SqlError::unsupported("subqueries in VALUES lists of several rows are not supported yet"))
-            }
+            input => Ok(self.rows_above(&input, &columns, bound)),
         }
     }
 

@@ -55,6 +55,15 @@ pub fn split(name: &ObjectName) -> Result<(Option<String>, String)> {
     }
 }
 
+/// The last part of a name.
+#[must_use]
+pub fn last(name: &ObjectName) -> Option<&Ident> {
+    match name.0.last()? {
+        ObjectNamePart::Identifier(identifier) => Some(identifier),
+        ObjectNamePart::Function(_) => None,
+    }
+}
+
 /// Where a name begins in the text.
 #[must_use]
 pub fn location(name: &ObjectName) -> Location {

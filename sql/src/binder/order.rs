@@ -2,12 +2,12 @@
 
 use sqlparser::ast::{self, OrderByOptions, OrderBySort};
 
-use super::Binder;
+use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
 use crate::plan::logical::{Logical, SortKey};
-use crate::types::{DataType, oids};
+use crate::types::{BuiltinTypes, DataType, builtin_type, format_type, oids};
 
 /// A key with its direction: NULLs are the greatest values unless said otherwise.
 pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> {
@@ -25,7 +25,45 @@ pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> 
             }
         },
     };
+    require_order(expr.data_type())?;
     Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
+}
+
+/// Whether values of a type can be compared at all.
+fn is_comparable(data_type: DataType) -> bool {
+    let element = builtin_type(data_type.oid).and_then(|info| info.element());
+    element.unwrap_or(data_type.oid) != oids::JSON
+}
+
+/// Values that are sorted need an order.
+///
+/// # Errors
+/// 42883.
+fn require_order(data_type: DataType) -> Result<()> {
+    if is_comparable(data_type) {
+        return Ok(());
+    }
+    let name = format_type(data_type, &BuiltinTypes);
+    Err(SqlError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("could not identify an ordering operator for type {name}"),
+    )
+    .with_hint("Use an explicit ordering operator or modify the query."))
+}
+
+/// Values that are grouped or told apart need an equality.
+///
+/// # Errors
+/// 42883.
+pub(super) fn require_equality(data_type: DataType) -> Result<()> {
+    if is_comparable(data_type) {
+        return Ok(());
+    }
+    let name = format_type(data_type, &BuiltinTypes);
+    Err(SqlError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("could not identify an equality operator for type {name}"),
+    ))
 }
 
 /// The expressions of ORDER BY.
@@ -62,7 +100,9 @@ impl Binder<'_> {
         if limit.is_none() && offset.is_none() {
             return Ok(plan);
         }
+        self.set_aggregates_in(AggregatesIn::Forbidden("LIMIT"));
         let limit = limit.map(|expr| self.bind_row_count(expr, "LIMIT")).transpose()?;
+        self.set_aggregates_in(AggregatesIn::Forbidden("OFFSET"));
         let offset = offset.map(|expr| self.bind_row_count(expr, "OFFSET")).transpose()?;
         Ok(Logical::Limit { input: Box::new(plan), limit, offset })
     }

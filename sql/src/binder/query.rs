@@ -1,12 +1,10 @@
 //! Queries: WITH, set operations, VALUES, and what stands behind them.
 
-use std::sync::Arc;
-
 use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
 
 use super::order::{self, sort_key};
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, CommonTable, ResultColumn, name};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
@@ -25,7 +23,7 @@ impl Binder<'_> {
     }
 
     /// Result columns of unknown type are text.
-    fn settle_columns(&mut self, bound: BoundQuery) -> Result<BoundQuery> {
+    pub(super) fn settle_columns(&mut self, bound: BoundQuery) -> Result<BoundQuery> {
         if bound.columns.iter().all(|(_, column)| column.data_type.oid != oids::UNKNOWN) {
             return Ok(bound);
         }
@@ -139,37 +137,13 @@ impl Binder<'_> {
         }
         let common_before = self.common_tables.len();
         if let Some(with) = &query.with {
-            self.bind_with(with)?;
+            self.bind_with(with, query)?;
         }
         self.collectors.push(Collector::new(AggregatesIn::Query));
         let bound = self.bind_body(query);
         self.collectors.pop();
         self.common_tables.truncate(common_before);
         bound
-    }
-
-    pub(super) fn bind_with(&mut self, with: &ast::With) -> Result<()> {
-        let first = self.common_tables.len();
-        for table in &with.cte_tables {
-            let wanted = name::fold(&table.alias.name);
-            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("WITH query name \"{wanted}\" specified more than once"),
-                ));
-            }
-            let common = CommonTable {
-                name: name::fold(&table.alias.name),
-                columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
-                query: Arc::new((*table.query).clone()),
-                visible: self.common_tables.len(),
-                is_recursive: with.recursive && refers_to_itself(table),
-                in_seed: false,
-                working: None,
-            };
-            self.common_tables.push(common);
-        }
-        Ok(())
     }
 
     fn bind_body(&mut self, query: &Query) -> Result<BoundQuery> {
@@ -213,7 +187,9 @@ impl Binder<'_> {
                     _ => Err(SqlError::internal("TABLE is a query")),
                 }
             }
-            _ => Err(SqlError::unsupported("data-modifying statements in queries are not supported yet")),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(SqlError::syntax("a data-modifying statement stands where a query is wanted"))
+            }
         }
     }
 
@@ -253,6 +229,9 @@ impl Binder<'_> {
             let exprs =
                 [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
             wanted.push(self.common(&exprs, word)?);
+        }
+        if !all {
+            wanted.iter().try_for_each(|data_type| order::require_equality(*data_type))?;
         }
         let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
         let right = self.convert_columns(right, &wanted, CastContext::Implicit)?;
@@ -307,19 +286,40 @@ impl Binder<'_> {
         }
         let plan = match (&input, rows.len()) {
             (Logical::Values { .. }, _) => Logical::Values { columns: ids, rows },
-            // Subqueries among the values: one row is a projection above them.
-            (_, 1) => {
-                let row = rows.remove(0);
-                let outputs = ids.iter().zip(row).map(|((id, _), expr)| Computed { id: *id, expr }).collect();
-                Logical::Project { input: Box::new(input), outputs }
-            }
-            _ => {
-                return Err(SqlError::unsupported(
-                    "subqueries in VALUES lists of several rows are not supported yet",
-                ));
-            }
+            _ => self.rows_above(&input, &ids, rows),
         };
         Ok(BoundQuery { plan, columns })
+    }
+
+    /// Rows whose fields read what subqueries gave: each is a projection above its own.
+    pub(super) fn rows_above(
+        &mut self,
+        input: &Logical,
+        columns: &[(ColumnId, DataType)],
+        rows: Vec<Vec<Expr>>,
+    ) -> Logical {
+        let count = rows.len();
+        let mut whole: Option<Logical> = None;
+        for (index, row) in rows.into_iter().enumerate() {
+            let is_only = count == 1;
+            let ids: Vec<ColumnId> =
+                columns.iter().map(|(id, _)| if is_only { *id } else { self.column_id() }).collect();
+            let outputs = ids.into_iter().zip(row).map(|(id, expr)| Computed { id, expr }).collect();
+            let plan = Logical::Project { input: Box::new(input.clone()), outputs };
+            whole = Some(match whole {
+                None => plan,
+                Some(before) => {
+                    let is_last = index + 1 == count;
+                    let fresh = |(id, data_type): &(ColumnId, DataType)| {
+                        (if is_last { *id } else { self.column_id() }, *data_type)
+                    };
+                    let columns = columns.iter().map(fresh).collect();
+                    let (left, right) = (Box::new(before), Box::new(plan));
+                    Logical::SetOperation { kind: SetKind::Union, all: true, left, right, columns }
+                }
+            });
+        }
+        whole.unwrap_or_else(Logical::one_row)
     }
 
     /// ORDER BY over a set operation or VALUES: only output columns may be named.
@@ -413,18 +413,6 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
         },
         _ => Ok(None),
     }
-}
-
-/// Whether a query reads a relation of its own name.
-fn refers_to_itself(table: &ast::Cte) -> bool {
-    let own = name::fold(&table.alias.name);
-    let found = ast::visit_relations(&table.query, |object| match object.0.as_slice() {
-        [ast::ObjectNamePart::Identifier(only)] if name::fold(only) == own => {
-            std::ops::ControlFlow::Break(())
-        }
-        _ => std::ops::ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 fn locking(locks: &[ast::LockClause]) -> Result<Option<RowLocking>> {

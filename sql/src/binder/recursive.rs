@@ -59,7 +59,7 @@ impl Binder<'_> {
         }
         let common_before = self.common_tables.len();
         if let Some(with) = &query.with {
-            self.bind_with(with)?;
+            self.bind_with(with, query)?;
         }
         self.common_tables[position].working = None;
         self.common_tables[position].in_seed = true;

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
 
-use super::order::sort_key;
+use super::order::{require_equality, sort_key};
 use super::query::ordinal;
 use super::scope::ScopeColumn;
 use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
@@ -42,14 +42,18 @@ impl Binder<'_> {
         }
         self.set_aggregates_in(AggregatesIn::Query);
         self.note_windows(&select.named_window)?;
+        self.allow_row_calls(true);
         let mut outputs = self.bind_items(&select.projection)?;
         let groups = self.bind_groups(&select.group_by, select, &outputs)?;
+        self.allow_row_calls(false);
         let having = select.having.as_ref().map(|having| self.bind_having(having)).transpose()?;
+        self.allow_row_calls(true);
         let mut keys = self.bind_order(order_by, &outputs)?;
         let distinct_on = match &select.distinct {
             Some(Distinct::On(exprs)) => Some(self.bind_distinct_on(exprs, &outputs)?),
             _ => None,
         };
+        self.allow_row_calls(false);
         let mut distinct_on = distinct_on;
         let grouped = groups.is_some()
             || having.is_some()
@@ -71,10 +75,13 @@ impl Binder<'_> {
             }
         }
         plan = self.attach_pending(plan);
+        plan = self.attach_windowed_row_calls(plan);
         let windows = self.collectors.last_mut().map(|c| std::mem::take(&mut c.windows)).unwrap_or_default();
         for (order, calls) in windows {
             plan = Logical::Window { input: Box::new(plan), order, calls };
         }
+        let row_calls = self.take_row_calls();
+        plan = super::rows::attach(plan, row_calls);
         if locking.is_some() && grouped {
             return Err(SqlError::unsupported("FOR UPDATE is not allowed with aggregate functions"));
         }
@@ -124,6 +131,7 @@ impl Binder<'_> {
     /// Puts the aggregation into the plan and rewrites what stands above it.
     fn group(&mut self, plan: Logical, groups: &mut Vec<Computed>, exprs: Vec<&mut Expr>) -> Result<Logical> {
         let plan = self.attach_pending_below(plan);
+        let plan = self.attach_grouped_row_calls(plan, groups);
         let sets = self.collectors.last_mut().and_then(|collector| collector.grouping_sets.take());
         let sets = self.grouping_sets(sets, groups)?;
         if sets.is_none() {
@@ -136,7 +144,9 @@ impl Binder<'_> {
         if let Some(collector) = self.collectors.last() {
             known.extend(collector.pending.iter().map(|pending| pending.output));
             known.extend(collector.windows.iter().flat_map(|(_, calls)| calls).map(|(id, _)| *id));
+            known.extend(collector.row_calls.iter().map(|(id, _)| *id));
         }
+        self.row_calls_above_grouping(groups, &known)?;
         self.windows_above_grouping(groups, &known)?;
         for expr in exprs {
             let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
@@ -253,6 +263,7 @@ impl Binder<'_> {
         }
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
+            columns.iter().try_for_each(|(_, column)| require_equality(column.data_type))?;
             plan = Logical::Distinct { input: Box::new(plan), on: None };
         }
         if !sort_keys.is_empty() {
@@ -270,6 +281,14 @@ impl Binder<'_> {
         let mut outputs = Vec::new();
         for item in items {
             match item {
+                SelectItem::UnnamedExpr(ast::Expr::CompoundFieldAccess { root, access_chain })
+                    if super::access::ends_in_star(access_chain) =>
+                {
+                    let record = self.bind_access(root, &access_chain[..access_chain.len() - 1])?;
+                    for (name, expr) in self.record_fields(record)? {
+                        outputs.push(Output { name, expr, source: None });
+                    }
+                }
                 SelectItem::UnnamedExpr(expr) => {
                     let bound = self.bind(expr)?;
                     let source = self.source_of(&bound);
@@ -380,6 +399,8 @@ impl Binder<'_> {
         for expr in exprs {
             let element = self.grouping_element(expr, select, outputs)?;
             for bound in element.iter().flatten() {
+                require_equality(bound.data_type())
+                    .map_err(|error| self.locate(error, ast::Spanned::span(expr).start))?;
                 let known = groups.iter().any(|group| walk::same(&group.expr, bound));
                 let id = match bound {
                     Expr::Column { index, .. } => *index,
@@ -458,7 +479,8 @@ impl Binder<'_> {
         for key in order_by {
             let options = &key.options;
             if let Some(position) = self.output_position(&key.expr, outputs, "ORDER BY")? {
-                let plain = sort_key(super::literal::unknown(crate::value::Datum::Null), options)?;
+                let plain = sort_key(outputs[position].expr.clone(), options)
+                    .map_err(|error| self.locate(error, ast::Spanned::span(&key.expr).start))?;
                 keys.push(OrderKey::Output {
                     position,
                     descending: plain.descending,
@@ -613,7 +635,10 @@ fn name_of(expr: &ast::Expr) -> Option<String> {
         },
         Ast::AtTimeZone { .. } => "timezone".into(),
         Ast::Interval(_) => "interval".into(),
-        Ast::CompoundFieldAccess { root, .. } => return name_of(root),
+        Ast::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
+            Some(ast::AccessExpr::Dot(Ast::Identifier(field))) => name::fold(field),
+            _ => return name_of(root),
+        },
         _ => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhereField};
 
+use super::call::row;
 use super::expression::operator_name;
 use super::literal::{constant, unknown};
 use super::{Binder, data_type};
@@ -106,7 +107,7 @@ impl Binder<'_> {
             Ast::Array(array) => self.bind_array(array, None),
             Ast::Tuple(fields) => {
                 let fields: Result<Vec<Expr>> = fields.iter().map(|field| self.bind_settled(field)).collect();
-                Ok(Expr::Row { fields: fields?, data_type: DataType::RECORD })
+                Ok(row(fields?))
             }
             Ast::CompoundFieldAccess { root, access_chain } => self.bind_access(root, access_chain),
             Ast::JsonAccess { .. } => Err(SqlError::syntax("syntax error at or near \":\"")),
@@ -233,35 +234,6 @@ impl Binder<'_> {
             }
         }
         self.coerce(unknown(Datum::text(text)), DataType::INTERVAL, CastContext::Explicit)
-    }
-
-    fn bind_access(&mut self, root: &Ast, chain: &[ast::AccessExpr]) -> Result<Expr> {
-        let mut value = self.bind(root)?;
-        for access in chain {
-            match access {
-                ast::AccessExpr::Subscript(ast::Subscript::Index { index }) => {
-                    let index = self.bind_as(index, DataType::INT4)?;
-                    let element = builtin_type(value.data_type().oid).and_then(|info| info.element());
-                    let Some(element) = element else {
-                        return Err(SqlError::new(
-                            SqlState::DATATYPE_MISMATCH,
-                            format!(
-                                "cannot subscript type {} because it does not support subscripting",
-                                self.type_name(value.data_type())
-                            ),
-                        ));
-                    };
-                    let data_type = DataType::of(element);
-                    value = Expr::Subscript { array: Box::new(value), indices: vec![index], data_type };
-                }
-                _ => {
-                    return Err(SqlError::unsupported(
-                        "this form of subscript or field access is not supported",
-                    ));
-                }
-            }
-        }
-        Ok(value)
     }
 
     /// `NULLIF(a, b)`: NULL where they are equal.

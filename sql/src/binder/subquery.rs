@@ -1,14 +1,18 @@
 //! Subqueries in expressions: each becomes a column that an operator below computes.
 
-use sqlparser::ast::{self, Expr as Ast, Query};
+use std::sync::Arc;
 
+use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Query};
+
+use super::call::row_fields;
 use super::expression::negate;
 use super::scope::Level;
 use super::{Binder, BoundQuery, PendingApply, data_type};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
-use crate::plan::logical::{Correlation, Logical, SubqueryKind};
+use crate::plan::logical::{Computed, Correlation, Logical, SubqueryKind};
 use crate::types::DataType;
+use crate::value::RecordShape;
 
 impl Binder<'_> {
     /// Binds a query one level deeper; tells what it reads of this one.
@@ -67,9 +71,9 @@ impl Binder<'_> {
         query: &Query,
         negated: bool,
     ) -> Result<Expr> {
-        let found = match value {
-            Ast::Tuple(fields) => self.bind_row_in(fields, query)?,
-            value => {
+        let found = match row_fields(value) {
+            Some(fields) => self.bind_row_in(&fields, query)?,
+            None => {
                 let value = self.bind(value)?;
                 self.bind_quantified(value, "=", query, false)
                     .map_err(|error| self.locate(error, ast::Spanned::span(at).start))?
@@ -98,7 +102,7 @@ impl Binder<'_> {
     }
 
     /// `(a, b) IN (query)`: whether a row of the query equals the fields.
-    fn bind_row_in(&mut self, fields: &[Ast], query: &Query) -> Result<Expr> {
+    fn bind_row_in(&mut self, fields: &[&Ast], query: &Query) -> Result<Expr> {
         let mut values = Vec::new();
         for field in fields {
             values.push(self.bind(field)?);
@@ -116,6 +120,40 @@ impl Binder<'_> {
         let element = bound.columns.first().map_or(0, |column| column.0);
         let kind = SubqueryKind::Quantified { comparison: Expr::And(terms), element, all: false };
         self.apply(bound.plan, kind, correlations, DataType::BOOL)
+    }
+
+    /// `(a, b) op (query)`: the query gives one row at most, whose fields are compared with the row's.
+    pub(super) fn bind_row_with_subquery(
+        &mut self,
+        fields: &[&Ast],
+        op: &BinaryOperator,
+        query: &Query,
+    ) -> Result<Expr> {
+        let mut left = Vec::new();
+        for field in fields {
+            left.push(self.bind_settled(field)?);
+        }
+        let (bound, correlations) = self.bind_inner(query)?;
+        if bound.columns.len() != left.len() {
+            let few = if bound.columns.len() < left.len() { "few" } else { "many" };
+            return Err(SqlError::syntax(format!("subquery has too {few} columns")));
+        }
+        let shape = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
+        let shape = Arc::new(RecordShape { fields: shape.collect() });
+        let types: Vec<DataType> = bound.columns.iter().map(|(_, column)| column.data_type).collect();
+        // The whole row is the subquery's one value.
+        let columns = bound.columns.iter();
+        let row = columns.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
+        let expr = Expr::Row { fields: row.collect(), shape };
+        let outputs = vec![Computed { id: self.column_id(), expr }];
+        let plan = Logical::Project { input: Box::new(bound.plan), outputs };
+        let record = self.apply(plan, SubqueryKind::Scalar, correlations, DataType::RECORD)?;
+        let right = types.into_iter().enumerate().map(|(index, data_type)| Expr::Field {
+            record: Box::new(record.clone()),
+            index,
+            data_type,
+        });
+        self.compare_fields(left, right.collect(), op)
     }
 
     /// Puts the subqueries met since the last call below what is bound next.
@@ -137,7 +175,7 @@ impl Binder<'_> {
     }
 }
 
-fn attach(plan: Logical, pending: Vec<PendingApply>) -> Logical {
+pub(super) fn attach(plan: Logical, pending: Vec<PendingApply>) -> Logical {
     pending.into_iter().fold(plan, |input, apply| Logical::Apply {
         input: Box::new(input),
         subquery: Box::new(apply.subquery),

@@ -8,18 +8,42 @@ use super::{AggregatesIn, Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
+use crate::parser::marked;
 use crate::plan::logical::SortKey;
 use crate::plan::walk;
-use crate::plan::window::{Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
+use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
 use crate::types::{DataType, oids};
 use crate::value::Datum;
 
 /// What is known of a window's definition once its base is taken in.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Definition {
     partition: Vec<ast::Expr>,
     order: Vec<ast::OrderByExpr>,
     frame: Option<ast::WindowFrame>,
+    exclusion: Exclusion,
+}
+
+impl Definition {
+    /// The parser is given EXCLUDE as one more key.
+    fn take_exclusion(&mut self) {
+        let exclusion = |key: &ast::Expr| match key {
+            ast::Expr::Identifier(identifier) => match marked(identifier)? {
+                "exclude current row" => Some(Exclusion::CurrentRow),
+                "exclude group" => Some(Exclusion::Group),
+                "exclude ties" => Some(Exclusion::Ties),
+                _ => Some(Exclusion::Nothing),
+            },
+            _ => None,
+        };
+        if let Some(found) = self.order.last().and_then(|key| exclusion(&key.expr)) {
+            self.order.pop();
+            self.exclusion = found;
+        } else if let Some(found) = self.partition.last().and_then(exclusion) {
+            self.partition.pop();
+            self.exclusion = found;
+        }
+    }
 }
 
 /// 42P20.
@@ -44,6 +68,9 @@ pub(super) fn needs_over(base: &str) -> bool {
             | "nth_value"
     )
 }
+
+/// Why there is no window call in the arguments of another.
+pub(super) const NESTED: &str = "window function calls cannot be nested";
 
 impl Binder<'_> {
     /// Binds a call with OVER: a column that a window node below the select list will give.
@@ -101,8 +128,8 @@ impl Binder<'_> {
             let expr = self.bind_settled(&key.expr)?;
             order.push(super::order::sort_key(expr, &key.options)?);
         }
-        let frame = self.window_frame(definition.frame.as_ref(), &order)?;
-        self.in_window = Some("window function calls cannot be nested");
+        let frame = self.window_frame(definition.frame.as_ref(), definition.exclusion, &order)?;
+        self.in_window = Some(NESTED);
         let call = self.window_call(function, base, frame)?;
         Ok((WindowOrder { partition, order }, call))
     }
@@ -127,11 +154,13 @@ impl Binder<'_> {
 
     /// A specification with what it takes over from the window that it names.
     fn extended_window(&self, spec: &WindowSpec) -> Result<Definition> {
-        let own = Definition {
+        let mut own = Definition {
             partition: spec.partition_by.clone(),
             order: spec.order_by.clone(),
             frame: spec.window_frame.clone(),
+            exclusion: Exclusion::Nothing,
         };
+        own.take_exclusion();
         let Some(base) = &spec.window_name else { return Ok(own) };
         let base_name = name::fold(base);
         let base = self.named_window(&base_name)?;
@@ -147,15 +176,21 @@ impl Binder<'_> {
             )));
         }
         let order = if own.order.is_empty() { base.order } else { own.order };
-        Ok(Definition { partition: base.partition, order, frame: own.frame })
+        Ok(Definition { partition: base.partition, order, frame: own.frame, exclusion: own.exclusion })
     }
 
-    fn window_frame(&mut self, frame: Option<&ast::WindowFrame>, order: &[SortKey]) -> Result<Frame> {
+    fn window_frame(
+        &mut self,
+        frame: Option<&ast::WindowFrame>,
+        exclusion: Exclusion,
+        order: &[SortKey],
+    ) -> Result<Frame> {
         let Some(frame) = frame else {
             return Ok(Frame {
                 unit: FrameUnit::Range,
                 start: FrameBound::Unbounded,
                 end: if order.is_empty() { FrameBound::Unbounded } else { FrameBound::CurrentRow },
+                exclusion,
             });
         };
         let unit = match frame.units {
@@ -187,7 +222,7 @@ impl Binder<'_> {
         }
         let start = self.frame_bound(&frame.start_bound, unit, order)?;
         let end = self.frame_bound(&end, unit, order)?;
-        Ok(Frame { unit, start, end })
+        Ok(Frame { unit, start, end, exclusion })
     }
 
     fn frame_bound(

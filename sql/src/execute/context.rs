@@ -18,6 +18,9 @@ use crate::types::BuiltinTypes;
 use crate::value::{Batch, Datum};
 use crate::write::{Buffers, Pending, Writing};
 
+/// The rows of common tables by number: those that recursive queries at work read, and those computed once.
+pub type WorkingTables = HashMap<usize, Arc<[Batch]>>;
+
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
     pub store: Store,
@@ -101,7 +104,7 @@ pub struct Execution {
     /// Values of outer queries, by slot.
     pub outer: Vec<Datum>,
     /// The rows that the steps of recursive queries at work read.
-    pub working_tables: HashMap<usize, Arc<[Batch]>>,
+    pub working_tables: WorkingTables,
     pub cancel: Arc<AtomicBool>,
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.

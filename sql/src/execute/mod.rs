@@ -15,9 +15,11 @@ mod limit;
 mod nested_loop;
 mod point;
 mod project;
+mod project_set;
 mod recursive;
 mod scan;
 mod set_operation;
+mod shared;
 mod sort;
 mod values;
 mod virtual_scan;
@@ -27,7 +29,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use context::{Deferral, Environment, Execution, Instrument, Timestamps};
+pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
 pub use keys::key_range;
 pub use point::{Committed, ReadRows};
 pub use values::kind_of;
@@ -62,8 +64,8 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Virtual { relation, projection, filters, .. } => {
             Box::new(virtual_scan::VirtualScan::new(relation, projection.clone(), filters.clone()))
         }
-        Physical::Function { call, ordinality, .. } => {
-            Box::new(function_scan::FunctionScan::new(call.clone(), *ordinality, plan.types.clone()))
+        Physical::Function { calls, ordinality, .. } => {
+            Box::new(function_scan::FunctionScan::new(calls.clone(), *ordinality, plan.types.clone()))
         }
         Physical::Filter { input, predicates } => {
             Box::new(filter::Filter::new(child(input), predicates.clone()))
@@ -91,6 +93,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             aggregates.clone(),
             sets.clone(),
         )),
+        Physical::ProjectSet { input, calls } => {
+            Box::new(project_set::ProjectSet::new(child(input), calls.clone(), plan.types.clone()))
+        }
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }
@@ -108,6 +113,11 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             let inner = *number;
             *number += count_nodes(step);
             Box::new(recursive::Recursive::new(*table, *all, seed, step, inner))
+        }
+        Physical::Shared { table, definition, .. } => {
+            let inner = *number;
+            *number += count_nodes(definition);
+            Box::new(shared::Shared::new(*table, definition, inner))
         }
         Physical::WorkingTable { table, .. } => Box::new(recursive::WorkingTable::new(*table)),
         Physical::SetOperation { kind, all, left, right } => {

@@ -11,7 +11,7 @@ use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
-use crate::plan::window::{Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
+use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
@@ -231,14 +231,8 @@ impl<'a> PartitionCall<'a> {
             WindowFunction::Ntile => self.ntile(row)?,
             WindowFunction::Lag => self.shifted(row, -1),
             WindowFunction::Lead => self.shifted(row, 1),
-            WindowFunction::FirstValue => {
-                let (start, end) = self.frame(row);
-                value_at((start < end).then_some(start))
-            }
-            WindowFunction::LastValue => {
-                let (start, end) = self.frame(row);
-                value_at((start < end).then(|| end - 1))
-            }
+            WindowFunction::FirstValue => value_at(self.framed(row).next()),
+            WindowFunction::LastValue => value_at(self.framed(row).next_back()),
             WindowFunction::NthValue => {
                 let Some(n) = self.argument(row, 1).as_i64() else { return Ok(Datum::Null) };
                 let Some(n) = usize::try_from(n - 1).ok() else {
@@ -247,8 +241,7 @@ impl<'a> PartitionCall<'a> {
                         "argument of nth_value must be greater than zero",
                     ));
                 };
-                let (start, end) = self.frame(row);
-                value_at(start.checked_add(n).filter(|at| *at < end))
+                value_at(self.framed(row).nth(n))
             }
             WindowFunction::Aggregate(_) => {
                 return Err(SqlError::internal("aggregates have no single result"));
@@ -282,9 +275,21 @@ impl<'a> PartitionCall<'a> {
         }
     }
 
+    /// The positions of a row's frame, without what it leaves out.
+    fn framed(&self, row: usize) -> impl DoubleEndedIterator<Item = usize> {
+        let (start, end) = self.frame(row);
+        let is_peer = move |at: usize| self.group_of[at] == self.group_of[row];
+        (start..end).filter(move |at| match self.call.frame.exclusion {
+            Exclusion::Nothing => true,
+            Exclusion::CurrentRow => *at != row,
+            Exclusion::Group => !is_peer(*at),
+            Exclusion::Ties => *at == row || !is_peer(*at),
+        })
+    }
+
     /// The frame of a row: from the first position to before the second.
     fn frame(&self, row: usize) -> (usize, usize) {
-        let Frame { unit, start, end } = &self.call.frame;
+        let Frame { unit, start, end, .. } = &self.call.frame;
         let count = self.rows.len();
         let (group, groups) = (self.group_of[row], self.group_starts.len() - 1);
         let rows_unit = *unit == FrameUnit::Rows;
@@ -344,6 +349,12 @@ impl<'a> PartitionCall<'a> {
         let (mut done_from, mut done_to) = (0, 0);
         let mut results: Vec<Datum> = Vec::with_capacity(self.rows.len());
         for row in 0..self.rows.len() {
+            if self.call.frame.exclusion != Exclusion::Nothing {
+                let mut state = fresh();
+                self.accumulate(&mut *state, &argument_types, self.framed(row))?;
+                results.push(state.finish(0, self.context)?);
+                continue;
+            }
             let (start, end) = self.frame(row);
             if row > 0 && (start, end) == (done_from, done_to) {
                 results.push(results[row - 1].clone());
@@ -353,7 +364,7 @@ impl<'a> PartitionCall<'a> {
                 state = fresh();
                 done_to = start;
             }
-            self.accumulate(&mut *state, &argument_types, done_to.max(start), end)?;
+            self.accumulate(&mut *state, &argument_types, done_to.max(start)..end)?;
             (done_from, done_to) = (start, end);
             results.push(state.finish(0, self.context)?);
         }
@@ -364,10 +375,9 @@ impl<'a> PartitionCall<'a> {
         &self,
         state: &mut dyn AggregateState,
         argument_types: &[DataType],
-        from: usize,
-        to: usize,
+        positions: impl Iterator<Item = usize>,
     ) -> Result<()> {
-        let kept: Vec<usize> = (from..to)
+        let kept: Vec<usize> = positions
             .filter(|row| {
                 self.places.filter.is_none_or(|place| self.rows[*row].taken[place].as_bool() == Some(true))
             })

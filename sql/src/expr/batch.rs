@@ -120,6 +120,7 @@ impl Call {
         let arguments = arguments.collect::<Result<Vec<Column>>>()?;
         if let Some(kernel) = self.function.vector_kernel
             && batch.row_count > 0
+            && !self.spread
         {
             return kernel(&arguments, context);
         }
@@ -132,6 +133,9 @@ impl Call {
             }
             values.clear();
             values.extend(arguments.iter().map(|argument| argument.get(row)));
+            if self.spread {
+                return self.invoke_spread(&values, context);
+            }
             self.function.invoke(&values, &self.types(), context)
         })
     }

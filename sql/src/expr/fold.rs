@@ -30,7 +30,9 @@ impl Expr {
         }
         let foldable = match &self {
             Expr::Const { .. } | Expr::Column { .. } | Expr::Parameter { .. } | Expr::Outer { .. } => false,
-            Expr::Call(call) => call.function.volatility == Volatility::Immutable,
+            Expr::Call(call) => {
+                call.function.volatility == Volatility::Immutable && !call.function.returns_rows()
+            }
             Expr::Quantified { function, .. } => function.volatility == Volatility::Immutable,
             Expr::Cast(cast) => match &cast.method {
                 CastMethod::Binary => true,

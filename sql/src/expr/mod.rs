@@ -17,7 +17,7 @@ pub(crate) use row::make_array;
 
 use crate::functions::{CallTypes, CastMethod, Function, Volatility};
 use crate::types::{DataType, Oid, oids};
-use crate::value::Datum;
+use crate::value::{Datum, RecordShape};
 use std::sync::Arc;
 
 /// A bound expression.
@@ -106,7 +106,7 @@ pub enum Expr {
     },
     Row {
         fields: Vec<Expr>,
-        data_type: DataType,
+        shape: Arc<RecordShape>,
     },
     /// `array[i, …]`: NULL out of bounds.
     Subscript {
@@ -129,6 +129,8 @@ pub struct Call {
     pub arguments: Vec<Expr>,
     pub argument_types: Vec<DataType>,
     pub data_type: DataType,
+    /// The last argument is an array whose elements are the arguments meant: VARIADIC.
+    pub spread: bool,
 }
 
 /// A conversion.
@@ -161,7 +163,7 @@ impl Expr {
     #[must_use]
     pub fn call(function: Arc<Function>, arguments: Vec<Expr>, data_type: DataType) -> Expr {
         let argument_types = arguments.iter().map(Expr::data_type).collect();
-        Expr::Call(Box::new(Call { function, arguments, argument_types, data_type }))
+        Expr::Call(Box::new(Call { function, arguments, argument_types, data_type, spread: false }))
     }
 
     /// The type of the result.
@@ -176,9 +178,9 @@ impl Expr {
             | Expr::Coalesce { data_type, .. }
             | Expr::Extreme { data_type, .. }
             | Expr::Array { data_type, .. }
-            | Expr::Row { data_type, .. }
             | Expr::Subscript { data_type, .. }
             | Expr::Field { data_type, .. } => *data_type,
+            Expr::Row { .. } => DataType::RECORD,
             Expr::Call(call) => call.data_type,
             Expr::Cast(cast) => cast.data_type,
             Expr::NullIf { value, .. } => value.data_type(),

@@ -2,10 +2,10 @@
 
 use super::{Call, Cast, Expr};
 use crate::error::{Result, SqlError, SqlState};
-use crate::functions::{CallTypes, CastMethod, EvalContext, Function, Kernel};
+use crate::functions::{CallTypes, CastMethod, EvalContext, Function, Kernel, Rows, listed};
 use crate::types::{DataType, oids};
 use crate::value::array::Dimension;
-use crate::value::{ArrayValue, Datum, RowView};
+use crate::value::{ArrayValue, Datum, RecordValue, RowView};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -191,9 +191,9 @@ impl Expr {
                 let values = elements.iter().map(|element| element.eval_row(row, context));
                 make_array(values.collect::<Result<_>>()?, *data_type, context)
             }
-            Expr::Row { fields, .. } => {
+            Expr::Row { fields, shape } => {
                 let values = fields.iter().map(|field| field.eval_row(row, context));
-                Ok(Datum::Record(values.collect::<Result<Vec<_>>>()?.into()))
+                Ok(RecordValue { fields: values.collect::<Result<_>>()?, shape: shape.clone() }.into())
             }
             Expr::Subscript { array, indices, .. } => {
                 let array = array.eval_row(row, context)?;
@@ -227,7 +227,38 @@ impl Call {
             }
             values.push(value);
         }
+        if self.spread {
+            return self.invoke_spread(&values, context);
+        }
         self.function.invoke(&values, &self.types(), context)
+    }
+}
+
+impl Call {
+    /// Calls with the elements of the last argument; nothing where it is NULL.
+    pub(super) fn invoke_spread(&self, values: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+        let Some((Datum::Array(array), first)) = values.split_last() else { return Ok(Datum::Null) };
+        let all: Vec<Datum> = first.iter().chain(&array.elements).cloned().collect();
+        let mut types = self.argument_types[..first.len()].to_vec();
+        types.resize(all.len(), DataType::of(array.element_type));
+        let types = CallTypes { arguments: &types, result: self.data_type };
+        self.function.invoke(&all, &types, context)
+    }
+
+    /// Begins to give the rows of a function of rows.
+    ///
+    /// # Errors
+    /// Whatever the arguments and the function raise.
+    pub fn rows(&self, row: &dyn RowAccess, context: &EvalContext<'_>) -> Result<Rows> {
+        let Kernel::Rows(kernel) = &self.function.kernel else {
+            return Err(SqlError::internal("a function of one value where rows are wanted"));
+        };
+        let values = self.arguments.iter().map(|argument| argument.eval_row(row, context));
+        let values = values.collect::<Result<SmallVec<[Datum; 4]>>>()?;
+        if self.function.strict && values.iter().any(Datum::is_null) {
+            return Ok(listed(Vec::new()));
+        }
+        kernel(&values, &self.types(), context)
     }
 }
 
@@ -245,6 +276,7 @@ impl Function {
             Kernel::Typed(kernel) => kernel(arguments, types, context),
             Kernel::Session => context.session.call(&self.name, arguments, context),
             Kernel::Dynamic(kernel) => kernel(arguments, types, context),
+            Kernel::Rows(_) => Err(SqlError::internal("a function of rows where one value is wanted")),
         }
     }
 }

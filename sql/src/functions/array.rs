@@ -2,12 +2,13 @@
 
 use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
-use super::{CallTypes, EvalContext, TypedKernel};
+use super::{CallTypes, EvalContext, Function, TypedKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::oids::{ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYELEMENT, BOOL, INT4, TEXT};
 use crate::types::{DataType, Oid};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum};
+use std::sync::{Arc, LazyLock};
 
 /// PostgreSQL's limit.
 const ELEMENTS_MAX: usize = 134_217_727;
@@ -184,6 +185,54 @@ fn dimension(arguments: &[Datum]) -> Result<Option<Dimension>> {
     let Some(index) = arguments[1].as_i64() else { return Ok(None) };
     let index = usize::try_from(index - 1).ok();
     Ok(index.and_then(|index| array(arguments, 0).ok()?.dimensions.get(index).copied()))
+}
+
+/// The function behind `array[a:b, …]`: the array, then for each bound whether it is given, and it.
+#[must_use]
+pub fn slice_function() -> Arc<Function> {
+    static SLICE: LazyLock<Arc<Function>> = LazyLock::new(|| {
+        Entry::new("array_slice", &[ANYARRAY], ANYARRAY, slice).not_strict().into_function()
+    });
+    SLICE.clone()
+}
+
+/// The part of an array within bounds, counted from 1 again; nothing where they lie outside.
+fn slice(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+    let Datum::Array(array) = &arguments[0] else { return Ok(Datum::Null) };
+    let empty = || Ok(ArrayValue::from_elements(array.element_type, Vec::new()).into());
+    let mut ranges = Vec::new();
+    for (index, bounds) in arguments[1..].chunks(4).enumerate() {
+        let Some(dimension) = array.dimensions.get(index) else { return empty() };
+        let (first, last) =
+            (i64::from(dimension.lower_bound), i64::from(dimension.lower_bound + dimension.length - 1));
+        let bound = |given: &Datum, value: &Datum, default: i64| match given.as_bool() {
+            Some(true) => value.as_i64(),
+            _ => Some(default),
+        };
+        let (Some(lower), Some(upper)) =
+            (bound(&bounds[0], &bounds[1], first), bound(&bounds[2], &bounds[3], last))
+        else {
+            return Ok(Datum::Null);
+        };
+        let (lower, upper) = (lower.max(first), upper.min(last));
+        if lower > upper {
+            return empty();
+        }
+        ranges.push(((lower - first) as usize, (upper - lower + 1) as usize));
+    }
+    for dimension in &array.dimensions[ranges.len()..] {
+        ranges.push((0, dimension.length as usize));
+    }
+    let mut positions = vec![0usize];
+    for (dimension, (start, count)) in array.dimensions.iter().zip(&ranges) {
+        let width = dimension.length as usize;
+        let inner = |at: usize| (*start..start + count).map(move |offset| at * width + offset);
+        positions = positions.into_iter().flat_map(inner).collect();
+    }
+    let elements = positions.iter().filter_map(|at| array.elements.get(*at).cloned()).collect();
+    let dimension = |(_, count): &(usize, usize)| Dimension { length: *count as i32, lower_bound: 1 };
+    let dimensions = ranges.iter().map(dimension).collect();
+    Ok(ArrayValue { element_type: array.element_type, dimensions, elements }.into())
 }
 
 pub(super) fn register(registry: &mut Registry) {

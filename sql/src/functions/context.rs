@@ -154,8 +154,8 @@ impl<'a> EvalContext<'a> {
     #[must_use]
     #[inline]
     pub fn compare(&self, oid: Oid, left: &Datum, right: &Datum) -> std::cmp::Ordering {
-        // Of the built-in types only these two do not go by their stored form.
-        if oid < FIRST_USER_OID && oid != oids::BPCHAR && oid != oids::JSONB {
+        // Of the built-in types only this one does not go by its stored form.
+        if oid < FIRST_USER_OID && oid != oids::BPCHAR {
             return compare_values(left, right);
         }
         match self.types.type_by_oid(oid) {

@@ -1,6 +1,7 @@
 //! One function's entry: signature, properties and kernels; and aggregates likewise.
 
 use super::EvalContext;
+use super::rows::Rows;
 use crate::error::Result;
 use crate::types::{DataType, Oid};
 use crate::value::{Column, Datum};
@@ -14,6 +15,8 @@ pub type TypedKernel = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<
 /// A function made at run time (SQL and PL/pgSQL functions).
 pub type DynamicKernel =
     Arc<dyn Fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Datum> + Send + Sync>;
+/// Begins to compute rows.
+pub type RowsKernel = fn(&[Datum], &CallTypes<'_>, &EvalContext<'_>) -> Result<Rows>;
 /// Computes a column; the columns are of equal length. Strict kernels handle NULL rows themselves.
 pub type VectorKernel = fn(&[Column], &EvalContext<'_>) -> Result<Column>;
 
@@ -32,6 +35,8 @@ pub enum Kernel {
     /// [`super::SessionFunctions::call`] answers.
     Session,
     Dynamic(DynamicKernel),
+    /// A set of rows; in the select list each row of several columns is a record.
+    Rows(RowsKernel),
 }
 
 /// Whether a function may be folded or kept from being called again.
@@ -53,13 +58,26 @@ pub struct Function {
     /// How many trailing arguments may be left out (the kernel then gets fewer).
     pub optional: usize,
     pub return_type: Oid,
+    /// What the arguments are called, and what those are that may be left out; empty for functions that are not called
+    /// so.
+    pub parameters: &'static [(&'static str, Option<&'static str>)],
     /// NULL in, NULL out, without a call.
     pub strict: bool,
     pub volatility: Volatility,
     /// Never fails on any input of its types: may be evaluated on rows whose result is thrown away.
     pub infallible: bool,
     pub kernel: Kernel,
+    /// The columns of a function that gives rows of several, or whose one column has a name of its own.
+    pub columns: &'static [(&'static str, Oid)],
     pub vector_kernel: Option<VectorKernel>,
+}
+
+impl Function {
+    /// Whether it gives a set of rows.
+    #[must_use]
+    pub fn returns_rows(&self) -> bool {
+        matches!(self.kernel, Kernel::Rows(_))
+    }
 }
 
 /// An aggregate function's entry.

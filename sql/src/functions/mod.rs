@@ -10,25 +10,31 @@ mod conversion;
 mod extract;
 mod function;
 mod interval_arithmetic;
+mod json;
 mod math;
 mod moment;
+mod overlaps;
 mod pattern;
 mod regexp;
 mod registry;
 mod regression;
 mod resolve;
+mod rows;
+mod series;
 mod session;
 mod string;
 mod template;
 mod text_output;
 mod vector;
 
+pub use array::slice_function;
 pub use cast::{Cast, CastContext, CastMethod};
 pub use context::{DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
 pub use function::{
-    Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, ScalarKernel, TypedKernel,
-    VectorKernel, Volatility,
+    Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
+    TypedKernel, VectorKernel, Volatility,
 };
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
+pub use rows::{RowSource, Rows, listed};
 pub use text_output::{quote_identifier, quote_literal};

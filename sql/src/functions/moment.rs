@@ -427,7 +427,16 @@ fn makers(registry: &mut Registry) {
     };
     registry.add(
         Entry::new("make_interval", &[INT4, INT4, INT4, INT4, INT4, INT4, FLOAT8], INTERVAL, make_interval)
-            .optional(7),
+            .optional(7)
+            .parameters(&[
+                ("years", Some("0")),
+                ("months", Some("0")),
+                ("weeks", Some("0")),
+                ("days", Some("0")),
+                ("hours", Some("0")),
+                ("mins", Some("0")),
+                ("secs", Some("0")),
+            ]),
     );
     kernel(registry, "to_timestamp", &[FLOAT8], TIMESTAMPTZ, |arguments, _| {
         let seconds = float8(arguments, 0)?;

@@ -1,8 +1,8 @@
 //! The table of built-in functions, operators, casts and aggregates, built once.
 
 use super::{
-    Aggregate, AggregateState, CallTypes, Cast, CastContext, CastMethod, Function, Kernel, ScalarKernel,
-    TypedKernel, VectorKernel, Volatility,
+    Aggregate, AggregateState, CallTypes, Cast, CastContext, CastMethod, Function, Kernel, RowsKernel,
+    ScalarKernel, TypedKernel, VectorKernel, Volatility,
 };
 use crate::types::Oid;
 use std::borrow::Cow;
@@ -40,7 +40,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::text_output::register(&mut registry);
     super::moment::register(&mut registry);
     super::extract::register(&mut registry);
+    super::overlaps::register(&mut registry);
     super::array::register(&mut registry);
+    super::json::register(&mut registry);
+    super::rows::register(&mut registry);
+    super::series::register(&mut registry);
     super::regexp::register(&mut registry);
     super::template::register(&mut registry);
     super::session::register(&mut registry);
@@ -116,6 +120,11 @@ impl Registry {
         self.operators.entry(name).or_default().push(Operator { name, left, right, function });
     }
 
+    /// Adds an operator whose function cannot be called by name with these arguments.
+    pub(super) fn add_operator_only(&mut self, name: &'static str, entry: Entry) {
+        self.add_operator_for(name, Arc::new(entry.0));
+    }
+
     /// Adds another name for an operator's function already made by [`Registry::add`].
     pub(super) fn add_operator_for(&mut self, name: &'static str, function: Arc<Function>) {
         let (left, right) = match function.argument_types[..] {
@@ -182,6 +191,16 @@ impl Entry {
         Entry::with_kernel(name.into(), argument_types, return_type, Kernel::Session).stable()
     }
 
+    /// A function of rows; without [`Entry::columns`] of one column that is called as the function is.
+    pub(super) fn rows(
+        name: impl Into<Cow<'static, str>>,
+        argument_types: &[Oid],
+        return_type: Oid,
+        kernel: RowsKernel,
+    ) -> Entry {
+        Entry::with_kernel(name.into(), argument_types, return_type, Kernel::Rows(kernel))
+    }
+
     fn with_kernel(
         name: Cow<'static, str>,
         argument_types: &[Oid],
@@ -194,12 +213,19 @@ impl Entry {
             variadic: None,
             optional: 0,
             return_type,
+            parameters: &[],
             strict: true,
             volatility: Volatility::Immutable,
             infallible: false,
             kernel,
+            columns: &[],
             vector_kernel: None,
         })
+    }
+
+    /// The function alone, for what no name calls.
+    pub(super) fn into_function(self) -> Arc<Function> {
+        Arc::new(self.0)
     }
 
     /// Called with NULLs too.
@@ -233,6 +259,18 @@ impl Entry {
     /// The last `count` arguments may be left out.
     pub(super) fn optional(mut self, count: usize) -> Entry {
         self.0.optional = count;
+        self
+    }
+
+    /// What the arguments are called, and the defaults of those that have one.
+    pub(super) fn parameters(mut self, parameters: &'static [(&'static str, Option<&'static str>)]) -> Entry {
+        self.0.parameters = parameters;
+        self
+    }
+
+    /// The columns of the rows.
+    pub(super) fn columns(mut self, columns: &'static [(&'static str, Oid)]) -> Entry {
+        self.0.columns = columns;
         self
     }
 

@@ -373,7 +373,7 @@ fn changes(registry: &mut Registry) {
         .add(Entry::new("string_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, string_to_array).not_strict());
 }
 
-fn string_to_array(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+pub(super) fn string_to_array(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     let Some(whole) = arguments[0].as_text() else { return Ok(Datum::Null) };
     let null_text = arguments.get(2).and_then(Datum::as_text);
     let element = |part: &str| if Some(part) == null_text { Datum::Null } else { Datum::text(part) };

@@ -9,8 +9,10 @@
 //!
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
+mod cursor;
 mod definition;
 mod dialect;
+mod rewrite;
 mod sequence;
 mod source;
 mod utility;
@@ -23,8 +25,10 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction};
 pub use dialect::HeliosDialect;
+pub use rewrite::marked;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use utility::{Overriding, Utility};
@@ -83,7 +87,7 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     let source = Source::new(text);
     let tokens = tokenize(&source)?;
     check_nesting(&tokens)?;
-    let mut parser = parser_over(tokens.clone());
+    let mut parser = parser_over(rewrite::rewrite(&tokens));
     let expression = parser.parse_expr().map_err(|error| syntax_error(&error, &source, &tokens))?;
     expect_end(&parser, &source)?;
     Ok(expression)
@@ -168,7 +172,7 @@ fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Option<Overriding> {
 }
 
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
-    let mut tokens = piece.to_vec();
+    let mut tokens = rewrite::rewrite(piece);
     spell_copy_flags(&mut tokens);
     sequence::order_identity_options(&mut tokens);
     let overriding = take_overriding(&mut tokens);

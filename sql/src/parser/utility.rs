@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::error::Result;
@@ -12,31 +13,64 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub enum Utility {
     /// `VACUUM [options] [tables]`; space is reclaimed without it, so only ANALYZE among its options does anything.
-    Vacuum { analyze: bool, tables: Vec<ObjectName> },
+    Vacuum {
+        analyze: bool,
+        tables: Vec<ObjectName>,
+    },
     /// `ANALYZE [options] [tables]`
-    Analyze { tables: Vec<ObjectName> },
+    Analyze {
+        tables: Vec<ObjectName>,
+    },
     /// `CHECKPOINT`
     Checkpoint,
     /// `TABLE name`, rewritten as a query
     Query(Box<ast::Query>),
     /// `LOCK TABLE names IN mode MODE [NOWAIT]`
-    Lock { tables: Vec<ObjectName>, mode: String, nowait: bool },
+    Lock {
+        tables: Vec<ObjectName>,
+        mode: String,
+        nowait: bool,
+    },
     /// `SET [SESSION | LOCAL] name TO value`, for the forms with a list of bare words, and `SET … TO DEFAULT`
-    SetDefault { name: String, local: bool },
+    SetDefault {
+        name: String,
+        local: bool,
+    },
     /// `RESET name | ALL`
-    Reset { name: String },
+    Reset {
+        name: String,
+    },
     /// `PREPARE name [(types)] AS statement`: the statement's own text follows the AS.
-    Prepare { name: Ident, types: Vec<ast::DataType>, statement: Box<ast::Statement>, text: String },
+    Prepare {
+        name: Ident,
+        types: Vec<ast::DataType>,
+        statement: Box<ast::Statement>,
+        text: String,
+    },
     /// `DEALLOCATE [PREPARE] name | ALL`
-    Deallocate { name: Option<Ident> },
+    Deallocate {
+        name: Option<Ident>,
+    },
+    Declare(Declare),
+    Fetch(Fetch),
+    /// `CLOSE name | ALL`
+    Close {
+        name: Option<Ident>,
+    },
     /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
     Reindex,
     /// `SET CONSTRAINTS { ALL | names } { DEFERRED | IMMEDIATE }`; no names: all.
-    SetConstraints { names: Vec<ObjectName>, deferred: bool },
+    SetConstraints {
+        names: Vec<ObjectName>,
+        deferred: bool,
+    },
     /// A statement that defines or changes an object.
     Define(Box<Definition>),
     /// `INSERT … OVERRIDING { SYSTEM | USER } VALUE …`
-    InsertOverriding { insert: Box<ast::Statement>, overriding: Overriding },
+    InsertOverriding {
+        insert: Box<ast::Statement>,
+        overriding: Overriding,
+    },
 }
 
 /// What INSERT does with values that are given for identity columns.
@@ -70,6 +104,9 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
             while parser.next_token().token != Token::EOF {}
             Utility::Reindex
         }
+        ("declare", _) => Utility::Declare(cursor::declare(parser, source)?),
+        ("fetch" | "move", _) => Utility::Fetch(cursor::fetch(parser, source)?),
+        ("close", _) => Utility::Close { name: cursor::close(parser, source)? },
         ("table", _) => table(parser, source)?,
         ("lock", _) => lock(parser, source)?,
         ("deallocate", _) => deallocate(parser, source)?,

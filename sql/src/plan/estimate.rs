@@ -49,12 +49,11 @@ pub fn rows(plan: &Logical) -> f64 {
             if unique { 1.0 } else { filtered(table_rows(table.table.row_estimate), filters) }
         }
         Logical::Virtual { filters, .. } => filtered(300.0, filters),
-        Logical::FunctionScan { call, .. } => match call {
-            TableFunction::Scalar(_) => 1.0,
-            TableFunction::Unnest { .. } | TableFunction::GenerateSubscripts { .. } => 10.0,
-            TableFunction::GenerateSeries { arguments, .. } => series_rows(arguments),
-            TableFunction::Relation { .. } => 100.0,
-        },
+        Logical::FunctionScan { calls, .. } => calls.iter().map(function_rows).fold(1.0, f64::max),
+        Logical::ProjectSet { input, calls } => {
+            let longest = calls.iter().map(|(_, call)| call_rows(call)).fold(1.0, f64::max);
+            rows(input) * longest
+        }
         Logical::Filter { input, predicates } => filtered(rows(input), predicates),
         Logical::Project { input, .. }
         | Logical::Sort { input, .. }
@@ -80,6 +79,7 @@ pub fn rows(plan: &Logical) -> f64 {
             }
         }
         Logical::Recursive { seed, step, .. } => rows(seed) + 10.0 * rows(step),
+        Logical::Shared { definition, .. } => rows(definition),
         Logical::WorkingTable { .. } => 10.0,
         Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {
@@ -90,6 +90,21 @@ pub fn rows(plan: &Logical) -> f64 {
             SetKind::Union => rows(left) + rows(right),
             SetKind::Intersect | SetKind::Except => rows(left),
         },
+    }
+}
+
+fn function_rows(function: &TableFunction) -> f64 {
+    match function {
+        TableFunction::Call { call, .. } => call_rows(call),
+        TableFunction::Relation { .. } => 100.0,
+    }
+}
+
+fn call_rows(call: &Expr) -> f64 {
+    match call {
+        Expr::Call(call) if call.function.name == "generate_series" => series_rows(&call.arguments),
+        Expr::Call(call) if call.function.returns_rows() => 10.0,
+        _ => 1.0,
     }
 }
 

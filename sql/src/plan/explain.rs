@@ -187,14 +187,12 @@ fn title(plan: &PlanNode) -> String {
             }
         }
         Physical::Virtual { relation, alias, .. } => format!("Seq Scan on {}", on(relation.name, alias)),
-        Physical::Function { call, alias, .. } => {
-            let name = match call {
-                TableFunction::GenerateSeries { .. } => "generate_series",
-                TableFunction::GenerateSubscripts { .. } => "generate_subscripts",
-                TableFunction::Unnest { .. } => "unnest",
-                TableFunction::Scalar(Expr::Call(call)) => &call.function.name,
-                TableFunction::Scalar(_) => "function",
-                TableFunction::Relation { relation } => relation.name,
+        Physical::Function { calls, alias, .. } => {
+            let name = match calls.as_slice() {
+                [TableFunction::Call { call: Expr::Call(call), .. }] => &call.function.name,
+                [TableFunction::Relation { relation }] => relation.name,
+                [_] => "function",
+                _ => alias,
             };
             format!("Function Scan on {}", on(name, alias))
         }
@@ -209,8 +207,10 @@ fn title(plan: &PlanNode) -> String {
         Physical::Aggregate { groups, .. } if groups.is_empty() => "Aggregate".into(),
         Physical::Aggregate { .. } => "HashAggregate".into(),
         Physical::Recursive { .. } => "Recursive Union".into(),
+        Physical::Shared { alias, .. } => format!("CTE Scan on {}", crate::binder::name::quote(alias)),
         Physical::WorkingTable { alias, .. } => format!("WorkTable Scan on {alias}"),
         Physical::Window { .. } => "WindowAgg".into(),
+        Physical::ProjectSet { .. } => "ProjectSet".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
         Physical::Sort { .. } => "Sort".into(),
         Physical::TopN { .. } => "Limit (top-N sort)".into(),

@@ -126,9 +126,10 @@ pub enum Logical {
         columns: Vec<(ColumnId, usize)>,
         filters: Vec<Expr>,
     },
-    /// A function in FROM: its rows.
+    /// Functions in FROM: their rows.
     FunctionScan {
-        call: TableFunction,
+        /// Several run side by side: ROWS FROM.
+        calls: Vec<TableFunction>,
         alias: String,
         columns: Vec<(ColumnId, DataType)>,
         ordinality: Option<ColumnId>,
@@ -165,6 +166,11 @@ pub enum Logical {
         /// GROUPING SETS, ROLLUP and CUBE; `None` groups by all groups together.
         sets: Option<GroupingSets>,
     },
+    /// Adds the rows of functions to each row: as many as the longest of them gives, the others NULL behind their end.
+    ProjectSet {
+        input: Box<Logical>,
+        calls: Vec<(ColumnId, Expr)>,
+    },
     /// Adds the results of calls over windows as columns.
     Window {
         input: Box<Logical>,
@@ -194,7 +200,14 @@ pub enum Logical {
         step: Box<Logical>,
         columns: Vec<(ColumnId, DataType)>,
     },
-    /// In the step of a recursive query: the rows before.
+    /// A common table computed once, by whoever reads it first; the definition is the same for all who do.
+    Shared {
+        table: usize,
+        alias: String,
+        definition: Box<Logical>,
+        columns: Vec<(ColumnId, DataType)>,
+    },
+    /// In the step of a recursive query the rows before; elsewhere what a change in WITH returned.
     WorkingTable {
         table: usize,
         alias: String,
@@ -212,14 +225,8 @@ pub enum Logical {
 /// A function that gives rows.
 #[derive(Clone)]
 pub enum TableFunction {
-    /// `generate_series(start, stop[, step])`
-    GenerateSeries { arguments: Vec<Expr>, data_type: DataType },
-    /// `generate_subscripts(array, dimension)`
-    GenerateSubscripts { arguments: Vec<Expr> },
-    /// `unnest(array, …)`
-    Unnest { arguments: Vec<Expr> },
-    /// Any scalar function: one row.
-    Scalar(Expr),
+    /// A function of rows, or of one value, which is one row; a record becomes `width` columns, where that is not 1.
+    Call { call: Expr, width: usize },
     /// A function of the relations module: rows computed from the session and the catalog.
     Relation { relation: &'static VirtualRelation },
 }
@@ -238,6 +245,7 @@ impl Logical {
             Logical::Values { columns, .. }
             | Logical::SetOperation { columns, .. }
             | Logical::Recursive { columns, .. }
+            | Logical::Shared { columns, .. }
             | Logical::WorkingTable { columns, .. } => columns.iter().map(|column| column.0).collect(),
             Logical::Table { columns, key, .. } => {
                 columns.iter().map(|column| column.0).chain(*key).collect()
@@ -261,6 +269,11 @@ impl Logical {
             Logical::Apply { input, output, .. } => {
                 let mut outputs = input.outputs();
                 outputs.push(*output);
+                outputs
+            }
+            Logical::ProjectSet { input, calls } => {
+                let mut outputs = input.outputs();
+                outputs.extend(calls.iter().map(|each| each.0));
                 outputs
             }
             Logical::Window { input, calls, .. } => {

@@ -13,7 +13,7 @@ pub use planner::{row_layout, sort_columns};
 pub mod point;
 mod prune;
 mod pushdown;
-mod simplify;
+pub mod simplify;
 pub mod walk;
 pub mod window;
 

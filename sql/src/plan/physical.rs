@@ -139,7 +139,7 @@ pub enum Physical {
         filters: Vec<Expr>,
     },
     Function {
-        call: TableFunction,
+        calls: Vec<TableFunction>,
         alias: String,
         ordinality: bool,
     },
@@ -159,6 +159,10 @@ pub enum Physical {
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
         sets: Option<GroupingSets>,
+    },
+    ProjectSet {
+        input: Box<PlanNode>,
+        calls: Vec<Expr>,
     },
     Window {
         input: Box<PlanNode>,
@@ -191,6 +195,11 @@ pub enum Physical {
         seed: Box<PlanNode>,
         step: Box<PlanNode>,
     },
+    Shared {
+        table: usize,
+        alias: String,
+        definition: Box<PlanNode>,
+    },
     WorkingTable {
         table: usize,
         alias: String,
@@ -217,6 +226,7 @@ impl PlanNode {
             | Physical::Project { input, .. }
             | Physical::Aggregate { input, .. }
             | Physical::Window { input, .. }
+            | Physical::ProjectSet { input, .. }
             | Physical::Distinct { input, .. }
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }
@@ -224,6 +234,7 @@ impl PlanNode {
             Physical::HashJoin(join) => vec![&join.left, &join.right],
             Physical::NestedLoop(join) => vec![&join.left, &join.right],
             Physical::Apply(apply) => vec![&apply.input, &apply.subquery],
+            Physical::Shared { definition, .. } => vec![definition],
             Physical::SetOperation { left, right, .. } => vec![left, right],
             Physical::Recursive { seed, step, .. } => vec![seed, step],
         }

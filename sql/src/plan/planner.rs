@@ -127,13 +127,13 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             let scan = Physical::Virtual { relation, alias: alias.clone(), projection, filters };
             Built { plan: node(scan, names, types), ids }
         }
-        Logical::FunctionScan { call, alias, columns, ordinality } => {
+        Logical::FunctionScan { calls, alias, columns, ordinality } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*ordinality).collect();
             let mut types: Vec<DataType> = columns.iter().map(|column| column.1).collect();
             types.extend(ordinality.map(|_| DataType::INT8));
             let names = vec![alias.clone(); ids.len()];
             let scan = Physical::Function {
-                call: call.clone(),
+                calls: calls.clone(),
                 alias: alias.clone(),
                 ordinality: ordinality.is_some(),
             };
@@ -182,6 +182,21 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             build_aggregate(input, groups, aggregates, sets.as_ref(), rows)?
         }
         Logical::Window { input, order, calls } => build_window(input, order, calls, rows)?,
+        Logical::ProjectSet { input, calls } => {
+            let Built { plan: input, mut ids } = build(input, &[], false)?;
+            let (mut names, mut types) = (input.names.clone(), input.types.clone());
+            let mut resolved = Vec::new();
+            let below = ids.clone();
+            for (id, call) in calls {
+                let call = resolve(call, &below)?;
+                names.push(super::explain::expression(&call, &input.names));
+                types.push(call.data_type());
+                ids.push(*id);
+                resolved.push(call);
+            }
+            let set = Physical::ProjectSet { input: Box::new(input), calls: resolved };
+            Built { plan: node(set, names, types), ids }
+        }
         Logical::Distinct { input, on } => {
             let input = build(input, wanted, false)?;
             let keys = match on {
@@ -210,6 +225,15 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
                 plan: node(recursive, names, types),
                 ids: columns.iter().map(|column| column.0).collect(),
             }
+        }
+        Logical::Shared { table, alias, definition, columns } => {
+            let inner = definition.outputs();
+            let definition = Box::new(arrange(build(definition, &[], false)?, &inner)?.plan);
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let names = definition.names.clone();
+            let types = columns.iter().map(|column| column.1).collect();
+            let scan = Physical::Shared { table: *table, alias: alias.clone(), definition };
+            Built { plan: node(scan, names, types), ids }
         }
         Logical::WorkingTable { table, alias, columns } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();

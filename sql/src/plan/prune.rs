@@ -86,6 +86,13 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             calls.iter().for_each(|(_, call)| call.for_each_expr(&mut |expr| note(expr, &mut below)));
             Logical::Window { input: Box::new(prune(*input, &below)), order, calls }
         }
+        Logical::ProjectSet { input, calls } => {
+            // Every call decides how many rows there are.
+            let mut below: Vec<ColumnId> = input.outputs();
+            below.retain(|id| needed.contains(id));
+            note_all(calls.iter().map(|each| &each.1), &mut below);
+            Logical::ProjectSet { input: Box::new(prune(*input, &below)), calls }
+        }
         Logical::Distinct { input, on } => {
             match &on {
                 Some(exprs) => note_all(exprs, &mut needed),
@@ -112,6 +119,12 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let seed = Box::new(prune(*seed, &seed_columns));
             let step = Box::new(prune(*step, &step_columns));
             Logical::Recursive { table, all, seed, step, columns }
+        }
+        Logical::Shared { table, alias, definition, columns } => {
+            // Whoever reads it next may need the other columns.
+            let all = definition.outputs();
+            let definition = Box::new(prune(*definition, &all));
+            Logical::Shared { table, alias, definition, columns }
         }
         other @ (Logical::WorkingTable { .. } | Logical::Values { .. } | Logical::FunctionScan { .. }) => {
             other

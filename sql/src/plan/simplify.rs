@@ -17,13 +17,14 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => {
             filters.iter_mut().for_each(apply)
         }
-        Logical::FunctionScan { call, .. } => match call {
-            TableFunction::GenerateSeries { arguments, .. }
-            | TableFunction::GenerateSubscripts { arguments }
-            | TableFunction::Unnest { arguments } => arguments.iter_mut().for_each(apply),
-            TableFunction::Scalar(call) => apply(call),
-            TableFunction::Relation { .. } => {}
-        },
+        Logical::FunctionScan { calls, .. } => {
+            for call in calls {
+                if let TableFunction::Call { call, .. } = call {
+                    apply(call);
+                }
+            }
+        }
+        Logical::ProjectSet { calls, .. } => calls.iter_mut().for_each(|(_, call)| apply(call)),
         Logical::Filter { predicates, .. } => predicates.iter_mut().for_each(apply),
         Logical::Project { outputs, .. } => outputs.iter_mut().for_each(|output| apply(&mut output.expr)),
         Logical::Join { on, .. } => on.iter_mut().for_each(apply),
@@ -47,8 +48,54 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
         Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
-        Logical::SetOperation { .. } | Logical::Recursive { .. } | Logical::WorkingTable { .. } => {}
+        Logical::SetOperation { .. }
+        | Logical::Recursive { .. }
+        | Logical::Shared { .. }
+        | Logical::WorkingTable { .. } => {}
     }
+}
+
+/// Whether a node of a plan satisfies a test.
+pub fn any_input(plan: &Logical, test: &dyn Fn(&Logical) -> bool) -> bool {
+    if test(plan) {
+        return true;
+    }
+    let mut found = false;
+    let mut inputs = plan.clone();
+    map_inputs(&mut inputs, &mut |input| {
+        found |= any_input(&input, test);
+        Logical::one_row()
+    });
+    found
+}
+
+/// Whether a plan reads rows of the queries around it: slots that nothing inside it fills.
+pub fn reads_outer(plan: &Logical) -> bool {
+    let (mut read, mut filled) = (Vec::new(), Vec::new());
+    note_slots(plan.clone(), &mut read, &mut filled);
+    read.iter().any(|slot| !filled.contains(slot))
+}
+
+fn note_slots(mut plan: Logical, read: &mut Vec<usize>, filled: &mut Vec<usize>) {
+    match &plan {
+        Logical::Join { lateral: slots, .. } | Logical::Apply { correlations: slots, .. } => {
+            filled.extend(slots.iter().map(|each| each.slot));
+        }
+        _ => {}
+    }
+    map_exprs(&mut plan, &mut |expr| {
+        walk::any(&expr, &mut |node| {
+            if let Expr::Outer { index, .. } = node {
+                read.push(*index);
+            }
+            false
+        });
+        expr
+    });
+    map_inputs(&mut plan, &mut |input| {
+        note_slots(input, read, filled);
+        Logical::one_row()
+    });
 }
 
 /// Applies `change` to every input of a node.
@@ -67,9 +114,11 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::Project { input, .. }
         | Logical::Aggregate { input, .. }
         | Logical::Window { input, .. }
+        | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
-        | Logical::Limit { input, .. } => apply(input),
+        | Logical::Limit { input, .. }
+        | Logical::Shared { definition: input, .. } => apply(input),
         Logical::Join { left, right, .. }
         | Logical::SetOperation { left, right, .. }
         | Logical::Recursive { seed: left, step: right, .. } => {

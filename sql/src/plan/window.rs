@@ -50,12 +50,24 @@ pub enum FrameBound {
     Value(Expr),
 }
 
+/// What a frame leaves out around the current row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    Nothing,
+    CurrentRow,
+    /// The row and its peers.
+    Group,
+    /// The row's peers, not itself.
+    Ties,
+}
+
 /// The rows around the current one that a call reads.
 #[derive(Clone)]
 pub struct Frame {
     pub unit: FrameUnit,
     pub start: FrameBound,
     pub end: FrameBound,
+    pub exclusion: Exclusion,
 }
 
 /// One call.

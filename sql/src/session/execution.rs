@@ -21,7 +21,7 @@ impl Session {
             Action::Empty | Action::Query(_) | Action::Copy(_) => {
                 Err(SqlError::internal("a query runs through its operators"))
             }
-            Action::Insert(_) | Action::Update(_) | Action::Delete(_) => {
+            Action::Insert(_) | Action::Update(_) | Action::Delete(_) | Action::With { .. } => {
                 let changed = self.change_prepared(prepared, parameters).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
             }
@@ -57,11 +57,7 @@ impl Session {
         let mut tries = 0;
         loop {
             let environment = self.begin_statement().await?;
-            self.refuse_read_only(match action {
-                Action::Insert(_) => "INSERT",
-                Action::Update(_) => "UPDATE",
-                _ => "DELETE",
-            })?;
+            self.refuse_read_only(verb_of(action))?;
             let active = self.active.as_mut().ok_or_else(lost)?;
             let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
             let mut execution = self.lend(environment, parameters.clone())?;
@@ -213,12 +209,37 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
         Action::Insert(plan) => write::run_insert(plan, execution).await,
         Action::Update(plan) => write::run_update(plan, execution).await,
         Action::Delete(plan) => write::run_delete(plan, execution).await,
+        Action::With { changes, action } => {
+            for (table, change) in changes {
+                let changed = Box::pin(run_change(change, execution)).await?;
+                execution.working_tables.insert(*table, changed.returned.into());
+            }
+            Box::pin(run_change(action, execution)).await
+        }
+        Action::Query(plan) => {
+            let mut operator = execute::build(plan);
+            let returned = execute::drain(&mut *operator, execution).await?;
+            let rows = returned.iter().map(|batch| batch.row_count as u64).sum();
+            Ok(Changed { rows, returned })
+        }
         _ => Err(SqlError::internal("this action changes no rows")),
+    }
+}
+
+/// What a statement that changes rows begins with.
+fn verb_of(action: &Action) -> &'static str {
+    match action {
+        Action::Insert(_) => "INSERT",
+        Action::Update(_) => "UPDATE",
+        Action::With { changes, .. } => changes.first().map_or("SELECT", |(_, change)| verb_of(change)),
+        _ => "DELETE",
     }
 }
 
 pub(super) fn tag_of(action: &Action, rows: u64) -> String {
     match action {
+        Action::With { action, .. } => tag_of(action, rows),
+        Action::Query(_) => format!("SELECT {rows}"),
         Action::Insert(_) => format!("INSERT 0 {rows}"),
         Action::Update(_) => format!("UPDATE {rows}"),
         _ => format!("DELETE {rows}"),

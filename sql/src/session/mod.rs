@@ -4,6 +4,7 @@
 //! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
+mod cursor;
 mod engine;
 mod execution;
 mod functions;
@@ -109,6 +110,7 @@ pub struct Session {
     own: Option<Transaction>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: Plans,
+    cursors: HashMap<String, cursor::Cursor>,
     notices: Vec<Notice>,
     changed_settings: Vec<(String, String)>,
     cancel: Arc<AtomicBool>,
@@ -155,6 +157,7 @@ impl Session {
             own: None,
             prepared: HashMap::new(),
             plans: Plans::default(),
+            cursors: HashMap::new(),
             notices: Vec::new(),
             changed_settings: Vec::new(),
             cancel: Arc::new(AtomicBool::new(false)),

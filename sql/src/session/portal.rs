@@ -13,7 +13,7 @@ use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Environment, Execution, Operator, Timestamps};
+use crate::execute::{self, Environment, Execution, Operator, Timestamps, WorkingTables};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, ColumnBuilder, Datum};
@@ -44,6 +44,8 @@ pub(super) enum State {
         environment: Arc<Environment>,
         timestamps: Timestamps,
         outer: Vec<Datum>,
+        /// Common tables that are computed already.
+        working_tables: WorkingTables,
     },
     /// The row of a query for one row, if there is one.
     Single {
@@ -468,7 +470,14 @@ impl Session {
         let environment = self.begin_statement().await?;
         let timestamps = self.active.as_ref().ok_or_else(lost)?.timestamps;
         let operator = execute::build(plan);
-        Ok(State::Running { operator, left: None, environment, timestamps, outer: Vec::new() })
+        Ok(State::Running {
+            operator,
+            left: None,
+            environment,
+            timestamps,
+            outer: Vec::new(),
+            working_tables: HashMap::new(),
+        })
     }
 
     async fn first_batch(&mut self, portal: &mut Portal) -> Result<()> {
@@ -510,14 +519,18 @@ impl Session {
     /// The next batch from a query's operators; with an error, whether it was a conflict.
     async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
-        let State::Running { operator, environment, timestamps, outer, .. } = &mut portal.state else {
+        let State::Running { operator, environment, timestamps, outer, working_tables, .. } =
+            &mut portal.state
+        else {
             return Ok(None);
         };
         let mut execution = self.lend(environment.clone(), portal.parameters.clone()).map_err(plain)?;
         execution.timestamps = *timestamps;
         execution.outer = std::mem::take(outer);
+        execution.working_tables = std::mem::take(working_tables);
         let pulled = operator.next(&mut execution).await;
         *outer = std::mem::take(&mut execution.outer);
+        *working_tables = std::mem::take(&mut execution.working_tables);
         let conflict = self.take_back(execution).map_err(plain)?;
         pulled.map_err(|error| (error, conflict))
     }

@@ -6,11 +6,13 @@ use sqlparser::ast;
 
 use super::Session;
 use super::point::Point;
-use crate::binder::{BindEnvironment, Binder, InsertValue, ResultColumn};
+use crate::binder::{
+    BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundUpdate, InsertValue, ResultColumn,
+};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::{self, Overriding, Statement, StatementKind, Utility};
+use crate::parser::{self, Statement, StatementKind, Utility};
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
@@ -34,6 +36,11 @@ pub enum Action {
     Insert(InsertPlan),
     Update(UpdatePlan),
     Delete(DeletePlan),
+    /// Changes in WITH, with the numbers of the tables for what they return, and the statement itself.
+    With {
+        changes: Vec<(usize, Action)>,
+        action: Box<Action>,
+    },
     /// EXPLAIN of one of the above.
     Explain {
         action: Box<Action>,
@@ -190,7 +197,16 @@ impl Session {
             };
             let columns = self.utility_columns(&action);
             let row_columns = columns.clone().unwrap_or_default().into();
-            return Ok(Prepared { text: own_text, columns, row_columns, action, ..self.empty("") });
+            // What FETCH gives depends on the cursor that is there now.
+            let transient = matches!(action, Action::Utility(Utility::Fetch(_)));
+            return Ok(Prepared {
+                text: own_text,
+                columns,
+                row_columns,
+                action,
+                transient,
+                ..self.empty("")
+            });
         }
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
         let scn = self.catalog_scn.get();
@@ -223,6 +239,18 @@ impl Session {
         binder: &mut Binder<'_>,
         statement: StatementKind,
     ) -> Result<(Action, Option<Vec<ResultColumn>>)> {
+        let (action, columns) = self.plan_main(binder, statement)?;
+        let mut changes = Vec::new();
+        for (table, change) in binder.take_changes() {
+            changes.push((table, plan_change(binder, change)?.0));
+        }
+        if changes.is_empty() {
+            return Ok((action, columns));
+        }
+        Ok((Action::With { changes, action: Box::new(action) }, columns))
+    }
+
+    fn plan_main(&self, binder: &mut Binder<'_>, statement: StatementKind) -> Result<Planned> {
         let mut overriding = None;
         let statement = match statement {
             StatementKind::Sql(statement) => statement,
@@ -234,15 +262,28 @@ impl Session {
             StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
         };
         match *statement {
+            ast::Statement::Query(query) if let Some(statement) = changing(&query) => {
+                binder.bind_statement_with(&query)?;
+                self.plan_main(binder, StatementKind::Sql(Box::new(statement)))
+            }
             ast::Statement::Query(query) => {
                 let bound = binder.bind_query(&query)?;
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
                 Ok((Action::Query(plan::plan(bound.plan, &needed)?), Some(columns)))
             }
-            ast::Statement::Insert(insert) => plan_insert(binder, &insert, overriding),
-            ast::Statement::Update(update) => plan_update(binder, &update),
-            ast::Statement::Delete(delete) => plan_delete(binder, &delete),
+            ast::Statement::Insert(insert) => {
+                let bound = binder.bind_insert(&insert, overriding)?;
+                plan_insert(binder, bound)
+            }
+            ast::Statement::Update(update) => {
+                let bound = binder.bind_update(&update)?;
+                plan_update(binder, bound)
+            }
+            ast::Statement::Delete(delete) => {
+                let bound = binder.bind_delete(&delete)?;
+                plan_delete(binder, bound)
+            }
             ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
                 let options =
                     plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
@@ -391,12 +432,26 @@ fn ends_transaction(statement: &StatementKind) -> bool {
 
 type Planned = (Action, Option<Vec<ResultColumn>>);
 
-fn plan_insert(
-    binder: &mut Binder<'_>,
-    insert: &ast::Insert,
-    overriding: Option<Overriding>,
-) -> Result<Planned> {
-    let bound = binder.bind_insert(insert, overriding)?;
+/// The statement that changes rows, where a query is nothing but WITH before it.
+fn changing(query: &ast::Query) -> Option<ast::Statement> {
+    match query.body.as_ref() {
+        ast::SetExpr::Insert(statement)
+        | ast::SetExpr::Update(statement)
+        | ast::SetExpr::Delete(statement)
+        | ast::SetExpr::Merge(statement) => Some(statement.clone()),
+        _ => None,
+    }
+}
+
+fn plan_change(binder: &mut Binder<'_>, change: BoundChange) -> Result<Planned> {
+    match change {
+        BoundChange::Insert(bound) => plan_insert(binder, bound),
+        BoundChange::Update(bound) => plan_update(binder, bound),
+        BoundChange::Delete(bound) => plan_delete(binder, bound),
+    }
+}
+
+fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let mut needed = Vec::new();
     let mut values = Vec::new();
@@ -489,8 +544,7 @@ fn row_places(row: &[(ColumnId, i16)], needed: &[ColumnId]) -> Vec<(usize, usize
     row.iter().map(|(id, number)| (place(needed, *id), Table::position(*number))).collect()
 }
 
-fn plan_update(binder: &mut Binder<'_>, update: &ast::Update) -> Result<Planned> {
-    let bound = binder.bind_update(update)?;
+fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
@@ -513,8 +567,7 @@ fn plan_update(binder: &mut Binder<'_>, update: &ast::Update) -> Result<Planned>
     Ok((Action::Update(plan), columns))
 }
 
-fn plan_delete(binder: &mut Binder<'_>, delete: &ast::Delete) -> Result<Planned> {
-    let bound = binder.bind_delete(delete)?;
+fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());

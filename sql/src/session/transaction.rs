@@ -159,6 +159,7 @@ impl Session {
         let Some(mut active) = self.active.take() else { return Ok(true) };
         let failed = active.failed;
         self.end_portals();
+        self.end_cursors(!failed);
         let Some(transaction) = active.transaction.take().filter(|_| !failed) else {
             self.undo_settings(&active, true);
             return Ok(false);
@@ -199,6 +200,7 @@ impl Session {
         self.own = None;
         if let Some(active) = self.active.take() {
             self.end_portals();
+            self.end_cursors(false);
             self.undo_settings(&active, true);
         }
     }
@@ -236,18 +238,25 @@ impl Session {
         Ok(())
     }
 
+    /// How many savepoints the transaction has.
+    pub(super) fn savepoint_count(&self) -> usize {
+        self.active.as_ref().map_or(0, |active| active.savepoints.len())
+    }
+
     pub(super) fn rollback_to(&mut self, name: &str) -> Result<()> {
         let Some(active) = self.active.as_mut().filter(|active| active.explicit) else {
             return Err(no_transaction("ROLLBACK TO SAVEPOINT"));
         };
         let at = find_savepoint(&active.savepoints, name)?;
         active.savepoints.truncate(at + 1);
+        let kept = active.savepoints.len();
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         transaction.rollback_to(active.savepoints[at].place);
         active.failed = false;
         active.own_catalog = None;
         let settings = active.savepoints[at].settings.clone();
         self.replace_settings(settings);
+        self.cursors_back_to(kept);
         Ok(())
     }
 

@@ -24,6 +24,9 @@ fn done(tag: impl Into<String>) -> Result<Given> {
 impl Session {
     /// The result columns of a statement without a plan.
     pub(super) fn utility_columns(&self, action: &Action) -> Option<Vec<ResultColumn>> {
+        if let Action::Utility(Utility::Fetch(fetch)) = action {
+            return self.cursor_columns(fetch);
+        }
         let Action::Statement(statement) = action else { return None };
         match statement.as_ref() {
             ast::Statement::ShowVariable { variable } => {
@@ -147,6 +150,9 @@ impl Session {
                 self.close_prepared(&prepared);
                 done("DEALLOCATE")
             }
+            Utility::Declare(declare) => Box::pin(self.declare_cursor(declare)).await,
+            Utility::Fetch(fetch) => self.fetch_cursor(fetch),
+            Utility::Close { name } => self.close_cursor(name.as_ref()),
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
             Utility::Query(_) | Utility::InsertOverriding { .. } => {
@@ -157,7 +163,7 @@ impl Session {
 
     // Transactions ----------------------------------------------------------------------------------------------
 
-    fn is_explicit(&self) -> bool {
+    pub(super) fn is_explicit(&self) -> bool {
         self.active.as_ref().is_some_and(|active| active.explicit)
     }
 
@@ -404,6 +410,7 @@ impl Session {
                 self.plans.clear();
                 self.sequences.forget();
                 self.end_portals();
+                self.cursors.clear();
                 let mut settings = (**self.settings()).clone();
                 settings.reset_all();
                 self.replace_settings(Arc::new(settings));

@@ -24,6 +24,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::bytea::types(),
         super::identifier::types(),
         super::datetime::types(),
+        super::json::types(),
         super::array::vectors(),
         super::pseudo::types(),
     ];

@@ -14,6 +14,7 @@ pub(crate) mod datetime;
 pub(crate) mod float;
 pub(crate) mod identifier;
 pub(crate) mod integer;
+pub(crate) mod json;
 mod numeric;
 pub mod oids;
 mod pseudo;

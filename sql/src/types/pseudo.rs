@@ -23,60 +23,16 @@ const REFUSE: TypeOperations = operations(
     |_, _, _, _| Ok(()),
 );
 
-/// The SQL type of a value whose field carries no declared type: records know only their values.
-fn inferred_type(value: &Datum) -> Oid {
-    match value.kind() {
-        None => oids::TEXT,
-        Some(kind) => match kind {
-            PhysicalKind::Bool => oids::BOOL,
-            PhysicalKind::Int16 => oids::INT2,
-            PhysicalKind::Int32 => oids::INT4,
-            PhysicalKind::Int64 => oids::INT8,
-            PhysicalKind::Float32 => oids::FLOAT4,
-            PhysicalKind::Float64 => oids::FLOAT8,
-            PhysicalKind::Numeric => oids::NUMERIC,
-            PhysicalKind::Text => oids::TEXT,
-            PhysicalKind::Bytes => oids::BYTEA,
-            PhysicalKind::Date => oids::DATE,
-            PhysicalKind::Time => oids::TIME,
-            PhysicalKind::TimeTz => oids::TIMETZ,
-            PhysicalKind::Timestamp => oids::TIMESTAMP,
-            PhysicalKind::TimestampTz => oids::TIMESTAMPTZ,
-            PhysicalKind::Interval => oids::INTERVAL,
-            PhysicalKind::Uuid => oids::UUID,
-            PhysicalKind::Oid => oids::OID,
-            PhysicalKind::Char => oids::CHAR,
-            PhysicalKind::Record => oids::RECORD,
-            PhysicalKind::Array => match value {
-                Datum::Array(array) => match super::builtin_type(array.element_type) {
-                    Some(info) => info.array_oid,
-                    None => oids::TEXT_ARRAY,
-                },
-                _ => oids::TEXT_ARRAY,
-            },
-        },
-    }
-}
-
 fn print_record(info: &TypeInfo, datum: &Datum, out: &mut String, context: &EvalContext<'_>) -> Result<()> {
-    let Datum::Record(fields) = datum else { return Err(wrong_kind(info)) };
+    let Datum::Record(record) = datum else { return Err(wrong_kind(info)) };
     out.push('(');
-    for (index, field) in fields.iter().enumerate() {
+    for (index, (_, data_type, field)) in record.named().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        if field.is_null() {
-            continue;
+        if !field.is_null() {
+            push_field(&context.to_text(field, data_type.oid)?, out);
         }
-        let declared = match &info.shape {
-            TypeShape::Composite { fields } => fields.get(index).map(|(_, data_type)| data_type.oid),
-            _ => None,
-        };
-        let mut text = String::new();
-        context
-            .type_info(declared.unwrap_or_else(|| inferred_type(field)))?
-            .print_text(field, &mut text, context)?;
-        push_field(&text, out);
     }
     out.push(')');
     Ok(())
@@ -100,10 +56,10 @@ fn push_field(text: &str, out: &mut String) {
 }
 
 fn write_record(info: &TypeInfo, datum: &Datum, out: &mut Vec<u8>, context: &EvalContext<'_>) -> Result<()> {
-    let Datum::Record(fields) = datum else { return Err(wrong_kind(info)) };
-    out.extend_from_slice(&(fields.len() as i32).to_be_bytes());
-    for field in fields.iter() {
-        let oid = inferred_type(field);
+    let Datum::Record(record) = datum else { return Err(wrong_kind(info)) };
+    out.extend_from_slice(&(record.len() as i32).to_be_bytes());
+    for (_, data_type, field) in record.named() {
+        let oid = data_type.oid;
         out.extend_from_slice(&oid.to_be_bytes());
         if field.is_null() {
             out.extend_from_slice(&(-1i32).to_be_bytes());

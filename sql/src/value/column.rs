@@ -3,7 +3,7 @@
 //! A column is *constant* when it holds one stored value standing for every row; kernels then read index 0.
 //! `validity` is `None` when no row is NULL, which kernels test once to take a path without null checks.
 
-use super::{ArrayValue, Datum, Interval, Numeric, PhysicalKind, Text};
+use super::{ArrayValue, Datum, Interval, Jsonb, Numeric, PhysicalKind, RecordValue, Text};
 use crate::error::{Result, SqlError};
 use std::sync::Arc;
 
@@ -137,7 +137,8 @@ pub enum ColumnData {
     Oid(Vec<u32>),
     Char(Vec<u8>),
     Array(Vec<Arc<ArrayValue>>),
-    Record(Vec<Arc<[Datum]>>),
+    Record(Vec<Arc<RecordValue>>),
+    Jsonb(Vec<Jsonb>),
 }
 
 /// Applies one expression to whichever vector a [`ColumnData`] holds; text has its own arm.
@@ -164,6 +165,7 @@ macro_rules! each_vector {
             ColumnData::Char($vector) => $body,
             ColumnData::Array($vector) => $body,
             ColumnData::Record($vector) => $body,
+            ColumnData::Jsonb($vector) => $body,
         }
     };
 }
@@ -193,6 +195,7 @@ impl ColumnData {
             PhysicalKind::Char => ColumnData::Char(Vec::with_capacity(capacity)),
             PhysicalKind::Array => ColumnData::Array(Vec::with_capacity(capacity)),
             PhysicalKind::Record => ColumnData::Record(Vec::with_capacity(capacity)),
+            PhysicalKind::Jsonb => ColumnData::Jsonb(Vec::with_capacity(capacity)),
         }
     }
 
@@ -226,6 +229,7 @@ impl ColumnData {
             ColumnData::Char(values) => Datum::Char(values[index]),
             ColumnData::Array(values) => Datum::Array(values[index].clone()),
             ColumnData::Record(values) => Datum::Record(values[index].clone()),
+            ColumnData::Jsonb(values) => Datum::Jsonb(values[index].clone()),
         }
     }
 
@@ -251,6 +255,7 @@ impl ColumnData {
             (ColumnData::Char(values), Datum::Char(value)) => values.push(value),
             (ColumnData::Array(values), Datum::Array(value)) => values.push(value),
             (ColumnData::Record(values), Datum::Record(value)) => values.push(value),
+            (ColumnData::Jsonb(values), Datum::Jsonb(value)) => values.push(value),
             (data, datum) => {
                 let wanted = data.kind();
                 return Err(SqlError::internal(format!("{:?} value in a {wanted:?} column", datum.kind())));
@@ -265,7 +270,8 @@ impl ColumnData {
             ColumnData::Text(values) => values.push(""),
             ColumnData::Bytes(values) => values.push(Arc::new([])),
             ColumnData::Array(values) => values.push(Arc::new(ArrayValue::from_elements(0, Vec::new()))),
-            ColumnData::Record(values) => values.push(Arc::new([])),
+            ColumnData::Record(values) => values.push(Arc::new(RecordValue::default())),
+            ColumnData::Jsonb(values) => values.push(Jsonb::from_bytes(&[])),
             ColumnData::Bool(values) => values.push(false),
             ColumnData::Int16(values) => values.push(0),
             ColumnData::Int32(values) | ColumnData::Date(values) => values.push(0),
@@ -307,6 +313,7 @@ impl ColumnData {
             ColumnData::Char(_) => PhysicalKind::Char,
             ColumnData::Array(_) => PhysicalKind::Array,
             ColumnData::Record(_) => PhysicalKind::Record,
+            ColumnData::Jsonb(_) => PhysicalKind::Jsonb,
         }
     }
 
@@ -346,7 +353,8 @@ impl ColumnData {
             Oid,
             Char,
             Array,
-            Record
+            Record,
+            Jsonb
         );
         result
     }

@@ -1,9 +1,9 @@
 //! The order and hash of values by their stored form.
 //!
 //! That is SQL's order for all types but the few whose [`crate::types::TypeInfo`] says otherwise (`char(n)`
-//! ignores trailing blanks, enums go by their labels' order, jsonb has its own).
+//! ignores trailing blanks, enums go by their labels' order).
 
-use super::{ArrayValue, Datum};
+use super::{ArrayValue, Datum, json};
 use std::cmp::Ordering;
 
 /// Compares two values of one type; NULL is above everything, as in a default sort.
@@ -42,6 +42,7 @@ fn compare_rare(left: &Datum, right: &Datum) -> Ordering {
         (Datum::Oid(left), Datum::Oid(right)) => left.cmp(right),
         (Datum::Char(left), Datum::Char(right)) => left.cmp(right),
         (Datum::Array(left), Datum::Array(right)) => compare_arrays(left, right),
+        (Datum::Jsonb(left), Datum::Jsonb(right)) => json::compare(left.root(), right.root()),
         (Datum::Record(left), Datum::Record(right)) => compare_lists(left, right),
         // Different integer widths meet in cross-type comparisons of indexes and hash keys.
         _ => match (left.as_i64(), right.as_i64()) {
@@ -111,6 +112,11 @@ fn hash_rare(value: &Datum) -> u64 {
         Datum::Numeric(value) => hash_with_std(value),
         Datum::Interval(value) => hash_with_std(value),
         Datum::Array(array) => hash_list(&array.elements),
+        Datum::Jsonb(value) => {
+            let mut key = Vec::new();
+            json::encode_key(value.root(), &mut key);
+            hash_bytes(&key)
+        }
         Datum::Record(fields) => hash_list(fields),
         _ => 0,
     }

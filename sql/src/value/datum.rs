@@ -4,7 +4,7 @@
 //! (for printing, comparing blank-padded strings and so on) comes from the expression or column it belongs to.
 //! Equality here is equality of stored values; SQL comparison goes through [`crate::types::TypeInfo`].
 
-use super::{ArrayValue, Interval, Numeric};
+use super::{ArrayValue, Interval, Jsonb, Numeric, RecordValue};
 use std::sync::Arc;
 
 /// Text: up to 23 bytes inline, longer shared.
@@ -24,7 +24,7 @@ pub enum Datum {
     Numeric(Numeric),
     /// text, varchar, char(n), name, json, xml, unknown, enum labels
     Text(Text),
-    /// bytea, jsonb, vector and other opaque bytes
+    /// bytea, vector and other opaque bytes
     Bytes(Arc<[u8]>),
     /// Days since 2000-01-01; `i32::MIN` and `i32::MAX` are -infinity and infinity.
     Date(i32),
@@ -43,7 +43,8 @@ pub enum Datum {
     /// PostgreSQL's one-byte `"char"`
     Char(u8),
     Array(Arc<ArrayValue>),
-    Record(Arc<[Datum]>),
+    Record(Arc<RecordValue>),
+    Jsonb(Jsonb),
 }
 
 /// How values of a type are held: one kind for each variant of [`Datum`] but `Null`.
@@ -69,6 +70,7 @@ pub enum PhysicalKind {
     Char,
     Array,
     Record,
+    Jsonb,
 }
 
 impl PhysicalKind {
@@ -90,7 +92,8 @@ impl PhysicalKind {
             | PhysicalKind::Text
             | PhysicalKind::Bytes
             | PhysicalKind::Array
-            | PhysicalKind::Record => None,
+            | PhysicalKind::Record
+            | PhysicalKind::Jsonb => None,
         }
     }
 }
@@ -136,6 +139,7 @@ impl Datum {
             Datum::Char(_) => PhysicalKind::Char,
             Datum::Array(_) => PhysicalKind::Array,
             Datum::Record(_) => PhysicalKind::Record,
+            Datum::Jsonb(_) => PhysicalKind::Jsonb,
         })
     }
 
@@ -177,7 +181,7 @@ macro_rules! datum_from {
 datum_from! {
     bool => Bool, i16 => Int16, i32 => Int32, i64 => Int64, f32 => Float32, f64 => Float64,
     Numeric => Numeric, &str => Text, String => Text, Text => Text, Vec<u8> => Bytes, Interval => Interval,
-    ArrayValue => Array,
+    ArrayValue => Array, Jsonb => Jsonb, RecordValue => Record,
 }
 
 impl<T: Into<Datum>> From<Option<T>> for Datum {

@@ -19,13 +19,17 @@
 //!   (0xc000 NaN, 0xd000 infinity, 0xf000 -infinity); else the mantissa in two's complement, least byte first,
 //!   in as few bytes as hold it (none for zero).
 //! - Array: varint element type OID, varint number of dimensions, for each a varint length and the lower bound
-//!   as i32; then the elements. Record: varint number of fields; then the fields.
+//!   as i32; then the elements. Record: varint number of fields; for each a varint type OID, the i32 type modifier, a varint length and
+//!   the name; then the fields. Jsonb: see `json/mod.rs`.
 //! - An element or field: one tag byte, 0 for NULL, else 1 + its kind's number; then, for kinds of variable
 //!   width, a varint length; then its bytes.
 
 use super::array::Dimension;
-use super::{ArrayValue, Datum, Interval, Numeric, PhysicalKind, Text, varint};
+use super::{
+    ArrayValue, Datum, Interval, Jsonb, Numeric, PhysicalKind, RecordShape, RecordValue, Text, varint,
+};
 use crate::error::{Result, SqlError};
+use crate::types::DataType;
 use dashu_int::IBig;
 use std::sync::Arc;
 
@@ -34,7 +38,7 @@ const NUMERIC_INFINITY: u16 = 0xd000;
 const NUMERIC_NEGATIVE_INFINITY: u16 = 0xf000;
 
 /// The kinds by their stored numbers; only ever appended to.
-const KINDS: [PhysicalKind; 20] = [
+const KINDS: [PhysicalKind; 21] = [
     PhysicalKind::Bool,
     PhysicalKind::Int16,
     PhysicalKind::Int32,
@@ -55,6 +59,7 @@ const KINDS: [PhysicalKind; 20] = [
     PhysicalKind::Char,
     PhysicalKind::Array,
     PhysicalKind::Record,
+    PhysicalKind::Jsonb,
 ];
 
 /// Bytes that are not a value of the kind they should be.
@@ -91,6 +96,7 @@ pub(crate) fn encode(datum: &Datum, out: &mut Vec<u8>) {
         Datum::Uuid(value) => out.extend_from_slice(value),
         Datum::Oid(value) => out.extend_from_slice(&value.to_le_bytes()),
         Datum::Char(value) => out.push(*value),
+        Datum::Jsonb(value) => out.extend_from_slice(value.as_bytes()),
         Datum::Array(array) => {
             varint::write(array.element_type, out);
             varint::write(array.dimensions.len() as u32, out);
@@ -104,6 +110,12 @@ pub(crate) fn encode(datum: &Datum, out: &mut Vec<u8>) {
         }
         Datum::Record(fields) => {
             varint::write(fields.len() as u32, out);
+            for (name, data_type) in &fields.shape.fields {
+                varint::write(data_type.oid, out);
+                out.extend_from_slice(&data_type.typmod.to_le_bytes());
+                varint::write(name.len() as u32, out);
+                out.extend_from_slice(name.as_bytes());
+            }
             for field in fields.iter() {
                 encode_element(field, out);
             }
@@ -211,12 +223,8 @@ pub(crate) fn decode(kind: PhysicalKind, bytes: &[u8]) -> Result<Datum> {
         PhysicalKind::Interval => decode_interval(bytes).map(Datum::Interval),
         PhysicalKind::Uuid => bytes.try_into().map(Datum::Uuid).map_err(|_| malformed(kind)),
         PhysicalKind::Array => decode_array(bytes).map(|array| Datum::Array(Arc::new(array))),
-        PhysicalKind::Record => {
-            let mut position = 0;
-            let count = varint::read(bytes, &mut position)?;
-            let fields = decode_elements(bytes, &mut position, count as usize, kind)?;
-            Ok(Datum::Record(fields.into()))
-        }
+        PhysicalKind::Record => decode_record(bytes).map(Datum::from),
+        PhysicalKind::Jsonb => Ok(Datum::Jsonb(Jsonb::from_bytes(bytes))),
     }
 }
 
@@ -254,6 +262,26 @@ fn decode_array(bytes: &[u8]) -> Result<ArrayValue> {
     }
     let elements = decode_elements(bytes, &mut position, element_count, PhysicalKind::Array)?;
     Ok(ArrayValue { element_type, dimensions, elements })
+}
+
+fn decode_record(bytes: &[u8]) -> Result<RecordValue> {
+    let fail = || malformed(PhysicalKind::Record);
+    let mut position = 0;
+    let count = varint::read(bytes, &mut position)?;
+    let mut shape = RecordShape::default();
+    for _ in 0..count {
+        let oid = varint::read(bytes, &mut position)?;
+        let typmod = bytes.get(position..).and_then(|rest| rest.first_chunk::<4>()).ok_or_else(fail)?;
+        let data_type = DataType { oid, typmod: i32::from_le_bytes(*typmod) };
+        position += 4;
+        let length = varint::read(bytes, &mut position)? as usize;
+        let end = position.checked_add(length).ok_or_else(fail)?;
+        let name = decode_text(bytes.get(position..end).ok_or_else(fail)?)?;
+        shape.fields.push((Text::new(name), data_type));
+        position = end;
+    }
+    let fields = decode_elements(bytes, &mut position, count as usize, PhysicalKind::Record)?;
+    Ok(RecordValue { fields, shape: Arc::new(shape) })
 }
 
 fn decode_elements(

@@ -11,12 +11,13 @@
 //! - Bytes: 0x00 becomes 0x00 0xff; then 0x00 0x01.
 //! - TimeTz: the time in UTC, then the zone. Interval: its span (months of 30 days) as 16 bytes.
 //! - Numeric: see `key_numeric.rs`.
+//! - Jsonb: see `json/compare.rs`.
 //! - Array: each element as a key column after 0x01, then 0x00; then the dimensions. Record: its fields.
 //!
 //! Equal values have equal keys, so a unique index is exact; where that loses something (a numeric's display
 //! scale, an interval's parts, -0) [`KeyColumn::is_lossless`] says so.
 
-use super::{Datum, Interval, PhysicalKind, Text, key_numeric};
+use super::{Datum, Interval, PhysicalKind, Text, json, key_numeric};
 use crate::error::{Result, SqlError};
 use crate::types::{DataType, oids};
 use std::sync::Arc;
@@ -53,7 +54,8 @@ impl KeyColumn {
             | PhysicalKind::Float64
             | PhysicalKind::Interval
             | PhysicalKind::Array
-            | PhysicalKind::Record => false,
+            | PhysicalKind::Record
+            | PhysicalKind::Jsonb => false,
             _ => true,
         }
     }
@@ -147,6 +149,7 @@ fn encode_value(value: &Datum, out: &mut Vec<u8>) {
                 out.extend_from_slice(&(dimension.lower_bound as u32 ^ 1 << 31).to_be_bytes());
             }
         }
+        Datum::Jsonb(value) => json::encode_key(value.root(), out),
         Datum::Record(fields) => {
             for field in fields.iter() {
                 out.push(1);
@@ -180,7 +183,7 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// XX001 if the bytes are no such key; 0A000 for kinds that cannot be decoded (see
-/// [`KeyColumn::is_lossless`]): arrays and records.
+/// [`KeyColumn::is_lossless`]): arrays, records and jsonb.
 pub fn decode(column: &KeyColumn, bytes: &mut &[u8]) -> Result<Datum> {
     let (&mark, rest) = bytes.split_first().ok_or_else(malformed)?;
     *bytes = rest;
@@ -274,8 +277,8 @@ fn decode_value(kind: PhysicalKind, bytes: &mut &[u8], invert: u8) -> Result<Dat
             Datum::Interval(Interval { months, days, micros })
         }
         PhysicalKind::Numeric => Datum::Numeric(key_numeric::decode(bytes, invert)?),
-        PhysicalKind::Array | PhysicalKind::Record => {
-            return Err(SqlError::unsupported("arrays and records cannot be read back from an index"));
+        PhysicalKind::Array | PhysicalKind::Record | PhysicalKind::Jsonb => {
+            return Err(SqlError::unsupported("arrays, records and jsonb cannot be read back from an index"));
         }
     })
 }

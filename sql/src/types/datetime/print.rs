@@ -77,14 +77,26 @@ pub(crate) fn push_date(date: i32, out: &mut String) {
 }
 
 pub(crate) fn push_timestamp(timestamp: i64, out: &mut String) {
-    push_zoned(timestamp, None, out);
+    push_zoned(timestamp, None, Separator::Blank, out);
 }
 
 pub(crate) fn push_timestamptz(timestamp: i64, zone: &TimeZone, out: &mut String) {
-    push_zoned(timestamp, Some(zone), out);
+    push_zoned(timestamp, Some(zone), Separator::Blank, out);
 }
 
-fn push_zoned(timestamp: i64, time_zone: Option<&TimeZone>, out: &mut String) {
+/// As XML Schema and JSON want it: a `T` between date and time, an offset with minutes.
+pub(crate) fn push_timestamp_xsd(timestamp: i64, zone: Option<&TimeZone>, out: &mut String) {
+    push_zoned(timestamp, zone, Separator::Letter, out);
+}
+
+/// What stands between date and time.
+#[derive(Clone, Copy, PartialEq)]
+enum Separator {
+    Blank,
+    Letter,
+}
+
+fn push_zoned(timestamp: i64, time_zone: Option<&TimeZone>, separator: Separator, out: &mut String) {
     match timestamp {
         TIMESTAMP_INFINITY => return out.push_str("infinity"),
         TIMESTAMP_NEGATIVE_INFINITY => return out.push_str("-infinity"),
@@ -94,10 +106,13 @@ fn push_zoned(timestamp: i64, time_zone: Option<&TimeZone>, out: &mut String) {
     let local = timestamp.saturating_add(i64::from(offset.unwrap_or(0)) * MICROS_PER_SECOND);
     let (days, time) = split_timestamp(local);
     let before_christ = push_civil(civil_of_day(days), out);
-    out.push(' ');
+    out.push(if separator == Separator::Letter { 'T' } else { ' ' });
     push_time(time, out);
     if let Some(offset) = offset {
         push_offset(offset, out);
+        if separator == Separator::Letter && offset % 3600 == 0 {
+            out.push_str(":00");
+        }
     }
     if before_christ {
         out.push_str(" BC");

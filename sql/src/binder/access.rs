@@ -1,0 +1,176 @@
+//! `value[…]` and `(value).field`.
+
+use sqlparser::ast::{self, AccessExpr, Expr as Ast, Subscript};
+
+use super::literal::constant;
+use super::{Binder, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{CastContext, slice_function};
+use crate::parser::marked;
+use crate::types::{DataType, builtin_type, oids};
+use crate::value::Datum;
+
+/// The most subscripts an array takes.
+const DIMENSIONS_MAX: usize = 6;
+
+/// An expression without the parentheses around it.
+fn inner(expr: &Ast) -> &Ast {
+    match expr {
+        Ast::Nested(nested) => inner(nested),
+        other => other,
+    }
+}
+
+/// Whether a chain of accesses ends in `.*`.
+pub(super) fn ends_in_star(chain: &[AccessExpr]) -> bool {
+    matches!(chain.last(), Some(AccessExpr::Dot(Ast::Identifier(last))) if marked(last) == Some("*"))
+}
+
+impl Binder<'_> {
+    pub(super) fn bind_access(&mut self, root: &Ast, chain: &[AccessExpr]) -> Result<Expr> {
+        let mut rest = chain;
+        let mut value = match (inner(root), chain.split_first()) {
+            // `(table).column`
+            (Ast::Identifier(table), Some((AccessExpr::Dot(Ast::Identifier(field)), after)))
+                if self.is_relation(&name::fold(table)) =>
+            {
+                rest = after;
+                self.bind(&Ast::CompoundIdentifier(vec![table.clone(), field.clone()]))?
+            }
+            _ => self.bind_settled(root)?,
+        };
+        while let Some((first, after)) = rest.split_first() {
+            match first {
+                AccessExpr::Dot(Ast::Identifier(field)) => {
+                    value = self.record_field(value, &name::fold(field))?;
+                    rest = after;
+                }
+                AccessExpr::Dot(_) => return Err(SqlError::syntax("a field's name was expected")),
+                AccessExpr::Subscript(_) => {
+                    let is_subscript = |access: &&AccessExpr| matches!(access, AccessExpr::Subscript(_));
+                    let count = rest.iter().take_while(is_subscript).count();
+                    value = self.bind_subscripts(value, &rest[..count])?;
+                    rest = &rest[count..];
+                }
+            }
+        }
+        Ok(value)
+    }
+
+    /// Whether a name is only that of a FROM item.
+    fn is_relation(&self, wanted: &str) -> bool {
+        let Some(scope) = self.levels.last().map(|level| &level.scope) else { return false };
+        scope.relation(None, wanted).is_some() && matches!(scope.unqualified(wanted), Ok(None))
+    }
+
+    fn bind_subscripts(&mut self, value: Expr, subscripts: &[AccessExpr]) -> Result<Expr> {
+        let source = value.data_type();
+        if source.oid == oids::JSONB {
+            return subscripts.iter().try_fold(value, |value, each| self.bind_json_subscript(value, each));
+        }
+        let Some(element) = builtin_type(source.oid).and_then(|info| info.element()) else {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    self.type_name(source)
+                ),
+            ));
+        };
+        if subscripts.len() > DIMENSIONS_MAX {
+            return Err(SqlError::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "number of array dimensions ({}) exceeds the maximum allowed ({DIMENSIONS_MAX})",
+                    subscripts.len()
+                ),
+            ));
+        }
+        let subscripts = subscripts.iter().filter_map(|access| match access {
+            AccessExpr::Subscript(subscript) => Some(subscript),
+            AccessExpr::Dot(_) => None,
+        });
+        let subscripts: Vec<&Subscript> = subscripts.collect();
+        if subscripts.iter().any(|each| matches!(each, Subscript::Slice { .. })) {
+            return self.bind_slice(value, &subscripts);
+        }
+        let mut indices = Vec::new();
+        for subscript in subscripts {
+            if let Subscript::Index { index } = subscript {
+                indices.push(self.bind_index(index)?);
+            }
+        }
+        Ok(Expr::Subscript { array: Box::new(value), indices, data_type: DataType::of(element) })
+    }
+
+    fn bind_index(&mut self, index: &Ast) -> Result<Expr> {
+        let bound = self.bind(index)?;
+        self.coerce(bound, DataType::INT4, CastContext::Assignment).map_err(|error| {
+            if error.state() == SqlState::CANNOT_COERCE {
+                let error =
+                    SqlError::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer");
+                return self.locate(error, ast::Spanned::span(index).start);
+            }
+            error
+        })
+    }
+
+    /// A slice: where one subscript is, all are, from 1.
+    fn bind_slice(&mut self, value: Expr, subscripts: &[&Subscript]) -> Result<Expr> {
+        let data_type = DataType::of(value.data_type().oid);
+        let mut arguments = vec![value];
+        let flag = |given: bool| constant(Datum::Bool(given), DataType::BOOL);
+        for subscript in subscripts {
+            let bounds = match subscript {
+                Subscript::Index { index } => [None, Some(index)],
+                Subscript::Slice { lower_bound, upper_bound, .. } => {
+                    [lower_bound.as_ref(), upper_bound.as_ref()]
+                }
+            };
+            let is_index = matches!(subscript, Subscript::Index { .. });
+            for (at, bound) in bounds.into_iter().enumerate() {
+                match bound {
+                    Some(bound) => {
+                        arguments.push(flag(true));
+                        arguments.push(self.bind_index(bound)?);
+                    }
+                    None if is_index && at == 0 => {
+                        arguments.push(flag(true));
+                        arguments.push(constant(Datum::Int32(1), DataType::INT4));
+                    }
+                    None => {
+                        arguments.push(flag(false));
+                        arguments.push(constant(Datum::Null, DataType::INT4));
+                    }
+                }
+            }
+        }
+        Ok(Expr::call(slice_function(), arguments, data_type))
+    }
+
+    fn bind_json_subscript(&mut self, value: Expr, access: &AccessExpr) -> Result<Expr> {
+        let AccessExpr::Subscript(Subscript::Index { index }) = access else {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                "jsonb subscript does not support slices",
+            ));
+        };
+        let index_expr = self.bind(index)?;
+        let wanted = match index_expr.data_type().oid {
+            oids::INT4 | oids::INT2 => DataType::INT4,
+            oids::UNKNOWN | oids::TEXT | oids::VARCHAR | oids::BPCHAR | oids::NAME => DataType::TEXT,
+            _ => {
+                let kind = self.type_name(index_expr.data_type());
+                let error = SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("subscript type {kind} is not supported"),
+                )
+                .with_hint("jsonb subscript must be coercible to either integer or text.");
+                return Err(self.locate(error, ast::Spanned::span(index).start));
+            }
+        };
+        let index = self.coerce(index_expr, wanted, CastContext::Implicit)?;
+        self.call_named("jsonb_subscript", vec![value, index])
+    }
+}

@@ -1,0 +1,235 @@
+//! WITH: common tables, and statements that change rows among them.
+//!
+//! A common table that is read once is bound where it is read, as a subquery would be. One that is read more often, or
+//! is MATERIALIZED, is computed once for the whole statement, unless it reads rows of the queries around it. A change
+//! runs before the statement that WITH belongs to, whether its rows are read or not.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use sqlparser::ast::{self, CteAsMaterialized, SetExpr, Statement, TableAlias};
+
+use super::from::{Item, aliased};
+use super::modify::{BoundDelete, BoundInsert, BoundUpdate};
+use super::query::narrow;
+use super::scope::{Scope, ScopeColumn};
+use super::{Binder, BoundQuery, CommonTable, ResultColumn, name};
+use crate::error::{Result, SqlError, SqlState};
+use crate::plan::logical::Logical;
+use crate::plan::simplify::{any_input, reads_outer};
+use crate::types::DataType;
+
+/// A statement in WITH that changes rows.
+pub enum BoundChange {
+    Insert(BoundInsert),
+    Update(BoundUpdate),
+    Delete(BoundDelete),
+}
+
+impl BoundChange {
+    fn returning(&self) -> Option<&[ResultColumn]> {
+        let returning = match self {
+            BoundChange::Insert(insert) => &insert.returning,
+            BoundChange::Update(update) => &update.returning,
+            BoundChange::Delete(delete) => &delete.returning,
+        };
+        returning.as_ref().map(|(_, columns)| columns.as_slice())
+    }
+}
+
+/// A common table whose rows are kept under a number.
+#[derive(Clone)]
+pub(super) struct Shared {
+    table: usize,
+    /// `None`: a change without RETURNING.
+    columns: Option<Vec<(String, DataType)>>,
+    /// `None`: a change, which has run before.
+    definition: Option<Arc<Logical>>,
+}
+
+impl Binder<'_> {
+    /// Takes the common tables of a query in.
+    pub(super) fn bind_with(&mut self, with: &ast::With, query: &ast::Query) -> Result<()> {
+        let first = self.common_tables.len();
+        for table in &with.cte_tables {
+            let wanted = name::fold(&table.alias.name);
+            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("WITH query name \"{wanted}\" specified more than once"),
+                ));
+            }
+            let own = mentions(&table.query, &wanted);
+            let is_shared = match table.materialized {
+                Some(CteAsMaterialized::Materialized) => true,
+                Some(CteAsMaterialized::NotMaterialized) => false,
+                None => mentions(query, &wanted) - own > 1,
+            };
+            let mut common = CommonTable {
+                name: wanted,
+                columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
+                query: Arc::new((*table.query).clone()),
+                visible: self.common_tables.len(),
+                is_recursive: with.recursive && own > 0,
+                in_seed: false,
+                working: None,
+                is_shared,
+                shared: None,
+            };
+            if let SetExpr::Insert(statement) | SetExpr::Update(statement) | SetExpr::Delete(statement) =
+                table.query.body.as_ref()
+            {
+                common.shared = Some(self.bind_change(statement)?);
+            }
+            self.common_tables.push(common);
+        }
+        Ok(())
+    }
+
+    /// Takes in the common tables of a statement that is no query.
+    ///
+    /// # Errors
+    /// As binding them.
+    pub fn bind_statement_with(&mut self, query: &ast::Query) -> Result<()> {
+        query.with.as_ref().map_or(Ok(()), |with| self.bind_with(with, query))
+    }
+
+    /// What WITH changes, in its order.
+    pub fn take_changes(&mut self) -> Vec<(usize, BoundChange)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn bind_change(&mut self, statement: &Statement) -> Result<Shared> {
+        if self.levels.len() > 1 {
+            return Err(SqlError::unsupported(
+                "WITH clause containing a data-modifying statement must be at the top level",
+            ));
+        }
+        // It sees nothing of the query that it stands before.
+        let levels = std::mem::take(&mut self.levels);
+        let change = match statement {
+            Statement::Insert(insert) => self.bind_insert(insert, None).map(BoundChange::Insert),
+            Statement::Update(update) => self.bind_update(update).map(BoundChange::Update),
+            Statement::Delete(delete) => self.bind_delete(delete).map(BoundChange::Delete),
+            _ => Err(SqlError::unsupported("MERGE not supported in WITH query")),
+        };
+        self.levels = levels;
+        let change = change?;
+        let columns = change
+            .returning()
+            .map(|columns| columns.iter().map(|each| (each.name.clone(), each.data_type)).collect());
+        let table = self.next_working_table;
+        self.next_working_table += 1;
+        self.changes.push((table, change));
+        Ok(Shared { table, columns, definition: None })
+    }
+
+    pub(super) fn bind_common_table(&mut self, position: usize, alias: Option<&TableAlias>) -> Result<Item> {
+        if let Some((plan, columns)) = self.bind_working_table(position)? {
+            let base = self.common_tables[position].name.clone();
+            let relation = aliased(alias, &base, None, columns, Vec::new())?;
+            return Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() });
+        }
+        if let Some(shared) = self.common_tables[position].shared.clone() {
+            return self.shared_item(position, &shared, alias);
+        }
+        let common = &self.common_tables[position];
+        let query = common.query.clone();
+        let (visible, is_recursive, is_shared) = (common.visible, common.is_recursive, common.is_shared);
+        let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
+        let bound =
+            if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
+        self.common_tables.truncate(visible + usize::from(is_recursive));
+        self.common_tables.extend(hidden);
+        let (bound, correlations) = bound?;
+        let is_working = |plan: &Logical| matches!(plan, Logical::WorkingTable { .. });
+        if is_shared
+            && correlations.is_empty()
+            && (is_recursive || !any_input(&bound.plan, &is_working))
+            && !reads_outer(&bound.plan)
+        {
+            let bound = self.settle_columns(bound)?;
+            let columns = bound.columns.iter();
+            let columns = columns.map(|(_, column)| (column.name.clone(), column.data_type)).collect();
+            let table = self.next_working_table;
+            self.next_working_table += 1;
+            let definition = Some(Arc::new(narrow(&bound)));
+            let shared = Shared { table, columns: Some(columns), definition };
+            self.common_tables[position].shared = Some(shared.clone());
+            return self.shared_item(position, &shared, alias);
+        }
+        let BoundQuery { plan, columns } = bound;
+        let columns = columns.into_iter().map(|(id, column)| ScopeColumn {
+            id,
+            name: column.name,
+            data_type: column.data_type,
+            source: column.source,
+        });
+        let relation = self.common_relation(position, columns.collect(), alias)?;
+        Ok(Item { plan, scope: Scope::of(relation), lateral: correlations })
+    }
+
+    /// A reference to rows that are kept.
+    fn shared_item(&mut self, position: usize, shared: &Shared, alias: Option<&TableAlias>) -> Result<Item> {
+        let base = self.common_tables[position].name.clone();
+        let Some(known) = &shared.columns else {
+            return Err(SqlError::unsupported(format!(
+                "WITH query \"{base}\" does not have a RETURNING clause"
+            )));
+        };
+        let mut columns = Vec::new();
+        let mut scope_columns = Vec::new();
+        for (column, data_type) in known {
+            let (id, data_type) = (self.column_id(), *data_type);
+            columns.push((id, data_type));
+            scope_columns.push(ScopeColumn { id, name: column.clone(), data_type, source: None });
+        }
+        let relation = self.common_relation(position, scope_columns, alias)?;
+        let (table, alias) = (shared.table, relation.alias.clone());
+        let plan = match &shared.definition {
+            Some(definition) => {
+                Logical::Shared { table, alias, definition: Box::new((**definition).clone()), columns }
+            }
+            None => Logical::WorkingTable { table, alias, columns },
+        };
+        Ok(Item { plan, scope: Scope::of(relation), lateral: Vec::new() })
+    }
+
+    /// The columns under the names that WITH gives them.
+    fn common_relation(
+        &self,
+        position: usize,
+        mut columns: Vec<ScopeColumn>,
+        alias: Option<&TableAlias>,
+    ) -> Result<super::scope::ScopeRelation> {
+        let CommonTable { name: base, columns: names, .. } = &self.common_tables[position];
+        if names.len() > columns.len() {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "WITH query \"{base}\" has {} columns available but {} columns specified",
+                    columns.len(),
+                    names.len()
+                ),
+            ));
+        }
+        for (column, renamed) in columns.iter_mut().zip(names) {
+            column.name.clone_from(renamed);
+        }
+        aliased(alias, base, None, columns, Vec::new())
+    }
+}
+
+/// How often a relation of a name is read.
+fn mentions(query: &ast::Query, wanted: &str) -> usize {
+    let mut count = 0;
+    let _ = ast::visit_relations(query, |object| {
+        if let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
+            && name::fold(only) == wanted
+        {
+            count += 1;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    count
+}
