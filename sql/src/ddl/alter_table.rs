@@ -7,7 +7,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operatio
 use super::Ddl;
 use super::constraint::{self, Wanted};
 use super::create_table::column_of;
-use super::storage::Owner;
+use super::storage::{self, Owner};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -84,10 +84,14 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             }
             ddl.replace((**old).clone(), renamed).await
         }
+        Operation::SetOptionsParens { options } => {
+            let mut table = (*entry.table).clone();
+            table.options = storage::changed(&table.options, options)?;
+            ddl.put(table).await
+        }
         Operation::OwnerTo { .. }
         | Operation::SetLogged
         | Operation::SetUnlogged
-        | Operation::SetOptionsParens { .. }
         | Operation::ValidateConstraint { .. }
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
