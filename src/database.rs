@@ -284,6 +284,24 @@ pub(crate) async fn run(
     run_portal(session, prepared, std::mem::take(&mut scratch.parameters)).await
 }
 
+/// Runs a prepared statement to its end, without a future where it is for one row; gives how many rows it found or
+/// changed.
+pub(crate) fn execute(
+    session: &mut Session,
+    prepared: &Arc<Prepared>,
+    params: &[&dyn ToValue],
+    scratch: &mut Scratch,
+) -> Result<u64> {
+    if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
+        if session.has_to_finish() {
+            block_on(session.finish_point())?;
+        }
+        return Ok(count);
+    }
+    let parameters = std::mem::take(&mut scratch.parameters);
+    block_on(run_portal(session, prepared, parameters)).map(|(_, count)| count)
+}
+
 /// Runs a prepared statement through a portal.
 pub(crate) async fn run_portal(
     session: &mut Session,

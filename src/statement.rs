@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_lite::future::block_on;
 use helios_sql::session::Prepared;
 
-use crate::database::{Lease, Scratch, begin_at_once, run, run_portal};
+use crate::database::{Lease, Scratch, begin_at_once, execute, run, run_portal};
 use crate::{Result, Row, ToValue};
 
 /// A statement that was parsed and planned once.
@@ -77,15 +77,7 @@ impl PreparedStatement {
     /// All the errors of executing.
     pub fn execute(&mut self, params: &[&dyn ToValue]) -> Result<u64> {
         let PreparedStatement { lease, prepared, scratch, .. } = self;
-        let session = lease.session();
-        if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
-            if session.has_to_finish() {
-                block_on(session.finish_point())?;
-            }
-            return Ok(count);
-        }
-        let parameters = std::mem::take(&mut scratch.parameters);
-        block_on(run_portal(session, prepared, parameters)).map(|(_, count)| count)
+        execute(lease.session(), prepared, params, scratch)
     }
 
     /// How many columns its rows have; 0 for a statement without rows.

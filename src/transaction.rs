@@ -3,7 +3,7 @@
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
 
-use crate::database::{Lease, Scratch, execute_in, execute_with_in, query_in};
+use crate::database::{Lease, Scratch, execute, execute_in, execute_with_in, query_in};
 use crate::{Result, Row, ToValue};
 
 /// A transaction. Dropping it rolls it back.
@@ -36,7 +36,11 @@ impl Transaction {
     /// As [`Transaction::execute`].
     pub fn execute_with(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
         let Inside { lease, scratch } = &mut *self.inside.lock();
-        block_on(execute_with_in(lease.session(), sql, params, scratch))
+        let session = lease.session();
+        if let Some(prepared) = session.known_plan(sql) {
+            return execute(session, &prepared, params, scratch);
+        }
+        block_on(execute_with_in(session, sql, params, scratch))
     }
 
     /// Runs a query and gives its rows.

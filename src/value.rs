@@ -106,6 +106,7 @@ pub trait ToValue: Sync {
 }
 
 /// A parameter's value, as the engine holds values of its type.
+#[inline]
 pub(crate) fn parameter(
     value: &dyn ToValue,
     data_type: DataType,

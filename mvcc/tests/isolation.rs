@@ -143,3 +143,32 @@ fn overwrite_key(store: &Store, tree: TreeId, key: &[u8]) {
     transaction.put(tree, key, b"theirs").unwrap();
     block_on(transaction.commit()).unwrap();
 }
+
+/// A load's keys are locked one by one, however many they are: who wants one of them waits until the load has ended, and
+/// finds it taken; all others are free.
+#[test]
+fn keys_of_a_load_are_locked_one_by_one() {
+    let store = open(&Arc::new(MemoryDevice::new()));
+    let tree = filled(&store, 10);
+    let mut load = begin(&store);
+    for number in (100u64..3_000).step_by(2) {
+        let key = number.to_be_bytes();
+        assert!(load.try_lock_key(tree, &key, LockMode::Update));
+        assert!(load.try_is_taken(tree, &key).is_ok_and(|taken| !taken));
+        load.put(tree, &key, b"loaded").unwrap();
+    }
+    let mut other = begin(&store);
+    let (loaded, free) = (2_000u64.to_be_bytes(), 2_001u64.to_be_bytes());
+    assert!(other.try_lock_key(tree, &free, LockMode::Update));
+    assert!(!other.try_lock_key(tree, &loaded, LockMode::Update));
+    assert!(!load.try_lock_key(tree, &free, LockMode::Update));
+    assert!(load.try_lock_key(tree, &2_003u64.to_be_bytes(), LockMode::Update));
+    {
+        let mut waits = Box::pin(other.lock_row(tree, &loaded, LockMode::Update, WaitPolicy::Block));
+        assert!(block_on(futures_lite::future::poll_once(&mut waits)).is_none());
+        block_on(load.commit()).unwrap();
+        assert!(block_on(waits).is_ok_and(|state| state == RowState::Changed));
+    }
+    assert!(other.try_is_taken(tree, &loaded).is_ok_and(|taken| taken));
+    assert!(other.try_is_taken(tree, &free).is_ok_and(|taken| !taken));
+}

@@ -108,6 +108,25 @@ pub fn bulk_insert() -> Contender {
     })
 }
 
+pub fn insert_select() -> Contender {
+    let database = memory();
+    let mut statement = database
+        .prepare("INSERT INTO items SELECT n, 'widget', 9.5 FROM generate_series(1, $1::bigint) AS n")
+        .expect("a statement");
+    Contender::new(NAME, move |operations| {
+        database.execute("TRUNCATE items").expect("an empty table");
+        statement.execute(params![operations as i64]).expect("an insert");
+    })
+}
+
+pub fn index_build() -> Contender {
+    let database = accounts();
+    Contender::new(NAME, move |_| {
+        database.execute("CREATE INDEX by_balance ON accounts (balance)").expect("an index");
+        database.execute("DROP INDEX by_balance").expect("no index");
+    })
+}
+
 pub fn aggregate() -> Contender {
     let database = accounts();
     let mut statement =

@@ -71,6 +71,16 @@ fn experiments() -> Vec<Experiment> {
             contenders: |_| vec![helios::bulk_insert(), sqlite::bulk_insert(), redb_peer::bulk_insert()],
         },
         Experiment {
+            name: "bulk insert from a query, in memory",
+            operations: ROWS,
+            contenders: |_| vec![helios::insert_select(), sqlite::insert_select()],
+        },
+        Experiment {
+            name: "index build, per entry, in memory",
+            operations: ROWS,
+            contenders: |_| vec![helios::index_build(), sqlite::index_build()],
+        },
+        Experiment {
             name: "scan and aggregate, in memory",
             operations: ROWS,
             contenders: |_| vec![helios::aggregate(), sqlite::aggregate()],

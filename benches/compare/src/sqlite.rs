@@ -107,6 +107,28 @@ pub fn bulk_insert() -> Contender {
     })
 }
 
+pub fn insert_select() -> Contender {
+    let connection = memory();
+    Contender::new(NAME, move |operations| {
+        connection.execute_batch("DELETE FROM items").expect("an empty table");
+        let mut statement = connection
+            .prepare_cached(
+                "INSERT INTO items WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < ?1)
+                 SELECT n, 'widget', 9.5 FROM series",
+            )
+            .expect("a statement");
+        statement.execute([operations as i64]).expect("an insert");
+    })
+}
+
+pub fn index_build() -> Contender {
+    let connection = accounts();
+    Contender::new(NAME, move |_| {
+        connection.execute_batch("CREATE INDEX by_balance ON accounts (balance)").expect("an index");
+        connection.execute_batch("DROP INDEX by_balance").expect("no index");
+    })
+}
+
 pub fn aggregate() -> Contender {
     let mut statement = statement(accounts(), "SELECT count(*), sum(balance), max(bid) FROM accounts");
     Contender::new(NAME, move |_| {

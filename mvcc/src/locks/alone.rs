@@ -3,7 +3,7 @@
 //! A load locks many keys of a tree in which, mostly, nobody else locks anything. Then its locks need no places in the
 //! table: they are a list, which the first who comes moves to the table.
 //!
-//! 1. A transaction with many locks in a tree asks to be alone there ([`LockTable::begin_alone`]). The tree is marked
+//! 1. A transaction with many locks asks to be alone in a tree where it locks ([`LockTable::begin_alone`]). The tree is marked
 //!    first; then all shards are looked through for locks and waiters of others. So whoever takes a lock of a shard
 //!    after that sees the mark, and whoever took it before is seen.
 //! 2. Its further locks go to the list ([`Alone::note`]), without looking at anything: nobody holds or waits for any.

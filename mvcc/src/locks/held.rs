@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::alone::Alone;
 use super::{LockName, LockOwner, LockSpace, LockTable, Mode};
 use crate::error::Result;
 use crate::ids::WaitPolicy;
 
-/// With so many locks in a tree a transaction asks to be alone there; and again whenever it has twice as many.
-const ALONE_FROM: u32 = if cfg!(test) { 2 } else { 64 };
+/// With so many locks in the table a transaction asks to be alone in the trees where it locks more; where it may not be,
+/// again whenever it has asked the table twice as often.
+const ALONE_FROM: usize = if cfg!(test) { 2 } else { 64 };
 
 /// What a transaction holds, to give it back in the end.
 #[derive(Default)]
@@ -18,12 +17,12 @@ pub(crate) struct HeldLocks {
     names: Vec<LockName>,
     /// The table lock taken last: the next statement is likely to want it too.
     table: Option<(LockName, Mode)>,
-    trees: SmallVec<[TreeLocks; 2]>,
+    trees: Vec<TreeLocks>,
 }
 
 struct TreeLocks {
     space: LockSpace,
-    /// How often the table was asked for one.
+    /// How often the table was asked for one since.
     asked: u32,
     alone: Option<Arc<Alone>>,
 }
@@ -39,7 +38,7 @@ impl HeldLocks {
         mode: Mode,
     ) -> bool {
         if mode.is_of_row() {
-            if self.note_alone(table, owner, name, mode) {
+            if self.names.len() >= ALONE_FROM && self.note_alone(table, owner, name, mode) {
                 return true;
             }
         } else if self.table.is_some_and(|(held, held_mode)| held == name && held_mode.covers(mode)) {
@@ -88,7 +87,7 @@ impl HeldLocks {
         let tree = &mut self.trees[at];
         if tree.alone.is_none() {
             tree.asked = tree.asked.saturating_add(1);
-            if tree.asked < ALONE_FROM || !tree.asked.is_power_of_two() {
+            if !tree.asked.is_power_of_two() {
                 return false;
             }
             tree.alone = table.begin_alone(owner, name.space);

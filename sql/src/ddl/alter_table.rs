@@ -7,6 +7,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operatio
 use super::Ddl;
 use super::create_table::{Wanted, column_of};
 use super::dependency::{Thing, drop_things};
+use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
 use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
@@ -132,10 +133,14 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             validated.validated = true;
             add_and_test(ddl, validated).await
         }
+        Operation::SetOptionsParens { options } => {
+            let mut table = (*entry.table).clone();
+            table.options = storage::changed(&table.options, options)?;
+            ddl.put(table).await
+        }
         Operation::OwnerTo { .. }
         | Operation::SetLogged
         | Operation::SetUnlogged
-        | Operation::SetOptionsParens { .. }
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }

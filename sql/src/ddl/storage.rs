@@ -89,12 +89,27 @@ pub fn of_relation(options: &ast::CreateTableOptions, owner: Owner) -> Result<Op
         | ast::CreateTableOptions::Options(list) => list.as_slice(),
         _ => &[],
     };
-    let given = list.iter().filter_map(|option| match option {
+    checked(given(list), owner)
+}
+
+/// The parameters of a table after ALTER TABLE SET; its fill factor is obeyed by trees that are made from then on.
+///
+/// # Errors
+/// 22023.
+pub fn changed(before: &[(String, String)], list: &[ast::SqlOption]) -> Result<Options> {
+    let set = checked(given(list), Owner::Table)?;
+    let is_kept = |(parameter, _): &&(String, String)| set.iter().all(|(other, _)| other != parameter);
+    let mut options: Options = before.iter().filter(is_kept).cloned().collect();
+    options.extend(set);
+    Ok(options)
+}
+
+fn given(list: &[ast::SqlOption]) -> impl Iterator<Item = (String, String)> {
+    list.iter().filter_map(|option| match option {
         ast::SqlOption::KeyValue { key, value } => Some((name::fold(key), text_of(value))),
         ast::SqlOption::Ident(key) => Some((name::fold(key), "true".to_string())),
         _ => None,
-    });
-    checked(given, owner)
+    })
 }
 
 /// The parameters of CREATE INDEX.

@@ -97,7 +97,7 @@ pub struct Instrument {
 
 /// A running statement.
 pub struct Execution {
-    pub transaction: Transaction,
+    pub transaction: Box<Transaction>,
     pub environment: Arc<Environment>,
     pub timestamps: Timestamps,
     pub parameters: Arc<[Datum]>,

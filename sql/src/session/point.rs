@@ -140,10 +140,13 @@ impl Session {
         Ok(self.try_point(prepared, parameters, row, Within::Own)?.map(|done| done.rows))
     }
 
-    /// Whether a statement that [`Session::begin_point`] ran has to be committed yet.
+    /// Whether a statement that [`Session::begin_point`] ran has to be committed yet, or a cancel that came too late for
+    /// it to be forgotten.
     #[must_use]
     pub fn has_to_finish(&self) -> bool {
-        self.own.is_some() || self.active.is_some()
+        self.own.is_some()
+            || self.active.as_ref().is_some_and(|active| !active.explicit)
+            || self.cancel.load(Ordering::Relaxed)
     }
 
     /// Commits what [`Session::begin_point`] ran.
@@ -292,7 +295,9 @@ impl Session {
             }
             let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
             let rows = match &point.query {
-                Some(query) => u64::from(query.try_run(&mut transaction, &context, &mut buffers.key, row)?),
+                Some(query) => {
+                    u64::from(query.try_run(&mut *transaction, &context, &mut buffers.key, row)?)
+                }
                 None => {
                     let mut writing = Writing { transaction: &mut transaction, context, buffers };
                     self.try_change(&prepared.action, &mut writing, row)?

@@ -110,14 +110,20 @@ impl Session {
         with_deep_stack(text, || parser::parse(text))
     }
 
+    /// The plan of a text that was prepared before, if it still holds.
+    #[inline]
+    pub fn known_plan(&mut self, text: &str) -> Option<Arc<Prepared>> {
+        let known = self.plans.get(text)?.clone();
+        self.is_current(&known).then_some(known)
+    }
+
     /// Prepares a text of one statement, with the parameter types that are declared (OID 0: to be inferred).
     ///
     /// # Errors
     /// All the errors of parsing and binding; 42601 for several statements.
     pub async fn prepare(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
         if declared.is_empty()
-            && let Some(known) = self.plans.get(text).cloned()
-            && self.is_current(&known)
+            && let Some(known) = self.known_plan(text)
         {
             return Ok(known);
         }

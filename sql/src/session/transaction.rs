@@ -29,7 +29,7 @@ struct Savepoint {
 /// The running transaction.
 pub(super) struct Active {
     /// Absent while a statement has it.
-    pub transaction: Option<Transaction>,
+    pub transaction: Option<Box<Transaction>>,
     /// Begun by BEGIN: it lasts until COMMIT or ROLLBACK.
     pub explicit: bool,
     pub failed: bool,
@@ -77,7 +77,7 @@ impl Session {
         let now = self.now();
         let Session { active, engine, branch, frequent, settings, sequences, .. } = self;
         let active = active.get_or_insert_with(|| Active {
-            transaction: Some(engine.store().begin(*branch, frequent.isolation)),
+            transaction: Some(Box::new(engine.store().begin(*branch, frequent.isolation))),
             explicit: false,
             failed: false,
             read_only: frequent.read_only,
@@ -101,7 +101,7 @@ impl Session {
     /// Begins again what an autocommitted statement could not finish: a new transaction.
     pub(super) fn restart_transaction(&mut self) {
         if let Some(active) = &mut self.active {
-            active.transaction = Some(self.engine.store().begin(self.branch, active.isolation));
+            active.transaction = Some(Box::new(self.engine.store().begin(self.branch, active.isolation)));
             active.own_catalog = None;
             active.changed_catalog = false;
         }
@@ -141,7 +141,7 @@ impl Session {
             if active.isolation_name != *name {
                 active.isolation_name = Text::new(name);
                 active.isolation = isolation_of(name);
-                active.transaction = Some(self.engine.store().begin(self.branch, active.isolation));
+                active.transaction = Some(Box::new(self.engine.store().begin(self.branch, active.isolation)));
             }
         }
         Ok(())

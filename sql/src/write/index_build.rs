@@ -2,59 +2,58 @@
 
 use std::ops::ControlFlow;
 
-use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
+use helios_mvcc::{KeyRange, ScanStep};
 
+use super::sorted_entries::SortedEntries;
 use super::{IndexWriter, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
 use crate::value::Datum;
+use crate::value::row::RowView;
 
-/// How many rows are held at a time.
+/// How many rows are held at a time, where something is awaited for each.
 const ROWS_PER_STEP: usize = 4_096;
 
-/// Reads all rows of a table, in steps; `each` gets key and values.
-async fn for_each_row(
+/// Reads all rows of a table; `visit` gets key and row.
+async fn visit_rows(
     writer: &TableWriter,
-    execution: &mut Execution,
-    mut each: impl AsyncFnMut(&mut Execution, Vec<u8>, Vec<Datum>) -> Result<()>,
+    execution: &Execution,
+    mut visit: impl FnMut(&[u8], RowView<'_>) -> Result<()> + Send,
 ) -> Result<()> {
     let mut scan = execution.transaction.scan_latest(writer.tree(), KeyRange::all(), false);
-    let width = writer.layout.columns().len();
+    let mut failure = None;
     loop {
-        let mut rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
-        let mut failure = None;
-        let mut done = false;
-        while rows.len() < ROWS_PER_STEP && !done && failure.is_none() {
-            let step = scan
-                .next(&execution.transaction, &mut |key, value| {
-                    let values = writer
-                        .layout
-                        .view(value)
-                        .and_then(|view| (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>());
-                    match values {
-                        Ok(values) => rows.push((key.to_vec(), values)),
-                        Err(error) => {
-                            failure = Some(error);
-                            return ControlFlow::Break(());
-                        }
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await?;
-            done = step == ScanStep::Done;
-        }
+        let step = scan
+            .next(&execution.transaction, &mut |key, value| match writer
+                .layout
+                .view(value)
+                .and_then(|row| visit(key, row))
+            {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+            .await?;
         if let Some(error) = failure {
             return Err(error);
         }
-        for (key, values) in rows {
-            each(execution, key, values).await?;
-        }
-        execution.check_cancel()?;
-        if done {
+        if step == ScanStep::Done {
             return Ok(());
         }
+        execution.check_cancel()?;
     }
+}
+
+/// Takes all values of a row.
+fn read_values(writer: &TableWriter, row: RowView<'_>, values: &mut Vec<Datum>) -> Result<()> {
+    values.clear();
+    for at in 0..writer.layout.columns().len() {
+        values.push(row.get(at)?);
+    }
+    Ok(())
 }
 
 /// Tests all rows against the writer's NOT NULL and CHECK constraints.
@@ -62,8 +61,12 @@ async fn for_each_row(
 /// # Errors
 /// 23502, 23514.
 pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
-    for_each_row(writer, execution, async |execution, _, values| writer.check(&values, &execution.context()))
-        .await
+    let mut values = Vec::new();
+    visit_rows(writer, execution, |_, row| {
+        read_values(writer, row, &mut values)?;
+        writer.check(&values, &execution.context())
+    })
+    .await
 }
 
 /// Fills a new index from the table's rows.
@@ -71,29 +74,30 @@ pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Resu
 /// # Errors
 /// 23505 `could not create unique index`.
 pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &mut Execution) -> Result<()> {
-    let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut last_row: Option<(Vec<u8>, Vec<Datum>)> = None;
-    let mut exact_rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
-    for_each_row(writer, execution, async |_, key, values| {
-        let mut entry = Vec::new();
-        if index.entry_key(&values, &key, &mut entry) {
-            exact_rows.push((entry.clone(), values));
+    let mut entries = SortedEntries::default();
+    let mut entry = Vec::new();
+    let mut values = vec![Datum::Null; writer.layout.columns().len()];
+    visit_rows(writer, execution, |key, row| {
+        for position in &index.positions {
+            values[*position] = row.get(*position)?;
         }
-        entries.push((entry, key));
+        entry.clear();
+        let exact = index.entry_key(&values, key, &mut entry);
+        entries.add(&entry, key, exact);
         Ok(())
     })
     .await?;
     entries.sort();
-    exact_rows.sort_by(|left, right| left.0.cmp(&right.0));
-    for (entry, values) in exact_rows {
-        if let Some((previous, _)) = &last_row
-            && *previous == entry
-        {
-            return Err(not_unique(writer, &index.name, &index.positions, &values, execution)?);
-        }
-        last_row = Some((entry, values));
+    if let Some(row_key) = entries.duplicate() {
+        let row_key = row_key.to_vec();
+        let row = execution.transaction.get_latest(writer.tree(), &row_key).await?;
+        let row = row.ok_or_else(|| SqlError::internal("a row left a table that is locked"))?;
+        let view = writer.layout.view(&row)?;
+        let values =
+            (0..writer.layout.columns().len()).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
+        return Err(not_unique(writer, &index.name, &index.positions, &values, execution)?);
     }
-    bulk_build(&mut execution.transaction, index.tree, entries).await
+    entries.write(&mut execution.transaction, index.tree).await
 }
 
 /// Copies all rows of a table into the tree of another, under its layout and key. `fill` says what one position of
@@ -108,8 +112,17 @@ pub async fn rewrite_table(
     execution: &mut Execution,
 ) -> Result<()> {
     let width = target.layout.columns().len();
-    let mut rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
-    for_each_row(reader, execution, async |execution, _, mut values| {
+    let store = execution.environment.store.clone();
+    let branch = execution.transaction.branch();
+    let is_numbered = target.primary_key.is_empty();
+    if is_numbered {
+        // Whatever has to be read for the first number is at hand for the others.
+        store.next_row_id(branch, target.tree()).await?;
+    }
+    let mut entries = SortedEntries::default();
+    let (mut key, mut encoded, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    visit_rows(reader, execution, |_, row| {
+        read_values(reader, row, &mut values)?;
         values.resize(width, Datum::Null);
         if let Some((position, fill)) = fill {
             values[*position] = fill.eval_row(&values.as_slice(), &execution.context())?;
@@ -127,48 +140,27 @@ pub async fn rewrite_table(
             .with_table(&target.entry.table.name)
             .with_column(column));
         }
-        let mut key = Vec::new();
-        if target.primary_key.is_empty() {
-            let branch = execution.transaction.branch();
-            let number = execution.environment.store.next_row_id(branch, target.tree()).await?;
-            key.extend(number.to_be_bytes());
+        key.clear();
+        if is_numbered {
+            let number = store.try_next_row_id(branch, target.tree());
+            key.extend(number.ok_or_else(|| SqlError::internal("row numbers are at hand"))?.to_be_bytes());
         } else {
             target.primary_key_of(&values, &mut key);
         }
-        rows.push((key, values));
+        encoded.clear();
+        target.layout.encode(target.entry.table.schema_version, &values, &mut encoded)?;
+        entries.add(&key, &encoded, true);
         Ok(())
     })
     .await?;
-    rows.sort_by(|left, right| left.0.cmp(&right.0));
-    let mut entries = Vec::with_capacity(rows.len());
-    for (key, values) in rows {
-        if entries.last().is_some_and(|(previous, _): &(Vec<u8>, Vec<u8>)| *previous == key) {
-            return Err(not_unique(
-                target,
-                &target.primary_name,
-                &target.primary_positions,
-                &values,
-                execution,
-            )?);
-        }
-        let mut value = Vec::new();
-        target.layout.encode(target.entry.table.schema_version, &values, &mut value)?;
-        entries.push((key, value));
+    entries.sort();
+    if let Some(row) = entries.duplicate() {
+        let view = target.layout.view(row)?;
+        let values = (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
+        let (name, positions) = (&target.primary_name, &target.primary_positions);
+        return Err(not_unique(target, name, positions, &values, execution)?);
     }
-    bulk_build(&mut execution.transaction, target.tree(), entries).await
-}
-
-/// Writes sorted rows into a new tree.
-async fn bulk_build(
-    transaction: &mut Transaction,
-    tree: TreeId,
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
-) -> Result<()> {
-    for (key, value) in entries {
-        transaction.put(tree, &key, &value)?;
-        transaction.make_room().await?;
-    }
-    Ok(())
+    entries.write(&mut execution.transaction, target.tree()).await
 }
 
 fn not_unique(
@@ -193,11 +185,31 @@ fn not_unique(
 /// # Errors
 /// 23503.
 pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
-    for_each_row(writer, execution, async |execution, _, values| {
-        for reference in &writer.references {
-            reference.check(writer, &values, execution).await?;
+    let mut scan = execution.transaction.scan_latest(writer.tree(), KeyRange::all(), false);
+    loop {
+        let (mut rows, mut failure) = (Vec::new(), None);
+        let step = scan
+            .next(&execution.transaction, &mut |_, value| {
+                let mut values = Vec::new();
+                match writer.layout.view(value).and_then(|row| read_values(writer, row, &mut values)) {
+                    Ok(()) => rows.push(values),
+                    Err(error) => failure = Some(error),
+                }
+                let goes_on = failure.is_none() && rows.len() < ROWS_PER_STEP;
+                if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .await?;
+        if let Some(error) = failure {
+            return Err(error);
         }
-        Ok(())
-    })
-    .await
+        for values in rows {
+            for reference in &writer.references {
+                reference.check(writer, &values, execution).await?;
+            }
+        }
+        execution.check_cancel()?;
+        if step == ScanStep::Done {
+            return Ok(());
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod attempt;
 mod foreign_key;
 mod index_build;
 mod point;
+mod sorted_entries;
 mod statement;
 mod unique;
 

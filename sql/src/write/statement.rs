@@ -128,14 +128,15 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut rows = 0;
     let mut proposed = HashSet::new();
     if let Some(row) = execution.buffers.take_evaluated(&plan.writer, &execution.parameters) {
-        rows = write_new(plan, row, &mut proposed, &mut returning, execution).await?;
+        rows = write_new(plan, &row, &mut proposed, &mut returning, execution).await?;
         return Ok(Changed { rows, returned: returning.finish() });
     }
     let mut source = execute::build(&plan.source);
+    let mut row = Vec::new();
     while let Some(batch) = source.next(execution).await? {
         for at in 0..batch.row_count {
-            let row = new_row(plan, &batch, at, execution)?;
-            rows += write_new(plan, row, &mut proposed, &mut returning, execution).await?;
+            new_row(plan, &batch, at, execution, &mut row)?;
+            rows += write_new(plan, &row, &mut proposed, &mut returning, execution).await?;
         }
         execution.check_cancel()?;
     }
@@ -145,33 +146,39 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
 /// Writes one row of an INSERT; gives the number of rows written.
 async fn write_new(
     plan: &InsertPlan,
-    row: Vec<Datum>,
+    row: &[Datum],
     proposed: &mut HashSet<Vec<u8>>,
     returning: &mut Returning<'_>,
     execution: &mut Execution,
 ) -> Result<u64> {
-    let written = match &plan.conflict {
-        None => {
-            plan.writer.insert(&row, execution).await?;
-            Some(row)
-        }
-        Some(conflict) => upsert(plan, conflict, row, proposed, execution).await?,
+    let Some(conflict) = &plan.conflict else {
+        plan.writer.insert(row, execution).await?;
+        returning.add(row, execution)?;
+        return Ok(1);
     };
-    let Some(row) = written else { return Ok(0) };
+    let Some(row) = upsert(plan, conflict, row.to_vec(), proposed, execution).await? else { return Ok(0) };
     returning.add(&row, execution)?;
     Ok(1)
 }
 
-fn new_row(plan: &InsertPlan, batch: &Batch, at: usize, execution: &Execution) -> Result<Vec<Datum>> {
+/// Puts together the row that an INSERT makes of a source row.
+fn new_row(
+    plan: &InsertPlan,
+    batch: &Batch,
+    at: usize,
+    execution: &Execution,
+    row: &mut Vec<Datum>,
+) -> Result<()> {
     let no_row: [Datum; 0] = [];
-    plan.values
-        .iter()
-        .map(|value| match value {
-            NewValue::Source(column) => Ok(batch.datum(at, *column)),
-            NewValue::Default(Expr::Const { value, .. }) => Ok(value.clone()),
-            NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &execution.context()),
-        })
-        .collect()
+    row.clear();
+    for value in &plan.values {
+        row.push(match value {
+            NewValue::Source(column) => batch.datum(at, *column),
+            NewValue::Default(Expr::Const { value, .. }) => value.clone(),
+            NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &execution.context())?,
+        });
+    }
+    Ok(())
 }
 
 /// Inserts a row, or does what ON CONFLICT says; gives the row that was written.
