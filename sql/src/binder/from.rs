@@ -136,9 +136,8 @@ impl Binder<'_> {
             if has_subquery {
                 // A subquery sees both sides: run it above an inner join and filter there.
                 if kind != JoinKind::Inner {
-                    return Err(SqlError::unsupported(
-                        "subqueries in the condition of an outer join are not supported yet",
-                    ));
+                    let plan = self.outer_join(kind, left_plan, right_plan, bound, own)?;
+                    return Ok(Item { plan, scope, lateral });
                 }
                 left_plan = join(kind, left_plan, right_plan, Vec::new(), own);
                 left_plan = self.attach_pending(left_plan);

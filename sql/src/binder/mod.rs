@@ -18,6 +18,7 @@ mod literal;
 mod modify;
 pub mod name;
 mod order;
+mod outer_join;
 mod query;
 mod recursive;
 mod rows;

@@ -47,7 +47,14 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::series::register(&mut registry);
     super::regexp::register(&mut registry);
     super::template::register(&mut registry);
+    super::template_input::register(&mut registry);
+    super::number_template::register(&mut registry);
     super::session::register(&mut registry);
+    super::buckets::register(&mut registry);
+    super::bytes::register(&mut registry);
+    super::digest::register(&mut registry);
+    super::sizes::register(&mut registry);
+    super::words::register(&mut registry);
     registry
 });
 
