@@ -31,7 +31,7 @@ impl Binder<'_> {
         if let Some(over) = &function.over {
             return self.bind_window_call(function, &base, over);
         }
-        if super::window::needs_over(&base) {
+        if super::window::needs_over(&base) && function.within_group.is_empty() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("window function {base} requires an OVER clause"),

@@ -337,6 +337,7 @@ impl Binder<'_> {
         let bound = self.bind_inner(query);
         self.set_scope(previous);
         let (bound, correlations) = bound.map_err(|error| unless_lateral(error, lateral, before))?;
+        let bound = self.settle_columns(bound)?;
         let Some(alias) = alias else {
             return Err(SqlError::syntax("subquery in FROM must have an alias")
                 .with_hint("For example, FROM (SELECT ...) [AS] foo."));

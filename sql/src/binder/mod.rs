@@ -28,6 +28,7 @@ mod special;
 mod subquery;
 mod table_function;
 mod window;
+mod within_group;
 
 use std::sync::Arc;
 

@@ -17,6 +17,7 @@ mod json;
 mod math;
 mod moment;
 mod number_template;
+mod ordered_set;
 mod overlaps;
 mod pattern;
 mod regexp;
@@ -41,6 +42,7 @@ pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,
 };
+pub use ordered_set::sort_key_function;
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
 pub use rows::{RowSource, Rows, listed};

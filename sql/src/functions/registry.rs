@@ -43,6 +43,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::overlaps::register(&mut registry);
     super::array::register(&mut registry);
     super::json::register(&mut registry);
+    super::ordered_set::register(&mut registry);
     super::rows::register(&mut registry);
     super::series::register(&mut registry);
     super::regexp::register(&mut registry);
@@ -162,6 +163,7 @@ impl Registry {
             return_type,
             init,
             order_sensitive: false,
+            within_group: false,
             zero_when_empty: false,
         }));
         let last = aggregates.len() - 1;
