@@ -37,7 +37,7 @@ mod words;
 
 pub use array::slice_function;
 pub use cast::{Cast, CastContext, CastMethod};
-pub use context::{DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
+pub use context::{DateFormat, DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
 pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,
