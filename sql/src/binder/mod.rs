@@ -15,6 +15,7 @@ mod expression;
 mod from;
 mod grouping;
 mod literal;
+mod merge;
 mod modify;
 pub mod name;
 mod order;
@@ -46,6 +47,7 @@ use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
 pub use common_table::BoundChange;
+pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 
 /// A column of a statement's result.
