@@ -1,5 +1,6 @@
 //! COPY: data from and to the client.
 
+use heliosdb_nano::session::copy::CopyFormat;
 use heliosdb_nano::session::value::{Batch, ColumnData};
 use heliosdb_nano::session::{CopyDirection, Portal, Prepared, SqlError, SqlState};
 
@@ -7,15 +8,25 @@ use crate::connection::{Connection, Failure, next_message};
 use crate::interrupt::interruptible;
 use crate::wire::{Body, Input, protocol_violation};
 
-/// How many columns COPY … TO STDOUT gives; `None` for any other statement.
-pub(crate) fn copied_columns(prepared: &Prepared) -> Option<usize> {
+/// The columns of a COPY: how many, and whether in binary.
+#[derive(Clone, Copy)]
+pub(crate) struct CopiedColumns {
+    count: usize,
+    binary: bool,
+}
+
+/// What COPY … TO STDOUT gives; `None` for any other statement.
+pub(crate) fn copied_columns(prepared: &Prepared) -> Option<CopiedColumns> {
     let plan = prepared.copy_plan().filter(|plan| plan.direction() == CopyDirection::Out);
-    plan.map(|plan| plan.columns.len())
+    plan.map(|plan| CopiedColumns {
+        count: plan.columns.len(),
+        binary: plan.options.format == CopyFormat::Binary,
+    })
 }
 
 impl Connection {
     /// CopyOutResponse.
-    pub(crate) fn begin_copy_out(&mut self, columns: usize) {
+    pub(crate) fn begin_copy_out(&mut self, columns: CopiedColumns) {
         let message = self.output.begin(b'H');
         self.copy_columns(columns);
         self.output.end(message);
@@ -42,7 +53,7 @@ impl Connection {
     pub(crate) async fn copy_in(&mut self, portal: &Portal, input: &mut Input) -> Result<String, Failure> {
         let mut copy = self.session.copy_in(portal).await?;
         let message = self.output.begin(b'G');
-        self.copy_columns(copy.column_count());
+        self.copy_columns(CopiedColumns { count: copy.column_count(), binary: copy.is_binary() });
         self.output.end(message);
         self.output.flush(&mut self.socket).await?;
         loop {
@@ -90,12 +101,12 @@ impl Connection {
         }
     }
 
-    /// The overall format, and each column's: text.
-    fn copy_columns(&mut self, count: usize) {
-        self.output.byte(0);
-        self.output.i16(count as i16);
-        for _ in 0..count {
-            self.output.i16(0);
+    /// The overall format, and each column's: 0 text, 1 binary.
+    fn copy_columns(&mut self, columns: CopiedColumns) {
+        self.output.byte(u8::from(columns.binary));
+        self.output.i16(columns.count as i16);
+        for _ in 0..columns.count {
+            self.output.i16(i16::from(columns.binary));
         }
     }
 }

@@ -73,6 +73,9 @@ impl Binder<'_> {
         base: &str,
         star: bool,
     ) -> Result<Option<AggregateCall>> {
+        if !function.within_group.is_empty() {
+            return self.bind_within_group(function, list, base).map(Some);
+        }
         let mut arguments = Vec::new();
         if !star {
             for argument in &list.args {
@@ -93,6 +96,12 @@ impl Binder<'_> {
             }
             return Ok(None);
         };
+        if resolved.aggregate.within_group {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("WITHIN GROUP is required for ordered-set aggregate {base}"),
+            ));
+        }
         let mut converted = Vec::new();
         for (argument, wanted) in arguments.into_iter().zip(&resolved.argument_types) {
             let wanted = if *wanted == oids::ANY { argument.data_type() } else { DataType::of(*wanted) };

@@ -31,7 +31,7 @@ impl Binder<'_> {
         if let Some(over) = &function.over {
             return self.bind_window_call(function, &base, over);
         }
-        if super::window::needs_over(&base) {
+        if super::window::needs_over(&base) && function.within_group.is_empty() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("window function {base} requires an OVER clause"),
@@ -66,7 +66,11 @@ impl Binder<'_> {
         }
         let mut arguments = Vec::new();
         for argument in list {
-            arguments.push(self.bind(argument_expr(argument)?)?);
+            let argument = argument_expr(argument)?;
+            arguments.push(match normalization_form(&base, arguments.len(), argument) {
+                Some(form) => constant(Datum::text(form), DataType::TEXT),
+                None => self.bind(argument)?,
+            });
         }
         self.call(&base, arguments)
     }
@@ -245,6 +249,14 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// The form in `normalize(text, NFD)`, which is a keyword there.
+fn normalization_form(base: &str, position: usize, argument: &Ast) -> Option<String> {
+    let Ast::Identifier(form) = argument else { return None };
+    let form = form.value.to_ascii_uppercase();
+    let known = ["NFC", "NFD", "NFKC", "NFKD"].contains(&form.as_str());
+    (base == "normalize" && position == 1 && known).then_some(form)
 }
 
 /// The parts of `name => value`.

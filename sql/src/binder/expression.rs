@@ -167,6 +167,9 @@ impl Binder<'_> {
         if let Some(row) = self.whole_row(column_name, location) {
             return Ok(row);
         }
+        if column_name == "current_schema" {
+            return self.call_named("current_schema", Vec::new());
+        }
         let mut error =
             SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column_name}\" does not exist"));
         let hint = self.levels.last().and_then(|level| level.scope.similar_columns(None, column_name));

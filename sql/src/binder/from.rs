@@ -137,9 +137,8 @@ impl Binder<'_> {
             if has_subquery {
                 // A subquery sees both sides: run it above an inner join and filter there.
                 if kind != JoinKind::Inner {
-                    return Err(SqlError::unsupported(
-                        "subqueries in the condition of an outer join are not supported yet",
-                    ));
+                    let plan = self.outer_join(kind, left_plan, right_plan, bound, own)?;
+                    return Ok(Item { plan, scope, lateral });
                 }
                 left_plan = join(kind, left_plan, right_plan, Vec::new(), own);
                 left_plan = self.attach_pending(left_plan);
@@ -407,6 +406,7 @@ impl Binder<'_> {
         let bound = self.bind_inner(query);
         self.set_scope(previous);
         let (bound, correlations) = bound.map_err(|error| unless_lateral(error, lateral, before))?;
+        let bound = self.settle_columns(bound)?;
         let Some(alias) = alias else {
             return Err(SqlError::syntax("subquery in FROM must have an alias")
                 .with_hint("For example, FROM (SELECT ...) [AS] foo."));

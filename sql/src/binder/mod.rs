@@ -15,9 +15,11 @@ mod expression;
 mod from;
 mod grouping;
 mod literal;
+mod merge;
 mod modify;
 pub mod name;
 mod order;
+mod outer_join;
 mod query;
 mod recursive;
 mod rows;
@@ -28,6 +30,7 @@ mod subquery;
 mod table_function;
 mod view;
 mod window;
+mod within_group;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +51,7 @@ use crate::types::{BuiltinTypes, DataType, TypeCatalog};
 use scope::Level;
 
 pub use common_table::BoundChange;
+pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 pub use view::{parse_stable_name, stable_name};
 

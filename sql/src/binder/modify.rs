@@ -81,7 +81,7 @@ pub struct BoundDelete {
 }
 
 impl Binder<'_> {
-    fn modify<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn modify<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.levels.push(Level::default());
         self.collectors.push(Collector::new(AggregatesIn::Query));
         let bound = self.deeper(bind);
@@ -641,7 +641,7 @@ impl Binder<'_> {
     }
 
     /// The columns that SET names, with their values.
-    fn assignment_pairs<'s>(
+    pub(super) fn assignment_pairs<'s>(
         &mut self,
         table: &Table,
         assignments: &'s [ast::Assignment],
@@ -681,7 +681,7 @@ impl Binder<'_> {
         Ok(pairs)
     }
 
-    fn target_column<'t>(
+    pub(super) fn target_column<'t>(
         &self,
         table: &'t Table,
         wanted: &str,
@@ -752,15 +752,15 @@ pub(super) fn type_of(column: &TableColumn) -> DataType {
     DataType { oid: column.type_oid, typmod: column.type_modifier }
 }
 
-fn is_default(expr: &ast::Expr) -> bool {
+pub(super) fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(Ident { value, quote_style: None, .. }) if value.eq_ignore_ascii_case("default"))
 }
 
-fn specified_twice(column: &str) -> SqlError {
+pub(super) fn specified_twice(column: &str) -> SqlError {
     SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{column}\" specified more than once"))
 }
 
-fn check_width(given: usize, targets: usize, explicit: bool) -> Result<()> {
+pub(super) fn check_width(given: usize, targets: usize, explicit: bool) -> Result<()> {
     if given > targets {
         return Err(SqlError::syntax("INSERT has more expressions than target columns"));
     }

@@ -29,6 +29,15 @@ pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> 
     Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
 }
 
+/// What a query's rows are ordered by.
+fn ties_of(plan: &Logical) -> Result<Vec<Expr>> {
+    match plan {
+        Logical::Sort { keys, .. } => Ok(keys.iter().map(|key| key.expr.clone()).collect()),
+        Logical::Distinct { input, .. } => ties_of(input),
+        _ => Err(SqlError::syntax("WITH TIES cannot be specified without ORDER BY clause")),
+    }
+}
+
 /// Whether values of a type can be compared at all.
 fn is_comparable(data_type: DataType) -> bool {
     let element = builtin_type(data_type.oid).and_then(|info| info.element());
@@ -78,7 +87,7 @@ pub(super) fn expressions(order_by: Option<&ast::OrderBy>) -> Result<&[ast::Orde
 impl Binder<'_> {
     /// Puts LIMIT, OFFSET and FETCH on top of a plan.
     pub(super) fn bind_limit(&mut self, plan: Logical, query: &ast::Query) -> Result<Logical> {
-        let (mut limit, mut offset) = (None, None);
+        let (mut limit, mut offset, mut with_ties) = (None, None, false);
         match &query.limit_clause {
             None => {}
             Some(ast::LimitClause::LimitOffset { limit: count, offset: start, .. }) => {
@@ -92,9 +101,10 @@ impl Binder<'_> {
         }
         let one = ast::Expr::Value(ast::Value::Number("1".into(), false).with_empty_span());
         if let Some(fetch) = &query.fetch {
-            if fetch.with_ties || fetch.percent {
-                return Err(SqlError::unsupported("FETCH with ties or a percentage is not supported"));
+            if fetch.percent {
+                return Err(SqlError::syntax("syntax error at or near \"PERCENT\""));
             }
+            with_ties = fetch.with_ties;
             limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
         }
         if limit.is_none() && offset.is_none() {
@@ -104,7 +114,11 @@ impl Binder<'_> {
         let limit = limit.map(|expr| self.bind_row_count(expr, "LIMIT")).transpose()?;
         self.set_aggregates_in(AggregatesIn::Forbidden("OFFSET"));
         let offset = offset.map(|expr| self.bind_row_count(expr, "OFFSET")).transpose()?;
-        Ok(Logical::Limit { input: Box::new(plan), limit, offset })
+        let ties = if with_ties { ties_of(&plan)? } else { Vec::new() };
+        if with_ties && query.locks.iter().any(|lock| lock.nonblock == Some(ast::NonBlock::SkipLocked)) {
+            return Err(SqlError::unsupported("SKIP LOCKED and WITH TIES options cannot be used together"));
+        }
+        Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties })
     }
 
     fn bind_row_count(&mut self, expr: &ast::Expr, clause: &str) -> Result<Expr> {

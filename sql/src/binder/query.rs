@@ -4,7 +4,7 @@ use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
 
 use super::order::{self, sort_key};
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
@@ -148,7 +148,7 @@ impl Binder<'_> {
 
     fn bind_body(&mut self, query: &Query) -> Result<BoundQuery> {
         let keys = order::expressions(query.order_by.as_ref())?;
-        let locking = locking(&query.locks)?;
+        let locking = &locking(&query.locks)?;
         let bound = match query.body.as_ref() {
             SetExpr::Select(select) => self.bind_select(select, keys, locking)?,
             SetExpr::Query(inner) => {
@@ -166,7 +166,7 @@ impl Binder<'_> {
 
     pub(super) fn bind_set_expr(&mut self, body: &SetExpr) -> Result<BoundQuery> {
         match body {
-            SetExpr::Select(select) => self.branch(|binder| binder.bind_select(select, &[], None)),
+            SetExpr::Select(select) => self.branch(|binder| binder.bind_select(select, &[], &[])),
             SetExpr::Query(query) => self.branch(|binder| binder.bind_query_at_level(query)),
             SetExpr::Values(values) => self.bind_values(values),
             SetExpr::SetOperation { left, op, set_quantifier, right } => {
@@ -415,19 +415,35 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
     }
 }
 
-fn locking(locks: &[ast::LockClause]) -> Result<Option<RowLocking>> {
+/// The locking clauses: each with the relation it is for, where it names one.
+fn locking(locks: &[ast::LockClause]) -> Result<Vec<(Option<String>, RowLocking)>> {
     use helios_mvcc::LockMode;
-    let Some(lock) = locks.first() else { return Ok(None) };
-    if locks.len() > 1 || lock.of.is_some() {
-        return Err(SqlError::unsupported("FOR UPDATE OF and several locking clauses are not supported yet"));
+    let mut clauses = Vec::new();
+    for lock in locks {
+        let mode = match lock.lock_type {
+            ast::LockType::Share => LockMode::Share,
+            ast::LockType::Update => LockMode::Update,
+        };
+        let relation = match &lock.of {
+            None => None,
+            Some(object) => match name::split(object)? {
+                (None, relation) => Some(relation),
+                (Some(_), _) => {
+                    return Err(SqlError::syntax(format!(
+                        "{} must specify unqualified relation names",
+                        lock_words(mode)
+                    )));
+                }
+            },
+        };
+        let nowait = lock.nonblock == Some(ast::NonBlock::Nowait);
+        let skip_locked = lock.nonblock == Some(ast::NonBlock::SkipLocked);
+        clauses.push((relation, RowLocking { mode, nowait, skip_locked }));
     }
-    let mode = match lock.lock_type {
-        ast::LockType::Share => LockMode::Share,
-        ast::LockType::Update => LockMode::Update,
-    };
-    Ok(Some(RowLocking {
-        mode,
-        nowait: lock.nonblock == Some(ast::NonBlock::Nowait),
-        skip_locked: lock.nonblock == Some(ast::NonBlock::SkipLocked),
-    }))
+    Ok(clauses)
+}
+
+/// What a locking clause begins with.
+pub(super) fn lock_words(mode: helios_mvcc::LockMode) -> &'static str {
+    if mode == helios_mvcc::LockMode::Share { "FOR SHARE" } else { "FOR UPDATE" }
 }

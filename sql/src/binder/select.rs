@@ -24,13 +24,11 @@ impl Binder<'_> {
         &mut self,
         select: &Select,
         order_by: &[ast::OrderByExpr],
-        locking: Option<RowLocking>,
+        locking: &[(Option<String>, RowLocking)],
     ) -> Result<BoundQuery> {
         refuse_foreign_clauses(select)?;
         let mut plan = self.bind_from(&select.from)?;
-        if let Some(locking) = locking {
-            lock_tables(&mut plan, locking);
-        }
+        self.lock_tables(&mut plan, locking)?;
         if let Some(selection) = &select.selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
             let predicate = self.bind_condition(selection, "WHERE")?;
@@ -61,6 +59,7 @@ impl Binder<'_> {
         if !grouped && self.collectors.last().is_some_and(|collector| !collector.groupings.is_empty()) {
             return Err(super::grouping::not_grouped());
         }
+        let has_groups = groups.is_some();
         if grouped {
             let mut groups = groups.unwrap_or_default();
             let mut exprs: Vec<&mut Expr> = outputs.iter_mut().map(|output| &mut output.expr).collect();
@@ -82,10 +81,37 @@ impl Binder<'_> {
         }
         let row_calls = self.take_row_calls();
         plan = super::rows::attach(plan, row_calls);
-        if locking.is_some() && grouped {
-            return Err(SqlError::unsupported("FOR UPDATE is not allowed with aggregate functions"));
+        if let [(_, first), ..] = locking {
+            let what = match &select.distinct {
+                Some(_) => Some("DISTINCT clause"),
+                None if has_groups => Some("GROUP BY clause"),
+                None if grouped => Some("aggregate functions"),
+                None => None,
+            };
+            if let Some(what) = what {
+                let words = super::query::lock_words(first.mode);
+                return Err(SqlError::unsupported(format!("{words} is not allowed with {what}")));
+            }
         }
         self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on)
+    }
+
+    /// Locks what the locking clauses are for.
+    fn lock_tables(&self, plan: &mut Logical, clauses: &[(Option<String>, RowLocking)]) -> Result<()> {
+        for (relation, locking) in clauses {
+            let found = lock(plan, relation.as_deref(), *locking);
+            let Some(relation) = relation else { continue };
+            let known =
+                self.levels.last().is_some_and(|level| level.scope.relation(None, relation).is_some());
+            if !found && !known {
+                let words = super::query::lock_words(locking.mode);
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{relation}\" in {words} clause not found in FROM clause"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the WINDOW clause in.
@@ -560,15 +586,28 @@ fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
     ))
 }
 
-fn lock_tables(plan: &mut Logical, wanted: RowLocking) {
+/// Locks the tables of a FROM clause that have a name, or all; tells whether there are any. The strongest lock wins.
+fn lock(plan: &mut Logical, relation: Option<&str>, wanted: RowLocking) -> bool {
     match plan {
-        Logical::Table { locking, .. } => *locking = Some(wanted),
-        Logical::Join { left, right, .. } => {
-            lock_tables(left, wanted);
-            lock_tables(right, wanted);
+        Logical::Table { alias, locking, .. } => {
+            let is_meant = relation.is_none_or(|relation| relation == alias);
+            if is_meant {
+                let before = locking.take().filter(|before| before.mode == helios_mvcc::LockMode::Update);
+                *locking = Some(RowLocking {
+                    mode: before.map_or(wanted.mode, |before| before.mode),
+                    nowait: wanted.nowait || before.is_some_and(|before| before.nowait),
+                    skip_locked: wanted.skip_locked || before.is_some_and(|before| before.skip_locked),
+                });
+            }
+            is_meant
         }
-        Logical::Filter { input, .. } | Logical::Apply { input, .. } => lock_tables(input, wanted),
-        _ => {}
+        Logical::Join { left, right, .. } => {
+            // Both sides, whatever the first one has.
+            let on_left = lock(left, relation, wanted);
+            lock(right, relation, wanted) || on_left
+        }
+        Logical::Filter { input, .. } | Logical::Apply { input, .. } => lock(input, relation, wanted),
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhereField};
 
 use super::call::row;
-use super::expression::operator_name;
+use super::expression::{negate, operator_name};
 use super::literal::{constant, unknown};
 use super::{Binder, data_type};
 use crate::error::{Result, SqlError, SqlState};
@@ -40,6 +40,12 @@ impl Binder<'_> {
             }
             Ast::AnyOp { left, compare_op, right, .. } => self.bind_any(left, compare_op, right, false),
             Ast::AllOp { left, compare_op, right } => self.bind_any(left, compare_op, right, true),
+            Ast::IsNormalized { expr, form, negated } => {
+                let form = form.map_or_else(|| "NFC".to_owned(), |form| form.to_string());
+                let arguments = vec![self.bind(expr)?, constant(Datum::text(form), DataType::TEXT)];
+                let is = self.call_named("is_normalized", arguments)?;
+                Ok(if *negated { negate(is) } else { is })
+            }
             Ast::AtTimeZone { timestamp, time_zone } => {
                 let arguments = vec![self.bind(time_zone)?, self.bind(timestamp)?];
                 self.call_named("timezone", arguments)

@@ -68,7 +68,7 @@ impl CopyDecoder {
                 return Ok(None);
             }
             let fields = match self.options.format {
-                CopyFormat::Text => self.split_text(&line)?,
+                CopyFormat::Text | CopyFormat::Binary => self.split_text(&line)?,
                 CopyFormat::Csv => self.split_csv(&line)?,
             };
             if fields.len() < self.names.len() {

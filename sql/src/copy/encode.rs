@@ -1,6 +1,6 @@
 //! COPY TO: rows as text or CSV.
 
-use super::{CopyFormat, CopyOptions, CopyPlan};
+use super::{CopyFormat, CopyOptions, CopyPlan, binary};
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::DataType;
@@ -34,6 +34,9 @@ pub(super) fn lines(lines: impl ExactSizeIterator<Item = Result<Vec<u8>>>) -> Re
 /// # Errors
 /// Those of printing values.
 pub fn encode_batch(plan: &CopyPlan, batch: &Batch, context: &EvalContext<'_>) -> Result<Batch> {
+    if plan.options.format == CopyFormat::Binary {
+        return lines((0..batch.row_count).map(|row| binary::encode_row(plan, batch, row, context)));
+    }
     let mut text = String::new();
     lines((0..batch.row_count).map(|row| encode_row(plan, batch, row, &mut text, context)))
 }
@@ -67,7 +70,7 @@ fn encode_row(
 
 fn field(options: &CopyOptions, text: &str, forced: bool, single: bool, out: &mut Vec<u8>) {
     match options.format {
-        CopyFormat::Text => escaped(options, text, out),
+        CopyFormat::Text | CopyFormat::Binary => escaped(options, text, out),
         CopyFormat::Csv => quoted(options, text, forced, single, out),
     }
 }

@@ -2,22 +2,94 @@
 
 use std::sync::Arc;
 
-use super::{CopyDecoder, CopyWork, Field};
+use super::binary::BinaryDecoder;
+use super::{CopyDecoder, CopyFormat, CopyWork, Field};
 use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
 use crate::session::{CopyDirection, Portal, Session};
+use crate::types::DataType;
 use crate::value::Datum;
 use crate::write::{Due, NewValue, check_pending};
 
 /// A COPY FROM STDIN that waits for data.
 pub struct CopyIn {
     prepared: Arc<crate::session::Prepared>,
-    decoder: CopyDecoder,
+    decoder: Decoder,
     environment: Arc<Environment>,
     rows: u64,
 }
 
+/// Cuts the data into rows.
+enum Decoder {
+    Text(CopyDecoder),
+    Binary(BinaryDecoder),
+}
+
+/// One field as it came; NULL is `None`.
+enum RawField {
+    Text(Field),
+    Binary(Option<Vec<u8>>),
+}
+
+impl Decoder {
+    fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Decoder::Text(decoder) => decoder.feed(bytes),
+            Decoder::Binary(decoder) => decoder.feed(bytes),
+        }
+    }
+
+    /// The number of the line or row that was read last.
+    fn line(&self) -> u64 {
+        match self {
+            Decoder::Text(decoder) => decoder.line(),
+            Decoder::Binary(decoder) => decoder.row(),
+        }
+    }
+
+    fn next_row(&mut self, at_end: bool) -> Result<Option<Vec<RawField>>> {
+        match self {
+            Decoder::Text(decoder) => {
+                let row = decoder.next_row(at_end)?;
+                Ok(row.map(|fields| fields.into_iter().map(RawField::Text).collect()))
+            }
+            Decoder::Binary(decoder) => {
+                let row = decoder.next_row(at_end)?;
+                Ok(row.map(|fields| fields.into_iter().map(RawField::Binary).collect()))
+            }
+        }
+    }
+}
+
+impl RawField {
+    fn parse(&self, data_type: DataType, execution: &Execution) -> Result<Datum> {
+        let context = execution.context();
+        let info = context.type_info(data_type.oid)?;
+        let value = match self {
+            RawField::Text(None) | RawField::Binary(None) => return Ok(Datum::Null),
+            RawField::Text(Some(text)) => info.parse_text(text, data_type.typmod, &context)?,
+            RawField::Binary(Some(bytes)) => info.read_binary(bytes, data_type.typmod, &context)?,
+        };
+        info.apply_modifier(value, data_type.typmod, false)
+    }
+
+    /// What an error says of it.
+    fn shown(&self) -> String {
+        match self {
+            RawField::Text(Some(text)) => format!(": \"{text}\""),
+            RawField::Text(None) => ": null".to_owned(),
+            RawField::Binary(_) => String::new(),
+        }
+    }
+}
+
 impl CopyIn {
+    /// Whether the data comes in binary.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        matches!(self.decoder, Decoder::Binary(_))
+    }
+
     /// How many columns the data has.
     #[must_use]
     pub fn column_count(&self) -> usize {
@@ -36,7 +108,10 @@ impl Session {
             return Err(SqlError::internal("this statement takes no data"));
         };
         let names = plan.columns.iter().map(|(name, _)| name.clone()).collect();
-        let decoder = CopyDecoder::new(plan.options.clone(), names);
+        let decoder = match plan.options.format {
+            CopyFormat::Binary => Decoder::Binary(BinaryDecoder::new(plan.columns.len())),
+            _ => Decoder::Text(CopyDecoder::new(plan.options.clone(), names)),
+        };
         let environment = self.begin_statement().await?;
         self.refuse_read_only("COPY FROM")?;
         let mut execution = self.lend(environment.clone(), Arc::new([]))?;
@@ -112,9 +187,8 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
             });
         }
         for ((field, position), (name, data_type)) in fields.into_iter().zip(positions).zip(&plan.columns) {
-            row[*position] = parse_field(&field, *data_type, execution).map_err(|error| {
-                let shown = field.as_deref().map_or_else(|| "null".to_string(), |text| format!("\"{text}\""));
-                error.with_context(format!("COPY {table}, line {line}, column {name}: {shown}"))
+            row[*position] = field.parse(*data_type, execution).map_err(|error| {
+                error.with_context(format!("COPY {table}, line {line}, column {name}{}", field.shown()))
             })?;
         }
         writer
@@ -126,12 +200,4 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
             execution.check_cancel()?;
         }
     }
-}
-
-fn parse_field(field: &Field, data_type: crate::types::DataType, execution: &Execution) -> Result<Datum> {
-    let Some(text) = field else { return Ok(Datum::Null) };
-    let context = execution.context();
-    let info = context.type_info(data_type.oid)?;
-    let value = info.parse_text(text, data_type.typmod, &context)?;
-    info.apply_modifier(value, data_type.typmod, false)
 }

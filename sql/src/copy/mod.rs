@@ -1,5 +1,6 @@
-//! COPY: rows as text or CSV, in both directions.
+//! COPY: rows as text, CSV or in binary, in both directions.
 
+mod binary;
 mod decode;
 mod encode;
 mod load;
@@ -65,8 +66,23 @@ impl CopyPlan {
 
     /// The header line as a batch, where one goes out.
     pub(crate) fn header(&self) -> Option<Result<Batch>> {
-        let is_wanted = self.options.header && self.direction() == CopyDirection::Out;
-        is_wanted.then(|| encode::lines(std::iter::once(Ok(encode::header(&self.options, &self.columns)))))
+        if self.direction() != CopyDirection::Out {
+            return None;
+        }
+        let header = match self.options.format {
+            CopyFormat::Binary => binary::header(),
+            _ if self.options.header => encode::header(&self.options, &self.columns),
+            _ => return None,
+        };
+        Some(encode::lines(std::iter::once(Ok(header))))
+    }
+
+    /// What goes out behind the rows, as a batch.
+    pub(crate) fn trailer(&self) -> Result<Option<Batch>> {
+        if self.options.format != CopyFormat::Binary || self.direction() != CopyDirection::Out {
+            return Ok(None);
+        }
+        encode::lines(std::iter::once(Ok(binary::trailer()))).map(Some)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Result, SqlError};
 pub enum CopyFormat {
     Text,
     Csv,
+    Binary,
 }
 
 /// All options.
@@ -41,17 +42,15 @@ impl CopyOptions {
     /// Reads the options.
     ///
     /// # Errors
-    /// 0A000 for the binary format, 22023 for options that do not fit together.
+    /// 42601 for options of text in binary, 22023 for options that do not fit together.
     pub fn parse(options: &[CopyOption], legacy: &[CopyLegacyOption]) -> Result<CopyOptions> {
-        let mut csv = false;
+        let (mut csv, mut binary) = (false, false);
         for option in options {
             if let CopyOption::Format(format) = option {
                 match name::fold(format).as_str() {
                     "text" => {}
                     "csv" => csv = true,
-                    "binary" => {
-                        return Err(SqlError::unsupported("COPY's binary format is not supported yet"));
-                    }
+                    "binary" => binary = true,
                     other => {
                         return Err(SqlError::invalid_parameter(format!(
                             "COPY format \"{other}\" not recognized"
@@ -61,8 +60,17 @@ impl CopyOptions {
             }
         }
         csv |= legacy.iter().any(|option| matches!(option, CopyLegacyOption::Csv(_)));
+        binary |= legacy.iter().any(|option| matches!(option, CopyLegacyOption::Binary));
+        let format = match (csv, binary) {
+            (_, true) => CopyFormat::Binary,
+            (true, _) => CopyFormat::Csv,
+            _ => CopyFormat::Text,
+        };
+        if binary {
+            refuse_in_binary(options)?;
+        }
         let mut result = CopyOptions {
-            format: if csv { CopyFormat::Csv } else { CopyFormat::Text },
+            format,
             delimiter: if csv { b',' } else { b'\t' },
             null: if csv { String::new() } else { "\\N".into() },
             header: false,
@@ -103,9 +111,7 @@ impl CopyOptions {
 
     fn legacy(&mut self, option: &CopyLegacyOption, escape: &mut Option<u8>) -> Result<()> {
         match option {
-            CopyLegacyOption::Binary => {
-                return Err(SqlError::unsupported("COPY's binary format is not supported yet"));
-            }
+            CopyLegacyOption::Binary => {}
             CopyLegacyOption::Delimiter(character) => self.delimiter = byte(*character, "delimiter")?,
             CopyLegacyOption::Null(text) => self.null.clone_from(text),
             CopyLegacyOption::Header => self.header = true,
@@ -127,6 +133,23 @@ impl CopyOptions {
         }
         Ok(())
     }
+}
+
+/// Options that only text has.
+fn refuse_in_binary(options: &[CopyOption]) -> Result<()> {
+    for option in options {
+        let name = match option {
+            CopyOption::Delimiter(_) => "DELIMITER",
+            CopyOption::Null(_) => "NULL",
+            CopyOption::Header(true) => "HEADER",
+            _ => continue,
+        };
+        return Err(match name {
+            "HEADER" => SqlError::unsupported("cannot specify HEADER in BINARY mode"),
+            name => SqlError::syntax(format!("cannot specify {name} in BINARY mode")),
+        });
+    }
+    Ok(())
 }
 
 fn names(columns: &[ast::Ident]) -> Vec<String> {

@@ -103,10 +103,10 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
         Physical::TopN { input, keys, limit, offset } => {
             let sort = sort::Sort::new(child(input), keys.clone(), Some((limit.clone(), offset.clone())));
-            Box::new(limit::Limit::new(Box::new(sort), Some(limit.clone()), offset.clone()))
+            Box::new(limit::Limit::new(Box::new(sort), Some(limit.clone()), offset.clone(), Vec::new()))
         }
-        Physical::Limit { input, limit, offset } => {
-            Box::new(limit::Limit::new(child(input), limit.clone(), offset.clone()))
+        Physical::Limit { input, limit, offset, ties } => {
+            Box::new(limit::Limit::new(child(input), limit.clone(), offset.clone(), ties.clone()))
         }
         Physical::Recursive { table, all, seed, step } => {
             let seed = child(seed);

@@ -4,7 +4,9 @@ use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext, Function, TypedKernel};
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::oids::{ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYELEMENT, BOOL, INT4, TEXT};
+use crate::types::oids::{
+    ANYARRAY, ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYELEMENT, BOOL, INT4, INT4_ARRAY, TEXT,
+};
 use crate::types::{DataType, Oid};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum};
@@ -141,6 +143,84 @@ fn position(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -
     let found = (start..array.elements.len())
         .find(|&index| same(array.element_type, &array.elements[index], &arguments[1], context));
     Ok(found.map_or(Datum::Null, |index| Datum::Int32(index as i32 + lower_bound)))
+}
+
+/// All the places of an element.
+fn positions(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
+    let Datum::Array(array) = &arguments[0] else { return Ok(Datum::Null) };
+    if array.dimensions.len() > 1 {
+        return Err(SqlError::unsupported(
+            "searching for elements in multidimensional arrays is not supported",
+        ));
+    }
+    let lower_bound = array.dimensions.first().map_or(1, |dimension| dimension.lower_bound);
+    let found = array.elements.iter().enumerate();
+    let found = found.filter(|(_, element)| same(array.element_type, element, &arguments[1], context));
+    let places = found.map(|(index, _)| Datum::Int32(index as i32 + lower_bound)).collect();
+    Ok(ArrayValue::from_elements(INT4, places).into())
+}
+
+/// The array without so many of its last elements.
+fn trim_array(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+    let (array, count) = (array(arguments, 0)?, arguments[1].as_i64().ok_or_else(wrong_arguments)?);
+    let length = array.dimensions.first().map_or(0, |dimension| i64::from(dimension.length));
+    if !(0..=length).contains(&count) {
+        return Err(SqlError::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            format!("number of elements to trim must be between 0 and {length}"),
+        ));
+    }
+    if count == length {
+        return Ok(ArrayValue::from_elements(array.element_type, Vec::new()).into());
+    }
+    let mut trimmed = array.clone();
+    let width = array.elements.len() / length.max(1) as usize;
+    trimmed.dimensions[0] = Dimension { length: (length - count) as i32, lower_bound: 1 };
+    trimmed.elements.truncate((length - count) as usize * width);
+    Ok(trimmed.into())
+}
+
+/// An array of given lengths (and lower bounds) whose elements are all alike.
+fn fill(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
+    let numbers = |index: usize| -> Result<Option<Vec<i32>>> {
+        let Some(argument) = arguments.get(index) else { return Ok(None) };
+        let Datum::Array(array) = argument else {
+            return Err(SqlError::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                "dimension array or low bound array cannot be null",
+            ));
+        };
+        if array.dimensions.len() > 1 {
+            return Err(SqlError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")
+                .with_detail("Dimension array must be one dimensional."));
+        }
+        let number = |element: &Datum| {
+            element.as_i64().map(|number| number as i32).ok_or_else(|| {
+                SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension values cannot be null")
+            })
+        };
+        array.elements.iter().map(number).collect::<Result<_>>().map(Some)
+    };
+    let lengths = numbers(1)?.unwrap_or_default();
+    let bounds = numbers(2)?.unwrap_or_else(|| vec![1; lengths.len()]);
+    if bounds.len() != lengths.len() {
+        return Err(SqlError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")
+            .with_detail("Low bound array has different size than dimensions array."));
+    }
+    let oid = element_type(types.result, context)?;
+    let count = lengths.iter().try_fold(1usize, |count, length| {
+        usize::try_from(*length).ok().and_then(|length| count.checked_mul(length))
+    });
+    let Some(count) = count.filter(|count| *count <= ELEMENTS_MAX) else {
+        let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+        return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+    };
+    if lengths.is_empty() || count == 0 {
+        return Ok(ArrayValue::from_elements(oid, Vec::new()).into());
+    }
+    let dimensions = lengths.into_iter().zip(bounds);
+    let dimensions = dimensions.map(|(length, lower_bound)| Dimension { length, lower_bound }).collect();
+    Ok(ArrayValue { element_type: oid, dimensions, elements: vec![arguments[0].clone(); count] }.into())
 }
 
 fn remove(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
@@ -288,21 +368,19 @@ pub(super) fn register(registry: &mut Registry) {
         let count = array(arguments, 0)?.dimensions.len();
         Ok(if count == 0 { Datum::Null } else { Datum::Int32(count as i32) })
     }));
+    registry.add(Entry::new("array_dims", &[ANYARRAY], TEXT, |arguments, _| {
+        let shown =
+            |each: &Dimension| format!("[{}:{}]", each.lower_bound, each.lower_bound + each.length - 1);
+        let dims: String = array(arguments, 0)?.dimensions.iter().map(shown).collect();
+        Ok(if dims.is_empty() { Datum::Null } else { Datum::from(dims) })
+    }));
+    registry.add(not_strict("array_positions", &COMPATIBLE, INT4_ARRAY, positions));
+    registry.add(Entry::new("trim_array", &[ANYARRAY, INT4], ANYARRAY, trim_array));
     registry.add(Entry::new("cardinality", &[ANYARRAY], INT4, |arguments, _| {
         Ok(Datum::Int32(array(arguments, 0)?.elements.len() as i32))
     }));
-    let fill: TypedKernel = |arguments, types, context| {
-        let count =
-            array(arguments, 1)?.elements.first().and_then(Datum::as_i64).unwrap_or(0).max(0) as usize;
-        if count > ELEMENTS_MAX {
-            let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
-            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
-        }
-        let oid = element_type(types.result, context)?;
-        Ok(ArrayValue::from_elements(oid, vec![arguments[0].clone(); count]).into())
-    };
-    registry.add(
-        Entry::typed("array_fill", &[ANYELEMENT, crate::types::oids::INT4_ARRAY], ANYARRAY, fill)
-            .not_strict(),
-    );
+    for count in [2, 3] {
+        let arguments = &[ANYELEMENT, INT4_ARRAY, INT4_ARRAY][..count];
+        registry.add(Entry::typed("array_fill", arguments, ANYARRAY, fill).not_strict());
+    }
 }

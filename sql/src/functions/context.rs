@@ -10,7 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Where the OIDs of users' objects begin.
 pub const FIRST_USER_OID: Oid = 16_384;
 
-/// The order of a date's fields on ambiguous input. Output is always ISO.
+/// How dates and times are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DateFormat {
+    #[default]
+    Iso,
+    /// `Wed Dec 17 07:37:16 1997 UTC`
+    Postgres,
+    /// `12/17/1997 07:37:16.00 UTC`
+    Sql,
+    /// `17.12.1997 07:37:16.00 UTC`
+    German,
+}
+
+/// The order of a date's fields on ambiguous input, and in some forms of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DateStyle {
     #[default]
@@ -32,6 +45,7 @@ pub enum IntervalStyle {
 /// The settings that change what values look like.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    pub date_format: DateFormat,
     pub date_style: DateStyle,
     pub interval_style: IntervalStyle,
     pub time_zone: TimeZone,
@@ -43,6 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            date_format: DateFormat::default(),
             date_style: DateStyle::default(),
             interval_style: IntervalStyle::default(),
             time_zone: TimeZone::UTC,

@@ -90,6 +90,8 @@ pub struct Aggregate {
     pub init: fn(&CallTypes<'_>) -> Box<dyn AggregateState>,
     /// The result depends on the order of the rows (`string_agg`, `array_agg`).
     pub order_sensitive: bool,
+    /// It takes its last arguments sorted, WITHIN GROUP.
+    pub within_group: bool,
     /// The result over no rows is 0 rather than NULL (`count`).
     pub zero_when_empty: bool,
 }

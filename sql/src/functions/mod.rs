@@ -3,16 +3,21 @@
 mod aggregate;
 mod arithmetic;
 mod array;
+mod buckets;
+mod bytes;
 mod cast;
 mod comparison;
 mod context;
 mod conversion;
+mod digest;
 mod extract;
 mod function;
 mod interval_arithmetic;
 mod json;
 mod math;
 mod moment;
+mod number_template;
+mod ordered_set;
 mod overlaps;
 mod pattern;
 mod regexp;
@@ -22,19 +27,24 @@ mod resolve;
 mod rows;
 mod series;
 mod session;
+mod sizes;
 mod string;
 mod template;
+mod template_input;
 mod text_output;
 mod vector;
+mod words;
 
 pub use array::slice_function;
 pub use cast::{Cast, CastContext, CastMethod};
-pub use context::{DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
+pub use context::{DateFormat, DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
 pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,
 };
+pub use ordered_set::sort_key_function;
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
 pub use rows::{RowSource, Rows, listed};
 pub use text_output::{quote_identifier, quote_literal};
+pub(crate) use words::unescape_unicode;

@@ -411,6 +411,13 @@ fn makers(registry: &mut Registry) {
         })
         .stable(),
     );
+    let zoned = [INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT];
+    kernel(registry, "make_timestamptz", &zoned, TIMESTAMPTZ, |arguments, _| {
+        let Datum::Text(name) = &arguments[6] else { return Err(wrong_arguments()) };
+        let own = zone::zone_by_name(name)?;
+        let local = make_timestamp(arguments)?;
+        zone::local_to_instant(&own, local).map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
+    });
     let make_interval: ScalarKernel = |arguments, _| {
         let part = |index: usize| arguments.get(index).and_then(Datum::as_i64).unwrap_or(0);
         let seconds = match arguments.get(6) {

@@ -43,11 +43,19 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::overlaps::register(&mut registry);
     super::array::register(&mut registry);
     super::json::register(&mut registry);
+    super::ordered_set::register(&mut registry);
     super::rows::register(&mut registry);
     super::series::register(&mut registry);
     super::regexp::register(&mut registry);
     super::template::register(&mut registry);
+    super::template_input::register(&mut registry);
+    super::number_template::register(&mut registry);
     super::session::register(&mut registry);
+    super::buckets::register(&mut registry);
+    super::bytes::register(&mut registry);
+    super::digest::register(&mut registry);
+    super::sizes::register(&mut registry);
+    super::words::register(&mut registry);
     registry
 });
 
@@ -155,6 +163,7 @@ impl Registry {
             return_type,
             init,
             order_sensitive: false,
+            within_group: false,
             zero_when_empty: false,
         }));
         let last = aggregates.len() - 1;

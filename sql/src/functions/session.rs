@@ -88,6 +88,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regtype", &[TEXT], REGTYPE),
     ("inet_server_port", &[], INT4),
     ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
+    ("pg_conf_load_time", &[], crate::types::oids::TIMESTAMPTZ),
 ];
 
 /// Volatile ones.
@@ -161,5 +162,8 @@ pub(super) fn register(registry: &mut Registry) {
         .not_strict()
         .stable(),
     );
+    registry.add(Entry::new("pg_client_encoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable());
+    registry.add(Entry::new("pg_trigger_depth", &[], INT4, |_, _| Ok(Datum::Int32(0))).stable());
+    registry.add(Entry::new("pg_jit_available", &[], BOOL, |_, _| Ok(Datum::Bool(false))).stable());
     registry.add(Entry::new("textin", &[CSTRING], TEXT, |arguments, _| Ok(arguments[0].clone())));
 }

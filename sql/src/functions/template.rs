@@ -16,7 +16,7 @@ use crate::types::datetime::zone;
 use crate::types::oids::{INTERVAL, TEXT, TIMESTAMP, TIMESTAMPTZ};
 use crate::value::Datum;
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -30,8 +30,10 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const ROMAN: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+pub(super) const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const ROMAN: [&str; 12] =
+    ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
 
 /// The patterns, longer ones before their beginnings.
 const PATTERNS: [&str; 45] = [
@@ -154,7 +156,7 @@ impl Moment {
 }
 
 /// `st`, `nd`, `rd` or `th` for a number's last digits.
-fn ordinal(number: &str) -> &'static str {
+pub(super) fn ordinal(number: &str) -> &'static str {
     let digits = number.as_bytes();
     let teens = digits.len() > 1 && digits[digits.len() - 2] == b'1';
     match digits.last() {
@@ -167,7 +169,7 @@ fn ordinal(number: &str) -> &'static str {
 
 /// The pattern a template begins with, and its canonical name. Only names of months and days care about case
 /// beyond the whole being in one.
-fn leading_pattern(template: &str) -> Option<(usize, &'static str, bool)> {
+pub(super) fn leading_pattern(template: &str) -> Option<(usize, &'static str, bool)> {
     if let Some(found) = PATTERNS.iter().find(|pattern| template.starts_with(**pattern)) {
         return Some((found.len(), found, false));
     }

@@ -12,6 +12,7 @@
 mod cursor;
 mod definition;
 mod dialect;
+mod escape;
 mod rewrite;
 mod sequence;
 mod source;
@@ -249,6 +250,9 @@ fn location_in(message: &str) -> Option<Location> {
 fn lexical_error(message: &str, location: Location, source: &Source<'_>) -> SqlError {
     let start = source.offset(location);
     let rest = &source.text()[start..];
+    if let Some(error) = escape::error_in(rest) {
+        return error.at(source.position(start));
+    }
     let unterminated = if message.contains("Unterminated string")
         || message.contains("nterminated encoded string")
     {

@@ -13,9 +13,11 @@
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
+//! | `U&'…' UESCAPE '!'` | the string it is |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `'a'` and `'b'` on the next line | `'ab'` |
 
+use crate::functions::unescape_unicode;
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -113,6 +115,13 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     out.push(TokenWithSpan::new(Token::make_keyword(keyword), token.span));
                 }
             }
+            Token::UnicodeStringLiteral(text) if word_at(at, "uescape") => match token_at(at + 1) {
+                Token::SingleQuotedString(escape) if let Some(decoded) = unescaped(text, escape) => {
+                    out.push(TokenWithSpan::new(Token::SingleQuotedString(decoded), token.span));
+                    at += 2;
+                }
+                _ => out.push(token.clone()),
+            },
             Token::SingleQuotedString(text) => match out.last_mut().map(|last| &mut last.token) {
                 // Literals on lines that follow each other are one.
                 Some(Token::SingleQuotedString(first) | Token::EscapedStringLiteral(first))
@@ -126,6 +135,14 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         }
     }
     out
+}
+
+/// A Unicode literal with an escape character of its own.
+fn unescaped(text: &str, escape: &str) -> Option<String> {
+    let mut characters = escape.chars();
+    let (Some(escape), None) = (characters.next(), characters.next()) else { return None };
+    let unfit = |c: char| c.is_ascii_hexdigit() || c.is_whitespace() || matches!(c, '+' | '\'' | '"');
+    (!unfit(escape)).then(|| unescape_unicode(text, escape, false).ok()).flatten()
 }
 
 /// Whether the point that the tokens end with stands behind a parenthesis.

@@ -190,6 +190,8 @@ pub enum Logical {
         input: Box<Logical>,
         limit: Option<Expr>,
         offset: Option<Expr>,
+        /// WITH TIES: rows that equal the last one by these go with it.
+        ties: Vec<Expr>,
     },
     /// A recursive query: the seed's rows, then what the step makes of the rows before, until that is nothing.
     Recursive {

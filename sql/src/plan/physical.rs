@@ -188,6 +188,8 @@ pub enum Physical {
         input: Box<PlanNode>,
         limit: Option<Expr>,
         offset: Option<Expr>,
+        /// Rows that equal the last one by these go with it.
+        ties: Vec<Expr>,
     },
     Recursive {
         table: usize,

@@ -210,8 +210,8 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             }
         }
         Logical::Sort { input, keys } => build_sort(input, keys, limited)?,
-        Logical::Limit { input, limit, offset } => {
-            build_limit(input, limit.as_ref(), offset.as_ref(), wanted, rows)?
+        Logical::Limit { input, limit, offset, ties } => {
+            build_limit(input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
         }
         Logical::Recursive { table, all, seed, step, columns } => {
             let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
@@ -556,6 +556,7 @@ fn build_limit(
     input: &Logical,
     limit: Option<&Expr>,
     offset: Option<&Expr>,
+    ties: &[Expr],
     wanted: &[SortKey],
     rows: f64,
 ) -> Result<Built> {
@@ -571,6 +572,7 @@ fn build_limit(
     };
     if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
         && small
+        && ties.is_empty()
         && build_ordered(below, keys, true)?.is_none()
     {
         let input = build(below, &[], false)?;
@@ -586,8 +588,9 @@ fn build_limit(
     }
     let input = build(input, wanted, small)?;
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
+    let ties = resolve_all(ties, &input.ids)?;
     let node =
-        Physical::Limit { input: Box::new(input.plan), limit: limit.cloned(), offset: offset.cloned() };
+        Physical::Limit { input: Box::new(input.plan), limit: limit.cloned(), offset: offset.cloned(), ties };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
 }
 

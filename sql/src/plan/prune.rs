@@ -105,8 +105,9 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             note_all(keys.iter().map(|key| &key.expr), &mut needed);
             Logical::Sort { input: Box::new(prune(*input, &needed)), keys }
         }
-        Logical::Limit { input, limit, offset } => {
-            Logical::Limit { input: Box::new(prune(*input, &needed)), limit, offset }
+        Logical::Limit { input, limit, offset, ties } => {
+            note_all(&ties, &mut needed);
+            Logical::Limit { input: Box::new(prune(*input, &needed)), limit, offset, ties }
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_columns, right_columns) = (left.outputs(), right.outputs());

@@ -47,7 +47,9 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         }
         Logical::Distinct { on, .. } => on.iter_mut().flatten().for_each(apply),
         Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key: &mut SortKey| apply(&mut key.expr)),
-        Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(apply),
+        Logical::Limit { limit, offset, ties, .. } => {
+            limit.iter_mut().chain(offset).chain(ties).for_each(apply)
+        }
         Logical::SetOperation { .. }
         | Logical::Recursive { .. }
         | Logical::Shared { .. }

@@ -21,7 +21,11 @@ impl Session {
             Action::Empty | Action::Query(_) | Action::Copy(_) => {
                 Err(SqlError::internal("a query runs through its operators"))
             }
-            Action::Insert(_) | Action::Update(_) | Action::Delete(_) | Action::With { .. } => {
+            Action::Insert(_)
+            | Action::Update(_)
+            | Action::Delete(_)
+            | Action::Merge(_)
+            | Action::With { .. } => {
                 let changed = self.change_prepared(prepared, parameters).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
             }
@@ -209,6 +213,7 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
         Action::Insert(plan) => write::run_insert(plan, execution).await,
         Action::Update(plan) => write::run_update(plan, execution).await,
         Action::Delete(plan) => write::run_delete(plan, execution).await,
+        Action::Merge(plan) => write::run_merge(plan, execution).await,
         Action::With { changes, action } => {
             for (table, change) in changes {
                 let changed = Box::pin(run_change(change, execution)).await?;
@@ -231,6 +236,7 @@ fn verb_of(action: &Action) -> &'static str {
     match action {
         Action::Insert(_) => "INSERT",
         Action::Update(_) => "UPDATE",
+        Action::Merge(_) => "MERGE",
         Action::With { changes, .. } => changes.first().map_or("SELECT", |(_, change)| verb_of(change)),
         _ => "DELETE",
     }
@@ -239,6 +245,7 @@ fn verb_of(action: &Action) -> &'static str {
 pub(super) fn tag_of(action: &Action, rows: u64) -> String {
     match action {
         Action::With { action, .. } => tag_of(action, rows),
+        Action::Merge(_) => format!("MERGE {rows}"),
         Action::Query(_) => format!("SELECT {rows}"),
         Action::Insert(_) => format!("INSERT 0 {rows}"),
         Action::Update(_) => format!("UPDATE {rows}"),

@@ -98,6 +98,11 @@ impl Portal {
         }
     }
 
+    /// What COPY gives behind its rows.
+    fn trailer(&self) -> Result<Option<Batch>> {
+        self.prepared.copy_plan().map_or(Ok(None), CopyPlan::trailer)
+    }
+
     /// The tag of a statement that gives rows, at their end.
     fn tag(&self) -> String {
         let command = if self.prepared.copy_plan().is_some() { "COPY" } else { "SELECT" };
@@ -219,6 +224,10 @@ impl Session {
                 Some(batch) => batch,
                 None => {
                     let tag = portal.tag();
+                    if let Some(trailer) = portal.trailer()? {
+                        portal.state = State::Given { batches: VecDeque::new(), tag };
+                        return Ok(Step::Rows(trailer));
+                    }
                     portal.state = State::Done;
                     return Ok(Step::Complete(tag));
                 }
@@ -487,7 +496,8 @@ impl Session {
             let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
             let (error, conflict) = match self.pull(portal).await {
                 Ok(None) => {
-                    portal.state = State::Given { batches: VecDeque::new(), tag: portal.tag() };
+                    let batches = portal.trailer()?.into_iter().collect();
+                    portal.state = State::Given { batches, tag: portal.tag() };
                     return Ok(());
                 }
                 Ok(batch) => {

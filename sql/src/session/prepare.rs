@@ -7,7 +7,8 @@ use sqlparser::ast;
 use super::Session;
 use super::point::Point;
 use crate::binder::{
-    BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundUpdate, InsertValue, ResultColumn,
+    BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundMerge, BoundUpdate, InsertValue,
+    MergeAction, MergeWhen, ResultColumn,
 };
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -19,7 +20,9 @@ use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::types::DataType;
 use crate::value::Text;
-use crate::write::{DeletePlan, InsertPlan, NewValue, TableWriter, UpdatePlan};
+use crate::write::{
+    DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
+};
 
 /// Which way a COPY goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ pub enum Action {
     Insert(InsertPlan),
     Update(UpdatePlan),
     Delete(DeletePlan),
+    Merge(MergePlan),
     /// Changes in WITH, with the numbers of the tables for what they return, and the statement itself.
     With {
         changes: Vec<(usize, Action)>,
@@ -290,6 +294,10 @@ impl Session {
                 let bound = binder.bind_delete(&delete)?;
                 plan_delete(binder, bound)
             }
+            ast::Statement::Merge(merge) => {
+                let bound = binder.bind_merge(&merge)?;
+                plan_merge(binder, bound)
+            }
             ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
                 let options =
                     plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
@@ -420,6 +428,7 @@ fn needs_catalog(statement: &StatementKind) -> bool {
                 | ast::Statement::Insert(_)
                 | ast::Statement::Update(_)
                 | ast::Statement::Delete(_)
+                | ast::Statement::Merge(_)
                 | ast::Statement::Explain { .. }
                 | ast::Statement::Copy { .. }
                 | ast::Statement::Execute { .. }
@@ -587,6 +596,45 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
         returning: returning_over(returning, &needed),
     };
     Ok((Action::Delete(plan), columns))
+}
+
+fn plan_merge(binder: &mut Binder<'_>, bound: BoundMerge) -> Result<Planned> {
+    let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
+    let mut read = Vec::new();
+    for clause in &bound.clauses {
+        let values: Vec<&Expr> = match &clause.action {
+            MergeAction::Update(values) => values.iter().map(|(_, expr)| expr).collect(),
+            MergeAction::Insert(row) => row.iter().collect(),
+            MergeAction::Nothing | MergeAction::Delete => Vec::new(),
+        };
+        for expr in clause.condition.iter().chain(values) {
+            walk::columns(expr, &mut |id| read.push(id));
+        }
+    }
+    let needed = change_columns(bound.key, &bound.row, read, None);
+    let source = plan::plan(bound.source, &needed)?;
+    let here = |expr: Expr| {
+        let typed = expr.clone();
+        plan::folded(walk::replace_columns(expr, &|id| {
+            let data_type = column_type(&typed, id)?;
+            Some(Expr::Column { index: place(&needed, id), data_type })
+        }))
+    };
+    let clause = |clause: MergeWhen| MergeClause {
+        matched: clause.matched,
+        condition: clause.condition.map(here),
+        step: match clause.action {
+            MergeAction::Nothing => MergeStep::Nothing,
+            MergeAction::Delete => MergeStep::Delete,
+            MergeAction::Update(values) => {
+                MergeStep::Update(values.into_iter().map(|(number, expr)| (number, here(expr))).collect())
+            }
+            MergeAction::Insert(row) => MergeStep::Insert(row.into_iter().map(here).collect()),
+        },
+    };
+    let clauses = bound.clauses.into_iter().map(clause).collect();
+    let plan = MergePlan { writer, source, row: row_places(&bound.row, &needed), clauses };
+    Ok((Action::Merge(plan), None))
 }
 
 impl Prepared {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jiff::tz::TimeZone;
 
 use crate::error::{Result, SqlError, SqlState};
-use crate::functions::{DateStyle, IntervalStyle, Settings};
+use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -454,7 +454,10 @@ impl SettingValues {
                 format!("parameter \"{}\" cannot be changed", setting.name),
             ));
         }
-        let value = checked(setting, value)?;
+        let value = match setting.name {
+            "DateStyle" => date_style(setting, value, &self.get("datestyle")?)?,
+            _ => checked(setting, value)?,
+        };
         self.values.insert(name, value);
         Ok(())
     }
@@ -518,6 +521,12 @@ impl SettingValues {
         } else {
             DateStyle::MonthDayYear
         };
+        let date_format = match style.split(',').next().unwrap_or_default() {
+            "POSTGRES" => DateFormat::Postgres,
+            "SQL" => DateFormat::Sql,
+            "GERMAN" => DateFormat::German,
+            _ => DateFormat::Iso,
+        };
         let interval_style = match self.get("intervalstyle")?.as_str() {
             "postgres_verbose" => IntervalStyle::PostgresVerbose,
             "sql_standard" => IntervalStyle::SqlStandard,
@@ -525,6 +534,7 @@ impl SettingValues {
             _ => IntervalStyle::Postgres,
         };
         Ok(Settings {
+            date_format,
             date_style,
             interval_style,
             time_zone: time_zone(&self.get("timezone")?)?,
@@ -599,28 +609,47 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
                 time_zone(value)?;
                 Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })
             }
-            "DateStyle" => date_style(setting, value),
             _ => Ok(value.to_string()),
         },
     }
 }
 
-fn date_style(setting: &Setting, value: &str) -> Result<String> {
-    let mut order = "MDY";
+/// A format and an order of fields; what is not said stays as it is.
+fn date_style(setting: &Setting, value: &str, current: &str) -> Result<String> {
+    let conflicting = || invalid(setting, value).with_detail("Conflicting \"datestyle\" specifications.");
+    let (mut format, mut order): (Option<&str>, Option<&str>) = (None, None);
     for part in value.split(',').map(|part| part.trim().to_uppercase()) {
-        match part.as_str() {
-            "ISO" => {}
-            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
-            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
-            "YMD" => order = "YMD",
-            "DEFAULT" => {}
-            "SQL" | "POSTGRES" | "GERMAN" => {
-                return Err(SqlError::unsupported("only the ISO output style is supported"));
+        let (new_format, new_order) = match part.as_str() {
+            "ISO" => (Some("ISO"), None),
+            "SQL" => (Some("SQL"), None),
+            "GERMAN" => (Some("German"), None),
+            "MDY" | "US" => (None, Some("MDY")),
+            "DMY" => (None, Some("DMY")),
+            "YMD" => (None, Some("YMD")),
+            "DEFAULT" => (Some("ISO"), Some("MDY")),
+            part if part.starts_with("POSTGRES") => (Some("Postgres"), None),
+            part if part.starts_with("EURO") => (None, Some("DMY")),
+            part if part.starts_with("NONEURO") => (None, Some("MDY")),
+            _ => {
+                let detail = format!("Unrecognized key word: \"{}\".", part.to_lowercase());
+                return Err(invalid(setting, value).with_detail(detail));
             }
-            _ => return Err(invalid(setting, value)),
+        };
+        let clash = |known: Option<&str>, new: Option<&str>| known.is_some() && new.is_some() && known != new;
+        if clash(format, new_format) || clash(order, new_order) {
+            return Err(conflicting());
         }
+        format = new_format.or(format);
+        order = new_order.or(order);
     }
-    Ok(format!("ISO, {order}"))
+    let (known_format, known_order) = current.split_once(", ").unwrap_or(("ISO", "MDY"));
+    let order = match (order, format) {
+        (Some(order), _) => order,
+        // The German way to write dates has one order.
+        (None, Some("German")) => "DMY",
+        (None, _) => known_order,
+    };
+    Ok(format!("{}, {order}", format.unwrap_or(known_format)))
 }
 
 fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Result<String> {

@@ -8,6 +8,7 @@
 mod attempt;
 mod foreign_key;
 mod index_build;
+mod merge;
 mod point;
 mod sorted_entries;
 mod statement;
@@ -19,6 +20,7 @@ use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
 pub use attempt::{Attempt, Buffers, Stop, Writing};
 pub use index_build::{build_index, check_references, check_rows, rewrite_table};
+pub use merge::{MergeClause, MergePlan, MergeStep, run_merge};
 pub use statement::{
     Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
 };

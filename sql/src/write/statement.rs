@@ -233,7 +233,7 @@ async fn upsert(
 }
 
 /// The old row that a source row holds.
-fn old_row(width: usize, places: &[(usize, usize)], batch: &Batch, at: usize) -> Vec<Datum> {
+pub(super) fn old_row(width: usize, places: &[(usize, usize)], batch: &Batch, at: usize) -> Vec<Datum> {
     let mut row = vec![Datum::Null; width];
     for (column, position) in places {
         row[*position] = batch.datum(at, *column);

@@ -5,7 +5,7 @@ use crate::functions::EvalContext;
 use crate::functions::cast::{CastContext, CastMethod};
 use crate::functions::registry::{Entry, Registry};
 use crate::functions::vector::wrong_arguments;
-use crate::types::datetime::print::{push_date, push_timestamp_xsd};
+use crate::types::datetime::print::{Style, push_date, push_timestamp_xsd};
 use crate::types::json::parse;
 use crate::types::oids::{
     BOOL, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, JSON, JSONB, NUMERIC, TIMESTAMP, TIMESTAMPTZ,
@@ -43,7 +43,7 @@ fn categorize<'a>(value: &'a Datum, oid: Oid, context: &EvalContext<'_>) -> Resu
         (Datum::Record(record), _) => Category::Record(record),
         (Datum::Date(date), DATE) => {
             let mut out = String::new();
-            push_date(*date, &mut out);
+            push_date(*date, Style::ISO, &mut out);
             Category::Other(Text::from(out))
         }
         (Datum::Timestamp(moment), TIMESTAMP) => {

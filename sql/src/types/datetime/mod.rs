@@ -132,9 +132,9 @@ fn checked_timestamp(timestamp: i64) -> Result<i64> {
 
 const DATE: TypeOperations = operations(
     |_, text, _, context| parse_date(text, context).map(Datum::Date),
-    |info, datum, out, _| {
+    |info, datum, out, context| {
         let Datum::Date(date) = datum else { return Err(wrong_kind(info)) };
-        print::push_date(*date, out);
+        print::push_date(*date, print::Style::of(context.settings), out);
         Ok(())
     },
     |_, bytes, _, _| {
@@ -160,9 +160,9 @@ const TIMESTAMP: TypeOperations = TypeOperations {
     }),
     ..operations(
         |_, text, _, context| parse_timestamp(text, context).map(Datum::Timestamp),
-        |info, datum, out, _| {
+        |info, datum, out, context| {
             let Datum::Timestamp(value) = datum else { return Err(wrong_kind(info)) };
-            print::push_timestamp(*value, out);
+            print::push_timestamp(*value, None, print::Style::of(context.settings), out);
             Ok(())
         },
         |_, bytes, _, _| checked_timestamp(word(bytes)?).map(Datum::Timestamp),
@@ -184,7 +184,8 @@ const TIMESTAMPTZ: TypeOperations = TypeOperations {
         |_, text, _, context| parse_timestamptz(text, context).map(Datum::TimestampTz),
         |info, datum, out, context| {
             let Datum::TimestampTz(value) = datum else { return Err(wrong_kind(info)) };
-            print::push_timestamptz(*value, &context.settings.time_zone, out);
+            let zone = &context.settings.time_zone;
+            print::push_timestamp(*value, Some(zone), print::Style::of(context.settings), out);
             Ok(())
         },
         |_, bytes, _, _| checked_timestamp(word(bytes)?).map(Datum::TimestampTz),

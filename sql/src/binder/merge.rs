@@ -1,0 +1,185 @@
+//! MERGE.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, MergeClauseKind};
+
+use super::modify::{check_width, is_default, specified_twice, type_of};
+use super::scope::Scope;
+use super::{AggregatesIn, Binder, name};
+use crate::catalog::{ColumnNumber, Table, TableColumn, TableEntry};
+use crate::error::{Result, SqlError};
+use crate::expr::Expr;
+use crate::plan::logical::{ColumnId, JoinKind, Logical};
+
+/// What a WHEN clause does; expressions read the joined row.
+#[derive(Clone)]
+pub enum MergeAction {
+    Nothing,
+    Delete,
+    Update(Vec<(ColumnNumber, Expr)>),
+    /// A new row, by position.
+    Insert(Vec<Expr>),
+}
+
+/// One WHEN clause.
+#[derive(Clone)]
+pub struct MergeWhen {
+    pub matched: bool,
+    pub condition: Option<Expr>,
+    pub action: MergeAction,
+}
+
+/// A bound MERGE.
+#[derive(Clone)]
+pub struct BoundMerge {
+    pub table: Arc<TableEntry>,
+    /// The source's rows with the target rows they match, if any.
+    pub source: Logical,
+    /// The target row's key, NULL where there is none.
+    pub key: ColumnId,
+    pub row: Vec<(ColumnId, ColumnNumber)>,
+    pub clauses: Vec<MergeWhen>,
+}
+
+impl Binder<'_> {
+    /// Binds a MERGE.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_merge(&mut self, merge: &ast::Merge) -> Result<BoundMerge> {
+        self.modify(|binder| binder.bind_merge_here(merge))
+    }
+
+    fn bind_merge_here(&mut self, merge: &ast::Merge) -> Result<BoundMerge> {
+        let ast::TableFactor::Table { name: object, alias, args: None, .. } = &merge.table else {
+            return Err(SqlError::syntax("a table is expected here"));
+        };
+        if merge.output.is_some() {
+            return Err(SqlError::syntax("MERGE has no OUTPUT clause"));
+        }
+        let entry = self.stored_table(object)?;
+        let (mut target, relation) = self.scan(&entry, alias.as_ref())?;
+        let key = self.column_id();
+        let mut row = Vec::new();
+        if let Logical::Table { key: wanted, columns, .. } = &mut target {
+            *wanted = Some(key);
+            row.clone_from(columns);
+        }
+        let from = ast::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };
+        let source = self.bind_from(&[from])?;
+        let source_scope = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
+        let mut both = Scope::of(relation);
+        both.extend(source_scope.clone())?;
+        self.set_scope(both.clone());
+        self.set_aggregates_in(AggregatesIn::Forbidden("JOIN conditions"));
+        let on = self.bind_condition(&merge.on, "JOIN/ON")?;
+        let is_matched = |clause: &ast::MergeClause| clause.clause_kind == MergeClauseKind::Matched;
+        let kind = if merge.clauses.iter().all(is_matched) { JoinKind::Inner } else { JoinKind::Left };
+        let has_subquery = self.collectors.last().is_some_and(|collector| !collector.pending.is_empty());
+        let mut plan = if has_subquery {
+            self.outer_join(JoinKind::Left, source, target, on, Vec::new())?
+        } else {
+            super::from::join(kind, source, target, vec![on], Vec::new())
+        };
+        self.set_aggregates_in(AggregatesIn::Forbidden("MERGE WHEN conditions"));
+        let mut clauses: Vec<MergeWhen> = Vec::new();
+        for clause in &merge.clauses {
+            let matched = is_matched(clause);
+            if clauses.iter().any(|before| before.matched == matched && before.condition.is_none()) {
+                return Err(SqlError::syntax(
+                    "unreachable WHEN clause specified after unconditional WHEN clause",
+                ));
+            }
+            // A row that is not matched has only the source's columns.
+            self.set_scope(if matched { both.clone() } else { source_scope.clone() });
+            clauses.push(self.bind_when(&entry.table, clause, matched)?);
+        }
+        plan = self.attach_pending(plan);
+        Ok(BoundMerge { table: entry, source: plan, key, row, clauses })
+    }
+
+    fn bind_when(&mut self, table: &Table, clause: &ast::MergeClause, matched: bool) -> Result<MergeWhen> {
+        if matches!(
+            clause.clause_kind,
+            MergeClauseKind::NotMatchedByTarget | MergeClauseKind::NotMatchedBySource
+        ) {
+            return Err(SqlError::syntax("syntax error at or near \"BY\""));
+        }
+        let condition = clause
+            .predicate
+            .as_ref()
+            .map(|predicate| self.bind_condition(predicate, "MERGE WHEN AND"))
+            .transpose()?;
+        let action = match &clause.action {
+            ast::MergeAction::DoNothing { .. } => MergeAction::Nothing,
+            ast::MergeAction::Delete { .. } if matched => MergeAction::Delete,
+            ast::MergeAction::Update(update) if matched => {
+                let ast::MergeUpdateKind::Set(assignments) = &update.kind else {
+                    return Err(SqlError::syntax("UPDATE needs assignments"));
+                };
+                let mut values = Vec::new();
+                for (column, value) in self.assignment_pairs(table, assignments)? {
+                    let value = self.merge_value(table, &column, value)?;
+                    values.push((column.number, value));
+                }
+                MergeAction::Update(values)
+            }
+            ast::MergeAction::Insert(insert) if !matched => self.bind_merge_insert(table, insert)?,
+            ast::MergeAction::Insert(_) => {
+                return Err(SqlError::syntax("syntax error at or near \"INSERT\""));
+            }
+            ast::MergeAction::Delete { .. } => {
+                return Err(SqlError::syntax("syntax error at or near \"DELETE\""));
+            }
+            ast::MergeAction::Update(_) => {
+                return Err(SqlError::syntax("syntax error at or near \"UPDATE\""));
+            }
+        };
+        Ok(MergeWhen { matched, condition, action })
+    }
+
+    fn merge_value(&mut self, table: &Table, column: &TableColumn, value: &ast::Expr) -> Result<Expr> {
+        if is_default(value) {
+            return self.default_of(table, column);
+        }
+        let bound = self.bind(value)?;
+        let location = ast::Spanned::span(value).start;
+        self.assign(bound, type_of(column), &column.name).map_err(|error| self.locate(error, location))
+    }
+
+    fn bind_merge_insert(&mut self, table: &Table, insert: &ast::MergeInsertExpr) -> Result<MergeAction> {
+        let ast::MergeInsertKind::Values(values) = &insert.kind else {
+            return Err(SqlError::syntax("syntax error at or near \"ROW\""));
+        };
+        let [values] = values.rows.as_slice() else {
+            return Err(SqlError::syntax("INSERT in MERGE takes one row"));
+        };
+        let mut targets: Vec<&TableColumn> = Vec::new();
+        for column in &insert.columns {
+            let (_, wanted) = name::split(column)?;
+            let target = self.target_column(table, &wanted, name::location(column))?;
+            if targets.iter().any(|each| each.number == target.number) {
+                return Err(self.locate(specified_twice(&wanted), name::location(column)));
+            }
+            targets.push(target);
+        }
+        let explicit = !targets.is_empty();
+        if !explicit {
+            targets = table.live_columns().collect();
+        }
+        check_width(values.content.len(), targets.len(), explicit)?;
+        let mut row = Vec::new();
+        for column in &table.columns {
+            let given = targets.iter().position(|target| target.number == column.number);
+            row.push(match given.and_then(|at| values.content.get(at)) {
+                Some(value) => self.merge_value(table, column, value)?,
+                None if column.dropped => {
+                    super::literal::constant(crate::value::Datum::Null, crate::types::DataType::TEXT)
+                }
+                None => self.default_of(table, column)?,
+            });
+        }
+        Ok(MergeAction::Insert(row))
+    }
+}
