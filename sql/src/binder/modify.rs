@@ -123,6 +123,31 @@ impl Binder<'_> {
         })
     }
 
+    /// Binds an expression of an index, over a row of its table.
+    ///
+    /// # Errors
+    /// All the errors of binding; 42P17 for what is not immutable.
+    pub fn bind_index_expression(&mut self, table: &Table, expr: &ast::Expr) -> Result<Expr> {
+        let bound = self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden("index expressions"));
+            let bound = binder.bind(expr)?;
+            let bound = binder.settle(bound)?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                return Err(SqlError::unsupported("cannot use subquery in index expression"));
+            }
+            Ok(bound)
+        })?;
+        if crate::plan::walk::is_immutable(&bound) {
+            return Ok(bound);
+        }
+        Err(SqlError::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            "functions in index expression must be marked IMMUTABLE",
+        ))
+    }
+
     /// Binds what a column becomes when its type is changed: over a row of the table as it was.
     ///
     /// # Errors
@@ -429,7 +454,7 @@ impl Binder<'_> {
                     let mut own: Vec<ColumnNumber> =
                         index.columns.iter().map(|column| column.number).collect();
                     own.sort_unstable();
-                    index.unique && own == numbers
+                    index.unique && index.is_plain() && own == numbers
                 };
                 let found: Vec<u32> = entry.indexes.iter().filter(fits).map(|index| index.oid).collect();
                 if found.is_empty() {

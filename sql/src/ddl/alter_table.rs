@@ -314,6 +314,19 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
             ddl.put(changed).await?;
         }
     }
+    let renamed = |text: &str| -> Result<String> {
+        let mut ast = crate::parser::parse_expression(text)?;
+        rename_in(&mut ast, old, new);
+        Ok(ast.to_string())
+    };
+    for index in entry.indexes.iter().filter(|index| !index.is_plain()) {
+        let mut changed = (**index).clone();
+        changed.predicate = changed.predicate.as_deref().map(renamed).transpose()?;
+        for expression in changed.columns.iter_mut().filter_map(|column| column.expression.as_mut()) {
+            expression.text = renamed(&expression.text)?;
+        }
+        ddl.put(changed).await?;
+    }
     change_column(ddl, entry, old, |column| column.name = new.to_string()).await
 }
 

@@ -88,10 +88,14 @@ pub fn numbers(table: &Table, columns: &[String]) -> Result<Vec<ColumnNumber>> {
 
 /// Index columns in their plain order.
 pub fn plain(numbers: &[ColumnNumber]) -> Vec<IndexColumn> {
-    numbers
-        .iter()
-        .map(|number| IndexColumn { number: *number, descending: false, nulls_first: false })
-        .collect()
+    let plain = |number: &ColumnNumber| IndexColumn {
+        number: *number,
+        expression: None,
+        class: None,
+        descending: false,
+        nulls_first: false,
+    };
+    numbers.iter().map(plain).collect()
 }
 
 /// A name cut to fit, PostgreSQL's way: `table_columns_suffix`.
@@ -128,6 +132,9 @@ pub async fn make_key(
         unique: true,
         primary,
         nulls_not_distinct,
+        predicate: None,
+        included: Vec::new(),
+        read: Vec::new(),
         options: Vec::new(),
     };
     let kind = if primary {
@@ -247,7 +254,7 @@ pub async fn make_foreign_key(
     }
     let mut sorted = referred.clone();
     sorted.sort_unstable();
-    let index = parent.indexes.iter().filter(|index| index.unique).find(|index| {
+    let index = parent.indexes.iter().filter(|index| index.unique && index.is_plain()).find(|index| {
         let mut own: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
         own.sort_unstable();
         own == sorted

@@ -7,7 +7,9 @@ use sqlparser::ast::{self, ColumnOption};
 use super::Ddl;
 use super::{constraint, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::{Constraint, Identity, Index, SUPERUSER, Table, TableColumn, TableEntry, store};
+use crate::catalog::{
+    Constraint, Identity, Index, OnCommit, SUPERUSER, Table, TableColumn, TableEntry, store,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::of_standard;
 use crate::types::builtin_type;
@@ -149,6 +151,21 @@ pub fn column_of(
     Ok(column)
 }
 
+/// ON COMMIT.
+pub fn on_commit(given: Option<&ast::OnCommit>, temporary: bool) -> Result<OnCommit> {
+    if given.is_some() && !temporary {
+        return Err(SqlError::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            "ON COMMIT can only be used on temporary tables",
+        ));
+    }
+    Ok(match given {
+        None | Some(ast::OnCommit::PreserveRows) => OnCommit::PreserveRows,
+        Some(ast::OnCommit::DeleteRows) => OnCommit::DeleteRows,
+        Some(ast::OnCommit::Drop) => OnCommit::Drop,
+    })
+}
+
 /// Storage parameters as given.
 pub fn storage_options(options: &ast::CreateTableOptions) -> Vec<(String, String)> {
     let list = match options {
@@ -166,7 +183,7 @@ pub fn storage_options(options: &ast::CreateTableOptions) -> Vec<(String, String
 }
 
 pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) -> Result<()> {
-    if create.temporary || create.query.is_some() || create.like.is_some() || create.partition_by.is_some() {
+    if create.like.is_some() || create.partition_by.is_some() {
         return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
     }
     let (schema, base) = ddl.target_schema(&create.name, create.temporary).await?;
@@ -213,6 +230,7 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         primary_key: Vec::new(),
         unlogged: create.unlogged,
         is_temporary: create.temporary,
+        on_commit: on_commit(create.on_commit.as_ref(), create.temporary)?,
         options: storage_options(&create.table_options),
         row_estimate: -1,
     };

@@ -168,7 +168,7 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     let mut found: Vec<(Thing, Tie)> = Vec::new();
     let own = entry.constraints.iter().filter(|each| each.columns.contains(&number));
     found.extend(own.map(|each| (Thing::Constraint(each.oid), Tie::Part)));
-    let indexes = entry.indexes.iter().filter(|index| index.columns.iter().any(|each| each.number == number));
+    let indexes = entry.indexes.iter().filter(|index| index.depends_on(number));
     found.extend(indexes.map(|each| (Thing::Index(each.oid), Tie::Part)));
     let owned = catalog.sequences_of(oid);
     let owned = owned.filter(|each| each.owned_by.is_some_and(|owner| owner.column == number));

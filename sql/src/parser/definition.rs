@@ -53,6 +53,19 @@ pub enum Definition {
         if_exists: bool,
         schema: Ident,
     },
+    /// CREATE TABLE … AS, with names for the columns or WITH NO DATA
+    CreateAs {
+        create: Box<ast::CreateTable>,
+        names: Vec<Ident>,
+        with_data: bool,
+    },
+    /// SELECT … INTO
+    SelectInto {
+        target: ObjectName,
+        temporary: bool,
+        unlogged: bool,
+        query: Box<ast::Query>,
+    },
     /// ALTER VIEW … RENAME COLUMN
     RenameViewColumn {
         name: ObjectName,

@@ -167,11 +167,89 @@ fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Option<Overriding> {
     Some(overriding)
 }
 
+/// Takes WITH [NO] DATA off the end of CREATE TABLE … AS; tells whether it said NO.
+fn take_data_clause(tokens: &mut Vec<TokenWithSpan>) -> bool {
+    let places: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let words: Vec<String> = places.iter().map(|at| utility::word(&tokens[*at])).collect();
+    if words.first().is_none_or(|first| first != "create") || !words.iter().any(|word| word == "table") {
+        return false;
+    }
+    let tail: Vec<&str> = words.iter().rev().take(3).map(String::as_str).collect();
+    let (count, without) = match tail.as_slice() {
+        ["data", "no", "with"] => (3, true),
+        ["data", "with", ..] => (2, false),
+        _ => return false,
+    };
+    tokens.truncate(places[places.len() - count]);
+    without
+}
+
+/// Takes the columns' names out of `CREATE TABLE t (a, b) AS …`: sqlparser wants types there.
+fn take_column_names(tokens: &mut Vec<TokenWithSpan>) -> Vec<ast::Ident> {
+    let places: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let word_at = |at: usize| places.get(at).map_or_else(String::new, |place| utility::word(&tokens[*place]));
+    if word_at(0) != "create" || !(1..4).any(|at| word_at(at) == "table") {
+        return Vec::new();
+    }
+    let token_at = |at: usize| places.get(at).map(|place| &tokens[*place].token);
+    let Some(open) = (0..places.len()).find(|at| token_at(*at) == Some(&Token::LParen)) else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    let mut at = open + 1;
+    loop {
+        let (Some(Token::Word(word)), Some(next)) = (token_at(at), token_at(at + 1)) else {
+            return Vec::new();
+        };
+        names.push(word.clone().into_ident(tokens[places[at]].span));
+        at += 2;
+        match next {
+            Token::Comma => {}
+            Token::RParen if word_at(at) == "as" => break,
+            _ => return Vec::new(),
+        }
+    }
+    tokens.drain(places[open]..=places[at - 1]);
+    names
+}
+
+/// The definition that a statement is, where sqlparser has it in another form.
+fn definition_of(
+    statement: ast::Statement,
+    names: Vec<ast::Ident>,
+    without_data: bool,
+) -> std::result::Result<Definition, Box<ast::Statement>> {
+    match statement {
+        ast::Statement::CreateTable(create) if without_data || !names.is_empty() => {
+            Ok(Definition::CreateAs { create: Box::new(create), names, with_data: !without_data })
+        }
+        ast::Statement::Query(mut query) => {
+            let into = match query.body.as_mut() {
+                ast::SetExpr::Select(select) => select.into.take(),
+                _ => None,
+            };
+            let Some(into) = into else { return Err(Box::new(ast::Statement::Query(query))) };
+            let parts = match into.targets.first() {
+                Some(ast::Expr::Identifier(name)) => vec![name.clone()],
+                Some(ast::Expr::CompoundIdentifier(parts)) => parts.clone(),
+                _ => Vec::new(),
+            };
+            let target = ast::ObjectName::from(parts);
+            Ok(Definition::SelectInto { target, temporary: into.temporary, unlogged: into.unlogged, query })
+        }
+        other => Err(Box::new(other)),
+    }
+}
+
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     let mut tokens = piece.to_vec();
     spell_copy_flags(&mut tokens);
     sequence::order_identity_options(&mut tokens);
     let overriding = take_overriding(&mut tokens);
+    let without_data = take_data_clause(&mut tokens);
+    let names = take_column_names(&mut tokens);
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
@@ -179,7 +257,10 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     }
     let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, piece))?;
     expect_end(&parser, source)?;
-    let statement = Box::new(statement);
+    let statement = match definition_of(statement, names, without_data) {
+        Ok(definition) => return Ok(StatementKind::Utility(Utility::Define(Box::new(definition)))),
+        Err(statement) => statement,
+    };
     Ok(match overriding {
         None => StatementKind::Sql(statement),
         Some(overriding) => {

@@ -1,7 +1,7 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
-use crate::catalog::{Identity, Table, TableColumn};
+use crate::catalog::{Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{Category, builtin_type, oids};
@@ -83,7 +83,10 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
         for index in &entry.indexes {
             for (at, key) in index.columns.iter().enumerate() {
-                let mut column = table.column_numbered(key.number).clone();
+                let mut column = match &key.expression {
+                    None => table.column_numbered(key.number).clone(),
+                    Some(expression) => expression_column(expression, at),
+                };
                 column.number = i16::try_from(at + 1).unwrap_or(0);
                 column.not_null = false;
                 column.default = None;
@@ -148,6 +151,21 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         }
     }
     Ok(rows)
+}
+
+/// An index's column that is an expression.
+fn expression_column(expression: &IndexExpression, at: usize) -> TableColumn {
+    TableColumn {
+        number: 0,
+        name: if at == 0 { "expr".to_string() } else { format!("expr{at}") },
+        type_oid: expression.type_oid,
+        type_modifier: -1,
+        not_null: false,
+        default: None,
+        identity: None,
+        missing: Datum::Null,
+        dropped: false,
+    }
 }
 
 /// The OID of a column's default: made from its table's, for defaults have none of their own.

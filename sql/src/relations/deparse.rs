@@ -12,11 +12,18 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let unique = if index.unique { "UNIQUE " } else { "" };
     let columns: Vec<String> =
         (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
+    let included: Vec<String> =
+        index.included.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
+    let included =
+        if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
+    let predicate = index.predicate.as_ref().map_or_else(String::new, |predicate| {
+        format!(" WHERE {}", with_names(environment, &super::expression_text_of(predicate)))
+    });
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let options: Vec<String> = index.options.iter().map(|(key, value)| format!("{key}='{value}'")).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){nulls}{options}",
+        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){included}{nulls}{options}{predicate}",
         quote(&index.name),
         quote(&schema),
         quote(&table.name),
@@ -28,8 +35,18 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
 #[must_use]
 pub fn index_column(table: &Table, index: &Index, at: usize, with_order: bool) -> String {
     let Some(column) = index.columns.get(at) else { return String::new() };
-    let mut text = quote(&table.column_numbered(column.number).name);
+    let mut text = match &column.expression {
+        None => quote(&table.column_numbered(column.number).name),
+        // What is no call goes in parentheses of its own.
+        Some(expression) => match super::expression_text_of(&expression.text) {
+            text if text.starts_with('(') => format!("({text})"),
+            text => text,
+        },
+    };
     if with_order {
+        if let Some(class) = column.class.as_ref().filter(|class| class.contains("pattern")) {
+            text.push_str(&format!(" {class}"));
+        }
         if column.descending {
             text.push_str(" DESC");
         }

@@ -17,26 +17,30 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 ];
 
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |schema: &str, name: &str, is_view: bool| {
+    let row = |schema: &str, name: &str, kind: &str| {
         relation.row(&[
             ("table_catalog", text(&environment.database)),
             ("table_schema", text(schema)),
             ("table_name", text(name)),
-            ("table_type", text(if is_view { "VIEW" } else { "BASE TABLE" })),
-            ("is_insertable_into", text(if is_view { "NO" } else { "YES" })),
+            ("table_type", text(kind)),
+            ("is_insertable_into", text(if kind == "VIEW" { "NO" } else { "YES" })),
             ("is_typed", text("NO")),
         ])
     };
-    let mut rows: RelationRows = environment
-        .catalog
-        .tables()
-        .map(|entry| row(&schema_name(environment, entry.table.schema), &entry.table.name, false))
-        .collect();
+    let mut rows = RelationRows::new();
+    for entry in environment.catalog.tables() {
+        let kind = if entry.table.is_temporary { "LOCAL TEMPORARY" } else { "BASE TABLE" };
+        rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind));
+    }
     for view in environment.catalog.views() {
-        rows.push(row(&schema_name(environment, view.schema), &view.name, true));
+        rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW"));
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
-        rows.push(row(computed.schema_name(), computed.name, computed.kind == b'v'));
+        rows.push(row(
+            computed.schema_name(),
+            computed.name,
+            if computed.kind == b'v' { "VIEW" } else { "BASE TABLE" },
+        ));
     }
     Ok(rows)
 }

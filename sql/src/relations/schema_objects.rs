@@ -193,13 +193,23 @@ fn column_options(index: &Index) -> Vec<i16> {
 fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for index in environment.catalog.indexes() {
-        let numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
+        let mut numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
         let zeros = vec![0; numbers.len()];
+        let key_columns = numbers.len() as i64;
+        numbers.extend(&index.included);
+        let predicate = index.predicate.as_deref().map(super::expression_text_of);
+        let expressions: Vec<String> = index
+            .columns
+            .iter()
+            .filter_map(|column| column.expression.as_ref())
+            .map(|expression| super::expression_text_of(&expression.text))
+            .collect();
+        let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[
             ("indexrelid", oid(index.oid)),
             ("indrelid", oid(index.table)),
             ("indnatts", Datum::Int64(numbers.len() as i64)),
-            ("indnkeyatts", Datum::Int64(numbers.len() as i64)),
+            ("indnkeyatts", Datum::Int64(key_columns)),
             ("indisunique", Datum::Bool(index.unique)),
             ("indnullsnotdistinct", Datum::Bool(index.nulls_not_distinct)),
             ("indisprimary", Datum::Bool(index.primary)),
@@ -215,6 +225,8 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             ("indcollation", oid_vector(&zeros)),
             ("indclass", oid_vector(&zeros)),
             ("indoption", vector(&column_options(index))),
+            ("indexprs", Datum::from(expressions)),
+            ("indpred", Datum::from(predicate)),
         ]));
     }
     Ok(rows)

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use helios_mvcc::{KeyRange, ScanStep, Transaction, TreeId};
 
-use super::{IndexWriter, TableWriter};
+use super::{Entry, IndexWriter, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
@@ -74,10 +74,12 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
     let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut last_row: Option<(Vec<u8>, Vec<Datum>)> = None;
     let mut exact_rows: Vec<(Vec<u8>, Vec<Datum>)> = Vec::new();
-    for_each_row(writer, execution, async |_, key, values| {
+    for_each_row(writer, execution, async |execution, key, values| {
         let mut entry = Vec::new();
-        if index.entry_key(&values, &key, &mut entry) {
-            exact_rows.push((entry.clone(), values));
+        match index.entry_key(&values, &key, &execution.context(), &mut entry)? {
+            Entry::None => return Ok(()),
+            Entry::Exact => exact_rows.push((entry.clone(), values)),
+            Entry::WithRow => {}
         }
         entries.push((entry, key));
         Ok(())
@@ -89,7 +91,8 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         if let Some((previous, _)) = &last_row
             && *previous == entry
         {
-            return Err(not_unique(writer, &index.name, &index.positions, &values, execution)?);
+            let shown = writer.index_key_text(index, &values, &execution.context())?;
+            return Err(not_unique(writer, &index.name, &shown));
         }
         last_row = Some((entry, values));
     }
@@ -143,13 +146,8 @@ pub async fn rewrite_table(
     let mut entries = Vec::with_capacity(rows.len());
     for (key, values) in rows {
         if entries.last().is_some_and(|(previous, _): &(Vec<u8>, Vec<u8>)| *previous == key) {
-            return Err(not_unique(
-                target,
-                &target.primary_name,
-                &target.primary_positions,
-                &values,
-                execution,
-            )?);
+            let shown = target.key_text(&target.primary_positions, &values, &execution.context())?;
+            return Err(not_unique(target, &target.primary_name, &shown));
         }
         let mut value = Vec::new();
         target.layout.encode(target.entry.table.schema_version, &values, &mut value)?;
@@ -171,21 +169,12 @@ async fn bulk_build(
     Ok(())
 }
 
-fn not_unique(
-    writer: &TableWriter,
-    name: &str,
-    positions: &[usize],
-    values: &[Datum],
-    execution: &Execution,
-) -> Result<SqlError> {
-    Ok(SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
-        .with_detail(format!(
-            "Key {} is duplicated.",
-            writer.key_text(positions, values, &execution.context())?
-        ))
+fn not_unique(writer: &TableWriter, name: &str, shown: &str) -> SqlError {
+    SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
+        .with_detail(format!("Key {shown} is duplicated."))
         .with_schema(&writer.schema_name)
         .with_table(&writer.entry.table.name)
-        .with_constraint(name))
+        .with_constraint(name)
 }
 
 /// Tests all rows against the writer's foreign keys.
