@@ -251,6 +251,7 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.bool(column.not_null);
         writer.optional(column.default.as_deref());
         writer.u8(column.identity.map_or(0, Identity::code));
+        writer.bool(column.generated);
         writer.bytes(&encode_missing(column));
         writer.bool(column.dropped);
     });
@@ -481,6 +482,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                     b'd' => Some(Identity::ByDefault),
                     _ => None,
                 },
+                generated: reader.bool()?,
                 missing: Datum::Null,
                 dropped: false,
             };

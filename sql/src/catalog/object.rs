@@ -29,6 +29,8 @@ pub struct TableColumn {
     /// The text of the DEFAULT expression.
     pub default: Option<String>,
     pub identity: Option<Identity>,
+    /// The default is the expression, over the row, that the column always has the value of.
+    pub generated: bool,
     /// What rows hold that are older than the column.
     pub missing: Datum,
     pub dropped: bool,

@@ -155,6 +155,30 @@ pub async fn make_key(
     Ok((index, constraint))
 }
 
+/// The columns that name a CHECK: its own, or the only one that it reads.
+pub fn naming_columns(
+    ddl: &Ddl,
+    table: &Table,
+    expression: &ast::Expr,
+    own: Option<String>,
+    text: &str,
+) -> Result<Vec<String>> {
+    if own.is_some() {
+        return Ok(own.into_iter().collect());
+    }
+    let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
+    let mut read: Vec<usize> = Vec::new();
+    crate::plan::walk::columns(&bound, &mut |position| {
+        if !read.contains(&position) {
+            read.push(position);
+        }
+    });
+    Ok(match read.as_slice() {
+        [only] => vec![table.columns[*only].name.clone()],
+        _ => Vec::new(),
+    })
+}
+
 /// Makes a CHECK constraint, bound once to see that it is good.
 pub async fn make_check(
     ddl: &mut Ddl,

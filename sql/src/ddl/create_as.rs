@@ -61,6 +61,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
             not_null: false,
             default: None,
             identity: None,
+            generated: false,
             missing: Datum::Null,
             dropped: false,
         });

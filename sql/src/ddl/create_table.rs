@@ -25,6 +25,8 @@ pub struct Wanted {
     /// Columns' numbers and defaults.
     pub defaults: Vec<(i16, ast::Expr)>,
     pub sequences: Vec<sequence::Wanted>,
+    /// Columns' numbers and the expressions that generate them.
+    pub generated: Vec<(i16, ast::Expr)>,
 }
 
 /// A column as written, and the constraints that came with it.
@@ -54,6 +56,7 @@ pub fn column_of(
         not_null: false,
         default: None,
         identity: None,
+        generated: false,
         missing: Datum::Null,
         dropped: false,
     };
@@ -117,6 +120,16 @@ pub fn column_of(
                 columns: own,
                 key: Box::new(key.clone()),
             }),
+            ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                if has_default || identity.is_some() {
+                    let other = if has_default { "default" } else { "identity" };
+                    return Err(SqlError::syntax(format!(
+                        "both {other} and generation expression specified for column \"{column_name}\" of table \"{table}\""
+                    )));
+                }
+                column.generated = true;
+                wanted.generated.push((number, expr.clone()));
+            }
             // Both collations that may be named here order by bytes.
             ColumnOption::Collation(_) => {}
             other => {
@@ -137,6 +150,11 @@ pub fn column_of(
             options: Vec::new(),
             identity: None,
         });
+    }
+    if has_default && column.generated {
+        return Err(SqlError::syntax(format!(
+            "both default and generation expression specified for column \"{column_name}\" of table \"{table}\""
+        )));
     }
     if has_default && identity.is_some() {
         return Err(SqlError::syntax(format!(
@@ -238,6 +256,10 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         let column = &mut table.columns[Table::position(*number)];
         column.default = Some(super::default::stored(ddl, column, expr, text)?);
     }
+    for (number, expr) in &wanted.generated {
+        let text = super::default::stored_generation(ddl, &table, table.column_numbered(*number), expr)?;
+        table.columns[Table::position(*number)].default = Some(text);
+    }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
     let (indexes, constraints) = constraints(ddl, &mut table, wanted.constraints, text).await?;
     for sequence in sequences {
@@ -305,7 +327,7 @@ async fn constraints(
     for each in later {
         let made = match each {
             constraint::Wanted::Check { name, expression, column } => {
-                let columns: Vec<String> = column.into_iter().collect();
+                let columns = constraint::naming_columns(ddl, table, &expression, column, text)?;
                 let generated = constraint::generated_name(&table.name, &columns, "check");
                 let name = name.unwrap_or_else(|| ddl.free_name(table.schema, &generated, &taken));
                 constraint::make_check(ddl, table, &name, &expression, text).await?

@@ -39,6 +39,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_triggerdef", &[OID], TEXT),
     ("pg_get_triggerdef", &[OID, BOOL], TEXT),
     ("pg_get_ruledef", &[OID], TEXT),
+    ("pg_get_ruledef", &[OID, BOOL], TEXT),
     ("pg_get_functiondef", &[OID], TEXT),
     ("pg_get_function_arguments", &[OID], TEXT),
     ("pg_get_function_identity_arguments", &[OID], TEXT),

@@ -27,6 +27,7 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     identity: u8,
+    generated: bool,
     dropped: bool,
 }
 
@@ -52,7 +53,7 @@ fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<D
         ("atthasdef", Datum::Bool(attribute.has_default)),
         ("atthasmissing", Datum::Bool(false)),
         ("attidentity", letter(attribute.identity)),
-        ("attgenerated", letter(0)),
+        ("attgenerated", letter(if attribute.generated { b's' } else { 0 })),
         ("attisdropped", Datum::Bool(attribute.dropped)),
         ("attislocal", Datum::Bool(true)),
         ("attinhcount", Datum::Int64(0)),
@@ -74,6 +75,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 not_null: column.not_null,
                 has_default: column.default.is_some(),
                 identity: column.identity.map_or(0, Identity::code),
+                generated: column.generated,
                 dropped: column.dropped,
             },
         )
@@ -91,6 +93,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 column.not_null = false;
                 column.default = None;
                 column.identity = None;
+                column.generated = false;
                 rows.push(of_column(index.oid, &column));
             }
         }
@@ -108,6 +111,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: false,
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
@@ -127,6 +131,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: true,
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
@@ -145,6 +150,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: *name == "oid",
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
@@ -163,6 +169,7 @@ fn expression_column(expression: &IndexExpression, at: usize) -> TableColumn {
         not_null: false,
         default: None,
         identity: None,
+        generated: false,
         missing: Datum::Null,
         dropped: false,
     }

@@ -108,6 +108,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
 #[must_use]
 pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
+    if column.generated {
+        return with_names(environment, &super::expression_text_of(default));
+    }
     let is_literal = default.len() >= 2
         && default.starts_with('\'')
         && default.ends_with('\'')

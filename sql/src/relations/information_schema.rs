@@ -62,6 +62,7 @@ fn column_row(
     not_null: bool,
     default: Option<String>,
     identity: Option<(Identity, &Sequence)>,
+    generation: Option<String>,
 ) -> Vec<Datum> {
     let (schema, table, column, number) = place;
     let info = builtin_type(data_type.oid);
@@ -94,7 +95,7 @@ fn column_row(
     let of_sequence = |value: fn(&Sequence) -> i64| {
         identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
     };
-    let generation = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
+    let mode = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
     let cycles = identity.is_some_and(|(_, sequence)| sequence.limits.cycle);
     relation.row(&[
         ("table_catalog", text(&environment.database)),
@@ -117,13 +118,14 @@ fn column_row(
         ("dtd_identifier", text(number.to_string())),
         ("is_self_referencing", text("NO")),
         ("is_identity", text(if identity.is_some() { "YES" } else { "NO" })),
-        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| generation(kind))),
+        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| mode(kind))),
         ("identity_start", of_sequence(|sequence| sequence.start)),
         ("identity_increment", of_sequence(|sequence| sequence.limits.increment)),
         ("identity_maximum", of_sequence(|sequence| sequence.limits.maximum)),
         ("identity_minimum", of_sequence(|sequence| sequence.limits.minimum)),
         ("identity_cycle", text(if cycles { "YES" } else { "NO" })),
-        ("is_generated", text("NEVER")),
+        ("is_generated", text(if generation.is_some() { "ALWAYS" } else { "NEVER" })),
+        ("generation_expression", Datum::from(generation)),
         ("is_updatable", text("YES")),
     ])
 }
@@ -138,6 +140,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 .default
                 .as_ref()
                 .map(|default| super::deparse::default_expression(environment, column, default));
+            let (default, generation) = if column.generated { (None, default) } else { (default, None) };
             let sequence = environment.catalog.identity_sequence(entry.table.oid, column.number);
             let identity = column.identity.zip(sequence.map(|sequence| &**sequence));
             rows.push(column_row(
@@ -148,6 +151,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 column.not_null,
                 default,
                 identity,
+                generation,
             ));
         }
     }
@@ -156,13 +160,13 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         for (at, column) in view.columns.iter().enumerate() {
             let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
             let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
-            rows.push(column_row(environment, relation, place, data_type, false, None, None));
+            rows.push(column_row(environment, relation, place, data_type, false, None, None, None));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
-            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None));
+            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None, None));
         }
     }
     Ok(rows)

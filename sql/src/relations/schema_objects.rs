@@ -41,6 +41,8 @@ struct Class<'c> {
     tuples: i64,
     checks: usize,
     has_index: bool,
+    /// PostgreSQL has triggers where there are foreign keys: tools look for those only then.
+    has_triggers: bool,
     options: &'c [(String, String)],
     persistence: u8,
 }
@@ -74,7 +76,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("relnatts", Datum::Int64(class.columns as i64)),
         ("relchecks", Datum::Int64(class.checks as i64)),
         ("relhasrules", Datum::Bool(is_view)),
-        ("relhastriggers", Datum::Bool(false)),
+        ("relhastriggers", Datum::Bool(class.has_triggers)),
         ("relhassubclass", Datum::Bool(false)),
         ("relrowsecurity", Datum::Bool(false)),
         ("relforcerowsecurity", Datum::Bool(false)),
@@ -112,6 +114,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: table.row_estimate,
             checks: checks.count(),
             has_index: !entry.indexes.is_empty(),
+            has_triggers: !entry.referenced_by.is_empty()
+                || entry.constraints.iter().any(|each| super::constraints::is_foreign_key(each)),
             options: &table.options,
             persistence: persistence(table.is_temporary, table.unlogged),
         };
@@ -127,6 +131,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 tuples: table.row_estimate,
                 checks: 0,
                 has_index: false,
+                has_triggers: false,
                 options: &index.options,
                 persistence: persistence(table.is_temporary, table.unlogged),
             };
@@ -144,6 +149,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: -1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &view.options,
             persistence: persistence(view.is_temporary, false),
         };
@@ -160,6 +166,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: 1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &[],
             persistence: persistence(sequence.is_temporary, sequence.unlogged),
         };
@@ -176,6 +183,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: -1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &[],
             persistence: b'p',
         };

@@ -319,6 +319,7 @@ impl Referenced {
             for ((own, _), value) in self.pairs.iter().zip(&given) {
                 new[*own] = value.clone();
             }
+            writer.generate(&mut new, &execution.context())?;
             let old = super::OldRow { key: &found, values: &values };
             Box::pin(writer.update(old, &new, execution)).await?;
         }

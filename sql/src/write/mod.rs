@@ -73,6 +73,8 @@ pub struct TableWriter {
     pub primary_name: String,
     pub primary_oid: u32,
     pub indexes: Vec<IndexWriter>,
+    /// Positions of generated columns, and what generates them.
+    generated: Vec<(usize, Expr)>,
     checks: Vec<(String, Expr)>,
     not_null: Vec<usize>,
     references: Vec<Reference>,
@@ -107,6 +109,12 @@ impl TableWriter {
             }
         }
         checks.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut generated = Vec::new();
+        for column in table.live_columns().filter(|column| column.generated) {
+            let ast = crate::parser::parse_expression(column.default.as_deref().unwrap_or("NULL"))?;
+            let bound = binder.bind_generation(table, column, &ast)?;
+            generated.push((Table::position(column.number), bound));
+        }
         let mut referenced = Vec::new();
         for constraint in &entry.referenced_by {
             referenced.push(Referenced::new(constraint, binder.catalog())?);
@@ -127,6 +135,7 @@ impl TableWriter {
                 .filter(|index| !index.primary)
                 .map(|index| index_writer(table, index, binder))
                 .collect::<Result<Vec<IndexWriter>>>()?,
+            generated,
             checks,
             not_null: table
                 .live_columns()
@@ -171,6 +180,18 @@ impl TableWriter {
         }
         execution.stale = true;
         Err(execution.conflict())
+    }
+
+    /// Computes the generated columns of a row.
+    ///
+    /// # Errors
+    /// Those of their expressions.
+    pub fn generate(&self, row: &mut [Datum], context: &EvalContext<'_>) -> Result<()> {
+        for (position, expr) in &self.generated {
+            let row_before: &[Datum] = row;
+            row[*position] = expr.eval_row(&row_before, context)?;
+        }
+        Ok(())
     }
 
     /// Tests a row by itself: NOT NULL and CHECK.

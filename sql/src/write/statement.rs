@@ -145,11 +145,12 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
 /// Writes one row of an INSERT; gives the number of rows written.
 async fn write_new(
     plan: &InsertPlan,
-    row: Vec<Datum>,
+    mut row: Vec<Datum>,
     proposed: &mut HashSet<Vec<u8>>,
     returning: &mut Returning<'_>,
     execution: &mut Execution,
 ) -> Result<u64> {
+    plan.writer.generate(&mut row, &execution.context())?;
     let written = match &plan.conflict {
         None => {
             plan.writer.insert(&row, execution).await?;
@@ -220,6 +221,7 @@ async fn upsert(
         for (number, expr) in assignments {
             new[Table::position(*number)] = expr.eval_row(&both.as_slice(), &context)?;
         }
+        writer.generate(&mut new, &context)?;
     }
     writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
     Ok(Some(new))
@@ -263,6 +265,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
             for (position, column) in &plan.assignments {
                 new[*position] = batch.datum(at, *column);
             }
+            plan.writer.generate(&mut new, &execution.context())?;
             plan.writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
             rows += 1;
             if plan.returning.is_some() {
