@@ -5,13 +5,13 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
-use super::{constraint, sequence};
+use super::{constraint, like, sequence};
 use crate::binder::{data_type, name};
 use crate::catalog::{
     Constraint, Identity, Index, OnCommit, SUPERUSER, Table, TableColumn, TableEntry, store,
 };
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::of_standard;
+use crate::parser::{TableLike, of_standard};
 use crate::types::builtin_type;
 use crate::value::Datum;
 
@@ -200,8 +200,13 @@ pub fn storage_options(options: &ast::CreateTableOptions) -> Vec<(String, String
         .collect()
 }
 
-pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) -> Result<()> {
-    if create.like.is_some() || create.partition_by.is_some() {
+pub async fn create_table(
+    ddl: &mut Ddl,
+    create: &ast::CreateTable,
+    likes: &[TableLike],
+    text: &str,
+) -> Result<()> {
+    if create.partition_by.is_some() {
         return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
     }
     let (schema, base) = ddl.target_schema(&create.name, create.temporary).await?;
@@ -223,8 +228,12 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     }
     let mut wanted = Wanted::default();
     let mut columns: Vec<TableColumn> = Vec::new();
-    for (at, definition) in create.columns.iter().enumerate() {
-        let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
+    for at in 0..=create.columns.len() {
+        for source in likes.iter().filter(|source| source.at == at) {
+            like::add_columns(ddl, source, &mut columns, &mut wanted)?;
+        }
+        let Some(definition) = create.columns.get(at) else { break };
+        let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
         let column = column_of(definition, number, &base, &mut wanted)?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
@@ -237,8 +246,9 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     for each in &create.constraints {
         wanted.constraints.push(constraint::wanted(each)?);
     }
+    let oid = ddl.oid().await?;
     let mut table = Table {
-        oid: ddl.oid().await?,
+        oid,
         schema,
         name: base,
         owner: SUPERUSER,
@@ -272,7 +282,7 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     for constraint in constraints {
         ddl.put(constraint).await?;
     }
-    Ok(())
+    like::add_rest(ddl, likes, oid).await
 }
 
 /// Makes a new table's constraints: keys first, for foreign keys may point at them.

@@ -11,6 +11,7 @@ mod dependency;
 mod drop;
 mod identity;
 mod index;
+mod like;
 mod maintenance;
 mod rename;
 mod rewrite;
@@ -216,6 +217,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
         Definition::Comment { .. } => "COMMENT",
+        Definition::CreateLike { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::SelectInto { .. } => "SELECT INTO",
     };
@@ -227,6 +229,9 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
 
 async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Option<String>> {
     match definition {
+        Definition::CreateLike { create, likes } => {
+            create_table::create_table(ddl, create, likes, text).await
+        }
         Definition::CreateAs { create, names, with_data } => {
             return create_as::of_create(ddl, create, names, *with_data, text).await.map(Some);
         }
@@ -286,7 +291,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateTable(create) if create.query.is_some() => {
             return create_as::of_create(ddl, create, &[], true, text).await.map(Some);
         }
-        S::CreateTable(create) => create_table::create_table(ddl, create, text).await,
+        S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,

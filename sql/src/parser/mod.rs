@@ -11,6 +11,7 @@
 
 mod definition;
 mod dialect;
+mod rewrite;
 mod sequence;
 mod source;
 mod utility;
@@ -19,11 +20,10 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use sqlparser::ast;
-use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-pub use definition::{CommentTarget, Definition, ObjectKind, TableAction};
+pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
@@ -131,125 +131,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&*DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
 }
 
-/// COPY's flags may be given as ON and OFF, where sqlparser knows TRUE and FALSE alone.
-fn spell_copy_flags(tokens: &mut [TokenWithSpan]) {
-    let is = |token: &TokenWithSpan, wanted: Keyword| matches!(&token.token, Token::Word(word) if word.keyword == wanted);
-    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    if !tokens.iter().find(|token| !blank(token)).is_some_and(|first| is(first, Keyword::COPY)) {
-        return;
-    }
-    let mut after_flag = false;
-    for token in tokens.iter_mut().filter(|token| !blank(token)) {
-        if after_flag && is(token, Keyword::ON) {
-            token.token = Token::make_keyword("TRUE");
-        } else if after_flag && is(token, Keyword::OFF) {
-            token.token = Token::make_keyword("FALSE");
-        }
-        after_flag = is(token, Keyword::FREEZE) || is(token, Keyword::HEADER);
-    }
-}
-
-/// Takes OVERRIDING … VALUE out of an INSERT: sqlparser does not know it.
-fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Option<Overriding> {
-    let places: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    let words: Vec<String> = places.iter().map(|at| utility::word(&tokens[*at])).collect();
-    if words.first().is_none_or(|first| first != "insert") {
-        return None;
-    }
-    let start = words.windows(3).position(|window| window[0] == "overriding" && window[2] == "value")?;
-    let overriding = match words[start + 1].as_str() {
-        "system" => Overriding::System,
-        "user" => Overriding::User,
-        _ => return None,
-    };
-    tokens.drain(places[start]..=places[start + 2]);
-    Some(overriding)
-}
-
-/// Takes WITH [NO] DATA off the end of CREATE TABLE … AS; tells whether it said NO.
-fn take_data_clause(tokens: &mut Vec<TokenWithSpan>) -> bool {
-    let places: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    let words: Vec<String> = places.iter().map(|at| utility::word(&tokens[*at])).collect();
-    if words.first().is_none_or(|first| first != "create") || !words.iter().any(|word| word == "table") {
-        return false;
-    }
-    let tail: Vec<&str> = words.iter().rev().take(3).map(String::as_str).collect();
-    let (count, without) = match tail.as_slice() {
-        ["data", "no", "with"] => (3, true),
-        ["data", "with", ..] => (2, false),
-        _ => return false,
-    };
-    tokens.truncate(places[places.len() - count]);
-    without
-}
-
-/// Takes the columns' names out of `CREATE TABLE t (a, b) AS …`: sqlparser wants types there.
-fn take_column_names(tokens: &mut Vec<TokenWithSpan>) -> Vec<ast::Ident> {
-    let places: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    let word_at = |at: usize| places.get(at).map_or_else(String::new, |place| utility::word(&tokens[*place]));
-    if word_at(0) != "create" || !(1..4).any(|at| word_at(at) == "table") {
-        return Vec::new();
-    }
-    let token_at = |at: usize| places.get(at).map(|place| &tokens[*place].token);
-    let Some(open) = (0..places.len()).find(|at| token_at(*at) == Some(&Token::LParen)) else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    let mut at = open + 1;
-    loop {
-        let (Some(Token::Word(word)), Some(next)) = (token_at(at), token_at(at + 1)) else {
-            return Vec::new();
-        };
-        names.push(word.clone().into_ident(tokens[places[at]].span));
-        at += 2;
-        match next {
-            Token::Comma => {}
-            Token::RParen if word_at(at) == "as" => break,
-            _ => return Vec::new(),
-        }
-    }
-    tokens.drain(places[open]..=places[at - 1]);
-    names
-}
-
-/// The definition that a statement is, where sqlparser has it in another form.
-fn definition_of(
-    statement: ast::Statement,
-    names: Vec<ast::Ident>,
-    without_data: bool,
-) -> std::result::Result<Definition, Box<ast::Statement>> {
-    match statement {
-        ast::Statement::CreateTable(create) if without_data || !names.is_empty() => {
-            Ok(Definition::CreateAs { create: Box::new(create), names, with_data: !without_data })
-        }
-        ast::Statement::Query(mut query) => {
-            let into = match query.body.as_mut() {
-                ast::SetExpr::Select(select) => select.into.take(),
-                _ => None,
-            };
-            let Some(into) = into else { return Err(Box::new(ast::Statement::Query(query))) };
-            let parts = match into.targets.first() {
-                Some(ast::Expr::Identifier(name)) => vec![name.clone()],
-                Some(ast::Expr::CompoundIdentifier(parts)) => parts.clone(),
-                _ => Vec::new(),
-            };
-            let target = ast::ObjectName::from(parts);
-            Ok(Definition::SelectInto { target, temporary: into.temporary, unlogged: into.unlogged, query })
-        }
-        other => Err(Box::new(other)),
-    }
-}
-
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     let mut tokens = piece.to_vec();
-    spell_copy_flags(&mut tokens);
-    sequence::order_identity_options(&mut tokens);
-    let overriding = take_overriding(&mut tokens);
-    let without_data = take_data_clause(&mut tokens);
-    let names = take_column_names(&mut tokens);
+    let mut taken = rewrite::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
@@ -257,11 +141,11 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     }
     let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, piece))?;
     expect_end(&parser, source)?;
-    let statement = match definition_of(statement, names, without_data) {
+    let statement = match taken.definition_of(statement) {
         Ok(definition) => return Ok(StatementKind::Utility(Utility::Define(Box::new(definition)))),
         Err(statement) => statement,
     };
-    Ok(match overriding {
+    Ok(match taken.overriding {
         None => StatementKind::Sql(statement),
         Some(overriding) => {
             StatementKind::Utility(Utility::InsertOverriding { insert: statement, overriding })

@@ -54,16 +54,23 @@ fn standard_type(data_type: DataType) -> String {
     }
 }
 
+/// What fills a column where no value is given.
+#[derive(Default)]
+struct Filling<'s> {
+    default: Option<String>,
+    identity: Option<(Identity, &'s Sequence)>,
+    generation: Option<String>,
+}
+
 fn column_row(
     environment: &Environment,
     relation: &VirtualRelation,
     place: (&str, &str, &str, usize),
     data_type: DataType,
     not_null: bool,
-    default: Option<String>,
-    identity: Option<(Identity, &Sequence)>,
-    generation: Option<String>,
+    filling: Filling<'_>,
 ) -> Vec<Datum> {
+    let Filling { default, identity, generation } = filling;
     let (schema, table, column, number) = place;
     let info = builtin_type(data_type.oid);
     let (precision, radix, scale) = match info.map(|info| info.kind) {
@@ -149,9 +156,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 (&schema, &entry.table.name, &column.name, number),
                 DataType { oid: column.type_oid, typmod: column.type_modifier },
                 column.not_null,
-                default,
-                identity,
-                generation,
+                Filling { default, identity, generation },
             ));
         }
     }
@@ -160,13 +165,20 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         for (at, column) in view.columns.iter().enumerate() {
             let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
             let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
-            rows.push(column_row(environment, relation, place, data_type, false, None, None, None));
+            rows.push(column_row(environment, relation, place, data_type, false, Filling::default()));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
-            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None, None));
+            rows.push(column_row(
+                environment,
+                relation,
+                place,
+                DataType::of(*oid),
+                false,
+                Filling::default(),
+            ));
         }
     }
     Ok(rows)
