@@ -47,6 +47,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_serial_sequence", &[TEXT, TEXT], TEXT),
     ("pg_get_userbyid", &[OID], NAME),
     ("pg_get_partkeydef", &[OID], TEXT),
+    // A set in PostgreSQL, empty for what is no partition; tools look for tables in it.
+    ("pg_partition_ancestors", &[REGCLASS], REGCLASS),
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
     ("pg_table_is_visible", &[OID], BOOL),
     ("pg_type_is_visible", &[OID], BOOL),

@@ -181,6 +181,7 @@ pub fn call(
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
         "pg_get_statisticsobjdef_columns"
         | "pg_get_partkeydef"
+        | "pg_partition_ancestors"
         | "pg_get_triggerdef"
         | "pg_get_ruledef"
         | "pg_get_functiondef" => Datum::Null,
