@@ -157,6 +157,14 @@ impl Connection {
         Ok(self.session.sync().await?)
     }
 
+    /// Ends the session: what runs is rolled back, and its temporary objects go.
+    ///
+    /// # Errors
+    /// Those of dropping them.
+    pub async fn close(&mut self) -> Result<()> {
+        Ok(self.session.close().await?)
+    }
+
     /// Appends the body of a DataRow message for one row: the number of columns, and each with its length.
     ///
     /// # Errors

@@ -80,7 +80,11 @@ pub(crate) enum Ended {
 pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>) {
     let mut input = Input::new();
     let Some(mut connection) = startup::start(socket, &mut input, &shared).await else { return };
-    match connection.run(&mut input).await {
+    let ended = connection.run(&mut input).await;
+    if let Err(error) = connection.session.close().await {
+        tracing::debug!("temporary objects stay until the next start: {}", error.message());
+    }
+    match ended {
         Ok(()) => {}
         Err(Failure::Lost(error)) => tracing::debug!(%error, "a client is gone"),
         Err(Failure::Sql(error) | Failure::Fatal(error)) => {

@@ -474,7 +474,11 @@ pub fn lookup_relation(
     };
     match schema {
         Some(schema) => {
-            let Some(found) = catalog.schema_named(schema) else {
+            let of_session =
+                |oid: &&u32| catalog.schema(**oid).is_some_and(|it| it.name.starts_with("pg_temp_"));
+            let own = search_path.iter().find(of_session).filter(|_| schema == "pg_temp");
+            let found = own.and_then(|oid| catalog.schema(*oid)).or_else(|| catalog.schema_named(schema));
+            let Some(found) = found else {
                 return Err(name::undefined_table(Some(schema), base));
             };
             in_schema(found.oid)?.ok_or_else(|| name::undefined_table(Some(schema), base))

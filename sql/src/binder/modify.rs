@@ -123,6 +123,66 @@ impl Binder<'_> {
         })
     }
 
+    /// Binds the expression that generates a column, over a row of its table.
+    ///
+    /// # Errors
+    /// All the errors of binding; 42P17 for what is not immutable or is generated itself.
+    pub fn bind_generation(&mut self, table: &Table, column: &TableColumn, expr: &ast::Expr) -> Result<Expr> {
+        let bound = self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden("column generation expressions"));
+            let bound = binder.bind(expr)?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                return Err(SqlError::unsupported("cannot use subquery in column generation expression"));
+            }
+            binder.assign(bound, type_of(column), &column.name)
+        })?;
+        let mut other = None;
+        crate::plan::walk::columns(&bound, &mut |position| {
+            other = other.or(table.columns.get(position).filter(|each| each.generated));
+        });
+        if let Some(other) = other {
+            return Err(SqlError::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("cannot use generated column \"{}\" in column generation expression", other.name),
+            )
+            .with_detail("A generated column cannot reference another generated column."));
+        }
+        if !crate::plan::walk::is_immutable(&bound) {
+            return Err(SqlError::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                "generation expression is not immutable",
+            ));
+        }
+        Ok(bound)
+    }
+
+    /// Binds an expression of an index, over a row of its table.
+    ///
+    /// # Errors
+    /// All the errors of binding; 42P17 for what is not immutable.
+    pub fn bind_index_expression(&mut self, table: &Table, expr: &ast::Expr) -> Result<Expr> {
+        let bound = self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden("index expressions"));
+            let bound = binder.bind(expr)?;
+            let bound = binder.settle(bound)?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                return Err(SqlError::unsupported("cannot use subquery in index expression"));
+            }
+            Ok(bound)
+        })?;
+        if crate::plan::walk::is_immutable(&bound) {
+            return Ok(bound);
+        }
+        Err(SqlError::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            "functions in index expression must be marked IMMUTABLE",
+        ))
+    }
+
     /// Binds what a column becomes when its type is changed: over a row of the table as it was.
     ///
     /// # Errors
@@ -219,6 +279,8 @@ impl Binder<'_> {
     /// All the errors of binding.
     pub fn default_of(&mut self, table: &Table, column: &TableColumn) -> Result<Expr> {
         match &column.default {
+            // The writer computes it when the row is whole.
+            Some(_) if column.generated => Ok(super::literal::constant(Datum::Null, type_of(column))),
             None if column.identity.is_some() => {
                 let sequence =
                     self.catalog().identity_sequence(table.oid, column.number).ok_or_else(|| {
@@ -425,7 +487,7 @@ impl Binder<'_> {
                     let mut own: Vec<ColumnNumber> =
                         index.columns.iter().map(|column| column.number).collect();
                     own.sort_unstable();
-                    index.unique && own == numbers
+                    index.unique && index.is_plain() && own == numbers
                 };
                 let found: Vec<u32> = entry.indexes.iter().filter(fits).map(|index| index.oid).collect();
                 if found.is_empty() {
@@ -630,7 +692,7 @@ impl Binder<'_> {
         if is_default(value) {
             return self.default_of(table, column);
         }
-        if column.identity == Some(Identity::Always) {
+        if column.identity == Some(Identity::Always) || column.generated {
             return Err(SqlError::new(
                 SqlState::GENERATED_ALWAYS,
                 format!("column \"{}\" can only be updated to DEFAULT", column.name),
@@ -722,6 +784,13 @@ impl InsertTarget<'_> {
 
     /// 428C9 for a value given for a column that is always generated.
     fn refuse_given(&self, column: &TableColumn) -> Result<()> {
+        if column.generated {
+            return Err(SqlError::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+            )
+            .with_detail(always_identity(column)));
+        }
         if column.identity != Some(Identity::Always) || self.overriding.is_some() {
             return Ok(());
         }
@@ -735,6 +804,9 @@ impl InsertTarget<'_> {
 }
 
 fn always_identity(column: &TableColumn) -> String {
+    if column.generated {
+        return format!("Column \"{}\" is a generated column.", column.name);
+    }
     format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::object::{
-    Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, Object, Schema,
-    Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
+    Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
+    Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
+    ViewSource,
 };
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
@@ -189,12 +190,21 @@ pub fn encode(object: &Object) -> Vec<u8> {
             writer.u64(index.tree.0);
             writer.list(&index.columns, |writer, column| {
                 writer.number(column.number);
+                writer.bool(column.expression.is_some());
+                if let Some(expression) = &column.expression {
+                    writer.text(&expression.text);
+                    writer.u32(expression.type_oid);
+                }
+                writer.optional(column.class.as_deref());
                 writer.bool(column.descending);
                 writer.bool(column.nulls_first);
             });
             writer.bool(index.unique);
             writer.bool(index.primary);
             writer.bool(index.nulls_not_distinct);
+            writer.optional(index.predicate.as_deref());
+            writer.numbers(&index.included);
+            writer.numbers(&index.read);
             writer.pairs(&index.options);
         }
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
@@ -241,12 +251,18 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.bool(column.not_null);
         writer.optional(column.default.as_deref());
         writer.u8(column.identity.map_or(0, Identity::code));
+        writer.bool(column.generated);
         writer.bytes(&encode_missing(column));
         writer.bool(column.dropped);
     });
     writer.numbers(&table.primary_key);
     writer.bool(table.unlogged);
     writer.bool(table.is_temporary);
+    writer.u8(match table.on_commit {
+        OnCommit::PreserveRows => 0,
+        OnCommit::DeleteRows => 1,
+        OnCommit::Drop => 2,
+    });
     writer.pairs(&table.options);
     writer.u64(table.row_estimate.cast_unsigned());
 }
@@ -416,6 +432,12 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             columns: reader.list(|reader| {
                 Ok(IndexColumn {
                     number: reader.number()?,
+                    expression: if reader.bool()? {
+                        Some(IndexExpression { text: reader.text()?, type_oid: reader.u32()? })
+                    } else {
+                        None
+                    },
+                    class: reader.optional()?,
                     descending: reader.bool()?,
                     nulls_first: reader.bool()?,
                 })
@@ -423,6 +445,9 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             unique: reader.bool()?,
             primary: reader.bool()?,
             nulls_not_distinct: reader.bool()?,
+            predicate: reader.optional()?,
+            included: reader.numbers()?,
+            read: reader.numbers()?,
             options: reader.pairs()?,
         })),
         4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
@@ -457,6 +482,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                     b'd' => Some(Identity::ByDefault),
                     _ => None,
                 },
+                generated: reader.bool()?,
                 missing: Datum::Null,
                 dropped: false,
             };
@@ -467,6 +493,12 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         primary_key: reader.numbers()?,
         unlogged: reader.bool()?,
         is_temporary: reader.bool()?,
+        on_commit: match reader.u8()? {
+            0 => OnCommit::PreserveRows,
+            1 => OnCommit::DeleteRows,
+            2 => OnCommit::Drop,
+            _ => return Err(damaged()),
+        },
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
     })

@@ -12,7 +12,8 @@ pub mod store;
 
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
-    Object, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource,
+    IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
+    ViewColumn, ViewSource,
 };
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
 pub use store::OidAllocator;

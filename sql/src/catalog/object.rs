@@ -29,9 +29,20 @@ pub struct TableColumn {
     /// The text of the DEFAULT expression.
     pub default: Option<String>,
     pub identity: Option<Identity>,
+    /// The default is the expression, over the row, that the column always has the value of.
+    pub generated: bool,
     /// What rows hold that are older than the column.
     pub missing: Datum,
     pub dropped: bool,
+}
+
+/// What becomes of a temporary table at the end of a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCommit {
+    #[default]
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 /// A table: a tree clustered on the primary key, or on a hidden row number where there is none.
@@ -50,6 +61,7 @@ pub struct Table {
     pub primary_key: Vec<ColumnNumber>,
     pub unlogged: bool,
     pub is_temporary: bool,
+    pub on_commit: OnCommit,
     /// Storage parameters, as given.
     pub options: Vec<(String, String)>,
     /// Rows at the last ANALYZE; negative: never analyzed.
@@ -81,10 +93,22 @@ impl Table {
     }
 }
 
+/// What an index orders by, where that is no column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexExpression {
+    /// The expression's text.
+    pub text: String,
+    pub type_oid: u32,
+}
+
 /// One column of an index's key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexColumn {
+    /// 0 for an expression.
     pub number: ColumnNumber,
+    pub expression: Option<IndexExpression>,
+    /// The operator class, where one was named: they all order alike here.
+    pub class: Option<String>,
     pub descending: bool,
     pub nulls_first: bool,
 }
@@ -101,7 +125,29 @@ pub struct Index {
     pub unique: bool,
     pub primary: bool,
     pub nulls_not_distinct: bool,
+    /// The text of the condition that rows in the index satisfy.
+    pub predicate: Option<String>,
+    /// The columns that INCLUDE names: they are not in the key, and read from the row.
+    pub included: Vec<ColumnNumber>,
+    /// The columns that expressions and the condition read.
+    pub read: Vec<ColumnNumber>,
     pub options: Vec<(String, String)>,
+}
+
+impl Index {
+    /// Whether it has all rows, ordered by columns alone.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.predicate.is_none() && self.columns.iter().all(|column| column.expression.is_none())
+    }
+
+    /// Whether it cannot be without a column.
+    #[must_use]
+    pub fn depends_on(&self, number: ColumnNumber) -> bool {
+        self.columns.iter().any(|column| column.number == number)
+            || self.included.contains(&number)
+            || self.read.contains(&number)
+    }
 }
 
 /// What a constraint demands.

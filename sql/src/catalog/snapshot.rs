@@ -146,6 +146,14 @@ impl CatalogSnapshot {
         self.schemas.get(self.schemas_by_name.get(name)?)
     }
 
+    /// Whether objects go into a schema only where it is named: the system's, and those of temporary objects.
+    #[must_use]
+    pub fn is_special_schema(&self, oid: u32) -> bool {
+        oid == PG_CATALOG
+            || oid == INFORMATION_SCHEMA
+            || self.schema(oid).is_some_and(|schema| schema.name.starts_with("pg_temp_"))
+    }
+
     /// The schema of that OID.
     #[must_use]
     pub fn schema(&self, oid: u32) -> Option<&Arc<Schema>> {

@@ -191,6 +191,7 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
                 error.with_context(format!("COPY {table}, line {line}, column {name}{}", field.shown()))
             })?;
         }
+        writer.generate(&mut row, &execution.context())?;
         writer
             .insert(&row, execution)
             .await

@@ -205,16 +205,20 @@ async fn add_column(
     }
     let position = table.columns.len();
     table.columns.push(column);
+    if let Some((_, expr)) = wanted.generated.first() {
+        let text = super::default::stored_generation(ddl, &table, &table.columns[position], expr)?;
+        table.columns[position].default = Some(text);
+    }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
     let identity = sequences.first().map(|sequence| sequence.oid);
     for sequence in sequences {
         ddl.put(sequence).await?;
     }
     ddl.refresh().await?;
-    let fills = fill_of(ddl, &table.columns[position], identity, text)?;
+    let fills = fill_of(ddl, &table, &table.columns[position], identity, text)?;
     table.schema_version += 1;
     match fills {
-        Some(fill) if crate::plan::walk::is_volatile(&fill) => {
+        Some(fill) if table.columns[position].generated || crate::plan::walk::is_volatile(&fill) => {
             // Each row has a value of its own.
             let mut rewrite = rewrite::Rewrite::new(entry, table);
             rewrite.fill = Some((position, fill));
@@ -247,6 +251,7 @@ async fn add_column(
 /// What a new column holds in the rows that exist.
 fn fill_of(
     ddl: &Ddl,
+    table: &Table,
     column: &TableColumn,
     identity: Option<u32>,
     text: &str,
@@ -257,6 +262,9 @@ fn fill_of(
         (None, None) => return Ok(None),
     };
     let expr = crate::parser::parse_expression(&default)?;
+    if column.generated {
+        return ddl.binder(text).bind_generation(table, column, &expr).map(Some);
+    }
     ddl.binder(text).bind_default(column, &expr).map(Some)
 }
 
@@ -319,7 +327,26 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
             ddl.put(changed).await?;
         }
     }
-    change_column(ddl, entry, old, |column| column.name = new.to_string()).await
+    let renamed = |text: &str| -> Result<String> {
+        let mut ast = crate::parser::parse_expression(text)?;
+        rename_in(&mut ast, old, new);
+        Ok(ast.to_string())
+    };
+    for index in entry.indexes.iter().filter(|index| !index.is_plain()) {
+        let mut changed = (**index).clone();
+        changed.predicate = changed.predicate.as_deref().map(renamed).transpose()?;
+        for expression in changed.columns.iter_mut().filter_map(|column| column.expression.as_mut()) {
+            expression.text = renamed(&expression.text)?;
+        }
+        ddl.put(changed).await?;
+    }
+    let mut table = (*entry.table).clone();
+    for column in table.columns.iter_mut().filter(|column| column.generated) {
+        column.default = column.default.as_deref().map(renamed).transpose()?;
+    }
+    let number = find_column(&entry.table, old)?.number;
+    table.columns[Table::position(number)].name = new.to_string();
+    ddl.put(table).await
 }
 
 /// Renames a column wherever an expression names it.
@@ -430,7 +457,7 @@ async fn add_constraint(
             ddl.put(made).await
         }
         constraint::Wanted::Check { name, expression, column } => {
-            let columns: Vec<String> = column.into_iter().collect();
+            let columns = constraint::naming_columns(ddl, &table, &expression, column, text)?;
             let name = named(name, constraint::generated_name(&table.name, &columns, "check"), ddl)?;
             let mut made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
             made.validated = !not_valid;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::Ddl;
 use super::dependency::Thing;
 use super::rewrite::Rewrite;
+use super::{Ddl, default};
 use crate::binder::data_type;
 use crate::catalog::{Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -24,12 +24,13 @@ pub async fn change(
 ) -> Result<()> {
     let target = data_type::resolve(data_type)?;
     refuse_views(ddl, entry, column)?;
+    refuse_generated(entry, column)?;
     let position = Table::position(column.number);
     let mut table = (*entry.table).clone();
     let changed = &mut table.columns[position];
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
-    if let Some(default) = &column.default {
+    if let Some(default) = column.default.as_ref().filter(|_| !column.generated) {
         let expr = crate::parser::parse_expression(default)?;
         let bound = ddl.binder(text).bind_default(changed, &expr);
         bound.map_err(|error| match error.state() {
@@ -71,6 +72,17 @@ fn keeps_values(source: DataType, target: DataType) -> bool {
             registry().cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes),
             Some(CastMethod::Binary) | None
         )
+}
+
+/// 0A000 where a generated column reads the column.
+fn refuse_generated(entry: &TableEntry, column: &TableColumn) -> Result<()> {
+    let reads = |each: &&TableColumn| {
+        let text = each.default.as_deref().filter(|_| each.generated).unwrap_or_default();
+        default::named_columns(&entry.table, text).contains(&column.number)
+    };
+    let Some(reader) = entry.table.live_columns().find(reads) else { return Ok(()) };
+    Err(SqlError::unsupported("cannot alter type of a column used by a generated column")
+        .with_detail(format!("Column \"{}\" is used by generated column \"{}\".", column.name, reader.name)))
 }
 
 /// 0A000 where a view reads the column.

@@ -89,10 +89,14 @@ pub fn numbers(table: &Table, columns: &[String]) -> Result<Vec<ColumnNumber>> {
 
 /// Index columns in their plain order.
 pub fn plain(numbers: &[ColumnNumber]) -> Vec<IndexColumn> {
-    numbers
-        .iter()
-        .map(|number| IndexColumn { number: *number, descending: false, nulls_first: false })
-        .collect()
+    let plain = |number: &ColumnNumber| IndexColumn {
+        number: *number,
+        expression: None,
+        class: None,
+        descending: false,
+        nulls_first: false,
+    };
+    numbers.iter().map(plain).collect()
 }
 
 /// A name cut to fit, PostgreSQL's way: `table_columns_suffix`.
@@ -129,6 +133,9 @@ pub async fn make_key(
         unique: true,
         primary,
         nulls_not_distinct,
+        predicate: None,
+        included: Vec::new(),
+        read: Vec::new(),
         options: Vec::new(),
     };
     let kind = if primary {
@@ -147,6 +154,30 @@ pub async fn make_key(
         validated: true,
     };
     Ok((index, constraint))
+}
+
+/// The columns that name a CHECK: its own, or the only one that it reads.
+pub fn naming_columns(
+    ddl: &Ddl,
+    table: &Table,
+    expression: &ast::Expr,
+    own: Option<String>,
+    text: &str,
+) -> Result<Vec<String>> {
+    if own.is_some() {
+        return Ok(own.into_iter().collect());
+    }
+    let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
+    let mut read: Vec<usize> = Vec::new();
+    crate::plan::walk::columns(&bound, &mut |position| {
+        if !read.contains(&position) {
+            read.push(position);
+        }
+    });
+    Ok(match read.as_slice() {
+        [only] => vec![table.columns[*only].name.clone()],
+        _ => Vec::new(),
+    })
 }
 
 /// Makes a CHECK constraint, bound once to see that it is good.
@@ -248,7 +279,7 @@ pub async fn make_foreign_key(
     }
     let mut sorted = referred.clone();
     sorted.sort_unstable();
-    let index = parent.indexes.iter().filter(|index| index.unique).find(|index| {
+    let index = parent.indexes.iter().filter(|index| index.unique && index.is_plain()).find(|index| {
         let mut own: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
         own.sort_unstable();
         own == sorted

@@ -6,11 +6,13 @@ use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
 use super::storage::{self, Owner};
-use super::{constraint, sequence};
+use super::{constraint, like, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::{Constraint, Identity, Index, SUPERUSER, Table, TableColumn, TableEntry, store};
+use crate::catalog::{
+    Constraint, Identity, Index, OnCommit, SUPERUSER, Table, TableColumn, TableEntry, store,
+};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::of_standard;
+use crate::parser::{TableLike, of_standard};
 use crate::types::builtin_type;
 use crate::value::Datum;
 
@@ -24,6 +26,8 @@ pub struct Wanted {
     /// Columns' numbers and defaults.
     pub defaults: Vec<(i16, ast::Expr)>,
     pub sequences: Vec<sequence::Wanted>,
+    /// Columns' numbers and the expressions that generate them.
+    pub generated: Vec<(i16, ast::Expr)>,
 }
 
 /// A column as written, and the constraints that came with it.
@@ -53,6 +57,7 @@ pub fn column_of(
         not_null: false,
         default: None,
         identity: None,
+        generated: false,
         missing: Datum::Null,
         dropped: false,
     };
@@ -116,6 +121,16 @@ pub fn column_of(
                 columns: own,
                 key: Box::new(key.clone()),
             }),
+            ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                if has_default || identity.is_some() {
+                    let other = if has_default { "default" } else { "identity" };
+                    return Err(SqlError::syntax(format!(
+                        "both {other} and generation expression specified for column \"{column_name}\" of table \"{table}\""
+                    )));
+                }
+                column.generated = true;
+                wanted.generated.push((number, expr.clone()));
+            }
             // Both collations that may be named here order by bytes.
             ColumnOption::Collation(_) => {}
             other => {
@@ -137,6 +152,11 @@ pub fn column_of(
             identity: None,
         });
     }
+    if has_default && column.generated {
+        return Err(SqlError::syntax(format!(
+            "both default and generation expression specified for column \"{column_name}\" of table \"{table}\""
+        )));
+    }
     if has_default && identity.is_some() {
         return Err(SqlError::syntax(format!(
             "both default and identity specified for column \"{column_name}\" of table \"{table}\""
@@ -150,8 +170,28 @@ pub fn column_of(
     Ok(column)
 }
 
-pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) -> Result<()> {
-    if create.temporary || create.query.is_some() || create.like.is_some() || create.partition_by.is_some() {
+/// ON COMMIT.
+pub fn on_commit(given: Option<&ast::OnCommit>, temporary: bool) -> Result<OnCommit> {
+    if given.is_some() && !temporary {
+        return Err(SqlError::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            "ON COMMIT can only be used on temporary tables",
+        ));
+    }
+    Ok(match given {
+        None | Some(ast::OnCommit::PreserveRows) => OnCommit::PreserveRows,
+        Some(ast::OnCommit::DeleteRows) => OnCommit::DeleteRows,
+        Some(ast::OnCommit::Drop) => OnCommit::Drop,
+    })
+}
+
+pub async fn create_table(
+    ddl: &mut Ddl,
+    create: &ast::CreateTable,
+    likes: &[TableLike],
+    text: &str,
+) -> Result<()> {
+    if create.partition_by.is_some() {
         return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
     }
     let (schema, base) = ddl.target_schema(&create.name, create.temporary).await?;
@@ -173,8 +213,12 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     }
     let mut wanted = Wanted::default();
     let mut columns: Vec<TableColumn> = Vec::new();
-    for (at, definition) in create.columns.iter().enumerate() {
-        let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
+    for at in 0..=create.columns.len() {
+        for source in likes.iter().filter(|source| source.at == at) {
+            like::add_columns(ddl, source, &mut columns, &mut wanted)?;
+        }
+        let Some(definition) = create.columns.get(at) else { break };
+        let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
         let column = column_of(definition, number, &base, &mut wanted)?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
@@ -188,8 +232,9 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         wanted.constraints.push(constraint::wanted(each)?);
     }
     let options = storage::of_relation(&create.table_options, Owner::Table)?;
+    let oid = ddl.oid().await?;
     let mut table = Table {
-        oid: ddl.oid().await?,
+        oid,
         schema,
         name: base,
         owner: SUPERUSER,
@@ -199,12 +244,17 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
         primary_key: Vec::new(),
         unlogged: create.unlogged,
         is_temporary: create.temporary,
+        on_commit: on_commit(create.on_commit.as_ref(), create.temporary)?,
         options,
         row_estimate: -1,
     };
     for (number, expr) in &wanted.defaults {
         let column = &mut table.columns[Table::position(*number)];
         column.default = Some(super::default::stored(ddl, column, expr, text)?);
+    }
+    for (number, expr) in &wanted.generated {
+        let text = super::default::stored_generation(ddl, &table, table.column_numbered(*number), expr)?;
+        table.columns[Table::position(*number)].default = Some(text);
     }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
     let (indexes, constraints) = constraints(ddl, &mut table, wanted.constraints, text).await?;
@@ -218,7 +268,7 @@ pub async fn create_table(ddl: &mut Ddl, create: &ast::CreateTable, text: &str) 
     for constraint in constraints {
         ddl.put(constraint).await?;
     }
-    Ok(())
+    like::add_rest(ddl, likes, oid).await
 }
 
 /// Makes a new table's constraints: keys first, for foreign keys may point at them.
@@ -273,7 +323,7 @@ async fn constraints(
     for each in later {
         let made = match each {
             constraint::Wanted::Check { name, expression, column } => {
-                let columns: Vec<String> = column.into_iter().collect();
+                let columns = constraint::naming_columns(ddl, table, &expression, column, text)?;
                 let generated = constraint::generated_name(&table.name, &columns, "check");
                 let name = name.unwrap_or_else(|| ddl.free_name(table.schema, &generated, &taken));
                 constraint::make_check(ddl, table, &name, &expression, text).await?

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments
 
 use super::Ddl;
 use crate::binder::name;
-use crate::catalog::TableColumn;
+use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::error::Result;
 use crate::relations;
 
@@ -14,6 +14,29 @@ use crate::relations;
 pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Result<String> {
     ddl.binder(text).bind_default(column, expr)?;
     Ok(with_oids(ddl, expr)?.to_string())
+}
+
+/// The text of the expression that generates a column, after it was bound once to see that it is good.
+pub fn stored_generation(ddl: &Ddl, table: &Table, column: &TableColumn, expr: &Expr) -> Result<String> {
+    ddl.binder("").bind_generation(table, column, expr)?;
+    Ok(with_oids(ddl, expr)?.to_string())
+}
+
+/// The columns of a table that a stored expression names.
+pub fn named_columns(table: &Table, text: &str) -> Vec<ColumnNumber> {
+    let mut found = Vec::new();
+    let Ok(expr) = crate::parser::parse_expression(text) else { return found };
+    let flow = ast::visit_expressions(&expr, |node: &Expr| {
+        let identifier = match node {
+            Expr::Identifier(identifier) => Some(identifier),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        found.extend(identifier.and_then(|it| table.column(&name::fold(it))).map(|column| column.number));
+        ControlFlow::<()>::Continue(())
+    });
+    debug_assert!(flow.is_continue());
+    found
 }
 
 /// An expression in which relations are named by OID: it goes on to mean them when they are renamed, and what it

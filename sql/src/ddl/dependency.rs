@@ -168,7 +168,7 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     let mut found: Vec<(Thing, Tie)> = Vec::new();
     let own = entry.constraints.iter().filter(|each| each.columns.contains(&number));
     found.extend(own.map(|each| (Thing::Constraint(each.oid), Tie::Part)));
-    let indexes = entry.indexes.iter().filter(|index| index.columns.iter().any(|each| each.number == number));
+    let indexes = entry.indexes.iter().filter(|index| index.depends_on(number));
     found.extend(indexes.map(|each| (Thing::Index(each.oid), Tie::Part)));
     let owned = catalog.sequences_of(oid);
     let owned = owned.filter(|each| each.owned_by.is_some_and(|owner| owner.column == number));
@@ -180,6 +180,13 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
         |each| matches!(&each.kind, ConstraintKind::ForeignKey { columns, .. } if columns.contains(&number)),
     );
     found.extend(referring.map(|each| (Thing::Constraint(each.oid), Tie::Use)));
+    let generated = entry.table.live_columns().filter(|column| column.generated && column.number != number);
+    let reads = |text: &Option<String>| {
+        let text = text.as_deref().unwrap_or_default();
+        super::default::named_columns(&entry.table, text).contains(&number)
+    };
+    let generated = generated.filter(|column| reads(&column.default));
+    found.extend(generated.map(|column| (Thing::Column(oid, column.number), Tie::Use)));
     found.extend(views_on(catalog, oid, Some(number)));
     found
 }
@@ -392,6 +399,7 @@ fn drop_column(table: &mut Table, number: i16) {
     dropped.not_null = false;
     dropped.default = None;
     dropped.identity = None;
+    dropped.generated = false;
     dropped.missing = Datum::Null;
     dropped.name = format!("........pg.dropped.{number}........");
     table.schema_version += 1;

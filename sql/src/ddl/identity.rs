@@ -19,8 +19,14 @@ fn not_identity(entry: &TableEntry, column: &str) -> SqlError {
     )
 }
 
-/// 42601 where a default is to be set or dropped.
+/// 42601 where a default is to be set or dropped, but the column makes its values in another way.
 pub fn refuse(entry: &TableEntry, column: &TableColumn) -> Result<()> {
+    if column.generated {
+        return Err(SqlError::syntax(format!(
+            "column \"{}\" of relation \"{}\" is a generated column",
+            column.name, entry.table.name
+        )));
+    }
     if column.identity.is_none() {
         return Ok(());
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::storage::{self, Owner};
-use super::{Ddl, constraint};
+use super::{Ddl, constraint, default};
 use crate::binder::{Relation, name};
-use crate::catalog::{Index, IndexColumn, TableEntry, store};
+use crate::catalog::{ColumnNumber, Index, IndexColumn, IndexExpression, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::plan::walk;
 use crate::write;
 
 pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
@@ -23,28 +25,20 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
             )));
         }
     }
-    if create.predicate.is_some() || !create.include.is_empty() {
-        return Err(SqlError::unsupported("partial and covering indexes are not supported yet"));
-    }
-    let mut columns = Vec::new();
-    let mut names = Vec::new();
+    let (mut columns, mut names, mut read) = (Vec::new(), Vec::new(), Vec::new());
     for column in &create.columns {
-        let ast::Expr::Identifier(identifier) = &column.column.expr else {
-            return Err(SqlError::unsupported("indexes on expressions are not supported yet"));
-        };
-        let wanted = name::fold(identifier);
-        let number = table.column(&wanted).map(|column| column.number).ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{wanted}\" does not exist"))
-        })?;
-        let options = &column.column.options;
-        let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
-        columns.push(IndexColumn {
-            number,
-            descending,
-            nulls_first: options.nulls_first.unwrap_or(descending),
-        });
-        names.push(wanted);
+        let (made, shown) = index_column(ddl, &table, column, &mut read)?;
+        columns.push(made);
+        names.push(shown);
     }
+    let mut included = Vec::new();
+    for identifier in &create.include {
+        included.push(number_of(&table, &name::fold(identifier))?);
+    }
+    let predicate = match &create.predicate {
+        None => None,
+        Some(predicate) => Some(stored_predicate(ddl, &table, predicate, &mut read)?),
+    };
     let index_name = match &create.name {
         Some(object) => name::split(object)?.1,
         None => ddl.free_name(table.schema, &constraint::generated_name(&table.name, &names, "idx"), &[]),
@@ -71,16 +65,88 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
         unique: create.unique,
         primary: false,
         nulls_not_distinct: create.nulls_distinct == Some(false),
+        predicate,
+        included,
+        read,
         options,
     };
     fill(ddl, &entry, &index).await?;
     ddl.put(index).await
 }
 
+fn number_of(table: &Table, column: &str) -> Result<ColumnNumber> {
+    table.column(column).map(|column| column.number).ok_or_else(|| {
+        SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist"))
+    })
+}
+
+/// Adds the columns that an expression reads.
+fn note_columns(bound: &Expr, read: &mut Vec<ColumnNumber>) {
+    walk::columns(bound, &mut |position| {
+        let number = ColumnNumber::try_from(position + 1).unwrap_or(0);
+        if !read.contains(&number) {
+            read.push(number);
+        }
+    });
+}
+
+/// The text of a partial index's condition.
+fn stored_predicate(
+    ddl: &Ddl,
+    table: &Table,
+    predicate: &ast::Expr,
+    read: &mut Vec<ColumnNumber>,
+) -> Result<String> {
+    let bound = ddl.binder("").bind_over_row(table, predicate, "index predicates")?;
+    if !walk::is_immutable(&bound) {
+        return Err(SqlError::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            "functions in index predicate must be marked IMMUTABLE",
+        ));
+    }
+    note_columns(&bound, read);
+    Ok(default::with_oids(ddl, predicate)?.to_string())
+}
+
+/// A column of an index, and what it adds to the index's name.
+fn index_column(
+    ddl: &Ddl,
+    table: &Table,
+    column: &ast::IndexColumn,
+    read: &mut Vec<ColumnNumber>,
+) -> Result<(IndexColumn, String)> {
+    let options = &column.column.options;
+    let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
+    let mut expr = &column.column.expr;
+    // All collations order by bytes, and parentheses are there for the grammar.
+    while let ast::Expr::Collate { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    let (number, expression, shown) = match expr {
+        ast::Expr::Identifier(identifier) => {
+            let base = name::fold(identifier);
+            (number_of(table, &base)?, None, base)
+        }
+        other => {
+            let bound = ddl.binder("").bind_index_expression(table, other)?;
+            note_columns(&bound, read);
+            let text = default::with_oids(ddl, other)?.to_string();
+            let shown = match other {
+                ast::Expr::Function(function) => name::split(&function.name)?.1,
+                _ => "expr".to_string(),
+            };
+            (0, Some(IndexExpression { text, type_oid: bound.data_type().oid }), shown)
+        }
+    };
+    let class = column.operator_class.as_ref().map(name::split).transpose()?.map(|(_, class)| class);
+    let nulls_first = options.nulls_first.unwrap_or(descending);
+    Ok((IndexColumn { number, expression, class, descending, nulls_first }, shown))
+}
+
 /// Fills a new index from its table's rows.
 pub async fn fill(ddl: &mut Ddl, entry: &Arc<TableEntry>, index: &Index) -> Result<()> {
     let writer = ddl.writer(entry)?;
-    let index_writer = write::index_writer(&entry.table, index);
+    let index_writer = write::index_writer(&entry.table, index, &mut ddl.binder(""))?;
     write::build_index(&writer, &index_writer, &mut ddl.execution).await
 }
 

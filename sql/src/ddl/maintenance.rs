@@ -62,22 +62,27 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
         if restart {
             super::sequence::restart_of(ddl, entry.table.oid).await?;
         }
-        let mut table = (*entry.table).clone();
-        ddl.execution.transaction.drop_tree(table.tree);
-        table.tree = ddl.tree(&table.options, Owner::Table);
-        for index in &entry.indexes {
-            let mut emptied = (**index).clone();
-            if index.primary {
-                emptied.tree = table.tree;
-            } else {
-                ddl.execution.transaction.drop_tree(index.tree);
-                emptied.tree = ddl.tree(&emptied.options, Owner::Index);
-            }
-            ddl.put(emptied).await?;
-        }
-        ddl.put(table).await?;
+        empty(ddl, &entry).await?;
     }
     Ok(())
+}
+
+/// Gives a table new, empty trees.
+pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
+    let mut table = (*entry.table).clone();
+    ddl.execution.transaction.drop_tree(table.tree);
+    table.tree = ddl.tree(&table.options, Owner::Table);
+    for index in &entry.indexes {
+        let mut emptied = (**index).clone();
+        if index.primary {
+            emptied.tree = table.tree;
+        } else {
+            ddl.execution.transaction.drop_tree(index.tree);
+            emptied.tree = ddl.tree(&emptied.options, Owner::Index);
+        }
+        ddl.put(emptied).await?;
+    }
+    ddl.put(table).await
 }
 
 /// The stored tables of some names.

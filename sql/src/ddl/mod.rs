@@ -4,18 +4,21 @@ mod alter_table;
 mod column_type;
 mod comment;
 mod constraint;
+mod create_as;
 mod create_table;
 mod default;
 mod dependency;
 mod drop;
 mod identity;
 mod index;
+mod like;
 mod maintenance;
 mod rename;
 mod rewrite;
 mod schema;
 mod sequence;
 mod storage;
+mod temporary;
 mod view;
 
 use std::sync::Arc;
@@ -24,9 +27,12 @@ use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
 pub use maintenance::{analyze, check_tables, tables_named, truncate};
+pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
-use crate::catalog::{CatalogSnapshot, INFORMATION_SCHEMA, Object, PG_CATALOG, Table, TableEntry, store};
+use crate::catalog::{
+    CatalogSnapshot, INFORMATION_SCHEMA, Object, OnCommit, PG_CATALOG, Table, TableEntry, store,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::parser::{Definition, ObjectKind};
@@ -40,6 +46,8 @@ pub struct Ddl {
     pub catalog: Arc<CatalogSnapshot>,
     pub binding: BindEnvironment,
     pub notices: Vec<SqlError>,
+    /// It made a temporary object.
+    pub makes_temporary: bool,
 }
 
 impl Ddl {
@@ -91,15 +99,12 @@ impl Ddl {
         temporary: bool,
     ) -> Result<(u32, String)> {
         if temporary {
-            return Err(SqlError::unsupported("temporary objects are not supported yet"));
+            self.makes_temporary = true;
+            return temporary::target(self, object).await;
         }
         let (schema, base) = name::split(object)?;
         let Some(schema) = schema else {
-            let own = self
-                .binding
-                .search_path
-                .iter()
-                .find(|oid| **oid != PG_CATALOG && **oid != INFORMATION_SCHEMA);
+            let own = self.binding.search_path.iter().find(|oid| !self.catalog.is_special_schema(**oid));
             let own = own.ok_or_else(|| {
                 SqlError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
             })?;
@@ -195,15 +200,14 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
     let mut ddl = session.begin_ddl(command).await?;
     let changed = dispatch(&mut ddl, statement, text).await;
     session.end_ddl(ddl, changed.is_ok())?;
-    changed?;
-    Ok(Some(command.to_string()))
+    Ok(Some(changed?.unwrap_or_else(|| command.to_string())))
 }
 
 /// Runs a statement that our own parser took; gives its tag.
 ///
 /// # Errors
 /// All the errors of DDL.
-pub async fn define(session: &mut Session, definition: &Definition, text: &str) -> Result<&'static str> {
+pub async fn define(session: &mut Session, definition: &Definition, text: &str) -> Result<String> {
     let kind = |kind: &ObjectKind| match kind {
         ObjectKind::Table => "ALTER TABLE",
         ObjectKind::Sequence => "ALTER SEQUENCE",
@@ -219,16 +223,38 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
         Definition::Comment { .. } => "COMMENT",
+        Definition::CreateLike { .. } => "CREATE TABLE",
+        Definition::CreateAs { .. } => "CREATE TABLE AS",
+        Definition::SelectInto { .. } => "SELECT INTO",
     };
     let mut ddl = session.begin_ddl(command).await?;
     let changed = change(&mut ddl, definition, text).await;
     session.end_ddl(ddl, changed.is_ok())?;
-    changed?;
-    Ok(command)
+    Ok(changed?.unwrap_or_else(|| command.to_string()))
 }
 
-async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<()> {
+async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Option<String>> {
     match definition {
+        Definition::CreateLike { create, likes } => {
+            create_table::create_table(ddl, create, likes, text).await
+        }
+        Definition::CreateAs { create, names, with_data } => {
+            return create_as::of_create(ddl, create, names, *with_data, text).await.map(Some);
+        }
+        Definition::SelectInto { target, temporary, unlogged, query } => {
+            let create = create_as::CreateAs {
+                target,
+                names: Vec::new(),
+                query,
+                if_not_exists: false,
+                temporary: *temporary,
+                unlogged: *unlogged,
+                on_commit: OnCommit::PreserveRows,
+                with_data: true,
+                options: Vec::new(),
+            };
+            return create_as::create_as(ddl, create, text).await.map(Some);
+        }
         Definition::CreateSequence { name, if_not_exists, temporary, unlogged, options } => {
             let create = sequence::Create {
                 name,
@@ -254,19 +280,24 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<()
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
             let found = rename::check_exists(ddl, ObjectKind::View, object, *if_exists)?;
-            let Some(Relation::View(found)) = found else { return Ok(()) };
+            let Some(Relation::View(found)) = found else { return Ok(None) };
             view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
         }
         Definition::SetOwner { kind, name, if_exists } => {
             rename::check_exists(ddl, *kind, name, *if_exists).map(|_| ())
         }
-    }
+    }?;
+    Ok(None)
 }
 
-async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Result<()> {
+/// Does it; gives a tag of its own, where it has one.
+async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Result<Option<String>> {
     use ast::Statement as S;
     match statement {
-        S::CreateTable(create) => create_table::create_table(ddl, create, text).await,
+        S::CreateTable(create) if create.query.is_some() => {
+            return create_as::of_create(ddl, create, &[], true, text).await.map(Some);
+        }
+        S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
@@ -277,5 +308,6 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
             drop::drop_objects(ddl, object_type, *if_exists, names, *cascade).await
         }
         _ => Err(SqlError::internal("a statement without a DDL function")),
-    }
+    }?;
+    Ok(None)
 }

@@ -39,6 +39,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_triggerdef", &[OID], TEXT),
     ("pg_get_triggerdef", &[OID, BOOL], TEXT),
     ("pg_get_ruledef", &[OID], TEXT),
+    ("pg_get_ruledef", &[OID, BOOL], TEXT),
     ("pg_get_functiondef", &[OID], TEXT),
     ("pg_get_function_arguments", &[OID], TEXT),
     ("pg_get_function_identity_arguments", &[OID], TEXT),
@@ -46,6 +47,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_serial_sequence", &[TEXT, TEXT], TEXT),
     ("pg_get_userbyid", &[OID], NAME),
     ("pg_get_partkeydef", &[OID], TEXT),
+    // A set in PostgreSQL, empty for what is no partition; tools look for tables in it.
+    ("pg_partition_ancestors", &[REGCLASS], REGCLASS),
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
     ("pg_table_is_visible", &[OID], BOOL),
     ("pg_type_is_visible", &[OID], BOOL),

@@ -53,6 +53,24 @@ pub enum Definition {
         if_exists: bool,
         schema: Ident,
     },
+    /// CREATE TABLE with LIKE clauses
+    CreateLike {
+        create: Box<ast::CreateTable>,
+        likes: Vec<TableLike>,
+    },
+    /// CREATE TABLE … AS, with names for the columns or WITH NO DATA
+    CreateAs {
+        create: Box<ast::CreateTable>,
+        names: Vec<Ident>,
+        with_data: bool,
+    },
+    /// SELECT … INTO
+    SelectInto {
+        target: ObjectName,
+        temporary: bool,
+        unlogged: bool,
+        query: Box<ast::Query>,
+    },
     /// ALTER VIEW … RENAME COLUMN
     RenameViewColumn {
         name: ObjectName,
@@ -71,6 +89,16 @@ pub enum Definition {
         name: ObjectName,
         if_exists: bool,
     },
+}
+
+/// A LIKE clause of CREATE TABLE.
+#[derive(Clone, Debug)]
+pub struct TableLike {
+    /// How many columns come before it.
+    pub at: usize,
+    pub table: ObjectName,
+    /// What it takes over beside columns.
+    pub including: Vec<String>,
 }
 
 /// What a comment is on.

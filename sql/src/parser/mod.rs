@@ -16,18 +16,18 @@ mod escape;
 mod rewrite;
 mod sequence;
 mod source;
+mod taken;
 mod utility;
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use sqlparser::ast;
-use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use cursor::{Declare, Direction, Fetch};
-pub use definition::{CommentTarget, Definition, ObjectKind, TableAction};
+pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use rewrite::marked;
 pub use sequence::{SequenceOption, of_standard};
@@ -136,47 +136,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&*DIALECT).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens)
 }
 
-/// COPY's flags may be given as ON and OFF, where sqlparser knows TRUE and FALSE alone.
-fn spell_copy_flags(tokens: &mut [TokenWithSpan]) {
-    let is = |token: &TokenWithSpan, wanted: Keyword| matches!(&token.token, Token::Word(word) if word.keyword == wanted);
-    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
-    if !tokens.iter().find(|token| !blank(token)).is_some_and(|first| is(first, Keyword::COPY)) {
-        return;
-    }
-    let mut after_flag = false;
-    for token in tokens.iter_mut().filter(|token| !blank(token)) {
-        if after_flag && is(token, Keyword::ON) {
-            token.token = Token::make_keyword("TRUE");
-        } else if after_flag && is(token, Keyword::OFF) {
-            token.token = Token::make_keyword("FALSE");
-        }
-        after_flag = is(token, Keyword::FREEZE) || is(token, Keyword::HEADER);
-    }
-}
-
-/// Takes OVERRIDING … VALUE out of an INSERT: sqlparser does not know it.
-fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Option<Overriding> {
-    let places: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    let words: Vec<String> = places.iter().map(|at| utility::word(&tokens[*at])).collect();
-    if words.first().is_none_or(|first| first != "insert") {
-        return None;
-    }
-    let start = words.windows(3).position(|window| window[0] == "overriding" && window[2] == "value")?;
-    let overriding = match words[start + 1].as_str() {
-        "system" => Overriding::System,
-        "user" => Overriding::User,
-        _ => return None,
-    };
-    tokens.drain(places[start]..=places[start + 2]);
-    Some(overriding)
-}
-
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     let mut tokens = rewrite::rewrite(piece);
-    spell_copy_flags(&mut tokens);
-    sequence::order_identity_options(&mut tokens);
-    let overriding = take_overriding(&mut tokens);
+    let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
@@ -184,8 +146,11 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     }
     let statement = parser.parse_statement().map_err(|error| syntax_error(&error, source, piece))?;
     expect_end(&parser, source)?;
-    let statement = Box::new(statement);
-    Ok(match overriding {
+    let statement = match taken.definition_of(statement) {
+        Ok(definition) => return Ok(StatementKind::Utility(Utility::Define(Box::new(definition)))),
+        Err(statement) => statement,
+    };
+    Ok(match taken.overriding {
         None => StatementKind::Sql(statement),
         Some(overriding) => {
             StatementKind::Utility(Utility::InsertOverriding { insert: statement, overriding })

@@ -28,7 +28,11 @@ struct Bound {
 pub fn key_column(table: &Table, number: ColumnNumber, descending: bool, nulls_first: bool) -> KeyColumn {
     let column = table.column_numbered(number);
     let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
-    let kind = builtin_type(column.type_oid).map_or(crate::value::PhysicalKind::Text, |info| info.kind);
+    key_column_of(data_type, descending, nulls_first)
+}
+
+fn key_column_of(data_type: DataType, descending: bool, nulls_first: bool) -> KeyColumn {
+    let kind = builtin_type(data_type.oid).map_or(crate::value::PhysicalKind::Text, |info| info.kind);
     KeyColumn { data_type, kind, descending, nulls_first }
 }
 
@@ -42,7 +46,15 @@ pub fn primary_key_columns(table: &Table) -> Vec<KeyColumn> {
 #[must_use]
 pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
     let columns = index.columns.iter();
-    columns.map(|column| key_column(table, column.number, column.descending, column.nulls_first)).collect()
+    columns
+        .map(|column| match &column.expression {
+            None => key_column(table, column.number, column.descending, column.nulls_first),
+            Some(expression) => {
+                let data_type = DataType::of(expression.type_oid);
+                key_column_of(data_type, column.descending, column.nulls_first)
+            }
+        })
+        .collect()
 }
 
 fn bounds(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) -> Vec<Bound> {
@@ -179,7 +191,7 @@ pub fn choose(
         let name = primary_key_name(entry);
         candidates.extend(candidate(&name, None, key, &table.primary_key, true, table, &bounds));
     }
-    for index in entry.indexes.iter().filter(|index| !index.primary) {
+    for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
         let key = index_key_columns(table, index);
         let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
         candidates.extend(candidate(
@@ -217,7 +229,7 @@ pub fn choose(
     }
     // An index read in order costs a lookup for each row: worth it when only the first rows are wanted.
     if limited {
-        for index in entry.indexes.iter().filter(|index| !index.primary) {
+        for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
             let key = index_key_columns(table, index);
             let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
             if let Some(reverse) = gives_order(&key, &numbers, 0, columns, wanted) {

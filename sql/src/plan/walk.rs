@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::logical::ColumnId;
 use crate::expr::Expr;
-use crate::functions::Volatility;
+use crate::functions::{CastMethod, Volatility};
 
 /// What a rewriting step did with a node.
 pub enum Rewritten {
@@ -67,6 +67,20 @@ pub fn replace_columns(expr: Expr, replace: &dyn Fn(ColumnId) -> Option<Expr>) -
 pub fn is_volatile(expr: &Expr) -> bool {
     any(expr, &mut |node| match node {
         Expr::Call(call) => call.function.volatility == Volatility::Volatile,
+        _ => false,
+    })
+}
+
+/// Whether an expression is worth the same for the same row for ever.
+#[must_use]
+pub fn is_immutable(expr: &Expr) -> bool {
+    !any(expr, &mut |node| match node {
+        Expr::Call(call) => call.function.volatility != Volatility::Immutable,
+        Expr::Cast(cast) => match &cast.method {
+            CastMethod::Function(function) => function.volatility != Volatility::Immutable,
+            _ => false,
+        },
+        Expr::Parameter { .. } | Expr::Outer { .. } => true,
         _ => false,
     })
 }

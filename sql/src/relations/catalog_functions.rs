@@ -39,7 +39,10 @@ pub fn call(
         }
         "pg_backend_pid" => Datum::Int32(environment.backend),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
-        "pg_my_temp_schema" => Datum::Oid(0),
+        "pg_my_temp_schema" => {
+            let own = crate::ddl::temporary_schema(environment.backend);
+            Datum::Oid(environment.catalog.schema_named(&own).map_or(0, |schema| schema.oid))
+        }
         "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(context.statement_timestamp),
         "txid_current" | "pg_current_xact_id" => {
             return Err(SqlError::unsupported("transaction numbers are not shown yet"));
@@ -178,6 +181,7 @@ pub fn call(
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
         "pg_get_statisticsobjdef_columns"
         | "pg_get_partkeydef"
+        | "pg_partition_ancestors"
         | "pg_get_triggerdef"
         | "pg_get_ruledef"
         | "pg_get_functiondef" => Datum::Null,
@@ -197,6 +201,7 @@ fn current_schemas(environment: &Environment, implicit: bool) -> Vec<String> {
         .search_path
         .iter()
         .filter(|oid| **oid != PG_CATALOG || implicit || named)
+        .filter(|oid| **oid == PG_CATALOG || implicit || !environment.catalog.is_special_schema(**oid))
         .filter_map(|oid| environment.catalog.schema(*oid))
         .map(|schema| schema.name.clone())
         .collect()

@@ -1,7 +1,7 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
-use crate::catalog::{Identity, Table, TableColumn};
+use crate::catalog::{Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{Category, builtin_type, oids};
@@ -27,6 +27,7 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     identity: u8,
+    generated: bool,
     dropped: bool,
 }
 
@@ -52,7 +53,7 @@ fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<D
         ("atthasdef", Datum::Bool(attribute.has_default)),
         ("atthasmissing", Datum::Bool(false)),
         ("attidentity", letter(attribute.identity)),
-        ("attgenerated", letter(0)),
+        ("attgenerated", letter(if attribute.generated { b's' } else { 0 })),
         ("attisdropped", Datum::Bool(attribute.dropped)),
         ("attislocal", Datum::Bool(true)),
         ("attinhcount", Datum::Int64(0)),
@@ -74,6 +75,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 not_null: column.not_null,
                 has_default: column.default.is_some(),
                 identity: column.identity.map_or(0, Identity::code),
+                generated: column.generated,
                 dropped: column.dropped,
             },
         )
@@ -83,11 +85,15 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
         for index in &entry.indexes {
             for (at, key) in index.columns.iter().enumerate() {
-                let mut column = table.column_numbered(key.number).clone();
+                let mut column = match &key.expression {
+                    None => table.column_numbered(key.number).clone(),
+                    Some(expression) => expression_column(expression, at),
+                };
                 column.number = i16::try_from(at + 1).unwrap_or(0);
                 column.not_null = false;
                 column.default = None;
                 column.identity = None;
+                column.generated = false;
                 rows.push(of_column(index.oid, &column));
             }
         }
@@ -105,6 +111,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: false,
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
@@ -124,6 +131,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: true,
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
@@ -142,12 +150,29 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     not_null: *name == "oid",
                     has_default: false,
                     identity: 0,
+                    generated: false,
                     dropped: false,
                 },
             ));
         }
     }
     Ok(rows)
+}
+
+/// An index's column that is an expression.
+fn expression_column(expression: &IndexExpression, at: usize) -> TableColumn {
+    TableColumn {
+        number: 0,
+        name: if at == 0 { "expr".to_string() } else { format!("expr{at}") },
+        type_oid: expression.type_oid,
+        type_modifier: -1,
+        not_null: false,
+        default: None,
+        identity: None,
+        generated: false,
+        missing: Datum::Null,
+        dropped: false,
+    }
 }
 
 /// The OID of a column's default: made from its table's, for defaults have none of their own.

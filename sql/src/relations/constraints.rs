@@ -13,6 +13,11 @@ pub fn is_check(constraint: &Constraint) -> bool {
     matches!(constraint.kind, ConstraintKind::Check { .. })
 }
 
+/// Whether a constraint is a foreign key.
+pub fn is_foreign_key(constraint: &Constraint) -> bool {
+    matches!(constraint.kind, ConstraintKind::ForeignKey { .. })
+}
+
 fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for constraint in environment.catalog.constraints() {

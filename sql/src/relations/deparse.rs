@@ -12,6 +12,13 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let unique = if index.unique { "UNIQUE " } else { "" };
     let columns: Vec<String> =
         (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
+    let included: Vec<String> =
+        index.included.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
+    let included =
+        if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
+    let predicate = index.predicate.as_ref().map_or_else(String::new, |predicate| {
+        format!(" WHERE {}", with_names(environment, &super::expression_text_of(predicate)))
+    });
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let option = |(key, value): &(String, String)| {
         let is_plain = quote(value) == *value;
@@ -20,7 +27,7 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let options: Vec<String> = index.options.iter().map(option).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){nulls}{options}",
+        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){included}{nulls}{options}{predicate}",
         quote(&index.name),
         quote(&schema),
         quote(&table.name),
@@ -32,8 +39,18 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
 #[must_use]
 pub fn index_column(table: &Table, index: &Index, at: usize, with_order: bool) -> String {
     let Some(column) = index.columns.get(at) else { return String::new() };
-    let mut text = quote(&table.column_numbered(column.number).name);
+    let mut text = match &column.expression {
+        None => quote(&table.column_numbered(column.number).name),
+        // What is no call goes in parentheses of its own.
+        Some(expression) => match super::expression_text_of(&expression.text) {
+            text if text.starts_with('(') => format!("({text})"),
+            text => text,
+        },
+    };
     if with_order {
+        if let Some(class) = column.class.as_ref().filter(|class| class.contains("pattern")) {
+            text.push_str(&format!(" {class}"));
+        }
         if column.descending {
             text.push_str(" DESC");
         }
@@ -95,6 +112,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
 #[must_use]
 pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
+    if column.generated {
+        return with_names(environment, &super::expression_text_of(default));
+    }
     let is_literal = default.len() >= 2
         && default.starts_with('\'')
         && default.ends_with('\'')

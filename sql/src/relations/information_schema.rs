@@ -17,26 +17,30 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 ];
 
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |schema: &str, name: &str, is_view: bool| {
+    let row = |schema: &str, name: &str, kind: &str| {
         relation.row(&[
             ("table_catalog", text(&environment.database)),
             ("table_schema", text(schema)),
             ("table_name", text(name)),
-            ("table_type", text(if is_view { "VIEW" } else { "BASE TABLE" })),
-            ("is_insertable_into", text(if is_view { "NO" } else { "YES" })),
+            ("table_type", text(kind)),
+            ("is_insertable_into", text(if kind == "VIEW" { "NO" } else { "YES" })),
             ("is_typed", text("NO")),
         ])
     };
-    let mut rows: RelationRows = environment
-        .catalog
-        .tables()
-        .map(|entry| row(&schema_name(environment, entry.table.schema), &entry.table.name, false))
-        .collect();
+    let mut rows = RelationRows::new();
+    for entry in environment.catalog.tables() {
+        let kind = if entry.table.is_temporary { "LOCAL TEMPORARY" } else { "BASE TABLE" };
+        rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind));
+    }
     for view in environment.catalog.views() {
-        rows.push(row(&schema_name(environment, view.schema), &view.name, true));
+        rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW"));
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
-        rows.push(row(computed.schema_name(), computed.name, computed.kind == b'v'));
+        rows.push(row(
+            computed.schema_name(),
+            computed.name,
+            if computed.kind == b'v' { "VIEW" } else { "BASE TABLE" },
+        ));
     }
     Ok(rows)
 }
@@ -50,15 +54,23 @@ fn standard_type(data_type: DataType) -> String {
     }
 }
 
+/// What fills a column where no value is given.
+#[derive(Default)]
+struct Filling<'s> {
+    default: Option<String>,
+    identity: Option<(Identity, &'s Sequence)>,
+    generation: Option<String>,
+}
+
 fn column_row(
     environment: &Environment,
     relation: &VirtualRelation,
     place: (&str, &str, &str, usize),
     data_type: DataType,
     not_null: bool,
-    default: Option<String>,
-    identity: Option<(Identity, &Sequence)>,
+    filling: Filling<'_>,
 ) -> Vec<Datum> {
+    let Filling { default, identity, generation } = filling;
     let (schema, table, column, number) = place;
     let info = builtin_type(data_type.oid);
     let (precision, radix, scale) = match info.map(|info| info.kind) {
@@ -90,7 +102,7 @@ fn column_row(
     let of_sequence = |value: fn(&Sequence) -> i64| {
         identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
     };
-    let generation = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
+    let mode = |kind| text(if kind == Identity::Always { "ALWAYS" } else { "BY DEFAULT" });
     let cycles = identity.is_some_and(|(_, sequence)| sequence.limits.cycle);
     relation.row(&[
         ("table_catalog", text(&environment.database)),
@@ -113,13 +125,14 @@ fn column_row(
         ("dtd_identifier", text(number.to_string())),
         ("is_self_referencing", text("NO")),
         ("is_identity", text(if identity.is_some() { "YES" } else { "NO" })),
-        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| generation(kind))),
+        ("identity_generation", identity.map_or(Datum::Null, |(kind, _)| mode(kind))),
         ("identity_start", of_sequence(|sequence| sequence.start)),
         ("identity_increment", of_sequence(|sequence| sequence.limits.increment)),
         ("identity_maximum", of_sequence(|sequence| sequence.limits.maximum)),
         ("identity_minimum", of_sequence(|sequence| sequence.limits.minimum)),
         ("identity_cycle", text(if cycles { "YES" } else { "NO" })),
-        ("is_generated", text("NEVER")),
+        ("is_generated", text(if generation.is_some() { "ALWAYS" } else { "NEVER" })),
+        ("generation_expression", Datum::from(generation)),
         ("is_updatable", text("YES")),
     ])
 }
@@ -134,6 +147,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 .default
                 .as_ref()
                 .map(|default| super::deparse::default_expression(environment, column, default));
+            let (default, generation) = if column.generated { (None, default) } else { (default, None) };
             let sequence = environment.catalog.identity_sequence(entry.table.oid, column.number);
             let identity = column.identity.zip(sequence.map(|sequence| &**sequence));
             rows.push(column_row(
@@ -142,8 +156,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 (&schema, &entry.table.name, &column.name, number),
                 DataType { oid: column.type_oid, typmod: column.type_modifier },
                 column.not_null,
-                default,
-                identity,
+                Filling { default, identity, generation },
             ));
         }
     }
@@ -152,13 +165,20 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         for (at, column) in view.columns.iter().enumerate() {
             let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
             let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
-            rows.push(column_row(environment, relation, place, data_type, false, None, None));
+            rows.push(column_row(environment, relation, place, data_type, false, Filling::default()));
         }
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
-            rows.push(column_row(environment, relation, place, DataType::of(*oid), false, None, None));
+            rows.push(column_row(
+                environment,
+                relation,
+                place,
+                DataType::of(*oid),
+                false,
+                Filling::default(),
+            ));
         }
     }
     Ok(rows)

@@ -36,6 +36,17 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     information_schema::MAKERS,
 ];
 
+/// An expression as PostgreSQL writes it.
+#[must_use]
+pub fn expression_text(expr: &sqlparser::ast::Expr) -> String {
+    view_text::expr_text(expr)
+}
+
+/// A stored expression as PostgreSQL writes it.
+fn expression_text_of(text: &str) -> String {
+    crate::parser::parse_expression(text).map_or_else(|_| text.to_string(), |expr| expression_text(&expr))
+}
+
 /// The relation of a name in a schema.
 #[must_use]
 pub fn find(schema: u32, name: &str) -> Option<&'static VirtualRelation> {

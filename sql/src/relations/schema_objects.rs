@@ -41,6 +41,8 @@ struct Class<'c> {
     tuples: i64,
     checks: usize,
     has_index: bool,
+    /// PostgreSQL has triggers where there are foreign keys: tools look for those only then.
+    has_triggers: bool,
     options: &'c [(String, String)],
     persistence: u8,
 }
@@ -74,7 +76,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("relnatts", Datum::Int64(class.columns as i64)),
         ("relchecks", Datum::Int64(class.checks as i64)),
         ("relhasrules", Datum::Bool(is_view)),
-        ("relhastriggers", Datum::Bool(false)),
+        ("relhastriggers", Datum::Bool(class.has_triggers)),
         ("relhassubclass", Datum::Bool(false)),
         ("relrowsecurity", Datum::Bool(false)),
         ("relforcerowsecurity", Datum::Bool(false)),
@@ -112,6 +114,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: table.row_estimate,
             checks: checks.count(),
             has_index: !entry.indexes.is_empty(),
+            has_triggers: !entry.referenced_by.is_empty()
+                || entry.constraints.iter().any(|each| super::constraints::is_foreign_key(each)),
             options: &table.options,
             persistence: persistence(table.is_temporary, table.unlogged),
         };
@@ -127,6 +131,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 tuples: table.row_estimate,
                 checks: 0,
                 has_index: false,
+                has_triggers: false,
                 options: &index.options,
                 persistence: persistence(table.is_temporary, table.unlogged),
             };
@@ -144,6 +149,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: -1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &view.options,
             persistence: persistence(view.is_temporary, false),
         };
@@ -160,6 +166,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: 1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &[],
             persistence: persistence(sequence.is_temporary, sequence.unlogged),
         };
@@ -176,6 +183,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             tuples: -1,
             checks: 0,
             has_index: false,
+            has_triggers: false,
             options: &[],
             persistence: b'p',
         };
@@ -193,13 +201,23 @@ fn column_options(index: &Index) -> Vec<i16> {
 fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for index in environment.catalog.indexes() {
-        let numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
+        let mut numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
         let zeros = vec![0; numbers.len()];
+        let key_columns = numbers.len() as i64;
+        numbers.extend(&index.included);
+        let predicate = index.predicate.as_deref().map(super::expression_text_of);
+        let expressions: Vec<String> = index
+            .columns
+            .iter()
+            .filter_map(|column| column.expression.as_ref())
+            .map(|expression| super::expression_text_of(&expression.text))
+            .collect();
+        let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[
             ("indexrelid", oid(index.oid)),
             ("indrelid", oid(index.table)),
             ("indnatts", Datum::Int64(numbers.len() as i64)),
-            ("indnkeyatts", Datum::Int64(numbers.len() as i64)),
+            ("indnkeyatts", Datum::Int64(key_columns)),
             ("indisunique", Datum::Bool(index.unique)),
             ("indnullsnotdistinct", Datum::Bool(index.nulls_not_distinct)),
             ("indisprimary", Datum::Bool(index.primary)),
@@ -215,6 +233,8 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             ("indcollation", oid_vector(&zeros)),
             ("indclass", oid_vector(&zeros)),
             ("indoption", vector(&column_options(index))),
+            ("indexprs", Datum::from(expressions)),
+            ("indpred", Datum::from(predicate)),
         ]));
     }
     Ok(rows)

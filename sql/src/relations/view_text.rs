@@ -293,6 +293,12 @@ fn plain_name(name: &ObjectName) -> String {
 pub fn expr_text(expr: &Expr) -> String {
     match expr {
         Expr::Nested(inner) => expr_text(inner),
+        Expr::Identifier(column) => quote(&crate::binder::name::fold(column)),
+        Expr::CompoundIdentifier(parts) => {
+            let parts: Vec<String> =
+                parts.iter().map(|part| quote(&crate::binder::name::fold(part))).collect();
+            parts.join(".")
+        }
         Expr::BinaryOp { left, op, right } => {
             format!("({} {op} {})", expr_text(left), expr_text(right))
         }

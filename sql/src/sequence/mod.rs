@@ -94,3 +94,65 @@ impl Sequences {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use helios_mvcc::Store;
+
+    use crate::session::{Engine, Session, Step};
+
+    async fn open(store: &Store) -> (Engine, Session) {
+        let engine = Engine::open(store.clone(), Vec::new()).await.unwrap();
+        let session = engine.session("postgres", "heliosdb");
+        (engine, session)
+    }
+
+    /// The first value of a query.
+    async fn number(session: &mut Session, text: &str) -> i64 {
+        let prepared = session.prepare(text, Vec::new()).await.unwrap();
+        let mut portal = session.bind(prepared, Vec::new()).unwrap();
+        let Step::Rows(batch) = session.step(&mut portal, &mut None).await.unwrap() else {
+            panic!("{text} gives no rows")
+        };
+        let value = batch.datum(0, 0).as_i64().unwrap();
+        while !matches!(session.step(&mut portal, &mut None).await.unwrap(), Step::Complete(_)) {}
+        session.sync().await.unwrap();
+        value
+    }
+
+    /// An engine that was closed goes on with the next number; one that was not, beyond all that it gave.
+    #[test]
+    fn numbers_go_on_after_closing_and_after_a_crash() {
+        block_on(async {
+            let store = crate::test_support::memory_store();
+            let (engine, mut session) = open(&store).await;
+            session.run_script("CREATE SEQUENCE s; CREATE TABLE t (id serial, v text)").await.unwrap();
+            for wanted in 1..=100 {
+                assert_eq!(number(&mut session, "SELECT nextval('s')").await, wanted);
+                assert_eq!(number(&mut session, "INSERT INTO t (v) VALUES ('x') RETURNING id").await, wanted);
+            }
+            engine.close().await.unwrap();
+            let (_, mut session) = open(&store).await;
+            assert_eq!(number(&mut session, "SELECT nextval('s')").await, 101);
+            assert_eq!(number(&mut session, "INSERT INTO t (v) VALUES ('x') RETURNING id").await, 101);
+            // Nothing is written down this time.
+            let (_, mut session) = open(&store).await;
+            assert!(number(&mut session, "SELECT nextval('s')").await > 101);
+            assert!(number(&mut session, "INSERT INTO t (v) VALUES ('x') RETURNING id").await > 101);
+        });
+    }
+
+    /// Temporary tables of a session that did not end are gone at the next start.
+    #[test]
+    fn temporary_tables_do_not_outlive_their_engine() {
+        block_on(async {
+            let store = crate::test_support::memory_store();
+            let (_, mut session) = open(&store).await;
+            session.run_script("CREATE TEMP TABLE t (id serial); CREATE TABLE kept (a int)").await.unwrap();
+            let (_, mut other) = open(&store).await;
+            let found = "SELECT count(*) FROM pg_class WHERE relname IN ('t', 't_id_seq', 'kept')";
+            assert_eq!(number(&mut other, found).await, 1);
+        });
+    }
+}

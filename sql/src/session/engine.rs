@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::{Session, SettingValues};
 use crate::catalog::{CatalogSnapshot, OidAllocator, store as catalog_store};
+use crate::ddl::TEMPORARY_PREFIX;
 use crate::error::Result;
 use crate::sequence::Sequences;
 
@@ -65,7 +66,19 @@ impl Engine {
             next_backend: AtomicI32::new(1),
             config,
         };
-        Ok(Engine { shared: Arc::new(shared) })
+        let engine = Engine { shared: Arc::new(shared) };
+        engine.drop_leftovers().await?;
+        Ok(engine)
+    }
+
+    /// Drops temporary objects whose sessions did not live to do it.
+    async fn drop_leftovers(&self) -> Result<()> {
+        let mut session = self.session("postgres", "postgres");
+        let (catalog, _) = session.binding().await?;
+        for schema in catalog.schemas().filter(|schema| schema.name.starts_with(TEMPORARY_PREFIX)) {
+            crate::ddl::drop_schema(&mut session, schema.oid).await?;
+        }
+        Ok(())
     }
 
     /// A new session of a user on a database.

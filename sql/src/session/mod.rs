@@ -115,6 +115,8 @@ pub struct Session {
     changed_settings: Vec<(String, String)>,
     cancel: Arc<AtomicBool>,
     sequences: Arc<SessionSequences>,
+    /// It made temporary objects.
+    has_temporary: bool,
     random: Arc<Mutex<u64>>,
     /// Raised at each end of a transaction: portals of earlier ones are closed.
     portal_epoch: u64,
@@ -162,6 +164,7 @@ impl Session {
             changed_settings: Vec::new(),
             cancel: Arc::new(AtomicBool::new(false)),
             sequences,
+            has_temporary: false,
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
             portal_epoch: 0,
             #[cfg(test)]

@@ -395,6 +395,8 @@ impl Session {
     /// The schemas of `search_path` that exist; `pg_catalog` first, unless it is named.
     pub(super) fn search_path(&self, catalog: &CatalogSnapshot) -> Vec<u32> {
         let mut path = Vec::new();
+        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend));
+        path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
         for name in self.settings.search_path() {
             let name = if name == "$user" { &self.user } else { &name };
             if let Some(schema) = catalog.schema_named(name)

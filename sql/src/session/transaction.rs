@@ -149,6 +149,14 @@ impl Session {
 
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
     pub(super) async fn commit(&mut self) -> Result<bool> {
+        let writes = |active: &Active| !active.failed && !active.read_only && active.used;
+        if self.has_temporary
+            && self.active.as_ref().is_some_and(writes)
+            && let Err(error) = crate::ddl::at_commit(self).await
+        {
+            self.rollback();
+            return Err(error);
+        }
         let has_pending = |active: &Active| !active.pending.is_empty() && !active.failed;
         if self.active.as_ref().is_some_and(has_pending)
             && let Err(error) = self.check_constraints(Due::Transaction).await

@@ -79,7 +79,7 @@ impl Session {
             }
             S::Set(set) => self.run_set(set).await,
             S::ShowVariable { variable } => self.show(&setting_name(variable)),
-            S::Discard { object_type } => self.discard(object_type),
+            S::Discard { object_type } => self.discard(object_type).await,
             S::Truncate(truncate) => {
                 ddl::truncate(self, truncate).await?;
                 done("TRUNCATE TABLE")
@@ -402,13 +402,14 @@ impl Session {
         Ok(Given { batches: text_batches(&[value])?, tag: "SHOW".into() })
     }
 
-    fn discard(&mut self, what: &ast::DiscardObject) -> Result<Given> {
+    async fn discard(&mut self, what: &ast::DiscardObject) -> Result<Given> {
         match what {
             ast::DiscardObject::ALL => {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.prepared.clear();
                 self.plans.clear();
                 self.sequences.forget();
+                self.drop_temporary().await?;
                 self.end_portals();
                 self.cursors.clear();
                 let mut settings = (**self.settings()).clone();
@@ -424,7 +425,10 @@ impl Session {
                 self.sequences.forget();
                 done("DISCARD SEQUENCES")
             }
-            ast::DiscardObject::TEMP => done("DISCARD TEMP"),
+            ast::DiscardObject::TEMP => {
+                self.drop_temporary().await?;
+                done("DISCARD TEMP")
+            }
         }
     }
 }
@@ -504,19 +508,41 @@ impl Session {
         let binding = self.bind_environment(&catalog);
         let engine = self.engine.clone();
         let execution = self.lend(environment, Arc::new([]))?;
-        Ok(ddl::Ddl { engine, execution, catalog, binding, notices: Vec::new() })
+        Ok(ddl::Ddl { engine, execution, catalog, binding, notices: Vec::new(), makes_temporary: false })
     }
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
         let notices = ddl.notices.into_iter().map(|error| Notice { severity: "NOTICE", error });
         self.notices.extend(notices);
+        self.has_temporary |= ddl.makes_temporary;
         self.take_back(ddl.execution)?;
         if let Some(active) = &mut self.active {
             active.changed_catalog |= changed;
             active.own_catalog = None;
         }
         Ok(())
+    }
+
+    /// Drops the session's temporary objects.
+    ///
+    /// # Errors
+    /// Those of dropping and of committing.
+    pub(super) async fn drop_temporary(&mut self) -> Result<()> {
+        let (catalog, _) = self.binding().await?;
+        match catalog.schema_named(&ddl::temporary_schema(self.backend)) {
+            Some(schema) => ddl::drop_schema(self, schema.oid).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session: what runs is rolled back, and temporary objects go.
+    ///
+    /// # Errors
+    /// Those of dropping and of committing.
+    pub async fn close(&mut self) -> Result<()> {
+        self.abandon();
+        if self.has_temporary { self.drop_temporary().await } else { Ok(()) }
     }
 
     /// The catalog and what names mean in it.

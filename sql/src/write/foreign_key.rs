@@ -221,10 +221,11 @@ impl Referenced {
             }
             (numbers.len() >= self.pairs.len()).then_some(bytes)
         };
-        let by_index = self.child.indexes.iter().filter(|index| !index.primary).find_map(|index| {
-            let numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
-            Some((index.tree, prefix(&numbers, &index_key_columns(table, index))?))
-        });
+        let by_index =
+            self.child.indexes.iter().filter(|index| !index.primary && index.is_plain()).find_map(|index| {
+                let numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
+                Some((index.tree, prefix(&numbers, &index_key_columns(table, index))?))
+            });
         let mut rows = Vec::new();
         if let Some((tree, bytes)) = by_index {
             let mut keys: Vec<Vec<u8>> = Vec::new();
@@ -318,6 +319,7 @@ impl Referenced {
             for ((own, _), value) in self.pairs.iter().zip(&given) {
                 new[*own] = value.clone();
             }
+            writer.generate(&mut new, &execution.context())?;
             let old = super::OldRow { key: &found, values: &values };
             Box::pin(writer.update(old, &new, execution)).await?;
         }

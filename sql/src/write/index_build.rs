@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use helios_mvcc::{KeyRange, ScanStep};
 
 use super::sorted_entries::SortedEntries;
-use super::{IndexWriter, TableWriter};
+use super::{Entry, IndexWriter, KeyPart, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
@@ -77,13 +77,22 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
     let mut entries = SortedEntries::default();
     let mut entry = Vec::new();
     let mut values = vec![Datum::Null; writer.layout.columns().len()];
+    let positions = plain_positions(index);
     visit_rows(writer, execution, |key, row| {
-        for position in &index.positions {
-            values[*position] = row.get(*position)?;
+        match &positions {
+            Some(positions) => {
+                for position in positions {
+                    values[*position] = row.get(*position)?;
+                }
+            }
+            None => read_values(writer, row, &mut values)?,
         }
         entry.clear();
-        let exact = index.entry_key(&values, key, &mut entry);
-        entries.add(&entry, key, exact);
+        match index.entry_key(&values, key, &execution.context(), &mut entry)? {
+            Entry::None => {}
+            Entry::Exact => entries.add(&entry, key, true),
+            Entry::WithRow => entries.add(&entry, key, false),
+        }
         Ok(())
     })
     .await?;
@@ -95,7 +104,8 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         let view = writer.layout.view(&row)?;
         let values =
             (0..writer.layout.columns().len()).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
-        return Err(not_unique(writer, &index.name, &index.positions, &values, execution)?);
+        let shown = writer.index_key_text(index, &values, &execution.context())?;
+        return Err(not_unique(writer, &index.name, &shown));
     }
     entries.write(&mut execution.transaction, index.tree).await
 }
@@ -157,27 +167,30 @@ pub async fn rewrite_table(
     if let Some(row) = entries.duplicate() {
         let view = target.layout.view(row)?;
         let values = (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
-        let (name, positions) = (&target.primary_name, &target.primary_positions);
-        return Err(not_unique(target, name, positions, &values, execution)?);
+        let shown = target.key_text(&target.primary_positions, &values, &execution.context())?;
+        return Err(not_unique(target, &target.primary_name, &shown));
     }
     entries.write(&mut execution.transaction, target.tree()).await
 }
 
-fn not_unique(
-    writer: &TableWriter,
-    name: &str,
-    positions: &[usize],
-    values: &[Datum],
-    execution: &Execution,
-) -> Result<SqlError> {
-    Ok(SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
-        .with_detail(format!(
-            "Key {} is duplicated.",
-            writer.key_text(positions, values, &execution.context())?
-        ))
+/// What an index reads of a row, where that is columns and nothing else.
+fn plain_positions(index: &IndexWriter) -> Option<Vec<usize>> {
+    if index.predicate.is_some() {
+        return None;
+    }
+    let position = |part: &KeyPart| match part {
+        KeyPart::Column(position) => Some(*position),
+        KeyPart::Expression(..) => None,
+    };
+    index.parts.iter().map(position).collect()
+}
+
+fn not_unique(writer: &TableWriter, name: &str, shown: &str) -> SqlError {
+    SqlError::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
+        .with_detail(format!("Key {shown} is duplicated."))
         .with_schema(&writer.schema_name)
         .with_table(&writer.entry.table.name)
-        .with_constraint(name))
+        .with_constraint(name)
 }
 
 /// Tests all rows against the writer's foreign keys.

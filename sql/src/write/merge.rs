@@ -56,7 +56,8 @@ pub async fn run_merge(plan: &MergePlan, execution: &mut Execution) -> Result<Ch
             let key = match (step, key) {
                 (MergeStep::Nothing, _) => continue,
                 (MergeStep::Insert(exprs), _) => {
-                    let row = evaluated(exprs.iter(), &values, execution)?;
+                    let mut row = evaluated(exprs.iter(), &values, execution)?;
+                    plan.writer.generate(&mut row, &execution.context())?;
                     plan.writer.insert(&row, execution).await?;
                     rows += 1;
                     continue;
@@ -79,6 +80,7 @@ pub async fn run_merge(plan: &MergePlan, execution: &mut Execution) -> Result<Ch
                 for ((number, _), value) in assignments.iter().zip(evaluated(exprs, &values, execution)?) {
                     new[Table::position(*number)] = value;
                 }
+                plan.writer.generate(&mut new, &execution.context())?;
                 plan.writer.update(place, &new, execution).await?;
             } else {
                 plan.writer.delete(place, execution).await?;

@@ -47,10 +47,20 @@ pub struct IndexWriter {
     pub name: String,
     pub tree: TreeId,
     pub key: Vec<KeyColumn>,
-    /// Where the key's columns are in the row.
-    pub positions: Vec<usize>,
+    /// What the key is made of.
+    pub parts: Vec<KeyPart>,
+    /// What rows in the index satisfy.
+    pub predicate: Option<Expr>,
     pub unique: bool,
     pub nulls_not_distinct: bool,
+}
+
+/// One part of an index's key.
+pub enum KeyPart {
+    /// The value at a position of the row.
+    Column(usize),
+    /// What an expression over the row gives, and its text.
+    Expression(Expr, String),
 }
 
 /// All that is needed to write rows of one table; made once for a plan, and shared.
@@ -66,6 +76,8 @@ pub struct TableWriter {
     pub primary_name: String,
     pub primary_oid: u32,
     pub indexes: Vec<IndexWriter>,
+    /// Positions of generated columns, and what generates them.
+    generated: Vec<(usize, Expr)>,
     checks: Vec<(String, Expr)>,
     not_null: Vec<usize>,
     references: Vec<Reference>,
@@ -100,6 +112,12 @@ impl TableWriter {
             }
         }
         checks.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut generated = Vec::new();
+        for column in table.live_columns().filter(|column| column.generated) {
+            let ast = crate::parser::parse_expression(column.default.as_deref().unwrap_or("NULL"))?;
+            let bound = binder.bind_generation(table, column, &ast)?;
+            generated.push((Table::position(column.number), bound));
+        }
         let mut referenced = Vec::new();
         for constraint in &entry.referenced_by {
             referenced.push(Referenced::new(constraint, binder.catalog())?);
@@ -118,8 +136,9 @@ impl TableWriter {
                 .indexes
                 .iter()
                 .filter(|index| !index.primary)
-                .map(|i| index_writer(table, i))
-                .collect(),
+                .map(|index| index_writer(table, index, binder))
+                .collect::<Result<Vec<IndexWriter>>>()?,
+            generated,
             checks,
             not_null: table
                 .live_columns()
@@ -164,6 +183,18 @@ impl TableWriter {
         }
         execution.stale = true;
         Err(execution.conflict())
+    }
+
+    /// Computes the generated columns of a row.
+    ///
+    /// # Errors
+    /// Those of their expressions.
+    pub fn generate(&self, row: &mut [Datum], context: &EvalContext<'_>) -> Result<()> {
+        for (position, expr) in &self.generated {
+            let row_before: &[Datum] = row;
+            row[*position] = expr.eval_row(&row_before, context)?;
+        }
+        Ok(())
     }
 
     /// Tests a row by itself: NOT NULL and CHECK.
@@ -353,8 +384,7 @@ impl TableWriter {
         }
         self.write_row(key, row, writing)?;
         for index in &self.indexes {
-            let same = !moved && index.positions.iter().all(|at| old.values[*at] == row[*at]);
-            if !same {
+            if moved || !index.is_same(old.values, row) {
                 self.remove_entry(index, old, writing)?;
                 self.add_entry(index, key, row, writing)?;
             }
@@ -385,8 +415,10 @@ impl TableWriter {
     fn remove_entry(&self, index: &IndexWriter, old: &OldRow<'_>, writing: &mut Writing<'_>) -> Attempt<()> {
         let entry = &mut writing.buffers.entry;
         entry.clear();
-        index.entry_key(old.values, old.key, entry);
-        Ok(writing.transaction.delete(index.tree, entry)?)
+        match index.entry_key(old.values, old.key, &writing.context, entry)? {
+            Entry::None => Ok(()),
+            Entry::Exact | Entry::WithRow => Ok(writing.transaction.delete(index.tree, entry)?),
+        }
     }
 
     fn add_entry(
@@ -398,42 +430,113 @@ impl TableWriter {
     ) -> Attempt<()> {
         let mut entry = std::mem::take(&mut writing.buffers.entry);
         entry.clear();
-        let exact = index.entry_key(row, key, &mut entry);
-        let claimed = if exact { self.claim_unique(index, &entry, row, writing) } else { Ok(()) };
-        let added = claimed.and_then(|()| Ok(writing.transaction.put(index.tree, &entry, key)?));
+        let made = index.entry_key(row, key, &writing.context, &mut entry);
+        let added = made.map_err(Stop::from).and_then(|made| {
+            match made {
+                Entry::None => return Ok(()),
+                Entry::Exact => self.claim_unique(index, &entry, row, writing)?,
+                Entry::WithRow => {}
+            }
+            Ok(writing.transaction.put(index.tree, &entry, key)?)
+        });
         writing.buffers.entry = entry;
         added
     }
 }
 
 /// An index of a table, for its writer.
-#[must_use]
-pub fn index_writer(table: &Table, index: &crate::catalog::Index) -> IndexWriter {
-    IndexWriter {
+///
+/// # Errors
+/// Those of binding its expressions.
+pub fn index_writer(
+    table: &Table,
+    index: &crate::catalog::Index,
+    binder: &mut Binder<'_>,
+) -> Result<IndexWriter> {
+    let mut parts = Vec::new();
+    for column in &index.columns {
+        parts.push(match &column.expression {
+            None => KeyPart::Column(Table::position(column.number)),
+            Some(expression) => {
+                let ast = crate::parser::parse_expression(&expression.text)?;
+                let bound = binder.bind_index_expression(table, &ast)?;
+                KeyPart::Expression(bound, crate::relations::expression_text(&ast))
+            }
+        });
+    }
+    let predicate = match &index.predicate {
+        None => None,
+        Some(text) => {
+            Some(binder.bind_over_row(table, &crate::parser::parse_expression(text)?, "index predicates")?)
+        }
+    };
+    Ok(IndexWriter {
         oid: index.oid,
         name: index.name.clone(),
         tree: index.tree,
         key: crate::plan::index_key_columns(table, index),
-        positions: index.columns.iter().map(|column| Table::position(column.number)).collect(),
+        parts,
+        predicate,
         unique: index.unique,
         nulls_not_distinct: index.nulls_not_distinct,
-    }
+    })
+}
+
+/// What an index has of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing: the row is not in the index.
+    None,
+    /// An entry that stands for uniqueness by itself.
+    Exact,
+    /// One that ends with the row's own key. A NULL in a unique key makes it distinct from all others, as in an
+    /// index that is not unique.
+    WithRow,
 }
 
 impl IndexWriter {
-    /// The key of a row's entry; tells whether it stands for uniqueness by itself. A NULL in a unique key makes
-    /// it distinct from all others, so that the row's own key is added, as in an index that is not unique.
-    pub fn entry_key(&self, row: &[Datum], row_key: &[u8], out: &mut Vec<u8>) -> bool {
+    /// The key of a row's entry.
+    ///
+    /// # Errors
+    /// Those of the index's expressions.
+    pub fn entry_key(
+        &self,
+        row: &[Datum],
+        row_key: &[u8],
+        context: &EvalContext<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Entry> {
+        if let Some(predicate) = &self.predicate
+            && predicate.eval_row(&row, context)?.as_bool() != Some(true)
+        {
+            return Ok(Entry::None);
+        }
         let mut has_null = false;
-        for (column, position) in self.key.iter().zip(&self.positions) {
-            let value = &row[*position];
+        for (column, part) in self.key.iter().zip(&self.parts) {
+            let computed;
+            let value = match part {
+                KeyPart::Column(position) => &row[*position],
+                KeyPart::Expression(expr, _) => {
+                    computed = expr.eval_row(&row, context)?;
+                    &computed
+                }
+            };
             has_null |= value.is_null();
             key::encode(column, value, out);
         }
-        let exact = self.unique && (!has_null || self.nulls_not_distinct);
-        if !exact {
-            out.extend(row_key);
+        if self.unique && (!has_null || self.nulls_not_distinct) {
+            return Ok(Entry::Exact);
         }
-        exact
+        out.extend(row_key);
+        Ok(Entry::WithRow)
+    }
+
+    /// Whether two versions of a row surely have the same entry.
+    fn is_same(&self, old: &[Datum], new: &[Datum]) -> bool {
+        self.predicate.is_none()
+            && self.parts.iter().all(|part| match part {
+                KeyPart::Column(at) => old[*at] == new[*at],
+                KeyPart::Expression(..) => false,
+            })
     }
 }

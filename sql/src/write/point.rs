@@ -37,6 +37,7 @@ impl InsertPlan {
             Some(kept) => row = kept,
             None => evaluate(single, &[], &writing.context, &mut row)?,
         }
+        self.writer.generate(&mut row, &writing.context)?;
         let written = self.writer.try_insert(&row, writing).and_then(|()| {
             let returning = self.returning.as_deref().unwrap_or_default();
             Ok(evaluate(returning, &row, &writing.context, returned)?)
@@ -147,6 +148,7 @@ impl UpdatePlan {
         for (position, column) in &self.assignments {
             new[*position] = found.point.columns[*column].eval_row(&found.old, &writing.context)?;
         }
+        self.writer.generate(new, &writing.context)?;
         self.writer.try_update(&found.row(), new, writing)?;
         Ok(found.returning(self.returning.as_ref(), new, &writing.context, returned)?)
     }

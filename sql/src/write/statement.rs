@@ -127,8 +127,8 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut rows = 0;
     let mut proposed = HashSet::new();
-    if let Some(row) = execution.buffers.take_evaluated(&plan.writer, &execution.parameters) {
-        rows = write_new(plan, &row, &mut proposed, &mut returning, execution).await?;
+    if let Some(mut row) = execution.buffers.take_evaluated(&plan.writer, &execution.parameters) {
+        rows = write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
         return Ok(Changed { rows, returned: returning.finish() });
     }
     let mut source = execute::build(&plan.source);
@@ -136,7 +136,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     while let Some(batch) = source.next(execution).await? {
         for at in 0..batch.row_count {
             new_row(plan, &batch, at, execution, &mut row)?;
-            rows += write_new(plan, &row, &mut proposed, &mut returning, execution).await?;
+            rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
         }
         execution.check_cancel()?;
     }
@@ -146,11 +146,12 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
 /// Writes one row of an INSERT; gives the number of rows written.
 async fn write_new(
     plan: &InsertPlan,
-    row: &[Datum],
+    row: &mut Vec<Datum>,
     proposed: &mut HashSet<Vec<u8>>,
     returning: &mut Returning<'_>,
     execution: &mut Execution,
 ) -> Result<u64> {
+    plan.writer.generate(row, &execution.context())?;
     let Some(conflict) = &plan.conflict else {
         plan.writer.insert(row, execution).await?;
         returning.add(row, execution)?;
@@ -227,6 +228,7 @@ async fn upsert(
         for (number, expr) in assignments {
             new[Table::position(*number)] = expr.eval_row(&both.as_slice(), &context)?;
         }
+        writer.generate(&mut new, &context)?;
     }
     writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
     Ok(Some(new))
@@ -270,6 +272,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
             for (position, column) in &plan.assignments {
                 new[*position] = batch.datum(at, *column);
             }
+            plan.writer.generate(&mut new, &execution.context())?;
             plan.writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
             rows += 1;
             if plan.returning.is_some() {

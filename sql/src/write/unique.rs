@@ -3,7 +3,7 @@
 use helios_mvcc::LockMode;
 
 use super::attempt::{self, Attempt, Writing};
-use super::{IndexWriter, TableWriter, WAIT};
+use super::{Entry, IndexWriter, KeyPart, TableWriter, WAIT};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
@@ -14,7 +14,8 @@ impl TableWriter {
     pub(super) fn claim_primary(&self, key: &[u8], row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
         if writing.claim(self.tree(), key)? {
             let positions = &self.primary_positions;
-            return Err(self.duplicate(&self.primary_name, positions, row, &writing.context)?.into());
+            let shown = self.key_text(positions, row, &writing.context)?;
+            return Err(self.duplicate(&self.primary_name, &shown).into());
         }
         Ok(())
     }
@@ -28,27 +29,51 @@ impl TableWriter {
         writing: &mut Writing<'_>,
     ) -> Attempt<()> {
         if writing.claim(index.tree, entry)? {
-            return Err(self.duplicate(&index.name, &index.positions, row, &writing.context)?.into());
+            let shown = self.index_key_text(index, row, &writing.context)?;
+            return Err(self.duplicate(&index.name, &shown).into());
         }
         Ok(())
     }
 
     /// 23505.
-    fn duplicate(
-        &self,
-        name: &str,
-        positions: &[usize],
-        row: &[Datum],
-        context: &EvalContext<'_>,
-    ) -> Result<SqlError> {
-        Ok(SqlError::new(
+    fn duplicate(&self, name: &str, shown: &str) -> SqlError {
+        SqlError::new(
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{name}\""),
         )
-        .with_detail(format!("Key {} already exists.", self.key_text(positions, row, context)?))
+        .with_detail(format!("Key {shown} already exists."))
         .with_schema(&self.schema_name)
         .with_table(&self.entry.table.name)
-        .with_constraint(name))
+        .with_constraint(name)
+    }
+
+    /// An index's key of a row, for errors.
+    pub(super) fn index_key_text(
+        &self,
+        index: &IndexWriter,
+        row: &[Datum],
+        context: &EvalContext<'_>,
+    ) -> Result<String> {
+        let columns = &self.entry.table.columns;
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        for part in &index.parts {
+            let (name, value, type_oid) = match part {
+                KeyPart::Column(at) => {
+                    let column = &columns[*at];
+                    (crate::binder::name::quote(&column.name), row[*at].clone(), column.type_oid)
+                }
+                KeyPart::Expression(expr, text) => {
+                    (text.clone(), expr.eval_row(&row, context)?, expr.data_type().oid)
+                }
+            };
+            names.push(name);
+            values.push(if value.is_null() {
+                "null".to_string()
+            } else {
+                context.to_text(&value, type_oid)?.to_string()
+            });
+        }
+        Ok(format!("({})=({})", names.join(", "), values.join(", ")))
     }
 
     /// `(a, b)=(1, x)`
@@ -95,7 +120,7 @@ impl TableWriter {
         }
         for index in self.indexes.iter().filter(|index| index.unique && counts(index.oid)) {
             let mut entry = Vec::new();
-            if !index.entry_key(row, &[], &mut entry) {
+            if index.entry_key(row, &[], &execution.context(), &mut entry)? != Entry::Exact {
                 continue;
             }
             execution.transaction.lock_row(index.tree, &entry, LockMode::Update, WAIT).await?;

@@ -1,0 +1,130 @@
+//! CREATE TABLE AS and SELECT INTO.
+
+use sqlparser::ast;
+
+use super::Ddl;
+use super::storage::{self, Owner};
+use crate::binder::name;
+use crate::catalog::{OnCommit, SUPERUSER, Table, TableColumn, store};
+use crate::error::{Result, SqlError, SqlState};
+use crate::execute;
+use crate::types::{DataType, oids};
+use crate::value::Datum;
+
+/// A table made from a query.
+pub struct CreateAs<'a> {
+    pub target: &'a ast::ObjectName,
+    /// The columns' names, as far as they are given.
+    pub names: Vec<String>,
+    pub query: &'a ast::Query,
+    pub if_not_exists: bool,
+    pub temporary: bool,
+    pub unlogged: bool,
+    pub on_commit: OnCommit,
+    pub with_data: bool,
+    pub options: Vec<(String, String)>,
+}
+
+/// Makes the table; gives the command tag.
+pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Result<String> {
+    let tag = "CREATE TABLE AS".to_string();
+    let (schema, base) = ddl.target_schema(create.target, create.temporary).await?;
+    if ddl.catalog.relation_named(schema, &base).is_some() {
+        if create.if_not_exists {
+            let message = format!("relation \"{base}\" already exists, skipping");
+            ddl.notices.push(SqlError::new(SqlState::DUPLICATE_TABLE, message));
+            return Ok(tag);
+        }
+        return Err(store::duplicate_relation(&base));
+    }
+    let (catalog, environment) = (ddl.catalog.clone(), ddl.binding.clone());
+    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
+    let bound = binder.bind_query(create.query)?;
+    binder.parameter_types()?;
+    let mut columns: Vec<TableColumn> = Vec::new();
+    if create.names.len() > bound.columns.len() {
+        return Err(SqlError::syntax("too many column names were specified"));
+    }
+    for (number, (at, (_, column))) in (1..).zip(bound.columns.iter().enumerate()) {
+        let name = create.names.get(at).unwrap_or(&column.name).clone();
+        if columns.iter().any(|each| each.name == name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
+        columns.push(TableColumn {
+            number,
+            name,
+            type_oid: data_type.oid,
+            type_modifier: data_type.typmod,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: false,
+            missing: Datum::Null,
+            dropped: false,
+        });
+    }
+    let table = Table {
+        oid: ddl.oid().await?,
+        schema,
+        name: base,
+        owner: SUPERUSER,
+        tree: ddl.tree(&create.options, Owner::Table),
+        schema_version: 1,
+        columns,
+        primary_key: Vec::new(),
+        unlogged: create.unlogged,
+        is_temporary: create.temporary,
+        on_commit: create.on_commit,
+        options: create.options,
+        row_estimate: -1,
+    };
+    let oid = table.oid;
+    ddl.put(table).await?;
+    if !create.with_data {
+        return Ok(tag);
+    }
+    let needed: Vec<usize> = bound.columns.iter().map(|(id, _)| *id).collect();
+    let plan = crate::plan::plan(bound.plan, &needed)?;
+    ddl.refresh().await?;
+    let entry = ddl.catalog.expect_table(oid)?.clone();
+    let writer = ddl.writer(&entry)?;
+    let mut source = execute::build(&plan);
+    let mut rows: u64 = 0;
+    while let Some(batch) = source.next(&mut ddl.execution).await? {
+        for at in 0..batch.row_count {
+            writer.insert(&batch.row(at), &mut ddl.execution).await?;
+            rows += 1;
+        }
+        ddl.execution.check_cancel()?;
+    }
+    Ok(format!("SELECT {rows}"))
+}
+
+/// CREATE TABLE … AS as the parser has it.
+pub async fn of_create(
+    ddl: &mut Ddl,
+    create: &ast::CreateTable,
+    names: &[ast::Ident],
+    with_data: bool,
+    text: &str,
+) -> Result<String> {
+    let Some(query) = &create.query else {
+        return Err(SqlError::syntax("syntax error at or near \"WITH\""));
+    };
+    let create = CreateAs {
+        target: &create.name,
+        names: names.iter().map(name::fold).collect(),
+        query,
+        if_not_exists: create.if_not_exists,
+        temporary: create.temporary,
+        unlogged: create.unlogged,
+        on_commit: super::create_table::on_commit(create.on_commit.as_ref(), create.temporary)?,
+        with_data,
+        options: storage::of_relation(&create.table_options, Owner::Table)?,
+    };
+    create_as(ddl, create, text).await
+}

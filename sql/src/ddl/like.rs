@@ -1,0 +1,147 @@
+//! CREATE TABLE … (LIKE table INCLUDING …).
+
+use super::create_table::Wanted;
+use super::{Ddl, constraint, sequence};
+use crate::catalog::{Comments, ConstraintKind, Index, Table, TableColumn, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::parser::{SequenceOption, TableLike};
+use crate::value::Datum;
+
+fn includes(like: &TableLike, what: &str) -> bool {
+    like.including.iter().any(|each| each == what)
+}
+
+/// Adds the columns of a table to those of a new one, with what they bring along.
+pub fn add_columns(
+    ddl: &Ddl,
+    like: &TableLike,
+    columns: &mut Vec<TableColumn>,
+    wanted: &mut Wanted,
+) -> Result<()> {
+    let entry = ddl.table(&like.table)?;
+    for source in entry.table.live_columns() {
+        if columns.iter().any(|each| each.name == source.name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{}\" specified more than once", source.name),
+            ));
+        }
+        let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
+        let keeps_default = includes(like, if source.generated { "generated" } else { "defaults" });
+        columns.push(TableColumn {
+            number,
+            default: source.default.clone().filter(|_| keeps_default),
+            generated: source.generated && keeps_default,
+            identity: None,
+            missing: Datum::Null,
+            ..source.clone()
+        });
+        if let Some(identity) = source.identity.filter(|_| includes(like, "identity")) {
+            let own = ddl.catalog.identity_sequence(entry.table.oid, source.number);
+            let options = own.map_or_else(Vec::new, |own| {
+                vec![
+                    SequenceOption::Increment(own.limits.increment.to_string()),
+                    SequenceOption::Minimum(Some(own.limits.minimum.to_string())),
+                    SequenceOption::Maximum(Some(own.limits.maximum.to_string())),
+                    SequenceOption::Start(own.start.to_string()),
+                    SequenceOption::Cache(own.cache.to_string()),
+                    SequenceOption::Cycle(own.limits.cycle),
+                ]
+            });
+            let identity = Some(identity);
+            wanted.sequences.push(sequence::Wanted {
+                column: number,
+                type_oid: source.type_oid,
+                options,
+                identity,
+            });
+        }
+    }
+    add_constraints(like, &entry, wanted)
+}
+
+fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) -> Result<()> {
+    let names = |numbers: &[i16]| -> Vec<String> {
+        numbers.iter().map(|number| entry.table.column_numbered(*number).name.clone()).collect()
+    };
+    for each in &entry.constraints {
+        let (timing, columns) = (each.timing, names(&each.columns));
+        match &each.kind {
+            ConstraintKind::Check { expression } if includes(like, "constraints") => {
+                let expression = Box::new(crate::parser::parse_expression(expression)?);
+                let name = Some(each.name.clone());
+                wanted.constraints.push(constraint::Wanted::Check { name, expression, column: None });
+            }
+            ConstraintKind::PrimaryKey { .. } if includes(like, "indexes") => {
+                wanted.constraints.push(constraint::Wanted::PrimaryKey { name: None, columns, timing });
+            }
+            ConstraintKind::Unique { index } if includes(like, "indexes") => {
+                let own = entry.indexes.iter().find(|own| own.oid == *index);
+                let nulls_not_distinct = own.is_some_and(|own| own.nulls_not_distinct);
+                let unique = constraint::Wanted::Unique { name: None, columns, nulls_not_distinct, timing };
+                wanted.constraints.push(unique);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Adds what needs the new table: indexes that are no constraints, and comments on columns.
+pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<()> {
+    for like in likes {
+        let source = ddl.table(&like.table)?;
+        ddl.refresh().await?;
+        let entry = ddl.catalog.expect_table(table)?.clone();
+        if includes(like, "indexes") {
+            for index in &source.indexes {
+                let is_constraint = source.constraints.iter().any(|each| each.index() == Some(index.oid));
+                if !is_constraint {
+                    let made = copy_of(ddl, index, &source.table, &entry.table).await?;
+                    ddl.put(made).await?;
+                    ddl.refresh().await?;
+                }
+            }
+        }
+        if includes(like, "comments")
+            && let Some(comments) = ddl.catalog.comments_on(source.table.oid)
+        {
+            let texts = comments.texts.iter().filter(|(number, _)| *number > 0);
+            let texts = texts.filter_map(|(number, text)| {
+                Some((moved(*number, &source.table, &entry.table)?, text.clone()))
+            });
+            let copied = Comments { oid: table, class: comments.class, texts: texts.collect() };
+            if !copied.texts.is_empty() {
+                ddl.put(copied).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The number that a column has in the new table.
+fn moved(number: i16, from: &Table, to: &Table) -> Option<i16> {
+    to.column(&from.column_numbered(number).name).map(|column| column.number)
+}
+
+async fn copy_of(ddl: &mut Ddl, index: &Index, from: &Table, to: &Table) -> Result<Index> {
+    let mut copied = index.clone();
+    let mut names = Vec::new();
+    for column in &mut copied.columns {
+        if column.number == 0 {
+            names.push("expr".to_string());
+            continue;
+        }
+        names.push(from.column_numbered(column.number).name.clone());
+        column.number = moved(column.number, from, to).unwrap_or(0);
+    }
+    for number in copied.included.iter_mut().chain(&mut copied.read) {
+        *number = moved(*number, from, to).unwrap_or(0);
+    }
+    copied.oid = ddl.oid().await?;
+    copied.table = to.oid;
+    copied.schema = to.schema;
+    copied.tree = ddl.tree(&copied.options, super::storage::Owner::Index);
+    copied.name = ddl.free_name(to.schema, &constraint::generated_name(&to.name, &names, "idx"), &[]);
+    Ok(copied)
+}
