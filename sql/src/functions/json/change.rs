@@ -9,7 +9,7 @@ use crate::functions::vector::wrong_arguments;
 use crate::functions::{EvalContext, ScalarKernel};
 use crate::types::json::{Kind, Node, parse};
 use crate::types::oids::{BOOL, INT4, JSON, JSONB, TEXT, TEXT_ARRAY};
-use crate::value::json::{Json, JsonRef, key_order, push_string};
+use crate::value::json::{Json, JsonRef, deeper, key_order, push_string};
 use crate::value::{Datum, Text};
 
 fn finished(tree: &Json) -> Result<Datum> {
@@ -19,10 +19,13 @@ fn finished(tree: &Json) -> Result<Datum> {
 /// Two objects become one, anything else a list end to end.
 fn concatenate(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     let (left, right) = (jsonb(arguments, 0)?.to_tree(), jsonb(arguments, 1)?.to_tree());
-    if let (Json::Object(mut left), Json::Object(right)) = (left.clone(), right.clone()) {
-        left.extend(right);
-        return finished(&Json::object(left));
-    }
+    let (left, right) = match (left, right) {
+        (Json::Object(mut left), Json::Object(right)) => {
+            left.extend(right);
+            return finished(&Json::object(left));
+        }
+        other => other,
+    };
     let list = |tree| if let Json::Array(elements) = tree { elements } else { vec![tree] };
     let mut elements = list(left);
     elements.extend(list(right));
@@ -118,7 +121,7 @@ fn change_member(
 ) -> Result<()> {
     let found = members.binary_search_by(|(each, _)| key_order(each, key));
     match (found, how) {
-        (Ok(at), _) if !rest.is_empty() => change(&mut members[at].1, rest, position + 1, how)?,
+        (Ok(at), _) if !rest.is_empty() => deeper(|| change(&mut members[at].1, rest, position + 1, how))?,
         (Err(_), _) if !rest.is_empty() => {}
         (Ok(at), Change::Delete) => {
             members.remove(at);
@@ -151,7 +154,7 @@ fn change_element(
     let index = if index < 0 { index + elements.len() as i64 } else { index };
     let found = usize::try_from(index).ok().filter(|at| *at < elements.len());
     match (found, how) {
-        (Some(at), _) if !rest.is_empty() => change(&mut elements[at], rest, position + 1, how)?,
+        (Some(at), _) if !rest.is_empty() => deeper(|| change(&mut elements[at], rest, position + 1, how))?,
         (None, _) if !rest.is_empty() => {}
         (Some(at), Change::Delete) => {
             elements.remove(at);
@@ -242,9 +245,11 @@ fn strip_nulls(tree: Json) -> Json {
     match tree {
         Json::Object(members) => {
             let kept = members.into_iter().filter(|(_, value)| *value != Json::Null);
-            Json::Object(kept.map(|(key, value)| (key, strip_nulls(value))).collect())
+            Json::Object(kept.map(|(key, value)| (key, deeper(|| strip_nulls(value)))).collect())
         }
-        Json::Array(elements) => Json::Array(elements.into_iter().map(strip_nulls).collect()),
+        Json::Array(elements) => {
+            Json::Array(elements.into_iter().map(|each| deeper(|| strip_nulls(each))).collect())
+        }
         scalar => scalar,
     }
 }
@@ -261,7 +266,7 @@ fn print_stripped(node: &Node<'_>, out: &mut String) {
                 }
                 push_string(key, out);
                 out.push(':');
-                print_stripped(value, out);
+                deeper(|| print_stripped(value, out));
             }
             out.push('}');
         }
@@ -271,7 +276,7 @@ fn print_stripped(node: &Node<'_>, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                print_stripped(element, out);
+                deeper(|| print_stripped(element, out));
             }
             out.push(']');
         }

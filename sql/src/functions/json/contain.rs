@@ -5,7 +5,7 @@ use crate::functions::registry::{Entry, Registry};
 use crate::functions::string::text;
 use crate::types::oids::{BOOL, JSONB, TEXT, TEXT_ARRAY};
 use crate::value::Datum;
-use crate::value::json::{JsonRef, compare};
+use crate::value::json::{JsonRef, compare, deeper};
 
 /// Whether `outer @> inner` for whole values: an array contains a scalar that is one of its elements.
 fn contains(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
@@ -18,8 +18,9 @@ fn contains(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
 fn contains_inner(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
     match (outer, inner) {
         (JsonRef::Object(members), JsonRef::Object(wanted)) => {
-            members.len() >= wanted.len() && { wanted }
-                .all(|(key, value)| outer.member(key).is_some_and(|found| contains_inner(found, value)))
+            members.len() >= wanted.len() && { wanted }.all(|(key, value)| {
+                outer.member(key).is_some_and(|found| deeper(|| contains_inner(found, value)))
+            })
         }
         (JsonRef::Array(_), JsonRef::Array(mut wanted)) => wanted.all(|value| has_element(outer, value)),
         (outer, inner) => !outer.is_container() && !inner.is_container() && compare(outer, inner).is_eq(),
@@ -29,7 +30,7 @@ fn contains_inner(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
 /// Whether an element of an array contains a value (equals it, if it is a scalar).
 fn has_element(array: JsonRef<'_>, wanted: JsonRef<'_>) -> bool {
     let JsonRef::Array(mut elements) = array else { return false };
-    elements.any(|element| contains_inner(element, wanted))
+    elements.any(|element| deeper(|| contains_inner(element, wanted)))
 }
 
 /// Whether a text is a key of an object, an element of an array, or the value itself.

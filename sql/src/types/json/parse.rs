@@ -5,7 +5,7 @@
 //! a bad beginning as part of it.
 
 use crate::error::{Result, SqlError, SqlState};
-use crate::value::json::{DEPTH_MAX, Json, too_deep};
+use crate::value::json::{DEPTH_MAX, Json, deeper, too_deep};
 use crate::value::{Numeric, Text};
 
 /// A value and the text it was read from.
@@ -37,9 +37,11 @@ impl Node<'_> {
             Kind::Bool(value) => Json::Bool(*value),
             Kind::Number => Json::Number(Numeric::parse(self.text)?),
             Kind::String(text) => Json::String(text.clone()),
-            Kind::Array(elements) => Json::Array(elements.iter().map(Node::to_tree).collect::<Result<_>>()?),
+            Kind::Array(elements) => {
+                Json::Array(elements.iter().map(|each| deeper(|| each.to_tree())).collect::<Result<_>>()?)
+            }
             Kind::Object(members) => {
-                let member = |(key, value): &(Text, Node<'_>)| Ok((key.clone(), value.to_tree()?));
+                let member = |(key, value): &(Text, Node<'_>)| Ok((key.clone(), deeper(|| value.to_tree())?));
                 Json::object(members.iter().map(member).collect::<Result<_>>()?)
             }
         })
@@ -123,10 +125,10 @@ impl<'a> Parser<'a> {
         self.advance()?;
         let mut elements = Vec::new();
         if self.token != Token::Punctuation(b']') {
-            elements.push(self.value(depth + 1)?);
+            elements.push(deeper(|| self.value(depth + 1))?);
             while self.token == Token::Punctuation(b',') {
                 self.advance()?;
-                elements.push(self.value(depth + 1)?);
+                elements.push(deeper(|| self.value(depth + 1))?);
             }
             if self.token != Token::Punctuation(b']') {
                 return Err(self.unexpected("Expected \",\" or \"]\", but found"));
@@ -164,7 +166,7 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected("Expected \":\", but found"));
         }
         self.advance()?;
-        Ok((key, self.value(depth + 1)?))
+        Ok((key, deeper(|| self.value(depth + 1))?))
     }
 
     /// Past the closing bracket.

@@ -4,7 +4,7 @@
 //! fewer elements comes first, then they go element by element (key, value, key, value). A value that is nothing but
 //! a scalar counts as an array of one element, just before the real array with that element.
 
-use super::{Elements, JsonRef, StoredNumber};
+use super::{Elements, JsonRef, StoredNumber, deeper};
 use crate::value::key_numeric;
 use std::cmp::Ordering;
 
@@ -56,7 +56,7 @@ fn compare_inner(left: JsonRef<'_>, right: JsonRef<'_>) -> Ordering {
         (JsonRef::Object(left), JsonRef::Object(right)) => {
             let pairs = || left.zip(right);
             let by_member = |((left_key, left), (right_key, right)): ((&str, _), (&str, _))| {
-                left_key.cmp(right_key).then_with(|| compare_inner(left, right))
+                left_key.cmp(right_key).then_with(|| deeper(|| compare_inner(left, right)))
             };
             let order = left.len().cmp(&right.len());
             order.then_with(|| pairs().map(by_member).find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
@@ -66,7 +66,7 @@ fn compare_inner(left: JsonRef<'_>, right: JsonRef<'_>) -> Ordering {
 }
 
 fn compare_elements(left: Elements<'_>, right: Elements<'_>) -> Ordering {
-    let mut orders = left.zip(right).map(|(left, right)| compare_inner(left, right));
+    let mut orders = left.zip(right).map(|(left, right)| deeper(|| compare_inner(left, right)));
     orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
@@ -80,7 +80,7 @@ pub fn encode_key(value: JsonRef<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&(count as u32).to_be_bytes());
     out.push(u8::from(real));
     match value {
-        JsonRef::Array(elements) => elements.for_each(|element| append_inner(element, out)),
+        JsonRef::Array(elements) => elements.for_each(|element| deeper(|| append_inner(element, out))),
         scalar => append_inner(scalar, out),
     }
 }
@@ -94,13 +94,13 @@ fn append_inner(value: JsonRef<'_>, out: &mut Vec<u8>) {
         JsonRef::String(text) => append_text(text, out),
         JsonRef::Array(elements) => {
             out.extend_from_slice(&(elements.len() as u32).to_be_bytes());
-            elements.for_each(|element| append_inner(element, out));
+            elements.for_each(|element| deeper(|| append_inner(element, out)));
         }
         JsonRef::Object(members) => {
             out.extend_from_slice(&(members.len() as u32).to_be_bytes());
             for (key, value) in members {
                 append_text(key, out);
-                append_inner(value, out);
+                deeper(|| append_inner(value, out));
             }
         }
     }

@@ -38,6 +38,11 @@ const STRING: u8 = 4;
 const ARRAY: u8 = 5;
 const OBJECT: u8 = 6;
 
+/// Goes one level deeper into a value: on more stack, where little is left.
+pub(crate) fn deeper<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(128 << 10, 1 << 20, work)
+}
+
 /// 54001, with PostgreSQL's words.
 #[cold]
 pub(crate) fn too_deep() -> SqlError {
@@ -152,9 +157,12 @@ impl<'a> JsonRef<'a> {
             JsonRef::Bool(value) => Json::Bool(value),
             JsonRef::Number(digits) => Json::Number(digits.parse_numeric()),
             JsonRef::String(text) => Json::String(text.into()),
-            JsonRef::Array(elements) => Json::Array(elements.map(JsonRef::to_tree).collect()),
+            JsonRef::Array(elements) => {
+                Json::Array(elements.map(|element| deeper(|| element.to_tree())).collect())
+            }
             JsonRef::Object(members) => {
-                Json::Object(members.map(|(key, value)| (key.into(), value.to_tree())).collect())
+                let member = |(key, value): (&str, JsonRef<'_>)| (key.into(), deeper(|| value.to_tree()));
+                Json::Object(members.map(member).collect())
             }
         }
     }

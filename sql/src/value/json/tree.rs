@@ -1,6 +1,8 @@
 //! A JSON value as a tree.
 
-use super::{ARRAY, DEPTH_MAX, FALSE, Jsonb, NULL, NUMBER, OBJECT, STRING, TRUE, key_order, too_deep};
+use super::{
+    ARRAY, DEPTH_MAX, FALSE, Jsonb, NULL, NUMBER, OBJECT, STRING, TRUE, deeper, key_order, too_deep,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::{Numeric, Text, varint};
 
@@ -57,7 +59,7 @@ impl Json {
             Json::Array(elements) => {
                 let start = begin(ARRAY, elements.len(), out);
                 for element in elements {
-                    element.append(out, depth + 1)?;
+                    deeper(|| element.append(out, depth + 1))?;
                 }
                 finish(start, out)?;
             }
@@ -65,7 +67,7 @@ impl Json {
                 let start = begin(OBJECT, members.len(), out);
                 for (key, value) in members {
                     append_text(key, out);
-                    value.append(out, depth + 1)?;
+                    deeper(|| value.append(out, depth + 1))?;
                 }
                 finish(start, out)?;
             }

@@ -1,6 +1,6 @@
 //! The text of JSON values.
 
-use super::JsonRef;
+use super::{JsonRef, deeper};
 use std::fmt::Write;
 
 /// Appends a string in quotes, escaped as PostgreSQL escapes it.
@@ -41,7 +41,7 @@ impl JsonRef<'_> {
                     if index > 0 {
                         out.push_str(", ");
                     }
-                    element.print(out);
+                    deeper(|| element.print(out));
                 }
                 out.push(']');
             }
@@ -53,7 +53,7 @@ impl JsonRef<'_> {
                     }
                     push_string(key, out);
                     out.push_str(": ");
-                    value.print(out);
+                    deeper(|| value.print(out));
                 }
                 out.push('}');
             }
@@ -74,7 +74,7 @@ impl JsonRef<'_> {
                         out.push(',');
                     }
                     line(depth + 1, out);
-                    element.print_pretty(depth + 1, out);
+                    deeper(|| element.print_pretty(depth + 1, out));
                 }
                 line(depth, out);
                 out.push(']');
@@ -88,7 +88,7 @@ impl JsonRef<'_> {
                     line(depth + 1, out);
                     push_string(key, out);
                     out.push_str(": ");
-                    value.print_pretty(depth + 1, out);
+                    deeper(|| value.print_pretty(depth + 1, out));
                 }
                 line(depth, out);
                 out.push('}');
