@@ -146,7 +146,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
 /// Writes one row of an INSERT; gives the number of rows written.
 async fn write_new(
     plan: &InsertPlan,
-    row: &mut Vec<Datum>,
+    row: &mut [Datum],
     proposed: &mut HashSet<Vec<u8>>,
     returning: &mut Returning<'_>,
     execution: &mut Execution,
