@@ -370,7 +370,9 @@ impl PageMap {
         level: u32,
         entries: Vec<Entry>,
     ) -> Result<Vec<Entry>> {
-        let level = u8::try_from(level).expect("a map has few levels");
+        // It comes from the superblock.
+        let level =
+            u8::try_from(level).map_err(|_| Error::Corruption(format!("the page map has {level} levels")))?;
         // Even chunks, so that no node is left with a single entry.
         let count = entries.len().div_ceil(ENTRIES_MAX);
         let mut above = Vec::with_capacity(count);

@@ -9,8 +9,8 @@
 //! the worker's own thread, makes sure that no edge is missed.
 //!
 //! Workers over glommio wait for their sockets here as well. Through glommio each wait is a poll request of its own in
-//! a ring, whose completion interrupts the worker at whatever it does: measured with pgbench's select-only over a Unix
-//! socket, 8 clients, two cores, the server then takes 14 µs of processor time for a transaction instead of 6.
+//! a ring, whose completion interrupts the worker at whatever it does: that took twice the processor time for a request
+//! (ARCHITECTURE.md says how it was measured).
 
 use std::cell::RefCell;
 use std::fs::File;
