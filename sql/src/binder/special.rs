@@ -107,7 +107,7 @@ impl Binder<'_> {
                 }
                 self.call_named("overlay", arguments)
             }
-            // Strings sort by their bytes, which is what both collations that may be named here mean.
+            // Strings sort by their bytes, whatever is named here: there is no other collation yet.
             Ast::Collate { expr, .. } => self.bind_settled(expr),
             Ast::Interval(interval) => self.bind_interval(interval),
             Ast::Array(array) => self.bind_array(array, None),
