@@ -142,7 +142,7 @@ async fn count(ddl: &mut Ddl, entry: &Arc<TableEntry>) -> Result<()> {
                 ControlFlow::Continue(())
             })
             .await?;
-        ddl.execution.check_cancel()?;
+        ddl.execution.breathe().await?;
         if step == ScanStep::Done {
             break;
         }

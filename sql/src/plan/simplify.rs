@@ -50,7 +50,8 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Limit { limit, offset, ties, .. } => {
             limit.iter_mut().chain(offset).chain(ties).for_each(apply)
         }
-        Logical::SetOperation { .. }
+        Logical::Lock { .. }
+        | Logical::SetOperation { .. }
         | Logical::Recursive { .. }
         | Logical::Shared { .. }
         | Logical::WorkingTable { .. } => {}
@@ -119,6 +120,7 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Limit { input, .. }
         | Logical::Shared { definition: input, .. } => apply(input),
         Logical::Join { left, right, .. }
