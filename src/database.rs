@@ -85,8 +85,17 @@ impl EmbeddedDatabase {
         EmbeddedDatabase::open(None, &config)
     }
 
+    /// [`EmbeddedDatabase::with_config`], without blocking the thread while the log is replayed.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::with_config`].
+    pub async fn with_config_async(path: impl AsRef<Path>, config: Config) -> Result<EmbeddedDatabase> {
+        let path = if config.storage.memory_only { None } else { Some(path.as_ref()) };
+        Ok(EmbeddedDatabase { shared: opening::open(path, &config).await? })
+    }
+
     fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
-        Ok(EmbeddedDatabase { shared: opening::open(path, config)? })
+        Ok(EmbeddedDatabase { shared: block_on(opening::open(path, config))? })
     }
 
     /// The engine, for servers: it makes sessions.
@@ -169,9 +178,17 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of preparing it.
     pub fn query_stream(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
+        block_on(self.query_stream_async(sql, params))
+    }
+
+    /// [`EmbeddedDatabase::query_stream`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::query_stream`].
+    pub async fn query_stream_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
         let mut lease = self.lease();
         let session = lease.session();
-        let prepared = block_on(session.prepare(sql, Vec::new()))?;
+        let prepared = session.prepare(sql, Vec::new()).await?;
         let mut values = Vec::new();
         parameters(session, &prepared, params, &mut values)?;
         let portal = session.bind(prepared, values)?;
@@ -183,8 +200,16 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of parsing and binding.
     pub fn prepare(&self, sql: &str) -> Result<PreparedStatement> {
+        block_on(self.prepare_async(sql))
+    }
+
+    /// [`EmbeddedDatabase::prepare`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::prepare`].
+    pub async fn prepare_async(&self, sql: &str) -> Result<PreparedStatement> {
         let mut lease = self.lease();
-        let prepared = block_on(lease.session().prepare(sql, Vec::new()))?;
+        let prepared = lease.session().prepare(sql, Vec::new()).await?;
         Ok(PreparedStatement::new(lease, prepared))
     }
 
@@ -193,8 +218,16 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of beginning it.
     pub fn begin_transaction(&self) -> Result<Transaction> {
+        block_on(self.begin_transaction_async())
+    }
+
+    /// [`EmbeddedDatabase::begin_transaction`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::begin_transaction`].
+    pub async fn begin_transaction_async(&self) -> Result<Transaction> {
         let mut lease = self.lease();
-        block_on(execute_in(lease.session(), "BEGIN"))?;
+        execute_in(lease.session(), "BEGIN").await?;
         Ok(Transaction::new(lease))
     }
 }
