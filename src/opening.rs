@@ -220,11 +220,19 @@ fn start_background(store: &Store) -> Result<BackgroundExecutor> {
     Ok(background)
 }
 
-/// Writes a checkpoint whenever one is due, until told to stop, or until no more commits are accepted.
+/// Writes a checkpoint whenever one is due, and into the log that it is durable so far, until told to stop or until no more
+/// commits are accepted.
 async fn write_checkpoints(store: Store, stop: StopToken) {
-    while !stop.is_stopping() {
+    loop {
         or(sleep(CHECKPOINT_LOOK), stop.stopped()).await;
-        if stop.is_stopping() || !store.checkpoint_due() {
+        if stop.is_stopping() {
+            return;
+        }
+        if let Err(error) = store.vouch().await {
+            tracing::error!("no more commits are accepted: {error}");
+            return;
+        }
+        if !store.checkpoint_due() {
             continue;
         }
         match store.checkpoint().await {

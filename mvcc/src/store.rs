@@ -310,6 +310,25 @@ impl Store {
         self.engine.clean_ahead().await
     }
 
+    /// Says in the log that the last commits are durable, where nothing later does yet and no commit is on its way: to
+    /// be called now and then.
+    ///
+    /// # Errors
+    /// Those of the device; the database accepts no more commits then.
+    pub async fn vouch(&self) -> Result<()> {
+        let Some(mut guard) = self.engine.pipeline.state.try_lock() else { return Ok(()) };
+        let Some(state) = guard.as_mut() else { return Ok(()) };
+        let Some(log) = state.log.as_mut().filter(|log| !log.is_full()) else { return Ok(()) };
+        self.engine.check_poisoned()?;
+        match log.vouch(state.last_scn).await {
+            Err(error) if !error.is_want_of_space() => {
+                self.engine.poison(&error);
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
         // One that a full disk lets through makes room in the log.
