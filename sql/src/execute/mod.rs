@@ -32,7 +32,6 @@ use std::time::Duration;
 pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
 pub use keys::key_range;
 pub use point::{Committed, ReadRows};
-pub use values::kind_of;
 
 use crate::error::Result;
 use crate::plan::physical::{Physical, PlanNode};
