@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
 use helios_sql::error::{SqlError, SqlState};
-use helios_sql::functions::EvalContext;
 use helios_sql::session::{Engine, Portal, Prepared, Session, Step, TransactionStatus};
 use helios_sql::value::Datum;
 
@@ -285,7 +284,8 @@ pub(crate) fn parameters(
     params: &[&dyn ToValue],
     values: &mut Vec<Datum>,
 ) -> Result<()> {
-    let context = EvalContext::detached(session.formats());
+    let never = AtomicBool::new(false);
+    let context = session.value_context(prepared, &never);
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
         return Err(Error::config(format!(
@@ -328,17 +328,27 @@ pub(crate) async fn run(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
+    session.know_types(prepared).await?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         session.finish_point().await?;
         let mut rows = Vec::new();
         if count > 0 && prepared.columns.is_some() {
             let mut row = Row::of(&prepared.row_columns);
-            row.fill(&scratch.found, session.formats())?;
+            let never = AtomicBool::new(false);
+            row.fill(&scratch.found, &session.value_context(prepared, &never))?;
             rows.push(row);
         }
         return Ok((rows, count));
     }
     run_portal(session, prepared, std::mem::take(&mut scratch.parameters)).await
+}
+
+/// As [`Session::know_types`], without a future where there is nothing to know.
+pub(crate) fn know_types(session: &mut Session, prepared: &Prepared) -> Result<()> {
+    if prepared.has_user_types() {
+        block_on(session.know_types(prepared))?;
+    }
+    Ok(())
 }
 
 /// Runs a prepared statement to its end, without a future where it is for one row; gives how many rows it found or
@@ -349,6 +359,7 @@ pub(crate) fn execute(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<u64> {
+    know_types(session, prepared)?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         if session.has_to_finish() {
             block_on(session.finish_point())?;

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::types::DataType;
 use heliosdb_nano::session::{Portal, Prepared, SqlError, SqlState};
+use std::sync::atomic::AtomicBool;
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::parameters::{FormatCodes, read_parameters};
@@ -75,7 +75,7 @@ impl Connection {
     pub(crate) async fn extended(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
         match message.kind {
             b'P' => self.parse(Body::new(input.body(message))).await?,
-            b'B' => self.bind(Body::new(input.body(message)))?,
+            b'B' => self.bind(Body::new(input.body(message))).await?,
             b'D' => self.describe(Body::new(input.body(message)))?,
             b'E' => self.execute_portal(input, message).await?,
             b'C' => self.close(Body::new(input.body(message)))?,
@@ -121,11 +121,13 @@ impl Connection {
         })
     }
 
-    fn bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
+    async fn bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
         let (name, statement) = (body.string()?, body.string()?);
         let prepared = self.statement(statement)?;
         let formats = FormatCodes::read(&mut body)?;
-        let context = EvalContext::detached(self.session.formats());
+        self.session.know_types(&prepared).await?;
+        let never = AtomicBool::new(false);
+        let context = self.session.value_context(&prepared, &never);
         let parameters =
             read_parameters(&mut body, formats, &prepared.parameter_types, (name, statement), &context)?;
         let result_formats = FormatCodes::read(&mut body)?;

@@ -9,14 +9,18 @@ mod codec;
 mod object;
 mod snapshot;
 pub mod store;
+mod type_scope;
+mod user_type;
 
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
     ViewColumn, ViewSource,
 };
-pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
+pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use store::OidAllocator;
+pub use type_scope::TypeScope;
+pub use user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 
 /// The OID of schema `pg_catalog`.
 pub const PG_CATALOG: u32 = 11;
