@@ -69,6 +69,27 @@ fn a_child_and_its_parent_s_other_columns() {
     });
 }
 
+const NO_CODE: &str =
+    "insert or update on table \"child\" violates foreign key constraint \"child_code_fkey\"";
+const HAS_CODE: &str = "update or delete on table \"parent\" violates foreign key constraint \"child_code_fkey\" on table \"child\"";
+
+#[test]
+fn the_same_by_another_key() {
+    let insert = "INSERT INTO child VALUES (1, NULL, 10)";
+    second_after_first("DELETE FROM parent WHERE id = 1", "COMMIT", insert, Err(NO_CODE));
+    second_after_first("UPDATE parent SET code = 30 WHERE id = 1", "COMMIT", insert, Err(NO_CODE));
+    second_after_first("DELETE FROM parent WHERE id = 1", "ROLLBACK", insert, Ok(1));
+    second_after_first(insert, "COMMIT", "DELETE FROM parent WHERE id = 1", Err(HAS_CODE));
+    second_after_first(insert, "COMMIT", "UPDATE parent SET code = 30 WHERE id = 1", Err(HAS_CODE));
+}
+
+#[test]
+fn a_unique_key_that_goes_is_waited_for() {
+    let insert = "INSERT INTO parent VALUES (3, 10, 0)";
+    second_after_first("DELETE FROM parent WHERE id = 1", "COMMIT", insert, Ok(1));
+    second_after_first("UPDATE parent SET code = 30 WHERE id = 1", "COMMIT", insert, Ok(1));
+}
+
 #[test]
 fn a_cascade_takes_the_child_that_came_meanwhile() {
     const CASCADE: &str = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE);

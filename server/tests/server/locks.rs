@@ -69,6 +69,23 @@ fn nowait_and_skip_locked() {
 }
 
 #[test]
+fn a_queue_is_worked_on_by_both() {
+    Sessions::run(SETUP, |sessions| async move {
+        let take = "SELECT id FROM t ORDER BY v DESC LIMIT 1 FOR UPDATE SKIP LOCKED";
+        let mut taken = Vec::new();
+        for session in [&sessions.first, &sessions.second] {
+            session.batch_execute("BEGIN").await.expect("begun");
+            taken.push(session.query_one(take, &[]).await.expect("a row").get::<_, i32>(0));
+        }
+        taken.push(sessions.first.query_one(take, &[]).await.expect("its own again").get(0));
+        assert_eq!(taken, [3, 2, 3]);
+        sessions.second.batch_execute("DELETE FROM t WHERE id = 2; COMMIT").await.expect("done");
+        sessions.first.batch_execute("COMMIT").await.expect("done");
+        assert_eq!(sessions.committed("SELECT count(*) FROM t").await, 2);
+    });
+}
+
+#[test]
 fn shared_locks_go_together() {
     Sessions::run(SETUP, |sessions| async move {
         let (first, second) = (&sessions.first, &sessions.second);
