@@ -128,6 +128,8 @@ pub struct StoreStats {
     pub compressed_bytes: u64,
     /// Bytes that the compressed tier may use at present; frames gave them up.
     pub compressed_bytes_max: u64,
+    /// Transactions that wait for a lock at this moment.
+    pub waiting_transactions: u64,
     /// Bytes in use in the data file.
     pub data_used_bytes: u64,
     /// Bytes of the data file.
@@ -392,6 +394,7 @@ impl Store {
             frames_free: self.engine.pool.free_count() as u64,
             compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
             compressed_bytes_max: self.engine.tier.as_ref().map_or(0, CompressedTier::capacity_bytes),
+            waiting_transactions: self.engine.locks.waiting() as u64,
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
         })
