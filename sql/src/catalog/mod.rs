@@ -8,6 +8,7 @@
 mod codec;
 mod object;
 mod snapshot;
+mod statistics;
 pub mod store;
 
 pub use object::{
@@ -16,6 +17,7 @@ pub use object::{
     ViewColumn, ViewSource,
 };
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
+pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;
 
 /// The OID of schema `pg_catalog`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::statistics::Statistics;
 use crate::sequence::{Limits, Position};
 use crate::value::Datum;
 
@@ -64,7 +65,7 @@ pub struct Table {
     pub on_commit: OnCommit,
     /// Storage parameters, as given.
     pub options: Vec<(String, String)>,
-    /// Rows at the last ANALYZE; negative: never analyzed.
+    /// Rows as older programs counted them, before there were [`Statistics`]; negative: not counted.
     pub row_estimate: i64,
 }
 
@@ -316,6 +317,7 @@ pub enum Object {
     Sequence(Arc<Sequence>),
     View(Arc<View>),
     Comments(Arc<Comments>),
+    Statistics(Arc<Statistics>),
 }
 
 impl Object {
@@ -330,6 +332,7 @@ impl Object {
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
             Object::Comments(comments) => comments.oid,
+            Object::Statistics(statistics) => statistics.table,
         }
     }
 }

@@ -7,6 +7,7 @@ use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, T
 
 use super::codec::{self, Class};
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::statistics::Statistics;
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 
@@ -95,6 +96,7 @@ fn class_of(object: &Object) -> Class {
         Object::Sequence(_) => Class::Sequence,
         Object::View(_) => Class::View,
         Object::Comments(_) => Class::Comments,
+        Object::Statistics(_) => Class::Statistics,
     }
 }
 
@@ -105,7 +107,7 @@ fn name_key(object: &Object) -> Option<Vec<u8>> {
         Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
         Object::Sequence(sequence) => Some(codec::relation_name_key(sequence.schema, &sequence.name)),
         Object::View(view) => Some(codec::relation_name_key(view.schema, &view.name)),
-        Object::Constraint(_) | Object::Comments(_) => None,
+        Object::Constraint(_) | Object::Comments(_) | Object::Statistics(_) => None,
     }
 }
 
@@ -183,6 +185,7 @@ fn duplicate(object: &Object) -> SqlError {
         Object::Sequence(sequence) => duplicate_relation(&sequence.name),
         Object::View(view) => duplicate_relation(&view.name),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
+        Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -235,5 +238,11 @@ impl From<View> for Object {
 impl From<Comments> for Object {
     fn from(comments: Comments) -> Object {
         Object::Comments(Arc::new(comments))
+    }
+}
+
+impl From<Statistics> for Object {
+    fn from(statistics: Statistics) -> Object {
+        Object::Statistics(Arc::new(statistics))
     }
 }

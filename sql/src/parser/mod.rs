@@ -33,7 +33,7 @@ pub use dialect::HeliosDialect;
 pub use rewrite::marked;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
-pub use utility::{Overriding, Utility};
+pub use utility::{AnalyzeTarget, Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};
 

@@ -2,6 +2,7 @@
 
 use super::logical::{JoinKind, Logical, SetKind, TableFunction};
 use super::operators::{Comparison, as_comparison};
+use crate::catalog::TableEntry;
 use crate::expr::Expr;
 use crate::value::Datum;
 
@@ -30,8 +31,8 @@ pub fn filtered(rows: f64, predicates: &[Expr]) -> f64 {
 
 /// The rows of a stored table.
 #[must_use]
-pub fn table_rows(row_estimate: i64) -> f64 {
-    if row_estimate < 0 { UNKNOWN_TABLE_ROWS } else { row_estimate.max(1) as f64 }
+pub fn table_rows(entry: &TableEntry) -> f64 {
+    entry.rows_analyzed().map_or(UNKNOWN_TABLE_ROWS, |rows| rows.max(1.0))
 }
 
 /// The rows of a plan.
@@ -46,7 +47,7 @@ pub fn rows(plan: &Logical) -> f64 {
                     .iter()
                     .all(|key| filters.iter().any(|filter| equals_column(plan, filter, key.number)))
             });
-            if unique { 1.0 } else { filtered(table_rows(table.table.row_estimate), filters) }
+            if unique { 1.0 } else { filtered(table_rows(table), filters) }
         }
         Logical::Virtual { filters, .. } => filtered(300.0, filters),
         Logical::FunctionScan { calls, .. } => calls.iter().map(function_rows).fold(1.0, f64::max),

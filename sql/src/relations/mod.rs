@@ -14,6 +14,7 @@ mod relation;
 mod roles;
 mod schema_objects;
 mod sequences;
+mod statistics;
 mod system;
 mod view_text;
 mod views;
@@ -29,6 +30,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     columns::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
+    statistics::MAKERS,
     views::MAKERS,
     depend::MAKERS,
     registry::MAKERS,

@@ -51,7 +51,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn warning(state: SqlState, message: impl Into<String>) -> Notice {
+    pub(crate) fn warning(state: SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "WARNING", error: SqlError::new(state, message) }
     }
 }
@@ -202,6 +202,11 @@ impl Session {
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle { flag: self.cancel.clone() }
+    }
+
+    /// Tells the client something.
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
     }
 
     /// The messages since the last call.
