@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
+use helios_sql::error::{SqlError, SqlState};
 use helios_sql::functions::EvalContext;
-use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
+use helios_sql::session::{Engine, Portal, Prepared, Session, Step, TransactionStatus};
 use helios_sql::value::Datum;
 
 use crate::connection::Connection;
@@ -21,6 +22,9 @@ pub struct EmbeddedDatabase {
 }
 
 /// A session on loan; it goes back when dropped, rolled back.
+///
+/// What belongs to sessions — settings, temporary tables, prepared statements — stays with it: the database's own calls
+/// find it again as long as they come one after the other.
 pub(crate) struct Lease {
     session: Option<Session>,
     database: EmbeddedDatabase,
@@ -104,7 +108,8 @@ impl EmbeddedDatabase {
     /// Runs one statement or several; gives the number of rows that the last one changed or found.
     ///
     /// # Errors
-    /// The first error; nothing of what was run remains then.
+    /// The first error; nothing of what was run remains then. 25001 where a transaction is begun and not ended:
+    /// [`EmbeddedDatabase::begin_transaction`] is for those.
     pub fn execute(&self, sql: &str) -> Result<u64> {
         block_on(self.execute_async(sql))
     }
@@ -115,7 +120,10 @@ impl EmbeddedDatabase {
     /// As [`EmbeddedDatabase::execute`].
     pub async fn execute_async(&self, sql: &str) -> Result<u64> {
         let mut lease = self.lease();
-        execute_in(lease.session(), sql).await
+        let session = lease.session();
+        let count = execute_in(session, sql).await?;
+        refuse_open(session)?;
+        Ok(count)
     }
 
     /// Runs one statement with parameters; gives the number of rows that it changed or found.
@@ -134,7 +142,9 @@ impl EmbeddedDatabase {
         let mut lease = self.lease();
         let session = lease.session();
         let prepared = session.prepare(sql, Vec::new()).await?;
-        Ok(run(session, &prepared, params, &mut Scratch::default()).await?.1)
+        let count = run(session, &prepared, params, &mut Scratch::default()).await?.1;
+        refuse_open(session)?;
+        Ok(count)
     }
 
     /// Runs a query and gives its rows.
@@ -187,6 +197,20 @@ impl EmbeddedDatabase {
         block_on(execute_in(lease.session(), "BEGIN"))?;
         Ok(Transaction::new(lease))
     }
+}
+
+/// A transaction that is left open would be rolled back unseen.
+fn refuse_open(session: &Session) -> Result<()> {
+    if session.transaction_status() == TransactionStatus::Idle {
+        return Ok(());
+    }
+    let error = SqlError::new(
+        SqlState::ACTIVE_SQL_TRANSACTION,
+        "a transaction cannot stay open between calls: it was rolled back",
+    );
+    Err(error
+        .with_hint("Use begin_transaction(), or run BEGIN, the statements and COMMIT in one call.")
+        .into())
 }
 
 pub(crate) async fn execute_in(session: &mut Session, sql: &str) -> Result<u64> {

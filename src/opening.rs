@@ -1,6 +1,7 @@
 //! From a configuration to an open engine, and back to a closed folder.
 //!
-//! 1. A folder that this process has open already is shared: every further opening gets the same engine.
+//! 1. A folder that this process has open already is shared: every further opening with the same key gets the same
+//!    engine, and the cache and whatever else the first one configured.
 //! 2. Background threads write a checkpoint when the log has grown enough for one, free memory ahead of demand, and finish
 //!    commits whose callers were dropped.
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
@@ -17,8 +18,9 @@ use helios_runtime::executor::{BackgroundExecutor, StopToken, sleep};
 use helios_runtime::{Device, SystemClock, SystemEntropy};
 use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Session};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
+use crate::crypto::EncryptionKey;
 use crate::{CompressionType, Config, Error, Result};
 
 /// One writes checkpoints, while the other keeps frames free.
@@ -28,8 +30,56 @@ const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 /// How long closing waits for a checkpoint that is being written.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The folders that this process has open.
-static OPEN_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Weak<Opened>>>> = LazyLock::new(Mutex::default);
+/// The folders that this process has open, or is opening or closing.
+static OPEN_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Folder>>> = LazyLock::new(Mutex::default);
+/// Signalled when a folder is open, or closed.
+static FOLDER_SETTLED: Condvar = Condvar::new();
+
+enum Folder {
+    /// Being opened.
+    Opening,
+    /// Open, or being closed if nobody has it any more.
+    Open(Weak<Opened>),
+}
+
+/// A folder that nobody else opens, until this is dropped.
+struct Claim {
+    folder: PathBuf,
+}
+
+impl Claim {
+    /// Waits until nobody is opening or closing the folder; if it is open then, gives that.
+    fn new(folder: PathBuf) -> std::result::Result<Claim, Arc<Opened>> {
+        let mut folders = OPEN_FOLDERS.lock();
+        loop {
+            match folders.get(&folder) {
+                None => break,
+                Some(Folder::Opening) => {}
+                Some(Folder::Open(opened)) => {
+                    if let Some(opened) = opened.upgrade() {
+                        return Err(opened);
+                    }
+                }
+            }
+            FOLDER_SETTLED.wait(&mut folders);
+        }
+        folders.insert(folder.clone(), Folder::Opening);
+        Ok(Claim { folder })
+    }
+
+    /// From now on others share what was opened.
+    fn share(&self, opened: &Arc<Opened>) {
+        OPEN_FOLDERS.lock().insert(self.folder.clone(), Folder::Open(Arc::downgrade(opened)));
+        FOLDER_SETTLED.notify_all();
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        OPEN_FOLDERS.lock().remove(&self.folder);
+        FOLDER_SETTLED.notify_all();
+    }
+}
 
 /// An open engine with all that belongs to it.
 pub(crate) struct Opened {
@@ -38,7 +88,9 @@ pub(crate) struct Opened {
     pub(crate) idle: Mutex<Vec<Session>>,
     store: Store,
     background: Option<BackgroundExecutor>,
-    folder: Option<PathBuf>,
+    key: Option<EncryptionKey>,
+    /// Of a folder. Dropped last: who waits for it can lock the folder then.
+    claim: Option<Claim>,
 }
 
 impl Opened {
@@ -56,17 +108,11 @@ impl Drop for Opened {
             background.stop_token().stop();
             background.stop(STOP_PATIENCE);
         }
-        // The registry is locked meanwhile, so that nobody opens the folder before it is closed.
-        let mut open_folders = OPEN_FOLDERS.lock();
-        if self.folder.is_some()
+        // Who opens the folder meanwhile waits.
+        if self.claim.is_some()
             && let Err(error) = block_on(self.close())
         {
             tracing::error!("closing failed, the next opening recovers from the log: {error}");
-        }
-        if let Some(folder) = &self.folder
-            && open_folders.get(folder).is_some_and(|opened| opened.strong_count() == 0)
-        {
-            open_folders.remove(folder);
         }
     }
 }
@@ -76,20 +122,29 @@ pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> 
     config.validate()?;
     let mut config = config.clone();
     config.load_encryption_key()?;
+    config.storage.memory_only = path.is_none();
+    if let Some(path) = path {
+        config.storage.path = Some(path.to_path_buf());
+    }
     let config = &config;
+    let key = config.encryption_key.clone();
     let Some(path) = path else {
         let store = open_store(Arc::new(MemoryDevice::new()), config)?;
         let engine = block_on(Engine::open(store.clone(), config.entries()))?;
-        let opened = Opened { engine, idle: Mutex::default(), store, background: None, folder: None };
+        let opened = Opened { engine, idle: Mutex::default(), store, background: None, key, claim: None };
         return Ok(Arc::new(opened));
     };
-    let mut open_folders = OPEN_FOLDERS.lock();
     let device = open_disk(path)
         .map_err(|error| Error::config(format!("the folder {} cannot be opened: {error}", path.display())))?;
     let folder = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    if let Some(opened) = open_folders.get(&folder).and_then(Weak::upgrade) {
-        return Ok(opened);
-    }
+    let claim = match Claim::new(folder) {
+        Ok(claim) => claim,
+        Err(opened) => {
+            return check_key(opened.key.as_ref(), key.as_ref())
+                .map(|()| opened)
+                .map_err(|error| error.in_folder(path));
+        }
+    };
     let store = open_store(device, config).map_err(|error| error.in_folder(path))?;
     let engine = block_on(Engine::open(store.clone(), config.entries()))?;
     let background = start_background(&store)?;
@@ -98,10 +153,24 @@ pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> 
         idle: Mutex::default(),
         store,
         background: Some(background),
-        folder: Some(folder.clone()),
+        key,
+        claim: Some(claim),
     });
-    open_folders.insert(folder, Arc::downgrade(&opened));
+    if let Some(claim) = &opened.claim {
+        claim.share(&opened);
+    }
     Ok(opened)
+}
+
+/// The key of a folder that is open already has to be given again: who does not have it gets nothing.
+fn check_key(open: Option<&EncryptionKey>, given: Option<&EncryptionKey>) -> Result<()> {
+    let text = match (open, given) {
+        (open, given) if open == given => return Ok(()),
+        (Some(_), None) => "the database is encrypted: give its key",
+        (None, Some(_)) => "the database is not encrypted, but a key was given: open it without one",
+        _ => "the key is not the one that the database was encrypted with: give that one",
+    };
+    Err(SqlError::from(helios_mvcc::Error::Open(text.into())).into())
 }
 
 fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {

@@ -19,7 +19,7 @@ use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
-use crate::log::{Log, open_segments};
+use crate::log::{Log, is_segment, open_segments};
 use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
 
@@ -160,7 +160,14 @@ impl Store {
             _ => Error::Io(error),
         })?;
         remove_leftovers(&**device)?;
-        let exists = device.list()?.iter().any(|name| name == DATA_FILE);
+        let names = device.list()?;
+        let exists = names.iter().any(|name| name == DATA_FILE);
+        if let Some(log) = names.iter().find(|name| !exists && is_segment(name)) {
+            return Err(Error::Open(format!(
+                "the folder holds the log file {log} but no data file: put the file {DATA_FILE} back, or take the \
+                 log files away if the database is to begin anew"
+            )));
+        }
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
         } else {
@@ -560,9 +567,9 @@ fn check_key(options: &StoreOptions, superblock: &Superblock) -> Result<()> {
         Some(_) if !encrypted => {
             Err(Error::Open("the database is not encrypted, but a key was given: open it without one".into()))
         }
-        Some(key) if key.fingerprint(&superblock.key_salt) != superblock.key_fingerprint => {
-            Err(Error::Open("the key is not the one that the database was encrypted with".into()))
-        }
+        Some(key) if key.fingerprint(&superblock.key_salt) != superblock.key_fingerprint => Err(Error::Open(
+            "the key is not the one that the database was encrypted with: give that one".into(),
+        )),
         _ => Ok(()),
     }
 }

@@ -24,7 +24,7 @@ use helios_runtime::device::{BLOCK_SIZE, Device};
 
 pub(crate) use reader::{LogReader, LoggedGroup};
 pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES};
-pub(crate) use segments::{Segments, file_name as segment_name};
+pub(crate) use segments::{Segments, file_name as segment_name, is_segment};
 
 use crate::error::{Error, Result};
 use crate::write_set::Operation;

@@ -99,7 +99,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
             writer.insert(&batch.row(at), &mut ddl.execution).await?;
             rows += 1;
         }
-        ddl.execution.check_cancel()?;
+        ddl.execution.breathe().await?;
     }
     Ok(format!("SELECT {rows}"))
 }

@@ -96,9 +96,9 @@ fn pulled(
             let predicates = take(predicates, correlations, conditions)?;
             if predicates.is_empty() { input } else { Logical::Filter { input: Box::new(input), predicates } }
         }
-        Logical::Table { table, alias, columns, key, filters, locking: None } => {
+        Logical::Table { table, alias, columns, key, filters } => {
             let filters = take(filters, correlations, conditions)?;
-            Logical::Table { table, alias, columns, key, filters, locking: None }
+            Logical::Table { table, alias, columns, key, filters }
         }
         Logical::Project { input, mut outputs } => {
             let computes =

@@ -46,6 +46,7 @@ pub fn rows(plan: &Logical) -> f64 {
         Logical::Filter { input, predicates } => filtered(input, rows(input), predicates),
         Logical::Project { input, .. }
         | Logical::Sort { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Window { input, .. }
         | Logical::Apply { input, .. } => rows(input),
         Logical::Join { kind, left, right, on, .. } => {

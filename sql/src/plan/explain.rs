@@ -212,6 +212,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::Window { .. } => "WindowAgg".into(),
         Physical::ProjectSet { .. } => "ProjectSet".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
+        Physical::Lock { .. } => "LockRows".into(),
         Physical::Sort { .. } => "Sort".into(),
         Physical::TopN { .. } => "Limit (top-N sort)".into(),
         Physical::Limit { .. } => "Limit".into(),

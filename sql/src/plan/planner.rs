@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::cost::Costs;
 use super::logical::{
-    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, Logical, SortKey, SubqueryKind,
+    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
+    SubqueryKind,
 };
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
+use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
 use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry};
@@ -210,6 +211,7 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
                 ids: input.ids,
             }
         }
+        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, limited, false)?,
         Logical::Sort { input, keys } => build_sort(costs, input, keys, limited)?,
         Logical::Limit { input, limit, offset, ties } => {
             build_limit(costs, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
@@ -301,11 +303,11 @@ fn columns_of(plan: &PlanNode) -> Vec<Expr> {
 
 /// Builds a table scan; tells whether its rows come in the wanted order.
 fn build_table(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
-    let Logical::Table { table: entry, alias, columns, key, filters, locking } = plan else {
+    let Logical::Table { table: entry, alias, columns, key, filters } = plan else {
         return Err(SqlError::internal("a table scan was expected"));
     };
     let (access, ordered) = access::choose(plan, wanted, limited, costs);
-    let scan = table_scan(entry, alias, columns, key.is_some(), *locking, access);
+    let scan = table_scan(entry, alias, columns, key.is_some(), access);
     let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let mut names: Vec<String> =
         columns.iter().map(|(_, number)| entry.table.column_numbered(*number).name.clone()).collect();
@@ -330,7 +332,6 @@ fn table_scan(
     alias: &str,
     columns: &[(ColumnId, i16)],
     with_key: bool,
-    locking: Option<super::logical::RowLocking>,
     access: super::physical::Access,
 ) -> TableScan {
     let layout = Arc::new(row_layout(&entry.table));
@@ -345,7 +346,6 @@ fn table_scan(
         with_key,
         filters: Vec::new(),
         access,
-        locking,
     }
 }
 
@@ -559,6 +559,27 @@ fn build_ordered(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool
     build(costs, input, keys, limited).map(Some)
 }
 
+fn build_lock(
+    costs: &Costs,
+    input: &Logical,
+    tables: &[LockedRows],
+    wanted: &[SortKey],
+    limited: bool,
+    one_by_one: bool,
+) -> Result<Built> {
+    let input = build(costs, input, wanted, limited)?;
+    let tables: Result<Vec<LockedTable>> = tables
+        .iter()
+        .map(|LockedRows { table, key, locking }| {
+            let key = position(&input.ids, *key)?;
+            Ok(LockedTable { table: table.clone(), key, locking: *locking })
+        })
+        .collect();
+    let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
+    let node = Physical::Lock { input: Box::new(input.plan), tables: tables?, one_by_one };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
+}
+
 fn build_limit(
     costs: &Costs,
     input: &Logical,
@@ -594,7 +615,10 @@ fn build_limit(
         };
         return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
     }
-    let input = build(costs, input, wanted, small)?;
+    let input = match input {
+        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, small, true)?,
+        input => build(costs, input, wanted, small)?,
+    };
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
     let ties = resolve_all(ties, &input.ids)?;
     let node =

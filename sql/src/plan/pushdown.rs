@@ -33,9 +33,9 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
             predicates.splice(0..0, own);
             push(*input, predicates)
         }
-        Logical::Table { table, alias, columns, key, mut filters, locking } => {
+        Logical::Table { table, alias, columns, key, mut filters } => {
             filters.extend(predicates);
-            Logical::Table { table, alias, columns, key, filters, locking }
+            Logical::Table { table, alias, columns, key, filters }
         }
         Logical::Virtual { relation, alias, columns, mut filters } => {
             filters.extend(predicates);

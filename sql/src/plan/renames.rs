@@ -84,5 +84,8 @@ fn renamed(mut plan: Logical, renames: &Renames) -> Logical {
         let correct = |each: &mut Correlation| each.column = renames.of(each.column);
         slots.iter_mut().for_each(correct);
     }
+    if let Logical::Lock { tables, .. } = &mut plan {
+        tables.iter_mut().for_each(|locked| locked.key = renames.of(locked.key));
+    }
     plan
 }

@@ -83,6 +83,7 @@ pub fn stored_column(plan: &Logical, id: ColumnId) -> Option<StoredColumn<'_>> {
         | Logical::Distinct { input, .. }
         | Logical::ProjectSet { input, .. }
         | Logical::Window { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Apply { input, .. } => stored_column(input, id),
         Logical::Project { input, outputs } => {
             let output = outputs.iter().find(|output| output.id == id)?;

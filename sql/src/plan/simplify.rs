@@ -50,7 +50,8 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Limit { limit, offset, ties, .. } => {
             limit.iter_mut().chain(offset).chain(ties).for_each(apply)
         }
-        Logical::SetOperation { .. }
+        Logical::Lock { .. }
+        | Logical::SetOperation { .. }
         | Logical::Recursive { .. }
         | Logical::Shared { .. }
         | Logical::WorkingTable { .. } => {}
@@ -121,7 +122,8 @@ pub fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
         Logical::Distinct { on, .. } => on.iter().flatten().for_each(visit),
         Logical::Sort { keys, .. } => keys.iter().for_each(|key| visit(&key.expr)),
         Logical::Limit { limit, offset, ties, .. } => limit.iter().chain(offset).chain(ties).for_each(visit),
-        Logical::SetOperation { .. }
+        Logical::Lock { .. }
+        | Logical::SetOperation { .. }
         | Logical::Recursive { .. }
         | Logical::Shared { .. }
         | Logical::WorkingTable { .. } => {}
@@ -137,6 +139,7 @@ pub fn each_input<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Logical)) {
         | Logical::Virtual { .. }
         | Logical::FunctionScan { .. } => {}
         Logical::Filter { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Project { input, .. }
         | Logical::Aggregate { input, .. }
         | Logical::Window { input, .. }
@@ -177,6 +180,7 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Limit { input, .. }
         | Logical::Shared { definition: input, .. } => apply(input),
         Logical::Join { left, right, .. }

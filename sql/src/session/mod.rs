@@ -336,7 +336,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
             Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
-            Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
+            error if error.is_want_of_space() => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,
             Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
