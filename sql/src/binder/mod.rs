@@ -45,6 +45,7 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::Source;
+use crate::plan::Costs;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
 use crate::relations::{self, VirtualRelation};
@@ -82,6 +83,8 @@ pub struct BindEnvironment {
     pub search_path: Vec<u32>,
     pub user: String,
     pub database: String,
+    /// What plans are weighed by.
+    pub costs: Costs,
 }
 
 /// A relation that a name means.
@@ -361,6 +364,12 @@ impl<'a> Binder<'a> {
             }
         }
         Ok(self.parameters.clone())
+    }
+
+    /// What plans are weighed by.
+    #[must_use]
+    pub fn costs(&self) -> &'a Costs {
+        &self.environment.costs
     }
 
     /// How many slots for outer values the statement uses.

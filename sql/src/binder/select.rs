@@ -10,6 +10,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
+use crate::types::DataType;
 
 /// An item of the select list, bound.
 pub(super) struct Output {

@@ -80,8 +80,8 @@ impl Registry {
             CastContext::Assignment => to.category == Category::String,
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
-        (through_text && from.category != Category::Pseudo && to.category != Category::Pseudo)
-            .then_some(CastMethod::InOut)
+        let has_text = from.category != Category::Pseudo || source == oids::ANYARRAY;
+        (through_text && has_text && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 
     /// Whether an argument of one type may be given implicitly (or otherwise) for another: polymorphic and

@@ -15,6 +15,7 @@ mod relation;
 mod roles;
 mod schema_objects;
 mod sequences;
+mod statistics;
 mod system;
 mod types;
 mod view_text;
@@ -31,6 +32,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     columns::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
+    statistics::MAKERS,
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,

@@ -291,7 +291,7 @@ impl Session {
                 let bound = binder.bind_query(&query)?;
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
-                Ok((Action::Query(plan::plan(bound.plan, &needed)?), Some(columns)))
+                Ok((Action::Query(plan::plan(bound.plan, &needed, binder.costs())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;
@@ -400,6 +400,7 @@ impl Session {
             search_path: self.search_path(catalog),
             user: self.user.clone(),
             database: self.database.clone(),
+            costs: self.frequent.costs,
         }
     }
 
@@ -495,7 +496,7 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
             }
         });
     }
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let (returning, columns) = split_returning(bound.returning);
     let conflict = bound.conflict;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
@@ -577,7 +578,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     let (returning, columns) = split_returning(bound.returning);
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
     let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let assignments = bound
         .assignments
         .iter()
@@ -599,7 +600,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let plan = DeletePlan {
         writer,
         point: PointSource::of(&source),
@@ -625,7 +626,7 @@ fn plan_merge(binder: &mut Binder<'_>, bound: BoundMerge) -> Result<Planned> {
         }
     }
     let needed = change_columns(bound.key, &bound.row, read, None);
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let here = |expr: Expr| {
         let typed = expr.clone();
         plan::folded(walk::replace_columns(expr, &|id| {
