@@ -78,8 +78,14 @@ pub(crate) enum Ended {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>) {
+    // Whoever says nothing holds a descriptor until time is up: their number is bounded, as PostgreSQL does it.
+    let Some(knock) = shared.registry.knock(2 * shared.options.max_connections) else {
+        tracing::warn!("a connection is closed: too many have not introduced themselves");
+        return;
+    };
     let mut input = Input::new();
     let Some(mut connection) = startup::start(socket, &mut input, &shared).await else { return };
+    drop(knock);
     let ended = connection.run(&mut input).await;
     if let Err(error) = connection.session.close().await {
         tracing::debug!("temporary objects stay until the next start: {}", error.message());

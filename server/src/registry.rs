@@ -11,6 +11,8 @@ use heliosdb_nano::session::CancelHandle;
 #[derive(Default)]
 pub(crate) struct Registry {
     connections: AtomicUsize,
+    /// Those that have not introduced themselves yet.
+    knocking: AtomicUsize,
     /// By the number that the client was told.
     targets: Mutex<HashMap<i32, Arc<CancelTarget>>>,
 }
@@ -42,12 +44,29 @@ impl Registry {
         taken.ok().map(|_| Place { registry: self.clone(), backend: None })
     }
 
+    /// Lets a connection introduce itself, if fewer than `most` are doing so.
+    pub(crate) fn knock(self: &Arc<Registry>, most: usize) -> Option<Knock> {
+        let waiting = self
+            .knocking
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < most).then_some(count + 1));
+        waiting.ok().map(|_| Knock(self.clone()))
+    }
+
     /// Cancels what a connection runs; a wrong number or secret does nothing.
     pub(crate) fn cancel(&self, backend: i32, secret: u32) {
         let target = lock(&self.targets).get(&backend).cloned();
         if let Some(target) = target.filter(|target| target.secret == secret) {
             target.request();
         }
+    }
+}
+
+/// A connection that has not introduced itself yet.
+pub(crate) struct Knock(Arc<Registry>);
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        self.0.knocking.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -250,6 +250,16 @@ fn flush_sends_what_is_there_before_sync() {
     );
 }
 
+/// Twice as many may be introducing themselves as may be connected; the next one finds the connection closed.
+#[test]
+fn silent_connections_are_bounded() {
+    let server = TestServer::with(|options| options.max_connections = 1);
+    let silent = [server.dial(), server.dial()];
+    let mut beyond = server.dial();
+    assert_eq!(beyond.answer(), None);
+    drop(silent);
+}
+
 #[test]
 fn clients_beyond_the_limit_are_turned_away() {
     let server = TestServer::with(|options| options.max_connections = 1);
