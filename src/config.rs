@@ -200,6 +200,7 @@ impl Config {
     ///
     /// # Errors
     /// Those of reading the file and of [`Config::from_toml`].
+    #[allow(clippy::disallowed_methods)] // the configuration lies beside the database, not in it
     pub fn from_file(path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)

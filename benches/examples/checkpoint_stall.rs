@@ -1,5 +1,6 @@
 //! How long commits and reads wait while checkpoints are written without a pause: the longest and the usual time of each,
 //! first without, then with them. `checkpoint_stall [FOLDER]`.
+#![allow(clippy::disallowed_methods)] // it clears its folder
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

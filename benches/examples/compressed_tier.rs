@@ -2,6 +2,7 @@
 //! with the tier and without; the same for data that fits, where it must cost nothing; and how the split was decided.
 //!
 //! Run with `cargo run --release -p helios_benches --example compressed_tier [FOLDER]`.
+#![allow(clippy::disallowed_methods)] // it clears its folder
 
 use std::sync::Arc;
 

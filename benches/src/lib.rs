@@ -1,4 +1,5 @@
 //! What the benchmarks share.
+#![deny(unsafe_code)]
 
 use std::sync::Arc;
 

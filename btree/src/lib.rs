@@ -6,6 +6,7 @@
 //! 2. Before the first change of an operation every page that it reads has been read, so that a fault
 //!    leaves nothing half done.
 //! 3. Every change of a page that existed before this commit is preceded by its reverse operation.
+#![deny(unsafe_code)]
 
 mod node;
 mod node_mut;

@@ -3,6 +3,7 @@
 //! that `docs/limits.md` states. Uncompressed, compressed both ways, encrypted, and without io_uring.
 //!
 //! The whole program is one test, so that the resident size is that of one store at a time.
+#![allow(clippy::disallowed_methods)] // the kernel's figures are not the database's files
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -29,7 +30,6 @@ fn status(field: &str) -> u64 {
 }
 
 /// Starts measuring the largest size anew.
-#[allow(clippy::disallowed_methods)] // the kernel's figures are not the database's files
 fn reset_peak() {
     fs::write("/proc/self/clear_refs", "5").expect("the kernel resets the peak of its own process");
 }

@@ -20,6 +20,6 @@ mod oneshot;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use device::{
     BlockingDevice, Device, File, GlommioDevice, InjectedFault, IoBuf, IoFuture, MemoryDevice, OpenMode,
-    SimulatedDevice, UringDevice, io_uring_available, is_simulated_crash, open_disk, probe_io_uring,
+    SimulatedDevice, UringDevice, is_simulated_crash, open_disk, probe_io_uring,
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

@@ -1,7 +1,7 @@
 //! Shows that the backends agree: random operations, applied to a memory device and to another
 //! backend, give the same bytes, the same sizes and the same kinds of error.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
@@ -9,7 +9,7 @@ use helios_runtime::device::BLOCK_SIZE;
 use helios_runtime::executor::{Executor, ExecutorKind, ExecutorOptions};
 use helios_runtime::{
     BlockingDevice, Device, File, GlommioDevice, IoBuf, IoFuture, MemoryDevice, OpenMode, SimulatedDevice,
-    UringDevice, io_uring_available,
+    UringDevice, probe_io_uring,
 };
 use proptest::prelude::*;
 
@@ -200,7 +200,8 @@ proptest! {
 
     #[test]
     fn uring_agrees_with_memory(operations in prop::collection::vec(operation(), 1..60)) {
-        if !io_uring_available() {
+        if let Err(error) = probe_io_uring() {
+            let _ = writeln!(io::stderr(), "skipped: io_uring agrees with memory: {error}");
             return Ok(());
         }
         let folder = tempfile::tempdir().unwrap();
@@ -212,7 +213,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let options = ExecutorOptions { workers: 1, kind: ExecutorKind::Glommio, pin: None };
         // Where there is no glommio, it works in place.
-        let executor = Executor::start(options).ok();
+        let executor = Executor::start(options).inspect_err(|error| {
+            let _ = writeln!(io::stderr(), "skipped: glommio agrees with memory: {error}");
+        }).ok();
         agree_on(&operations, GlommioDevice::create_folder(folder.path()).unwrap(), executor);
     }
 }

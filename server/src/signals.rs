@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 ///
 /// # Errors
 /// What the operating system says when handlers or a thread cannot be had.
+#[allow(clippy::disallowed_methods)] // signals come to a thread that does nothing else, outside of any executor
 pub fn stop_on_signals() -> io::Result<StopToken> {
     let stop = StopToken::new();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;

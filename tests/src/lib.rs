@@ -3,6 +3,7 @@
 //!
 //! Both are [`sqllogictest::DB`]s that print values as the simple query protocol does, `NULL` for null and `(empty)`
 //! for an empty string, and errors as `SQLSTATE message`.
+#![deny(unsafe_code)]
 
 mod embedded;
 mod files;

@@ -71,6 +71,7 @@ impl Source for TerminalSource {
         })
     }
 
+    #[allow(clippy::disallowed_methods)] // signals come to a thread that does nothing else, outside of any executor
     fn cancels(&mut self, handle: CancelHandle) {
         // Where no handler can be had, Ctrl-C ends the shell as it ends other programs.
         let Ok(mut signals) = Signals::new([SIGINT]) else { return };

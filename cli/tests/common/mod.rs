@@ -11,6 +11,7 @@ pub fn program(arguments: &[&str]) -> Command {
 }
 
 /// Runs the program on an input.
+#[allow(clippy::disallowed_methods)] // a thread outside of the program
 pub fn run(arguments: &[&str], input: &str) -> Output {
     let mut command = program(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -24,7 +24,7 @@ pub use buffer::IoBuf;
 pub use glommio::GlommioDevice;
 pub use memory::MemoryDevice;
 pub use simulated::{InjectedFault, SimulatedDevice, is_simulated_crash};
-pub use uring::{UringDevice, io_uring_available, probe_io_uring};
+pub use uring::{UringDevice, probe_io_uring};
 
 /// The environment variable that overrides what [`open_disk`] chooses: `io_uring`, `glommio` or `blocking`.
 pub const DEVICE_VARIABLE: &str = "HELIOS_DEVICE";

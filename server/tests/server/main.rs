@@ -6,6 +6,7 @@ mod busy;
 mod driver;
 mod foreign_keys;
 mod locks;
+mod quick_start;
 mod read_committed;
 mod support;
 mod tokio_client;

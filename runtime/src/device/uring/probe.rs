@@ -9,11 +9,6 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Whether the kernel lets this process use io_uring.
-pub fn io_uring_available() -> bool {
-    probe_io_uring().is_ok()
-}
-
-/// As [`io_uring_available`], with the reason why not.
 ///
 /// It asks with the bare system call, because glommio panics or ends the process where io_uring is
 /// forbidden: call this before touching it. It may wait up to a tenth of a second where locked
