@@ -5,12 +5,14 @@
 //! an immutable [`CatalogSnapshot`], cached by branch and catalog SCN; a transaction that changes the catalog
 //! reads its own.
 
+mod changes;
 mod codec;
 mod object;
 mod snapshot;
 mod statistics;
 pub mod store;
 
+pub use changes::{ChangeCounter, Changes};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
