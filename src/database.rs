@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
 use helios_sql::error::{SqlError, SqlState};
-use helios_sql::functions::EvalContext;
 use helios_sql::session::{Engine, Portal, Prepared, Session, Step, TransactionStatus};
 use helios_sql::value::Datum;
 
@@ -85,8 +84,17 @@ impl EmbeddedDatabase {
         EmbeddedDatabase::open(None, &config)
     }
 
+    /// [`EmbeddedDatabase::with_config`], without blocking the thread while the log is replayed.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::with_config`].
+    pub async fn with_config_async(path: impl AsRef<Path>, config: Config) -> Result<EmbeddedDatabase> {
+        let path = if config.storage.memory_only { None } else { Some(path.as_ref()) };
+        Ok(EmbeddedDatabase { shared: opening::open(path, &config).await? })
+    }
+
     fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
-        Ok(EmbeddedDatabase { shared: opening::open(path, config)? })
+        Ok(EmbeddedDatabase { shared: block_on(opening::open(path, config))? })
     }
 
     /// The engine, for servers: it makes sessions.
@@ -169,9 +177,17 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of preparing it.
     pub fn query_stream(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
+        block_on(self.query_stream_async(sql, params))
+    }
+
+    /// [`EmbeddedDatabase::query_stream`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::query_stream`].
+    pub async fn query_stream_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
         let mut lease = self.lease();
         let session = lease.session();
-        let prepared = block_on(session.prepare(sql, Vec::new()))?;
+        let prepared = session.prepare(sql, Vec::new()).await?;
         let mut values = Vec::new();
         parameters(session, &prepared, params, &mut values)?;
         let portal = session.bind(prepared, values)?;
@@ -183,8 +199,16 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of parsing and binding.
     pub fn prepare(&self, sql: &str) -> Result<PreparedStatement> {
+        block_on(self.prepare_async(sql))
+    }
+
+    /// [`EmbeddedDatabase::prepare`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::prepare`].
+    pub async fn prepare_async(&self, sql: &str) -> Result<PreparedStatement> {
         let mut lease = self.lease();
-        let prepared = block_on(lease.session().prepare(sql, Vec::new()))?;
+        let prepared = lease.session().prepare(sql, Vec::new()).await?;
         Ok(PreparedStatement::new(lease, prepared))
     }
 
@@ -193,8 +217,16 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of beginning it.
     pub fn begin_transaction(&self) -> Result<Transaction> {
+        block_on(self.begin_transaction_async())
+    }
+
+    /// [`EmbeddedDatabase::begin_transaction`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::begin_transaction`].
+    pub async fn begin_transaction_async(&self) -> Result<Transaction> {
         let mut lease = self.lease();
-        block_on(execute_in(lease.session(), "BEGIN"))?;
+        execute_in(lease.session(), "BEGIN").await?;
         Ok(Transaction::new(lease))
     }
 }
@@ -252,7 +284,8 @@ pub(crate) fn parameters(
     params: &[&dyn ToValue],
     values: &mut Vec<Datum>,
 ) -> Result<()> {
-    let context = EvalContext::detached(session.formats());
+    let never = AtomicBool::new(false);
+    let context = session.value_context(prepared, &never);
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
         return Err(Error::config(format!(
@@ -295,17 +328,27 @@ pub(crate) async fn run(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
+    session.know_types(prepared).await?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         session.finish_point().await?;
         let mut rows = Vec::new();
         if count > 0 && prepared.columns.is_some() {
             let mut row = Row::of(&prepared.row_columns);
-            row.fill(&scratch.found, session.formats())?;
+            let never = AtomicBool::new(false);
+            row.fill(&scratch.found, &session.value_context(prepared, &never))?;
             rows.push(row);
         }
         return Ok((rows, count));
     }
     run_portal(session, prepared, std::mem::take(&mut scratch.parameters)).await
+}
+
+/// As [`Session::know_types`], without a future where there is nothing to know.
+pub(crate) fn know_types(session: &mut Session, prepared: &Prepared) -> Result<()> {
+    if prepared.has_user_types() {
+        block_on(session.know_types(prepared))?;
+    }
+    Ok(())
 }
 
 /// Runs a prepared statement to its end, without a future where it is for one row; gives how many rows it found or
@@ -316,6 +359,7 @@ pub(crate) fn execute(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<u64> {
+    know_types(session, prepared)?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         if session.has_to_finish() {
             block_on(session.finish_point())?;

@@ -7,8 +7,10 @@
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{block_on, or};
@@ -18,7 +20,7 @@ use helios_runtime::executor::{BackgroundExecutor, StopToken, sleep};
 use helios_runtime::{Device, SystemClock, SystemEntropy};
 use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Session};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::crypto::EncryptionKey;
 use crate::{CompressionType, Config, Error, Result};
@@ -32,8 +34,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folders that this process has open, or is opening or closing.
 static OPEN_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Folder>>> = LazyLock::new(Mutex::default);
-/// Signalled when a folder is open, or closed.
-static FOLDER_SETTLED: Condvar = Condvar::new();
+/// Who waits for a folder to be open, or closed.
+static WAITING: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
 
 enum Folder {
     /// Being opened.
@@ -49,36 +51,45 @@ struct Claim {
 
 impl Claim {
     /// Waits until nobody is opening or closing the folder; if it is open then, gives that.
-    fn new(folder: PathBuf) -> std::result::Result<Claim, Arc<Opened>> {
-        let mut folders = OPEN_FOLDERS.lock();
-        loop {
+    async fn new(folder: PathBuf) -> std::result::Result<Claim, Arc<Opened>> {
+        poll_fn(|context| {
+            let mut folders = OPEN_FOLDERS.lock();
             match folders.get(&folder) {
-                None => break,
+                None => {
+                    folders.insert(folder.clone(), Folder::Opening);
+                    return Poll::Ready(Ok(Claim { folder: folder.clone() }));
+                }
                 Some(Folder::Opening) => {}
                 Some(Folder::Open(opened)) => {
                     if let Some(opened) = opened.upgrade() {
-                        return Err(opened);
+                        return Poll::Ready(Err(opened));
                     }
                 }
             }
-            FOLDER_SETTLED.wait(&mut folders);
-        }
-        folders.insert(folder.clone(), Folder::Opening);
-        Ok(Claim { folder })
+            // While the folders are locked: nothing settles between the look and this.
+            WAITING.lock().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// From now on others share what was opened.
     fn share(&self, opened: &Arc<Opened>) {
         OPEN_FOLDERS.lock().insert(self.folder.clone(), Folder::Open(Arc::downgrade(opened)));
-        FOLDER_SETTLED.notify_all();
+        wake_waiting();
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         OPEN_FOLDERS.lock().remove(&self.folder);
-        FOLDER_SETTLED.notify_all();
+        wake_waiting();
     }
+}
+
+fn wake_waiting() {
+    let waiting = std::mem::take(&mut *WAITING.lock());
+    waiting.into_iter().for_each(Waker::wake);
 }
 
 /// An open engine with all that belongs to it.
@@ -118,7 +129,7 @@ impl Drop for Opened {
 }
 
 /// Opens the database in a folder, or one in memory.
-pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> {
+pub(crate) async fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> {
     config.validate()?;
     let mut config = config.clone();
     config.load_encryption_key()?;
@@ -129,15 +140,15 @@ pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> 
     let config = &config;
     let key = config.encryption_key.clone();
     let Some(path) = path else {
-        let store = open_store(Arc::new(MemoryDevice::new()), config)?;
-        let engine = block_on(Engine::open(store.clone(), config.entries()))?;
+        let store = open_store(Arc::new(MemoryDevice::new()), config).await?;
+        let engine = Engine::open(store.clone(), config.entries()).await?;
         let opened = Opened { engine, idle: Mutex::default(), store, background: None, key, claim: None };
         return Ok(Arc::new(opened));
     };
     let device = open_disk(path)
         .map_err(|error| Error::config(format!("the folder {} cannot be opened: {error}", path.display())))?;
     let folder = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let claim = match Claim::new(folder) {
+    let claim = match Claim::new(folder).await {
         Ok(claim) => claim,
         Err(opened) => {
             return check_key(opened.key.as_ref(), key.as_ref())
@@ -145,8 +156,8 @@ pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> 
                 .map_err(|error| error.in_folder(path));
         }
     };
-    let store = open_store(device, config).map_err(|error| error.in_folder(path))?;
-    let engine = block_on(Engine::open(store.clone(), config.entries()))?;
+    let store = open_store(device, config).await.map_err(|error| error.in_folder(path))?;
+    let engine = Engine::open(store.clone(), config.entries()).await?;
     let background = start_background(&store)?;
     let opened = Arc::new(Opened {
         engine,
@@ -173,7 +184,7 @@ fn check_key(open: Option<&EncryptionKey>, given: Option<&EncryptionKey>) -> Res
     Err(SqlError::from(helios_mvcc::Error::Open(text.into())).into())
 }
 
-fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
+async fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
     let options = StoreOptions {
         cache_size_bytes: usize::try_from(config.storage.cache_size)
             .map_err(|_| Error::config("storage.cache_size is larger than this machine can address"))?,
@@ -188,7 +199,7 @@ fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
     };
     let surroundings =
         Surroundings { device, clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy) };
-    Ok(block_on(Store::open(options, surroundings)).map_err(SqlError::from)?)
+    Ok(Store::open(options, surroundings).await.map_err(SqlError::from)?)
 }
 
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {
@@ -209,11 +220,19 @@ fn start_background(store: &Store) -> Result<BackgroundExecutor> {
     Ok(background)
 }
 
-/// Writes a checkpoint whenever one is due, until told to stop, or until no more commits are accepted.
+/// Writes a checkpoint whenever one is due, and into the log that it is durable so far, until told to stop or until no more
+/// commits are accepted.
 async fn write_checkpoints(store: Store, stop: StopToken) {
-    while !stop.is_stopping() {
+    loop {
         or(sleep(CHECKPOINT_LOOK), stop.stopped()).await;
-        if stop.is_stopping() || !store.checkpoint_due() {
+        if stop.is_stopping() {
+            return;
+        }
+        if let Err(error) = store.vouch().await {
+            tracing::error!("no more commits are accepted: {error}");
+            return;
+        }
+        if !store.checkpoint_due() {
             continue;
         }
         match store.checkpoint().await {

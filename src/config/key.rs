@@ -48,9 +48,9 @@ fn from_environment(name: &str) -> Result<EncryptionKey> {
 fn from_file(path: &Path) -> Result<EncryptionKey> {
     const FILE_BYTES_MAX: u64 = 4_096;
     let mut bytes = Zeroizing::new(Vec::new());
-    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut *bytes)).map_err(
-        |error| Error::config(format!("cannot read the encryption key in {}: {error}", path.display())),
-    )?;
+    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)).map_err(|error| {
+        Error::config(format!("cannot read the encryption key in {}: {error}", path.display()))
+    })?;
     from_bytes(&bytes).ok_or_else(|| {
         Error::config(format!(
             "{} holds no key: 32 bytes or 64 hexadecimal digits are needed",

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
 
-use super::order::{require_equality, sort_key};
+use super::order::sort_key;
 use super::query::ordinal;
 use super::scope::ScopeColumn;
 use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
@@ -338,7 +338,7 @@ impl Binder<'_> {
         }));
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
-            columns.iter().try_for_each(|(_, column)| require_equality(column.data_type))?;
+            columns.iter().try_for_each(|(_, column)| self.require_equality(column.data_type))?;
             plan = Logical::Distinct { input: Box::new(plan), on: None };
         }
         if !sort_keys.is_empty() {
@@ -477,7 +477,7 @@ impl Binder<'_> {
         for expr in exprs {
             let element = self.grouping_element(expr, select, outputs)?;
             for bound in element.iter().flatten() {
-                require_equality(bound.data_type())
+                self.require_equality(bound.data_type())
                     .map_err(|error| self.locate(error, ast::Spanned::span(expr).start))?;
                 let known = groups.iter().any(|group| walk::same(&group.expr, bound));
                 let id = match bound {
@@ -557,7 +557,7 @@ impl Binder<'_> {
         for key in order_by {
             let options = &key.options;
             if let Some(position) = self.output_position(&key.expr, outputs, "ORDER BY")? {
-                let plain = sort_key(outputs[position].expr.clone(), options)
+                let plain = sort_key(self, outputs[position].expr.clone(), options)
                     .map_err(|error| self.locate(error, ast::Spanned::span(&key.expr).start))?;
                 keys.push(OrderKey::Output {
                     position,
@@ -567,7 +567,7 @@ impl Binder<'_> {
                 continue;
             }
             let expr = self.bind_settled(&key.expr)?;
-            keys.push(OrderKey::Expr(sort_key(expr, options)?));
+            keys.push(OrderKey::Expr(sort_key(self, expr, options)?));
         }
         Ok(keys)
     }
@@ -669,9 +669,9 @@ fn name_of(expr: &ast::Expr) -> Option<String> {
         Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => return name_of(inner),
         Ast::Cast { expr, data_type, .. } => match name_of(expr) {
             Some(inner) => inner,
-            None => type_column_name(super::data_type::resolve(data_type).ok()?)?,
+            None => super::data_type::catalog_name(data_type)?,
         },
-        Ast::TypedString(typed) => type_column_name(super::data_type::resolve(&typed.data_type).ok()?)?,
+        Ast::TypedString(typed) => super::data_type::catalog_name(&typed.data_type)?,
         Ast::Case { else_result, .. } => {
             let inner = else_result.as_deref().and_then(name_of);
             inner.unwrap_or_else(|| "case".into())
@@ -707,8 +707,4 @@ fn name_of(expr: &ast::Expr) -> Option<String> {
         },
         _ => return None,
     })
-}
-
-fn type_column_name(data_type: DataType) -> Option<String> {
-    crate::types::builtin_type(data_type.oid).map(|info| info.name.to_string())
 }

@@ -10,9 +10,15 @@ use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::statistics::{ColumnStatistics, Statistics};
+use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
+use crate::binder::BoundCheck;
+use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
 use crate::sequence::Counter;
+use crate::types::domain::domain_type;
+use crate::types::enumeration::enum_type;
+use crate::types::{EnumLabels, TypeInfo, array_type_of, builtin_type};
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Debug, Default)]
@@ -29,6 +35,11 @@ pub struct CatalogSnapshot {
     comments: BTreeMap<u32, Arc<Comments>>,
     statistics: BTreeMap<u32, Arc<Statistics>>,
     relations_by_name: HashMap<(u32, String), u32>,
+    types: BTreeMap<u32, Arc<TypeEntry>>,
+    /// Types and those of their arrays.
+    types_by_name: HashMap<(u32, String), u32>,
+    /// The types that array types have elements of.
+    elements: HashMap<u32, u32>,
 }
 
 /// A table with all that belongs to it.
@@ -81,6 +92,21 @@ impl TableEntry {
 pub struct SequenceEntry {
     pub sequence: Arc<Sequence>,
     pub counter: OnceLock<Arc<Counter>>,
+}
+
+/// A user's type, as the rest of the program looks at it.
+pub struct TypeEntry {
+    pub definition: Arc<UserType>,
+    pub info: TypeInfo,
+    pub array: TypeInfo,
+    /// The constraints of a domain and of those under it, once they were bound.
+    pub checks: OnceLock<Result<Vec<BoundCheck>>>,
+}
+
+impl std::fmt::Debug for TypeEntry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.definition.fmt(formatter)
+    }
 }
 
 impl CatalogSnapshot {
@@ -138,6 +164,7 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
+                Object::Type(user_type) => snapshot.add_type(user_type),
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
                 }
@@ -161,6 +188,58 @@ impl CatalogSnapshot {
         }
         snapshot.link(tables);
         snapshot
+    }
+
+    /// Types come in the order of their OIDs: the base of a domain before it.
+    fn add_type(&mut self, own: Arc<UserType>) {
+        let (name, sql_name) = (own.name.as_str(), quote(&own.name));
+        let info = match &own.definition {
+            TypeDefinition::Enum { labels } => {
+                let labels = labels.iter().map(|each| (each.place, each.label.clone())).collect();
+                enum_type(own.oid, own.array_oid, name, sql_name, EnumLabels::new(labels))
+            }
+            TypeDefinition::Domain(domain) => {
+                let Some(base) = self.type_info(domain.base.oid) else { return };
+                domain_type(own.oid, own.array_oid, name, sql_name, domain.base, base)
+            }
+        };
+        let Some(mut array) = array_type_of(&info) else { return };
+        array.name = own.array_name.clone().into();
+        self.types_by_name.insert((own.schema, own.name.clone()), own.oid);
+        self.types_by_name.insert((own.schema, own.array_name.clone()), own.array_oid);
+        self.elements.insert(own.array_oid, own.oid);
+        let entry = TypeEntry { definition: own, info, array, checks: OnceLock::new() };
+        self.types.insert(entry.definition.oid, Arc::new(entry));
+    }
+
+    /// A type, built-in or a user's.
+    #[must_use]
+    pub fn type_info(&self, oid: u32) -> Option<&TypeInfo> {
+        if let Some(builtin) = builtin_type(oid) {
+            return Some(builtin);
+        }
+        if let Some(entry) = self.types.get(&oid) {
+            return Some(&entry.info);
+        }
+        let element = self.elements.get(&oid)?;
+        self.types.get(element).map(|entry| &entry.array)
+    }
+
+    /// The user's type of an OID: its own, or that of its arrays.
+    #[must_use]
+    pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
+        self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// All users' types.
+    pub fn user_types(&self) -> impl Iterator<Item = &Arc<TypeEntry>> {
+        self.types.values()
+    }
+
+    /// The OID of a user's type, or of its arrays, by its name in a schema.
+    #[must_use]
+    pub fn type_named(&self, schema: u32, name: &str) -> Option<u32> {
+        self.types_by_name.get(&(schema, name.to_string())).copied()
     }
 
     fn link(&mut self, tables: BTreeMap<u32, Arc<Table>>) {

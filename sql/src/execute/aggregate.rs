@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::{append_row_key, equality_columns, evaluate};
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -171,8 +171,7 @@ impl Aggregation {
             group_types.chain(self.calls.iter().map(|call| call.call.data_type)).collect();
         let groupings = self.groupings.iter().map(|_| DataType::INT4);
         let types: Vec<DataType> = types.into_iter().chain(groupings).collect();
-        let mut builders: Vec<ColumnBuilder> =
-            types.iter().map(|data_type| ColumnBuilder::new(kind_of(*data_type), end - start)).collect();
+        let mut builders = builders(&types, end - start, execution)?;
         let width = self.groups.len();
         for group in start..end {
             for (builder, value) in builders.iter_mut().zip(&self.values[group]) {
@@ -250,7 +249,7 @@ impl Call {
             let numbers: Vec<u32> = rows.iter().map(|row| row.0).collect();
             let mut arguments = Vec::new();
             for (at, data_type) in self.argument_types.iter().enumerate() {
-                let mut builder = ColumnBuilder::new(kind_of(*data_type), rows.len());
+                let mut builder = ColumnBuilder::new(execution.kind_of(*data_type)?, rows.len());
                 for row in rows {
                     builder.push(row.2[at].clone())?;
                 }

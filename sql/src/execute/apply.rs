@@ -1,7 +1,6 @@
 //! Subqueries in expressions: run for each row, or once where nothing ties them to the row.
 
 use super::nested_loop::set_slot;
-use super::values::kind_of;
 use super::{BoxFuture, Execution, Operator, build_from};
 use crate::error::{Result, SqlError, SqlState};
 use crate::plan::physical::{Apply, ApplyKind, PlanNode};
@@ -113,7 +112,7 @@ impl Operator for ApplyOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
-            let mut builder = ColumnBuilder::new(kind_of(self.data_type), batch.row_count);
+            let mut builder = ColumnBuilder::new(execution.kind_of(self.data_type)?, batch.row_count);
             for row in 0..batch.row_count {
                 let answer = if self.correlations.is_empty() {
                     if self.cached.is_none() {

@@ -10,13 +10,13 @@ use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
-use crate::catalog::{CatalogSnapshot, Constraint};
+use crate::catalog::{CatalogSnapshot, Constraint, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
-use crate::functions::{EvalContext, Settings};
+use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
-use crate::types::BuiltinTypes;
-use crate::value::{Batch, Datum};
+use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
+use crate::value::{Batch, Datum, PhysicalKind};
 use crate::write::{Buffers, Pending, Writing};
 
 /// The rows of common tables by number: those that recursive queries at work read, and those computed once.
@@ -72,12 +72,46 @@ impl Environment {
             transaction_timestamp: timestamps.transaction,
             statement_timestamp: timestamps.statement,
             settings: &self.formats,
-            types: &BuiltinTypes,
+            types: self,
             session: self,
             cancel,
             parameters: &[],
             outer: &[],
         }
+    }
+}
+
+impl Environment {
+    /// How values of a type are held.
+    ///
+    /// # Errors
+    /// XX000 for a type that does not exist.
+    pub fn kind_of(&self, data_type: DataType) -> Result<PhysicalKind> {
+        self.catalog.type_info(data_type.oid).map(|info| info.kind).ok_or_else(|| unknown_type(data_type.oid))
+    }
+
+    /// The types, under the names that the session knows them by.
+    #[must_use]
+    pub fn types(&self) -> TypeScope<'_> {
+        TypeScope { catalog: &self.catalog, search_path: &self.search_path }
+    }
+}
+
+impl TypeCatalog for Environment {
+    fn type_by_oid(&self, oid: Oid) -> Option<&TypeInfo> {
+        self.catalog.type_info(oid)
+    }
+
+    fn type_by_name(&self, name: &str) -> Option<&TypeInfo> {
+        self.types().named(name)
+    }
+
+    fn sql_name(&self, info: &TypeInfo) -> String {
+        self.types().sql_name(info)
+    }
+
+    fn check_domain(&self, domain: Oid, value: &Datum, context: &EvalContext<'_>) -> Result<()> {
+        self.types().check_domain(domain, value, context)
     }
 }
 
@@ -154,6 +188,14 @@ impl Execution {
             outer: &self.outer,
             ..self.environment.context(self.timestamps, &self.cancel)
         }
+    }
+
+    /// How values of a type are held.
+    ///
+    /// # Errors
+    /// XX000 for a type that does not exist.
+    pub fn kind_of(&self, data_type: DataType) -> Result<PhysicalKind> {
+        self.environment.kind_of(data_type)
     }
 
     /// What rows are written through.

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use super::filter::filter;
 use super::keys::{append_row_key, equality_column, evaluate};
-use super::values::kind_of;
 use super::{BoxFuture, Execution, Operator, drain};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -39,14 +38,17 @@ struct Table {
 }
 
 /// One batch of several.
-pub fn concatenate(batches: Vec<Batch>, types: &[DataType]) -> Result<Batch> {
+pub fn concatenate(batches: Vec<Batch>, types: &[DataType], execution: &Execution) -> Result<Batch> {
     if batches.len() == 1 {
         return Ok(batches.into_iter().next().unwrap_or_default());
     }
     let count = batches.iter().map(|batch| batch.row_count).sum();
     let mut columns = Vec::with_capacity(types.len());
     for (at, data_type) in types.iter().enumerate() {
-        let kind = batches.first().map_or(kind_of(*data_type), |batch| batch.columns[at].kind());
+        let kind = match batches.first() {
+            Some(batch) => batch.columns[at].kind(),
+            None => execution.kind_of(*data_type)?,
+        };
         let mut builder = ColumnBuilder::new(kind, count);
         for batch in &batches {
             for row in 0..batch.row_count {
@@ -59,8 +61,8 @@ pub fn concatenate(batches: Vec<Batch>, types: &[DataType]) -> Result<Batch> {
 }
 
 /// Columns of NULLs.
-pub fn null_columns(types: &[DataType], rows: usize) -> Result<Vec<Column>> {
-    types.iter().map(|data_type| Column::constant(kind_of(*data_type), &Datum::Null, rows)).collect()
+pub fn null_columns(types: &[DataType], rows: usize, execution: &Execution) -> Result<Vec<Column>> {
+    types.iter().map(|each| Column::constant(execution.kind_of(*each)?, &Datum::Null, rows)).collect()
 }
 
 impl HashJoinOperator {
@@ -92,7 +94,7 @@ impl HashJoinOperator {
 
     async fn build(&mut self, execution: &mut Execution) -> Result<Table> {
         let batches = drain(&mut *self.right, execution).await?;
-        let rows = concatenate(batches, &self.right_types)?;
+        let rows = concatenate(batches, &self.right_types, execution)?;
         let mut by_key: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
         if rows.row_count > 0 {
             let columns = evaluate(&self.right_keys, &rows, execution)?;
@@ -144,12 +146,12 @@ impl HashJoinOperator {
                     return Ok((joined.row_count > 0).then_some(joined));
                 }
                 let mut padded = batch.gather(&alone);
-                padded.columns.extend(null_columns(&self.right_types, alone.len())?);
+                padded.columns.extend(null_columns(&self.right_types, alone.len(), execution)?);
                 if joined.row_count == 0 {
                     return Ok(Some(padded));
                 }
                 let types: Vec<DataType> = self.left_types.iter().chain(&self.right_types).copied().collect();
-                concatenate(vec![joined, padded], &types).map(Some)
+                concatenate(vec![joined, padded], &types, execution).map(Some)
             }
         }
     }
@@ -167,7 +169,7 @@ impl HashJoinOperator {
         if table.rows.row_count > 0 {
             joined.columns.extend(table.rows.gather(&right_rows).columns);
         } else {
-            joined.columns.extend(null_columns(&self.right_types, 0)?);
+            joined.columns.extend(null_columns(&self.right_types, 0, execution)?);
         }
         if self.residual.is_empty() {
             return Ok((joined, left_rows, right_rows));
@@ -191,13 +193,13 @@ impl HashJoinOperator {
     }
 
     /// The right rows that no left row matched, with NULLs on the left.
-    fn unmatched(&self, table: &Table) -> Result<Option<Batch>> {
+    fn unmatched(&self, table: &Table, execution: &Execution) -> Result<Option<Batch>> {
         let rows: Vec<u32> =
             (0..table.rows.row_count).filter(|row| !table.matched[*row]).map(|row| row as u32).collect();
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut columns = null_columns(&self.left_types, rows.len())?;
+        let mut columns = null_columns(&self.left_types, rows.len(), execution)?;
         columns.extend(table.rows.gather(&rows).columns);
         Ok(Some(Batch::new(columns, rows.len())))
     }
@@ -221,7 +223,7 @@ impl Operator for HashJoinOperator {
                     None => {
                         self.finished = true;
                         if matches!(self.kind, JoinKind::Right | JoinKind::Full) {
-                            result = self.unmatched(&table)?;
+                            result = self.unmatched(&table, execution)?;
                         }
                     }
                 }

@@ -35,7 +35,6 @@ use futures_lite::future::yield_now;
 pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
 pub use keys::key_range;
 pub use point::{Committed, ReadRows};
-pub use values::kind_of;
 
 use crate::error::Result;
 use crate::plan::physical::{Physical, PlanNode};

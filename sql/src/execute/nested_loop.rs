@@ -46,7 +46,7 @@ impl NestedLoopOperator {
     async fn run_right(&mut self, execution: &mut Execution) -> Result<Batch> {
         let mut operator = build_from(&self.right, self.right_number);
         let batches = drain(&mut *operator, execution).await?;
-        concatenate(batches, &self.right.types)
+        concatenate(batches, &self.right.types, execution)
     }
 
     /// The right rows for one left row.
@@ -77,7 +77,11 @@ impl NestedLoopOperator {
         for column in &batch.columns {
             columns.push(Column::constant(column.kind(), &column.get(row), count)?);
         }
-        columns.extend(if count > 0 { right.columns } else { null_columns(&self.right.types, 0)? });
+        columns.extend(if count > 0 {
+            right.columns
+        } else {
+            null_columns(&self.right.types, 0, execution)?
+        });
         let width = columns.len();
         let numbers = (0..count as i64).collect();
         columns.push(Column::new(crate::value::ColumnData::Int64(numbers), None));
@@ -96,7 +100,7 @@ impl NestedLoopOperator {
             JoinKind::Anti => (!found).then(|| batch.gather(&[row as u32])),
             JoinKind::Left | JoinKind::Full if !found => {
                 let mut padded = batch.gather(&[row as u32]);
-                padded.columns.extend(null_columns(&self.right.types, 1)?);
+                padded.columns.extend(null_columns(&self.right.types, 1, execution)?);
                 Some(padded)
             }
             _ => found.then_some(joined),
@@ -118,7 +122,7 @@ impl NestedLoopOperator {
         if alone.is_empty() {
             return Ok(None);
         }
-        let mut columns = null_columns(&self.left_types, alone.len())?;
+        let mut columns = null_columns(&self.left_types, alone.len(), execution)?;
         columns.extend(rows.gather(&alone).columns);
         Ok(Some(Batch::new(columns, alone.len())))
     }

@@ -6,7 +6,7 @@
 //! 3. Rows are given in sorted order, with the results behind their own columns.
 
 use super::keys::{equality_columns, evaluate};
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -14,7 +14,7 @@ use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
 use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
 /// A row of the input.
 struct Row {
@@ -42,7 +42,7 @@ pub struct Window {
     order_keys: Vec<KeyColumn>,
     places: Vec<Places>,
     taken: Vec<Expr>,
-    kinds: Vec<PhysicalKind>,
+    types: Vec<DataType>,
     rows: Option<std::vec::IntoIter<Vec<Datum>>>,
 }
 
@@ -77,7 +77,7 @@ impl Window {
             calls,
             places,
             taken,
-            kinds: types.iter().map(|data_type| kind_of(*data_type)).collect(),
+            types: types.to_vec(),
             rows: None,
         }
     }
@@ -129,14 +129,13 @@ impl Window {
         Ok(rows)
     }
 
-    fn batch(&mut self) -> Result<Option<Batch>> {
+    fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
         let rows: Vec<Vec<Datum>> = self.rows.iter_mut().flatten().take(BATCH_ROWS).collect();
         if rows.is_empty() {
             return Ok(None);
         }
         let count = rows.len();
-        let mut builders: Vec<ColumnBuilder> =
-            self.kinds.iter().map(|kind| ColumnBuilder::new(*kind, count)).collect();
+        let mut builders = builders(&self.types, count, execution)?;
         for row in rows {
             for (builder, value) in builders.iter_mut().zip(row) {
                 builder.push(value)?;
@@ -152,7 +151,7 @@ impl Operator for Window {
             if self.rows.is_none() {
                 self.rows = Some(self.run(execution).await?.into_iter());
             }
-            self.batch()
+            self.batch(execution)
         })
     }
 }
@@ -385,7 +384,7 @@ impl<'a> PartitionCall<'a> {
         for rows in kept.chunks(BATCH_ROWS) {
             let mut columns = Vec::new();
             for (number, data_type) in argument_types.iter().enumerate() {
-                let mut builder = ColumnBuilder::new(kind_of(*data_type), rows.len());
+                let mut builder = ColumnBuilder::new(self.context.type_info(data_type.oid)?.kind, rows.len());
                 for row in rows {
                     builder.push(self.argument(*row, number).clone())?;
                 }

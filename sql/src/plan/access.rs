@@ -16,7 +16,7 @@ use super::selectivity::Scope;
 use super::walk;
 use crate::catalog::{ColumnNumber, Index, Table, TableEntry};
 use crate::expr::Expr;
-use crate::types::{DataType, builtin_type, oids};
+use crate::types::{DataType, Representation, oids};
 use crate::value::key::KeyColumn;
 
 /// A filter that bounds a column.
@@ -32,12 +32,17 @@ struct Bound {
 #[must_use]
 pub fn key_column(table: &Table, number: ColumnNumber, descending: bool, nulls_first: bool) -> KeyColumn {
     let column = table.column_numbered(number);
-    let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
-    key_column_of(data_type, descending, nulls_first)
+    key_column_of(column.representation, column.type_modifier, descending, nulls_first)
 }
 
-fn key_column_of(data_type: DataType, descending: bool, nulls_first: bool) -> KeyColumn {
-    let kind = builtin_type(data_type.oid).map_or(crate::value::PhysicalKind::Text, |info| info.kind);
+fn key_column_of(
+    representation: Representation,
+    typmod: i32,
+    descending: bool,
+    nulls_first: bool,
+) -> KeyColumn {
+    let Representation { kind, base } = representation;
+    let data_type = DataType { oid: base, typmod };
     KeyColumn { data_type, kind, descending, nulls_first }
 }
 
@@ -55,8 +60,7 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .map(|column| match &column.expression {
             None => key_column(table, column.number, column.descending, column.nulls_first),
             Some(expression) => {
-                let data_type = DataType::of(expression.type_oid);
-                key_column_of(data_type, column.descending, column.nulls_first)
+                key_column_of(expression.representation, -1, column.descending, column.nulls_first)
             }
         })
         .collect()
@@ -72,7 +76,7 @@ fn bounds(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr])
             if !walk::is_constant(value) {
                 continue;
             }
-            let column_type = table.column_numbered(*number).type_oid;
+            let column_type = table.column_numbered(*number).representation.base;
             if let Some(value) = key_value(value, column_type) {
                 found.push(Bound { filter: at, column: *number, comparison, value });
             }

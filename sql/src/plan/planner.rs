@@ -121,10 +121,10 @@ fn slots(correlations: &[Correlation], ids: &[ColumnId]) -> Result<Vec<(usize, u
 /// The layout of a table's rows.
 #[must_use]
 pub fn row_layout(table: &Table) -> RowLayout {
-    let columns = table.columns.iter().map(|column| RowColumn {
-        kind: builtin_type(column.type_oid).map_or(PhysicalKind::Text, |info| info.kind),
-        missing: column.missing.clone(),
-    });
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| RowColumn { kind: column.representation.kind, missing: column.missing.clone() });
     RowLayout::new(columns.collect())
 }
 
@@ -429,7 +429,8 @@ fn hashable(left: DataType, right: DataType) -> bool {
     let is_float = |kind| matches!(kind, Some(PhysicalKind::Float32 | PhysicalKind::Float64));
     let (left_kind, right_kind) = (kind(left), kind(right));
     let blank_padded = |data_type: DataType| data_type.oid == crate::types::oids::BPCHAR;
-    (left_kind == right_kind && blank_padded(left) == blank_padded(right))
+    left.oid == right.oid
+        || (left_kind.is_some() && left_kind == right_kind && blank_padded(left) == blank_padded(right))
         || (is_integer(left_kind) && is_integer(right_kind))
         || (is_float(left_kind) && is_float(right_kind))
 }

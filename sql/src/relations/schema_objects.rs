@@ -211,12 +211,13 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let zeros = vec![0; numbers.len()];
         let key_columns = numbers.len() as i64;
         numbers.extend(&index.included);
-        let predicate = index.predicate.as_deref().map(super::expression_text_of);
+        let predicate =
+            index.predicate.as_deref().map(|text| super::view_text::stored_text(environment, text));
         let expressions: Vec<String> = index
             .columns
             .iter()
             .filter_map(|column| column.expression.as_ref())
-            .map(|expression| super::expression_text_of(&expression.text))
+            .map(|expression| super::view_text::stored_text(environment, &expression.text))
             .collect();
         let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[

@@ -126,6 +126,8 @@ pub struct Session {
     frequent: FrequentSettings,
     /// What the last statement was evaluated in, and the SCN of its catalog.
     environment: Option<(u64, Arc<Environment>)>,
+    /// What values of users' types were read and printed with last.
+    values: Option<Arc<Environment>>,
     catalog_scn: CatalogScn,
     /// What statements for one row use again and again.
     buffers: Buffers,
@@ -176,6 +178,7 @@ impl Session {
             formats: Arc::new(settings.formats().unwrap_or_default()),
             frequent: FrequentSettings::of(&settings),
             environment: None,
+            values: None,
             catalog_scn,
             buffers: Buffers::default(),
             settings: Arc::new(settings),

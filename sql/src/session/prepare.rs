@@ -18,7 +18,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::types::DataType;
+use crate::types::{DataType, is_user_type};
 use crate::value::Text;
 use crate::write::{
     DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
@@ -81,6 +81,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether a parameter or a column is of a type that is not built in.
+    #[must_use]
+    pub fn has_user_types(&self) -> bool {
+        let columns = self.row_columns.iter().map(|column| column.data_type);
+        self.parameter_types.iter().copied().chain(columns).any(|data_type| is_user_type(data_type.oid))
+    }
+
     /// Whether it only reads.
     #[must_use]
     pub fn is_query(&self) -> bool {
@@ -226,7 +233,11 @@ impl Session {
             self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
         let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
-            let (action, columns) = self.plan_statement(&mut binder, statement.kind)?;
+            let (action, mut columns) = self.plan_statement(&mut binder, statement.kind)?;
+            // Clients see the types under domains.
+            for column in columns.iter_mut().flatten() {
+                column.data_type = binder.underlying(column.data_type);
+            }
             Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
         });
         let (action, columns, parameter_types) = bound?;

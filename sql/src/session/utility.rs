@@ -132,10 +132,9 @@ impl Session {
                 done("RESET")
             }
             Utility::Prepare { name: prepared, types, text, .. } => {
-                let mut declared = Vec::new();
-                for each in types {
-                    declared.push(data_type::resolve(each)?);
-                }
+                let environment = self.begin_statement().await?;
+                let resolved = types.iter().map(|each| data_type::resolve(each, &environment.types()));
+                let declared = resolved.collect::<Result<_>>()?;
                 let statement = Box::pin(self.prepare(text, declared)).await?;
                 self.keep_prepared(&name::fold(prepared), statement)?;
                 done("PREPARE")

@@ -1,10 +1,8 @@
 //! A statement that never waits for a page leaves its thread to others all the same.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::{TestServer, query, short};
+use crate::support::{TestServer, query, short};
 
 /// Runs for hours, without one page to wait for.
 const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 200000000000)";
