@@ -5,6 +5,7 @@
 //! an immutable [`CatalogSnapshot`], cached by branch and catalog SCN; a transaction that changes the catalog
 //! reads its own.
 
+mod changes;
 mod codec;
 mod object;
 mod snapshot;
@@ -13,6 +14,7 @@ pub mod store;
 mod type_scope;
 mod user_type;
 
+pub use changes::{ChangeCounter, Changes};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
+use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::statistics::{ColumnStatistics, Statistics};
@@ -52,12 +53,14 @@ pub struct TableEntry {
     pub referenced_by: Vec<Arc<Constraint>>,
     /// `None`: it was never analyzed.
     pub statistics: Option<Arc<Statistics>>,
+    /// The rows changed since then.
+    pub changes: Arc<ChangeCounter>,
 }
 
 /// Statistics are no part of what a table is.
 impl PartialEq for TableEntry {
     fn eq(&self, other: &TableEntry) -> bool {
-        let TableEntry { table, indexes, constraints, referenced_by, statistics: _ } = self;
+        let TableEntry { table, indexes, constraints, referenced_by, statistics: _, changes: _ } = self;
         *table == other.table
             && *indexes == other.indexes
             && *constraints == other.constraints
@@ -253,8 +256,18 @@ impl CatalogSnapshot {
                 .cloned()
                 .collect();
             let statistics = self.statistics.get(&oid).cloned();
-            let entry = TableEntry { table, indexes, constraints, referenced_by, statistics };
+            let changes = Arc::default();
+            let entry = TableEntry { table, indexes, constraints, referenced_by, statistics, changes };
             self.tables.insert(oid, Arc::new(entry));
+        }
+    }
+
+    /// Has the changes of all tables counted.
+    pub fn count_changes(&mut self, changes: &Changes) {
+        for (oid, entry) in &mut self.tables {
+            if let Some(entry) = Arc::get_mut(entry) {
+                entry.changes = changes.counter(*oid, entry.rows_analyzed().unwrap_or(0.0));
+            }
         }
     }
 

@@ -341,6 +341,7 @@ async fn constraints(
                     constraints: Vec::new(),
                     referenced_by: Vec::new(),
                     statistics: None,
+                    changes: Arc::default(),
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, refresh_statistics};
 pub use maintenance::{check_tables, tables_named, truncate};
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 

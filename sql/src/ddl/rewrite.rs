@@ -51,6 +51,7 @@ impl<'e> Rewrite<'e> {
                 constraints: Vec::new(),
                 referenced_by: Vec::new(),
                 statistics: None,
+                changes: Arc::default(),
             })
         };
         let reader = ddl.writer(&bare(&before.table, Vec::new()))?;

@@ -47,6 +47,10 @@ const ENTRIES_PER_PAGE: f64 = 200.0;
 /// What going down a tree costs, in operators.
 const DESCENT_OPERATORS: f64 = 100.0;
 
+/// What of a random read a page costs that a search looks at: it is mostly in memory, and no device has to seek. By
+/// default it is as much as a page read in sequence.
+const SEARCH_READ_PART: f64 = 0.25;
+
 fn unless(enabled: bool) -> f64 {
     if enabled { 0.0 } else { DISABLED }
 }
@@ -80,7 +84,7 @@ impl Costs {
         };
         let entries = if by_index { rows * self.cpu_index_tuple } else { 0.0 };
         let row = self.cpu_tuple + self.cpu_operator * filters as f64;
-        self.random_page * read / loops.max(1.0)
+        self.random_page * SEARCH_READ_PART * read / loops.max(1.0)
             + self.cpu_operator * DESCENT_OPERATORS
             + entries
             + rows * row

@@ -1,5 +1,7 @@
 //! EXPLAIN: a plan as text, in PostgreSQL's shape.
 
+use std::collections::HashMap;
+
 use sqlparser::ast;
 
 use super::logical::{AggregateCall, JoinKind, SetKind, SortKey, TableFunction};
@@ -66,7 +68,7 @@ pub fn lines(
     instruments: Option<&[Instrument]>,
     elapsed_nanos: u64,
 ) -> Vec<String> {
-    let mut printer = Printer { options, instruments, lines: Vec::new(), number: 0 };
+    let mut printer = Printer { options, instruments, lines: Vec::new(), number: 0, slots: HashMap::new() };
     let mut depth = 0;
     if let Some(head) = head {
         let costs = if options.hide_costs { String::new() } else { costs(plan, 0.0) };
@@ -81,11 +83,16 @@ pub fn lines(
     printer.lines
 }
 
+/// Stands before a slot's number, until it is known what fills the slot.
+const SLOT: &str = "\u{1}$";
+
 struct Printer<'p> {
     options: &'p Options,
     instruments: Option<&'p [Instrument]>,
     lines: Vec<String>,
     number: usize,
+    /// What fills the slots of the parts at hand.
+    slots: HashMap<usize, String>,
 }
 
 fn costs(plan: &PlanNode, rows: f64) -> String {
@@ -147,14 +154,41 @@ impl Printer<'_> {
         self.lines.push(line);
         let detail = " ".repeat(if depth == 0 { 2 } else { depth * 6 + 2 });
         for text in details(plan) {
+            let text = self.with_slots(&text);
             self.lines.push(format!("{detail}{text}"));
         }
         if let Physical::Apply(apply) = &plan.node {
+            self.note_slots(&apply.correlations, &apply.input);
             return self.apply(apply, depth);
+        }
+        if let Physical::NestedLoop(join) = &plan.node {
+            self.note_slots(&join.lateral, &join.left);
         }
         for input in plan.inputs() {
             self.node(input, depth + 1, "");
         }
+    }
+
+    fn note_slots(&mut self, slots: &[(usize, usize)], outer: &PlanNode) {
+        for (slot, column) in slots {
+            let name = outer.names.get(*column).cloned().unwrap_or_default();
+            self.slots.insert(*slot, self.with_slots(&name));
+        }
+    }
+
+    /// A text with what fills the slots in place of those.
+    fn with_slots(&self, text: &str) -> String {
+        let mut parts = text.split(SLOT);
+        let mut out = parts.next().unwrap_or_default().to_string();
+        for part in parts {
+            let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+            match part[..end].parse().ok().and_then(|slot: usize| self.slots.get(&slot)) {
+                Some(name) => out.push_str(name),
+                None => out.push_str(&format!("${}", &part[..end])),
+            }
+            out.push_str(&part[end..]);
+        }
+        out
     }
 
     fn apply(&mut self, apply: &Apply, depth: usize) {
@@ -251,18 +285,24 @@ fn details(plan: &PlanNode) -> Vec<String> {
     match &plan.node {
         Physical::Table(scan) => {
             let mut remaining: Vec<Expr> = scan.filters.clone();
+            // A scan's conditions are on its own columns.
+            let columns = &scan.table.table.columns;
+            let names = scan.projection.iter().map(|at| crate::binder::name::quote(&columns[*at].name));
+            let names: Vec<String> = names.collect();
             if let Access::Keys(access) = &scan.access {
                 if let Some(condition) = index_condition(access) {
                     details.push(format!("Index Cond: {condition}"));
                 }
-                remaining.retain(|filter| !served(filter, access, &plan.names));
+                remaining.retain(|filter| !served(filter, access, &names));
             }
             if !remaining.is_empty() {
-                details.push(format!("Filter: {}", conjunction(&remaining, &plan.names)));
+                details.push(format!("Filter: {}", conjunction(&remaining, &names)));
             }
         }
-        Physical::Virtual { filters, .. } if !filters.is_empty() => {
-            details.push(format!("Filter: {}", conjunction(filters, &plan.names)));
+        Physical::Virtual { relation, projection, filters, .. } if !filters.is_empty() => {
+            let names: Vec<String> =
+                projection.iter().map(|at| relation.columns[*at].0.to_string()).collect();
+            details.push(format!("Filter: {}", conjunction(filters, &names)));
         }
         Physical::Filter { predicates, .. } => {
             details.push(format!("Filter: {}", conjunction(predicates, &plan.names)));
@@ -381,7 +421,7 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
         Expr::Const { value, data_type } => constant(value, *data_type),
         Expr::Column { index, .. } => names.get(*index).cloned().unwrap_or_else(|| format!("column{index}")),
         Expr::Parameter { index, .. } => format!("${}", index + 1),
-        Expr::Outer { index, .. } => format!("$outer{index}"),
+        Expr::Outer { index, .. } => format!("{SLOT}{index}"),
         Expr::Call(call) => match (operator_name(&call.function), call.arguments.as_slice()) {
             (Some(operator), [left, right]) => format!("({} {operator} {})", text(left), text(right)),
             (Some(operator), [operand]) => format!("({operator} {})", text(operand)),

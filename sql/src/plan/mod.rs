@@ -21,6 +21,8 @@ mod renames;
 mod selectivity;
 pub mod simplify;
 mod strictness;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 pub mod window;
 

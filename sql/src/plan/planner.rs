@@ -25,12 +25,36 @@ struct Built {
     ids: Vec<ColumnId>,
 }
 
+/// What plans are made with.
+struct Planner<'c> {
+    costs: &'c Costs,
+    /// Columns are called by their relation and name: there are several relations.
+    qualified: bool,
+}
+
+impl Planner<'_> {
+    /// What EXPLAIN calls a column.
+    fn column_name(&self, alias: &str, column: &str) -> String {
+        let column = crate::binder::name::quote(column);
+        if self.qualified { format!("{}.{column}", crate::binder::name::quote(alias)) } else { column }
+    }
+}
+
+/// How many relations a plan reads.
+fn relations(plan: &Logical) -> usize {
+    let own = matches!(plan, Logical::Table { .. } | Logical::Virtual { .. } | Logical::FunctionScan { .. });
+    let mut count = usize::from(own || matches!(plan, Logical::Shared { .. } | Logical::WorkingTable { .. }));
+    super::simplify::each_input(plan, &mut |input| count += relations(input));
+    count
+}
+
 /// Makes a plan physical; its rows have the `needed` columns, in that order.
 ///
 /// # Errors
 /// XX000 for a plan that refers to columns it does not have.
 pub fn physical(costs: &Costs, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
-    let built = build(costs, plan, &[], false)?;
+    let planner = &Planner { costs, qualified: relations(plan) > 1 };
+    let built = build(planner, plan, &[], false)?;
     Ok(arrange(built, needed)?.plan)
 }
 
@@ -105,11 +129,11 @@ pub fn row_layout(table: &Table) -> RowLayout {
 }
 
 /// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
-fn build(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
-    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(costs, plan, wanted, limited))
+fn build(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(planner, plan, wanted, limited))
 }
 
-fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
     let rows = estimate::rows(plan);
     let node = |node, names, types| PlanNode { node, rows, names, types };
     Ok(match plan {
@@ -119,11 +143,12 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
             let types = columns.iter().map(|column| column.1).collect();
             Built { plan: node(Physical::Values { rows: rows.clone() }, names, types), ids }
         }
-        Logical::Table { .. } => build_table(costs, plan, wanted, limited)?.0,
+        Logical::Table { .. } => build_table(planner, plan, wanted, limited)?.0,
         Logical::Virtual { relation, alias, columns, filters } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let projection: Vec<usize> = columns.iter().map(|column| column.1).collect();
-            let names = projection.iter().map(|at| relation.columns[*at].0.to_string()).collect();
+            let names =
+                projection.iter().map(|at| planner.column_name(alias, relation.columns[*at].0)).collect();
             let types = projection.iter().map(|at| DataType::of(relation.columns[*at].1)).collect();
             let filters = resolve_all(filters, &ids)?;
             let scan = Physical::Virtual { relation, alias: alias.clone(), projection, filters };
@@ -142,20 +167,20 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
             Built { plan: node(scan, names, types), ids }
         }
         Logical::Filter { input, predicates } => {
-            let input = build(costs, input, wanted, false)?;
+            let input = build(planner, input, wanted, false)?;
             let predicates = resolve_all(predicates, &input.ids)?;
             let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
             let filter = Physical::Filter { input: Box::new(input.plan), predicates };
             Built { plan: node(filter, names, types), ids: input.ids }
         }
-        Logical::Project { input, outputs } => build_project(costs, input, outputs, wanted, limited, rows)?,
+        Logical::Project { input, outputs } => build_project(planner, input, outputs, wanted, limited, rows)?,
         Logical::Join { kind, left, right, on, lateral } => {
-            build_join(costs, *kind, left, right, on, lateral, rows)?
+            build_join(planner, *kind, left, right, on, lateral, rows)?
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
-            let input = build(costs, input, wanted, limited)?;
+            let input = build(planner, input, wanted, limited)?;
             let inner_ids = subquery.outputs();
-            let subquery = arrange(build(costs, subquery, &[], false)?, &inner_ids)?;
+            let subquery = arrange(build(planner, subquery, &[], false)?, &inner_ids)?;
             let kind = match kind {
                 SubqueryKind::Scalar => ApplyKind::Scalar,
                 SubqueryKind::Exists => ApplyKind::Exists,
@@ -181,11 +206,11 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
-            build_aggregate(costs, input, groups, aggregates, sets.as_ref(), rows)?
+            build_aggregate(planner, input, groups, aggregates, sets.as_ref(), rows)?
         }
-        Logical::Window { input, order, calls } => build_window(costs, input, order, calls, rows)?,
+        Logical::Window { input, order, calls } => build_window(planner, input, order, calls, rows)?,
         Logical::ProjectSet { input, calls } => {
-            let Built { plan: input, mut ids } = build(costs, input, &[], false)?;
+            let Built { plan: input, mut ids } = build(planner, input, &[], false)?;
             let (mut names, mut types) = (input.names.clone(), input.types.clone());
             let mut resolved = Vec::new();
             let below = ids.clone();
@@ -200,7 +225,7 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
             Built { plan: node(set, names, types), ids }
         }
         Logical::Distinct { input, on } => {
-            let input = build(costs, input, wanted, false)?;
+            let input = build(planner, input, wanted, false)?;
             let keys = match on {
                 Some(exprs) => resolve_all(exprs, &input.ids)?,
                 None => columns_of(&input.plan),
@@ -211,15 +236,15 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
                 ids: input.ids,
             }
         }
-        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, limited, false)?,
-        Logical::Sort { input, keys } => build_sort(costs, input, keys, limited)?,
+        Logical::Lock { input, tables } => build_lock(planner, input, tables, wanted, limited, false)?,
+        Logical::Sort { input, keys } => build_sort(planner, input, keys, limited)?,
         Logical::Limit { input, limit, offset, ties } => {
-            build_limit(costs, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
+            build_limit(planner, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
         }
         Logical::Recursive { table, all, seed, step, columns } => {
             let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
-            let seed = arrange(build(costs, seed, &[], false)?, &seed_ids)?.plan;
-            let step = arrange(build(costs, step, &[], false)?, &step_ids)?.plan;
+            let seed = arrange(build(planner, seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(planner, step, &[], false)?, &step_ids)?.plan;
             let names = seed.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let (seed, step) = (Box::new(seed), Box::new(step));
@@ -231,7 +256,7 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
         }
         Logical::Shared { table, alias, definition, columns } => {
             let inner = definition.outputs();
-            let definition = Box::new(arrange(build(costs, definition, &[], false)?, &inner)?.plan);
+            let definition = Box::new(arrange(build(planner, definition, &[], false)?, &inner)?.plan);
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let names = definition.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
@@ -247,8 +272,8 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
-            let left = arrange(build(costs, left, &[], false)?, &left_ids)?;
-            let right = arrange(build(costs, right, &[], false)?, &right_ids)?;
+            let left = arrange(build(planner, left, &[], false)?, &left_ids)?;
+            let right = arrange(build(planner, right, &[], false)?, &right_ids)?;
             let names = left.plan.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let set = Physical::SetOperation {
@@ -263,13 +288,13 @@ fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) 
 }
 
 fn build_window(
-    costs: &Costs,
+    planner: &Planner<'_>,
     input: &Logical,
     order: &WindowOrder,
     calls: &[(ColumnId, WindowCall)],
     rows: f64,
 ) -> Result<Built> {
-    let Built { plan: input, mut ids } = build(costs, input, &[], false)?;
+    let Built { plan: input, mut ids } = build(planner, input, &[], false)?;
     let mut missing = Ok(());
     let below = ids.clone();
     let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
@@ -302,15 +327,22 @@ fn columns_of(plan: &PlanNode) -> Vec<Expr> {
 }
 
 /// Builds a table scan; tells whether its rows come in the wanted order.
-fn build_table(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
+fn build_table(
+    planner: &Planner<'_>,
+    plan: &Logical,
+    wanted: &[SortKey],
+    limited: bool,
+) -> Result<(Built, bool)> {
     let Logical::Table { table: entry, alias, columns, key, filters } = plan else {
         return Err(SqlError::internal("a table scan was expected"));
     };
-    let (access, ordered) = access::choose(plan, wanted, limited, costs);
+    let (access, ordered) = access::choose(plan, wanted, limited, planner.costs);
     let scan = table_scan(entry, alias, columns, key.is_some(), access);
     let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
-    let mut names: Vec<String> =
-        columns.iter().map(|(_, number)| entry.table.column_numbered(*number).name.clone()).collect();
+    let mut names: Vec<String> = columns
+        .iter()
+        .map(|(_, number)| planner.column_name(alias, &entry.table.column_numbered(*number).name))
+        .collect();
     let mut types: Vec<DataType> = columns
         .iter()
         .map(|(_, number)| {
@@ -350,7 +382,7 @@ fn table_scan(
 }
 
 fn build_project(
-    costs: &Costs,
+    planner: &Planner<'_>,
     input: &Logical,
     outputs: &[Computed],
     wanted: &[SortKey],
@@ -367,7 +399,7 @@ fn build_project(
             ..*key
         })
         .collect();
-    let input = build(costs, input, &below, limited)?;
+    let input = build(planner, input, &below, limited)?;
     let mut exprs = Vec::new();
     let (mut names, mut types) = (Vec::new(), Vec::new());
     for output in outputs {
@@ -404,7 +436,7 @@ fn hashable(left: DataType, right: DataType) -> bool {
 }
 
 fn build_join(
-    costs: &Costs,
+    planner: &Planner<'_>,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -425,13 +457,13 @@ fn build_join(
         && estimate::rows(left) < estimate::rows(right)
         && (kind == JoinKind::Inner || on.iter().any(is_equality))
     {
-        return build_join_as(costs, exchanged, right, left, on, lateral, rows);
+        return build_join_as(planner, exchanged, right, left, on, lateral, rows);
     }
-    build_join_as(costs, kind, left, right, on, lateral, rows)
+    build_join_as(planner, kind, left, right, on, lateral, rows)
 }
 
 fn build_join_as(
-    costs: &Costs,
+    planner: &Planner<'_>,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -439,7 +471,7 @@ fn build_join_as(
     lateral: &[Correlation],
     rows: f64,
 ) -> Result<Built> {
-    let (left, right) = (build(costs, left, &[], false)?, build(costs, right, &[], false)?);
+    let (left, right) = (build(planner, left, &[], false)?, build(planner, right, &[], false)?);
     let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
     let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
     for term in on {
@@ -480,14 +512,14 @@ fn build_join_as(
 }
 
 fn build_aggregate(
-    costs: &Costs,
+    planner: &Planner<'_>,
     input: &Logical,
     groups: &[Computed],
     aggregates: &[(ColumnId, AggregateCall)],
     sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
-    let input = build(costs, input, &[], false)?;
+    let input = build(planner, input, &[], false)?;
     let mut group_exprs = Vec::new();
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
@@ -523,11 +555,11 @@ fn build_aggregate(
 }
 
 /// A sort, unless the rows come in order by themselves.
-fn build_sort(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
-    if let Some(ordered) = build_ordered(costs, input, keys, limited)? {
+fn build_sort(planner: &Planner<'_>, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
+    if let Some(ordered) = build_ordered(planner, input, keys, limited)? {
         return Ok(ordered);
     }
-    let input = build(costs, input, &[], false)?;
+    let input = build(planner, input, &[], false)?;
     let keys = resolve_keys(keys, &input.ids)?;
     let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
     let node = Physical::Sort { input: Box::new(input.plan), keys };
@@ -535,7 +567,12 @@ fn build_sort(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool) -
 }
 
 /// The input built so that its rows come in order, where its table can give them so.
-fn build_ordered(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Option<Built>> {
+fn build_ordered(
+    planner: &Planner<'_>,
+    input: &Logical,
+    keys: &[SortKey],
+    limited: bool,
+) -> Result<Option<Built>> {
     let mut wanted = keys.to_vec();
     let mut below = input;
     loop {
@@ -553,22 +590,22 @@ fn build_ordered(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool
             _ => return Ok(None),
         }
     }
-    let (_, ordered) = build_table(costs, below, &wanted, limited)?;
+    let (_, ordered) = build_table(planner, below, &wanted, limited)?;
     if !ordered {
         return Ok(None);
     }
-    build(costs, input, keys, limited).map(Some)
+    build(planner, input, keys, limited).map(Some)
 }
 
 fn build_lock(
-    costs: &Costs,
+    planner: &Planner<'_>,
     input: &Logical,
     tables: &[LockedRows],
     wanted: &[SortKey],
     limited: bool,
     one_by_one: bool,
 ) -> Result<Built> {
-    let input = build(costs, input, wanted, limited)?;
+    let input = build(planner, input, wanted, limited)?;
     let tables: Result<Vec<LockedTable>> = tables
         .iter()
         .map(|LockedRows { table, key, locking }| {
@@ -582,7 +619,7 @@ fn build_lock(
 }
 
 fn build_limit(
-    costs: &Costs,
+    planner: &Planner<'_>,
     input: &Logical,
     limit: Option<&Expr>,
     offset: Option<&Expr>,
@@ -603,9 +640,9 @@ fn build_limit(
     if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
         && small
         && ties.is_empty()
-        && build_ordered(costs, below, keys, true)?.is_none()
+        && build_ordered(planner, below, keys, true)?.is_none()
     {
-        let input = build(costs, below, &[], false)?;
+        let input = build(planner, below, &[], false)?;
         let keys = resolve_keys(keys, &input.ids)?;
         let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
         let node = Physical::TopN {
@@ -617,8 +654,8 @@ fn build_limit(
         return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
     }
     let input = match input {
-        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, small, true)?,
-        input => build(costs, input, wanted, small)?,
+        Logical::Lock { input, tables } => build_lock(planner, input, tables, wanted, small, true)?,
+        input => build(planner, input, wanted, small)?,
     };
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
     let ties = resolve_all(ties, &input.ids)?;

@@ -192,7 +192,11 @@ impl<'p> Scope<'_, 'p> {
 
     fn of_operator(self, predicate: &Expr) -> f64 {
         match as_comparison(predicate) {
-            Some((Comparison::Equal, left, right)) => self.equal(predicate, left, right),
+            Some((Comparison::Equal, left, right)) => {
+                let of_column = self.column(left).is_some() || self.column(right).is_some();
+                let tried = if of_column { None } else { self.tried(predicate) };
+                tried.unwrap_or_else(|| self.equal(predicate, left, right))
+            }
             Some(_) => match self.bound(predicate) {
                 Some(bound) => bound.whole(),
                 None => self.tried(predicate).unwrap_or(UNKNOWN_RANGE),

@@ -9,7 +9,7 @@ use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
 use super::{Session, SettingValues};
-use crate::catalog::{CatalogSnapshot, OidAllocator, store as catalog_store};
+use crate::catalog::{CatalogSnapshot, Changes, OidAllocator, store as catalog_store};
 use crate::ddl::TEMPORARY_PREFIX;
 use crate::error::Result;
 use crate::sequence::Sequences;
@@ -31,6 +31,8 @@ struct Shared {
     sequences: Arc<Sequences>,
     /// The newest catalog of each branch.
     catalogs: Mutex<HashMap<BranchId, (u64, Arc<CatalogSnapshot>)>>,
+    /// What is changed in tables.
+    changes: Changes,
     next_backend: AtomicI32,
     config: ConfigEntries,
 }
@@ -63,6 +65,7 @@ impl Engine {
             entropy,
             oids: OidAllocator::default(),
             catalogs: Mutex::default(),
+            changes: Changes::default(),
             next_backend: AtomicI32::new(1),
             config,
         };
@@ -120,6 +123,11 @@ impl Engine {
         &self.shared.sequences
     }
 
+    /// What is changed in tables.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.shared.changes
+    }
+
     /// Writes down what is only in memory: before the store is closed.
     ///
     /// # Errors
@@ -150,7 +158,9 @@ impl Engine {
         {
             return Ok(catalog.clone());
         }
-        let catalog = Arc::new(CatalogSnapshot::load(transaction).await?);
+        let mut catalog = CatalogSnapshot::load(transaction).await?;
+        catalog.count_changes(&self.shared.changes);
+        let catalog = Arc::new(catalog);
         // Only what is known to be the newest is kept: no DDL was committed since the snapshot.
         if newest <= snapshot && self.shared.store.catalog_scn(branch) == newest {
             self.shared.catalogs.lock().insert(branch, (newest.0, catalog.clone()));

@@ -181,7 +181,27 @@ impl Session {
             self.commit().await?;
         }
         self.cancel.store(false, Ordering::Relaxed);
+        if self.active.is_none()
+            && let Some(table) = self.engine.changes().take_due()
+        {
+            Box::pin(self.refresh_statistics(table)).await;
+        }
         Ok(())
+    }
+
+    /// Analyzes a table of which enough was changed.
+    #[cold]
+    async fn refresh_statistics(&mut self, table: u32) {
+        if self.frequent.read_only {
+            return;
+        }
+        let notices = self.notices.len();
+        let refreshed = crate::ddl::refresh_statistics(self, table).await;
+        // Statistics only advise: where they cannot be had now, nobody's statement fails.
+        if refreshed.is_err() || self.commit().await.is_err() {
+            self.rollback();
+        }
+        self.notices.truncate(notices);
     }
 
     /// Notes an error outside of a step: parsing and binding fail the transaction as executing does.

@@ -67,6 +67,7 @@ pub static SETTINGS: &[Setting] = &[
         SettingKind::Text,
         "Sets the application name to be reported in statistics and logs.",
     ),
+    fixed("autovacuum", "on", SettingKind::Bool, "Starts the autovacuum subprocess."),
     setting(
         "backslash_quote",
         "safe_encoding",

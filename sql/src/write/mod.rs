@@ -303,6 +303,7 @@ impl TableWriter {
     /// [`TableWriter::insert`], but for foreign keys.
     pub(crate) fn try_insert(&self, row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
         self.check(row, &writing.context)?;
+        self.entry.changes.note();
         let mut key = std::mem::take(&mut writing.buffers.key);
         let written = self.new_key(row, &mut key, writing).and_then(|()| {
             self.write_row(&key, row, writing)?;
@@ -356,6 +357,7 @@ impl TableWriter {
         writing: &mut Writing<'_>,
     ) -> Attempt<()> {
         let mut key = std::mem::take(&mut writing.buffers.key);
+        self.entry.changes.note();
         let written = self.update_at(&mut key, old, row, writing);
         writing.buffers.key = key;
         written
@@ -408,6 +410,7 @@ impl TableWriter {
     /// [`TableWriter::delete`], but for foreign keys.
     pub(crate) fn try_delete(&self, old: &OldRow<'_>, writing: &mut Writing<'_>) -> Attempt<()> {
         writing.lock_found(self.tree(), old.key, LockMode::Update)?;
+        self.entry.changes.note();
         writing.transaction.delete(self.tree(), old.key)?;
         self.indexes.iter().try_for_each(|index| self.remove_entry(index, old, writing))
     }

@@ -39,6 +39,25 @@ pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget]) -> Result
     Ok(())
 }
 
+/// Analyzes the table of an OID, unless it is gone.
+///
+/// # Errors
+/// Those of reading and writing.
+pub async fn refresh_statistics(session: &mut Session, table: u32) -> Result<()> {
+    let (catalog, _) = session.binding().await?;
+    let Some(entry) = catalog.table(table).cloned() else { return Ok(()) };
+    let is_off = |(name, value): &(String, String)| {
+        name == "autovacuum_enabled" && matches!(value.as_str(), "false" | "off" | "no" | "0")
+    };
+    if entry.table.options.iter().any(is_off) {
+        return Ok(());
+    }
+    let mut ddl = session.begin_ddl("ANALYZE").await?;
+    let done = analyze_table(&mut ddl, &Wanted { entry, columns: None }).await;
+    session.end_ddl(ddl, done.is_ok())?;
+    done
+}
+
 async fn wanted(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<Vec<Wanted>> {
     let (catalog, binding) = session.binding().await?;
     if targets.is_empty() {

@@ -62,13 +62,16 @@ impl Draws {
 /// Those of reading pages.
 pub async fn take(execution: &Execution, table: &Table) -> Result<Sample> {
     let mut draws = Draws(u64::from(table.oid));
+    // Rows that nobody else sees yet are in no leaf, nor is there one of a new table.
+    if execution.transaction.has_writes() {
+        return whole(execution, table, &mut draws).await;
+    }
     let mut leaves = Vec::new();
     for _ in 0..PROBES {
         leaves.push(random_leaf(execution, table, &mut draws).await?);
     }
     let count = leaves.iter().map(|leaf| leaf.ways).sum::<f64>() / PROBES as f64;
-    // Rows that nobody else sees yet are in no leaf.
-    if count <= LEAVES_MAX || execution.transaction.has_writes() {
+    if count <= LEAVES_MAX {
         return whole(execution, table, &mut draws).await;
     }
     parts(execution, table, leaves, &mut draws).await
