@@ -45,14 +45,17 @@ fn commits(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("durable commit");
     group.throughput(Throughput::Elements(1));
     for writers in [1, WRITERS] {
-        group.bench_function(format!("{writers} writers"), |bencher| {
-            bencher.iter_custom(|count| {
-                let start = clock.now_micros();
-                insert_together(&store, tree, writers, next, count);
-                next += count;
-                Duration::from_micros(clock.now_micros() - start)
-            })
-        });
+        group.bench_function(
+            if writers == 1 { "1 writer".into() } else { format!("{writers} writers") },
+            |bencher| {
+                bencher.iter_custom(|count| {
+                    let start = clock.now_micros();
+                    insert_together(&store, tree, writers, next, count);
+                    next += count;
+                    Duration::from_micros(clock.now_micros() - start)
+                })
+            },
+        );
     }
     group.finish();
     block_on(store.close()).expect("closed");
