@@ -102,7 +102,7 @@ impl<'a> Binder<'a> {
             })
             .collect();
         let relation =
-            ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new() };
+            ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new(), table: None, is_optional: false };
         Scope::of(relation)
     }
 

@@ -80,7 +80,9 @@ impl Registry {
             CastContext::Assignment => to.category == Category::String,
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
-        (through_text && from.category != Category::Pseudo && to.category != Category::Pseudo)
+        // A record has a text form, though it is none that can be read.
+        let is_printed = from.category != Category::Pseudo || source == oids::RECORD;
+        (through_text && is_printed && to.category != Category::Pseudo)
             .then_some(CastMethod::InOut)
     }
 
