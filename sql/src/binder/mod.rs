@@ -382,7 +382,8 @@ impl<'a> Binder<'a> {
     }
 
     /// The types, under the names that the session knows them by.
-    fn types(&self) -> TypeScope<'a> {
+    #[must_use]
+    pub fn types(&self) -> TypeScope<'a> {
         TypeScope { catalog: self.catalog, search_path: &self.environment.search_path }
     }
 

@@ -168,8 +168,7 @@ impl Renamed<'_> {
     }
 
     fn change_literal(&self, expr: &mut Expr) -> bool {
-        let is_label =
-            matches!(expr, Expr::Value(it) if matches!(&it.value, Value::SingleQuotedString(it) if it == self.label));
+        let is_label = matches!(expr, Expr::Value(it) if matches!(&it.value, Value::SingleQuotedString(it) if it == self.label));
         if is_label {
             *expr = Expr::value(Value::SingleQuotedString(self.new_label.to_string()));
         }

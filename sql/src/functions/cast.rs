@@ -82,8 +82,7 @@ impl Registry {
         };
         // A record has a text form, though it is none that can be read.
         let is_printed = from.category != Category::Pseudo || source == oids::RECORD;
-        (through_text && is_printed && to.category != Category::Pseudo)
-            .then_some(CastMethod::InOut)
+        (through_text && is_printed && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 
     /// Whether an argument of one type may be given implicitly (or otherwise) for another: polymorphic and

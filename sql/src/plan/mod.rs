@@ -18,6 +18,7 @@ pub mod walk;
 pub mod window;
 
 use crate::error::Result;
+use crate::types::TypeCatalog;
 use logical::{ColumnId, Logical};
 use physical::PlanNode;
 
@@ -30,14 +31,15 @@ pub fn optimize(plan: Logical, needed: &[ColumnId]) -> Logical {
     prune::prune(plan, needed)
 }
 
-/// Optimizes a plan and makes it physical; its rows have the `needed` columns, in that order.
+/// Optimizes a plan and makes it physical; its rows have the `needed` columns, in that order. `catalog` has the types
+/// that EXPLAIN names.
 ///
 /// # Errors
 /// 0A000 for what cannot be executed yet.
-pub fn plan(plan: Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+pub fn plan(catalog: &dyn TypeCatalog, plan: Logical, needed: &[ColumnId]) -> Result<PlanNode> {
     stacker::maybe_grow(512 << 10, 8 << 20, || {
         let plan = optimize(plan, needed);
-        planner::physical(&plan, needed)
+        planner::physical(catalog, &plan, needed)
     })
 }
 

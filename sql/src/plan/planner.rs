@@ -12,7 +12,7 @@ use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
-use crate::types::{DataType, builtin_type};
+use crate::types::{DataType, TypeCatalog, builtin_type};
 use crate::value::key::KeyColumn;
 use crate::value::row::{RowColumn, RowLayout};
 use crate::value::{Datum, PhysicalKind};
@@ -27,8 +27,8 @@ struct Built {
 ///
 /// # Errors
 /// XX000 for a plan that refers to columns it does not have.
-pub fn physical(plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
-    let built = build(plan, &[], false)?;
+pub fn physical(catalog: &dyn TypeCatalog, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+    let built = build(catalog, plan, &[], false)?;
     Ok(arrange(built, needed)?.plan)
 }
 
@@ -103,11 +103,11 @@ pub fn row_layout(table: &Table) -> RowLayout {
 }
 
 /// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
-fn build(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
-    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(plan, wanted, limited))
+fn build(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(catalog, plan, wanted, limited))
 }
 
-fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
     let rows = estimate::rows(plan);
     let node = |node, names, types| PlanNode { node, rows, names, types };
     Ok(match plan {
@@ -140,20 +140,20 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(scan, names, types), ids }
         }
         Logical::Filter { input, predicates } => {
-            let input = build(input, wanted, false)?;
+            let input = build(catalog, input, wanted, false)?;
             let predicates = resolve_all(predicates, &input.ids)?;
             let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
             let filter = Physical::Filter { input: Box::new(input.plan), predicates };
             Built { plan: node(filter, names, types), ids: input.ids }
         }
-        Logical::Project { input, outputs } => build_project(input, outputs, wanted, limited, rows)?,
+        Logical::Project { input, outputs } => build_project(catalog, input, outputs, wanted, limited, rows)?,
         Logical::Join { kind, left, right, on, lateral } => {
-            build_join(*kind, left, right, on, lateral, rows)?
+            build_join(catalog, *kind, left, right, on, lateral, rows)?
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
-            let input = build(input, wanted, limited)?;
+            let input = build(catalog, input, wanted, limited)?;
             let inner_ids = subquery.outputs();
-            let subquery = arrange(build(subquery, &[], false)?, &inner_ids)?;
+            let subquery = arrange(build(catalog, subquery, &[], false)?, &inner_ids)?;
             let kind = match kind {
                 SubqueryKind::Scalar => ApplyKind::Scalar,
                 SubqueryKind::Exists => ApplyKind::Exists,
@@ -179,17 +179,17 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
-            build_aggregate(input, groups, aggregates, sets.as_ref(), rows)?
+            build_aggregate(catalog, input, groups, aggregates, sets.as_ref(), rows)?
         }
-        Logical::Window { input, order, calls } => build_window(input, order, calls, rows)?,
+        Logical::Window { input, order, calls } => build_window(catalog, input, order, calls, rows)?,
         Logical::ProjectSet { input, calls } => {
-            let Built { plan: input, mut ids } = build(input, &[], false)?;
+            let Built { plan: input, mut ids } = build(catalog, input, &[], false)?;
             let (mut names, mut types) = (input.names.clone(), input.types.clone());
             let mut resolved = Vec::new();
             let below = ids.clone();
             for (id, call) in calls {
                 let call = resolve(call, &below)?;
-                names.push(super::explain::expression(&call, &input.names));
+                names.push(super::explain::expression(catalog, &call, &input.names));
                 types.push(call.data_type());
                 ids.push(*id);
                 resolved.push(call);
@@ -198,7 +198,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(set, names, types), ids }
         }
         Logical::Distinct { input, on } => {
-            let input = build(input, wanted, false)?;
+            let input = build(catalog, input, wanted, false)?;
             let keys = match on {
                 Some(exprs) => resolve_all(exprs, &input.ids)?,
                 None => columns_of(&input.plan),
@@ -209,14 +209,14 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
                 ids: input.ids,
             }
         }
-        Logical::Sort { input, keys } => build_sort(input, keys, limited)?,
+        Logical::Sort { input, keys } => build_sort(catalog, input, keys, limited)?,
         Logical::Limit { input, limit, offset, ties } => {
-            build_limit(input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
+            build_limit(catalog, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
         }
         Logical::Recursive { table, all, seed, step, columns } => {
             let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
-            let seed = arrange(build(seed, &[], false)?, &seed_ids)?.plan;
-            let step = arrange(build(step, &[], false)?, &step_ids)?.plan;
+            let seed = arrange(build(catalog, seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(catalog, step, &[], false)?, &step_ids)?.plan;
             let names = seed.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let (seed, step) = (Box::new(seed), Box::new(step));
@@ -228,7 +228,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         }
         Logical::Shared { table, alias, definition, columns } => {
             let inner = definition.outputs();
-            let definition = Box::new(arrange(build(definition, &[], false)?, &inner)?.plan);
+            let definition = Box::new(arrange(build(catalog, definition, &[], false)?, &inner)?.plan);
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let names = definition.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
@@ -244,8 +244,8 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
-            let left = arrange(build(left, &[], false)?, &left_ids)?;
-            let right = arrange(build(right, &[], false)?, &right_ids)?;
+            let left = arrange(build(catalog, left, &[], false)?, &left_ids)?;
+            let right = arrange(build(catalog, right, &[], false)?, &right_ids)?;
             let names = left.plan.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let set = Physical::SetOperation {
@@ -260,12 +260,13 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
 }
 
 fn build_window(
+    catalog: &dyn TypeCatalog,
     input: &Logical,
     order: &WindowOrder,
     calls: &[(ColumnId, WindowCall)],
     rows: f64,
 ) -> Result<Built> {
-    let Built { plan: input, mut ids } = build(input, &[], false)?;
+    let Built { plan: input, mut ids } = build(catalog, input, &[], false)?;
     let mut missing = Ok(());
     let below = ids.clone();
     let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
@@ -348,6 +349,7 @@ fn table_scan(
 }
 
 fn build_project(
+    catalog: &dyn TypeCatalog,
     input: &Logical,
     outputs: &[Computed],
     wanted: &[SortKey],
@@ -364,13 +366,13 @@ fn build_project(
             ..*key
         })
         .collect();
-    let input = build(input, &below, limited)?;
+    let input = build(catalog, input, &below, limited)?;
     let mut exprs = Vec::new();
     let (mut names, mut types) = (Vec::new(), Vec::new());
     for output in outputs {
         let expr = resolve(&output.expr, &input.ids)?;
         types.push(expr.data_type());
-        names.push(super::explain::expression(&expr, &input.plan.names));
+        names.push(super::explain::expression(catalog, &expr, &input.plan.names));
         exprs.push(expr);
     }
     let ids = outputs.iter().map(|output| output.id).collect();
@@ -410,6 +412,7 @@ fn reads_only(expr: &Expr, ids: &[ColumnId]) -> bool {
 }
 
 fn build_join(
+    catalog: &dyn TypeCatalog,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -419,13 +422,14 @@ fn build_join(
 ) -> Result<Built> {
     // The side that the table is built from should be the smaller one.
     if kind == JoinKind::Inner && lateral.is_empty() && estimate::rows(left) * 2.0 < estimate::rows(right) {
-        let swapped = build_join_as(kind, right, left, on, lateral, rows)?;
+        let swapped = build_join_as(catalog, kind, right, left, on, lateral, rows)?;
         return Ok(swapped);
     }
-    build_join_as(kind, left, right, on, lateral, rows)
+    build_join_as(catalog, kind, left, right, on, lateral, rows)
 }
 
 fn build_join_as(
+    catalog: &dyn TypeCatalog,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -433,7 +437,7 @@ fn build_join_as(
     lateral: &[Correlation],
     rows: f64,
 ) -> Result<Built> {
-    let (left, right) = (build(left, &[], false)?, build(right, &[], false)?);
+    let (left, right) = (build(catalog, left, &[], false)?, build(catalog, right, &[], false)?);
     let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
     let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
     for term in on {
@@ -474,18 +478,19 @@ fn build_join_as(
 }
 
 fn build_aggregate(
+    catalog: &dyn TypeCatalog,
     input: &Logical,
     groups: &[Computed],
     aggregates: &[(ColumnId, AggregateCall)],
     sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
-    let input = build(input, &[], false)?;
+    let input = build(catalog, input, &[], false)?;
     let mut group_exprs = Vec::new();
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
         let expr = resolve(&group.expr, &input.ids)?;
-        names.push(super::explain::expression(&expr, &input.plan.names));
+        names.push(super::explain::expression(catalog, &expr, &input.plan.names));
         types.push(expr.data_type());
         ids.push(group.id);
         group_exprs.push(expr);
@@ -500,7 +505,7 @@ fn build_aggregate(
             filter: call.filter.as_ref().map(|filter| resolve(filter, &input.ids)).transpose()?,
             order_by: resolve_keys(&call.order_by, &input.ids)?,
         };
-        names.push(super::explain::aggregate(&resolved, &input.plan.names));
+        names.push(super::explain::aggregate(catalog, &resolved, &input.plan.names));
         types.push(call.data_type);
         ids.push(*id);
         calls.push(resolved);
@@ -516,11 +521,11 @@ fn build_aggregate(
 }
 
 /// A sort, unless the rows come in order by themselves.
-fn build_sort(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
-    if let Some(ordered) = build_ordered(input, keys, limited)? {
+fn build_sort(catalog: &dyn TypeCatalog, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
+    if let Some(ordered) = build_ordered(catalog, input, keys, limited)? {
         return Ok(ordered);
     }
-    let input = build(input, &[], false)?;
+    let input = build(catalog, input, &[], false)?;
     let keys = resolve_keys(keys, &input.ids)?;
     let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
     let node = Physical::Sort { input: Box::new(input.plan), keys };
@@ -528,7 +533,12 @@ fn build_sort(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built>
 }
 
 /// The input built so that its rows come in order, where its table can give them so.
-fn build_ordered(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Option<Built>> {
+fn build_ordered(
+    catalog: &dyn TypeCatalog,
+    input: &Logical,
+    keys: &[SortKey],
+    limited: bool,
+) -> Result<Option<Built>> {
     let mut wanted = keys.to_vec();
     let mut below = input;
     loop {
@@ -550,10 +560,11 @@ fn build_ordered(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Opt
     if !ordered {
         return Ok(None);
     }
-    build(input, keys, limited).map(Some)
+    build(catalog, input, keys, limited).map(Some)
 }
 
 fn build_limit(
+    catalog: &dyn TypeCatalog,
     input: &Logical,
     limit: Option<&Expr>,
     offset: Option<&Expr>,
@@ -574,9 +585,9 @@ fn build_limit(
     if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
         && small
         && ties.is_empty()
-        && build_ordered(below, keys, true)?.is_none()
+        && build_ordered(catalog, below, keys, true)?.is_none()
     {
-        let input = build(below, &[], false)?;
+        let input = build(catalog, below, &[], false)?;
         let keys = resolve_keys(keys, &input.ids)?;
         let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
         let node = Physical::TopN {
@@ -587,7 +598,7 @@ fn build_limit(
         };
         return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
     }
-    let input = build(input, wanted, small)?;
+    let input = build(catalog, input, wanted, small)?;
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
     let ties = resolve_all(ties, &input.ids)?;
     let node =

@@ -75,7 +75,10 @@ pub fn call(
         "pg_function_is_visible"
         | "pg_operator_is_visible"
         | "pg_collation_is_visible"
-        | "pg_opclass_is_visible" => Datum::Bool(true),
+        | "pg_opclass_is_visible"
+        | "pg_opfamily_is_visible"
+        | "pg_conversion_is_visible" => Datum::Bool(true),
+        "getdatabaseencoding" => Datum::text("UTF8"),
         "shobj_description" => Datum::Null,
         "obj_description" => description(environment, oid_at(0), 0),
         "col_description" => {

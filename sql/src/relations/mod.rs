@@ -15,6 +15,7 @@ mod relation;
 mod roles;
 mod schema_objects;
 mod sequences;
+mod session_objects;
 mod system;
 mod types;
 mod view_text;
@@ -34,6 +35,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,
+    session_objects::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
     information_schema::MAKERS,
