@@ -74,6 +74,15 @@ impl PreparedStatement {
         }
     }
 
+    /// [`PreparedStatement::execute`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`PreparedStatement::execute`].
+    pub async fn execute_async(&mut self, params: &[&dyn ToValue]) -> Result<u64> {
+        let PreparedStatement { lease, prepared, scratch, .. } = self;
+        run(lease.session(), prepared, params, scratch).await.map(|(_, count)| count)
+    }
+
     /// Runs it and gives the number of rows that it changed or found.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The extended query protocol: Parse, Bind, Describe, Execute, Close and Flush.
 //!
 //! Named statements are the session's, where SQL's PREPARE, EXECUTE and DEALLOCATE find them too. The unnamed
-//! statement and all portals are the connection's; portals end with their transaction.
+//! statement and all portals are the connection's; portals end with their transaction. SQL's cursors can be described
+//! and closed as portals, as drivers do that fetch from them by SQL.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -134,7 +135,8 @@ impl Connection {
         body.end()?;
         let shape = self.shapes.of(&prepared);
         let formats = shape.formats(result_formats.iter())?;
-        if !name.is_empty() && self.portals.named.contains_key(name) {
+        let is_taken = self.portals.named.contains_key(name) || self.session.describe_cursor(name).is_some();
+        if !name.is_empty() && is_taken {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{name}\" already exists"),
@@ -163,8 +165,12 @@ impl Connection {
                 self.shapes.of(&prepared).describe(&Formats::Text, &mut self.output);
             }
             b'P' => {
-                let open = self.portals.get(name)?;
-                open.shape.describe(&open.formats, &mut self.output);
+                if let Some(columns) = self.session.describe_cursor(name) {
+                    ResultShape::new(Some(columns)).describe(&Formats::Text, &mut self.output);
+                } else {
+                    let open = self.portals.get(name)?;
+                    open.shape.describe(&open.formats, &mut self.output);
+                }
             }
             other => return Err(protocol_violation(format!("invalid DESCRIBE message subtype {other}"))),
         }
@@ -209,6 +215,7 @@ impl Connection {
             (b'P', "") => self.portals.unnamed = None,
             (b'P', name) => {
                 self.portals.named.remove(name);
+                self.session.forget_cursor(name);
             }
             (other, _) => return Err(protocol_violation(format!("invalid CLOSE message subtype {other}"))),
         }

@@ -47,6 +47,7 @@ use crate::expr::Expr;
 use crate::parser::Source;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
+use crate::plan::{Costs, Means};
 use crate::relations::{self, VirtualRelation};
 use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
@@ -82,6 +83,8 @@ pub struct BindEnvironment {
     pub search_path: Vec<u32>,
     pub user: String,
     pub database: String,
+    /// What plans are weighed by.
+    pub costs: Costs,
 }
 
 /// A relation that a name means.
@@ -363,6 +366,12 @@ impl<'a> Binder<'a> {
         Ok(self.parameters.clone())
     }
 
+    /// What plans are weighed by.
+    #[must_use]
+    pub fn costs(&self) -> &'a Costs {
+        &self.environment.costs
+    }
+
     /// How many slots for outer values the statement uses.
     #[must_use]
     pub fn slot_count(&self) -> usize {
@@ -385,6 +394,12 @@ impl<'a> Binder<'a> {
     #[must_use]
     pub fn types(&self) -> TypeScope<'a> {
         TypeScope { catalog: self.catalog, search_path: &self.environment.search_path }
+    }
+
+    /// What the planner goes by.
+    #[must_use]
+    pub fn means(&self) -> Means<'a> {
+        Means { costs: self.costs(), types: self.types() }
     }
 
     /// The type under a domain; any other type is its own.

@@ -8,8 +8,9 @@ use super::scope::ScopeColumn;
 use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SortKey};
+use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
+use crate::types::DataType;
 
 /// An item of the select list, bound.
 pub(super) struct Output {
@@ -27,7 +28,7 @@ impl Binder<'_> {
     ) -> Result<BoundQuery> {
         refuse_foreign_clauses(select)?;
         let mut plan = self.bind_from(&select.from)?;
-        self.lock_tables(&mut plan, locking)?;
+        let locked = self.lock_tables(&mut plan, locking)?;
         if let Some(selection) = &select.selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
             let predicate = self.bind_condition(selection, "WHERE")?;
@@ -92,13 +93,18 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(format!("{words} is not allowed with {what}")));
             }
         }
-        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on)
+        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on, locked)
     }
 
-    /// Locks what the locking clauses are for.
-    fn lock_tables(&self, plan: &mut Logical, clauses: &[(Option<String>, RowLocking)]) -> Result<()> {
+    /// The tables that the locking clauses are for; their scans give the rows' keys from now on.
+    fn lock_tables(
+        &mut self,
+        plan: &mut Logical,
+        clauses: &[(Option<String>, RowLocking)],
+    ) -> Result<Vec<LockedRows>> {
+        let mut locked = Vec::new();
         for (relation, locking) in clauses {
-            let found = lock(plan, relation.as_deref(), *locking);
+            let found = self.lock(plan, relation.as_deref(), *locking, &mut locked);
             let Some(relation) = relation else { continue };
             let known =
                 self.levels.last().is_some_and(|level| level.scope.relation(None, relation).is_some());
@@ -110,7 +116,46 @@ impl Binder<'_> {
                 ));
             }
         }
-        Ok(())
+        Ok(locked)
+    }
+
+    /// Notes the tables of a FROM clause that have a name, or all; tells whether there are any. The strongest lock
+    /// wins.
+    fn lock(
+        &mut self,
+        plan: &mut Logical,
+        relation: Option<&str>,
+        wanted: RowLocking,
+        locked: &mut Vec<LockedRows>,
+    ) -> bool {
+        match plan {
+            Logical::Table { table, alias, key, .. } => {
+                if relation.is_some_and(|relation| relation != alias) {
+                    return false;
+                }
+                let key = *key.get_or_insert_with(|| self.column_id());
+                match locked.iter_mut().find(|each| each.key == key) {
+                    None => locked.push(LockedRows { table: table.clone(), key, locking: wanted }),
+                    Some(LockedRows { locking, .. }) => {
+                        if locking.mode != helios_mvcc::LockMode::Update {
+                            locking.mode = wanted.mode;
+                        }
+                        locking.nowait |= wanted.nowait;
+                        locking.skip_locked |= wanted.skip_locked;
+                    }
+                }
+                true
+            }
+            Logical::Join { left, right, .. } => {
+                // Both sides, whatever the first one has.
+                let on_left = self.lock(left, relation, wanted, locked);
+                self.lock(right, relation, wanted, locked) || on_left
+            }
+            Logical::Filter { input, .. } | Logical::Apply { input, .. } => {
+                self.lock(input, relation, wanted, locked)
+            }
+            _ => false,
+        }
     }
 
     /// Takes the WINDOW clause in.
@@ -233,6 +278,7 @@ impl Binder<'_> {
         keys: Vec<OrderKey>,
         distinct: Option<&Distinct>,
         distinct_on: Option<Vec<Expr>>,
+        locked: Vec<LockedRows>,
     ) -> Result<BoundQuery> {
         let mut computed: Vec<Computed> = Vec::new();
         let mut columns = Vec::new();
@@ -286,6 +332,10 @@ impl Binder<'_> {
                 "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
             ));
         }
+        computed.extend(locked.iter().map(|each| Computed {
+            id: each.key,
+            expr: Expr::Column { index: each.key, data_type: DataType::BYTEA },
+        }));
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
             columns.iter().try_for_each(|(_, column)| self.require_equality(column.data_type))?;
@@ -293,6 +343,9 @@ impl Binder<'_> {
         }
         if !sort_keys.is_empty() {
             plan = Logical::Sort { input: Box::new(plan), keys: sort_keys };
+        }
+        if !locked.is_empty() {
+            plan = Logical::Lock { input: Box::new(plan), tables: locked };
         }
         if on_keys.is_some() {
             plan = Logical::Distinct { input: Box::new(plan), on: on_keys };
@@ -583,31 +636,6 @@ fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
         SqlState::INVALID_COLUMN_REFERENCE,
         "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
     ))
-}
-
-/// Locks the tables of a FROM clause that have a name, or all; tells whether there are any. The strongest lock wins.
-fn lock(plan: &mut Logical, relation: Option<&str>, wanted: RowLocking) -> bool {
-    match plan {
-        Logical::Table { alias, locking, .. } => {
-            let is_meant = relation.is_none_or(|relation| relation == alias);
-            if is_meant {
-                let before = locking.take().filter(|before| before.mode == helios_mvcc::LockMode::Update);
-                *locking = Some(RowLocking {
-                    mode: before.map_or(wanted.mode, |before| before.mode),
-                    nowait: wanted.nowait || before.is_some_and(|before| before.nowait),
-                    skip_locked: wanted.skip_locked || before.is_some_and(|before| before.skip_locked),
-                });
-            }
-            is_meant
-        }
-        Logical::Join { left, right, .. } => {
-            // Both sides, whatever the first one has.
-            let on_left = lock(left, relation, wanted);
-            lock(right, relation, wanted) || on_left
-        }
-        Logical::Filter { input, .. } | Logical::Apply { input, .. } => lock(input, relation, wanted),
-        _ => false,
-    }
 }
 
 fn refuse_foreign_clauses(select: &Select) -> Result<()> {

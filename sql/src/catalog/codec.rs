@@ -12,6 +12,7 @@ use super::object::{
     Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
     ViewSource,
 };
+use super::statistics::Statistics;
 use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
@@ -38,56 +39,58 @@ pub enum Class {
     SchemaName = 17,
     /// (schema, name) → OID, for types and those of their arrays.
     TypeName = 18,
+    /// What ANALYZE found out about a table, by its OID.
+    Statistics = 33,
 }
 
 /// The format of the objects below.
 const FORMAT: u8 = 2;
 
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
-    fn u8(&mut self, value: u8) {
+    pub(super) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
-    fn bool(&mut self, value: bool) {
+    pub(super) fn bool(&mut self, value: bool) {
         self.0.push(u8::from(value));
     }
-    fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.0.extend(value.to_be_bytes());
     }
-    fn u64(&mut self, value: u64) {
+    pub(super) fn u64(&mut self, value: u64) {
         self.0.extend(value.to_be_bytes());
     }
-    fn i64(&mut self, value: i64) {
+    pub(super) fn i64(&mut self, value: i64) {
         self.u64(value.cast_unsigned());
     }
-    fn bytes(&mut self, value: &[u8]) {
+    pub(super) fn bytes(&mut self, value: &[u8]) {
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
         self.0.extend(value);
     }
-    fn text(&mut self, value: &str) {
+    pub(super) fn text(&mut self, value: &str) {
         self.bytes(value.as_bytes());
     }
-    fn optional(&mut self, value: Option<&str>) {
+    pub(super) fn optional(&mut self, value: Option<&str>) {
         self.bool(value.is_some());
         if let Some(value) = value {
             self.text(value);
         }
     }
-    fn list<T>(&mut self, values: &[T], mut each: impl FnMut(&mut Writer, &T)) {
+    pub(super) fn list<T>(&mut self, values: &[T], mut each: impl FnMut(&mut Writer, &T)) {
         self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
         for value in values {
             each(self, value);
         }
     }
-    fn number(&mut self, value: i16) {
+    pub(super) fn number(&mut self, value: i16) {
         self.0.extend(value.to_be_bytes());
     }
-    fn numbers(&mut self, values: &[i16]) {
+    pub(super) fn numbers(&mut self, values: &[i16]) {
         self.list(values, |writer, value| writer.number(*value));
     }
-    fn pairs(&mut self, values: &[(String, String)]) {
+    pub(super) fn pairs(&mut self, values: &[(String, String)]) {
         self.list(values, |writer, (key, value)| {
             writer.text(key);
             writer.text(value);
@@ -95,58 +98,58 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (head, tail) = self.0.split_at_checked(count).ok_or_else(damaged)?;
         self.0 = tail;
         Ok(head)
     }
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.take(N)?.try_into().map_err(|_| damaged())
     }
-    fn u8(&mut self) -> Result<u8> {
+    pub(super) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
-    fn bool(&mut self) -> Result<bool> {
+    pub(super) fn bool(&mut self) -> Result<bool> {
         Ok(self.u8()? != 0)
     }
-    fn u32(&mut self) -> Result<u32> {
+    pub(super) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_be_bytes(self.array()?))
     }
-    fn u64(&mut self) -> Result<u64> {
+    pub(super) fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_be_bytes(self.array()?))
     }
-    fn i64(&mut self) -> Result<i64> {
+    pub(super) fn i64(&mut self) -> Result<i64> {
         Ok(self.u64()?.cast_signed())
     }
-    fn number(&mut self) -> Result<i16> {
+    pub(super) fn number(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.array()?))
     }
-    fn bytes(&mut self) -> Result<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.u32()? as usize;
         self.take(length)
     }
-    fn text(&mut self) -> Result<String> {
+    pub(super) fn text(&mut self) -> Result<String> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| damaged())
     }
-    fn optional(&mut self) -> Result<Option<String>> {
+    pub(super) fn optional(&mut self) -> Result<Option<String>> {
         if self.bool()? { Ok(Some(self.text()?)) } else { Ok(None) }
     }
-    fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Result<T>) -> Result<Vec<T>> {
         let count = self.u32()?;
         (0..count).map(|_| each(self)).collect()
     }
-    fn numbers(&mut self) -> Result<Vec<i16>> {
+    pub(super) fn numbers(&mut self) -> Result<Vec<i16>> {
         self.list(Reader::number)
     }
-    fn pairs(&mut self) -> Result<Vec<(String, String)>> {
+    pub(super) fn pairs(&mut self) -> Result<Vec<(String, String)>> {
         self.list(|reader| Ok((reader.text()?, reader.text()?)))
     }
 }
 
-fn damaged() -> SqlError {
+pub(super) fn damaged() -> SqlError {
     SqlError::corrupted("a catalog row cannot be read")
 }
 
@@ -224,6 +227,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
         Object::View(view) => encode_view(&mut writer, view),
         Object::Type(user_type) => encode_type(&mut writer, user_type),
+        Object::Statistics(statistics) => statistics.encode(&mut writer),
         Object::Comments(comments) => {
             writer.u32(comments.oid);
             writer.u32(comments.class);
@@ -513,11 +517,16 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 /// XX001.
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
-    if class == Class::Meta as u8 || class > Class::Type as u8 {
+    let is_statistics = class == Class::Statistics as u8;
+    if class == Class::Meta as u8 || (class > Class::Type as u8 && !is_statistics) {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
+    }
+    if is_statistics {
+        return Statistics::decode(&mut reader)
+            .map(|statistics| Some(Object::Statistics(Arc::new(statistics))));
     }
     Ok(Some(match class {
         1 => Object::Schema(Arc::new(Schema {

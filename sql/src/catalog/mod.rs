@@ -8,6 +8,7 @@
 mod codec;
 mod object;
 mod snapshot;
+mod statistics;
 pub mod store;
 mod type_scope;
 mod user_type;
@@ -18,6 +19,7 @@ pub use object::{
     ViewColumn, ViewSource,
 };
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
+pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;
 pub use type_scope::TypeScope;
 pub use user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::statistics::Statistics;
 use super::user_type::UserType;
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation};
@@ -76,7 +77,7 @@ pub struct Table {
     pub on_commit: OnCommit,
     /// Storage parameters, as given.
     pub options: Vec<(String, String)>,
-    /// Rows at the last ANALYZE; negative: never analyzed.
+    /// Rows as older programs counted them, before there were [`Statistics`]; negative: not counted.
     pub row_estimate: i64,
 }
 
@@ -331,6 +332,7 @@ pub enum Object {
     View(Arc<View>),
     Type(Arc<UserType>),
     Comments(Arc<Comments>),
+    Statistics(Arc<Statistics>),
 }
 
 impl Object {
@@ -346,6 +348,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Type(user_type) => user_type.oid,
             Object::Comments(comments) => comments.oid,
+            Object::Statistics(statistics) => statistics.table,
         }
     }
 }

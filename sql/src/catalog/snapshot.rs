@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
-use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::statistics::{ColumnStatistics, Statistics};
 use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
 use crate::binder::BoundCheck;
@@ -31,6 +32,7 @@ pub struct CatalogSnapshot {
     sequences: BTreeMap<u32, Arc<SequenceEntry>>,
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
+    statistics: BTreeMap<u32, Arc<Statistics>>,
     relations_by_name: HashMap<(u32, String), u32>,
     types: BTreeMap<u32, Arc<TypeEntry>>,
     /// Types and those of their arrays.
@@ -40,7 +42,7 @@ pub struct CatalogSnapshot {
 }
 
 /// A table with all that belongs to it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct TableEntry {
     pub table: Arc<Table>,
     /// By OID; the primary key's among them.
@@ -48,6 +50,38 @@ pub struct TableEntry {
     pub constraints: Vec<Arc<Constraint>>,
     /// Foreign keys of other tables that point here.
     pub referenced_by: Vec<Arc<Constraint>>,
+    /// `None`: it was never analyzed.
+    pub statistics: Option<Arc<Statistics>>,
+}
+
+/// Statistics are no part of what a table is.
+impl PartialEq for TableEntry {
+    fn eq(&self, other: &TableEntry) -> bool {
+        let TableEntry { table, indexes, constraints, referenced_by, statistics: _ } = self;
+        *table == other.table
+            && *indexes == other.indexes
+            && *constraints == other.constraints
+            && *referenced_by == other.referenced_by
+    }
+}
+
+impl TableEntry {
+    /// Its rows at the last ANALYZE.
+    #[must_use]
+    pub fn rows_analyzed(&self) -> Option<f64> {
+        let counted = self.table.row_estimate;
+        match &self.statistics {
+            Some(statistics) => Some(statistics.rows),
+            None => (counted >= 0).then_some(counted as f64),
+        }
+    }
+
+    /// What is known about a column.
+    #[must_use]
+    pub fn column_statistics(&self, number: ColumnNumber) -> Option<&ColumnStatistics> {
+        let column = self.table.columns.get(Table::position(number))?;
+        self.statistics.as_ref()?.column(number, column.type_oid)
+    }
 }
 
 /// A sequence, and its counter once it was looked for.
@@ -130,6 +164,9 @@ impl CatalogSnapshot {
                 Object::Type(user_type) => snapshot.add_type(user_type),
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
+                }
+                Object::Statistics(statistics) => {
+                    snapshot.statistics.insert(statistics.table, statistics);
                 }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
@@ -215,7 +252,9 @@ impl CatalogSnapshot {
                 )
                 .cloned()
                 .collect();
-            self.tables.insert(oid, Arc::new(TableEntry { table, indexes, constraints, referenced_by }));
+            let statistics = self.statistics.get(&oid).cloned();
+            let entry = TableEntry { table, indexes, constraints, referenced_by, statistics };
+            self.tables.insert(oid, Arc::new(entry));
         }
     }
 

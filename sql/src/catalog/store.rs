@@ -7,6 +7,7 @@ use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, T
 
 use super::codec::{self, Class};
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::statistics::Statistics;
 use super::user_type::UserType;
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
@@ -96,6 +97,7 @@ fn class_of(object: &Object) -> Class {
         Object::View(_) => Class::View,
         Object::Type(_) => Class::Type,
         Object::Comments(_) => Class::Comments,
+        Object::Statistics(_) => Class::Statistics,
     }
 }
 
@@ -112,7 +114,7 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
             (codec::type_name_key(own.schema, &own.name), own.oid),
             (codec::type_name_key(own.schema, &own.array_name), own.array_oid),
         ],
-        Object::Constraint(_) | Object::Comments(_) => Vec::new(),
+        Object::Constraint(_) | Object::Comments(_) | Object::Statistics(_) => Vec::new(),
     }
 }
 
@@ -192,6 +194,7 @@ fn duplicate(object: &Object) -> SqlError {
         Object::View(view) => duplicate_relation(&view.name),
         Object::Type(user_type) => duplicate_type(&user_type.name),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
+        Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -256,5 +259,11 @@ impl From<View> for Object {
 impl From<Comments> for Object {
     fn from(comments: Comments) -> Object {
         Object::Comments(Arc::new(comments))
+    }
+}
+
+impl From<Statistics> for Object {
+    fn from(statistics: Statistics) -> Object {
+        Object::Statistics(Arc::new(statistics))
     }
 }

@@ -201,7 +201,7 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
             .map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?;
         copy.rows += 1;
         if copy.rows.is_multiple_of(1_024) {
-            execution.check_cancel()?;
+            execution.breathe().await?;
         }
     }
 }

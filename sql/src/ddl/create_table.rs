@@ -340,6 +340,7 @@ async fn constraints(
                     indexes: indexes.iter().cloned().map(Arc::new).collect(),
                     constraints: Vec::new(),
                     referenced_by: Vec::new(),
+                    statistics: None,
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }

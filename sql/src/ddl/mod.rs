@@ -1,6 +1,7 @@
 //! DDL: statements that change the catalog, each within the running transaction.
 
 mod alter_table;
+mod analyze;
 mod column_type;
 mod comment;
 mod constraint;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
-pub use maintenance::{analyze, check_tables, tables_named, truncate};
+pub use analyze::analyze;
+pub use maintenance::{check_tables, tables_named, truncate};
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
@@ -132,6 +133,10 @@ pub struct Instrument {
     pub time: Duration,
 }
 
+/// After so many batches the thread's other tasks run: a batch takes some tens of microseconds, and a request to cancel
+/// is heard at that time.
+const BATCHES_PER_TURN: u32 = 32;
+
 /// A running statement.
 pub struct Execution {
     pub transaction: Box<Transaction>,
@@ -150,6 +155,8 @@ pub struct Execution {
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
     pub buffers: Buffers,
+    /// Counts what was done since the thread's other tasks ran.
+    pub batches: u32,
     /// Foreign keys to be looked at again.
     pub pending: Vec<Pending>,
     /// Which constraints wait for the end of the transaction.
@@ -202,6 +209,25 @@ impl Execution {
             ..self.environment.context(self.timestamps, &self.cancel)
         };
         Writing { transaction: &mut self.transaction, context, buffers: &mut self.buffers }
+    }
+
+    /// Between batches: ends a canceled statement, and now and then lets the other tasks of the thread run.
+    ///
+    /// # Errors
+    /// 57014 when the statement was canceled.
+    pub async fn breathe(&mut self) -> Result<()> {
+        self.check_cancel()?;
+        if self.turn_is_over() {
+            yield_now().await;
+            self.check_cancel()?;
+        }
+        Ok(())
+    }
+
+    /// Counts a batch; true where the thread's other tasks should run now.
+    pub(super) fn turn_is_over(&mut self) -> bool {
+        self.batches = self.batches.wrapping_add(1);
+        self.batches.is_multiple_of(BATCHES_PER_TURN)
     }
 
     /// 57014 when the statement was canceled.

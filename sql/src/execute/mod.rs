@@ -12,6 +12,7 @@ mod function_scan;
 mod hash_join;
 mod keys;
 mod limit;
+mod lock;
 mod nested_loop;
 mod point;
 mod project;
@@ -28,6 +29,8 @@ mod window;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+
+use futures_lite::future::yield_now;
 
 pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
 pub use keys::key_range;
@@ -98,6 +101,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }
+        Physical::Lock { input, tables, one_by_one } => {
+            Box::new(lock::Lock::new(child(input), tables.clone(), *one_by_one))
+        }
         Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
         Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
         Physical::TopN { input, keys, limit, offset } => {
@@ -148,12 +154,16 @@ impl Operator for Measured {
         if execution.instruments.is_none() {
             // A canceled statement ends at the next batch.
             return match execution.check_cancel() {
-                Ok(()) => self.operator.next(execution),
+                Ok(()) if !execution.turn_is_over() => self.operator.next(execution),
+                Ok(()) => Box::pin(async move {
+                    yield_now().await;
+                    self.operator.next(execution).await
+                }),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
             };
         }
         Box::pin(async move {
-            execution.check_cancel()?;
+            execution.breathe().await?;
             let start = execution.environment.clock.monotonic_nanos();
             let batch = self.operator.next(execution).await?;
             let end = execution.environment.clock.monotonic_nanos();

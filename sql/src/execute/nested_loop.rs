@@ -140,7 +140,7 @@ impl Operator for NestedLoopOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             while !self.finished {
-                execution.check_cancel()?;
+                execution.breathe().await?;
                 let (batch, row) = match self.current.take() {
                     Some(current) => current,
                     None => match self.left.next(execution).await? {

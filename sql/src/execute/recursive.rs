@@ -85,7 +85,7 @@ impl Recursive {
             if self.working.is_empty() {
                 return Ok(None);
             }
-            execution.check_cancel()?;
+            execution.breathe().await?;
             let working: Arc<[Batch]> = std::mem::take(&mut self.working).into();
             let outer = execution.working_tables.insert(self.table, working);
             let mut step = build_from(&self.step, self.step_number);

@@ -81,8 +81,8 @@ impl Registry {
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
         // A record has a text form, though it is none that can be read.
-        let is_printed = from.category != Category::Pseudo || source == oids::RECORD;
-        (through_text && is_printed && to.category != Category::Pseudo).then_some(CastMethod::InOut)
+        let has_text = from.category != Category::Pseudo || matches!(source, oids::ANYARRAY | oids::RECORD);
+        (through_text && has_text && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 
     /// Whether an argument of one type may be given implicitly (or otherwise) for another: polymorphic and

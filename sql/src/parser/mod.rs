@@ -35,7 +35,7 @@ pub use rewrite::marked;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use user_type::{DomainChange, DomainClause, DomainClauseKind, LabelPlace, TypeStatement};
-pub use utility::{Overriding, Utility};
+pub use utility::{AnalyzeTarget, Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};
 

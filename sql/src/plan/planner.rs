@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use super::Means;
 use super::logical::{
-    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, Logical, SortKey, SubqueryKind,
+    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
+    SubqueryKind,
 };
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
+use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
 use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
-use crate::types::{DataType, TypeCatalog, builtin_type};
+use crate::types::{DataType, builtin_type};
 use crate::value::key::KeyColumn;
 use crate::value::row::{RowColumn, RowLayout};
 use crate::value::{Datum, PhysicalKind};
@@ -27,8 +29,8 @@ struct Built {
 ///
 /// # Errors
 /// XX000 for a plan that refers to columns it does not have.
-pub fn physical(catalog: &dyn TypeCatalog, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
-    let built = build(catalog, plan, &[], false)?;
+pub fn physical(means: &Means<'_>, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+    let built = build(means, plan, &[], false)?;
     Ok(arrange(built, needed)?.plan)
 }
 
@@ -103,11 +105,11 @@ pub fn row_layout(table: &Table) -> RowLayout {
 }
 
 /// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
-fn build(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
-    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(catalog, plan, wanted, limited))
+fn build(means: &Means<'_>, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(means, plan, wanted, limited))
 }
 
-fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+fn build_here(means: &Means<'_>, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
     let rows = estimate::rows(plan);
     let node = |node, names, types| PlanNode { node, rows, names, types };
     Ok(match plan {
@@ -117,7 +119,7 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
             let types = columns.iter().map(|column| column.1).collect();
             Built { plan: node(Physical::Values { rows: rows.clone() }, names, types), ids }
         }
-        Logical::Table { .. } => build_table(plan, wanted, limited)?.0,
+        Logical::Table { .. } => build_table(means, plan, wanted, limited)?.0,
         Logical::Virtual { relation, alias, columns, filters } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let projection: Vec<usize> = columns.iter().map(|column| column.1).collect();
@@ -140,20 +142,20 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
             Built { plan: node(scan, names, types), ids }
         }
         Logical::Filter { input, predicates } => {
-            let input = build(catalog, input, wanted, false)?;
+            let input = build(means, input, wanted, false)?;
             let predicates = resolve_all(predicates, &input.ids)?;
             let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
             let filter = Physical::Filter { input: Box::new(input.plan), predicates };
             Built { plan: node(filter, names, types), ids: input.ids }
         }
-        Logical::Project { input, outputs } => build_project(catalog, input, outputs, wanted, limited, rows)?,
+        Logical::Project { input, outputs } => build_project(means, input, outputs, wanted, limited, rows)?,
         Logical::Join { kind, left, right, on, lateral } => {
-            build_join(catalog, *kind, left, right, on, lateral, rows)?
+            build_join(means, *kind, left, right, on, lateral, rows)?
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
-            let input = build(catalog, input, wanted, limited)?;
+            let input = build(means, input, wanted, limited)?;
             let inner_ids = subquery.outputs();
-            let subquery = arrange(build(catalog, subquery, &[], false)?, &inner_ids)?;
+            let subquery = arrange(build(means, subquery, &[], false)?, &inner_ids)?;
             let kind = match kind {
                 SubqueryKind::Scalar => ApplyKind::Scalar,
                 SubqueryKind::Exists => ApplyKind::Exists,
@@ -179,17 +181,17 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
-            build_aggregate(catalog, input, groups, aggregates, sets.as_ref(), rows)?
+            build_aggregate(means, input, groups, aggregates, sets.as_ref(), rows)?
         }
-        Logical::Window { input, order, calls } => build_window(catalog, input, order, calls, rows)?,
+        Logical::Window { input, order, calls } => build_window(means, input, order, calls, rows)?,
         Logical::ProjectSet { input, calls } => {
-            let Built { plan: input, mut ids } = build(catalog, input, &[], false)?;
+            let Built { plan: input, mut ids } = build(means, input, &[], false)?;
             let (mut names, mut types) = (input.names.clone(), input.types.clone());
             let mut resolved = Vec::new();
             let below = ids.clone();
             for (id, call) in calls {
                 let call = resolve(call, &below)?;
-                names.push(super::explain::expression(catalog, &call, &input.names));
+                names.push(super::explain::expression(&means.types, &call, &input.names));
                 types.push(call.data_type());
                 ids.push(*id);
                 resolved.push(call);
@@ -198,7 +200,7 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
             Built { plan: node(set, names, types), ids }
         }
         Logical::Distinct { input, on } => {
-            let input = build(catalog, input, wanted, false)?;
+            let input = build(means, input, wanted, false)?;
             let keys = match on {
                 Some(exprs) => resolve_all(exprs, &input.ids)?,
                 None => columns_of(&input.plan),
@@ -209,14 +211,15 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
                 ids: input.ids,
             }
         }
-        Logical::Sort { input, keys } => build_sort(catalog, input, keys, limited)?,
+        Logical::Lock { input, tables } => build_lock(means, input, tables, wanted, limited, false)?,
+        Logical::Sort { input, keys } => build_sort(means, input, keys, limited)?,
         Logical::Limit { input, limit, offset, ties } => {
-            build_limit(catalog, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
+            build_limit(means, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
         }
         Logical::Recursive { table, all, seed, step, columns } => {
             let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
-            let seed = arrange(build(catalog, seed, &[], false)?, &seed_ids)?.plan;
-            let step = arrange(build(catalog, step, &[], false)?, &step_ids)?.plan;
+            let seed = arrange(build(means, seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(means, step, &[], false)?, &step_ids)?.plan;
             let names = seed.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let (seed, step) = (Box::new(seed), Box::new(step));
@@ -228,7 +231,7 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
         }
         Logical::Shared { table, alias, definition, columns } => {
             let inner = definition.outputs();
-            let definition = Box::new(arrange(build(catalog, definition, &[], false)?, &inner)?.plan);
+            let definition = Box::new(arrange(build(means, definition, &[], false)?, &inner)?.plan);
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let names = definition.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
@@ -244,8 +247,8 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
-            let left = arrange(build(catalog, left, &[], false)?, &left_ids)?;
-            let right = arrange(build(catalog, right, &[], false)?, &right_ids)?;
+            let left = arrange(build(means, left, &[], false)?, &left_ids)?;
+            let right = arrange(build(means, right, &[], false)?, &right_ids)?;
             let names = left.plan.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let set = Physical::SetOperation {
@@ -260,13 +263,13 @@ fn build_here(catalog: &dyn TypeCatalog, plan: &Logical, wanted: &[SortKey], lim
 }
 
 fn build_window(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     input: &Logical,
     order: &WindowOrder,
     calls: &[(ColumnId, WindowCall)],
     rows: f64,
 ) -> Result<Built> {
-    let Built { plan: input, mut ids } = build(catalog, input, &[], false)?;
+    let Built { plan: input, mut ids } = build(means, input, &[], false)?;
     let mut missing = Ok(());
     let below = ids.clone();
     let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
@@ -299,12 +302,17 @@ fn columns_of(plan: &PlanNode) -> Vec<Expr> {
 }
 
 /// Builds a table scan; tells whether its rows come in the wanted order.
-fn build_table(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
-    let Logical::Table { table: entry, alias, columns, key, filters, locking } = plan else {
+fn build_table(
+    means: &Means<'_>,
+    plan: &Logical,
+    wanted: &[SortKey],
+    limited: bool,
+) -> Result<(Built, bool)> {
+    let Logical::Table { table: entry, alias, columns, key, filters } = plan else {
         return Err(SqlError::internal("a table scan was expected"));
     };
-    let (access, ordered) = access::choose(entry, columns, filters, wanted, limited);
-    let scan = table_scan(entry, alias, columns, key.is_some(), *locking, access);
+    let (access, ordered) = access::choose(plan, wanted, limited, means.costs);
+    let scan = table_scan(entry, alias, columns, key.is_some(), access);
     let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let mut names: Vec<String> =
         columns.iter().map(|(_, number)| entry.table.column_numbered(*number).name.clone()).collect();
@@ -329,7 +337,6 @@ fn table_scan(
     alias: &str,
     columns: &[(ColumnId, i16)],
     with_key: bool,
-    locking: Option<super::logical::RowLocking>,
     access: super::physical::Access,
 ) -> TableScan {
     let layout = Arc::new(row_layout(&entry.table));
@@ -341,15 +348,14 @@ fn table_scan(
         layout,
         projection,
         kinds,
-        with_key: with_key || locking.is_some(),
+        with_key,
         filters: Vec::new(),
         access,
-        locking,
     }
 }
 
 fn build_project(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     input: &Logical,
     outputs: &[Computed],
     wanted: &[SortKey],
@@ -366,13 +372,13 @@ fn build_project(
             ..*key
         })
         .collect();
-    let input = build(catalog, input, &below, limited)?;
+    let input = build(means, input, &below, limited)?;
     let mut exprs = Vec::new();
     let (mut names, mut types) = (Vec::new(), Vec::new());
     for output in outputs {
         let expr = resolve(&output.expr, &input.ids)?;
         types.push(expr.data_type());
-        names.push(super::explain::expression(catalog, &expr, &input.plan.names));
+        names.push(super::explain::expression(&means.types, &expr, &input.plan.names));
         exprs.push(expr);
     }
     let ids = outputs.iter().map(|output| output.id).collect();
@@ -402,17 +408,8 @@ fn hashable(left: DataType, right: DataType) -> bool {
         || (is_float(left_kind) && is_float(right_kind))
 }
 
-fn reads_only(expr: &Expr, ids: &[ColumnId]) -> bool {
-    let (mut all, mut some) = (true, false);
-    walk::columns(expr, &mut |id| {
-        all &= ids.contains(&id);
-        some = true;
-    });
-    all && some
-}
-
 fn build_join(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -421,15 +418,25 @@ fn build_join(
     rows: f64,
 ) -> Result<Built> {
     // The side that the table is built from should be the smaller one.
-    if kind == JoinKind::Inner && lateral.is_empty() && estimate::rows(left) * 2.0 < estimate::rows(right) {
-        let swapped = build_join_as(catalog, kind, right, left, on, lateral, rows)?;
-        return Ok(swapped);
+    let exchanged = match kind {
+        JoinKind::Inner | JoinKind::Full => Some(kind),
+        JoinKind::Left => Some(JoinKind::Right),
+        JoinKind::Right => Some(JoinKind::Left),
+        JoinKind::Semi | JoinKind::Anti => None,
+    };
+    let is_equality = |term: &Expr| matches!(as_comparison(term), Some((Comparison::Equal, ..)));
+    if let Some(exchanged) = exchanged
+        && lateral.is_empty()
+        && estimate::rows(left) < estimate::rows(right)
+        && (kind == JoinKind::Inner || on.iter().any(is_equality))
+    {
+        return build_join_as(means, exchanged, right, left, on, lateral, rows);
     }
-    build_join_as(catalog, kind, left, right, on, lateral, rows)
+    build_join_as(means, kind, left, right, on, lateral, rows)
 }
 
 fn build_join_as(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -437,7 +444,7 @@ fn build_join_as(
     lateral: &[Correlation],
     rows: f64,
 ) -> Result<Built> {
-    let (left, right) = (build(catalog, left, &[], false)?, build(catalog, right, &[], false)?);
+    let (left, right) = (build(means, left, &[], false)?, build(means, right, &[], false)?);
     let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
     let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
     for term in on {
@@ -445,9 +452,9 @@ fn build_join_as(
             && lateral.is_empty()
             && hashable(first.data_type(), second.data_type())
         {
-            let sides = if reads_only(first, &left.ids) && reads_only(second, &right.ids) {
+            let sides = if walk::reads_only(first, &left.ids) && walk::reads_only(second, &right.ids) {
                 Some((first, second))
-            } else if reads_only(second, &left.ids) && reads_only(first, &right.ids) {
+            } else if walk::reads_only(second, &left.ids) && walk::reads_only(first, &right.ids) {
                 Some((second, first))
             } else {
                 None
@@ -478,19 +485,19 @@ fn build_join_as(
 }
 
 fn build_aggregate(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     input: &Logical,
     groups: &[Computed],
     aggregates: &[(ColumnId, AggregateCall)],
     sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
-    let input = build(catalog, input, &[], false)?;
+    let input = build(means, input, &[], false)?;
     let mut group_exprs = Vec::new();
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
         let expr = resolve(&group.expr, &input.ids)?;
-        names.push(super::explain::expression(catalog, &expr, &input.plan.names));
+        names.push(super::explain::expression(&means.types, &expr, &input.plan.names));
         types.push(expr.data_type());
         ids.push(group.id);
         group_exprs.push(expr);
@@ -505,7 +512,7 @@ fn build_aggregate(
             filter: call.filter.as_ref().map(|filter| resolve(filter, &input.ids)).transpose()?,
             order_by: resolve_keys(&call.order_by, &input.ids)?,
         };
-        names.push(super::explain::aggregate(catalog, &resolved, &input.plan.names));
+        names.push(super::explain::aggregate(&means.types, &resolved, &input.plan.names));
         types.push(call.data_type);
         ids.push(*id);
         calls.push(resolved);
@@ -521,11 +528,11 @@ fn build_aggregate(
 }
 
 /// A sort, unless the rows come in order by themselves.
-fn build_sort(catalog: &dyn TypeCatalog, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
-    if let Some(ordered) = build_ordered(catalog, input, keys, limited)? {
+fn build_sort(means: &Means<'_>, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
+    if let Some(ordered) = build_ordered(means, input, keys, limited)? {
         return Ok(ordered);
     }
-    let input = build(catalog, input, &[], false)?;
+    let input = build(means, input, &[], false)?;
     let keys = resolve_keys(keys, &input.ids)?;
     let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
     let node = Physical::Sort { input: Box::new(input.plan), keys };
@@ -534,7 +541,7 @@ fn build_sort(catalog: &dyn TypeCatalog, input: &Logical, keys: &[SortKey], limi
 
 /// The input built so that its rows come in order, where its table can give them so.
 fn build_ordered(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     input: &Logical,
     keys: &[SortKey],
     limited: bool,
@@ -556,15 +563,36 @@ fn build_ordered(
             _ => return Ok(None),
         }
     }
-    let (_, ordered) = build_table(below, &wanted, limited)?;
+    let (_, ordered) = build_table(means, below, &wanted, limited)?;
     if !ordered {
         return Ok(None);
     }
-    build(catalog, input, keys, limited).map(Some)
+    build(means, input, keys, limited).map(Some)
+}
+
+fn build_lock(
+    means: &Means<'_>,
+    input: &Logical,
+    tables: &[LockedRows],
+    wanted: &[SortKey],
+    limited: bool,
+    one_by_one: bool,
+) -> Result<Built> {
+    let input = build(means, input, wanted, limited)?;
+    let tables: Result<Vec<LockedTable>> = tables
+        .iter()
+        .map(|LockedRows { table, key, locking }| {
+            let key = position(&input.ids, *key)?;
+            Ok(LockedTable { table: table.clone(), key, locking: *locking })
+        })
+        .collect();
+    let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
+    let node = Physical::Lock { input: Box::new(input.plan), tables: tables?, one_by_one };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
 }
 
 fn build_limit(
-    catalog: &dyn TypeCatalog,
+    means: &Means<'_>,
     input: &Logical,
     limit: Option<&Expr>,
     offset: Option<&Expr>,
@@ -585,9 +613,9 @@ fn build_limit(
     if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
         && small
         && ties.is_empty()
-        && build_ordered(catalog, below, keys, true)?.is_none()
+        && build_ordered(means, below, keys, true)?.is_none()
     {
-        let input = build(catalog, below, &[], false)?;
+        let input = build(means, below, &[], false)?;
         let keys = resolve_keys(keys, &input.ids)?;
         let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
         let node = Physical::TopN {
@@ -598,7 +626,10 @@ fn build_limit(
         };
         return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
     }
-    let input = build(catalog, input, wanted, small)?;
+    let input = match input {
+        Logical::Lock { input, tables } => build_lock(means, input, tables, wanted, small, true)?,
+        input => build(means, input, wanted, small)?,
+    };
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
     let ties = resolve_all(ties, &input.ids)?;
     let node =

@@ -16,6 +16,7 @@ mod roles;
 mod schema_objects;
 mod sequences;
 mod session_objects;
+mod statistics;
 mod system;
 mod types;
 mod view_text;
@@ -32,6 +33,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     columns::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
+    statistics::MAKERS,
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,

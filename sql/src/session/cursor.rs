@@ -121,6 +121,17 @@ impl Session {
         (!fetch.moves_only).then(|| cursor.columns.clone())
     }
 
+    /// The columns of a cursor's rows, for the protocol, where it is a portal. The name is as it is stored.
+    pub fn describe_cursor(&self, name: &str) -> Option<&[ResultColumn]> {
+        self.cursors.get(name).map(|cursor| cursor.columns.as_slice())
+    }
+
+    /// Closes a cursor, if there is one of that name, as it is stored.
+    pub fn forget_cursor(&mut self, name: &str) {
+        self.cursors.remove(name);
+        self.list_cursors();
+    }
+
     pub(super) async fn declare_cursor(&mut self, declare: &Declare, text: &str) -> Result<Given> {
         if !declare.hold && !self.is_explicit() {
             return Err(SqlError::new(

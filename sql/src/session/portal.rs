@@ -462,6 +462,7 @@ impl Session {
             stale: false,
             instruments: None,
             buffers: std::mem::take(&mut self.buffers),
+            batches: 0,
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
         })

@@ -291,7 +291,7 @@ impl Session {
                 let bound = binder.bind_query(&query)?;
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
-                Ok((Action::Query(plan::plan(&binder.types(), bound.plan, &needed)?), Some(columns)))
+                Ok((Action::Query(plan::plan(bound.plan, &needed, &binder.means())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;
@@ -411,6 +411,7 @@ impl Session {
             search_path: self.search_path(catalog),
             user: self.user.clone(),
             database: self.database.clone(),
+            costs: self.frequent.costs,
         }
     }
 
@@ -506,7 +507,7 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
             }
         });
     }
-    let source = plan::plan(&binder.types(), bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let (returning, columns) = split_returning(bound.returning);
     let conflict = bound.conflict;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
@@ -588,7 +589,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     let (returning, columns) = split_returning(bound.returning);
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
     let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
-    let source = plan::plan(&binder.types(), bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let assignments = bound
         .assignments
         .iter()
@@ -610,7 +611,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
-    let source = plan::plan(&binder.types(), bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let plan = DeletePlan {
         writer,
         point: PointSource::of(&source),
@@ -636,7 +637,7 @@ fn plan_merge(binder: &mut Binder<'_>, bound: BoundMerge) -> Result<Planned> {
         }
     }
     let needed = change_columns(bound.key, &bound.row, read, None);
-    let source = plan::plan(&binder.types(), bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let here = |expr: Expr| {
         let typed = expr.clone();
         plan::folded(walk::replace_columns(expr, &|id| {

@@ -98,17 +98,17 @@ impl Session {
 
     pub(super) async fn run_utility(&mut self, utility: &Utility, text: &str) -> Result<Given> {
         match utility {
-            Utility::Vacuum { analyze, tables } => {
+            Utility::Vacuum { analyze, targets } => {
                 self.refuse_in_block("VACUUM")?;
                 if *analyze {
-                    ddl::analyze(self, tables).await?;
+                    ddl::analyze(self, targets).await?;
                 } else {
-                    ddl::check_tables(self, tables).await?;
+                    ddl::check_tables(self, targets).await?;
                 }
                 done("VACUUM")
             }
-            Utility::Analyze { tables } => {
-                ddl::analyze(self, tables).await?;
+            Utility::Analyze { targets } => {
+                ddl::analyze(self, targets).await?;
                 done("ANALYZE")
             }
             Utility::Checkpoint => {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use futures_lite::future::yield_now;
 use helios_mvcc::{KeyRange, ScanStep};
 
 use super::sorted_entries::SortedEntries;
@@ -45,6 +46,7 @@ async fn visit_rows(
             return Ok(());
         }
         execution.check_cancel()?;
+        yield_now().await;
     }
 }
 
@@ -238,7 +240,7 @@ pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -
                 reference.check(writer, &values, execution).await?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
         if step == ScanStep::Done {
             return Ok(());
         }

@@ -417,7 +417,15 @@ impl TableWriter {
         entry.clear();
         match index.entry_key(old.values, old.key, &writing.context, entry)? {
             Entry::None => Ok(()),
-            Entry::Exact | Entry::WithRow => Ok(writing.transaction.delete(index.tree, entry)?),
+            Entry::Exact => {
+                // Who claims the key, or refers to it, waits for what becomes of it.
+                let mut entry = std::mem::take(entry);
+                let locked = writing.lock_key(index.tree, &entry, LockMode::Update);
+                let deleted = locked.and_then(|()| Ok(writing.transaction.delete(index.tree, &entry)?));
+                std::mem::swap(&mut writing.buffers.entry, &mut entry);
+                deleted
+            }
+            Entry::WithRow => Ok(writing.transaction.delete(index.tree, entry)?),
         }
     }
 

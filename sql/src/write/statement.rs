@@ -129,7 +129,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
             new_row(plan, &batch, at, execution, &mut row)?;
             rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }
@@ -274,7 +274,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
                 returning.add(&row, execution)?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }
@@ -303,7 +303,7 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
                 returning.add(&batch.row(at), execution)?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }
