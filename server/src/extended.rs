@@ -106,7 +106,7 @@ impl Connection {
         if name.is_empty() {
             self.portals.unnamed_statement = Some(prepared);
         } else {
-            self.session.keep_prepared(name, prepared)?;
+            self.session.keep_prepared(name, prepared, None)?;
         }
         self.write_notices();
         self.output.empty_message(b'1');

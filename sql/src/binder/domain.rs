@@ -29,8 +29,14 @@ impl Binder<'_> {
         self.modify(|binder| {
             let value = ScopeColumn { id: 0, name: "value".to_string(), data_type: base, source: None };
             let columns = vec![value];
-            let relation =
-                ScopeRelation { alias: String::new(), schema: None, columns, primary_key: Vec::new() };
+            let relation = ScopeRelation {
+                alias: String::new(),
+                schema: None,
+                columns,
+                primary_key: Vec::new(),
+                table: None,
+                is_optional: false,
+            };
             binder.set_scope(Scope::of(relation));
             binder.set_aggregates_in(AggregatesIn::Forbidden(CLAUSE));
             let bound = binder.bind(expr)?;

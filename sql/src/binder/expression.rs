@@ -6,6 +6,7 @@ use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Ident, Spanned, UnaryOpe
 use sqlparser::tokenizer::Location;
 
 use super::call::row_fields;
+use super::literal::constant;
 use super::scope::{ScopeColumn, ambiguous};
 use super::{AggregatesIn, Binder, data_type, name};
 use crate::error::{Result, SqlError, SqlState};
@@ -13,7 +14,7 @@ use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
 use crate::plan::logical::Correlation;
 use crate::types::{DataType, oids};
-use crate::value::RecordShape;
+use crate::value::{Datum, RecordShape};
 
 impl Binder<'_> {
     /// Binds an expression; literals and parameters may stay of type `unknown`.
@@ -118,7 +119,8 @@ impl Binder<'_> {
                 if let Some(hint) = scope.similar_columns(Some(&qualifier_table), &column_name) {
                     error = error.with_hint(hint);
                 }
-                return Err(self.locate(error, location));
+                let oid = self.table_oid(level, &column_name, Some(&qualifier_table), location);
+                return oid.ok_or_else(|| self.locate(error, location));
             };
             if found.next().is_some() {
                 return Err(self.locate(ambiguous(&column_name), location));
@@ -167,6 +169,10 @@ impl Binder<'_> {
         if let Some(row) = self.whole_row(column_name, location) {
             return Ok(row);
         }
+        let level = self.levels.len().saturating_sub(1);
+        if let Some(oid) = self.table_oid(level, column_name, None, location) {
+            return Ok(oid);
+        }
         if column_name == "current_schema" {
             return self.call_named("current_schema", Vec::new());
         }
@@ -186,7 +192,36 @@ impl Binder<'_> {
         let shape = relation.columns.iter().map(|column| (column.name.as_str().into(), column.data_type));
         let shape = Arc::new(RecordShape { fields: shape.collect() });
         let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
-        Some(Expr::Row { fields, shape })
+        let row = Expr::Row { fields, shape };
+        Some(if relation.is_optional { unless_absent(row.clone(), row, DataType::RECORD) } else { row })
+    }
+
+    /// The system column `tableoid`, of the relation of that alias or of the only one there is.
+    fn table_oid(
+        &mut self,
+        level: usize,
+        column_name: &str,
+        alias: Option<&str>,
+        location: Location,
+    ) -> Option<Expr> {
+        if column_name != "tableoid" {
+            return None;
+        }
+        let scope = &self.levels.get(level)?.scope;
+        let relation = match (alias, scope.relations.as_slice()) {
+            (Some(alias), _) => scope.relation(None, alias)?,
+            (None, [only]) => only,
+            (None, _) => return None,
+        };
+        let relation = relation.clone();
+        let oid = constant(Datum::Oid(relation.table?), DataType::OID);
+        if !relation.is_optional {
+            return Some(oid);
+        }
+        let shape = relation.columns.iter().map(|column| (column.name.as_str().into(), column.data_type));
+        let shape = Arc::new(RecordShape { fields: shape.collect() });
+        let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
+        Some(unless_absent(Expr::Row { fields, shape }, oid, DataType::OID))
     }
 
     /// A reference to a column of a level: direct at the innermost one, through a slot further out.
@@ -633,4 +668,11 @@ pub(super) fn operator_name(op: &BinaryOperator) -> Result<String> {
         BinaryOperator::Spaceship => "<=>".into(),
         other => other.to_string(),
     })
+}
+
+/// A value that is NULL where an outer join found no row: all columns are NULL then.
+fn unless_absent(row: Expr, value: Expr, data_type: DataType) -> Expr {
+    let is_absent = Expr::IsNull { argument: Box::new(row), negated: false };
+    let branches = vec![(is_absent, constant(Datum::Null, data_type))];
+    Expr::Case { branches, otherwise: Some(Box::new(value)), data_type }
 }

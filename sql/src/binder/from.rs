@@ -61,8 +61,8 @@ impl Binder<'_> {
 
     fn bind_join(
         &mut self,
-        left: Item,
-        right: Item,
+        mut left: Item,
+        mut right: Item,
         operator: &JoinOperator,
         before: &Scope,
     ) -> Result<Item> {
@@ -78,6 +78,12 @@ impl Binder<'_> {
             JoinOperator::FullOuter(constraint) => (JoinKind::Full, constraint),
             other => return Err(SqlError::syntax(format!("join type {other:?} is not supported"))),
         };
+        if matches!(kind, JoinKind::Left | JoinKind::Full) {
+            right.scope.make_optional();
+        }
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            left.scope.make_optional();
+        }
         let left_ids = left.plan.outputs();
         let (own, outward): (Vec<_>, Vec<_>) =
             right.lateral.into_iter().partition(|each| left_ids.contains(&each.column));
@@ -325,7 +331,8 @@ impl Binder<'_> {
             .filter_map(|number| columns.iter().find(|(_, each)| each == number).map(|(id, _)| *id))
             .collect();
         let schema = self.catalog.schema(table.schema).map(|schema| schema.name.clone());
-        let relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
+        let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
+        relation.table = Some(table.oid);
         let plan = Logical::Table {
             table: entry.clone(),
             alias: relation.alias.clone(),
@@ -355,7 +362,8 @@ impl Binder<'_> {
             });
         }
         let schema = Some(relation.schema_name().to_string());
-        let scope_relation = aliased(alias, relation.name, schema, scope_columns, Vec::new())?;
+        let mut scope_relation = aliased(alias, relation.name, schema, scope_columns, Vec::new())?;
+        scope_relation.table = Some(relation.oid).filter(|_| relation.kind == b'r');
         let alias = scope_relation.alias.clone();
         let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
@@ -476,7 +484,14 @@ pub(super) fn aliased(
     primary_key: Vec<usize>,
 ) -> Result<ScopeRelation> {
     let Some(alias) = alias else {
-        return Ok(ScopeRelation { alias: base.to_string(), schema, columns, primary_key });
+        return Ok(ScopeRelation {
+            alias: base.to_string(),
+            schema,
+            columns,
+            primary_key,
+            table: None,
+            is_optional: false,
+        });
     };
     let alias_name = name::fold(&alias.name);
     if alias.columns.len() > columns.len() {
@@ -492,5 +507,12 @@ pub(super) fn aliased(
     for (column, renamed) in columns.iter_mut().zip(&alias.columns) {
         column.name = name::fold(&renamed.name);
     }
-    Ok(ScopeRelation { alias: alias_name, schema: None, columns, primary_key })
+    Ok(ScopeRelation {
+        alias: alias_name,
+        schema: None,
+        columns,
+        primary_key,
+        table: None,
+        is_optional: false,
+    })
 }

@@ -45,9 +45,9 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::Source;
-use crate::plan::Costs;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
+use crate::plan::{Costs, Means};
 use crate::relations::{self, VirtualRelation};
 use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
@@ -391,8 +391,15 @@ impl<'a> Binder<'a> {
     }
 
     /// The types, under the names that the session knows them by.
-    fn types(&self) -> TypeScope<'a> {
+    #[must_use]
+    pub fn types(&self) -> TypeScope<'a> {
         TypeScope { catalog: self.catalog, search_path: &self.environment.search_path }
+    }
+
+    /// What the planner goes by.
+    #[must_use]
+    pub fn means(&self) -> Means<'a> {
+        Means { costs: self.costs(), types: self.types() }
     }
 
     /// The type under a domain; any other type is its own.

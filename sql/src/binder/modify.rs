@@ -101,8 +101,14 @@ impl<'a> Binder<'a> {
                 source: Some((table.oid, column.number)),
             })
             .collect();
-        let relation =
-            ScopeRelation { alias: alias.to_string(), schema: None, columns, primary_key: Vec::new() };
+        let relation = ScopeRelation {
+            alias: alias.to_string(),
+            schema: None,
+            columns,
+            primary_key: Vec::new(),
+            table: None,
+            is_optional: false,
+        };
         Scope::of(relation)
     }
 

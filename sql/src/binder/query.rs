@@ -337,7 +337,14 @@ impl Binder<'_> {
                 source: None,
             })
             .collect();
-        let relation = ScopeRelation { alias: String::new(), schema: None, columns, primary_key: Vec::new() };
+        let relation = ScopeRelation {
+            alias: String::new(),
+            schema: None,
+            columns,
+            primary_key: Vec::new(),
+            table: None,
+            is_optional: false,
+        };
         self.set_scope(Scope::of(relation));
         let mut sort_keys = Vec::new();
         for key in keys {

@@ -135,6 +135,7 @@ impl Binder<'_> {
         };
         match record {
             Expr::Row { shape, .. } => Some(named(shape)),
+            Expr::Case { otherwise: Some(row), data_type: DataType::RECORD, .. } => self.record_shape(row),
             Expr::Const { value: Datum::Record(record), .. } => Some(named(&record.shape)),
             Expr::Column { index, .. } => {
                 let call = self.collectors.last()?.row_calls.iter().find(|(id, _)| id == index)?;

@@ -28,6 +28,10 @@ pub struct ScopeRelation {
     pub columns: Vec<ScopeColumn>,
     /// The primary key, where all of it being grouped determines the other columns.
     pub primary_key: Vec<ColumnId>,
+    /// The table that it is, for `tableoid`.
+    pub table: Option<u32>,
+    /// An outer join may give it no row.
+    pub is_optional: bool,
 }
 
 /// The relations that names are looked up in.
@@ -43,6 +47,11 @@ impl Scope {
     #[must_use]
     pub fn of(relation: ScopeRelation) -> Scope {
         Scope { visible: relation.columns.clone(), relations: vec![relation] }
+    }
+
+    /// Notes that an outer join may give these relations no row.
+    pub fn make_optional(&mut self) {
+        self.relations.iter_mut().for_each(|relation| relation.is_optional = true);
     }
 
     /// Adds another scope's relations behind this one's.

@@ -80,7 +80,7 @@ impl RawField {
     fn shown(&self) -> String {
         match self {
             RawField::Text(Some(text)) => format!(": \"{text}\""),
-            RawField::Text(None) => ": null".to_owned(),
+            RawField::Text(None) => ": null input".to_owned(),
             RawField::Binary(_) => String::new(),
         }
     }

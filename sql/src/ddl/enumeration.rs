@@ -1,13 +1,15 @@
 //! CREATE TYPE … AS ENUM, and what ALTER TYPE does to labels.
 
-use sqlparser::ast::ObjectName;
+use sqlparser::ast::{DataType, Expr, ObjectName, Value};
 
 use super::user_type::{array_name, named, new_name, shown};
 use super::{Ddl, user_type::Named};
 use crate::binder::name::IDENTIFIER_BYTES_MAX;
-use crate::catalog::{EnumLabel, SUPERUSER, TypeDefinition, UserType};
+use crate::binder::parse_stable_name;
+use crate::catalog::{ConstraintKind, EnumLabel, SUPERUSER, TypeDefinition, UserType};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::LabelPlace;
+use crate::parser::visit::walk_expressions;
 
 pub async fn create(ddl: &mut Ddl, object: &ObjectName, labels: &[String]) -> Result<()> {
     let (schema, name) = new_name(ddl, object).await?;
@@ -135,5 +137,85 @@ pub async fn rename_value(ddl: &mut Ddl, object: &ObjectName, label: &str, new_l
     }
     labels[at].label = new_label.to_string();
     own.definition = TypeDefinition::Enum { labels };
+    rename_in_texts(ddl, &Renamed { of: own.oid, label, new_label }).await?;
     ddl.put(own).await
+}
+
+/// A label of an enum and its new name.
+struct Renamed<'r> {
+    of: u32,
+    label: &'r str,
+    new_label: &'r str,
+}
+
+impl Renamed<'_> {
+    /// Renames the label where it is cast to the type; and where it is all there is of a value of the type.
+    fn change(&self, text: &str, is_value: bool) -> Result<Option<String>> {
+        if !text.contains(self.label) {
+            return Ok(None);
+        }
+        let mut expr = crate::parser::parse_expression(text)?;
+        let mut found = is_value && self.change_literal(&mut expr);
+        walk_expressions(&mut expr, &mut |node| {
+            if let Expr::Cast { expr, data_type: DataType::Custom(name, _), .. } = node
+                && parse_stable_name(name).is_some_and(|(oid, ..)| oid == self.of)
+            {
+                found |= self.change_literal(expr);
+            }
+            Ok(())
+        })?;
+        Ok(found.then(|| expr.to_string()))
+    }
+
+    fn change_literal(&self, expr: &mut Expr) -> bool {
+        let is_label = matches!(expr, Expr::Value(it) if matches!(&it.value, Value::SingleQuotedString(it) if it == self.label));
+        if is_label {
+            *expr = Expr::value(Value::SingleQuotedString(self.new_label.to_string()));
+        }
+        is_label
+    }
+}
+
+/// Stored expressions go on to mean a label that is renamed.
+async fn rename_in_texts(ddl: &mut Ddl, renamed: &Renamed<'_>) -> Result<()> {
+    let catalog = ddl.catalog.clone();
+    for entry in catalog.tables() {
+        let mut table = (*entry.table).clone();
+        for column in table.columns.iter_mut().filter(|column| !column.dropped) {
+            let is_value = column.type_oid == renamed.of;
+            let changed = column.default.as_deref().map(|text| renamed.change(text, is_value)).transpose()?;
+            if let Some(changed) = changed.flatten() {
+                column.default = Some(changed);
+            }
+        }
+        if table != *entry.table {
+            ddl.put(table).await?;
+        }
+        for constraint in &entry.constraints {
+            if let ConstraintKind::Check { expression } = &constraint.kind
+                && let Some(expression) = renamed.change(expression, false)?
+            {
+                let mut changed = (**constraint).clone();
+                changed.kind = ConstraintKind::Check { expression };
+                ddl.put(changed).await?;
+            }
+        }
+    }
+    for entry in catalog.user_types() {
+        let Some(domain) = entry.definition.domain() else { continue };
+        let mut changed = domain.clone();
+        if let Some(default) = &mut changed.default {
+            *default = renamed.change(default, domain.base.oid == renamed.of)?.unwrap_or(default.clone());
+        }
+        for check in &mut changed.checks {
+            if let Some(expression) = renamed.change(&check.expression, false)? {
+                check.expression = expression;
+            }
+        }
+        if changed != *domain {
+            let definition = TypeDefinition::Domain(changed);
+            ddl.put(UserType { definition, ..(*entry.definition).clone() }).await?;
+        }
+    }
+    Ok(())
 }

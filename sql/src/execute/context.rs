@@ -14,7 +14,7 @@ use crate::catalog::{CatalogSnapshot, Constraint, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
-use crate::session::SettingValues;
+use crate::session::{Listing, SettingValues};
 use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
 use crate::value::{Batch, Datum, PhysicalKind};
 use crate::write::{Buffers, Pending, Writing};
@@ -37,6 +37,8 @@ pub struct Environment {
     pub config: crate::session::ConfigEntries,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
+    /// The session's prepared statements and cursors.
+    pub listing: Arc<Listing>,
     /// What the session knows of sequences.
     pub sequences: Arc<SessionSequences>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
@@ -60,6 +62,7 @@ impl Environment {
             backend: self.backend,
             config: self.config.clone(),
             random: self.random.clone(),
+            listing: self.listing.clone(),
             sequences: self.sequences.clone(),
             changed_settings: Mutex::default(),
         }

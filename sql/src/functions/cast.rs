@@ -80,7 +80,8 @@ impl Registry {
             CastContext::Assignment => to.category == Category::String,
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
-        let has_text = from.category != Category::Pseudo || source == oids::ANYARRAY;
+        // A record has a text form, though it is none that can be read.
+        let has_text = from.category != Category::Pseudo || matches!(source, oids::ANYARRAY | oids::RECORD);
         (through_text && has_text && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 

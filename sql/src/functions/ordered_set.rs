@@ -9,10 +9,10 @@ use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext, Function};
 use crate::error::{Result, SqlError, SqlState};
+use crate::types::DataType;
 use crate::types::oids::{
     ANY, ANYARRAY, ANYELEMENT, BYTEA, FLOAT8, FLOAT8_ARRAY, INT8, INTERVAL, INTERVAL_ARRAY,
 };
-use crate::types::{DataType, builtin_type};
 use crate::value::key::{self, KeyColumn};
 use crate::value::{ArrayValue, Datum};
 use std::collections::BTreeSet;
@@ -197,13 +197,13 @@ pub fn sort_key_function() -> Arc<Function> {
     SORT_KEY.clone()
 }
 
-fn sort_key(arguments: &[Datum], types: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Datum> {
+fn sort_key(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
     let mut out = Vec::new();
     for (values, types) in arguments.chunks(3).zip(types.arguments.chunks(3)) {
         let [value, Datum::Bool(descending), Datum::Bool(nulls_first)] = values else {
             return Err(wrong_arguments());
         };
-        let kind = builtin_type(types[0].oid).map(|info| info.kind).ok_or_else(wrong_arguments)?;
+        let kind = context.type_info(types[0].oid)?.kind;
         let column =
             KeyColumn { data_type: types[0], kind, descending: *descending, nulls_first: *nulls_first };
         key::encode(&column, value, &mut out);

@@ -11,7 +11,7 @@ use crate::error::{Result, SqlError};
 use crate::execute::Instrument;
 use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
-use crate::types::{BuiltinTypes, DataType, format_type, oids};
+use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::Datum;
 
 /// The options of EXPLAIN.
@@ -67,8 +67,10 @@ pub fn lines(
     options: &Options,
     instruments: Option<&[Instrument]>,
     elapsed_nanos: u64,
+    catalog: &dyn TypeCatalog,
 ) -> Vec<String> {
-    let mut printer = Printer { options, instruments, lines: Vec::new(), number: 0, slots: HashMap::new() };
+    let mut printer =
+        Printer { catalog, options, instruments, lines: Vec::new(), number: 0, slots: HashMap::new() };
     let mut depth = 0;
     if let Some(head) = head {
         let costs = if options.hide_costs { String::new() } else { costs(plan, 0.0) };
@@ -87,6 +89,7 @@ pub fn lines(
 const SLOT: &str = "\u{1}$";
 
 struct Printer<'p> {
+    catalog: &'p dyn TypeCatalog,
     options: &'p Options,
     instruments: Option<&'p [Instrument]>,
     lines: Vec<String>,
@@ -153,7 +156,7 @@ impl Printer<'_> {
         }
         self.lines.push(line);
         let detail = " ".repeat(if depth == 0 { 2 } else { depth * 6 + 2 });
-        for text in details(plan) {
+        for text in details(self.catalog, plan) {
             let text = self.with_slots(&text);
             self.lines.push(format!("{detail}{text}"));
         }
@@ -272,15 +275,15 @@ fn join_title(kind: JoinKind) -> &'static str {
     }
 }
 
-fn conjunction(terms: &[Expr], names: &[String]) -> String {
-    let texts: Vec<String> = terms.iter().map(|term| expression(term, names)).collect();
+fn conjunction(catalog: &dyn TypeCatalog, terms: &[Expr], names: &[String]) -> String {
+    let texts: Vec<String> = terms.iter().map(|term| expression(catalog, term, names)).collect();
     match texts.as_slice() {
         [one] => one.clone(),
         _ => format!("({})", texts.join(" AND ")),
     }
 }
 
-fn details(plan: &PlanNode) -> Vec<String> {
+fn details(catalog: &dyn TypeCatalog, plan: &PlanNode) -> Vec<String> {
     let mut details = Vec::new();
     match &plan.node {
         Physical::Table(scan) => {
@@ -290,22 +293,22 @@ fn details(plan: &PlanNode) -> Vec<String> {
             let names = scan.projection.iter().map(|at| crate::binder::name::quote(&columns[*at].name));
             let names: Vec<String> = names.collect();
             if let Access::Keys(access) = &scan.access {
-                if let Some(condition) = index_condition(access) {
+                if let Some(condition) = index_condition(catalog, access) {
                     details.push(format!("Index Cond: {condition}"));
                 }
                 remaining.retain(|filter| !served(filter, access, &names));
             }
             if !remaining.is_empty() {
-                details.push(format!("Filter: {}", conjunction(&remaining, &names)));
+                details.push(format!("Filter: {}", conjunction(catalog, &remaining, &names)));
             }
         }
         Physical::Virtual { relation, projection, filters, .. } if !filters.is_empty() => {
             let names: Vec<String> =
                 projection.iter().map(|at| relation.columns[*at].0.to_string()).collect();
-            details.push(format!("Filter: {}", conjunction(filters, &names)));
+            details.push(format!("Filter: {}", conjunction(catalog, filters, &names)));
         }
         Physical::Filter { predicates, .. } => {
-            details.push(format!("Filter: {}", conjunction(predicates, &plan.names)));
+            details.push(format!("Filter: {}", conjunction(catalog, predicates, &plan.names)));
         }
         Physical::HashJoin(join) => {
             let pairs: Vec<String> = join
@@ -313,8 +316,10 @@ fn details(plan: &PlanNode) -> Vec<String> {
                 .iter()
                 .zip(&join.right_keys)
                 .map(|(left, right)| {
-                    let (left, right) =
-                        (expression(left, &join.left.names), expression(right, &join.right.names));
+                    let (left, right) = (
+                        expression(catalog, left, &join.left.names),
+                        expression(catalog, right, &join.right.names),
+                    );
                     format!("({left} = {right})")
                 })
                 .collect();
@@ -324,34 +329,35 @@ fn details(plan: &PlanNode) -> Vec<String> {
             });
             if !join.residual.is_empty() {
                 let names: Vec<String> = join.left.names.iter().chain(&join.right.names).cloned().collect();
-                details.push(format!("Join Filter: {}", conjunction(&join.residual, &names)));
+                details.push(format!("Join Filter: {}", conjunction(catalog, &join.residual, &names)));
             }
         }
         Physical::NestedLoop(join) if !join.on.is_empty() => {
             let names: Vec<String> = join.left.names.iter().chain(&join.right.names).cloned().collect();
-            details.push(format!("Join Filter: {}", conjunction(&join.on, &names)));
+            details.push(format!("Join Filter: {}", conjunction(catalog, &join.on, &names)));
         }
         Physical::Aggregate { input, groups, .. } if !groups.is_empty() => {
-            let keys: Vec<String> = groups.iter().map(|group| expression(group, &input.names)).collect();
+            let keys: Vec<String> =
+                groups.iter().map(|group| expression(catalog, group, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }
         Physical::Distinct { input, keys } => {
-            let keys: Vec<String> = keys.iter().map(|key| expression(key, &input.names)).collect();
+            let keys: Vec<String> = keys.iter().map(|key| expression(catalog, key, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }
         Physical::Sort { input, keys } | Physical::TopN { input, keys, .. } => {
-            details.push(format!("Sort Key: {}", sort_keys(keys, &input.names)));
+            details.push(format!("Sort Key: {}", sort_keys(catalog, keys, &input.names)));
         }
         _ => {}
     }
     details
 }
 
-fn sort_keys(keys: &[SortKey], names: &[String]) -> String {
+fn sort_keys(catalog: &dyn TypeCatalog, keys: &[SortKey], names: &[String]) -> String {
     let texts: Vec<String> = keys
         .iter()
         .map(|key| {
-            let mut text = expression(&key.expr, names);
+            let mut text = expression(catalog, &key.expr, names);
             if key.descending {
                 text.push_str(" DESC");
             }
@@ -364,20 +370,28 @@ fn sort_keys(keys: &[SortKey], names: &[String]) -> String {
     texts.join(", ")
 }
 
-fn index_condition(access: &KeyAccess) -> Option<String> {
+fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<String> {
     let mut terms = Vec::new();
     for (name, value) in access.key_names.iter().zip(&access.equal) {
-        terms.push(format!("({name} = {})", expression(value, &[])));
+        terms.push(format!("({name} = {})", expression(catalog, value, &[])));
     }
     if let Some(name) = access.key_names.get(access.equal.len()) {
         let descending = access.key[access.equal.len()].descending;
         let (lower, upper) =
             if descending { (&access.upper, &access.lower) } else { (&access.lower, &access.upper) };
         if let Some((value, included)) = lower {
-            terms.push(format!("({name} {} {})", if *included { ">=" } else { ">" }, expression(value, &[])));
+            terms.push(format!(
+                "({name} {} {})",
+                if *included { ">=" } else { ">" },
+                expression(catalog, value, &[])
+            ));
         }
         if let Some((value, included)) = upper {
-            terms.push(format!("({name} {} {})", if *included { "<=" } else { "<" }, expression(value, &[])));
+            terms.push(format!(
+                "({name} {} {})",
+                if *included { "<=" } else { "<" },
+                expression(catalog, value, &[])
+            ));
         }
     }
     match terms.len() {
@@ -405,8 +419,8 @@ fn served(filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
 
 /// An aggregate call as text.
 #[must_use]
-pub fn aggregate(call: &AggregateCall, names: &[String]) -> String {
-    let arguments: Vec<String> = call.arguments.iter().map(|each| expression(each, names)).collect();
+pub fn aggregate(catalog: &dyn TypeCatalog, call: &AggregateCall, names: &[String]) -> String {
+    let arguments: Vec<String> = call.arguments.iter().map(|each| expression(catalog, each, names)).collect();
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let arguments = if arguments.is_empty() { "*".to_string() } else { arguments.join(", ") };
     format!("{}({distinct}{arguments})", call.aggregate.name)
@@ -414,11 +428,11 @@ pub fn aggregate(call: &AggregateCall, names: &[String]) -> String {
 
 /// An expression as text, as PostgreSQL deparses it: operators in parentheses, literals with their types.
 #[must_use]
-pub fn expression(expr: &Expr, names: &[String]) -> String {
-    let text = |expr: &Expr| expression(expr, names);
+pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> String {
+    let text = |expr: &Expr| expression(catalog, expr, names);
     let list = |exprs: &[Expr]| exprs.iter().map(text).collect::<Vec<_>>().join(", ");
     match expr {
-        Expr::Const { value, data_type } => constant(value, *data_type),
+        Expr::Const { value, data_type } => constant(catalog, value, *data_type),
         Expr::Column { index, .. } => names.get(*index).cloned().unwrap_or_else(|| format!("column{index}")),
         Expr::Parameter { index, .. } => format!("${}", index + 1),
         Expr::Outer { index, .. } => format!("{SLOT}{index}"),
@@ -431,7 +445,7 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
             let inner = text(&cast.argument);
             let inner =
                 if matches!(cast.argument, Expr::Column { .. }) { format!("({inner})") } else { inner };
-            format!("{inner}::{}", format_type(cast.data_type, &BuiltinTypes))
+            format!("{inner}::{}", format_type(cast.data_type, catalog))
         }
         Expr::And(terms) => format!("({})", terms.iter().map(text).collect::<Vec<_>>().join(" AND ")),
         Expr::Or(terms) => format!("({})", terms.iter().map(text).collect::<Vec<_>>().join(" OR ")),
@@ -467,8 +481,8 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
             format!("{}({})", if *greatest { "GREATEST" } else { "LEAST" }, list(arguments))
         }
         Expr::InList { argument, list: members, negated, .. } => {
-            let array: Vec<String> = members.iter().map(|member| plain(member, names)).collect();
-            let element = format_type(DataType::of(argument.data_type().oid), &BuiltinTypes);
+            let array: Vec<String> = members.iter().map(|member| plain(catalog, member, names)).collect();
+            let element = format_type(DataType::of(argument.data_type().oid), catalog);
             let (operator, quantifier) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
             format!("({} {operator} {quantifier} ('{{{}}}'::{element}[]))", text(argument), array.join(","))
         }
@@ -487,28 +501,28 @@ pub fn expression(expr: &Expr, names: &[String]) -> String {
 }
 
 /// A constant without its type.
-fn plain(expr: &Expr, names: &[String]) -> String {
+fn plain(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> String {
     match expr {
-        Expr::Const { value, data_type } => printed(value, *data_type),
-        other => expression(other, names),
+        Expr::Const { value, data_type } => printed(catalog, value, *data_type),
+        other => expression(catalog, other, names),
     }
 }
 
-fn printed(value: &Datum, data_type: DataType) -> String {
+fn printed(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> String {
     let settings = Settings::default();
-    let context = EvalContext::detached(&settings);
+    let context = EvalContext { types: catalog, ..EvalContext::detached(&settings) };
     if value.is_null() {
         return "NULL".into();
     }
     context.to_text(value, data_type.oid).map_or_else(|_| "?".into(), |text| text.to_string())
 }
 
-fn constant(value: &Datum, data_type: DataType) -> String {
-    let type_name = format_type(data_type, &BuiltinTypes);
+fn constant(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> String {
+    let type_name = format_type(data_type, catalog);
     if value.is_null() {
         return format!("NULL::{type_name}");
     }
-    let text = printed(value, data_type);
+    let text = printed(catalog, value, data_type);
     match data_type.oid {
         oids::BOOL => if text == "t" { "true" } else { "false" }.to_string(),
         oids::INT4 | oids::NUMERIC if !text.starts_with('-') => text,

@@ -26,6 +26,7 @@ mod tests;
 pub mod walk;
 pub mod window;
 
+use crate::catalog::TypeScope;
 use crate::error::Result;
 use logical::{ColumnId, Logical};
 use physical::PlanNode;
@@ -46,11 +47,19 @@ pub fn optimize(plan: Logical, needed: &[ColumnId], costs: &Costs) -> (Logical, 
 ///
 /// # Errors
 /// 0A000 for what cannot be executed yet.
-pub fn plan(plan: Logical, needed: &[ColumnId], costs: &Costs) -> Result<PlanNode> {
+pub fn plan(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<PlanNode> {
     stacker::maybe_grow(512 << 10, 8 << 20, || {
-        let (plan, needed) = optimize(plan, needed, costs);
-        planner::physical(costs, &plan, &needed)
+        let (plan, needed) = optimize(plan, needed, means.costs);
+        planner::physical(means, &plan, &needed)
     })
+}
+
+/// What the planner goes by.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    pub costs: &'a Costs,
+    /// The types that EXPLAIN names.
+    pub types: TypeScope<'a>,
 }
 
 /// An expression with its constants folded.

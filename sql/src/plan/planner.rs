@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Means;
 use super::cost::Costs;
 use super::logical::{
     AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
@@ -11,7 +12,7 @@ use super::operators::{Comparison, as_comparison};
 use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
 use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
-use crate::catalog::{Table, TableEntry};
+use crate::catalog::{Table, TableEntry, TypeScope};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::types::{DataType, builtin_type};
@@ -28,6 +29,7 @@ struct Built {
 /// What plans are made with.
 struct Planner<'c> {
     costs: &'c Costs,
+    types: TypeScope<'c>,
     /// Columns are called by their relation and name: there are several relations.
     qualified: bool,
 }
@@ -52,8 +54,8 @@ fn relations(plan: &Logical) -> usize {
 ///
 /// # Errors
 /// XX000 for a plan that refers to columns it does not have.
-pub fn physical(costs: &Costs, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
-    let planner = &Planner { costs, qualified: relations(plan) > 1 };
+pub fn physical(means: &Means<'_>, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+    let planner = &Planner { costs: means.costs, types: means.types, qualified: relations(plan) > 1 };
     let built = build(planner, plan, &[], false)?;
     Ok(arrange(built, needed)?.plan)
 }
@@ -216,7 +218,7 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
             let below = ids.clone();
             for (id, call) in calls {
                 let call = resolve(call, &below)?;
-                names.push(super::explain::expression(&call, &input.names));
+                names.push(super::explain::expression(&planner.types, &call, &input.names));
                 types.push(call.data_type());
                 ids.push(*id);
                 resolved.push(call);
@@ -405,7 +407,7 @@ fn build_project(
     for output in outputs {
         let expr = resolve(&output.expr, &input.ids)?;
         types.push(expr.data_type());
-        names.push(super::explain::expression(&expr, &input.plan.names));
+        names.push(super::explain::expression(&planner.types, &expr, &input.plan.names));
         exprs.push(expr);
     }
     let ids = outputs.iter().map(|output| output.id).collect();
@@ -524,7 +526,7 @@ fn build_aggregate(
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
         let expr = resolve(&group.expr, &input.ids)?;
-        names.push(super::explain::expression(&expr, &input.plan.names));
+        names.push(super::explain::expression(&planner.types, &expr, &input.plan.names));
         types.push(expr.data_type());
         ids.push(group.id);
         group_exprs.push(expr);
@@ -539,7 +541,7 @@ fn build_aggregate(
             filter: call.filter.as_ref().map(|filter| resolve(filter, &input.ids)).transpose()?,
             order_by: resolve_keys(&call.order_by, &input.ids)?,
         };
-        names.push(super::explain::aggregate(&resolved, &input.plan.names));
+        names.push(super::explain::aggregate(&planner.types, &resolved, &input.plan.names));
         types.push(call.data_type);
         ids.push(*id);
         calls.push(resolved);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::logical::ColumnId;
 use crate::expr::Expr;
 use crate::functions::{CastMethod, Volatility};
+use crate::types::is_user_type;
 
 /// What a rewriting step did with a node.
 pub enum Rewritten {
@@ -78,6 +79,8 @@ pub fn is_immutable(expr: &Expr) -> bool {
         Expr::Call(call) => call.function.volatility != Volatility::Immutable,
         Expr::Cast(cast) => match &cast.method {
             CastMethod::Function(function) => function.volatility != Volatility::Immutable,
+            // Labels may be renamed.
+            CastMethod::InOut => is_user_type(cast.source.oid) || is_user_type(cast.data_type.oid),
             _ => false,
         },
         Expr::Parameter { .. } | Expr::Outer { .. } => true,

@@ -64,7 +64,7 @@ pub fn call(
         },
         "pg_get_expr" => arguments.first().cloned().unwrap_or_default(),
         "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0)),
-        "pg_get_constraintdef" => constraint_definition(environment, oid_at(0)),
+        "pg_get_constraintdef" => constraint_definition(environment, oid_at(0), truth_at(1)),
         "pg_get_userbyid" => {
             let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
             Datum::text(found.map_or_else(|| format!("unknown (OID={})", oid_at(0)), |(_, name)| name))
@@ -75,7 +75,10 @@ pub fn call(
         "pg_function_is_visible"
         | "pg_operator_is_visible"
         | "pg_collation_is_visible"
-        | "pg_opclass_is_visible" => Datum::Bool(true),
+        | "pg_opclass_is_visible"
+        | "pg_opfamily_is_visible"
+        | "pg_conversion_is_visible" => Datum::Bool(true),
+        "getdatabaseencoding" => Datum::text("UTF8"),
         "shobj_description" => Datum::Null,
         "obj_description" => description(environment, oid_at(0), 0),
         "col_description" => {
@@ -250,12 +253,14 @@ fn index_definition(environment: &Environment, oid: u32, column: i64) -> Datum {
     }
 }
 
-fn constraint_definition(environment: &Environment, oid: u32) -> Datum {
+fn constraint_definition(environment: &Environment, oid: u32, is_pretty: bool) -> Datum {
     let Some(constraint) = environment.catalog.constraint(oid) else {
-        return super::types::check_of_domain(environment, oid).map_or(Datum::Null, Datum::text);
+        let found = super::types::check_of_domain(environment, oid);
+        return found.map_or(Datum::Null, |text| Datum::text(deparse::pretty_check(text, is_pretty)));
     };
     let Some(entry) = environment.catalog.table(constraint.table) else { return Datum::Null };
-    Datum::text(deparse::constraint_definition(environment, &entry.table, constraint))
+    let text = deparse::constraint_definition(environment, &entry.table, constraint);
+    Datum::text(deparse::pretty_check(text, is_pretty))
 }
 
 /// The schema and name of any relation.

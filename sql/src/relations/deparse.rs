@@ -114,6 +114,27 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
     text
 }
 
+/// A CHECK in the pretty form: without parentheses around the whole condition.
+#[must_use]
+pub fn pretty_check(text: String, is_pretty: bool) -> String {
+    let inner = text.strip_prefix("CHECK ((").and_then(|rest| {
+        let mut depth = 2;
+        let end = rest.char_indices().find_map(|(at, character)| {
+            depth += match character {
+                '(' => 1,
+                ')' => -1,
+                _ => 0,
+            };
+            (depth == 1).then_some(at)
+        })?;
+        Some((&rest[..end], rest[end + 1..].strip_prefix(')')?))
+    });
+    match inner {
+        Some((condition, rest)) if is_pretty => format!("CHECK ({condition}){rest}"),
+        _ => text,
+    }
+}
+
 /// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
 #[must_use]
 pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {

@@ -15,6 +15,7 @@ mod relation;
 mod roles;
 mod schema_objects;
 mod sequences;
+mod session_objects;
 mod statistics;
 mod system;
 mod types;
@@ -36,6 +37,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,
+    session_objects::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
     information_schema::MAKERS,

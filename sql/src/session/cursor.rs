@@ -4,7 +4,7 @@
 //! more than to keep it.
 
 use super::portal::Given;
-use super::{Session, Step};
+use super::{ListedCursor, Session, Step};
 use crate::binder::{ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{Declare, Direction, Fetch};
@@ -129,9 +129,10 @@ impl Session {
     /// Closes a cursor, if there is one of that name, as it is stored.
     pub fn forget_cursor(&mut self, name: &str) {
         self.cursors.remove(name);
+        self.list_cursors();
     }
 
-    pub(super) async fn declare_cursor(&mut self, declare: &Declare) -> Result<Given> {
+    pub(super) async fn declare_cursor(&mut self, declare: &Declare, text: &str) -> Result<Given> {
         if !declare.hold && !self.is_explicit() {
             return Err(SqlError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -165,6 +166,14 @@ impl Session {
             failed: false,
             savepoints,
         };
+        self.listing.add_cursor(ListedCursor {
+            name: cursor.clone(),
+            text: text.to_string(),
+            since: self.now(),
+            is_holdable: declare.hold,
+            is_binary: declare.binary,
+            is_scrollable: !forward_only,
+        });
         self.cursors.insert(cursor, made);
         Ok(Given { batches: Vec::new(), tag: "DECLARE CURSOR".into() })
     }
@@ -189,11 +198,13 @@ impl Session {
         let tag = match cursor {
             None => {
                 self.cursors.clear();
+                self.list_cursors();
                 "CLOSE CURSOR ALL"
             }
             Some(cursor) => {
                 let wanted = name::fold(cursor);
                 self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
+                self.list_cursors();
                 "CLOSE CURSOR"
             }
         };
@@ -202,12 +213,22 @@ impl Session {
 
     /// At the end of a transaction: what it made goes with it, but for what it holds when it commits.
     pub(super) fn end_cursors(&mut self, committed: bool) {
+        if self.cursors.is_empty() {
+            return;
+        }
         self.cursors.retain(|_, cursor| cursor.held || (committed && cursor.hold));
         self.cursors.values_mut().for_each(|cursor| cursor.held = true);
+        self.list_cursors();
+    }
+
+    /// Takes the cursors that are gone off the list.
+    pub(super) fn list_cursors(&self) {
+        self.listing.cursors.lock().retain(|listed| self.cursors.contains_key(&listed.name));
     }
 
     /// Back at a savepoint: what was made after it goes.
     pub(super) fn cursors_back_to(&mut self, savepoints: usize) {
         self.cursors.retain(|_, cursor| cursor.held || cursor.savepoints < savepoints);
+        self.list_cursors();
     }
 }

@@ -127,7 +127,9 @@ impl Session {
             _ => return Err(SqlError::internal("this action has no plan")),
         };
         let head = head.map(|(verb, writer)| format!("{verb} on {}", writer.entry.table.name));
-        let lines = explain::lines(plan, head.as_deref(), options, instruments.as_deref(), elapsed);
+        let environment = self.begin_statement().await?;
+        let lines =
+            explain::lines(plan, head.as_deref(), options, instruments.as_deref(), elapsed, &*environment);
         Ok(Given { batches: text_batches(&lines)?, tag: "EXPLAIN".into() })
     }
 

@@ -8,6 +8,7 @@ mod cursor;
 mod engine;
 mod execution;
 mod functions;
+mod listing;
 mod plans;
 mod point;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use helios_mvcc::{BranchId, CatalogScn, Isolation, Transaction};
 use parking_lot::Mutex;
 
 pub use engine::{ConfigEntries, Engine};
+pub use listing::{ListedCursor, ListedStatement, Listing};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
@@ -137,6 +139,7 @@ pub struct Session {
     prepared: HashMap<String, Arc<Prepared>>,
     plans: Plans,
     cursors: HashMap<String, cursor::Cursor>,
+    listing: Arc<Listing>,
     notices: Vec<Notice>,
     changed_settings: Vec<(String, String)>,
     cancel: Arc<AtomicBool>,
@@ -187,6 +190,7 @@ impl Session {
             prepared: HashMap::new(),
             plans: Plans::default(),
             cursors: HashMap::new(),
+            listing: Arc::default(),
             notices: Vec::new(),
             changed_settings: Vec::new(),
             cancel: Arc::new(AtomicBool::new(false)),

@@ -456,6 +456,7 @@ impl Session {
             backend: self.backend,
             config: self.engine.config().clone(),
             random: self.random.clone(),
+            listing: self.listing.clone(),
             sequences: self.sequences.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }

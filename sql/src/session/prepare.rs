@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::Session;
 use super::point::Point;
+use super::{ListedStatement, Session};
 use crate::binder::{
     BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundMerge, BoundUpdate, InsertValue,
     MergeAction, MergeWhen, ResultColumn,
@@ -291,7 +291,7 @@ impl Session {
                 let bound = binder.bind_query(&query)?;
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
-                Ok((Action::Query(plan::plan(bound.plan, &needed, binder.costs())?), Some(columns)))
+                Ok((Action::Query(plan::plan(bound.plan, &needed, &binder.means())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;
@@ -374,24 +374,35 @@ impl Session {
         })
     }
 
-    /// Keeps a prepared statement under a name.
+    /// Keeps a prepared statement under a name; `sql` is the text of the PREPARE that made it.
     ///
     /// # Errors
     /// 42P05.
-    pub fn keep_prepared(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
+    pub fn keep_prepared(&mut self, name: &str, prepared: Arc<Prepared>, sql: Option<&str>) -> Result<()> {
         if self.prepared.contains_key(name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
+        self.listing.add_statement(ListedStatement {
+            name: name.to_string(),
+            text: sql.unwrap_or(&prepared.text).to_string(),
+            since: self.now(),
+            parameters: prepared.parameter_types.clone(),
+            from_sql: sql.is_some(),
+        });
         self.prepared.insert(name.to_string(), prepared);
         Ok(())
     }
 
     /// Forgets a prepared statement; tells whether there was one.
     pub fn close_prepared(&mut self, name: &str) -> bool {
-        self.prepared.remove(name).is_some()
+        let found = self.prepared.remove(name).is_some();
+        if found {
+            self.listing.statements.lock().retain(|listed| listed.name != name);
+        }
+        found
     }
 
     /// What names mean in this session.
@@ -496,7 +507,7 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
             }
         });
     }
-    let source = plan::plan(bound.source, &needed, binder.costs())?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let (returning, columns) = split_returning(bound.returning);
     let conflict = bound.conflict;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
@@ -578,7 +589,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     let (returning, columns) = split_returning(bound.returning);
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
     let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
-    let source = plan::plan(bound.source, &needed, binder.costs())?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let assignments = bound
         .assignments
         .iter()
@@ -600,7 +611,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
-    let source = plan::plan(bound.source, &needed, binder.costs())?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let plan = DeletePlan {
         writer,
         point: PointSource::of(&source),
@@ -626,7 +637,7 @@ fn plan_merge(binder: &mut Binder<'_>, bound: BoundMerge) -> Result<Planned> {
         }
     }
     let needed = change_columns(bound.key, &bound.row, read, None);
-    let source = plan::plan(bound.source, &needed, binder.costs())?;
+    let source = plan::plan(bound.source, &needed, &binder.means())?;
     let here = |expr: Expr| {
         let typed = expr.clone();
         plan::folded(walk::replace_columns(expr, &|id| {

@@ -131,16 +131,17 @@ impl Session {
                 }
                 done("RESET")
             }
-            Utility::Prepare { name: prepared, types, text, .. } => {
+            Utility::Prepare { name: prepared, types, text: own, .. } => {
                 let environment = self.begin_statement().await?;
                 let resolved = types.iter().map(|each| data_type::resolve(each, &environment.types()));
                 let declared = resolved.collect::<Result<_>>()?;
-                let statement = Box::pin(self.prepare(text, declared)).await?;
-                self.keep_prepared(&name::fold(prepared), statement)?;
+                let statement = Box::pin(self.prepare(own, declared)).await?;
+                self.keep_prepared(&name::fold(prepared), statement, Some(text))?;
                 done("PREPARE")
             }
             Utility::Deallocate { name: None } => {
                 self.prepared.clear();
+                self.listing.statements.lock().clear();
                 done("DEALLOCATE ALL")
             }
             Utility::Deallocate { name: Some(prepared) } => {
@@ -149,7 +150,7 @@ impl Session {
                 self.close_prepared(&prepared);
                 done("DEALLOCATE")
             }
-            Utility::Declare(declare) => Box::pin(self.declare_cursor(declare)).await,
+            Utility::Declare(declare) => Box::pin(self.declare_cursor(declare, text)).await,
             Utility::Fetch(fetch) => self.fetch_cursor(fetch),
             Utility::Close { name } => self.close_cursor(name.as_ref()),
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
@@ -406,11 +407,13 @@ impl Session {
             ast::DiscardObject::ALL => {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.prepared.clear();
+                self.listing.statements.lock().clear();
                 self.plans.clear();
                 self.sequences.forget();
                 self.drop_temporary().await?;
                 self.end_portals();
                 self.cursors.clear();
+                self.list_cursors();
                 let mut settings = (**self.settings()).clone();
                 settings.reset_all();
                 self.replace_settings(Arc::new(settings));

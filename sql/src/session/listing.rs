@@ -1,0 +1,57 @@
+//! What a session holds under names, for `pg_prepared_statements` and `pg_cursors`: the relations are computed from
+//! the environment, which shares this list with the session.
+
+use parking_lot::Mutex;
+
+use crate::types::DataType;
+
+/// The names of a session.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// By name.
+    pub statements: Mutex<Vec<ListedStatement>>,
+    /// By name.
+    pub cursors: Mutex<Vec<ListedCursor>>,
+}
+
+/// A prepared statement.
+#[derive(Clone, Debug)]
+pub struct ListedStatement {
+    pub name: String,
+    /// As the client sent it.
+    pub text: String,
+    /// Microseconds since 2000-01-01 UTC.
+    pub since: i64,
+    pub parameters: Vec<DataType>,
+    /// Made by PREPARE, and not by the protocol.
+    pub from_sql: bool,
+}
+
+/// A cursor.
+#[derive(Clone, Debug)]
+pub struct ListedCursor {
+    pub name: String,
+    /// As the client sent it.
+    pub text: String,
+    /// Microseconds since 2000-01-01 UTC.
+    pub since: i64,
+    pub is_holdable: bool,
+    pub is_binary: bool,
+    pub is_scrollable: bool,
+}
+
+impl Listing {
+    /// Adds a statement.
+    pub fn add_statement(&self, statement: ListedStatement) {
+        let mut statements = self.statements.lock();
+        let at = statements.partition_point(|each| each.name < statement.name);
+        statements.insert(at, statement);
+    }
+
+    /// Adds a cursor.
+    pub fn add_cursor(&self, cursor: ListedCursor) {
+        let mut cursors = self.cursors.lock();
+        let at = cursors.partition_point(|each| each.name < cursor.name);
+        cursors.insert(at, cursor);
+    }
+}
