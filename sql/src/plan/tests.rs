@@ -106,6 +106,33 @@ fn access_follows_cost() {
     assert_eq!(lines[0], "Seq Scan on facts");
 }
 
+/// Indexes on expressions, and on part of the rows, are searched where the conditions are theirs.
+#[test]
+fn special_indexes_are_searched() {
+    let mut session = session();
+    script(&mut session, FACTS);
+    script(
+        &mut session,
+        "CREATE INDEX by_upper ON facts (upper(label), id);
+         CREATE INDEX rare ON facts (id) WHERE skewed > 3990;
+         CREATE UNIQUE INDEX one ON facts ((id * 2)) WHERE part IS NOT NULL",
+    );
+    let mut lines = |text| explained(&mut session, "COSTS OFF", text);
+    let by_upper = lines("SELECT * FROM facts WHERE upper(label) = 'LABEL7' AND id > 5");
+    assert_eq!(by_upper[0], "Index Scan using by_upper on facts");
+    assert_eq!(by_upper[1], "  Index Cond: ((upper(label) = 'LABEL7'::text) AND (id > 5))");
+    assert_eq!(by_upper.len(), 2);
+    let rare = "Index Scan using rare on facts";
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed > 3990")[0], rare);
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed >= 3995")[0], rare);
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed IN (3991, 3992)")[0], rare);
+    assert_ne!(lines("SELECT * FROM facts WHERE skewed >= 3990")[0], rare);
+    assert_ne!(lines("SELECT * FROM facts WHERE skewed < 3991")[0], rare);
+    let one = "Index Scan using one on facts";
+    assert_eq!(lines("SELECT * FROM facts WHERE id * 2 = 10 AND part = 5")[0], one);
+    assert_ne!(lines("SELECT * FROM facts WHERE id * 2 = 10")[0], one);
+}
+
 /// Enough changes bring new statistics without ANALYZE, unless that is switched off.
 #[test]
 fn statistics_refresh_themselves() {
