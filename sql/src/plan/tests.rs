@@ -148,6 +148,23 @@ fn statistics_refresh_themselves() {
     assert_eq!(query(&mut session, known)[0][0], Datum::Float32(2_000.0));
 }
 
+/// Of a table of many pages some are looked at: what they say is near the truth.
+#[test]
+fn large_tables_are_sampled() {
+    let mut session = session();
+    script(&mut session, "CREATE TABLE large (id int PRIMARY KEY, part int, pad text)");
+    let rows = "SELECT i, i % 100, repeat('x', 1900) FROM generate_series(1, 14000) AS g(i)";
+    script(&mut session, &format!("INSERT INTO large {rows}"));
+    script(&mut session, "ANALYZE large");
+    let counted = query(&mut session, "SELECT reltuples::int FROM pg_class WHERE relname = 'large'");
+    let counted = counted[0][0].as_i64().unwrap();
+    assert!((12_600..=15_400).contains(&counted), "{counted}");
+    let distinct = "SELECT n_distinct::int FROM pg_stats WHERE tablename = 'large' AND attname = 'part'";
+    assert_eq!(query(&mut session, distinct)[0][0].as_i64(), Some(100));
+    let expected = expected_rows(&mut session, "SELECT * FROM large WHERE id BETWEEN 3000 AND 5000");
+    assert!((1_400.0..=2_600.0).contains(&expected), "{expected}");
+}
+
 /// A chain of twelve tables, and a star of ten, are planned at once.
 #[test]
 fn many_joins_are_planned_soon() {
