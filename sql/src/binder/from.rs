@@ -10,10 +10,12 @@ use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::plan::SpecialIndex;
 use crate::plan::logical::{Computed, Correlation, JoinKind, Logical};
 use crate::relations::VirtualRelation;
 use crate::types::DataType;
 use crate::value::Datum;
+use crate::write::KeyPart;
 
 /// A bound FROM item: its plan, its names, and what it reads of the items before it.
 pub(super) struct Item {
@@ -333,6 +335,7 @@ impl Binder<'_> {
         let schema = self.catalog.schema(table.schema).map(|schema| schema.name.clone());
         let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
         relation.table = Some(table.oid);
+        self.note_special_indexes(entry);
         let plan = Logical::Table {
             table: entry.clone(),
             alias: relation.alias.clone(),
@@ -341,6 +344,27 @@ impl Binder<'_> {
             filters: Vec::new(),
         };
         Ok((plan, relation))
+    }
+
+    /// Binds a table's indexes on expressions and on part of the rows, so that queries may use them.
+    fn note_special_indexes(&self, entry: &TableEntry) {
+        if entry.indexes.iter().all(|index| index.is_plain()) {
+            return;
+        }
+        entry.special_indexes.get_or_init(|| {
+            let special = entry.indexes.iter().filter(|index| !index.is_plain());
+            // An index that cannot be bound is not used.
+            let bound = special.filter_map(|index| {
+                let mut binder = Binder::new(self.catalog, self.environment, "", Vec::new());
+                let writer = crate::write::index_writer(&entry.table, index, &mut binder).ok()?;
+                let expressions = writer.parts.into_iter().map(|part| match part {
+                    KeyPart::Column(_) => None,
+                    KeyPart::Expression(expr, text) => Some((expr, text)),
+                });
+                Some(SpecialIndex::new(index.clone(), expressions.collect(), writer.predicate))
+            });
+            bound.collect()
+        });
     }
 
     fn bind_virtual(

@@ -15,6 +15,7 @@ use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
+use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
 use crate::types::domain::domain_type;
 use crate::types::enumeration::enum_type;
@@ -55,12 +56,22 @@ pub struct TableEntry {
     pub statistics: Option<Arc<Statistics>>,
     /// The rows changed since then.
     pub changes: Arc<ChangeCounter>,
+    /// Its indexes on expressions and on part of the rows, once a query was bound that might use them.
+    pub special_indexes: OnceLock<Vec<SpecialIndex>>,
 }
 
 /// Statistics are no part of what a table is.
 impl PartialEq for TableEntry {
     fn eq(&self, other: &TableEntry) -> bool {
-        let TableEntry { table, indexes, constraints, referenced_by, statistics: _, changes: _ } = self;
+        let TableEntry {
+            table,
+            indexes,
+            constraints,
+            referenced_by,
+            statistics: _,
+            changes: _,
+            special_indexes: _,
+        } = self;
         *table == other.table
             && *indexes == other.indexes
             && *constraints == other.constraints
@@ -257,7 +268,16 @@ impl CatalogSnapshot {
                 .collect();
             let statistics = self.statistics.get(&oid).cloned();
             let changes = Arc::default();
-            let entry = TableEntry { table, indexes, constraints, referenced_by, statistics, changes };
+            let special_indexes = OnceLock::new();
+            let entry = TableEntry {
+                table,
+                indexes,
+                constraints,
+                referenced_by,
+                statistics,
+                changes,
+                special_indexes,
+            };
             self.tables.insert(oid, Arc::new(entry));
         }
     }

@@ -342,6 +342,7 @@ async fn constraints(
                     referenced_by: Vec::new(),
                     statistics: None,
                     changes: Arc::default(),
+                    special_indexes: Default::default(),
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }

@@ -52,6 +52,7 @@ impl<'e> Rewrite<'e> {
                 referenced_by: Vec::new(),
                 statistics: None,
                 changes: Arc::default(),
+                special_indexes: Default::default(),
             })
         };
         let reader = ddl.writer(&bare(&before.table, Vec::new()))?;

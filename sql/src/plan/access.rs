@@ -5,14 +5,13 @@
 //! 3. A unique key given whole wins; then the longest prefix of equal columns, then a range.
 //! 4. All filters stay: they are tested on the rows found, which costs little and keeps bounds simple.
 
-use std::sync::Arc;
-
 use super::cost::Costs;
 use super::estimate;
 use super::logical::{ColumnId, Logical, SortKey};
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Access, KeyAccess};
 use super::selectivity::Scope;
+use super::special_index::{self, SpecialIndex};
 use super::walk;
 use crate::catalog::{ColumnNumber, Index, Table, TableEntry};
 use crate::expr::Expr;
@@ -20,6 +19,7 @@ use crate::types::{DataType, Representation, oids};
 use crate::value::key::KeyColumn;
 
 /// A filter that bounds a column.
+#[derive(Clone)]
 struct Bound {
     /// The filter's position.
     filter: usize,
@@ -176,19 +176,27 @@ struct Candidate {
     score: u32,
 }
 
-fn candidate(
-    name: &str,
+/// A key that may be searched.
+struct SearchKey<'k> {
+    name: &'k str,
+    /// `None`: the table's own.
     tree: Option<helios_mvcc::TreeId>,
-    key: Vec<KeyColumn>,
-    numbers: &[ColumnNumber],
+    columns: Vec<KeyColumn>,
+    /// The columns' numbers; those of expressions are negative.
+    numbers: &'k [ColumnNumber],
+    names: Vec<String>,
     unique: bool,
-    table: &Table,
-    bounds: &[Bound],
-) -> Option<Candidate> {
+    /// The filters that say that a row is in the index, which has not all.
+    implied_by: Vec<usize>,
+}
+
+fn candidate(search: SearchKey<'_>, bounds: &[Bound]) -> Option<Candidate> {
+    let SearchKey { name, tree, columns: key, numbers, names: key_names, unique, implied_by } = search;
     let find = |number: ColumnNumber, wanted: &[Comparison]| {
         bounds.iter().find(|bound| bound.column == number && wanted.contains(&bound.comparison))
     };
-    let (mut equal, mut filters) = (Vec::new(), Vec::new());
+    let is_partial = !implied_by.is_empty();
+    let (mut equal, mut filters) = (Vec::new(), implied_by);
     for number in numbers {
         match find(*number, &[Comparison::Equal]) {
             Some(bound) => {
@@ -211,14 +219,15 @@ fn candidate(
             std::mem::swap(&mut lower, &mut upper);
         }
     }
-    if equal.is_empty() && lower.is_none() && upper.is_none() {
+    if equal.is_empty() && lower.is_none() && upper.is_none() && !is_partial {
         return None;
     }
+    filters.sort_unstable();
+    filters.dedup();
     let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some());
-    let own = u32::from(tree.is_none());
+    let own = u32::from(tree.is_none()) + 3 * u32::from(is_partial);
     let length = u32::try_from(equal.len()).unwrap_or(0);
     let score = if single { 1_000 + own } else { length * 20 + ranged * 5 + own };
-    let key_names = numbers.iter().map(|number| table.column_numbered(*number).name.clone()).collect();
     let access = KeyAccess {
         index_name: name.to_string(),
         index_tree: tree,
@@ -250,7 +259,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     };
     let table = &entry.table;
     let bounds = bounds(columns, table, filters);
-    let mut candidates = candidates(entry, &bounds);
+    let mut candidates = candidates(entry, columns, filters, &bounds);
     if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
         return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
     }
@@ -317,6 +326,10 @@ impl Wanted<'_> {
     /// Whether a search gives the order, perhaps backwards: then it is made so.
     fn given_by(&self, access: &mut KeyAccess, table: &Table) -> bool {
         let numbers = numbers_of(table, access);
+        if numbers.len() != access.key.len() {
+            // The order of expressions is not looked at.
+            return self.keys.is_empty();
+        }
         match gives_order(&access.key, &numbers, access.equal.len(), self.columns, self.keys) {
             Some(reverse) => {
                 access.reverse = reverse;
@@ -337,28 +350,94 @@ impl Wanted<'_> {
 }
 
 /// The searches that filters bound.
-fn candidates(entry: &Arc<TableEntry>, bounds: &[Bound]) -> Vec<Candidate> {
+fn candidates(
+    entry: &TableEntry,
+    columns: &[(ColumnId, ColumnNumber)],
+    filters: &[Expr],
+    bounds: &[Bound],
+) -> Vec<Candidate> {
     let table = &entry.table;
+    let names_of = |numbers: &[ColumnNumber]| {
+        numbers.iter().map(|number| table.column_numbered(*number).name.clone()).collect()
+    };
     let mut candidates = Vec::new();
     if !table.primary_key.is_empty() {
-        let key = primary_key_columns(table);
-        let name = primary_key_name(entry);
-        candidates.extend(candidate(&name, None, key, &table.primary_key, true, table, bounds));
+        let search = SearchKey {
+            name: &primary_key_name(entry),
+            tree: None,
+            columns: primary_key_columns(table),
+            numbers: &table.primary_key,
+            names: names_of(&table.primary_key),
+            unique: true,
+            implied_by: Vec::new(),
+        };
+        candidates.extend(candidate(search, bounds));
     }
     for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
-        let key = index_key_columns(table, index);
         let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
-        candidates.extend(candidate(
-            &index.name,
-            Some(index.tree),
-            key,
-            &numbers,
-            index.unique,
-            table,
-            bounds,
-        ));
+        let search = SearchKey {
+            name: &index.name,
+            tree: Some(index.tree),
+            columns: index_key_columns(table, index),
+            numbers: &numbers,
+            names: names_of(&numbers),
+            unique: index.unique,
+            implied_by: Vec::new(),
+        };
+        candidates.extend(candidate(search, bounds));
+    }
+    let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
+    if !special.is_empty() {
+        let in_row = special_index::over_row(filters, columns);
+        candidates
+            .extend(special.iter().filter_map(|special| special_candidate(table, special, &in_row, bounds)));
     }
     candidates
+}
+
+/// The search of an index on expressions or on part of the rows; the filters are over rows of the table.
+fn special_candidate(
+    table: &Table,
+    special: &SpecialIndex,
+    filters: &[Expr],
+    bounds: &[Bound],
+) -> Option<Candidate> {
+    let implied_by = special.implied_by(filters)?;
+    let index = &special.index;
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
+    let mut all: Vec<Bound> = bounds.to_vec();
+    for (at, (column, expression)) in (1..).zip(index.columns.iter().zip(&special.expressions)) {
+        let Some((expression, text)) = expression else {
+            numbers.push(column.number);
+            names.push(table.column_numbered(column.number).name.clone());
+            continue;
+        };
+        let number: ColumnNumber = -at;
+        numbers.push(number);
+        names.push(text.clone());
+        for (filter, condition) in filters.iter().enumerate() {
+            let Some((comparison, left, right)) = as_comparison(condition) else { continue };
+            for (side, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())]
+            {
+                if walk::same(side, expression)
+                    && walk::is_constant(value)
+                    && let Some(value) = key_value(value, expression.data_type().oid)
+                {
+                    all.push(Bound { filter, column: number, comparison, value });
+                }
+            }
+        }
+    }
+    let search = SearchKey {
+        name: &index.name,
+        tree: Some(index.tree),
+        columns: index_key_columns(table, index),
+        numbers: &numbers,
+        names,
+        unique: index.unique,
+        implied_by,
+    };
+    candidate(search, &all)
 }
 
 /// Searches that read all of an index.

@@ -405,16 +405,11 @@ fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<Stri
 fn served(filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
     let Some((_, left, right)) = super::operators::as_comparison(filter) else { return false };
     let column = match (left, right) {
-        (Expr::Column { index, .. }, value) | (value, Expr::Column { index, .. })
-            if super::walk::is_constant(value) =>
-        {
-            names.get(*index)
-        }
-        _ => None,
+        (side, value) | (value, side) if super::walk::is_constant(value) => expression(side, names),
+        _ => return false,
     };
-    let Some(column) = column else { return false };
     let used = access.equal.len() + usize::from(access.lower.is_some() || access.upper.is_some());
-    access.key_names.iter().take(used).any(|name| name == column)
+    access.key_names.iter().take(used).any(|name| *name == column)
 }
 
 /// An aggregate call as text.

@@ -19,6 +19,8 @@ mod prune;
 mod pushdown;
 mod renames;
 mod selectivity;
+mod special_index;
+pub use special_index::SpecialIndex;
 pub mod simplify;
 mod strictness;
 #[cfg(test)]

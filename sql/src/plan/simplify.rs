@@ -215,7 +215,7 @@ pub fn simplify(mut plan: Logical) -> Logical {
 }
 
 /// The terms of several predicates, without those that are always true.
-fn conjuncts(predicates: Vec<Expr>) -> Vec<Expr> {
+pub fn conjuncts(predicates: Vec<Expr>) -> Vec<Expr> {
     let mut terms = Vec::new();
     for predicate in predicates {
         walk::split_conjunction(predicate, &mut terms);

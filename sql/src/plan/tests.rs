@@ -106,6 +106,33 @@ fn access_follows_cost() {
     assert_eq!(lines[0], "Seq Scan on facts");
 }
 
+/// Indexes on expressions, and on part of the rows, are searched where the conditions are theirs.
+#[test]
+fn special_indexes_are_searched() {
+    let mut session = session();
+    script(&mut session, FACTS);
+    script(
+        &mut session,
+        "CREATE INDEX by_upper ON facts (upper(label), id);
+         CREATE INDEX rare ON facts (id) WHERE skewed > 3990;
+         CREATE UNIQUE INDEX one ON facts ((id * 2)) WHERE part IS NOT NULL",
+    );
+    let mut lines = |text| explained(&mut session, "COSTS OFF", text);
+    let by_upper = lines("SELECT * FROM facts WHERE upper(label) = 'LABEL7' AND id > 5");
+    assert_eq!(by_upper[0], "Index Scan using by_upper on facts");
+    assert_eq!(by_upper[1], "  Index Cond: ((upper(label) = 'LABEL7'::text) AND (id > 5))");
+    assert_eq!(by_upper.len(), 2);
+    let rare = "Index Scan using rare on facts";
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed > 3990")[0], rare);
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed >= 3995")[0], rare);
+    assert_eq!(lines("SELECT * FROM facts WHERE skewed IN (3991, 3992)")[0], rare);
+    assert_ne!(lines("SELECT * FROM facts WHERE skewed >= 3990")[0], rare);
+    assert_ne!(lines("SELECT * FROM facts WHERE skewed < 3991")[0], rare);
+    let one = "Index Scan using one on facts";
+    assert_eq!(lines("SELECT * FROM facts WHERE id * 2 = 10 AND part = 5")[0], one);
+    assert_ne!(lines("SELECT * FROM facts WHERE id * 2 = 10")[0], one);
+}
+
 /// Enough changes bring new statistics without ANALYZE, unless that is switched off.
 #[test]
 fn statistics_refresh_themselves() {
@@ -119,6 +146,23 @@ fn statistics_refresh_themselves() {
     script(&mut session, "ALTER TABLE grown SET (autovacuum_enabled = false)");
     script(&mut session, "DELETE FROM grown WHERE id > 10");
     assert_eq!(query(&mut session, known)[0][0], Datum::Float32(2_000.0));
+}
+
+/// Of a table of many pages some are looked at: what they say is near the truth.
+#[test]
+fn large_tables_are_sampled() {
+    let mut session = session();
+    script(&mut session, "CREATE TABLE large (id int PRIMARY KEY, part int, pad text)");
+    let rows = "SELECT i, i % 100, repeat('x', 1900) FROM generate_series(1, 14000) AS g(i)";
+    script(&mut session, &format!("INSERT INTO large {rows}"));
+    script(&mut session, "ANALYZE large");
+    let counted = query(&mut session, "SELECT reltuples::int FROM pg_class WHERE relname = 'large'");
+    let counted = counted[0][0].as_i64().unwrap();
+    assert!((12_600..=15_400).contains(&counted), "{counted}");
+    let distinct = "SELECT n_distinct::int FROM pg_stats WHERE tablename = 'large' AND attname = 'part'";
+    assert_eq!(query(&mut session, distinct)[0][0].as_i64(), Some(100));
+    let expected = expected_rows(&mut session, "SELECT * FROM large WHERE id BETWEEN 3000 AND 5000");
+    assert!((1_400.0..=2_600.0).contains(&expected), "{expected}");
 }
 
 /// A chain of twelve tables, and a star of ten, are planned at once.
