@@ -9,17 +9,19 @@ use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
+use super::memory::QueryMemory;
+use super::row_store::RowStore;
 use crate::catalog::{CatalogSnapshot, Constraint};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings};
 use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
 use crate::types::BuiltinTypes;
-use crate::value::{Batch, Datum};
+use crate::value::Datum;
 use crate::write::{Buffers, Pending, Writing};
 
 /// The rows of common tables by number: those that recursive queries at work read, and those computed once.
-pub type WorkingTables = HashMap<usize, Arc<[Batch]>>;
+pub type WorkingTables = HashMap<usize, Arc<RowStore>>;
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
@@ -93,6 +95,30 @@ pub struct Instrument {
     pub rows: u64,
     pub loops: u64,
     pub time: Duration,
+    pub space: Option<SpaceUsed>,
+}
+
+/// What an operator that gathers rows took, as EXPLAIN ANALYZE tells it; bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum SpaceUsed {
+    Sort {
+        bytes: u64,
+        on_disk: bool,
+    },
+    /// A sort that keeps only the first rows.
+    FirstRows {
+        bytes: u64,
+    },
+    HashTable {
+        buckets: u64,
+        batches: u64,
+        bytes: u64,
+    },
+    Groups {
+        batches: u64,
+        bytes: u64,
+        disk_bytes: u64,
+    },
 }
 
 /// A running statement.
@@ -117,7 +143,14 @@ pub struct Execution {
     pub pending: Vec<Pending>,
     /// Which constraints wait for the end of the transaction.
     pub deferral: Deferral,
+    /// What the query's operators hold, once one asks.
+    pub memory: Option<Arc<QueryMemory>>,
+    /// When others last could run, in nanoseconds of the monotonic clock.
+    pub resumed: u64,
 }
+
+/// For how long a query runs at most before it lets others run.
+const TURN_NANOS: u64 = 10_000_000;
 
 /// What SET CONSTRAINTS said in this transaction.
 #[derive(Clone, Debug, Default)]
@@ -165,6 +198,30 @@ impl Execution {
     /// That.
     pub fn check_cancel(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// To be called now and then by whatever takes long: lets others run, so that cancel requests and time limits are
+    /// seen.
+    ///
+    /// # Errors
+    /// 57014 when the statement was canceled.
+    pub async fn pause(&mut self) -> Result<()> {
+        self.check_cancel()?;
+        let now = self.environment.clock.monotonic_nanos();
+        if self.resumed == 0 {
+            self.resumed = now;
+        } else if now.saturating_sub(self.resumed) > TURN_NANOS {
+            futures_lite::future::yield_now().await;
+            self.resumed = self.environment.clock.monotonic_nanos();
+            self.check_cancel()?;
+        }
+        Ok(())
+    }
+
+    /// The account of what the query's operators hold.
+    pub fn memory(&mut self) -> &Arc<QueryMemory> {
+        let settings = &self.environment.settings;
+        self.memory.get_or_insert_with(|| Arc::new(QueryMemory::new(settings)))
     }
 
     /// Notes that a row was changed since the snapshot.

@@ -4,23 +4,33 @@
 //! state, so a half-read result may rest between calls and outlive the statement that began it.
 
 mod aggregate;
+mod aggregate_call;
 mod apply;
 mod context;
 mod distinct;
 mod filter;
 mod function_scan;
 mod hash_join;
+mod join_table;
+mod key_table;
 mod keys;
 mod limit;
+mod memory;
 mod nested_loop;
+mod partitions;
 mod point;
 mod project;
 mod project_set;
 mod recursive;
+mod row_store;
+mod row_stream;
 mod scan;
 mod set_operation;
 mod shared;
+mod sift;
 mod sort;
+mod sort_run;
+mod sorter;
 mod values;
 mod virtual_scan;
 mod window;
@@ -29,9 +39,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
+pub use context::{Deferral, Environment, Execution, Instrument, SpaceUsed, Timestamps, WorkingTables};
 pub use keys::key_range;
+pub use memory::QueryMemory;
 pub use point::{Committed, ReadRows};
+pub use row_store::RowStore;
 pub use values::kind_of;
 
 use crate::error::Result;
@@ -73,7 +85,7 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Project { input, exprs } => Box::new(project::Project::new(child(input), exprs.clone())),
         Physical::HashJoin(join) => {
             let (left, right) = (child(&join.left), child(&join.right));
-            Box::new(hash_join::HashJoinOperator::new(join, left, right))
+            Box::new(hash_join::HashJoinOperator::new(join, own, left, right))
         }
         Physical::NestedLoop(join) => {
             let left = child(&join.left);
@@ -89,6 +101,7 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         }
         Physical::Aggregate { input, groups, aggregates, sets } => Box::new(aggregate::Aggregation::new(
             child(input),
+            own,
             groups.clone(),
             aggregates.clone(),
             sets.clone(),
@@ -99,10 +112,13 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }
-        Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
-        Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
+        Physical::Distinct { input, keys, sorted } => {
+            Box::new(distinct::Distinct::new(child(input), own, keys.clone(), *sorted))
+        }
+        Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), own, keys.clone(), None)),
         Physical::TopN { input, keys, limit, offset } => {
-            let sort = sort::Sort::new(child(input), keys.clone(), Some((limit.clone(), offset.clone())));
+            let bound = Some((limit.clone(), offset.clone()));
+            let sort = sort::Sort::new(child(input), own, keys.clone(), bound);
             Box::new(limit::Limit::new(Box::new(sort), Some(limit.clone()), offset.clone(), Vec::new()))
         }
         Physical::Limit { input, limit, offset, ties } => {
@@ -168,6 +184,20 @@ impl Operator for Measured {
             Ok(batch)
         })
     }
+}
+
+/// Gathers all rows of an operator.
+///
+/// # Errors
+/// Those of the operator, or of a temporary file.
+pub async fn store(operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
+    let mut rows = RowStore::new(execution);
+    while let Some(batch) = operator.next(execution).await? {
+        execution.pause().await?;
+        rows.push(batch).await?;
+    }
+    rows.finish().await?;
+    Ok(rows)
 }
 
 /// Reads all batches of an operator.

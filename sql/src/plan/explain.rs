@@ -6,7 +6,7 @@ use super::logical::{AggregateCall, JoinKind, SetKind, SortKey, TableFunction};
 use super::operators::operator_name;
 use super::physical::{Access, Apply, KeyAccess, Physical, PlanNode};
 use crate::error::{Result, SqlError};
-use crate::execute::Instrument;
+use crate::execute::{Instrument, SpaceUsed};
 use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
@@ -149,6 +149,10 @@ impl Printer<'_> {
         for text in details(plan) {
             self.lines.push(format!("{detail}{text}"));
         }
+        let measured = self.instruments.and_then(|instruments| instruments.get(number));
+        if let Some(space) = measured.and_then(|measured| measured.space) {
+            self.lines.push(format!("{detail}{}", space_used(space)));
+        }
         if let Physical::Apply(apply) = &plan.node {
             return self.apply(apply, depth);
         }
@@ -161,6 +165,32 @@ impl Printer<'_> {
         self.node(&apply.input, depth + 1, "");
         let label = if apply.correlations.is_empty() { "InitPlan" } else { "SubPlan" };
         self.node(&apply.subquery, depth + 1, label);
+    }
+}
+
+/// How an operator that gathers rows did it.
+fn space_used(space: SpaceUsed) -> String {
+    let kilobytes = |bytes: u64| bytes.div_ceil(1024);
+    match space {
+        SpaceUsed::Sort { bytes, on_disk: false } => {
+            format!("Sort Method: quicksort  Memory: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::Sort { bytes, on_disk: true } => {
+            format!("Sort Method: external merge  Disk: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::FirstRows { bytes } => {
+            format!("Sort Method: top-N heapsort  Memory: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::HashTable { buckets, batches, bytes } => {
+            format!("Buckets: {buckets}  Batches: {batches}  Memory Usage: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::Groups { batches, bytes, disk_bytes } => {
+            let disk = match disk_bytes {
+                0 => String::new(),
+                bytes => format!("  Disk Usage: {}kB", kilobytes(bytes)),
+            };
+            format!("Batches: {batches}  Memory Usage: {}kB{disk}", kilobytes(bytes))
+        }
     }
 }
 
@@ -211,6 +241,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::WorkingTable { alias, .. } => format!("WorkTable Scan on {alias}"),
         Physical::Window { .. } => "WindowAgg".into(),
         Physical::ProjectSet { .. } => "ProjectSet".into(),
+        Physical::Distinct { sorted: true, .. } => "Unique".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
         Physical::Sort { .. } => "Sort".into(),
         Physical::TopN { .. } => "Limit (top-N sort)".into(),
@@ -294,7 +325,7 @@ fn details(plan: &PlanNode) -> Vec<String> {
             let keys: Vec<String> = groups.iter().map(|group| expression(group, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }
-        Physical::Distinct { input, keys } => {
+        Physical::Distinct { input, keys, sorted: false } => {
             let keys: Vec<String> = keys.iter().map(|key| expression(key, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }

@@ -13,7 +13,7 @@ use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Environment, Execution, Operator, Timestamps, WorkingTables};
+use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, ColumnBuilder, Datum};
@@ -46,6 +46,7 @@ pub(super) enum State {
         outer: Vec<Datum>,
         /// Common tables that are computed already.
         working_tables: WorkingTables,
+        memory: Option<Arc<QueryMemory>>,
     },
     /// The row of a query for one row, if there is one.
     Single {
@@ -430,6 +431,8 @@ impl Session {
             buffers: std::mem::take(&mut self.buffers),
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
+            memory: None,
+            resumed: 0,
         })
     }
 
@@ -486,6 +489,7 @@ impl Session {
             timestamps,
             outer: Vec::new(),
             working_tables: HashMap::new(),
+            memory: None,
         })
     }
 
@@ -529,7 +533,7 @@ impl Session {
     /// The next batch from a query's operators; with an error, whether it was a conflict.
     async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
-        let State::Running { operator, environment, timestamps, outer, working_tables, .. } =
+        let State::Running { operator, environment, timestamps, outer, working_tables, memory, .. } =
             &mut portal.state
         else {
             return Ok(None);
@@ -538,9 +542,11 @@ impl Session {
         execution.timestamps = *timestamps;
         execution.outer = std::mem::take(outer);
         execution.working_tables = std::mem::take(working_tables);
+        execution.memory = memory.take();
         let pulled = operator.next(&mut execution).await;
         *outer = std::mem::take(&mut execution.outer);
         *working_tables = std::mem::take(&mut execution.working_tables);
+        *memory = execution.memory.take();
         let conflict = self.take_back(execution).map_err(plain)?;
         pulled.map_err(|error| (error, conflict))
     }

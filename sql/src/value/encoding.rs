@@ -62,6 +62,16 @@ const KINDS: [PhysicalKind; 21] = [
     PhysicalKind::Jsonb,
 ];
 
+/// The stored number of a kind.
+pub(crate) fn number_of(kind: PhysicalKind) -> u8 {
+    KINDS.iter().position(|known| *known == kind).expect("every kind has a number") as u8
+}
+
+/// The kind of a stored number.
+pub(crate) fn kind_of_number(number: u8) -> Option<PhysicalKind> {
+    KINDS.get(usize::from(number)).copied()
+}
+
 /// Bytes that are not a value of the kind they should be.
 #[cold]
 pub(crate) fn malformed(kind: PhysicalKind) -> SqlError {
@@ -128,8 +138,7 @@ fn encode_element(element: &Datum, out: &mut Vec<u8>) {
         out.push(0);
         return;
     };
-    let number = KINDS.iter().position(|known| *known == kind).expect("every kind has a number");
-    out.push(number as u8 + 1);
+    out.push(number_of(kind) + 1);
     if kind.fixed_width().is_some() {
         encode(element, out);
     } else {
