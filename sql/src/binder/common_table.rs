@@ -4,7 +4,6 @@
 //! is MATERIALIZED, is computed once for the whole statement, unless it reads rows of the queries around it. A change
 //! runs before the statement that WITH belongs to, whether its rows are read or not.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, CteAsMaterialized, SetExpr, Statement, TableAlias};
@@ -15,6 +14,7 @@ use super::query::narrow;
 use super::scope::{Scope, ScopeColumn};
 use super::{Binder, BoundQuery, CommonTable, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::visit::{Node, walk};
 use crate::plan::logical::Logical;
 use crate::plan::simplify::{any_input, reads_outer};
 use crate::types::DataType;
@@ -223,13 +223,15 @@ impl Binder<'_> {
 /// How often a relation of a name is read.
 fn mentions(query: &ast::Query, wanted: &str) -> usize {
     let mut count = 0;
-    let _ = ast::visit_relations(query, |object| {
-        if let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
+    // Counting does not fail.
+    let _ = walk(&mut query.clone(), &mut |node| {
+        if let Node::Relation(object) = node
+            && let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
             && name::fold(only) == wanted
         {
             count += 1;
         }
-        ControlFlow::<()>::Continue(())
+        Ok(())
     });
     count
 }

@@ -1,13 +1,12 @@
 //! Defaults as they are stored.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::Ddl;
 use crate::binder::name;
 use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::error::Result;
+use crate::parser::visit::walk_expressions;
 use crate::relations;
 
 /// The text of a column's default, after it was bound once to see that it is good.
@@ -25,17 +24,17 @@ pub fn stored_generation(ddl: &Ddl, table: &Table, column: &TableColumn, expr: &
 /// The columns of a table that a stored expression names.
 pub fn named_columns(table: &Table, text: &str) -> Vec<ColumnNumber> {
     let mut found = Vec::new();
-    let Ok(expr) = crate::parser::parse_expression(text) else { return found };
-    let flow = ast::visit_expressions(&expr, |node: &Expr| {
+    let Ok(mut expr) = crate::parser::parse_expression(text) else { return found };
+    // Looking does not fail.
+    let _ = walk_expressions(&mut expr, &mut |node| {
         let identifier = match node {
             Expr::Identifier(identifier) => Some(identifier),
-            Expr::CompoundIdentifier(parts) => parts.last(),
+            Expr::CompoundIdentifier(parts) => parts.last_mut(),
             _ => None,
         };
         found.extend(identifier.and_then(|it| table.column(&name::fold(it))).map(|column| column.number));
-        ControlFlow::<()>::Continue(())
+        Ok(())
     });
-    debug_assert!(flow.is_continue());
     found
 }
 
@@ -43,14 +42,8 @@ pub fn named_columns(table: &Table, text: &str) -> Vec<ColumnNumber> {
 /// depends on can be read off it.
 pub fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
     let mut expr = expr.clone();
-    let flow = ast::visit_expressions_mut(&mut expr, |node: &mut Expr| match name_relations(ddl, node) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(error),
-    });
-    match flow {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(expr),
-    }
+    walk_expressions(&mut expr, &mut |node| name_relations(ddl, node))?;
+    Ok(expr)
 }
 
 pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {

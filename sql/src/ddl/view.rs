@@ -1,15 +1,15 @@
 //! CREATE VIEW and ALTER VIEW.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor};
 
 use super::storage::{self, Owner};
 use super::{Ddl, default};
 use crate::binder::{Relation, lookup_relation, name, stable_name};
 use crate::catalog::{SUPERUSER, View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::visit::{Node, walk};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
 /// Gives the relations of a query names that last, and lists them.
@@ -20,35 +20,19 @@ struct NameRelations<'d> {
     found: Vec<Relation>,
 }
 
-impl VisitorMut for NameRelations<'_> {
-    type Break = SqlError;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        if let Some(with) = &query.with {
-            self.common.extend(with.cte_tables.iter().map(|table| name::fold(&table.alias.name)));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
-        let TableFactor::Table { name: object, args: None, .. } = factor else {
-            return ControlFlow::Continue(());
-        };
-        match self.name(object) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
-        }
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        match default::name_relations(self.ddl, expr) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
-        }
-    }
-}
-
 impl NameRelations<'_> {
+    fn meet(&mut self, node: Node<'_>) -> Result<()> {
+        match node {
+            Node::Query(ast::Query { with: Some(with), .. }) => {
+                self.common.extend(with.cte_tables.iter().map(|table| name::fold(&table.alias.name)));
+                Ok(())
+            }
+            Node::TableFactor(TableFactor::Table { name: object, args: None, .. }) => self.name(object),
+            Node::Expr(expr) => default::name_relations(self.ddl, expr),
+            _ => Ok(()),
+        }
+    }
+
     fn name(&mut self, object: &mut ast::ObjectName) -> Result<()> {
         let (schema, base) = name::split(object)?;
         if schema.is_none() && self.common.contains(&base) {
@@ -133,9 +117,7 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
     let used = binder.used_columns().clone();
     expand_star(&mut query, &bound.columns);
     let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
-    if let ControlFlow::Break(error) = query.visit(&mut naming) {
-        return Err(error);
-    }
+    walk(&mut query, &mut |node| naming.meet(node))?;
     let mut sources: Vec<ViewSource> = Vec::new();
     let mut is_temporary = create.temporary;
     for relation in &naming.found {

@@ -64,24 +64,37 @@ pub(super) fn binary<L, R, T: Clone + Default>(
         return Ok(Computed { values: vec![T::default()], validity, constant: Some(len) });
     }
     let mut failed = false;
-    let mut compute = |l: &L, r: &R| {
-        let (value, failure) = operation(l, r);
-        failed |= failure;
-        value
-    };
-    let (values, constant): (Vec<T>, _) = match (left.0.is_constant(), right.0.is_constant()) {
-        (false, false) => (left.1.iter().zip(right.1).map(|(l, r)| compute(l, r)).collect(), None),
+    let is_constant = left.0.is_constant() && right.0.is_constant();
+    let mut values = vec![T::default(); if is_constant { 1 } else { len }];
+    match (left.0.is_constant(), right.0.is_constant()) {
+        (false, false) => {
+            let (lefts, rights, out) = (&left.1[..len], &right.1[..len], &mut values[..len]);
+            for row in 0..len {
+                let failure;
+                (out[row], failure) = operation(&lefts[row], &rights[row]);
+                failed |= failure;
+            }
+        }
         (false, true) => {
-            let r = &right.1[0];
-            (left.1.iter().map(|l| compute(l, r)).collect(), None)
+            let (lefts, right, out) = (&left.1[..len], &right.1[0], &mut values[..len]);
+            for row in 0..len {
+                let failure;
+                (out[row], failure) = operation(&lefts[row], right);
+                failed |= failure;
+            }
         }
         (true, false) => {
-            let l = &left.1[0];
-            (right.1.iter().map(|r| compute(l, r)).collect(), None)
+            let (left, rights, out) = (&left.1[0], &right.1[..len], &mut values[..len]);
+            for row in 0..len {
+                let failure;
+                (out[row], failure) = operation(left, &rights[row]);
+                failed |= failure;
+            }
         }
-        (true, true) if len == 0 => (vec![T::default()], Some(0)),
-        (true, true) => (vec![compute(&left.1[0], &right.1[0])], Some(len)),
-    };
+        (true, true) if len > 0 => (values[0], failed) = operation(&left.1[0], &right.1[0]),
+        (true, true) => {}
+    }
+    let constant = is_constant.then_some(len);
     if failed {
         for row in 0..len {
             if validity.as_ref().is_none_or(|validity| validity.get(row)) {
@@ -97,18 +110,19 @@ pub(super) fn binary<L, R, T: Clone + Default>(
 
 /// A unary strict operation.
 #[inline]
-pub(super) fn unary<A, T: Clone>(
+pub(super) fn unary<A, T: Clone + Default>(
     argument: (&Column, &[A]),
     operation: impl Fn(&A) -> (T, bool),
     error: impl Fn(&A) -> SqlError,
 ) -> Result<Computed<T>> {
     let mut failed = false;
-    let compute = |value: &A| {
-        let (value, failure) = operation(value);
+    let stored = argument.1;
+    let mut values = vec![T::default(); stored.len()];
+    for row in 0..stored.len() {
+        let failure;
+        (values[row], failure) = operation(&stored[row]);
         failed |= failure;
-        value
-    };
-    let values: Vec<T> = argument.1.iter().map(compute).collect();
+    }
     let validity = argument.0.validity().cloned();
     if failed {
         for (row, value) in argument.1.iter().enumerate() {

@@ -18,6 +18,7 @@ mod sequence;
 mod source;
 mod taken;
 mod utility;
+pub mod visit;
 
 use std::ops::Range;
 use std::sync::LazyLock;

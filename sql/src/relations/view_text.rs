@@ -3,11 +3,9 @@
 //! PostgreSQL prints the analyzed query; this prints the query as it was written, with its relations' present names:
 //! the clauses on lines of their own, operators in parentheses.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     self, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderByKind, Query, Select,
-    SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    SelectItem, SetExpr, TableFactor, TableWithJoins,
 };
 
 use super::relation_name;
@@ -15,6 +13,7 @@ use crate::binder::name::quote;
 use crate::binder::parse_stable_name;
 use crate::catalog::View;
 use crate::execute::Environment;
+use crate::parser::visit::{Node, walk};
 
 /// What `pg_get_viewdef` gives.
 #[must_use]
@@ -22,7 +21,11 @@ pub fn definition(environment: &Environment, view: &View) -> String {
     let Ok(mut query) = crate::parser::parse_query(&view.query) else { return view.query.clone() };
     name_result(&mut query, view);
     qualify(&mut query);
-    let _: ControlFlow<()> = query.visit(&mut PresentNames { environment });
+    // Naming does not fail.
+    let _ = walk(&mut query, &mut |node| {
+        name_as_now(environment, node);
+        Ok(())
+    });
     format!("{};", query_text(&query))
 }
 
@@ -66,40 +69,25 @@ fn qualify(query: &mut Query) {
         (None, Some((_, _, base))) => base.to_string(),
         (None, None) => return,
     };
-    let mut qualify = Qualify { table, depth: 0 };
-    let _: ControlFlow<()> = select.projection.visit(&mut qualify);
-    let _: ControlFlow<()> = select.selection.visit(&mut qualify);
-    let _: ControlFlow<()> = select.group_by.visit(&mut qualify);
-    let _: ControlFlow<()> = select.having.visit(&mut qualify);
-}
-
-/// Puts a table's name before columns, but not within subqueries.
-struct Qualify {
-    table: String,
-    depth: usize,
-}
-
-impl VisitorMut for Qualify {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Identifier(column) = expr
-            && self.depth == 0
-        {
-            *expr = Expr::CompoundIdentifier(vec![ident(&self.table), column.clone()]);
+    let mut depth = 0usize;
+    let mut meet = |node: Node<'_>| {
+        match node {
+            Node::Query(_) => depth += 1,
+            Node::QueryEnd => depth -= 1,
+            Node::Expr(expr) if depth == 0 => {
+                if let Expr::Identifier(column) = expr {
+                    *expr = Expr::CompoundIdentifier(vec![ident(&table), column.clone()]);
+                }
+            }
+            _ => {}
         }
-        ControlFlow::Continue(())
-    }
+        Ok(())
+    };
+    // Nothing here fails.
+    let _ = walk(&mut select.projection, &mut meet);
+    let _ = walk(&mut select.selection, &mut meet);
+    let _ = walk(&mut select.group_by, &mut meet);
+    let _ = walk(&mut select.having, &mut meet);
 }
 
 /// An identifier, quoted where it has to be.
@@ -110,18 +98,12 @@ fn ident(name: &str) -> Ident {
     }
 }
 
-/// Gives relations and columns the names they go by now, without needless quotes.
-struct PresentNames<'e> {
-    environment: &'e Environment,
-}
-
-impl VisitorMut for PresentNames<'_> {
-    type Break = ();
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, .. } = factor {
-            let Some((oid, _, base)) = parse_stable_name(name) else { return ControlFlow::Continue(()) };
-            let present = relation_name(self.environment, oid);
+/// Gives a relation or column the name it goes by now, without needless quotes.
+fn name_as_now(environment: &Environment, node: Node<'_>) {
+    match node {
+        Node::TableFactor(TableFactor::Table { name, alias, .. }) => {
+            let Some((oid, _, base)) = parse_stable_name(name) else { return };
+            let present = relation_name(environment, oid);
             let is_renamed = present.rsplit('.').next() != Some(quote(base).as_str());
             if alias.is_none() && is_renamed {
                 *alias = Some(ast::TableAlias {
@@ -133,20 +115,13 @@ impl VisitorMut for PresentNames<'_> {
             }
             *name = ObjectName::from(vec![Ident::new(present)]);
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(name) => *name = ident(&name.value),
-            Expr::CompoundIdentifier(parts) => {
-                for part in parts {
-                    *part = ident(&part.value);
-                }
+        Node::Expr(Expr::Identifier(name)) => *name = ident(&name.value),
+        Node::Expr(Expr::CompoundIdentifier(parts)) => {
+            for part in parts {
+                *part = ident(&part.value);
             }
-            _ => {}
         }
-        ControlFlow::Continue(())
+        _ => {}
     }
 }
 
