@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{Error, MasterKey, Store, StoreOptions, Surroundings};
-use helios_runtime::{Device, MemoryDevice, SystemClock, SystemEntropy};
+use helios_runtime::{Device, IoBuf, MemoryDevice, OpenMode, SystemClock, SystemEntropy};
 
 fn open(device: Arc<dyn Device>, options: StoreOptions) -> Store {
     let surroundings =
@@ -69,13 +69,14 @@ fn an_encrypted_folder_has_no_plain_blocks() {
     for (key, found) in [(None, true), (Some(MasterKey::new([9; 32])), false)] {
         let folder = tempfile::tempdir().unwrap();
         let device = helios_runtime::device::open_disk(folder.path()).unwrap();
-        let store = open(device, StoreOptions { key, ..StoreOptions::default() });
+        let store = open(device.clone(), StoreOptions { key, ..StoreOptions::default() });
         let mut file = store.temporary_file().unwrap();
         let block = block_on(file.append(secret)).unwrap();
         assert_eq!(block_on(file.read(block)).unwrap(), secret);
-        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut temporary = files.filter(|path| path.to_string_lossy().contains("temporary-"));
-        let bytes = std::fs::read(temporary.next().expect("one file")).unwrap();
+        let names = temporary_names(&*device);
+        let written = device.open(&names[0], OpenMode::Read).unwrap();
+        let buffer = IoBuf::zeroed(written.size().unwrap() as usize);
+        let bytes = block_on(written.read_at(buffer, 0)).unwrap();
         assert_eq!(bytes.windows(secret.len()).any(|window| window == secret), found);
     }
 }
@@ -94,11 +95,11 @@ fn leftovers_go_at_open() {
     // What was forgotten holds the folder's lock: a copy of the folder is opened.
     let copy = MemoryDevice::new();
     for name in device.list().unwrap() {
-        let from = device.open(&name, helios_runtime::OpenMode::Read).unwrap();
-        let to = copy.open(&name, helios_runtime::OpenMode::CreateNew).unwrap();
+        let from = device.open(&name, OpenMode::Read).unwrap();
+        let to = copy.open(&name, OpenMode::CreateNew).unwrap();
         let size = from.size().unwrap() as usize;
         if size > 0 {
-            let buffer = block_on(from.read_at(helios_runtime::IoBuf::zeroed(size), 0)).unwrap();
+            let buffer = block_on(from.read_at(IoBuf::zeroed(size), 0)).unwrap();
             block_on(to.write_at(buffer, 0)).unwrap();
         }
     }

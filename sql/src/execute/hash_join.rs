@@ -365,6 +365,27 @@ impl HashJoinOperator {
         Ok(Some(Probe { batch, partners, row: 0, partner: None, found, first }))
     }
 
+    /// Whether left rows have a partner: each that has not found one yet meets its next one.
+    fn look_for_partners(&self, table: &JoinTable, probe: &mut Probe, execution: &Execution) -> Result<()> {
+        let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
+        for (row, partner) in probe.partners.iter_mut().enumerate() {
+            if let Some(met) = partner.filter(|_| !probe.found[row]) {
+                left_rows.push(row as u32);
+                right_rows.push(met);
+                *partner = table.after(met);
+            }
+        }
+        if left_rows.is_empty() {
+            probe.row = probe.batch.row_count;
+            return Ok(());
+        }
+        if !self.residual.is_empty() {
+            left_rows = self.test(table, &probe.batch, left_rows, right_rows, execution)?.1;
+        }
+        left_rows.iter().for_each(|row| probe.found[*row as usize] = true);
+        Ok(())
+    }
+
     /// Forms pairs of a left batch and gives those that satisfy the other conditions.
     fn probe(
         &self,
@@ -372,6 +393,10 @@ impl HashJoinOperator {
         probe: &mut Probe,
         execution: &Execution,
     ) -> Result<Option<Batch>> {
+        if matches!(self.kind, JoinKind::Semi | JoinKind::Anti) {
+            self.look_for_partners(table, probe, execution)?;
+            return Ok(None);
+        }
         let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
         while probe.row < probe.batch.row_count && left_rows.len() < PAIRS_MAX {
             let Some(partner) = probe.partner.take().or(probe.partners[probe.row]) else {
@@ -392,8 +417,7 @@ impl HashJoinOperator {
         if self.keeps_right() {
             right_rows.iter().for_each(|row| table.mark_matched(*row));
         }
-        let gives_pairs = !matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
-        Ok((gives_pairs && joined.row_count > 0).then_some(joined))
+        Ok((joined.row_count > 0).then_some(joined))
     }
 
     /// Keeps the pairs that satisfy the other conditions.

@@ -56,6 +56,12 @@ impl Carried {
         Carried { columns: exprs.iter().map(column).collect() }
     }
 
+    /// All columns of so many are keys.
+    #[must_use]
+    pub fn all_columns(count: usize) -> Carried {
+        Carried { columns: (0..count).map(Some).collect() }
+    }
+
     /// The rows to be written.
     #[must_use]
     pub fn pack(&self, batch: &Batch, values: &[Column]) -> Batch {

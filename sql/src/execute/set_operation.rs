@@ -56,7 +56,7 @@ impl SetOperator {
         let mut sift = match self.sift.take() {
             Some(sift) => sift,
             None => {
-                let carried = Carried::new(&[]);
+                let carried = Carried::all_columns(self.keys.len());
                 let mut sift = Sift::new(self.kind, self.all, self.keys.clone(), carried, execution);
                 if self.kind != SetKind::Union {
                     while let Some(batch) = self.right.next(execution).await? {

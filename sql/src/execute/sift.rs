@@ -220,15 +220,15 @@ impl Sift {
     /// Those of the temporary file; 57014.
     pub async fn late(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         loop {
-            if let Some(mut stream) = self.current.take() {
-                if let Some(packed) = stream.take(&mut self.file).await? {
-                    self.current = Some(stream);
-                    let (batch, columns) = self.carried.unpack(packed);
-                    if let Some(batch) = self.sift(batch, &columns, execution).await? {
-                        return Ok(Some(batch));
-                    }
-                    continue;
+            if let Some(mut stream) = self.current.take()
+                && let Some(packed) = stream.take(&mut self.file).await?
+            {
+                self.current = Some(stream);
+                let (batch, columns) = self.carried.unpack(packed);
+                if let Some(batch) = self.sift(batch, &columns, execution).await? {
+                    return Ok(Some(batch));
                 }
+                continue;
             }
             self.end_part().await?;
             let Some(part) = self.parts.pop() else { return Ok(None) };

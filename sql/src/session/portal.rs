@@ -90,6 +90,15 @@ impl Portal {
         }
     }
 
+    /// The account of what the operators of a running query hold, once one of them has gathered rows.
+    #[must_use]
+    pub fn memory(&self) -> Option<&Arc<QueryMemory>> {
+        match &self.state {
+            State::Running { memory, .. } => memory.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the rows it gives are printed in; `settings` and `never` are for rows that are all there already.
     #[must_use]
     pub fn printing<'a>(&'a self, settings: &'a Settings, never: &'a AtomicBool) -> EvalContext<'a> {

@@ -714,11 +714,9 @@ fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Re
     let scaled = (number * factor).round();
     if scaled < min as f64 || scaled > max as f64 {
         return Err(SqlError::invalid_parameter(format!(
-            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min}{}{unit} .. {max}{}{unit})",
+            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min} .. {max})",
             if unit.is_empty() { "" } else { " " },
             setting.name,
-            if unit.is_empty() { "" } else { " " },
-            if unit.is_empty() { "" } else { " " },
         )));
     }
     Ok(shown(scaled as i64, unit))

@@ -50,7 +50,7 @@ impl ColumnBuilder {
         let stored = rows.iter().map(|row| column.stored_index(*row as usize));
         same_kind!(
             (column.data(), &mut self.data),
-            (from, to) => to.extend(stored.map(|at| from[at].clone())),
+            (from, to) => to.extend(stored.map(|at| &from[at]).cloned()),
             |from: &super::column::TextData, to: &mut super::column::TextData| {
                 stored.for_each(|at| to.push(from.get(at)));
             },
@@ -79,7 +79,7 @@ impl ColumnBuilder {
             let at = column.stored_index(row);
             same_kind!(
                 (column.data(), &mut self.data),
-                (from, to) => to.push(from[at].clone()),
+                (from, to) => to.extend_from_slice(&from[at..=at]),
                 |from: &super::column::TextData, to: &mut super::column::TextData| to.push(from.get(at)),
                 {}
             );
