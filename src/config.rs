@@ -212,13 +212,6 @@ impl Config {
     /// # Errors
     /// A value outside of what is allowed, by name.
     pub fn validate(&self) -> Result<()> {
-        const CACHE_BYTES_MIN: u64 = 1 << 20;
-        if self.storage.cache_size < CACHE_BYTES_MIN {
-            return Err(Error::config(format!(
-                "storage.cache_size = {} is too small: at least {CACHE_BYTES_MIN} bytes are needed",
-                self.storage.cache_size
-            )));
-        }
         if self.server.max_connections == 0 {
             return Err(Error::config("server.max_connections = 0 is not allowed: at least 1 is needed"));
         }

@@ -13,7 +13,6 @@ pub use helios_sql::types::DataType;
 pub use helios_sql::value::{Batch, Datum};
 
 use helios_sql::error::SqlError;
-use helios_sql::functions::EvalContext;
 
 use crate::Result;
 
@@ -97,6 +96,7 @@ impl Connection {
         parameters: &[Option<&[u8]>],
         formats: &[Format],
     ) -> Result<Portal> {
+        crate::database::know_types(&mut self.session, &prepared)?;
         let decoded = self.decode(&prepared, parameters, formats);
         let values = self.failed(decoded)?;
         let bound = self.session.bind(prepared, values);
@@ -109,7 +109,8 @@ impl Connection {
         parameters: &[Option<&[u8]>],
         formats: &[Format],
     ) -> std::result::Result<Vec<Datum>, SqlError> {
-        let context = EvalContext::detached(self.session.formats());
+        let never = AtomicBool::new(false);
+        let context = self.session.value_context(prepared, &never);
         let mut values = Vec::with_capacity(parameters.len());
         for (at, bytes) in parameters.iter().enumerate() {
             let Some(bytes) = bytes else {

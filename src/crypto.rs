@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use zeroize::ZeroizeOnDrop;
+
 use helios_runtime::{Entropy, SystemEntropy};
 
 use crate::{Error, Result};
 
-/// A key for AES-256. It shows nothing of itself when printed.
-#[derive(Clone, PartialEq, Eq)]
+/// A key for AES-256. It shows nothing of itself when printed, and its memory is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct EncryptionKey([u8; 32]);
 
 impl EncryptionKey {
@@ -25,19 +27,6 @@ impl EncryptionKey {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> EncryptionKey {
         EncryptionKey(bytes)
-    }
-
-    /// A key from 64 hexadecimal digits; `None` for anything else.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<EncryptionKey> {
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(EncryptionKey(bytes))
     }
 
     /// The key's bytes.

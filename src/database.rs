@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
-use helios_sql::functions::EvalContext;
-use helios_sql::session::{Engine, Portal, Prepared, Session, Step};
+use helios_sql::error::{SqlError, SqlState};
+use helios_sql::session::{Engine, Portal, Prepared, Session, Step, TransactionStatus};
 use helios_sql::value::Datum;
 
 use crate::connection::Connection;
@@ -21,6 +21,9 @@ pub struct EmbeddedDatabase {
 }
 
 /// A session on loan; it goes back when dropped, rolled back.
+///
+/// What belongs to sessions — settings, temporary tables, prepared statements — stays with it: the database's own calls
+/// find it again as long as they come one after the other.
 pub(crate) struct Lease {
     session: Option<Session>,
     database: EmbeddedDatabase,
@@ -81,8 +84,17 @@ impl EmbeddedDatabase {
         EmbeddedDatabase::open(None, &config)
     }
 
+    /// [`EmbeddedDatabase::with_config`], without blocking the thread while the log is replayed.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::with_config`].
+    pub async fn with_config_async(path: impl AsRef<Path>, config: Config) -> Result<EmbeddedDatabase> {
+        let path = if config.storage.memory_only { None } else { Some(path.as_ref()) };
+        Ok(EmbeddedDatabase { shared: opening::open(path, &config).await? })
+    }
+
     fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
-        Ok(EmbeddedDatabase { shared: opening::open(path, config)? })
+        Ok(EmbeddedDatabase { shared: block_on(opening::open(path, config))? })
     }
 
     /// The engine, for servers: it makes sessions.
@@ -104,7 +116,8 @@ impl EmbeddedDatabase {
     /// Runs one statement or several; gives the number of rows that the last one changed or found.
     ///
     /// # Errors
-    /// The first error; nothing of what was run remains then.
+    /// The first error; nothing of what was run remains then. 25001 where a transaction is begun and not ended:
+    /// [`EmbeddedDatabase::begin_transaction`] is for those.
     pub fn execute(&self, sql: &str) -> Result<u64> {
         block_on(self.execute_async(sql))
     }
@@ -115,7 +128,10 @@ impl EmbeddedDatabase {
     /// As [`EmbeddedDatabase::execute`].
     pub async fn execute_async(&self, sql: &str) -> Result<u64> {
         let mut lease = self.lease();
-        execute_in(lease.session(), sql).await
+        let session = lease.session();
+        let count = execute_in(session, sql).await?;
+        refuse_open(session)?;
+        Ok(count)
     }
 
     /// Runs one statement with parameters; gives the number of rows that it changed or found.
@@ -134,7 +150,9 @@ impl EmbeddedDatabase {
         let mut lease = self.lease();
         let session = lease.session();
         let prepared = session.prepare(sql, Vec::new()).await?;
-        Ok(run(session, &prepared, params, &mut Scratch::default()).await?.1)
+        let count = run(session, &prepared, params, &mut Scratch::default()).await?.1;
+        refuse_open(session)?;
+        Ok(count)
     }
 
     /// Runs a query and gives its rows.
@@ -159,9 +177,17 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of preparing it.
     pub fn query_stream(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
+        block_on(self.query_stream_async(sql, params))
+    }
+
+    /// [`EmbeddedDatabase::query_stream`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::query_stream`].
+    pub async fn query_stream_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<RowStream> {
         let mut lease = self.lease();
         let session = lease.session();
-        let prepared = block_on(session.prepare(sql, Vec::new()))?;
+        let prepared = session.prepare(sql, Vec::new()).await?;
         let mut values = Vec::new();
         parameters(session, &prepared, params, &mut values)?;
         let portal = session.bind(prepared, values)?;
@@ -173,8 +199,16 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of parsing and binding.
     pub fn prepare(&self, sql: &str) -> Result<PreparedStatement> {
+        block_on(self.prepare_async(sql))
+    }
+
+    /// [`EmbeddedDatabase::prepare`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::prepare`].
+    pub async fn prepare_async(&self, sql: &str) -> Result<PreparedStatement> {
         let mut lease = self.lease();
-        let prepared = block_on(lease.session().prepare(sql, Vec::new()))?;
+        let prepared = lease.session().prepare(sql, Vec::new()).await?;
         Ok(PreparedStatement::new(lease, prepared))
     }
 
@@ -183,10 +217,32 @@ impl EmbeddedDatabase {
     /// # Errors
     /// Those of beginning it.
     pub fn begin_transaction(&self) -> Result<Transaction> {
+        block_on(self.begin_transaction_async())
+    }
+
+    /// [`EmbeddedDatabase::begin_transaction`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`EmbeddedDatabase::begin_transaction`].
+    pub async fn begin_transaction_async(&self) -> Result<Transaction> {
         let mut lease = self.lease();
-        block_on(execute_in(lease.session(), "BEGIN"))?;
+        execute_in(lease.session(), "BEGIN").await?;
         Ok(Transaction::new(lease))
     }
+}
+
+/// A transaction that is left open would be rolled back unseen.
+fn refuse_open(session: &Session) -> Result<()> {
+    if session.transaction_status() == TransactionStatus::Idle {
+        return Ok(());
+    }
+    let error = SqlError::new(
+        SqlState::ACTIVE_SQL_TRANSACTION,
+        "a transaction cannot stay open between calls: it was rolled back",
+    );
+    Err(error
+        .with_hint("Use begin_transaction(), or run BEGIN, the statements and COMMIT in one call.")
+        .into())
 }
 
 pub(crate) async fn execute_in(session: &mut Session, sql: &str) -> Result<u64> {
@@ -228,7 +284,8 @@ pub(crate) fn parameters(
     params: &[&dyn ToValue],
     values: &mut Vec<Datum>,
 ) -> Result<()> {
-    let context = EvalContext::detached(session.formats());
+    let never = AtomicBool::new(false);
+    let context = session.value_context(prepared, &never);
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
         return Err(Error::config(format!(
@@ -271,17 +328,27 @@ pub(crate) async fn run(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
+    session.know_types(prepared).await?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         session.finish_point().await?;
         let mut rows = Vec::new();
         if count > 0 && prepared.columns.is_some() {
             let mut row = Row::of(&prepared.row_columns);
-            row.fill(&scratch.found, session.formats())?;
+            let never = AtomicBool::new(false);
+            row.fill(&scratch.found, &session.value_context(prepared, &never))?;
             rows.push(row);
         }
         return Ok((rows, count));
     }
     run_portal(session, prepared, std::mem::take(&mut scratch.parameters)).await
+}
+
+/// As [`Session::know_types`], without a future where there is nothing to know.
+pub(crate) fn know_types(session: &mut Session, prepared: &Prepared) -> Result<()> {
+    if prepared.has_user_types() {
+        block_on(session.know_types(prepared))?;
+    }
+    Ok(())
 }
 
 /// Runs a prepared statement to its end, without a future where it is for one row; gives how many rows it found or
@@ -292,6 +359,7 @@ pub(crate) fn execute(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<u64> {
+    know_types(session, prepared)?;
     if let Some(count) = begin_at_once(session, prepared, params, scratch)? {
         if session.has_to_finish() {
             block_on(session.finish_point())?;

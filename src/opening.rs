@@ -1,13 +1,16 @@
 //! From a configuration to an open engine, and back to a closed folder.
 //!
-//! 1. A folder that this process has open already is shared: every further opening gets the same engine.
+//! 1. A folder that this process has open already is shared: every further opening with the same key gets the same
+//!    engine, and the cache and whatever else the first one configured.
 //! 2. Background threads write a checkpoint when the log has grown enough for one, free memory ahead of demand, and finish
 //!    commits whose callers were dropped.
 //! 3. When the last user is gone, the folder is checkpointed and marked as cleanly closed.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{block_on, or};
@@ -19,6 +22,7 @@ use helios_sql::error::SqlError;
 use helios_sql::session::{Engine, Session};
 use parking_lot::Mutex;
 
+use crate::crypto::EncryptionKey;
 use crate::{CompressionType, Config, Error, Result};
 
 /// One writes checkpoints, while the other keeps frames free.
@@ -28,8 +32,65 @@ const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 /// How long closing waits for a checkpoint that is being written.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The folders that this process has open.
-static OPEN_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Weak<Opened>>>> = LazyLock::new(Mutex::default);
+/// The folders that this process has open, or is opening or closing.
+static OPEN_FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Folder>>> = LazyLock::new(Mutex::default);
+/// Who waits for a folder to be open, or closed.
+static WAITING: Mutex<Vec<Waker>> = Mutex::new(Vec::new());
+
+enum Folder {
+    /// Being opened.
+    Opening,
+    /// Open, or being closed if nobody has it any more.
+    Open(Weak<Opened>),
+}
+
+/// A folder that nobody else opens, until this is dropped.
+struct Claim {
+    folder: PathBuf,
+}
+
+impl Claim {
+    /// Waits until nobody is opening or closing the folder; if it is open then, gives that.
+    async fn new(folder: PathBuf) -> std::result::Result<Claim, Arc<Opened>> {
+        poll_fn(|context| {
+            let mut folders = OPEN_FOLDERS.lock();
+            match folders.get(&folder) {
+                None => {
+                    folders.insert(folder.clone(), Folder::Opening);
+                    return Poll::Ready(Ok(Claim { folder: folder.clone() }));
+                }
+                Some(Folder::Opening) => {}
+                Some(Folder::Open(opened)) => {
+                    if let Some(opened) = opened.upgrade() {
+                        return Poll::Ready(Err(opened));
+                    }
+                }
+            }
+            // While the folders are locked: nothing settles between the look and this.
+            WAITING.lock().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// From now on others share what was opened.
+    fn share(&self, opened: &Arc<Opened>) {
+        OPEN_FOLDERS.lock().insert(self.folder.clone(), Folder::Open(Arc::downgrade(opened)));
+        wake_waiting();
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        OPEN_FOLDERS.lock().remove(&self.folder);
+        wake_waiting();
+    }
+}
+
+fn wake_waiting() {
+    let waiting = std::mem::take(&mut *WAITING.lock());
+    waiting.into_iter().for_each(Waker::wake);
+}
 
 /// An open engine with all that belongs to it.
 pub(crate) struct Opened {
@@ -38,7 +99,9 @@ pub(crate) struct Opened {
     pub(crate) idle: Mutex<Vec<Session>>,
     store: Store,
     background: Option<BackgroundExecutor>,
-    folder: Option<PathBuf>,
+    key: Option<EncryptionKey>,
+    /// Of a folder. Dropped last: who waits for it can lock the folder then.
+    claim: Option<Claim>,
 }
 
 impl Opened {
@@ -56,55 +119,72 @@ impl Drop for Opened {
             background.stop_token().stop();
             background.stop(STOP_PATIENCE);
         }
-        // The registry is locked meanwhile, so that nobody opens the folder before it is closed.
-        let mut open_folders = OPEN_FOLDERS.lock();
-        if self.folder.is_some()
+        // Who opens the folder meanwhile waits.
+        if self.claim.is_some()
             && let Err(error) = block_on(self.close())
         {
             tracing::error!("closing failed, the next opening recovers from the log: {error}");
-        }
-        if let Some(folder) = &self.folder
-            && open_folders.get(folder).is_some_and(|opened| opened.strong_count() == 0)
-        {
-            open_folders.remove(folder);
         }
     }
 }
 
 /// Opens the database in a folder, or one in memory.
-pub(crate) fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> {
+pub(crate) async fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Opened>> {
     config.validate()?;
     let mut config = config.clone();
     config.load_encryption_key()?;
+    config.storage.memory_only = path.is_none();
+    if let Some(path) = path {
+        config.storage.path = Some(path.to_path_buf());
+    }
     let config = &config;
+    let key = config.encryption_key.clone();
     let Some(path) = path else {
-        let store = open_store(Arc::new(MemoryDevice::new()), config)?;
-        let engine = block_on(Engine::open(store.clone(), config.entries()))?;
-        let opened = Opened { engine, idle: Mutex::default(), store, background: None, folder: None };
+        let store = open_store(Arc::new(MemoryDevice::new()), config).await?;
+        let engine = Engine::open(store.clone(), config.entries()).await?;
+        let opened = Opened { engine, idle: Mutex::default(), store, background: None, key, claim: None };
         return Ok(Arc::new(opened));
     };
-    let mut open_folders = OPEN_FOLDERS.lock();
     let device = open_disk(path)
         .map_err(|error| Error::config(format!("the folder {} cannot be opened: {error}", path.display())))?;
     let folder = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    if let Some(opened) = open_folders.get(&folder).and_then(Weak::upgrade) {
-        return Ok(opened);
-    }
-    let store = open_store(device, config).map_err(|error| error.in_folder(path))?;
-    let engine = block_on(Engine::open(store.clone(), config.entries()))?;
+    let claim = match Claim::new(folder).await {
+        Ok(claim) => claim,
+        Err(opened) => {
+            return check_key(opened.key.as_ref(), key.as_ref())
+                .map(|()| opened)
+                .map_err(|error| error.in_folder(path));
+        }
+    };
+    let store = open_store(device, config).await.map_err(|error| error.in_folder(path))?;
+    let engine = Engine::open(store.clone(), config.entries()).await?;
     let background = start_background(&store)?;
     let opened = Arc::new(Opened {
         engine,
         idle: Mutex::default(),
         store,
         background: Some(background),
-        folder: Some(folder.clone()),
+        key,
+        claim: Some(claim),
     });
-    open_folders.insert(folder, Arc::downgrade(&opened));
+    if let Some(claim) = &opened.claim {
+        claim.share(&opened);
+    }
     Ok(opened)
 }
 
-fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
+/// The key of a folder that is open already has to be given again: who does not have it gets nothing.
+fn check_key(open: Option<&EncryptionKey>, given: Option<&EncryptionKey>) -> Result<()> {
+    let text = match (open, given) {
+        (open, given) if open == given => return Ok(()),
+        (Some(_), None) => "the database is encrypted: give its key",
+        (None, Some(_)) => "the database is not encrypted, but a key was given: open it without one",
+        _ => "the key is not the one that the database was encrypted with: give that one",
+    };
+    Err(SqlError::from(helios_mvcc::Error::Open(text.into())).into())
+}
+
+async fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
     let options = StoreOptions {
         cache_size_bytes: usize::try_from(config.storage.cache_size)
             .map_err(|_| Error::config("storage.cache_size is larger than this machine can address"))?,
@@ -119,7 +199,7 @@ fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
     };
     let surroundings =
         Surroundings { device, clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy) };
-    Ok(block_on(Store::open(options, surroundings)).map_err(SqlError::from)?)
+    Ok(Store::open(options, surroundings).await.map_err(SqlError::from)?)
 }
 
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {
@@ -140,11 +220,19 @@ fn start_background(store: &Store) -> Result<BackgroundExecutor> {
     Ok(background)
 }
 
-/// Writes a checkpoint whenever one is due, until told to stop, or until no more commits are accepted.
+/// Writes a checkpoint whenever one is due, and into the log that it is durable so far, until told to stop or until no more
+/// commits are accepted.
 async fn write_checkpoints(store: Store, stop: StopToken) {
-    while !stop.is_stopping() {
+    loop {
         or(sleep(CHECKPOINT_LOOK), stop.stopped()).await;
-        if stop.is_stopping() || !store.checkpoint_due() {
+        if stop.is_stopping() {
+            return;
+        }
+        if let Err(error) = store.vouch().await {
+            tracing::error!("no more commits are accepted: {error}");
+            return;
+        }
+        if !store.checkpoint_due() {
             continue;
         }
         match store.checkpoint().await {

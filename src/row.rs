@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use helios_sql::binder::ResultColumn;
 use helios_sql::error::{SqlError, SqlState};
-use helios_sql::functions::{EvalContext, Settings};
+use helios_sql::functions::EvalContext;
 use helios_sql::session::{Portal, Step};
 use helios_sql::value::{Batch, Datum};
 
@@ -72,11 +72,10 @@ impl Row {
     }
 
     /// Takes values over.
-    pub(crate) fn fill(&mut self, row: &[Datum], formats: &Settings) -> Result<()> {
-        let context = EvalContext::detached(formats);
+    pub(crate) fn fill(&mut self, row: &[Datum], context: &EvalContext<'_>) -> Result<()> {
         self.values.clear();
         for (value, column) in row.iter().zip(self.columns.iter()) {
-            self.values.push(Value::from_datum(value, column.data_type, &context)?);
+            self.values.push(Value::from_datum(value, column.data_type, context)?);
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_lite::future::block_on;
 use helios_sql::session::Prepared;
 
-use crate::database::{Lease, Scratch, begin_at_once, execute, run, run_portal};
+use crate::database::{Lease, Scratch, begin_at_once, execute, know_types, run, run_portal};
 use crate::{Result, Row, ToValue};
+use std::sync::atomic::AtomicBool;
 
 /// A statement that was parsed and planned once.
 pub struct PreparedStatement {
@@ -52,6 +53,7 @@ impl PreparedStatement {
     ) -> Result<Option<T>> {
         let PreparedStatement { lease, prepared, scratch, row } = self;
         let session = lease.session();
+        know_types(session, prepared)?;
         let count = begin_at_once(session, prepared, params, scratch)?;
         if count.is_some() && session.has_to_finish() {
             block_on(session.finish_point())?;
@@ -59,7 +61,8 @@ impl PreparedStatement {
         match count {
             Some(0) => Ok(None),
             Some(_) if prepared.columns.is_some() => {
-                row.fill(&scratch.found, session.formats())?;
+                let never = AtomicBool::new(false);
+                row.fill(&scratch.found, &session.value_context(prepared, &never))?;
                 read(row).map(Some)
             }
             Some(_) => Ok(None),
@@ -69,6 +72,15 @@ impl PreparedStatement {
                 rows.first().map(read).transpose()
             }
         }
+    }
+
+    /// [`PreparedStatement::execute`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`PreparedStatement::execute`].
+    pub async fn execute_async(&mut self, params: &[&dyn ToValue]) -> Result<u64> {
+        let PreparedStatement { lease, prepared, scratch, .. } = self;
+        run(lease.session(), prepared, params, scratch).await.map(|(_, count)| count)
     }
 
     /// Runs it and gives the number of rows that it changed or found.

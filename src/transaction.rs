@@ -1,7 +1,7 @@
 //! Explicit transactions.
 
+use async_lock::Mutex;
 use futures_lite::future::block_on;
-use parking_lot::Mutex;
 
 use crate::database::{Lease, Scratch, execute, execute_in, execute_with_in, query_in};
 use crate::{Result, Row, ToValue};
@@ -26,7 +26,15 @@ impl Transaction {
     /// # Errors
     /// All the errors of SQL; the transaction can only be rolled back then.
     pub fn execute(&self, sql: &str) -> Result<u64> {
-        block_on(execute_in(self.inside.lock().lease.session(), sql))
+        block_on(self.execute_async(sql))
+    }
+
+    /// [`Transaction::execute`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub async fn execute_async(&self, sql: &str) -> Result<u64> {
+        execute_in(self.inside.lock().await.lease.session(), sql).await
     }
 
     /// Runs one statement with parameters; gives the number of rows that it changed or found. Its plan is kept, so
@@ -35,7 +43,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::execute`].
     pub fn execute_with(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
-        let Inside { lease, scratch } = &mut *self.inside.lock();
+        let Inside { lease, scratch } = &mut *self.inside.lock_blocking();
         let session = lease.session();
         if let Some(prepared) = session.known_plan(sql) {
             return execute(session, &prepared, params, scratch);
@@ -43,12 +51,29 @@ impl Transaction {
         block_on(execute_with_in(session, sql, params, scratch))
     }
 
+    /// [`Transaction::execute_with`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub async fn execute_with_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
+        let Inside { lease, scratch } = &mut *self.inside.lock().await;
+        execute_with_in(lease.session(), sql, params, scratch).await
+    }
+
     /// Runs a query and gives its rows.
     ///
     /// # Errors
     /// As [`Transaction::execute`].
     pub fn query(&self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
-        block_on(query_in(self.inside.lock().lease.session(), sql, params))
+        block_on(self.query_async(sql, params))
+    }
+
+    /// [`Transaction::query`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    pub async fn query_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+        query_in(self.inside.lock().await.lease.session(), sql, params).await
     }
 
     /// Makes all changes durable and visible.
@@ -56,9 +81,16 @@ impl Transaction {
     /// # Errors
     /// 40001 and those of writing; nothing is changed then.
     pub fn commit(self) -> Result<()> {
-        let mut lease = self.inside.into_inner().lease;
-        block_on(lease.session().finish(true))?;
-        Ok(())
+        block_on(self.commit_async())
+    }
+
+    /// [`Transaction::commit`], without blocking the thread. Once it waits for the disk the transaction is committed even
+    /// if the future is dropped.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub async fn commit_async(self) -> Result<()> {
+        Ok(self.inside.into_inner().lease.session().finish(true).await?)
     }
 
     /// Undoes all changes.
@@ -66,8 +98,14 @@ impl Transaction {
     /// # Errors
     /// None; it is a result for symmetry with [`Transaction::commit`].
     pub fn rollback(self) -> Result<()> {
-        let mut lease = self.inside.into_inner().lease;
-        block_on(lease.session().finish(false))?;
-        Ok(())
+        block_on(self.rollback_async())
+    }
+
+    /// [`Transaction::rollback`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`Transaction::rollback`].
+    pub async fn rollback_async(self) -> Result<()> {
+        Ok(self.inside.into_inner().lease.session().finish(false).await?)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use helios_sql::error::SqlError;
 use helios_sql::functions::EvalContext;
-use helios_sql::types::DataType;
+use helios_sql::types::{DataType, is_user_type};
 use helios_sql::value::{Datum, PhysicalKind};
 
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ impl Value {
             Datum::Int64(value) => Value::BigInt(*value),
             Datum::Oid(value) if data_type == DataType::OID => Value::BigInt(i64::from(*value)),
             Datum::Float32(value) => Value::Real(*value),
-            Datum::Float64(value) => Value::Double(*value),
+            Datum::Float64(value) if !is_user_type(data_type.oid) => Value::Double(*value),
             Datum::Text(text) => Value::Text(text.to_string()),
             Datum::Bytes(bytes) if data_type == DataType::BYTEA => Value::Bytes(bytes.to_vec()),
             other => Value::Other(context.to_text(other, data_type.oid)?.to_string()),
@@ -76,6 +76,10 @@ impl Value {
             Value::Bytes(bytes) => Datum::Bytes(bytes.as_slice().into()),
             Value::Other(text) => return Ok(info.parse_text(text, data_type.typmod, context)?),
         };
+        // What a user's type holds is its own business.
+        if is_user_type(data_type.oid) {
+            return Ok(info.parse_text(&self.to_string(), data_type.typmod, context)?);
+        }
         if exact.kind() == Some(info.kind) {
             return Ok(exact);
         }
@@ -112,7 +116,7 @@ pub(crate) fn parameter(
     data_type: DataType,
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
-    if let Some(exact) = value.to_exact()
+    if let Some(exact) = value.to_exact().filter(|_| !is_user_type(data_type.oid))
         && (exact.is_null() || exact.kind() == Some(context.type_info(data_type.oid)?.kind))
     {
         return Ok(exact);

@@ -95,6 +95,45 @@ pub fn find_gap<P: ReadPages>(pages: &P, root: PageId, key: &[u8], gap: &mut Gap
     Ok(false)
 }
 
+/// A leaf met by chance, and what it says of the whole tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RandomLeaf {
+    /// The leaf's keys lie from here on …
+    pub lower: Vec<u8>,
+    /// … to before here; `None` at the right end of the tree.
+    pub upper: Option<Vec<u8>>,
+    /// The leaf's rows.
+    pub rows: usize,
+    /// The product of the branches that there were on the way: one over the chance to come here. Times `rows`
+    /// it is, on average, the number of rows in the tree (Knuth, "Estimating the efficiency of backtrack programs",
+    /// 1975).
+    pub ways: f64,
+}
+
+/// Goes down to some leaf: `choose(n)` picks one of `n` branches.
+///
+/// # Errors
+/// The fault of a missing page.
+pub fn random_leaf<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    choose: &mut dyn FnMut(usize) -> usize,
+) -> Result<RandomLeaf, P::Fault> {
+    let mut ways = 1.0;
+    let mut page = pages.page(root)?;
+    for _ in 0..LEVELS_MAX {
+        let node = Node::new(&page);
+        if node.is_leaf() {
+            let upper = node.upper_fence().map(<[u8]>::to_vec);
+            return Ok(RandomLeaf { lower: node.lower_fence().to_vec(), upper, rows: node.len(), ways });
+        }
+        ways *= node.len() as f64;
+        let child = node.child(choose(node.len()).min(node.len() - 1));
+        page = pages.page(child)?;
+    }
+    panic!("tree {root} has more than {LEVELS_MAX} levels");
+}
+
 #[inline]
 fn descend<P: ReadPages>(
     pages: &P,

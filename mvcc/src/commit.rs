@@ -136,29 +136,47 @@ pub(crate) struct Pipeline {
     pub(crate) state: async_lock::Mutex<Option<CommitState>>,
 }
 
-/// Commits a transaction; its locks are released whatever happens, unless this future is dropped before the
-/// first poll.
+/// Commits a transaction; its locks are released whatever happens. Once it is queued, dropping this future does not
+/// keep it from being committed; before, it rolls back.
 ///
 /// # Errors
 /// [`Error::Poisoned`], or those of the device.
-pub(crate) async fn commit(engine: &Arc<Engine>, mut request: Request) -> Result<Scn> {
-    if let Err(error) = engine.check_poisoned() {
-        release_locks(engine, &mut request);
-        return Err(error);
-    }
-    let admitted = match engine.bound_waiting().await {
-        Ok(()) => engine.admit_on_full_disk(|| has_puts(&request)).await,
+pub(crate) async fn commit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
+    let waiting = Unqueued { engine, request: Some(request) };
+    engine.check_poisoned()?;
+    match engine.bound_waiting().await {
+        Ok(()) => engine.admit_on_full_disk(|| waiting.has_puts()).await?,
         // Deleting goes on: it needs the log alone.
-        Err(error) if error.is_want_of_space() && !has_puts(&request) => Ok(()),
-        error => error,
-    };
-    if let Err(error) = admitted {
-        release_locks(engine, &mut request);
-        return Err(error);
+        Err(error) if error.is_want_of_space() && !waiting.has_puts() => {}
+        Err(error) => return Err(error),
     }
-    match commit_now(engine, request) {
+    match commit_now(engine, waiting.into_request()) {
         Ok(scn) => Ok(scn),
         Err(request) => submit(engine, *request).await,
+    }
+}
+
+/// A request that waits to be admitted; its locks are released where it is not.
+struct Unqueued<'e> {
+    engine: &'e Engine,
+    request: Option<Request>,
+}
+
+impl Unqueued<'_> {
+    fn has_puts(&self) -> bool {
+        self.request.as_ref().is_some_and(has_puts)
+    }
+
+    fn into_request(mut self) -> Request {
+        self.request.take().expect("the request is taken once, here")
+    }
+}
+
+impl Drop for Unqueued<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = &mut self.request {
+            release_locks(self.engine, request);
+        }
     }
 }
 
@@ -249,7 +267,7 @@ async fn submit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
     engine.pipeline.queue.lock().push_back(member);
     let _waiting = engine.pipeline.work.wait(&engine.tender);
     // Dropped before the count of waiters goes down: then nobody is left to wake for this ticket.
-    let _abandoning = Abandoning(&ticket);
+    let _abandoning = Abandoning { engine, ticket: &ticket };
     let mut has_yielded = false;
     poll_fn(|context| {
         if !has_yielded {
@@ -281,12 +299,19 @@ fn poll_ticket(ticket: &Ticket, context: &Context<'_>) -> Option<Result<Scn>> {
     }
 }
 
-/// Marks a ticket that nobody waits for any more.
-struct Abandoning<'a>(&'a Ticket);
+/// Marks a ticket that nobody waits for any more. A commit that is still on its way is begun at least: without that
+/// it would wait, with its locks, for the next one to come along. What is begun the tender ends.
+struct Abandoning<'a> {
+    engine: &'a Arc<Engine>,
+    ticket: &'a Ticket,
+}
 
 impl Drop for Abandoning<'_> {
     fn drop(&mut self) {
-        *self.0.outcome.lock() = Outcome::Taken;
+        let before = std::mem::replace(&mut *self.ticket.outcome.lock(), Outcome::Taken);
+        if matches!(before, Outcome::Waiting(_)) {
+            drive(self.engine, &Context::from_waker(Waker::noop()));
+        }
     }
 }
 

@@ -40,6 +40,7 @@ mod write_set;
 
 pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use error::{Error, Fault, Result};
+pub use helios_btree::RandomLeaf;
 pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
 pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};

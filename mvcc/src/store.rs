@@ -19,7 +19,7 @@ use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
 use crate::locks::LockTable;
-use crate::log::{Log, open_segments};
+use crate::log::{Log, is_segment, open_segments};
 use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
 
@@ -131,6 +131,8 @@ pub struct StoreStats {
     pub compressed_bytes: u64,
     /// Bytes that the compressed tier may use at present; frames gave them up.
     pub compressed_bytes_max: u64,
+    /// Transactions that wait for a lock at this moment.
+    pub waiting_transactions: u64,
     /// Bytes in use in the data file.
     pub data_used_bytes: u64,
     /// Bytes of the data file.
@@ -165,7 +167,14 @@ impl Store {
             _ => Error::Io(error),
         })?;
         remove_leftovers(&**device)?;
-        let exists = device.list()?.iter().any(|name| name == DATA_FILE);
+        let names = device.list()?;
+        let exists = names.iter().any(|name| name == DATA_FILE);
+        if let Some(log) = names.iter().find(|name| !exists && is_segment(name)) {
+            return Err(Error::Open(format!(
+                "the folder holds the log file {log} but no data file: put the file {DATA_FILE} back, or take the \
+                 log files away if the database is to begin anew"
+            )));
+        }
         let engine = if exists {
             open_existing(options, &surroundings, folder_lock).await?
         } else {
@@ -308,6 +317,25 @@ impl Store {
         self.engine.clean_ahead().await
     }
 
+    /// Says in the log that the last commits are durable, where nothing later does yet and no commit is on its way: to
+    /// be called now and then.
+    ///
+    /// # Errors
+    /// Those of the device; the database accepts no more commits then.
+    pub async fn vouch(&self) -> Result<()> {
+        let Some(mut guard) = self.engine.pipeline.state.try_lock() else { return Ok(()) };
+        let Some(state) = guard.as_mut() else { return Ok(()) };
+        let Some(log) = state.log.as_mut().filter(|log| !log.is_full()) else { return Ok(()) };
+        self.engine.check_poisoned()?;
+        match log.vouch(state.last_scn).await {
+            Err(error) if !error.is_want_of_space() => {
+                self.engine.poison(&error);
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether enough has changed for a checkpoint to be worthwhile.
     pub fn checkpoint_due(&self) -> bool {
         // One that a full disk lets through makes room in the log.
@@ -371,6 +399,7 @@ impl Store {
             frames_free: self.engine.pool.free_count() as u64,
             compressed_bytes: self.engine.tier.as_ref().map_or(0, CompressedTier::used_bytes),
             compressed_bytes_max: self.engine.tier.as_ref().map_or(0, CompressedTier::capacity_bytes),
+            waiting_transactions: self.engine.locks.waiting() as u64,
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
             temporary_bytes: read(&counters.temporary_bytes),
@@ -566,9 +595,9 @@ fn check_key(options: &StoreOptions, superblock: &Superblock) -> Result<()> {
         Some(_) if !encrypted => {
             Err(Error::Open("the database is not encrypted, but a key was given: open it without one".into()))
         }
-        Some(key) if key.fingerprint(&superblock.key_salt) != superblock.key_fingerprint => {
-            Err(Error::Open("the key is not the one that the database was encrypted with".into()))
-        }
+        Some(key) if key.fingerprint(&superblock.key_salt) != superblock.key_fingerprint => Err(Error::Open(
+            "the key is not the one that the database was encrypted with: give that one".into(),
+        )),
         _ => Ok(()),
     }
 }

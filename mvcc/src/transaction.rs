@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_btree::{VALUE_BYTES_MAX, key_bytes_max};
+use helios_btree::{RandomLeaf, VALUE_BYTES_MAX, key_bytes_max, random_leaf};
 use helios_bufferpool::Scn;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -280,6 +280,20 @@ impl Transaction {
             }
         }
         lookup(self.engine(), self.branch, scn, tree, key, &self.partial, read)
+    }
+
+    /// A leaf of a tree that `choose` finds by picking one of so many branches at each step, as of the snapshot and
+    /// without own writes.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing.
+    pub fn try_random_leaf(
+        &self,
+        tree: TreeId,
+        choose: &mut dyn FnMut(usize) -> usize,
+    ) -> std::result::Result<RandomLeaf, Fault> {
+        let view = View::new(self.engine(), self.branch, self.snapshot().scn);
+        random_leaf(&view, tree.root(), choose)
     }
 
     /// A scan of the snapshot, own writes of earlier statements included.

@@ -58,7 +58,10 @@ impl Connection {
         self.output.flush(&mut self.socket).await?;
         loop {
             let Some(message) = next_message(input)? else {
-                if input.fill(&mut self.socket).await? == 0 {
+                let target = self.target().clone();
+                let filled =
+                    interruptible(&target, &mut self.limit, true, input.fill(&mut self.socket)).await;
+                if filled.map_err(|interruption| interruption.error())?? == 0 {
                     return Err(Failure::Fatal(SqlError::new(
                         SqlState::CONNECTION_EXCEPTION,
                         "unexpected EOF on client connection with an open transaction",

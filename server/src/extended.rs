@@ -1,15 +1,16 @@
 //! The extended query protocol: Parse, Bind, Describe, Execute, Close and Flush.
 //!
 //! Named statements are the session's, where SQL's PREPARE, EXECUTE and DEALLOCATE find them too. The unnamed
-//! statement and all portals are the connection's; portals end with their transaction.
+//! statement and all portals are the connection's; portals end with their transaction. SQL's cursors can be described
+//! and closed as portals, as drivers do that fetch from them by SQL.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::types::DataType;
 use heliosdb_nano::session::{Portal, Prepared, SqlError, SqlState};
+use std::sync::atomic::AtomicBool;
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::parameters::{FormatCodes, read_parameters};
@@ -75,7 +76,7 @@ impl Connection {
     pub(crate) async fn extended(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
         match message.kind {
             b'P' => self.parse(Body::new(input.body(message))).await?,
-            b'B' => self.bind(Body::new(input.body(message)))?,
+            b'B' => self.bind(Body::new(input.body(message))).await?,
             b'D' => self.describe(Body::new(input.body(message)))?,
             b'E' => self.execute_portal(input, message).await?,
             b'C' => self.close(Body::new(input.body(message)))?,
@@ -121,18 +122,21 @@ impl Connection {
         })
     }
 
-    fn bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
+    async fn bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
         let (name, statement) = (body.string()?, body.string()?);
         let prepared = self.statement(statement)?;
         let formats = FormatCodes::read(&mut body)?;
-        let context = EvalContext::detached(self.session.formats());
+        self.session.know_types(&prepared).await?;
+        let never = AtomicBool::new(false);
+        let context = self.session.value_context(&prepared, &never);
         let parameters =
             read_parameters(&mut body, formats, &prepared.parameter_types, (name, statement), &context)?;
         let result_formats = FormatCodes::read(&mut body)?;
         body.end()?;
         let shape = self.shapes.of(&prepared);
         let formats = shape.formats(result_formats.iter())?;
-        if !name.is_empty() && self.portals.named.contains_key(name) {
+        let is_taken = self.portals.named.contains_key(name) || self.session.describe_cursor(name).is_some();
+        if !name.is_empty() && is_taken {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{name}\" already exists"),
@@ -161,8 +165,12 @@ impl Connection {
                 self.shapes.of(&prepared).describe(&Formats::Text, &mut self.output);
             }
             b'P' => {
-                let open = self.portals.get(name)?;
-                open.shape.describe(&open.formats, &mut self.output);
+                if let Some(columns) = self.session.describe_cursor(name) {
+                    ResultShape::new(Some(columns)).describe(&Formats::Text, &mut self.output);
+                } else {
+                    let open = self.portals.get(name)?;
+                    open.shape.describe(&open.formats, &mut self.output);
+                }
             }
             other => return Err(protocol_violation(format!("invalid DESCRIBE message subtype {other}"))),
         }
@@ -207,6 +215,7 @@ impl Connection {
             (b'P', "") => self.portals.unnamed = None,
             (b'P', name) => {
                 self.portals.named.remove(name);
+                self.session.forget_cursor(name);
             }
             (other, _) => return Err(protocol_violation(format!("invalid CLOSE message subtype {other}"))),
         }

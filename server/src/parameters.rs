@@ -129,7 +129,10 @@ fn read_binary(bytes: &[u8], data_type: DataType, context: &EvalContext<'_>) -> 
         oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(checked_text(bytes)?)),
         oid => {
             let info = context.type_info(oid)?;
-            if usize::try_from(info.length).is_ok_and(|length| bytes.len() < length) {
+            // Enums come as text, whatever their length says.
+            if info.enum_labels().is_none()
+                && usize::try_from(info.length).is_ok_and(|length| bytes.len() < length)
+            {
                 return Err(protocol_violation("insufficient data left in message"));
             }
             info.read_binary(bytes, data_type.typmod, context)

@@ -45,7 +45,7 @@ pub(crate) fn is_binary_code(code: i16) -> Result<bool, SqlError> {
     }
 }
 
-/// The result of a prepared statement.
+/// The result of a prepared statement, or the rows of a cursor.
 pub(crate) struct ResultShape {
     pub(crate) columns: Vec<ColumnCoder>,
     /// RowDescription with all formats text; empty for a statement without a result.
@@ -55,8 +55,8 @@ pub(crate) struct ResultShape {
 }
 
 impl ResultShape {
-    pub(crate) fn new(prepared: &Prepared) -> ResultShape {
-        let Some(columns) = &prepared.columns else {
+    pub(crate) fn new(columns: Option<&[ResultColumn]>) -> ResultShape {
+        let Some(columns) = columns else {
             return ResultShape { columns: Vec::new(), description: Vec::new(), format_places: Vec::new() };
         };
         let mut output = Output::default();
@@ -147,7 +147,7 @@ impl Shapes {
         if self.known.len() >= SHAPES_MAX {
             self.known.clear();
         }
-        let shape = Rc::new(ResultShape::new(prepared));
+        let shape = Rc::new(ResultShape::new(prepared.columns.as_deref()));
         self.known.insert(address, (prepared.clone(), shape.clone()));
         shape
     }

@@ -43,7 +43,7 @@ impl Connection {
             if !prepared.parameter_types.is_empty() {
                 return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
             }
-            let shape = ResultShape::new(&prepared);
+            let shape = ResultShape::new(prepared.columns.as_deref());
             if shape.has_rows() {
                 shape.describe(&Formats::Text, &mut self.output);
             }

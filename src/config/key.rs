@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::{Config, KeySource};
 use crate::crypto::EncryptionKey;
 use crate::{Error, Result};
@@ -33,7 +35,8 @@ fn from_environment(name: &str) -> Result<EncryptionKey> {
             "encryption is on, but the environment variable {name} that encryption.key_source names is not set"
         )));
     };
-    let key = from_hexadecimal(value.as_encoded_bytes());
+    let value = Zeroizing::new(value.into_encoded_bytes());
+    let key = from_hexadecimal(&value);
     key.ok_or_else(|| {
         Error::config(format!(
             "the environment variable {name} holds no key: 64 hexadecimal digits are needed"
@@ -44,7 +47,7 @@ fn from_environment(name: &str) -> Result<EncryptionKey> {
 #[allow(clippy::disallowed_methods)] // the key lies beside the database, not in it
 fn from_file(path: &Path) -> Result<EncryptionKey> {
     const FILE_BYTES_MAX: u64 = 4_096;
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::new(Vec::new());
     File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)).map_err(|error| {
         Error::config(format!("cannot read the encryption key in {}: {error}", path.display()))
     })?;

@@ -64,7 +64,6 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
         ("[server]\ntls_enabled = 1", &["tls_enabled = 1", "true and false"]),
         ("[servers]\nport = 1", &["servers", "`server`"]),
         ("[server]\nmax_connections = 0", &["max_connections = 0", "at least 1"]),
-        ("[storage]\ncache_size = 1", &["cache_size = 1", "1048576"]),
         ("[encryption]\nalgorithm = \"Rot13\"", &["Rot13", "Aes256Gcm"]),
         ("[encryption]\nkey_source = { Env = \"A\" }", &["Env", "`Environment`"]),
         ("[storage\n", &["line 1"]),

@@ -106,6 +106,45 @@ fn keys() {
     assert_eq!(count(&open(&folder, None).expect("no key")), ROWS);
 }
 
+/// Whoever opens a folder that is open in this process already needs its key as well.
+#[test]
+fn keys_of_a_folder_that_is_open() {
+    let (_parent, folder) = made(Some(1));
+    let first = open(&folder, Some(1)).expect("the right key");
+    refused(&folder, None, &["encrypted", "give its key"]);
+    refused(&folder, Some(2), &["key is not the one"]);
+    assert_eq!(count(&open(&folder, Some(1)).expect("the right key")), ROWS);
+    drop(first);
+    let (_parent, folder) = made(None);
+    let _first = open(&folder, None).expect("no key");
+    refused(&folder, Some(1), &["not encrypted", "without one"]);
+}
+
+/// Many threads open and close one folder: who comes while it is being closed waits for that.
+#[test]
+fn opening_while_closing() {
+    let (_parent, folder) = made(None);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    assert_eq!(count(&open(&folder, None).expect("it is free, or shared")), ROWS);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_missing_data_file() {
+    let (_parent, folder) = made(None);
+    let away = folder.with_extension("data");
+    fs::rename(folder.join("data"), &away).expect("moved");
+    refused(&folder, None, &["log file log-", "no data file", "put the file data back"]);
+    fs::rename(&away, folder.join("data")).expect("moved back");
+    assert_eq!(count(&open(&folder, None).expect("it is whole again")), ROWS);
+}
+
 #[test]
 fn a_foreign_file() {
     let parent = tempfile::tempdir().expect("a folder");
@@ -204,7 +243,7 @@ fn a_cache_too_small() {
     let mut config = config(None);
     config.storage.cache_size = 1000;
     let error = EmbeddedDatabase::with_config(parent.path(), config).err().expect("too small").to_string();
-    assert!(error.contains("cache_size") && error.contains("1048576"), "{error}");
+    assert!(error.contains("cache_size") && error.contains("set it to 1204224 or more"), "{error}");
 }
 
 /// Runs this program as another process that opens `folder`, as `nobody` where this one is root and `as_nobody`

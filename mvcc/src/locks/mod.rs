@@ -302,6 +302,11 @@ impl LockTable {
         Err(Error::Deadlock)
     }
 
+    /// How many transactions wait for a lock at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waits.lock().len()
+    }
+
     /// Whether following the waits from `target` leads back to it.
     fn waits_for_itself(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
         let mut open = self.waited_for(waits, target);

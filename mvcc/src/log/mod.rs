@@ -24,7 +24,7 @@ use helios_runtime::device::{BLOCK_SIZE, Device};
 
 pub(crate) use reader::{LogReader, LoggedGroup};
 pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES};
-pub(crate) use segments::{Segments, file_name as segment_name};
+pub(crate) use segments::{Segments, file_name as segment_name, is_segment};
 
 use crate::error::{Error, Result};
 use crate::write_set::Operation;
@@ -42,6 +42,8 @@ pub(crate) struct Log {
     identity: u64,
     next_lsn: u64,
     durable_lsn: u64,
+    /// Something says that what lies before this is durable.
+    vouched_lsn: u64,
     /// Bytes appended since the last checkpoint.
     appended_bytes: u64,
     /// What the group being made says and no part has taken yet.
@@ -72,6 +74,7 @@ impl Log {
             identity,
             next_lsn,
             durable_lsn: next_lsn,
+            vouched_lsn: next_lsn,
             appended_bytes: 0,
             group: Vec::new(),
             group_lsn: next_lsn,
@@ -145,6 +148,20 @@ impl Log {
             self.segment(number)?.sync().await?;
         }
         self.durable_lsn = self.next_lsn;
+        Ok(())
+    }
+
+    /// Writes a group without commits, which says that the last one with commits is durable: if that one is found
+    /// damaged later, it is known not to be the torn end of the log. Does nothing where that is said already.
+    ///
+    /// # Errors
+    /// As [`Log::begin`] and [`Log::finish`].
+    pub(crate) async fn vouch(&mut self, scn: Scn) -> Result<()> {
+        if self.vouched_lsn < self.next_lsn {
+            self.begin(0, scn, 0).await?;
+            self.finish().await?;
+            self.vouched_lsn = self.next_lsn;
+        }
         Ok(())
     }
 

@@ -20,6 +20,11 @@ pub(crate) fn file_name(number: u64) -> String {
     format!("log-{number:016x}")
 }
 
+/// Whether a file is one of the log's.
+pub(crate) fn is_segment(name: &str) -> bool {
+    parse_name(name).is_some()
+}
+
 fn parse_name(name: &str) -> Option<u64> {
     u64::from_str_radix(name.strip_prefix("log-")?, 16).ok()
 }

@@ -8,7 +8,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, slice_function};
 use crate::parser::marked;
-use crate::types::{DataType, builtin_type, oids};
+use crate::types::{DataType, oids};
 use crate::value::Datum;
 
 /// The most subscripts an array takes.
@@ -69,7 +69,7 @@ impl Binder<'_> {
         if source.oid == oids::JSONB {
             return subscripts.iter().try_fold(value, |value, each| self.bind_json_subscript(value, each));
         }
-        let Some(element) = builtin_type(source.oid).and_then(|info| info.element()) else {
+        let Some(element) = self.element_of(source) else {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(

@@ -89,10 +89,10 @@ impl Binder<'_> {
                 "count(*) must be used to call a parameterless aggregate function",
             ));
         }
-        let Some(resolved) = registry().resolve_aggregate(base, &types, self.types())? else {
+        let Some(resolved) = registry().resolve_aggregate(base, &types, &self.types())? else {
             if registry().functions(base).is_empty() {
                 // The error of an unknown function names the types.
-                registry().resolve_function(base, &types, self.types())?;
+                registry().resolve_function(base, &types, &self.types())?;
             }
             return Ok(None);
         };
@@ -117,7 +117,7 @@ impl Binder<'_> {
                 FunctionArgumentClause::OrderBy(keys) => {
                     for key in keys {
                         let expr = self.bind_settled(&key.expr)?;
-                        order_by.push(super::order::sort_key(expr, &key.options)?);
+                        order_by.push(super::order::sort_key(self, expr, &key.options)?);
                     }
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),

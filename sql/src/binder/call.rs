@@ -8,7 +8,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, ResolvedFunction, registry};
 use crate::parser::marked;
-use crate::types::{DataType, builtin_type, oids};
+use crate::types::{DataType, oids};
 use crate::value::{Datum, RecordShape};
 
 impl Binder<'_> {
@@ -83,7 +83,7 @@ impl Binder<'_> {
             .filter(|function| function.argument_types.len() == arguments.len() + 1)
             .find_map(|function| function.variadic);
         let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-        let element = match (variadic, builtin_type(last.data_type().oid).and_then(|info| info.element())) {
+        let element = match (variadic, self.element_of(last.data_type())) {
             (Some(oids::ANY), Some(element)) => element,
             (Some(oids::ANY), None) => {
                 return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, "VARIADIC argument must be an array"));
@@ -92,13 +92,13 @@ impl Binder<'_> {
             (None, _) => {
                 types.push(last.data_type().oid);
                 // No function of the name takes that.
-                registry().resolve_among(base, &[], &types, self.types())?;
+                registry().resolve_among(base, &[], &types, &self.types())?;
                 return Err(SqlError::internal("a function among none"));
             }
         };
         types.push(element);
-        let resolved = registry().resolve_function(base, &types, self.types())?;
-        let array = super::data_type::array_of(DataType::of(element))?;
+        let resolved = registry().resolve_function(base, &types, &self.types())?;
+        let array = super::data_type::array_of(DataType::of(element), &self.types())?;
         let last = self.coerce(last, array, CastContext::Implicit)?;
         arguments.push(constant(Datum::Null, DataType::of(element)));
         let mut call = self.make_call(resolved, arguments)?;
@@ -187,13 +187,13 @@ impl Binder<'_> {
         // `typename(value)` is a cast where no function of the name takes it.
         if registry().functions(base).is_empty()
             && arguments.len() == 1
-            && let Some(info) = self.types().type_by_name(base)
+            && let Some(info) = self.types().named(base)
         {
             let target = DataType::of(info.oid);
             let argument = arguments.into_iter().next().unwrap_or_else(|| unknown(Datum::Null));
             return self.coerce(argument, target, CastContext::Explicit);
         }
-        let resolved = registry().resolve_function(base, &types, self.types())?;
+        let resolved = registry().resolve_function(base, &types, &self.types())?;
         self.call_resolved(resolved, arguments)
     }
 

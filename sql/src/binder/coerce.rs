@@ -6,7 +6,8 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Cast, Expr};
 use crate::functions::{CastContext, CastMethod, EvalContext, Settings, common_type, registry};
 use crate::relations;
-use crate::types::{BuiltinTypes, DataType, TypeCatalog, builtin_type, format_type, oids};
+use crate::types::domain::underlying;
+use crate::types::{DataType, format_type, oids};
 use crate::value::Datum;
 
 /// Types whose text form needs no session to be read: such literals are parsed when the statement is bound.
@@ -51,7 +52,12 @@ impl Binder<'_> {
         if source == target || target.oid == oids::ANY || (source.oid == target.oid && target.typmod < 0) {
             return Ok(expr);
         }
-        let Some(method) = registry().cast_method(source.oid, target.oid, context, &BuiltinTypes) else {
+        let expr = self.without_domain(expr, target);
+        let source = expr.data_type();
+        if source == target {
+            return Ok(expr);
+        }
+        let Some(method) = registry().cast_method(source.oid, target.oid, context, &self.types()) else {
             return Err(self.cannot_cast(source, target));
         };
         let explicit = context == CastContext::Explicit;
@@ -61,6 +67,19 @@ impl Binder<'_> {
     fn coerce_unknown(&mut self, expr: Expr, target: DataType, context: CastContext) -> Result<Expr> {
         if target.oid == oids::UNKNOWN || target.oid == oids::ANY {
             return Ok(expr);
+        }
+        let base = underlying(target, &self.types());
+        if base != target {
+            // What a domain's constraints say is asked when the statement runs.
+            let expr = match expr {
+                Expr::Parameter { index, .. } if !self.is_decided(index) => {
+                    self.parameters[index] = target;
+                    Expr::Parameter { index, data_type: target }
+                }
+                other => self.coerce_unknown(other, base, context)?,
+            };
+            let method = CastMethod::Domain(Box::new(CastMethod::Binary));
+            return Ok(cast_expr(expr, method, target, context == CastContext::Explicit));
         }
         match expr {
             Expr::Const { value: Datum::Null, .. } => Ok(constant(Datum::Null, target)),
@@ -72,18 +91,17 @@ impl Binder<'_> {
             }
             Expr::Const { value: Datum::Text(text), .. } if is_context_free(target.oid) => {
                 let explicit = context == CastContext::Explicit;
-                let info = builtin_type(target.oid)
-                    .ok_or_else(|| SqlError::internal(format!("no type {}", target.oid)))?;
                 let settings = Settings::default();
-                let context = EvalContext::detached(&settings);
+                let types = self.types();
+                let context = EvalContext { types: &types, ..EvalContext::detached(&settings) };
+                let info = context.type_info(target.oid)?;
                 // An explicit cast to a length cuts; an assignment refuses.
                 let value = info.parse_text(&text, -1, &context)?;
                 let value = info.apply_modifier(value, target.typmod, explicit)?;
                 Ok(constant(value, target))
             }
             Expr::Parameter { index, .. } => {
-                let target = if self.parameters[index].oid == oids::UNKNOWN || self.parameters[index].oid == 0
-                {
+                let target = if !self.is_decided(index) {
                     // A parameter takes the type without a modifier: the value is fitted where it is used.
                     self.parameters[index] = DataType::of(target.oid);
                     target
@@ -108,6 +126,23 @@ impl Binder<'_> {
         }
     }
 
+    /// Whether a parameter has a type.
+    fn is_decided(&self, index: usize) -> bool {
+        !matches!(self.parameters[index].oid, oids::UNKNOWN | 0)
+    }
+
+    /// A column of a domain taken for one of the type under it, where that is wanted: the values are the same.
+    fn without_domain(&self, expr: Expr, target: DataType) -> Expr {
+        match expr {
+            Expr::Column { index, data_type } => {
+                let base = underlying(data_type, &self.types());
+                let data_type = if base.oid == target.oid { base } else { data_type };
+                Expr::Column { index, data_type }
+            }
+            other => other,
+        }
+    }
+
     /// Gives an expression of unknown type the type text.
     pub(super) fn settle(&mut self, expr: Expr) -> Result<Expr> {
         if expr.data_type().oid == oids::UNKNOWN {
@@ -121,6 +156,7 @@ impl Binder<'_> {
     /// # Errors
     /// 42804 `argument of WHERE must be type boolean, not type integer`.
     pub(super) fn condition(&mut self, expr: Expr, clause: &str) -> Result<Expr> {
+        let expr = self.without_domain(expr, DataType::BOOL);
         let source = expr.data_type();
         if source.oid == oids::BOOL {
             return Ok(expr);
@@ -142,7 +178,7 @@ impl Binder<'_> {
         let source = expr.data_type();
         if source.oid != oids::UNKNOWN
             && registry()
-                .cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes)
+                .cast_method(source.oid, target.oid, CastContext::Assignment, &self.types())
                 .is_none()
         {
             return Err(SqlError::new(
@@ -173,7 +209,7 @@ impl Binder<'_> {
     pub(super) fn common(&self, exprs: &[Expr], construct: &str) -> Result<DataType> {
         let types: Vec<DataType> = exprs.iter().map(Expr::data_type).collect();
         let inputs: Vec<u32> = types.iter().map(|each| each.oid).collect();
-        let oid = common_type(&inputs, construct, registry(), &BuiltinTypes)?;
+        let oid = common_type(&inputs, construct, registry(), &self.types())?;
         // A modifier that all share is kept.
         let typmod = match types.split_first() {
             Some((first, rest)) if first.oid == oid && rest.iter().all(|each| each == first) => first.typmod,
@@ -184,7 +220,7 @@ impl Binder<'_> {
 
     /// A type's name in errors.
     pub(super) fn type_name(&self, data_type: DataType) -> String {
-        format_type(DataType::of(data_type.oid), self.types() as &dyn TypeCatalog)
+        format_type(DataType::of(data_type.oid), &self.types())
     }
 
     fn cannot_cast(&self, source: DataType, target: DataType) -> SqlError {

@@ -5,9 +5,10 @@ use sqlparser::ast::{
     TimezoneInfo,
 };
 
-use super::name;
+use super::{name, parse_stable_name};
+use crate::catalog::TypeScope;
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::{BuiltinTypes, DataType, TypeCatalog, oids};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, builtin_type, oids};
 
 /// The longest `varchar(n)`.
 const CHARACTERS_MAX: u64 = 10_485_760;
@@ -16,7 +17,7 @@ const CHARACTERS_MAX: u64 = 10_485_760;
 ///
 /// # Errors
 /// 42704 for an unknown type, 22023 for a bad modifier.
-pub fn resolve(data_type: &AstType) -> Result<DataType> {
+pub fn resolve(data_type: &AstType, types: &TypeScope<'_>) -> Result<DataType> {
     use AstType as T;
     Ok(match data_type {
         T::SmallInt(_) | T::Int2(_) => DataType::INT2,
@@ -61,10 +62,10 @@ pub fn resolve(data_type: &AstType) -> Result<DataType> {
             DataType { oid: oids::BIT, typmod: i32::try_from(length.unwrap_or(1)).unwrap_or(1) }
         }
         T::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _)) => {
-            array_of(resolve(element)?)?
+            array_of(resolve(element, types)?, types)?
         }
-        T::Custom(object, modifiers) => custom(object, modifiers)?,
-        other => named(&other.to_string().to_lowercase(), &[])?,
+        T::Custom(object, modifiers) => custom(object, modifiers, types)?,
+        other => named(&other.to_string().to_lowercase(), &[], types)?,
     })
 }
 
@@ -72,8 +73,8 @@ pub fn resolve(data_type: &AstType) -> Result<DataType> {
 ///
 /// # Errors
 /// 42704 when there is none.
-pub fn array_of(element: DataType) -> Result<DataType> {
-    match BuiltinTypes.type_by_oid(element.oid) {
+pub fn array_of(element: DataType, types: &TypeScope<'_>) -> Result<DataType> {
+    match types.type_by_oid(element.oid) {
         Some(info) if info.array_oid != 0 => Ok(DataType { oid: info.array_oid, typmod: element.typmod }),
         // An array of arrays is an array with more dimensions.
         Some(info) if info.element().is_some() => Ok(element),
@@ -81,17 +82,53 @@ pub fn array_of(element: DataType) -> Result<DataType> {
     }
 }
 
-fn custom(object: &sqlparser::ast::ObjectName, modifiers: &[String]) -> Result<DataType> {
-    let (schema, base) = name::split(object)?;
-    if schema.as_deref().is_some_and(|schema| schema != "pg_catalog") {
-        let full = format!("{}.{base}", schema.unwrap_or_default());
-        return Err(unknown(&full));
+/// What a column is called that is a cast to a type: its name in pg_type.
+#[must_use]
+pub fn catalog_name(data_type: &AstType) -> Option<String> {
+    match data_type {
+        AstType::Custom(object, _) if parse_stable_name(object).is_some() => {
+            Some(name::split(object).ok()?.1)
+        }
+        other => match resolve(other, TypeScope::builtin()) {
+            Ok(found) => builtin_type(found.oid).map(|info| info.name.to_string()),
+            Err(_) => match other {
+                AstType::Custom(object, _) => Some(name::split(object).ok()?.1),
+                AstType::Array(
+                    ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _),
+                ) => catalog_name(element),
+                _ => None,
+            },
+        },
     }
-    // `"char"` in quotes is the one-byte type, `char` without them is `character`.
-    named(&base, modifiers)
 }
 
-fn named(name: &str, modifiers: &[String]) -> Result<DataType> {
+fn custom(
+    object: &sqlparser::ast::ObjectName,
+    modifiers: &[String],
+    types: &TypeScope<'_>,
+) -> Result<DataType> {
+    if let Some((oid, ..)) = parse_stable_name(object) {
+        return Ok(DataType::of(oid));
+    }
+    let (schema, base) = name::split(object)?;
+    let found = match schema.as_deref() {
+        // `"char"` in quotes is the one-byte type, `char` without them is `character`.
+        None | Some("pg_catalog") => return named(&base, modifiers, types),
+        Some(schema) => types.user_type_named(Some(schema), &base)?,
+    };
+    let shown = name::display(schema.as_deref(), &base);
+    user_type(found.ok_or_else(|| unknown(&shown))?, &shown, modifiers)
+}
+
+/// A user's type, which has no modifiers.
+fn user_type(oid: u32, shown: &str, modifiers: &[String]) -> Result<DataType> {
+    if modifiers.is_empty() {
+        return Ok(DataType::of(oid));
+    }
+    Err(SqlError::syntax(format!("type modifier is not allowed for type \"{shown}\"")))
+}
+
+fn named(name: &str, modifiers: &[String], types: &TypeScope<'_>) -> Result<DataType> {
     let catalog_name = match name {
         "int" | "integer" => "int4",
         "bigint" => "int8",
@@ -105,9 +142,12 @@ fn named(name: &str, modifiers: &[String]) -> Result<DataType> {
         other => other,
     };
     if let Some(element) = catalog_name.strip_suffix("[]") {
-        return array_of(named(element, modifiers)?);
+        return array_of(named(element, modifiers, types)?, types);
     }
-    let info = BuiltinTypes.type_by_name(catalog_name).ok_or_else(|| unknown(name))?;
+    let Some(info) = BuiltinTypes.type_by_name(catalog_name) else {
+        let found = types.user_type_named(None, name)?;
+        return user_type(found.ok_or_else(|| unknown(name))?, name, modifiers);
+    };
     let oid = info.oid;
     let mut numbers = Vec::new();
     for modifier in modifiers {

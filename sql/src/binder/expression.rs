@@ -52,7 +52,7 @@ impl Binder<'_> {
             Ast::UnaryOp { op, expr } => self.bind_unary(ast, *op, expr),
             Ast::Cast { expr, data_type, .. } => self.bind_cast(expr, data_type),
             Ast::TypedString(typed) => {
-                let target = data_type::resolve(&typed.data_type)?;
+                let target = data_type::resolve(&typed.data_type, &self.types())?;
                 let value = self.bind_value(&typed.value)?;
                 let location = typed.value.span.start;
                 self.coerce(value, target, CastContext::Explicit)
@@ -348,7 +348,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let left_type = left.as_ref().map(|expr| expr.data_type().oid);
         let right_type = right.data_type().oid;
-        let resolved = registry().resolve_operator(operator, left_type, right_type, self.types())?;
+        let resolved = registry().resolve_operator(operator, left_type, right_type, &self.types())?;
         let operands: Vec<Expr> = left.into_iter().chain([right]).collect();
         self.call_resolved(resolved, operands)
     }
@@ -457,7 +457,8 @@ impl Binder<'_> {
     }
 
     fn bind_cast(&mut self, operand: &Ast, target: &ast::DataType) -> Result<Expr> {
-        let target = data_type::resolve(target).map_err(|error| self.locate(error, operand.span().start))?;
+        let target = data_type::resolve(target, &self.types())
+            .map_err(|error| self.locate(error, operand.span().start))?;
         if let Ast::Array(array) = operand {
             return self.bind_array(array, Some(target));
         }

@@ -332,7 +332,6 @@ impl Binder<'_> {
             columns,
             key: None,
             filters: Vec::new(),
-            locking: None,
         };
         Ok((plan, relation))
     }

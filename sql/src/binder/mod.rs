@@ -11,6 +11,7 @@ mod call;
 mod coerce;
 mod common_table;
 pub mod data_type;
+mod domain;
 mod expression;
 mod from;
 mod grouping;
@@ -39,18 +40,21 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
 use crate::catalog::{
-    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry, View,
+    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry, TypeScope, View,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::Source;
+use crate::plan::Costs;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
 use crate::relations::{self, VirtualRelation};
-use crate::types::{BuiltinTypes, DataType, TypeCatalog};
+use crate::types::domain::{base_type, underlying};
+use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
 pub use common_table::BoundChange;
+pub use domain::{BoundCheck, test_domain};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
 pub use view::{parse_stable_name, stable_name};
@@ -79,6 +83,8 @@ pub struct BindEnvironment {
     pub search_path: Vec<u32>,
     pub user: String,
     pub database: String,
+    /// What plans are weighed by.
+    pub costs: Costs,
 }
 
 /// A relation that a name means.
@@ -360,6 +366,12 @@ impl<'a> Binder<'a> {
         Ok(self.parameters.clone())
     }
 
+    /// What plans are weighed by.
+    #[must_use]
+    pub fn costs(&self) -> &'a Costs {
+        &self.environment.costs
+    }
+
     /// How many slots for outer values the statement uses.
     #[must_use]
     pub fn slot_count(&self) -> usize {
@@ -378,8 +390,21 @@ impl<'a> Binder<'a> {
         self.catalog
     }
 
-    fn types(&self) -> &'static dyn TypeCatalog {
-        &BuiltinTypes
+    /// The types, under the names that the session knows them by.
+    fn types(&self) -> TypeScope<'a> {
+        TypeScope { catalog: self.catalog, search_path: &self.environment.search_path }
+    }
+
+    /// The type under a domain; any other type is its own.
+    #[must_use]
+    pub fn underlying(&self, data_type: DataType) -> DataType {
+        underlying(data_type, &self.types())
+    }
+
+    /// The element type of an array type, and of a domain over one.
+    fn element_of(&self, data_type: DataType) -> Option<u32> {
+        let types = self.types();
+        types.type_by_oid(base_type(data_type.oid, &types)).and_then(TypeInfo::element)
     }
 
     fn column_id(&mut self) -> ColumnId {

@@ -80,7 +80,7 @@ pub struct BoundDelete {
     pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
     pub(super) fn modify<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.levels.push(Level::default());
         self.collectors.push(Collector::new(AggregatesIn::Query));
@@ -210,7 +210,7 @@ impl Binder<'_> {
                 .with_hint(format!(
                     "You might need to specify \"USING {}::{}\".",
                     name::quote(&column.name),
-                    crate::types::format_type(target, &crate::types::BuiltinTypes)
+                    crate::types::format_type(target, &binder.types())
                 )),
                 (SqlState::DATATYPE_MISMATCH, Some(_)) => SqlError::new(
                     SqlState::DATATYPE_MISMATCH,
@@ -290,12 +290,29 @@ impl Binder<'_> {
                 let next = self.call_named("nextval", vec![argument])?;
                 self.assign(next, type_of(column), &column.name)
             }
-            None => Ok(super::literal::constant(crate::value::Datum::Null, type_of(column))),
+            None => match self.domain_default(column.type_oid) {
+                Some(text) => {
+                    let ast = crate::parser::parse_expression(text)?;
+                    self.bind_default(column, &ast)
+                }
+                // A domain may refuse NULL.
+                None => self.coerce(
+                    super::literal::unknown(Datum::Null),
+                    type_of(column),
+                    CastContext::Assignment,
+                ),
+            },
             Some(text) => {
                 let ast = crate::parser::parse_expression(text)?;
                 self.bind_default(column, &ast)
             }
         }
+    }
+
+    /// The text of the default of a domain, or of the domain under it.
+    fn domain_default(&self, type_oid: u32) -> Option<&'a str> {
+        let domain = self.catalog.user_type(type_oid)?.definition.domain()?;
+        domain.default.as_deref().or_else(|| self.domain_default(domain.base.oid))
     }
 
     // INSERT --------------------------------------------------------------------------------------------------

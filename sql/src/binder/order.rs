@@ -7,10 +7,11 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
 use crate::plan::logical::{Logical, SortKey};
-use crate::types::{BuiltinTypes, DataType, builtin_type, format_type, oids};
+use crate::types::domain::base_type;
+use crate::types::{DataType, format_type, oids};
 
 /// A key with its direction: NULLs are the greatest values unless said otherwise.
-pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> {
+pub(super) fn sort_key(binder: &Binder<'_>, expr: Expr, options: &OrderByOptions) -> Result<SortKey> {
     let descending = match &options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,
@@ -25,7 +26,7 @@ pub(super) fn sort_key(expr: Expr, options: &OrderByOptions) -> Result<SortKey> 
             }
         },
     };
-    require_order(expr.data_type())?;
+    binder.require_order(expr.data_type())?;
     Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
 }
 
@@ -38,41 +39,43 @@ fn ties_of(plan: &Logical) -> Result<Vec<Expr>> {
     }
 }
 
-/// Whether values of a type can be compared at all.
-fn is_comparable(data_type: DataType) -> bool {
-    let element = builtin_type(data_type.oid).and_then(|info| info.element());
-    element.unwrap_or(data_type.oid) != oids::JSON
-}
-
-/// Values that are sorted need an order.
-///
-/// # Errors
-/// 42883.
-fn require_order(data_type: DataType) -> Result<()> {
-    if is_comparable(data_type) {
-        return Ok(());
+impl Binder<'_> {
+    /// Whether values of a type can be compared at all.
+    fn is_comparable(&self, data_type: DataType) -> bool {
+        let base = base_type(data_type.oid, &self.types());
+        self.element_of(data_type).unwrap_or(base) != oids::JSON
     }
-    let name = format_type(data_type, &BuiltinTypes);
-    Err(SqlError::new(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("could not identify an ordering operator for type {name}"),
-    )
-    .with_hint("Use an explicit ordering operator or modify the query."))
-}
 
-/// Values that are grouped or told apart need an equality.
-///
-/// # Errors
-/// 42883.
-pub(super) fn require_equality(data_type: DataType) -> Result<()> {
-    if is_comparable(data_type) {
-        return Ok(());
+    /// Values that are sorted need an order.
+    ///
+    /// # Errors
+    /// 42883.
+    fn require_order(&self, data_type: DataType) -> Result<()> {
+        if self.is_comparable(data_type) {
+            return Ok(());
+        }
+        let name = format_type(data_type, &self.types());
+        Err(SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("could not identify an ordering operator for type {name}"),
+        )
+        .with_hint("Use an explicit ordering operator or modify the query."))
     }
-    let name = format_type(data_type, &BuiltinTypes);
-    Err(SqlError::new(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("could not identify an equality operator for type {name}"),
-    ))
+
+    /// Values that are grouped or told apart need an equality.
+    ///
+    /// # Errors
+    /// 42883.
+    pub(super) fn require_equality(&self, data_type: DataType) -> Result<()> {
+        if self.is_comparable(data_type) {
+            return Ok(());
+        }
+        let name = format_type(data_type, &self.types());
+        Err(SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("could not identify an equality operator for type {name}"),
+        ))
+    }
 }
 
 /// The expressions of ORDER BY.

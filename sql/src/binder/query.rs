@@ -231,7 +231,7 @@ impl Binder<'_> {
             wanted.push(self.common(&exprs, word)?);
         }
         if !all {
-            wanted.iter().try_for_each(|data_type| order::require_equality(*data_type))?;
+            wanted.iter().try_for_each(|data_type| self.require_equality(*data_type))?;
         }
         let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
         let right = self.convert_columns(right, &wanted, CastContext::Implicit)?;
@@ -354,7 +354,7 @@ impl Binder<'_> {
     ) -> Result<SortKey> {
         if let Some(position) = ordinal(&key.expr)? {
             let (id, column) = self.ordinal_column(position, columns, &key.expr, "ORDER BY")?;
-            return sort_key(Expr::Column { index: id, data_type: column.data_type }, &key.options);
+            return sort_key(self, Expr::Column { index: id, data_type: column.data_type }, &key.options);
         }
         let expr = self.bind_settled(&key.expr)?;
         if !matches!(expr, Expr::Column { .. }) {
@@ -364,7 +364,7 @@ impl Binder<'_> {
                     "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
                 ));
         }
-        sort_key(expr, &key.options)
+        sort_key(self, expr, &key.options)
     }
 
     /// The column that a number in ORDER BY or GROUP BY means.

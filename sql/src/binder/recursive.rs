@@ -107,7 +107,7 @@ impl Binder<'_> {
                 .map(|data_type| crate::expr::Expr::Column { index: 0, data_type });
             let common = self.common(&exprs, "UNION")?;
             if common.oid != seed.data_type.oid {
-                let shown = |data_type: DataType| format_type(data_type, &crate::types::BuiltinTypes);
+                let shown = |data_type: DataType| format_type(data_type, &self.types());
                 return Err(SqlError::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!(

@@ -2,13 +2,13 @@
 
 use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
 
-use super::order::{require_equality, sort_key};
+use super::order::sort_key;
 use super::query::ordinal;
 use super::scope::ScopeColumn;
 use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SortKey};
+use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
 use crate::types::DataType;
 
@@ -28,7 +28,7 @@ impl Binder<'_> {
     ) -> Result<BoundQuery> {
         refuse_foreign_clauses(select)?;
         let mut plan = self.bind_from(&select.from)?;
-        self.lock_tables(&mut plan, locking)?;
+        let locked = self.lock_tables(&mut plan, locking)?;
         if let Some(selection) = &select.selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
             let predicate = self.bind_condition(selection, "WHERE")?;
@@ -93,13 +93,18 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(format!("{words} is not allowed with {what}")));
             }
         }
-        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on)
+        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on, locked)
     }
 
-    /// Locks what the locking clauses are for.
-    fn lock_tables(&self, plan: &mut Logical, clauses: &[(Option<String>, RowLocking)]) -> Result<()> {
+    /// The tables that the locking clauses are for; their scans give the rows' keys from now on.
+    fn lock_tables(
+        &mut self,
+        plan: &mut Logical,
+        clauses: &[(Option<String>, RowLocking)],
+    ) -> Result<Vec<LockedRows>> {
+        let mut locked = Vec::new();
         for (relation, locking) in clauses {
-            let found = lock(plan, relation.as_deref(), *locking);
+            let found = self.lock(plan, relation.as_deref(), *locking, &mut locked);
             let Some(relation) = relation else { continue };
             let known =
                 self.levels.last().is_some_and(|level| level.scope.relation(None, relation).is_some());
@@ -111,7 +116,46 @@ impl Binder<'_> {
                 ));
             }
         }
-        Ok(())
+        Ok(locked)
+    }
+
+    /// Notes the tables of a FROM clause that have a name, or all; tells whether there are any. The strongest lock
+    /// wins.
+    fn lock(
+        &mut self,
+        plan: &mut Logical,
+        relation: Option<&str>,
+        wanted: RowLocking,
+        locked: &mut Vec<LockedRows>,
+    ) -> bool {
+        match plan {
+            Logical::Table { table, alias, key, .. } => {
+                if relation.is_some_and(|relation| relation != alias) {
+                    return false;
+                }
+                let key = *key.get_or_insert_with(|| self.column_id());
+                match locked.iter_mut().find(|each| each.key == key) {
+                    None => locked.push(LockedRows { table: table.clone(), key, locking: wanted }),
+                    Some(LockedRows { locking, .. }) => {
+                        if locking.mode != helios_mvcc::LockMode::Update {
+                            locking.mode = wanted.mode;
+                        }
+                        locking.nowait |= wanted.nowait;
+                        locking.skip_locked |= wanted.skip_locked;
+                    }
+                }
+                true
+            }
+            Logical::Join { left, right, .. } => {
+                // Both sides, whatever the first one has.
+                let on_left = self.lock(left, relation, wanted, locked);
+                self.lock(right, relation, wanted, locked) || on_left
+            }
+            Logical::Filter { input, .. } | Logical::Apply { input, .. } => {
+                self.lock(input, relation, wanted, locked)
+            }
+            _ => false,
+        }
     }
 
     /// Takes the WINDOW clause in.
@@ -234,6 +278,7 @@ impl Binder<'_> {
         keys: Vec<OrderKey>,
         distinct: Option<&Distinct>,
         distinct_on: Option<Vec<Expr>>,
+        locked: Vec<LockedRows>,
     ) -> Result<BoundQuery> {
         let mut computed: Vec<Computed> = Vec::new();
         let mut columns = Vec::new();
@@ -293,13 +338,20 @@ impl Binder<'_> {
                 "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
             ));
         }
+        computed.extend(locked.iter().map(|each| Computed {
+            id: each.key,
+            expr: Expr::Column { index: each.key, data_type: DataType::BYTEA },
+        }));
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
-            columns.iter().try_for_each(|(_, column)| require_equality(column.data_type))?;
+            columns.iter().try_for_each(|(_, column)| self.require_equality(column.data_type))?;
             plan = Logical::Distinct { input: Box::new(plan), on: None };
         }
         if !sort_keys.is_empty() {
             plan = Logical::Sort { input: Box::new(plan), keys: sort_keys };
+        }
+        if !locked.is_empty() {
+            plan = Logical::Lock { input: Box::new(plan), tables: locked };
         }
         if on_keys.is_some() {
             plan = Logical::Distinct { input: Box::new(plan), on: on_keys };
@@ -431,7 +483,7 @@ impl Binder<'_> {
         for expr in exprs {
             let element = self.grouping_element(expr, select, outputs)?;
             for bound in element.iter().flatten() {
-                require_equality(bound.data_type())
+                self.require_equality(bound.data_type())
                     .map_err(|error| self.locate(error, ast::Spanned::span(expr).start))?;
                 let known = groups.iter().any(|group| walk::same(&group.expr, bound));
                 let id = match bound {
@@ -511,7 +563,7 @@ impl Binder<'_> {
         for key in order_by {
             let options = &key.options;
             if let Some(position) = self.output_position(&key.expr, outputs, "ORDER BY")? {
-                let plain = sort_key(outputs[position].expr.clone(), options)
+                let plain = sort_key(self, outputs[position].expr.clone(), options)
                     .map_err(|error| self.locate(error, ast::Spanned::span(&key.expr).start))?;
                 keys.push(OrderKey::Output {
                     position,
@@ -521,7 +573,7 @@ impl Binder<'_> {
                 continue;
             }
             let expr = self.bind_settled(&key.expr)?;
-            keys.push(OrderKey::Expr(sort_key(expr, options)?));
+            keys.push(OrderKey::Expr(sort_key(self, expr, options)?));
         }
         Ok(keys)
     }
@@ -592,31 +644,6 @@ fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
     ))
 }
 
-/// Locks the tables of a FROM clause that have a name, or all; tells whether there are any. The strongest lock wins.
-fn lock(plan: &mut Logical, relation: Option<&str>, wanted: RowLocking) -> bool {
-    match plan {
-        Logical::Table { alias, locking, .. } => {
-            let is_meant = relation.is_none_or(|relation| relation == alias);
-            if is_meant {
-                let before = locking.take().filter(|before| before.mode == helios_mvcc::LockMode::Update);
-                *locking = Some(RowLocking {
-                    mode: before.map_or(wanted.mode, |before| before.mode),
-                    nowait: wanted.nowait || before.is_some_and(|before| before.nowait),
-                    skip_locked: wanted.skip_locked || before.is_some_and(|before| before.skip_locked),
-                });
-            }
-            is_meant
-        }
-        Logical::Join { left, right, .. } => {
-            // Both sides, whatever the first one has.
-            let on_left = lock(left, relation, wanted);
-            lock(right, relation, wanted) || on_left
-        }
-        Logical::Filter { input, .. } | Logical::Apply { input, .. } => lock(input, relation, wanted),
-        _ => false,
-    }
-}
-
 fn refuse_foreign_clauses(select: &Select) -> Result<()> {
     let foreign = select.top.is_some()
         || select.into.is_some()
@@ -648,9 +675,9 @@ fn name_of(expr: &ast::Expr) -> Option<String> {
         Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => return name_of(inner),
         Ast::Cast { expr, data_type, .. } => match name_of(expr) {
             Some(inner) => inner,
-            None => type_column_name(super::data_type::resolve(data_type).ok()?)?,
+            None => super::data_type::catalog_name(data_type)?,
         },
-        Ast::TypedString(typed) => type_column_name(super::data_type::resolve(&typed.data_type).ok()?)?,
+        Ast::TypedString(typed) => super::data_type::catalog_name(&typed.data_type)?,
         Ast::Case { else_result, .. } => {
             let inner = else_result.as_deref().and_then(name_of);
             inner.unwrap_or_else(|| "case".into())
@@ -686,8 +713,4 @@ fn name_of(expr: &ast::Expr) -> Option<String> {
         },
         _ => return None,
     })
-}
-
-fn type_column_name(data_type: DataType) -> Option<String> {
-    crate::types::builtin_type(data_type.oid).map(|info| info.name.to_string())
 }

@@ -9,7 +9,7 @@ use super::{Binder, data_type};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, common_type, registry};
-use crate::types::{BuiltinTypes, DataType, builtin_type, oids};
+use crate::types::{DataType, oids};
 use crate::value::Datum;
 
 impl Binder<'_> {
@@ -154,13 +154,13 @@ impl Binder<'_> {
         let array = if array.data_type().oid == oids::UNKNOWN {
             let element =
                 if left.data_type().oid == oids::UNKNOWN { DataType::TEXT } else { left.data_type() };
-            let target = data_type::array_of(DataType::of(element.oid))?;
+            let target = data_type::array_of(DataType::of(element.oid), &self.types())?;
             self.coerce(array, target, CastContext::Implicit)?
         } else {
             array
         };
         let array_type = array.data_type();
-        let Some(element) = builtin_type(array_type.oid).and_then(|info| info.element()) else {
+        let Some(element) = self.element_of(array_type) else {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 "op ANY/ALL (array) requires array on right side",
@@ -168,13 +168,17 @@ impl Binder<'_> {
         };
         // Resolve the comparison as between single values, then convert the whole array for it.
         let resolved =
-            registry().resolve_operator(&operator, Some(left.data_type().oid), element, self.types())?;
+            registry().resolve_operator(&operator, Some(left.data_type().oid), element, &self.types())?;
         let wanted = resolved.argument_types[1];
         let left = self.coerce(left, DataType::of(resolved.argument_types[0]), CastContext::Implicit)?;
         let array = if wanted == element {
             array
         } else {
-            self.coerce(array, data_type::array_of(DataType::of(wanted))?, CastContext::Implicit)?
+            self.coerce(
+                array,
+                data_type::array_of(DataType::of(wanted), &self.types())?,
+                CastContext::Implicit,
+            )?
         };
         Ok(Expr::Quantified {
             left: Box::new(left),
@@ -194,7 +198,12 @@ impl Binder<'_> {
             });
         }
         if let Some(target) = target {
-            let element = builtin_type(target.oid).and_then(|info| info.element());
+            let base = self.underlying(target);
+            if base != target {
+                let bound = self.bind_array(array, Some(base))?;
+                return self.coerce(bound, target, CastContext::Explicit);
+            }
+            let element = self.element_of(target);
             let Some(element) = element else {
                 let bound = self.bind_array(array, None)?;
                 return self.coerce(bound, target, CastContext::Explicit);
@@ -215,12 +224,15 @@ impl Binder<'_> {
             .with_hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."));
         }
         let inputs: Vec<u32> = elements.iter().map(|each| each.data_type().oid).collect();
-        let common = common_type(&inputs, "ARRAY", registry(), &BuiltinTypes)?;
+        let common = common_type(&inputs, "ARRAY", registry(), &self.types())?;
         let mut converted = Vec::new();
         for each in elements {
             converted.push(self.coerce(each, DataType::of(common), CastContext::Implicit)?);
         }
-        Ok(Expr::Array { elements: converted, data_type: data_type::array_of(DataType::of(common))? })
+        Ok(Expr::Array {
+            elements: converted,
+            data_type: data_type::array_of(DataType::of(common), &self.types())?,
+        })
     }
 
     fn bind_interval(&mut self, interval: &ast::Interval) -> Result<Expr> {

@@ -54,7 +54,7 @@ impl Binder<'_> {
     pub(super) fn bind_array_subquery(&mut self, query: &Query) -> Result<Expr> {
         let (bound, correlations) = self.bind_inner(query)?;
         let element = Self::single_column(&bound)?;
-        let array = data_type::array_of(element)?;
+        let array = data_type::array_of(element, &self.types())?;
         self.apply(bound.plan, SubqueryKind::Array { element }, correlations, array)
     }
 

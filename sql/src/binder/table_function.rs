@@ -6,6 +6,7 @@ use super::call::argument_expr;
 use super::from::{Item, aliased, join};
 use super::scope::{Level, Scope, ScopeColumn};
 use super::{AggregatesIn, Binder, Collector, PendingApply, name};
+use crate::catalog::TypeScope;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
@@ -193,13 +194,13 @@ impl Binder<'_> {
         }
         if let "json_to_record" | "jsonb_to_record" | "json_to_recordset" | "jsonb_to_recordset" = base {
             // The alias declares the columns of the record.
-            arguments.insert(0, declared_record(alias)?);
+            arguments.insert(0, declared_record(alias, &self.types())?);
         }
         let call = match registry().functions(base).iter().any(|each| each.returns_rows()) {
             true => {
                 let arguments = self.series_arguments(base, arguments)?;
                 let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-                let resolved = registry().resolve_function(base, &types, self.types())?;
+                let resolved = registry().resolve_function(base, &types, &self.types())?;
                 self.make_call(resolved, arguments)?
             }
             false => self.call_named(base, arguments)?,
@@ -212,7 +213,7 @@ impl Binder<'_> {
             };
             let columns = match self.record_shape(&call) {
                 Some(columns) if is_declared => columns,
-                _ => declared_columns(alias)?,
+                _ => declared_columns(alias, &self.types())?,
             };
             let width = columns.len();
             return Ok((vec![TableFunction::Call { call, width }], columns));
@@ -239,20 +240,20 @@ impl Binder<'_> {
 }
 
 /// The columns that an alias declares: `AS name (column type, …)`.
-fn declared_columns(alias: Option<&TableAlias>) -> Result<Vec<(String, DataType)>> {
+fn declared_columns(alias: Option<&TableAlias>, types: &TypeScope<'_>) -> Result<Vec<(String, DataType)>> {
     let required =
         || SqlError::syntax("a column definition list is required for functions returning \"record\"");
     let mut declared = Vec::new();
     for column in &alias.ok_or_else(required)?.columns {
-        let data_type = super::data_type::resolve(column.data_type.as_ref().ok_or_else(required)?)?;
+        let data_type = super::data_type::resolve(column.data_type.as_ref().ok_or_else(required)?, types)?;
         declared.push((name::fold(&column.name), data_type));
     }
     if declared.is_empty() { Err(required()) } else { Ok(declared) }
 }
 
 /// A record of NULLs with the columns that an alias declares.
-fn declared_record(alias: Option<&TableAlias>) -> Result<Expr> {
-    let columns = declared_columns(alias)?.into_iter();
+fn declared_record(alias: Option<&TableAlias>, types: &TypeScope<'_>) -> Result<Expr> {
+    let columns = declared_columns(alias, types)?.into_iter();
     let fields: Vec<(Text, DataType)> =
         columns.map(|(name, data_type)| (Text::from(name), data_type)).collect();
     let record = RecordValue {

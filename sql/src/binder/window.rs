@@ -126,7 +126,7 @@ impl Binder<'_> {
         let mut order = Vec::new();
         for key in &definition.order {
             let expr = self.bind_settled(&key.expr)?;
-            order.push(super::order::sort_key(expr, &key.options)?);
+            order.push(super::order::sort_key(self, expr, &key.options)?);
         }
         let frame = self.window_frame(definition.frame.as_ref(), definition.exclusion, &order)?;
         self.in_window = Some(NESTED);
@@ -285,7 +285,7 @@ impl Binder<'_> {
             for argument in &list.args {
                 types.push(self.bind(argument_expr(argument)?)?.data_type().oid);
             }
-            registry().resolve_function(base, &types, self.types())?;
+            registry().resolve_function(base, &types, &self.types())?;
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("OVER specified, but {base} is not a window function nor an aggregate function"),
@@ -348,7 +348,7 @@ impl Binder<'_> {
                 (WindowFunction::NthValue, values, data_type)
             }
             _ => {
-                registry().resolve_function(base, &types, self.types())?;
+                registry().resolve_function(base, &types, &self.types())?;
                 return Err(SqlError::internal("a window function is no other function"));
             }
         };

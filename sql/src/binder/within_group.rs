@@ -41,7 +41,7 @@ impl Binder<'_> {
         let mut keys = Vec::new();
         for key in &function.within_group {
             let expr = self.bind_settled(&key.expr)?;
-            keys.push(sort_key(expr, &key.options)?);
+            keys.push(sort_key(self, expr, &key.options)?);
         }
         if !is_known {
             let all: Vec<Expr> =
@@ -128,13 +128,13 @@ impl Binder<'_> {
 
     fn resolve_within_group(&self, base: &str, arguments: &[Expr]) -> Result<ResolvedAggregate> {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-        let resolved = registry().resolve_aggregate(base, &types, self.types())?;
+        let resolved = registry().resolve_aggregate(base, &types, &self.types())?;
         resolved.ok_or_else(|| self.no_such_aggregate(base, arguments))
     }
 
     fn no_such_aggregate(&self, base: &str, arguments: &[Expr]) -> SqlError {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-        match registry().resolve_among(base, &[], &types, self.types()) {
+        match registry().resolve_among(base, &[], &types, &self.types()) {
             Err(error) => error,
             Ok(_) => SqlError::internal("a function among none"),
         }

@@ -12,9 +12,11 @@ use super::object::{
     Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
     ViewSource,
 };
+use super::statistics::Statistics;
+use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
-use crate::types::builtin_type;
+use crate::types::{DataType, Representation, is_user_type};
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
@@ -30,60 +32,65 @@ pub enum Class {
     Sequence = 5,
     View = 6,
     Comments = 7,
+    Type = 8,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
     SchemaName = 17,
+    /// (schema, name) → OID, for types and those of their arrays.
+    TypeName = 18,
+    /// What ANALYZE found out about a table, by its OID.
+    Statistics = 33,
 }
 
 /// The format of the objects below.
 const FORMAT: u8 = 2;
 
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
-    fn u8(&mut self, value: u8) {
+    pub(super) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
-    fn bool(&mut self, value: bool) {
+    pub(super) fn bool(&mut self, value: bool) {
         self.0.push(u8::from(value));
     }
-    fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.0.extend(value.to_be_bytes());
     }
-    fn u64(&mut self, value: u64) {
+    pub(super) fn u64(&mut self, value: u64) {
         self.0.extend(value.to_be_bytes());
     }
-    fn i64(&mut self, value: i64) {
+    pub(super) fn i64(&mut self, value: i64) {
         self.u64(value.cast_unsigned());
     }
-    fn bytes(&mut self, value: &[u8]) {
+    pub(super) fn bytes(&mut self, value: &[u8]) {
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
         self.0.extend(value);
     }
-    fn text(&mut self, value: &str) {
+    pub(super) fn text(&mut self, value: &str) {
         self.bytes(value.as_bytes());
     }
-    fn optional(&mut self, value: Option<&str>) {
+    pub(super) fn optional(&mut self, value: Option<&str>) {
         self.bool(value.is_some());
         if let Some(value) = value {
             self.text(value);
         }
     }
-    fn list<T>(&mut self, values: &[T], mut each: impl FnMut(&mut Writer, &T)) {
+    pub(super) fn list<T>(&mut self, values: &[T], mut each: impl FnMut(&mut Writer, &T)) {
         self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
         for value in values {
             each(self, value);
         }
     }
-    fn number(&mut self, value: i16) {
+    pub(super) fn number(&mut self, value: i16) {
         self.0.extend(value.to_be_bytes());
     }
-    fn numbers(&mut self, values: &[i16]) {
+    pub(super) fn numbers(&mut self, values: &[i16]) {
         self.list(values, |writer, value| writer.number(*value));
     }
-    fn pairs(&mut self, values: &[(String, String)]) {
+    pub(super) fn pairs(&mut self, values: &[(String, String)]) {
         self.list(values, |writer, (key, value)| {
             writer.text(key);
             writer.text(value);
@@ -91,58 +98,58 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (head, tail) = self.0.split_at_checked(count).ok_or_else(damaged)?;
         self.0 = tail;
         Ok(head)
     }
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.take(N)?.try_into().map_err(|_| damaged())
     }
-    fn u8(&mut self) -> Result<u8> {
+    pub(super) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
-    fn bool(&mut self) -> Result<bool> {
+    pub(super) fn bool(&mut self) -> Result<bool> {
         Ok(self.u8()? != 0)
     }
-    fn u32(&mut self) -> Result<u32> {
+    pub(super) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_be_bytes(self.array()?))
     }
-    fn u64(&mut self) -> Result<u64> {
+    pub(super) fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_be_bytes(self.array()?))
     }
-    fn i64(&mut self) -> Result<i64> {
+    pub(super) fn i64(&mut self) -> Result<i64> {
         Ok(self.u64()?.cast_signed())
     }
-    fn number(&mut self) -> Result<i16> {
+    pub(super) fn number(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.array()?))
     }
-    fn bytes(&mut self) -> Result<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.u32()? as usize;
         self.take(length)
     }
-    fn text(&mut self) -> Result<String> {
+    pub(super) fn text(&mut self) -> Result<String> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| damaged())
     }
-    fn optional(&mut self) -> Result<Option<String>> {
+    pub(super) fn optional(&mut self) -> Result<Option<String>> {
         if self.bool()? { Ok(Some(self.text()?)) } else { Ok(None) }
     }
-    fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn list<T>(&mut self, mut each: impl FnMut(&mut Reader<'a>) -> Result<T>) -> Result<Vec<T>> {
         let count = self.u32()?;
         (0..count).map(|_| each(self)).collect()
     }
-    fn numbers(&mut self) -> Result<Vec<i16>> {
+    pub(super) fn numbers(&mut self) -> Result<Vec<i16>> {
         self.list(Reader::number)
     }
-    fn pairs(&mut self) -> Result<Vec<(String, String)>> {
+    pub(super) fn pairs(&mut self) -> Result<Vec<(String, String)>> {
         self.list(|reader| Ok((reader.text()?, reader.text()?)))
     }
 }
 
-fn damaged() -> SqlError {
+pub(super) fn damaged() -> SqlError {
     SqlError::corrupted("a catalog row cannot be read")
 }
 
@@ -158,6 +165,14 @@ pub fn object_key(class: Class, oid: u32) -> Vec<u8> {
 #[must_use]
 pub fn relation_name_key(schema: u32, name: &str) -> Vec<u8> {
     let mut key = object_key(Class::RelationName, schema);
+    key.extend(name.as_bytes());
+    key
+}
+
+/// The key of a type's name.
+#[must_use]
+pub fn type_name_key(schema: u32, name: &str) -> Vec<u8> {
+    let mut key = object_key(Class::TypeName, schema);
     key.extend(name.as_bytes());
     key
 }
@@ -194,6 +209,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
                 if let Some(expression) = &column.expression {
                     writer.text(&expression.text);
                     writer.u32(expression.type_oid);
+                    encode_representation(writer, expression.type_oid, expression.representation);
                 }
                 writer.optional(column.class.as_deref());
                 writer.bool(column.descending);
@@ -210,6 +226,8 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
         Object::View(view) => encode_view(&mut writer, view),
+        Object::Type(user_type) => encode_type(&mut writer, user_type),
+        Object::Statistics(statistics) => statistics.encode(&mut writer),
         Object::Comments(comments) => {
             writer.u32(comments.oid);
             writer.u32(comments.class);
@@ -222,16 +240,36 @@ pub fn encode(object: &Object) -> Vec<u8> {
     writer.0
 }
 
+/// Built-in types are known; what is held of a user's is said beside its OID.
+fn encode_representation(writer: &mut Writer, type_oid: u32, representation: Representation) {
+    if is_user_type(type_oid) {
+        writer.u8(representation.kind.number());
+        writer.u32(representation.base);
+    }
+}
+
+fn decode_representation(reader: &mut Reader<'_>, type_oid: u32) -> Result<Representation> {
+    if is_user_type(type_oid) {
+        let kind = PhysicalKind::numbered(reader.u8()?).ok_or_else(damaged)?;
+        return Ok(Representation { kind, base: reader.u32()? });
+    }
+    // A type that is no more counts as text: nothing holds it.
+    Ok(Representation::of_builtin(type_oid)
+        .unwrap_or(Representation { kind: PhysicalKind::Text, base: type_oid }))
+}
+
 /// A column's missing value is stored as a row of that one column.
-fn missing_layout(type_oid: u32) -> RowLayout {
-    let kind = builtin_type(type_oid).map_or(PhysicalKind::Text, |info| info.kind);
+fn missing_layout(kind: PhysicalKind) -> RowLayout {
     RowLayout::new(vec![RowColumn { kind, missing: Datum::Null }])
 }
 
 fn encode_missing(column: &TableColumn) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let encoded =
-        missing_layout(column.type_oid).encode(1, std::slice::from_ref(&column.missing), &mut bytes);
+    let encoded = missing_layout(column.representation.kind).encode(
+        1,
+        std::slice::from_ref(&column.missing),
+        &mut bytes,
+    );
     debug_assert!(encoded.is_ok(), "a default is of its column's type");
     bytes
 }
@@ -248,6 +286,7 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.text(&column.name);
         writer.u32(column.type_oid);
         writer.u32(column.type_modifier.cast_unsigned());
+        encode_representation(writer, column.type_oid, column.representation);
         writer.bool(column.not_null);
         writer.optional(column.default.as_deref());
         writer.u8(column.identity.map_or(0, Identity::code));
@@ -404,17 +443,90 @@ fn decode_view(reader: &mut Reader<'_>) -> Result<View> {
     })
 }
 
+fn encode_type(writer: &mut Writer, user_type: &UserType) {
+    writer.u32(user_type.oid);
+    writer.u32(user_type.array_oid);
+    writer.u32(user_type.schema);
+    writer.text(&user_type.name);
+    writer.text(&user_type.array_name);
+    writer.u32(user_type.owner);
+    match &user_type.definition {
+        TypeDefinition::Enum { labels } => {
+            writer.u8(b'e');
+            writer.list(labels, |writer, label| {
+                writer.u32(label.oid);
+                writer.u64(label.place.to_bits());
+                writer.text(&label.label);
+            });
+        }
+        TypeDefinition::Domain(domain) => {
+            writer.u8(b'd');
+            writer.u32(domain.base.oid);
+            writer.u32(domain.base.typmod.cast_unsigned());
+            writer.bool(domain.not_null);
+            writer.optional(domain.default.as_deref());
+            writer.list(&domain.checks, |writer, check| {
+                writer.u32(check.oid);
+                writer.text(&check.name);
+                writer.text(&check.expression);
+                writer.bool(check.validated);
+            });
+        }
+    }
+}
+
+fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
+    Ok(UserType {
+        oid: reader.u32()?,
+        array_oid: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        array_name: reader.text()?,
+        owner: reader.u32()?,
+        definition: match reader.u8()? {
+            b'e' => TypeDefinition::Enum {
+                labels: reader.list(|reader| {
+                    Ok(EnumLabel {
+                        oid: reader.u32()?,
+                        place: f64::from_bits(reader.u64()?),
+                        label: reader.text()?,
+                    })
+                })?,
+            },
+            b'd' => TypeDefinition::Domain(Domain {
+                base: DataType { oid: reader.u32()?, typmod: reader.u32()?.cast_signed() },
+                not_null: reader.bool()?,
+                default: reader.optional()?,
+                checks: reader.list(|reader| {
+                    Ok(DomainCheck {
+                        oid: reader.u32()?,
+                        name: reader.text()?,
+                        expression: reader.text()?,
+                        validated: reader.bool()?,
+                    })
+                })?,
+            }),
+            _ => return Err(damaged()),
+        },
+    })
+}
+
 /// Reads an object's stored form; `None` for a class that holds no objects.
 ///
 /// # Errors
 /// XX001.
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
-    if class == Class::Meta as u8 || class > Class::Comments as u8 {
+    let is_statistics = class == Class::Statistics as u8;
+    if class == Class::Meta as u8 || (class > Class::Type as u8 && !is_statistics) {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
+    }
+    if is_statistics {
+        return Statistics::decode(&mut reader)
+            .map(|statistics| Some(Object::Statistics(Arc::new(statistics))));
     }
     Ok(Some(match class {
         1 => Object::Schema(Arc::new(Schema {
@@ -433,7 +545,9 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
                 Ok(IndexColumn {
                     number: reader.number()?,
                     expression: if reader.bool()? {
-                        Some(IndexExpression { text: reader.text()?, type_oid: reader.u32()? })
+                        let (text, type_oid) = (reader.text()?, reader.u32()?);
+                        let representation = decode_representation(reader, type_oid)?;
+                        Some(IndexExpression { text, type_oid, representation })
                     } else {
                         None
                     },
@@ -453,6 +567,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
         5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
         6 => Object::View(Arc::new(decode_view(&mut reader)?)),
+        8 => Object::Type(Arc::new(decode_type(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,
@@ -470,11 +585,14 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         tree: TreeId(reader.u64()?),
         schema_version: reader.u32()?,
         columns: reader.list(|reader| {
+            let (number, name) = (reader.number()?, reader.text()?);
+            let (type_oid, type_modifier) = (reader.u32()?, reader.u32()?.cast_signed());
             let mut column = TableColumn {
-                number: reader.number()?,
-                name: reader.text()?,
-                type_oid: reader.u32()?,
-                type_modifier: reader.u32()?.cast_signed(),
+                number,
+                name,
+                type_oid,
+                type_modifier,
+                representation: decode_representation(reader, type_oid)?,
                 not_null: reader.bool()?,
                 default: reader.optional()?,
                 identity: match reader.u8()? {
@@ -486,7 +604,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 missing: Datum::Null,
                 dropped: false,
             };
-            column.missing = missing_layout(column.type_oid).view(reader.bytes()?)?.get(0)?;
+            column.missing = missing_layout(column.representation.kind).view(reader.bytes()?)?.get(0)?;
             column.dropped = reader.bool()?;
             Ok(column)
         })?,

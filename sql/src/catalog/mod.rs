@@ -8,15 +8,21 @@
 mod codec;
 mod object;
 mod snapshot;
+mod statistics;
 pub mod store;
+mod type_scope;
+mod user_type;
 
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
     ViewColumn, ViewSource,
 };
-pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry};
+pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
+pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;
+pub use type_scope::TypeScope;
+pub use user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 
 /// The OID of schema `pg_catalog`.
 pub const PG_CATALOG: u32 = 11;

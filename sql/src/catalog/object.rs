@@ -1,10 +1,13 @@
-//! The objects of the catalog: schemas, tables, indexes, constraints, sequences.
+//! The objects of the catalog: schemas, tables, indexes, constraints, sequences, views; types are in `user_type`.
 
 use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::statistics::Statistics;
+use super::user_type::UserType;
 use crate::sequence::{Limits, Position};
+use crate::types::{DataType, Representation};
 use crate::value::Datum;
 
 /// A schema.
@@ -25,6 +28,8 @@ pub struct TableColumn {
     pub name: String,
     pub type_oid: u32,
     pub type_modifier: i32,
+    /// What rows hold of the type.
+    pub representation: Representation,
     pub not_null: bool,
     /// The text of the DEFAULT expression.
     pub default: Option<String>,
@@ -34,6 +39,14 @@ pub struct TableColumn {
     /// What rows hold that are older than the column.
     pub missing: Datum,
     pub dropped: bool,
+}
+
+impl TableColumn {
+    /// Its type with the modifier.
+    #[must_use]
+    pub fn data_type(&self) -> DataType {
+        DataType { oid: self.type_oid, typmod: self.type_modifier }
+    }
 }
 
 /// What becomes of a temporary table at the end of a transaction.
@@ -64,7 +77,7 @@ pub struct Table {
     pub on_commit: OnCommit,
     /// Storage parameters, as given.
     pub options: Vec<(String, String)>,
-    /// Rows at the last ANALYZE; negative: never analyzed.
+    /// Rows as older programs counted them, before there were [`Statistics`]; negative: not counted.
     pub row_estimate: i64,
 }
 
@@ -99,6 +112,8 @@ pub struct IndexExpression {
     /// The expression's text.
     pub text: String,
     pub type_oid: u32,
+    /// What keys hold of the type.
+    pub representation: Representation,
 }
 
 /// One column of an index's key.
@@ -315,7 +330,9 @@ pub enum Object {
     Constraint(Arc<Constraint>),
     Sequence(Arc<Sequence>),
     View(Arc<View>),
+    Type(Arc<UserType>),
     Comments(Arc<Comments>),
+    Statistics(Arc<Statistics>),
 }
 
 impl Object {
@@ -329,7 +346,9 @@ impl Object {
             Object::Constraint(constraint) => constraint.oid,
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
+            Object::Type(user_type) => user_type.oid,
             Object::Comments(comments) => comments.oid,
+            Object::Statistics(statistics) => statistics.table,
         }
     }
 }

@@ -7,10 +7,17 @@ use std::sync::{Arc, OnceLock};
 use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 
 use super::codec;
-use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::statistics::{ColumnStatistics, Statistics};
+use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
+use crate::binder::BoundCheck;
+use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
 use crate::sequence::Counter;
+use crate::types::domain::domain_type;
+use crate::types::enumeration::enum_type;
+use crate::types::{EnumLabels, TypeInfo, array_type_of, builtin_type};
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Debug, Default)]
@@ -25,11 +32,17 @@ pub struct CatalogSnapshot {
     sequences: BTreeMap<u32, Arc<SequenceEntry>>,
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
+    statistics: BTreeMap<u32, Arc<Statistics>>,
     relations_by_name: HashMap<(u32, String), u32>,
+    types: BTreeMap<u32, Arc<TypeEntry>>,
+    /// Types and those of their arrays.
+    types_by_name: HashMap<(u32, String), u32>,
+    /// The types that array types have elements of.
+    elements: HashMap<u32, u32>,
 }
 
 /// A table with all that belongs to it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct TableEntry {
     pub table: Arc<Table>,
     /// By OID; the primary key's among them.
@@ -37,6 +50,38 @@ pub struct TableEntry {
     pub constraints: Vec<Arc<Constraint>>,
     /// Foreign keys of other tables that point here.
     pub referenced_by: Vec<Arc<Constraint>>,
+    /// `None`: it was never analyzed.
+    pub statistics: Option<Arc<Statistics>>,
+}
+
+/// Statistics are no part of what a table is.
+impl PartialEq for TableEntry {
+    fn eq(&self, other: &TableEntry) -> bool {
+        let TableEntry { table, indexes, constraints, referenced_by, statistics: _ } = self;
+        *table == other.table
+            && *indexes == other.indexes
+            && *constraints == other.constraints
+            && *referenced_by == other.referenced_by
+    }
+}
+
+impl TableEntry {
+    /// Its rows at the last ANALYZE.
+    #[must_use]
+    pub fn rows_analyzed(&self) -> Option<f64> {
+        let counted = self.table.row_estimate;
+        match &self.statistics {
+            Some(statistics) => Some(statistics.rows),
+            None => (counted >= 0).then_some(counted as f64),
+        }
+    }
+
+    /// What is known about a column.
+    #[must_use]
+    pub fn column_statistics(&self, number: ColumnNumber) -> Option<&ColumnStatistics> {
+        let column = self.table.columns.get(Table::position(number))?;
+        self.statistics.as_ref()?.column(number, column.type_oid)
+    }
 }
 
 /// A sequence, and its counter once it was looked for.
@@ -44,6 +89,21 @@ pub struct TableEntry {
 pub struct SequenceEntry {
     pub sequence: Arc<Sequence>,
     pub counter: OnceLock<Arc<Counter>>,
+}
+
+/// A user's type, as the rest of the program looks at it.
+pub struct TypeEntry {
+    pub definition: Arc<UserType>,
+    pub info: TypeInfo,
+    pub array: TypeInfo,
+    /// The constraints of a domain and of those under it, once they were bound.
+    pub checks: OnceLock<Result<Vec<BoundCheck>>>,
+}
+
+impl std::fmt::Debug for TypeEntry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.definition.fmt(formatter)
+    }
 }
 
 impl CatalogSnapshot {
@@ -101,8 +161,12 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
+                Object::Type(user_type) => snapshot.add_type(user_type),
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
+                }
+                Object::Statistics(statistics) => {
+                    snapshot.statistics.insert(statistics.table, statistics);
                 }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
@@ -123,6 +187,58 @@ impl CatalogSnapshot {
         snapshot
     }
 
+    /// Types come in the order of their OIDs: the base of a domain before it.
+    fn add_type(&mut self, own: Arc<UserType>) {
+        let (name, sql_name) = (own.name.as_str(), quote(&own.name));
+        let info = match &own.definition {
+            TypeDefinition::Enum { labels } => {
+                let labels = labels.iter().map(|each| (each.place, each.label.clone())).collect();
+                enum_type(own.oid, own.array_oid, name, sql_name, EnumLabels::new(labels))
+            }
+            TypeDefinition::Domain(domain) => {
+                let Some(base) = self.type_info(domain.base.oid) else { return };
+                domain_type(own.oid, own.array_oid, name, sql_name, domain.base, base)
+            }
+        };
+        let Some(mut array) = array_type_of(&info) else { return };
+        array.name = own.array_name.clone().into();
+        self.types_by_name.insert((own.schema, own.name.clone()), own.oid);
+        self.types_by_name.insert((own.schema, own.array_name.clone()), own.array_oid);
+        self.elements.insert(own.array_oid, own.oid);
+        let entry = TypeEntry { definition: own, info, array, checks: OnceLock::new() };
+        self.types.insert(entry.definition.oid, Arc::new(entry));
+    }
+
+    /// A type, built-in or a user's.
+    #[must_use]
+    pub fn type_info(&self, oid: u32) -> Option<&TypeInfo> {
+        if let Some(builtin) = builtin_type(oid) {
+            return Some(builtin);
+        }
+        if let Some(entry) = self.types.get(&oid) {
+            return Some(&entry.info);
+        }
+        let element = self.elements.get(&oid)?;
+        self.types.get(element).map(|entry| &entry.array)
+    }
+
+    /// The user's type of an OID: its own, or that of its arrays.
+    #[must_use]
+    pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
+        self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// All users' types.
+    pub fn user_types(&self) -> impl Iterator<Item = &Arc<TypeEntry>> {
+        self.types.values()
+    }
+
+    /// The OID of a user's type, or of its arrays, by its name in a schema.
+    #[must_use]
+    pub fn type_named(&self, schema: u32, name: &str) -> Option<u32> {
+        self.types_by_name.get(&(schema, name.to_string())).copied()
+    }
+
     fn link(&mut self, tables: BTreeMap<u32, Arc<Table>>) {
         use super::object::ConstraintKind;
         for (oid, table) in tables {
@@ -136,7 +252,9 @@ impl CatalogSnapshot {
                 )
                 .cloned()
                 .collect();
-            self.tables.insert(oid, Arc::new(TableEntry { table, indexes, constraints, referenced_by }));
+            let statistics = self.statistics.get(&oid).cloned();
+            let entry = TableEntry { table, indexes, constraints, referenced_by, statistics };
+            self.tables.insert(oid, Arc::new(entry));
         }
     }
 

@@ -7,11 +7,12 @@ use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, T
 
 use super::codec::{self, Class};
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::statistics::Statistics;
+use super::user_type::UserType;
 use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
+use crate::functions::FIRST_USER_OID;
 
-/// The first OID given to a user's object, as in PostgreSQL.
-const FIRST_USER_OID: u32 = 16_384;
 /// How many OIDs one durable step reserves.
 const OIDS_PER_RESERVATION: u32 = 64;
 
@@ -94,18 +95,26 @@ fn class_of(object: &Object) -> Class {
         Object::Constraint(_) => Class::Constraint,
         Object::Sequence(_) => Class::Sequence,
         Object::View(_) => Class::View,
+        Object::Type(_) => Class::Type,
         Object::Comments(_) => Class::Comments,
+        Object::Statistics(_) => Class::Statistics,
     }
 }
 
-fn name_key(object: &Object) -> Option<Vec<u8>> {
+/// The names that an object takes, with the OID that each means.
+fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
+    let relation = |schema: u32, name: &str| vec![(codec::relation_name_key(schema, name), object.oid())];
     match object {
-        Object::Schema(schema) => Some(codec::schema_name_key(&schema.name)),
-        Object::Table(table) => Some(codec::relation_name_key(table.schema, &table.name)),
-        Object::Index(index) => Some(codec::relation_name_key(index.schema, &index.name)),
-        Object::Sequence(sequence) => Some(codec::relation_name_key(sequence.schema, &sequence.name)),
-        Object::View(view) => Some(codec::relation_name_key(view.schema, &view.name)),
-        Object::Constraint(_) | Object::Comments(_) => None,
+        Object::Schema(schema) => vec![(codec::schema_name_key(&schema.name), schema.oid)],
+        Object::Table(table) => relation(table.schema, &table.name),
+        Object::Index(index) => relation(index.schema, &index.name),
+        Object::Sequence(sequence) => relation(sequence.schema, &sequence.name),
+        Object::View(view) => relation(view.schema, &view.name),
+        Object::Type(own) => vec![
+            (codec::type_name_key(own.schema, &own.name), own.oid),
+            (codec::type_name_key(own.schema, &own.array_name), own.array_oid),
+        ],
+        Object::Constraint(_) | Object::Comments(_) | Object::Statistics(_) => Vec::new(),
     }
 }
 
@@ -123,9 +132,9 @@ pub async fn put(transaction: &mut Transaction, object: &Object) -> Result<()> {
     if lock(transaction, &key).await? == RowState::Changed {
         return Err(changed_meanwhile());
     }
-    if let Some(name_key) = name_key(object) {
+    for (name_key, oid) in names(object) {
         lock(transaction, &name_key).await?;
-        let oid = object.oid().to_be_bytes();
+        let oid = oid.to_be_bytes();
         match transaction.get_latest(TreeId::CATALOG, &name_key).await? {
             Some(taken) if taken != oid => return Err(duplicate(object)),
             Some(_) => {}
@@ -142,8 +151,9 @@ pub async fn put(transaction: &mut Transaction, object: &Object) -> Result<()> {
 /// # Errors
 /// As [`put`].
 pub async fn replace(transaction: &mut Transaction, old: &Object, new: &Object) -> Result<()> {
-    if let Some(old_key) = name_key(old)
-        && name_key(new).as_ref() != Some(&old_key)
+    let kept = names(new);
+    for (old_key, _) in
+        names(old).into_iter().filter(|(old_key, _)| kept.iter().all(|(key, _)| key != old_key))
     {
         lock(transaction, &old_key).await?;
         transaction.delete(TreeId::CATALOG, &old_key)?;
@@ -160,7 +170,7 @@ pub async fn remove(transaction: &mut Transaction, object: &Object) -> Result<()
     if lock(transaction, &key).await? == RowState::Changed {
         return Err(changed_meanwhile());
     }
-    if let Some(name_key) = name_key(object) {
+    for (name_key, _) in names(object) {
         lock(transaction, &name_key).await?;
         transaction.delete(TreeId::CATALOG, &name_key)?;
     }
@@ -182,7 +192,9 @@ fn duplicate(object: &Object) -> SqlError {
         Object::Index(index) => duplicate_relation(&index.name),
         Object::Sequence(sequence) => duplicate_relation(&sequence.name),
         Object::View(view) => duplicate_relation(&view.name),
+        Object::Type(user_type) => duplicate_type(&user_type.name),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
+        Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -194,6 +206,18 @@ fn duplicate(object: &Object) -> SqlError {
 #[must_use]
 pub fn duplicate_relation(name: &str) -> SqlError {
     SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"))
+}
+
+/// 42710.
+#[must_use]
+pub fn duplicate_type(name: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_OBJECT, format!("type \"{name}\" already exists"))
+}
+
+impl From<UserType> for Object {
+    fn from(user_type: UserType) -> Object {
+        Object::Type(Arc::new(user_type))
+    }
 }
 
 impl From<Schema> for Object {
@@ -235,5 +259,11 @@ impl From<View> for Object {
 impl From<Comments> for Object {
     fn from(comments: Comments) -> Object {
         Object::Comments(Arc::new(comments))
+    }
+}
+
+impl From<Statistics> for Object {
+    fn from(statistics: Statistics) -> Object {
+        Object::Statistics(Arc::new(statistics))
     }
 }

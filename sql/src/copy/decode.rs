@@ -6,11 +6,16 @@ use crate::error::{Result, SqlError, SqlState};
 /// A field: its text, or NULL.
 pub type Field = Option<String>;
 
+/// The length of a line that PostgreSQL can read.
+const LINE_BYTES_MAX: usize = (1 << 30) - 1;
+
 /// Cuts a stream of bytes into rows. Bytes may be cut anywhere between calls.
 pub struct CopyDecoder {
     options: CopyOptions,
     names: Vec<String>,
     pending: Vec<u8>,
+    /// How much of `pending` was given as lines.
+    taken: usize,
     /// Where in `pending` the search for a line's end goes on, and whether that is inside quotes.
     searched: usize,
     in_quotes: bool,
@@ -32,6 +37,7 @@ impl CopyDecoder {
             options,
             names,
             pending: Vec::new(),
+            taken: 0,
             searched: 0,
             in_quotes: false,
             line: 0,
@@ -48,6 +54,9 @@ impl CopyDecoder {
     /// Takes more bytes in.
     pub fn feed(&mut self, bytes: &[u8]) {
         if !self.ended {
+            self.pending.drain(..self.taken);
+            self.searched -= self.taken;
+            self.taken = 0;
             self.pending.extend(bytes);
         }
     }
@@ -64,7 +73,7 @@ impl CopyDecoder {
             }
             if line == "\\." {
                 self.ended = true;
-                self.pending.clear();
+                (self.pending, self.taken, self.searched) = (Vec::new(), 0, 0);
                 return Ok(None);
             }
             let fields = match self.options.format {
@@ -100,24 +109,28 @@ impl CopyDecoder {
             self.searched += 1;
         }
         self.searched = self.searched.min(self.pending.len());
-        if !at_end || self.pending.is_empty() {
+        let length = self.pending.len() - self.taken;
+        if length > LINE_BYTES_MAX {
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory")
+                .with_detail(format!("A line of more than {LINE_BYTES_MAX} bytes cannot be read.")));
+        }
+        if !at_end || length == 0 {
             return Ok(None);
         }
         if self.in_quotes {
             return Err(bad_format("unterminated CSV quoted field"));
         }
-        let length = self.pending.len();
-        self.take_line(length, 0).map(Some)
+        self.take_line(self.pending.len(), 0).map(Some)
     }
 
-    fn take_line(&mut self, length: usize, newline: usize) -> Result<String> {
-        let rest = self.pending.split_off(length + newline);
-        let mut line = std::mem::replace(&mut self.pending, rest);
-        line.truncate(length);
+    /// The line that ends at `end`, before a newline of so many bytes.
+    fn take_line(&mut self, end: usize, newline: usize) -> Result<String> {
+        let mut line = self.pending[self.taken..end].to_vec();
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        self.searched = 0;
+        self.taken = end + newline;
+        self.searched = self.taken;
         self.line += 1;
         String::from_utf8(line).map_err(|error| {
             let byte = error.as_bytes()[error.utf8_error().valid_up_to()];

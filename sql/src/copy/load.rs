@@ -66,7 +66,10 @@ impl RawField {
         let context = execution.context();
         let info = context.type_info(data_type.oid)?;
         let value = match self {
-            RawField::Text(None) | RawField::Binary(None) => return Ok(Datum::Null),
+            RawField::Text(None) | RawField::Binary(None) => {
+                context.types.check_domain(data_type.oid, &Datum::Null, &context)?;
+                return Ok(Datum::Null);
+            }
             RawField::Text(Some(text)) => info.parse_text(text, data_type.typmod, &context)?,
             RawField::Binary(Some(bytes)) => info.read_binary(bytes, data_type.typmod, &context)?,
         };
@@ -198,7 +201,7 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
             .map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?;
         copy.rows += 1;
         if copy.rows.is_multiple_of(1_024) {
-            execution.check_cancel()?;
+            execution.breathe().await?;
         }
     }
 }

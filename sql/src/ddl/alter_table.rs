@@ -192,7 +192,7 @@ async fn add_column(
     let number = i16::try_from(table.columns.len() + 1)
         .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
     let mut wanted = Wanted::default();
-    let mut column = column_of(definition, number, &table.name, &mut wanted)?;
+    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted)?;
     if table.column(&column.name).is_some() {
         let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
         if if_not_exists {
@@ -229,7 +229,12 @@ async fn add_column(
             // The default is worth one value for all rows that exist, so that none is touched.
             let no_row: [Datum; 0] = [];
             let context = ddl.execution.context();
-            let missing = fill.map(|fill| fill.eval_row(&no_row.as_slice(), &context)).transpose()?;
+            let missing = fill.map(|fill| fill.eval_row(&no_row.as_slice(), &context)).transpose();
+            let missing = match missing {
+                // No row has the value that the type refuses.
+                Err(_) if is_empty(ddl, entry).await? => None,
+                missing => missing?,
+            };
             let column = &mut table.columns[position];
             column.missing = missing.unwrap_or_default();
             if column.not_null && column.missing.is_null() {
@@ -260,7 +265,9 @@ fn fill_of(
     let default = match (&column.default, column.identity) {
         (Some(default), _) => default.clone(),
         (None, Some(_)) => format!("nextval('{}'::regclass)", identity.unwrap_or_default()),
-        (None, None) => return Ok(None),
+        (None, None) if !crate::types::is_user_type(column.type_oid) => return Ok(None),
+        // A domain may have a default, or refuse NULL.
+        (None, None) => return ddl.binder(text).default_of(table, column).map(Some),
     };
     let expr = crate::parser::parse_expression(&default)?;
     if column.generated {

@@ -11,7 +11,7 @@ use crate::binder::data_type;
 use crate::catalog::{Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{CastContext, CastMethod, registry};
-use crate::types::{BuiltinTypes, DataType, format_type, oids};
+use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
 use crate::value::Datum;
 
 pub async fn change(
@@ -22,7 +22,7 @@ pub async fn change(
     using: Option<&ast::Expr>,
     text: &str,
 ) -> Result<()> {
-    let target = data_type::resolve(data_type)?;
+    let target = data_type::resolve(data_type, &ddl.types())?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
     let position = Table::position(column.number);
@@ -30,16 +30,21 @@ pub async fn change(
     let changed = &mut table.columns[position];
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
+    changed.representation = Representation::of(target.oid, &ddl.types())?;
     if let Some(default) = column.default.as_ref().filter(|_| !column.generated) {
         let expr = crate::parser::parse_expression(default)?;
         let bound = ddl.binder(text).bind_default(changed, &expr);
+        // The default is of the old type: that must convert, whatever a literal of the new type would be.
+        let converts =
+            registry().cast_method(column.type_oid, target.oid, CastContext::Assignment, &ddl.types());
+        let bound = if converts.is_some() { bound.map(|_| ()) } else { Err(mismatch()) };
         bound.map_err(|error| match error.state() {
             SqlState::DATATYPE_MISMATCH => SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
                     "default for column \"{}\" cannot be cast automatically to type {}",
                     column.name,
-                    format_type(target, &BuiltinTypes)
+                    format_type(target, &ddl.types())
                 ),
             ),
             _ => error,
@@ -56,6 +61,11 @@ pub async fn change(
     let mut rewrite = Rewrite::new(entry, table);
     rewrite.fill = Some((position, fill));
     rewrite.run(ddl).await
+}
+
+/// 42804.
+fn mismatch() -> SqlError {
+    SqlError::new(SqlState::DATATYPE_MISMATCH, "the default does not convert")
 }
 
 /// Whether values of one type are values of the other as they are stored.

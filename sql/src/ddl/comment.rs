@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, ObjectNamePart};
 
+use super::user_type::{Named, altered, named};
 use super::{Ddl, alter_table};
 use crate::binder::{Relation, RelationKind, name};
 use crate::catalog::Comments;
@@ -12,6 +13,7 @@ use crate::parser::CommentTarget;
 const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
 const PG_CONSTRAINT: u32 = 2606;
+const PG_TYPE: u32 = 1247;
 
 pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) -> Result<()> {
     match target {
@@ -38,6 +40,22 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
                 SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{base}\" does not exist"))
             })?;
             set(ddl, PG_NAMESPACE, oid, 0, text).await
+        }
+        CommentTarget::Type(object) => match named(ddl, object)? {
+            Named::User(found) => set(ddl, PG_TYPE, found.oid, 0, text).await,
+            _ => Ok(()),
+        },
+        CommentTarget::DomainConstraint { constraint, domain } => {
+            let found = altered(ddl, domain, true)?;
+            let base = name::fold(constraint);
+            let checks = found.domain().map_or(&[][..], |domain| &domain.checks);
+            let oid = checks.iter().find(|each| each.name == base).map(|each| each.oid).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{base}\" for domain {} does not exist", name::quote(&found.name)),
+                )
+            })?;
+            set(ddl, PG_CONSTRAINT, oid, 0, text).await
         }
         CommentTarget::Constraint { constraint, table } => {
             let entry = ddl.table(table)?;

@@ -9,7 +9,7 @@ use crate::catalog::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::{BuiltinTypes, DataType, format_type};
+use crate::types::{DataType, format_type};
 use crate::write;
 
 /// A constraint to be made.
@@ -203,7 +203,7 @@ pub async fn make_check(
         schema: table.schema,
         name: name.to_string(),
         columns,
-        kind: ConstraintKind::Check { expression: expression.to_string() },
+        kind: ConstraintKind::Check { expression: super::default::with_oids(ddl, expression)?.to_string() },
         timing: Timing::default(),
         validated: true,
     })
@@ -263,7 +263,7 @@ pub async fn make_foreign_key(
     }
     for (from, to) in referring.iter().zip(&referred) {
         let (from, to) = (table.column_numbered(*from), parent.table.column_numbered(*to));
-        if !write::may_refer(from.type_oid, to.type_oid) {
+        if !write::may_refer(from.representation, to.representation) {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!("foreign key constraint \"{name}\" cannot be implemented"),
@@ -272,8 +272,8 @@ pub async fn make_foreign_key(
                 "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
                 from.name,
                 to.name,
-                format_type(DataType::of(from.type_oid), &BuiltinTypes),
-                format_type(DataType::of(to.type_oid), &BuiltinTypes)
+                format_type(DataType::of(from.type_oid), &ddl.types()),
+                format_type(DataType::of(to.type_oid), &ddl.types())
             )));
         }
     }

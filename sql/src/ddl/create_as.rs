@@ -8,7 +8,7 @@ use crate::binder::name;
 use crate::catalog::{OnCommit, SUPERUSER, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
-use crate::types::{DataType, oids};
+use crate::types::{DataType, Representation, oids};
 use crate::value::Datum;
 
 /// A table made from a query.
@@ -37,6 +37,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         }
         return Err(store::duplicate_relation(&base));
     }
+    super::user_type::refuse_row_type(ddl, schema, &base)?;
     let (catalog, environment) = (ddl.catalog.clone(), ddl.binding.clone());
     let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
     let bound = binder.bind_query(create.query)?;
@@ -59,6 +60,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
             name,
             type_oid: data_type.oid,
             type_modifier: data_type.typmod,
+            representation: Representation::of(data_type.oid, &ddl.types())?,
             not_null: false,
             default: None,
             identity: None,
@@ -88,7 +90,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         return Ok(tag);
     }
     let needed: Vec<usize> = bound.columns.iter().map(|(id, _)| *id).collect();
-    let plan = crate::plan::plan(bound.plan, &needed)?;
+    let plan = crate::plan::plan(bound.plan, &needed, &ddl.binding.costs)?;
     ddl.refresh().await?;
     let entry = ddl.catalog.expect_table(oid)?.clone();
     let writer = ddl.writer(&entry)?;
@@ -99,7 +101,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
             writer.insert(&batch.row(at), &mut ddl.execution).await?;
             rows += 1;
         }
-        ddl.execution.check_cancel()?;
+        ddl.execution.breathe().await?;
     }
     Ok(format!("SELECT {rows}"))
 }

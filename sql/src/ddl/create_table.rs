@@ -13,7 +13,7 @@ use crate::catalog::{
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{TableLike, of_standard};
-use crate::types::builtin_type;
+use crate::types::{Representation, TypeCatalog};
 use crate::value::Datum;
 
 /// The most columns a table may have.
@@ -32,18 +32,20 @@ pub struct Wanted {
 
 /// A column as written, and the constraints that came with it.
 pub fn column_of(
+    ddl: &Ddl,
     definition: &ast::ColumnDef,
     number: i16,
     table: &str,
     wanted: &mut Wanted,
 ) -> Result<TableColumn> {
+    let types = ddl.types();
     let column_name = name::fold(&definition.name);
     let serial = sequence::serial_type(&definition.data_type);
     let data_type = match serial {
         Some(serial) => serial,
-        None => data_type::resolve(&definition.data_type)?,
+        None => data_type::resolve(&definition.data_type, &types)?,
     };
-    if builtin_type(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
+    if types.type_by_oid(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
             format!("column \"{column_name}\" has pseudo-type {}", definition.data_type),
@@ -54,6 +56,7 @@ pub fn column_of(
         name: column_name.clone(),
         type_oid: data_type.oid,
         type_modifier: data_type.typmod,
+        representation: Representation::of(data_type.oid, &types)?,
         not_null: false,
         default: None,
         identity: None,
@@ -205,6 +208,7 @@ pub async fn create_table(
         }
         return Err(store::duplicate_relation(&base));
     }
+    super::user_type::refuse_row_type(ddl, schema, &base)?;
     if create.columns.len() > COLUMNS_MAX {
         return Err(SqlError::new(
             SqlState::TOO_MANY_COLUMNS,
@@ -219,7 +223,7 @@ pub async fn create_table(
         }
         let Some(definition) = create.columns.get(at) else { break };
         let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
-        let column = column_of(definition, number, &base, &mut wanted)?;
+        let column = column_of(ddl, definition, number, &base, &mut wanted)?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,
@@ -336,6 +340,7 @@ async fn constraints(
                     indexes: indexes.iter().cloned().map(Arc::new).collect(),
                     constraints: Vec::new(),
                     referenced_by: Vec::new(),
+                    statistics: None,
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }

@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::Ddl;
-use crate::binder::name;
+use crate::binder::{name, stable_name};
 use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::error::Result;
 use crate::parser::visit::walk_expressions;
@@ -47,6 +47,9 @@ pub fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
 }
 
 pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
+    if let Expr::Cast { data_type, .. } = node {
+        name_type(ddl, data_type)?;
+    }
     match node {
         Expr::Cast { expr, data_type: ast::DataType::Regclass, .. } => {
             if let Some(oid) = relation_of(ddl, expr)? {
@@ -67,6 +70,28 @@ pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// A user's type under its OID, so that it is found when it is renamed.
+fn name_type(ddl: &Ddl, data_type: &mut ast::DataType) -> Result<()> {
+    match data_type {
+        ast::DataType::Custom(object, _) => {
+            let oid = crate::binder::data_type::resolve(
+                &ast::DataType::Custom(object.clone(), Vec::new()),
+                &ddl.types(),
+            )?
+            .oid;
+            let Some(entry) = ddl.catalog.user_type(oid) else { return Ok(()) };
+            let schema = ddl.catalog.schema(entry.definition.schema);
+            *object =
+                stable_name(oid, schema.map_or("", |schema| schema.name.as_str()), &entry.definition.name);
+            Ok(())
+        }
+        ast::DataType::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _) | ast::ArrayElemTypeDef::Qualified(element, _),
+        ) => name_type(ddl, element),
+        _ => Ok(()),
+    }
 }
 
 fn relation_of(ddl: &Ddl, expr: &Expr) -> Result<Option<u32>> {

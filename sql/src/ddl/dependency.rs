@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::Ddl;
 use super::rewrite::Rewrite;
+use super::user_type::shown;
 use crate::binder::name;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, ViewSource};
 use crate::error::{Result, SqlError, SqlState};
@@ -29,6 +30,7 @@ pub enum Thing {
     Constraint(u32),
     Sequence(u32),
     View(u32),
+    Type(u32),
 }
 
 /// How a dependent hangs on what it depends on.
@@ -57,7 +59,8 @@ impl Thing {
             | Thing::Index(oid)
             | Thing::Constraint(oid)
             | Thing::Sequence(oid)
-            | Thing::View(oid) => oid,
+            | Thing::View(oid)
+            | Thing::Type(oid) => oid,
         }
     }
 
@@ -101,6 +104,7 @@ impl Thing {
             Thing::View(oid) => {
                 catalog.view(oid).map_or_else(String::new, |it| relation("view", it.schema, &it.name))
             }
+            Thing::Type(oid) => format!("type {}", shown(ddl, oid)),
             Thing::Sequence(oid) => catalog.sequence(oid).map_or_else(String::new, |entry| {
                 relation("sequence", entry.sequence.schema, &entry.sequence.name)
             }),
@@ -122,6 +126,7 @@ impl Thing {
                 _ => Vec::new(),
             },
             Thing::View(oid) => views_on(catalog, oid, None),
+            Thing::Type(oid) => of_type(catalog, oid),
             Thing::Default(..) => Vec::new(),
         }
     }
@@ -133,7 +138,9 @@ fn in_schema(catalog: &CatalogSnapshot, schema: u32) -> Vec<(Thing, Tie)> {
     let sequences = catalog.sequences().filter(|each| each.schema == schema);
     let sequences = sequences.map(|each| Thing::Sequence(each.oid));
     let views = catalog.views().filter(|each| each.schema == schema).map(|each| Thing::View(each.oid));
-    tables.chain(sequences).chain(views).map(|thing| (thing, Tie::Use)).collect()
+    let types = catalog.user_types().map(|each| &each.definition).filter(|each| each.schema == schema);
+    let types = types.map(|each| Thing::Type(each.oid));
+    tables.chain(sequences).chain(views).chain(types).map(|thing| (thing, Tie::Use)).collect()
 }
 
 fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
@@ -202,6 +209,50 @@ fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
         }
     }
     found
+}
+
+/// What uses a type: columns, domains over it, and stored expressions that name it.
+fn of_type(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
+    let Some(own) = catalog.user_type(oid).map(|entry| &entry.definition) else { return Vec::new() };
+    let is_of = |type_oid: u32| type_oid == own.oid || type_oid == own.array_oid;
+    let names = |text: &str| text.contains(&format!("\"#{}\"", own.oid));
+    let mut found = Vec::new();
+    for entry in catalog.tables() {
+        for column in entry.table.live_columns() {
+            if is_of(column.type_oid) {
+                found.push(Thing::Column(entry.table.oid, column.number));
+            } else if column.default.as_deref().is_some_and(names) {
+                let (table, number) = (entry.table.oid, column.number);
+                let is_whole = column.generated;
+                found.push(if is_whole {
+                    Thing::Column(table, number)
+                } else {
+                    Thing::Default(table, number)
+                });
+            }
+        }
+        let indexes = entry.indexes.iter().filter(|index| {
+            index.predicate.as_deref().is_some_and(names)
+                || index.columns.iter().any(|each| each.expression.as_ref().is_some_and(|it| names(&it.text)))
+        });
+        found.extend(indexes.map(|index| Thing::Index(index.oid)));
+        let checks = entry
+            .constraints
+            .iter()
+            .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression } if names(expression)));
+        found.extend(checks.map(|each| Thing::Constraint(each.oid)));
+    }
+    let views = catalog.views().filter(|view| names(&view.query));
+    found.extend(views.map(|view| Thing::View(view.oid)));
+    let domains = catalog.user_types().filter(|each| {
+        each.definition.domain().is_some_and(|domain| {
+            is_of(domain.base.oid)
+                || domain.default.as_deref().is_some_and(names)
+                || domain.checks.iter().any(|check| names(&check.expression))
+        })
+    });
+    found.extend(domains.map(|each| Thing::Type(each.definition.oid)));
+    found.into_iter().map(|thing| (thing, Tie::Use)).collect()
 }
 
 fn of_index(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
@@ -347,6 +398,11 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
                     ddl.remove((**view).clone()).await?;
                 }
             }
+            Thing::Type(oid) => {
+                if let Some(entry) = catalog.user_type(oid) {
+                    ddl.remove((*entry.definition).clone()).await?;
+                }
+            }
             Thing::Sequence(oid) => {
                 if let Some(entry) = catalog.sequence(oid) {
                     ddl.remove((*entry.sequence).clone()).await?;
@@ -358,6 +414,11 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
         let whole = !matches!(thing, Thing::Column(..) | Thing::Default(..));
         if whole && let Some(comments) = catalog.comments_on(thing.oid()) {
             ddl.remove((**comments).clone()).await?;
+        }
+        if let Thing::Table(oid) = thing
+            && let Some(statistics) = catalog.table(*oid).and_then(|entry| entry.statistics.clone())
+        {
+            ddl.remove((*statistics).clone()).await?;
         }
     }
     for (oid, table) in changed {

@@ -11,6 +11,7 @@ use crate::catalog::{ColumnNumber, Index, IndexColumn, IndexExpression, Table, T
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::walk;
+use crate::types::Representation;
 use crate::write;
 
 pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
@@ -135,7 +136,9 @@ fn index_column(
                 ast::Expr::Function(function) => name::split(&function.name)?.1,
                 _ => "expr".to_string(),
             };
-            (0, Some(IndexExpression { text, type_oid: bound.data_type().oid }), shown)
+            let type_oid = bound.data_type().oid;
+            let representation = Representation::of(type_oid, &ddl.types())?;
+            (0, Some(IndexExpression { text, type_oid, representation }), shown)
         }
     };
     let class = column.operator_class.as_ref().map(name::split).transpose()?.map(|(_, class)| class);

@@ -1,9 +1,7 @@
-//! TRUNCATE, ANALYZE and VACUUM.
+//! TRUNCATE and VACUUM.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, ScanStep};
 use sqlparser::ast;
 
 use super::Ddl;
@@ -11,6 +9,7 @@ use super::storage::Owner;
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::AnalyzeTarget;
 use crate::session::Session;
 
 /// TRUNCATE: new, empty trees.
@@ -82,6 +81,11 @@ pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
         }
         ddl.put(emptied).await?;
     }
+    // What was known of its rows is known no more.
+    table.row_estimate = -1;
+    if let Some(statistics) = &entry.statistics {
+        ddl.remove((**statistics).clone()).await?;
+    }
     ddl.put(table).await
 }
 
@@ -108,53 +112,11 @@ pub async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> 
 /// VACUUM: space is reclaimed without it; its tables must exist, though.
 ///
 /// # Errors
-/// 42P01.
-pub async fn check_tables(session: &mut Session, tables: &[ast::ObjectName]) -> Result<()> {
-    tables_named(session, tables).await.map(|_| ())
-}
-
-/// ANALYZE: counts rows, of all tables where none is named.
-///
-/// # Errors
-/// 42P01, and those of reading.
-pub async fn analyze(session: &mut Session, tables: &[ast::ObjectName]) -> Result<()> {
-    let mut entries = tables_named(session, tables).await?;
-    if tables.is_empty() {
-        let (catalog, _) = session.binding().await?;
-        entries = catalog.tables().cloned().collect();
+/// 42P01, and 0A000 for columns, which only ANALYZE looks at.
+pub async fn check_tables(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<()> {
+    if targets.iter().any(|target| !target.columns.is_empty()) {
+        return Err(SqlError::unsupported("ANALYZE option must be specified when a column list is provided"));
     }
-    for entry in entries {
-        let mut ddl = session.begin_ddl("ANALYZE").await?;
-        let counted = count(&mut ddl, &entry).await;
-        session.end_ddl(ddl, counted.is_ok())?;
-        counted?;
-    }
-    Ok(())
-}
-
-async fn count(ddl: &mut Ddl, entry: &Arc<TableEntry>) -> Result<()> {
-    let mut rows: i64 = 0;
-    let mut scan = ddl.execution.transaction.scan(entry.table.tree, KeyRange::all(), false);
-    loop {
-        let step = scan
-            .next(&ddl.execution.transaction, &mut |_, _| {
-                rows += 1;
-                ControlFlow::Continue(())
-            })
-            .await?;
-        ddl.execution.check_cancel()?;
-        if step == ScanStep::Done {
-            break;
-        }
-    }
-    if rows == entry.table.row_estimate {
-        return Ok(());
-    }
-    let current = ddl.catalog.table(entry.table.oid).cloned();
-    let Some(current) = current else {
-        return Err(SqlError::new(SqlState::UNDEFINED_TABLE, "the table was dropped meanwhile"));
-    };
-    let mut table = (*current.table).clone();
-    table.row_estimate = rows;
-    ddl.put(table).await
+    let tables: Vec<ast::ObjectName> = targets.iter().map(|target| target.table.clone()).collect();
+    tables_named(session, &tables).await.map(|_| ())
 }

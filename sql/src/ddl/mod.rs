@@ -1,6 +1,7 @@
 //! DDL: statements that change the catalog, each within the running transaction.
 
 mod alter_table;
+mod analyze;
 mod column_type;
 mod comment;
 mod constraint;
@@ -8,7 +9,9 @@ mod create_as;
 mod create_table;
 mod default;
 mod dependency;
+mod domain;
 mod drop;
+mod enumeration;
 mod identity;
 mod index;
 mod like;
@@ -19,6 +22,7 @@ mod schema;
 mod sequence;
 mod storage;
 mod temporary;
+mod user_type;
 mod view;
 
 use std::sync::Arc;
@@ -26,16 +30,17 @@ use std::sync::Arc;
 use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
-pub use maintenance::{analyze, check_tables, tables_named, truncate};
+pub use analyze::analyze;
+pub use maintenance::{check_tables, tables_named, truncate};
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
 use crate::catalog::{
-    CatalogSnapshot, INFORMATION_SCHEMA, Object, OnCommit, PG_CATALOG, Table, TableEntry, store,
+    CatalogSnapshot, INFORMATION_SCHEMA, Object, OnCommit, PG_CATALOG, Table, TableEntry, TypeScope, store,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
-use crate::parser::{Definition, ObjectKind};
+use crate::parser::{Definition, ObjectKind, TypeStatement};
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
 
@@ -64,6 +69,11 @@ impl Ddl {
     /// A new tree for rows or entries, filled as its parameters say.
     pub fn tree(&mut self, options: &[(String, String)], owner: storage::Owner) -> TreeId {
         self.execution.transaction.create_tree_filled(storage::fill_percent(options, owner))
+    }
+
+    /// The types, under the names that the session knows them by.
+    pub fn types(&self) -> TypeScope<'_> {
+        TypeScope { catalog: &self.catalog, search_path: &self.binding.search_path }
     }
 
     /// A binder over the catalog before the statement.
@@ -213,6 +223,8 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         ObjectKind::Sequence => "ALTER SEQUENCE",
         ObjectKind::View => "ALTER VIEW",
         ObjectKind::Schema => "ALTER SCHEMA",
+        ObjectKind::Type => "ALTER TYPE",
+        ObjectKind::Domain => "ALTER DOMAIN",
     };
     let command = match definition {
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
@@ -223,6 +235,14 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
         Definition::Comment { .. } => "COMMENT",
+        Definition::Type(statement) => match statement {
+            TypeStatement::CreateEnum { .. } => "CREATE TYPE",
+            TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
+            TypeStatement::CreateDomain { .. } => "CREATE DOMAIN",
+            TypeStatement::AlterDomain { .. } => "ALTER DOMAIN",
+            TypeStatement::Drop { domains: true, .. } => "DROP DOMAIN",
+            TypeStatement::Drop { .. } => "DROP TYPE",
+        },
         Definition::CreateLike { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::SelectInto { .. } => "SELECT INTO",
@@ -277,6 +297,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::SetSchema { kind, name, if_exists, schema } => {
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
+        Definition::Type(statement) => user_type::define(ddl, statement, text).await,
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
             let found = rename::check_exists(ddl, ObjectKind::View, object, *if_exists)?;

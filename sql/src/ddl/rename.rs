@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, Ident};
 
-use super::Ddl;
+use super::{Ddl, user_type};
 use crate::binder::{Relation, RelationKind, name};
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, PUBLIC, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -19,12 +19,16 @@ pub fn check_exists(
         schema(ddl, &name::split(object)?.1)?;
         return Ok(None);
     }
+    if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
+        user_type::altered(ddl, object, kind == ObjectKind::Domain)?;
+        return Ok(None);
+    }
     let Some(relation) = ddl.existing(object, if_exists)? else { return Ok(None) };
     let fits = match kind {
         ObjectKind::Table => true,
         ObjectKind::Sequence => relation.kind() == RelationKind::Sequence,
         ObjectKind::View => relation.kind() == RelationKind::View,
-        ObjectKind::Schema => false,
+        ObjectKind::Schema | ObjectKind::Type | ObjectKind::Domain => false,
     };
     if let Relation::Virtual(relation) = &relation {
         return Err(SqlError::new(
@@ -55,6 +59,9 @@ pub async fn rename(
     if_exists: bool,
     new_name: &Ident,
 ) -> Result<()> {
+    if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
+        return user_type::rename(ddl, object, kind == ObjectKind::Domain, new_name).await;
+    }
     let new_name = name::fold(new_name);
     if kind == ObjectKind::Schema {
         return rename_schema(ddl, &name::split(object)?.1, new_name).await;
@@ -63,6 +70,7 @@ pub async fn rename(
     match relation {
         Relation::Stored(entry) => {
             refuse_taken(ddl, entry.table.schema, &new_name)?;
+            user_type::refuse_row_type(ddl, entry.table.schema, &new_name)?;
             ddl.lock(&entry.table).await?;
             let mut table = (*entry.table).clone();
             table.name = new_name;
@@ -76,6 +84,7 @@ pub async fn rename(
         }
         Relation::View(view) => {
             refuse_taken(ddl, view.schema, &new_name)?;
+            user_type::refuse_row_type(ddl, view.schema, &new_name)?;
             let mut renamed = (*view).clone();
             renamed.name = new_name;
             ddl.replace((*view).clone(), renamed).await
@@ -111,6 +120,9 @@ pub async fn set_schema(
     if_exists: bool,
     target: &Ident,
 ) -> Result<()> {
+    if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
+        return user_type::set_schema(ddl, object, kind == ObjectKind::Domain, target).await;
+    }
     let Some(relation) = check_exists(ddl, kind, object, if_exists)? else { return Ok(()) };
     let target = schema(ddl, &name::fold(target))?.oid;
     if target < PUBLIC && target == PG_CATALOG || target == INFORMATION_SCHEMA {

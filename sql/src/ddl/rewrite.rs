@@ -50,6 +50,7 @@ impl<'e> Rewrite<'e> {
                 indexes: indexes.into_iter().map(Arc::new).collect(),
                 constraints: Vec::new(),
                 referenced_by: Vec::new(),
+                statistics: None,
             })
         };
         let reader = ddl.writer(&bare(&before.table, Vec::new()))?;

@@ -4,7 +4,7 @@ use sqlparser::ast;
 
 use super::{Ddl, constraint};
 use crate::binder::{Relation, data_type, name};
-use crate::catalog::{Identity, SUPERUSER, Sequence, SequenceOwner, Table, store};
+use crate::catalog::{Identity, SUPERUSER, Sequence, SequenceOwner, Table, TypeScope, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::SequenceOption;
 use crate::sequence::{Limits, Position};
@@ -86,7 +86,7 @@ impl Change<'_> {
             let (minimum, maximum) = bounds(self.sequence.type_oid);
             reset_minimum |= self.sequence.limits.minimum == minimum;
             reset_maximum |= self.sequence.limits.maximum == maximum;
-            self.sequence.type_oid = data_type::resolve(data_type)?.oid;
+            self.sequence.type_oid = data_type::resolve(data_type, TypeScope::builtin())?.oid;
         }
         check_type(self.sequence.type_oid, self.is_identity)?;
         self.set_increment(options)?;

@@ -10,7 +10,7 @@ use crate::binder::{Relation, lookup_relation, name, stable_name};
 use crate::catalog::{SUPERUSER, View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
-use crate::types::{BuiltinTypes, DataType, format_type, oids};
+use crate::types::{DataType, format_type, oids};
 
 /// Gives the relations of a query names that last, and lists them.
 struct NameRelations<'d> {
@@ -135,14 +135,17 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
     let (schema, base) = ddl.target_schema(&create.name, is_temporary).await?;
     let existing = ddl.catalog.relation_named(schema, &base);
     let oid = match existing {
-        None => ddl.oid().await?,
+        None => {
+            super::user_type::refuse_row_type(ddl, schema, &base)?;
+            ddl.oid().await?
+        }
         Some(_) if !create.or_replace => return Err(store::duplicate_relation(&base)),
         Some(oid) => match ddl.catalog.view(oid) {
             None => {
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a view")));
             }
             Some(view) => {
-                refuse_change(view, &columns)?;
+                refuse_change(ddl, view, &columns)?;
                 oid
             }
         },
@@ -191,7 +194,7 @@ fn expand_star(query: &mut Query, columns: &[(usize, crate::binder::ResultColumn
 }
 
 /// 42P16 where a replaced view would lose or change a column.
-fn refuse_change(view: &View, columns: &[ViewColumn]) -> Result<()> {
+fn refuse_change(ddl: &Ddl, view: &View, columns: &[ViewColumn]) -> Result<()> {
     let refused = |message: String| SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message);
     if columns.len() < view.columns.len() {
         return Err(refused("cannot drop columns from view".into()));
@@ -206,7 +209,7 @@ fn refuse_change(view: &View, columns: &[ViewColumn]) -> Result<()> {
         }
         if (old.type_oid, old.type_modifier) != (new.type_oid, new.type_modifier) {
             let shown = |column: &ViewColumn| {
-                format_type(DataType { oid: column.type_oid, typmod: column.type_modifier }, &BuiltinTypes)
+                format_type(DataType { oid: column.type_oid, typmod: column.type_modifier }, &ddl.types())
             };
             return Err(refused(format!(
                 "cannot change data type of view column \"{}\" from {} to {}",

@@ -12,14 +12,14 @@ use super::keys::{Carried, equality_columns, evaluate};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::{AggregateCall, GroupingSets};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
-use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum};
+use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum, PhysicalKind};
 
 /// Groups rows and aggregates them.
 pub struct Aggregation {
@@ -107,20 +107,21 @@ impl Aggregation {
     }
 
     /// Begins with no groups.
-    fn begin(&self, run: &mut Run, level: u32) {
+    fn begin(&self, run: &mut Run, level: u32, execution: &Execution) -> Result<()> {
         run.table.clear();
         run.set_of = Vec::new();
-        let builder = |group: &Expr| ColumnBuilder::new(kind_of(group.data_type()), 0);
-        run.values = self.groups.iter().map(builder).collect();
+        let types: Vec<DataType> = self.groups.iter().map(Expr::data_type).collect();
+        run.values = builders(&types, 0, execution)?;
         run.calls = self.aggregates.iter().cloned().map(Call::new).collect();
         (run.kept_bytes, run.rows_since, run.has_room) = (0, 0, true);
         run.level = level;
         run.batches += 1;
+        Ok(())
     }
 
     async fn group_input(&mut self, execution: &mut Execution) -> Result<Run> {
         let mut run = self.new_run(execution);
-        self.begin(&mut run, 0);
+        self.begin(&mut run, 0, execution)?;
         // All rows together are a group even where there is none.
         for (set, members) in self.sets.iter().enumerate() {
             if members.is_empty() {
@@ -150,7 +151,7 @@ impl Aggregation {
         columns: &[Column],
         execution: &mut Execution,
     ) -> Result<()> {
-        execution.pause().await?;
+        execution.breathe().await?;
         let found = self.number(run, set, columns, batch.row_count);
         run.resize();
         if found.waiting.is_empty() {
@@ -228,7 +229,7 @@ impl Aggregation {
 
     /// Groups the rows of a part.
     async fn group_part(&mut self, run: &mut Run, mut part: Part, execution: &mut Execution) -> Result<()> {
-        self.begin(run, part.level);
+        self.begin(run, part.level, execution)?;
         while let Some(packed) = part.rows.take(&mut run.file).await? {
             let (batch, columns) = self.carried.unpack(packed);
             self.add(run, part.set, &batch, &columns, execution).await?;
@@ -252,14 +253,14 @@ impl Aggregation {
         let rows: Vec<u32> = (start as u32..end as u32).collect();
         let mut columns: Vec<Column> = values.iter().map(|column| column.gather(&rows)).collect();
         for call in &run.calls {
-            let mut builder = ColumnBuilder::new(kind_of(call.call.data_type), end - start);
+            let mut builder = ColumnBuilder::new(execution.kind_of(call.call.data_type)?, end - start);
             for group in start..end {
                 builder.push(call.result(group, &context)?)?;
             }
             columns.push(builder.finish());
         }
         for named in &self.groupings {
-            let mut builder = ColumnBuilder::new(kind_of(DataType::INT4), end - start);
+            let mut builder = ColumnBuilder::new(PhysicalKind::Int32, end - start);
             for group in start..end {
                 builder.push(self.grouping(run, named, group))?;
             }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::nested_loop::set_slot;
-use super::values::kind_of;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::plan::physical::{Apply, ApplyKind, PlanNode};
@@ -96,7 +95,7 @@ impl ApplyOperator {
         let mut block = 0;
         while let Some(inner) = rows.read(block).await? {
             block += 1;
-            execution.pause().await?;
+            execution.breathe().await?;
             let mut columns = Vec::with_capacity(batch.columns.len() + inner.columns.len());
             for column in &batch.columns {
                 columns.push(Column::constant(column.kind(), &column.get(row), inner.row_count)?);
@@ -120,7 +119,7 @@ impl Operator for ApplyOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
-            let mut builder = ColumnBuilder::new(kind_of(self.data_type), batch.row_count);
+            let mut builder = ColumnBuilder::new(execution.kind_of(self.data_type)?, batch.row_count);
             for row in 0..batch.row_count {
                 let answer = if self.correlations.is_empty() {
                     if self.cached.is_none() {

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
 use super::memory::QueryMemory;
 use super::row_store::RowStore;
-use crate::catalog::{CatalogSnapshot, Constraint};
+use crate::catalog::{CatalogSnapshot, Constraint, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
-use crate::functions::{EvalContext, Settings};
+use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
 use crate::session::SettingValues;
-use crate::types::BuiltinTypes;
-use crate::value::Datum;
+use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
+use crate::value::{Datum, PhysicalKind};
 use crate::write::{Buffers, Pending, Writing};
 
 /// The rows of common tables by number: those that recursive queries at work read, and those computed once.
@@ -73,12 +74,46 @@ impl Environment {
             transaction_timestamp: timestamps.transaction,
             statement_timestamp: timestamps.statement,
             settings: &self.formats,
-            types: &BuiltinTypes,
+            types: self,
             session: self,
             cancel,
             parameters: &[],
             outer: &[],
         }
+    }
+}
+
+impl Environment {
+    /// How values of a type are held.
+    ///
+    /// # Errors
+    /// XX000 for a type that does not exist.
+    pub fn kind_of(&self, data_type: DataType) -> Result<PhysicalKind> {
+        self.catalog.type_info(data_type.oid).map(|info| info.kind).ok_or_else(|| unknown_type(data_type.oid))
+    }
+
+    /// The types, under the names that the session knows them by.
+    #[must_use]
+    pub fn types(&self) -> TypeScope<'_> {
+        TypeScope { catalog: &self.catalog, search_path: &self.search_path }
+    }
+}
+
+impl TypeCatalog for Environment {
+    fn type_by_oid(&self, oid: Oid) -> Option<&TypeInfo> {
+        self.catalog.type_info(oid)
+    }
+
+    fn type_by_name(&self, name: &str) -> Option<&TypeInfo> {
+        self.types().named(name)
+    }
+
+    fn sql_name(&self, info: &TypeInfo) -> String {
+        self.types().sql_name(info)
+    }
+
+    fn check_domain(&self, domain: Oid, value: &Datum, context: &EvalContext<'_>) -> Result<()> {
+        self.types().check_domain(domain, value, context)
     }
 }
 
@@ -121,6 +156,10 @@ pub enum SpaceUsed {
     },
 }
 
+/// After so many batches the thread's other tasks run: a batch takes some tens of microseconds, and a request to cancel
+/// is heard at that time.
+const BATCHES_PER_TURN: u32 = 32;
+
 /// A running statement.
 pub struct Execution {
     pub transaction: Box<Transaction>,
@@ -139,18 +178,15 @@ pub struct Execution {
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
     pub buffers: Buffers,
+    /// Counts what was done since the thread's other tasks ran.
+    pub batches: u32,
     /// Foreign keys to be looked at again.
     pub pending: Vec<Pending>,
     /// Which constraints wait for the end of the transaction.
     pub deferral: Deferral,
     /// What the query's operators hold, once one asks.
     pub memory: Option<Arc<QueryMemory>>,
-    /// When others last could run, in nanoseconds of the monotonic clock.
-    pub resumed: u64,
 }
-
-/// For how long a query runs at most before it lets others run.
-const TURN_NANOS: u64 = 10_000_000;
 
 /// What SET CONSTRAINTS said in this transaction.
 #[derive(Clone, Debug, Default)]
@@ -182,6 +218,14 @@ impl Execution {
         }
     }
 
+    /// How values of a type are held.
+    ///
+    /// # Errors
+    /// XX000 for a type that does not exist.
+    pub fn kind_of(&self, data_type: DataType) -> Result<PhysicalKind> {
+        self.environment.kind_of(data_type)
+    }
+
     /// What rows are written through.
     pub fn writing(&mut self) -> Writing<'_> {
         let context = EvalContext {
@@ -192,30 +236,31 @@ impl Execution {
         Writing { transaction: &mut self.transaction, context, buffers: &mut self.buffers }
     }
 
+    /// Between batches: ends a canceled statement, and now and then lets the other tasks of the thread run.
+    ///
+    /// # Errors
+    /// 57014 when the statement was canceled.
+    pub async fn breathe(&mut self) -> Result<()> {
+        self.check_cancel()?;
+        if self.turn_is_over() {
+            yield_now().await;
+            self.check_cancel()?;
+        }
+        Ok(())
+    }
+
+    /// Counts a batch; true where the thread's other tasks should run now.
+    pub(super) fn turn_is_over(&mut self) -> bool {
+        self.batches = self.batches.wrapping_add(1);
+        self.batches.is_multiple_of(BATCHES_PER_TURN)
+    }
+
     /// 57014 when the statement was canceled.
     ///
     /// # Errors
     /// That.
     pub fn check_cancel(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
-    }
-
-    /// To be called now and then by whatever takes long: lets others run, so that cancel requests and time limits are
-    /// seen.
-    ///
-    /// # Errors
-    /// 57014 when the statement was canceled.
-    pub async fn pause(&mut self) -> Result<()> {
-        self.check_cancel()?;
-        let now = self.environment.clock.monotonic_nanos();
-        if self.resumed == 0 {
-            self.resumed = now;
-        } else if now.saturating_sub(self.resumed) > TURN_NANOS {
-            futures_lite::future::yield_now().await;
-            self.resumed = self.environment.clock.monotonic_nanos();
-            self.check_cancel()?;
-        }
-        Ok(())
     }
 
     /// The account of what the query's operators hold.

@@ -1,6 +1,6 @@
 //! Functions in FROM: the rows of one, or of several side by side.
 
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -65,8 +65,7 @@ impl FunctionScan {
             Some(sources) => sources,
             None => self.start(execution)?,
         };
-        let mut builders: Vec<ColumnBuilder> =
-            self.types.iter().map(|data_type| ColumnBuilder::new(kind_of(*data_type), BATCH_ROWS)).collect();
+        let mut builders = builders(&self.types, BATCH_ROWS, execution)?;
         let context = execution.context();
         let mut count = 0;
         while count < BATCH_ROWS {

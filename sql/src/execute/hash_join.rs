@@ -16,7 +16,6 @@ use super::keys::{Carried, append_row_key, equality_column, evaluate};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
-use super::values::kind_of;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -101,19 +100,22 @@ struct Probe {
 }
 
 /// Columns of NULLs.
-pub fn null_columns(types: &[DataType], count: usize) -> Result<Vec<Column>> {
-    types.iter().map(|data_type| Column::constant(kind_of(*data_type), &Datum::Null, count)).collect()
+pub fn null_columns(types: &[DataType], count: usize, execution: &Execution) -> Result<Vec<Column>> {
+    types.iter().map(|each| Column::constant(execution.kind_of(*each)?, &Datum::Null, count)).collect()
 }
 
 /// One batch of several.
-pub fn concatenate(batches: Vec<Batch>, types: &[DataType]) -> Result<Batch> {
+pub fn concatenate(batches: Vec<Batch>, types: &[DataType], execution: &Execution) -> Result<Batch> {
     if batches.len() == 1 {
         return Ok(batches.into_iter().next().unwrap_or_default());
     }
     let count = batches.iter().map(|batch| batch.row_count).sum();
     let mut columns = Vec::with_capacity(types.len());
     for (at, data_type) in types.iter().enumerate() {
-        let kind = batches.first().map_or(kind_of(*data_type), |batch| batch.columns[at].kind());
+        let kind = match batches.first() {
+            Some(batch) => batch.columns[at].kind(),
+            None => execution.kind_of(*data_type)?,
+        };
         let mut builder = ColumnBuilder::new(kind, count);
         for batch in &batches {
             let rows: Vec<u32> = (0..batch.row_count as u32).collect();
@@ -240,7 +242,7 @@ impl HashJoinOperator {
         file: &mut SpillFile,
         execution: &mut Execution,
     ) -> Result<()> {
-        execution.pause().await?;
+        execution.breathe().await?;
         let mut rows = Vec::with_capacity(packed.row_count);
         let mut key = Vec::new();
         for row in 0..packed.row_count {
@@ -321,7 +323,7 @@ impl HashJoinOperator {
     ) -> Result<bool> {
         work.table = JoinTable::default();
         while let Some(packed) = right.take(&mut work.file).await? {
-            execution.pause().await?;
+            execution.breathe().await?;
             let (_, values) = self.carried_right.unpack(packed.clone());
             work.table.add(&self.key_columns, &values, packed);
             if work.is_full() && right.has_blocks() {
@@ -344,7 +346,7 @@ impl HashJoinOperator {
                 (batch, values)
             }
             Source::Part { left, block, .. } => {
-                execution.pause().await?;
+                execution.breathe().await?;
                 *block += 1;
                 match left.read(*block - 1, &work.file).await? {
                     Some(packed) => self.carried_left.unpack(packed),
@@ -460,7 +462,7 @@ impl HashJoinOperator {
     }
 
     /// A left batch is through: its rows that are given by whether they had a partner.
-    fn after_probe(&self, work: &mut Work, probe: Probe) -> Result<Option<Batch>> {
+    fn after_probe(&self, work: &mut Work, probe: Probe, execution: &Execution) -> Result<Option<Batch>> {
         let mut found = probe.found;
         let is_last = !matches!(&work.source, Source::Part { right, .. } if right.has_blocks());
         if let Some(before) = &mut work.found {
@@ -484,20 +486,20 @@ impl HashJoinOperator {
         }
         let mut given = probe.batch.gather(&rows);
         if matches!(self.kind, JoinKind::Left | JoinKind::Full) {
-            given.columns.extend(null_columns(&self.right_types, rows.len())?);
+            given.columns.extend(null_columns(&self.right_types, rows.len(), execution)?);
         }
         Ok(Some(given))
     }
 
     /// The next right rows that no left row matched, with NULLs on the left.
-    fn next_unmatched(&self, work: &mut Work) -> Result<Option<Batch>> {
+    fn next_unmatched(&self, work: &mut Work, execution: &Execution) -> Result<Option<Batch>> {
         let Some(start) = work.unmatched.filter(|_| self.keeps_right()) else { return Ok(None) };
         let (rows, end) = work.table.unmatched(start, BATCH_ROWS);
         work.unmatched = Some(end);
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut columns = null_columns(&self.left_types, rows.len())?;
+        let mut columns = null_columns(&self.left_types, rows.len(), execution)?;
         columns.extend(self.right_batch(&work.table, rows.iter().copied())?.columns);
         Ok(Some(Batch::new(columns, rows.len())))
     }
@@ -550,17 +552,17 @@ impl HashJoinOperator {
     async fn work_on(&mut self, work: &mut Work, execution: &mut Execution) -> Result<Option<Batch>> {
         loop {
             if let Some(mut probe) = work.probe.take() {
-                execution.pause().await?;
+                execution.breathe().await?;
                 let joined = self.probe(&mut work.table, &mut probe, execution)?;
                 let given = if probe.row < probe.batch.row_count {
                     work.probe = Some(probe);
                     joined
                 } else {
-                    match (joined, self.after_probe(work, probe)?) {
+                    match (joined, self.after_probe(work, probe, execution)?) {
                         (Some(joined), Some(alone)) => {
                             let types: Vec<DataType> =
                                 self.left_types.iter().chain(&self.right_types).copied().collect();
-                            Some(concatenate(vec![joined, alone], &types)?)
+                            Some(concatenate(vec![joined, alone], &types, execution)?)
                         }
                         (joined, alone) => joined.or(alone),
                     }
@@ -577,7 +579,7 @@ impl HashJoinOperator {
                 }
                 work.unmatched = Some(0);
             }
-            if let Some(batch) = self.next_unmatched(work)? {
+            if let Some(batch) = self.next_unmatched(work, execution)? {
                 return Ok(Some(batch));
             }
             if !self.advance(work, execution).await? {

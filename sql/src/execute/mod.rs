@@ -15,6 +15,7 @@ mod join_table;
 mod key_table;
 mod keys;
 mod limit;
+mod lock;
 mod memory;
 mod nested_loop;
 mod partitions;
@@ -39,12 +40,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
+
 pub use context::{Deferral, Environment, Execution, Instrument, SpaceUsed, Timestamps, WorkingTables};
 pub use keys::key_range;
 pub use memory::QueryMemory;
 pub use point::{Committed, ReadRows};
 pub use row_store::RowStore;
-pub use values::kind_of;
 
 use crate::error::Result;
 use crate::plan::physical::{Physical, PlanNode};
@@ -112,6 +114,9 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Window { input, order, calls } => {
             Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
         }
+        Physical::Lock { input, tables, one_by_one } => {
+            Box::new(lock::Lock::new(child(input), tables.clone(), *one_by_one))
+        }
         Physical::Distinct { input, keys, sorted } => {
             Box::new(distinct::Distinct::new(child(input), own, keys.clone(), *sorted))
         }
@@ -165,12 +170,16 @@ impl Operator for Measured {
         if execution.instruments.is_none() {
             // A canceled statement ends at the next batch.
             return match execution.check_cancel() {
-                Ok(()) => self.operator.next(execution),
+                Ok(()) if !execution.turn_is_over() => self.operator.next(execution),
+                Ok(()) => Box::pin(async move {
+                    yield_now().await;
+                    self.operator.next(execution).await
+                }),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
             };
         }
         Box::pin(async move {
-            execution.check_cancel()?;
+            execution.breathe().await?;
             let start = execution.environment.clock.monotonic_nanos();
             let batch = self.operator.next(execution).await?;
             let end = execution.environment.clock.monotonic_nanos();
@@ -193,7 +202,7 @@ impl Operator for Measured {
 pub async fn store(operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
     let mut rows = RowStore::new(execution);
     while let Some(batch) = operator.next(execution).await? {
-        execution.pause().await?;
+        execution.breathe().await?;
         rows.push(batch).await?;
     }
     rows.finish().await?;

@@ -74,7 +74,7 @@ impl NestedLoopOperator {
         if let Some(batches) = rows.in_memory()
             && batches.len() > 1
         {
-            let all = concatenate(batches.to_vec(), &self.right.types)?;
+            let all = concatenate(batches.to_vec(), &self.right.types, execution)?;
             rows = RowStore::of(vec![all], execution);
         }
         if self.keeps_right() {
@@ -174,7 +174,7 @@ impl NestedLoopOperator {
             JoinKind::Anti => is_alone.then(|| current.batch.gather(&[row as u32])),
             JoinKind::Left | JoinKind::Full if is_alone => {
                 let mut padded = current.batch.gather(&[row as u32]);
-                padded.columns.extend(null_columns(&self.right.types, 1)?);
+                padded.columns.extend(null_columns(&self.right.types, 1, execution)?);
                 Some(padded)
             }
             _ => joined,
@@ -225,7 +225,7 @@ impl NestedLoopOperator {
             first += batch.row_count;
             self.unmatched = Some((block, first));
             if !alone.is_empty() {
-                let mut columns = null_columns(&self.left_types, alone.len())?;
+                let mut columns = null_columns(&self.left_types, alone.len(), execution)?;
                 columns.extend(batch.gather(&alone).columns);
                 return Ok(Some(Batch::new(columns, alone.len())));
             }
@@ -235,7 +235,7 @@ impl NestedLoopOperator {
 
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         while self.unmatched.is_none() {
-            execution.pause().await?;
+            execution.breathe().await?;
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.left.next(execution).await? {

@@ -3,7 +3,7 @@
 //! For each input row the functions' rows go in lockstep: there are as many as the longest has, and a function that is
 //! at its end gives NULL. A function of several columns gives records.
 
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
@@ -125,9 +125,7 @@ impl Operator for ProjectSet {
                         return Ok(None);
                     }
                 }
-                let types = self.types.iter();
-                let mut builders: Vec<ColumnBuilder> =
-                    types.map(|data_type| ColumnBuilder::new(kind_of(*data_type), BATCH_ROWS)).collect();
+                let mut builders = builders(&self.types, BATCH_ROWS, execution)?;
                 let count = self.fill(&mut builders, &execution.context())?;
                 if count > 0 {
                     let columns = builders.into_iter().map(ColumnBuilder::finish).collect();

@@ -76,7 +76,7 @@ impl Recursive {
     async fn gather(&mut self, operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
         let mut store = RowStore::new(execution);
         while let Some(batch) = operator.next(execution).await? {
-            execution.pause().await?;
+            execution.breathe().await?;
             let batch = self.admit(batch, execution);
             if batch.row_count > 0 {
                 store.push(batch).await?;
@@ -88,7 +88,7 @@ impl Recursive {
 
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         loop {
-            execution.pause().await?;
+            execution.breathe().await?;
             if let Some(mut seed) = self.seed.take() {
                 self.working = Some(Arc::new(self.gather(&mut *seed, execution).await?));
             }

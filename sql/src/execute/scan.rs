@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, RowState, Scan, ScanStep, TreeId, WaitPolicy};
+use helios_mvcc::{KeyRange, Scan, ScanStep, TreeId};
 
 use super::filter::filter;
 use super::keys::key_range;
@@ -47,7 +47,7 @@ impl Rows {
     fn add(&mut self, scan: &TableScan, key: &[u8], value: &[u8]) -> ControlFlow<()> {
         match scan.layout.decode_into(value, &scan.projection, &mut self.builders) {
             Ok(()) => {
-                if scan.with_key || scan.locking.is_some() {
+                if scan.with_key {
                     self.keys.push(key.to_vec());
                 }
                 self.count += 1;
@@ -60,7 +60,7 @@ impl Rows {
         }
     }
 
-    fn finish(self, scan: &TableScan) -> Result<(Batch, Vec<Vec<u8>>)> {
+    fn finish(self, scan: &TableScan) -> Result<Batch> {
         if let Some(error) = self.failure {
             return Err(error);
         }
@@ -72,7 +72,7 @@ impl Rows {
             }
             columns.push(keys.finish());
         }
-        Ok((Batch::new(columns, self.count), self.keys))
+        Ok(Batch::new(columns, self.count))
     }
 }
 
@@ -114,46 +114,12 @@ impl TableScanner {
             if done {
                 self.state = State::Done;
             }
-            let (batch, keys) = rows.finish(&self.scan)?;
-            if let Some(batch) = self.passed(batch, keys, execution).await? {
+            let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+            if batch.row_count > 0 {
                 return Ok(Some(batch));
             }
-            execution.check_cancel()?;
+            execution.breathe().await?;
         }
-    }
-
-    /// Filters a batch and locks its rows, where that is wanted.
-    async fn passed(
-        &self,
-        batch: Batch,
-        keys: Vec<Vec<u8>>,
-        execution: &mut Execution,
-    ) -> Result<Option<Batch>> {
-        let Some(locking) = self.scan.locking else {
-            let batch = filter(batch, &self.scan.filters, &execution.context())?;
-            return Ok((batch.row_count > 0).then_some(batch));
-        };
-        let mut kept: Vec<u32> = (0..batch.row_count).map(|row| row as u32).collect();
-        for predicate in &self.scan.filters {
-            let passing = predicate.filter_batch(&batch, &execution.context())?;
-            kept.retain(|row| passing.binary_search(row).is_ok());
-        }
-        let wait = if locking.nowait || locking.skip_locked { WaitPolicy::NoWait } else { WaitPolicy::Block };
-        let tree = self.scan.table.table.tree;
-        let mut locked = Vec::new();
-        for row in kept {
-            match execution.transaction.lock_row(tree, &keys[row as usize], locking.mode, wait).await {
-                Ok(RowState::Unchanged) => locked.push(row),
-                Ok(RowState::Changed) => return Err(execution.conflict()),
-                Err(helios_mvcc::Error::LockNotAvailable) if locking.skip_locked => {}
-                Err(helios_mvcc::Error::LockNotAvailable) => {
-                    return Err(crate::session::lock_not_available(&self.scan.table.table.name));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let batch = batch.gather(&locked);
-        Ok((batch.row_count > 0).then_some(batch))
     }
 
     /// A search for one row by the whole clustering key needs no scan. The outer `None`: this is none.
@@ -170,11 +136,8 @@ impl TableScanner {
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
         fetch(None, &self.scan, &key, &mut rows, execution).await?;
-        let (batch, keys) = rows.finish(&self.scan)?;
-        if batch.row_count == 0 {
-            return Ok(Some(None));
-        }
-        Ok(Some(self.passed(batch, keys, execution).await?))
+        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        Ok(Some((batch.row_count > 0).then_some(batch)))
     }
 }
 

@@ -122,7 +122,7 @@ impl Sift {
 
     /// Writes counted keys; divides the table when it has become full.
     async fn divide_counted(&mut self, further: CountedKeys, execution: &mut Execution) -> Result<()> {
-        execution.pause().await?;
+        execution.breathe().await?;
         if self.divided.is_none() && self.is_full() {
             // Half of the memory for each side's blocks.
             let partitions = || Partitions::new(self.level, self.limit_bytes / 2);
@@ -135,7 +135,7 @@ impl Sift {
                 keys.push(hash_of(key), key, *count);
                 if keys.counts.len() == BATCH_ROWS {
                     std::mem::take(&mut keys).write(&mut divided.counted, &mut self.file).await?;
-                    execution.pause().await?;
+                    execution.breathe().await?;
                 }
             }
             keys.write(&mut divided.counted, &mut self.file).await?;
@@ -161,7 +161,7 @@ impl Sift {
         if self.kind == SetKind::Union && self.all {
             return Ok(Some(batch));
         }
-        execution.pause().await?;
+        execution.breathe().await?;
         let may_enter = !self.is_full();
         let (mut kept, mut waiting) = (Vec::new(), Vec::new());
         let mut key = Vec::new();

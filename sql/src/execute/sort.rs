@@ -76,7 +76,7 @@ impl Sort {
                     sorter.adopt(rows.chunk, execution).await?;
                 }
             }
-            execution.pause().await?;
+            execution.breathe().await?;
         }
         let mut held = None;
         if let Some(mut rows) = first {

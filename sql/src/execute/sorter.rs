@@ -78,7 +78,7 @@ impl Sorter {
     }
 
     async fn look_at_memory(&mut self, execution: &mut Execution) -> Result<()> {
-        execution.pause().await?;
+        execution.breathe().await?;
         if self.chunk.is_full() {
             self.end_chunk();
         }
@@ -123,7 +123,7 @@ impl Sorter {
         let mut run = Run::default();
         let rows = self.block_rows();
         while write_block(&mut merge, rows, &mut run, &mut self.file).await? {
-            execution.pause().await?;
+            execution.breathe().await?;
         }
         Ok(run)
     }
@@ -166,7 +166,7 @@ impl Sorter {
     /// # Errors
     /// Those of the temporary file; 57014.
     pub async fn next(&mut self, rows_max: usize, execution: &mut Execution) -> Result<Option<Batch>> {
-        execution.pause().await?;
+        execution.breathe().await?;
         match &mut self.merge {
             Some(merge) => merge.next(rows_max, None, &mut self.file).await,
             None => Ok(None),

@@ -3,25 +3,27 @@
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::types::{DataType, builtin_type};
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+use crate::types::DataType;
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
 /// Gives constant rows.
 pub struct Values {
     rows: Vec<Vec<Expr>>,
-    kinds: Vec<PhysicalKind>,
+    types: Vec<DataType>,
     next: usize,
 }
 
-/// How values of a type are held.
-#[must_use]
-pub fn kind_of(data_type: DataType) -> PhysicalKind {
-    builtin_type(data_type.oid).map_or(PhysicalKind::Text, |info| info.kind)
+/// Builders for columns of these types.
+///
+/// # Errors
+/// XX000 for a type that does not exist.
+pub fn builders(types: &[DataType], capacity: usize, execution: &Execution) -> Result<Vec<ColumnBuilder>> {
+    types.iter().map(|each| Ok(ColumnBuilder::new(execution.kind_of(*each)?, capacity))).collect()
 }
 
 impl Values {
     pub fn new(rows: Vec<Vec<Expr>>, types: &[DataType]) -> Values {
-        Values { rows, kinds: types.iter().map(|data_type| kind_of(*data_type)).collect(), next: 0 }
+        Values { rows, types: types.to_vec(), next: 0 }
     }
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
@@ -31,8 +33,7 @@ impl Values {
         }
         let context = execution.context();
         let no_row: [Datum; 0] = [];
-        let mut builders: Vec<ColumnBuilder> =
-            self.kinds.iter().map(|kind| ColumnBuilder::new(*kind, rows.len())).collect();
+        let mut builders = builders(&self.types, rows.len(), execution)?;
         for row in rows {
             for (expr, builder) in row.iter().zip(&mut builders) {
                 builder.push(expr.eval_row(&no_row.as_slice(), &context)?)?;

@@ -1,7 +1,6 @@
 //! Scans of relations computed from the catalog and the session.
 
 use super::filter::filter;
-use super::values::kind_of;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -38,7 +37,7 @@ impl VirtualScan {
             let mut columns = Vec::with_capacity(self.projection.len());
             for at in &self.projection {
                 let data_type = DataType::of(self.relation.columns[*at].1);
-                let mut builder = ColumnBuilder::new(kind_of(data_type), rows.len());
+                let mut builder = ColumnBuilder::new(execution.kind_of(data_type)?, rows.len());
                 for row in &rows {
                     builder.push(row[*at].clone())?;
                 }

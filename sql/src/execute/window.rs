@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::keys::{equality_columns, evaluate};
 use super::memory::Reservation;
 use super::sorter::Sorter;
-use super::values::kind_of;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 
 use crate::error::{Result, SqlError, SqlState};
@@ -20,7 +20,7 @@ use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
 use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
 /// A row of the input.
 struct Row {
@@ -57,7 +57,7 @@ pub struct Window {
     order_keys: Vec<KeyColumn>,
     places: Vec<Places>,
     taken: Vec<Expr>,
-    kinds: Vec<PhysicalKind>,
+    types: Vec<DataType>,
     sorted: Option<Sorted>,
     /// Rows with their results.
     ready: VecDeque<Vec<Datum>>,
@@ -94,7 +94,7 @@ impl Window {
             calls,
             places,
             taken,
-            kinds: types.iter().map(|data_type| kind_of(*data_type)).collect(),
+            types: types.to_vec(),
             sorted: None,
             ready: VecDeque::new(),
         }
@@ -188,19 +188,18 @@ impl Window {
             }
             self.compute(&mut rows, execution)?;
             self.ready.extend(rows.into_iter().map(|row| row.values));
-            execution.pause().await?;
+            execution.breathe().await?;
         }
         self.sorted = Some(sorted);
-        self.batch()
+        self.batch(execution)
     }
 
-    fn batch(&mut self) -> Result<Option<Batch>> {
+    fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
         let count = self.ready.len().min(BATCH_ROWS);
         if count == 0 {
             return Ok(None);
         }
-        let mut builders: Vec<ColumnBuilder> =
-            self.kinds.iter().map(|kind| ColumnBuilder::new(*kind, count)).collect();
+        let mut builders = builders(&self.types, count, execution)?;
         for row in self.ready.drain(..count) {
             for (builder, value) in builders.iter_mut().zip(row) {
                 builder.push(value)?;
@@ -452,7 +451,7 @@ impl<'a> PartitionCall<'a> {
         for rows in kept.chunks(BATCH_ROWS) {
             let mut columns = Vec::new();
             for (number, data_type) in argument_types.iter().enumerate() {
-                let mut builder = ColumnBuilder::new(kind_of(*data_type), rows.len());
+                let mut builder = ColumnBuilder::new(self.context.type_info(data_type.oid)?.kind, rows.len());
                 for row in rows {
                     builder.push(self.argument(*row, number).clone())?;
                 }

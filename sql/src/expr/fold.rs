@@ -37,7 +37,7 @@ impl Expr {
             Expr::Cast(cast) => match &cast.method {
                 CastMethod::Binary => true,
                 CastMethod::Function(function) => function.volatility == Volatility::Immutable,
-                CastMethod::InOut | CastMethod::Array(_) => false,
+                CastMethod::InOut | CastMethod::Array(_) | CastMethod::Domain(_) => false,
             },
             _ => true,
         };

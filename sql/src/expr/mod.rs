@@ -297,7 +297,7 @@ impl Expr {
                 CastMethod::Binary => Volatility::Immutable,
                 CastMethod::Function(function) => function.volatility,
                 // Text forms may depend on DateStyle and TimeZone.
-                CastMethod::InOut | CastMethod::Array(_) => Volatility::Stable,
+                CastMethod::InOut | CastMethod::Array(_) | CastMethod::Domain(_) => Volatility::Stable,
             },
             _ => Volatility::Immutable,
         };

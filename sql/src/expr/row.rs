@@ -3,7 +3,7 @@
 use super::{Call, Cast, Expr};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{CallTypes, CastMethod, EvalContext, Function, Kernel, Rows, listed};
-use crate::types::{DataType, oids};
+use crate::types::{DataType, domain, oids};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum, RecordValue, RowView};
 use smallvec::SmallVec;
@@ -288,6 +288,9 @@ impl Cast {
     /// Whatever the conversion raises.
     #[inline]
     pub fn convert(&self, value: Datum, context: &EvalContext<'_>) -> Result<Datum> {
+        if let CastMethod::Domain(inner) = &self.method {
+            return self.enter_domain(value, inner, context);
+        }
         if value.is_null() {
             return Ok(value);
         }
@@ -297,6 +300,17 @@ impl Cast {
         }
         let info = context.type_info(self.data_type.oid)?;
         info.apply_modifier(converted, self.data_type.typmod, self.explicit)
+    }
+
+    /// Converts to the type under a domain, and tests the domain's constraints, of NULL too.
+    #[cold]
+    fn enter_domain(&self, value: Datum, inner: &CastMethod, context: &EvalContext<'_>) -> Result<Datum> {
+        let base = domain::underlying(self.data_type, context.types);
+        let value = match value {
+            Datum::Null => value,
+            value => convert(value, inner, self.source, base, self.explicit, context)?,
+        };
+        domain::enter(self.data_type.oid, value, self.explicit, context)
     }
 }
 
@@ -311,6 +325,8 @@ fn convert(
 ) -> Result<Datum> {
     match method {
         CastMethod::Binary => Ok(value),
+        // The domain itself is entered by who converts to it.
+        CastMethod::Domain(inner) => convert(value, inner, source, target, explicit, context),
         CastMethod::Function(function) => {
             let types = CallTypes { arguments: &[source], result: target };
             function.invoke(&[value], &types, context)

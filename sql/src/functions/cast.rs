@@ -2,7 +2,8 @@
 //! `find_coercion_pathway` finds (casts, arrays element by element, and conversion through text).
 
 use super::{Function, Registry};
-use crate::types::{Category, Oid, TypeCatalog, TypeShape, oids};
+use crate::types::domain::base_type;
+use crate::types::{Category, Oid, TypeCatalog, TypeShape, is_user_type, oids};
 use std::sync::Arc;
 
 /// From where a cast may be applied: each context also allows what the ones before it allow.
@@ -31,6 +32,8 @@ pub enum CastMethod {
     InOut,
     /// Each element of an array.
     Array(Box<CastMethod>),
+    /// To the type under a domain, whose constraints are tested then.
+    Domain(Box<CastMethod>),
 }
 
 impl Registry {
@@ -45,8 +48,15 @@ impl Registry {
         context: CastContext,
         types: &dyn TypeCatalog,
     ) -> Option<CastMethod> {
+        if source == target {
+            return Some(CastMethod::Binary);
+        }
+        let base = base_type(target, types);
+        if base != target {
+            let method = self.cast_method(source, base, context, types)?;
+            return Some(CastMethod::Domain(Box::new(method)));
+        }
         let source = base_type(source, types);
-        let target = base_type(target, types);
         if source == target {
             return Some(CastMethod::Binary);
         }
@@ -60,7 +70,8 @@ impl Registry {
             && let Some(method) = self.cast_method(from_element, to_element, context, types)
         {
             return Some(match method {
-                CastMethod::Binary => CastMethod::Binary,
+                // The elements say of which type they are; nobody asks for the difference of built-in types.
+                CastMethod::Binary if !is_user_type(from_element) => CastMethod::Binary,
                 method => CastMethod::Array(Box::new(method)),
             });
         }
@@ -69,8 +80,8 @@ impl Registry {
             CastContext::Assignment => to.category == Category::String,
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
-        (through_text && from.category != Category::Pseudo && to.category != Category::Pseudo)
-            .then_some(CastMethod::InOut)
+        let has_text = from.category != Category::Pseudo || source == oids::ANYARRAY;
+        (through_text && has_text && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 
     /// Whether an argument of one type may be given implicitly (or otherwise) for another: polymorphic and
@@ -94,26 +105,14 @@ impl Registry {
             oids::ANYNONARRAY | oids::ANYCOMPATIBLENONARRAY => {
                 types.type_by_oid(base_type(source, types)).is_some_and(|info| info.element().is_none())
             }
-            oids::ANYENUM => types
-                .type_by_oid(base_type(source, types))
-                .is_some_and(|info| matches!(info.shape, TypeShape::Enum { .. })),
+            // A domain over an enum is none.
+            oids::ANYENUM => {
+                types.type_by_oid(source).is_some_and(|info| matches!(info.shape, TypeShape::Enum { .. }))
+            }
             oids::RECORD => types
                 .type_by_oid(source)
                 .is_some_and(|info| matches!(info.shape, TypeShape::Composite { .. })),
             _ => self.cast_method(source, target, context, types).is_some(),
         }
     }
-}
-
-/// The type under a domain, however deep.
-#[must_use]
-pub(super) fn base_type(mut oid: Oid, types: &dyn TypeCatalog) -> Oid {
-    // Domains cannot be circular; the bound only guards against a broken catalog.
-    for _ in 0..64 {
-        match types.type_by_oid(oid).map(|info| &info.shape) {
-            Some(TypeShape::Domain { base }) => oid = base.oid,
-            _ => break,
-        }
-    }
-    oid
 }

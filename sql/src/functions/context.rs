@@ -68,7 +68,7 @@ impl Default for Settings {
 }
 
 /// What the engine answers for functions that look at the session, the catalog or the outside world.
-pub trait SessionFunctions {
+pub trait SessionFunctions: Sync {
     /// Calls a function whose registry entry is marked as the session's (`current_user`, `pg_get_expr`,
     /// `nextval`, …). Arguments are of the declared types.
     fn call(&self, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum>;

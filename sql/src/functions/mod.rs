@@ -10,6 +10,7 @@ mod comparison;
 mod context;
 mod conversion;
 mod digest;
+mod enumeration;
 mod extract;
 mod function;
 mod interval_arithmetic;
@@ -37,7 +38,10 @@ mod words;
 
 pub use array::slice_function;
 pub use cast::{Cast, CastContext, CastMethod};
-pub use context::{DateFormat, DateStyle, EvalContext, IntervalStyle, NoSession, SessionFunctions, Settings};
+pub(crate) use context::unknown_type;
+pub use context::{
+    DateFormat, DateStyle, EvalContext, FIRST_USER_OID, IntervalStyle, NoSession, SessionFunctions, Settings,
+};
 pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,

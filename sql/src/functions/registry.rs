@@ -56,6 +56,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::digest::register(&mut registry);
     super::sizes::register(&mut registry);
     super::words::register(&mut registry);
+    super::enumeration::register(&mut registry);
     registry
 });
 

@@ -9,9 +9,9 @@
 //!    it, preferred types first.
 //! 6. At last take the known arguments' type, if they have but one, for the unknown ones too.
 
-use super::cast::base_type;
 use super::{Aggregate, CastContext, Function, Registry};
 use crate::error::{Result, SqlError, SqlState};
+use crate::types::domain::base_type;
 use crate::types::{Category, DataType, Oid, TypeCatalog, format_type, oids};
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
+use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::RelationKind;
@@ -17,6 +18,8 @@ pub enum ObjectKind {
     Sequence,
     View,
     Schema,
+    Type,
+    Domain,
 }
 
 /// A statement that defines or changes an object.
@@ -83,6 +86,8 @@ pub enum Definition {
         target: CommentTarget,
         text: Option<String>,
     },
+    /// Something about a type
+    Type(TypeStatement),
     /// ALTER … OWNER TO
     SetOwner {
         kind: ObjectKind,
@@ -110,6 +115,11 @@ pub enum CommentTarget {
     },
     Column(ObjectName),
     Schema(Ident),
+    Type(ObjectName),
+    DomainConstraint {
+        constraint: Ident,
+        domain: ObjectName,
+    },
     Constraint {
         constraint: Ident,
         table: ObjectName,
@@ -161,11 +171,11 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
                 |found| Ok(Some(found)),
             )
         }
-        _ => Ok(None),
+        _ => user_type::parse(parser, source),
     }
 }
 
-fn skip(parser: &mut Parser<'_>, count: usize) {
+pub(super) fn skip(parser: &mut Parser<'_>, count: usize) {
     for _ in 0..count {
         parser.next_token();
     }
@@ -175,7 +185,7 @@ pub(super) fn identifier(parser: &mut Parser<'_>, source: &Source<'_>) -> Result
     parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))
 }
 
-fn if_not_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
+pub(super) fn if_not_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
     let found = accept(parser, "if");
     if found {
         expect(parser, source, "not")?;
@@ -184,7 +194,7 @@ fn if_not_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
     Ok(found)
 }
 
-fn if_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
+pub(super) fn if_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {
     let found = accept(parser, "if");
     if found {
         expect(parser, source, "exists")?;
@@ -230,13 +240,13 @@ fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
         "sequence" => relation(RelationKind::Sequence, parser)?,
         "index" => relation(RelationKind::Index, parser)?,
         "column" => CommentTarget::Column(name(parser, source)?),
+        "type" | "domain" => CommentTarget::Type(name(parser, source)?),
         "schema" => CommentTarget::Schema(identifier(parser, source)?),
         "constraint" => {
             let constraint = identifier(parser, source)?;
             expect(parser, source, "on")?;
             if accept(parser, "domain") {
-                name(parser, source)?;
-                CommentTarget::Other
+                CommentTarget::DomainConstraint { constraint, domain: name(parser, source)? }
             } else {
                 CommentTarget::Constraint { constraint, table: name(parser, source)? }
             }
@@ -254,13 +264,19 @@ fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
     if accept(parser, "null") {
         return Ok(Definition::Comment { target, text: None });
     }
+    let text = string_literal(parser, source)?;
+    Ok(Definition::Comment { target, text: Some(text) })
+}
+
+/// A string as written between quotes of any kind.
+pub(super) fn string_literal(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
     let text = match &parser.peek_token_ref().token {
         Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => text.clone(),
         Token::DollarQuotedString(quoted) => quoted.value.clone(),
         _ => return Err(syntax_error_at(parser.peek_token_ref(), source)),
     };
     skip(parser, 1);
-    Ok(Definition::Comment { target, text: Some(text) })
+    Ok(text)
 }
 
 fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
@@ -279,7 +295,7 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
 }
 
 /// RENAME TO, SET SCHEMA and OWNER TO, which all kinds of objects have.
-fn common_change(
+pub(super) fn common_change(
     parser: &mut Parser<'_>,
     source: &Source<'_>,
     kind: ObjectKind,

@@ -17,6 +17,7 @@ mod rewrite;
 mod sequence;
 mod source;
 mod taken;
+mod user_type;
 mod utility;
 pub mod visit;
 
@@ -33,7 +34,8 @@ pub use dialect::HeliosDialect;
 pub use rewrite::marked;
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
-pub use utility::{Overriding, Utility};
+pub use user_type::{DomainChange, DomainClause, DomainClauseKind, LabelPlace, TypeStatement};
+pub use utility::{AnalyzeTarget, Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};
 

@@ -15,11 +15,11 @@ pub enum Utility {
     /// `VACUUM [options] [tables]`; space is reclaimed without it, so only ANALYZE among its options does anything.
     Vacuum {
         analyze: bool,
-        tables: Vec<ObjectName>,
+        targets: Vec<AnalyzeTarget>,
     },
     /// `ANALYZE [options] [tables]`
     Analyze {
-        tables: Vec<ObjectName>,
+        targets: Vec<AnalyzeTarget>,
     },
     /// `CHECKPOINT`
     Checkpoint,
@@ -73,6 +73,13 @@ pub enum Utility {
     },
 }
 
+/// A table of ANALYZE or VACUUM; no columns: all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnalyzeTarget {
+    pub table: ObjectName,
+    pub columns: Vec<Ident>,
+}
+
 /// What INSERT does with values that are given for identity columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overriding {
@@ -94,7 +101,7 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("analyze" | "analyse", _) => {
             parser.next_token();
             options(parser, source, &["verbose"])?;
-            Utility::Analyze { tables: tables(parser, source)? }
+            Utility::Analyze { targets: targets(parser, source)? }
         }
         ("checkpoint", _) => {
             parser.next_token();
@@ -144,7 +151,7 @@ pub(super) fn name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Objec
 }
 
 /// A possibly empty list of tables, each perhaps with columns in parentheses.
-fn tables(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<ObjectName>> {
+fn targets(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<AnalyzeTarget>> {
     let mut found = Vec::new();
     if parser.peek_token_ref().token == Token::EOF {
         return Ok(found);
@@ -153,14 +160,27 @@ fn tables(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<ObjectName
         if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
             return Err(syntax_error_at(parser.peek_token_ref(), source));
         }
-        found.push(name(parser, source)?);
+        let table = name(parser, source)?;
+        let mut columns = Vec::new();
         if parser.consume_token(&Token::LParen) {
-            while !parser.consume_token(&Token::RParen) {
-                if parser.next_token().token == Token::EOF {
+            loop {
+                if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
+                    return Err(syntax_error_at(parser.peek_token_ref(), source));
+                }
+                columns.push(
+                    parser
+                        .parse_identifier()
+                        .map_err(|_| syntax_error_at(parser.peek_token_ref(), source))?,
+                );
+                if parser.consume_token(&Token::RParen) {
+                    break;
+                }
+                if !parser.consume_token(&Token::Comma) {
                     return Err(syntax_error_at(parser.peek_token_ref(), source));
                 }
             }
         }
+        found.push(AnalyzeTarget { table, columns });
         if !parser.consume_token(&Token::Comma) {
             return Ok(found);
         }
@@ -207,7 +227,7 @@ fn vacuum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     parser.next_token();
     let options = options(parser, source, &["full", "freeze", "verbose", "analyze", "analyse"])?;
     let analyze = options.iter().any(|option| option == "analyze" || option == "analyse");
-    Ok(Utility::Vacuum { analyze, tables: tables(parser, source)? })
+    Ok(Utility::Vacuum { analyze, targets: targets(parser, source)? })
 }
 
 fn table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {

@@ -7,17 +7,22 @@
 
 use std::sync::Arc;
 
-use super::logical::{ColumnId, SortKey};
+use super::cost::Costs;
+use super::estimate;
+use super::logical::{ColumnId, Logical, SortKey};
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Access, KeyAccess};
+use super::selectivity::Scope;
 use super::walk;
 use crate::catalog::{ColumnNumber, Index, Table, TableEntry};
 use crate::expr::Expr;
-use crate::types::{DataType, builtin_type, oids};
+use crate::types::{DataType, Representation, oids};
 use crate::value::key::KeyColumn;
 
 /// A filter that bounds a column.
 struct Bound {
+    /// The filter's position.
+    filter: usize,
     column: ColumnNumber,
     comparison: Comparison,
     value: Expr,
@@ -27,12 +32,17 @@ struct Bound {
 #[must_use]
 pub fn key_column(table: &Table, number: ColumnNumber, descending: bool, nulls_first: bool) -> KeyColumn {
     let column = table.column_numbered(number);
-    let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
-    key_column_of(data_type, descending, nulls_first)
+    key_column_of(column.representation, column.type_modifier, descending, nulls_first)
 }
 
-fn key_column_of(data_type: DataType, descending: bool, nulls_first: bool) -> KeyColumn {
-    let kind = builtin_type(data_type.oid).map_or(crate::value::PhysicalKind::Text, |info| info.kind);
+fn key_column_of(
+    representation: Representation,
+    typmod: i32,
+    descending: bool,
+    nulls_first: bool,
+) -> KeyColumn {
+    let Representation { kind, base } = representation;
+    let data_type = DataType { oid: base, typmod };
     KeyColumn { data_type, kind, descending, nulls_first }
 }
 
@@ -50,8 +60,7 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .map(|column| match &column.expression {
             None => key_column(table, column.number, column.descending, column.nulls_first),
             Some(expression) => {
-                let data_type = DataType::of(expression.type_oid);
-                key_column_of(data_type, column.descending, column.nulls_first)
+                key_column_of(expression.representation, -1, column.descending, column.nulls_first)
             }
         })
         .collect()
@@ -59,7 +68,7 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
 
 fn bounds(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) -> Vec<Bound> {
     let mut found = Vec::new();
-    for filter in filters {
+    for (at, filter) in filters.iter().enumerate() {
         let Some((comparison, left, right)) = as_comparison(filter) else { continue };
         for (column, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())] {
             let Expr::Column { index, .. } = column else { continue };
@@ -67,13 +76,63 @@ fn bounds(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr])
             if !walk::is_constant(value) {
                 continue;
             }
-            let column_type = table.column_numbered(*number).type_oid;
+            let column_type = table.column_numbered(*number).representation.base;
             if let Some(value) = key_value(value, column_type) {
-                found.push(Bound { column: *number, comparison, value });
+                found.push(Bound { filter: at, column: *number, comparison, value });
             }
         }
     }
     found
+}
+
+/// A key that a table can be searched by: its own, or that of an index on columns alone.
+pub struct PlainKey {
+    pub by_index: bool,
+    pub unique: bool,
+    pub numbers: Vec<ColumnNumber>,
+}
+
+/// The keys that a table can be searched by.
+#[must_use]
+pub fn plain_keys(entry: &TableEntry) -> Vec<PlainKey> {
+    let own = (!entry.table.primary_key.is_empty()).then(|| PlainKey {
+        by_index: false,
+        unique: true,
+        numbers: entry.table.primary_key.clone(),
+    });
+    let indexes = entry.indexes.iter().filter(|index| !index.primary && index.is_plain());
+    let indexes = indexes.map(|index| PlainKey {
+        by_index: true,
+        unique: index.unique,
+        numbers: index.columns.iter().map(|column| column.number).collect(),
+    });
+    own.into_iter().chain(indexes).collect()
+}
+
+/// Whether a column of a type can be searched for a value.
+#[must_use]
+pub fn fits(value: &Expr, column_type: u32) -> bool {
+    key_value(value, column_type).is_some()
+}
+
+/// What the cheapest way to find a table's rows costs.
+#[must_use]
+pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
+    let Logical::Table { table: entry, columns, filters, .. } = plan else { return 0.0 };
+    let full = costs.full_scan(entry, filters.len());
+    let bounds = bounds(columns, &entry.table, filters);
+    let searches = plain_keys(entry).into_iter().filter_map(|key| {
+        let first = *key.numbers.first()?;
+        let used: Vec<&Expr> =
+            bounds.iter().filter(|bound| bound.column == first).map(|bound| &filters[bound.filter]).collect();
+        if used.is_empty() {
+            return None;
+        }
+        let part = Scope(&[plan]).conjunction(used.iter().copied());
+        let rows = (estimate::table_rows(entry) * part).max(1.0);
+        Some(costs.search(entry, key.by_index, rows, 1.0, filters.len()))
+    });
+    searches.fold(full, f64::min)
 }
 
 /// The value as the column's key holds it, where the comparison's types allow that.
@@ -112,6 +171,8 @@ fn is_text(oid: u32) -> bool {
 
 struct Candidate {
     access: KeyAccess,
+    /// The filters that bound it, by position.
+    filters: Vec<usize>,
     score: u32,
 }
 
@@ -127,20 +188,24 @@ fn candidate(
     let find = |number: ColumnNumber, wanted: &[Comparison]| {
         bounds.iter().find(|bound| bound.column == number && wanted.contains(&bound.comparison))
     };
-    let mut equal = Vec::new();
+    let (mut equal, mut filters) = (Vec::new(), Vec::new());
     for number in numbers {
         match find(*number, &[Comparison::Equal]) {
-            Some(bound) => equal.push(bound.value.clone()),
+            Some(bound) => {
+                equal.push(bound.value.clone());
+                filters.push(bound.filter);
+            }
             None => break,
         }
     }
     let single = unique && equal.len() == numbers.len();
     let (mut lower, mut upper) = (None, None);
     if let Some(number) = numbers.get(equal.len()) {
-        lower = find(*number, &[Comparison::Greater, Comparison::GreaterOrEqual])
-            .map(|bound| (bound.value.clone(), bound.comparison == Comparison::GreaterOrEqual));
-        upper = find(*number, &[Comparison::Less, Comparison::LessOrEqual])
-            .map(|bound| (bound.value.clone(), bound.comparison == Comparison::LessOrEqual));
+        let first = find(*number, &[Comparison::Greater, Comparison::GreaterOrEqual]);
+        let last = find(*number, &[Comparison::Less, Comparison::LessOrEqual]);
+        filters.extend(first.iter().chain(&last).map(|bound| bound.filter));
+        lower = first.map(|bound| (bound.value.clone(), bound.comparison == Comparison::GreaterOrEqual));
+        upper = last.map(|bound| (bound.value.clone(), bound.comparison == Comparison::LessOrEqual));
         // In a descending column the greater values come first.
         if key[equal.len()].descending {
             std::mem::swap(&mut lower, &mut upper);
@@ -165,7 +230,7 @@ fn candidate(
         single,
         reverse: false,
     };
-    Some(Candidate { access, score })
+    Some(Candidate { access, filters, score })
 }
 
 /// The name of the primary key's index.
@@ -173,23 +238,112 @@ fn primary_key_name(entry: &TableEntry) -> String {
     entry.indexes.iter().find(|index| index.primary).map_or_else(String::new, |index| index.name.clone())
 }
 
-/// Chooses how to find the rows that satisfy `filters`, best in the order of `wanted`; tells whether the rows
-/// come in that order.
+/// The part of the rows that are read when only the first are wanted, about.
+const LIMITED_PART: f64 = 0.1;
+
+/// Chooses how to find the rows of a table that satisfy its filters, best in the order of `wanted`, of which perhaps
+/// only the first are read; tells whether the rows come in that order.
 #[must_use]
-pub fn choose(
-    entry: &Arc<TableEntry>,
-    columns: &[(ColumnId, ColumnNumber)],
-    filters: &[Expr],
-    wanted: &[SortKey],
-    limited: bool,
-) -> (Access, bool) {
+pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) -> (Access, bool) {
+    let Logical::Table { table: entry, columns, filters, .. } = plan else {
+        return (Access::Full { reverse: false }, wanted.is_empty());
+    };
     let table = &entry.table;
     let bounds = bounds(columns, table, filters);
+    let mut candidates = candidates(entry, &bounds);
+    if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
+        return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
+    }
+    // What the row of another table is searched by is searched for again and again.
+    let is_repeated = |candidate: &Candidate| candidate.access.equal.iter().any(reads_slot);
+    let repeated = candidates.iter().any(is_repeated);
+    candidates.retain(|candidate| !repeated || is_repeated(candidate));
+    let order = Wanted { keys: wanted, columns, limited, given: estimate::rows(plan) };
+    if entry.rows_analyzed().is_none() {
+        // Of an unknown table it is safer not to read all.
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
+        candidates.truncate(1);
+    }
+    let mut best: Option<(f64, Access, bool)> = None;
+    let mut offer = |cost: f64, access: Access, ordered: bool| {
+        let cost = order.cost(cost, ordered, costs);
+        if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+            best = Some((cost, access, ordered));
+        }
+    };
+    let only_searches = repeated || (entry.rows_analyzed().is_none() && !candidates.is_empty());
+    for Candidate { mut access, filters: used, .. } in candidates {
+        let part = Scope(&[plan]).conjunction(used.iter().map(|at| &filters[*at]));
+        let rows = (estimate::table_rows(entry) * part).max(1.0);
+        let cost = costs.search(entry, access.index_tree.is_some(), rows, 1.0, filters.len());
+        let ordered = order.given_by(&mut access, table);
+        offer(cost, Access::Keys(Box::new(access)), ordered);
+    }
+    if !only_searches {
+        let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
+        let ordered = wanted.is_empty() || (reverse.is_some() && !table.primary_key.is_empty());
+        let access = Access::Full { reverse: ordered && reverse == Some(true) };
+        offer(costs.full_scan(entry, filters.len()), access, ordered);
+        if !ordered && costs.enable_indexscan {
+            for mut access in whole_indexes(entry) {
+                if order.given_by(&mut access, table) {
+                    let rows = estimate::table_rows(entry);
+                    let cost = costs.search(entry, true, rows, 1.0, filters.len());
+                    offer(cost, Access::Keys(Box::new(access)), true);
+                }
+            }
+        }
+    }
+    best.map_or((Access::Full { reverse: false }, wanted.is_empty()), |(_, access, ordered)| {
+        (access, ordered)
+    })
+}
+
+fn reads_slot(value: &Expr) -> bool {
+    walk::any(value, &mut |node| matches!(node, Expr::Outer { .. }))
+}
+
+/// The order that rows are wanted in.
+struct Wanted<'w> {
+    keys: &'w [SortKey],
+    columns: &'w [(ColumnId, ColumnNumber)],
+    /// Only the first are read.
+    limited: bool,
+    /// The rows that there will be.
+    given: f64,
+}
+
+impl Wanted<'_> {
+    /// Whether a search gives the order, perhaps backwards: then it is made so.
+    fn given_by(&self, access: &mut KeyAccess, table: &Table) -> bool {
+        let numbers = numbers_of(table, access);
+        match gives_order(&access.key, &numbers, access.equal.len(), self.columns, self.keys) {
+            Some(reverse) => {
+                access.reverse = reverse;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What it costs to have the rows in order, where finding them costs so much.
+    fn cost(&self, found: f64, ordered: bool, costs: &Costs) -> f64 {
+        if ordered {
+            return if self.limited && !self.keys.is_empty() { found * LIMITED_PART } else { found };
+        }
+        let steps = if self.limited { 1.0 } else { self.given.max(2.0).log2() };
+        found + self.given * steps * 2.0 * costs.cpu_operator
+    }
+}
+
+/// The searches that filters bound.
+fn candidates(entry: &Arc<TableEntry>, bounds: &[Bound]) -> Vec<Candidate> {
+    let table = &entry.table;
     let mut candidates = Vec::new();
     if !table.primary_key.is_empty() {
         let key = primary_key_columns(table);
         let name = primary_key_name(entry);
-        candidates.extend(candidate(&name, None, key, &table.primary_key, true, table, &bounds));
+        candidates.extend(candidate(&name, None, key, &table.primary_key, true, table, bounds));
     }
     for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
         let key = index_key_columns(table, index);
@@ -201,56 +355,31 @@ pub fn choose(
             &numbers,
             index.unique,
             table,
-            &bounds,
+            bounds,
         ));
     }
-    let best = candidates.into_iter().max_by_key(|candidate| candidate.score);
-    if let Some(best) = best {
-        let mut access = best.access;
-        let ordered = if access.single {
-            true
-        } else {
-            match gives_order(&access.key, &numbers_of(table, &access), access.equal.len(), columns, wanted) {
-                Some(reverse) => {
-                    access.reverse = reverse;
-                    true
-                }
-                None => false,
-            }
-        };
-        return (Access::Keys(Box::new(access)), ordered || wanted.is_empty());
-    }
-    if wanted.is_empty() {
-        return (Access::Full { reverse: false }, true);
-    }
-    let key = primary_key_columns(table);
-    if let Some(reverse) = gives_order(&key, &table.primary_key, 0, columns, wanted) {
-        return (Access::Full { reverse }, true);
-    }
-    // An index read in order costs a lookup for each row: worth it when only the first rows are wanted.
-    if limited {
-        for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
-            let key = index_key_columns(table, index);
-            let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
-            if let Some(reverse) = gives_order(&key, &numbers, 0, columns, wanted) {
-                let key_names =
-                    numbers.iter().map(|number| table.column_numbered(*number).name.clone()).collect();
-                let access = KeyAccess {
-                    index_name: index.name.clone(),
-                    index_tree: Some(index.tree),
-                    key,
-                    key_names,
-                    equal: Vec::new(),
-                    lower: None,
-                    upper: None,
-                    single: false,
-                    reverse,
-                };
-                return (Access::Keys(Box::new(access)), true);
-            }
-        }
-    }
-    (Access::Full { reverse: false }, false)
+    candidates
+}
+
+/// Searches that read all of an index.
+fn whole_indexes(entry: &TableEntry) -> impl Iterator<Item = KeyAccess> {
+    let table = &entry.table;
+    let indexes = entry.indexes.iter().filter(|index| !index.primary && index.is_plain());
+    indexes.map(|index| KeyAccess {
+        index_name: index.name.clone(),
+        index_tree: Some(index.tree),
+        key: index_key_columns(table, index),
+        key_names: index
+            .columns
+            .iter()
+            .map(|column| table.column_numbered(column.number).name.clone())
+            .collect(),
+        equal: Vec::new(),
+        lower: None,
+        upper: None,
+        single: false,
+        reverse: false,
+    })
 }
 
 fn numbers_of(table: &Table, access: &KeyAccess) -> Vec<ColumnNumber> {

@@ -2,36 +2,25 @@
 
 use super::logical::{JoinKind, Logical, SetKind, TableFunction};
 use super::operators::{Comparison, as_comparison};
+use super::selectivity::Scope;
+use super::walk;
+use crate::catalog::TableEntry;
 use crate::expr::Expr;
 use crate::value::Datum;
 
 /// The size taken for a table that was never analyzed.
 const UNKNOWN_TABLE_ROWS: f64 = 1_000.0;
 
-/// The part of the rows that a predicate keeps.
-fn selectivity(predicate: &Expr) -> f64 {
-    match as_comparison(predicate) {
-        Some((Comparison::Equal, ..)) => 0.005,
-        Some(_) => 0.33,
-        None => match predicate {
-            Expr::IsNull { negated: false, .. } => 0.01,
-            Expr::InList { list, .. } => (0.005 * list.len() as f64).min(0.5),
-            Expr::Or(terms) => terms.iter().map(selectivity).sum::<f64>().min(1.0),
-            _ => 0.5,
-        },
-    }
-}
-
 /// Rows after predicates; at least one.
 #[must_use]
-pub fn filtered(rows: f64, predicates: &[Expr]) -> f64 {
-    predicates.iter().fold(rows, |rows, predicate| rows * selectivity(predicate)).max(1.0)
+pub fn filtered(plan: &Logical, rows: f64, predicates: &[Expr]) -> f64 {
+    (rows * Scope(&[plan]).conjunction(predicates)).max(1.0)
 }
 
 /// The rows of a stored table.
 #[must_use]
-pub fn table_rows(row_estimate: i64) -> f64 {
-    if row_estimate < 0 { UNKNOWN_TABLE_ROWS } else { row_estimate.max(1) as f64 }
+pub fn table_rows(entry: &TableEntry) -> f64 {
+    entry.rows_analyzed().map_or(UNKNOWN_TABLE_ROWS, |rows| rows.max(1.0))
 }
 
 /// The rows of a plan.
@@ -40,48 +29,39 @@ pub fn rows(plan: &Logical) -> f64 {
     match plan {
         Logical::Values { rows, .. } => rows.len() as f64,
         Logical::Table { table, filters, .. } => {
-            let unique = table.indexes.iter().filter(|index| index.unique).any(|index| {
+            let unique = table.indexes.iter().filter(|index| index.unique && index.is_plain()).any(|index| {
                 index
                     .columns
                     .iter()
                     .all(|key| filters.iter().any(|filter| equals_column(plan, filter, key.number)))
             });
-            if unique { 1.0 } else { filtered(table_rows(table.table.row_estimate), filters) }
+            if unique { 1.0 } else { filtered(plan, table_rows(table), filters) }
         }
-        Logical::Virtual { filters, .. } => filtered(300.0, filters),
+        Logical::Virtual { filters, .. } => filtered(plan, 300.0, filters),
         Logical::FunctionScan { calls, .. } => calls.iter().map(function_rows).fold(1.0, f64::max),
         Logical::ProjectSet { input, calls } => {
             let longest = calls.iter().map(|(_, call)| call_rows(call)).fold(1.0, f64::max);
             rows(input) * longest
         }
-        Logical::Filter { input, predicates } => filtered(rows(input), predicates),
+        Logical::Filter { input, predicates } => filtered(input, rows(input), predicates),
         Logical::Project { input, .. }
         | Logical::Sort { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Window { input, .. }
         | Logical::Apply { input, .. } => rows(input),
         Logical::Join { kind, left, right, on, .. } => {
-            let (left, right) = (rows(left), rows(right));
-            let equal = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
-            let inner = if equal { left.max(right) } else { filtered(left * right, on) };
-            match kind {
-                JoinKind::Inner => inner,
-                JoinKind::Left => inner.max(left),
-                JoinKind::Right => inner.max(right),
-                JoinKind::Full => inner.max(left + right),
-                JoinKind::Semi | JoinKind::Anti => (left / 2.0).max(1.0),
-            }
+            let part = Scope(&[left, right]).conjunction(on);
+            joined(*kind, rows(left), partners(*kind, right, on), part)
         }
         Logical::Aggregate { input, groups, .. } => {
-            if groups.is_empty() {
-                1.0
-            } else {
-                (rows(input) / 5.0).clamp(1.0, 200.0)
-            }
+            let keys: Vec<&Expr> = groups.iter().map(|group| &group.expr).collect();
+            grouped(input, &keys)
         }
         Logical::Recursive { seed, step, .. } => rows(seed) + 10.0 * rows(step),
         Logical::Shared { definition, .. } => rows(definition),
         Logical::WorkingTable { .. } => 10.0,
-        Logical::Distinct { input, .. } => (rows(input) / 5.0).max(1.0),
+        Logical::Distinct { input, on: Some(on) } => grouped(input, &on.iter().collect::<Vec<_>>()),
+        Logical::Distinct { input, on: None } => (rows(input) / 5.0).max(1.0),
         Logical::Limit { input, limit, .. } => match limit {
             Some(Expr::Const { value: Datum::Int64(count), .. }) => rows(input).min(*count as f64),
             _ => rows(input),
@@ -91,6 +71,51 @@ pub fn rows(plan: &Logical) -> f64 {
             SetKind::Intersect | SetKind::Except => rows(left),
         },
     }
+}
+
+/// The rows of a join, where the conditions keep `part` of the pairs.
+#[must_use]
+pub fn joined(kind: JoinKind, left: f64, right: f64, part: f64) -> f64 {
+    let inner = (left * right * part).max(1.0);
+    match kind {
+        JoinKind::Inner => inner,
+        JoinKind::Left => inner.max(left),
+        JoinKind::Right => inner.max(right),
+        JoinKind::Full => inner.max(left).max(right),
+        // So many rows have a partner, if each has one at most.
+        JoinKind::Semi => (left * (right * part).min(1.0)).max(1.0),
+        JoinKind::Anti => (left * (1.0 - (right * part).min(1.0))).max(1.0),
+    }
+}
+
+/// The right side's rows, as far as they count: a semi join does not care how often a value comes.
+#[must_use]
+pub fn partners(kind: JoinKind, right: &Logical, on: &[Expr]) -> f64 {
+    if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+        return rows(right);
+    }
+    let own = right.outputs();
+    let sides =
+        on.iter().filter_map(as_comparison).filter(|(comparison, ..)| *comparison == Comparison::Equal);
+    let keys: Vec<&Expr> = sides
+        .flat_map(|(_, left, right)| [left, right])
+        .filter(|side| walk::reads_only(side, &own))
+        .collect();
+    if keys.is_empty() { rows(right) } else { grouped(right, &keys) }
+}
+
+/// How many groups the rows of a plan make.
+fn grouped(input: &Logical, keys: &[&Expr]) -> f64 {
+    if keys.is_empty() {
+        return 1.0;
+    }
+    let rows = rows(input);
+    let scope = Scope(&[input]);
+    let distinct: Vec<f64> = keys.iter().map(|key| scope.distinct(key).min(rows)).collect();
+    let most = distinct.iter().copied().fold(1.0, f64::max);
+    // Several columns are hardly ever independent of each other.
+    let ceiling = if keys.len() > 1 { most.max(rows / 10.0) } else { rows };
+    distinct.iter().product::<f64>().min(ceiling).max(1.0)
 }
 
 fn function_rows(function: &TableFunction) -> f64 {

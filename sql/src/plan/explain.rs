@@ -104,7 +104,7 @@ fn width(data_type: DataType) -> usize {
 fn cost(plan: &PlanNode) -> f64 {
     let own = match &plan.node {
         Physical::Table(scan) => match &scan.access {
-            Access::Full { .. } => super::estimate::table_rows(scan.table.table.row_estimate),
+            Access::Full { .. } => super::estimate::table_rows(&scan.table),
             Access::Keys(_) => plan.rows,
         },
         _ => plan.rows,
@@ -243,6 +243,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::ProjectSet { .. } => "ProjectSet".into(),
         Physical::Distinct { sorted: true, .. } => "Unique".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
+        Physical::Lock { .. } => "LockRows".into(),
         Physical::Sort { .. } => "Sort".into(),
         Physical::TopN { .. } => "Limit (top-N sort)".into(),
         Physical::Limit { .. } => "Limit".into(),

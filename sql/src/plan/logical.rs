@@ -100,6 +100,14 @@ pub struct RowLocking {
     pub skip_locked: bool,
 }
 
+/// A table whose rows are locked, and the column that has their keys.
+#[derive(Clone)]
+pub struct LockedRows {
+    pub table: Arc<TableEntry>,
+    pub key: ColumnId,
+    pub locking: RowLocking,
+}
+
 /// A node of the plan.
 #[derive(Clone)]
 pub enum Logical {
@@ -116,7 +124,6 @@ pub enum Logical {
         /// The row's key, where a statement changes or locks the rows it finds.
         key: Option<ColumnId>,
         filters: Vec<Expr>,
-        locking: Option<RowLocking>,
     },
     /// A relation computed from the catalog or the session.
     Virtual {
@@ -181,6 +188,11 @@ pub enum Logical {
     Distinct {
         input: Box<Logical>,
         on: Option<Vec<Expr>>,
+    },
+    /// Locks the rows of tables that the rows it passes on were made of.
+    Lock {
+        input: Box<Logical>,
+        tables: Vec<LockedRows>,
     },
     Sort {
         input: Box<Logical>,
@@ -259,6 +271,7 @@ impl Logical {
             Logical::Filter { input, .. }
             | Logical::Distinct { input, .. }
             | Logical::Sort { input, .. }
+            | Logical::Lock { input, .. }
             | Logical::Limit { input, .. } => input.outputs(),
             Logical::Project { outputs, .. } => outputs.iter().map(|output| output.id).collect(),
             Logical::Join { kind, left, right, .. } => {

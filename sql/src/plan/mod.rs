@@ -1,7 +1,11 @@
 //! Plans: the logical one that the binder makes, the rules that improve it, the physical one that runs.
 
 mod access;
+mod cost;
+pub use cost::Costs;
+mod index_join;
 pub use access::{index_key_columns, primary_key_columns};
+mod decorrelate;
 mod estimate;
 pub mod explain;
 mod join_order;
@@ -13,7 +17,10 @@ pub use planner::{row_layout, sort_columns};
 pub mod point;
 mod prune;
 mod pushdown;
+mod renames;
+mod selectivity;
 pub mod simplify;
+mod strictness;
 pub mod walk;
 pub mod window;
 
@@ -21,23 +28,26 @@ use crate::error::Result;
 use logical::{ColumnId, Logical};
 use physical::PlanNode;
 
-/// Improves a logical plan of which `needed` columns are used.
+/// Improves a logical plan of which `needed` columns are used; gives what they are called in the result.
 #[must_use]
-pub fn optimize(plan: Logical, needed: &[ColumnId]) -> Logical {
+pub fn optimize(plan: Logical, needed: &[ColumnId], costs: &Costs) -> (Logical, Vec<ColumnId>) {
     let plan = simplify::simplify(plan);
+    let (plan, renames) = renames::take_out(plan);
+    let needed: Vec<ColumnId> = needed.iter().map(|id| renames.of(*id)).collect();
     let plan = pushdown::push_down(plan);
-    let plan = join_order::order_joins(plan);
-    prune::prune(plan, needed)
+    let plan = if costs.reorder_joins { join_order::order_joins(plan, costs) } else { plan };
+    let plan = index_join::choose_searches(plan, costs);
+    (prune::prune(plan, &needed), needed)
 }
 
 /// Optimizes a plan and makes it physical; its rows have the `needed` columns, in that order.
 ///
 /// # Errors
 /// 0A000 for what cannot be executed yet.
-pub fn plan(plan: Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+pub fn plan(plan: Logical, needed: &[ColumnId], costs: &Costs) -> Result<PlanNode> {
     stacker::maybe_grow(512 << 10, 8 << 20, || {
-        let plan = optimize(plan, needed);
-        planner::physical(&plan, needed)
+        let (plan, needed) = optimize(plan, needed, costs);
+        planner::physical(costs, &plan, &needed)
     })
 }
 

@@ -71,7 +71,14 @@ pub struct TableScan {
     pub with_key: bool,
     pub filters: Vec<Expr>,
     pub access: Access,
-    pub locking: Option<RowLocking>,
+}
+
+/// A table whose rows are locked, found by the key in a column.
+#[derive(Clone)]
+pub struct LockedTable {
+    pub table: Arc<TableEntry>,
+    pub key: usize,
+    pub locking: RowLocking,
 }
 
 /// A hash join.
@@ -169,6 +176,13 @@ pub enum Physical {
         order: WindowOrder,
         calls: Vec<WindowCall>,
     },
+    /// Locks the rows that it passes on.
+    Lock {
+        input: Box<PlanNode>,
+        tables: Vec<LockedTable>,
+        /// Whether fewer rows may be asked for than there are.
+        one_by_one: bool,
+    },
     Distinct {
         input: Box<PlanNode>,
         keys: Vec<Expr>,
@@ -232,6 +246,7 @@ impl PlanNode {
             | Physical::Window { input, .. }
             | Physical::ProjectSet { input, .. }
             | Physical::Distinct { input, .. }
+            | Physical::Lock { input, .. }
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }
             | Physical::Limit { input, .. } => vec![input],

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::cost::Costs;
 use super::logical::{
-    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, Logical, SortKey, SubqueryKind,
+    AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
+    SubqueryKind,
 };
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Apply, ApplyKind, HashJoin, NestedLoop, Physical, PlanNode, TableScan};
+use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
 use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry};
@@ -27,8 +29,8 @@ struct Built {
 ///
 /// # Errors
 /// XX000 for a plan that refers to columns it does not have.
-pub fn physical(plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
-    let built = build(plan, &[], false)?;
+pub fn physical(costs: &Costs, plan: &Logical, needed: &[ColumnId]) -> Result<PlanNode> {
+    let built = build(costs, plan, &[], false)?;
     Ok(arrange(built, needed)?.plan)
 }
 
@@ -95,19 +97,19 @@ fn slots(correlations: &[Correlation], ids: &[ColumnId]) -> Result<Vec<(usize, u
 /// The layout of a table's rows.
 #[must_use]
 pub fn row_layout(table: &Table) -> RowLayout {
-    let columns = table.columns.iter().map(|column| RowColumn {
-        kind: builtin_type(column.type_oid).map_or(PhysicalKind::Text, |info| info.kind),
-        missing: column.missing.clone(),
-    });
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| RowColumn { kind: column.representation.kind, missing: column.missing.clone() });
     RowLayout::new(columns.collect())
 }
 
 /// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
-fn build(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
-    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(plan, wanted, limited))
+fn build(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    stacker::maybe_grow(256 << 10, 4 << 20, || build_here(costs, plan, wanted, limited))
 }
 
-fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+fn build_here(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
     let rows = estimate::rows(plan);
     let node = |node, names, types| PlanNode { node, rows, names, types };
     Ok(match plan {
@@ -117,7 +119,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             let types = columns.iter().map(|column| column.1).collect();
             Built { plan: node(Physical::Values { rows: rows.clone() }, names, types), ids }
         }
-        Logical::Table { .. } => build_table(plan, wanted, limited)?.0,
+        Logical::Table { .. } => build_table(costs, plan, wanted, limited)?.0,
         Logical::Virtual { relation, alias, columns, filters } => {
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let projection: Vec<usize> = columns.iter().map(|column| column.1).collect();
@@ -140,20 +142,20 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(scan, names, types), ids }
         }
         Logical::Filter { input, predicates } => {
-            let input = build(input, wanted, false)?;
+            let input = build(costs, input, wanted, false)?;
             let predicates = resolve_all(predicates, &input.ids)?;
             let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
             let filter = Physical::Filter { input: Box::new(input.plan), predicates };
             Built { plan: node(filter, names, types), ids: input.ids }
         }
-        Logical::Project { input, outputs } => build_project(input, outputs, wanted, limited, rows)?,
+        Logical::Project { input, outputs } => build_project(costs, input, outputs, wanted, limited, rows)?,
         Logical::Join { kind, left, right, on, lateral } => {
-            build_join(*kind, left, right, on, lateral, rows)?
+            build_join(costs, *kind, left, right, on, lateral, rows)?
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
-            let input = build(input, wanted, limited)?;
+            let input = build(costs, input, wanted, limited)?;
             let inner_ids = subquery.outputs();
-            let subquery = arrange(build(subquery, &[], false)?, &inner_ids)?;
+            let subquery = arrange(build(costs, subquery, &[], false)?, &inner_ids)?;
             let kind = match kind {
                 SubqueryKind::Scalar => ApplyKind::Scalar,
                 SubqueryKind::Exists => ApplyKind::Exists,
@@ -179,11 +181,11 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
-            build_aggregate(input, groups, aggregates, sets.as_ref(), rows)?
+            build_aggregate(costs, input, groups, aggregates, sets.as_ref(), rows)?
         }
-        Logical::Window { input, order, calls } => build_window(input, order, calls, rows)?,
+        Logical::Window { input, order, calls } => build_window(costs, input, order, calls, rows)?,
         Logical::ProjectSet { input, calls } => {
-            let Built { plan: input, mut ids } = build(input, &[], false)?;
+            let Built { plan: input, mut ids } = build(costs, input, &[], false)?;
             let (mut names, mut types) = (input.names.clone(), input.types.clone());
             let mut resolved = Vec::new();
             let below = ids.clone();
@@ -198,7 +200,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
             Built { plan: node(set, names, types), ids }
         }
         Logical::Distinct { input, on } => {
-            let input = build(input, wanted, false)?;
+            let input = build(costs, input, wanted, false)?;
             let keys = match on {
                 Some(exprs) => resolve_all(exprs, &input.ids)?,
                 None => columns_of(&input.plan),
@@ -213,14 +215,15 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
                 ids: input.ids,
             }
         }
-        Logical::Sort { input, keys } => build_sort(input, keys, limited)?,
+        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, limited, false)?,
+        Logical::Sort { input, keys } => build_sort(costs, input, keys, limited)?,
         Logical::Limit { input, limit, offset, ties } => {
-            build_limit(input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
+            build_limit(costs, input, limit.as_ref(), offset.as_ref(), ties, wanted, rows)?
         }
         Logical::Recursive { table, all, seed, step, columns } => {
             let (seed_ids, step_ids) = (seed.outputs(), step.outputs());
-            let seed = arrange(build(seed, &[], false)?, &seed_ids)?.plan;
-            let step = arrange(build(step, &[], false)?, &step_ids)?.plan;
+            let seed = arrange(build(costs, seed, &[], false)?, &seed_ids)?.plan;
+            let step = arrange(build(costs, step, &[], false)?, &step_ids)?.plan;
             let names = seed.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let (seed, step) = (Box::new(seed), Box::new(step));
@@ -232,7 +235,7 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         }
         Logical::Shared { table, alias, definition, columns } => {
             let inner = definition.outputs();
-            let definition = Box::new(arrange(build(definition, &[], false)?, &inner)?.plan);
+            let definition = Box::new(arrange(build(costs, definition, &[], false)?, &inner)?.plan);
             let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
             let names = definition.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
@@ -248,8 +251,8 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
             let (left_ids, right_ids) = (left.outputs(), right.outputs());
-            let left = arrange(build(left, &[], false)?, &left_ids)?;
-            let right = arrange(build(right, &[], false)?, &right_ids)?;
+            let left = arrange(build(costs, left, &[], false)?, &left_ids)?;
+            let right = arrange(build(costs, right, &[], false)?, &right_ids)?;
             let names = left.plan.names.clone();
             let types = columns.iter().map(|column| column.1).collect();
             let set = Physical::SetOperation {
@@ -264,12 +267,13 @@ fn build_here(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built
 }
 
 fn build_window(
+    costs: &Costs,
     input: &Logical,
     order: &WindowOrder,
     calls: &[(ColumnId, WindowCall)],
     rows: f64,
 ) -> Result<Built> {
-    let Built { plan: input, mut ids } = build(input, &[], false)?;
+    let Built { plan: input, mut ids } = build(costs, input, &[], false)?;
     let mut missing = Ok(());
     let below = ids.clone();
     let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
@@ -302,12 +306,12 @@ fn columns_of(plan: &PlanNode) -> Vec<Expr> {
 }
 
 /// Builds a table scan; tells whether its rows come in the wanted order.
-fn build_table(plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
-    let Logical::Table { table: entry, alias, columns, key, filters, locking } = plan else {
+fn build_table(costs: &Costs, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<(Built, bool)> {
+    let Logical::Table { table: entry, alias, columns, key, filters } = plan else {
         return Err(SqlError::internal("a table scan was expected"));
     };
-    let (access, ordered) = access::choose(entry, columns, filters, wanted, limited);
-    let scan = table_scan(entry, alias, columns, key.is_some(), *locking, access);
+    let (access, ordered) = access::choose(plan, wanted, limited, costs);
+    let scan = table_scan(entry, alias, columns, key.is_some(), access);
     let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let mut names: Vec<String> =
         columns.iter().map(|(_, number)| entry.table.column_numbered(*number).name.clone()).collect();
@@ -332,7 +336,6 @@ fn table_scan(
     alias: &str,
     columns: &[(ColumnId, i16)],
     with_key: bool,
-    locking: Option<super::logical::RowLocking>,
     access: super::physical::Access,
 ) -> TableScan {
     let layout = Arc::new(row_layout(&entry.table));
@@ -344,14 +347,14 @@ fn table_scan(
         layout,
         projection,
         kinds,
-        with_key: with_key || locking.is_some(),
+        with_key,
         filters: Vec::new(),
         access,
-        locking,
     }
 }
 
 fn build_project(
+    costs: &Costs,
     input: &Logical,
     outputs: &[Computed],
     wanted: &[SortKey],
@@ -368,7 +371,7 @@ fn build_project(
             ..*key
         })
         .collect();
-    let input = build(input, &below, limited)?;
+    let input = build(costs, input, &below, limited)?;
     let mut exprs = Vec::new();
     let (mut names, mut types) = (Vec::new(), Vec::new());
     for output in outputs {
@@ -398,21 +401,14 @@ fn hashable(left: DataType, right: DataType) -> bool {
     let is_float = |kind| matches!(kind, Some(PhysicalKind::Float32 | PhysicalKind::Float64));
     let (left_kind, right_kind) = (kind(left), kind(right));
     let blank_padded = |data_type: DataType| data_type.oid == crate::types::oids::BPCHAR;
-    (left_kind == right_kind && blank_padded(left) == blank_padded(right))
+    left.oid == right.oid
+        || (left_kind.is_some() && left_kind == right_kind && blank_padded(left) == blank_padded(right))
         || (is_integer(left_kind) && is_integer(right_kind))
         || (is_float(left_kind) && is_float(right_kind))
 }
 
-fn reads_only(expr: &Expr, ids: &[ColumnId]) -> bool {
-    let (mut all, mut some) = (true, false);
-    walk::columns(expr, &mut |id| {
-        all &= ids.contains(&id);
-        some = true;
-    });
-    all && some
-}
-
 fn build_join(
+    costs: &Costs,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -421,14 +417,25 @@ fn build_join(
     rows: f64,
 ) -> Result<Built> {
     // The side that the table is built from should be the smaller one.
-    if kind == JoinKind::Inner && lateral.is_empty() && estimate::rows(left) * 2.0 < estimate::rows(right) {
-        let swapped = build_join_as(kind, right, left, on, lateral, rows)?;
-        return Ok(swapped);
+    let exchanged = match kind {
+        JoinKind::Inner | JoinKind::Full => Some(kind),
+        JoinKind::Left => Some(JoinKind::Right),
+        JoinKind::Right => Some(JoinKind::Left),
+        JoinKind::Semi | JoinKind::Anti => None,
+    };
+    let is_equality = |term: &Expr| matches!(as_comparison(term), Some((Comparison::Equal, ..)));
+    if let Some(exchanged) = exchanged
+        && lateral.is_empty()
+        && estimate::rows(left) < estimate::rows(right)
+        && (kind == JoinKind::Inner || on.iter().any(is_equality))
+    {
+        return build_join_as(costs, exchanged, right, left, on, lateral, rows);
     }
-    build_join_as(kind, left, right, on, lateral, rows)
+    build_join_as(costs, kind, left, right, on, lateral, rows)
 }
 
 fn build_join_as(
+    costs: &Costs,
     kind: JoinKind,
     left: &Logical,
     right: &Logical,
@@ -436,7 +443,7 @@ fn build_join_as(
     lateral: &[Correlation],
     rows: f64,
 ) -> Result<Built> {
-    let (left, right) = (build(left, &[], false)?, build(right, &[], false)?);
+    let (left, right) = (build(costs, left, &[], false)?, build(costs, right, &[], false)?);
     let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
     let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
     for term in on {
@@ -444,9 +451,9 @@ fn build_join_as(
             && lateral.is_empty()
             && hashable(first.data_type(), second.data_type())
         {
-            let sides = if reads_only(first, &left.ids) && reads_only(second, &right.ids) {
+            let sides = if walk::reads_only(first, &left.ids) && walk::reads_only(second, &right.ids) {
                 Some((first, second))
-            } else if reads_only(second, &left.ids) && reads_only(first, &right.ids) {
+            } else if walk::reads_only(second, &left.ids) && walk::reads_only(first, &right.ids) {
                 Some((second, first))
             } else {
                 None
@@ -477,13 +484,14 @@ fn build_join_as(
 }
 
 fn build_aggregate(
+    costs: &Costs,
     input: &Logical,
     groups: &[Computed],
     aggregates: &[(ColumnId, AggregateCall)],
     sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
-    let input = build(input, &[], false)?;
+    let input = build(costs, input, &[], false)?;
     let mut group_exprs = Vec::new();
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for group in groups {
@@ -519,11 +527,11 @@ fn build_aggregate(
 }
 
 /// A sort, unless the rows come in order by themselves.
-fn build_sort(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
-    if let Some(ordered) = build_ordered(input, keys, limited)? {
+fn build_sort(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built> {
+    if let Some(ordered) = build_ordered(costs, input, keys, limited)? {
         return Ok(ordered);
     }
-    let input = build(input, &[], false)?;
+    let input = build(costs, input, &[], false)?;
     let keys = resolve_keys(keys, &input.ids)?;
     let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
     let node = Physical::Sort { input: Box::new(input.plan), keys };
@@ -531,7 +539,7 @@ fn build_sort(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Built>
 }
 
 /// The input built so that its rows come in order, where its table can give them so.
-fn build_ordered(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Option<Built>> {
+fn build_ordered(costs: &Costs, input: &Logical, keys: &[SortKey], limited: bool) -> Result<Option<Built>> {
     let mut wanted = keys.to_vec();
     let mut below = input;
     loop {
@@ -549,14 +557,36 @@ fn build_ordered(input: &Logical, keys: &[SortKey], limited: bool) -> Result<Opt
             _ => return Ok(None),
         }
     }
-    let (_, ordered) = build_table(below, &wanted, limited)?;
+    let (_, ordered) = build_table(costs, below, &wanted, limited)?;
     if !ordered {
         return Ok(None);
     }
-    build(input, keys, limited).map(Some)
+    build(costs, input, keys, limited).map(Some)
+}
+
+fn build_lock(
+    costs: &Costs,
+    input: &Logical,
+    tables: &[LockedRows],
+    wanted: &[SortKey],
+    limited: bool,
+    one_by_one: bool,
+) -> Result<Built> {
+    let input = build(costs, input, wanted, limited)?;
+    let tables: Result<Vec<LockedTable>> = tables
+        .iter()
+        .map(|LockedRows { table, key, locking }| {
+            let key = position(&input.ids, *key)?;
+            Ok(LockedTable { table: table.clone(), key, locking: *locking })
+        })
+        .collect();
+    let (rows, names, types) = (input.plan.rows, input.plan.names.clone(), input.plan.types.clone());
+    let node = Physical::Lock { input: Box::new(input.plan), tables: tables?, one_by_one };
+    Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
 }
 
 fn build_limit(
+    costs: &Costs,
     input: &Logical,
     limit: Option<&Expr>,
     offset: Option<&Expr>,
@@ -577,9 +607,9 @@ fn build_limit(
     if let (Some((below, keys)), Some(limit), None) = (sort, limit, projection)
         && small
         && ties.is_empty()
-        && build_ordered(below, keys, true)?.is_none()
+        && build_ordered(costs, below, keys, true)?.is_none()
     {
-        let input = build(below, &[], false)?;
+        let input = build(costs, below, &[], false)?;
         let keys = resolve_keys(keys, &input.ids)?;
         let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
         let node = Physical::TopN {
@@ -590,7 +620,10 @@ fn build_limit(
         };
         return Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids });
     }
-    let input = build(input, wanted, small)?;
+    let input = match input {
+        Logical::Lock { input, tables } => build_lock(costs, input, tables, wanted, small, true)?,
+        input => build(costs, input, wanted, small)?,
+    };
     let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
     let ties = resolve_all(ties, &input.ids)?;
     let node =

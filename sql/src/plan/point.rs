@@ -48,7 +48,7 @@ impl PointQuery {
     #[must_use]
     pub fn of(plan: &PlanNode) -> Option<PointQuery> {
         let (scan, outputs) = over_scan(plan)?;
-        if scan.locking.is_some() || outputs.iter().any(|expr| !reads_row(expr, scan)) {
+        if outputs.iter().any(|expr| !reads_row(expr, scan)) {
             return None;
         }
         Some(PointQuery { lookup: PointLookup::of(scan)?, outputs })
@@ -62,7 +62,7 @@ impl PointSource {
         let (scan, columns) = over_scan(plan)?;
         let (key, others) = columns.split_first()?;
         let is_key = matches!(key, Expr::Column { index, .. } if *index == scan.layout.columns().len());
-        if scan.locking.is_some() || !is_key || others.iter().any(|expr| !reads_row(expr, scan)) {
+        if !is_key || others.iter().any(|expr| !reads_row(expr, scan)) {
             return None;
         }
         Some(PointSource { lookup: PointLookup::of(scan)?, columns })

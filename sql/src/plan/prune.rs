@@ -22,11 +22,11 @@ fn note_all<'e>(exprs: impl IntoIterator<Item = &'e Expr>, needed: &mut Vec<Colu
 pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
     let mut needed = needed.to_vec();
     match plan {
-        Logical::Table { table, alias, mut columns, key, filters, locking } => {
+        Logical::Table { table, alias, mut columns, key, filters } => {
             note_all(&filters, &mut needed);
             columns.retain(|(id, _)| needed.contains(id));
             let key = key.filter(|id| needed.contains(id));
-            Logical::Table { table, alias, columns, key, filters, locking }
+            Logical::Table { table, alias, columns, key, filters }
         }
         Logical::Virtual { relation, alias, mut columns, filters } => {
             note_all(&filters, &mut needed);
@@ -100,6 +100,10 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
                 None => needed = input.outputs(),
             }
             Logical::Distinct { input: Box::new(prune(*input, &needed)), on }
+        }
+        Logical::Lock { input, tables } => {
+            needed.extend(tables.iter().map(|each| each.key));
+            Logical::Lock { input: Box::new(prune(*input, &needed)), tables }
         }
         Logical::Sort { input, keys } => {
             note_all(keys.iter().map(|key| &key.expr), &mut needed);

@@ -2,7 +2,7 @@
 
 use super::logical::{ColumnId, JoinKind, Logical, SubqueryKind};
 use super::simplify::map_inputs;
-use super::walk;
+use super::{decorrelate, strictness, walk};
 use crate::expr::Expr;
 
 /// Pushes all filters of a plan down.
@@ -33,9 +33,9 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
             predicates.splice(0..0, own);
             push(*input, predicates)
         }
-        Logical::Table { table, alias, columns, key, mut filters, locking } => {
+        Logical::Table { table, alias, columns, key, mut filters } => {
             filters.extend(predicates);
-            Logical::Table { table, alias, columns, key, filters, locking }
+            Logical::Table { table, alias, columns, key, filters }
         }
         Logical::Virtual { relation, alias, columns, mut filters } => {
             filters.extend(predicates);
@@ -69,14 +69,28 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
             let below = input.outputs();
             let (down, mut stay) = split(predicates, &below);
-            let subquery = Box::new(push(*subquery, Vec::new()));
-            let input = Box::new(push(*input, down));
-            if let Some(position) = semi_join_at(&stay, output, &kind, correlations.is_empty())
-                && !stay.iter().enumerate().any(|(at, term)| at != position && reads(term, output))
+            let used = |terms: &[Expr]| terms.iter().filter(|term| reads(term, output)).count();
+            let found = stay
+                .iter()
+                .enumerate()
+                .find_map(|(at, term)| Some((at, decorrelate::join_kind(term, output, &kind)?)));
+            let exists = matches!(kind, SubqueryKind::Exists);
+            if let Some((position, join)) = found
+                && used(&stay) == 1
+                && let Some(pulled) = decorrelate::pull_up(&subquery, &correlations, exists)
+                // Whether there is any row at all is asked once.
+                && (!exists || !pulled.conditions.is_empty())
             {
                 stay.remove(position);
-                return filtered(semi_join(*input, *subquery, kind), stay);
+                let mut on = pulled.conditions;
+                if let SubqueryKind::Quantified { comparison, .. } = kind {
+                    walk::split_conjunction(comparison, &mut on);
+                }
+                let input = push(*input, down);
+                return filtered(push_join(join, input, pulled.plan, on, Vec::new(), Vec::new()), stay);
             }
+            let subquery = Box::new(push(*subquery, Vec::new()));
+            let input = Box::new(push(*input, down));
             filtered(Logical::Apply { input, subquery, kind, correlations, output, data_type }, stay)
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
@@ -102,11 +116,45 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
         Logical::Distinct { input, on: None } => {
             Logical::Distinct { input: Box::new(push(*input, predicates)), on: None }
         }
+        Logical::Window { input, order, calls } => {
+            // A condition on what all partitions are made by keeps or drops whole partitions.
+            let keys = order.partition.iter().filter_map(|key| match key {
+                Expr::Column { index, .. } => Some(*index),
+                _ => None,
+            });
+            let (down, stay) = split(predicates, &keys.collect::<Vec<_>>());
+            let input = Box::new(push(*input, down));
+            filtered(Logical::Window { input, order, calls }, stay)
+        }
+        Logical::SetOperation { kind, all, left, right, columns } => {
+            let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+            let (down, stay) = split(predicates, &ids);
+            let side = |side: Logical| {
+                let outputs = side.outputs();
+                let below = down.iter().map(|predicate| over_side(predicate.clone(), &ids, &outputs));
+                let below = below.collect();
+                Box::new(push(side, below))
+            };
+            let (left, right) = (side(*left), side(*right));
+            filtered(Logical::SetOperation { kind, all, left, right, columns }, stay)
+        }
         mut other => {
             map_inputs(&mut other, &mut push_down);
             filtered(other, predicates)
         }
     }
+}
+
+/// A condition on a set operation's columns, as one on those of a side.
+fn over_side(predicate: Expr, ids: &[ColumnId], side: &[ColumnId]) -> Expr {
+    walk::rewrite(predicate, &mut |expr| match expr {
+        Expr::Column { index, data_type } => {
+            let at = ids.iter().position(|id| *id == index);
+            let index = at.and_then(|at| side.get(at)).copied().unwrap_or(index);
+            walk::Rewritten::Done(Expr::Column { index, data_type })
+        }
+        other => walk::Rewritten::Descend(other),
+    })
 }
 
 fn push_join(
@@ -118,6 +166,7 @@ fn push_join(
     predicates: Vec<Expr>,
 ) -> Logical {
     let (left_columns, right_columns) = (left.outputs(), right.outputs());
+    let kind = strictness::strengthened(kind, &predicates, &left_columns, &right_columns);
     let (mut to_left, mut to_right, mut above) = (Vec::new(), Vec::new(), Vec::new());
     let join_on;
     match kind {
@@ -158,31 +207,4 @@ fn reads(expr: &Expr, column: ColumnId) -> bool {
     let mut found = false;
     walk::columns(expr, &mut |id| found |= id == column);
     found
-}
-
-/// Where among the terms an uncorrelated `IN` stands alone, so that it is a semi join. (`NOT IN` is no anti join,
-/// for NULLs.)
-fn semi_join_at(terms: &[Expr], output: ColumnId, kind: &SubqueryKind, uncorrelated: bool) -> Option<usize> {
-    if !uncorrelated {
-        return None;
-    }
-    let is_output = |expr: &Expr| matches!(expr, Expr::Column { index, .. } if *index == output);
-    match kind {
-        SubqueryKind::Quantified { all: false, .. } => terms.iter().position(is_output),
-        _ => None,
-    }
-}
-
-fn semi_join(left: Logical, right: Logical, kind: SubqueryKind) -> Logical {
-    let mut on = Vec::new();
-    if let SubqueryKind::Quantified { comparison, .. } = kind {
-        walk::split_conjunction(comparison, &mut on);
-    }
-    Logical::Join {
-        kind: JoinKind::Semi,
-        left: Box::new(left),
-        right: Box::new(right),
-        on,
-        lateral: Vec::new(),
-    }
 }

@@ -50,7 +50,8 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
         Logical::Limit { limit, offset, ties, .. } => {
             limit.iter_mut().chain(offset).chain(ties).for_each(apply)
         }
-        Logical::SetOperation { .. }
+        Logical::Lock { .. }
+        | Logical::SetOperation { .. }
         | Logical::Recursive { .. }
         | Logical::Shared { .. }
         | Logical::WorkingTable { .. } => {}
@@ -59,45 +60,105 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
 
 /// Whether a node of a plan satisfies a test.
 pub fn any_input(plan: &Logical, test: &dyn Fn(&Logical) -> bool) -> bool {
-    if test(plan) {
-        return true;
-    }
-    let mut found = false;
-    let mut inputs = plan.clone();
-    map_inputs(&mut inputs, &mut |input| {
-        found |= any_input(&input, test);
-        Logical::one_row()
-    });
+    let mut found = test(plan);
+    each_input(plan, &mut |input| found = found || any_input(input, test));
     found
 }
 
 /// Whether a plan reads rows of the queries around it: slots that nothing inside it fills.
 pub fn reads_outer(plan: &Logical) -> bool {
     let (mut read, mut filled) = (Vec::new(), Vec::new());
-    note_slots(plan.clone(), &mut read, &mut filled);
+    note_slots(plan, &mut read, &mut filled);
     read.iter().any(|slot| !filled.contains(slot))
 }
 
-fn note_slots(mut plan: Logical, read: &mut Vec<usize>, filled: &mut Vec<usize>) {
-    match &plan {
-        Logical::Join { lateral: slots, .. } | Logical::Apply { correlations: slots, .. } => {
-            filled.extend(slots.iter().map(|each| each.slot));
-        }
-        _ => {}
+fn note_slots(plan: &Logical, read: &mut Vec<usize>, filled: &mut Vec<usize>) {
+    if let Logical::Join { lateral: slots, .. } | Logical::Apply { correlations: slots, .. } = plan {
+        filled.extend(slots.iter().map(|each| each.slot));
     }
-    map_exprs(&mut plan, &mut |expr| {
-        walk::any(&expr, &mut |node| {
+    each_expr(plan, &mut |expr| {
+        walk::any(expr, &mut |node| {
             if let Expr::Outer { index, .. } = node {
                 read.push(*index);
             }
             false
         });
-        expr
     });
-    map_inputs(&mut plan, &mut |input| {
-        note_slots(input, read, filled);
-        Logical::one_row()
-    });
+    each_input(plan, &mut |input| note_slots(input, read, filled));
+}
+
+/// Visits every expression of one node.
+pub fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
+    match plan {
+        Logical::Values { rows, .. } => rows.iter().flatten().for_each(visit),
+        Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => filters.iter().for_each(visit),
+        Logical::FunctionScan { calls, .. } => {
+            for call in calls {
+                if let TableFunction::Call { call, .. } = call {
+                    visit(call);
+                }
+            }
+        }
+        Logical::ProjectSet { calls, .. } => calls.iter().for_each(|(_, call)| visit(call)),
+        Logical::Filter { predicates, .. } => predicates.iter().for_each(visit),
+        Logical::Project { outputs, .. } => outputs.iter().for_each(|output| visit(&output.expr)),
+        Logical::Join { on, .. } => on.iter().for_each(visit),
+        Logical::Apply { kind, .. } => {
+            if let SubqueryKind::Quantified { comparison, .. } = kind {
+                visit(comparison);
+            }
+        }
+        Logical::Aggregate { groups, aggregates, .. } => {
+            groups.iter().for_each(|group| visit(&group.expr));
+            for (_, call) in aggregates {
+                call.arguments.iter().chain(&call.filter).for_each(&mut *visit);
+                call.order_by.iter().for_each(|key| visit(&key.expr));
+            }
+        }
+        Logical::Window { order, calls, .. } => {
+            order.for_each_expr(&mut *visit);
+            calls.iter().for_each(|(_, call)| call.for_each_expr(&mut *visit));
+        }
+        Logical::Distinct { on, .. } => on.iter().flatten().for_each(visit),
+        Logical::Sort { keys, .. } => keys.iter().for_each(|key| visit(&key.expr)),
+        Logical::Limit { limit, offset, ties, .. } => limit.iter().chain(offset).chain(ties).for_each(visit),
+        Logical::Lock { .. }
+        | Logical::SetOperation { .. }
+        | Logical::Recursive { .. }
+        | Logical::Shared { .. }
+        | Logical::WorkingTable { .. } => {}
+    }
+}
+
+/// Visits every input of a node.
+pub fn each_input<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Logical)) {
+    match plan {
+        Logical::WorkingTable { .. }
+        | Logical::Values { .. }
+        | Logical::Table { .. }
+        | Logical::Virtual { .. }
+        | Logical::FunctionScan { .. } => {}
+        Logical::Filter { input, .. }
+        | Logical::Lock { input, .. }
+        | Logical::Project { input, .. }
+        | Logical::Aggregate { input, .. }
+        | Logical::Window { input, .. }
+        | Logical::ProjectSet { input, .. }
+        | Logical::Distinct { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Limit { input, .. }
+        | Logical::Shared { definition: input, .. } => visit(input),
+        Logical::Join { left, right, .. }
+        | Logical::SetOperation { left, right, .. }
+        | Logical::Recursive { seed: left, step: right, .. } => {
+            visit(left);
+            visit(right);
+        }
+        Logical::Apply { input, subquery, .. } => {
+            visit(input);
+            visit(subquery);
+        }
+    }
 }
 
 /// Applies `change` to every input of a node.
@@ -119,6 +180,7 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
+        | Logical::Lock { input, .. }
         | Logical::Limit { input, .. }
         | Logical::Shared { definition: input, .. } => apply(input),
         Logical::Join { left, right, .. }

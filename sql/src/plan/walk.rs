@@ -91,6 +91,17 @@ pub fn is_constant(expr: &Expr) -> bool {
     !any(expr, &mut |node| matches!(node, Expr::Column { .. })) && !is_volatile(expr)
 }
 
+/// Whether an expression reads some columns, and only such as are named.
+#[must_use]
+pub fn reads_only(expr: &Expr, ids: &[ColumnId]) -> bool {
+    let (mut all, mut some) = (true, false);
+    columns(expr, &mut |id| {
+        all &= ids.contains(&id);
+        some = true;
+    });
+    all && some
+}
+
 /// Whether two expressions are written alike and mean the same.
 #[must_use]
 pub fn same(left: &Expr, right: &Expr) -> bool {

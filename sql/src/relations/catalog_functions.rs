@@ -1,5 +1,6 @@
 //! The functions that look at the catalog and the session.
 
+use super::procedures;
 use super::roles::role_names;
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
@@ -8,7 +9,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
 use crate::session::split_list;
-use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type, oids};
+use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::{ArrayValue, Datum};
 
 /// Calls a function of the session.
@@ -57,7 +58,7 @@ pub fn call(
                 if data_type.oid == 0 {
                     Datum::text("-")
                 } else {
-                    Datum::text(format_type(data_type, &BuiltinTypes))
+                    Datum::text(format_type(data_type, environment))
                 }
             }
         },
@@ -70,8 +71,8 @@ pub fn call(
         }
         "pg_encoding_to_char" => Datum::text(if number(0) == Some(6) { "UTF8" } else { "SQL_ASCII" }),
         "pg_table_is_visible" => is_visible(environment, oid_at(0)),
-        "pg_type_is_visible"
-        | "pg_function_is_visible"
+        "pg_type_is_visible" => Datum::Bool(environment.types().is_visible(oid_at(0))),
+        "pg_function_is_visible"
         | "pg_operator_is_visible"
         | "pg_collation_is_visible"
         | "pg_opclass_is_visible" => Datum::Bool(true),
@@ -131,7 +132,7 @@ pub fn call(
             environment.text_argument(arguments, 0)?,
         )
         .map_or(Datum::Null, Datum::Oid),
-        "to_regtype" => type_oid(arguments).map_or(Datum::Null, Datum::Oid),
+        "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;
             Datum::Oid(relation_oid(&environment.catalog, &environment.search_path, text)?)
@@ -139,13 +140,13 @@ pub fn call(
         "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
         "regtypein" => {
             let text = environment.text_argument(arguments, 0)?;
-            let found = text.parse().ok().or_else(|| type_oid(arguments));
+            let found = text.parse().ok().or_else(|| type_oid(environment, arguments));
             Datum::Oid(found.ok_or_else(|| {
                 SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
             })?)
         }
-        "regtypeout" => Datum::text(match BuiltinTypes.type_by_oid(oid_at(0)) {
-            Some(_) => format_type(DataType::of(oid_at(0)), &BuiltinTypes),
+        "regtypeout" => Datum::text(match environment.type_by_oid(oid_at(0)) {
+            Some(_) => format_type(DataType::of(oid_at(0)), environment),
             None if oid_at(0) == 0 => "-".into(),
             None => oid_at(0).to_string(),
         }),
@@ -173,6 +174,16 @@ pub fn call(
         "regroleout" => {
             let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
             Datum::text(found.map_or_else(|| oid_at(0).to_string(), |(_, role)| role))
+        }
+        "regprocin" => {
+            let text = environment.text_argument(arguments, 0)?;
+            let base = text.strip_prefix("pg_catalog.").unwrap_or(text);
+            Datum::Oid(procedures::oid_of(base).ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+            })?)
+        }
+        "regprocout" if procedures::name_of(oid_at(0)).is_some() => {
+            Datum::text(procedures::name_of(oid_at(0)).unwrap_or_default())
         }
         "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
         | "regcollationout" => {
@@ -234,13 +245,15 @@ fn entry_of_index(environment: &Environment, oid: u32) -> Option<(&TableEntry, &
 fn index_definition(environment: &Environment, oid: u32, column: i64) -> Datum {
     let Some((entry, index)) = entry_of_index(environment, oid) else { return Datum::Null };
     match usize::try_from(column - 1) {
-        Ok(at) => Datum::text(deparse::index_column(&entry.table, index, at, false)),
+        Ok(at) => Datum::text(deparse::index_column(environment, &entry.table, index, at, false)),
         Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index)),
     }
 }
 
 fn constraint_definition(environment: &Environment, oid: u32) -> Datum {
-    let Some(constraint) = environment.catalog.constraint(oid) else { return Datum::Null };
+    let Some(constraint) = environment.catalog.constraint(oid) else {
+        return super::types::check_of_domain(environment, oid).map_or(Datum::Null, Datum::text);
+    };
     let Some(entry) = environment.catalog.table(constraint.table) else { return Datum::Null };
     Datum::text(deparse::constraint_definition(environment, &entry.table, constraint))
 }
@@ -351,9 +364,9 @@ pub fn relation_name(environment: &Environment, oid: u32) -> String {
     format!("{}.{}", name::quote(&schema), name::quote(&base))
 }
 
-fn type_oid(arguments: &[Datum]) -> Option<u32> {
+/// The type of a name, as SQL writes it.
+fn type_oid(environment: &Environment, arguments: &[Datum]) -> Option<u32> {
     let text = arguments.first()?.as_text()?;
     let ast = crate::parser::parse_data_type(text).ok()?;
-    let resolved = crate::binder::data_type::resolve(&ast).ok()?;
-    BuiltinTypes.type_by_oid(resolved.oid).map(|info| info.oid)
+    Some(crate::binder::data_type::resolve(&ast, &environment.types()).ok()?.oid)
 }

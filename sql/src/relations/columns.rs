@@ -4,6 +4,7 @@ use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid,
 use crate::catalog::{Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::types::domain::base_type;
 use crate::types::{Category, builtin_type, oids};
 use crate::value::Datum;
 
@@ -31,10 +32,15 @@ struct Attribute<'a> {
     dropped: bool,
 }
 
-fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<Datum> {
-    let info = builtin_type(attribute.type_oid);
+fn attribute_row(
+    environment: &Environment,
+    relation: &VirtualRelation,
+    attribute: &Attribute<'_>,
+) -> Vec<Datum> {
+    let info = environment.catalog.type_info(attribute.type_oid);
     let length = info.map_or(-1, |info| info.length);
     let by_value = (1..=8).contains(&length);
+    let base = base_type(attribute.type_oid, environment);
     relation.row(&[
         ("attrelid", oid(attribute.relation)),
         ("attname", text(attribute.name)),
@@ -57,7 +63,7 @@ fn attribute_row(relation: &VirtualRelation, attribute: &Attribute<'_>) -> Vec<D
         ("attisdropped", Datum::Bool(attribute.dropped)),
         ("attislocal", Datum::Bool(true)),
         ("attinhcount", Datum::Int64(0)),
-        ("attcollation", oid(collation(attribute.type_oid))),
+        ("attcollation", oid(collation(base))),
     ])
 }
 
@@ -65,6 +71,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     let mut rows = Vec::new();
     let of_column = |owner: u32, column: &TableColumn| {
         attribute_row(
+            environment,
             relation,
             &Attribute {
                 relation: owner,
@@ -101,6 +108,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     for view in environment.catalog.views() {
         for (number, column) in (1..).zip(&view.columns) {
             rows.push(attribute_row(
+                environment,
                 relation,
                 &Attribute {
                     relation: view.oid,
@@ -121,6 +129,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     for sequence in environment.catalog.sequences() {
         for (number, (name, type_oid)) in (1..).zip(sequence_columns) {
             rows.push(attribute_row(
+                environment,
                 relation,
                 &Attribute {
                     relation: sequence.oid,
@@ -140,6 +149,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         for (at, (name, type_oid)) in computed.columns.iter().enumerate() {
             rows.push(attribute_row(
+                environment,
                 relation,
                 &Attribute {
                     relation: computed.oid,
@@ -166,6 +176,7 @@ fn expression_column(expression: &IndexExpression, at: usize) -> TableColumn {
         name: if at == 0 { "expr".to_string() } else { format!("expr{at}") },
         type_oid: expression.type_oid,
         type_modifier: -1,
+        representation: expression.representation,
         not_null: false,
         default: None,
         identity: None,

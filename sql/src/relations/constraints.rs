@@ -64,5 +64,30 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
         }
         rows.push(relation.row(&values));
     }
+    for entry in environment.catalog.user_types() {
+        let Some(domain) = entry.definition.domain() else { continue };
+        for check in &domain.checks {
+            rows.push(relation.row(&[
+                ("oid", oid(check.oid)),
+                ("conname", text(&check.name)),
+                ("connamespace", oid(entry.definition.schema)),
+                ("contype", letter(b'c')),
+                ("condeferrable", Datum::Bool(false)),
+                ("condeferred", Datum::Bool(false)),
+                ("convalidated", Datum::Bool(check.validated)),
+                ("conrelid", oid(0)),
+                ("contypid", oid(entry.definition.oid)),
+                ("conindid", oid(0)),
+                ("conparentid", oid(0)),
+                ("confrelid", oid(0)),
+                ("confupdtype", letter(b' ')),
+                ("confdeltype", letter(b' ')),
+                ("confmatchtype", letter(b' ')),
+                ("conislocal", Datum::Bool(true)),
+                ("coninhcount", Datum::Int64(0)),
+                ("connoinherit", Datum::Bool(false)),
+            ]));
+        }
+    }
     Ok(rows)
 }

@@ -3,7 +3,7 @@
 use crate::binder::name::quote;
 use crate::catalog::{Constraint, ConstraintKind, ForeignKeyAction, Index, Table, TableColumn};
 use crate::execute::Environment;
-use crate::types::{BuiltinTypes, DataType, format_type};
+use crate::types::{DataType, format_type};
 
 /// `CREATE INDEX i ON public.t USING btree (a, b DESC)`
 #[must_use]
@@ -11,13 +11,13 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let schema = super::schema_objects::schema_name(environment, table.schema);
     let unique = if index.unique { "UNIQUE " } else { "" };
     let columns: Vec<String> =
-        (0..index.columns.len()).map(|at| index_column(table, index, at, true)).collect();
+        (0..index.columns.len()).map(|at| index_column(environment, table, index, at, true)).collect();
     let included: Vec<String> =
         index.included.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
     let included =
         if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
     let predicate = index.predicate.as_ref().map_or_else(String::new, |predicate| {
-        format!(" WHERE {}", with_names(environment, &super::expression_text_of(predicate)))
+        format!(" WHERE {}", with_names(environment, &super::view_text::stored_text(environment, predicate)))
     });
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let option = |(key, value): &(String, String)| {
@@ -37,12 +37,18 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
 
 /// One column of an index's key; with its order, where that is not the plain one.
 #[must_use]
-pub fn index_column(table: &Table, index: &Index, at: usize, with_order: bool) -> String {
+pub fn index_column(
+    environment: &Environment,
+    table: &Table,
+    index: &Index,
+    at: usize,
+    with_order: bool,
+) -> String {
     let Some(column) = index.columns.get(at) else { return String::new() };
     let mut text = match &column.expression {
         None => quote(&table.column_numbered(column.number).name),
         // What is no call goes in parentheses of its own.
-        Some(expression) => match super::expression_text_of(&expression.text) {
+        Some(expression) => match super::view_text::stored_text(environment, &expression.text) {
             text if text.starts_with('(') => format!("({text})"),
             text => text,
         },
@@ -72,10 +78,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
     let mut text = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
-        ConstraintKind::Check { expression } => match crate::parser::parse_expression(expression) {
-            Ok(expression) => format!("CHECK ({})", super::view_text::expr_text(&expression)),
-            Err(_) => format!("CHECK (({expression}))"),
-        },
+        ConstraintKind::Check { expression } => {
+            format!("CHECK ({})", super::view_text::stored_text(environment, expression))
+        }
         ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
@@ -113,15 +118,20 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
 #[must_use]
 pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
     if column.generated {
-        return with_names(environment, &super::expression_text_of(default));
+        return with_names(environment, &super::view_text::stored_text(environment, default));
     }
+    default_of_type(environment, column.data_type(), default)
+}
+
+/// The same for a value of a type.
+#[must_use]
+pub fn default_of_type(environment: &Environment, data_type: DataType, default: &str) -> String {
     let is_literal = default.len() >= 2
         && default.starts_with('\'')
         && default.ends_with('\'')
         && !default[1..default.len() - 1].replace("''", "").contains('\'');
     if is_literal {
-        let data_type = DataType::of(column.type_oid);
-        return format!("{default}::{}", format_type(data_type, &BuiltinTypes));
+        return format!("{default}::{}", format_type(DataType::of(data_type.oid), environment));
     }
     match default {
         "CURRENT_TIMESTAMP" | "TRUE" | "FALSE" => {
@@ -130,6 +140,9 @@ pub fn default_expression(environment: &Environment, column: &TableColumn, defau
             } else {
                 default.to_lowercase()
             }
+        }
+        other if other.contains("\"#") => {
+            with_names(environment, &super::view_text::stored_text(environment, other))
         }
         other => with_names(environment, other),
     }

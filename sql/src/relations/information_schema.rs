@@ -2,10 +2,11 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use super::schema_objects::schema_name;
-use crate::catalog::{ConstraintKind, Identity, Sequence};
+use crate::catalog::{ConstraintKind, Identity, PG_CATALOG, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::types::{DataType, TypeShape, builtin_type, oids};
+use crate::types::domain::{self, base_type};
+use crate::types::{DataType, TypeShape, builtin_type, is_user_type, oids};
 use crate::value::{Datum, PhysicalKind};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
@@ -46,11 +47,59 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
 }
 
 /// The standard's name of a type.
-fn standard_type(data_type: DataType) -> String {
-    match builtin_type(data_type.oid) {
+fn standard_type(environment: &Environment, data_type: DataType) -> String {
+    match environment.catalog.type_info(base_type(data_type.oid, environment)) {
         Some(info) if matches!(info.shape, TypeShape::Array { .. }) => "ARRAY".into(),
-        Some(info) => info.sql_name.to_string(),
-        None => "USER-DEFINED".into(),
+        Some(info) if !is_user_type(info.oid) => info.sql_name.to_string(),
+        _ => "USER-DEFINED".into(),
+    }
+}
+
+/// How long and how exact values of a type are.
+pub struct Sizes {
+    pub precision: Option<i32>,
+    pub radix: Option<i32>,
+    pub scale: Option<i32>,
+    pub length: Option<i32>,
+    pub octets: Option<i32>,
+    /// Digits of a second.
+    pub when: Option<i32>,
+}
+
+impl Sizes {
+    /// Those of a type that is no domain.
+    pub fn of(data_type: DataType) -> Sizes {
+        let info = builtin_type(data_type.oid);
+        let (precision, radix, scale) = match info.map(|info| info.kind) {
+            Some(PhysicalKind::Int16) => (Some(16), Some(2), Some(0)),
+            Some(PhysicalKind::Int32) => (Some(32), Some(2), Some(0)),
+            Some(PhysicalKind::Int64) => (Some(64), Some(2), Some(0)),
+            Some(PhysicalKind::Float32) => (Some(24), Some(2), None),
+            Some(PhysicalKind::Float64) => (Some(53), Some(2), None),
+            Some(PhysicalKind::Numeric) => match data_type.numeric_precision_scale() {
+                Some((precision, scale)) => (Some(precision), Some(10), Some(scale)),
+                None => (None, Some(10), None),
+            },
+            _ => (None, None, None),
+        };
+        let length = data_type.character_length();
+        let is_text = matches!(data_type.oid, oids::TEXT | oids::VARCHAR | oids::BPCHAR);
+        let octets = match length {
+            Some(length) => Some(length.saturating_mul(4)),
+            None if is_text => Some(1_073_741_824),
+            None => None,
+        };
+        let when = match info.map(|info| info.kind) {
+            Some(PhysicalKind::Date) => Some(0),
+            Some(
+                PhysicalKind::Timestamp
+                | PhysicalKind::TimestampTz
+                | PhysicalKind::Time
+                | PhysicalKind::TimeTz,
+            ) => Some(if data_type.typmod >= 0 { data_type.typmod } else { 6 }),
+            _ => None,
+        };
+        Sizes { precision, radix, scale, length, octets, when }
     }
 }
 
@@ -72,33 +121,12 @@ fn column_row(
 ) -> Vec<Datum> {
     let Filling { default, identity, generation } = filling;
     let (schema, table, column, number) = place;
-    let info = builtin_type(data_type.oid);
-    let (precision, radix, scale) = match info.map(|info| info.kind) {
-        Some(PhysicalKind::Int16) => (Some(16), Some(2), Some(0)),
-        Some(PhysicalKind::Int32) => (Some(32), Some(2), Some(0)),
-        Some(PhysicalKind::Int64) => (Some(64), Some(2), Some(0)),
-        Some(PhysicalKind::Float32) => (Some(24), Some(2), None),
-        Some(PhysicalKind::Float64) => (Some(53), Some(2), None),
-        Some(PhysicalKind::Numeric) => match data_type.numeric_precision_scale() {
-            Some((precision, scale)) => (Some(precision), Some(10), Some(scale)),
-            None => (None, Some(10), None),
-        },
-        _ => (None, None, None),
-    };
-    let length = data_type.character_length();
-    let is_text = matches!(data_type.oid, oids::TEXT | oids::VARCHAR | oids::BPCHAR);
-    let octets = match length {
-        Some(length) => Some(length.saturating_mul(4)),
-        None if is_text => Some(1_073_741_824),
-        None => None,
-    };
-    let when = match info.map(|info| info.kind) {
-        Some(PhysicalKind::Date) => Some(0),
-        Some(
-            PhysicalKind::Timestamp | PhysicalKind::TimestampTz | PhysicalKind::Time | PhysicalKind::TimeTz,
-        ) => Some(if data_type.typmod >= 0 { data_type.typmod } else { 6 }),
-        _ => None,
-    };
+    let base = domain::underlying(data_type, environment);
+    let sizes = Sizes::of(base);
+    let own = |oid: u32| environment.catalog.user_type(oid).map(|it| &it.definition);
+    let domain = own(data_type.oid).filter(|own| own.oid == data_type.oid && own.domain().is_some());
+    let refuses_null = not_null || domain.and_then(|own| own.domain()).is_some_and(|domain| domain.not_null);
+    let base_schema = own(base.oid).map_or(PG_CATALOG, |own| own.schema);
     let of_sequence = |value: fn(&Sequence) -> i64| {
         identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
     };
@@ -111,17 +139,20 @@ fn column_row(
         ("column_name", text(column)),
         ("ordinal_position", Datum::Int64(number as i64)),
         ("column_default", Datum::from(default)),
-        ("is_nullable", text(if not_null { "NO" } else { "YES" })),
-        ("data_type", text(standard_type(data_type))),
-        ("character_maximum_length", Datum::from(length)),
-        ("character_octet_length", Datum::from(octets)),
-        ("numeric_precision", Datum::from(precision)),
-        ("numeric_precision_radix", Datum::from(radix)),
-        ("numeric_scale", Datum::from(scale)),
-        ("datetime_precision", Datum::from(when)),
+        ("is_nullable", text(if refuses_null { "NO" } else { "YES" })),
+        ("data_type", text(standard_type(environment, data_type))),
+        ("character_maximum_length", Datum::from(sizes.length)),
+        ("character_octet_length", Datum::from(sizes.octets)),
+        ("numeric_precision", Datum::from(sizes.precision)),
+        ("numeric_precision_radix", Datum::from(sizes.radix)),
+        ("numeric_scale", Datum::from(sizes.scale)),
+        ("datetime_precision", Datum::from(sizes.when)),
+        ("domain_catalog", domain.map_or(Datum::Null, |_| text(&environment.database))),
+        ("domain_schema", domain.map_or(Datum::Null, |own| text(schema_name(environment, own.schema)))),
+        ("domain_name", domain.map_or(Datum::Null, |own| text(&own.name))),
         ("udt_catalog", text(&environment.database)),
-        ("udt_schema", text("pg_catalog")),
-        ("udt_name", info.map_or(Datum::Null, |info| text(&info.name))),
+        ("udt_schema", text(schema_name(environment, base_schema))),
+        ("udt_name", environment.catalog.type_info(base.oid).map_or(Datum::Null, |info| text(&info.name))),
         ("dtd_identifier", text(number.to_string())),
         ("is_self_referencing", text("NO")),
         ("is_identity", text(if identity.is_some() { "YES" } else { "NO" })),

@@ -9,12 +9,15 @@ mod constraints;
 pub mod deparse;
 mod depend;
 mod information_schema;
+mod procedures;
 mod registry;
 mod relation;
 mod roles;
 mod schema_objects;
 mod sequences;
+mod statistics;
 mod system;
+mod types;
 mod view_text;
 mod views;
 
@@ -29,8 +32,10 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     columns::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
+    statistics::MAKERS,
     views::MAKERS,
     depend::MAKERS,
+    types::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
     information_schema::MAKERS,
@@ -40,11 +45,6 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
 #[must_use]
 pub fn expression_text(expr: &sqlparser::ast::Expr) -> String {
     view_text::expr_text(expr)
-}
-
-/// A stored expression as PostgreSQL writes it.
-fn expression_text_of(text: &str) -> String {
-    crate::parser::parse_expression(text).map_or_else(|_| text.to_string(), |expr| expression_text(&expr))
 }
 
 /// The relation of a name in a schema.

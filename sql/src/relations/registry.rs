@@ -1,15 +1,13 @@
-//! What is built in: pg_type, pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
+//! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
 use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::{CastContext, CastMethod, Volatility, registry};
-use crate::types::{TypeShape, builtin_types};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
-    ("pg_type", types),
     ("pg_proc", functions),
     ("pg_operator", operators),
     ("pg_cast", casts),
@@ -21,56 +19,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 /// The first of the OIDs that functions and operators of ours show.
 const FIRST_FUNCTION_OID: u32 = 20_000_000;
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
-
-fn types(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let mut rows = Vec::new();
-    for info in builtin_types() {
-        let kind = match info.shape {
-            TypeShape::Pseudo => b'p',
-            TypeShape::Enum { .. } => b'e',
-            TypeShape::Domain { .. } => b'd',
-            TypeShape::Composite { .. } => b'c',
-            TypeShape::Base | TypeShape::Array { .. } => b'b',
-        };
-        let is_array = info.element().is_some();
-        let regproc = |suffix: &str| {
-            let separator = if info.name.contains('_') { "_" } else { "" };
-            text(if is_array {
-                format!("array_{suffix}")
-            } else {
-                format!("{}{separator}{suffix}", info.name)
-            })
-        };
-        rows.push(relation.row(&[
-            ("oid", oid(info.oid)),
-            ("typname", text(&info.name)),
-            ("typnamespace", oid(PG_CATALOG)),
-            ("typowner", oid(SUPERUSER)),
-            ("typlen", Datum::Int16(info.length)),
-            ("typbyval", Datum::Bool((1..=8).contains(&info.length))),
-            ("typtype", letter(kind)),
-            ("typcategory", letter(u8::try_from(info.category.code()).unwrap_or(b'X'))),
-            ("typispreferred", Datum::Bool(info.preferred)),
-            ("typisdefined", Datum::Bool(true)),
-            ("typdelim", letter(b',')),
-            ("typrelid", oid(0)),
-            ("typelem", oid(info.element().unwrap_or(0))),
-            ("typarray", oid(info.array_oid)),
-            ("typinput", regproc("in")),
-            ("typoutput", regproc("out")),
-            ("typreceive", regproc("recv")),
-            ("typsend", regproc("send")),
-            ("typalign", letter(b'i')),
-            ("typstorage", letter(if info.length > 0 { b'p' } else { b'x' })),
-            ("typnotnull", Datum::Bool(false)),
-            ("typbasetype", oid(0)),
-            ("typtypmod", Datum::Int32(-1)),
-            ("typndims", Datum::Int64(0)),
-            ("typcollation", oid(super::columns::collation(info.oid))),
-        ]));
-    }
-    Ok(rows)
-}
 
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |number: usize,
@@ -126,6 +74,10 @@ fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
         let (arguments, result) = (&aggregate.argument_types, aggregate.return_type);
         rows.push(row(rows.len(), aggregate.name, b'a', arguments, result, false, b'i'));
     }
+    for (number, name) in super::procedures::all() {
+        let number = usize::try_from(number - FIRST_FUNCTION_OID).unwrap_or(0);
+        rows.push(row(number, name, b'f', &[], 0, true, b's'));
+    }
     Ok(rows)
 }
 
@@ -179,7 +131,7 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
                     letter(match cast.method {
                         CastMethod::Binary => b'b',
                         CastMethod::InOut => b'i',
-                        CastMethod::Function(_) | CastMethod::Array(_) => b'f',
+                        CastMethod::Function(_) | CastMethod::Array(_) | CastMethod::Domain(_) => b'f',
                     }),
                 ),
             ])

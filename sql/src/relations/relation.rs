@@ -57,6 +57,9 @@ impl VirtualRelation {
 
 /// A value as its column holds it: numbers take the column's width.
 fn fitted(value: &Datum, oid: Oid) -> Datum {
+    if let Some(name) = value.as_text().filter(|_| oid == oids::REGPROC) {
+        return Datum::Oid(super::procedures::oid_of(name).unwrap_or(0));
+    }
     let Some(number) = value.as_i64() else { return value.clone() };
     match builtin_type(oid).map(|info| info.kind) {
         Some(crate::value::PhysicalKind::Int16) => Datum::Int16(i16::try_from(number).unwrap_or(i16::MAX)),

@@ -38,7 +38,8 @@ struct Class<'c> {
     kind: u8,
     method: u32,
     columns: usize,
-    tuples: i64,
+    tuples: f64,
+    pages: f64,
     checks: usize,
     has_index: bool,
     /// PostgreSQL has triggers where there are foreign keys: tools look for those only then.
@@ -65,7 +66,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("relam", oid(class.method)),
         ("relfilenode", oid(if is_view { 0 } else { class.oid })),
         ("reltablespace", oid(0)),
-        ("relpages", Datum::Int64((class.tuples / 100).max(0))),
+        ("relpages", Datum::Int64(class.pages as i64)),
         ("reltuples", Datum::Float32(class.tuples as f32)),
         ("relallvisible", Datum::Int64(0)),
         ("reltoastrelid", oid(0)),
@@ -111,7 +112,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             kind: b'r',
             method: HEAP,
             columns: table.columns.len(),
-            tuples: table.row_estimate,
+            tuples: entry.rows_analyzed().unwrap_or(-1.0),
+            pages: entry.statistics.as_ref().map_or(0.0, |statistics| statistics.pages),
             checks: checks.count(),
             has_index: !entry.indexes.is_empty(),
             has_triggers: !entry.referenced_by.is_empty()
@@ -128,7 +130,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 kind: b'i',
                 method: BTREE,
                 columns: index.columns.len(),
-                tuples: table.row_estimate,
+                tuples: entry.rows_analyzed().unwrap_or(0.0),
+                pages: 1.0,
                 checks: 0,
                 has_index: false,
                 has_triggers: false,
@@ -146,7 +149,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             kind: b'v',
             method: 0,
             columns: view.columns.len(),
-            tuples: -1,
+            tuples: -1.0,
+            pages: 0.0,
             checks: 0,
             has_index: false,
             has_triggers: false,
@@ -163,7 +167,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             kind: b'S',
             method: 0,
             columns: 3,
-            tuples: 1,
+            tuples: 1.0,
+            pages: 1.0,
             checks: 0,
             has_index: false,
             has_triggers: false,
@@ -180,7 +185,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             kind: computed.kind,
             method: if computed.kind == b'r' { HEAP } else { 0 },
             columns: computed.columns.len(),
-            tuples: -1,
+            tuples: -1.0,
+            pages: 0.0,
             checks: 0,
             has_index: false,
             has_triggers: false,
@@ -205,12 +211,13 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let zeros = vec![0; numbers.len()];
         let key_columns = numbers.len() as i64;
         numbers.extend(&index.included);
-        let predicate = index.predicate.as_deref().map(super::expression_text_of);
+        let predicate =
+            index.predicate.as_deref().map(|text| super::view_text::stored_text(environment, text));
         let expressions: Vec<String> = index
             .columns
             .iter()
             .filter_map(|column| column.expression.as_ref())
-            .map(|expression| super::expression_text_of(&expression.text))
+            .map(|expression| super::view_text::stored_text(environment, &expression.text))
             .collect();
         let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[

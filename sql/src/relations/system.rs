@@ -35,6 +35,7 @@ pub fn relations() -> Vec<VirtualRelation> {
                 ("cache_hit_rate", oids::FLOAT8),
                 ("data_used_bytes", oids::INT8),
                 ("data_file_bytes", oids::INT8),
+                ("waiting_transactions", oids::INT8),
             ],
             make: statistics,
         },
@@ -64,5 +65,6 @@ fn statistics(environment: &Environment, _: &VirtualRelation) -> Result<Relation
         Datum::Float64(hit_rate),
         number(stats.data_used_bytes),
         number(stats.data_file_bytes),
+        number(stats.waiting_transactions),
     ]])
 }

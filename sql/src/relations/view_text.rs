@@ -11,9 +11,10 @@ use sqlparser::ast::{
 use super::relation_name;
 use crate::binder::name::quote;
 use crate::binder::parse_stable_name;
-use crate::catalog::View;
+use crate::catalog::{TypeScope, View};
 use crate::execute::Environment;
-use crate::parser::visit::{Node, walk};
+use crate::parser::visit::{Node, walk, walk_expressions};
+use crate::types::{DataType, format_type, is_user_type};
 
 /// What `pg_get_viewdef` gives.
 #[must_use]
@@ -115,6 +116,7 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
             }
             *name = ObjectName::from(vec![Ident::new(present)]);
         }
+        Node::Expr(Expr::Cast { data_type, .. }) => name_type_as_now(environment, data_type),
         Node::Expr(Expr::Identifier(name)) => *name = ident(&name.value),
         Node::Expr(Expr::CompoundIdentifier(parts)) => {
             for part in parts {
@@ -123,6 +125,51 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
         }
         _ => {}
     }
+}
+
+/// A user's type, which is stored under its OID, by its present name.
+fn name_type_as_now(environment: &Environment, data_type: &mut ast::DataType) {
+    match data_type {
+        ast::DataType::Custom(name, _) => {
+            let Some((oid, ..)) = parse_stable_name(name) else { return };
+            let present = format_type(DataType::of(oid), environment);
+            *name = ObjectName::from(vec![Ident::new(present)]);
+        }
+        ast::DataType::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _) | ast::ArrayElemTypeDef::Qualified(element, _),
+        ) => name_type_as_now(environment, element),
+        _ => {}
+    }
+}
+
+/// A stored expression as PostgreSQL writes it.
+pub fn stored_text(environment: &Environment, text: &str) -> String {
+    let Ok(mut expr) = crate::parser::parse_expression(text) else { return text.to_string() };
+    // Naming does not fail.
+    let _ = walk_expressions(&mut expr, &mut |node| {
+        if let Expr::Cast { data_type, .. } = node {
+            name_type_as_now(environment, data_type);
+        }
+        Ok(())
+    });
+    expr_text(&expr)
+}
+
+/// A domain's condition, in which VALUE stands for the value.
+pub fn domain_text(environment: &Environment, text: &str) -> String {
+    let Ok(mut expr) = crate::parser::parse_expression(text) else { return text.to_string() };
+    // Naming does not fail.
+    let _ = walk_expressions(&mut expr, &mut |node| {
+        match node {
+            Expr::Cast { data_type, .. } => name_type_as_now(environment, data_type),
+            Expr::Identifier(name) if name.value.eq_ignore_ascii_case("value") => {
+                *node = Expr::value(ast::Value::Placeholder("VALUE".into()));
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    expr_text(&expr)
 }
 
 fn query_text(query: &Query) -> String {
@@ -299,10 +346,12 @@ pub fn expr_text(expr: &Expr) -> String {
         },
         Expr::Cast { expr, data_type, .. } => {
             let inner = expr_text(expr);
-            let name = crate::binder::data_type::resolve(data_type).map_or_else(
-                |_| data_type.to_string().to_lowercase(),
-                |resolved| crate::types::format_type(resolved, &crate::types::BuiltinTypes),
-            );
+            let types = TypeScope::builtin();
+            // A user's type is named by its OID: what it is called now is put in at the end.
+            let name = match crate::binder::data_type::resolve(data_type, types) {
+                Ok(resolved) if !is_user_type(resolved.oid) => format_type(resolved, types),
+                _ => data_type.to_string(),
+            };
             match expr.as_ref() {
                 Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
                     format!("({inner})::{name}")

@@ -127,6 +127,16 @@ impl Session {
         (!fetch.moves_only).then(|| cursor.columns.clone())
     }
 
+    /// The columns of a cursor's rows, for the protocol, where it is a portal. The name is as it is stored.
+    pub fn describe_cursor(&self, name: &str) -> Option<&[ResultColumn]> {
+        self.cursors.get(name).map(|cursor| cursor.columns.as_slice())
+    }
+
+    /// Closes a cursor, if there is one of that name, as it is stored.
+    pub fn forget_cursor(&mut self, name: &str) {
+        self.cursors.remove(name);
+    }
+
     pub(super) async fn declare_cursor(&mut self, declare: &Declare) -> Result<Given> {
         if !declare.hold && !self.is_explicit() {
             return Err(SqlError::new(

@@ -36,6 +36,7 @@ pub use transaction::{TransactionModes, TransactionStatus};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
+use crate::plan::Costs;
 use crate::sequence::SessionSequences;
 use crate::value::Text;
 use crate::write::Buffers;
@@ -53,7 +54,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn warning(state: SqlState, message: impl Into<String>) -> Notice {
+    pub(crate) fn warning(state: SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "WARNING", error: SqlError::new(state, message) }
     }
 }
@@ -77,6 +78,28 @@ struct FrequentSettings {
     isolation: Isolation,
     isolation_name: Text,
     read_only: bool,
+    costs: Costs,
+}
+
+/// What the settings say of plans.
+#[must_use]
+pub fn costs_of(settings: &SettingValues) -> Costs {
+    let number = |name: &str, otherwise: f64| {
+        settings.get(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+    };
+    let default = Costs::default();
+    Costs {
+        seq_page: number("seq_page_cost", default.seq_page),
+        random_page: number("random_page_cost", default.random_page),
+        cpu_tuple: number("cpu_tuple_cost", default.cpu_tuple),
+        cpu_index_tuple: number("cpu_index_tuple_cost", default.cpu_index_tuple),
+        cpu_operator: number("cpu_operator_cost", default.cpu_operator),
+        enable_hashjoin: settings.is_on("enable_hashjoin"),
+        enable_indexscan: settings.is_on("enable_indexscan"),
+        enable_nestloop: settings.is_on("enable_nestloop"),
+        enable_seqscan: settings.is_on("enable_seqscan"),
+        reorder_joins: number("join_collapse_limit", 8.0) > 1.0,
+    }
 }
 
 impl FrequentSettings {
@@ -88,6 +111,7 @@ impl FrequentSettings {
             isolation: transaction::isolation_of(&isolation_name),
             isolation_name,
             read_only: settings.is_on("default_transaction_read_only"),
+            costs: costs_of(settings),
         }
     }
 }
@@ -104,6 +128,8 @@ pub struct Session {
     frequent: FrequentSettings,
     /// What the last statement was evaluated in, and the SCN of its catalog.
     environment: Option<(u64, Arc<Environment>)>,
+    /// What values of users' types were read and printed with last.
+    values: Option<Arc<Environment>>,
     catalog_scn: CatalogScn,
     /// What statements for one row use again and again.
     buffers: Buffers,
@@ -154,6 +180,7 @@ impl Session {
             formats: Arc::new(settings.formats().unwrap_or_default()),
             frequent: FrequentSettings::of(&settings),
             environment: None,
+            values: None,
             catalog_scn,
             buffers: Buffers::default(),
             settings: Arc::new(settings),
@@ -204,6 +231,11 @@ impl Session {
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle { flag: self.cancel.clone() }
+    }
+
+    /// Tells the client something.
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
     }
 
     /// The messages since the last call.
@@ -274,7 +306,11 @@ impl Session {
         if let Ok(formats) = settings.formats() {
             self.formats = Arc::new(formats);
         }
+        let costs = self.frequent.costs;
         self.frequent = FrequentSettings::of(&settings);
+        if self.frequent.costs != costs {
+            self.plans.clear();
+        }
         self.settings = settings;
     }
 
@@ -305,7 +341,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
             Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
-            Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => SqlState::DISK_FULL,
+            error if error.is_want_of_space() => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,
             Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,

@@ -58,6 +58,8 @@ pub(super) enum State {
     Given {
         batches: VecDeque<Batch>,
         tag: String,
+        /// What they are printed with, where their types are not built in.
+        environment: Option<Arc<Environment>>,
     },
     Done,
 }
@@ -86,6 +88,7 @@ impl Portal {
         match &self.state {
             State::Running { environment, timestamps, .. }
             | State::Single { environment, timestamps, .. } => Some((environment, *timestamps)),
+            State::Given { environment: Some(environment), .. } => Some((environment, Timestamps::default())),
             _ => None,
         }
     }
@@ -214,7 +217,7 @@ impl Session {
         }
         let batch = match &mut portal.state {
             State::Done | State::Ready => return Ok(Step::Complete(self.tag_after(portal))),
-            State::Given { batches, tag } => match batches.pop_front() {
+            State::Given { batches, tag, .. } => match batches.pop_front() {
                 Some(batch) => batch,
                 None => {
                     let tag = std::mem::take(tag);
@@ -235,7 +238,7 @@ impl Session {
                 None => {
                     let tag = portal.tag();
                     if let Some(trailer) = portal.trailer()? {
-                        portal.state = State::Given { batches: VecDeque::new(), tag };
+                        portal.state = State::Given { batches: VecDeque::new(), tag, environment: None };
                         return Ok(Step::Rows(trailer));
                     }
                     portal.state = State::Done;
@@ -300,7 +303,9 @@ impl Session {
                     portal.state = State::Done;
                     return Ok(Some(Step::Complete(given.tag)));
                 }
-                portal.state = State::Given { batches: given.batches.into(), tag: given.tag };
+                self.know_types(&prepared).await?;
+                let environment = self.values.clone().filter(|_| prepared.has_user_types());
+                portal.state = State::Given { batches: given.batches.into(), tag: given.tag, environment };
                 Ok(None)
             }
         }
@@ -315,7 +320,7 @@ impl Session {
         };
         portal.epoch = self.portal_epoch;
         let batch = match &prepared.columns {
-            Some(columns) if done.rows > 0 => Some(single_row(columns, row)?),
+            Some(columns) if done.rows > 0 => Some(single_row(columns, row, &done.environment)?),
             _ => None,
         };
         if prepared.is_query() {
@@ -326,7 +331,11 @@ impl Session {
         let tag = tag_of(&prepared.action, done.rows);
         match batch {
             Some(batch) => {
-                portal.state = State::Given { batches: VecDeque::from([batch]), tag };
+                portal.state = State::Given {
+                    batches: VecDeque::from([batch]),
+                    tag,
+                    environment: Some(done.environment),
+                };
                 Ok(Some(None))
             }
             None => {
@@ -398,6 +407,30 @@ impl Session {
         self.engine.catalog(&transaction).await
     }
 
+    /// Gets to know the types that a statement's parameters and results are of, as they are now.
+    ///
+    /// # Errors
+    /// 25P02, and those of reading pages.
+    pub async fn know_types(&mut self, prepared: &Prepared) -> Result<()> {
+        if prepared.has_user_types() {
+            let catalog = self.current_catalog().await?;
+            self.values = Some(Arc::new(self.environment(catalog)));
+        }
+        Ok(())
+    }
+
+    /// What a statement's parameters are read with, and the results that have no portal printed; for types that are
+    /// not built in after [`Session::know_types`].
+    #[must_use]
+    pub fn value_context<'a>(&'a self, prepared: &Prepared, never: &'a AtomicBool) -> EvalContext<'a> {
+        match &self.values {
+            Some(environment) if prepared.has_user_types() => {
+                environment.context(Timestamps::default(), never)
+            }
+            _ => EvalContext::detached(&self.formats),
+        }
+    }
+
     /// What a statement is evaluated in.
     fn environment(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
         Environment {
@@ -438,10 +471,10 @@ impl Session {
             stale: false,
             instruments: None,
             buffers: std::mem::take(&mut self.buffers),
+            batches: 0,
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
             memory: None,
-            resumed: 0,
         })
     }
 
@@ -510,7 +543,7 @@ impl Session {
             let (error, conflict) = match self.pull(portal).await {
                 Ok(None) => {
                     let batches = portal.trailer()?.into_iter().collect();
-                    portal.state = State::Given { batches, tag: portal.tag() };
+                    portal.state = State::Given { batches, tag: portal.tag(), environment: None };
                     return Ok(());
                 }
                 Ok(batch) => {
@@ -562,10 +595,10 @@ impl Session {
 }
 
 /// A row of a result as a batch.
-fn single_row(columns: &[ResultColumn], row: Vec<Datum>) -> Result<Batch> {
+fn single_row(columns: &[ResultColumn], row: Vec<Datum>, environment: &Environment) -> Result<Batch> {
     let mut made = Vec::with_capacity(row.len());
     for (value, column) in row.into_iter().zip(columns) {
-        let mut builder = ColumnBuilder::new(execute::kind_of(column.data_type), 1);
+        let mut builder = ColumnBuilder::new(environment.kind_of(column.data_type)?, 1);
         builder.push(value)?;
         made.push(builder.finish());
     }

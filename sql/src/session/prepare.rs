@@ -18,7 +18,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::types::DataType;
+use crate::types::{DataType, is_user_type};
 use crate::value::Text;
 use crate::write::{
     DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
@@ -81,6 +81,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether a parameter or a column is of a type that is not built in.
+    #[must_use]
+    pub fn has_user_types(&self) -> bool {
+        let columns = self.row_columns.iter().map(|column| column.data_type);
+        self.parameter_types.iter().copied().chain(columns).any(|data_type| is_user_type(data_type.oid))
+    }
+
     /// Whether it only reads.
     #[must_use]
     pub fn is_query(&self) -> bool {
@@ -226,7 +233,11 @@ impl Session {
             self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
         let bound = with_deep_stack(text, || {
             let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
-            let (action, columns) = self.plan_statement(&mut binder, statement.kind)?;
+            let (action, mut columns) = self.plan_statement(&mut binder, statement.kind)?;
+            // Clients see the types under domains.
+            for column in columns.iter_mut().flatten() {
+                column.data_type = binder.underlying(column.data_type);
+            }
             Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
         });
         let (action, columns, parameter_types) = bound?;
@@ -280,7 +291,7 @@ impl Session {
                 let bound = binder.bind_query(&query)?;
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
-                Ok((Action::Query(plan::plan(bound.plan, &needed)?), Some(columns)))
+                Ok((Action::Query(plan::plan(bound.plan, &needed, binder.costs())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;
@@ -389,6 +400,7 @@ impl Session {
             search_path: self.search_path(catalog),
             user: self.user.clone(),
             database: self.database.clone(),
+            costs: self.frequent.costs,
         }
     }
 
@@ -484,7 +496,7 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
             }
         });
     }
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let (returning, columns) = split_returning(bound.returning);
     let conflict = bound.conflict;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
@@ -566,7 +578,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     let (returning, columns) = split_returning(bound.returning);
     let assigned = bound.assignments.iter().map(|(_, id)| *id);
     let needed = change_columns(bound.key, &bound.row, assigned, returning.as_ref());
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let assignments = bound
         .assignments
         .iter()
@@ -588,7 +600,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let plan = DeletePlan {
         writer,
         point: PointSource::of(&source),
@@ -614,7 +626,7 @@ fn plan_merge(binder: &mut Binder<'_>, bound: BoundMerge) -> Result<Planned> {
         }
     }
     let needed = change_columns(bound.key, &bound.row, read, None);
-    let source = plan::plan(bound.source, &needed)?;
+    let source = plan::plan(bound.source, &needed, binder.costs())?;
     let here = |expr: Expr| {
         let typed = expr.clone();
         plan::folded(walk::replace_columns(expr, &|id| {

@@ -104,6 +104,18 @@ pub static SETTINGS: &[Setting] = &[
         "Enables the planner to use constraints to optimize queries.",
     ),
     setting(
+        "cpu_index_tuple_cost",
+        "0.005",
+        COST,
+        "Sets the planner's estimate of the cost of processing each index entry during an index scan.",
+    ),
+    setting(
+        "cpu_operator_cost",
+        "0.0025",
+        COST,
+        "Sets the planner's estimate of the cost of processing each operator or function call.",
+    ),
+    setting(
         "cpu_tuple_cost",
         "0.01",
         COST,

@@ -98,17 +98,17 @@ impl Session {
 
     pub(super) async fn run_utility(&mut self, utility: &Utility, text: &str) -> Result<Given> {
         match utility {
-            Utility::Vacuum { analyze, tables } => {
+            Utility::Vacuum { analyze, targets } => {
                 self.refuse_in_block("VACUUM")?;
                 if *analyze {
-                    ddl::analyze(self, tables).await?;
+                    ddl::analyze(self, targets).await?;
                 } else {
-                    ddl::check_tables(self, tables).await?;
+                    ddl::check_tables(self, targets).await?;
                 }
                 done("VACUUM")
             }
-            Utility::Analyze { tables } => {
-                ddl::analyze(self, tables).await?;
+            Utility::Analyze { targets } => {
+                ddl::analyze(self, targets).await?;
                 done("ANALYZE")
             }
             Utility::Checkpoint => {
@@ -132,10 +132,9 @@ impl Session {
                 done("RESET")
             }
             Utility::Prepare { name: prepared, types, text, .. } => {
-                let mut declared = Vec::new();
-                for each in types {
-                    declared.push(data_type::resolve(each)?);
-                }
+                let environment = self.begin_statement().await?;
+                let resolved = types.iter().map(|each| data_type::resolve(each, &environment.types()));
+                let declared = resolved.collect::<Result<_>>()?;
                 let statement = Box::pin(self.prepare(text, declared)).await?;
                 self.keep_prepared(&name::fold(prepared), statement)?;
                 done("PREPARE")

@@ -213,7 +213,11 @@ fn parse_array(info: &TypeInfo, text: &str, typmod: i32, context: &EvalContext<'
         return Err(malformed(text, "Specified array dimensions do not match array contents."));
     };
     let parse = |element: Option<String>| match element {
-        None => Ok(Datum::Null),
+        None => {
+            // A domain may refuse NULL.
+            context.types.check_domain(element_type, &Datum::Null, context)?;
+            Ok(Datum::Null)
+        }
         Some(element) => {
             let value = element_info.parse_text(&element, typmod, context)?;
             element_info.apply_modifier(value, typmod, false)
@@ -345,6 +349,7 @@ fn read_array(info: &TypeInfo, bytes: &[u8], typmod: i32, context: &EvalContext<
     for _ in 0..count {
         let length = take_i32(&mut rest)?;
         if length == -1 {
+            context.types.check_domain(element_type, &Datum::Null, context)?;
             elements.push(Datum::Null);
             continue;
         }

@@ -86,7 +86,7 @@ pub fn format_type(data_type: DataType, catalog: &dyn TypeCatalog) -> String {
     let typmod = data_type.typmod;
     if typmod < 0 {
         // A bare bpchar has no length limit, unlike `character`, which means `character(1)`.
-        return info.sql_name.to_string();
+        return catalog.sql_name(info);
     }
     match data_type.oid {
         oids::VARCHAR => format!("character varying({})", typmod - 4),
@@ -102,7 +102,7 @@ pub fn format_type(data_type: DataType, catalog: &dyn TypeCatalog) -> String {
         oids::INTERVAL => format_interval_type(typmod),
         oids::BIT => format!("bit({typmod})"),
         oids::VARBIT => format!("bit varying({typmod})"),
-        _ => info.sql_name.to_string(),
+        _ => catalog.sql_name(info),
     }
 }
 

@@ -11,6 +11,8 @@ mod builtin;
 pub(crate) mod bytea;
 mod data_type;
 pub(crate) mod datetime;
+pub(crate) mod domain;
+pub(crate) mod enumeration;
 pub(crate) mod float;
 pub(crate) mod identifier;
 pub(crate) mod integer;
@@ -25,6 +27,7 @@ pub use array::{array_type_of, vector};
 pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};
 pub use datetime::zone::zone_by_name;
+pub use enumeration::EnumLabels;
 pub use pseudo::RECORD_OPERATIONS;
 
 use crate::error::Result;
@@ -32,6 +35,7 @@ use crate::functions::EvalContext;
 use crate::value::{Datum, PhysicalKind};
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// A PostgreSQL object identifier.
 pub type Oid = u32;
@@ -90,9 +94,9 @@ pub enum TypeShape {
     Array {
         element: Oid,
     },
-    /// Labels in their sort order.
+    /// Labels and where they stand.
     Enum {
-        labels: Vec<String>,
+        labels: Arc<EnumLabels>,
     },
     /// Another type under constraints; its values are the base type's.
     Domain {
@@ -211,4 +215,49 @@ pub trait TypeCatalog: Send + Sync {
     fn type_by_oid(&self, oid: Oid) -> Option<&TypeInfo>;
     /// The type with this pg_type name (`int4`, not `integer`).
     fn type_by_name(&self, name: &str) -> Option<&TypeInfo>;
+
+    /// What SQL calls a type: with its schema, where the name alone does not find it.
+    fn sql_name(&self, info: &TypeInfo) -> String {
+        info.sql_name.to_string()
+    }
+
+    /// Tests a value, which may be NULL, against the constraints of a domain.
+    ///
+    /// # Errors
+    /// 23502 and 23514; whatever the constraints' expressions raise.
+    fn check_domain(&self, _domain: Oid, _value: &Datum, _context: &EvalContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How a column holds the values of its type. It never changes, so what is stored can be read without a catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Representation {
+    pub kind: PhysicalKind,
+    /// The type that orders them: for a domain the one under it.
+    pub base: Oid,
+}
+
+impl Representation {
+    /// That of a built-in type.
+    #[must_use]
+    pub fn of_builtin(oid: Oid) -> Option<Representation> {
+        builtin_type(oid).map(|info| Representation { kind: info.kind, base: oid })
+    }
+
+    /// That of any type.
+    ///
+    /// # Errors
+    /// XX000 for a type that does not exist.
+    pub fn of(oid: Oid, types: &dyn TypeCatalog) -> Result<Representation> {
+        let base = domain::base_type(oid, types);
+        let info = types.type_by_oid(base).ok_or_else(|| crate::functions::unknown_type(oid))?;
+        Ok(Representation { kind: info.kind, base })
+    }
+}
+
+/// Whether a type is a user's: not one of the built-in ones.
+#[must_use]
+pub const fn is_user_type(oid: Oid) -> bool {
+    oid >= crate::functions::FIRST_USER_OID
 }

@@ -10,12 +10,17 @@ use std::borrow::Cow;
 
 const REFUSE: TypeOperations = operations(
     |info, _, _, _| Err(SqlError::unsupported(format!("cannot accept a value of type {}", info.name))),
-    |info, datum, out, _| match datum {
+    |info, datum, out, context| match datum {
         // `void` is the empty text.
         Datum::Text(text) if text.is_empty() => Ok(()),
         Datum::Text(text) => {
             out.push_str(text);
             Ok(())
+        }
+        // `anyarray` in the catalog: each value is an array of some type.
+        Datum::Array(array) => {
+            let array_oid = context.type_info(array.element_type)?.array_oid;
+            context.type_info(array_oid)?.print_text(datum, out, context)
         }
         _ => Err(SqlError::unsupported(format!("cannot display a value of type {}", info.name))),
     },

@@ -28,7 +28,7 @@ pub fn encode(batch: &Batch, out: &mut Vec<u8>) {
 }
 
 fn encode_column(column: &Column, out: &mut Vec<u8>) {
-    out.push(encoding::number_of(column.kind()));
+    out.push(column.kind().number());
     let constant = if column.is_constant() { CONSTANT } else { 0 };
     out.push(constant | if column.validity().is_some() { HAS_NULLS } else { 0 });
     if let Some(validity) = column.validity() {
@@ -86,7 +86,7 @@ pub fn decode(bytes: &[u8]) -> Result<Batch> {
 
 fn decode_column(rest: &mut &[u8], row_count: usize) -> Result<Column> {
     let [number, flags] = *take(rest, 2)? else { return Err(malformed()) };
-    let kind = encoding::kind_of_number(number).ok_or_else(malformed)?;
+    let kind = PhysicalKind::numbered(number).ok_or_else(malformed)?;
     let count = if flags & CONSTANT != 0 { 1 } else { row_count };
     let validity = match flags & HAS_NULLS {
         0 => None,

@@ -62,14 +62,16 @@ const KINDS: [PhysicalKind; 21] = [
     PhysicalKind::Jsonb,
 ];
 
-/// The stored number of a kind.
-pub(crate) fn number_of(kind: PhysicalKind) -> u8 {
-    KINDS.iter().position(|known| *known == kind).expect("every kind has a number") as u8
-}
+impl PhysicalKind {
+    /// Its stored number.
+    pub(crate) fn number(self) -> u8 {
+        KINDS.iter().position(|known| *known == self).expect("every kind has a number") as u8
+    }
 
-/// The kind of a stored number.
-pub(crate) fn kind_of_number(number: u8) -> Option<PhysicalKind> {
-    KINDS.get(usize::from(number)).copied()
+    /// The kind of a stored number.
+    pub(crate) fn numbered(number: u8) -> Option<PhysicalKind> {
+        KINDS.get(usize::from(number)).copied()
+    }
 }
 
 /// Bytes that are not a value of the kind they should be.
@@ -138,7 +140,7 @@ fn encode_element(element: &Datum, out: &mut Vec<u8>) {
         out.push(0);
         return;
     };
-    out.push(number_of(kind) + 1);
+    out.push(kind.number() + 1);
     if kind.fixed_width().is_some() {
         encode(element, out);
     } else {

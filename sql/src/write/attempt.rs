@@ -124,12 +124,17 @@ impl Writing<'_> {
         }
     }
 
+    /// Locks a key, whether a row has it or not.
+    pub(super) fn lock_key(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Attempt<()> {
+        match self.transaction.try_lock_key(tree, key, mode) {
+            true => Ok(()),
+            false => Err(Stop::Lock { tree, key: key.to_vec(), mode }),
+        }
+    }
+
     /// Locks a key and tells whether a row has it.
     pub(super) fn claim(&mut self, tree: TreeId, key: &[u8]) -> Attempt<bool> {
-        let mode = LockMode::Update;
-        if !self.transaction.try_lock_key(tree, key, mode) {
-            return Err(Stop::Lock { tree, key: key.to_vec(), mode });
-        }
+        self.lock_key(tree, key, LockMode::Update)?;
         Ok(self.transaction.try_is_taken(tree, key)?)
     }
 }

@@ -10,6 +10,7 @@ use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, ForeignKeyActi
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::plan::{index_key_columns, primary_key_columns, row_layout};
+use crate::types::Representation;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
 use crate::value::{Datum, PhysicalKind};
@@ -391,13 +392,11 @@ impl Pending {
 
 /// Whether a column of one type may refer to one of another: equal values are found by their keys.
 #[must_use]
-pub fn may_refer(from: u32, to: u32) -> bool {
-    let kind = |oid| crate::types::builtin_type(oid).map(|info| info.kind);
-    let is_integer =
-        |kind| matches!(kind, Some(PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64));
-    from == to
-        || (is_integer(kind(from)) && is_integer(kind(to)))
-        || (kind(from) == Some(PhysicalKind::Text) && kind(to) == kind(from))
+pub fn may_refer(from: Representation, to: Representation) -> bool {
+    let is_integer = |kind| matches!(kind, PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64);
+    from.base == to.base
+        || (is_integer(from.kind) && is_integer(to.kind))
+        || (from.kind == PhysicalKind::Text && to.kind == from.kind)
 }
 
 /// A value in the width of another column; `None` where it does not fit.

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use futures_lite::future::yield_now;
 use helios_mvcc::{KeyRange, ScanStep};
 
 use super::sorted_entries::SortedEntries;
@@ -9,6 +10,7 @@ use super::{Entry, IndexWriter, KeyPart, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
+use crate::functions::EvalContext;
 use crate::value::Datum;
 use crate::value::row::RowView;
 
@@ -44,6 +46,7 @@ async fn visit_rows(
             return Ok(());
         }
         execution.check_cancel()?;
+        yield_now().await;
     }
 }
 
@@ -65,6 +68,23 @@ pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Resu
     visit_rows(writer, execution, |_, row| {
         read_values(writer, row, &mut values)?;
         writer.check(&values, &execution.context())
+    })
+    .await
+}
+
+/// Shows the values of all rows.
+///
+/// # Errors
+/// Those of reading, and what `see` gives.
+pub async fn read_rows(
+    writer: &TableWriter,
+    execution: &mut Execution,
+    see: &mut (dyn FnMut(&[Datum], &EvalContext<'_>) -> Result<()> + Send),
+) -> Result<()> {
+    let mut values = Vec::new();
+    visit_rows(writer, execution, |_, row| {
+        read_values(writer, row, &mut values)?;
+        see(&values, &execution.context())
     })
     .await
 }
@@ -220,7 +240,7 @@ pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -
                 reference.check(writer, &values, execution).await?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
         if step == ScanStep::Done {
             return Ok(());
         }

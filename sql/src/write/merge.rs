@@ -87,7 +87,7 @@ pub async fn run_merge(plan: &MergePlan, execution: &mut Execution) -> Result<Ch
             }
             rows += 1;
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: Vec::new() })
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
 pub use attempt::{Attempt, Buffers, Stop, Writing};
-pub use index_build::{build_index, check_references, check_rows, rewrite_table};
+pub use index_build::{build_index, check_references, check_rows, read_rows, rewrite_table};
 pub use merge::{MergeClause, MergePlan, MergeStep, run_merge};
 pub use statement::{
     Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
@@ -417,7 +417,15 @@ impl TableWriter {
         entry.clear();
         match index.entry_key(old.values, old.key, &writing.context, entry)? {
             Entry::None => Ok(()),
-            Entry::Exact | Entry::WithRow => Ok(writing.transaction.delete(index.tree, entry)?),
+            Entry::Exact => {
+                // Who claims the key, or refers to it, waits for what becomes of it.
+                let mut entry = std::mem::take(entry);
+                let locked = writing.lock_key(index.tree, &entry, LockMode::Update);
+                let deleted = locked.and_then(|()| Ok(writing.transaction.delete(index.tree, &entry)?));
+                std::mem::swap(&mut writing.buffers.entry, &mut entry);
+                deleted
+            }
+            Entry::WithRow => Ok(writing.transaction.delete(index.tree, entry)?),
         }
     }
 

@@ -75,24 +75,15 @@ struct Returning<'p> {
 
 impl<'p> Returning<'p> {
     fn new(exprs: Option<&'p Vec<Expr>>) -> Returning<'p> {
-        let mut returning =
-            Returning { exprs: exprs.map(Vec::as_slice), builders: Vec::new(), rows: 0, batches: Vec::new() };
-        returning.begin();
-        returning
-    }
-
-    fn begin(&mut self) {
-        self.rows = 0;
-        self.builders = self
-            .exprs
-            .unwrap_or_default()
-            .iter()
-            .map(|expr| ColumnBuilder::new(execute::kind_of(expr.data_type()), 16))
-            .collect();
+        Returning { exprs: exprs.map(Vec::as_slice), builders: Vec::new(), rows: 0, batches: Vec::new() }
     }
 
     fn add(&mut self, row: &[Datum], execution: &Execution) -> Result<()> {
         let Some(exprs) = self.exprs else { return Ok(()) };
+        if self.rows == 0 {
+            let builder = |expr: &Expr| Ok(ColumnBuilder::new(execution.kind_of(expr.data_type())?, 16));
+            self.builders = exprs.iter().map(builder).collect::<Result<_>>()?;
+        }
         let context = execution.context();
         for (expr, builder) in exprs.iter().zip(&mut self.builders) {
             builder.push(expr.eval_row(&row, &context)?)?;
@@ -108,7 +99,7 @@ impl<'p> Returning<'p> {
         if self.rows > 0 {
             let columns = std::mem::take(&mut self.builders).into_iter().map(ColumnBuilder::finish).collect();
             self.batches.push(Batch::new(columns, self.rows));
-            self.begin();
+            self.rows = 0;
         }
     }
 
@@ -138,7 +129,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
             new_row(plan, &batch, at, execution, &mut row)?;
             rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }
@@ -283,7 +274,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
                 returning.add(&row, execution)?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }
@@ -312,7 +303,7 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
                 returning.add(&batch.row(at), execution)?;
             }
         }
-        execution.check_cancel()?;
+        execution.breathe().await?;
     }
     Ok(Changed { rows, returned: returning.finish() })
 }

@@ -21,6 +21,59 @@ def make_table(connection):
     connection.commit()
 
 
+def quick_start(connection):
+    """The tutorial, and what psql's quick start does, as a program would."""
+    connection.execute("DROP TABLE IF EXISTS users, quick_start")
+    connection.execute("CREATE TABLE users (id INT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, age INT)")
+    people = [(1, "Alice Johnson", 30), (2, "Bob Smith", 25), (3, "Charlie Brown", 35)]
+    for number, name, age in people:
+        address = name.split()[0].lower() + "@example.com"
+        cursor = connection.execute("INSERT INTO users VALUES (%s, %s, %s, %s)", [number, name, address, age])
+        assert cursor.statusmessage == "INSERT 0 1", cursor.statusmessage
+    assert connection.execute("SELECT id, name, age FROM users").fetchall() == people
+    older = connection.execute("SELECT name, age FROM users WHERE age > %s", [28]).fetchall()
+    assert older == [("Alice Johnson", 30), ("Charlie Brown", 35)], older
+    assert connection.execute("SELECT COUNT(*) as total_users FROM users").fetchone() == (3,)
+    assert connection.execute("SELECT AVG(age) as average_age FROM users").fetchone() == (decimal.Decimal(30),)
+    assert connection.execute("UPDATE users SET age = 31 WHERE name = 'Alice Johnson'").rowcount == 1
+    assert connection.execute("DELETE FROM users WHERE age < 28 RETURNING id").fetchall() == [(2,)]
+    connection.commit()
+
+    connection.execute("CREATE TABLE quick_start (id INT PRIMARY KEY, name TEXT NOT NULL, price NUMERIC(10, 2))")
+    connection.execute("INSERT INTO quick_start VALUES (1, 'Widget', 9.99), (2, 'Gadget', 24.5)")
+    connection.commit()
+    connection.execute("UPDATE quick_start SET price = price * 2 WHERE id = 1")
+    for statement, expected in [
+        ("SELECT 1 / (id - 1) FROM quick_start WHERE id = 1", errors.DivisionByZero),
+        ("INSERT INTO quick_start VALUES (1, 'Duplicate', 1)", errors.UniqueViolation),
+        ("INSERT INTO quick_start (id) VALUES (3)", errors.NotNullViolation),
+    ]:
+        try:
+            with connection.transaction():  # inside of a transaction, a savepoint
+                connection.execute(statement)
+        except expected:
+            pass
+        else:
+            raise AssertionError(f"{statement} succeeded")
+    price = "SELECT price FROM quick_start WHERE id = 1"
+    assert connection.execute(price).fetchone() == (decimal.Decimal("19.98"),)
+    connection.rollback()
+    assert connection.execute(price).fetchone() == (decimal.Decimal("9.99"),)
+    with connection.cursor().copy("COPY quick_start FROM STDIN") as copy:
+        copy.write(b"10\tCopied\t1.25\n11\tCopied too\t\\N\n")
+    with connection.cursor(name="found") as cursor:
+        cursor.execute("SELECT id, name FROM quick_start ORDER BY id")
+        assert cursor.fetchone() == (1, "Widget")
+        assert cursor.fetchmany(2) == [(2, "Gadget"), (10, "Copied")]
+        assert cursor.fetchall() == [(11, "Copied too")]
+    connection.commit()
+    # What was committed is there for the next who connects.
+    with psycopg.connect("") as other:
+        found = other.execute("SELECT count(*), sum(price), min(u.age) FROM quick_start, users u WHERE u.id = 1")
+        assert found.fetchone() == (4, decimal.Decimal("35.74"), 31)
+    connection.execute("DROP TABLE users, quick_start")
+
+
 def values_in_both_formats(connection):
     values = [
         True,
@@ -171,6 +224,7 @@ def notices_and_settings(connection):
 
 
 CHECKS = [
+    quick_start,
     values_in_both_formats,
     rows_and_transactions,
     errors_have_their_classes,

@@ -1,10 +1,8 @@
 //! The protocol byte by byte, over raw sockets: what no well-behaved client sends, and the exact order of answers.
 //! The expected answers are those of PostgreSQL 15.
 
-mod support;
-
+use crate::support::{TestServer, bind, execute, message, parse, query, short, startup, startup_of, sync};
 use helios_server::{Server, ServerOptions};
-use support::{TestServer, bind, execute, message, parse, query, short, startup, startup_of, sync};
 
 #[test]
 fn encryption_is_declined_and_the_introduction_is_complete() {

@@ -1,36 +1,14 @@
 //! The server as a real asynchronous driver sees it: binary values, pipelines, COPY, cancelling, portals.
 
-mod support;
-
-use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt, TryStreamExt};
-use support::TestServer;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-fn run<F: Future<Output = ()>>(test: impl FnOnce(Client, String) -> F) {
-    let server = TestServer::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let address = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", server.address.port());
-        let client = connect(&address).await;
-        tokio::time::timeout(Duration::from_secs(60), test(client, address)).await.expect("in time");
-    });
-    drop(runtime);
-    server.stop();
-}
-
-async fn connect(address: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(address, NoTls).await.expect("a connection");
-    tokio::spawn(async move {
-        // Its error is the client's too.
-        drop(connection.await);
-    });
-    client
-}
+use crate::driver::{connect, run};
+use crate::support::TestServer;
 
 #[test]
 fn values_travel_in_binary_both_ways() {

@@ -1,6 +1,4 @@
 //! A server over a database in memory, on a free port, for one test.
-#![allow(dead_code)] // each test file uses its part
-#![allow(clippy::disallowed_methods)] // clients are outside of what the bans keep in order
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

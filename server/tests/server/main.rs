@@ -1,0 +1,12 @@
+//! The server over a database in memory: its protocol message by message, as a driver sees it, and with several
+//! sessions that get in each other's way.
+#![allow(clippy::disallowed_methods)] // clients are outside of what the bans keep in order
+
+mod busy;
+mod driver;
+mod foreign_keys;
+mod locks;
+mod read_committed;
+mod support;
+mod tokio_client;
+mod wire;

@@ -1,0 +1,70 @@
+//! Types that users define: enums and domains.
+
+use crate::types::DataType;
+
+/// A type, and the type of its arrays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserType {
+    pub oid: u32,
+    pub array_oid: u32,
+    pub schema: u32,
+    pub name: String,
+    /// The name of the array type: `_name`, with more underscores where that is taken.
+    pub array_name: String,
+    pub owner: u32,
+    pub definition: TypeDefinition,
+}
+
+/// What a type is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeDefinition {
+    Enum {
+        /// In their order.
+        labels: Vec<EnumLabel>,
+    },
+    Domain(Domain),
+}
+
+/// A label of an enum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnumLabel {
+    pub oid: u32,
+    /// Its place in the order, which is what values hold: it never changes.
+    pub place: f64,
+    pub label: String,
+}
+
+/// A type under constraints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    pub base: DataType,
+    pub not_null: bool,
+    /// The text of the DEFAULT expression.
+    pub default: Option<String>,
+    /// By name.
+    pub checks: Vec<DomainCheck>,
+}
+
+/// A CHECK of a domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainCheck {
+    pub oid: u32,
+    pub name: String,
+    /// The text of the expression, in which `value` stands for the value.
+    pub expression: String,
+    pub validated: bool,
+}
+
+impl UserType {
+    /// The labels, where it is an enum.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[EnumLabel]> {
+        if let TypeDefinition::Enum { labels } = &self.definition { Some(labels) } else { None }
+    }
+
+    /// The domain that it is.
+    #[must_use]
+    pub fn domain(&self) -> Option<&Domain> {
+        if let TypeDefinition::Domain(domain) = &self.definition { Some(domain) } else { None }
+    }
+}

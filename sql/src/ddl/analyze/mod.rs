@@ -1,0 +1,111 @@
+//! ANALYZE: looks at a sample of a table's rows and writes down what the planner wants to know of them.
+
+mod column;
+mod sample;
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::Ddl;
+use crate::binder::{Relation, lookup_relation, name};
+use crate::catalog::{ColumnNumber, ColumnStatistics, Statistics, Table, TableEntry};
+use crate::error::{Result, SqlError, SqlState};
+use crate::parser::AnalyzeTarget;
+use crate::plan::row_layout;
+use crate::session::{Notice, Session};
+
+/// The size of a page, as far as statistics tell pages.
+const PAGE_BYTES: f64 = 8_192.0;
+
+/// What one of the targets names.
+struct Wanted {
+    entry: Arc<TableEntry>,
+    /// `None`: all.
+    columns: Option<Vec<ColumnNumber>>,
+}
+
+/// ANALYZE, of all tables where none is named.
+///
+/// # Errors
+/// 42P01, 42703 and 42701 for what is named, and those of reading.
+pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<()> {
+    for wanted in wanted(session, targets).await? {
+        let mut ddl = session.begin_ddl("ANALYZE").await?;
+        let done = analyze_table(&mut ddl, &wanted).await;
+        session.end_ddl(ddl, done.is_ok())?;
+        done?;
+    }
+    Ok(())
+}
+
+async fn wanted(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<Vec<Wanted>> {
+    let (catalog, binding) = session.binding().await?;
+    if targets.is_empty() {
+        let all = catalog.tables().map(|entry| Wanted { entry: entry.clone(), columns: None });
+        return Ok(all.collect());
+    }
+    let mut found = Vec::new();
+    for target in targets {
+        let (schema, base) = name::split(&target.table)?;
+        match lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)? {
+            Relation::Stored(entry) => {
+                let columns = columns_named(&entry.table, &target.columns)?;
+                found.push(Wanted { entry, columns });
+            }
+            // The system's own relations are computed: there is nothing to look at.
+            Relation::Virtual(_) => {}
+            Relation::Index(_) | Relation::Sequence(_) | Relation::View(_) => {
+                let message =
+                    format!("skipping \"{base}\" --- cannot analyze non-tables or special system tables");
+                session.notify(Notice::warning(SqlState::WARNING, message));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn columns_named(table: &Table, names: &[ast::Ident]) -> Result<Option<Vec<ColumnNumber>>> {
+    let mut numbers = Vec::new();
+    for ident in names {
+        let column_name = name::fold(ident);
+        let column = table.column(&column_name).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{column_name}\" of relation \"{}\" does not exist", table.name),
+            )
+        })?;
+        if numbers.contains(&column.number) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{column_name}\" of relation \"{}\" appears more than once", table.name),
+            ));
+        }
+        numbers.push(column.number);
+    }
+    Ok((!numbers.is_empty()).then_some(numbers))
+}
+
+async fn analyze_table(ddl: &mut Ddl, wanted: &Wanted) -> Result<()> {
+    let oid = wanted.entry.table.oid;
+    let Some(entry) = ddl.catalog.table(oid).cloned() else {
+        return Err(SqlError::new(SqlState::UNDEFINED_TABLE, "the table was dropped meanwhile"));
+    };
+    let sample = sample::take(&ddl.execution, &entry.table).await?;
+    let layout = row_layout(&entry.table);
+    let is_wanted = |number| wanted.columns.as_ref().is_none_or(|columns| columns.contains(&number));
+    let mut columns: Vec<ColumnStatistics> = Vec::new();
+    for column in entry.table.live_columns() {
+        if is_wanted(column.number) {
+            ddl.execution.check_cancel()?;
+            columns.extend(column::statistics(column, &sample, &layout)?);
+        } else {
+            columns.extend(entry.column_statistics(column.number).cloned());
+        }
+    }
+    let statistics = Statistics::new(oid, sample.total, (sample.bytes / PAGE_BYTES).ceil(), &columns);
+    if entry.statistics.as_deref() == Some(&statistics) {
+        return Ok(());
+    }
+    ddl.put(statistics).await
+}

@@ -1,0 +1,158 @@
+//! What a plan costs, in PostgreSQL's units: one page read in sequence is 1, unless the settings say otherwise.
+
+use super::estimate;
+use super::logical::{JoinKind, Logical};
+use super::operators::{Comparison, as_comparison};
+use crate::catalog::TableEntry;
+
+/// The settings that the planner weighs plans by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    pub seq_page: f64,
+    pub random_page: f64,
+    pub cpu_tuple: f64,
+    pub cpu_index_tuple: f64,
+    pub cpu_operator: f64,
+    pub enable_hashjoin: bool,
+    pub enable_indexscan: bool,
+    pub enable_nestloop: bool,
+    pub enable_seqscan: bool,
+    /// `join_collapse_limit` above 1: joins need not be made in the order that they were written in.
+    pub reorder_joins: bool,
+}
+
+impl Default for Costs {
+    fn default() -> Costs {
+        Costs {
+            seq_page: 1.0,
+            random_page: 4.0,
+            cpu_tuple: 0.01,
+            cpu_index_tuple: 0.005,
+            cpu_operator: 0.0025,
+            enable_hashjoin: true,
+            enable_indexscan: true,
+            enable_nestloop: true,
+            enable_seqscan: true,
+            reorder_joins: true,
+        }
+    }
+}
+
+/// What a way that the settings forbid costs more.
+pub const DISABLED: f64 = 1.0e10;
+/// The rows of a table's page, where nothing is known.
+const ROWS_PER_PAGE: f64 = 50.0;
+/// The entries of an index's page, about.
+const ENTRIES_PER_PAGE: f64 = 200.0;
+/// What going down a tree costs, in operators.
+const DESCENT_OPERATORS: f64 = 100.0;
+
+fn unless(enabled: bool) -> f64 {
+    if enabled { 0.0 } else { DISABLED }
+}
+
+/// The pages of a table.
+#[must_use]
+pub fn pages(entry: &TableEntry) -> f64 {
+    let known = entry.statistics.as_ref().map(|statistics| statistics.pages);
+    known.unwrap_or_else(|| estimate::table_rows(entry) / ROWS_PER_PAGE).max(1.0)
+}
+
+impl Costs {
+    /// Reading a whole table and testing `filters` conditions on each row.
+    #[must_use]
+    pub fn full_scan(&self, entry: &TableEntry, filters: usize) -> f64 {
+        let row = self.cpu_tuple + self.cpu_operator * filters as f64;
+        pages(entry) * self.seq_page + estimate::table_rows(entry) * row + unless(self.enable_seqscan)
+    }
+
+    /// One of `loops` searches that each find `rows` rows: by the clustering key, or by way of an index.
+    #[must_use]
+    pub fn search(&self, entry: &TableEntry, by_index: bool, rows: f64, loops: f64, filters: usize) -> f64 {
+        let (table_pages, table_rows) = (pages(entry), estimate::table_rows(entry));
+        let found = rows * loops;
+        // Rows in key order lie side by side; those that an index names lie anywhere.
+        let read = if by_index {
+            let index_pages = (table_rows / ENTRIES_PER_PAGE).ceil();
+            fetched(table_pages, found) + fetched(index_pages, loops.max(found / ENTRIES_PER_PAGE))
+        } else {
+            fetched(table_pages, loops.max(found * table_pages / table_rows))
+        };
+        let entries = if by_index { rows * self.cpu_index_tuple } else { 0.0 };
+        let row = self.cpu_tuple + self.cpu_operator * filters as f64;
+        self.random_page * read / loops.max(1.0)
+            + self.cpu_operator * DESCENT_OPERATORS
+            + entries
+            + rows * row
+            + unless(self.enable_indexscan)
+    }
+
+    /// A hash join without what its sides cost; the right one becomes the table.
+    #[must_use]
+    pub fn hash_join(&self, left: f64, right: f64, rows: f64) -> f64 {
+        left * self.cpu_operator * 1.5
+            + right * (self.cpu_operator * 1.5 + self.cpu_tuple)
+            + rows * self.cpu_tuple
+            + unless(self.enable_hashjoin)
+    }
+
+    /// A hash join whose smaller side becomes the table, where that is allowed.
+    #[must_use]
+    pub fn best_hash_join(&self, kind: JoinKind, left: f64, right: f64, rows: f64) -> f64 {
+        let as_written = self.hash_join(left, right, rows);
+        match kind {
+            JoinKind::Semi | JoinKind::Anti => as_written,
+            _ => as_written.min(self.hash_join(right, left, rows)),
+        }
+    }
+
+    /// A nested loop over rows of both sides that are there already.
+    #[must_use]
+    pub fn nested_loop(&self, left: f64, right: f64, rows: f64) -> f64 {
+        left * right * self.cpu_operator + left * self.cpu_tuple + rows * self.cpu_tuple
+    }
+
+    /// A nested loop that searches the right side for each left row, `each` of which costs so much.
+    #[must_use]
+    pub fn search_loop(&self, left: f64, each: f64, rows: f64) -> f64 {
+        left * each + rows * self.cpu_tuple + unless(self.enable_nestloop)
+    }
+}
+
+/// The different pages among those of so many random accesses (Mackert and Lohman, "Index scans using a finite LRU
+/// buffer", 1989, for a buffer that holds them all).
+fn fetched(pages: f64, accesses: f64) -> f64 {
+    (2.0 * pages * accesses / (2.0 * pages + accesses)).min(pages).ceil().max(1.0)
+}
+
+/// What a plan costs, roughly, before its algorithms are chosen.
+#[must_use]
+pub fn of_logical(plan: &Logical, costs: &Costs) -> f64 {
+    match plan {
+        Logical::Table { .. } => super::access::cost(plan, costs),
+        Logical::Join { kind, left, right, on, lateral } => {
+            let (first, second) = (estimate::rows(left), estimate::rows(right));
+            let rows = estimate::rows(plan);
+            let below = of_logical(left, costs);
+            if !lateral.is_empty() {
+                return below + costs.search_loop(first, of_logical(right, costs), rows);
+            }
+            let equality = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
+            let own = if equality {
+                costs.best_hash_join(*kind, first, second, rows)
+            } else {
+                costs.nested_loop(first, second, rows)
+            };
+            below + of_logical(right, costs) + own
+        }
+        Logical::Apply { input, subquery, correlations, .. } => {
+            let loops = if correlations.is_empty() { 1.0 } else { estimate::rows(input) };
+            of_logical(input, costs) + loops * of_logical(subquery, costs)
+        }
+        other => {
+            let mut total = estimate::rows(other) * costs.cpu_tuple;
+            super::simplify::each_input(other, &mut |input| total += of_logical(input, costs));
+            total
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Joins by search: for each row of one side, the other side's table is searched by its key or an index.
+//!
+//! The join becomes a lateral one: its condition becomes a filter of the table, which compares a column with a slot that
+//! the row of the other side fills; how the table is searched then is decided as for any other filter.
+
+use super::access;
+use super::cost::{self, Costs};
+use super::estimate;
+use super::logical::{ColumnId, Correlation, JoinKind, Logical};
+use super::operators::{Comparison, as_comparison};
+use super::selectivity::Scope;
+use super::simplify::map_inputs;
+use super::walk;
+use crate::catalog::{ColumnNumber, TableEntry};
+use crate::expr::Expr;
+
+/// A way to search a table for the partners of a row.
+pub struct Lookup {
+    /// The relations that the values come from.
+    pub read: u64,
+    entry: std::sync::Arc<TableEntry>,
+    by_index: bool,
+    /// The rows found by one search, before the table's other filters.
+    rows: f64,
+    filters: usize,
+    /// The conditions that the search tests, by position.
+    conditions: Vec<usize>,
+}
+
+impl Lookup {
+    /// What one of so many searches costs.
+    #[must_use]
+    pub fn cost(&self, costs: &Costs, loops: f64) -> f64 {
+        costs.search(&self.entry, self.by_index, self.rows, loops.max(1.0), self.filters)
+    }
+}
+
+/// `column = value` of a table, where the value comes from elsewhere.
+struct Link {
+    number: ColumnNumber,
+    /// The condition's position, and what it reads; `None`: a filter of the table itself.
+    condition: Option<(usize, u64)>,
+    part: f64,
+}
+
+/// The ways to search a plan, if it is a table, by equalities among `conditions`.
+pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u64) -> Vec<Lookup> {
+    let Logical::Table { table: entry, columns, filters, .. } = plan else { return Vec::new() };
+    let own: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+    let scope = Scope(&[plan]);
+    let mut links = Vec::new();
+    for filter in filters {
+        if let Some((number, _)) = link(filter, entry, columns, &own) {
+            links.push(Link { number, condition: None, part: scope.selectivity(filter) });
+        }
+    }
+    for (at, condition) in conditions.iter().enumerate() {
+        if let Some((number, value)) = link(condition, entry, columns, &own) {
+            let read = read_by(value);
+            let column = super::selectivity::StoredColumn { entry, number };
+            let part = 1.0 / column.distinct().max(1.0);
+            links.push(Link { number, condition: Some((at, read)), part });
+        }
+    }
+    let mut found = Vec::new();
+    for key in access::plain_keys(entry) {
+        let (mut read, mut part, mut used) = (0, 1.0, Vec::new());
+        for (at, number) in key.numbers.iter().enumerate() {
+            let Some(link) = links.iter().find(|link| link.number == *number) else { break };
+            part *= link.part;
+            if let Some((condition, from)) = link.condition {
+                read |= from;
+                used.push(condition);
+            }
+            if used.is_empty() {
+                continue;
+            }
+            let whole = key.unique && at + 1 == key.numbers.len();
+            let rows = if whole { 1.0 } else { (estimate::table_rows(entry) * part).max(1.0) };
+            found.push(Lookup {
+                read,
+                entry: entry.clone(),
+                by_index: key.by_index,
+                rows,
+                filters: filters.len(),
+                conditions: used.clone(),
+            });
+        }
+    }
+    found
+}
+
+/// A condition that says what a column of the table equals: the column, and the value, which reads nothing of the table.
+fn link<'e>(
+    condition: &'e Expr,
+    entry: &TableEntry,
+    columns: &[(ColumnId, ColumnNumber)],
+    own: &[ColumnId],
+) -> Option<(ColumnNumber, &'e Expr)> {
+    let (Comparison::Equal, left, right) = as_comparison(condition)? else { return None };
+    [(left, right), (right, left)].into_iter().find_map(|(column, value)| {
+        let Expr::Column { index, .. } = column else { return None };
+        let (_, number) = columns.iter().find(|(id, _)| id == index)?;
+        let mut reads_own = false;
+        walk::columns(value, &mut |id| reads_own |= own.contains(&id));
+        let type_oid = entry.table.column_numbered(*number).type_oid;
+        let usable = !reads_own && !walk::is_volatile(value) && access::fits(value, type_oid);
+        usable.then_some((*number, value))
+    })
+}
+
+/// Makes joins into searches where that costs less.
+pub fn choose_searches(plan: Logical, costs: &Costs) -> Logical {
+    let mut next_slot = 0;
+    note_slots(&plan, &mut next_slot);
+    choose(plan, costs, &mut next_slot)
+}
+
+/// The first slot that nothing uses.
+fn note_slots(plan: &Logical, next: &mut usize) {
+    let mut read = |index: usize| *next = (*next).max(index + 1);
+    if let Logical::Join { lateral: slots, .. } | Logical::Apply { correlations: slots, .. } = plan {
+        slots.iter().for_each(|each| read(each.slot));
+    }
+    super::simplify::each_expr(plan, &mut |expr| {
+        walk::any(expr, &mut |node| {
+            if let Expr::Outer { index, .. } = node {
+                read(*index);
+            }
+            false
+        });
+    });
+    super::simplify::each_input(plan, &mut |input| note_slots(input, next));
+}
+
+fn choose(mut plan: Logical, costs: &Costs, next_slot: &mut usize) -> Logical {
+    map_inputs(&mut plan, &mut |input| choose(input, costs, next_slot));
+    match plan {
+        Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
+            // Either side may be the one that is searched.
+            searched(JoinKind::Inner, *left, *right, on, costs, next_slot)
+                .or_else(|sides| {
+                    let (left, right, on) = *sides;
+                    searched(JoinKind::Inner, right, left, on, costs, next_slot)
+                })
+                .unwrap_or_else(|sides| {
+                    let (right, left, on) = *sides;
+                    joined(JoinKind::Inner, left, right, on)
+                })
+        }
+        Logical::Join { kind, left, right, on, lateral }
+            if lateral.is_empty() && !matches!(kind, JoinKind::Right | JoinKind::Full) =>
+        {
+            searched(kind, *left, *right, on, costs, next_slot).unwrap_or_else(|sides| {
+                let (left, right, on) = *sides;
+                joined(kind, left, right, on)
+            })
+        }
+        other => other,
+    }
+}
+
+fn joined(kind: JoinKind, left: Logical, right: Logical, on: Vec<Expr>) -> Logical {
+    Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral: Vec::new() }
+}
+
+type Sides = (Logical, Logical, Vec<Expr>);
+
+/// The join as searches of the right side, where that is cheaper than any other way; else what it was made of.
+fn searched(
+    kind: JoinKind,
+    left: Logical,
+    mut right: Logical,
+    mut on: Vec<Expr>,
+    costs: &Costs,
+    next_slot: &mut usize,
+) -> Result<Logical, Box<Sides>> {
+    let rows = estimate::rows(&left);
+    let found = lookups(&right, &on, |_| 0)
+        .into_iter()
+        .map(|lookup| (lookup.cost(costs, rows), lookup))
+        .min_by(|first, second| first.0.total_cmp(&second.0));
+    let Some((each, lookup)) = found else { return Err(Box::new((left, right, on))) };
+    let (second, given) = (estimate::rows(&right), rows.max(estimate::rows(&right)));
+    let equality = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
+    let otherwise = if equality {
+        costs.best_hash_join(kind, rows, second, given)
+    } else {
+        costs.nested_loop(rows, second, given)
+    };
+    if costs.search_loop(rows, each, given) >= otherwise + cost::of_logical(&right, costs) {
+        return Err(Box::new((left, right, on)));
+    }
+    let outer = left.outputs();
+    let (mut lateral, mut position) = (Vec::new(), 0);
+    let mut filters = Vec::new();
+    on.retain(|condition| {
+        let used = lookup.conditions.contains(&position);
+        position += 1;
+        if used {
+            filters.push(through_slots(condition, &outer, &mut lateral, next_slot));
+        }
+        !used
+    });
+    if let Logical::Table { filters: own, .. } = &mut right {
+        own.extend(filters);
+    }
+    Ok(Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral })
+}
+
+/// A condition that reads some columns through slots.
+fn through_slots(
+    condition: &Expr,
+    outer: &[ColumnId],
+    lateral: &mut Vec<Correlation>,
+    next_slot: &mut usize,
+) -> Expr {
+    walk::rewrite(condition.clone(), &mut |expr| match expr {
+        Expr::Column { index, data_type } if outer.contains(&index) => {
+            let known = lateral.iter().find(|each| each.column == index).map(|each| each.slot);
+            let slot = known.unwrap_or_else(|| {
+                let slot = *next_slot;
+                *next_slot += 1;
+                lateral.push(Correlation { slot, column: index });
+                slot
+            });
+            walk::Rewritten::Done(Expr::Outer { index: slot, data_type })
+        }
+        other => walk::Rewritten::Descend(other),
+    })
+}

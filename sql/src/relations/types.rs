@@ -1,0 +1,200 @@
+//! Types: pg_type, pg_enum, and what information_schema says of domains.
+
+use super::procedures::type_function;
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use super::schema_objects::schema_name;
+use super::{deparse, view_text};
+use crate::catalog::{Domain, PG_CATALOG, SUPERUSER, UserType};
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::types::{DataType, TypeInfo, TypeShape, builtin_types, domain, format_type, is_user_type};
+use crate::value::Datum;
+
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_type", types),
+    ("pg_enum", labels),
+    ("information_schema.domains", domains),
+    ("information_schema.domain_constraints", domain_constraints),
+    ("information_schema.column_domain_usage", column_domain_usage),
+];
+
+/// What a user's type adds to a row of pg_type.
+#[derive(Default)]
+struct Own<'t> {
+    schema: Option<u32>,
+    domain: Option<&'t Domain>,
+}
+
+fn kind_letter(shape: &TypeShape) -> u8 {
+    match shape {
+        TypeShape::Pseudo => b'p',
+        TypeShape::Enum { .. } => b'e',
+        TypeShape::Domain { .. } => b'd',
+        TypeShape::Composite { .. } => b'c',
+        TypeShape::Base | TypeShape::Array { .. } => b'b',
+    }
+}
+
+fn type_row(
+    environment: &Environment,
+    relation: &VirtualRelation,
+    info: &TypeInfo,
+    own: &Own<'_>,
+) -> Vec<Datum> {
+    let base = domain::underlying(DataType::of(info.oid), environment);
+    // A domain is written as its base is.
+    let writer = match (&info.shape, environment.catalog.type_info(base.oid)) {
+        (TypeShape::Domain { .. }, Some(base)) => base,
+        _ => info,
+    };
+    let is_value = matches!(info.shape, TypeShape::Enum { .. }) || (1..=8).contains(&info.length);
+    let default = own.domain.and_then(|domain| domain.default.as_deref().map(|it| (domain, it)));
+    let default = default
+        .map(|(domain, default)| Datum::text(deparse::default_of_type(environment, domain.base, default)));
+    relation.row(&[
+        ("oid", oid(info.oid)),
+        ("typname", text(&info.name)),
+        ("typnamespace", oid(own.schema.unwrap_or(PG_CATALOG))),
+        ("typowner", oid(SUPERUSER)),
+        ("typlen", Datum::Int16(info.length)),
+        ("typbyval", Datum::Bool(is_value)),
+        ("typtype", letter(kind_letter(&info.shape))),
+        ("typcategory", letter(u8::try_from(info.category.code()).unwrap_or(b'X'))),
+        ("typispreferred", Datum::Bool(info.preferred)),
+        ("typisdefined", Datum::Bool(true)),
+        ("typdelim", letter(b',')),
+        ("typrelid", oid(0)),
+        ("typelem", oid(info.element().unwrap_or(0))),
+        ("typarray", oid(info.array_oid)),
+        ("typinput", text(type_function(info, "in"))),
+        ("typoutput", text(type_function(writer, "out"))),
+        ("typreceive", text(type_function(info, "recv"))),
+        ("typsend", text(type_function(writer, "send"))),
+        ("typalign", letter(b'i')),
+        ("typstorage", letter(if info.length > 0 { b'p' } else { b'x' })),
+        ("typnotnull", Datum::Bool(own.domain.is_some_and(|domain| domain.not_null))),
+        ("typbasetype", oid(own.domain.map_or(0, |domain| domain.base.oid))),
+        ("typtypmod", Datum::Int32(own.domain.map_or(-1, |domain| domain.base.typmod))),
+        ("typndims", Datum::Int64(0)),
+        ("typcollation", oid(super::columns::collation(base.oid))),
+        ("typdefault", default.unwrap_or_default()),
+    ])
+}
+
+fn types(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows: RelationRows =
+        builtin_types().map(|info| type_row(environment, relation, info, &Own::default())).collect();
+    for entry in environment.catalog.user_types() {
+        let schema = Some(entry.definition.schema);
+        let own = Own { schema, domain: entry.definition.domain() };
+        rows.push(type_row(environment, relation, &entry.info, &own));
+        rows.push(type_row(environment, relation, &entry.array, &Own { schema, domain: None }));
+    }
+    Ok(rows)
+}
+
+fn labels(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.user_types() {
+        for label in entry.definition.labels().unwrap_or_default() {
+            rows.push(relation.row(&[
+                ("oid", oid(label.oid)),
+                ("enumtypid", oid(entry.definition.oid)),
+                ("enumsortorder", Datum::Float32(label.place as f32)),
+                ("enumlabel", text(&label.label)),
+            ]));
+        }
+    }
+    Ok(rows)
+}
+
+/// All domains.
+fn all_domains(environment: &Environment) -> impl Iterator<Item = (&UserType, &Domain)> {
+    let types = environment.catalog.user_types().map(|entry| &*entry.definition);
+    types.filter_map(|own| own.domain().map(|domain| (own, domain)))
+}
+
+fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |(own, domain): (&UserType, &Domain)| {
+        let base = environment.catalog.type_info(domain.base.oid);
+        let base_name = match base {
+            Some(info) if !is_user_type(info.oid) => format_type(DataType::of(info.oid), environment),
+            _ => "USER-DEFINED".to_string(),
+        };
+        let base_schema = environment.catalog.user_type(domain.base.oid).map(|it| it.definition.schema);
+        let sizes = super::information_schema::Sizes::of(domain.base);
+        let default = domain.default.as_deref();
+        let default = default.map(|it| deparse::default_of_type(environment, domain.base, it));
+        relation.row(&[
+            ("domain_catalog", text(&environment.database)),
+            ("domain_schema", text(schema_name(environment, own.schema))),
+            ("domain_name", text(&own.name)),
+            ("data_type", text(base_name)),
+            ("character_maximum_length", Datum::from(sizes.length)),
+            ("character_octet_length", Datum::from(sizes.octets)),
+            ("numeric_precision", Datum::from(sizes.precision)),
+            ("numeric_precision_radix", Datum::from(sizes.radix)),
+            ("numeric_scale", Datum::from(sizes.scale)),
+            ("datetime_precision", Datum::from(sizes.when)),
+            ("domain_default", Datum::from(default)),
+            ("udt_catalog", text(&environment.database)),
+            ("udt_schema", text(schema_name(environment, base_schema.unwrap_or(PG_CATALOG)))),
+            ("udt_name", base.map_or(Datum::Null, |info| text(&info.name))),
+            ("dtd_identifier", text("1")),
+        ])
+    };
+    Ok(all_domains(environment).map(row).collect())
+}
+
+fn domain_constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for (own, domain) in all_domains(environment) {
+        let schema = schema_name(environment, own.schema);
+        for check in &domain.checks {
+            rows.push(relation.row(&[
+                ("constraint_catalog", text(&environment.database)),
+                ("constraint_schema", text(&schema)),
+                ("constraint_name", text(&check.name)),
+                ("domain_catalog", text(&environment.database)),
+                ("domain_schema", text(&schema)),
+                ("domain_name", text(&own.name)),
+                ("is_deferrable", text("NO")),
+                ("initially_deferred", text("NO")),
+            ]));
+        }
+    }
+    Ok(rows)
+}
+
+fn column_domain_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        for column in entry.table.live_columns() {
+            let Some(own) = environment.catalog.user_type(column.type_oid).map(|it| &it.definition) else {
+                continue;
+            };
+            if own.oid != column.type_oid || own.domain().is_none() {
+                continue;
+            }
+            rows.push(relation.row(&[
+                ("domain_catalog", text(&environment.database)),
+                ("domain_schema", text(schema_name(environment, own.schema))),
+                ("domain_name", text(&own.name)),
+                ("table_catalog", text(&environment.database)),
+                ("table_schema", text(schema_name(environment, entry.table.schema))),
+                ("table_name", text(&entry.table.name)),
+                ("column_name", text(&column.name)),
+            ]));
+        }
+    }
+    Ok(rows)
+}
+
+/// A domain's constraint, by its OID: `CHECK ((VALUE > 0))`.
+#[must_use]
+pub fn check_of_domain(environment: &Environment, constraint: u32) -> Option<String> {
+    let mut checks = all_domains(environment).flat_map(|(_, domain)| &domain.checks);
+    let check = checks.find(|each| each.oid == constraint)?;
+    let shown = view_text::domain_text(environment, &check.expression);
+    Some(format!("CHECK ({shown}){}", if check.validated { "" } else { " NOT VALID" }))
+}
