@@ -76,6 +76,8 @@ pub enum ImageKind {
     History = 3,
     /// A part of the log.
     Log = 4,
+    /// A block of a temporary file.
+    Temporary = 5,
 }
 
 /// A 256-bit master key. Wiped from memory when dropped.

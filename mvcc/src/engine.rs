@@ -51,6 +51,7 @@ pub(crate) struct Counters {
     pub(crate) history_reads: AtomicU64,
     pub(crate) old_read_images_max: AtomicU64,
     pub(crate) old_read_bytes_max: AtomicU64,
+    pub(crate) temporary_bytes: AtomicU64,
 }
 
 /// An open folder.

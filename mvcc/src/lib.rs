@@ -33,6 +33,7 @@ mod snapshot;
 mod spill;
 mod steps;
 mod store;
+mod temporary_file;
 mod transaction;
 mod view;
 mod write_set;
@@ -45,4 +46,5 @@ pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId,
 pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
 pub use snapshot::{CommitInfo, RowState, Snapshot};
 pub use store::{CatalogScn, CompressedTierSize, Store, StoreOptions, StoreStats, Surroundings};
+pub use temporary_file::{TemporaryBlock, TemporaryFile};
 pub use transaction::{SavepointId, Transaction};

@@ -47,6 +47,8 @@ pub struct StoreOptions {
     pub write_set_bytes: usize,
     /// The most that a transaction keeps in memory where there is no file to move it to, bytes.
     pub write_set_bytes_max: usize,
+    /// The most that all temporary files of queries take where they are in memory, bytes.
+    pub temporary_bytes_max: u64,
     /// What else is to be maintained by commits, and by recovery.
     pub access_methods: AccessMethods,
 }
@@ -76,6 +78,7 @@ impl Default for StoreOptions {
             write_set_bytes: 32 << 20,
             compressed_tier: CompressedTierSize::Adaptive,
             write_set_bytes_max: 1 << 30,
+            temporary_bytes_max: 1 << 30,
             access_methods: AccessMethods::default(),
         }
     }
@@ -134,6 +137,8 @@ pub struct StoreStats {
     pub data_used_bytes: u64,
     /// Bytes of the data file.
     pub data_file_bytes: u64,
+    /// Bytes of the temporary files of queries.
+    pub temporary_bytes: u64,
 }
 
 /// An open database folder, or a database in memory. Cheap to clone.
@@ -397,6 +402,7 @@ impl Store {
             waiting_transactions: self.engine.locks.waiting() as u64,
             data_used_bytes: usage.used_bytes,
             data_file_bytes: usage.file_bytes,
+            temporary_bytes: read(&counters.temporary_bytes),
         })
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_bufferpool::{
     BranchId, Codec, Compression, Encoded, MasterKey, PageFile, PageKey, Scn, Superblock,
 };
-use helios_runtime::device::Device;
+use helios_runtime::device::{Device, File};
 use helios_runtime::{Entropy, OpenMode};
 use parking_lot::Mutex;
 
@@ -84,7 +84,7 @@ impl TemporaryPages {
                 return Ok(branch);
             }
         }
-        match self.make_file().await {
+        match self.make_page_file().await {
             Ok((name, file)) => {
                 let mut state = self.state.lock();
                 if state.file.is_some() {
@@ -102,7 +102,11 @@ impl TemporaryPages {
         }
     }
 
-    async fn make_file(&self) -> Result<(String, Arc<PageFile>)> {
+    /// Makes a file of its own name, with the codec for what goes there.
+    ///
+    /// # Errors
+    /// Those of the device, or of drawing a key.
+    pub(crate) fn open_file(&self) -> Result<(String, Arc<dyn File>, Codec)> {
         let name = format!("{NAME}{:016x}", self.next_file.fetch_add(1, Ordering::Relaxed));
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt)?;
@@ -115,6 +119,11 @@ impl TemporaryPages {
         };
         let codec = Codec::new(Compression::Lz4, key, salt);
         let file = self.device.open(&name, OpenMode::CreateNew)?;
+        Ok((name, file, codec))
+    }
+
+    async fn make_page_file(&self) -> Result<(String, Arc<PageFile>)> {
+        let (name, file, codec) = self.open_file()?;
         let superblock = Superblock { page_size: self.page_size, ..Superblock::default() };
         match PageFile::create(file, codec, superblock, 0).await {
             Ok(file) => Ok((name, Arc::new(file))),

@@ -324,6 +324,12 @@ impl Binder<'_> {
         if let Some(exprs) = distinct_on {
             let exprs: Vec<Expr> = exprs.into_iter().map(|expr| add(self, expr, &mut computed)).collect();
             check_distinct_on(&exprs, &sort_keys)?;
+            // Equal rows come one after the other then.
+            for expr in &exprs {
+                if !sort_keys.iter().any(|key| walk::same(expr, &key.expr)) {
+                    sort_keys.push(SortKey { expr: expr.clone(), descending: false, nulls_first: false });
+                }
+            }
             on_keys = Some(exprs);
         }
         if computed.len() > visible && matches!(distinct, Some(Distinct::Distinct)) {

@@ -1,53 +1,75 @@
 //! Aggregation: by hashing the grouped values; one group where nothing is grouped.
 //!
-//! Each aggregate call keeps the states of all groups in one object, fed with columns and group numbers. FILTER
-//! and DISTINCT are applied here; calls with ORDER BY keep their rows until the end.
+//! 1. Each row is added to its group, of every way to group (GROUPING SETS); a new value begins a new group.
+//! 2. When the groups take more memory than a hash table may hold, no further ones are begun: rows of values that are not
+//!    among them go to a temporary file, divided by hash, apart for each way to group.
+//! 3. The groups at hand are given. Then each part of the file is grouped as in 1 and 2; none of its groups was given yet.
 
-use std::collections::{HashMap, HashSet};
-
-use super::keys::{append_row_key, equality_columns, evaluate};
+use super::aggregate_call::Call;
+use super::context::SpaceUsed;
+use super::key_table::{KeyTable, hash_of};
+use super::keys::{Carried, equality_columns, evaluate};
+use super::memory::{Reservation, SpillFile};
+use super::partitions::{LEVELS_MAX, Partitions};
+use super::row_stream::RowStream;
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::functions::{AggregateState, CallTypes};
 use crate::plan::logical::{AggregateCall, GroupingSets};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
-use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum};
-
-struct Call {
-    call: AggregateCall,
-    argument_types: Vec<DataType>,
-    state: Box<dyn AggregateState>,
-    /// The values seen, by group, for DISTINCT.
-    seen: HashSet<(u32, Vec<u8>)>,
-    distinct_keys: Vec<KeyColumn>,
-    /// The rows of a call with ORDER BY: group, sort key, arguments.
-    held: Vec<(u32, Vec<u8>, Vec<Datum>)>,
-    order_columns: Vec<KeyColumn>,
-}
+use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum, PhysicalKind};
 
 /// Groups rows and aggregates them.
 pub struct Aggregation {
     input: Box<dyn Operator>,
+    number: usize,
     groups: Vec<Expr>,
     keys: Vec<KeyColumn>,
-    calls: Vec<Call>,
+    aggregates: Vec<AggregateCall>,
     /// The ways to group; each at least once.
     sets: Vec<Vec<usize>>,
     groupings: Vec<Vec<usize>>,
+    carried: Carried,
+    run: Option<Run>,
+}
+
+/// Groups at hand, and rows that wait.
+struct Run {
+    table: KeyTable,
     /// Of each group, by which set it is one.
     set_of: Vec<u32>,
-    numbers: HashMap<Vec<u8>, u32>,
-    /// The grouped values, group by group.
-    values: Vec<Vec<Datum>>,
-    next: Option<usize>,
+    /// The grouped values, by group.
+    values: Vec<ColumnBuilder>,
+    calls: Vec<Call>,
+    /// Bytes of the values and of what the calls keep, when they were last counted; and rows added since.
+    kept_bytes: usize,
+    rows_since: usize,
+    limit_bytes: usize,
+    reservation: Reservation,
+    has_room: bool,
+    file: SpillFile,
+    level: u32,
+    /// By set.
+    waiting: Vec<Option<Partitions>>,
+    parts: Vec<Part>,
+    batches: u64,
+    /// The groups being given.
+    given: Option<(Vec<Column>, usize)>,
+}
+
+/// Rows that wait.
+struct Part {
+    set: usize,
+    rows: RowStream,
+    level: u32,
 }
 
 impl Aggregation {
     pub fn new(
         input: Box<dyn Operator>,
+        number: usize,
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
         sets: Option<GroupingSets>,
@@ -59,216 +81,267 @@ impl Aggregation {
             None => (vec![(0..groups.len()).collect()], Vec::new()),
         };
         let keys = equality_columns(&groups);
-        let calls = aggregates
-            .into_iter()
-            .map(|call| {
-                let argument_types: Vec<DataType> = call.arguments.iter().map(Expr::data_type).collect();
-                let types = CallTypes { arguments: &argument_types, result: call.data_type };
-                Call {
-                    state: (call.aggregate.init)(&types),
-                    distinct_keys: equality_columns(&call.arguments),
-                    order_columns: crate::plan::sort_columns(&call.order_by),
-                    argument_types,
-                    seen: HashSet::new(),
-                    held: Vec::new(),
-                    call,
-                }
-            })
-            .collect();
-        Aggregation {
-            input,
-            groups,
-            keys,
-            calls,
-            sets,
-            groupings,
+        let carried = Carried::new(&groups);
+        Aggregation { input, number, groups, keys, aggregates, sets, groupings, carried, run: None }
+    }
+
+    fn new_run(&self, execution: &mut Execution) -> Run {
+        let memory = execution.memory().clone();
+        Run {
+            table: KeyTable::default(),
             set_of: Vec::new(),
-            numbers: HashMap::new(),
             values: Vec::new(),
-            next: None,
+            calls: Vec::new(),
+            kept_bytes: 0,
+            rows_since: 0,
+            limit_bytes: memory.hash_bytes,
+            reservation: memory.reserve(),
+            has_room: true,
+            file: SpillFile::new(&execution.environment.store, &memory),
+            level: 0,
+            waiting: self.sets.iter().map(|_| None).collect(),
+            parts: Vec::new(),
+            batches: 0,
+            given: None,
         }
     }
 
-    async fn run(&mut self, execution: &mut Execution) -> Result<()> {
-        // All rows together are a group even where there is none.
-        for set in 0..self.sets.len() {
-            if self.sets[set].is_empty() {
-                self.number_key(set, set_key(set), vec![Datum::Null; self.groups.len()]);
-            }
-        }
-        self.resize();
-        while let Some(batch) = self.input.next(execution).await? {
-            let columns = evaluate(&self.groups, &batch, execution)?;
-            for set in 0..self.sets.len() {
-                let numbers = self.number(set, &columns, batch.row_count);
-                self.resize();
-                for call in &mut self.calls {
-                    call.add(&batch, &numbers, execution)?;
-                }
-            }
-        }
-        for call in &mut self.calls {
-            call.flush(execution)?;
-        }
+    /// Begins with no groups.
+    fn begin(&self, run: &mut Run, level: u32, execution: &Execution) -> Result<()> {
+        run.table.clear();
+        run.set_of = Vec::new();
+        let types: Vec<DataType> = self.groups.iter().map(Expr::data_type).collect();
+        run.values = builders(&types, 0, execution)?;
+        run.calls = self.aggregates.iter().cloned().map(Call::new).collect();
+        (run.kept_bytes, run.rows_since, run.has_room) = (0, 0, true);
+        run.level = level;
+        run.batches += 1;
         Ok(())
     }
 
-    fn resize(&mut self) {
-        let count = self.values.len();
-        self.calls.iter_mut().for_each(|call| call.state.resize(count));
+    async fn group_input(&mut self, execution: &mut Execution) -> Result<Run> {
+        let mut run = self.new_run(execution);
+        self.begin(&mut run, 0, execution)?;
+        // All rows together are a group even where there is none.
+        for (set, members) in self.sets.iter().enumerate() {
+            if members.is_empty() {
+                let key = set_key(set);
+                run.table.insert(hash_of(&key), &key);
+                run.set_of.push(set as u32);
+                run.values.iter_mut().for_each(ColumnBuilder::push_null);
+            }
+        }
+        run.resize();
+        while let Some(batch) = self.input.next(execution).await? {
+            let columns = evaluate(&self.groups, &batch, execution)?;
+            for set in 0..self.sets.len() {
+                self.add(&mut run, set, &batch, &columns, execution).await?;
+            }
+        }
+        self.end(&mut run, execution).await?;
+        Ok(run)
+    }
+
+    /// Adds rows to their groups of one set, or lets them wait.
+    async fn add(
+        &mut self,
+        run: &mut Run,
+        set: usize,
+        batch: &Batch,
+        columns: &[Column],
+        execution: &mut Execution,
+    ) -> Result<()> {
+        execution.breathe().await?;
+        let found = self.number(run, set, columns, batch.row_count);
+        run.resize();
+        if found.waiting.is_empty() {
+            run.add(batch, &found.numbers, execution).await?;
+        } else {
+            run.add(&batch.gather(&found.rows), &found.numbers, execution).await?;
+            let packed = self.carried.pack(batch, columns);
+            let (level, limit) = (run.level, run.limit_bytes / self.sets.len());
+            let partitions = run.waiting[set].get_or_insert_with(|| Partitions::new(level, limit));
+            partitions.push(&packed, &found.waiting, &mut run.file).await?;
+        }
+        run.look_at_memory(batch.row_count);
+        Ok(())
     }
 
     /// The group of each row, in one way to group.
-    fn number(&mut self, set: usize, columns: &[Column], row_count: usize) -> Vec<u32> {
-        let mut numbers = Vec::with_capacity(row_count);
-        let members = self.sets[set].clone();
+    fn number(&self, run: &mut Run, set: usize, columns: &[Column], row_count: usize) -> Numbered {
+        let mut found = Numbered::default();
+        found.numbers.reserve(row_count);
+        let members = &self.sets[set];
+        let mut new = Vec::new();
         let mut key = Vec::new();
         for row in 0..row_count {
             key.clear();
             key.extend(set_key(set));
-            for member in &members {
-                key::encode(&self.keys[*member], &columns[*member].get(row), &mut key);
+            for member in members {
+                key::encode_at(&self.keys[*member], &columns[*member], row, false, &mut key);
             }
-            let number = match self.numbers.get(&key) {
-                Some(number) => *number,
+            let hash = hash_of(&key);
+            let number = match run.table.find(hash, &key) {
+                Some(number) => number,
+                None if run.has_room => {
+                    new.push(row as u32);
+                    run.table.insert(hash, &key)
+                }
                 None => {
-                    let mut values = vec![Datum::Null; columns.len()];
-                    for member in &members {
-                        values[*member] = columns[*member].get(row);
-                    }
-                    self.number_key(set, key.clone(), values)
+                    found.waiting.push((row as u32, hash));
+                    continue;
                 }
             };
-            numbers.push(number);
+            found.numbers.push(number);
+            if !run.has_room {
+                found.rows.push(row as u32);
+            }
         }
-        numbers
+        run.set_of.extend(std::iter::repeat_n(set as u32, new.len()));
+        for (at, (builder, column)) in run.values.iter_mut().zip(columns).enumerate() {
+            if members.contains(&at) {
+                // The kinds are those of the expressions' types.
+                let _ = builder.extend_from(column, &new);
+            } else {
+                new.iter().for_each(|_| builder.push_null());
+            }
+        }
+        found
     }
 
-    /// Begins a group.
-    fn number_key(&mut self, set: usize, key: Vec<u8>, values: Vec<Datum>) -> u32 {
-        let number = self.values.len() as u32;
-        self.values.push(values);
-        self.set_of.push(set as u32);
-        self.numbers.insert(key, number);
-        number
+    /// No more rows come for the groups at hand: they are given next.
+    async fn end(&mut self, run: &mut Run, execution: &mut Execution) -> Result<()> {
+        for call in &mut run.calls {
+            call.flush(execution).await?;
+        }
+        for (set, waiting) in run.waiting.iter_mut().enumerate() {
+            let Some(partitions) = waiting.take() else { continue };
+            for rows in partitions.finish(&mut run.file).await? {
+                if rows.rows() > 0 {
+                    run.parts.push(Part { set, rows, level: run.level + 1 });
+                }
+            }
+        }
+        let values = std::mem::take(&mut run.values);
+        run.given = Some((values.into_iter().map(ColumnBuilder::finish).collect(), 0));
+        Ok(())
+    }
+
+    /// Groups the rows of a part.
+    async fn group_part(&mut self, run: &mut Run, mut part: Part, execution: &mut Execution) -> Result<()> {
+        self.begin(run, part.level, execution)?;
+        while let Some(packed) = part.rows.take(&mut run.file).await? {
+            let (batch, columns) = self.carried.unpack(packed);
+            self.add(run, part.set, &batch, &columns, execution).await?;
+        }
+        self.end(run, execution).await
     }
 
     /// What a GROUPING call gives for a group.
-    fn grouping(&self, named: &[usize], group: usize) -> Datum {
-        let set = &self.sets[self.set_of[group] as usize];
+    fn grouping(&self, run: &Run, named: &[usize], group: usize) -> Datum {
+        let set = &self.sets[run.set_of[group] as usize];
         Datum::Int32(named.iter().fold(0, |bits, group| bits << 1 | i32::from(!set.contains(group))))
     }
 
-    fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
-        let start = self.next.unwrap_or(0);
-        let end = (start + BATCH_ROWS).min(self.values.len());
+    fn batch(&self, run: &mut Run, execution: &Execution) -> Result<Option<Batch>> {
+        let Some((values, start)) = run.given.take() else { return Ok(None) };
+        let end = (start + BATCH_ROWS).min(run.set_of.len());
         if start >= end {
             return Ok(None);
         }
         let context = execution.context();
-        let group_types = self.groups.iter().map(Expr::data_type);
-        let types: Vec<DataType> =
-            group_types.chain(self.calls.iter().map(|call| call.call.data_type)).collect();
-        let groupings = self.groupings.iter().map(|_| DataType::INT4);
-        let types: Vec<DataType> = types.into_iter().chain(groupings).collect();
-        let mut builders = builders(&types, end - start, execution)?;
-        let width = self.groups.len();
-        for group in start..end {
-            for (builder, value) in builders.iter_mut().zip(&self.values[group]) {
-                builder.push(value.clone())?;
+        let rows: Vec<u32> = (start as u32..end as u32).collect();
+        let mut columns: Vec<Column> = values.iter().map(|column| column.gather(&rows)).collect();
+        for call in &run.calls {
+            let mut builder = ColumnBuilder::new(execution.kind_of(call.call.data_type)?, end - start);
+            for group in start..end {
+                builder.push(call.result(group, &context)?)?;
             }
-            for (builder, call) in builders[width..].iter_mut().zip(&self.calls) {
-                builder.push(call.state.finish(group, &context)?)?;
-            }
-            for (builder, named) in builders[width + self.calls.len()..].iter_mut().zip(&self.groupings) {
-                builder.push(self.grouping(named, group))?;
-            }
+            columns.push(builder.finish());
         }
-        self.next = Some(end);
-        Ok(Some(Batch::new(builders.into_iter().map(ColumnBuilder::finish).collect(), end - start)))
+        for named in &self.groupings {
+            let mut builder = ColumnBuilder::new(PhysicalKind::Int32, end - start);
+            for group in start..end {
+                builder.push(self.grouping(run, named, group))?;
+            }
+            columns.push(builder.finish());
+        }
+        run.given = Some((values, end));
+        Ok(Some(Batch::new(columns, end - start)))
+    }
+
+    async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        let mut run = match self.run.take() {
+            Some(run) => run,
+            None => self.group_input(execution).await?,
+        };
+        let mut result = self.batch(&mut run, execution)?;
+        while result.is_none()
+            && let Some(part) = run.parts.pop()
+        {
+            self.group_part(&mut run, part, execution).await?;
+            result = self.batch(&mut run, execution)?;
+        }
+        if result.is_none() && !self.groups.is_empty() {
+            let used = SpaceUsed::Groups {
+                batches: run.batches,
+                bytes: run.reservation.peak_bytes() as u64,
+                disk_bytes: run.file.size_bytes(),
+            };
+            execution.instrument(self.number, |instrument| instrument.space = Some(used));
+        }
+        self.run = Some(run);
+        Ok(result)
+    }
+}
+
+/// Rows by whether they have a group.
+#[derive(Default)]
+struct Numbered {
+    /// Groups of the rows that have one.
+    numbers: Vec<u32>,
+    /// Those rows, where it is not all of them.
+    rows: Vec<u32>,
+    /// The others, with their hashes.
+    waiting: Vec<(u32, u64)>,
+}
+
+impl Run {
+    fn resize(&mut self) {
+        let count = self.set_of.len();
+        self.calls.iter_mut().for_each(|call| call.resize(count));
+    }
+
+    async fn add(&mut self, batch: &Batch, numbers: &[u32], execution: &mut Execution) -> Result<()> {
+        for call in &mut self.calls {
+            call.add(batch, numbers, self.has_room, execution).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts what the groups take. Most of it is looked at anew only when so many rows have come that counting,
+    /// which may take a step for each group, costs little beside them.
+    fn look_at_memory(&mut self, rows: usize) {
+        self.rows_since += rows;
+        if self.rows_since >= self.set_of.len() / 8 {
+            self.rows_since = 0;
+            let values: usize = self.values.iter().map(ColumnBuilder::memory_bytes).sum();
+            self.kept_bytes = values + self.calls.iter().map(Call::memory_bytes).sum::<usize>();
+        }
+        let held = self.table.memory_bytes() + self.set_of.capacity() * 4 + self.kept_bytes;
+        let blocks: usize = self.waiting.iter().flatten().map(Partitions::memory_bytes).sum();
+        self.reservation.set(held + blocks);
+        self.has_room = held <= self.limit_bytes || self.level >= LEVELS_MAX;
     }
 }
 
 /// Keeps the groups of one way apart from those of the others.
-fn set_key(set: usize) -> Vec<u8> {
-    (set as u16).to_be_bytes().to_vec()
-}
-
-impl Call {
-    fn add(&mut self, batch: &Batch, numbers: &[u32], execution: &Execution) -> Result<()> {
-        let context = execution.context();
-        let filtered;
-        let (batch, numbers) = match &self.call.filter {
-            None => (batch, numbers),
-            Some(filter) => {
-                let kept = filter.filter_batch(batch, &context)?;
-                filtered = (
-                    batch.gather(&kept),
-                    kept.iter().map(|row| numbers[*row as usize]).collect::<Vec<u32>>(),
-                );
-                (&filtered.0, filtered.1.as_slice())
-            }
-        };
-        let mut arguments = evaluate(&self.call.arguments, batch, execution)?;
-        let mut numbers = numbers.to_vec();
-        let mut rows: Option<Vec<u32>> = None;
-        if self.call.distinct {
-            let mut fresh = Vec::new();
-            for (row, number) in numbers.iter().enumerate() {
-                let mut key = Vec::new();
-                append_row_key(&self.distinct_keys, &arguments, row, false, &mut key);
-                if self.seen.insert((*number, key)) {
-                    fresh.push(row as u32);
-                }
-            }
-            arguments = arguments.iter().map(|column| column.gather(&fresh)).collect();
-            numbers = fresh.iter().map(|row| numbers[*row as usize]).collect();
-            rows = Some(fresh);
-        }
-        if self.call.order_by.is_empty() {
-            return self.state.accumulate(&numbers, &arguments, &context);
-        }
-        let exprs: Vec<Expr> = self.call.order_by.iter().map(|key| key.expr.clone()).collect();
-        let keys = evaluate(&exprs, batch, execution)?;
-        for (at, number) in numbers.iter().enumerate() {
-            let row = rows.as_ref().map_or(at, |rows| rows[at] as usize);
-            let mut encoded = Vec::new();
-            for (column, values) in self.order_columns.iter().zip(&keys) {
-                key::encode(column, &values.get(row), &mut encoded);
-            }
-            self.held.push((*number, encoded, arguments.iter().map(|column| column.get(at)).collect()));
-        }
-        Ok(())
-    }
-
-    /// Feeds the rows that waited for their order.
-    fn flush(&mut self, execution: &Execution) -> Result<()> {
-        let mut held = std::mem::take(&mut self.held);
-        held.sort_by(|left, right| left.1.cmp(&right.1));
-        for rows in held.chunks(BATCH_ROWS) {
-            let numbers: Vec<u32> = rows.iter().map(|row| row.0).collect();
-            let mut arguments = Vec::new();
-            for (at, data_type) in self.argument_types.iter().enumerate() {
-                let mut builder = ColumnBuilder::new(execution.kind_of(*data_type)?, rows.len());
-                for row in rows {
-                    builder.push(row.2[at].clone())?;
-                }
-                arguments.push(builder.finish());
-            }
-            self.state.accumulate(&numbers, &arguments, &execution.context())?;
-        }
-        Ok(())
-    }
+fn set_key(set: usize) -> [u8; 2] {
+    (set as u16).to_be_bytes()
 }
 
 impl Operator for Aggregation {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(async move {
-            if self.next.is_none() {
-                self.run(execution).await?;
-                self.next = Some(0);
-            }
-            self.batch(execution)
-        })
+        Box::pin(self.next_batch(execution))
     }
 }

@@ -1,7 +1,9 @@
 //! Subqueries in expressions: run for each row, or once where nothing ties them to the row.
 
+use std::sync::Arc;
+
 use super::nested_loop::set_slot;
-use super::{BoxFuture, Execution, Operator, build_from};
+use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::plan::physical::{Apply, ApplyKind, PlanNode};
 use crate::types::DataType;
@@ -23,7 +25,7 @@ pub struct ApplyOperator {
 enum Answer {
     Value(Datum),
     /// The rows that a comparison runs over.
-    Rows(Vec<Batch>),
+    Rows(Arc<RowStore>),
 }
 
 impl ApplyOperator {
@@ -67,35 +69,40 @@ impl ApplyOperator {
                 Ok(Answer::Value(ArrayValue::from_elements(element.oid, elements).into()))
             }
             ApplyKind::Quantified { .. } => {
-                let mut batches = Vec::new();
-                while let Some(batch) = operator.next(execution).await? {
-                    batches.push(batch);
-                }
-                Ok(Answer::Rows(batches))
+                Ok(Answer::Rows(Arc::new(store(&mut *operator, execution).await?)))
             }
         }
     }
 
     /// What the subquery's answer means for one row.
-    fn conclude(&self, answer: &Answer, batch: &Batch, row: usize, execution: &Execution) -> Result<Datum> {
+    async fn conclude(
+        &mut self,
+        answer: &Answer,
+        batch: &Batch,
+        row: usize,
+        execution: &mut Execution,
+    ) -> Result<Datum> {
         let (rows, ApplyKind::Quantified { comparison, all }) = (answer, &self.kind) else {
             return match answer {
                 Answer::Value(value) => Ok(value.clone()),
                 Answer::Rows(_) => Err(SqlError::internal("a subquery's rows where its value was expected")),
             };
         };
-        let Answer::Rows(batches) = rows else {
+        let Answer::Rows(rows) = rows else {
             return Err(SqlError::internal("a value where rows were expected"));
         };
-        let context = execution.context();
         let mut unknown = false;
-        for inner in batches {
+        let mut block = 0;
+        while let Some(inner) = rows.read(block).await? {
+            block += 1;
+            execution.breathe().await?;
             let mut columns = Vec::with_capacity(batch.columns.len() + inner.columns.len());
             for column in &batch.columns {
                 columns.push(Column::constant(column.kind(), &column.get(row), inner.row_count)?);
             }
             columns.extend(inner.columns.iter().cloned());
-            let outcome = comparison.eval_batch(&Batch::new(columns, inner.row_count), &context)?;
+            let pairs = Batch::new(columns, inner.row_count);
+            let outcome = comparison.eval_batch(&pairs, &execution.context())?;
             for at in 0..inner.row_count {
                 match outcome.get(at).as_bool() {
                     Some(truth) if truth != *all => return Ok(Datum::Bool(!*all)),
@@ -126,7 +133,7 @@ impl Operator for ApplyOperator {
                     Some(self.run(execution).await?)
                 };
                 let answer = answer.ok_or_else(|| SqlError::internal("a subquery without an answer"))?;
-                builder.push(self.conclude(&answer, &batch, row, execution)?)?;
+                builder.push(self.conclude(&answer, &batch, row, execution).await?)?;
             }
             batch.columns.push(builder.finish());
             Ok(Some(batch))

@@ -10,17 +10,19 @@ use helios_mvcc::{Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
+use super::memory::QueryMemory;
+use super::row_store::RowStore;
 use crate::catalog::{CatalogSnapshot, Constraint, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
 use crate::session::{Listing, SettingValues};
 use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
-use crate::value::{Batch, Datum, PhysicalKind};
+use crate::value::{Datum, PhysicalKind};
 use crate::write::{Buffers, Pending, Writing};
 
 /// The rows of common tables by number: those that recursive queries at work read, and those computed once.
-pub type WorkingTables = HashMap<usize, Arc<[Batch]>>;
+pub type WorkingTables = HashMap<usize, Arc<RowStore>>;
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
@@ -131,6 +133,30 @@ pub struct Instrument {
     pub rows: u64,
     pub loops: u64,
     pub time: Duration,
+    pub space: Option<SpaceUsed>,
+}
+
+/// What an operator that gathers rows took, as EXPLAIN ANALYZE tells it; bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum SpaceUsed {
+    Sort {
+        bytes: u64,
+        on_disk: bool,
+    },
+    /// A sort that keeps only the first rows.
+    FirstRows {
+        bytes: u64,
+    },
+    HashTable {
+        buckets: u64,
+        batches: u64,
+        bytes: u64,
+    },
+    Groups {
+        batches: u64,
+        bytes: u64,
+        disk_bytes: u64,
+    },
 }
 
 /// After so many batches the thread's other tasks run: a batch takes some tens of microseconds, and a request to cancel
@@ -161,6 +187,8 @@ pub struct Execution {
     pub pending: Vec<Pending>,
     /// Which constraints wait for the end of the transaction.
     pub deferral: Deferral,
+    /// What the query's operators hold, once one asks.
+    pub memory: Option<Arc<QueryMemory>>,
 }
 
 /// What SET CONSTRAINTS said in this transaction.
@@ -236,6 +264,12 @@ impl Execution {
     /// That.
     pub fn check_cancel(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// The account of what the query's operators hold.
+    pub fn memory(&mut self) -> &Arc<QueryMemory> {
+        let settings = &self.environment.settings;
+        self.memory.get_or_insert_with(|| Arc::new(QueryMemory::new(settings)))
     }
 
     /// Notes that a row was changed since the snapshot.

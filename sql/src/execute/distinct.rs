@@ -1,46 +1,97 @@
 //! DISTINCT: the first of the rows that are equal on the keys.
 
-use std::collections::HashSet;
-
-use super::keys::{append_row_key, equality_columns, evaluate};
+use super::context::SpaceUsed;
+use super::keys::{Carried, append_row_key, equality_columns, evaluate};
+use super::sift::Sift;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::value::{Batch, KeyColumn};
+use crate::plan::logical::SetKind;
+use crate::value::{Batch, Column, KeyColumn};
 
 /// Drops duplicates.
 pub struct Distinct {
     input: Box<dyn Operator>,
+    number: usize,
     exprs: Vec<Expr>,
     keys: Vec<KeyColumn>,
-    seen: HashSet<Vec<u8>>,
+    state: State,
+}
+
+enum State {
+    /// Equal rows come one after the other: the last key.
+    Sorted(Option<Vec<u8>>),
+    Begin,
+    Sifting(Box<Sift>),
+    Late(Box<Sift>),
 }
 
 impl Distinct {
-    pub fn new(input: Box<dyn Operator>, exprs: Vec<Expr>) -> Distinct {
+    pub fn new(input: Box<dyn Operator>, number: usize, exprs: Vec<Expr>, is_sorted: bool) -> Distinct {
         let keys = equality_columns(&exprs);
-        Distinct { input, exprs, keys, seen: HashSet::new() }
+        let state = if is_sorted { State::Sorted(None) } else { State::Begin };
+        Distinct { input, number, exprs, keys, state }
     }
+
+    async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        if let State::Begin = self.state {
+            let carried = Carried::new(&self.exprs);
+            let sift = Sift::new(SetKind::Union, false, self.keys.clone(), carried, execution);
+            self.state = State::Sifting(Box::new(sift));
+        }
+        loop {
+            if let State::Late(sift) = &mut self.state {
+                let batch = sift.late(execution).await?;
+                let (batches, bytes, disk_bytes) = sift.space();
+                let used = SpaceUsed::Groups { batches, bytes: bytes as u64, disk_bytes };
+                execution.instrument(self.number, |instrument| instrument.space = Some(used));
+                return Ok(batch);
+            }
+            let Some(batch) = self.input.next(execution).await? else {
+                match std::mem::replace(&mut self.state, State::Begin) {
+                    State::Sifting(sift) => self.state = State::Late(sift),
+                    other => {
+                        self.state = other;
+                        return Ok(None);
+                    }
+                }
+                continue;
+            };
+            let columns = evaluate(&self.exprs, &batch, execution)?;
+            let kept = match &mut self.state {
+                State::Sifting(sift) => sift.sift(batch, &columns, execution).await?,
+                State::Sorted(last) => first_of_each(&self.keys, &batch, &columns, last),
+                _ => None,
+            };
+            if kept.is_some() {
+                return Ok(kept);
+            }
+        }
+    }
+}
+
+/// Of sorted rows, those that differ from the one before.
+fn first_of_each(
+    keys: &[KeyColumn],
+    batch: &Batch,
+    columns: &[Column],
+    last: &mut Option<Vec<u8>>,
+) -> Option<Batch> {
+    let mut kept = Vec::new();
+    let mut key = Vec::new();
+    for row in 0..batch.row_count {
+        key.clear();
+        append_row_key(keys, columns, row, false, &mut key);
+        if last.as_ref() != Some(&key) {
+            kept.push(row as u32);
+            std::mem::swap(last.get_or_insert_default(), &mut key);
+        }
+    }
+    (!kept.is_empty()).then(|| batch.gather(&kept))
 }
 
 impl Operator for Distinct {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(async move {
-            while let Some(batch) = self.input.next(execution).await? {
-                let columns = evaluate(&self.exprs, &batch, execution)?;
-                let mut fresh = Vec::new();
-                for row in 0..batch.row_count {
-                    let mut key = Vec::new();
-                    append_row_key(&self.keys, &columns, row, false, &mut key);
-                    if self.seen.insert(key) {
-                        fresh.push(row as u32);
-                    }
-                }
-                if !fresh.is_empty() {
-                    return Ok(Some(batch.gather(&fresh)));
-                }
-            }
-            Ok(None)
-        })
+        Box::pin(self.next_batch(execution))
     }
 }

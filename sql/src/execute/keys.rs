@@ -23,16 +23,6 @@ pub fn equality_column(data_type: DataType) -> KeyColumn {
     KeyColumn::ascending(data_type, kind)
 }
 
-/// A value with the widths of integers and floats made one, so that equal values have equal keys.
-pub fn widened(value: Datum) -> Datum {
-    match value {
-        Datum::Int16(value) => Datum::Int64(i64::from(value)),
-        Datum::Int32(value) => Datum::Int64(i64::from(value)),
-        Datum::Float32(value) => Datum::Float64(f64::from(value)),
-        other => other,
-    }
-}
-
 /// Appends the key of one row; tells whether one of its values is NULL.
 pub fn append_row_key(
     keys: &[KeyColumn],
@@ -43,14 +33,56 @@ pub fn append_row_key(
 ) -> bool {
     let mut has_null = false;
     for (key_column, column) in keys.iter().zip(columns) {
-        let mut value = column.get(row);
-        if wide {
-            value = widened(value);
-        }
-        has_null |= value.is_null();
-        key::encode(key_column, &value, out);
+        has_null |= column.is_null(row);
+        key::encode_at(key_column, column, row, wide, out);
     }
     has_null
+}
+
+/// How rows are carried through a temporary file together with the values of expressions, so that none is evaluated
+/// twice: those that are no columns go along as further columns.
+pub struct Carried {
+    /// Of each expression, the column that it is.
+    columns: Vec<Option<usize>>,
+}
+
+impl Carried {
+    #[must_use]
+    pub fn new(exprs: &[Expr]) -> Carried {
+        let column = |expr: &Expr| match expr {
+            Expr::Column { index, .. } => Some(*index),
+            _ => None,
+        };
+        Carried { columns: exprs.iter().map(column).collect() }
+    }
+
+    /// All columns of so many are keys.
+    #[must_use]
+    pub fn all_columns(count: usize) -> Carried {
+        Carried { columns: (0..count).map(Some).collect() }
+    }
+
+    /// The rows to be written.
+    #[must_use]
+    pub fn pack(&self, batch: &Batch, values: &[Column]) -> Batch {
+        let mut packed = batch.clone();
+        let further = self.columns.iter().zip(values).filter(|(column, _)| column.is_none());
+        packed.columns.extend(further.map(|(_, values)| values.clone()));
+        packed
+    }
+
+    /// The rows and values of what was read.
+    #[must_use]
+    pub fn unpack(&self, mut packed: Batch) -> (Batch, Vec<Column>) {
+        let count = self.columns.iter().filter(|column| column.is_none()).count();
+        let mut further = packed.columns.split_off(packed.columns.len() - count).into_iter();
+        let of = |column: &Option<usize>| match column {
+            Some(index) => Some(packed.columns[*index].clone()),
+            None => further.next(),
+        };
+        let values = self.columns.iter().filter_map(of).collect();
+        (packed, values)
+    }
 }
 
 /// Evaluates expressions into columns.

@@ -4,24 +4,34 @@
 //! state, so a half-read result may rest between calls and outlive the statement that began it.
 
 mod aggregate;
+mod aggregate_call;
 mod apply;
 mod context;
 mod distinct;
 mod filter;
 mod function_scan;
 mod hash_join;
+mod join_table;
+mod key_table;
 mod keys;
 mod limit;
 mod lock;
+mod memory;
 mod nested_loop;
+mod partitions;
 mod point;
 mod project;
 mod project_set;
 mod recursive;
+mod row_store;
+mod row_stream;
 mod scan;
 mod set_operation;
 mod shared;
+mod sift;
 mod sort;
+mod sort_run;
+mod sorter;
 mod values;
 mod virtual_scan;
 mod window;
@@ -32,9 +42,11 @@ use std::time::Duration;
 
 use futures_lite::future::yield_now;
 
-pub use context::{Deferral, Environment, Execution, Instrument, Timestamps, WorkingTables};
+pub use context::{Deferral, Environment, Execution, Instrument, SpaceUsed, Timestamps, WorkingTables};
 pub use keys::key_range;
+pub use memory::QueryMemory;
 pub use point::{Committed, ReadRows};
+pub use row_store::RowStore;
 
 use crate::error::Result;
 use crate::plan::physical::{Physical, PlanNode};
@@ -75,7 +87,7 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Project { input, exprs } => Box::new(project::Project::new(child(input), exprs.clone())),
         Physical::HashJoin(join) => {
             let (left, right) = (child(&join.left), child(&join.right));
-            Box::new(hash_join::HashJoinOperator::new(join, left, right))
+            Box::new(hash_join::HashJoinOperator::new(join, own, left, right))
         }
         Physical::NestedLoop(join) => {
             let left = child(&join.left);
@@ -91,6 +103,7 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         }
         Physical::Aggregate { input, groups, aggregates, sets } => Box::new(aggregate::Aggregation::new(
             child(input),
+            own,
             groups.clone(),
             aggregates.clone(),
             sets.clone(),
@@ -104,10 +117,13 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::Lock { input, tables, one_by_one } => {
             Box::new(lock::Lock::new(child(input), tables.clone(), *one_by_one))
         }
-        Physical::Distinct { input, keys } => Box::new(distinct::Distinct::new(child(input), keys.clone())),
-        Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), keys.clone(), None)),
+        Physical::Distinct { input, keys, sorted } => {
+            Box::new(distinct::Distinct::new(child(input), own, keys.clone(), *sorted))
+        }
+        Physical::Sort { input, keys } => Box::new(sort::Sort::new(child(input), own, keys.clone(), None)),
         Physical::TopN { input, keys, limit, offset } => {
-            let sort = sort::Sort::new(child(input), keys.clone(), Some((limit.clone(), offset.clone())));
+            let bound = Some((limit.clone(), offset.clone()));
+            let sort = sort::Sort::new(child(input), own, keys.clone(), bound);
             Box::new(limit::Limit::new(Box::new(sort), Some(limit.clone()), offset.clone(), Vec::new()))
         }
         Physical::Limit { input, limit, offset, ties } => {
@@ -177,6 +193,20 @@ impl Operator for Measured {
             Ok(batch)
         })
     }
+}
+
+/// Gathers all rows of an operator.
+///
+/// # Errors
+/// Those of the operator, or of a temporary file.
+pub async fn store(operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
+    let mut rows = RowStore::new(execution);
+    while let Some(batch) = operator.next(execution).await? {
+        execution.breathe().await?;
+        rows.push(batch).await?;
+    }
+    rows.finish().await?;
+    Ok(rows)
 }
 
 /// Reads all batches of an operator.

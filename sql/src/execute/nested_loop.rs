@@ -1,14 +1,18 @@
 //! Nested loop join, for conditions that no key serves; and lateral joins, whose right side is run for each row.
+//!
+//! The right side's rows are gathered once. Each left batch meets them block by block — one block where they fit in memory —
+//! so that what is in a temporary file is read once for a batch, not for a row.
 
 use super::filter::filter;
 use super::hash_join::{concatenate, null_columns};
-use super::{BoxFuture, Execution, Operator, build_from, drain};
+use super::row_store::RowStore;
+use super::{BoxFuture, Execution, Operator, build_from, store};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
 use crate::plan::physical::{NestedLoop, PlanNode};
 use crate::types::DataType;
-use crate::value::{Batch, Column, Datum};
+use crate::value::{Batch, Column, ColumnData, Datum};
 
 /// Joins each left row with each right one.
 pub struct NestedLoopOperator {
@@ -20,10 +24,26 @@ pub struct NestedLoopOperator {
     lateral: Vec<(usize, usize)>,
     left_types: Vec<DataType>,
     /// The right side's rows, where they are the same for all left rows.
-    rows: Option<Batch>,
+    rows: Option<RowStore>,
+    /// Of right rows, by number, whether they had a partner.
     matched: Vec<bool>,
-    current: Option<(Batch, usize)>,
-    finished: bool,
+    current: Option<Current>,
+    /// At the end: which block's rows without partner come next, and the number of its first row.
+    unmatched: Option<(usize, usize)>,
+}
+
+/// A left batch and where in it we are.
+struct Current {
+    batch: Batch,
+    row: usize,
+    found: Vec<bool>,
+    /// The right rows at hand: which block, and the number of its first row.
+    right: Batch,
+    block: usize,
+    first: usize,
+    is_last: bool,
+    /// What gives the right rows of one left row.
+    lateral: Option<Box<dyn Operator>>,
 }
 
 impl NestedLoopOperator {
@@ -39,54 +59,145 @@ impl NestedLoopOperator {
             rows: None,
             matched: Vec::new(),
             current: None,
-            finished: false,
+            unmatched: None,
         }
     }
 
-    async fn run_right(&mut self, execution: &mut Execution) -> Result<Batch> {
+    fn keeps_right(&self) -> bool {
+        matches!(self.kind, JoinKind::Right | JoinKind::Full)
+    }
+
+    /// Gathers the right side's rows.
+    async fn run_right(&mut self, execution: &mut Execution) -> Result<()> {
         let mut operator = build_from(&self.right, self.right_number);
-        let batches = drain(&mut *operator, execution).await?;
-        concatenate(batches, &self.right.types, execution)
+        let mut rows = store(&mut *operator, execution).await?;
+        if let Some(batches) = rows.in_memory()
+            && batches.len() > 1
+        {
+            let all = concatenate(batches.to_vec(), &self.right.types, execution)?;
+            rows = RowStore::of(vec![all], execution);
+        }
+        if self.keeps_right() {
+            let count = (0..).map_while(|block| rows.rows_of(block)).sum();
+            self.matched = vec![false; count];
+        }
+        self.rows = Some(rows);
+        Ok(())
     }
 
-    /// The right rows for one left row.
-    async fn partners(&mut self, batch: &Batch, row: usize, execution: &mut Execution) -> Result<Batch> {
-        if !self.lateral.is_empty() {
-            for (slot, column) in &self.lateral {
-                set_slot(execution, *slot, batch.datum(row, *column));
+    /// A left batch with the first right rows.
+    async fn begin(&mut self, batch: Batch, execution: &mut Execution) -> Result<Current> {
+        let found = vec![false; batch.row_count];
+        let mut current = Current {
+            batch,
+            row: 0,
+            found,
+            right: Batch::default(),
+            block: 0,
+            first: 0,
+            is_last: true,
+            lateral: None,
+        };
+        if self.lateral.is_empty() {
+            if self.rows.is_none() {
+                self.run_right(execution).await?;
             }
-            return self.run_right(execution).await;
+            self.read_block(&mut current).await?;
         }
-        if self.rows.is_none() {
-            let rows = self.run_right(execution).await?;
-            self.matched = vec![false; rows.row_count];
-            self.rows = Some(rows);
-        }
-        Ok(self.rows.clone().unwrap_or_default())
+        Ok(current)
     }
 
-    async fn join_row(
+    async fn read_block(&mut self, current: &mut Current) -> Result<()> {
+        let Some(rows) = &self.rows else { return Ok(()) };
+        current.right = rows.read(current.block).await?.unwrap_or_default();
+        current.is_last = rows.rows_of(current.block + 1).is_none();
+        Ok(())
+    }
+
+    /// The next rows of a left batch; `None` with the row behind the last when it is through.
+    async fn join_next(&mut self, current: &mut Current, execution: &mut Execution) -> Result<Option<Batch>> {
+        if current.row == current.batch.row_count && !current.is_last {
+            current.first += current.right.row_count;
+            current.block += 1;
+            current.row = 0;
+            self.read_block(current).await?;
+        }
+        let row = current.row;
+        if !self.lateral.is_empty() {
+            return self.join_lateral(current, execution).await;
+        }
+        current.row += 1;
+        self.join_row(current, row, execution)
+    }
+
+    /// One left row with the right rows that its values give, a batch at a time.
+    async fn join_lateral(
         &mut self,
-        batch: &Batch,
-        row: usize,
+        current: &mut Current,
         execution: &mut Execution,
     ) -> Result<Option<Batch>> {
-        let right = self.partners(batch, row, execution).await?;
+        let row = current.row;
+        let mut operator = match current.lateral.take() {
+            Some(operator) => operator,
+            None => build_from(&self.right, self.right_number),
+        };
+        // Whatever runs between two batches may have used the same slots.
+        for (slot, column) in &self.lateral {
+            set_slot(execution, *slot, current.batch.datum(row, *column));
+        }
+        let right = operator.next(execution).await?;
+        current.is_last = right.is_none();
+        current.right = right.unwrap_or_default();
+        if current.is_last {
+            current.row += 1;
+        } else {
+            current.lateral = Some(operator);
+        }
+        self.join_row(current, row, execution)
+    }
+
+    /// One left row with the right rows at hand.
+    fn join_row(
+        &mut self,
+        current: &mut Current,
+        row: usize,
+        execution: &Execution,
+    ) -> Result<Option<Batch>> {
+        let only_found = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
+        let had_partner = current.found[row];
+        let joined = if only_found && had_partner { None } else { self.pairs(current, row, execution)? };
+        let found = joined.is_some();
+        current.found[row] |= found;
+        let is_alone = current.is_last && !current.found[row];
+        Ok(match self.kind {
+            JoinKind::Semi => (found && !had_partner).then(|| current.batch.gather(&[row as u32])),
+            JoinKind::Anti => is_alone.then(|| current.batch.gather(&[row as u32])),
+            JoinKind::Left | JoinKind::Full if is_alone => {
+                let mut padded = current.batch.gather(&[row as u32]);
+                padded.columns.extend(null_columns(&self.right.types, 1, execution)?);
+                Some(padded)
+            }
+            _ => joined,
+        })
+    }
+
+    /// The pairs of a left row that satisfy the condition, if there are any.
+    fn pairs(&mut self, current: &Current, row: usize, execution: &Execution) -> Result<Option<Batch>> {
+        let (batch, right) = (&current.batch, &current.right);
         let count = right.row_count;
+        if count == 0 {
+            return Ok(None);
+        }
         let mut columns: Vec<Column> = Vec::with_capacity(batch.columns.len() + right.columns.len() + 1);
         for column in &batch.columns {
             columns.push(Column::constant(column.kind(), &column.get(row), count)?);
         }
-        columns.extend(if count > 0 {
-            right.columns
-        } else {
-            null_columns(&self.right.types, 0, execution)?
-        });
+        columns.extend(right.columns.iter().cloned());
         let width = columns.len();
-        let numbers = (0..count as i64).collect();
-        columns.push(Column::new(crate::value::ColumnData::Int64(numbers), None));
+        let numbers = (current.first as i64..(current.first + count) as i64).collect();
+        columns.push(Column::new(ColumnData::Int64(numbers), None));
         let mut joined = filter(Batch::new(columns, count), &self.on, &execution.context())?;
-        if matches!(self.kind, JoinKind::Right | JoinKind::Full) {
+        if self.keeps_right() {
             for at in 0..joined.row_count {
                 if let Some(number) = joined.datum(at, width).as_i64() {
                     self.matched[number as usize] = true;
@@ -94,37 +205,57 @@ impl NestedLoopOperator {
             }
         }
         joined.columns.truncate(width);
-        let found = joined.row_count > 0;
-        Ok(match self.kind {
-            JoinKind::Semi => found.then(|| batch.gather(&[row as u32])),
-            JoinKind::Anti => (!found).then(|| batch.gather(&[row as u32])),
-            JoinKind::Left | JoinKind::Full if !found => {
-                let mut padded = batch.gather(&[row as u32]);
-                padded.columns.extend(null_columns(&self.right.types, 1, execution)?);
-                Some(padded)
-            }
-            _ => found.then_some(joined),
-        })
+        Ok((joined.row_count > 0).then_some(joined))
     }
 
-    async fn unmatched(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
-        if !matches!(self.kind, JoinKind::Right | JoinKind::Full) {
+    /// The next right rows without partner.
+    async fn next_unmatched(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        if !self.keeps_right() {
             return Ok(None);
         }
         if self.rows.is_none() {
-            let rows = self.run_right(execution).await?;
-            self.matched = vec![false; rows.row_count];
-            self.rows = Some(rows);
+            self.run_right(execution).await?;
         }
         let Some(rows) = &self.rows else { return Ok(None) };
-        let alone: Vec<u32> =
-            (0..rows.row_count).filter(|row| !self.matched[*row]).map(|row| row as u32).collect();
-        if alone.is_empty() {
-            return Ok(None);
+        let (mut block, mut first) = self.unmatched.unwrap_or_default();
+        while let Some(batch) = rows.read(block).await? {
+            let alone: Vec<u32> =
+                (0..batch.row_count).filter(|row| !self.matched[first + row]).map(|row| row as u32).collect();
+            block += 1;
+            first += batch.row_count;
+            self.unmatched = Some((block, first));
+            if !alone.is_empty() {
+                let mut columns = null_columns(&self.left_types, alone.len(), execution)?;
+                columns.extend(batch.gather(&alone).columns);
+                return Ok(Some(Batch::new(columns, alone.len())));
+            }
         }
-        let mut columns = null_columns(&self.left_types, alone.len(), execution)?;
-        columns.extend(rows.gather(&alone).columns);
-        Ok(Some(Batch::new(columns, alone.len())))
+        Ok(None)
+    }
+
+    async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        while self.unmatched.is_none() {
+            execution.breathe().await?;
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => match self.left.next(execution).await? {
+                    Some(batch) => self.begin(batch, execution).await?,
+                    None => {
+                        self.unmatched = Some((0, 0));
+                        break;
+                    }
+                },
+            };
+            let joined = self.join_next(&mut current, execution).await?;
+            let is_through = current.row == current.batch.row_count && current.is_last;
+            if !is_through {
+                self.current = Some(current);
+            }
+            if joined.is_some() {
+                return Ok(joined);
+            }
+        }
+        self.next_unmatched(execution).await
     }
 }
 
@@ -138,28 +269,6 @@ pub fn set_slot(execution: &mut Execution, slot: usize, value: Datum) {
 
 impl Operator for NestedLoopOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(async move {
-            while !self.finished {
-                execution.breathe().await?;
-                let (batch, row) = match self.current.take() {
-                    Some(current) => current,
-                    None => match self.left.next(execution).await? {
-                        Some(batch) => (batch, 0),
-                        None => {
-                            self.finished = true;
-                            return self.unmatched(execution).await;
-                        }
-                    },
-                };
-                let joined = self.join_row(&batch, row, execution).await?;
-                if row + 1 < batch.row_count {
-                    self.current = Some((batch, row + 1));
-                }
-                if joined.is_some() {
-                    return Ok(joined);
-                }
-            }
-            Ok(None)
-        })
+        Box::pin(self.next_batch(execution))
     }
 }

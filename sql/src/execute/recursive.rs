@@ -4,12 +4,16 @@
 //! 2. The step runs over the working table; what it gives — for UNION, what was not given before — is passed on and
 //!    becomes the next working table.
 //! 3. An empty working table is the end.
+//!
+//! The keys of all rows that UNION gave are kept in memory.
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::key_table::{KeyTable, hash_of};
 use super::keys::{append_row_key, equality_column};
-use super::{BoxFuture, Execution, Operator, build_from, drain};
+use super::memory::Reservation;
+use super::row_store::RowStore;
+use super::{BoxFuture, Execution, Operator, build_from};
 use crate::error::Result;
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, KeyColumn};
@@ -23,9 +27,11 @@ pub struct Recursive {
     step_number: usize,
     keys: Vec<KeyColumn>,
     /// For UNION: the keys of all rows given.
-    given: Option<HashSet<Vec<u8>>>,
-    ready: VecDeque<Batch>,
-    working: Vec<Batch>,
+    given: Option<KeyTable>,
+    reservation: Option<Reservation>,
+    working: Option<Arc<RowStore>>,
+    /// How much of the working table was passed on.
+    passed: usize,
 }
 
 impl Recursive {
@@ -42,59 +48,67 @@ impl Recursive {
             step: step.clone(),
             step_number,
             keys: step.types.iter().map(|data_type| equality_column(*data_type)).collect(),
-            given: (!all).then(HashSet::new),
-            ready: VecDeque::new(),
-            working: Vec::new(),
+            given: (!all).then(KeyTable::default),
+            reservation: None,
+            working: None,
+            passed: 0,
         }
     }
 
-    /// Takes rows into the result and into the next working table.
-    fn admit(&mut self, batch: Batch) {
-        let batch = match &mut self.given {
-            None => batch,
-            Some(given) => {
-                let mut kept = Vec::new();
-                for row in 0..batch.row_count {
-                    let mut key = Vec::new();
-                    append_row_key(&self.keys, &batch.columns, row, false, &mut key);
-                    if given.insert(key) {
-                        kept.push(row as u32);
-                    }
-                }
-                batch.gather(&kept)
+    /// The rows that are part of the result.
+    fn admit(&mut self, batch: Batch, execution: &mut Execution) -> Batch {
+        let Some(given) = &mut self.given else { return batch };
+        let mut kept = Vec::new();
+        let mut key = Vec::new();
+        for row in 0..batch.row_count {
+            key.clear();
+            append_row_key(&self.keys, &batch.columns, row, false, &mut key);
+            if given.enter(hash_of(&key), &key).1 {
+                kept.push(row as u32);
             }
-        };
-        if batch.row_count > 0 {
-            self.working.push(batch.clone());
-            self.ready.push_back(batch);
         }
+        let held = given.memory_bytes();
+        self.reservation.get_or_insert_with(|| execution.memory().reserve()).set(held);
+        batch.gather(&kept)
+    }
+
+    /// Reads an operator to its end: the next working table.
+    async fn gather(&mut self, operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
+        let mut store = RowStore::new(execution);
+        while let Some(batch) = operator.next(execution).await? {
+            execution.breathe().await?;
+            let batch = self.admit(batch, execution);
+            if batch.row_count > 0 {
+                store.push(batch).await?;
+            }
+        }
+        store.finish().await?;
+        Ok(store)
     }
 
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         loop {
-            if let Some(batch) = self.ready.pop_front() {
+            execution.breathe().await?;
+            if let Some(mut seed) = self.seed.take() {
+                self.working = Some(Arc::new(self.gather(&mut *seed, execution).await?));
+            }
+            let Some(working) = self.working.clone() else { return Ok(None) };
+            if let Some(batch) = working.read(self.passed).await? {
+                self.passed += 1;
                 return Ok(Some(batch));
             }
-            if let Some(seed) = &mut self.seed {
-                match seed.next(execution).await? {
-                    Some(batch) => self.admit(batch),
-                    None => self.seed = None,
-                }
-                continue;
-            }
-            if self.working.is_empty() {
+            if self.passed == 0 {
                 return Ok(None);
             }
-            execution.breathe().await?;
-            let working: Arc<[Batch]> = std::mem::take(&mut self.working).into();
             let outer = execution.working_tables.insert(self.table, working);
             let mut step = build_from(&self.step, self.step_number);
-            let stepped = drain(&mut *step, execution).await;
+            let stepped = self.gather(&mut *step, execution).await;
             match outer {
                 Some(outer) => execution.working_tables.insert(self.table, outer),
                 None => execution.working_tables.remove(&self.table),
             };
-            stepped?.into_iter().for_each(|batch| self.admit(batch));
+            self.working = Some(Arc::new(stepped?));
+            self.passed = 0;
         }
     }
 }
@@ -119,9 +133,11 @@ impl WorkingTable {
 
 impl Operator for WorkingTable {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        let batches = execution.working_tables.get(&self.table);
-        let batch = batches.and_then(|batches| batches.get(self.next)).cloned();
-        self.next += 1;
-        Box::pin(std::future::ready(Ok(batch)))
+        Box::pin(async move {
+            let Some(rows) = execution.working_tables.get(&self.table).cloned() else { return Ok(None) };
+            let batch = rows.read(self.next).await?;
+            self.next += 1;
+            Ok(batch)
+        })
     }
 }

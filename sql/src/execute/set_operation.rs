@@ -1,11 +1,10 @@
 //! UNION, INTERSECT and EXCEPT.
 //!
-//! UNION ALL passes both sides on. The others count the right side's rows by their keys (for UNION: the rows
-//! already given), and let each left row through or not.
+//! UNION ALL passes both sides on. The others count the right side's rows by their keys (UNION: none) and sift the left
+//! ones, UNION then the right ones too.
 
-use std::collections::HashMap;
-
-use super::keys::{append_row_key, equality_column};
+use super::keys::{Carried, equality_column};
+use super::sift::Sift;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::plan::logical::SetKind;
@@ -19,9 +18,9 @@ pub struct SetOperator {
     left: Box<dyn Operator>,
     right: Box<dyn Operator>,
     keys: Vec<KeyColumn>,
-    /// How often a row is still to be matched; for distinct forms 1 or 0.
-    counts: Option<HashMap<Vec<u8>, u64>>,
+    sift: Option<Sift>,
     left_done: bool,
+    right_done: bool,
 }
 
 impl SetOperator {
@@ -33,88 +32,57 @@ impl SetOperator {
         types: Vec<DataType>,
     ) -> SetOperator {
         let keys = types.into_iter().map(equality_column).collect();
-        SetOperator { kind, all, left, right, keys, counts: None, left_done: false }
+        SetOperator { kind, all, left, right, keys, sift: None, left_done: false, right_done: false }
     }
 
-    async fn count_right(&mut self, execution: &mut Execution) -> Result<HashMap<Vec<u8>, u64>> {
-        let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
-        if self.kind != SetKind::Union {
-            while let Some(batch) = self.right.next(execution).await? {
-                for row in 0..batch.row_count {
-                    let mut key = Vec::new();
-                    append_row_key(&self.keys, &batch.columns, row, false, &mut key);
-                    *counts.entry(key).or_insert(0) += 1;
-                }
+    /// The next rows of those that are sifted.
+    async fn input(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        if !self.left_done {
+            if let Some(batch) = self.left.next(execution).await? {
+                return Ok(Some(batch));
             }
+            self.left_done = true;
         }
-        Ok(counts)
+        if !self.right_done {
+            if let Some(batch) = self.right.next(execution).await? {
+                return Ok(Some(batch));
+            }
+            self.right_done = true;
+        }
+        Ok(None)
     }
 
-    /// Whether a left row with this key is part of the result.
-    fn admits(&self, counts: &mut HashMap<Vec<u8>, u64>, key: Vec<u8>) -> bool {
-        match (self.kind, self.all) {
-            (SetKind::Union, true) => true,
-            // The key is marked as given.
-            (SetKind::Union, false) => counts.insert(key, 1).is_none(),
-            (SetKind::Intersect, true) => match counts.get_mut(&key) {
-                Some(count) if *count > 0 => {
-                    *count -= 1;
-                    true
+    async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        let mut sift = match self.sift.take() {
+            Some(sift) => sift,
+            None => {
+                let carried = Carried::all_columns(self.keys.len());
+                let mut sift = Sift::new(self.kind, self.all, self.keys.clone(), carried, execution);
+                if self.kind != SetKind::Union {
+                    while let Some(batch) = self.right.next(execution).await? {
+                        sift.count(&batch.columns, batch.row_count, execution).await?;
+                    }
+                    self.right_done = true;
                 }
-                _ => false,
-            },
-            (SetKind::Intersect, false) => counts.remove(&key).is_some(),
-            (SetKind::Except, true) => match counts.get_mut(&key) {
-                Some(count) if *count > 0 => {
-                    *count -= 1;
-                    false
-                }
-                _ => true,
-            },
-            (SetKind::Except, false) => counts.insert(key, 1).is_none(),
+                sift
+            }
+        };
+        let mut result = None;
+        while result.is_none() {
+            let Some(batch) = self.input(execution).await? else {
+                result = sift.late(execution).await?;
+                break;
+            };
+            let columns = batch.columns.clone();
+            result = sift.sift(batch, &columns, execution).await?;
         }
+        self.sift = Some(sift);
+        Ok(result)
     }
 }
 
 impl Operator for SetOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(async move {
-            let mut counts = match self.counts.take() {
-                Some(counts) => counts,
-                None => self.count_right(execution).await?,
-            };
-            let mut result: Option<Batch> = None;
-            while result.is_none() {
-                let batch = if !self.left_done {
-                    match self.left.next(execution).await? {
-                        Some(batch) => Some(batch),
-                        None => {
-                            self.left_done = true;
-                            continue;
-                        }
-                    }
-                } else if self.kind == SetKind::Union {
-                    self.right.next(execution).await?
-                } else {
-                    None
-                };
-                let Some(batch) = batch else { break };
-                let mut kept = Vec::new();
-                for row in 0..batch.row_count {
-                    let mut key = Vec::new();
-                    append_row_key(&self.keys, &batch.columns, row, false, &mut key);
-                    if self.admits(&mut counts, key) {
-                        kept.push(row as u32);
-                    }
-                }
-                if kept.len() == batch.row_count {
-                    result = Some(batch);
-                } else if !kept.is_empty() {
-                    result = Some(batch.gather(&kept));
-                }
-            }
-            self.counts = Some(counts);
-            Ok(result)
-        })
+        Box::pin(self.next_batch(execution))
     }
 }

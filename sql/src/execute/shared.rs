@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{BoxFuture, Execution, Operator, build_from, drain};
+use super::row_store::RowStore;
+use super::{BoxFuture, Execution, Operator, build_from, store};
 use crate::error::Result;
 use crate::plan::physical::PlanNode;
 use crate::value::Batch;
@@ -12,7 +13,7 @@ pub struct Shared {
     table: usize,
     definition: PlanNode,
     number: usize,
-    rows: Option<Arc<[Batch]>>,
+    rows: Option<Arc<RowStore>>,
     next: usize,
 }
 
@@ -21,12 +22,12 @@ impl Shared {
         Shared { table, definition: definition.clone(), number, rows: None, next: 0 }
     }
 
-    async fn rows(&self, execution: &mut Execution) -> Result<Arc<[Batch]>> {
+    async fn rows(&self, execution: &mut Execution) -> Result<Arc<RowStore>> {
         if let Some(known) = execution.working_tables.get(&self.table) {
             return Ok(known.clone());
         }
         let mut operator = build_from(&self.definition, self.number);
-        let rows: Arc<[Batch]> = drain(&mut *operator, execution).await?.into();
+        let rows = Arc::new(store(&mut *operator, execution).await?);
         execution.working_tables.insert(self.table, rows.clone());
         Ok(rows)
     }
@@ -39,7 +40,7 @@ impl Operator for Shared {
                 Some(rows) => rows.clone(),
                 None => self.rows(execution).await?,
             };
-            let batch = rows.get(self.next).cloned();
+            let batch = rows.read(self.next).await?;
             self.rows = Some(rows);
             self.next += 1;
             Ok(batch)

@@ -1,13 +1,19 @@
 //! Window functions.
 //!
-//! 1. All rows are read, with the values that the calls take, and sorted by partition and order.
-//! 2. Partition by partition, each call finds the frame of every row — positions in the partition — and its result.
+//! 1. All rows are read, with the values that the calls take, and sorted by partition and order, on disk where they do not
+//!    fit in memory.
+//! 2. Partition by partition, each held in memory, each call finds the frame of every row — positions in the partition — and its result.
 //!    An aggregate goes on from the row before while its frame only grows at the end; otherwise it starts over.
 //! 3. Rows are given in sorted order, with the results behind their own columns.
 
+use std::collections::VecDeque;
+
 use super::keys::{equality_columns, evaluate};
+use super::memory::Reservation;
+use super::sorter::Sorter;
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
+
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
@@ -33,6 +39,15 @@ struct Places {
     end: Option<usize>,
 }
 
+/// The rows in order, and how far they have been read.
+struct Sorted {
+    sorter: Sorter,
+    batch: Batch,
+    at: usize,
+    /// What the partition at hand takes.
+    reservation: Reservation,
+}
+
 /// Computes calls over windows of one partitioning and order.
 pub struct Window {
     input: Box<dyn Operator>,
@@ -43,7 +58,9 @@ pub struct Window {
     places: Vec<Places>,
     taken: Vec<Expr>,
     types: Vec<DataType>,
-    rows: Option<std::vec::IntoIter<Vec<Datum>>>,
+    sorted: Option<Sorted>,
+    /// Rows with their results.
+    ready: VecDeque<Vec<Datum>>,
 }
 
 impl Window {
@@ -78,65 +95,112 @@ impl Window {
             places,
             taken,
             types: types.to_vec(),
-            rows: None,
+            sorted: None,
+            ready: VecDeque::new(),
         }
     }
 
-    async fn run(&mut self, execution: &mut Execution) -> Result<Vec<Vec<Datum>>> {
-        let mut rows = self.read(execution).await?;
-        rows.sort_by(|a, b| a.partition.cmp(&b.partition).then_with(|| a.order.cmp(&b.order)));
-        let context = execution.context();
-        let mut start = 0;
-        while start < rows.len() {
-            let partition = rows[start..].partition_point(|row| row.partition == rows[start].partition);
-            let partition = &mut rows[start..start + partition];
-            for (call, places) in self.calls.iter().zip(&self.places) {
-                let keys = &self.order_keys;
-                let results = PartitionCall::new(partition, call, places, keys, &context)?.results()?;
-                for (row, result) in partition.iter_mut().zip(results) {
-                    row.values.push(result);
-                }
-            }
-            start += partition.len();
-            execution.check_cancel()?;
-        }
-        Ok(rows.into_iter().map(|row| row.values).collect())
-    }
-
-    async fn read(&mut self, execution: &mut Execution) -> Result<Vec<Row>> {
-        let order_exprs: Vec<Expr> = self.order.order.iter().map(|key| key.expr.clone()).collect();
-        let mut rows = Vec::new();
-        while let Some(batch) = self.input.next(execution).await? {
-            let partition = evaluate(&self.order.partition, &batch, execution)?;
-            let order = evaluate(&order_exprs, &batch, execution)?;
+    /// Reads all rows, each with what it is sorted by and what the calls take, and sorts them.
+    async fn sort(&mut self, execution: &mut Execution) -> Result<Sorter> {
+        let order: Vec<Expr> = self.order.order.iter().map(|key| key.expr.clone()).collect();
+        let keys = self.partition_keys.iter().chain(&self.order_keys).copied().collect();
+        let mut sorter = Sorter::new(keys, execution);
+        while let Some(mut batch) = self.input.next(execution).await? {
+            let mut values = evaluate(&self.order.partition, &batch, execution)?;
+            values.extend(evaluate(&order, &batch, execution)?);
             let taken = evaluate(&self.taken, &batch, execution)?;
-            for at in 0..batch.row_count {
-                let encoded = |keys: &[KeyColumn], columns: &[crate::value::Column]| {
-                    let mut out = Vec::new();
-                    for (key_column, column) in keys.iter().zip(columns) {
-                        key::encode(key_column, &column.get(at), &mut out);
-                    }
-                    out
-                };
-                rows.push(Row {
-                    partition: encoded(&self.partition_keys, &partition),
-                    order: encoded(&self.order_keys, &order),
-                    values: batch.row(at),
-                    taken: taken.iter().map(|column| column.get(at)).collect(),
-                });
+            batch.columns.extend(values.iter().cloned().chain(taken));
+            sorter.add(&values, batch, execution).await?;
+        }
+        sorter.finish(execution).await?;
+        Ok(sorter)
+    }
+
+    /// Takes a sorted row apart.
+    fn row(&self, batch: &Batch, at: usize) -> Row {
+        let width =
+            batch.columns.len() - self.taken.len() - self.partition_keys.len() - self.order_keys.len();
+        let (partition, order) = (width, width + self.partition_keys.len());
+        let encoded = |keys: &[KeyColumn], first: usize| {
+            let mut out = Vec::new();
+            for (key_column, column) in keys.iter().zip(&batch.columns[first..]) {
+                key::encode_at(key_column, column, at, false, &mut out);
+            }
+            out
+        };
+        Row {
+            partition: encoded(&self.partition_keys, partition),
+            order: encoded(&self.order_keys, order),
+            values: batch.columns[..width].iter().map(|column| column.get(at)).collect(),
+            taken: batch.columns[order + self.order_keys.len()..]
+                .iter()
+                .map(|column| column.get(at))
+                .collect(),
+        }
+    }
+
+    /// Reads the rows of the next partition.
+    async fn next_partition(&mut self, sorted: &mut Sorted, execution: &mut Execution) -> Result<Vec<Row>> {
+        let mut rows: Vec<Row> = Vec::new();
+        let mut held = 0;
+        loop {
+            if sorted.at == sorted.batch.row_count {
+                let Some(batch) = sorted.sorter.next(BATCH_ROWS, execution).await? else { return Ok(rows) };
+                sorted.batch = batch;
+                sorted.at = 0;
+            }
+            let row = self.row(&sorted.batch, sorted.at);
+            if rows.first().is_some_and(|first| first.partition != row.partition) {
+                return Ok(rows);
+            }
+            sorted.at += 1;
+            held += row.memory_bytes();
+            sorted.reservation.set(held);
+            rows.push(row);
+        }
+    }
+
+    /// Computes the calls over one partition.
+    fn compute(&self, rows: &mut [Row], execution: &Execution) -> Result<()> {
+        let context = execution.context();
+        for (call, places) in self.calls.iter().zip(&self.places) {
+            let results = PartitionCall::new(rows, call, places, &self.order_keys, &context)?.results()?;
+            for (row, result) in rows.iter_mut().zip(results) {
+                row.values.push(result);
             }
         }
-        Ok(rows)
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        let mut sorted = match self.sorted.take() {
+            Some(sorted) => sorted,
+            None => {
+                let reservation = execution.memory().reserve();
+                let sorter = self.sort(execution).await?;
+                Sorted { sorter, batch: Batch::default(), at: 0, reservation }
+            }
+        };
+        while self.ready.len() < BATCH_ROWS {
+            let mut rows = self.next_partition(&mut sorted, execution).await?;
+            if rows.is_empty() {
+                break;
+            }
+            self.compute(&mut rows, execution)?;
+            self.ready.extend(rows.into_iter().map(|row| row.values));
+            execution.breathe().await?;
+        }
+        self.sorted = Some(sorted);
+        self.batch(execution)
     }
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
-        let rows: Vec<Vec<Datum>> = self.rows.iter_mut().flatten().take(BATCH_ROWS).collect();
-        if rows.is_empty() {
+        let count = self.ready.len().min(BATCH_ROWS);
+        if count == 0 {
             return Ok(None);
         }
-        let count = rows.len();
         let mut builders = builders(&self.types, count, execution)?;
-        for row in rows {
+        for row in self.ready.drain(..count) {
             for (builder, value) in builders.iter_mut().zip(row) {
                 builder.push(value)?;
             }
@@ -145,14 +209,17 @@ impl Window {
     }
 }
 
+impl Row {
+    fn memory_bytes(&self) -> usize {
+        let values = self.values.iter().chain(&self.taken);
+        let values: usize = values.map(|value| size_of::<Datum>() + value.heap_bytes()).sum();
+        size_of::<Row>() + self.partition.len() + self.order.len() + values
+    }
+}
+
 impl Operator for Window {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(async move {
-            if self.rows.is_none() {
-                self.rows = Some(self.run(execution).await?.into_iter());
-            }
-            self.batch(execution)
-        })
+        Box::pin(self.next_batch(execution))
     }
 }
 

@@ -8,7 +8,7 @@ use super::logical::{AggregateCall, JoinKind, SetKind, SortKey, TableFunction};
 use super::operators::operator_name;
 use super::physical::{Access, Apply, KeyAccess, Physical, PlanNode};
 use crate::error::{Result, SqlError};
-use crate::execute::Instrument;
+use crate::execute::{Instrument, SpaceUsed};
 use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
 use crate::types::{DataType, TypeCatalog, format_type, oids};
@@ -160,6 +160,10 @@ impl Printer<'_> {
             let text = self.with_slots(&text);
             self.lines.push(format!("{detail}{text}"));
         }
+        let measured = self.instruments.and_then(|instruments| instruments.get(number));
+        if let Some(space) = measured.and_then(|measured| measured.space) {
+            self.lines.push(format!("{detail}{}", space_used(space)));
+        }
         if let Physical::Apply(apply) = &plan.node {
             self.note_slots(&apply.correlations, &apply.input);
             return self.apply(apply, depth);
@@ -198,6 +202,32 @@ impl Printer<'_> {
         self.node(&apply.input, depth + 1, "");
         let label = if apply.correlations.is_empty() { "InitPlan" } else { "SubPlan" };
         self.node(&apply.subquery, depth + 1, label);
+    }
+}
+
+/// How an operator that gathers rows did it.
+fn space_used(space: SpaceUsed) -> String {
+    let kilobytes = |bytes: u64| bytes.div_ceil(1024);
+    match space {
+        SpaceUsed::Sort { bytes, on_disk: false } => {
+            format!("Sort Method: quicksort  Memory: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::Sort { bytes, on_disk: true } => {
+            format!("Sort Method: external merge  Disk: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::FirstRows { bytes } => {
+            format!("Sort Method: top-N heapsort  Memory: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::HashTable { buckets, batches, bytes } => {
+            format!("Buckets: {buckets}  Batches: {batches}  Memory Usage: {}kB", kilobytes(bytes))
+        }
+        SpaceUsed::Groups { batches, bytes, disk_bytes } => {
+            let disk = match disk_bytes {
+                0 => String::new(),
+                bytes => format!("  Disk Usage: {}kB", kilobytes(bytes)),
+            };
+            format!("Batches: {batches}  Memory Usage: {}kB{disk}", kilobytes(bytes))
+        }
     }
 }
 
@@ -248,6 +278,7 @@ fn title(plan: &PlanNode) -> String {
         Physical::WorkingTable { alias, .. } => format!("WorkTable Scan on {alias}"),
         Physical::Window { .. } => "WindowAgg".into(),
         Physical::ProjectSet { .. } => "ProjectSet".into(),
+        Physical::Distinct { sorted: true, .. } => "Unique".into(),
         Physical::Distinct { .. } => "HashAggregate".into(),
         Physical::Lock { .. } => "LockRows".into(),
         Physical::Sort { .. } => "Sort".into(),
@@ -296,7 +327,7 @@ fn details(catalog: &dyn TypeCatalog, plan: &PlanNode) -> Vec<String> {
                 if let Some(condition) = index_condition(catalog, access) {
                     details.push(format!("Index Cond: {condition}"));
                 }
-                remaining.retain(|filter| !served(filter, access, &names));
+                remaining.retain(|filter| !served(catalog, filter, access, &names));
             }
             if !remaining.is_empty() {
                 details.push(format!("Filter: {}", conjunction(catalog, &remaining, &names)));
@@ -341,7 +372,7 @@ fn details(catalog: &dyn TypeCatalog, plan: &PlanNode) -> Vec<String> {
                 groups.iter().map(|group| expression(catalog, group, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }
-        Physical::Distinct { input, keys } => {
+        Physical::Distinct { input, keys, sorted: false } => {
             let keys: Vec<String> = keys.iter().map(|key| expression(catalog, key, &input.names)).collect();
             details.push(format!("Group Key: {}", keys.join(", ")));
         }
@@ -402,10 +433,10 @@ fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<Stri
 }
 
 /// Whether a filter is what the index search already says.
-fn served(filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
+fn served(catalog: &dyn TypeCatalog, filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
     let Some((_, left, right)) = super::operators::as_comparison(filter) else { return false };
     let column = match (left, right) {
-        (side, value) | (value, side) if super::walk::is_constant(value) => expression(side, names),
+        (side, value) | (value, side) if super::walk::is_constant(value) => expression(catalog, side, names),
         _ => return false,
     };
     let used = access.equal.len() + usize::from(access.lower.is_some() || access.upper.is_some());

@@ -186,6 +186,8 @@ pub enum Physical {
     Distinct {
         input: Box<PlanNode>,
         keys: Vec<Expr>,
+        /// Rows of equal keys come one after the other.
+        sorted: bool,
     },
     Sort {
         input: Box<PlanNode>,

@@ -234,7 +234,11 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
             };
             let (names, types) = (input.plan.names.clone(), input.plan.types.clone());
             Built {
-                plan: node(Physical::Distinct { input: Box::new(input.plan), keys }, names, types),
+                plan: node(
+                    Physical::Distinct { input: Box::new(input.plan), keys, sorted: on.is_some() },
+                    names,
+                    types,
+                ),
                 ids: input.ids,
             }
         }

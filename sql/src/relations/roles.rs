@@ -101,7 +101,7 @@ fn settings(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
             let (kind, unit, allowed) = match setting.kind {
                 SettingKind::Bool => ("bool", "", None),
                 SettingKind::Integer { unit, .. } => ("integer", unit, None),
-                SettingKind::Real => ("real", "", None),
+                SettingKind::Real { .. } => ("real", "", None),
                 SettingKind::Text => ("string", "", None),
                 SettingKind::Enum(allowed) => ("enum", "", Some(allowed)),
             };

@@ -1,19 +1,22 @@
 //! Cursors: the rows of a query under a name, to go through in both directions.
 //!
-//! All rows are computed when the cursor is declared. So it sees nothing of what happens later, and WITH HOLD needs no
+//! All rows are computed when the cursor is declared, and gathered within `work_mem`. So it sees nothing of what happens later, and WITH HOLD needs no
 //! more than to keep it.
+
+use std::sync::Arc;
 
 use super::portal::Given;
 use super::{ListedCursor, Session, Step};
 use crate::binder::{ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
+use crate::execute::{QueryMemory, RowStore};
 use crate::parser::{Declare, Direction, Fetch};
 use crate::value::Batch;
 
 /// One cursor.
 pub(super) struct Cursor {
     pub(super) columns: Vec<ResultColumn>,
-    rows: Vec<Batch>,
+    rows: RowStore,
     count: i64,
     /// The number of the row it is on: 0 before the first, one more than there are behind the last.
     position: i64,
@@ -71,7 +74,7 @@ impl Cursor {
     }
 
     /// Goes somewhere; gives the number of rows passed, and the rows.
-    fn go(&mut self, direction: Direction, wants_rows: bool) -> Result<(i64, Vec<Batch>)> {
+    async fn go(&mut self, direction: Direction, wants_rows: bool) -> Result<(i64, Vec<Batch>)> {
         let movement = self.movement(direction);
         let returns =
             movement.position < self.position || (movement.backwards && movement.from <= movement.to);
@@ -84,17 +87,19 @@ impl Cursor {
         }
         self.position = movement.position;
         let count = (movement.to - movement.from + 1).max(0);
-        let rows = if wants_rows { self.rows(&movement) } else { Vec::new() };
+        let rows = if wants_rows { self.rows(&movement).await? } else { Vec::new() };
         Ok((count, rows))
     }
 
-    fn rows(&self, movement: &Movement) -> Vec<Batch> {
+    async fn rows(&self, movement: &Movement) -> Result<Vec<Batch>> {
         let mut wanted = Vec::new();
-        let mut first = 1;
-        for batch in &self.rows {
-            let last = first + batch.row_count as i64 - 1;
+        let (mut first, mut block) = (1, 0);
+        while let Some(count) = self.rows.rows_of(block) {
+            let last = first + count as i64 - 1;
             let (from, to) = (movement.from.max(first), movement.to.min(last));
-            if from <= to {
+            if from <= to
+                && let Some(batch) = self.rows.read(block).await?
+            {
                 let mut indices: Vec<u32> = (from..=to).map(|row| (row - first) as u32).collect();
                 if movement.backwards {
                     indices.reverse();
@@ -102,11 +107,12 @@ impl Cursor {
                 wanted.push(batch.gather(&indices));
             }
             first = last + 1;
+            block += 1;
         }
         if movement.backwards {
             wanted.reverse();
         }
-        wanted
+        Ok(wanted)
     }
 }
 
@@ -147,12 +153,14 @@ impl Session {
         let prepared = self.prepare(&declare.text, Vec::new()).await?;
         let columns = prepared.columns.clone().unwrap_or_default();
         let mut portal = self.bind(prepared, Vec::new())?;
-        let mut rows = Vec::new();
-        let mut rows_max = None;
+        let memory = Arc::new(QueryMemory::new(&self.settings));
+        let mut rows = RowStore::in_account(self.engine.store(), &memory);
+        let (mut rows_max, mut count) = (None, 0);
         while let Step::Rows(batch) = self.step(&mut portal, &mut rows_max).await? {
-            rows.push(batch);
+            count += batch.row_count as i64;
+            rows.push(batch).await?;
         }
-        let count = rows.iter().map(|batch| batch.row_count as i64).sum();
+        rows.finish().await?;
         let savepoints = self.savepoint_count();
         let forward_only = declare.scroll == Some(false);
         let made = Cursor {
@@ -178,7 +186,7 @@ impl Session {
         Ok(Given { batches: Vec::new(), tag: "DECLARE CURSOR".into() })
     }
 
-    pub(super) fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Given> {
+    pub(super) async fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Given> {
         let wanted = name::fold(&fetch.name);
         let cursor = self.cursors.get_mut(&wanted).ok_or_else(|| unknown(&wanted))?;
         if cursor.failed {
@@ -187,7 +195,7 @@ impl Session {
                 format!("portal \"{wanted}\" cannot be run"),
             ));
         }
-        let gone = cursor.go(fetch.direction, !fetch.moves_only);
+        let gone = cursor.go(fetch.direction, !fetch.moves_only).await;
         cursor.failed = gone.is_err();
         let (count, batches) = gone?;
         let verb = if fetch.moves_only { "MOVE" } else { "FETCH" };

@@ -7,7 +7,7 @@ use super::prepare::Action;
 use super::transaction::lost;
 use super::{Portal, Prepared, Session, Step};
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Execution, Instrument};
+use crate::execute::{self, Execution, Instrument, RowStore};
 use crate::plan::explain;
 use crate::plan::physical::PlanNode;
 use crate::types::DataType;
@@ -219,7 +219,8 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
         Action::With { changes, action } => {
             for (table, change) in changes {
                 let changed = Box::pin(run_change(change, execution)).await?;
-                execution.working_tables.insert(*table, changed.returned.into());
+                let rows = Arc::new(RowStore::of(changed.returned, execution));
+                execution.working_tables.insert(*table, rows);
             }
             Box::pin(run_change(action, execution)).await
         }

@@ -16,6 +16,8 @@ mod point_tests;
 mod portal;
 mod prepare;
 mod settings;
+#[cfg(test)]
+mod spill_tests;
 mod transaction;
 mod utility;
 

@@ -13,7 +13,7 @@ use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Environment, Execution, Operator, Timestamps, WorkingTables};
+use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
 use crate::value::{Batch, ColumnBuilder, Datum};
@@ -46,6 +46,7 @@ pub(super) enum State {
         outer: Vec<Datum>,
         /// Common tables that are computed already.
         working_tables: WorkingTables,
+        memory: Option<Arc<QueryMemory>>,
     },
     /// The row of a query for one row, if there is one.
     Single {
@@ -88,6 +89,15 @@ impl Portal {
             State::Running { environment, timestamps, .. }
             | State::Single { environment, timestamps, .. } => Some((environment, *timestamps)),
             State::Given { environment: Some(environment), .. } => Some((environment, Timestamps::default())),
+            _ => None,
+        }
+    }
+
+    /// The account of what the operators of a running query hold, once one of them has gathered rows.
+    #[must_use]
+    pub fn memory(&self) -> Option<&Arc<QueryMemory>> {
+        match &self.state {
+            State::Running { memory, .. } => memory.as_ref(),
             _ => None,
         }
     }
@@ -485,6 +495,7 @@ impl Session {
             batches: 0,
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
+            memory: None,
         })
     }
 
@@ -541,6 +552,7 @@ impl Session {
             timestamps,
             outer: Vec::new(),
             working_tables: HashMap::new(),
+            memory: None,
         })
     }
 
@@ -584,7 +596,7 @@ impl Session {
     /// The next batch from a query's operators; with an error, whether it was a conflict.
     async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
-        let State::Running { operator, environment, timestamps, outer, working_tables, .. } =
+        let State::Running { operator, environment, timestamps, outer, working_tables, memory, .. } =
             &mut portal.state
         else {
             return Ok(None);
@@ -593,9 +605,11 @@ impl Session {
         execution.timestamps = *timestamps;
         execution.outer = std::mem::take(outer);
         execution.working_tables = std::mem::take(working_tables);
+        execution.memory = memory.take();
         let pulled = operator.next(&mut execution).await;
         *outer = std::mem::take(&mut execution.outer);
         *working_tables = std::mem::take(&mut execution.working_tables);
+        *memory = execution.memory.take();
         let conflict = self.take_back(execution).map_err(plain)?;
         pulled.map_err(|error| (error, conflict))
     }

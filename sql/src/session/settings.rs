@@ -9,7 +9,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 
 /// What values a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SettingKind {
     Bool,
     /// A number with the unit that it is shown in: nothing, `ms`, `kB`.
@@ -18,7 +18,10 @@ pub enum SettingKind {
         max: i64,
         unit: &'static str,
     },
-    Real,
+    Real {
+        min: f64,
+        max: f64,
+    },
     Text,
     Enum(&'static [&'static str]),
 }
@@ -57,6 +60,7 @@ const MESSAGES: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 const MILLISECONDS: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "ms" };
 const KILOBYTES: SettingKind = SettingKind::Integer { min: 64, max: 2_147_483_647, unit: "kB" };
+const COST: SettingKind = SettingKind::Real { min: 0.0, max: f64::MAX };
 const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "" };
 
 /// All settings, by name.
@@ -103,25 +107,25 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "cpu_index_tuple_cost",
         "0.005",
-        SettingKind::Real,
+        COST,
         "Sets the planner's estimate of the cost of processing each index entry during an index scan.",
     ),
     setting(
         "cpu_operator_cost",
         "0.0025",
-        SettingKind::Real,
+        COST,
         "Sets the planner's estimate of the cost of processing each operator or function call.",
     ),
     setting(
         "cpu_tuple_cost",
         "0.01",
-        SettingKind::Real,
+        COST,
         "Sets the planner's estimate of the cost of processing each tuple (row).",
     ),
     setting(
         "cursor_tuple_fraction",
         "0.1",
-        SettingKind::Real,
+        SettingKind::Real { min: 0.0, max: 1.0 },
         "Sets the planner's estimate of the fraction of a cursor's rows that will be retrieved.",
     ),
     setting("DateStyle", "ISO, MDY", SettingKind::Text, "Sets the display format for date and time values."),
@@ -224,6 +228,12 @@ pub static SETTINGS: &[Setting] = &[
         KILOBYTES,
         "Sets the maximum size of the pending list for GIN index.",
     ),
+    setting(
+        "hash_mem_multiplier",
+        "2",
+        SettingKind::Real { min: 1.0, max: 1000.0 },
+        "Multiple of work_mem to use for hash tables.",
+    ),
     setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
     setting(
         "idle_in_transaction_session_timeout",
@@ -302,7 +312,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "random_page_cost",
         "4",
-        SettingKind::Real,
+        COST,
         "Sets the planner's estimate of the cost of a nonsequentially fetched disk page.",
     ),
     setting("role", "none", SettingKind::Text, "Sets the current role."),
@@ -316,7 +326,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "seq_page_cost",
         "1",
-        SettingKind::Real,
+        COST,
         "Sets the planner's estimate of the cost of a sequentially fetched disk page.",
     ),
     fixed(
@@ -392,6 +402,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("transform_null_equals", "off", SettingKind::Bool, "Treats \"expr=NULL\" as \"expr IS NULL\"."),
     fixed("wal_level", "replica", SettingKind::Text, "Sets the level of information written to the WAL."),
+    setting(
+        "temp_file_limit",
+        "-1",
+        SettingKind::Integer { min: -1, max: 2_147_483_647, unit: "kB" },
+        "Limits the total size of all temporary files used by each process.",
+    ),
     setting("work_mem", "4MB", KILOBYTES, "Sets the maximum memory to be used for query workspaces."),
     setting(
         "xmlbinary",
@@ -439,6 +455,22 @@ impl SettingValues {
             Some(setting) => Ok(setting.default.to_string()),
             None => Err(unknown(&name)),
         }
+    }
+
+    /// The value of a setting that is a size.
+    #[must_use]
+    pub fn kilobytes(&self, name: &str) -> Option<i64> {
+        let value = self.get(name).ok()?;
+        let digits = value.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(value.len());
+        let (number, unit) = value.split_at(digits);
+        let factor = match unit {
+            "" | "kB" => 1,
+            "MB" => 1 << 10,
+            "GB" => 1 << 20,
+            "TB" => 1 << 30,
+            _ => return None,
+        };
+        number.parse::<i64>().ok()?.checked_mul(factor)
     }
 
     /// Whether a boolean setting is on.
@@ -595,8 +627,15 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             }
         }
         SettingKind::Integer { min, max, unit } => integer(setting, value, min, max, unit),
-        SettingKind::Real => {
-            value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
+        SettingKind::Real { min, max } => {
+            let number = value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
+            if !(min..=max).contains(&number) {
+                let max = if max == f64::MAX { "1.79769e+308".to_string() } else { max.to_string() };
+                return Err(SqlError::invalid_parameter(format!(
+                    "{number} is outside the valid range for parameter \"{}\" ({min} .. {max})",
+                    setting.name
+                )));
+            }
             Ok(value.trim().to_string())
         }
         SettingKind::Enum(allowed) => {
@@ -688,11 +727,9 @@ fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Re
     let scaled = (number * factor).round();
     if scaled < min as f64 || scaled > max as f64 {
         return Err(SqlError::invalid_parameter(format!(
-            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min}{}{unit} .. {max}{}{unit})",
+            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min} .. {max})",
             if unit.is_empty() { "" } else { " " },
             setting.name,
-            if unit.is_empty() { "" } else { " " },
-            if unit.is_empty() { "" } else { " " },
         )));
     }
     Ok(shown(scaled as i64, unit))

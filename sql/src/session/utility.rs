@@ -151,7 +151,7 @@ impl Session {
                 done("DEALLOCATE")
             }
             Utility::Declare(declare) => Box::pin(self.declare_cursor(declare, text)).await,
-            Utility::Fetch(fetch) => self.fetch_cursor(fetch),
+            Utility::Fetch(fetch) => self.fetch_cursor(fetch).await,
             Utility::Close { name } => self.close_cursor(name.as_ref()),
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Bits, one per row; set means "has a value".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bitmap {
-    words: Vec<u64>,
-    len: usize,
+    pub(super) words: Vec<u64>,
+    pub(super) len: usize,
 }
 
 impl Bitmap {
@@ -81,8 +81,8 @@ impl Bitmap {
 /// Strings end to end; string `i` is `text[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextData {
-    offsets: Vec<u32>,
-    text: String,
+    pub(super) offsets: Vec<u32>,
+    pub(super) text: String,
 }
 
 impl Default for TextData {
@@ -491,8 +491,8 @@ impl Column {
 /// Fills a column value by value.
 #[derive(Clone, Debug)]
 pub struct ColumnBuilder {
-    data: ColumnData,
-    validity: Option<Bitmap>,
+    pub(super) data: ColumnData,
+    pub(super) validity: Option<Bitmap>,
 }
 
 impl ColumnBuilder {

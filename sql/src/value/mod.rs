@@ -3,10 +3,12 @@
 
 pub mod array;
 mod batch;
+pub mod block;
 mod column;
 mod compare;
 mod datum;
 mod encoding;
+mod gather;
 mod interval;
 pub mod json;
 pub mod key;
@@ -22,6 +24,7 @@ pub use column::{Bitmap, Column, ColumnBuilder, ColumnData, TextData};
 pub(crate) use compare::compare_floats;
 pub use compare::{compare_values, hash_value};
 pub use datum::{Datum, PhysicalKind, Text};
+pub use gather::gather_picked;
 pub use interval::Interval;
 pub use json::Jsonb;
 pub use key::KeyColumn;

@@ -1,0 +1,128 @@
+//! The rows of one side of a hash join, by key, and which of them were matched.
+
+use super::key_table::{KeyTable, hash_of};
+use super::keys::append_row_key;
+use crate::error::Result;
+use crate::value::{Batch, Column, KeyColumn, gather_picked};
+
+/// No further row.
+const NONE: u32 = u32::MAX;
+
+/// Rows by key.
+#[derive(Default)]
+pub struct JoinTable {
+    batches: Vec<Batch>,
+    batches_bytes: usize,
+    keys: KeyTable,
+    /// By key: its last row.
+    heads: Vec<u32>,
+    /// By row: the one before it with the same key; where it is; whether it was matched.
+    next: Vec<u32>,
+    places: Vec<(u32, u32)>,
+    matched: Vec<bool>,
+}
+
+impl JoinTable {
+    /// Enters rows; those with a NULL in their key match none.
+    pub fn add(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: Batch) {
+        let number = self.batches.len() as u32;
+        let mut key = Vec::new();
+        for row in 0..batch.row_count {
+            key.clear();
+            let has_null = append_row_key(key_columns, values, row, true, &mut key);
+            let own = self.places.len() as u32;
+            self.places.push((number, row as u32));
+            self.matched.push(false);
+            if has_null {
+                self.next.push(NONE);
+                continue;
+            }
+            let (entered, is_new) = self.keys.enter(hash_of(&key), &key);
+            if is_new {
+                self.heads.push(own);
+                self.next.push(NONE);
+            } else {
+                self.next.push(std::mem::replace(&mut self.heads[entered as usize], own));
+            }
+        }
+        self.batches_bytes += batch.memory_bytes();
+        self.batches.push(batch);
+    }
+
+    /// Turns the lists of rows with equal keys around: they come in the order they were entered then.
+    pub fn finish(&mut self) {
+        for head in &mut self.heads {
+            let (mut at, mut before) = (*head, NONE);
+            while at != NONE {
+                let next = std::mem::replace(&mut self.next[at as usize], before);
+                before = at;
+                at = next;
+            }
+            *head = before;
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let by_row = 4 * self.next.capacity() + 8 * self.places.capacity() + self.matched.capacity();
+        self.batches_bytes + self.keys.memory_bytes() + 4 * self.heads.capacity() + by_row
+    }
+
+    /// The first row with a key.
+    #[must_use]
+    #[inline]
+    pub fn first(&self, key: &[u8]) -> Option<u32> {
+        self.keys.find(hash_of(key), key).map(|number| self.heads[number as usize])
+    }
+
+    /// The row behind one with the same key.
+    #[must_use]
+    #[inline]
+    pub fn after(&self, row: u32) -> Option<u32> {
+        Some(self.next[row as usize]).filter(|next| *next != NONE)
+    }
+
+    pub fn mark_matched(&mut self, row: u32) {
+        self.matched[row as usize] = true;
+    }
+
+    /// Rows by number, in that order.
+    ///
+    /// # Errors
+    /// XX000 if the batches' columns are not of the same kinds.
+    pub fn gather(&self, rows: impl Iterator<Item = u32>) -> Result<Batch> {
+        let picks: Vec<(u32, u32)> = rows.map(|row| self.places[row as usize]).collect();
+        gather_picked(&self.batches, &picks)
+    }
+
+    /// Up to `count` rows from `start` on that were not matched, and where to go on.
+    #[must_use]
+    pub fn unmatched(&self, start: usize, count: usize) -> (Vec<u32>, usize) {
+        let mut rows = Vec::new();
+        let mut at = start;
+        while at < self.matched.len() && rows.len() < count {
+            if !self.matched[at] {
+                rows.push(at as u32);
+            }
+            at += 1;
+        }
+        (rows, at)
+    }
+
+    /// The batches of its rows, in order.
+    #[must_use]
+    pub fn into_batches(self) -> Vec<Batch> {
+        self.batches
+    }
+}
