@@ -17,11 +17,29 @@ use crate::value::row::RowView;
 /// How many rows are held at a time, where something is awaited for each.
 const ROWS_PER_STEP: usize = 4_096;
 
-/// Reads all rows of a table; `visit` gets key and row.
-async fn visit_rows(
+/// What is done between steps of reading a table: nothing, or making room for what was gathered.
+trait Gathered: Send {
+    fn make_room(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Gathered for () {
+    async fn make_room(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Gathered for SortedEntries {
+    async fn make_room(&mut self) -> Result<()> {
+        SortedEntries::make_room(self).await
+    }
+}
+
+/// Reads all rows of a table; `visit` gets what is gathered, key and row.
+async fn visit_rows<G: Gathered>(
     writer: &TableWriter,
     execution: &Execution,
-    mut visit: impl FnMut(&[u8], RowView<'_>) -> Result<()> + Send,
+    gathered: &mut G,
+    mut visit: impl FnMut(&mut G, &[u8], RowView<'_>) -> Result<()> + Send,
 ) -> Result<()> {
     let mut scan = execution.transaction.scan_latest(writer.tree(), KeyRange::all(), false);
     let mut failure = None;
@@ -30,7 +48,7 @@ async fn visit_rows(
             .next(&execution.transaction, &mut |key, value| match writer
                 .layout
                 .view(value)
-                .and_then(|row| visit(key, row))
+                .and_then(|row| visit(gathered, key, row))
             {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -42,12 +60,20 @@ async fn visit_rows(
         if let Some(error) = failure {
             return Err(error);
         }
+        gathered.make_room().await?;
         if step == ScanStep::Done {
             return Ok(());
         }
         execution.check_cancel()?;
         yield_now().await;
     }
+}
+
+/// No entries yet, as many of them in memory as `maintenance_work_mem` says.
+fn no_entries(execution: &Execution) -> SortedEntries {
+    let kilobytes = execution.environment.settings.kilobytes("maintenance_work_mem");
+    let bytes = kilobytes.and_then(|size| usize::try_from(size).ok()).map_or(64 << 20, |size| size << 10);
+    SortedEntries::new(execution.environment.store.clone(), bytes)
 }
 
 /// Takes all values of a row.
@@ -65,7 +91,7 @@ fn read_values(writer: &TableWriter, row: RowView<'_>, values: &mut Vec<Datum>) 
 /// 23502, 23514.
 pub async fn check_rows(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
     let mut values = Vec::new();
-    visit_rows(writer, execution, |_, row| {
+    visit_rows(writer, execution, &mut (), |(), _, row| {
         read_values(writer, row, &mut values)?;
         writer.check(&values, &execution.context())
     })
@@ -82,7 +108,7 @@ pub async fn read_rows(
     see: &mut (dyn FnMut(&[Datum], &EvalContext<'_>) -> Result<()> + Send),
 ) -> Result<()> {
     let mut values = Vec::new();
-    visit_rows(writer, execution, |_, row| {
+    visit_rows(writer, execution, &mut (), |(), _, row| {
         read_values(writer, row, &mut values)?;
         see(&values, &execution.context())
     })
@@ -94,11 +120,11 @@ pub async fn read_rows(
 /// # Errors
 /// 23505 `could not create unique index`.
 pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &mut Execution) -> Result<()> {
-    let mut entries = SortedEntries::default();
+    let mut entries = no_entries(execution);
     let mut entry = Vec::new();
     let mut values = vec![Datum::Null; writer.layout.columns().len()];
     let positions = plain_positions(index);
-    visit_rows(writer, execution, |key, row| {
+    visit_rows(writer, execution, &mut entries, |entries, key, row| {
         match &positions {
             Some(positions) => {
                 for position in positions {
@@ -116,9 +142,7 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         Ok(())
     })
     .await?;
-    entries.sort();
-    if let Some(row_key) = entries.duplicate() {
-        let row_key = row_key.to_vec();
+    if let Some(row_key) = entries.write(&mut execution.transaction, index.tree).await? {
         let row = execution.transaction.get_latest(writer.tree(), &row_key).await?;
         let row = row.ok_or_else(|| SqlError::internal("a row left a table that is locked"))?;
         let view = writer.layout.view(&row)?;
@@ -127,7 +151,7 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         let shown = writer.index_key_text(index, &values, &execution.context())?;
         return Err(not_unique(writer, &index.name, &shown));
     }
-    entries.write(&mut execution.transaction, index.tree).await
+    Ok(())
 }
 
 /// Copies all rows of a table into the tree of another, under its layout and key. `fill` says what one position of
@@ -149,9 +173,9 @@ pub async fn rewrite_table(
         // Whatever has to be read for the first number is at hand for the others.
         store.next_row_id(branch, target.tree()).await?;
     }
-    let mut entries = SortedEntries::default();
+    let mut entries = no_entries(execution);
     let (mut key, mut encoded, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    visit_rows(reader, execution, |_, row| {
+    visit_rows(reader, execution, &mut entries, |entries, _, row| {
         read_values(reader, row, &mut values)?;
         values.resize(width, Datum::Null);
         if let Some((position, fill)) = fill {
@@ -183,14 +207,13 @@ pub async fn rewrite_table(
         Ok(())
     })
     .await?;
-    entries.sort();
-    if let Some(row) = entries.duplicate() {
-        let view = target.layout.view(row)?;
+    if let Some(row) = entries.write(&mut execution.transaction, target.tree()).await? {
+        let view = target.layout.view(&row)?;
         let values = (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
         let shown = target.key_text(&target.primary_positions, &values, &execution.context())?;
         return Err(not_unique(target, &target.primary_name, &shown));
     }
-    entries.write(&mut execution.transaction, target.tree()).await
+    Ok(())
 }
 
 /// What an index reads of a row, where that is columns and nothing else.

@@ -1,15 +1,30 @@
 //! The entries of a tree that is built: gathered in any order, sorted, and written in key order, as the storage engine
 //! likes them best.
+//!
+//! What memory has no room for goes to a temporary file in *runs*, each sorted; at the end they are merged.
 
-use helios_mvcc::{Transaction, TreeId};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::vec::IntoIter;
 
-use crate::error::Result;
+use helios_mvcc::{Store, TemporaryBlock, TemporaryFile, Transaction, TreeId};
 
-/// Keys with their values, one after the other in one piece of memory.
-#[derive(Default)]
+use crate::error::{Result, SqlError};
+
+/// Bytes of a block of a run; a longer entry has one for itself.
+const BLOCK_BYTES: usize = 256 << 10;
+/// What comes before an entry in a block: the lengths of key and value, and whether it is exact.
+const HEADER_BYTES: usize = 9;
+
+/// Keys with their values, one after the other in one piece of memory, and what went to the file.
 pub(super) struct SortedEntries {
+    store: Store,
+    /// How many bytes are held before they become a run.
+    held_bytes_max: usize,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    file: Option<TemporaryFile>,
+    runs: Vec<Vec<TemporaryBlock>>,
 }
 
 #[derive(Clone, Copy)]
@@ -42,6 +57,12 @@ fn head_of(key: &[u8]) -> u64 {
 }
 
 impl SortedEntries {
+    /// None yet; up to about `held_bytes_max` are held in memory.
+    pub(super) fn new(store: Store, held_bytes_max: usize) -> SortedEntries {
+        let (bytes, entries, runs) = (Vec::new(), Vec::new(), Vec::new());
+        SortedEntries { store, held_bytes_max, bytes, entries, file: None, runs }
+    }
+
     /// Adds an entry; no other may have the key of one that is `exact`.
     pub(super) fn add(&mut self, key: &[u8], value: &[u8], exact: bool) {
         let start = self.bytes.len();
@@ -51,32 +72,171 @@ impl SortedEntries {
         self.entries.push(Entry { head: head_of(key), start, key_bytes, value_bytes, exact });
     }
 
-    /// Brings them into key order.
-    pub(super) fn sort(&mut self) {
+    /// Writes what is held to the file, if it has become too much: to be called now and then while entries are added.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) async fn make_room(&mut self) -> Result<()> {
+        if self.bytes.len() + self.entries.len() * size_of::<Entry>() < self.held_bytes_max {
+            return Ok(());
+        }
+        self.sort();
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(self.store.temporary_file()?),
+        };
+        let (mut run, mut block) = (Vec::new(), Vec::new());
+        for entry in self.entries.drain(..) {
+            let (key, value) = (entry.key(&self.bytes), entry.value(&self.bytes));
+            if !block.is_empty() && block.len() + HEADER_BYTES + key.len() + value.len() > BLOCK_BYTES {
+                run.push(file.append(&block).await?);
+                block.clear();
+            }
+            block.extend(entry.key_bytes.to_le_bytes());
+            block.extend(entry.value_bytes.to_le_bytes());
+            block.push(u8::from(entry.exact));
+            block.extend(key);
+            block.extend(value);
+        }
+        run.push(file.append(&block).await?);
+        self.runs.push(run);
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn sort(&mut self) {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|left, right| {
             left.head.cmp(&right.head).then_with(|| left.key(bytes).cmp(right.key(bytes)))
         });
     }
 
-    /// The value of an entry whose key another one has, once they are sorted.
-    pub(super) fn duplicate(&self) -> Option<&[u8]> {
+    /// Writes them into a new tree. Where two have a key that only one may have, gives the value of one of them; the
+    /// tree is of no use then.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(super) async fn write(
+        mut self,
+        transaction: &mut Transaction,
+        tree: TreeId,
+    ) -> Result<Option<Vec<u8>>> {
+        self.sort();
+        let Some(file) = self.file.take() else {
+            return self.write_held(transaction, tree).await;
+        };
+        let mut merge = Merge { file, runs: Vec::new(), heads: BinaryHeap::new() };
+        for run in std::mem::take(&mut self.runs) {
+            merge.add(run).await?;
+        }
+        // What is still held is the last run.
+        let mut held = self.entries.iter().peekable();
+        let mut last: Vec<u8> = Vec::new();
+        let (mut is_first, mut last_is_exact) = (true, false);
+        loop {
+            let from_file = match (merge.heads.peek(), held.peek()) {
+                (None, None) => return Ok(None),
+                (Some(Reverse((key, _))), Some(entry)) => key.as_slice() <= entry.key(&self.bytes),
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+            };
+            let taken = if from_file { merge.next().await? } else { None };
+            let held_entry = if from_file { None } else { held.next() };
+            let (key, value, exact) = match (&taken, held_entry) {
+                (Some(taken), _) => (taken.key.as_slice(), taken.value.as_slice(), taken.exact),
+                (None, Some(entry)) => (entry.key(&self.bytes), entry.value(&self.bytes), entry.exact),
+                (None, None) => return Err(SqlError::internal("a run ended before its end")),
+            };
+            if !is_first && (exact || last_is_exact) && key == last.as_slice() {
+                return Ok(Some(value.to_vec()));
+            }
+            transaction.put(tree, key, value)?;
+            last.clear();
+            last.extend_from_slice(key);
+            (is_first, last_is_exact) = (false, exact);
+            transaction.make_room().await?;
+        }
+    }
+
+    /// The same where nothing went to the file.
+    async fn write_held(&self, transaction: &mut Transaction, tree: TreeId) -> Result<Option<Vec<u8>>> {
         let bytes = &self.bytes;
         let is_double = |pair: &&[Entry]| {
             pair[0].exact && pair[0].head == pair[1].head && pair[0].key(bytes) == pair[1].key(bytes)
         };
-        self.entries.windows(2).find(is_double).map(|pair| pair[1].value(bytes))
-    }
-
-    /// Writes them into a new tree.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub(super) async fn write(&self, transaction: &mut Transaction, tree: TreeId) -> Result<()> {
+        if let Some(pair) = self.entries.windows(2).find(is_double) {
+            return Ok(Some(pair[1].value(bytes).to_vec()));
+        }
         for entry in &self.entries {
-            transaction.put(tree, entry.key(&self.bytes), entry.value(&self.bytes))?;
+            transaction.put(tree, entry.key(bytes), entry.value(bytes))?;
             transaction.make_room().await?;
         }
+        Ok(None)
+    }
+}
+
+/// An entry as a run has it.
+struct Stored {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    exact: bool,
+}
+
+/// The rest of a run.
+struct Run {
+    blocks: IntoIter<TemporaryBlock>,
+    block: Vec<u8>,
+    at: usize,
+    /// Value and exactness of the entry whose key is among the heads.
+    head: (Vec<u8>, bool),
+}
+
+/// Gives the entries of all runs in key order.
+struct Merge {
+    file: TemporaryFile,
+    runs: Vec<Run>,
+    /// The first key of each run that has one.
+    heads: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+}
+
+impl Merge {
+    async fn add(&mut self, blocks: Vec<TemporaryBlock>) -> Result<()> {
+        self.runs.push(Run {
+            blocks: blocks.into_iter(),
+            block: Vec::new(),
+            at: 0,
+            head: Default::default(),
+        });
+        self.advance(self.runs.len() - 1).await
+    }
+
+    /// Takes a run's next entry to the heads.
+    async fn advance(&mut self, number: usize) -> Result<()> {
+        let run = &mut self.runs[number];
+        if run.at == run.block.len() {
+            let Some(block) = run.blocks.next() else { return Ok(()) };
+            run.block = self.file.read(block).await?;
+            run.at = 0;
+            self.file.release(block);
+        }
+        let mut take = |count: usize| {
+            let taken = run.block.get(run.at..run.at + count);
+            run.at += count;
+            taken.map(<[u8]>::to_vec).ok_or_else(|| SqlError::corrupted("a sorted run is malformed"))
+        };
+        let header = take(HEADER_BYTES)?;
+        let length =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (key, value) = (take(length(0) as usize)?, take(length(4) as usize)?);
+        run.head = (value, header[8] != 0);
+        self.heads.push(Reverse((key, number)));
         Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Stored>> {
+        let Some(Reverse((key, number))) = self.heads.pop() else { return Ok(None) };
+        let (value, exact) = std::mem::take(&mut self.runs[number].head);
+        self.advance(number).await?;
+        Ok(Some(Stored { key, value, exact }))
     }
 }
