@@ -172,6 +172,13 @@ impl Aggregation {
         let mut found = Numbered::default();
         found.numbers.reserve(row_count);
         let members = &self.sets[set];
+        if members.is_empty()
+            && let Some(number) = run.table.find(hash_of(&set_key(set)), &set_key(set))
+        {
+            // All rows are one group, which is there from the beginning.
+            found.numbers.resize(row_count, number);
+            return found;
+        }
         let mut new = Vec::new();
         let mut key = Vec::new();
         for row in 0..row_count {
