@@ -178,6 +178,9 @@ fn notices_and_changed_settings_reach_the_client() {
             }
             texts
         });
+        client.batch_execute("SET client_min_messages = warning").await.expect("set");
+        client.batch_execute("DROP TABLE IF EXISTS unheard").await.expect("run");
+        client.batch_execute("RESET client_min_messages").await.expect("reset");
         client.batch_execute("DROP TABLE IF EXISTS nothing; SET TimeZone = 'Asia/Tokyo'").await.expect("run");
         let row =
             client.query_one("SELECT '2024-01-01 00:00Z'::timestamptz::text", &[]).await.expect("a row");

@@ -14,6 +14,7 @@
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
 //! | `U&'…' UESCAPE '!'` | the string it is |
+//! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `'a'` and `'b'` on the next line | `'ab'` |
 
@@ -98,6 +99,12 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 Some((mode, length)) if insert_exclusion(&mut out, token, mode) => at += length,
                 _ => out.push(token.clone()),
             },
+            Token::Word(_) if is(token, "collate") && ends_cast(&out) => {
+                at += 1;
+                while *token_at(at) == Token::Period {
+                    at += 2;
+                }
+            }
             Token::Word(_) if is(token, "for") && word_at(at, "no") && word_at(at + 1, "key") => {
                 out.push(token.clone());
                 at += 2;
@@ -135,6 +142,20 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         }
     }
     out
+}
+
+/// Whether the last tokens are `::` and a type's name.
+fn ends_cast(out: &[TokenWithSpan]) -> bool {
+    // The longest is `character varying(10)[]`, with a schema before it.
+    for token in out.iter().rev().take(9) {
+        match &token.token {
+            Token::DoubleColon => return true,
+            Token::Word(_) | Token::Period | Token::Number(..) => {}
+            Token::LParen | Token::RParen | Token::LBracket | Token::RBracket => {}
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// A Unicode literal with an escape character of its own.

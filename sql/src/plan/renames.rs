@@ -80,6 +80,10 @@ fn renamed(mut plan: Logical, renames: &Renames) -> Logical {
             other => walk::Rewritten::Descend(other),
         })
     });
+    // A column that is passed on keeps its name, which is another one now.
+    if let Logical::Project { outputs, .. } | Logical::Aggregate { groups: outputs, .. } = &mut plan {
+        outputs.iter_mut().for_each(|output| output.id = renames.of(output.id));
+    }
     if let Logical::Join { lateral: slots, .. } | Logical::Apply { correlations: slots, .. } = &mut plan {
         let correct = |each: &mut Correlation| each.column = renames.of(each.column);
         slots.iter_mut().for_each(correct);

@@ -237,9 +237,16 @@ impl Session {
         CancelHandle { flag: self.cancel.clone() }
     }
 
-    /// Tells the client something.
+    /// Tells the client something, unless `client_min_messages` says that it does not want to know.
     pub(crate) fn notify(&mut self, notice: Notice) {
-        self.notices.push(notice);
+        let wanted = match self.settings.get("client_min_messages").as_deref() {
+            Ok("error") => false,
+            Ok("warning") => notice.severity != "NOTICE",
+            _ => true,
+        };
+        if wanted {
+            self.notices.push(notice);
+        }
     }
 
     /// The messages since the last call.

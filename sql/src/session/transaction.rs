@@ -109,7 +109,7 @@ impl Session {
 
     pub(super) fn begin(&mut self, modes: &TransactionModes) -> Result<()> {
         if self.active.as_ref().is_some_and(|active| active.explicit) {
-            self.notices.push(Notice::warning(
+            self.notify(Notice::warning(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "there is already a transaction in progress",
             ));

@@ -168,7 +168,7 @@ impl Session {
     }
 
     fn warn_no_transaction(&mut self) {
-        self.notices.push(Notice::warning(
+        self.notify(Notice::warning(
             SqlState::NO_ACTIVE_SQL_TRANSACTION,
             "there is no transaction in progress",
         ));
@@ -243,7 +243,7 @@ impl Session {
     async fn set_constraints(&mut self, names: &[ast::ObjectName], deferred: bool) -> Result<Given> {
         let (catalog, binding) = self.binding().await?;
         if !self.is_explicit() {
-            self.notices.push(Notice::warning(
+            self.notify(Notice::warning(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET CONSTRAINTS can only be used in transaction blocks",
             ));
@@ -303,7 +303,7 @@ impl Session {
             _ => {}
         }
         if local && !self.is_explicit() {
-            self.notices.push(Notice::warning(
+            self.notify(Notice::warning(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET LOCAL can only be used in transaction blocks",
             ));
@@ -359,7 +359,7 @@ impl Session {
                 } else if self.is_explicit() {
                     self.set_transaction(&modes)?;
                 } else {
-                    self.notices.push(Notice::warning(
+                    self.notify(Notice::warning(
                         SqlState::NO_ACTIVE_SQL_TRANSACTION,
                         "SET TRANSACTION can only be used in transaction blocks",
                     ));
@@ -516,7 +516,7 @@ impl Session {
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
         let notices = ddl.notices.into_iter().map(|error| Notice { severity: "NOTICE", error });
-        self.notices.extend(notices);
+        notices.for_each(|notice| self.notify(notice));
         self.has_temporary |= ddl.makes_temporary;
         self.take_back(ddl.execution)?;
         if let Some(active) = &mut self.active {
