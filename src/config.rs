@@ -2,6 +2,7 @@
 
 mod key;
 mod message;
+mod password;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,29 @@ impl Default for StorageConfig {
     }
 }
 
+/// Who is believed to be the role that they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthenticationMethod {
+    /// Whoever is on the server's machine; nobody else is served.
+    #[default]
+    Trust,
+    /// Nobody: all clients show that they know the role's password.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+}
+
+impl AuthenticationMethod {
+    /// Its name in PostgreSQL, and in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            AuthenticationMethod::Trust => "trust",
+            AuthenticationMethod::ScramSha256 => "scram-sha-256",
+        }
+    }
+}
+
 /// `[server]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,6 +84,9 @@ pub struct ServerConfig {
     pub listen_addr: String,
     pub port: u16,
     pub max_connections: u32,
+    pub auth: AuthenticationMethod,
+    /// Where the password is that the first superuser gets, if it has none.
+    pub superuser_password: Option<KeySource>,
     pub tls_enabled: bool,
     pub tls_cert_path: Option<PathBuf>,
     pub tls_key_path: Option<PathBuf>,
@@ -71,6 +98,8 @@ impl Default for ServerConfig {
             listen_addr: "127.0.0.1".into(),
             port: 5432,
             max_connections: 100,
+            auth: AuthenticationMethod::default(),
+            superuser_password: None,
             tls_enabled: false,
             tls_cert_path: None,
             tls_key_path: None,
@@ -101,7 +130,7 @@ impl Default for PerformanceConfig {
     }
 }
 
-/// Where the master key is found.
+/// Where a secret is found: the master key, or a password.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub enum KeySource {
     /// The environment variable of this name.
@@ -262,6 +291,7 @@ impl Config {
             ("server.listen_addr", self.server.listen_addr.clone()),
             ("server.port", self.server.port.to_string()),
             ("server.max_connections", self.server.max_connections.to_string()),
+            ("server.auth", self.server.auth.name().to_string()),
             ("server.tls_enabled", self.server.tls_enabled.to_string()),
             ("server.tls_cert_path", path(&self.server.tls_cert_path)),
             ("server.tls_key_path", path(&self.server.tls_key_path)),

@@ -107,6 +107,25 @@ impl EmbeddedDatabase {
         Lease { session: self.shared.idle.lock().pop(), database: self.clone() }
     }
 
+    /// Gives the first superuser a password, unless it has one; tells whether it did.
+    ///
+    /// # Errors
+    /// Those of reading the catalog and of committing.
+    pub fn set_first_password(&self, password: &str) -> Result<bool> {
+        block_on(async {
+            let roles = self.shared.engine.roles().await?;
+            // The first superuser is there always, by whatever name, and comes first.
+            let Some(superuser) = roles.first().filter(|role| role.verifier.is_none()) else {
+                return Ok(false);
+            };
+            let name = superuser.name.replace('"', "\"\"");
+            let password = password.replace('\'', "''");
+            let mut lease = self.lease();
+            execute_in(lease.session(), &format!("ALTER ROLE \"{name}\" PASSWORD '{password}'")).await?;
+            Ok(true)
+        })
+    }
+
     /// A connection of a user: the interface that servers and tools use.
     #[must_use]
     pub fn connect(&self, user: &str, database: &str) -> Connection {

@@ -33,8 +33,8 @@ mod transaction;
 mod value;
 
 pub use config::{
-    AuditConfig, CompressionType, Config, EncryptionConfig, KeySource, PerformanceConfig, ServerConfig,
-    StorageConfig,
+    AuditConfig, AuthenticationMethod, CompressionType, Config, EncryptionConfig, KeySource,
+    PerformanceConfig, ServerConfig, StorageConfig,
 };
 pub use database::EmbeddedDatabase;
 pub use error::{Error, Result};

@@ -2,10 +2,11 @@
 //!
 //! It follows the engine and changes with it; programs use [`crate::EmbeddedDatabase`].
 
+pub use helios_sql::catalog::Role;
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
 pub use helios_sql::execute::{Environment, Timestamps};
 pub use helios_sql::session::{
     CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step,
     TransactionStatus,
 };
-pub use helios_sql::{binder, copy, functions, types, value};
+pub use helios_sql::{binder, copy, functions, scram, types, value};

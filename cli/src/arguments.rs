@@ -66,6 +66,9 @@ pub struct StartArguments {
     /// How many clients may be connected at a time [default: 100]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Who is believed to be the role that they say: `trust` all on this machine, or ask for passwords [default: trust]
+    #[arg(long, value_name = "METHOD")]
+    pub auth: Option<AuthenticationName>,
     /// The folder for a Unix socket
     #[arg(long, value_name = "DIR")]
     pub socket_dir: Option<PathBuf>,
@@ -75,6 +78,14 @@ pub struct StartArguments {
     /// How the server waits for the network and the disk [default: the best that the system has]
     #[arg(long)]
     pub executor: Option<ExecutorName>,
+}
+
+/// The ways of authentication by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuthenticationName {
+    Trust,
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
 }
 
 /// The executors by name.

@@ -9,20 +9,26 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use helios_runtime::executor::ExecutorKind;
-use helios_server::{Server, ServerMode, ServerOptions, StorageDescription, stop_on_signals};
-use heliosdb_nano::Config;
+use helios_server::{Authentication, Server, ServerMode, ServerOptions, StorageDescription, stop_on_signals};
+use heliosdb_nano::{AuthenticationMethod, Config};
 
-use crate::arguments::{ExecutorName, StartArguments, address};
+use crate::arguments::{AuthenticationName, ExecutorName, StartArguments, address};
 use crate::{logging, open};
 
 /// Runs the server until it is told to stop.
 pub fn run(arguments: &StartArguments) -> Result<ExitCode, Box<dyn Error>> {
     logging::start();
     let config = configuration(arguments)?;
+    let password = config.superuser_password()?;
     let options = server_options(&config, arguments)?;
     let stop = stop_on_signals()?;
     let server = Server::bind(options)?;
     let database = open::open(&config)?;
+    if let Some(password) = password
+        && database.set_first_password(&password)?
+    {
+        tracing::info!("The superuser has the configured password");
+    }
     server.serve(database.engine().clone(), &stop)?;
     // The last user of a folder closes it.
     drop(database);
@@ -49,6 +55,12 @@ fn configuration(arguments: &StartArguments) -> Result<Config, Box<dyn Error>> {
     if !arguments.listen.is_empty() {
         let addresses: Vec<String> = arguments.listen.iter().map(ToString::to_string).collect();
         config.server.listen_addr = addresses.join(",");
+    }
+    if let Some(method) = arguments.auth {
+        config.server.auth = match method {
+            AuthenticationName::Trust => AuthenticationMethod::Trust,
+            AuthenticationName::ScramSha256 => AuthenticationMethod::ScramSha256,
+        };
     }
     if let Some(count) = arguments.max_connections {
         config.server.max_connections = count;
@@ -80,6 +92,10 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
             None => ExecutorKind::Automatic,
             Some(ExecutorName::Epoll) => ExecutorKind::Epoll,
             Some(ExecutorName::Glommio) => ExecutorKind::Glommio,
+        },
+        authentication: match config.server.auth {
+            AuthenticationMethod::Trust => Authentication::Trust,
+            AuthenticationMethod::ScramSha256 => Authentication::ScramSha256,
         },
         max_connections: usize::try_from(config.server.max_connections)?,
         database_names: folder_name.into_iter().collect(),

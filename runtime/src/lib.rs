@@ -16,6 +16,7 @@ pub mod device;
 pub mod entropy;
 pub mod executor;
 mod oneshot;
+mod user;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use device::{
@@ -23,3 +24,4 @@ pub use device::{
     SimulatedDevice, UringDevice, is_simulated_crash, open_disk, probe_io_uring,
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use user::user_name;

@@ -21,6 +21,7 @@
 //!    the answers' order.
 #![deny(unsafe_code)]
 
+mod authentication;
 mod connection;
 mod copy;
 mod extended;
@@ -30,12 +31,13 @@ mod parameters;
 mod registry;
 mod results;
 mod rows;
+mod scram;
 mod server;
 mod signals;
 mod simple;
 mod startup;
 mod wire;
 
-pub use options::{ServerMode, ServerOptions, StorageDescription};
+pub use options::{Authentication, ServerMode, ServerOptions, StorageDescription};
 pub use server::Server;
 pub use signals::stop_on_signals;

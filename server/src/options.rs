@@ -25,6 +25,16 @@ impl std::fmt::Display for ServerMode {
     }
 }
 
+/// Who is believed to be the role that they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// Whoever is on this machine; nobody else is served.
+    #[default]
+    Trust,
+    /// Nobody: all clients show by SCRAM-SHA-256 that they know the role's password.
+    ScramSha256,
+}
+
 /// What the start-up log says of the storage; the engine itself was opened by the caller.
 #[derive(Clone, Debug, Default)]
 pub struct StorageDescription {
@@ -36,7 +46,7 @@ pub struct StorageDescription {
 /// How to start a [`crate::Server`].
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// The addresses to listen on. Loopback only: whoever connects is trusted.
+    /// The addresses to listen on; loopback only where clients are trusted.
     pub addresses: Vec<IpAddr>,
     /// The port, for the addresses and in the Unix socket's name; 0 takes any free one.
     pub port: u16,
@@ -50,9 +60,10 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Names of the first database beside `postgres` and `heliosdb`, such as its folder's.
     pub database_names: Vec<String>,
+    pub authentication: Authentication,
     pub mode: ServerMode,
     pub storage: StorageDescription,
-    /// How long a client may take to introduce itself.
+    /// How long a client may take to introduce itself and to show who it is.
     pub startup_patience: Duration,
     /// How long running statements may take to end after the stop signal.
     pub stop_patience: Duration,
@@ -69,6 +80,7 @@ impl Default for ServerOptions {
             executor: ExecutorKind::default(),
             max_connections: 100,
             database_names: Vec::new(),
+            authentication: Authentication::default(),
             mode: ServerMode::default(),
             storage: StorageDescription::default(),
             startup_patience: Duration::from_secs(60),
@@ -81,10 +93,13 @@ impl ServerOptions {
     /// Refuses what cannot be served.
     pub(crate) fn check(&self) -> io::Result<()> {
         let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        if let Some(address) = self.addresses.iter().find(|address| !address.is_loopback()) {
+        if self.authentication == Authentication::Trust
+            && let Some(address) = self.addresses.iter().find(|address| !address.is_loopback())
+        {
             return invalid(format!(
-                "cannot listen on {address}: clients are not authenticated yet, so that only loopback \
-                 addresses (127.0.0.1, ::1) and Unix sockets are served"
+                "cannot listen on {address}: where clients are trusted, only loopback addresses (127.0.0.1, ::1) \
+                 and Unix sockets are served; ask for passwords by --auth scram-sha-256, or server.auth = \
+                 \"scram-sha-256\""
             ));
         }
         if self.addresses.is_empty() && self.unix_socket_directory.is_none() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
-use heliosdb_nano::session::CancelHandle;
+use heliosdb_nano::session::{CancelHandle, Role};
 
 /// All connections of a server.
 #[derive(Default)]
@@ -15,12 +15,16 @@ pub(crate) struct Registry {
     knocking: AtomicUsize,
     /// By the number that the client was told.
     targets: Mutex<HashMap<i32, Arc<CancelTarget>>>,
+    /// How many connections the roles have that may have only so many, by OID.
+    limited: Mutex<HashMap<u32, i32>>,
 }
 
 /// A place among the connections, held as long as this lives.
 pub(crate) struct Place {
     registry: Arc<Registry>,
     backend: Option<i32>,
+    /// The role that it counts for.
+    role: Option<u32>,
 }
 
 /// One connection, as a cancel request reaches it.
@@ -41,7 +45,7 @@ impl Registry {
         let taken = self
             .connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < most).then_some(count + 1));
-        taken.ok().map(|_| Place { registry: self.clone(), backend: None })
+        taken.ok().map(|_| Place { registry: self.clone(), backend: None, role: None })
     }
 
     /// Lets a connection introduce itself, if fewer than `most` are doing so.
@@ -71,6 +75,21 @@ impl Drop for Knock {
 }
 
 impl Place {
+    /// Counts the connection for its role; false where the role has as many as it may.
+    pub(crate) fn count_for(&mut self, role: &Role) -> bool {
+        if role.connection_limit < 0 || role.attributes.superuser {
+            return true;
+        }
+        let mut limited = lock(&self.registry.limited);
+        let count = limited.entry(role.oid).or_default();
+        if *count >= role.connection_limit {
+            return false;
+        }
+        *count += 1;
+        self.role = Some(role.oid);
+        true
+    }
+
     /// Makes the connection known to cancel requests.
     pub(crate) fn announce(&mut self, backend: i32, secret: u32, handle: CancelHandle) -> Arc<CancelTarget> {
         let target = Arc::new(CancelTarget {
@@ -91,6 +110,11 @@ impl Drop for Place {
         if let Some(backend) = self.backend {
             lock(&self.registry.targets).remove(&backend);
         }
+        let mut limited = lock(&self.registry.limited);
+        if let Some(count) = self.role.and_then(|role| limited.get_mut(&role)) {
+            *count -= 1;
+        }
+        drop(limited);
         self.registry.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

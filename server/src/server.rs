@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use helios_runtime::executor::{Executor, ExecutorOptions, ListenAddress, Listener, StopToken, block_on};
-use heliosdb_nano::session::Engine;
+use heliosdb_nano::session::scram::Verifier;
+use heliosdb_nano::session::{Engine, Role};
 
 use crate::connection;
-use crate::options::ServerOptions;
+use crate::options::{Authentication, ServerOptions};
 use crate::registry::Registry;
 
 /// What all connections of a server share.
@@ -67,8 +68,12 @@ impl Server {
     /// Blocks the calling thread, which must not be one of an executor's workers.
     ///
     /// # Errors
-    /// What the operating system says when workers cannot be started.
+    /// What the operating system says when workers cannot be started; `InvalidInput` where clients need a password and
+    /// no role has one.
     pub fn serve(self, engine: Engine, stop: &StopToken) -> io::Result<()> {
+        if self.options.authentication == Authentication::ScramSha256 {
+            block_on(require_password(&engine))?;
+        }
         let mut executor_options =
             ExecutorOptions { kind: self.options.executor, ..ExecutorOptions::default() };
         if let Some(workers) = self.options.workers {
@@ -97,4 +102,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Nobody could come in where passwords are asked for and there are none.
+async fn require_password(engine: &Engine) -> io::Result<()> {
+    let roles = engine.roles().await.map_err(|error| io::Error::other(error.message().to_string()))?;
+    let has_password =
+        |role: &Role| role.attributes.login && role.verifier.as_deref().and_then(Verifier::parse).is_some();
+    if roles.iter().any(|role| has_password(role)) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "clients need a password, but no role has one: give the superuser one by server.superuser_password, or by \
+         ALTER ROLE postgres PASSWORD '…' in the shell",
+    ))
 }

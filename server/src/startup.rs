@@ -4,17 +4,18 @@
 //!    connection.
 //! 2. The startup packet names protocol, user, database and settings. A newer minor protocol and unknown
 //!    protocol options are negotiated away.
-//! 3. Once there is a place and the database exists, the client hears the settings that matter to it, its number
+//! 3. Once there is a place, the client has shown who it is and the database exists, it hears the settings that matter to it, its number
 //!    and secret for cancel requests, and that the server is ready.
 
 use std::io;
 use std::sync::Arc;
 
 use futures_lite::{AsyncWriteExt, io::AsyncRead};
-use helios_runtime::executor::{Peer, Socket, timeout};
+use helios_runtime::executor::{Socket, timeout};
 use helios_runtime::{Entropy, SystemEntropy};
 use heliosdb_nano::session::{Session, SqlError, SqlState};
 
+use crate::authentication::authenticate;
 use crate::connection::Connection;
 use crate::registry::Place;
 use crate::server::Shared;
@@ -44,7 +45,7 @@ const REPORTED: [(&str, &str); 13] = [
 ];
 
 /// Why a connection ended before it began.
-enum Refusal {
+pub(crate) enum Refusal {
     /// The client left, or was served all it wanted.
     Silent,
     Report(SqlError),
@@ -84,16 +85,16 @@ struct StartupRequest {
 /// Brings a connection up to its first ReadyForQuery; `None` when it ended before.
 pub(crate) async fn start(mut socket: Socket, input: &mut Input, shared: &Arc<Shared>) -> Option<Connection> {
     let mut output = Output::default();
-    let introduction = timeout(shared.options.startup_patience, introduce(&mut socket, input, shared));
-    let Ok(introduction) = introduction.await else {
+    let opening = timeout(shared.options.startup_patience, async {
+        let request = introduce(&mut socket, input, shared).await?;
+        open(request, &mut socket, input, &mut output, shared).await
+    });
+    let Ok(opened) = opening.await else {
         tracing::debug!("a client did not introduce itself in time");
         return None;
     };
-    let refusal = match introduction {
-        Ok(request) => match open(request, shared, &mut output) {
-            Ok(opened) => return Some(Connection::new(socket, output, opened, shared.clone())),
-            Err(error) => error,
-        },
+    let refusal = match opened {
+        Ok(opened) => return Some(Connection::new(socket, output, opened, shared.clone())),
         Err(Refusal::Report(error)) => error,
         Err(Refusal::Silent) => return None,
     };
@@ -140,13 +141,6 @@ async fn introduce(
                     ))
                     .into());
                 }
-                if !is_trusted(&socket.peer()) {
-                    return Err(SqlError::new(
-                        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                        "only connections from this machine are accepted",
-                    )
-                    .into());
-                }
                 let mut request = read_request(body)?;
                 request.minor_version = version & 0xffff;
                 return Ok(request);
@@ -180,14 +174,6 @@ async fn refuse_encryption(socket: &mut Socket, input: &Input, name: &str) -> Re
             "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
         )
         .into())
-}
-
-/// Whether a peer is believed to be who it says: it is on this machine.
-fn is_trusted(peer: &Peer) -> bool {
-    match peer {
-        Peer::Tcp(address) => address.ip().is_loopback(),
-        Peer::Unix(_) => true,
-    }
 }
 
 fn read_request(mut body: Body<'_>) -> Result<StartupRequest, SqlError> {
@@ -277,8 +263,14 @@ fn split_options(options: &str) -> Vec<String> {
     words
 }
 
-/// Opens the session and writes the server's introduction.
-fn open(request: StartupRequest, shared: &Arc<Shared>, output: &mut Output) -> Result<Opened, SqlError> {
+/// Finds out who the client is, opens the session and writes the server's introduction.
+async fn open(
+    request: StartupRequest,
+    socket: &mut Socket,
+    input: &mut Input,
+    output: &mut Output,
+    shared: &Arc<Shared>,
+) -> Result<Opened, Refusal> {
     if request.minor_version > 0 || !request.unknown_options.is_empty() {
         let message = output.begin(b'v');
         output.u32(PROTOCOL);
@@ -288,22 +280,26 @@ fn open(request: StartupRequest, shared: &Arc<Shared>, output: &mut Output) -> R
         }
         output.end(message);
     }
-    let place = shared
+    let mut place = shared
         .registry
         .enter(shared.options.max_connections)
         .ok_or_else(|| SqlError::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"))?;
-    let message = output.begin(b'R');
-    output.i32(0);
-    output.end(message);
+    let role = authenticate(socket, input, output, &request.user, shared).await?;
+    if !place.count_for(&role) {
+        let message = format!("too many connections for role \"{}\"", role.name);
+        return Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
+    }
     if !shared.options.has_database(&request.database) {
         return Err(SqlError::new(
             SqlState::INVALID_CATALOG_NAME,
             format!("database \"{}\" does not exist", request.database),
-        ));
+        )
+        .into());
     }
     let mut session = shared.engine.session(&request.user, &request.database);
+    session.begin_as(&role).await;
     for (name, value) in &request.settings {
-        session.set_setting(name, value)?;
+        session.set_setting(name, value).await?;
     }
     // The introduction tells them all.
     drop(session.take_changed_settings());

@@ -12,6 +12,7 @@ pub mod functions;
 pub mod parser;
 pub mod plan;
 mod relations;
+pub mod scram;
 mod sequence;
 pub mod session;
 pub mod types;

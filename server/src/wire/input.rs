@@ -18,6 +18,8 @@ const KEPT_BYTES: usize = 256 * 1024;
 const SMALL_MESSAGE_MAX: usize = 10_000;
 /// The longest message that carries text or data.
 const LARGE_MESSAGE_MAX: usize = 0x3fff_fffe;
+/// The longest answer to a challenge.
+const RESPONSE_MAX: usize = 1_024;
 /// The longest startup packet.
 const STARTUP_PACKET_MAX: usize = 10_000;
 
@@ -71,6 +73,18 @@ impl Input {
         };
         let Some(length) = unread.get(1..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
         let length = announced_length(*length, 4..=length_max)?;
+        Ok(self.take(1, length).map(|body| Message { kind, body }))
+    }
+
+    /// The next answer to a challenge, if all of it has arrived; another kind of message is for the caller to refuse.
+    pub(crate) fn next_response(&mut self) -> Result<Option<Message>, InputError> {
+        let unread = &self.buffer[self.start..self.end];
+        let Some(&kind) = unread.first() else { return Ok(None) };
+        if kind != b'p' {
+            return Ok(Some(Message { kind, body: self.start..self.start }));
+        }
+        let Some(length) = unread.get(1..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+        let length = announced_length(*length, 4..=RESPONSE_MAX)?;
         Ok(self.take(1, length).map(|body| Message { kind, body }))
     }
 
@@ -155,6 +169,16 @@ mod tests {
         }
         assert!(input_of(b"\0\0\0\x07").next_startup_packet().is_err());
         assert!(input_of(b"\0\0\x27\x11").next_startup_packet().is_err());
+    }
+
+    #[test]
+    fn answers_to_challenges_are_short() {
+        let mut input = input_of(b"p\0\0\0\x07abcQ");
+        let answer = input.next_response().expect("valid").expect("whole");
+        assert_eq!((answer.kind, input.body(&answer)), (b'p', b"abc".as_slice()));
+        assert_eq!(input.next_response().expect("seen").expect("seen").kind, b'Q');
+        assert!(input_of(b"p\0\0\x04\x01").next_response().is_err());
+        assert!(input_of(b"p\0\0\x04\0abc").next_response().expect("valid so far").is_none());
     }
 
     #[test]

@@ -11,10 +11,15 @@ use crate::support::TestServer;
 /// A test fails that takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the driver runs on.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 /// Runs a test over a fresh server: it gets a session, and the address for more.
 pub fn run<F: Future<Output = ()>>(test: impl FnOnce(Client, String) -> F) {
     let server = TestServer::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = runtime();
     runtime.block_on(async {
         let address = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", server.address.port());
         let client = connect(&address).await;

@@ -22,6 +22,14 @@ impl TestServer {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerOptions)) -> TestServer {
+        TestServer::over(change, |_| {})
+    }
+
+    /// Over a database that was prepared.
+    pub fn over(
+        change: impl FnOnce(&mut ServerOptions),
+        prepare: impl FnOnce(&EmbeddedDatabase),
+    ) -> TestServer {
         let mut options = ServerOptions { port: 0, workers: Some(1), ..ServerOptions::default() };
         options.stop_patience = Duration::from_secs(2);
         change(&mut options);
@@ -31,6 +39,7 @@ impl TestServer {
             other => panic!("not a TCP address: {other:?}"),
         };
         let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");
+        prepare(&database);
         let stop = StopToken::new();
         let given = stop.clone();
         let thread = std::thread::spawn(move || server.serve(database.engine().clone(), &given));

@@ -239,9 +239,8 @@ impl Binder<'_> {
                 let now = self.call_named("now", Vec::new())?;
                 self.coerce(now, DataType::TIME, CastContext::Explicit)
             }
-            "current_user" | "user" | "session_user" | "current_role" => {
-                Ok(constant(Datum::text(&self.environment.user), DataType::NAME))
-            }
+            "session_user" => self.call_named("session_user", Vec::new()),
+            "current_user" | "user" | "current_role" => self.call_named("current_user", Vec::new()),
             "current_catalog" => Ok(constant(Datum::text(&self.environment.database), DataType::NAME)),
             "current_schema" => self.call_named("current_schema", Vec::new()),
             other => {

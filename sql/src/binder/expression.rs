@@ -173,8 +173,8 @@ impl Binder<'_> {
         if let Some(oid) = self.table_oid(level, column_name, None, location) {
             return Ok(oid);
         }
-        if column_name == "current_schema" {
-            return self.call_named("current_schema", Vec::new());
+        if matches!(column_name, "current_schema" | "current_role") {
+            return self.call_named(column_name, Vec::new());
         }
         let mut error =
             SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column_name}\" does not exist"));

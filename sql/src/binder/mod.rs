@@ -81,7 +81,6 @@ pub struct BoundQuery {
 pub struct BindEnvironment {
     /// The schemas that unqualified names are looked up in, in order; `pg_catalog` among them.
     pub search_path: Vec<u32>,
-    pub user: String,
     pub database: String,
     /// What plans are weighed by.
     pub costs: Costs,

@@ -12,6 +12,7 @@ use super::object::{
     Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
     ViewSource,
 };
+use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 use crate::error::{Result, SqlError};
@@ -33,12 +34,15 @@ pub enum Class {
     View = 6,
     Comments = 7,
     Type = 8,
+    Role = 9,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
     SchemaName = 17,
     /// (schema, name) → OID, for types and those of their arrays.
     TypeName = 18,
+    /// name → OID
+    RoleName = 19,
     /// What ANALYZE found out about a table, by its OID.
     Statistics = 33,
 }
@@ -185,6 +189,14 @@ pub fn schema_name_key(name: &str) -> Vec<u8> {
     key
 }
 
+/// The key of a role's name.
+#[must_use]
+pub fn role_name_key(name: &str) -> Vec<u8> {
+    let mut key = vec![Class::RoleName as u8];
+    key.extend(name.as_bytes());
+    key
+}
+
 /// An object's stored form.
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
@@ -227,6 +239,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
         Object::View(view) => encode_view(&mut writer, view),
         Object::Type(user_type) => encode_type(&mut writer, user_type),
+        Object::Role(role) => role.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
         Object::Comments(comments) => {
             writer.u32(comments.oid);
@@ -518,7 +531,7 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
     let is_statistics = class == Class::Statistics as u8;
-    if class == Class::Meta as u8 || (class > Class::Type as u8 && !is_statistics) {
+    if class == Class::Meta as u8 || (class > Class::Role as u8 && !is_statistics) {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
@@ -568,6 +581,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
         6 => Object::View(Arc::new(decode_view(&mut reader)?)),
         8 => Object::Type(Arc::new(decode_type(&mut reader)?)),
+        9 => Object::Role(Arc::new(Role::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,

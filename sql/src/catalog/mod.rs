@@ -8,6 +8,7 @@
 mod changes;
 mod codec;
 mod object;
+mod role;
 mod snapshot;
 mod statistics;
 pub mod store;
@@ -20,6 +21,7 @@ pub use object::{
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
     ViewColumn, ViewSource,
 };
+pub use role::{DATABASE_OWNER, Membership, Role, RoleAttributes, builtin_roles, is_builtin_role};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::UserType;
 use crate::sequence::{Limits, Position};
@@ -331,6 +332,7 @@ pub enum Object {
     Sequence(Arc<Sequence>),
     View(Arc<View>),
     Type(Arc<UserType>),
+    Role(Arc<Role>),
     Comments(Arc<Comments>),
     Statistics(Arc<Statistics>),
 }
@@ -347,6 +349,7 @@ impl Object {
             Object::Sequence(sequence) => sequence.oid,
             Object::View(view) => view.oid,
             Object::Type(user_type) => user_type.oid,
+            Object::Role(role) => role.oid,
             Object::Comments(comments) => comments.oid,
             Object::Statistics(statistics) => statistics.table,
         }

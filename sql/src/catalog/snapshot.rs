@@ -1,6 +1,6 @@
 //! The catalog at one moment: immutable, shared by all who read that moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +9,7 @@ use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::role::{Role, builtin_roles};
 use super::statistics::{ColumnStatistics, Statistics};
 use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
@@ -35,6 +36,8 @@ pub struct CatalogSnapshot {
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
     statistics: BTreeMap<u32, Arc<Statistics>>,
+    roles: BTreeMap<u32, Arc<Role>>,
+    roles_by_name: HashMap<String, u32>,
     relations_by_name: HashMap<(u32, String), u32>,
     types: BTreeMap<u32, Arc<TypeEntry>>,
     /// Types and those of their arrays.
@@ -159,6 +162,7 @@ impl CatalogSnapshot {
             let schema = Schema { oid, name: name.to_string(), owner: SUPERUSER };
             snapshot.schemas.insert(oid, Arc::new(schema));
         }
+        snapshot.roles.extend(builtin_roles().iter().map(|role| (role.oid, role.clone())));
         for object in objects {
             match object {
                 Object::Schema(schema) => {
@@ -176,6 +180,9 @@ impl CatalogSnapshot {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
                 Object::Type(user_type) => snapshot.add_type(user_type),
+                Object::Role(role) => {
+                    snapshot.roles.insert(role.oid, role);
+                }
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
                 }
@@ -196,6 +203,9 @@ impl CatalogSnapshot {
         }
         for schema in snapshot.schemas.values() {
             snapshot.schemas_by_name.insert(schema.name.clone(), schema.oid);
+        }
+        for role in snapshot.roles.values() {
+            snapshot.roles_by_name.insert(role.name.clone(), role.oid);
         }
         snapshot.link(tables);
         snapshot
@@ -405,6 +415,44 @@ impl CatalogSnapshot {
     /// All comments.
     pub fn comments(&self) -> impl Iterator<Item = &Arc<Comments>> {
         self.comments.values()
+    }
+
+    /// The role of that OID.
+    #[must_use]
+    pub fn role(&self, oid: u32) -> Option<&Arc<Role>> {
+        self.roles.get(&oid)
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn role_named(&self, name: &str) -> Option<&Arc<Role>> {
+        self.roles.get(self.roles_by_name.get(name)?)
+    }
+
+    /// All roles.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<Role>> {
+        self.roles.values()
+    }
+
+    /// Whether there is a role of that name that may do everything.
+    #[must_use]
+    pub fn is_superuser(&self, name: &str) -> bool {
+        self.role_named(name).is_some_and(|role| role.attributes.superuser)
+    }
+
+    /// Whether a role is another, or a member of it, directly or through others.
+    #[must_use]
+    pub fn is_member(&self, member: u32, of: u32) -> bool {
+        let mut reached = BTreeSet::from([member]);
+        let mut waiting = vec![member];
+        while let Some(next) = waiting.pop() {
+            if next == of {
+                return true;
+            }
+            let groups = self.role(next).map_or(&[][..], |role| &role.memberships);
+            waiting.extend(groups.iter().map(|group| group.role).filter(|group| reached.insert(*group)));
+        }
+        false
     }
 
     /// The constraint of that OID.

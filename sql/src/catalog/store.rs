@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
+use helios_runtime::Entropy;
 
 use super::codec::{self, Class};
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::role::{Role, builtin_roles};
 use super::statistics::Statistics;
 use super::user_type::UserType;
 use super::{PUBLIC, SUPERUSER};
@@ -87,6 +89,46 @@ pub async fn bootstrap(store: &Store, branch: BranchId) -> Result<()> {
     Ok(())
 }
 
+/// Makes a superuser of whoever makes a folder, once in the folder's life.
+///
+/// # Errors
+/// Those of reading pages and of committing.
+pub async fn bootstrap_user(store: &Store, oids: &OidAllocator, name: &str) -> Result<()> {
+    let key = codec::object_key(Class::Meta, 2);
+    let mut transaction = store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+    transaction.begin_statement();
+    if transaction.get(TreeId::CATALOG, &key).await?.is_some() {
+        return Ok(());
+    }
+    transaction.put(TreeId::CATALOG, &key, &[1])?;
+    if builtin_roles().iter().all(|role| role.name != name) {
+        let role = Role::superuser(oids.allocate(store).await?, name);
+        put(&mut transaction, &role.into()).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The folder's secret for challenges that nobody can answer, made when it is first asked for.
+///
+/// # Errors
+/// Those of reading pages and of committing, and where there is no randomness.
+pub async fn mock_secret(store: &Store, entropy: &dyn Entropy) -> Result<Vec<u8>> {
+    let key = codec::object_key(Class::Meta, 3);
+    let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+    transaction.begin_statement();
+    if let Some(known) = transaction.get(TreeId::CATALOG, &key).await? {
+        return Ok(known);
+    }
+    let mut secret = vec![0; 32];
+    entropy
+        .fill(&mut secret)
+        .map_err(|error| SqlError::internal(format!("could not generate random bytes: {error}")))?;
+    transaction.put(TreeId::CATALOG, &key, &secret)?;
+    transaction.commit().await?;
+    Ok(secret)
+}
+
 fn class_of(object: &Object) -> Class {
     match object {
         Object::Schema(_) => Class::Schema,
@@ -96,6 +138,7 @@ fn class_of(object: &Object) -> Class {
         Object::Sequence(_) => Class::Sequence,
         Object::View(_) => Class::View,
         Object::Type(_) => Class::Type,
+        Object::Role(_) => Class::Role,
         Object::Comments(_) => Class::Comments,
         Object::Statistics(_) => Class::Statistics,
     }
@@ -106,6 +149,7 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
     let relation = |schema: u32, name: &str| vec![(codec::relation_name_key(schema, name), object.oid())];
     match object {
         Object::Schema(schema) => vec![(codec::schema_name_key(&schema.name), schema.oid)],
+        Object::Role(role) => vec![(codec::role_name_key(&role.name), role.oid)],
         Object::Table(table) => relation(table.schema, &table.name),
         Object::Index(index) => relation(index.schema, &index.name),
         Object::Sequence(sequence) => relation(sequence.schema, &sequence.name),
@@ -193,6 +237,7 @@ fn duplicate(object: &Object) -> SqlError {
         Object::Sequence(sequence) => duplicate_relation(&sequence.name),
         Object::View(view) => duplicate_relation(&view.name),
         Object::Type(user_type) => duplicate_type(&user_type.name),
+        Object::Role(role) => duplicate_role(&role.name),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
         Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
@@ -210,6 +255,12 @@ pub fn duplicate_relation(name: &str) -> SqlError {
 
 /// 42710.
 #[must_use]
+pub fn duplicate_role(name: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_OBJECT, format!("role \"{name}\" already exists"))
+}
+
+/// 42710.
+#[must_use]
 pub fn duplicate_type(name: &str) -> SqlError {
     SqlError::new(SqlState::DUPLICATE_OBJECT, format!("type \"{name}\" already exists"))
 }
@@ -217,6 +268,12 @@ pub fn duplicate_type(name: &str) -> SqlError {
 impl From<UserType> for Object {
     fn from(user_type: UserType) -> Object {
         Object::Type(Arc::new(user_type))
+    }
+}
+
+impl From<Role> for Object {
+    fn from(role: Role) -> Object {
+        Object::Role(Arc::new(role))
     }
 }
 

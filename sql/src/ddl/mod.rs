@@ -18,6 +18,7 @@ mod like;
 mod maintenance;
 mod rename;
 mod rewrite;
+mod role;
 mod schema;
 mod sequence;
 mod storage;
@@ -40,7 +41,7 @@ use crate::catalog::{
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
-use crate::parser::{Definition, ObjectKind, TypeStatement};
+use crate::parser::{Definition, ObjectKind, RoleStatement, TypeStatement};
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
 
@@ -56,6 +57,11 @@ pub struct Ddl {
 }
 
 impl Ddl {
+    /// Warns the client.
+    pub fn warn(&mut self, message: impl Into<String>) {
+        self.notices.push(SqlError::new(SqlState::WARNING, message));
+    }
+
     /// Tells the client something.
     pub fn notice(&mut self, message: impl Into<String>) {
         self.notices.push(SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message));
@@ -235,6 +241,15 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
         Definition::Comment { .. } => "COMMENT",
+        Definition::Role(statement) => match statement {
+            RoleStatement::Create { .. } => "CREATE ROLE",
+            RoleStatement::Alter { .. } | RoleStatement::Rename { .. } | RoleStatement::Set { .. } => {
+                "ALTER ROLE"
+            }
+            RoleStatement::Drop { .. } => "DROP ROLE",
+            RoleStatement::Grant { .. } => "GRANT ROLE",
+            RoleStatement::Revoke { .. } => "REVOKE ROLE",
+        },
         Definition::Type(statement) => match statement {
             TypeStatement::CreateEnum { .. } => "CREATE TYPE",
             TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
@@ -297,6 +312,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::SetSchema { kind, name, if_exists, schema } => {
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
+        Definition::Role(statement) => role::define(ddl, statement).await,
         Definition::Type(statement) => user_type::define(ddl, statement, text).await,
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {

@@ -33,7 +33,9 @@ pub struct Environment {
     pub settings: Arc<SettingValues>,
     pub formats: Arc<Settings>,
     pub search_path: Vec<u32>,
+    /// The role that statements run as, and the one that the session began with.
     pub user: String,
+    pub session_user: String,
     pub database: String,
     pub backend: i32,
     pub config: crate::session::ConfigEntries,
@@ -60,6 +62,7 @@ impl Environment {
             formats: self.formats.clone(),
             search_path: self.search_path.clone(),
             user: self.user.clone(),
+            session_user: self.session_user.clone(),
             database: self.database.clone(),
             backend: self.backend,
             config: self.config.clone(),

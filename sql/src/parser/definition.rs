@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::role::{self, RoleStatement};
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
@@ -86,6 +87,8 @@ pub enum Definition {
         target: CommentTarget,
         text: Option<String>,
     },
+    /// Something about roles
+    Role(RoleStatement),
     /// Something about a type
     Type(TypeStatement),
     /// ALTER … OWNER TO
@@ -171,7 +174,8 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
                 |found| Ok(Some(found)),
             )
         }
-        _ => user_type::parse(parser, source),
+        [_, "type" | "domain", ..] => user_type::parse(parser, source),
+        _ => role::parse(parser, source),
     }
 }
 

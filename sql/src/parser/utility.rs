@@ -7,6 +7,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
 use super::{Source, syntax_error, syntax_error_at};
+use crate::binder::name::fold;
 use crate::error::Result;
 
 /// A statement of our own parsers.
@@ -31,9 +32,10 @@ pub enum Utility {
         mode: String,
         nowait: bool,
     },
-    /// `SET [SESSION | LOCAL] name TO value`, for the forms with a list of bare words, and `SET … TO DEFAULT`
-    SetDefault {
+    /// `SET [SESSION | LOCAL] name TO DEFAULT`, and `SET role TO value`, which sqlparser reads as SET ROLE
+    Assign {
         name: String,
+        value: Option<String>,
         local: bool,
     },
     /// `RESET name | ALL`
@@ -332,6 +334,10 @@ fn reset(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
         expect(parser, source, "level")?;
         return Ok(Utility::Reset { name: "transaction_isolation".into() });
     }
+    if accept(parser, "session") {
+        expect(parser, source, "authorization")?;
+        return Ok(Utility::Reset { name: "session_authorization".into() });
+    }
     let name = name(parser, source)?;
     Ok(Utility::Reset { name: dotted(&name) })
 }
@@ -355,7 +361,7 @@ fn set_constraints(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utili
     Ok(Utility::SetConstraints { names, deferred })
 }
 
-/// `SET x TO DEFAULT`; every other SET goes to sqlparser.
+/// `SET x TO DEFAULT` and `SET role TO x`; every other SET goes to sqlparser.
 fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
     let mut ahead = 1;
     let mut local = false;
@@ -381,6 +387,11 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
     } else {
         return Ok(None);
     };
+    if word(&parser.peek_nth_token(ahead)) == "role" && word(&parser.peek_nth_token(value_at)) != "default" {
+        (0..value_at).for_each(|_| drop(parser.next_token()));
+        let value = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
+        return Ok(Some(Utility::Assign { name: "role".into(), value: Some(fold(&value)), local }));
+    }
     if word(&parser.peek_nth_token(value_at)) != "default"
         || parser.peek_nth_token(value_at + 1).token != Token::EOF
     {
@@ -391,7 +402,7 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
     }
     let setting = if is_zone { "timezone".to_string() } else { dotted(&name(parser, source)?) };
     while parser.next_token().token != Token::EOF {}
-    Ok(Some(Utility::SetDefault { name: setting, local }))
+    Ok(Some(Utility::Assign { name: setting, value: None, local }))
 }
 
 /// A setting's name, in lower case.

@@ -1,7 +1,6 @@
 //! The functions that look at the catalog and the session.
 
 use super::procedures;
-use super::roles::role_names;
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
@@ -31,7 +30,8 @@ pub fn call(
             env!("CARGO_PKG_VERSION"),
             std::env::consts::ARCH
         )),
-        "current_user" | "session_user" | "user" | "current_role" => Datum::text(&environment.user),
+        "current_user" | "user" | "current_role" => Datum::text(&environment.user),
+        "session_user" => Datum::text(&environment.session_user),
         "current_database" | "current_catalog" => Datum::text(&environment.database),
         "current_schema" => current_schemas(environment, false).first().map_or(Datum::Null, Datum::text),
         "current_schemas" => {
@@ -66,8 +66,10 @@ pub fn call(
         "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0)),
         "pg_get_constraintdef" => constraint_definition(environment, oid_at(0), truth_at(1)),
         "pg_get_userbyid" => {
-            let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
-            Datum::text(found.map_or_else(|| format!("unknown (OID={})", oid_at(0)), |(_, name)| name))
+            let found = environment.catalog.role(oid_at(0));
+            Datum::text(
+                found.map_or_else(|| format!("unknown (OID={})", oid_at(0)), |role| role.name.clone()),
+            )
         }
         "pg_encoding_to_char" => Datum::text(if number(0) == Some(6) { "UTF8" } else { "SQL_ASCII" }),
         "pg_table_is_visible" => is_visible(environment, oid_at(0)),
@@ -167,16 +169,15 @@ pub fn call(
         }),
         "regrolein" => {
             let text = environment.text_argument(arguments, 0)?;
-            let mut roles = role_names(environment).into_iter();
-            let found =
-                text.parse().ok().or_else(|| roles.find(|(_, role)| role == text).map(|(oid, _)| oid));
-            Datum::Oid(found.ok_or_else(|| {
-                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{text}\" does not exist"))
+            let name = split_list(text).into_iter().next().unwrap_or_default();
+            let named = || environment.catalog.role_named(&name).map(|role| role.oid);
+            Datum::Oid(text.parse().ok().or_else(named).ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
             })?)
         }
         "regroleout" => {
-            let found = role_names(environment).into_iter().find(|(oid, _)| *oid == oid_at(0));
-            Datum::text(found.map_or_else(|| oid_at(0).to_string(), |(_, role)| role))
+            let found = environment.catalog.role(oid_at(0));
+            Datum::text(found.map_or_else(|| oid_at(0).to_string(), |role| name::quote(&role.name)))
         }
         "regprocin" => {
             let text = environment.text_argument(arguments, 0)?;

@@ -1,18 +1,21 @@
 //! Roles, databases, settings: pg_authid, pg_roles, pg_user, pg_database, pg_tablespace, pg_settings.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
-use crate::catalog::SUPERUSER;
-use crate::error::Result;
+use crate::catalog::{Role, SUPERUSER};
+use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::session::SettingKind;
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
-    ("pg_authid", roles),
+    ("pg_authid", stored_roles),
     ("pg_roles", roles),
     ("pg_user", users),
-    ("pg_shadow", users),
+    ("pg_shadow", stored_users),
+    ("pg_group", groups),
+    ("pg_auth_members", memberships),
+    ("pg_db_role_setting", role_settings),
     ("pg_database", databases),
     ("pg_tablespace", tablespaces),
     ("pg_settings", settings),
@@ -20,48 +23,143 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 
 /// The OID of the first database.
 const DATABASE: u32 = 5;
+/// What everybody sees of a password.
+const HIDDEN: &str = "********";
 
-/// The roles that exist: the owner of everything, and the session's user.
-pub fn role_names(environment: &Environment) -> Vec<(u32, String)> {
-    let mut names = vec![(SUPERUSER, "postgres".to_string())];
-    if environment.user != "postgres" {
-        names.push((SUPERUSER + 1, environment.user.clone()));
+/// 42501: verifiers are for superusers alone.
+fn refuse_others(environment: &Environment, relation: &VirtualRelation) -> Result<()> {
+    if environment.catalog.is_superuser(&environment.user) {
+        return Ok(());
     }
-    names
+    let kind = if relation.kind == b'v' { "view" } else { "table" };
+    let message = format!("permission denied for {kind} {}", relation.name);
+    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+}
+
+fn verifier(role: &Role) -> Datum {
+    role.verifier.as_ref().map_or(Datum::Null, text)
+}
+
+fn valid_until(role: &Role) -> Datum {
+    role.valid_until.map_or(Datum::Null, Datum::TimestampTz)
+}
+
+/// The settings of a role, as `name=value`.
+fn configuration(role: &Role) -> Datum {
+    if role.settings.is_empty() {
+        return Datum::Null;
+    }
+    let settings = role.settings.iter().map(|(name, value)| text(format!("{name}={value}")));
+    Datum::from(ArrayValue::from_elements(oids::TEXT, settings.collect()))
+}
+
+fn stored_roles(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    refuse_others(environment, relation)?;
+    Ok(environment.catalog.roles().map(|role| role_row(relation, role, verifier(role))).collect())
 }
 
 fn roles(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok(role_names(environment)
-        .into_iter()
-        .map(|(number, name)| {
+    Ok(environment.catalog.roles().map(|role| role_row(relation, role, text(HIDDEN))).collect())
+}
+
+fn role_row(relation: &VirtualRelation, role: &Role, password: Datum) -> Vec<Datum> {
+    let attributes = &role.attributes;
+    let mut columns = vec![
+        ("oid", oid(role.oid)),
+        ("rolname", text(&role.name)),
+        ("rolsuper", Datum::Bool(attributes.superuser)),
+        ("rolinherit", Datum::Bool(attributes.inherit)),
+        ("rolcreaterole", Datum::Bool(attributes.create_role)),
+        ("rolcreatedb", Datum::Bool(attributes.create_database)),
+        ("rolcanlogin", Datum::Bool(attributes.login)),
+        ("rolreplication", Datum::Bool(attributes.replication)),
+        ("rolbypassrls", Datum::Bool(attributes.bypass_row_security)),
+        ("rolconnlimit", Datum::Int32(role.connection_limit)),
+        ("rolpassword", password),
+        ("rolvaliduntil", valid_until(role)),
+    ];
+    if relation.name == "pg_roles" {
+        columns.push(("rolconfig", configuration(role)));
+    }
+    relation.row(&columns)
+}
+
+fn stored_users(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    refuse_others(environment, relation)?;
+    Ok(user_rows(environment, relation, verifier))
+}
+
+fn users(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok(user_rows(environment, relation, |_| text(HIDDEN)))
+}
+
+fn user_rows(
+    environment: &Environment,
+    relation: &VirtualRelation,
+    password: impl Fn(&Role) -> Datum,
+) -> RelationRows {
+    let users = environment.catalog.roles().filter(|role| role.attributes.login);
+    users
+        .map(|role| {
+            let attributes = &role.attributes;
             relation.row(&[
-                ("oid", oid(number)),
-                ("rolname", text(name)),
-                ("rolsuper", Datum::Bool(true)),
-                ("rolinherit", Datum::Bool(true)),
-                ("rolcreaterole", Datum::Bool(true)),
-                ("rolcreatedb", Datum::Bool(true)),
-                ("rolcanlogin", Datum::Bool(true)),
-                ("rolreplication", Datum::Bool(true)),
-                ("rolbypassrls", Datum::Bool(true)),
-                ("rolconnlimit", Datum::Int32(-1)),
+                ("usename", text(&role.name)),
+                ("usesysid", oid(role.oid)),
+                ("usecreatedb", Datum::Bool(attributes.create_database)),
+                ("usesuper", Datum::Bool(attributes.superuser)),
+                ("userepl", Datum::Bool(attributes.replication)),
+                ("usebypassrls", Datum::Bool(attributes.bypass_row_security)),
+                ("passwd", password(role)),
+                ("valuntil", valid_until(role)),
+                ("useconfig", configuration(role)),
+            ])
+        })
+        .collect()
+}
+
+fn groups(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let catalog = &environment.catalog;
+    let members = |group: u32| {
+        let members = catalog.roles().filter(|role| is_direct_member(role, group));
+        Datum::from(ArrayValue::from_elements(oids::OID, members.map(|role| oid(role.oid)).collect()))
+    };
+    let groups = catalog.roles().filter(|role| !role.attributes.login);
+    Ok(groups
+        .map(|role| {
+            relation.row(&[
+                ("groname", text(&role.name)),
+                ("grosysid", oid(role.oid)),
+                ("grolist", members(role.oid)),
             ])
         })
         .collect())
 }
 
-fn users(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok(role_names(environment)
-        .into_iter()
-        .map(|(number, name)| {
+fn is_direct_member(role: &Role, group: u32) -> bool {
+    role.memberships.iter().any(|membership| membership.role == group)
+}
+
+fn memberships(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let pairs =
+        environment.catalog.roles().flat_map(|role| role.memberships.iter().map(move |each| (role, each)));
+    Ok(pairs
+        .map(|(member, membership)| {
             relation.row(&[
-                ("usename", text(name)),
-                ("usesysid", oid(number)),
-                ("usecreatedb", Datum::Bool(true)),
-                ("usesuper", Datum::Bool(true)),
-                ("userepl", Datum::Bool(true)),
-                ("usebypassrls", Datum::Bool(true)),
+                ("roleid", oid(membership.role)),
+                ("member", oid(member.oid)),
+                ("grantor", oid(membership.grantor)),
+                ("admin_option", Datum::Bool(membership.admin)),
             ])
+        })
+        .collect())
+}
+
+fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let configured = environment.catalog.roles().filter(|role| !role.settings.is_empty());
+    Ok(configured
+        .map(|role| {
+            let configuration = configuration(role);
+            relation.row(&[("setdatabase", oid(0)), ("setrole", oid(role.oid)), ("setconfig", configuration)])
         })
         .collect())
 }

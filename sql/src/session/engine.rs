@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use helios_mvcc::{BranchId, Store, Transaction};
+use helios_mvcc::{BranchId, Isolation, Store, Transaction};
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
-use super::{Session, SettingValues};
-use crate::catalog::{CatalogSnapshot, Changes, OidAllocator, store as catalog_store};
+use super::{EPOCH_MICROS, Session, SettingValues};
+use crate::catalog::{CatalogSnapshot, Changes, OidAllocator, Role, store as catalog_store};
 use crate::ddl::TEMPORARY_PREFIX;
 use crate::error::Result;
 use crate::sequence::Sequences;
@@ -35,6 +35,7 @@ struct Shared {
     changes: Changes,
     next_backend: AtomicI32,
     config: ConfigEntries,
+    mock_secret: Vec<u8>,
 }
 
 impl Engine {
@@ -43,7 +44,14 @@ impl Engine {
     /// # Errors
     /// Those of reading and writing the catalog.
     pub async fn open(store: Store, config: ConfigEntries) -> Result<Engine> {
-        Engine::with_surroundings(store, Arc::new(SystemClock::new()), Arc::new(SystemEntropy), config).await
+        let engine =
+            Engine::with_surroundings(store, Arc::new(SystemClock::new()), Arc::new(SystemEntropy), config);
+        let engine = engine.await?;
+        // Whoever made the folder is a superuser of it.
+        if let Some(user) = helios_runtime::user_name() {
+            catalog_store::bootstrap_user(&engine.shared.store, &engine.shared.oids, &user).await?;
+        }
+        Ok(engine)
     }
 
     /// An engine over a store, with a given clock and randomness.
@@ -57,6 +65,7 @@ impl Engine {
         config: ConfigEntries,
     ) -> Result<Engine> {
         catalog_store::bootstrap(&store, BranchId::MAIN).await?;
+        let mock_secret = catalog_store::mock_secret(&store, &*entropy).await?;
         let sequences = Arc::new(Sequences::load(&store).await?);
         let shared = Shared {
             sequences,
@@ -68,6 +77,7 @@ impl Engine {
             changes: Changes::default(),
             next_backend: AtomicI32::new(1),
             config,
+            mock_secret,
         };
         let engine = Engine { shared: Arc::new(shared) };
         engine.drop_leftovers().await?;
@@ -91,6 +101,38 @@ impl Engine {
         settings.set_initial("session_authorization", user);
         let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
         Session::new(self.clone(), user, database, BranchId::MAIN, settings, backend)
+    }
+
+    /// The role of a name, as it is now.
+    ///
+    /// # Errors
+    /// Those of reading the catalog.
+    pub async fn role(&self, name: &str) -> Result<Option<Arc<Role>>> {
+        let mut transaction = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        Ok(self.catalog(&transaction).await?.role_named(name).cloned())
+    }
+
+    /// All roles, as they are now.
+    ///
+    /// # Errors
+    /// Those of reading the catalog.
+    pub async fn roles(&self) -> Result<Vec<Arc<Role>>> {
+        let mut transaction = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        Ok(self.catalog(&transaction).await?.roles().cloned().collect())
+    }
+
+    /// Microseconds since 2000-01-01 UTC.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.shared.clock.now_micros()).unwrap_or(i64::MAX) - EPOCH_MICROS
+    }
+
+    /// What challenges for roles that have no password are made from: always the same for a folder.
+    #[must_use]
+    pub fn mock_secret(&self) -> &[u8] {
+        &self.shared.mock_secret
     }
 
     /// The store.

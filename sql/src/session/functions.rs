@@ -64,7 +64,6 @@ impl Environment {
     pub fn bind_environment(&self) -> crate::binder::BindEnvironment {
         crate::binder::BindEnvironment {
             search_path: self.search_path.clone(),
-            user: self.user.clone(),
             database: self.database.clone(),
             costs: crate::session::costs_of(&self.settings),
         }

@@ -15,6 +15,7 @@ mod point;
 mod point_tests;
 mod portal;
 mod prepare;
+mod role;
 mod settings;
 #[cfg(test)]
 mod spill_tests;
@@ -76,6 +77,8 @@ impl CancelHandle {
 
 /// The settings that every statement asks for, read once when they change.
 struct FrequentSettings {
+    /// The role that statements run as.
+    user: Text,
     search_path: Text,
     isolation: Isolation,
     isolation_name: Text,
@@ -109,6 +112,7 @@ impl FrequentSettings {
         let text = |name| settings.get(name).map(Text::from).unwrap_or_default();
         let isolation_name = text("default_transaction_isolation");
         FrequentSettings {
+            user: Text::from(role::current_user_of(settings)),
             search_path: text("search_path"),
             isolation: transaction::isolation_of(&isolation_name),
             isolation_name,
@@ -219,7 +223,7 @@ impl Session {
         self.backend
     }
 
-    /// The user's name.
+    /// The name of the role that the client was authenticated as.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -282,8 +286,11 @@ impl Session {
     /// Changes a setting, as SET does outside of a transaction.
     ///
     /// # Errors
-    /// 42704, 22023, 55P02.
-    pub fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
+    /// 42704, 22023, 55P02; 42501 for a role that the session may not become.
+    pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
+        if role::is_role_setting(name) {
+            return self.change_setting(name, Some(value), false).await;
+        }
         let mut settings = (*self.settings).clone();
         settings.set(name, value)?;
         settings.formats()?;
@@ -317,9 +324,10 @@ impl Session {
         if let Ok(formats) = settings.formats() {
             self.formats = Arc::new(formats);
         }
-        let costs = self.frequent.costs;
-        self.frequent = FrequentSettings::of(&settings);
-        if self.frequent.costs != costs {
+        let frequent = FrequentSettings::of(&settings);
+        let earlier = std::mem::replace(&mut self.frequent, frequent);
+        // `"$user"` in the search path is another schema for another role.
+        if self.frequent.costs != earlier.costs || self.frequent.user != earlier.user {
             self.plans.clear();
         }
         self.settings = settings;
@@ -327,7 +335,7 @@ impl Session {
 
     /// Microseconds since 2000-01-01 UTC.
     fn now(&self) -> i64 {
-        i64::try_from(self.engine.clock().now_micros()).unwrap_or(i64::MAX) - EPOCH_MICROS
+        self.engine.now()
     }
 
     fn end_portals(&mut self) {

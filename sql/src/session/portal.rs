@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::execution::tag_of;
 use super::point::Within;
 use super::prepare::Action;
+use super::role::is_role_setting;
 use super::transaction::{in_failed_transaction, lost};
 use super::{Prepared, Session};
 use crate::binder::ResultColumn;
@@ -461,7 +462,8 @@ impl Session {
             entropy: self.engine.entropy().clone(),
             settings: self.settings.clone(),
             formats: self.formats.clone(),
-            user: self.user.clone(),
+            user: self.current_user().to_string(),
+            session_user: self.session_user(),
             database: self.database.clone(),
             backend: self.backend,
             config: self.engine.config().clone(),
@@ -514,7 +516,10 @@ impl Session {
     pub(super) fn take_changed_by_functions(&mut self, environment: &Environment) -> Result<()> {
         let changed = std::mem::take(&mut *environment.changed_settings.lock());
         for (name, value, local) in changed {
-            self.assign_setting(&name, Some(&value), local)?;
+            match is_role_setting(&name) {
+                true => self.assign_role(&environment.catalog, &name, Some(&value), local)?,
+                false => self.assign_setting(&name, Some(&value), local)?,
+            }
         }
         Ok(())
     }

@@ -409,7 +409,6 @@ impl Session {
     pub(super) fn bind_environment(&self, catalog: &CatalogSnapshot) -> BindEnvironment {
         BindEnvironment {
             search_path: self.search_path(catalog),
-            user: self.user.clone(),
             database: self.database.clone(),
             costs: self.frequent.costs,
         }
@@ -421,7 +420,7 @@ impl Session {
         let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend));
         path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
         for name in self.settings.search_path() {
-            let name = if name == "$user" { &self.user } else { &name };
+            let name = if name == "$user" { self.current_user() } else { &name };
             if let Some(schema) = catalog.schema_named(name)
                 && !path.contains(&schema.oid)
             {

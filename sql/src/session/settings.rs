@@ -297,6 +297,12 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the maximum number of parallel processes per executor node.",
     ),
     setting(
+        "password_encryption",
+        "scram-sha-256",
+        SettingKind::Enum(&["md5", "scram-sha-256"]),
+        "Chooses the algorithm for encrypting passwords.",
+    ),
+    setting(
         "plan_cache_mode",
         "auto",
         SettingKind::Enum(&["auto", "force_generic_plan", "force_custom_plan"]),
@@ -525,9 +531,15 @@ impl SettingValues {
         Ok(())
     }
 
-    /// Goes back to all defaults.
+    /// Sets one that SET refuses.
+    pub fn set_fixed(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_lowercase(), value.to_string());
+    }
+
+    /// Goes back to all defaults, but for who the session is.
     pub fn reset_all(&mut self) {
-        self.values.clear();
+        self.values
+            .retain(|name, _| matches!(name.as_str(), "role" | "session_authorization" | "is_superuser"));
     }
 
     /// Restores one setting from earlier values.

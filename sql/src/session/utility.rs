@@ -117,8 +117,8 @@ impl Session {
             }
             Utility::Reindex => done("REINDEX"),
             Utility::Lock { tables, mode, nowait } => self.lock_tables(tables, mode, *nowait).await,
-            Utility::SetDefault { name, local } => {
-                self.assign_setting(name, None, *local)?;
+            Utility::Assign { name, value, local } => {
+                self.change_setting(name, value.as_deref(), *local).await?;
                 done("SET")
             }
             Utility::Reset { name } => {
@@ -127,7 +127,7 @@ impl Session {
                     settings.reset_all();
                     self.replace_settings(Arc::new(settings));
                 } else {
-                    self.assign_setting(name, None, false)?;
+                    self.change_setting(name, None, false).await?;
                 }
                 done("RESET")
             }
@@ -302,26 +302,31 @@ impl Session {
             }
             _ => {}
         }
-        if local && !self.is_explicit() {
-            self.notify(Notice::warning(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "SET LOCAL can only be used in transaction blocks",
-            ));
-        }
         let mut settings = (**self.settings()).clone();
         match value {
             Some(value) => settings.set(&setting, value)?,
             None => settings.reset(&setting)?,
         }
         settings.formats()?;
-        if let Some(active) = &mut self.active {
-            active.local.retain(|each| *each != setting);
-            if local {
-                active.local.push(setting);
-            }
-        }
+        self.note_locality(&[&setting], local);
         self.replace_settings(Arc::new(settings));
         Ok(())
+    }
+
+    /// Notes whether settings end with the transaction.
+    pub(super) fn note_locality(&mut self, settings: &[&str], local: bool) {
+        if local && !self.is_explicit() {
+            self.notify(Notice::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            ));
+        }
+        if let Some(active) = &mut self.active {
+            active.local.retain(|each| !settings.contains(&each.as_str()));
+            if local {
+                active.local.extend(settings.iter().map(|setting| (*setting).to_string()));
+            }
+        }
     }
 
     async fn run_set(&mut self, set: &ast::Set) -> Result<Given> {
@@ -331,7 +336,7 @@ impl Session {
                 let local = *scope == Some(ast::ContextModifier::Local);
                 let setting = name::parts(variable)?.join(".");
                 let value = setting_value(values);
-                self.assign_setting(&setting, Some(&value), local)?;
+                self.change_setting(&setting, Some(&value), local).await?;
             }
             ast::Set::SetTimeZone { local, value } => {
                 let text = setting_value(std::slice::from_ref(value));
@@ -365,11 +370,19 @@ impl Session {
                     ));
                 }
             }
-            ast::Set::SetRole { role_name, .. } => {
+            ast::Set::SetRole { context_modifier, role_name } => {
                 let role = role_name.as_ref().map_or_else(|| "none".to_string(), name::fold);
-                self.assign_setting("role", Some(&role), false)?;
+                let local = *context_modifier == Some(ast::ContextModifier::Local);
+                self.change_setting("role", Some(&role), local).await?;
             }
-            ast::Set::SetSessionAuthorization(_) => {}
+            ast::Set::SetSessionAuthorization(ast::SetSessionAuthorizationParam { scope, kind }) => {
+                let user = match kind {
+                    ast::SetSessionAuthorizationParamKind::Default => None,
+                    ast::SetSessionAuthorizationParamKind::User(user) => Some(name::fold(user)),
+                };
+                let local = *scope == ast::ContextModifier::Local;
+                self.change_setting("session_authorization", user.as_deref(), local).await?;
+            }
             other => {
                 return Err(SqlError::unsupported(format!("this form of SET is not supported: {other}")));
             }
@@ -414,6 +427,7 @@ impl Session {
                 self.end_portals();
                 self.cursors.clear();
                 self.list_cursors();
+                self.change_setting("session_authorization", None, false).await?;
                 let mut settings = (**self.settings()).clone();
                 settings.reset_all();
                 self.replace_settings(Arc::new(settings));
@@ -515,7 +529,10 @@ impl Session {
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
-        let notices = ddl.notices.into_iter().map(|error| Notice { severity: "NOTICE", error });
+        let notices = ddl.notices.into_iter().map(|error| Notice {
+            severity: if error.state() == SqlState::WARNING { "WARNING" } else { "NOTICE" },
+            error,
+        });
         notices.for_each(|notice| self.notify(notice));
         self.has_temporary |= ddl.makes_temporary;
         self.take_back(ddl.execution)?;

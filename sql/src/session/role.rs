@@ -1,0 +1,114 @@
+//! Who a session is: the role that it began as, and the one that its statements run as.
+//!
+//! Both are settings, `session_authorization` and `role`, so that SET LOCAL and ROLLBACK take them back as others;
+//! which role may become which is asked of the catalog when they are set.
+
+use std::sync::Arc;
+
+use super::{Session, SettingValues};
+use crate::catalog::{CatalogSnapshot, Role};
+use crate::error::{Result, SqlError, SqlState};
+
+const ROLE: &str = "role";
+const SESSION_AUTHORIZATION: &str = "session_authorization";
+const IS_SUPERUSER: &str = "is_superuser";
+
+/// Whether a setting says who the session is.
+pub(super) fn is_role_setting(name: &str) -> bool {
+    name.eq_ignore_ascii_case(ROLE) || name.eq_ignore_ascii_case(SESSION_AUTHORIZATION)
+}
+
+/// The role that statements run as.
+pub(super) fn current_user_of(settings: &SettingValues) -> String {
+    let role = settings.get(ROLE).ok().filter(|role| role != "none");
+    role.unwrap_or_else(|| session_user_of(settings))
+}
+
+fn session_user_of(settings: &SettingValues) -> String {
+    settings.get(SESSION_AUTHORIZATION).unwrap_or_default()
+}
+
+impl Session {
+    /// The role that statements run as.
+    #[must_use]
+    pub fn current_user(&self) -> &str {
+        &self.frequent.user
+    }
+
+    pub(super) fn session_user(&self) -> String {
+        session_user_of(&self.settings)
+    }
+
+    /// Takes over what sessions of a role begin with.
+    pub async fn begin_as(&mut self, role: &Role) {
+        let mut settings = (*self.settings).clone();
+        settings.set_initial(IS_SUPERUSER, if role.attributes.superuser { "on" } else { "off" });
+        self.replace_settings(Arc::new(settings));
+        for (name, value) in &role.settings {
+            // As PostgreSQL, a value that is no good any more keeps nobody out.
+            if let Err(error) = self.set_setting(name, value).await {
+                self.notify(super::Notice { severity: "WARNING", error });
+            }
+        }
+    }
+
+    /// SET, RESET and their forms; `None` goes back to the default.
+    pub(super) async fn change_setting(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+    ) -> Result<()> {
+        if !is_role_setting(name) {
+            return self.assign_setting(name, value, local);
+        }
+        let catalog = self.current_catalog().await?;
+        self.assign_role(&catalog, name, value, local)
+    }
+
+    /// SET ROLE and SET SESSION AUTHORIZATION; `None` goes back to who the session began as.
+    ///
+    /// # Errors
+    /// 22023 for a role that does not exist, 42501 for one that the session may not become.
+    pub(super) fn assign_role(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+    ) -> Result<()> {
+        let name = name.to_ascii_lowercase();
+        let mut settings = (**self.settings()).clone();
+        settings.reset(ROLE)?;
+        match value {
+            Some("none") if name == ROLE => {}
+            Some(value) => {
+                let role = catalog
+                    .role_named(value)
+                    .ok_or_else(|| SqlError::invalid_parameter(format!("role \"{value}\" does not exist")))?;
+                self.check_may_become(catalog, &name, role)?;
+                settings.set(&name, value)?;
+            }
+            None => settings.reset(&name)?,
+        }
+        let is_superuser = catalog.is_superuser(&current_user_of(&settings));
+        settings.set_fixed(IS_SUPERUSER, if is_superuser { "on" } else { "off" });
+        self.note_locality(&[ROLE, SESSION_AUTHORIZATION, IS_SUPERUSER], local);
+        self.replace_settings(Arc::new(settings));
+        Ok(())
+    }
+
+    fn check_may_become(&self, catalog: &CatalogSnapshot, setting: &str, role: &Role) -> Result<()> {
+        let denied = |message: String| Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        if setting == SESSION_AUTHORIZATION {
+            if role.name != self.user && !catalog.is_superuser(&self.user) {
+                return denied("permission denied to set session authorization".into());
+            }
+            return Ok(());
+        }
+        let session_user = catalog.role_named(&self.session_user());
+        let may = session_user
+            .is_some_and(|user| user.attributes.superuser || catalog.is_member(user.oid, role.oid));
+        if may { Ok(()) } else { denied(format!("permission denied to set role \"{}\"", role.name)) }
+    }
+}
