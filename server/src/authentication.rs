@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use helios_runtime::executor::{Peer, Socket};
+use helios_runtime::executor::Peer;
 use helios_runtime::{Entropy, SystemEntropy};
 use heliosdb_nano::session::scram::Verifier;
 use heliosdb_nano::session::{Role, SqlError, SqlState};
@@ -18,6 +18,7 @@ use crate::options::Authentication;
 use crate::scram::{Exchange, MECHANISM, NONCE_BYTES, wrong_password};
 use crate::server::Shared;
 use crate::startup::Refusal;
+use crate::stream::Stream;
 use crate::wire::{Body, Input, Output, protocol_violation};
 
 /// The kinds of authentication messages.
@@ -28,14 +29,14 @@ const SASL_FINAL: i32 = 12;
 
 /// Finds out who the client is: the role that it may act as.
 pub(crate) async fn authenticate(
-    socket: &mut Socket,
+    socket: &mut Stream,
     input: &mut Input,
     output: &mut Output,
     user: &str,
     shared: &Shared,
 ) -> Result<Arc<Role>, Refusal> {
     let role = shared.engine.role(user).await?;
-    if !is_trusted(&socket.peer(), shared.options.authentication) {
+    if !is_trusted(socket.peer(), shared.options.authentication) {
         let verifier = role.as_deref().and_then(|role| good_verifier(role, shared));
         let verifier = verifier.unwrap_or_else(|| Verifier::mock(shared.engine.mock_secret(), user));
         prove(socket, input, output, user, verifier).await?;
@@ -50,10 +51,11 @@ pub(crate) async fn authenticate(
 }
 
 /// Whether a client is believed to be who it says.
-fn is_trusted(peer: &Peer, authentication: Authentication) -> bool {
+fn is_trusted(peer: Option<Peer>, authentication: Authentication) -> bool {
     let is_local = match peer {
-        Peer::Tcp(address) => address.ip().is_loopback(),
-        Peer::Unix(_) => true,
+        Some(Peer::Tcp(address)) => address.ip().is_loopback(),
+        Some(Peer::Unix(_)) => true,
+        None => false,
     };
     is_local && authentication == Authentication::Trust
 }
