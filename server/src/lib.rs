@@ -24,6 +24,7 @@
 mod authentication;
 mod connection;
 mod copy;
+mod end_point;
 mod extended;
 mod interrupt;
 mod options;

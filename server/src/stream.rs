@@ -28,6 +28,11 @@ impl Stream {
         }
     }
 
+    /// Whether what passes is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::Encrypted(_))
+    }
+
     /// Agrees with the client on encryption: all that follows is encrypted.
     pub(crate) async fn encrypt(&mut self, tls: &Tls) -> io::Result<()> {
         match std::mem::replace(self, Stream::Broken) {

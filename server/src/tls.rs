@@ -12,11 +12,14 @@ use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::server::TlsStream;
 use helios_runtime::executor::Socket;
 
+use crate::end_point::end_point;
 use crate::options::TlsFiles;
 
 /// What connections are encrypted with.
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
+    /// What logins can be bound to.
+    end_point: Option<Arc<[u8]>>,
 }
 
 impl Tls {
@@ -32,13 +35,19 @@ impl Tls {
         if certificates.is_empty() {
             return Err(invalid("certificate", &files.certificate, &"there is none in it"));
         }
+        let end_point = certificates.first().and_then(|first| end_point(first)).map(Arc::from);
         let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
             .map_err(|error| invalid("private key", &files.key, &error))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
             .map_err(|error| invalid("certificate and key", &files.certificate, &error))?;
-        Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), end_point })
+    }
+
+    /// What logins over its connections can be bound to.
+    pub(crate) fn end_point(&self) -> Option<&Arc<[u8]>> {
+        self.end_point.as_ref()
     }
 
     /// Agrees with a client on encryption.
