@@ -9,7 +9,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use helios_runtime::executor::ExecutorKind;
-use helios_server::{Authentication, Server, ServerMode, ServerOptions, StorageDescription, stop_on_signals};
+use helios_server::{
+    Authentication, Server, ServerMode, ServerOptions, StorageDescription, TlsFiles, stop_on_signals,
+};
 use heliosdb_nano::{AuthenticationMethod, Config};
 
 use crate::arguments::{AuthenticationName, ExecutorName, StartArguments, address};
@@ -97,6 +99,7 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
             AuthenticationMethod::Trust => Authentication::Trust,
             AuthenticationMethod::ScramSha256 => Authentication::ScramSha256,
         },
+        tls: tls_files(config),
         max_connections: usize::try_from(config.server.max_connections)?,
         database_names: folder_name.into_iter().collect(),
         mode: if is_default_cache { ServerMode::Server } else { ServerMode::Hybrid },
@@ -105,11 +108,15 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
     })
 }
 
+/// The certificate and its key, where connections are encrypted; [`Config::validate`] saw to it that both are named.
+fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let server = &config.server;
+    let (certificate, key) = server.tls_cert_path.clone().zip(server.tls_key_path.clone())?;
+    server.tls_enabled.then_some(TlsFiles { certificate, key })
+}
+
 /// A server must not seem to protect what it does not.
 fn refuse_what_is_not_served(config: &Config) -> Result<(), String> {
-    if config.server.tls_enabled {
-        return Err("server.tls_enabled = true is not supported yet".into());
-    }
     if config.audit.enabled {
         return Err("audit.enabled = true is not supported yet".into());
     }

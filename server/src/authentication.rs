@@ -9,15 +9,17 @@
 use std::sync::Arc;
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use helios_runtime::executor::{Peer, Socket};
+use helios_runtime::executor::Peer;
 use helios_runtime::{Entropy, SystemEntropy};
 use heliosdb_nano::session::scram::Verifier;
 use heliosdb_nano::session::{Role, SqlError, SqlState};
 
 use crate::options::Authentication;
-use crate::scram::{Exchange, MECHANISM, NONCE_BYTES, wrong_password};
+use crate::scram::{Channel, Exchange, MECHANISM, MECHANISM_PLUS, NONCE_BYTES, wrong_password};
 use crate::server::Shared;
 use crate::startup::Refusal;
+use crate::stream::Stream;
+use crate::tls::Tls;
 use crate::wire::{Body, Input, Output, protocol_violation};
 
 /// The kinds of authentication messages.
@@ -28,17 +30,19 @@ const SASL_FINAL: i32 = 12;
 
 /// Finds out who the client is: the role that it may act as.
 pub(crate) async fn authenticate(
-    socket: &mut Socket,
+    socket: &mut Stream,
     input: &mut Input,
     output: &mut Output,
     user: &str,
     shared: &Shared,
 ) -> Result<Arc<Role>, Refusal> {
     let role = shared.engine.role(user).await?;
-    if !is_trusted(&socket.peer(), shared.options.authentication) {
+    if !is_trusted(socket.peer(), shared.options.authentication) {
         let verifier = role.as_deref().and_then(|role| good_verifier(role, shared));
         let verifier = verifier.unwrap_or_else(|| Verifier::mock(shared.engine.mock_secret(), user));
-        prove(socket, input, output, user, verifier).await?;
+        let tls = shared.tls.as_ref().filter(|_| socket.is_encrypted());
+        let end_point = tls.and_then(Tls::end_point).cloned();
+        prove(socket, input, output, user, verifier, end_point.as_deref()).await?;
     }
     let refused = |message: String| SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
     let role = role.ok_or_else(|| refused(format!("role \"{user}\" does not exist")))?;
@@ -50,10 +54,11 @@ pub(crate) async fn authenticate(
 }
 
 /// Whether a client is believed to be who it says.
-fn is_trusted(peer: &Peer, authentication: Authentication) -> bool {
+fn is_trusted(peer: Option<Peer>, authentication: Authentication) -> bool {
     let is_local = match peer {
-        Peer::Tcp(address) => address.ip().is_loopback(),
-        Peer::Unix(_) => true,
+        Some(Peer::Tcp(address)) => address.ip().is_loopback(),
+        Some(Peer::Unix(_)) => true,
+        None => false,
     };
     is_local && authentication == Authentication::Trust
 }
@@ -74,18 +79,29 @@ async fn prove(
     output: &mut Output,
     user: &str,
     verifier: Verifier,
+    end_point: Option<&[u8]>,
 ) -> Result<(), Refusal> {
     let mut randomness = [0; NONCE_BYTES];
     SystemEntropy
         .fill(&mut randomness)
         .map_err(|error| SqlError::internal(format!("could not generate random nonce: {error}")))?;
-    message(output, SASL, format!("{MECHANISM}\0\0").as_bytes());
+    let mechanisms = match end_point {
+        Some(_) => format!("{MECHANISM_PLUS}\0{MECHANISM}\0\0"),
+        None => format!("{MECHANISM}\0\0"),
+    };
+    message(output, SASL, mechanisms.as_bytes());
     output.flush(socket).await?;
     let answer = response(socket, input).await?;
     let mut body = Body::new(&answer);
-    if body.string()? != MECHANISM {
-        return Err(protocol_violation("client selected an invalid SASL authentication mechanism").into());
-    }
+    let channel = match (body.string()?, end_point) {
+        (MECHANISM_PLUS, Some(end_point)) => Channel::Bound(end_point),
+        (MECHANISM, Some(_)) => Channel::Bindable,
+        (MECHANISM, None) => Channel::Unbound,
+        _ => {
+            let message = "client selected an invalid SASL authentication mechanism";
+            return Err(protocol_violation(message).into());
+        }
+    };
     let first = match body.i32()? {
         // The client waits to be asked.
         -1 => {
@@ -101,7 +117,7 @@ async fn prove(
             first
         }
     };
-    let exchange = Exchange::begin(&first, verifier, randomness)?;
+    let exchange = Exchange::begin(&first, verifier, randomness, channel)?;
     message(output, SASL_CONTINUE, exchange.server_first.as_bytes());
     output.flush(socket).await?;
     let last = response(socket, input).await?;

@@ -27,6 +27,7 @@ use crate::registry::{CancelTarget, Place};
 use crate::results::{Formats, ResultShape, Shapes};
 use crate::server::Shared;
 use crate::startup::{self, Opened};
+use crate::stream::Stream;
 use crate::wire::{Body, Input, InputError, Message, Output, Report, protocol_violation};
 
 /// Why a message could not be served.
@@ -53,7 +54,7 @@ impl From<io::Error> for Failure {
 
 /// A connection.
 pub(crate) struct Connection {
-    pub(crate) socket: Socket,
+    pub(crate) socket: Stream,
     pub(crate) output: Output,
     pub(crate) session: Session,
     pub(crate) portals: Portals,
@@ -106,7 +107,7 @@ pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>) {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, mut output: Output, opened: Opened, shared: Arc<Shared>) -> Connection {
+    pub(crate) fn new(socket: Stream, mut output: Output, opened: Opened, shared: Arc<Shared>) -> Connection {
         let Opened { session, mut place, secret } = opened;
         let backend = session.backend();
         let target = place.announce(backend, secret, session.cancel_handle());

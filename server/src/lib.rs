@@ -24,6 +24,7 @@
 mod authentication;
 mod connection;
 mod copy;
+mod end_point;
 mod extended;
 mod interrupt;
 mod options;
@@ -36,8 +37,10 @@ mod server;
 mod signals;
 mod simple;
 mod startup;
+mod stream;
+mod tls;
 mod wire;
 
-pub use options::{Authentication, ServerMode, ServerOptions, StorageDescription};
+pub use options::{Authentication, ServerMode, ServerOptions, StorageDescription, TlsFiles};
 pub use server::Server;
 pub use signals::stop_on_signals;

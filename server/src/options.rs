@@ -35,6 +35,14 @@ pub enum Authentication {
     ScramSha256,
 }
 
+/// The files that connections are encrypted with, in PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that vouch for it behind it.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// What the start-up log says of the storage; the engine itself was opened by the caller.
 #[derive(Clone, Debug, Default)]
 pub struct StorageDescription {
@@ -61,6 +69,8 @@ pub struct ServerOptions {
     /// Names of the first database beside `postgres` and `heliosdb`, such as its folder's.
     pub database_names: Vec<String>,
     pub authentication: Authentication,
+    /// `None`: connections are not encrypted.
+    pub tls: Option<TlsFiles>,
     pub mode: ServerMode,
     pub storage: StorageDescription,
     /// How long a client may take to introduce itself and to show who it is.
@@ -81,6 +91,7 @@ impl Default for ServerOptions {
             max_connections: 100,
             database_names: Vec::new(),
             authentication: Authentication::default(),
+            tls: None,
             mode: ServerMode::default(),
             storage: StorageDescription::default(),
             startup_patience: Duration::from_secs(60),

@@ -14,10 +14,23 @@ use heliosdb_nano::session::{SqlError, SqlState};
 
 use crate::wire::protocol_violation;
 
-/// The mechanism that is offered.
+/// The mechanism that is offered always.
 pub(crate) const MECHANISM: &str = "SCRAM-SHA-256";
+/// The one that binds the exchange to the encrypted channel.
+pub(crate) const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 /// The bytes of randomness in the server's part of the nonce, as PostgreSQL's.
 pub(crate) const NONCE_BYTES: usize = 18;
+
+/// What an exchange is held over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel<'a> {
+    /// Nothing that it could be bound to.
+    Unbound,
+    /// The client could have bound it, and chose not to.
+    Bindable,
+    /// The client chose to bind it to this.
+    Bound(&'a [u8]),
+}
 
 /// An exchange that waits for the client's last message.
 pub(crate) struct Exchange {
@@ -38,9 +51,10 @@ impl Exchange {
         message: &[u8],
         verifier: Verifier,
         randomness: [u8; NONCE_BYTES],
+        channel: Channel<'_>,
     ) -> Result<Exchange, SqlError> {
         let message = text_of(message)?;
-        let (header, bare) = split_header(message)?;
+        let (header, bare) = split_header(message, channel)?;
         let mut attributes = bare.split(',');
         let name = attributes.next().unwrap_or_default();
         if name.starts_with("m=") {
@@ -54,7 +68,10 @@ impl Exchange {
         let nonce = format!("{client_nonce}{}", BASE64.encode(randomness));
         let server_first = format!("r={nonce},s={},i={}", BASE64.encode(&verifier.salt), verifier.iterations);
         Ok(Exchange {
-            binding: BASE64.encode(header.as_bytes()),
+            binding: match channel {
+                Channel::Bound(end_point) => BASE64.encode([header.as_bytes(), end_point].concat()),
+                Channel::Unbound | Channel::Bindable => BASE64.encode(header),
+            },
             nonce,
             client_first: bare.to_owned(),
             server_first,
@@ -124,12 +141,30 @@ fn attribute(text: &str, letter: char) -> Result<&str, SqlError> {
 }
 
 /// Cuts off the header, which says whether the message is bound to an encrypted channel.
-fn split_header(message: &str) -> Result<(&str, &str), SqlError> {
+fn split_header<'a>(message: &'a str, channel: Channel<'_>) -> Result<(&'a str, &'a str), SqlError> {
     let mut parts = message.splitn(3, ',');
     let (flag, identity, bare) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    match flag {
-        // The client knows no binding, or believes that the server does not: neither has one here.
-        "n" | "y" => {}
+    match (flag, channel) {
+        ("n" | "y", Channel::Bound(_)) => {
+            return Err(malformed(
+                "The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.",
+            ));
+        }
+        // Somebody between the two took the offer away.
+        ("y", Channel::Bindable) => {
+            let message = "SCRAM channel binding negotiation error";
+            return Err(SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message).with_detail(
+                "The client supports SCRAM channel binding but thinks the server does not.  However, this server \
+                 does support channel binding.",
+            ));
+        }
+        // The client knows no binding, or believes that the server does not.
+        ("n", _) | ("y", Channel::Unbound) => {}
+        ("p=tls-server-end-point", Channel::Bound(_)) => {}
+        (_, Channel::Bound(_)) if flag.starts_with("p=") => {
+            let message = format!("unsupported SCRAM channel-binding type \"{}\"", &flag[2..]);
+            return Err(protocol_violation(message));
+        }
         _ if flag.starts_with('p') => {
             return Err(malformed(
                 "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes \
@@ -157,8 +192,31 @@ pub(crate) fn wrong_password(user: &str) -> SqlError {
 mod tests {
     use super::*;
 
+    fn begin_over(message: &str, channel: Channel<'_>) -> Result<Exchange, SqlError> {
+        let verifier = Verifier::mock(b"secret", "user");
+        Exchange::begin(message.as_bytes(), verifier, [1; NONCE_BYTES], channel)
+    }
+
     fn begin(message: &str) -> Result<Exchange, SqlError> {
-        Exchange::begin(message.as_bytes(), Verifier::mock(b"secret", "user"), [1; NONCE_BYTES])
+        begin_over(message, Channel::Unbound)
+    }
+
+    #[test]
+    fn exchanges_are_bound_to_what_the_client_chose() {
+        let bound = Channel::Bound(b"hash");
+        let exchange = begin_over("p=tls-server-end-point,,n=,r=abc", bound).expect("valid");
+        assert_eq!(exchange.binding, BASE64.encode(b"p=tls-server-end-point,,hash"));
+        assert_eq!(begin_over("n,,n=,r=abc", Channel::Bindable).expect("valid").binding, "biws");
+        for (message, channel, state) in [
+            ("y,,n=,r=abc", Channel::Bindable, "28000"),
+            ("p=tls-server-end-point,,n=,r=abc", Channel::Bindable, "08P01"),
+            ("p=tls-unique,,n=,r=abc", bound, "08P01"),
+            ("n,,n=,r=abc", bound, "08P01"),
+            ("y,,n=,r=abc", bound, "08P01"),
+        ] {
+            let Err(error) = begin_over(message, channel) else { panic!("{message} is accepted") };
+            assert_eq!(error.state().as_str(), state, "{message}");
+        }
     }
 
     #[test]

@@ -11,11 +11,13 @@ use heliosdb_nano::session::{Engine, Role};
 use crate::connection;
 use crate::options::{Authentication, ServerOptions};
 use crate::registry::Registry;
+use crate::tls::Tls;
 
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) options: ServerOptions,
+    pub(crate) tls: Option<Tls>,
     pub(crate) registry: Arc<Registry>,
     /// Given when the server is to stop.
     pub(crate) stop: StopToken,
@@ -24,6 +26,7 @@ pub(crate) struct Shared {
 /// A server that has its addresses but serves nobody yet.
 pub struct Server {
     listeners: Vec<Listener>,
+    tls: Option<Tls>,
     options: ServerOptions,
 }
 
@@ -31,10 +34,14 @@ impl Server {
     /// Takes the addresses.
     ///
     /// # Errors
-    /// `InvalidInput` for options that cannot be served, `AddrInUse` for addresses that are taken, else what the
+    /// `InvalidInput` for options that cannot be served, such as a certificate without its key, `AddrInUse` for addresses that are taken, else what the
     /// operating system says.
     pub fn bind(options: ServerOptions) -> io::Result<Server> {
         options.check()?;
+        let tls = options.tls.as_ref().map(Tls::load).transpose()?;
+        if tls.is_none() && options.addresses.iter().any(|address| !address.is_loopback()) {
+            tracing::warn!("Connections are not encrypted");
+        }
         tracing::info!("Starting HeliosDB Nano in {} Mode", options.mode);
         tracing::info!("Cache size: {} MB", options.storage.cache_bytes >> 20);
         match &options.storage.path {
@@ -55,7 +62,7 @@ impl Server {
             let path = directory.join(format!(".s.PGSQL.{port}"));
             listeners.push(Listener::bind_unix(path, options.unix_socket_mode)?);
         }
-        Ok(Server { listeners, options })
+        Ok(Server { listeners, tls, options })
     }
 
     /// Where the server listens, with the ports actually bound.
@@ -84,6 +91,7 @@ impl Server {
         let addresses = self.addresses();
         let shared = Arc::new(Shared {
             engine,
+            tls: self.tls,
             options: self.options,
             registry: Arc::default(),
             stop: executor.stop_token(),

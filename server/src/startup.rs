@@ -1,6 +1,6 @@
-//! How a connection begins: refusing encryption, the startup packet, and the server's introduction.
+//! How a connection begins: encryption, the startup packet, and the server's introduction.
 //!
-//! 1. SSLRequest and GSSENCRequest are answered `N`, once each; a CancelRequest is carried out and ends the
+//! 1. SSLRequest is answered `S` where there is a certificate, else `N`, as GSSENCRequest is, once each; a CancelRequest is carried out and ends the
 //!    connection.
 //! 2. The startup packet names protocol, user, database and settings. A newer minor protocol and unknown
 //!    protocol options are negotiated away.
@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_lite::{AsyncWriteExt, io::AsyncRead};
-use helios_runtime::executor::{Socket, timeout};
+use helios_runtime::executor::{Peer, Socket, timeout};
 use helios_runtime::{Entropy, SystemEntropy};
 use heliosdb_nano::session::{Session, SqlError, SqlState};
 
@@ -19,6 +19,7 @@ use crate::authentication::authenticate;
 use crate::connection::Connection;
 use crate::registry::Place;
 use crate::server::Shared;
+use crate::stream::Stream;
 use crate::wire::{Body, Input, Output, Report, protocol_violation};
 
 const CANCEL_REQUEST: u32 = 0x04d2_162e;
@@ -83,7 +84,8 @@ struct StartupRequest {
 }
 
 /// Brings a connection up to its first ReadyForQuery; `None` when it ended before.
-pub(crate) async fn start(mut socket: Socket, input: &mut Input, shared: &Arc<Shared>) -> Option<Connection> {
+pub(crate) async fn start(socket: Socket, input: &mut Input, shared: &Arc<Shared>) -> Option<Connection> {
+    let mut socket = Stream::Plain(socket);
     let mut output = Output::default();
     let opening = timeout(shared.options.startup_patience, async {
         let request = introduce(&mut socket, input, shared).await?;
@@ -110,7 +112,7 @@ pub(crate) async fn start(mut socket: Socket, input: &mut Input, shared: &Arc<Sh
 
 /// Reads packets until one is a startup request.
 async fn introduce(
-    socket: &mut Socket,
+    socket: &mut Stream,
     input: &mut Input,
     shared: &Shared,
 ) -> Result<StartupRequest, Refusal> {
@@ -126,11 +128,18 @@ async fn introduce(
             }
             SSL_REQUEST if !is_ssl_done => {
                 is_ssl_done = true;
-                refuse_encryption(socket, input, "SSL").await?;
+                let is_tcp = matches!(socket.peer(), Some(Peer::Tcp(_)));
+                match shared.tls.as_ref().filter(|_| is_tcp) {
+                    Some(tls) => {
+                        answer_encryption(socket, input, b"S", "SSL").await?;
+                        socket.encrypt(tls).await?;
+                    }
+                    None => answer_encryption(socket, input, b"N", "SSL").await?,
+                }
             }
             GSSENC_REQUEST if !is_gssenc_done => {
                 is_gssenc_done = true;
-                refuse_encryption(socket, input, "GSSAPI encryption").await?;
+                answer_encryption(socket, input, b"N", "GSSAPI encryption").await?;
             }
             version => {
                 if version >> 16 != PROTOCOL >> 16 {
@@ -162,9 +171,14 @@ async fn next_packet(socket: &mut (impl AsyncRead + Unpin), input: &mut Input) -
     }
 }
 
-/// Says no. What has arrived already was meant to be encrypted, or was put there by somebody else.
-async fn refuse_encryption(socket: &mut Socket, input: &Input, name: &str) -> Result<(), Refusal> {
-    socket.write_all(b"N").await?;
+/// Says yes or no. What has arrived already was meant to be encrypted, or was put there by somebody else.
+async fn answer_encryption(
+    socket: &mut Stream,
+    input: &Input,
+    answer: &[u8],
+    name: &str,
+) -> Result<(), Refusal> {
+    socket.write_all(answer).await?;
     if input.is_empty() {
         return Ok(());
     }
@@ -266,7 +280,7 @@ fn split_options(options: &str) -> Vec<String> {
 /// Finds out who the client is, opens the session and writes the server's introduction.
 async fn open(
     request: StartupRequest,
-    socket: &mut Socket,
+    socket: &mut Stream,
     input: &mut Input,
     output: &mut Output,
     shared: &Arc<Shared>,

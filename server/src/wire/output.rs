@@ -129,6 +129,8 @@ impl Output {
         self.is_flush_wanted = false;
         if !self.buffer.is_empty() {
             socket.write_all(&self.buffer).await?;
+            // What was encrypted may still be on its way.
+            socket.flush().await?;
             self.buffer.clear();
             if self.buffer.capacity() > KEPT_BYTES {
                 self.buffer = Vec::with_capacity(FULL_BYTES);

@@ -5,6 +5,7 @@
 mod authentication;
 mod busy;
 mod driver;
+mod encryption;
 mod foreign_keys;
 mod locks;
 mod quick_start;

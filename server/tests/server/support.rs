@@ -119,18 +119,25 @@ pub fn short(answers: &[Answer]) -> Vec<String> {
 }
 
 /// A raw connection.
-pub struct Wire {
-    stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    pub stream: S,
 }
 
 impl Wire {
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server takes input");
-    }
-
     /// No more is sent.
     pub fn shut_down(&mut self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
+    /// How many bytes come next, whatever they are; 0 at the end.
+    pub fn answer_bytes(&mut self) -> usize {
+        self.stream.read(&mut [0; 256]).unwrap_or(0)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes input");
     }
 
     pub fn byte(&mut self) -> u8 {

@@ -1,0 +1,86 @@
+//! A connection's bytes, encrypted or not.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use futures_rustls::server::TlsStream;
+use helios_runtime::executor::{Peer, Socket};
+
+use crate::tls::Tls;
+
+/// What a client's messages come through.
+pub(crate) enum Stream {
+    Plain(Socket),
+    Encrypted(Box<TlsStream<Socket>>),
+    /// No agreement on encryption was reached: nobody understands anything any more.
+    Broken,
+}
+
+impl Stream {
+    /// Who is at the other end; nobody where the stream is broken.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Stream::Plain(socket) => Some(socket.peer()),
+            Stream::Encrypted(stream) => Some(stream.get_ref().0.peer()),
+            Stream::Broken => None,
+        }
+    }
+
+    /// Whether what passes is encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::Encrypted(_))
+    }
+
+    /// Agrees with the client on encryption: all that follows is encrypted.
+    pub(crate) async fn encrypt(&mut self, tls: &Tls) -> io::Result<()> {
+        match std::mem::replace(self, Stream::Broken) {
+            Stream::Plain(socket) => {
+                *self = Stream::Encrypted(Box::new(tls.accept(socket).await?));
+                Ok(())
+            }
+            Stream::Encrypted(_) | Stream::Broken => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_read(context, bytes),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_read(context, bytes),
+            Stream::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_close(context),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_close(context),
+            Stream::Broken => Poll::Ready(Ok(())),
+        }
+    }
+}
