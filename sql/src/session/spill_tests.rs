@@ -30,8 +30,10 @@ const QUERIES: &[&str] = &[
     "SELECT a.id, a.pad, b.id FROM a FULL JOIN b ON a.k = b.k AND a.id < b.id",
     "SELECT * FROM a WHERE k IN (SELECT k FROM b)",
     // Nearly all keys of one side are equal.
-    "SELECT x.id, y.id FROM (SELECT * FROM b WHERE id < 5) x FULL JOIN a y ON x.id = y.skew",
-    "SELECT x.id FROM (SELECT * FROM b WHERE id < 50) x LEFT JOIN a y ON x.id = y.skew AND y.id = x.id + 1",
+    "SELECT x.id, y.pad FROM (SELECT * FROM a WHERE id < 1500) x FULL JOIN (SELECT * FROM a WHERE id < 1490) y
+     ON x.skew = y.skew AND x.id - y.id = 0",
+    "SELECT x.pad, y.pad FROM (SELECT * FROM a WHERE id < 1500) x LEFT JOIN (SELECT * FROM a WHERE id < 1490) y
+     ON x.skew = y.skew AND x.id - y.id = 1",
     "SELECT x.id, y.id FROM (SELECT * FROM b WHERE id < 4) x FULL JOIN a y ON x.id > y.id - 3 AND x.k < y.k",
     "SELECT pad FROM a UNION SELECT pad FROM b",
     "SELECT k, pad FROM a INTERSECT ALL SELECT k, pad FROM a WHERE id % 3 = 0",
