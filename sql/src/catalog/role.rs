@@ -187,3 +187,28 @@ pub fn builtin_roles() -> &'static [Arc<Role>] {
 pub fn is_builtin_role(oid: u32) -> bool {
     BUILTIN.iter().any(|role| role.oid == oid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::codec;
+
+    /// A role is read as it was written, and what is cut off anywhere is damage.
+    #[test]
+    fn roles_are_read_as_they_are_written() {
+        let role = Role {
+            connection_limit: 7,
+            verifier: Some("SCRAM-SHA-256$…".into()),
+            valid_until: Some(-5),
+            settings: vec![("work_mem".into(), "8MB".into())],
+            memberships: vec![Membership { role: 3, grantor: SUPERUSER, admin: true }],
+            ..Role::new(20_000, "grün", RoleAttributes { login: true, ..RoleAttributes::default() })
+        };
+        let object = role.into();
+        let stored = codec::encode(&object);
+        assert_eq!(codec::decode(9, &stored).expect("whole"), Some(object));
+        for end in 0..stored.len() {
+            assert!(codec::decode(9, &stored[..end]).is_err(), "{end}");
+        }
+    }
+}

@@ -440,19 +440,24 @@ impl CatalogSnapshot {
         self.role_named(name).is_some_and(|role| role.attributes.superuser)
     }
 
-    /// Whether a role is another, or a member of it, directly or through others.
+    /// A role and those that it is a member of, directly or through others; only those whose rights it has without
+    /// becoming them, where `inherited` says so.
     #[must_use]
-    pub fn is_member(&self, member: u32, of: u32) -> bool {
+    pub fn groups_of(&self, member: u32, inherited: bool) -> BTreeSet<u32> {
         let mut reached = BTreeSet::from([member]);
         let mut waiting = vec![member];
         while let Some(next) = waiting.pop() {
-            if next == of {
-                return true;
-            }
-            let groups = self.role(next).map_or(&[][..], |role| &role.memberships);
+            let role = self.role(next).filter(|role| !inherited || role.attributes.inherit);
+            let groups = role.map_or(&[][..], |role| &role.memberships);
             waiting.extend(groups.iter().map(|group| group.role).filter(|group| reached.insert(*group)));
         }
-        false
+        reached
+    }
+
+    /// Whether a role is another, or a member of it, directly or through others.
+    #[must_use]
+    pub fn is_member(&self, member: u32, of: u32) -> bool {
+        self.groups_of(member, false).contains(&of)
     }
 
     /// The constraint of that OID.

@@ -320,8 +320,9 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
             let Some(Relation::View(found)) = found else { return Ok(None) };
             view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
         }
-        Definition::SetOwner { kind, name, if_exists } => {
-            rename::check_exists(ddl, *kind, name, *if_exists).map(|_| ())
+        Definition::SetOwner { kind, name, if_exists, owner } => {
+            let found = rename::check_exists(ddl, *kind, name, *if_exists);
+            found.and_then(|_| role::find(ddl, owner)).map(|_| ())
         }
     }?;
     Ok(None)

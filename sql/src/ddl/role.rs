@@ -81,7 +81,11 @@ fn is_current_user(ddl: &Ddl, role: &Role) -> bool {
     current_user(ddl).is_some_and(|current| current.oid == role.oid)
 }
 
-fn find(ddl: &Ddl, name: &RoleName) -> Result<Arc<Role>> {
+/// The role that a statement names.
+///
+/// # Errors
+/// 42704.
+pub fn find(ddl: &Ddl, name: &RoleName) -> Result<Arc<Role>> {
     let environment = &ddl.execution.environment;
     let name = match name {
         RoleName::Named(name) => name,

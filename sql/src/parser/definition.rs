@@ -4,7 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
-use super::role::{self, RoleStatement};
+use super::role::{self, RoleName, RoleStatement};
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
@@ -96,6 +96,7 @@ pub enum Definition {
         kind: ObjectKind,
         name: ObjectName,
         if_exists: bool,
+        owner: RoleName,
     },
 }
 
@@ -321,8 +322,8 @@ pub(super) fn common_change(
         }
         ("owner", "to") => {
             skip(parser, 2);
-            identifier(parser, source)?;
-            Some(Definition::SetOwner { kind, name, if_exists })
+            let owner = role::role_name(parser, source)?;
+            Some(Definition::SetOwner { kind, name, if_exists, owner })
         }
         _ => None,
     })

@@ -139,7 +139,7 @@ fn is_about_objects(parser: &Parser<'_>) -> bool {
     false
 }
 
-fn role_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<RoleName> {
+pub(super) fn role_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<RoleName> {
     let found = match word(parser.peek_token_ref()).as_str() {
         "current_user" | "current_role" => Some(RoleName::CurrentUser),
         "session_user" => Some(RoleName::SessionUser),

@@ -1,6 +1,7 @@
 //! The functions that look at the catalog and the session.
 
 use super::procedures;
+use super::roles::has_role;
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
@@ -92,8 +93,8 @@ pub fn call(
         | "has_column_privilege"
         | "has_function_privilege"
         | "has_any_column_privilege"
-        | "has_sequence_privilege"
-        | "pg_has_role" => Datum::Bool(true),
+        | "has_sequence_privilege" => Datum::Bool(true),
+        "pg_has_role" => Datum::Bool(has_role(environment, arguments)?),
         "pg_relation_size"
         | "pg_table_size"
         | "pg_total_relation_size"

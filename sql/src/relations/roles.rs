@@ -117,6 +117,51 @@ fn user_rows(
         .collect()
 }
 
+/// `pg_has_role([user,] role, privilege)`
+///
+/// # Errors
+/// 42704 for a role that does not exist, 22023 for an unknown privilege.
+pub fn has_role(environment: &Environment, arguments: &[Datum]) -> Result<bool> {
+    let catalog = &environment.catalog;
+    let current = Datum::text(&environment.user);
+    let (user, role, kind) = match arguments {
+        [user, role, kind] => (user, role, kind),
+        [role, kind] => (&current, role, kind),
+        _ => return Err(SqlError::internal("pg_has_role takes two or three arguments")),
+    };
+    let find = |argument: &Datum| match argument.as_text() {
+        Some(name) => catalog.role_named(name).map(|role| role.oid).ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+        }),
+        None => Ok(argument.as_i64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)),
+    };
+    let (user, role) = (find(user)?, find(role)?);
+    let is_superuser = catalog.role(user).is_some_and(|user| user.attributes.superuser);
+    let is_admin = |group: &u32| {
+        let memberships = catalog.role(*group).map_or(&[][..], |group| &group.memberships);
+        memberships.iter().any(|membership| membership.role == role && membership.admin)
+    };
+    // A list of privileges asks for any of them.
+    let mut has = false;
+    for kind in kind.as_text().unwrap_or_default().split(',') {
+        let kind = kind.trim();
+        has |= match kind.to_ascii_lowercase().as_str() {
+            "usage" => is_superuser || catalog.groups_of(user, true).contains(&role),
+            "member" => is_superuser || catalog.is_member(user, role),
+            "usage with admin option"
+            | "usage with grant option"
+            | "member with admin option"
+            | "member with grant option" => {
+                is_superuser || catalog.groups_of(user, false).iter().any(is_admin)
+            }
+            _ => {
+                return Err(SqlError::invalid_parameter(format!("unrecognized privilege type: \"{kind}\"")));
+            }
+        };
+    }
+    Ok(has)
+}
+
 fn groups(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let catalog = &environment.catalog;
     let members = |group: u32| {
