@@ -1,7 +1,8 @@
 //! How many rows of each table changed since it was analyzed: when enough did, its statistics are due.
 //!
-//! Writers count, whoever ends a statement next looks whether something is due. The counts are only in memory: after a
-//! restart they begin anew.
+//! Writers count, whoever ends a statement next looks whether something is due. New statistics make all plans anew, so a
+//! table that changes all the time gets them less and less often: each time within a minute of the one before takes twice
+//! as many changes. The counts are only in memory: after a restart they begin anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ const CHANGES_MIN: f64 = 500.0;
 const CHANGED_PART: f64 = 0.1;
 /// What is not done when it is due is due again after so many more changes.
 const AGAIN_AFTER: u64 = 4_096;
+/// Statistics that are older than this count as none.
+const MINUTE_NANOS: u64 = 60_000_000_000;
 
 /// The changes of one table.
 #[derive(Debug, Default)]
@@ -21,6 +24,9 @@ pub struct ChangeCounter {
     table: u32,
     changed: AtomicU64,
     limit: AtomicU64,
+    /// When they were due last, and how often in a row within a minute.
+    last_nanos: AtomicU64,
+    in_a_row: AtomicU64,
     due: Arc<DueTables>,
 }
 
@@ -31,6 +37,22 @@ struct DueTables {
 }
 
 impl ChangeCounter {
+    /// Whether there were enough changes; then it counts from nothing again.
+    fn take(&self, now_nanos: u64) -> bool {
+        let in_a_row = match now_nanos - self.last_nanos.load(Ordering::Relaxed).min(now_nanos) {
+            0..MINUTE_NANOS => self.in_a_row.load(Ordering::Relaxed),
+            _ => 0,
+        };
+        let wanted = self.limit.load(Ordering::Relaxed) << in_a_row.min(32);
+        if self.changed.load(Ordering::Relaxed) < wanted {
+            return false;
+        }
+        self.changed.store(0, Ordering::Relaxed);
+        self.last_nanos.store(now_nanos, Ordering::Relaxed);
+        self.in_a_row.store(in_a_row + 1, Ordering::Relaxed);
+        true
+    }
+
     /// A row was written or removed.
     #[inline]
     pub fn note(&self) {
@@ -62,19 +84,18 @@ impl Changes {
         counter.clone()
     }
 
-    /// A table whose statistics are due; it counts from nothing again.
+    /// A table whose statistics are due, at a moment of the monotonic clock; it counts from nothing again.
     #[must_use]
-    pub fn take_due(&self) -> Option<u32> {
+    pub fn take_due(&self, now_nanos: impl FnOnce() -> u64) -> Option<u32> {
         if !self.due.any.load(Ordering::Acquire) {
             return None;
         }
         let mut tables = self.due.tables.lock();
         let table = tables.pop_first();
         self.due.any.store(!tables.is_empty(), Ordering::Release);
-        if let Some(counter) = table.and_then(|table| self.counters.lock().get(&table).cloned()) {
-            counter.changed.store(0, Ordering::Relaxed);
-        }
-        table
+        drop(tables);
+        let counter = table.and_then(|table| self.counters.lock().get(&table).cloned())?;
+        table.filter(|_| counter.take(now_nanos()))
     }
 }
 
@@ -82,24 +103,34 @@ impl Changes {
 mod tests {
     use super::*;
 
-    /// Statistics are due once after enough changes, and again only after more of them.
+    /// Changes a table until its statistics are due; gives after how many changes that was.
+    fn until_due(changes: &Changes, counter: &ChangeCounter, now_nanos: u64) -> u64 {
+        for number in 1..100_000 {
+            counter.note();
+            match changes.take_due(|| now_nanos) {
+                None => {}
+                Some(table) => {
+                    assert_eq!((table, changes.take_due(|| now_nanos)), (7, None));
+                    return number;
+                }
+            }
+        }
+        panic!("never due");
+    }
+
+    /// Statistics are due after enough changes, and again only after more of them: after many more, where that is soon.
     #[test]
     fn enough_changes_are_due_once() {
         let changes = Changes::default();
         let counter = changes.counter(7, 1_000.0);
-        for _ in 0..600 {
-            counter.note();
-            assert_eq!(changes.take_due(), None);
-        }
-        counter.note();
-        assert_eq!(changes.take_due(), Some(7));
-        assert_eq!(changes.take_due(), None);
-        for _ in 0..600 {
-            counter.note();
-        }
-        assert_eq!(changes.take_due(), None);
-        counter.note();
-        counter.note();
-        assert_eq!(changes.take_due(), Some(7));
+        let minute = MINUTE_NANOS;
+        assert_eq!(until_due(&changes, &counter, 5), 601);
+        assert_eq!(until_due(&changes, &counter, 5 + minute), 601);
+        assert_eq!(until_due(&changes, &counter, 5 + 2 * minute), 601);
+        // Looked at anew after so many more.
+        assert_eq!(until_due(&changes, &counter, 6 + 2 * minute), 601 + AGAIN_AFTER);
+        assert_eq!(until_due(&changes, &counter, 7 + 2 * minute), 601 + AGAIN_AFTER);
+        assert_eq!(until_due(&changes, &counter, 8 + 2 * minute), 601 + 2 * AGAIN_AFTER);
+        assert_eq!(until_due(&changes, &counter, 8 + 3 * minute), 601);
     }
 }

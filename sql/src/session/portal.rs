@@ -193,7 +193,7 @@ impl Session {
         }
         self.cancel.store(false, Ordering::Relaxed);
         if self.active.is_none()
-            && let Some(table) = self.engine.changes().take_due()
+            && let Some(table) = self.engine.changes().take_due(|| self.engine.clock().monotonic_nanos())
         {
             Box::pin(self.refresh_statistics(table)).await;
         }
