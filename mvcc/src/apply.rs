@@ -86,7 +86,7 @@ impl Workspace {
         Workspace { next_page: 2, pages_max, levels: LEVELS, is_temporary: true, ..Workspace::default() }
     }
 
-    /// Gives reserved frames back: of a workspace that is not needed for now.
+    /// Gives reserved frames back: of a workspace at rest.
     pub(crate) fn give_back(&mut self, engine: &Engine) {
         for frame in self.reserve.drain(..) {
             drop(engine.pool.unpark(frame));
