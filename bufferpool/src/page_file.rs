@@ -18,7 +18,7 @@ use crate::cleaner::CleanerState;
 use crate::codec::{Codec, Encoded, ImageKind};
 use crate::error::{Error, Result};
 use crate::extents::{Extent, Extents};
-use crate::ids::{PageKey, Scn};
+use crate::ids::{BranchId, PageKey, Scn};
 use crate::image_writer::ImageWriter;
 use crate::page_map::{Located, MapIo, MapKey, Merged, PageMap, read_extent};
 use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
@@ -172,6 +172,38 @@ impl PageFile {
                 Err(error) => seen = Some((located, error)),
             }
         }
+    }
+
+    /// Whether an image of a page was written.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn has(&self, key: PageKey) -> Result<bool> {
+        loop {
+            let generation = self.superblock.lock().generation;
+            match self.locate(key).await {
+                Err(_) if self.superblock.lock().generation != generation => {}
+                result => return Ok(result?.is_some()),
+            }
+        }
+    }
+
+    /// Marks up to `count` images of a branch, pages and history, to be dropped by the next checkpoint; returns how many
+    /// there were. Nobody reads or changes the branch any more, and all of it is in the map.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn remove_branch(&self, branch: BranchId, count: usize) -> Result<usize> {
+        let found = loop {
+            let superblock = self.superblock();
+            match self.map.entries_of(&self.io(), superblock.map, branch, count).await {
+                Err(_) if self.superblock.lock().generation != superblock.generation => {}
+                result => break result?,
+            }
+        };
+        let mut history = self.history.lock();
+        history.extend(found.iter().map(|key| (*key, None)));
+        Ok(found.len())
     }
 
     async fn locate(&self, key: PageKey) -> Result<Option<Located>> {

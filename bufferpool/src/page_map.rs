@@ -272,7 +272,27 @@ impl PageMap {
         Ok(true)
     }
 
-    /// The leaf that covers `key`, for the cleaner.
+    /// The first `count` names of a branch's images.
+    pub(crate) async fn entries_of(
+        &self,
+        io: &MapIo<'_>,
+        root: MapRoot,
+        branch: BranchId,
+        count: usize,
+    ) -> Result<Vec<MapKey>> {
+        let mut from = Some(MapKey { page: PageKey::new(branch, PageId(0)), version: 0 });
+        let mut found = Vec::new();
+        while let Some(key) = from.take().filter(|key| key.page.branch == branch && found.len() < count) {
+            let leaf = self.leaf(io, root, key).await?;
+            let entries = leaf.entries.iter().map(|entry| entry.0);
+            found.extend(entries.filter(|entry| *entry >= key && entry.page.branch == branch));
+            from = leaf.next;
+        }
+        found.truncate(count);
+        Ok(found)
+    }
+
+    /// The leaf that covers `key`, for the cleaner and for whole branches.
     pub(crate) async fn leaf(&self, io: &MapIo<'_>, root: MapRoot, key: MapKey) -> Result<LeafFound> {
         let mut found = LeafFound { path: Vec::new(), entries: Vec::new(), next: None };
         let mut located = root.located();

@@ -126,6 +126,7 @@ impl Engine {
                 superblock.next_page = boundary.next_page;
                 superblock.next_xid = boundary.next_xid;
                 superblock.next_tree = boundary.next_tree;
+                superblock.next_branch = boundary.next_branch;
                 superblock.clean = clean;
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
                 // 0: nothing to replay, and no segment that has to be there.
@@ -203,6 +204,7 @@ impl Engine {
             next_page: state.workspace.next_page,
             next_xid: self.next_xid.load(Ordering::Relaxed),
             next_tree: self.next_tree.load(Ordering::Relaxed),
+            next_branch: self.next_branch.load(Ordering::Relaxed),
             log_lsn: state.log.as_ref().map(|log| log.next_lsn()),
             undo_end: self.ring.head(),
         }
@@ -294,6 +296,7 @@ struct Boundary {
     next_page: u64,
     next_xid: u64,
     next_tree: u64,
+    next_branch: u64,
     log_lsn: Option<u64>,
     undo_end: u64,
 }

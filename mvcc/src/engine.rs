@@ -25,6 +25,7 @@ use crate::error::{Error, Fault, FaultReason, Result};
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
 use crate::shared_work::{SharedWork, Tender};
+use crate::snapshot::Snapshot;
 use crate::spill::{TemporaryPages, is_temporary};
 use crate::store::CatalogScn;
 
@@ -79,6 +80,11 @@ pub(crate) struct Engine {
     pub(crate) visible: AtomicU64,
     pub(crate) next_xid: AtomicU64,
     pub(crate) next_tree: AtomicU64,
+    pub(crate) next_branch: AtomicU64,
+    /// Where branches left their parents, once that was asked for.
+    pub(crate) origins: RwLock<HashMap<BranchId, Option<Snapshot>>>,
+    /// Held by whoever removes the pages of dropped branches.
+    pub(crate) removing_branches: async_lock::Mutex<()>,
     pub(crate) next_owner: AtomicU64,
     /// The mark of pages changed since the last checkpoint began; never 0.
     pub(crate) dirty_mark: AtomicU8,
@@ -193,7 +199,7 @@ impl Engine {
             return Ok(true);
         }
         let mut scratch = vec![0; self.pool.page_size()];
-        Ok(self.file.read(key, &mut scratch).await?)
+        Ok(self.file.has(key).await? || self.inherit(key, &mut scratch).await?)
     }
 
     pub(crate) async fn load(&self, key: PageKey) -> Result<()> {
@@ -223,7 +229,7 @@ impl Engine {
             return Ok(());
         }
         self.counters.faults.fetch_add(1, Ordering::Relaxed);
-        if !self.file.read(key, frame.bytes_mut()).await? {
+        if !self.file.read(key, frame.bytes_mut()).await? && !self.inherit(key, frame.bytes_mut()).await? {
             return Err(Error::Corruption(format!("page {} of branch {} is missing", key.page, key.branch)));
         }
         if let Some(tier) = &self.tier {

@@ -51,6 +51,12 @@ pub enum Error {
     /// Asked for the commit of a transaction that has none (22023).
     #[error("transaction {0} did not commit")]
     NoSuchTransaction(crate::ids::Xid),
+    /// Asked for a branch that is not there, or not any more (3D000).
+    #[error("branch {0} does not exist")]
+    NoSuchBranch(crate::ids::BranchId),
+    /// A branch of this name is there already (42P04).
+    #[error("branch \"{0}\" already exists")]
+    DuplicateBranch(String),
     /// Asked for a state that never was (22023).
     #[error("SCN {scn} does not exist yet; the newest is {newest}")]
     NoSuchScn {

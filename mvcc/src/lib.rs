@@ -11,6 +11,7 @@
 
 mod access_method;
 mod apply;
+mod branches;
 mod budget;
 mod checkpoint;
 mod commit;
@@ -39,6 +40,7 @@ mod view;
 mod write_set;
 
 pub use access_method::{AccessMethod, AccessMethods, RowChange};
+pub use branches::{Branch, NewBranch};
 pub use error::{Error, Fault, Result};
 pub use helios_btree::RandomLeaf;
 pub use helios_bufferpool::{Compression, MasterKey};

@@ -70,6 +70,7 @@ async fn replay_commit(
     complete(engine, &mut state.workspace, commit.branch, commit.scn).await?;
     engine.commit_times.replayed(commit.time_micros, commit.xid);
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
+    engine.next_branch.fetch_max(commit.branch.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;
     state.last_time = commit.time_micros;
     Ok(())

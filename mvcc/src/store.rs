@@ -188,7 +188,8 @@ impl Store {
         Transaction::new(self.clone(), branch, isolation)
     }
 
-    /// Starts a transaction that reads `branch` as it was right after the commit `scn`.
+    /// Starts a transaction that reads `branch` as it was right after the commit `scn`. What was before the branch
+    /// began is read from where it came from: ask [`Store::origin_of`] first.
     ///
     /// # Errors
     /// [`Error::NoSuchScn`] for one that was not given out yet.
@@ -473,6 +474,9 @@ fn build(
         visible: AtomicU64::new(superblock.scn.0),
         next_xid: AtomicU64::new(superblock.next_xid),
         next_tree: AtomicU64::new(superblock.next_tree),
+        next_branch: AtomicU64::new(superblock.next_branch),
+        origins: Default::default(),
+        removing_branches: async_lock::Mutex::new(()),
         next_owner: AtomicU64::new(1),
         dirty_mark: AtomicU8::new(1),
         dirty: Mutex::default(),
@@ -585,6 +589,9 @@ async fn open_existing(
     let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
     engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
+    let store = Store { engine: engine.clone() };
+    let last_branch = store.branches().await?.into_iter().map(|branch| branch.id.0).max().unwrap_or(0);
+    engine.next_branch.fetch_max(last_branch + 1, Ordering::Relaxed);
     Ok(engine)
 }
 

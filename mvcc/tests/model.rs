@@ -1,7 +1,8 @@
 //! Shows that transactions are what they should be whatever the cache: random transactions with savepoints and
 //! rollbacks against a model that keeps every version; newest reads, open snapshots and any earlier SCN, by key and
 //! by scans both ways, always match it — with a cache so small that pages and undo records come and go all the time,
-//! through checkpoints and through closing and opening.
+//! through checkpoints, through closing and opening, and through ends without closing. On branches as well, made from
+//! any moment of any other, of which some are dropped.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store,
-    StoreOptions, Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, ScanStep,
+    Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
 };
 use helios_runtime::device::{Device, MemoryDevice};
 use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
@@ -43,6 +44,12 @@ enum Step {
     CheckSnapshot,
     Checkpoint,
     Reopen,
+    /// The same, without closing.
+    Recover,
+    /// From a branch, as of a moment of it, and on there.
+    Branch(usize, usize),
+    Switch(usize),
+    DropBranch(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -61,6 +68,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::CheckSnapshot),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Recover),
+        1 => any::<(usize, usize)>().prop_map(|(branch, moment)| Step::Branch(branch, moment)),
+        1 => any::<usize>().prop_map(Step::Switch),
+        1 => any::<usize>().prop_map(Step::DropBranch),
     ];
     proptest::collection::vec(step, 1..150)
 }
@@ -146,24 +157,47 @@ async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
     Store::open(options.clone(), surroundings.clone()).await.unwrap()
 }
 
+/// A branch, and every moment of it, those before it began among them.
+#[derive(Clone)]
+struct Line {
+    branch: BranchId,
+    moments: Vec<(Scn, Arc<Model>)>,
+}
+
+impl Line {
+    fn newest(&self) -> Model {
+        self.moments.last().map(|(_, model)| Model::clone(model)).unwrap_or_default()
+    }
+
+    /// Looks at one moment.
+    async fn check(&self, store: &Store, tree: TreeId, moment: usize) {
+        let (scn, model) = &self.moments[moment % self.moments.len()];
+        let snapshot = store.origin_of(Snapshot { branch: self.branch, scn: *scn }).await.unwrap();
+        let mut past = store.begin_as_of(snapshot.branch, snapshot.scn).unwrap();
+        past.begin_statement();
+        check(&mut past, tree, model).await.unwrap();
+    }
+}
+
 async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
-    let surroundings = surroundings(device);
+    let surroundings = surroundings(device.clone());
     let mut store = open(&options, &surroundings).await;
     let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
     let tree = transaction.create_tree();
-    transaction.commit().await.unwrap();
+    let first = transaction.commit().await.unwrap().scn.unwrap();
 
     let mut committed = Model::new();
     let mut snapshots: Vec<(Transaction, Model)> = Vec::new();
-    let begin = |store: &Store| {
-        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+    let begin = |store: &Store, branch: BranchId| {
+        let mut transaction = store.begin(branch, Isolation::Snapshot);
         transaction.begin_statement();
         transaction
     };
-    let mut transaction = begin(&store);
+    let mut lines = vec![Line { branch: BranchId::MAIN, moments: vec![(first, Arc::default())] }];
+    let mut at = 0;
+    let mut transaction = begin(&store, BranchId::MAIN);
     let mut now = Model::new();
     let mut savepoints = Vec::new();
-    let mut history: Vec<(Scn, Model)> = Vec::new();
     let mut looks = 1usize;
     for step in steps {
         // Does nothing in memory, and where the writes are few.
@@ -213,21 +247,21 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
             }
             Step::Commit | Step::Rollback => {
                 savepoints.clear();
-                let ended = std::mem::replace(&mut transaction, begin(&store));
+                let ended = std::mem::replace(&mut transaction, begin(&store, lines[at].branch));
                 if matches!(step, Step::Commit) {
                     let scn = ended.commit().await.unwrap().scn;
                     committed = now;
-                    history.extend(scn.map(|scn| (scn, committed.clone())));
+                    lines[at].moments.extend(scn.map(|scn| (scn, Arc::new(committed.clone()))));
                 } else {
                     ended.rollback();
                 }
-                transaction = begin(&store);
+                transaction = begin(&store, lines[at].branch);
                 now = committed.clone();
                 check(&mut transaction, tree, &committed).await.unwrap();
             }
             Step::OpenSnapshot => {
                 if snapshots.len() < 4 {
-                    snapshots.push((begin(&store), committed.clone()));
+                    snapshots.push((begin(&store, lines[at].branch), committed.clone()));
                 }
             }
             Step::CheckSnapshot => {
@@ -235,24 +269,54 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
                     check(snapshot, tree, model).await.unwrap();
                     snapshots.rotate_left(1);
                 }
-                // Any moment of the past, a different one each time.
+                // Any moment of any branch's past, a different one each time.
                 looks = looks.wrapping_mul(31).wrapping_add(7);
-                if !history.is_empty() {
-                    let (scn, model) = &history[looks % history.len()];
-                    let mut past = store.begin_as_of(BranchId::MAIN, *scn).unwrap();
-                    past.begin_statement();
-                    check(&mut past, tree, model).await.unwrap();
-                }
+                lines[looks / 64 % lines.len()].check(&store, tree, looks).await;
             }
             Step::Checkpoint => store.checkpoint().await.unwrap(),
-            Step::Reopen => {
+            Step::Branch(from, moment) => {
+                let parent = lines[from % lines.len()].clone();
+                let moments = parent.moments[..=moment % parent.moments.len()].to_vec();
+                let origin = Snapshot { branch: parent.branch, scn: moments[moments.len() - 1].0 };
+                let name = format!("branch {}", store.visible_scn());
+                let new = NewBranch { name, origin, root: Some(BranchId::MAIN), options: Vec::new() };
+                let branch = store.create_branch(new).await.unwrap().id;
+                at = lines.len();
+                lines.push(Line { branch, moments });
+                savepoints.clear();
+                committed = lines[at].newest();
+                now = committed.clone();
+                transaction = begin(&store, branch);
+                check(&mut transaction, tree, &committed).await.unwrap();
+            }
+            Step::Switch(to) => {
+                at = to % lines.len();
+                savepoints.clear();
+                committed = lines[at].newest();
+                now = committed.clone();
+                transaction = begin(&store, lines[at].branch);
+                check(&mut transaction, tree, &committed).await.unwrap();
+            }
+            Step::DropBranch(which) => {
+                let which = which % lines.len();
+                if which != at && which != 0 {
+                    snapshots.retain(|(snapshot, _)| snapshot.branch() != lines[which].branch);
+                    store.drop_branch(lines.swap_remove(which).branch).await.unwrap();
+                    store.remove_dropped().await.unwrap();
+                    // The last one has taken its place.
+                    at = if at == lines.len() { which } else { at };
+                }
+            }
+            Step::Reopen | Step::Recover => {
                 snapshots.clear();
                 savepoints.clear();
                 drop(transaction);
-                store.close().await.unwrap();
+                if matches!(step, Step::Reopen) || !device.is_durable() {
+                    store.close().await.unwrap();
+                }
                 drop(store);
                 store = open(&options, &surroundings).await;
-                transaction = begin(&store);
+                transaction = begin(&store, lines[at].branch);
                 now = committed.clone();
                 check(&mut transaction, tree, &committed).await.unwrap();
             }
@@ -261,10 +325,10 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
     // In the end, every moment there was.
     drop(transaction);
     drop(snapshots);
-    for (scn, model) in history.iter().step_by(3) {
-        let mut past = store.begin_as_of(BranchId::MAIN, *scn).unwrap();
-        past.begin_statement();
-        check(&mut past, tree, model).await.unwrap();
+    for line in &lines {
+        for moment in (0..line.moments.len()).step_by(3) {
+            line.check(&store, tree, moment).await;
+        }
     }
 }
 
