@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use futures_lite::future::block_on;
 use helios_sql::error::{SqlError, SqlState};
-use helios_sql::session::{Engine, Portal, Prepared, Session, Step, TransactionStatus};
+use helios_sql::session::{BranchHold, Engine, Portal, Prepared, Session, Step, TransactionStatus};
 use helios_sql::value::Datum;
 
 use crate::connection::Connection;
@@ -14,9 +14,15 @@ use crate::opening::{self, Opened};
 use crate::row::rows_of;
 use crate::{Config, Error, PreparedStatement, Result, Row, RowStream, ToValue, Transaction};
 
+/// Who the sessions of an embedded database are, and on which database.
+const USER: &str = "postgres";
+const DATABASE: &str = "heliosdb";
+
 /// A database in this process. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct EmbeddedDatabase {
+    /// The branch that its sessions begin on; none: `main`. It cannot be dropped meanwhile.
+    branch: Option<Arc<BranchHold>>,
     shared: Arc<Opened>,
 }
 
@@ -32,7 +38,13 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn session(&mut self) -> &mut Session {
         let database = &self.database;
-        self.session.get_or_insert_with(|| database.shared.engine.session("postgres", "heliosdb"))
+        self.session.get_or_insert_with(|| {
+            let engine = &database.shared.engine;
+            match &database.branch {
+                Some(branch) => engine.session_of(USER, DATABASE, branch),
+                None => engine.session(USER, DATABASE),
+            }
+        })
     }
 }
 
@@ -40,7 +52,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(mut session) = self.session.take() {
             session.abandon();
-            self.database.shared.idle.lock().push(session);
+            let branch = self.database.branch.as_ref().map(|branch| branch.id());
+            self.database.shared.idle.lock().push((branch, session));
         }
     }
 }
@@ -76,6 +89,24 @@ impl EmbeddedDatabase {
         EmbeddedDatabase::open(path, &config)
     }
 
+    /// Opens a branch of the database in a folder, which has to be there: all that is done through it is done on that
+    /// branch. A folder that is open already is shared.
+    ///
+    /// # Errors
+    /// Those of opening it; 3D000 where there is no such branch.
+    pub fn new_branch(path: impl AsRef<Path>, branch: &str) -> Result<EmbeddedDatabase> {
+        EmbeddedDatabase::new(path)?.on_branch(branch)
+    }
+
+    /// The same database on another of its branches.
+    ///
+    /// # Errors
+    /// 3D000 where there is no such branch.
+    pub fn on_branch(&self, branch: &str) -> Result<EmbeddedDatabase> {
+        let held = self.shared.engine.hold_branch(DATABASE, branch)?;
+        Ok(EmbeddedDatabase { shared: self.shared.clone(), branch: Some(Arc::new(held)) })
+    }
+
     /// A database in memory as configured.
     ///
     /// # Errors
@@ -90,11 +121,11 @@ impl EmbeddedDatabase {
     /// As [`EmbeddedDatabase::with_config`].
     pub async fn with_config_async(path: impl AsRef<Path>, config: Config) -> Result<EmbeddedDatabase> {
         let path = if config.storage.memory_only { None } else { Some(path.as_ref()) };
-        Ok(EmbeddedDatabase { shared: opening::open(path, &config).await? })
+        Ok(EmbeddedDatabase { shared: opening::open(path, &config).await?, branch: None })
     }
 
     fn open(path: Option<&Path>, config: &Config) -> Result<EmbeddedDatabase> {
-        Ok(EmbeddedDatabase { shared: block_on(opening::open(path, config))? })
+        Ok(EmbeddedDatabase { shared: block_on(opening::open(path, config))?, branch: None })
     }
 
     /// The engine, for servers: it makes sessions.
@@ -104,7 +135,10 @@ impl EmbeddedDatabase {
     }
 
     pub(crate) fn lease(&self) -> Lease {
-        Lease { session: self.shared.idle.lock().pop(), database: self.clone() }
+        let mut idle = self.shared.idle.lock();
+        let wanted = self.branch.as_ref().map(|branch| branch.id());
+        let at = idle.iter().rposition(|(branch, _)| *branch == wanted);
+        Lease { session: at.map(|at| idle.swap_remove(at).1), database: self.clone() }
     }
 
     /// Gives the first superuser a password, unless it has one; tells whether it did.

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{block_on, or};
-use helios_mvcc::{Compression, MasterKey, Store, StoreOptions, Surroundings};
+use helios_mvcc::{BranchId, Compression, MasterKey, Store, StoreOptions, Surroundings};
 use helios_runtime::device::{MemoryDevice, open_disk};
 use helios_runtime::executor::{BackgroundExecutor, StopToken, sleep};
 use helios_runtime::{Device, SystemClock, SystemEntropy};
@@ -95,8 +95,8 @@ fn wake_waiting() {
 /// An open engine with all that belongs to it.
 pub(crate) struct Opened {
     pub(crate) engine: Engine,
-    /// Sessions that nobody uses at the moment.
-    pub(crate) idle: Mutex<Vec<Session>>,
+    /// Sessions that nobody uses at the moment, with the branches that they began on, if not on `main`.
+    pub(crate) idle: Mutex<Vec<(Option<BranchId>, Session)>>,
     store: Store,
     background: Option<BackgroundExecutor>,
     key: Option<EncryptionKey>,

@@ -18,7 +18,7 @@ use crate::cleaner::CleanerState;
 use crate::codec::{Codec, Encoded, ImageKind};
 use crate::error::{Error, Result};
 use crate::extents::{Extent, Extents};
-use crate::ids::{BranchId, PageKey, Scn};
+use crate::ids::{BranchId, PageId, PageKey, Scn};
 use crate::image_writer::ImageWriter;
 use crate::page_map::{Located, MapIo, MapKey, Merged, PageMap, read_extent};
 use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
@@ -184,6 +184,36 @@ impl PageFile {
             match self.locate(key).await {
                 Err(_) if self.superblock.lock().generation != generation => {}
                 result => return Ok(result?.is_some()),
+            }
+        }
+    }
+
+    /// Bytes of the images of each branch, pages and history, as of the last checkpoint. Reads the whole map.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn branch_sizes(&self) -> Result<HashMap<BranchId, u64>> {
+        loop {
+            let superblock = self.superblock();
+            let mut sizes: HashMap<BranchId, u64> = HashMap::new();
+            let mut from = Some(MapKey { page: PageKey::new(BranchId(0), PageId(0)), version: 0 });
+            let mut failure = None;
+            while let Some(key) = from.take() {
+                match self.map.leaf(&self.io(), superblock.map, key).await {
+                    Ok(leaf) => {
+                        for (key, located) in leaf.entries {
+                            *sizes.entry(key.page.branch).or_default() +=
+                                u64::from(located.extent.length_bytes);
+                        }
+                        from = leaf.next;
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            match failure {
+                None => return Ok(sizes),
+                Some(_) if self.superblock.lock().generation != superblock.generation => {}
+                Some(error) => return Err(error),
             }
         }
     }

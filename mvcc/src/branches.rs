@@ -14,6 +14,7 @@
 //! each name and value; strings behind their length (4). The first database's branch has a row only once something of it
 //! changed.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -82,11 +83,15 @@ impl Store {
         read_branches(&reader).await
     }
 
-    /// Makes a branch.
+    /// Makes a branch, and writes with it the rows of the system branch's first tree that `rows` gives for its number.
     ///
     /// # Errors
     /// [`Error::DuplicateBranch`]; [`Error::NoSuchScn`] for an origin that is not visible yet; those of committing.
-    pub async fn create_branch(&self, new: NewBranch) -> Result<Branch> {
+    pub async fn create_branch(
+        &self,
+        new: NewBranch,
+        rows: impl FnOnce(BranchId) -> Vec<(Vec<u8>, Vec<u8>)> + Send,
+    ) -> Result<Branch> {
         let newest = self.visible_scn();
         if new.origin.scn > newest {
             return Err(Error::NoSuchScn { scn: new.origin.scn, newest });
@@ -107,6 +112,9 @@ impl Store {
             is_dropped: false,
         };
         transaction.put(TreeId::CATALOG, &row_key(id), &encode(&branch))?;
+        for (key, value) in rows(id) {
+            transaction.put(TreeId::CATALOG, &key, &value)?;
+        }
         transaction.commit().await?;
         Ok(branch)
     }
@@ -174,6 +182,20 @@ impl Store {
             }
             transaction.commit().await?;
         }
+    }
+
+    /// Bytes that each branch has of its own: images of pages, their history, and pages that were not written yet.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn branch_sizes(&self) -> Result<HashMap<BranchId, u64>> {
+        let engine = self.engine();
+        let mut sizes = engine.file.branch_sizes().await?;
+        let page_bytes = engine.pool.page_size() as u64;
+        for key in &*engine.dirty.lock() {
+            *sizes.entry(key.branch).or_default() += page_bytes;
+        }
+        Ok(sizes)
     }
 
     /// The branch that a read belongs to: where a branch is asked for what was before it began, its parent, or the

@@ -199,6 +199,20 @@ impl Transaction {
         }
     }
 
+    /// The commit that wrote a row of the snapshot; own writes have none yet.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn row_scn(&mut self, tree: TreeId, key: &[u8]) -> Result<Option<Scn>> {
+        let scn = self.snapshot().scn;
+        loop {
+            match self.lookup(tree, key, scn, self.statement, |_| ()) {
+                Ok(((), row_scn)) => return Ok(row_scn),
+                Err(fault) => self.engine().resolve(fault).await?,
+            }
+        }
+    }
+
     /// Reads the newest version of a row: this transaction's own write, also of the running statement, or else
     /// the newest committed one, whatever the snapshot. For unique and foreign-key checks, under a lock: what
     /// happened to the row before the lock was granted is visible, because commits are before they let go.

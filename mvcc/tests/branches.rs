@@ -66,7 +66,7 @@ async fn find(store: &Store, name: &str) -> Result<BranchId, Error> {
 async fn create(store: &Store, name: &str, parent: BranchId) -> Result<BranchId, Error> {
     let origin = Snapshot { branch: parent, scn: store.visible_scn() };
     let new = NewBranch { name: name.into(), origin, root: Some(BranchId::MAIN), options: Vec::new() };
-    Ok(store.create_branch(new).await?.id)
+    Ok(store.create_branch(new, |_| Vec::new()).await?.id)
 }
 
 async fn write(store: &Store, branch: BranchId, keys: std::ops::Range<u64>, byte: u8) -> Result<(), Error> {
@@ -259,6 +259,6 @@ fn levels_and_size_cost_nothing() {
             root: Some(BranchId::MAIN),
             options: Vec::new(),
         };
-        assert!(matches!(store.create_branch(taken).await, Err(Error::DuplicateBranch(_))));
+        assert!(matches!(store.create_branch(taken, |_| Vec::new()).await, Err(Error::DuplicateBranch(_))));
     });
 }

@@ -280,7 +280,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
                 let origin = Snapshot { branch: parent.branch, scn: moments[moments.len() - 1].0 };
                 let name = format!("branch {}", store.visible_scn());
                 let new = NewBranch { name, origin, root: Some(BranchId::MAIN), options: Vec::new() };
-                let branch = store.create_branch(new).await.unwrap().id;
+                let branch = store.create_branch(new, |_| Vec::new()).await.unwrap().id;
                 at = lines.len();
                 lines.push(Line { branch, moments });
                 savepoints.clear();

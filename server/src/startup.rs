@@ -303,14 +303,21 @@ async fn open(
         let message = format!("too many connections for role \"{}\"", role.name);
         return Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
     }
-    if !shared.options.has_database(&request.database) {
+    let (database, branch) = match request.database.split_once('@') {
+        Some((database, branch)) => (database, Some(branch)),
+        None => (request.database.as_str(), None),
+    };
+    if !shared.options.has_database(database) && !shared.engine.has_database(database) {
         return Err(SqlError::new(
             SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{}\" does not exist", request.database),
+            format!("database \"{database}\" does not exist"),
         )
         .into());
     }
-    let mut session = shared.engine.session(&request.user, &request.database);
+    let mut session = match branch {
+        Some(branch) => shared.engine.session_on(&request.user, database, branch)?,
+        None => shared.engine.session(&request.user, database),
+    };
     session.begin_as(&role).await;
     for (name, value) in &request.settings {
         session.set_setting(name, value).await?;

@@ -233,8 +233,8 @@ impl Binder<'_> {
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, .. } => {
                 self.bind_table_function(name, &args.args, *with_ordinality, alias.as_ref(), before)
             }
-            TableFactor::Table { version: Some(_), .. } => {
-                Err(SqlError::unsupported("AS OF is not supported yet"))
+            TableFactor::Table { name, alias, args: None, version: Some(version), sample: None, .. } => {
+                self.bind_past(name, version, alias.as_ref())
             }
             TableFactor::Function { name, args, with_ordinality, alias, .. } => {
                 self.bind_table_function(name, args, *with_ordinality, alias.as_ref(), before)
@@ -257,7 +257,7 @@ impl Binder<'_> {
         }
     }
 
-    fn bind_table(&mut self, object: &ObjectName, alias: Option<&TableAlias>) -> Result<Item> {
+    pub(super) fn bind_table(&mut self, object: &ObjectName, alias: Option<&TableAlias>) -> Result<Item> {
         let (schema, base) = name::split(object)?;
         if schema.is_none()
             && let Some(position) = self.common_tables.iter().rposition(|common| common.name == base)

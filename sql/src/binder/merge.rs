@@ -52,9 +52,10 @@ impl Binder<'_> {
     }
 
     fn bind_merge_here(&mut self, merge: &ast::Merge) -> Result<BoundMerge> {
-        let ast::TableFactor::Table { name: object, alias, args: None, .. } = &merge.table else {
+        let ast::TableFactor::Table { name: object, alias, args: None, version, .. } = &merge.table else {
             return Err(SqlError::syntax("a table is expected here"));
         };
+        Binder::refuse_past(version.as_ref())?;
         if merge.output.is_some() {
             return Err(SqlError::syntax("MERGE has no OUTPUT clause"));
         }

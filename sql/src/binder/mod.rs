@@ -18,6 +18,7 @@ mod grouping;
 mod literal;
 mod merge;
 mod modify;
+mod moment;
 pub mod name;
 mod order;
 mod outer_join;
@@ -57,6 +58,7 @@ pub use common_table::BoundChange;
 pub use domain::{BoundCheck, test_domain};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
+pub use moment::{MomentKind, Moments, moment_of};
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.
@@ -84,6 +86,8 @@ pub struct BindEnvironment {
     pub database: String,
     /// What plans are weighed by.
     pub costs: Costs,
+    /// What AS OF names.
+    pub moments: Moments,
 }
 
 /// A relation that a name means.

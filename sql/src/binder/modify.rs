@@ -665,9 +665,10 @@ impl<'a> Binder<'a> {
         others: &[ast::TableWithJoins],
         selection: Option<&ast::Expr>,
     ) -> Result<Target> {
-        let ast::TableFactor::Table { name: object, alias, args: None, .. } = factor else {
+        let ast::TableFactor::Table { name: object, alias, args: None, version, .. } = factor else {
             return Err(SqlError::syntax("a table is expected here"));
         };
+        Binder::refuse_past(version.as_ref())?;
         let entry = self.stored_table(object)?;
         let (mut plan, relation) = self.scan(&entry, alias.as_ref())?;
         let key = self.column_id();

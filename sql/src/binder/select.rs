@@ -116,6 +116,9 @@ impl Binder<'_> {
                 ));
             }
         }
+        if locked.iter().any(|each| each.table.as_of.is_some()) {
+            return Err(SqlError::unsupported("rows cannot be locked as of an earlier moment"));
+        }
         Ok(locked)
     }
 

@@ -7,6 +7,7 @@
 
 mod changes;
 mod codec;
+mod database;
 mod object;
 mod role;
 mod snapshot;
@@ -16,6 +17,7 @@ mod type_scope;
 mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
+pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
-use helios_mvcc::{KeyRange, ScanStep, Scn, Transaction, TreeId};
+use helios_mvcc::{KeyRange, ScanStep, Scn, Snapshot, Transaction, TreeId};
 
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
@@ -61,6 +61,8 @@ pub struct TableEntry {
     pub changes: Arc<ChangeCounter>,
     /// Its indexes on expressions and on part of the rows, once a query was bound that might use them.
     pub special_indexes: OnceLock<Vec<SpecialIndex>>,
+    /// Where its rows are read, if it is not where the transaction reads.
+    pub as_of: Option<Snapshot>,
 }
 
 /// Statistics are no part of what a table is.
@@ -74,11 +76,13 @@ impl PartialEq for TableEntry {
             statistics: _,
             changes: _,
             special_indexes: _,
+            as_of,
         } = self;
         *table == other.table
             && *indexes == other.indexes
             && *constraints == other.constraints
             && *referenced_by == other.referenced_by
+            && *as_of == other.as_of
     }
 }
 
@@ -287,9 +291,23 @@ impl CatalogSnapshot {
                 statistics,
                 changes,
                 special_indexes,
+                as_of: None,
             };
             self.tables.insert(oid, Arc::new(entry));
         }
+    }
+
+    /// Marks it as that of an earlier moment, where the rows of its tables are read too.
+    pub fn set_as_of(&mut self, snapshot: Snapshot) {
+        for entry in self.tables.values_mut().filter_map(Arc::get_mut) {
+            entry.as_of = Some(snapshot);
+        }
+    }
+
+    /// Takes over the roles of another catalog.
+    pub fn take_roles(&mut self, of: &CatalogSnapshot) {
+        self.roles.clone_from(&of.roles);
+        self.roles_by_name.clone_from(&of.roles_by_name);
     }
 
     /// Has the changes of all tables counted.

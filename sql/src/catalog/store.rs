@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Store, Transaction, TreeId, WaitPolicy};
+use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Scn, Store, Transaction, TreeId, WaitPolicy};
 use helios_runtime::Entropy;
 
 use super::codec::{self, Class};
@@ -87,6 +87,16 @@ pub async fn bootstrap(store: &Store, branch: BranchId) -> Result<()> {
     transaction.mark_catalog_change();
     transaction.commit().await?;
     Ok(())
+}
+
+/// The commit that wrote them.
+///
+/// # Errors
+/// Those of reading pages; XX001 where they are missing.
+pub async fn bootstrapped(reader: &mut Transaction) -> Result<Scn> {
+    let key = codec::object_key(Class::Meta, 1);
+    let scn = reader.row_scn(TreeId::CATALOG, &key).await?;
+    scn.ok_or_else(|| SqlError::corrupted("the catalog has no beginning"))
 }
 
 /// Makes a superuser of whoever makes a folder, once in the folder's life.

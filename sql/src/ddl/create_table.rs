@@ -343,6 +343,7 @@ async fn constraints(
                     statistics: None,
                     changes: Arc::default(),
                     special_indexes: Default::default(),
+                    as_of: None,
                 };
                 constraint::make_foreign_key(ddl, table, &name, &columns, &key, Some(&own)).await?
             }

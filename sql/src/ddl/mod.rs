@@ -213,10 +213,8 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
         S::AlterIndex { .. } => "ALTER INDEX",
         _ => return Ok(None),
     };
-    let mut ddl = session.begin_ddl(command).await?;
-    let changed = dispatch(&mut ddl, statement, text).await;
-    session.end_ddl(ddl, changed.is_ok())?;
-    Ok(Some(changed?.unwrap_or_else(|| command.to_string())))
+    let tag = session.change_catalog(command, &Work::Statement(statement), text).await?;
+    Ok(Some(tag.unwrap_or_else(|| command.to_string())))
 }
 
 /// Runs a statement that our own parser took; gives its tag.
@@ -262,10 +260,31 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::SelectInto { .. } => "SELECT INTO",
     };
-    let mut ddl = session.begin_ddl(command).await?;
-    let changed = change(&mut ddl, definition, text).await;
-    session.end_ddl(ddl, changed.is_ok())?;
-    Ok(changed?.unwrap_or_else(|| command.to_string()))
+    let work = Work::Definition(definition);
+    let tag = match definition {
+        Definition::Role(_) => session.change_roles(command, &work, text).await?,
+        _ => session.change_catalog(command, &work, text).await?,
+    };
+    Ok(tag.unwrap_or_else(|| command.to_string()))
+}
+
+/// What a DDL statement does.
+pub enum Work<'a> {
+    Statement(&'a ast::Statement),
+    Definition(&'a Definition),
+}
+
+impl Work<'_> {
+    /// Does it; gives a tag of its own, where it has one.
+    ///
+    /// # Errors
+    /// All the errors of DDL.
+    pub async fn run(&self, ddl: &mut Ddl, text: &str) -> Result<Option<String>> {
+        match self {
+            Work::Statement(statement) => dispatch(ddl, statement, text).await,
+            Work::Definition(definition) => change(ddl, definition, text).await,
+        }
+    }
 }
 
 async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Option<String>> {
@@ -328,7 +347,6 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
     Ok(None)
 }
 
-/// Does it; gives a tag of its own, where it has one.
 async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Result<Option<String>> {
     use ast::Statement as S;
     match statement {

@@ -53,6 +53,7 @@ impl<'e> Rewrite<'e> {
                 statistics: None,
                 changes: Arc::default(),
                 special_indexes: Default::default(),
+                as_of: None,
             })
         };
         let reader = ddl.writer(&bare(&before.table, Vec::new()))?;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use helios_mvcc::{Store, Transaction};
+use helios_mvcc::{BranchId, Store, Transaction};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
 use super::memory::QueryMemory;
 use super::row_store::RowStore;
-use crate::catalog::{CatalogSnapshot, Constraint, TypeScope};
+use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
@@ -43,6 +43,11 @@ pub struct Environment {
     pub random: Arc<Mutex<u64>>,
     /// The session's prepared statements and cursors.
     pub listing: Arc<Listing>,
+    /// The databases and branches there are, and the one that the session is on.
+    pub directory: Arc<Mutex<Arc<Directory>>>,
+    pub branch: BranchId,
+    /// Bytes that each branch has of its own, once somebody asked.
+    pub branch_sizes: Mutex<HashMap<BranchId, u64>>,
     /// What the session knows of sequences.
     pub sequences: Arc<SessionSequences>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
@@ -68,6 +73,9 @@ impl Environment {
             config: self.config.clone(),
             random: self.random.clone(),
             listing: self.listing.clone(),
+            directory: self.directory.clone(),
+            branch: self.branch,
+            branch_sizes: Mutex::default(),
             sequences: self.sequences.clone(),
             changed_settings: Mutex::default(),
         }

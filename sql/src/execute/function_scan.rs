@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::{Rows, listed};
 use crate::plan::logical::TableFunction;
+use crate::relations::BRANCHES;
 use crate::types::DataType;
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
@@ -100,6 +101,13 @@ impl FunctionScan {
 
 impl Operator for FunctionScan {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
-        Box::pin(std::future::ready(self.batch(execution)))
+        Box::pin(async move {
+            let asks_sizes = |call: &TableFunction| matches!(call, TableFunction::Relation { relation } if relation.name == BRANCHES);
+            if self.sources.is_none() && self.calls.iter().any(asks_sizes) {
+                let sizes = execution.environment.store.branch_sizes().await?;
+                *execution.environment.branch_sizes.lock() = sizes;
+            }
+            self.batch(execution)
+        })
     }
 }

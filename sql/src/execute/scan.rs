@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, Scan, ScanStep, TreeId};
+use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId};
 
 use super::filter::filter;
 use super::keys::key_range;
@@ -27,6 +27,8 @@ enum State {
 /// Gives the rows of a table.
 pub struct TableScanner {
     scan: TableScan,
+    /// What reads a table as it was.
+    past: Option<Transaction>,
     state: State,
 }
 
@@ -78,11 +80,11 @@ impl Rows {
 
 impl TableScanner {
     pub fn new(scan: TableScan) -> TableScanner {
-        TableScanner { scan, state: State::Start }
+        TableScanner { scan, past: None, state: State::Start }
     }
 
     fn start(&mut self, execution: &Execution) -> Result<()> {
-        let transaction = &execution.transaction;
+        let transaction = self.past.as_ref().unwrap_or(&execution.transaction);
         let tree = self.scan.table.table.tree;
         self.state = match &self.scan.access {
             Access::Full { reverse } => State::Rows(transaction.scan(tree, KeyRange::all(), *reverse)),
@@ -99,6 +101,9 @@ impl TableScanner {
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         if let State::Start = self.state {
+            if let Some(as_of) = self.scan.table.as_of {
+                self.past = Some(execution.environment.store.begin_as_of(as_of.branch, as_of.scn)?);
+            }
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
@@ -107,8 +112,14 @@ impl TableScanner {
         loop {
             let mut rows = Rows::new(&self.scan.kinds);
             let done = match &mut self.state {
-                State::Rows(scan) => read_rows(scan, &self.scan, &mut rows, execution).await?,
-                State::Index(scan) => read_index(scan, &self.scan, &mut rows, execution).await?,
+                State::Rows(scan) => {
+                    let reader = self.past.as_ref().unwrap_or(&execution.transaction);
+                    read_rows(scan, &self.scan, &mut rows, reader).await?
+                }
+                State::Index(scan) => {
+                    let reader = self.past.as_mut().unwrap_or(&mut execution.transaction);
+                    read_index(scan, &self.scan, &mut rows, reader).await?
+                }
                 State::Start | State::Done => return Ok(None),
             };
             if done {
@@ -135,7 +146,8 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        fetch(None, &self.scan, &key, &mut rows, execution).await?;
+        let reader = self.past.as_mut().unwrap_or(&mut execution.transaction);
+        fetch(None, &self.scan, &key, &mut rows, reader).await?;
         let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
     }
@@ -146,10 +158,10 @@ async fn read_rows(
     cursor: &mut Scan,
     scan: &TableScan,
     rows: &mut Rows,
-    execution: &Execution,
+    reader: &Transaction,
 ) -> Result<bool> {
     while rows.count < BATCH_ROWS && rows.failure.is_none() {
-        let step = cursor.next(&execution.transaction, &mut |key, value| rows.add(scan, key, value)).await?;
+        let step = cursor.next(reader, &mut |key, value| rows.add(scan, key, value)).await?;
         if step == ScanStep::Done {
             return Ok(true);
         }
@@ -162,13 +174,13 @@ async fn read_index(
     cursor: &mut Scan,
     scan: &TableScan,
     rows: &mut Rows,
-    execution: &mut Execution,
+    reader: &mut Transaction,
 ) -> Result<bool> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut done = false;
     while found.len() < BATCH_ROWS && !done {
         let step = cursor
-            .next(&execution.transaction, &mut |_, primary| {
+            .next(reader, &mut |_, primary| {
                 found.push(primary.to_vec());
                 if found.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
@@ -176,7 +188,7 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(Some(cursor), scan, key, rows, execution).await?;
+        fetch(Some(cursor), scan, key, rows, reader).await?;
     }
     Ok(done)
 }
@@ -187,7 +199,7 @@ async fn fetch(
     scan: &TableScan,
     key: &[u8],
     rows: &mut Rows,
-    execution: &mut Execution,
+    reader: &mut Transaction,
 ) -> Result<()> {
     let tree: TreeId = scan.table.table.tree;
     loop {
@@ -197,12 +209,12 @@ async fn fetch(
             }
         };
         let looked = match cursor {
-            Some(cursor) => cursor.try_get(&execution.transaction, tree, key, add),
-            None => execution.transaction.try_get(tree, key, add),
+            Some(cursor) => cursor.try_get(reader, tree, key, add),
+            None => reader.try_get(tree, key, add),
         };
         match looked {
             Ok(()) => return Ok(()),
-            Err(fault) => execution.environment.store.resolve(fault).await?,
+            Err(fault) => reader.store().resolve(fault).await?,
         }
     }
 }

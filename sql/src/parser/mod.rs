@@ -9,6 +9,7 @@
 //!
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
+mod branch;
 mod cursor;
 mod definition;
 mod dialect;
@@ -29,6 +30,7 @@ use sqlparser::ast;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+pub use branch::{BranchFrom, BranchStatement};
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
@@ -99,13 +101,22 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
     Ok(expression)
 }
 
+/// The statement that lies at a place of a text which was parsed before.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_at(text: &str, span: &Range<usize>) -> Result<StatementKind> {
+    let found = parse(text)?.into_iter().find(|statement| statement.span == *span);
+    Ok(found.ok_or_else(|| SqlError::internal("a statement is no longer where it was"))?.kind)
+}
+
 /// Parses a query, as stored in the catalog for views.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_query(text: &str) -> Result<Box<ast::Query>> {
     let source = Source::new(text);
-    let tokens = tokenize(&source)?;
+    let tokens = rewrite::with_marks(tokenize(&source)?, &source);
     check_nesting(&tokens)?;
     let mut parser = parser_over(tokens.clone());
     let query = parser.parse_query().map_err(|error| syntax_error(&error, &source, &tokens))?;

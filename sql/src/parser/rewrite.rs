@@ -13,6 +13,7 @@
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
+//! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
 //! | `U&'…' UESCAPE '!'` | the string it is |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
@@ -23,6 +24,8 @@ use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use super::Source;
+
 /// The quotes of what is put in.
 const MARK: char = '`';
 
@@ -30,6 +33,23 @@ const MARK: char = '`';
 #[must_use]
 pub fn marked(identifier: &Ident) -> Option<&str> {
     (identifier.quote_style == Some(MARK)).then_some(identifier.value.as_str())
+}
+
+/// The tokens of a stored text, in which what was put in stands in backticks.
+pub(super) fn with_marks(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Vec<TokenWithSpan> {
+    let is_quote = |token: &TokenWithSpan| token.token == Token::Char(MARK);
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.into_iter();
+    while let Some(token) = rest.next() {
+        if !is_quote(&token) {
+            out.push(token);
+            continue;
+        }
+        let Some(end) = rest.find(is_quote) else { break };
+        let inside = source.offset(token.span.end)..source.offset(end.span.start);
+        out.push(mark(&token, &source.text()[inside]));
+    }
+    out
 }
 
 fn mark(like: &TokenWithSpan, value: &str) -> TokenWithSpan {
@@ -105,6 +125,16 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     at += 2;
                 }
             }
+            Token::Word(_)
+                if is(token, "as") && word_at(at, "of") && moment_at(tokens.get(at + 1)).is_some() =>
+            {
+                for keyword in ["FOR", "SYSTEM_TIME", "AS", "OF"] {
+                    out.push(TokenWithSpan::new(Token::make_keyword(keyword), token.span));
+                }
+                out.push(mark(token, moment_at(tokens.get(at + 1)).unwrap_or_default()));
+                out.push(TokenWithSpan::new(Token::Eq, token.span));
+                at += 2;
+            }
             Token::Word(_) if is(token, "for") && word_at(at, "no") && word_at(at + 1, "key") => {
                 out.push(token.clone());
                 at += 2;
@@ -142,6 +172,11 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         }
     }
     out
+}
+
+/// How a moment is given, behind AS OF.
+fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
+    ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
 }
 
 /// Whether the last tokens are `::` and a type's name.

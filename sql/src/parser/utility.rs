@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::branch::{self, BranchStatement};
 use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
 use super::{Source, syntax_error, syntax_error_at};
@@ -66,6 +67,8 @@ pub enum Utility {
         names: Vec<ObjectName>,
         deferred: bool,
     },
+    /// A statement about branches or databases.
+    Branch(BranchStatement),
     /// A statement that defines or changes an object.
     Define(Box<Definition>),
     /// `INSERT … OVERRIDING { SYSTEM | USER } VALUE …`
@@ -95,6 +98,9 @@ pub enum Overriding {
 pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
     if let Some(definition) = definition::parse(parser, source)? {
         return Ok(Some(Utility::Define(Box::new(definition))));
+    }
+    if let Some(statement) = branch::parse(parser, source)? {
+        return Ok(Some(Utility::Branch(statement)));
     }
     let first = word(parser.peek_token_ref());
     let second = word(&parser.peek_nth_token(1));

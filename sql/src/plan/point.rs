@@ -81,7 +81,8 @@ impl PointSource {
 impl PointLookup {
     fn of(scan: &TableScan) -> Option<PointLookup> {
         let Access::Keys(access) = &scan.access else { return None };
-        if !access.single || access.key.len() != access.equal.len() {
+        let is_now = scan.table.as_of.is_none();
+        if !is_now || !access.single || access.key.len() != access.equal.len() {
             return None;
         }
         let filters: Vec<Expr> = scan

@@ -3,6 +3,7 @@
 //! Each is a real relation to the planner, with PostgreSQL's columns; its rows are made from the catalog and
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
+mod branches;
 mod catalog_functions;
 mod columns;
 mod constraints;
@@ -22,6 +23,7 @@ mod types;
 mod view_text;
 mod views;
 
+pub use branches::BRANCHES;
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
 pub use relation::{VirtualRelation, all};
 

@@ -22,7 +22,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 ];
 
 /// The OID of the first database.
-const DATABASE: u32 = 5;
 /// What everybody sees of a password.
 const HIDDEN: &str = "********";
 
@@ -210,21 +209,28 @@ fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Resul
 }
 
 fn databases(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok(vec![relation.row(&[
-        ("oid", oid(DATABASE)),
-        ("datname", text(&environment.database)),
-        ("datdba", oid(SUPERUSER)),
-        ("encoding", Datum::Int32(6)),
-        ("datlocprovider", letter(b'c')),
-        ("datistemplate", Datum::Bool(false)),
-        ("datallowconn", Datum::Bool(true)),
-        ("datconnlimit", Datum::Int32(-1)),
-        ("datfrozenxid", oid(0)),
-        ("datminmxid", oid(0)),
-        ("dattablespace", oid(1663)),
-        ("datcollate", text("C")),
-        ("datctype", text("C")),
-    ])])
+    let directory = environment.directory.lock().clone();
+    let own = directory.database_of(environment.branch).map(|database| database.oid);
+    let rows = directory.databases.iter().map(|database| {
+        // The first one has several names: it shows the one that the session knows it by.
+        let name = if own == Some(database.oid) { &environment.database } else { &database.name };
+        relation.row(&[
+            ("oid", oid(database.oid)),
+            ("datname", text(name)),
+            ("datdba", oid(database.owner)),
+            ("encoding", Datum::Int32(6)),
+            ("datlocprovider", letter(b'c')),
+            ("datistemplate", Datum::Bool(database.is_template)),
+            ("datallowconn", Datum::Bool(database.allows_connections)),
+            ("datconnlimit", Datum::Int32(database.connection_limit)),
+            ("datfrozenxid", oid(0)),
+            ("datminmxid", oid(0)),
+            ("dattablespace", oid(1663)),
+            ("datcollate", text("C")),
+            ("datctype", text("C")),
+        ])
+    });
+    Ok(rows.collect())
 }
 
 fn tablespaces(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

@@ -39,6 +39,7 @@ pub fn relations() -> Vec<VirtualRelation> {
             ],
             make: statistics,
         },
+        super::branches::relation(FIRST_OID + 2),
     ]
 }
 

@@ -77,9 +77,16 @@ pub struct Counter {
     state: Mutex<State>,
 }
 
-fn key(branch: BranchId, id: u32) -> Vec<u8> {
+/// What the keys of a branch's counters begin with.
+pub(super) fn prefix(branch: BranchId) -> Vec<u8> {
     let mut key = vec![COUNTER_CLASS];
     key.extend(branch.0.to_be_bytes());
+    key
+}
+
+/// The key of a counter's row.
+pub(super) fn key(branch: BranchId, id: u32) -> Vec<u8> {
+    let mut key = prefix(branch);
     key.extend(id.to_be_bytes());
     key
 }

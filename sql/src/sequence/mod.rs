@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{BranchId, Isolation, KeyRange, ScanStep, Store, TreeId};
+use helios_mvcc::{BranchId, Isolation, KeyRange, ScanStep, Snapshot, Store, Transaction, TreeId};
 use parking_lot::RwLock;
 
 pub use counter::{Counter, Limits, Position};
@@ -44,30 +44,11 @@ impl Sequences {
     /// # Errors
     /// Those of reading pages; XX001.
     pub async fn load(store: &Store) -> Result<Sequences> {
-        let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
-        transaction.begin_statement();
-        let mut counters = HashMap::new();
-        let mut damaged = false;
-        let mut scan = transaction.scan(TreeId::CATALOG, KeyRange::prefix(&[COUNTER_CLASS]), false);
-        loop {
-            let step = scan
-                .next(&transaction, &mut |key, value| {
-                    match (counter::parse_key(key), Position::decode(value)) {
-                        (Some((branch, id)), Some(position)) => {
-                            counters.insert((branch, id), Arc::new(Counter::new(branch, id, position)));
-                        }
-                        _ => damaged = true,
-                    }
-                    ControlFlow::Continue(())
-                })
-                .await?;
-            if damaged {
-                return Err(SqlError::corrupted("the state of a sequence cannot be read"));
-            }
-            if step == ScanStep::Done {
-                return Ok(Sequences { counters: RwLock::new(counters) });
-            }
-        }
+        let mut reader = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+        reader.begin_statement();
+        let rows = read_rows(&reader, &[COUNTER_CLASS]).await?;
+        let counter = |((branch, id), position)| ((branch, id), Arc::new(Counter::new(branch, id, position)));
+        Ok(Sequences { counters: RwLock::new(rows.into_iter().map(counter).collect()) })
     }
 
     /// A sequence's counter; one that was never used begins as the catalog says.
@@ -82,6 +63,35 @@ impl Sequences {
         counters.entry(place).or_insert_with(made).clone()
     }
 
+    /// How far the sequences of a branch have counted: as of a moment, or now.
+    ///
+    /// # Errors
+    /// Those of reading pages; XX001.
+    pub async fn positions(
+        &self,
+        store: &Store,
+        origin: Snapshot,
+        now: bool,
+    ) -> Result<Vec<(u32, Position)>> {
+        if now {
+            let counters = self.counters.read();
+            let own = counters.iter().filter(|((branch, _), _)| *branch == origin.branch);
+            return Ok(own.map(|((_, id), counter)| (*id, counter.position())).collect());
+        }
+        let reader = store.begin_as_of(BranchId::SYSTEM, origin.scn)?;
+        let own = counter::prefix(origin.branch);
+        let read = read_rows(&reader, &own).await?;
+        Ok(read.into_iter().map(|((_, id), position)| (id, position)).collect())
+    }
+
+    /// Has the sequences of a new branch go on from there.
+    pub fn begin_at(&self, branch: BranchId, positions: &[(u32, Position)]) {
+        let counter = |(id, position): &(u32, Position)| {
+            ((branch, *id), Arc::new(Counter::new(branch, *id, *position)))
+        };
+        self.counters.write().extend(positions.iter().map(counter));
+    }
+
     /// Writes down exactly how far each sequence counted.
     ///
     /// # Errors
@@ -93,6 +103,34 @@ impl Sequences {
         }
         Ok(())
     }
+}
+
+/// The rows that say so of a new branch.
+#[must_use]
+pub fn rows_of(branch: BranchId, positions: &[(u32, Position)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let row = |(id, position): &(u32, Position)| (counter::key(branch, *id), position.encode().to_vec());
+    positions.iter().map(row).collect()
+}
+
+/// A counter's row: its branch and number, and where it is.
+type Row = ((BranchId, u32), Position);
+
+async fn read_rows(reader: &Transaction, prefix: &[u8]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut damaged = false;
+    let mut scan = reader.scan(TreeId::CATALOG, KeyRange::prefix(prefix), false);
+    while scan
+        .next(reader, &mut |key, value| {
+            match (counter::parse_key(key), Position::decode(value)) {
+                (Some(place), Some(position)) => rows.push((place, position)),
+                _ => damaged = true,
+            }
+            ControlFlow::Continue(())
+        })
+        .await?
+        != ScanStep::Done
+    {}
+    if damaged { Err(SqlError::corrupted("the state of a sequence cannot be read")) } else { Ok(rows) }
 }
 
 #[cfg(test)]

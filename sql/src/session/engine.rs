@@ -1,18 +1,24 @@
 //! The engine: one for each open store; it makes sessions and keeps what they share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use helios_mvcc::{BranchId, Isolation, Store, Transaction};
+use helios_mvcc::{Branch, BranchId, Isolation, Scn, Snapshot, Store, Transaction};
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
 use super::{EPOCH_MICROS, Session, SettingValues};
-use crate::catalog::{CatalogSnapshot, Changes, OidAllocator, Role, store as catalog_store};
+use crate::catalog::{
+    CatalogSnapshot, Changes, Directory, FIRST_DATABASE, MAIN_BRANCH, OidAllocator, Role,
+    store as catalog_store,
+};
 use crate::ddl::TEMPORARY_PREFIX;
 use crate::error::Result;
 use crate::sequence::Sequences;
+
+/// How many catalogs of earlier moments are kept.
+const PAST_CATALOGS_MAX: usize = 16;
 
 /// What is in force, for `system_config`: names, values, and where they come from.
 pub type ConfigEntries = Vec<(String, String)>;
@@ -23,6 +29,26 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// A branch that cannot be dropped as long as this lives.
+pub struct BranchHold {
+    engine: Engine,
+    id: BranchId,
+}
+
+impl BranchHold {
+    /// The branch.
+    #[must_use]
+    pub fn id(&self) -> BranchId {
+        self.id
+    }
+}
+
+impl Drop for BranchHold {
+    fn drop(&mut self) {
+        self.engine.count_session(self.id, false);
+    }
+}
+
 struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -31,9 +57,14 @@ struct Shared {
     sequences: Arc<Sequences>,
     /// The newest catalog of each branch.
     catalogs: Mutex<HashMap<BranchId, (u64, Arc<CatalogSnapshot>)>>,
+    /// Those of earlier moments that were asked for last.
+    past_catalogs: Mutex<VecDeque<(Snapshot, Arc<CatalogSnapshot>)>>,
     /// What is changed in tables.
     changes: Changes,
     next_backend: AtomicI32,
+    directory: Arc<Mutex<Arc<Directory>>>,
+    /// How many sessions are on each branch.
+    sessions: Mutex<HashMap<BranchId, usize>>,
     config: ConfigEntries,
     mock_secret: Vec<u8>,
 }
@@ -67,6 +98,8 @@ impl Engine {
         catalog_store::bootstrap(&store, BranchId::MAIN).await?;
         let mock_secret = catalog_store::mock_secret(&store, &*entropy).await?;
         let sequences = Arc::new(Sequences::load(&store).await?);
+        store.remove_dropped().await?;
+        let directory = Directory::load(&store).await?;
         let shared = Shared {
             sequences,
             store,
@@ -74,8 +107,11 @@ impl Engine {
             entropy,
             oids: OidAllocator::default(),
             catalogs: Mutex::default(),
+            past_catalogs: Mutex::default(),
             changes: Changes::default(),
             next_backend: AtomicI32::new(1),
+            directory: Arc::new(Mutex::new(Arc::new(directory))),
+            sessions: Mutex::default(),
             config,
             mock_secret,
         };
@@ -94,13 +130,113 @@ impl Engine {
         Ok(())
     }
 
-    /// A new session of a user on a database.
+    /// A new session of a user on a database, on its branch `main`; on the first database where there is none of that
+    /// name, which is for who asked [`Engine::has_database`] to know.
     #[must_use]
     pub fn session(&self, user: &str, database: &str) -> Session {
+        let directory = self.directory();
+        let found = directory.database(database).or(directory.first());
+        let branch = found.and_then(|database| directory.default_branch(database.root));
+        self.begin_session(user, database, branch)
+    }
+
+    /// A new session on a branch of a database.
+    ///
+    /// # Errors
+    /// 3D000.
+    pub fn session_on(&self, user: &str, database: &str, branch: &str) -> Result<Session> {
+        let directory = self.directory();
+        let found = directory.database(database).or(directory.first());
+        let found = found.and_then(|database| directory.branch(database.root, branch));
+        let found = found.ok_or_else(|| super::branch::no_branch(branch))?;
+        Ok(self.begin_session(user, database, Some(found)))
+    }
+
+    /// Keeps a branch from being dropped.
+    ///
+    /// # Errors
+    /// 3D000.
+    pub fn hold_branch(&self, database: &str, branch: &str) -> Result<BranchHold> {
+        let directory = self.directory();
+        let found = directory.database(database).or(directory.first());
+        let found = found.and_then(|database| directory.branch(database.root, branch));
+        let id = found.ok_or_else(|| super::branch::no_branch(branch))?.id;
+        self.count_session(id, true);
+        Ok(BranchHold { engine: self.clone(), id })
+    }
+
+    /// A new session on a branch that is held.
+    #[must_use]
+    pub fn session_of(&self, user: &str, database: &str, branch: &BranchHold) -> Session {
+        let directory = self.directory();
+        self.begin_session(user, database, directory.branches.iter().find(|each| each.id == branch.id))
+    }
+
+    fn begin_session(&self, user: &str, database: &str, branch: Option<&Branch>) -> Session {
         let mut settings = SettingValues::default();
         settings.set_initial("session_authorization", user);
+        settings.set_initial("heliosdb.branch", branch.map_or(MAIN_BRANCH, |branch| &branch.name));
         let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
-        Session::new(self.clone(), user, database, BranchId::MAIN, settings, backend)
+        let branch = branch.map_or(BranchId::MAIN, |branch| branch.id);
+        Session::new(self.clone(), user, database, branch, settings, backend)
+    }
+
+    /// Whether there is a database of that name.
+    #[must_use]
+    pub fn has_database(&self, name: &str) -> bool {
+        self.directory().database(name).is_some()
+    }
+
+    /// The databases and branches there are.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.shared.directory.lock().clone()
+    }
+
+    /// Where they are found as long as the engine lives.
+    pub(crate) fn directory_cell(&self) -> &Arc<Mutex<Arc<Directory>>> {
+        &self.shared.directory
+    }
+
+    /// Reads them anew, after a change.
+    pub(crate) async fn refresh_directory(&self) -> Result<()> {
+        let directory = Arc::new(Directory::load(&self.shared.store).await?);
+        let mut known = self.shared.directory.lock();
+        if directory.as_of > known.as_of {
+            *known = directory;
+        }
+        Ok(())
+    }
+
+    /// The branch that sessions of a database begin on.
+    pub(crate) fn default_branch(&self, database: &str) -> String {
+        let directory = self.directory();
+        let found = directory.database(database).or(directory.first());
+        let branch = found.and_then(|database| directory.default_branch(database.root));
+        branch.map_or(MAIN_BRANCH, |branch| &branch.name).to_string()
+    }
+
+    /// A session begins or ends on a branch.
+    pub(crate) fn count_session(&self, branch: BranchId, begins: bool) {
+        let mut sessions = self.shared.sessions.lock();
+        let count = sessions.entry(branch).or_insert(0);
+        *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            sessions.remove(&branch);
+        }
+    }
+
+    /// How many sessions are on a branch.
+    pub(crate) fn sessions_on(&self, branch: BranchId) -> usize {
+        self.shared.sessions.lock().get(&branch).copied().unwrap_or(0)
+    }
+
+    /// What a new database begins with: the first one as it was before anything was made in it.
+    pub(crate) async fn pristine(&self) -> Result<Snapshot> {
+        let mut reader = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        reader.begin_statement();
+        let scn = catalog_store::bootstrapped(&mut reader).await?;
+        Ok(Snapshot { branch: BranchId::MAIN, scn })
     }
 
     /// The role of a name, as it is now.
@@ -186,13 +322,57 @@ impl Engine {
         self.shared.oids.allocate(&self.shared.store).await
     }
 
+    /// The SCN of the newest change of what a branch's catalog consists of: roles are those of the first branch.
+    fn catalog_scn(&self, branch: BranchId) -> Scn {
+        let store = &self.shared.store;
+        let own = store.catalog_scn(branch);
+        if branch == BranchId::MAIN { own } else { own.max(store.catalog_scn(BranchId::MAIN)) }
+    }
+
+    async fn catalog_of_roles(&self) -> Result<Arc<CatalogSnapshot>> {
+        let mut reader = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        reader.begin_statement();
+        self.catalog(&reader).await
+    }
+
+    /// A session where roles are changed.
+    pub(crate) fn session_for_roles(&self, user: &str, settings: SettingValues) -> Session {
+        let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
+        Session::new(self.clone(), user, FIRST_DATABASE, BranchId::MAIN, settings, backend)
+    }
+
+    /// The catalog of an earlier moment, whose tables are read as of it.
+    ///
+    /// # Errors
+    /// Those of reading the catalog.
+    pub async fn past_catalog(&self, snapshot: Snapshot) -> Result<Arc<CatalogSnapshot>> {
+        let known = |past: &VecDeque<(Snapshot, Arc<CatalogSnapshot>)>| {
+            past.iter().find(|(each, _)| *each == snapshot).map(|(_, catalog)| catalog.clone())
+        };
+        if let Some(catalog) = known(&self.shared.past_catalogs.lock()) {
+            return Ok(catalog);
+        }
+        let origin = self.shared.store.origin_of(snapshot).await?;
+        let mut reader = self.shared.store.begin_as_of(origin.branch, origin.scn)?;
+        reader.begin_statement();
+        let mut catalog = CatalogSnapshot::load(&reader).await?;
+        catalog.set_as_of(origin);
+        let catalog = Arc::new(catalog);
+        let mut past = self.shared.past_catalogs.lock();
+        if past.len() >= PAST_CATALOGS_MAX {
+            past.pop_front();
+        }
+        past.push_back((snapshot, catalog.clone()));
+        Ok(catalog)
+    }
+
     /// The catalog as a transaction's snapshot has it, without its own changes.
     ///
     /// # Errors
     /// Those of reading the catalog.
     pub async fn catalog(&self, transaction: &Transaction) -> Result<Arc<CatalogSnapshot>> {
         let branch = transaction.branch();
-        let newest = self.shared.store.catalog_scn(branch);
+        let newest = self.catalog_scn(branch);
         let snapshot = transaction.snapshot().scn;
         if newest <= snapshot
             && let Some((scn, catalog)) = self.shared.catalogs.lock().get(&branch)
@@ -201,10 +381,14 @@ impl Engine {
             return Ok(catalog.clone());
         }
         let mut catalog = CatalogSnapshot::load(transaction).await?;
-        catalog.count_changes(&self.shared.changes);
+        if branch == BranchId::MAIN {
+            catalog.count_changes(&self.shared.changes);
+        } else {
+            catalog.take_roles(&*Box::pin(self.catalog_of_roles()).await?);
+        }
         let catalog = Arc::new(catalog);
         // Only what is known to be the newest is kept: no DDL was committed since the snapshot.
-        if newest <= snapshot && self.shared.store.catalog_scn(branch) == newest {
+        if newest <= snapshot && self.catalog_scn(branch) == newest {
             self.shared.catalogs.lock().insert(branch, (newest.0, catalog.clone()));
         }
         Ok(catalog)

@@ -46,7 +46,7 @@ impl Session {
         loop {
             match self.change(&prepared.action, parameters.clone(), false).await? {
                 Some((changed, _)) => return Ok(changed),
-                None => prepared = self.refreshed(&prepared).await?,
+                None => prepared = self.refreshed(&prepared, &parameters).await?,
             }
         }
     }

@@ -4,11 +4,13 @@
 //! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
+mod branch;
 mod cursor;
 mod engine;
 mod execution;
 mod functions;
 mod listing;
+mod moment;
 mod plans;
 mod point;
 #[cfg(test)]
@@ -26,10 +28,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::{BranchId, CatalogScn, Isolation, Transaction};
+use helios_mvcc::{BranchId, CatalogScn, Isolation, Scn, Transaction};
 use parking_lot::Mutex;
 
-pub use engine::{ConfigEntries, Engine};
+pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use listing::{ListedCursor, ListedStatement, Listing};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
@@ -122,6 +124,27 @@ impl FrequentSettings {
     }
 }
 
+/// Where the SCN of the newest change is of what a branch's catalog consists of.
+struct CatalogWatch {
+    own: CatalogScn,
+    /// Roles are those of the folder's first branch, wherever the session is.
+    roles: Option<CatalogScn>,
+}
+
+impl CatalogWatch {
+    fn new(engine: &Engine, branch: BranchId) -> CatalogWatch {
+        let store = engine.store();
+        let roles = (branch != BranchId::MAIN).then(|| store.watch_catalog(BranchId::MAIN));
+        CatalogWatch { own: store.watch_catalog(branch), roles }
+    }
+
+    #[inline]
+    fn get(&self) -> Scn {
+        let own = self.own.get();
+        self.roles.as_ref().map_or(own, |roles| own.max(roles.get()))
+    }
+}
+
 /// One client's session.
 pub struct Session {
     engine: Engine,
@@ -136,7 +159,7 @@ pub struct Session {
     environment: Option<(u64, Arc<Environment>)>,
     /// What values of users' types were read and printed with last.
     values: Option<Arc<Environment>>,
-    catalog_scn: CatalogScn,
+    catalog_scn: CatalogWatch,
     /// What statements for one row use again and again.
     buffers: Buffers,
     active: Option<Active>,
@@ -176,8 +199,9 @@ impl Session {
         if engine.entropy().fill(&mut seed).is_err() {
             seed = u64::from(backend.unsigned_abs()).to_le_bytes();
         }
+        engine.count_session(branch, true);
         let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
-        let catalog_scn = engine.store().watch_catalog(branch);
+        let catalog_scn = CatalogWatch::new(&engine, branch);
         Session {
             engine,
             branch,
@@ -288,7 +312,7 @@ impl Session {
     /// # Errors
     /// 42704, 22023, 55P02; 42501 for a role that the session may not become.
     pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
-        if role::is_role_setting(name) {
+        if role::is_role_setting(name) || branch::is_branch_setting(name) {
             return self.change_setting(name, Some(value), false).await;
         }
         let mut settings = (*self.settings).clone();
@@ -343,6 +367,12 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.count_session(self.branch, false);
+    }
+}
+
 /// 55P03 for a row.
 #[must_use]
 pub fn lock_not_available(table: &str) -> SqlError {
@@ -365,6 +395,8 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::TooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Error::OutOfMemory(_) => SqlState::OUT_OF_MEMORY,
             Error::Open(_) => SqlState::CANNOT_CONNECT_NOW,
+            Error::NoSuchBranch(_) => SqlState::INVALID_CATALOG_NAME,
+            Error::DuplicateBranch(_) => SqlState::DUPLICATE_DATABASE,
             Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
         };
         SqlError::new(state, error.to_string())

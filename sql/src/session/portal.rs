@@ -290,7 +290,7 @@ impl Session {
             return Err(in_failed_transaction());
         }
         if !self.is_current(&portal.prepared) {
-            portal.prepared = self.refreshed(&portal.prepared).await?;
+            portal.prepared = self.refreshed(&portal.prepared, &portal.parameters).await?;
         }
         let prepared = portal.prepared.clone();
         let parameters = portal.parameters.clone();
@@ -469,6 +469,9 @@ impl Session {
             config: self.engine.config().clone(),
             random: self.random.clone(),
             listing: self.listing.clone(),
+            directory: self.engine.directory_cell().clone(),
+            branch: self.branch,
+            branch_sizes: parking_lot::Mutex::default(),
             sequences: self.sequences.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use helios_mvcc::BranchId;
 use sqlparser::ast;
 
 use super::point::Point;
 use super::{ListedStatement, Session};
 use crate::binder::{
     BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundMerge, BoundUpdate, InsertValue,
-    MergeAction, MergeWhen, ResultColumn,
+    MergeAction, MergeWhen, Moments, ResultColumn,
 };
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -19,7 +20,7 @@ use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::types::{DataType, is_user_type};
-use crate::value::Text;
+use crate::value::{Datum, Text};
 use crate::write::{
     DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
 };
@@ -73,6 +74,7 @@ pub struct Prepared {
     pub(super) point: Option<Point>,
     /// The types that the client declared, to prepare it again.
     declared: Vec<DataType>,
+    branch: BranchId,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
     search_path: Text,
@@ -133,6 +135,15 @@ impl Session {
     /// # Errors
     /// All the errors of parsing and binding; 42601 for several statements.
     pub async fn prepare(&mut self, text: &str, declared: Vec<DataType>) -> Result<Arc<Prepared>> {
+        self.prepare_with(text, declared, &Arc::default()).await
+    }
+
+    async fn prepare_with(
+        &mut self,
+        text: &str,
+        declared: Vec<DataType>,
+        parameters: &Arc<[Datum]>,
+    ) -> Result<Arc<Prepared>> {
         if declared.is_empty()
             && let Some(known) = self.known_plan(text)
         {
@@ -144,7 +155,7 @@ impl Session {
         }
         let Some(statement) = statements.pop() else { return Ok(Arc::new(self.empty(text))) };
         let cacheable = declared.is_empty();
-        let prepared = Arc::new(self.prepare_statement(text, statement, declared).await?);
+        let prepared = Arc::new(self.prepare_parsed(text, statement, declared, parameters).await?);
         if cacheable && !prepared.transient {
             self.plans.insert(text, prepared.clone());
         }
@@ -160,6 +171,7 @@ impl Session {
             action: Action::Empty,
             point: None,
             declared: Vec::new(),
+            branch: self.branch,
             catalog_scn: 0,
             search_path: Text::default(),
             transient: false,
@@ -173,6 +185,7 @@ impl Session {
         !needs_plan
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
+                && prepared.branch == self.branch
                 && prepared.catalog_scn == self.catalog_scn.get().0
                 && self.frequent.search_path == prepared.search_path)
     }
@@ -181,11 +194,15 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::prepare`].
-    pub(super) async fn refreshed(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+    pub(super) async fn refreshed(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        parameters: &Arc<[Datum]>,
+    ) -> Result<Arc<Prepared>> {
         if self.is_current(prepared) {
             return Ok(prepared.clone());
         }
-        let again = self.prepare(&prepared.text.clone(), prepared.declared.clone()).await?;
+        let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
         if again.columns != prepared.columns {
             return Err(SqlError::unsupported("cached plan must not change result type"));
         }
@@ -202,6 +219,18 @@ impl Session {
         statement: Statement,
         declared: Vec<DataType>,
     ) -> Result<Prepared> {
+        self.prepare_parsed(text, statement, declared, &Arc::default()).await
+    }
+
+    /// The same, with the parameters where they are known: AS OF may depend on them.
+    async fn prepare_parsed(
+        &mut self,
+        text: &str,
+        statement: Statement,
+        declared: Vec<DataType>,
+        parameters: &Arc<[Datum]>,
+    ) -> Result<Prepared> {
+        let span = statement.span.clone();
         let own_text = text.get(statement.span.clone()).unwrap_or(text).to_string();
         if !needs_catalog(&statement.kind) {
             if self.active.as_ref().is_some_and(|active| active.failed) && !ends_transaction(&statement.kind)
@@ -228,19 +257,34 @@ impl Session {
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
         let scn = self.catalog_scn.get();
         let catalog = self.current_catalog().await?;
-        let environment = self.bind_environment(&catalog);
+        let mut environment = self.bind_environment(&catalog);
         let transient =
             self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
-        let bound = with_deep_stack(text, || {
-            let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
-            let (action, mut columns) = self.plan_statement(&mut binder, statement.kind)?;
-            // Clients see the types under domains.
-            for column in columns.iter_mut().flatten() {
-                column.data_type = binder.underlying(column.data_type);
+        let mut kind = Some(statement.kind);
+        let (action, columns, parameter_types) = loop {
+            let bound = with_deep_stack(text, || {
+                let kind = match kind.take() {
+                    Some(kind) => kind,
+                    None => parser::parse_at(text, &span)?,
+                };
+                let mut binder = Binder::new(&catalog, &environment, text, declared.clone());
+                let (action, mut columns) = self.plan_statement(&mut binder, kind)?;
+                // Clients see the types under domains.
+                for column in columns.iter_mut().flatten() {
+                    column.data_type = binder.underlying(column.data_type);
+                }
+                Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
+            });
+            match (bound, environment.moments.take_wanted()) {
+                (Err(_), Some(version)) => {
+                    self.learn_moment(&catalog, &mut environment, &version, text, &declared, parameters)
+                        .await?;
+                }
+                (bound, _) => break bound?,
             }
-            Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
-        });
-        let (action, columns, parameter_types) = bound?;
+        };
+        // A moment may be another one when the statement runs again.
+        let transient = transient || !environment.moments.is_empty();
         Ok(Prepared {
             text: own_text,
             parameter_types,
@@ -249,6 +293,7 @@ impl Session {
             point: Point::of(&action),
             action,
             declared,
+            branch: self.branch,
             catalog_scn: scn.0,
             search_path: self.frequent.search_path.clone(),
             transient,
@@ -411,6 +456,7 @@ impl Session {
             search_path: self.search_path(catalog),
             database: self.database.clone(),
             costs: self.frequent.costs,
+            moments: Moments::default(),
         }
     }
 

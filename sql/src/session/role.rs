@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::branch::is_branch_setting;
 use super::{Session, SettingValues};
 use crate::catalog::{CatalogSnapshot, Role};
 use crate::error::{Result, SqlError, SqlState};
@@ -59,6 +60,10 @@ impl Session {
         value: Option<&str>,
         local: bool,
     ) -> Result<()> {
+        if is_branch_setting(name) {
+            let branch = value.map_or_else(|| self.engine.default_branch(&self.database), str::to_string);
+            return self.use_branch(&branch).await;
+        }
         if !is_role_setting(name) {
             return self.assign_setting(name, value, local);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{TableLockMode, WaitPolicy};
+use helios_mvcc::{BranchId, TableLockMode, WaitPolicy};
 use sqlparser::ast;
 
 use super::execution::{text_batches, text_column};
@@ -10,7 +10,7 @@ use super::portal::Given;
 use super::prepare::Action;
 use super::transaction::{TransactionModes, lost};
 use super::{Notice, Session};
-use crate::binder::{ResultColumn, data_type, name};
+use crate::binder::{Moments, ResultColumn, data_type, name};
 use crate::ddl;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Utility;
@@ -154,6 +154,10 @@ impl Session {
             Utility::Fetch(fetch) => self.fetch_cursor(fetch).await,
             Utility::Close { name } => self.close_cursor(name.as_ref()),
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
+            Utility::Branch(statement) => {
+                Box::pin(self.run_branch_statement(statement, text)).await?;
+                done(statement.tag())
+            }
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
             Utility::Query(_) | Utility::InsertOverriding { .. } => {
                 Err(SqlError::internal("a query has a plan"))
@@ -541,6 +545,54 @@ impl Session {
             active.own_catalog = None;
         }
         Ok(())
+    }
+
+    /// Runs a DDL statement; gives its tag, where it has one of its own.
+    ///
+    /// # Errors
+    /// All the errors of DDL.
+    pub(crate) async fn change_catalog(
+        &mut self,
+        command: &str,
+        work: &ddl::Work<'_>,
+        text: &str,
+    ) -> Result<Option<String>> {
+        let mut moments = Moments::default();
+        loop {
+            let mut ddl = self.begin_ddl(command).await?;
+            ddl.binding.moments = moments;
+            let changed = work.run(&mut ddl, text).await;
+            let (catalog, mut binding) = (ddl.catalog.clone(), ddl.binding.clone());
+            self.end_ddl(ddl, changed.is_ok())?;
+            match (changed, binding.moments.take_wanted()) {
+                // Queries are bound before anything is changed.
+                (Err(_), Some(version)) => {
+                    self.learn_moment(&catalog, &mut binding, &version, text, &[], &Arc::default()).await?;
+                    moments = binding.moments;
+                }
+                (changed, _) => return changed,
+            }
+        }
+    }
+
+    /// The same for roles, which belong to the folder: on another branch than its first, in a transaction of its own.
+    ///
+    /// # Errors
+    /// As [`Session::change_catalog`].
+    pub(crate) async fn change_roles(
+        &mut self,
+        command: &str,
+        work: &ddl::Work<'_>,
+        text: &str,
+    ) -> Result<Option<String>> {
+        if self.branch == BranchId::MAIN {
+            return self.change_catalog(command, work, text).await;
+        }
+        let mut home = self.engine.session_for_roles(&self.user, (*self.settings).clone());
+        let tag = home.change_catalog(command, work, text).await?;
+        home.commit().await?;
+        home.take_notices().into_iter().for_each(|notice| self.notify(notice));
+        Ok(tag)
     }
 
     /// Drops the session's temporary objects.
