@@ -25,6 +25,12 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Whether a file is about what PostgreSQL does not have.
+#[must_use]
+pub fn is_own(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "own")
+}
+
 /// Runs a file's records and describes those that did not go as expected.
 pub fn failures<D: AsyncDB, M: MakeConnection<Conn = D>>(
     runner: &mut Runner<D, M>,

@@ -11,7 +11,7 @@ pub mod kept_folder;
 mod postgresql;
 
 pub use embedded::Embedded;
-pub use files::{failures, sql_files};
+pub use files::{failures, is_own, sql_files};
 pub use postgresql::PostgreSql;
 
 /// An error as the files expect it: its SQLSTATE, a space, its message.

@@ -25,6 +25,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("current_setting", &[TEXT], TEXT),
     ("current_setting", &[TEXT, BOOL], TEXT),
     ("pg_backend_pid", &[], INT4),
+    ("heliosdb_current_scn", &[], INT8),
     ("txid_current", &[], INT8),
     ("pg_current_xact_id", &[], XID8),
     ("pg_get_expr", &[PG_NODE_TREE, OID], TEXT),

@@ -39,6 +39,9 @@ pub fn call(
             let names = current_schemas(environment, truth_at(0));
             ArrayValue::from_elements(oids::NAME, names.iter().map(Datum::text).collect()).into()
         }
+        "heliosdb_current_scn" => {
+            Datum::Int64(i64::try_from(environment.store.visible_scn().0).unwrap_or(i64::MAX))
+        }
         "pg_backend_pid" => Datum::Int32(environment.backend),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_my_temp_schema" => {

@@ -10,9 +10,10 @@ use sqlparser::ast::{
 
 use super::relation_name;
 use crate::binder::name::quote;
-use crate::binder::parse_stable_name;
+use crate::binder::{moment_of, parse_stable_name};
 use crate::catalog::{TypeScope, View};
 use crate::execute::Environment;
+use crate::parser::marked;
 use crate::parser::visit::{Node, walk, walk_expressions};
 use crate::types::{DataType, format_type, is_user_type};
 
@@ -117,7 +118,7 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
             *name = ObjectName::from(vec![Ident::new(present)]);
         }
         Node::Expr(Expr::Cast { data_type, .. }) => name_type_as_now(environment, data_type),
-        Node::Expr(Expr::Identifier(name)) => *name = ident(&name.value),
+        Node::Expr(Expr::Identifier(name)) if marked(name).is_none() => *name = ident(&name.value),
         Node::Expr(Expr::CompoundIdentifier(parts)) => {
             for part in parts {
                 *part = ident(&part.value);
@@ -284,11 +285,17 @@ fn from_text(tables: &TableWithJoins) -> String {
 
 fn factor_text(factor: &TableFactor) -> String {
     match factor {
-        TableFactor::Table { name, alias: Some(alias), args: None, .. } => {
+        TableFactor::Table { name, alias, args: None, version, .. } => {
             // The present name was made one identifier, quotes and all.
-            format!("{} {}", plain_name(name), alias_text(alias))
+            let mut text = plain_name(name);
+            if let Some((kind, expr)) = version.as_ref().and_then(|version| moment_of(version).ok()) {
+                text.push_str(&format!(" AS OF {} {}", kind.word(), expr_text(expr)));
+            }
+            if let Some(alias) = alias {
+                text.push_str(&format!(" {}", alias_text(alias)));
+            }
+            text
         }
-        TableFactor::Table { name, alias: None, args: None, .. } => plain_name(name),
         TableFactor::Derived { subquery, alias, lateral, .. } => {
             let lateral = if *lateral { "LATERAL " } else { "" };
             let alias = alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));

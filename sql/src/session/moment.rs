@@ -63,7 +63,7 @@ impl Session {
             (MomentKind::Scn, Datum::Int64(number)) => match u64::try_from(*number) {
                 Ok(number) if Scn(number) <= store.visible_scn() && number > 0 => Ok(Scn(number)),
                 _ => Err(invalid(format!("SCN {number} does not exist"))
-                    .with_hint(format!("The newest SCN is {}.", store.visible_scn()))),
+                    .with_hint("heliosdb_current_scn() is the newest.")),
             },
             (MomentKind::Transaction, Datum::Int64(number)) => {
                 let xid = Xid(u64::try_from(*number).unwrap_or(0));
