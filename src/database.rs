@@ -22,8 +22,21 @@ const DATABASE: &str = "heliosdb";
 #[derive(Clone)]
 pub struct EmbeddedDatabase {
     /// The branch that its sessions begin on; none: `main`. It cannot be dropped meanwhile.
-    branch: Option<Arc<BranchHold>>,
+    branch: Option<Arc<OnBranch>>,
     shared: Arc<Opened>,
+}
+
+/// What a handle on a branch has, as long as it or a clone of it lives.
+struct OnBranch {
+    hold: BranchHold,
+    shared: Arc<Opened>,
+}
+
+impl Drop for OnBranch {
+    fn drop(&mut self) {
+        let id = self.hold.id();
+        self.shared.idle.lock().retain(|(branch, _)| *branch != Some(id));
+    }
 }
 
 /// A session on loan; it goes back when dropped, rolled back.
@@ -41,7 +54,7 @@ impl Lease {
         self.session.get_or_insert_with(|| {
             let engine = &database.shared.engine;
             match &database.branch {
-                Some(branch) => engine.session_of(USER, DATABASE, branch),
+                Some(branch) => engine.session_of(USER, DATABASE, &branch.hold),
                 None => engine.session(USER, DATABASE),
             }
         })
@@ -52,7 +65,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(mut session) = self.session.take() {
             session.abandon();
-            let branch = self.database.branch.as_ref().map(|branch| branch.id());
+            let branch = self.database.branch.as_ref().map(|branch| branch.hold.id());
             self.database.shared.idle.lock().push((branch, session));
         }
     }
@@ -103,8 +116,9 @@ impl EmbeddedDatabase {
     /// # Errors
     /// 3D000 where there is no such branch.
     pub fn on_branch(&self, branch: &str) -> Result<EmbeddedDatabase> {
-        let held = self.shared.engine.hold_branch(DATABASE, branch)?;
-        Ok(EmbeddedDatabase { shared: self.shared.clone(), branch: Some(Arc::new(held)) })
+        let hold = self.shared.engine.hold_branch(DATABASE, branch)?;
+        let branch = OnBranch { hold, shared: self.shared.clone() };
+        Ok(EmbeddedDatabase { shared: self.shared.clone(), branch: Some(Arc::new(branch)) })
     }
 
     /// A database in memory as configured.
@@ -136,7 +150,7 @@ impl EmbeddedDatabase {
 
     pub(crate) fn lease(&self) -> Lease {
         let mut idle = self.shared.idle.lock();
-        let wanted = self.branch.as_ref().map(|branch| branch.id());
+        let wanted = self.branch.as_ref().map(|branch| branch.hold.id());
         let at = idle.iter().rposition(|(branch, _)| *branch == wanted);
         Lease { session: at.map(|at| idle.swap_remove(at).1), database: self.clone() }
     }

@@ -83,6 +83,21 @@ RETURNING name, discoverer;
 INSERT INTO moons VALUES ('Triton', 'Neptune', 1352.6, 1846, 'William Lassell')
 ON CONFLICT (name) DO UPDATE SET radius = EXCLUDED.radius RETURNING name, radius;
 
+-- Time travel: what was deleted a commit ago is still there to be read, and comes back
+DELETE FROM moons WHERE planet = 'Saturn';
+SELECT name, radius FROM moons AS OF SCN heliosdb_current_scn() - 1 WHERE planet = 'Saturn' ORDER BY radius DESC LIMIT 3;
+INSERT INTO moons SELECT * FROM moons AS OF SCN heliosdb_current_scn() - 1 WHERE planet = 'Saturn';
+
+-- A branch: a copy that takes no time and no space, with changes of its own
+CREATE DATABASE BRANCH what-if FROM main;
+USE BRANCH what-if;
+DELETE FROM moons WHERE planet = 'Neptune';
+DELETE FROM planets WHERE name = 'Neptune';
+SELECT count(*) AS planets FROM planets;
+USE BRANCH main;
+SELECT count(*) AS planets FROM planets;
+SELECT branch_name, parent_branch, status FROM pg_database_branches();
+
 -- How a query runs: an index finds the row
 EXPLAIN SELECT * FROM planets WHERE name = 'Saturn';
 CREATE INDEX moons_by_radius ON moons (radius DESC);

@@ -108,5 +108,9 @@ fn the_demo_runs_to_its_end() {
     {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
+    // Saturn's largest moon as of a moment ago, and Neptune on one branch and not on the other.
+    for part in ["| Titan ", "| what-if     | main          | active |", "| 7       |", "| 8       |"] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
     assert!(shown.contains("Index Scan using planets_pkey on planets"), "{shown}");
 }

@@ -65,6 +65,12 @@ impl Client {
         self.connection.session().transaction_status()
     }
 
+    /// The branch that the session is on, unless it is `main`.
+    pub fn branch(&mut self) -> Option<String> {
+        let branch = self.connection.session().branch_name();
+        (branch != "main").then_some(branch)
+    }
+
     /// The messages since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         self.connection.session().take_notices()

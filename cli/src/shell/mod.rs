@@ -87,10 +87,11 @@ impl<'a> Shell<'a> {
             TransactionStatus::InTransaction => "*",
             TransactionStatus::Failed => "!",
         };
+        let branch = self.client.branch().map_or_else(String::new, |branch| format!("@{branch}"));
         if self.splitter.is_empty() {
-            Asked::Statement { prompt: format!("heliosdb{status}> ") }
+            Asked::Statement { prompt: format!("heliosdb{branch}{status}> ") }
         } else {
-            Asked::More { prompt: format!("heliosdb{status}{}> ", self.splitter.waits_for()) }
+            Asked::More { prompt: format!("heliosdb{branch}{status}{}> ", self.splitter.waits_for()) }
         }
     }
 

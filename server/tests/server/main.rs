@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // clients are outside of what the bans keep in order
 
 mod authentication;
+mod branches;
 mod busy;
 mod driver;
 mod encryption;
