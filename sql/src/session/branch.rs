@@ -267,7 +267,7 @@ impl Session {
             oid: self.engine.allocate_oid().await?,
             name: name.to_string(),
             root: BranchId::MAIN,
-            owner: self.role_oid(&self.current_user().to_string()).await?,
+            owner: self.role_oid(self.current_user()).await?,
             is_template: false,
             allows_connections: true,
             connection_limit: -1,
