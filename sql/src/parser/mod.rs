@@ -18,6 +18,7 @@ mod role;
 mod sequence;
 mod source;
 mod taken;
+mod targets;
 mod user_type;
 mod utility;
 pub mod visit;

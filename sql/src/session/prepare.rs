@@ -7,8 +7,8 @@ use sqlparser::ast;
 use super::point::Point;
 use super::{ListedStatement, Session};
 use crate::binder::{
-    BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundMerge, BoundUpdate, InsertValue,
-    MergeAction, MergeWhen, ResultColumn,
+    BindEnvironment, Binder, BoundChange, BoundConflict, BoundDelete, BoundInsert, BoundMerge,
+    BoundReturning, BoundUpdate, InsertValue, MergeAction, MergeWhen, OverRows, ResultColumn, RowsQuery,
 };
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -21,7 +21,8 @@ use crate::plan::{self, walk};
 use crate::types::{DataType, is_user_type};
 use crate::value::Text;
 use crate::write::{
-    DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
+    ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
+    ReturningPlan, RowsPlan, TableWriter, UpdatePlan,
 };
 
 /// Which way a COPY goes.
@@ -508,18 +509,41 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
     }
     let source = plan::plan(bound.source, &needed, &binder.means())?;
     let (returning, columns) = split_returning(bound.returning);
-    let conflict = bound.conflict;
+    let returning = returning.map(|rows| plan_returning(binder, rows)).transpose()?;
+    let conflict =
+        bound.conflict.map(|conflict| plan_conflict(binder, *conflict).map(Box::new)).transpose()?;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
     Ok((Action::Insert(InsertPlan { writer, source, values, single, conflict, returning }), columns))
 }
 
-#[allow(clippy::type_complexity)]
-fn split_returning(
-    returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
-) -> (Option<Vec<Expr>>, Option<Vec<ResultColumn>>) {
+fn plan_conflict(binder: &mut Binder<'_>, bound: BoundConflict) -> Result<ConflictPlan> {
+    let update = bound.update.map(|update| {
+        Ok::<_, SqlError>(ConflictUpdate {
+            positions: update.columns.into_iter().map(Table::position).collect(),
+            exprs: update.values.exprs,
+            above: plan_above(binder, update.values.above)?,
+            has_condition: update.has_condition,
+        })
+    });
+    Ok(ConflictPlan { arbiters: bound.arbiters, update: update.transpose()? })
+}
+
+fn plan_above(binder: &Binder<'_>, query: Option<RowsQuery>) -> Result<Option<RowsPlan>> {
+    let plan = |query: RowsQuery| {
+        let plan = plan::plan(query.plan, &query.outputs, &binder.means())?;
+        Ok(RowsPlan { table: query.table, plan })
+    };
+    query.map(plan).transpose()
+}
+
+fn plan_returning(binder: &Binder<'_>, rows: OverRows) -> Result<ReturningPlan> {
+    Ok(ReturningPlan { exprs: rows.exprs, above: plan_above(binder, rows.above)? })
+}
+
+fn split_returning(returning: Option<BoundReturning>) -> (Option<OverRows>, Option<Vec<ResultColumn>>) {
     match returning {
         None => (None, None),
-        Some((exprs, columns)) => (Some(exprs), Some(columns)),
+        Some(returning) => (Some(returning.rows), Some(returning.columns)),
     }
 }
 
@@ -537,7 +561,7 @@ fn change_columns(
     key: ColumnId,
     row: &[(ColumnId, i16)],
     others: impl IntoIterator<Item = ColumnId>,
-    returning: Option<&Vec<Expr>>,
+    returning: Option<&OverRows>,
 ) -> Vec<ColumnId> {
     let mut needed = vec![key];
     needed.extend(row.iter().map(|(id, _)| *id));
@@ -547,7 +571,7 @@ fn change_columns(
         }
     };
     others.into_iter().for_each(&mut add);
-    for expr in returning.into_iter().flatten() {
+    for expr in returning.into_iter().flat_map(|rows| &rows.exprs) {
         walk::columns(expr, &mut add);
     }
     needed
@@ -557,14 +581,22 @@ fn place(needed: &[ColumnId], id: ColumnId) -> usize {
     needed.iter().position(|each| *each == id).unwrap_or(0)
 }
 
-fn returning_over(returning: Option<Vec<Expr>>, needed: &[ColumnId]) -> Option<Vec<Expr>> {
+fn returning_over(
+    binder: &Binder<'_>,
+    returning: Option<OverRows>,
+    needed: &[ColumnId],
+) -> Result<Option<ReturningPlan>> {
     let resolve = |expr: Expr| {
         walk::replace_columns(expr.clone(), &|id| {
             let data_type = column_type(&expr, id)?;
             Some(Expr::Column { index: place(needed, id), data_type })
         })
     };
-    returning.map(|exprs| exprs.into_iter().map(resolve).collect())
+    let here = |rows: OverRows| {
+        let exprs = rows.exprs.into_iter().map(resolve).collect();
+        plan_returning(binder, OverRows { exprs, above: rows.above })
+    };
+    returning.map(here).transpose()
 }
 
 /// The type that an expression gives a column it reads.
@@ -601,7 +633,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
         row: row_places(&bound.row, &needed),
         assignments,
         joined: bound.joined,
-        returning: returning_over(returning, &needed),
+        returning: returning_over(binder, returning, &needed)?,
     };
     Ok((Action::Update(plan), columns))
 }
@@ -617,7 +649,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
         source,
         row: row_places(&bound.row, &needed),
         joined: bound.joined,
-        returning: returning_over(returning, &needed),
+        returning: returning_over(binder, returning, &needed)?,
     };
     Ok((Action::Delete(plan), columns))
 }
