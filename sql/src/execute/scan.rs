@@ -27,6 +27,8 @@ enum State {
 /// Gives the rows of a table.
 pub struct TableScanner {
     scan: TableScan,
+    /// Its number in the plan, for measuring.
+    number: usize,
     state: State,
 }
 
@@ -77,8 +79,17 @@ impl Rows {
 }
 
 impl TableScanner {
-    pub fn new(scan: TableScan) -> TableScanner {
-        TableScanner { scan, state: State::Start }
+    pub fn new(scan: TableScan, number: usize) -> TableScanner {
+        TableScanner { scan, number, state: State::Start }
+    }
+
+    /// The rows that pass the filters.
+    fn filtered(&self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
+        let found = rows.count;
+        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        let removed = found.saturating_sub(batch.row_count) as u64;
+        execution.instrument(self.number, |instrument| instrument.removed += removed);
+        Ok(batch)
     }
 
     fn start(&mut self, execution: &Execution) -> Result<()> {
@@ -114,7 +125,7 @@ impl TableScanner {
             if done {
                 self.state = State::Done;
             }
-            let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+            let batch = self.filtered(rows, execution)?;
             if batch.row_count > 0 {
                 return Ok(Some(batch));
             }
@@ -136,7 +147,7 @@ impl TableScanner {
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
         fetch(None, &self.scan, &key, &mut rows, execution).await?;
-        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        let batch = self.filtered(rows, execution)?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
     }
 }

@@ -13,6 +13,7 @@ mod cursor;
 mod definition;
 mod dialect;
 mod escape;
+mod explain;
 mod rewrite;
 mod role;
 mod sequence;
@@ -33,6 +34,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
+pub use explain::Explain;
 pub use rewrite::marked;
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use sequence::{SequenceOption, of_standard};
@@ -143,6 +145,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
 }
 
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
+    if let Some(explain) = explain::parse(piece, source)? {
+        return Ok(StatementKind::Utility(Utility::Explain(Box::new(explain))));
+    }
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);

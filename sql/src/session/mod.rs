@@ -7,6 +7,7 @@
 mod cursor;
 mod engine;
 mod execution;
+mod explain;
 mod functions;
 mod listing;
 mod plans;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::explain::ExplainPlan;
 use super::point::Point;
 use super::{ListedStatement, Session};
 use crate::binder::{
@@ -46,11 +47,7 @@ pub enum Action {
         changes: Vec<(usize, Action)>,
         action: Box<Action>,
     },
-    /// EXPLAIN of one of the above.
-    Explain {
-        action: Box<Action>,
-        options: plan::explain::Options,
-    },
+    Explain(Box<ExplainPlan>),
     Copy(Box<crate::copy::CopyPlan>),
     /// EXECUTE: the prepared statement's name and its arguments.
     Execute {
@@ -256,7 +253,7 @@ impl Session {
         })
     }
 
-    fn plan_statement(
+    pub(super) fn plan_statement(
         &self,
         binder: &mut Binder<'_>,
         statement: StatementKind,
@@ -281,6 +278,7 @@ impl Session {
                 overriding = Some(given);
                 insert
             }
+            StatementKind::Utility(Utility::Explain(explain)) => return self.plan_explain(binder, *explain),
             StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
         };
         match *statement {
@@ -309,21 +307,6 @@ impl Session {
             ast::Statement::Merge(merge) => {
                 let bound = binder.bind_merge(&merge)?;
                 plan_merge(binder, bound)
-            }
-            ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
-                let options =
-                    plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
-                let (action, _) = self.plan_statement(binder, StatementKind::Sql(statement))?;
-                let explainable = matches!(
-                    action,
-                    Action::Query(_) | Action::Insert(_) | Action::Update(_) | Action::Delete(_)
-                );
-                if !explainable {
-                    return Err(SqlError::unsupported("this statement cannot be explained"));
-                }
-                let column =
-                    ResultColumn { name: "QUERY PLAN".into(), data_type: DataType::TEXT, source: None };
-                Ok((Action::Explain { action: Box::new(action), options }, Some(vec![column])))
             }
             ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
                 let plan = crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
@@ -445,7 +428,7 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
         StatementKind::Utility(utility) => {
-            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. })
+            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_))
         }
         StatementKind::Sql(statement) => matches!(
             statement.as_ref(),
@@ -454,7 +437,6 @@ fn needs_catalog(statement: &StatementKind) -> bool {
                 | ast::Statement::Update(_)
                 | ast::Statement::Delete(_)
                 | ast::Statement::Merge(_)
-                | ast::Statement::Explain { .. }
                 | ast::Statement::Copy { .. }
                 | ast::Statement::Execute { .. }
         ),

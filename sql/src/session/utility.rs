@@ -155,7 +155,7 @@ impl Session {
             Utility::Close { name } => self.close_cursor(name.as_ref()),
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
-            Utility::Query(_) | Utility::InsertOverriding { .. } => {
+            Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_) => {
                 Err(SqlError::internal("a query has a plan"))
             }
         }
