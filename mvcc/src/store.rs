@@ -375,6 +375,12 @@ impl Store {
         Ok(())
     }
 
+    /// Pages found in memory so far, and pages read from the device, by whomever.
+    #[must_use]
+    pub fn page_accesses(&self) -> (u64, u64) {
+        (self.engine.pool.hits(), self.engine.counters.faults.load(Ordering::Relaxed))
+    }
+
     /// Figures.
     ///
     /// # Errors

@@ -67,9 +67,35 @@ impl Binder<'_> {
     fn bind_subscripts(&mut self, value: Expr, subscripts: &[AccessExpr]) -> Result<Expr> {
         let source = value.data_type();
         if source.oid == oids::JSONB {
-            return subscripts.iter().try_fold(value, |value, each| self.bind_json_subscript(value, each));
+            return subscripts.iter().try_fold(value, |value, each| {
+                let index = self.bind_json_index(each)?;
+                self.call_named("jsonb_subscript", vec![value, index])
+            });
         }
-        let Some(element) = self.element_of(source) else {
+        let subscripts = self.array_subscripts(source, subscripts)?;
+        if subscripts.iter().any(|each| matches!(each, Subscript::Slice { .. })) {
+            return self.bind_slice(value, &subscripts);
+        }
+        let mut indices = Vec::new();
+        for subscript in subscripts {
+            if let Subscript::Index { index } = subscript {
+                indices.push(self.bind_index(index)?);
+            }
+        }
+        let element = self.element_of(source).unwrap_or(source.oid);
+        Ok(Expr::Subscript { array: Box::new(value), indices, data_type: DataType::of(element) })
+    }
+
+    /// The subscripts of an array.
+    ///
+    /// # Errors
+    /// 42804 for what is no array, 54000 for too many.
+    pub(super) fn array_subscripts<'s>(
+        &self,
+        source: DataType,
+        subscripts: &'s [AccessExpr],
+    ) -> Result<Vec<&'s Subscript>> {
+        if self.element_of(source).is_none() {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
@@ -77,7 +103,7 @@ impl Binder<'_> {
                     self.type_name(source)
                 ),
             ));
-        };
+        }
         if subscripts.len() > DIMENSIONS_MAX {
             return Err(SqlError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -91,20 +117,10 @@ impl Binder<'_> {
             AccessExpr::Subscript(subscript) => Some(subscript),
             AccessExpr::Dot(_) => None,
         });
-        let subscripts: Vec<&Subscript> = subscripts.collect();
-        if subscripts.iter().any(|each| matches!(each, Subscript::Slice { .. })) {
-            return self.bind_slice(value, &subscripts);
-        }
-        let mut indices = Vec::new();
-        for subscript in subscripts {
-            if let Subscript::Index { index } = subscript {
-                indices.push(self.bind_index(index)?);
-            }
-        }
-        Ok(Expr::Subscript { array: Box::new(value), indices, data_type: DataType::of(element) })
+        Ok(subscripts.collect())
     }
 
-    fn bind_index(&mut self, index: &Ast) -> Result<Expr> {
+    pub(super) fn bind_index(&mut self, index: &Ast) -> Result<Expr> {
         let bound = self.bind(index)?;
         self.coerce(bound, DataType::INT4, CastContext::Assignment).map_err(|error| {
             if error.state() == SqlState::CANNOT_COERCE {
@@ -116,10 +132,16 @@ impl Binder<'_> {
         })
     }
 
-    /// A slice: where one subscript is, all are, from 1.
     fn bind_slice(&mut self, value: Expr, subscripts: &[&Subscript]) -> Result<Expr> {
         let data_type = DataType::of(value.data_type().oid);
-        let mut arguments = vec![value];
+        let mut arguments = self.bind_slice_bounds(subscripts)?;
+        arguments.insert(0, value);
+        Ok(Expr::call(slice_function(), arguments, data_type))
+    }
+
+    /// For each bound whether it is given, and what it is: where one subscript is a slice, all are, from 1.
+    pub(super) fn bind_slice_bounds(&mut self, subscripts: &[&Subscript]) -> Result<Vec<Expr>> {
+        let mut arguments = Vec::new();
         let flag = |given: bool| constant(Datum::Bool(given), DataType::BOOL);
         for subscript in subscripts {
             let bounds = match subscript {
@@ -146,10 +168,11 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(Expr::call(slice_function(), arguments, data_type))
+        Ok(arguments)
     }
 
-    fn bind_json_subscript(&mut self, value: Expr, access: &AccessExpr) -> Result<Expr> {
+    /// A subscript of jsonb: an integer or a text.
+    pub(super) fn bind_json_index(&mut self, access: &AccessExpr) -> Result<Expr> {
         let AccessExpr::Subscript(Subscript::Index { index }) = access else {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -170,7 +193,6 @@ impl Binder<'_> {
                 return Err(self.locate(error, ast::Spanned::span(index).start));
             }
         };
-        let index = self.coerce(index_expr, wanted, CastContext::Implicit)?;
-        self.call_named("jsonb_subscript", vec![value, index])
+        self.coerce(index_expr, wanted, CastContext::Implicit)
     }
 }

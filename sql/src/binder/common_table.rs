@@ -33,7 +33,7 @@ impl BoundChange {
             BoundChange::Update(update) => &update.returning,
             BoundChange::Delete(delete) => &delete.returning,
         };
-        returning.as_ref().map(|(_, columns)| columns.as_slice())
+        returning.as_ref().map(|returning| returning.columns.as_slice())
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, MergeClauseKind};
 
-use super::modify::{check_width, is_default, specified_twice, type_of};
+use super::modify::{check_width, is_default, type_of};
 use super::scope::Scope;
-use super::{AggregatesIn, Binder, name};
-use crate::catalog::{ColumnNumber, Table, TableColumn, TableEntry};
+use super::{AggregatesIn, Binder};
+use crate::catalog::{ColumnNumber, Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, JoinKind, Logical};
@@ -119,12 +119,8 @@ impl Binder<'_> {
                 let ast::MergeUpdateKind::Set(assignments) = &update.kind else {
                     return Err(SqlError::syntax("UPDATE needs assignments"));
                 };
-                let mut values = Vec::new();
-                for (column, value) in self.assignment_pairs(table, assignments)? {
-                    let value = self.merge_value(table, &column, value)?;
-                    values.push((column.number, value));
-                }
-                MergeAction::Update(values)
+                // SET changes the target's row, which is the first relation in scope.
+                MergeAction::Update(self.bind_assignments(table, assignments)?)
             }
             ast::MergeAction::Insert(insert) if !matched => self.bind_merge_insert(table, insert)?,
             ast::MergeAction::Insert(_) => {
@@ -140,15 +136,6 @@ impl Binder<'_> {
         Ok(MergeWhen { matched, condition, action })
     }
 
-    fn merge_value(&mut self, table: &Table, column: &TableColumn, value: &ast::Expr) -> Result<Expr> {
-        if is_default(value) {
-            return self.default_of(table, column);
-        }
-        let bound = self.bind(value)?;
-        let location = ast::Spanned::span(value).start;
-        self.assign(bound, type_of(column), &column.name).map_err(|error| self.locate(error, location))
-    }
-
     fn bind_merge_insert(&mut self, table: &Table, insert: &ast::MergeInsertExpr) -> Result<MergeAction> {
         let ast::MergeInsertKind::Values(values) = &insert.kind else {
             return Err(SqlError::syntax("syntax error at or near \"ROW\""));
@@ -156,30 +143,34 @@ impl Binder<'_> {
         let [values] = values.rows.as_slice() else {
             return Err(SqlError::syntax("INSERT in MERGE takes one row"));
         };
-        let mut targets: Vec<&TableColumn> = Vec::new();
-        for column in &insert.columns {
-            let (_, wanted) = name::split(column)?;
-            let target = self.target_column(table, &wanted, name::location(column))?;
-            if targets.iter().any(|each| each.number == target.number) {
-                return Err(self.locate(specified_twice(&wanted), name::location(column)));
-            }
-            targets.push(target);
-        }
-        let explicit = !targets.is_empty();
-        if !explicit {
-            targets = table.live_columns().collect();
-        }
+        let (targets, explicit) = self.insert_targets(table, &insert.columns)?;
         check_width(values.content.len(), targets.len(), explicit)?;
         let mut row = Vec::new();
         for column in &table.columns {
-            let given = targets.iter().position(|target| target.number == column.number);
-            row.push(match given.and_then(|at| values.content.get(at)) {
-                Some(value) => self.merge_value(table, column, value)?,
-                None if column.dropped => {
-                    super::literal::constant(crate::value::Datum::Null, crate::types::DataType::TEXT)
-                }
-                None => self.default_of(table, column)?,
+            row.push(if column.dropped {
+                super::literal::constant(crate::value::Datum::Null, crate::types::DataType::TEXT)
+            } else {
+                self.default_of(table, column)?
             });
+        }
+        let mut begun = Vec::new();
+        for (target, value) in targets.iter().zip(&values.content) {
+            let column = &target.column;
+            if is_default(value) && target.subscripts.is_empty() {
+                continue;
+            }
+            let bound = self.bind(value)?;
+            let location = ast::Spanned::span(value).start;
+            let bound = self.fit_target(target, bound).map_err(|error| self.locate(error, location))?;
+            let place = &mut row[Table::position(column.number)];
+            if target.subscripts.is_empty() {
+                *place = bound;
+                continue;
+            }
+            let empty = super::literal::constant(crate::value::Datum::Null, type_of(column));
+            let current = if begun.contains(&column.number) { place.clone() } else { empty };
+            begun.push(column.number);
+            *place = self.assign_part(target, current, bound)?;
         }
         Ok(MergeAction::Insert(row))
     }

@@ -7,9 +7,11 @@
 
 mod access;
 mod aggregate;
+mod assignment;
 mod call;
 mod coerce;
 mod common_table;
+mod conflict;
 pub mod data_type;
 mod domain;
 mod expression;
@@ -22,6 +24,7 @@ mod moment;
 pub mod name;
 mod order;
 mod outer_join;
+mod over_rows;
 mod query;
 mod recursive;
 mod rows;
@@ -55,10 +58,12 @@ use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
 pub use common_table::BoundChange;
+pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
-pub use modify::{BoundDelete, BoundInsert, BoundUpdate, ConflictClause, ConflictUpdate, InsertValue};
+pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{MomentKind, Moments, moment_of};
+pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.

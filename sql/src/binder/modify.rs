@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, AssignmentTarget, Ident, SetExpr, TableObject};
+use sqlparser::ast::{self, Ident, SetExpr, TableObject};
 
+use super::assignment::Target;
+use super::conflict::BoundConflict;
+use super::over_rows::BoundReturning;
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, name};
 use crate::catalog::{ColumnNumber, Identity, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -24,23 +27,6 @@ pub enum InsertValue {
     Default(Expr),
 }
 
-/// What ON CONFLICT does. Its expressions read the existing row's columns as ids from 0 on, by position, and the
-/// proposed row's behind them.
-#[derive(Clone)]
-pub struct ConflictClause {
-    /// The unique indexes that count; empty: all of them.
-    pub arbiters: Vec<u32>,
-    /// `None`: DO NOTHING.
-    pub update: Option<ConflictUpdate>,
-}
-
-/// DO UPDATE: the columns' new values, and the condition under which they are set.
-#[derive(Clone)]
-pub struct ConflictUpdate {
-    pub assignments: Vec<(ColumnNumber, Expr)>,
-    pub condition: Option<Expr>,
-}
-
 /// A bound INSERT.
 #[derive(Clone)]
 pub struct BoundInsert {
@@ -48,9 +34,9 @@ pub struct BoundInsert {
     pub source: Logical,
     /// By position in the table's row.
     pub values: Vec<InsertValue>,
-    pub conflict: Option<ConflictClause>,
-    /// Over the new row: ids are positions.
-    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+    pub conflict: Option<Box<BoundConflict>>,
+    /// Over the new row: columns are positions.
+    pub returning: Option<BoundReturning>,
 }
 
 /// A bound UPDATE.
@@ -66,7 +52,7 @@ pub struct BoundUpdate {
     /// A row may be found more than once: only the first time counts.
     pub joined: bool,
     /// Over the source's columns; the table's own mean the new row.
-    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+    pub returning: Option<BoundReturning>,
 }
 
 /// A bound DELETE.
@@ -77,7 +63,7 @@ pub struct BoundDelete {
     pub key: ColumnId,
     pub row: Vec<(ColumnId, ColumnNumber)>,
     pub joined: bool,
-    pub returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
+    pub returning: Option<BoundReturning>,
 }
 
 impl<'a> Binder<'a> {
@@ -90,8 +76,8 @@ impl<'a> Binder<'a> {
         bound
     }
 
-    /// The ids of a table's columns by their positions in a row.
-    fn row_scope(&mut self, table: &Table, alias: &str, first: ColumnId) -> Scope {
+    /// The scope of a table's row: its columns' ids are those from `first` on, by their positions.
+    pub(super) fn row_scope(&mut self, table: &Table, alias: &str, first: ColumnId) -> Scope {
         let columns: Vec<ScopeColumn> = table
             .live_columns()
             .map(|column| ScopeColumn {
@@ -352,19 +338,7 @@ impl<'a> Binder<'a> {
             Some(alias) => name::fold(&alias.alias),
             None => table.name.clone(),
         };
-        let mut targets: Vec<&TableColumn> = Vec::new();
-        for column in &insert.columns {
-            let (_, wanted) = name::split(column)?;
-            let target = self.target_column(&table, &wanted, name::location(column))?;
-            if targets.iter().any(|each| each.number == target.number) {
-                return Err(self.locate(specified_twice(&wanted), name::location(column)));
-            }
-            targets.push(target);
-        }
-        let explicit = !targets.is_empty();
-        if !explicit {
-            targets = table.live_columns().collect();
-        }
+        let (targets, explicit) = self.insert_targets(&table, &insert.columns)?;
         let mut values = Vec::new();
         for column in &table.columns {
             values.push(InsertValue::Default(if column.dropped {
@@ -382,7 +356,9 @@ impl<'a> Binder<'a> {
         };
         let conflict = match &insert.on {
             None => None,
-            Some(ast::OnInsert::OnConflict(conflict)) => Some(self.bind_conflict(&entry, conflict, &alias)?),
+            Some(ast::OnInsert::OnConflict(conflict)) => {
+                Some(Box::new(self.bind_conflict(&entry, conflict, &alias)?))
+            }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"DUPLICATE\"")),
         };
         let returning = self.bind_returning_over_row(&table, &alias, insert.returning.as_deref())?;
@@ -411,24 +387,59 @@ impl<'a> Binder<'a> {
         let (bound, _) = self.bind_inner(query)?;
         check_width(bound.columns.len(), targets.len(), explicit)?;
         let mut wanted = Vec::new();
-        for column in targets.iter().take(bound.columns.len()) {
-            target.refuse_given(column)?;
+        for each in targets.iter().take(bound.columns.len()) {
+            target.refuse_given(&each.column)?;
         }
         for ((_, column), target) in bound.columns.iter().zip(targets) {
             let probe = Expr::Column { index: 0, data_type: column.data_type };
             if column.data_type.oid != oids::UNKNOWN {
-                self.assign(probe, type_of(target), &target.name)?;
+                self.fit_target(target, probe)?;
             }
-            wanted.push(type_of(target));
+            wanted.push(self.target_type(target)?);
         }
         let bound = self.convert_columns(bound, &wanted, CastContext::Assignment)?;
-        for ((id, _), column) in bound.columns.iter().zip(targets) {
-            if target.replaces(column) {
+        let ids: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
+        self.give_targets(bound.plan, target, &ids, values)
+    }
+
+    /// Notes which columns of the source the targets get; what gets several parts is put together above the source.
+    fn give_targets(
+        &mut self,
+        source: Logical,
+        target: &InsertTarget<'_>,
+        ids: &[ColumnId],
+        values: &mut [InsertValue],
+    ) -> Result<Logical> {
+        let mut parts: Vec<(ColumnNumber, Expr)> = Vec::new();
+        let given = ids.iter().zip(target.columns).filter(|(_, each)| !target.replaces(&each.column));
+        for (id, target) in given {
+            let column = &target.column;
+            if target.subscripts.is_empty() {
+                values[Table::position(column.number)] = InsertValue::Source(*id);
                 continue;
             }
-            values[Table::position(column.number)] = InsertValue::Source(*id);
+            let value = Expr::Column { index: *id, data_type: self.target_type(target)? };
+            let before = parts.iter().position(|(number, _)| *number == column.number);
+            let current = match before {
+                Some(at) => parts.swap_remove(at).1,
+                None => super::literal::constant(Datum::Null, type_of(column)),
+            };
+            parts.push((column.number, self.assign_part(target, current, value)?));
         }
-        Ok(bound.plan)
+        if parts.is_empty() {
+            return Ok(source);
+        }
+        let mut outputs = Vec::new();
+        for (id, target) in ids.iter().zip(target.columns) {
+            let expr = Expr::Column { index: *id, data_type: self.target_type(target)? };
+            outputs.push(Computed { id: *id, expr });
+        }
+        for (number, expr) in parts {
+            let id = self.column_id();
+            values[Table::position(number)] = InsertValue::Source(id);
+            outputs.push(Computed { id, expr });
+        }
+        Ok(Logical::Project { input: Box::new(source), outputs })
     }
 
     fn bind_insert_values(
@@ -454,7 +465,11 @@ impl<'a> Binder<'a> {
                 return Err(SqlError::syntax("VALUES lists must all be the same length"));
             }
             let mut fields = Vec::new();
-            for (field, column) in row.content.iter().zip(targets) {
+            for (field, part) in row.content.iter().zip(targets) {
+                let column = &part.column;
+                if is_default(field) && !part.subscripts.is_empty() {
+                    return Err(SqlError::unsupported("cannot set an array element to DEFAULT"));
+                }
                 if is_default(field) || target.replaces(column) {
                     fields.push(self.default_of(target.table, column)?);
                     continue;
@@ -462,93 +477,25 @@ impl<'a> Binder<'a> {
                 target.refuse_given(column)?;
                 let expr = self.bind(field)?;
                 let location = ast::Spanned::span(field).start;
-                let expr = self.assign(expr, type_of(column), &column.name);
+                let expr = self.fit_target(part, expr);
                 fields.push(expr.map_err(|error| self.locate(error, location))?);
             }
             bound.push(fields);
         }
         let mut columns = Vec::new();
+        let mut ids = Vec::new();
         for target in targets.iter().take(width) {
             let id = self.column_id();
-            values[Table::position(target.number)] = InsertValue::Source(id);
-            columns.push((id, type_of(target)));
+            ids.push(id);
+            columns.push((id, self.target_type(target)?));
         }
         self.allow_row_calls(false);
         let calls = self.take_row_calls();
-        match super::rows::attach(self.attach_pending(Logical::one_row()), calls) {
-            Logical::Values { .. } => Ok(Logical::Values { columns, rows: bound }),
-            input => Ok(self.rows_above(&input, &columns, bound)),
-        }
-    }
-
-    fn bind_conflict(
-        &mut self,
-        entry: &TableEntry,
-        conflict: &ast::OnConflict,
-        alias: &str,
-    ) -> Result<ConflictClause> {
-        let table = &entry.table;
-        let arbiters = match &conflict.conflict_target {
-            None => Vec::new(),
-            Some(ast::ConflictTarget::OnConstraint(object)) => {
-                let (_, wanted) = name::split(object)?;
-                let index = entry.indexes.iter().find(|index| index.unique && index.name == wanted);
-                vec![index.map(|index| index.oid).ok_or_else(|| {
-                    SqlError::new(
-                        SqlState::UNDEFINED_OBJECT,
-                        format!("constraint \"{wanted}\" for table \"{}\" does not exist", table.name),
-                    )
-                })?]
-            }
-            Some(ast::ConflictTarget::Columns(columns)) => {
-                let mut numbers = Vec::new();
-                for column in columns {
-                    numbers.push(self.target_column(table, &name::fold(column), column.span.start)?.number);
-                }
-                numbers.sort_unstable();
-                let fits = |index: &&Arc<crate::catalog::Index>| {
-                    let mut own: Vec<ColumnNumber> =
-                        index.columns.iter().map(|column| column.number).collect();
-                    own.sort_unstable();
-                    index.unique && index.is_plain() && own == numbers
-                };
-                let found: Vec<u32> = entry.indexes.iter().filter(fits).map(|index| index.oid).collect();
-                if found.is_empty() {
-                    return Err(SqlError::new(
-                        SqlState::INVALID_COLUMN_REFERENCE,
-                        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-                    ));
-                }
-                found
-            }
+        let source = match super::rows::attach(self.attach_pending(Logical::one_row()), calls) {
+            Logical::Values { .. } => Logical::Values { columns, rows: bound },
+            input => self.rows_above(&input, &columns, bound),
         };
-        let ast::OnConflictAction::DoUpdate(update) = &conflict.action else {
-            return Ok(ConflictClause { arbiters, update: None });
-        };
-        if arbiters.is_empty() {
-            return Err(SqlError::syntax(
-                "ON CONFLICT DO UPDATE requires inference specification or constraint name",
-            )
-            .with_hint("For example, ON CONFLICT (column_name)."));
-        }
-        let mut scope = self.row_scope(table, alias, 0);
-        let mut proposed = self.row_scope(table, "excluded", table.columns.len());
-        // Bare names mean the existing row.
-        proposed.visible.clear();
-        scope.extend(proposed)?;
-        self.set_scope(scope);
-        self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
-        let mut assignments = Vec::new();
-        for (target, value) in self.assignment_pairs(table, &update.assignments)? {
-            let expr = self.bind_assigned(table, &target, value)?;
-            assignments.push((target.number, self.assign(expr, type_of(&target), &target.name)?));
-        }
-        let condition =
-            update.selection.as_ref().map(|selection| self.bind_condition(selection, "WHERE")).transpose()?;
-        if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-            return Err(SqlError::unsupported("subqueries in ON CONFLICT are not supported yet"));
-        }
-        Ok(ConflictClause { arbiters, update: Some(ConflictUpdate { assignments, condition }) })
+        self.give_targets(source, target, &ids, values)
     }
 
     fn bind_returning_over_row(
@@ -556,18 +503,18 @@ impl<'a> Binder<'a> {
         table: &Table,
         alias: &str,
         returning: Option<&[ast::SelectItem]>,
-    ) -> Result<Option<(Vec<Expr>, Vec<ResultColumn>)>> {
+    ) -> Result<Option<BoundReturning>> {
         let Some(items) = returning else { return Ok(None) };
-        let scope = self.row_scope(table, alias, 0);
-        self.set_scope(scope);
-        let (computed, columns) = self.bind_returning(items)?;
-        self.refuse_pending("RETURNING")?;
-        Ok(Some((computed.into_iter().map(|each| each.expr).collect(), columns)))
+        let first = self.column_ids(table.columns.len());
+        let scope = self.row_scope(table, alias, first);
+        self.set_scope(scope.clone());
+        let bound = self.bind_returning_list(items)?;
+        Ok(Some(BoundReturning { rows: bound.rows.by_position(&scope, first), columns: bound.columns }))
     }
 
     fn refuse_pending(&mut self, clause: &str) -> Result<()> {
         if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-            return Err(SqlError::unsupported(format!("subqueries in {clause} are not supported yet")));
+            return Err(SqlError::unsupported(format!("cannot use subquery in {clause}")));
         }
         Ok(())
     }
@@ -598,13 +545,10 @@ impl<'a> Binder<'a> {
         let table = target.entry.table.clone();
         let mut outputs = target.outputs.clone();
         let mut assignments = Vec::new();
-        for (column, value) in self.assignment_pairs(&table, &update.assignments)? {
-            let location = ast::Spanned::span(value).start;
-            let expr = self.bind_assigned(&table, &column, value)?;
-            let expr = self.assign(expr, type_of(&column), &column.name);
+        for (number, expr) in self.bind_assignments(&table, &update.assignments)? {
             let id = self.column_id();
-            outputs.push(Computed { id, expr: expr.map_err(|error| self.locate(error, location))? });
-            assignments.push((column.number, id));
+            outputs.push(Computed { id, expr });
+            assignments.push((number, id));
         }
         let plan = self.attach_pending(target.plan);
         let source = Logical::Project { input: Box::new(plan), outputs };
@@ -647,15 +591,8 @@ impl<'a> Binder<'a> {
         })
     }
 
-    #[allow(clippy::type_complexity)]
-    fn bind_returning_here(
-        &mut self,
-        returning: Option<&[ast::SelectItem]>,
-    ) -> Result<Option<(Vec<Expr>, Vec<ResultColumn>)>> {
-        let Some(items) = returning else { return Ok(None) };
-        let (computed, columns) = self.bind_returning(items)?;
-        self.refuse_pending("RETURNING")?;
-        Ok(Some((computed.into_iter().map(|each| each.expr).collect(), columns)))
+    fn bind_returning_here(&mut self, items: Option<&[ast::SelectItem]>) -> Result<Option<BoundReturning>> {
+        items.map(|items| self.bind_returning_list(items)).transpose()
     }
 
     /// The table that UPDATE or DELETE changes, joined with what else is named, filtered.
@@ -664,7 +601,7 @@ impl<'a> Binder<'a> {
         factor: &ast::TableFactor,
         others: &[ast::TableWithJoins],
         selection: Option<&ast::Expr>,
-    ) -> Result<Target> {
+    ) -> Result<Changed> {
         let ast::TableFactor::Table { name: object, alias, args: None, version, .. } = factor else {
             return Err(SqlError::syntax("a table is expected here"));
         };
@@ -708,63 +645,7 @@ impl<'a> Binder<'a> {
                 outputs.push(Computed { id: column.id, expr });
             }
         }
-        Ok(Target { entry, plan, key, row, outputs })
-    }
-
-    /// The value that SET gives a column.
-    fn bind_assigned(&mut self, table: &Table, column: &TableColumn, value: &ast::Expr) -> Result<Expr> {
-        if is_default(value) {
-            return self.default_of(table, column);
-        }
-        if column.identity == Some(Identity::Always) || column.generated {
-            return Err(SqlError::new(
-                SqlState::GENERATED_ALWAYS,
-                format!("column \"{}\" can only be updated to DEFAULT", column.name),
-            )
-            .with_detail(always_identity(column)));
-        }
-        self.bind(value)
-    }
-
-    /// The columns that SET names, with their values.
-    pub(super) fn assignment_pairs<'s>(
-        &mut self,
-        table: &Table,
-        assignments: &'s [ast::Assignment],
-    ) -> Result<Vec<(TableColumn, &'s ast::Expr)>> {
-        let mut pairs: Vec<(TableColumn, &ast::Expr)> = Vec::new();
-        let mut add = |binder: &Self, object: &ast::ObjectName, value: &'s ast::Expr| -> Result<()> {
-            let (_, wanted) = name::split(object)?;
-            let column = binder.target_column(table, &wanted, name::location(object))?.clone();
-            if pairs.iter().any(|(each, _)| each.number == column.number) {
-                let error = SqlError::syntax(format!("multiple assignments to same column \"{wanted}\""));
-                return Err(binder.locate(error, name::location(object)));
-            }
-            pairs.push((column, value));
-            Ok(())
-        };
-        for assignment in assignments {
-            match (&assignment.target, &assignment.value) {
-                (AssignmentTarget::ColumnName(object), value) => add(self, object, value)?,
-                (AssignmentTarget::Tuple(objects), ast::Expr::Tuple(values)) => {
-                    if objects.len() != values.len() {
-                        return Err(SqlError::syntax("number of columns does not match number of values"));
-                    }
-                    for (object, value) in objects.iter().zip(values) {
-                        add(self, object, value)?;
-                    }
-                }
-                (AssignmentTarget::Tuple(objects), ast::Expr::Nested(value)) if objects.len() == 1 => {
-                    add(self, &objects[0], value)?;
-                }
-                _ => {
-                    return Err(SqlError::unsupported(
-                        "source for a multiple-column UPDATE item must be a row of expressions",
-                    ));
-                }
-            }
-        }
-        Ok(pairs)
+        Ok(Changed { entry, plan, key, row, outputs })
     }
 
     pub(super) fn target_column<'t>(
@@ -794,7 +675,7 @@ impl<'a> Binder<'a> {
 /// The columns that an INSERT gives values for.
 struct InsertTarget<'t> {
     table: &'t Table,
-    columns: &'t [&'t TableColumn],
+    columns: &'t [Target],
     /// They are named.
     explicit: bool,
     overriding: Option<Overriding>,
@@ -827,7 +708,7 @@ impl InsertTarget<'_> {
     }
 }
 
-fn always_identity(column: &TableColumn) -> String {
+pub(super) fn always_identity(column: &TableColumn) -> String {
     if column.generated {
         return format!("Column \"{}\" is a generated column.", column.name);
     }
@@ -835,7 +716,7 @@ fn always_identity(column: &TableColumn) -> String {
 }
 
 /// What UPDATE and DELETE work on.
-struct Target {
+struct Changed {
     entry: Arc<TableEntry>,
     plan: Logical,
     key: ColumnId,
@@ -850,10 +731,6 @@ pub(super) fn type_of(column: &TableColumn) -> DataType {
 
 pub(super) fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(Ident { value, quote_style: None, .. }) if value.eq_ignore_ascii_case("default"))
-}
-
-pub(super) fn specified_twice(column: &str) -> SqlError {
-    SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{column}\" specified more than once"))
 }
 
 pub(super) fn check_width(given: usize, targets: usize, explicit: bool) -> Result<()> {

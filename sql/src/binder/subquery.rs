@@ -38,6 +38,16 @@ impl Binder<'_> {
         Ok(Expr::Column { index: output, data_type })
     }
 
+    /// A subquery that gives one value.
+    pub(super) fn apply_scalar(
+        &mut self,
+        subquery: Logical,
+        correlations: Vec<Correlation>,
+        data_type: DataType,
+    ) -> Result<Expr> {
+        self.apply(subquery, SubqueryKind::Scalar, correlations, data_type)
+    }
+
     fn single_column(bound: &BoundQuery) -> Result<DataType> {
         match bound.columns.as_slice() {
             [(_, column)] => Ok(column.data_type),
@@ -158,10 +168,7 @@ impl Binder<'_> {
 
     /// Puts the subqueries met since the last call below what is bound next.
     pub(super) fn attach_pending(&mut self, plan: Logical) -> Logical {
-        let pending = match self.collectors.last_mut() {
-            Some(collector) => std::mem::take(&mut collector.pending),
-            None => Vec::new(),
-        };
+        let pending = self.take_pending();
         attach(plan, pending)
     }
 

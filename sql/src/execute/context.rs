@@ -144,6 +144,15 @@ pub struct Instrument {
     pub rows: u64,
     pub loops: u64,
     pub time: Duration,
+    /// The part of the time before the first row of each loop.
+    pub startup: Duration,
+    /// A loop has given a row, and goes on.
+    pub begun: bool,
+    /// Rows that its filters left out.
+    pub removed: u64,
+    /// Pages that were found in memory meanwhile, and that came from the device, for whomever.
+    pub hits: u64,
+    pub reads: u64,
     pub space: Option<SpaceUsed>,
 }
 

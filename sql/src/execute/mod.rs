@@ -74,7 +74,7 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
     let mut child = |plan: &PlanNode| build_numbered(plan, number);
     let operator: Box<dyn Operator> = match &plan.node {
         Physical::Values { rows } => Box::new(values::Values::new(rows.clone(), &plan.types)),
-        Physical::Table(scan) => Box::new(scan::TableScanner::new((**scan).clone())),
+        Physical::Table(scan) => Box::new(scan::TableScanner::new((**scan).clone(), own)),
         Physical::Virtual { relation, projection, filters, .. } => {
             Box::new(virtual_scan::VirtualScan::new(relation, projection.clone(), filters.clone()))
         }
@@ -180,11 +180,19 @@ impl Operator for Measured {
         }
         Box::pin(async move {
             execution.breathe().await?;
+            let pages = execution.environment.store.page_accesses();
             let start = execution.environment.clock.monotonic_nanos();
             let batch = self.operator.next(execution).await?;
             let end = execution.environment.clock.monotonic_nanos();
+            let (hits, reads) = execution.environment.store.page_accesses();
             execution.instrument(self.number, |instrument| {
-                instrument.time += Duration::from_nanos(end - start);
+                let taken = Duration::from_nanos(end - start);
+                instrument.time += taken;
+                instrument.hits += hits.saturating_sub(pages.0);
+                instrument.reads += reads.saturating_sub(pages.1);
+                if !std::mem::replace(&mut instrument.begun, batch.is_some()) {
+                    instrument.startup += taken;
+                }
                 match &batch {
                     Some(batch) => instrument.rows += batch.row_count as u64,
                     None => instrument.loops += 1,

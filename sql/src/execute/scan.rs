@@ -29,6 +29,8 @@ pub struct TableScanner {
     scan: TableScan,
     /// What reads a table as it was.
     past: Option<Transaction>,
+    /// Its number in the plan, for measuring.
+    number: usize,
     state: State,
 }
 
@@ -79,8 +81,17 @@ impl Rows {
 }
 
 impl TableScanner {
-    pub fn new(scan: TableScan) -> TableScanner {
-        TableScanner { scan, past: None, state: State::Start }
+    pub fn new(scan: TableScan, number: usize) -> TableScanner {
+        TableScanner { scan, past: None, number, state: State::Start }
+    }
+
+    /// The rows that pass the filters.
+    fn filtered(&self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
+        let found = rows.count;
+        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        let removed = found.saturating_sub(batch.row_count) as u64;
+        execution.instrument(self.number, |instrument| instrument.removed += removed);
+        Ok(batch)
     }
 
     fn start(&mut self, execution: &Execution) -> Result<()> {
@@ -125,7 +136,7 @@ impl TableScanner {
             if done {
                 self.state = State::Done;
             }
-            let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+            let batch = self.filtered(rows, execution)?;
             if batch.row_count > 0 {
                 return Ok(Some(batch));
             }
@@ -148,7 +159,7 @@ impl TableScanner {
         let mut rows = Rows::new(&self.scan.kinds);
         let reader = self.past.as_mut().unwrap_or(&mut execution.transaction);
         fetch(None, &self.scan, &key, &mut rows, reader).await?;
-        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        let batch = self.filtered(rows, execution)?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
     }
 }

@@ -13,7 +13,7 @@ use crate::value::{ArrayValue, Datum};
 use std::sync::{Arc, LazyLock};
 
 /// PostgreSQL's limit.
-const ELEMENTS_MAX: usize = 134_217_727;
+pub(super) const ELEMENTS_MAX: usize = 134_217_727;
 
 fn array(arguments: &[Datum], index: usize) -> Result<&ArrayValue> {
     match arguments.get(index) {
@@ -22,7 +22,7 @@ fn array(arguments: &[Datum], index: usize) -> Result<&ArrayValue> {
     }
 }
 
-fn element_type(array_type: DataType, context: &EvalContext<'_>) -> Result<Oid> {
+pub(super) fn element_type(array_type: DataType, context: &EvalContext<'_>) -> Result<Oid> {
     context.type_info(array_type.oid)?.element().ok_or_else(wrong_arguments)
 }
 

@@ -3,6 +3,7 @@
 mod aggregate;
 mod arithmetic;
 mod array;
+mod array_assign;
 mod buckets;
 mod bytes;
 mod cast;
@@ -37,6 +38,7 @@ mod vector;
 mod words;
 
 pub use array::slice_function;
+pub use array_assign::{assign_element, assign_slice};
 pub use cast::{Cast, CastContext, CastMethod};
 pub(crate) use context::unknown_type;
 pub use context::{
@@ -46,6 +48,7 @@ pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,
 };
+pub use json::assign_member;
 pub use ordered_set::sort_key_function;
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};

@@ -14,11 +14,13 @@ mod cursor;
 mod definition;
 mod dialect;
 mod escape;
+mod explain;
 mod rewrite;
 mod role;
 mod sequence;
 mod source;
 mod taken;
+mod targets;
 mod user_type;
 mod utility;
 pub mod visit;
@@ -34,6 +36,7 @@ pub use branch::{BranchFrom, BranchStatement};
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
+pub use explain::Explain;
 pub use rewrite::marked;
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use sequence::{SequenceOption, of_standard};
@@ -153,6 +156,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
 }
 
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
+    if let Some(explain) = explain::parse(piece, source)? {
+        return Ok(StatementKind::Utility(Utility::Explain(Box::new(explain))));
+    }
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);

@@ -10,6 +10,7 @@
 //! | `VARIADIC array` | `` `variadic` => array `` |
 //! | `name := value` | `name => value` |
 //! | `BETWEEN SYMMETRIC a AND b` | `BETWEEN NOT a AND b`, which is an error in PostgreSQL |
+//! | `SET a[1] = …`, `INSERT INTO t (a[1])` | `` a.`[1]` ``: see [`targets`] |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
@@ -19,6 +20,7 @@
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `'a'` and `'b'` on the next line | `'ab'` |
 
+use super::targets::{self, Targets};
 use crate::functions::unescape_unicode;
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
@@ -52,13 +54,13 @@ pub(super) fn with_marks(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Vec
     out
 }
 
-fn mark(like: &TokenWithSpan, value: &str) -> TokenWithSpan {
+pub(super) fn mark(like: &TokenWithSpan, value: &str) -> TokenWithSpan {
     let word = Word { value: value.to_owned(), quote_style: Some(MARK), keyword: Keyword::NoKeyword };
     TokenWithSpan::new(Token::Word(word), like.span)
 }
 
 /// Whether a token is a word, in capitals here, without quotes.
-fn is(token: &TokenWithSpan, wanted: &str) -> bool {
+pub(super) fn is(token: &TokenWithSpan, wanted: &str) -> bool {
     matches!(&token.token, Token::Word(word)
         if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }
@@ -70,10 +72,20 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let word_at = |at: usize, wanted: &str| tokens.get(at).is_some_and(|token| is(token, wanted));
     let token_at = |at: usize| tokens.get(at).map_or(&Token::EOF, |token| &token.token);
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(piece.len());
+    let mut targets = Targets::default();
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
         at += 1;
+        if targets.follow(token, tokens.get(at).copied())
+            && let Some((subscripts, length)) = targets::subscripts(&tokens[at..])
+        {
+            out.push(token.clone());
+            out.push(TokenWithSpan::new(Token::Period, token.span));
+            out.push(subscripts);
+            at += length;
+            continue;
+        }
         let before = out.last().map(|token| token.token.clone());
         match &token.token {
             // Arguments by name, as they were once written.

@@ -7,6 +7,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::branch::{self, BranchStatement};
 use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
+use super::explain::Explain;
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::name::fold;
 use crate::error::Result;
@@ -55,6 +56,8 @@ pub enum Utility {
         name: Option<Ident>,
     },
     Declare(Declare),
+    /// `EXPLAIN …`
+    Explain(Box<Explain>),
     Fetch(Fetch),
     /// `CLOSE name | ALL`
     Close {

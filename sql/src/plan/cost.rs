@@ -3,6 +3,7 @@
 use super::estimate;
 use super::logical::{JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
+use super::physical::{Access, Physical, PlanNode};
 use crate::catalog::TableEntry;
 
 /// The settings that the planner weighs plans by.
@@ -157,6 +158,91 @@ pub fn of_logical(plan: &Logical, costs: &Costs) -> f64 {
             let mut total = estimate::rows(other) * costs.cpu_tuple;
             super::simplify::each_input(other, &mut |input| total += of_logical(input, costs));
             total
+        }
+    }
+}
+
+/// What a node of a finished plan costs: before its first row, and in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    pub startup: f64,
+    pub total: f64,
+}
+
+impl Costs {
+    /// Sorting rows that cost so much.
+    #[must_use]
+    pub fn sorted(&self, input: Cost, rows: f64) -> Cost {
+        let startup = input.total + rows * rows.max(2.0).log2() * 2.0 * self.cpu_operator;
+        Cost { startup, total: startup + rows * self.cpu_operator }
+    }
+}
+
+/// What a finished plan costs, by the same figures that it was chosen by.
+#[must_use]
+pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
+    let below = |input: &PlanNode| of_physical(input, costs);
+    let all = |startup: f64, own: f64| Cost { startup, total: startup + own };
+    match &plan.node {
+        Physical::Table(scan) => match &scan.access {
+            Access::Full { .. } => all(0.0, costs.full_scan(&scan.table, scan.filters.len())),
+            Access::Keys(access) => {
+                let by_index = access.index_tree.is_some();
+                let total = costs.search(&scan.table, by_index, plan.rows, 1.0, scan.filters.len());
+                let startup = costs.cpu_operator * DESCENT_OPERATORS;
+                Cost { startup: startup.min(total), total }
+            }
+        },
+        Physical::Project { input, .. } => below(input),
+        Physical::Filter { input, predicates } => {
+            let Cost { startup, total } = below(input);
+            Cost { startup, total: total + input.rows * predicates.len() as f64 * costs.cpu_operator }
+        }
+        Physical::HashJoin(join) => {
+            let (left, right) = (below(&join.left), below(&join.right));
+            let own = costs.hash_join(join.left.rows, join.right.rows, plan.rows);
+            Cost { startup: left.startup + right.total, total: left.total + right.total + own }
+        }
+        Physical::NestedLoop(join) => {
+            let (left, right) = (below(&join.left), below(&join.right));
+            let total = if join.lateral.is_empty() {
+                left.total + right.total + costs.nested_loop(join.left.rows, join.right.rows, plan.rows)
+            } else {
+                left.total + costs.search_loop(join.left.rows, right.total, plan.rows)
+            };
+            Cost { startup: left.startup + right.startup, total }
+        }
+        Physical::Apply(apply) => {
+            let (input, subquery) = (below(&apply.input), below(&apply.subquery));
+            if apply.correlations.is_empty() {
+                return Cost { startup: input.startup + subquery.total, total: input.total + subquery.total };
+            }
+            Cost { startup: input.startup, total: input.total + apply.input.rows * subquery.total }
+        }
+        Physical::Aggregate { input, groups, aggregates, .. } => {
+            let operations = (groups.len() + aggregates.len()) as f64;
+            let startup = below(input).total + input.rows * operations * costs.cpu_operator;
+            all(startup, plan.rows * costs.cpu_tuple)
+        }
+        Physical::Distinct { input, keys, sorted: false } => {
+            let startup = below(input).total + input.rows * keys.len() as f64 * costs.cpu_operator;
+            all(startup, plan.rows * costs.cpu_tuple)
+        }
+        Physical::Sort { input, .. } => costs.sorted(below(input), input.rows),
+        Physical::TopN { input, .. } => {
+            let sorted = costs.sorted(below(input), input.rows);
+            Cost { startup: sorted.startup, total: sorted.startup + plan.rows * costs.cpu_operator }
+        }
+        Physical::Limit { input, .. } => {
+            let Cost { startup, total } = below(input);
+            let part = (plan.rows / input.rows.max(1.0)).min(1.0);
+            Cost { startup, total: startup + (total - startup) * part }
+        }
+        _ => {
+            let inputs = plan.inputs();
+            let startup = inputs.first().map_or(0.0, |input| below(input).startup);
+            let total: f64 = inputs.into_iter().map(|input| below(input).total).sum();
+            Cost { startup, total: total + plan.rows * costs.cpu_tuple }
         }
     }
 }

@@ -8,8 +8,6 @@ use super::transaction::lost;
 use super::{Portal, Prepared, Session, Step};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution, Instrument, RowStore};
-use crate::plan::explain;
-use crate::plan::physical::PlanNode;
 use crate::types::DataType;
 use crate::value::{Batch, ColumnBuilder, Datum, PhysicalKind};
 use crate::write::{self, Changed};
@@ -29,10 +27,20 @@ impl Session {
                 let changed = self.change_prepared(prepared, parameters).await?;
                 Ok(Given { tag: tag_of(&prepared.action, changed.rows), batches: changed.returned })
             }
-            Action::Explain { action, options } => self.explain(action, options, parameters).await,
+            Action::Explain(plan) => Box::pin(self.explain(plan, parameters, &prepared.text)).await,
             Action::Execute { name, arguments } => self.execute_named(name, arguments, parameters).await,
-            Action::Statement(statement) => self.run_statement(statement, &prepared.text).await,
-            Action::Utility(utility) => self.run_utility(utility, &prepared.text).await,
+            action @ (Action::Statement(_) | Action::Utility(_)) => {
+                self.run_without_plan(action, &prepared.text).await
+            }
+        }
+    }
+
+    /// Runs a statement that has no plan.
+    pub(super) async fn run_without_plan(&mut self, action: &Action, text: &str) -> Result<Given> {
+        match action {
+            Action::Statement(statement) => self.run_statement(statement, text).await,
+            Action::Utility(utility) => self.run_utility(utility, text).await,
+            _ => Err(SqlError::internal("this statement has a plan")),
         }
     }
 
@@ -52,7 +60,7 @@ impl Session {
     }
 
     /// Runs INSERT, UPDATE or DELETE; again after a conflict. `None`: the plan is stale, and nothing was done.
-    async fn change(
+    pub(super) async fn change(
         &mut self,
         action: &Action,
         parameters: Arc<[Datum]>,
@@ -100,52 +108,6 @@ impl Session {
         Ok(())
     }
 
-    async fn explain(
-        &mut self,
-        action: &Action,
-        options: &explain::Options,
-        parameters: Arc<[Datum]>,
-    ) -> Result<Given> {
-        let clock = self.engine.clock().clone();
-        let start = clock.monotonic_nanos();
-        let mut instruments = None;
-        if options.analyze {
-            instruments = match action {
-                Action::Query(plan) => Some(self.measure(plan, parameters).await?),
-                _ => match self.change(action, parameters, true).await? {
-                    Some((_, instruments)) => instruments,
-                    None => return Err(SqlError::unsupported("the table was changed: run EXPLAIN again")),
-                },
-            };
-        }
-        let elapsed = clock.monotonic_nanos() - start;
-        let (head, plan) = match action {
-            Action::Query(plan) => (None, plan),
-            Action::Insert(insert) => (Some(("Insert", insert.writer.as_ref())), &insert.source),
-            Action::Update(update) => (Some(("Update", update.writer.as_ref())), &update.source),
-            Action::Delete(delete) => (Some(("Delete", delete.writer.as_ref())), &delete.source),
-            _ => return Err(SqlError::internal("this action has no plan")),
-        };
-        let head = head.map(|(verb, writer)| format!("{verb} on {}", writer.entry.table.name));
-        let environment = self.begin_statement().await?;
-        let lines =
-            explain::lines(plan, head.as_deref(), options, instruments.as_deref(), elapsed, &*environment);
-        Ok(Given { batches: text_batches(&lines)?, tag: "EXPLAIN".into() })
-    }
-
-    /// Runs a query for its measurements alone.
-    async fn measure(&mut self, plan: &PlanNode, parameters: Arc<[Datum]>) -> Result<Vec<Instrument>> {
-        let environment = self.begin_statement().await?;
-        let mut execution = self.lend(environment, parameters)?;
-        execution.instruments = Some(Vec::new());
-        let mut operator = execute::build(plan);
-        let drained = execute::drain(&mut *operator, &mut execution).await;
-        let instruments = execution.instruments.take().unwrap_or_default();
-        self.take_back(execution)?;
-        drained?;
-        Ok(instruments)
-    }
-
     async fn execute_named(
         &mut self,
         name: &str,
@@ -153,18 +115,7 @@ impl Session {
         parameters: Arc<[Datum]>,
     ) -> Result<Given> {
         let prepared = self.prepared_named(name)?;
-        let mut values = Vec::new();
-        if !arguments.is_empty() {
-            let environment = self.begin_statement().await?;
-            let execution = self.lend(environment, parameters)?;
-            let no_row: [Datum; 0] = [];
-            let evaluated: Result<Vec<Datum>> = arguments
-                .iter()
-                .map(|each| each.eval_row(&no_row.as_slice(), &execution.context()))
-                .collect();
-            self.take_back(execution)?;
-            values = evaluated?;
-        }
+        let values = self.evaluate_arguments(arguments, parameters).await?;
         let mut portal = self.bind(prepared, values)?;
         let mut batches = Vec::new();
         let mut rows_max = None;
@@ -178,6 +129,24 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The values of EXECUTE's arguments.
+    pub(super) async fn evaluate_arguments(
+        &mut self,
+        arguments: &[crate::expr::Expr],
+        parameters: Arc<[Datum]>,
+    ) -> Result<Vec<Datum>> {
+        if arguments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let environment = self.begin_statement().await?;
+        let execution = self.lend(environment, parameters)?;
+        let no_row: [Datum; 0] = [];
+        let evaluated: Result<Vec<Datum>> =
+            arguments.iter().map(|each| each.eval_row(&no_row.as_slice(), &execution.context())).collect();
+        self.take_back(execution)?;
+        evaluated
     }
 
     /// Runs a text of one or several statements to its end, all in one implicit transaction; gives the tag of

@@ -8,6 +8,7 @@ mod branch;
 mod cursor;
 mod engine;
 mod execution;
+mod explain;
 mod functions;
 mod listing;
 mod moment;

@@ -22,7 +22,7 @@ use crate::functions::{EvalContext, Volatility};
 use crate::plan::point::{PointLookup, PointQuery, PointSource};
 use crate::plan::walk;
 use crate::value::Datum;
-use crate::write::{Attempt, Buffers, Stop, TableWriter, Writing};
+use crate::write::{Attempt, Buffers, ReturningPlan, Stop, TableWriter, Writing};
 
 /// What makes a prepared statement one for a single row.
 pub(super) struct Point {
@@ -36,6 +36,9 @@ pub(super) struct Point {
 impl Point {
     /// What an action is, if it is for a single row.
     pub(super) fn of(action: &Action) -> Option<Point> {
+        if returning_of(action).is_some_and(|returning| returning.above.is_some()) {
+            return None;
+        }
         let mut query = None;
         let is_timeless = match action {
             Action::Query(plan) => {
@@ -47,15 +50,15 @@ impl Point {
             Action::Insert(plan) => {
                 let row =
                     plan.single.as_ref().filter(|_| plan.conflict.is_none() && plan.writer.is_alone())?;
-                is_timeless(row) && is_timeless(plan.returning.iter().flatten()) && is_plain(&plan.writer)
+                is_timeless(row) && is_timeless_returning(action) && is_plain(&plan.writer)
             }
             Action::Update(plan) => {
                 let source = plan.point.as_ref().filter(|_| plan.writer.is_alone())?;
-                is_timeless_source(source, plan.returning.as_ref()) && is_plain(&plan.writer)
+                is_timeless_source(source) && is_timeless_returning(action) && is_plain(&plan.writer)
             }
             Action::Delete(plan) => {
                 let source = plan.point.as_ref().filter(|_| plan.writer.is_alone())?;
-                is_timeless_source(source, plan.returning.as_ref())
+                is_timeless_source(source) && is_timeless_returning(action)
             }
             _ => return None,
         };
@@ -71,10 +74,21 @@ fn is_timeless_lookup(lookup: &PointLookup) -> bool {
     is_timeless(lookup.key.iter().map(|(_, expr)| expr)) && is_timeless(&lookup.filters)
 }
 
-fn is_timeless_source(source: &PointSource, returning: Option<&Vec<Expr>>) -> bool {
-    is_timeless_lookup(&source.lookup)
-        && is_timeless(&source.columns)
-        && is_timeless(returning.into_iter().flatten())
+fn is_timeless_source(source: &PointSource) -> bool {
+    is_timeless_lookup(&source.lookup) && is_timeless(&source.columns)
+}
+
+fn returning_of(action: &Action) -> Option<&ReturningPlan> {
+    match action {
+        Action::Insert(plan) => plan.returning.as_ref(),
+        Action::Update(plan) => plan.returning.as_ref(),
+        Action::Delete(plan) => plan.returning.as_ref(),
+        _ => None,
+    }
+}
+
+fn is_timeless_returning(action: &Action) -> bool {
+    returning_of(action).is_none_or(|returning| is_timeless(&returning.exprs))
 }
 
 /// Whether expressions depend on nothing but rows and parameters; what is not known to is taken to depend on more.

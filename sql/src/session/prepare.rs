@@ -5,11 +5,13 @@ use std::sync::Arc;
 use helios_mvcc::BranchId;
 use sqlparser::ast;
 
+use super::explain::ExplainPlan;
 use super::point::Point;
 use super::{ListedStatement, Session};
 use crate::binder::{
-    BindEnvironment, Binder, BoundChange, BoundDelete, BoundInsert, BoundMerge, BoundUpdate, InsertValue,
-    MergeAction, MergeWhen, Moments, ResultColumn,
+    BindEnvironment, Binder, BoundChange, BoundConflict, BoundDelete, BoundInsert, BoundMerge,
+    BoundReturning, BoundUpdate, InsertValue, MergeAction, MergeWhen, Moments, OverRows, ResultColumn,
+    RowsQuery,
 };
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -22,7 +24,8 @@ use crate::plan::{self, walk};
 use crate::types::{DataType, is_user_type};
 use crate::value::{Datum, Text};
 use crate::write::{
-    DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
+    ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
+    ReturningPlan, RowsPlan, TableWriter, UpdatePlan,
 };
 
 /// Which way a COPY goes.
@@ -46,11 +49,7 @@ pub enum Action {
         changes: Vec<(usize, Action)>,
         action: Box<Action>,
     },
-    /// EXPLAIN of one of the above.
-    Explain {
-        action: Box<Action>,
-        options: plan::explain::Options,
-    },
+    Explain(Box<ExplainPlan>),
     Copy(Box<crate::copy::CopyPlan>),
     /// EXECUTE: the prepared statement's name and its arguments.
     Execute {
@@ -300,7 +299,7 @@ impl Session {
         })
     }
 
-    fn plan_statement(
+    pub(super) fn plan_statement(
         &self,
         binder: &mut Binder<'_>,
         statement: StatementKind,
@@ -325,6 +324,7 @@ impl Session {
                 overriding = Some(given);
                 insert
             }
+            StatementKind::Utility(Utility::Explain(explain)) => return self.plan_explain(binder, *explain),
             StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
         };
         match *statement {
@@ -353,21 +353,6 @@ impl Session {
             ast::Statement::Merge(merge) => {
                 let bound = binder.bind_merge(&merge)?;
                 plan_merge(binder, bound)
-            }
-            ast::Statement::Explain { analyze, verbose, statement, format, options, .. } => {
-                let options =
-                    plan::explain::Options::parse(analyze, verbose, format.as_ref(), options.as_deref())?;
-                let (action, _) = self.plan_statement(binder, StatementKind::Sql(statement))?;
-                let explainable = matches!(
-                    action,
-                    Action::Query(_) | Action::Insert(_) | Action::Update(_) | Action::Delete(_)
-                );
-                if !explainable {
-                    return Err(SqlError::unsupported("this statement cannot be explained"));
-                }
-                let column =
-                    ResultColumn { name: "QUERY PLAN".into(), data_type: DataType::TEXT, source: None };
-                Ok((Action::Explain { action: Box::new(action), options }, Some(vec![column])))
             }
             ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
                 let plan = crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
@@ -490,7 +475,7 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
         StatementKind::Utility(utility) => {
-            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. })
+            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_))
         }
         StatementKind::Sql(statement) => matches!(
             statement.as_ref(),
@@ -499,7 +484,6 @@ fn needs_catalog(statement: &StatementKind) -> bool {
                 | ast::Statement::Update(_)
                 | ast::Statement::Delete(_)
                 | ast::Statement::Merge(_)
-                | ast::Statement::Explain { .. }
                 | ast::Statement::Copy { .. }
                 | ast::Statement::Execute { .. }
         ),
@@ -554,18 +538,41 @@ fn plan_insert(binder: &mut Binder<'_>, bound: BoundInsert) -> Result<Planned> {
     }
     let source = plan::plan(bound.source, &needed, &binder.means())?;
     let (returning, columns) = split_returning(bound.returning);
-    let conflict = bound.conflict;
+    let returning = returning.map(|rows| plan_returning(binder, rows)).transpose()?;
+    let conflict =
+        bound.conflict.map(|conflict| plan_conflict(binder, *conflict).map(Box::new)).transpose()?;
     let single = point::single_row(&source).map(|row| new_row(&values, &row));
     Ok((Action::Insert(InsertPlan { writer, source, values, single, conflict, returning }), columns))
 }
 
-#[allow(clippy::type_complexity)]
-fn split_returning(
-    returning: Option<(Vec<Expr>, Vec<ResultColumn>)>,
-) -> (Option<Vec<Expr>>, Option<Vec<ResultColumn>>) {
+fn plan_conflict(binder: &mut Binder<'_>, bound: BoundConflict) -> Result<ConflictPlan> {
+    let update = bound.update.map(|update| {
+        Ok::<_, SqlError>(ConflictUpdate {
+            positions: update.columns.into_iter().map(Table::position).collect(),
+            exprs: update.values.exprs,
+            above: plan_above(binder, update.values.above)?,
+            has_condition: update.has_condition,
+        })
+    });
+    Ok(ConflictPlan { arbiters: bound.arbiters, update: update.transpose()? })
+}
+
+fn plan_above(binder: &Binder<'_>, query: Option<RowsQuery>) -> Result<Option<RowsPlan>> {
+    let plan = |query: RowsQuery| {
+        let plan = plan::plan(query.plan, &query.outputs, &binder.means())?;
+        Ok(RowsPlan { table: query.table, plan })
+    };
+    query.map(plan).transpose()
+}
+
+fn plan_returning(binder: &Binder<'_>, rows: OverRows) -> Result<ReturningPlan> {
+    Ok(ReturningPlan { exprs: rows.exprs, above: plan_above(binder, rows.above)? })
+}
+
+fn split_returning(returning: Option<BoundReturning>) -> (Option<OverRows>, Option<Vec<ResultColumn>>) {
     match returning {
         None => (None, None),
-        Some((exprs, columns)) => (Some(exprs), Some(columns)),
+        Some(returning) => (Some(returning.rows), Some(returning.columns)),
     }
 }
 
@@ -583,7 +590,7 @@ fn change_columns(
     key: ColumnId,
     row: &[(ColumnId, i16)],
     others: impl IntoIterator<Item = ColumnId>,
-    returning: Option<&Vec<Expr>>,
+    returning: Option<&OverRows>,
 ) -> Vec<ColumnId> {
     let mut needed = vec![key];
     needed.extend(row.iter().map(|(id, _)| *id));
@@ -593,7 +600,7 @@ fn change_columns(
         }
     };
     others.into_iter().for_each(&mut add);
-    for expr in returning.into_iter().flatten() {
+    for expr in returning.into_iter().flat_map(|rows| &rows.exprs) {
         walk::columns(expr, &mut add);
     }
     needed
@@ -603,14 +610,22 @@ fn place(needed: &[ColumnId], id: ColumnId) -> usize {
     needed.iter().position(|each| *each == id).unwrap_or(0)
 }
 
-fn returning_over(returning: Option<Vec<Expr>>, needed: &[ColumnId]) -> Option<Vec<Expr>> {
+fn returning_over(
+    binder: &Binder<'_>,
+    returning: Option<OverRows>,
+    needed: &[ColumnId],
+) -> Result<Option<ReturningPlan>> {
     let resolve = |expr: Expr| {
         walk::replace_columns(expr.clone(), &|id| {
             let data_type = column_type(&expr, id)?;
             Some(Expr::Column { index: place(needed, id), data_type })
         })
     };
-    returning.map(|exprs| exprs.into_iter().map(resolve).collect())
+    let here = |rows: OverRows| {
+        let exprs = rows.exprs.into_iter().map(resolve).collect();
+        plan_returning(binder, OverRows { exprs, above: rows.above })
+    };
+    returning.map(here).transpose()
 }
 
 /// The type that an expression gives a column it reads.
@@ -647,7 +662,7 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
         row: row_places(&bound.row, &needed),
         assignments,
         joined: bound.joined,
-        returning: returning_over(returning, &needed),
+        returning: returning_over(binder, returning, &needed)?,
     };
     Ok((Action::Update(plan), columns))
 }
@@ -663,7 +678,7 @@ fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
         source,
         row: row_places(&bound.row, &needed),
         joined: bound.joined,
-        returning: returning_over(returning, &needed),
+        returning: returning_over(binder, returning, &needed)?,
     };
     Ok((Action::Delete(plan), columns))
 }

@@ -159,7 +159,7 @@ impl Session {
                 done(statement.tag())
             }
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
-            Utility::Query(_) | Utility::InsertOverriding { .. } => {
+            Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_) => {
                 Err(SqlError::internal("a query has a plan"))
             }
         }

@@ -9,6 +9,7 @@ mod attempt;
 mod foreign_key;
 mod index_build;
 mod merge;
+mod over_rows;
 mod point;
 mod sorted_entries;
 mod statement;
@@ -21,8 +22,10 @@ use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 pub use attempt::{Attempt, Buffers, Stop, Writing};
 pub use index_build::{build_index, check_references, check_rows, read_rows, rewrite_table};
 pub use merge::{MergeClause, MergePlan, MergeStep, run_merge};
+pub use over_rows::RowsPlan;
 pub use statement::{
-    Changed, DeletePlan, InsertPlan, NewValue, UpdatePlan, run_delete, run_insert, run_update,
+    Changed, ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, NewValue, ReturningPlan, UpdatePlan,
+    run_delete, run_insert, run_update,
 };
 
 use crate::binder::Binder;

@@ -1,6 +1,6 @@
 //! INSERT, UPDATE and DELETE of one row, without operators and without waiting.
 
-use super::{Attempt, DeletePlan, InsertPlan, OldRow, Stop, UpdatePlan, Writing};
+use super::{Attempt, DeletePlan, InsertPlan, OldRow, ReturningPlan, Stop, UpdatePlan, Writing};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
@@ -39,7 +39,7 @@ impl InsertPlan {
         }
         self.writer.generate(&mut row, &writing.context)?;
         let written = self.writer.try_insert(&row, writing).and_then(|()| {
-            let returning = self.returning.as_deref().unwrap_or_default();
+            let returning = self.returning.as_ref().map_or(&[][..], |plan| plan.exprs.as_slice());
             Ok(evaluate(returning, &row, &writing.context, returned)?)
         });
         if matches!(&written, Err(stop) if !matches!(stop, Stop::Failed(_))) {
@@ -96,12 +96,12 @@ impl<'p> Found<'p> {
     /// RETURNING's values: over the source's columns, those of the row as it is in `now`.
     fn returning(
         &self,
-        exprs: Option<&Vec<Expr>>,
+        plan: Option<&ReturningPlan>,
         now: &[Datum],
         context: &EvalContext<'_>,
         returned: &mut Vec<Datum>,
     ) -> Result<()> {
-        let Some(exprs) = exprs else { return Ok(()) };
+        let Some(plan) = plan else { return Ok(()) };
         let mut source = vec![Datum::Null; self.point.columns.len()];
         for (column, expr) in self.point.columns.iter().enumerate().skip(1) {
             source[column] = expr.eval_row(&self.old, context)?;
@@ -109,7 +109,7 @@ impl<'p> Found<'p> {
         for (column, position) in self.places {
             source[*column] = now[*position].clone();
         }
-        evaluate(exprs, &source, context, returned)
+        evaluate(&plan.exprs, &source, context, returned)
     }
 }
 

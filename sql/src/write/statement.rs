@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::over_rows::RowsPlan;
 use super::{OldRow, TableWriter};
-use crate::binder::{ConflictClause, ConflictUpdate};
-use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution};
 use crate::expr::Expr;
@@ -19,6 +18,32 @@ pub enum NewValue {
     Default(Expr),
 }
 
+/// What ON CONFLICT does.
+pub struct ConflictPlan {
+    /// The unique indexes that count; empty: all of them.
+    pub arbiters: Vec<u32>,
+    /// `None`: DO NOTHING.
+    pub update: Option<ConflictUpdate>,
+}
+
+/// DO UPDATE, over the existing row with the proposed one behind it.
+pub struct ConflictUpdate {
+    /// The positions that get new values.
+    pub positions: Vec<usize>,
+    /// The new values, with the condition behind them; or the rows of the query's working table.
+    pub exprs: Vec<Expr>,
+    /// Gives the new values, or no row where the condition does not hold.
+    pub above: Option<RowsPlan>,
+    pub has_condition: bool,
+}
+
+/// What RETURNING gives.
+pub struct ReturningPlan {
+    /// The results; or the rows of the query's working table.
+    pub exprs: Vec<Expr>,
+    pub above: Option<RowsPlan>,
+}
+
 /// An INSERT ready to run.
 pub struct InsertPlan {
     pub writer: Arc<TableWriter>,
@@ -26,9 +51,9 @@ pub struct InsertPlan {
     pub values: Vec<NewValue>,
     /// The row by position, where the source gives just one.
     pub single: Option<Vec<Expr>>,
-    pub conflict: Option<ConflictClause>,
+    pub conflict: Option<Box<ConflictPlan>>,
     /// Over the new row.
-    pub returning: Option<Vec<Expr>>,
+    pub returning: Option<ReturningPlan>,
 }
 
 /// An UPDATE ready to run. The source's first column is the row's key.
@@ -43,7 +68,7 @@ pub struct UpdatePlan {
     pub assignments: Vec<(usize, usize)>,
     pub joined: bool,
     /// Over the source's columns, the row's own being new.
-    pub returning: Option<Vec<Expr>>,
+    pub returning: Option<ReturningPlan>,
 }
 
 /// A DELETE ready to run. The source's first column is the row's key.
@@ -54,7 +79,7 @@ pub struct DeletePlan {
     pub point: Option<PointSource>,
     pub row: Vec<(usize, usize)>,
     pub joined: bool,
-    pub returning: Option<Vec<Expr>>,
+    pub returning: Option<ReturningPlan>,
 }
 
 /// What a statement did.
@@ -65,27 +90,26 @@ pub struct Changed {
     pub returned: Vec<Batch>,
 }
 
-/// Collects RETURNING's rows.
-struct Returning<'p> {
-    exprs: Option<&'p [Expr]>,
+/// Rows that expressions give one after the other.
+struct Rows<'p> {
+    exprs: &'p [Expr],
     builders: Vec<ColumnBuilder>,
     rows: usize,
     batches: Vec<Batch>,
 }
 
-impl<'p> Returning<'p> {
-    fn new(exprs: Option<&'p Vec<Expr>>) -> Returning<'p> {
-        Returning { exprs: exprs.map(Vec::as_slice), builders: Vec::new(), rows: 0, batches: Vec::new() }
+impl<'p> Rows<'p> {
+    fn new(exprs: &'p [Expr]) -> Rows<'p> {
+        Rows { exprs, builders: Vec::new(), rows: 0, batches: Vec::new() }
     }
 
     fn add(&mut self, row: &[Datum], execution: &Execution) -> Result<()> {
-        let Some(exprs) = self.exprs else { return Ok(()) };
         if self.rows == 0 {
             let builder = |expr: &Expr| Ok(ColumnBuilder::new(execution.kind_of(expr.data_type())?, 16));
-            self.builders = exprs.iter().map(builder).collect::<Result<_>>()?;
+            self.builders = self.exprs.iter().map(builder).collect::<Result<_>>()?;
         }
         let context = execution.context();
-        for (expr, builder) in exprs.iter().zip(&mut self.builders) {
+        for (expr, builder) in self.exprs.iter().zip(&mut self.builders) {
             builder.push(expr.eval_row(&row, &context)?)?;
         }
         self.rows += 1;
@@ -109,6 +133,32 @@ impl<'p> Returning<'p> {
     }
 }
 
+/// Collects RETURNING's rows.
+struct Returning<'p> {
+    plan: Option<(&'p ReturningPlan, Rows<'p>)>,
+}
+
+impl<'p> Returning<'p> {
+    fn new(plan: Option<&'p ReturningPlan>) -> Returning<'p> {
+        Returning { plan: plan.map(|plan| (plan, Rows::new(&plan.exprs))) }
+    }
+
+    fn add(&mut self, row: &[Datum], execution: &Execution) -> Result<()> {
+        match &mut self.plan {
+            Some((_, rows)) => rows.add(row, execution),
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(self, execution: &mut Execution) -> Result<Vec<Batch>> {
+        let Some((plan, rows)) = self.plan else { return Ok(Vec::new()) };
+        match &plan.above {
+            None => Ok(rows.finish()),
+            Some(above) => above.run(rows.finish(), execution).await,
+        }
+    }
+}
+
 /// Runs an INSERT.
 ///
 /// # Errors
@@ -120,7 +170,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut proposed = HashSet::new();
     if let Some(mut row) = execution.buffers.take_evaluated(&plan.writer, &execution.parameters) {
         rows = write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
-        return Ok(Changed { rows, returned: returning.finish() });
+        return Ok(Changed { rows, returned: returning.finish(execution).await? });
     }
     let mut source = execute::build(&plan.source);
     let mut row = Vec::new();
@@ -131,7 +181,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
         }
         execution.breathe().await?;
     }
-    Ok(Changed { rows, returned: returning.finish() })
+    Ok(Changed { rows, returned: returning.finish(execution).await? })
 }
 
 /// Writes one row of an INSERT; gives the number of rows written.
@@ -176,7 +226,7 @@ fn new_row(
 /// Inserts a row, or does what ON CONFLICT says; gives the row that was written.
 async fn upsert(
     plan: &InsertPlan,
-    conflict: &ConflictClause,
+    conflict: &ConflictPlan,
     row: Vec<Datum>,
     proposed: &mut HashSet<Vec<u8>>,
     execution: &mut Execution,
@@ -192,7 +242,7 @@ async fn upsert(
         }
         return Ok(Some(row));
     };
-    let Some(ConflictUpdate { assignments, condition }) = &conflict.update else { return Ok(None) };
+    let Some(update) = &conflict.update else { return Ok(None) };
     if !proposed.insert(key.clone()) {
         return Err(SqlError::new(
             SqlState::CARDINALITY_VIOLATION,
@@ -208,21 +258,35 @@ async fn upsert(
     let width = writer.layout.columns().len();
     let old: Vec<Datum> = (0..width).map(|at| view.get(at)).collect::<Result<_>>()?;
     let both: Vec<Datum> = old.iter().cloned().chain(row).collect();
+    let Some(values) = update.values(&both, execution).await? else { return Ok(None) };
     let mut new = old.clone();
-    {
-        let context = execution.context();
-        if let Some(condition) = condition
-            && condition.eval_row(&both.as_slice(), &context)?.as_bool() != Some(true)
-        {
-            return Ok(None);
-        }
-        for (number, expr) in assignments {
-            new[Table::position(*number)] = expr.eval_row(&both.as_slice(), &context)?;
-        }
-        writer.generate(&mut new, &context)?;
+    for (position, value) in update.positions.iter().zip(values) {
+        new[*position] = value;
     }
+    writer.generate(&mut new, &execution.context())?;
     writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
     Ok(Some(new))
+}
+
+impl ConflictUpdate {
+    /// The new values for an existing row with the proposed one behind it; `None` where the condition does not hold.
+    async fn values(&self, both: &[Datum], execution: &mut Execution) -> Result<Option<Vec<Datum>>> {
+        if let Some(above) = &self.above {
+            let mut rows = Rows::new(&self.exprs);
+            rows.add(both, execution)?;
+            let computed = above.run(rows.finish(), execution).await?;
+            return Ok(computed.iter().find(|batch| batch.row_count > 0).map(|batch| batch.row(0)));
+        }
+        let context = execution.context();
+        let (values, condition) = self.exprs.split_at(self.exprs.len() - usize::from(self.has_condition));
+        for each in condition {
+            if !each.is_true(&both, &context)? {
+                return Ok(None);
+            }
+        }
+        let values = values.iter().map(|value| value.eval_row(&both, &context));
+        values.collect::<Result<Vec<Datum>>>().map(Some)
+    }
 }
 
 /// The old row that a source row holds.
@@ -276,7 +340,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
         }
         execution.breathe().await?;
     }
-    Ok(Changed { rows, returned: returning.finish() })
+    Ok(Changed { rows, returned: returning.finish(execution).await? })
 }
 
 /// Runs a DELETE.
@@ -305,5 +369,5 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
         }
         execution.breathe().await?;
     }
-    Ok(Changed { rows, returned: returning.finish() })
+    Ok(Changed { rows, returned: returning.finish(execution).await? })
 }

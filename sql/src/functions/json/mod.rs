@@ -4,12 +4,15 @@
 
 mod access;
 mod aggregate;
+mod assign;
 mod build;
 mod change;
 mod contain;
 mod convert;
 mod populate;
 mod rows;
+
+pub use assign::assign_member;
 
 use super::registry::Registry;
 use crate::error::Result;

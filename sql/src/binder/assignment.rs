@@ -1,0 +1,321 @@
+//! `SET target = value`: of columns, of parts of arrays and jsonb, and of several targets at once.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, AccessExpr, AssignmentTarget, ObjectName, ObjectNamePart};
+use sqlparser::tokenizer::Location;
+
+use super::call::row_fields;
+use super::modify::{always_identity, is_default, type_of};
+use super::{Binder, name};
+use crate::catalog::{ColumnNumber, Identity, Table, TableColumn};
+use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::functions::{CastContext, assign_element, assign_member, assign_slice};
+use crate::parser::marked;
+use crate::plan::logical::{Computed, Logical};
+use crate::types::{DataType, oids};
+use crate::value::RecordShape;
+
+/// What a target gets.
+enum Given<'s> {
+    Expression(&'s ast::Expr),
+    /// A field of a subquery's row.
+    Bound(Expr),
+}
+
+/// A column, or a part of one.
+pub(super) struct Target {
+    pub column: TableColumn,
+    /// The subscripts behind its name; none: the whole column.
+    pub subscripts: Vec<AccessExpr>,
+    location: Location,
+}
+
+impl Target {
+    /// A column as a whole.
+    pub(super) fn whole(column: &TableColumn) -> Target {
+        Target { column: column.clone(), subscripts: Vec::new(), location: Location { line: 0, column: 0 } }
+    }
+}
+
+impl Binder<'_> {
+    /// Binds SET's list: the columns with their new values. The row that is changed is the first relation in scope.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub(super) fn bind_assignments(
+        &mut self,
+        table: &Table,
+        assignments: &[ast::Assignment],
+    ) -> Result<Vec<(ColumnNumber, Expr)>> {
+        let mut pairs = Vec::new();
+        for assignment in assignments {
+            match &assignment.target {
+                AssignmentTarget::ColumnName(object) => {
+                    pairs.push((self.target(table, object)?, Given::Expression(&assignment.value)));
+                }
+                AssignmentTarget::Tuple(objects) => {
+                    let targets = objects.iter().map(|object| self.target(table, object));
+                    let targets = targets.collect::<Result<Vec<_>>>()?;
+                    let given = self.split_source(targets.len(), &assignment.value)?;
+                    pairs.extend(targets.into_iter().zip(given));
+                }
+            }
+        }
+        let mut assigned: Vec<(ColumnNumber, Expr)> = Vec::new();
+        let mut whole: Vec<ColumnNumber> = Vec::new();
+        for (target, given) in pairs {
+            let column = target.column.number;
+            let before = assigned.iter().position(|(number, _)| *number == column);
+            if before.is_some() && (target.subscripts.is_empty() || whole.contains(&column)) {
+                let name = &target.column.name;
+                return Err(SqlError::syntax(format!("multiple assignments to same column \"{name}\"")));
+            }
+            if target.subscripts.is_empty() {
+                whole.push(column);
+            }
+            let current = match before {
+                Some(at) => assigned[at].1.clone(),
+                None => self.current_value(&target.column),
+            };
+            let value = self.bind_given(table, &target, given, current)?;
+            match before {
+                Some(at) => assigned[at].1 = value,
+                None => assigned.push((column, value)),
+            }
+        }
+        Ok(assigned)
+    }
+
+    /// The targets that an INSERT names, or all columns; and whether they are named.
+    ///
+    /// # Errors
+    /// 42701 for a column that is named twice, but for its parts.
+    pub(super) fn insert_targets(
+        &self,
+        table: &Table,
+        columns: &[ObjectName],
+    ) -> Result<(Vec<Target>, bool)> {
+        if columns.is_empty() {
+            return Ok((table.live_columns().map(Target::whole).collect(), false));
+        }
+        let mut targets: Vec<Target> = Vec::new();
+        for object in columns {
+            let target = self.target(table, object)?;
+            let is_twice = |each: &Target| {
+                each.column.number == target.column.number
+                    && (each.subscripts.is_empty() || target.subscripts.is_empty())
+            };
+            if targets.iter().any(is_twice) {
+                let message = format!("column \"{}\" specified more than once", target.column.name);
+                return Err(self.locate(SqlError::new(SqlState::DUPLICATE_COLUMN, message), target.location));
+            }
+            targets.push(target);
+        }
+        Ok((targets, true))
+    }
+
+    /// The column that a target of SET or of INSERT's list names, and where in it.
+    ///
+    /// # Errors
+    /// 42703, and 42804 for a field of what has none.
+    pub(super) fn target(&self, table: &Table, object: &ObjectName) -> Result<Target> {
+        let location = name::location(object);
+        let mut parts = object.0.iter();
+        let Some(ObjectNamePart::Identifier(first)) = parts.next() else {
+            return Err(SqlError::syntax("a column's name was expected"));
+        };
+        let wanted = name::fold(first);
+        let column = self.target_column(table, &wanted, location)?.clone();
+        let mut subscripts = Vec::new();
+        for part in parts {
+            let ObjectNamePart::Identifier(part) = part else {
+                return Err(SqlError::syntax("a field's name was expected"));
+            };
+            match marked(part) {
+                Some(text) => subscripts = subscripts_in(text)?,
+                None => {
+                    let error = SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "cannot assign to field \"{}\" of column \"{wanted}\" because its type {} is not a \
+                             composite type",
+                            name::fold(part),
+                            self.type_name(type_of(&column))
+                        ),
+                    );
+                    return Err(self.locate(error, location));
+                }
+            }
+        }
+        Ok(Target { column, subscripts, location })
+    }
+
+    /// What each of several targets gets.
+    fn split_source<'s>(&mut self, count: usize, source: &'s ast::Expr) -> Result<Vec<Given<'s>>> {
+        let mismatch = || SqlError::syntax("number of columns does not match number of values");
+        if let Some(fields) = row_fields(source) {
+            if fields.len() != count {
+                return Err(mismatch());
+            }
+            return Ok(fields.into_iter().map(Given::Expression).collect());
+        }
+        let ast::Expr::Subquery(query) = source else {
+            let error = SqlError::unsupported(
+                "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+            );
+            return Err(self.locate(error, ast::Spanned::span(source).start));
+        };
+        let (bound, correlations) = self.bind_inner(query)?;
+        let bound = self.settle_columns(bound)?;
+        if bound.columns.len() != count {
+            return Err(mismatch());
+        }
+        // The whole row is the subquery's one value: it runs once for all targets.
+        let shape = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
+        let shape = Arc::new(RecordShape { fields: shape.collect() });
+        let types: Vec<DataType> = bound.columns.iter().map(|(_, column)| column.data_type).collect();
+        let fields = bound.columns.iter();
+        let fields = fields.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
+        let expr = Expr::Row { fields: fields.collect(), shape };
+        let outputs = vec![Computed { id: self.column_id(), expr }];
+        let plan = Logical::Project { input: Box::new(bound.plan), outputs };
+        let record = self.apply_scalar(plan, correlations, DataType::RECORD)?;
+        let field = |(index, data_type)| {
+            Given::Bound(Expr::Field { record: Box::new(record.clone()), index, data_type })
+        };
+        Ok(types.into_iter().enumerate().map(field).collect())
+    }
+
+    /// The value that a column has before.
+    fn current_value(&self, column: &TableColumn) -> Expr {
+        let scope = self.levels.last().map(|level| &level.scope);
+        let own = scope
+            .and_then(|scope| scope.relations.first())
+            .and_then(|relation| relation.columns.iter().find(|each| each.name == column.name));
+        match own {
+            Some(own) => Expr::Column { index: own.id, data_type: own.data_type },
+            None => super::literal::constant(crate::value::Datum::Null, type_of(column)),
+        }
+    }
+
+    /// The column's new value, where a target of it gets something.
+    fn bind_given(
+        &mut self,
+        table: &Table,
+        target: &Target,
+        given: Given<'_>,
+        current: Expr,
+    ) -> Result<Expr> {
+        let column = &target.column;
+        let is_default = matches!(&given, Given::Expression(value) if is_default(value));
+        if is_default && target.subscripts.is_empty() {
+            return self.default_of(table, column);
+        }
+        if column.identity == Some(Identity::Always) || column.generated {
+            return Err(SqlError::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .with_detail(always_identity(column)));
+        }
+        if is_default {
+            let error = SqlError::unsupported("cannot set an array element to DEFAULT");
+            return Err(self.locate(error, target.location));
+        }
+        let (value, location) = match given {
+            Given::Bound(value) => (value, target.location),
+            Given::Expression(value) => (self.bind(value)?, ast::Spanned::span(value).start),
+        };
+        let value = self.fit_target(target, value).map_err(|error| self.locate(error, location))?;
+        if target.subscripts.is_empty() {
+            return Ok(value);
+        }
+        self.assign_part(target, current, value).map_err(|error| self.locate(error, location))
+    }
+
+    /// The type of what a target gets.
+    ///
+    /// # Errors
+    /// 42804 for subscripts of what has no parts.
+    pub(super) fn target_type(&self, target: &Target) -> Result<DataType> {
+        let column_type = type_of(&target.column);
+        if target.subscripts.is_empty() {
+            return Ok(column_type);
+        }
+        let container = self.underlying(column_type);
+        if container.oid == oids::JSONB {
+            return Ok(container);
+        }
+        let subscripts = self.array_subscripts(container, &target.subscripts)?;
+        if has_slice(&subscripts) {
+            return Ok(DataType::of(container.oid));
+        }
+        let element = self.element_of(container).unwrap_or(container.oid);
+        Ok(DataType { oid: element, typmod: container.typmod })
+    }
+
+    /// Converts a value for a target.
+    ///
+    /// # Errors
+    /// 42804 for a value of the wrong type.
+    pub(super) fn fit_target(&mut self, target: &Target, value: Expr) -> Result<Expr> {
+        let (wanted, source) = (self.target_type(target)?, value.data_type());
+        if target.subscripts.is_empty() {
+            return self.assign(value, wanted, &target.column.name);
+        }
+        self.coerce(value, wanted, CastContext::Assignment).map_err(|error| {
+            if error.state() != SqlState::CANNOT_COERCE {
+                return error;
+            }
+            let (wanted, source) = (self.type_name(wanted), self.type_name(source));
+            let message = format!(
+                "subscripted assignment to \"{}\" requires type {wanted} but expression is of type {source}",
+                target.column.name
+            );
+            SqlError::new(SqlState::DATATYPE_MISMATCH, message)
+                .with_hint("You will need to rewrite or cast the expression.")
+        })
+    }
+
+    /// A column's value with a part of it changed; the new part is of the target's type.
+    ///
+    /// # Errors
+    /// Those of the subscripts.
+    pub(super) fn assign_part(&mut self, target: &Target, current: Expr, value: Expr) -> Result<Expr> {
+        let column_type = type_of(&target.column);
+        let container = self.underlying(column_type);
+        let (function, places) = if container.oid == oids::JSONB {
+            let path = target.subscripts.iter().map(|each| self.bind_json_index(each));
+            (assign_member(), path.collect::<Result<Vec<Expr>>>()?)
+        } else {
+            let subscripts = self.array_subscripts(container, &target.subscripts)?;
+            if has_slice(&subscripts) {
+                (assign_slice(), self.bind_slice_bounds(&subscripts)?)
+            } else {
+                let indices = subscripts.iter().filter_map(|each| match each {
+                    ast::Subscript::Index { index } => Some(self.bind_index(index)),
+                    ast::Subscript::Slice { .. } => None,
+                });
+                (assign_element(), indices.collect::<Result<Vec<Expr>>>()?)
+            }
+        };
+        let current = self.coerce(current, container, CastContext::Implicit)?;
+        let arguments = [current, value].into_iter().chain(places).collect();
+        // A domain's constraints hold for the whole.
+        self.coerce(Expr::call(function, arguments, container), column_type, CastContext::Assignment)
+    }
+}
+
+fn has_slice(subscripts: &[&ast::Subscript]) -> bool {
+    subscripts.iter().any(|each| matches!(each, ast::Subscript::Slice { .. }))
+}
+
+/// The subscripts of a target, from their text.
+fn subscripts_in(text: &str) -> Result<Vec<AccessExpr>> {
+    match crate::parser::parse_expression(&format!("target{text}"))? {
+        ast::Expr::CompoundFieldAccess { access_chain, .. } => Ok(access_chain),
+        _ => Err(SqlError::syntax("subscripts were expected")),
+    }
+}

@@ -1,0 +1,189 @@
+//! Expressions as EXPLAIN shows them.
+
+use super::SLOT;
+use crate::expr::Expr;
+use crate::functions::{EvalContext, Settings};
+use crate::plan::logical::{AggregateCall, SortKey};
+use crate::plan::operators::{as_comparison, operator_name};
+use crate::plan::physical::KeyAccess;
+use crate::plan::walk;
+use crate::types::{DataType, TypeCatalog, format_type, oids};
+use crate::value::Datum;
+
+pub(super) fn conjunction(catalog: &dyn TypeCatalog, terms: &[Expr], names: &[String]) -> String {
+    let texts: Vec<String> = terms.iter().map(|term| expression(catalog, term, names)).collect();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        _ => format!("({})", texts.join(" AND ")),
+    }
+}
+
+pub(super) fn sort_keys(catalog: &dyn TypeCatalog, keys: &[SortKey], names: &[String]) -> Vec<String> {
+    keys.iter()
+        .map(|key| {
+            let mut text = expression(catalog, &key.expr, names);
+            if key.descending {
+                text.push_str(" DESC");
+            }
+            if key.nulls_first != key.descending {
+                text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+            }
+            text
+        })
+        .collect()
+}
+
+pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<String> {
+    let mut terms = Vec::new();
+    for (name, value) in access.key_names.iter().zip(&access.equal) {
+        terms.push(format!("({name} = {})", expression(catalog, value, &[])));
+    }
+    if let Some(name) = access.key_names.get(access.equal.len()) {
+        let descending = access.key[access.equal.len()].descending;
+        let (lower, upper) =
+            if descending { (&access.upper, &access.lower) } else { (&access.lower, &access.upper) };
+        if let Some((value, included)) = lower {
+            terms.push(format!(
+                "({name} {} {})",
+                if *included { ">=" } else { ">" },
+                expression(catalog, value, &[])
+            ));
+        }
+        if let Some((value, included)) = upper {
+            terms.push(format!(
+                "({name} {} {})",
+                if *included { "<=" } else { "<" },
+                expression(catalog, value, &[])
+            ));
+        }
+    }
+    match terms.len() {
+        0 => None,
+        1 => terms.pop(),
+        _ => Some(format!("({})", terms.join(" AND "))),
+    }
+}
+
+/// Whether a filter is what the index search already says.
+pub(super) fn served(catalog: &dyn TypeCatalog, filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
+    let Some((_, left, right)) = as_comparison(filter) else { return false };
+    let column = match (left, right) {
+        (side, value) | (value, side) if walk::is_constant(value) => expression(catalog, side, names),
+        _ => return false,
+    };
+    let used = access.equal.len() + usize::from(access.lower.is_some() || access.upper.is_some());
+    access.key_names.iter().take(used).any(|name| *name == column)
+}
+
+/// An aggregate call as text.
+#[must_use]
+pub fn aggregate(catalog: &dyn TypeCatalog, call: &AggregateCall, names: &[String]) -> String {
+    let arguments: Vec<String> = call.arguments.iter().map(|each| expression(catalog, each, names)).collect();
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let arguments = if arguments.is_empty() { "*".to_string() } else { arguments.join(", ") };
+    format!("{}({distinct}{arguments})", call.aggregate.name)
+}
+
+/// An expression as text, as PostgreSQL deparses it: operators in parentheses, literals with their types.
+#[must_use]
+pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> String {
+    let text = |expr: &Expr| expression(catalog, expr, names);
+    let list = |exprs: &[Expr]| exprs.iter().map(text).collect::<Vec<_>>().join(", ");
+    match expr {
+        Expr::Const { value, data_type } => constant(catalog, value, *data_type),
+        Expr::Column { index, .. } => names.get(*index).cloned().unwrap_or_else(|| format!("column{index}")),
+        Expr::Parameter { index, .. } => format!("${}", index + 1),
+        Expr::Outer { index, .. } => format!("{SLOT}{index}"),
+        Expr::Call(call) => match (operator_name(&call.function), call.arguments.as_slice()) {
+            (Some(operator), [left, right]) => format!("({} {operator} {})", text(left), text(right)),
+            (Some(operator), [operand]) => format!("({operator} {})", text(operand)),
+            _ => format!("{}({})", call.function.name, list(&call.arguments)),
+        },
+        Expr::Cast(cast) => {
+            let inner = text(&cast.argument);
+            let inner =
+                if matches!(cast.argument, Expr::Column { .. }) { format!("({inner})") } else { inner };
+            format!("{inner}::{}", format_type(cast.data_type, catalog))
+        }
+        Expr::And(terms) => format!("({})", terms.iter().map(text).collect::<Vec<_>>().join(" AND ")),
+        Expr::Or(terms) => format!("({})", terms.iter().map(text).collect::<Vec<_>>().join(" OR ")),
+        Expr::Not(inner) => format!("(NOT {})", text(inner)),
+        Expr::IsNull { argument, negated } => {
+            format!("({} IS {}NULL)", text(argument), if *negated { "NOT " } else { "" })
+        }
+        Expr::IsTruth { argument, truth, negated } => format!(
+            "({} IS {}{})",
+            text(argument),
+            if *negated { "NOT " } else { "" },
+            if *truth { "TRUE" } else { "FALSE" }
+        ),
+        Expr::IsDistinct { left, right, negated } => {
+            format!("({} IS {}DISTINCT FROM {})", text(left), if *negated { "NOT " } else { "" }, text(right))
+        }
+        Expr::Case { branches, otherwise, .. } => {
+            let mut out = String::from("CASE");
+            for (condition, result) in branches {
+                out.push_str(&format!(" WHEN {} THEN {}", text(condition), text(result)));
+            }
+            if let Some(otherwise) = otherwise {
+                out.push_str(&format!(" ELSE {}", text(otherwise)));
+            }
+            out + " END"
+        }
+        Expr::Coalesce { arguments, .. } => format!("COALESCE({})", list(arguments)),
+        Expr::NullIf { equal, .. } => match equal.as_ref() {
+            Expr::Call(call) => format!("NULLIF({})", list(&call.arguments)),
+            other => format!("NULLIF({})", text(other)),
+        },
+        Expr::Extreme { arguments, greatest, .. } => {
+            format!("{}({})", if *greatest { "GREATEST" } else { "LEAST" }, list(arguments))
+        }
+        Expr::InList { argument, list: members, negated, .. } => {
+            let array: Vec<String> = members.iter().map(|member| plain(catalog, member, names)).collect();
+            let element = format_type(DataType::of(argument.data_type().oid), catalog);
+            let (operator, quantifier) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
+            format!("({} {operator} {quantifier} ('{{{}}}'::{element}[]))", text(argument), array.join(","))
+        }
+        Expr::Quantified { left, array, function, all } => format!(
+            "({} {} {} ({}))",
+            text(left),
+            operator_name(function).unwrap_or("="),
+            if *all { "ALL" } else { "ANY" },
+            text(array)
+        ),
+        Expr::Array { elements, .. } => format!("ARRAY[{}]", list(elements)),
+        Expr::Row { fields, .. } => format!("ROW({})", list(fields)),
+        Expr::Subscript { array, indices, .. } => format!("({})[{}]", text(array), list(indices)),
+        Expr::Field { record, index, .. } => format!("({}).f{}", text(record), index + 1),
+    }
+}
+
+/// A constant without its type.
+fn plain(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> String {
+    match expr {
+        Expr::Const { value, data_type } => printed(catalog, value, *data_type),
+        other => expression(catalog, other, names),
+    }
+}
+
+fn printed(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> String {
+    let settings = Settings::default();
+    let context = EvalContext { types: catalog, ..EvalContext::detached(&settings) };
+    if value.is_null() {
+        return "NULL".into();
+    }
+    context.to_text(value, data_type.oid).map_or_else(|_| "?".into(), |text| text.to_string())
+}
+
+fn constant(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> String {
+    let type_name = format_type(data_type, catalog);
+    if value.is_null() {
+        return format!("NULL::{type_name}");
+    }
+    let text = printed(catalog, value, data_type);
+    match data_type.oid {
+        oids::BOOL => if text == "t" { "true" } else { "false" }.to_string(),
+        oids::INT4 | oids::NUMERIC if !text.starts_with('-') => text,
+        _ => format!("'{}'::{type_name}", text.replace('\'', "''")),
+    }
+}
