@@ -179,6 +179,7 @@ sql_states! {
     CRASH_SHUTDOWN = "57P02";
     CANNOT_CONNECT_NOW = "57P03";
     DATABASE_DROPPED = "57P04";
+    IDLE_SESSION_TIMEOUT = "57P05";
     IO_ERROR = "58030";
     UNDEFINED_FILE = "58P01";
     DUPLICATE_FILE = "58P02";
@@ -383,6 +384,12 @@ impl SqlError {
     #[must_use]
     pub fn invalid_binary(message: impl Into<String>) -> SqlError {
         SqlError::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
+    }
+
+    /// 55P03 after `lock_timeout`.
+    #[must_use]
+    pub fn lock_timeout() -> SqlError {
+        SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
     }
 
     /// 57014.

@@ -2,12 +2,13 @@
 //! [`super::SessionFunctions`] has the answers.
 
 use super::registry::{Entry, Registry};
+use super::rows::column;
 use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, CSTRING, INT2, INT4, INT8, NAME, NAME_ARRAY, OID, PG_NODE_TREE, REGCLASS, REGTYPE, TEXT, UUID,
-    VOID, XID8,
+    ANY, BOOL, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME, NAME_ARRAY, OID, PG_NODE_TREE,
+    REGCLASS, REGTYPE, TEXT, TIMESTAMPTZ, UUID, VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -26,7 +27,10 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("current_setting", &[TEXT, BOOL], TEXT),
     ("pg_backend_pid", &[], INT4),
     ("txid_current", &[], INT8),
+    ("txid_current_if_assigned", &[], INT8),
     ("pg_current_xact_id", &[], XID8),
+    ("pg_current_xact_id_if_assigned", &[], XID8),
+    ("pg_blocking_pids", &[INT4], INT4_ARRAY),
     ("pg_get_expr", &[PG_NODE_TREE, OID], TEXT),
     ("pg_get_expr", &[PG_NODE_TREE, OID, BOOL], TEXT),
     ("pg_get_indexdef", &[OID], TEXT),
@@ -96,8 +100,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regclass", &[TEXT], REGCLASS),
     ("to_regtype", &[TEXT], REGTYPE),
     ("inet_server_port", &[], INT4),
-    ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
-    ("pg_conf_load_time", &[], crate::types::oids::TIMESTAMPTZ),
+    ("pg_postmaster_start_time", &[], TIMESTAMPTZ),
+    ("pg_conf_load_time", &[], TIMESTAMPTZ),
 ];
 
 /// Volatile ones.
@@ -111,17 +115,34 @@ const VOLATILE: &[(&str, &[Oid], Oid)] = &[
     ("set_config", &[TEXT, TEXT, BOOL], TEXT),
     ("pg_advisory_lock", &[INT8], VOID),
     ("pg_advisory_lock", &[INT4, INT4], VOID),
+    ("pg_advisory_lock_shared", &[INT8], VOID),
+    ("pg_advisory_lock_shared", &[INT4, INT4], VOID),
     ("pg_advisory_xact_lock", &[INT8], VOID),
     ("pg_advisory_xact_lock", &[INT4, INT4], VOID),
+    ("pg_advisory_xact_lock_shared", &[INT8], VOID),
+    ("pg_advisory_xact_lock_shared", &[INT4, INT4], VOID),
     ("pg_try_advisory_lock", &[INT8], BOOL),
     ("pg_try_advisory_lock", &[INT4, INT4], BOOL),
+    ("pg_try_advisory_lock_shared", &[INT8], BOOL),
+    ("pg_try_advisory_lock_shared", &[INT4, INT4], BOOL),
     ("pg_try_advisory_xact_lock", &[INT8], BOOL),
+    ("pg_try_advisory_xact_lock", &[INT4, INT4], BOOL),
+    ("pg_try_advisory_xact_lock_shared", &[INT8], BOOL),
+    ("pg_try_advisory_xact_lock_shared", &[INT4, INT4], BOOL),
     ("pg_advisory_unlock", &[INT8], BOOL),
     ("pg_advisory_unlock", &[INT4, INT4], BOOL),
+    ("pg_advisory_unlock_shared", &[INT8], BOOL),
+    ("pg_advisory_unlock_shared", &[INT4, INT4], BOOL),
     ("pg_advisory_unlock_all", &[], VOID),
     ("pg_cancel_backend", &[INT4], BOOL),
     ("pg_terminate_backend", &[INT4], BOOL),
-    ("pg_sleep", &[crate::types::oids::FLOAT8], VOID),
+    ("pg_terminate_backend", &[INT4, INT8], BOOL),
+    ("pg_reload_conf", &[], BOOL),
+    ("pg_sleep", &[FLOAT8], VOID),
+    ("pg_sleep_for", &[INTERVAL], VOID),
+    ("pg_sleep_until", &[TIMESTAMPTZ], VOID),
+    ("pg_notify", &[TEXT, TEXT], VOID),
+    ("pg_notification_queue_usage", &[], FLOAT8),
 ];
 
 /// A random (version 4) UUID.
@@ -146,6 +167,14 @@ pub(super) fn register(registry: &mut Registry) {
             context.session.next_value(sequence).map(Datum::Int64)
         })
         .volatile(),
+    );
+    registry.add(
+        Entry::rows("pg_listening_channels", &[], TEXT, |_, _, context| {
+            let channels = context.session.call("pg_listening_channels", &[], context)?;
+            let Datum::Array(channels) = channels else { return Err(wrong_arguments()) };
+            Ok(column(channels.elements.iter().cloned()))
+        })
+        .stable(),
     );
     registry.add(
         Entry::new("gen_random_uuid", &[], UUID, |_, context| {

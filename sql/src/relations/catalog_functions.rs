@@ -1,7 +1,7 @@
 //! The functions that look at the catalog and the session.
 
-use super::procedures;
 use super::roles::has_role;
+use super::{backend_functions, procedures};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
@@ -25,6 +25,9 @@ pub fn call(
     let number = |at: usize| arguments.get(at).and_then(Datum::as_i64);
     let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
+    if let Some(answer) = backend_functions::call(environment, name, arguments, context) {
+        return answer;
+    }
     Ok(match name {
         "version" => Datum::text(format!(
             "PostgreSQL 15.0 (HeliosDB Nano {}) on {}-linux",
@@ -39,16 +42,13 @@ pub fn call(
             let names = current_schemas(environment, truth_at(0));
             ArrayValue::from_elements(oids::NAME, names.iter().map(Datum::text).collect()).into()
         }
-        "pg_backend_pid" => Datum::Int32(environment.backend),
+        "pg_backend_pid" => Datum::Int32(environment.backend.number),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_my_temp_schema" => {
-            let own = crate::ddl::temporary_schema(environment.backend);
+            let own = crate::ddl::temporary_schema(environment.backend.number);
             Datum::Oid(environment.catalog.schema_named(&own).map_or(0, |schema| schema.oid))
         }
         "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(context.statement_timestamp),
-        "txid_current" | "pg_current_xact_id" => {
-            return Err(SqlError::unsupported("transaction numbers are not shown yet"));
-        }
         "current_setting" => current_setting(environment, arguments)?,
         "set_config" => set_config(environment, arguments, truth_at(2))?,
         "format_type" => match number(0) {

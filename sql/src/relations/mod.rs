@@ -3,6 +3,8 @@
 //! Each is a real relation to the planner, with PostgreSQL's columns; its rows are made from the catalog and
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
+mod activity;
+mod backend_functions;
 mod catalog_functions;
 mod columns;
 mod constraints;
@@ -40,6 +42,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     session_objects::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
+    activity::MAKERS,
     information_schema::MAKERS,
 ];
 

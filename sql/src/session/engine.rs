@@ -9,6 +9,7 @@ use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
 use super::{EPOCH_MICROS, Session, SettingValues};
+use crate::backends::Backends;
 use crate::catalog::{CatalogSnapshot, Changes, OidAllocator, Role, store as catalog_store};
 use crate::ddl::TEMPORARY_PREFIX;
 use crate::error::Result;
@@ -34,6 +35,7 @@ struct Shared {
     /// What is changed in tables.
     changes: Changes,
     next_backend: AtomicI32,
+    backends: Arc<Backends>,
     config: ConfigEntries,
     mock_secret: Vec<u8>,
 }
@@ -76,6 +78,7 @@ impl Engine {
             catalogs: Mutex::default(),
             changes: Changes::default(),
             next_backend: AtomicI32::new(1),
+            backends: Arc::default(),
             config,
             mock_secret,
         };
@@ -157,6 +160,12 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &ConfigEntries {
         &self.shared.config
+    }
+
+    /// All sessions.
+    #[must_use]
+    pub fn backends(&self) -> &Arc<Backends> {
+        &self.shared.backends
     }
 
     /// The counters of all sequences.

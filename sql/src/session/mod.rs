@@ -36,6 +36,7 @@ pub use prepare::{CopyDirection, Prepared};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
+use crate::backends::Backend;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
@@ -128,7 +129,7 @@ pub struct Session {
     branch: BranchId,
     user: String,
     database: String,
-    backend: i32,
+    backend: Arc<Backend>,
     settings: Arc<SettingValues>,
     formats: Arc<Settings>,
     frequent: FrequentSettings,
@@ -178,6 +179,15 @@ impl Session {
         }
         let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
         let catalog_scn = engine.store().watch_catalog(branch);
+        let (settings, cancel) = (Arc::new(settings), Arc::new(AtomicBool::new(false)));
+        let backend = Backend::new(
+            engine.backends().clone(),
+            (backend, user, database),
+            engine.now(),
+            cancel.clone(),
+            settings.clone(),
+        );
+        let backend = engine.backends().enter(backend);
         Session {
             engine,
             branch,
@@ -190,7 +200,7 @@ impl Session {
             values: None,
             catalog_scn,
             buffers: Buffers::default(),
-            settings: Arc::new(settings),
+            settings,
             active: None,
             own: None,
             prepared: HashMap::new(),
@@ -199,7 +209,7 @@ impl Session {
             listing: Arc::default(),
             notices: Vec::new(),
             changed_settings: Vec::new(),
-            cancel: Arc::new(AtomicBool::new(false)),
+            cancel,
             sequences,
             has_temporary: false,
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
@@ -220,7 +230,13 @@ impl Session {
     /// The number that `pg_backend_pid()` gives.
     #[must_use]
     pub fn backend(&self) -> i32 {
-        self.backend
+        self.backend.number
+    }
+
+    /// The session, as others see it.
+    #[must_use]
+    pub fn seen_by_others(&self) -> &Arc<Backend> {
+        &self.backend
     }
 
     /// The name of the role that the client was authenticated as.
@@ -330,6 +346,7 @@ impl Session {
         if self.frequent.costs != earlier.costs || self.frequent.user != earlier.user {
             self.plans.clear();
         }
+        self.backend.set_settings(settings.clone());
         self.settings = settings;
     }
 
@@ -340,6 +357,12 @@ impl Session {
 
     fn end_portals(&mut self) {
         self.portal_epoch += 1;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.backends().leave(&self.backend);
     }
 }
 
@@ -358,7 +381,7 @@ impl From<helios_mvcc::Error> for SqlError {
         let state = match &error {
             Error::WriteConflict => SqlState::SERIALIZATION_FAILURE,
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
-            Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
+            Error::LockNotAvailable | Error::LockTimeout => SqlState::LOCK_NOT_AVAILABLE,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
             error if error.is_want_of_space() => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,

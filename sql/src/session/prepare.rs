@@ -417,7 +417,7 @@ impl Session {
     /// The schemas of `search_path` that exist; `pg_catalog` first, unless it is named.
     pub(super) fn search_path(&self, catalog: &CatalogSnapshot) -> Vec<u32> {
         let mut path = Vec::new();
-        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend));
+        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend.number));
         path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
         for name in self.settings.search_path() {
             let name = if name == "$user" { self.current_user() } else { &name };
