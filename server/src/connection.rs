@@ -144,6 +144,9 @@ impl Connection {
         self.ready_for_query();
         loop {
             while let Some(message) = next_message(input)? {
+                if self.target.is_ending() {
+                    return Err(Failure::Fatal(terminated()));
+                }
                 if self.handle(input, &message).await?.is_break() {
                     return Ok(());
                 }

@@ -33,10 +33,20 @@ impl Binder<'_> {
         let mut value = match (inner(root), chain.split_first()) {
             // `(table).column`
             (Ast::Identifier(table), Some((AccessExpr::Dot(Ast::Identifier(field)), after)))
-                if self.is_relation(&name::fold(table)) =>
+                if self.is_relation(None, &name::fold(table), matches!(root, Ast::Nested(_))) =>
             {
                 rest = after;
                 self.bind(&Ast::CompoundIdentifier(vec![table.clone(), field.clone()]))?
+            }
+            // `schema.table.column[…]`
+            (Ast::Identifier(schema), Some((AccessExpr::Dot(Ast::Identifier(table)), after)))
+                if self.is_relation(Some(&name::fold(schema)), &name::fold(table), false) =>
+            {
+                let Some((AccessExpr::Dot(Ast::Identifier(field)), after)) = after.split_first() else {
+                    return Err(SqlError::syntax("a column's name was expected"));
+                };
+                rest = after;
+                self.bind(&Ast::CompoundIdentifier(vec![schema.clone(), table.clone(), field.clone()]))?
             }
             _ => self.bind_settled(root)?,
         };
@@ -58,10 +68,18 @@ impl Binder<'_> {
         Ok(value)
     }
 
-    /// Whether a name is only that of a FROM item.
-    fn is_relation(&self, wanted: &str) -> bool {
-        let Some(scope) = self.levels.last().map(|level| &level.scope) else { return false };
-        scope.relation(None, wanted).is_some() && matches!(scope.unqualified(wanted), Ok(None))
+    /// Whether a name is that of a FROM item, here or in the nearest query around that knows it; where columns go first,
+    /// only that.
+    fn is_relation(&self, schema: Option<&str>, wanted: &str, columns_first: bool) -> bool {
+        for scope in self.levels.iter().rev().map(|level| &level.scope) {
+            if columns_first && !matches!(scope.unqualified(wanted), Ok(None)) {
+                return false;
+            }
+            if scope.relation(schema, wanted).is_some() {
+                return true;
+            }
+        }
+        false
     }
 
     fn bind_subscripts(&mut self, value: Expr, subscripts: &[AccessExpr]) -> Result<Expr> {

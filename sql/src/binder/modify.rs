@@ -103,13 +103,17 @@ impl<'a> Binder<'a> {
             .collect();
         let relation = ScopeRelation {
             alias: alias.to_string(),
-            schema: None,
+            schema: (alias == table.name).then(|| self.schema_of(table)).flatten(),
             columns,
             primary_key: Vec::new(),
             table: None,
             is_optional: false,
         };
         Scope::of(relation)
+    }
+
+    fn schema_of(&self, table: &Table) -> Option<String> {
+        self.catalog.schema(table.schema).map(|schema| schema.name.clone())
     }
 
     /// Binds an expression over a row of a table, as a CHECK is: columns are positions in the row.

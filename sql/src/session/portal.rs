@@ -341,7 +341,7 @@ impl Session {
                     return Ok(Some(Step::Complete(given.tag)));
                 }
                 self.know_types(&prepared).await?;
-                let environment = self.values.clone().filter(|_| prepared.has_user_types());
+                let environment = self.values.clone().filter(|_| prepared.has_catalog_types());
                 portal.state = State::Given { batches: given.batches.into(), tag: given.tag, environment };
                 Ok(None)
             }
@@ -449,7 +449,7 @@ impl Session {
     /// # Errors
     /// 25P02, and those of reading pages.
     pub async fn know_types(&mut self, prepared: &Prepared) -> Result<()> {
-        if prepared.has_user_types() {
+        if prepared.has_catalog_types() {
             let catalog = self.current_catalog().await?;
             self.values = Some(Arc::new(self.environment(catalog)));
         }
@@ -461,7 +461,7 @@ impl Session {
     #[must_use]
     pub fn value_context<'a>(&'a self, prepared: &Prepared, never: &'a AtomicBool) -> EvalContext<'a> {
         match &self.values {
-            Some(environment) if prepared.has_user_types() => {
+            Some(environment) if prepared.has_catalog_types() => {
                 environment.context(Timestamps::default(), never)
             }
             _ => EvalContext::detached(&self.formats),

@@ -18,7 +18,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::types::{DataType, is_user_type};
+use crate::types::{DataType, is_registered_type, is_user_type};
 use crate::value::Text;
 use crate::write::{
     DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue, TableWriter, UpdatePlan,
@@ -81,11 +81,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Whether a parameter or a column is of a type that is not built in.
+    /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
+    /// and its kin.
     #[must_use]
-    pub fn has_user_types(&self) -> bool {
+    pub fn has_catalog_types(&self) -> bool {
         let columns = self.row_columns.iter().map(|column| column.data_type);
-        self.parameter_types.iter().copied().chain(columns).any(|data_type| is_user_type(data_type.oid))
+        self.parameter_types
+            .iter()
+            .copied()
+            .chain(columns)
+            .any(|data_type| is_user_type(data_type.oid) || is_registered_type(data_type.oid))
     }
 
     /// Whether it only reads.
@@ -187,7 +192,7 @@ impl Session {
         }
         let again = self.prepare(&prepared.text.clone(), prepared.declared.clone()).await?;
         if again.columns != prepared.columns {
-            return Err(SqlError::unsupported("cached plan must not change result type"));
+            return Err(SqlError::changed_result_type());
         }
         Ok(again)
     }
