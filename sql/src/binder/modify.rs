@@ -270,6 +270,18 @@ impl<'a> Binder<'a> {
         })
     }
 
+    /// Binds an expression without columns for a value of a type, as the DEFAULT of a column or a domain is.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_default_of(&mut self, data_type: DataType, expr: &ast::Expr) -> Result<Expr> {
+        self.modify(|binder| {
+            binder.set_aggregates_in(AggregatesIn::Forbidden("DEFAULT expressions"));
+            let bound = binder.bind(expr)?;
+            binder.assign(bound, data_type, "")
+        })
+    }
+
     /// Binds an argument of EXECUTE.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The functions that look at the catalog and the session.
 
+use super::pretty_text::pretty;
 use super::roles::has_role;
 use super::{backend_functions, procedures};
 use super::{deparse, view_text};
@@ -63,8 +64,11 @@ pub fn call(
                 }
             }
         },
-        "pg_get_expr" => arguments.first().cloned().unwrap_or_default(),
-        "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0)),
+        "pg_get_expr" => match arguments.first().and_then(Datum::as_text) {
+            Some(text) if truth_at(2) => Datum::text(pretty(text)),
+            _ => arguments.first().cloned().unwrap_or_default(),
+        },
+        "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0), truth_at(2)),
         "pg_get_constraintdef" => constraint_definition(environment, oid_at(0), truth_at(1)),
         "pg_get_userbyid" => {
             let found = environment.catalog.role(oid_at(0));
@@ -247,11 +251,11 @@ fn entry_of_index(environment: &Environment, oid: u32) -> Option<(&TableEntry, &
     Some((environment.catalog.table(index.table)?, index))
 }
 
-fn index_definition(environment: &Environment, oid: u32, column: i64) -> Datum {
+fn index_definition(environment: &Environment, oid: u32, column: i64, is_pretty: bool) -> Datum {
     let Some((entry, index)) = entry_of_index(environment, oid) else { return Datum::Null };
     match usize::try_from(column - 1) {
-        Ok(at) => Datum::text(deparse::index_column(environment, &entry.table, index, at, false)),
-        Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index)),
+        Ok(at) => Datum::text(deparse::index_column(environment, &entry.table, index, at, false, is_pretty)),
+        Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index, is_pretty)),
     }
 }
 

@@ -200,7 +200,10 @@ fn defaults(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
                 ("oid", oid(default_oid(entry.table.oid, column.number))),
                 ("adrelid", oid(entry.table.oid)),
                 ("adnum", Datum::Int16(column.number)),
-                ("adbin", text(super::deparse::default_expression(environment, column, default))),
+                (
+                    "adbin",
+                    text(super::deparse::default_expression(environment, &entry.table, column, default)),
+                ),
             ]));
         }
     }

@@ -5,12 +5,14 @@
 
 mod activity;
 mod backend_functions;
+mod bound_text;
 mod catalog_functions;
 mod columns;
 mod constraints;
 pub mod deparse;
 mod depend;
 mod information_schema;
+mod pretty_text;
 mod procedures;
 mod registry;
 mod relation;
@@ -19,6 +21,7 @@ mod schema_objects;
 mod sequences;
 mod session_objects;
 mod statistics;
+mod stored_text;
 mod system;
 mod types;
 mod view_text;

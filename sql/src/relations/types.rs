@@ -3,7 +3,7 @@
 use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
-use super::{deparse, view_text};
+use super::stored_text;
 use crate::catalog::{Domain, PG_CATALOG, SUPERUSER, UserType};
 use crate::error::Result;
 use crate::execute::Environment;
@@ -49,8 +49,8 @@ fn type_row(
     };
     let is_value = matches!(info.shape, TypeShape::Enum { .. }) || (1..=8).contains(&info.length);
     let default = own.domain.and_then(|domain| domain.default.as_deref().map(|it| (domain, it)));
-    let default = default
-        .map(|(domain, default)| Datum::text(deparse::default_of_type(environment, domain.base, default)));
+    let default =
+        default.map(|(domain, default)| Datum::text(stored_text::default(environment, domain.base, default)));
     relation.row(&[
         ("oid", oid(info.oid)),
         ("typname", text(&info.name)),
@@ -124,7 +124,7 @@ fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let base_schema = environment.catalog.user_type(domain.base.oid).map(|it| it.definition.schema);
         let sizes = super::information_schema::Sizes::of(domain.base);
         let default = domain.default.as_deref();
-        let default = default.map(|it| deparse::default_of_type(environment, domain.base, it));
+        let default = default.map(|it| stored_text::default(environment, domain.base, it));
         relation.row(&[
             ("domain_catalog", text(&environment.database)),
             ("domain_schema", text(schema_name(environment, own.schema))),
@@ -193,8 +193,9 @@ fn column_domain_usage(environment: &Environment, relation: &VirtualRelation) ->
 /// A domain's constraint, by its OID: `CHECK ((VALUE > 0))`.
 #[must_use]
 pub fn check_of_domain(environment: &Environment, constraint: u32) -> Option<String> {
-    let mut checks = all_domains(environment).flat_map(|(_, domain)| &domain.checks);
-    let check = checks.find(|each| each.oid == constraint)?;
-    let shown = view_text::domain_text(environment, &check.expression);
+    let mut checks = all_domains(environment)
+        .flat_map(|(_, domain)| domain.checks.iter().map(move |check| (domain.base, check)));
+    let (base, check) = checks.find(|(_, each)| each.oid == constraint)?;
+    let shown = stored_text::domain_condition(environment, base, &check.expression);
     Some(format!("CHECK ({shown}){}", if check.validated { "" } else { " NOT VALID" }))
 }

@@ -310,6 +310,15 @@ fn plain_name(name: &ObjectName) -> String {
     parts.join(".")
 }
 
+/// A type's name; a user's type is named by its OID, or as it is called now.
+pub fn cast_type(data_type: &ast::DataType) -> String {
+    let types = TypeScope::builtin();
+    match crate::binder::data_type::resolve(data_type, types) {
+        Ok(resolved) if !is_user_type(resolved.oid) => format_type(resolved, types),
+        _ => data_type.to_string(),
+    }
+}
+
 /// An expression, each operator in parentheses of its own.
 #[must_use]
 pub fn expr_text(expr: &Expr) -> String {
@@ -346,12 +355,7 @@ pub fn expr_text(expr: &Expr) -> String {
         },
         Expr::Cast { expr, data_type, .. } => {
             let inner = expr_text(expr);
-            let types = TypeScope::builtin();
-            // A user's type is named by its OID: what it is called now is put in at the end.
-            let name = match crate::binder::data_type::resolve(data_type, types) {
-                Ok(resolved) if !is_user_type(resolved.oid) => format_type(resolved, types),
-                _ => data_type.to_string(),
-            };
+            let name = cast_type(data_type);
             match expr.as_ref() {
                 Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
                     format!("({inner})::{name}")
