@@ -87,6 +87,9 @@ impl Binder<'_> {
         if source.oid == oids::JSONB {
             return subscripts.iter().try_fold(value, |value, each| self.bind_json_subscript(value, each));
         }
+        if let (oids::NAME, [AccessExpr::Subscript(Subscript::Index { index })]) = (source.oid, subscripts) {
+            return self.bind_name_subscript(value, index);
+        }
         let Some(element) = self.element_of(source) else {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -120,6 +123,15 @@ impl Binder<'_> {
             }
         }
         Ok(Expr::Subscript { array: Box::new(value), indices, data_type: DataType::of(element) })
+    }
+
+    /// A name's characters have subscripts from 0.
+    fn bind_name_subscript(&mut self, value: Expr, index: &Ast) -> Result<Expr> {
+        let one = || constant(Datum::Int32(1), DataType::INT4);
+        let index = self.bind_index(index)?;
+        let from = self.operate("+", Some(index), one(), &Ast::value(ast::Value::Null))?;
+        let letter = self.call_named("substr", vec![value, from, one()])?;
+        self.coerce(letter, DataType::of(oids::CHAR), CastContext::Explicit)
     }
 
     fn bind_index(&mut self, index: &Ast) -> Result<Expr> {

@@ -2,13 +2,14 @@
 //! [`super::SessionFunctions`] has the answers.
 
 use super::registry::{Entry, Registry};
-use super::rows::column;
+use super::rows::{column, listed};
 use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME, NAME_ARRAY, OID, PG_NODE_TREE,
-    REGCLASS, REGTYPE, TEXT, TIMESTAMPTZ, UUID, VOID, XID8,
+    ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
+    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGTYPE, TEXT, TEXT_ARRAY, TIMESTAMPTZ, UUID,
+    VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -54,6 +55,21 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     // A set in PostgreSQL, empty for what is no partition; tools look for tables in it.
     ("pg_partition_ancestors", &[REGCLASS], REGCLASS),
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
+    ("acldefault", &[CHAR, OID], ACLITEM_ARRAY),
+    ("oidvectortypes", &[OIDVECTOR], TEXT),
+    ("pg_char_to_encoding", &[NAME], INT4),
+    ("pg_get_function_sqlbody", &[OID], TEXT),
+    ("pg_get_partition_constraintdef", &[OID], TEXT),
+    ("pg_get_statisticsobjdef", &[OID], TEXT),
+    ("pg_describe_object", &[OID, OID, INT4], TEXT),
+    ("pg_statistics_obj_is_visible", &[OID], BOOL),
+    ("pg_ts_config_is_visible", &[OID], BOOL),
+    ("pg_ts_dict_is_visible", &[OID], BOOL),
+    ("pg_ts_parser_is_visible", &[OID], BOOL),
+    ("pg_ts_template_is_visible", &[OID], BOOL),
+    ("pg_tablespace_location", &[OID], TEXT),
+    ("pg_tablespace_size", &[OID], INT8),
+    ("pg_tablespace_size", &[NAME], INT8),
     ("pg_table_is_visible", &[OID], BOOL),
     ("pg_type_is_visible", &[OID], BOOL),
     ("pg_function_is_visible", &[OID], BOOL),
@@ -167,6 +183,18 @@ pub(super) fn register(registry: &mut Registry) {
             context.session.next_value(sequence).map(Datum::Int64)
         })
         .volatile(),
+    );
+    registry.add(
+        Entry::rows("pg_options_to_table", &[TEXT_ARRAY], RECORD, |arguments, _, _| {
+            let Datum::Array(options) = &arguments[0] else { return Ok(column([])) };
+            let split = |option: &Datum| {
+                let (name, value) = option.as_text()?.split_once('=')?;
+                Some(vec![Datum::text(name), Datum::text(value)])
+            };
+            Ok(listed(options.elements.iter().filter_map(split).collect()))
+        })
+        .columns(&[("option_name", TEXT), ("option_value", TEXT)])
+        .stable(),
     );
     registry.add(
         Entry::rows("pg_listening_channels", &[], TEXT, |_, _, context| {

@@ -2,7 +2,7 @@
 
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, procedures};
+use super::{backend_functions, procedures, tool_functions};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
@@ -26,7 +26,8 @@ pub fn call(
     let number = |at: usize| arguments.get(at).and_then(Datum::as_i64);
     let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
-    if let Some(answer) = backend_functions::call(environment, name, arguments, context) {
+    let answer = backend_functions::call(environment, name, arguments, context);
+    if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }
     Ok(match name {

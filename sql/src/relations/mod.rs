@@ -23,6 +23,7 @@ mod session_objects;
 mod statistics;
 mod stored_text;
 mod system;
+mod tool_functions;
 mod types;
 mod view_text;
 mod views;

@@ -85,6 +85,8 @@ fn written(expr: &Expr) -> String {
     let first = |inner: &Expr| operand(inner, own, true);
     match expr {
         Expr::Nested(inner) => written(inner),
+        // VALUE of a domain stays as it is.
+        Expr::Identifier(name) => name.to_string(),
         Expr::BinaryOp { left, op, right } => format!("{} {op} {}", first(left), operand(right, own, false)),
         Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => format!("NOT {}", first(expr)),
         Expr::UnaryOp { op, expr } => format!("{op} {}", first(expr)),

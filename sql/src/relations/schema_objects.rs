@@ -2,10 +2,11 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
 use super::stored_text;
-use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table};
+use crate::catalog::{DATABASE_OWNER, Index, PG_CATALOG, SUPERUSER, Table};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::value::Datum;
+use crate::types::oids::ACLITEM;
+use crate::value::{ArrayValue, Datum};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_namespace", namespaces),
@@ -19,6 +20,12 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 pub const HEAP: u32 = 2;
 pub const BTREE: u32 = 403;
 
+/// The rights on `public`: everybody may use it.
+fn everybodys_schema() -> Datum {
+    let rights = ["pg_database_owner=UC/pg_database_owner", "=U/pg_database_owner"];
+    ArrayValue::from_elements(ACLITEM, rights.iter().map(text).collect()).into()
+}
+
 fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let schemas = environment.catalog.schemas();
     Ok(schemas
@@ -27,6 +34,7 @@ fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 ("oid", oid(schema.oid)),
                 ("nspname", text(&schema.name)),
                 ("nspowner", oid(schema.owner)),
+                ("nspacl", if schema.owner == DATABASE_OWNER { everybodys_schema() } else { Datum::Null }),
             ])
         })
         .collect())

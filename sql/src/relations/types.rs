@@ -71,12 +71,13 @@ fn type_row(
         ("typreceive", text(type_function(info, "recv"))),
         ("typsend", text(type_function(writer, "send"))),
         ("typalign", letter(b'i')),
-        ("typstorage", letter(if info.length > 0 { b'p' } else { b'x' })),
+        ("typstorage", letter(super::columns::storage(base.oid, info.length))),
         ("typnotnull", Datum::Bool(own.domain.is_some_and(|domain| domain.not_null))),
         ("typbasetype", oid(own.domain.map_or(0, |domain| domain.base.oid))),
         ("typtypmod", Datum::Int32(own.domain.map_or(-1, |domain| domain.base.typmod))),
         ("typndims", Datum::Int64(0)),
         ("typcollation", oid(super::columns::collation(base.oid))),
+        ("typdefaultbin", default.clone().unwrap_or_default()),
         ("typdefault", default.unwrap_or_default()),
     ])
 }

@@ -294,6 +294,7 @@ fn factor_text(factor: &TableFactor) -> String {
             let alias = alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));
             format!("{lateral}({}){alias}", query_text(subquery))
         }
+        TableFactor::NestedJoin { table_with_joins, alias: None } => from_text(table_with_joins),
         other => other.to_string(),
     }
 }
