@@ -412,7 +412,7 @@ pub(crate) async fn run(
 
 /// As [`Session::know_types`], without a future where there is nothing to know.
 pub(crate) fn know_types(session: &mut Session, prepared: &Prepared) -> Result<()> {
-    if prepared.has_user_types() {
+    if prepared.has_catalog_types() {
         block_on(session.know_types(prepared))?;
     }
     Ok(())

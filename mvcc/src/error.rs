@@ -25,9 +25,12 @@ pub enum Error {
     /// Granting the lock would close a cycle of waits (40P01).
     #[error("deadlock detected")]
     Deadlock,
-    /// NOWAIT, SKIP LOCKED, or the lock timeout ran out (55P03).
+    /// NOWAIT or SKIP LOCKED (55P03).
     #[error("could not obtain lock")]
     LockNotAvailable,
+    /// The lock timeout ran out (55P03).
+    #[error("canceling statement due to lock timeout")]
+    LockTimeout,
     /// Bytes on disk that are not what was written (XX001).
     #[error("data corruption: {0}")]
     Corruption(String),

@@ -17,8 +17,8 @@ use crate::commit::{CommitState, Pipeline, drain, drive, is_abandoned};
 use crate::commit_times::CommitTimes;
 use crate::engine::{Counters, Engine};
 use crate::error::{Error, Fault, Result};
-use crate::ids::{BranchId, Isolation, Scn, TreeId};
-use crate::locks::LockTable;
+use crate::ids::{BranchId, Isolation, Scn, TreeId, Xid};
+use crate::locks::{LockOwner, LockTable};
 use crate::log::{Log, is_segment, open_segments};
 use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
@@ -186,6 +186,16 @@ impl Store {
     /// Starts a transaction on `branch`. Its snapshot is taken at the first statement.
     pub fn begin(&self, branch: BranchId, isolation: Isolation) -> Transaction {
         Transaction::new(self.clone(), branch, isolation)
+    }
+
+    /// A number for a transaction that shares it ([`Transaction::share_xid`]).
+    pub fn next_xid(&self) -> Xid {
+        Xid(self.engine.next_xid.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Who has the locks that a transaction waits for, each by [`Transaction::lock_owner`]; nobody if it does not wait.
+    pub fn lock_blockers(&self, owner: u64) -> Vec<u64> {
+        self.engine.locks.blockers_of(LockOwner(owner)).into_iter().map(|owner| owner.0).collect()
     }
 
     /// Starts a transaction that reads `branch` as it was right after the commit `scn`. What was before the branch

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_lite::FutureExt;
 use helios_btree::{RandomLeaf, VALUE_BYTES_MAX, key_bytes_max, random_leaf};
 use helios_bufferpool::Scn;
+use helios_runtime::executor::sleep;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -47,6 +50,10 @@ pub struct Transaction {
     isolation: Isolation,
     snapshot: Option<Scn>,
     xid: Option<Xid>,
+    /// Where its number is noted too, and may have been before it asked for one; 0: not yet.
+    shared_xid: Option<Arc<AtomicU64>>,
+    /// How long it waits for a lock; without end, if nothing else is said.
+    lock_timeout: Option<Duration>,
     statement: u32,
     writes: WriteSet,
     owner: LockOwner,
@@ -75,6 +82,8 @@ impl Transaction {
             isolation,
             snapshot: None,
             xid: None,
+            shared_xid: None,
+            lock_timeout: None,
             statement: 1,
             writes: WriteSet::default(),
             owner,
@@ -139,8 +148,34 @@ impl Transaction {
 
     /// Its number, given out at the first call or write.
     pub fn xid(&mut self) -> Xid {
-        let engine = self.store.engine();
-        *self.xid.get_or_insert_with(|| Xid(engine.next_xid.fetch_add(1, Ordering::Relaxed)))
+        let Transaction { xid, shared_xid, store, .. } = self;
+        *xid.get_or_insert_with(|| match shared_xid {
+            None => store.next_xid(),
+            Some(cell) => match cell.load(Ordering::Relaxed) {
+                0 => {
+                    let xid = store.next_xid();
+                    cell.store(xid.0, Ordering::Relaxed);
+                    xid
+                }
+                known => Xid(known),
+            },
+        })
+    }
+
+    /// Shares its number with whoever has the cell and may give it one ([`Store::next_xid`]) before it needs one itself.
+    pub fn share_xid(&mut self, cell: Arc<AtomicU64>) {
+        cell.store(self.xid.map_or(0, |xid| xid.0), Ordering::Relaxed);
+        self.shared_xid = Some(cell);
+    }
+
+    /// Who it is to the lock table.
+    pub fn lock_owner(&self) -> u64 {
+        self.owner.0
+    }
+
+    /// Bounds how long it waits for a lock.
+    pub fn set_lock_timeout(&mut self, timeout: Option<Duration>) {
+        self.lock_timeout = timeout;
     }
 
     /// Whether it has written anything.
@@ -435,7 +470,13 @@ impl Transaction {
     }
 
     async fn acquire(&mut self, name: LockName, mode: Mode, wait: WaitPolicy) -> Result<()> {
-        self.locks.acquire(&self.store.engine().locks, self.owner, name, mode, wait).await
+        let acquired = self.locks.acquire(&self.store.engine().locks, self.owner, name, mode, wait);
+        let Some(timeout) = self.lock_timeout else { return acquired.await };
+        let too_late = async {
+            sleep(timeout).await;
+            Err(Error::LockTimeout)
+        };
+        acquired.or(too_late).await
     }
 
     /// Whether the newest committed version of a row is the one that the snapshot sees.

@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use futures_lite::AsyncWriteExt;
-use helios_runtime::executor::Socket;
+use helios_runtime::executor::{Peer, Socket};
 use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::value::Batch;
 use heliosdb_nano::session::{
-    Environment, Portal, Session, SqlError, SqlState, Step, Timestamps, TransactionStatus,
+    ClientAddress, Environment, Portal, Session, SqlError, Step, Timestamps, TransactionStatus,
 };
 
 use crate::copy::copied_columns;
 use crate::extended::Portals;
-use crate::interrupt::{Interruption, TimeLimit, interruptible, until_stopped};
+use crate::interrupt::{IdleWait, Interruption, TimeLimit, Waited, idle_too_long, interruptible, terminated};
 use crate::registry::{CancelTarget, Place};
 use crate::results::{Formats, ResultShape, Shapes};
 use crate::server::Shared;
@@ -111,6 +111,13 @@ impl Connection {
         let Opened { session, mut place, secret } = opened;
         let backend = session.backend();
         let target = place.announce(backend, secret, session.cancel_handle());
+        let heard = target.clone();
+        session.seen_by_others().set_handler(Arc::new(move |signal| heard.hear(signal)));
+        let (address, port) = match socket.peer() {
+            Some(Peer::Tcp(address)) => (Some(address.ip().to_string()), i32::from(address.port())),
+            _ => (None, -1),
+        };
+        session.seen_by_others().set_peer(ClientAddress { address, port });
         let message = output.begin(b'K');
         output.i32(backend);
         output.u32(secret);
@@ -132,11 +139,14 @@ impl Connection {
 
     async fn run(&mut self, input: &mut Input) -> Result<(), Failure> {
         let stop = self.shared.stop.clone();
-        let mut stopped = pin!(stop.stopped());
-        let mut waker = None;
+        let stopped = pin!(stop.stopped());
+        let mut idle = IdleWait { stop: &stop, stopped, known: None };
         self.ready_for_query();
         loop {
             while let Some(message) = next_message(input)? {
+                if self.target.is_ending() {
+                    return Err(Failure::Fatal(terminated()));
+                }
                 if self.handle(input, &message).await?.is_break() {
                     return Ok(());
                 }
@@ -145,20 +155,18 @@ impl Connection {
             if self.output.is_flush_wanted() {
                 self.output.flush(&mut self.socket).await?;
             }
-            let filled = if stop.is_stopping() {
-                None
-            } else {
-                until_stopped(&stop, stopped.as_mut(), &mut waker, input.fill(&mut self.socket)).await
-            };
-            match filled {
-                Some(Ok(0)) => return Ok(()),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => {
-                    return Err(Failure::Fatal(SqlError::new(
-                        SqlState::ADMIN_SHUTDOWN,
-                        "terminating connection due to administrator command",
-                    )));
+            if stop.is_stopping() {
+                return Err(Failure::Fatal(terminated()));
+            }
+            match idle.until(&self.target, &self.session, input.fill(&mut self.socket)).await {
+                Waited::Done(Ok(0)) => return Ok(()),
+                Waited::Done(Ok(_)) => {}
+                Waited::Done(Err(error)) => return Err(error.into()),
+                Waited::Stopped | Waited::Terminated => return Err(Failure::Fatal(terminated())),
+                Waited::IdleTooLong => return Err(Failure::Fatal(idle_too_long(&self.session))),
+                Waited::Mail => {
+                    self.write_mail();
+                    self.output.flush(&mut self.socket).await?;
                 }
             }
             if self.target.begin() {
@@ -224,8 +232,27 @@ impl Connection {
         self.output.error(&Report::from(error));
     }
 
+    /// What other sessions have said to this one by NOTIFY.
+    fn write_mail(&mut self) {
+        let backend = self.session.seen_by_others();
+        if !backend.has_mail() {
+            return;
+        }
+        for notification in backend.take_mail() {
+            let message = self.output.begin(b'A');
+            self.output.i32(notification.backend);
+            self.output.string(&notification.channel);
+            self.output.string(&notification.payload);
+            self.output.end(message);
+        }
+    }
+
     /// ReadyForQuery, after what the client must know by then.
     pub(crate) fn ready_for_query(&mut self) {
+        self.session.rest();
+        if self.session.transaction_status() == TransactionStatus::Idle {
+            self.write_mail();
+        }
         self.write_notices();
         for (name, value) in self.session.take_changed_settings() {
             self.output.parameter_status(&name, &value);
@@ -268,6 +295,9 @@ impl Connection {
                     |error| if self.limit.explains(&error) { Interruption::Timeout.error() } else { error },
                 );
             self.write_notices();
+            if step.is_err() && self.target.is_ending() {
+                return Err(Failure::Fatal(terminated()));
+            }
             let step = step?;
             if let Some(columns) = copied_columns
                 && !is_copying

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use helios_runtime::executor::{Sleep, StopToken, sleep};
-use heliosdb_nano::session::{Session, SettingValues, SqlError, SqlState};
+use heliosdb_nano::session::{Session, SettingValues, SqlError, SqlState, TransactionStatus};
 
 use crate::registry::CancelTarget;
 
@@ -45,8 +45,7 @@ impl TimeLimit {
     pub(crate) fn begin(&mut self, session: &Session) {
         if self.settings.as_ref().is_none_or(|known| !Arc::ptr_eq(known, session.settings())) {
             self.settings = Some(session.settings().clone());
-            let value = session.setting("statement_timeout").unwrap_or_default();
-            self.limit = milliseconds(&value).filter(|limit| !limit.is_zero());
+            self.limit = session.settings().duration("statement_timeout");
         }
         self.running = self.limit.map(sleep);
         self.has_passed = false;
@@ -68,21 +67,6 @@ impl TimeLimit {
         }
         self.has_passed
     }
-}
-
-/// A duration as settings show it: a number and a unit, milliseconds without one.
-fn milliseconds(value: &str) -> Option<Duration> {
-    let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(digits);
-    let factor = match unit {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(factor)?))
 }
 
 /// Drives a part of a statement, until a cancel request or the time limit ends it, where they may.
@@ -111,44 +95,86 @@ pub(crate) async fn interruptible<T>(
     .await
 }
 
-/// Drives a future until it is done or the stop signal is given, which gives `None`.
-///
-/// `stopped` is the connection's one future of the signal; `known` is the waker it was last polled with, so that
-/// it is polled again only where that changes.
-pub(crate) async fn until_stopped<T>(
-    stop: &StopToken,
-    mut stopped: Pin<&mut impl Future<Output = ()>>,
-    known: &mut Option<Waker>,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
-        }
-        if stop.is_stopping() {
-            return Poll::Ready(None);
-        }
-        if known.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
-            *known = Some(context.waker().clone());
-            if stopped.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-        }
-        Poll::Pending
-    })
-    .await
+/// What ended the wait for a client's next message.
+pub(crate) enum Waited<T> {
+    Done(T),
+    /// The server stops.
+    Stopped,
+    /// Another session ended this one.
+    Terminated,
+    /// The client took too long.
+    IdleTooLong,
+    /// Other sessions have said something that the client is to hear now.
+    Mail,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The wait of an idle connection, with what is kept from one to the next.
+///
+/// `stopped` is the connection's one future of the stop signal; `known` is the waker it was last polled with, so that
+/// it is polled again only where that changes.
+pub(crate) struct IdleWait<'c, S> {
+    pub(crate) stop: &'c StopToken,
+    pub(crate) stopped: Pin<&'c mut S>,
+    pub(crate) known: Option<Waker>,
+}
 
-    #[test]
-    fn durations_are_read_as_settings_show_them() {
-        assert_eq!(milliseconds("0"), Some(Duration::ZERO));
-        assert_eq!(milliseconds("1500ms"), Some(Duration::from_millis(1_500)));
-        assert_eq!(milliseconds("2min"), Some(Duration::from_secs(120)));
-        assert_eq!(milliseconds("2 fortnights"), None);
+impl<S: Future<Output = ()>> IdleWait<'_, S> {
+    /// Drives a future until it is done, or something else happens that the connection must see to.
+    pub(crate) async fn until<T>(
+        &mut self,
+        target: &CancelTarget,
+        session: &Session,
+        future: impl Future<Output = T>,
+    ) -> Waited<T> {
+        let mut future = pin!(future);
+        let is_idle = session.transaction_status() == TransactionStatus::Idle;
+        let limit = if is_idle { "idle_session_timeout" } else { "idle_in_transaction_session_timeout" };
+        let mut limit = session.settings().duration(limit).map(sleep);
+        poll_fn(|context| {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Waited::Done(output));
+            }
+            if self.stop.is_stopping() {
+                return Poll::Ready(Waited::Stopped);
+            }
+            target.wake_at_signal(context.waker());
+            if target.is_ending() {
+                return Poll::Ready(Waited::Terminated);
+            }
+            // Within a transaction the client hears nothing of others.
+            if is_idle && session.seen_by_others().has_mail() {
+                return Poll::Ready(Waited::Mail);
+            }
+            if limit.as_mut().is_some_and(|limit| Pin::new(limit).poll(context).is_ready()) {
+                return Poll::Ready(Waited::IdleTooLong);
+            }
+            if self.known.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+                self.known = Some(context.waker().clone());
+                if self.stopped.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Waited::Stopped);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
+}
+
+/// Why an idle session ends.
+pub(crate) fn idle_too_long(session: &Session) -> SqlError {
+    match session.transaction_status() {
+        TransactionStatus::Idle => SqlError::new(
+            SqlState::IDLE_SESSION_TIMEOUT,
+            "terminating connection due to idle-session timeout",
+        ),
+        _ => SqlError::new(
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            "terminating connection due to idle-in-transaction timeout",
+        ),
+    }
+}
+
+/// 57P01: the server stops, or somebody ended the session.
+pub(crate) fn terminated() -> SqlError {
+    SqlError::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
 }

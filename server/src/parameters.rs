@@ -2,7 +2,7 @@
 
 use heliosdb_nano::session::functions::EvalContext;
 use heliosdb_nano::session::types::{DataType, oids};
-use heliosdb_nano::session::value::Datum;
+use heliosdb_nano::session::value::{Datum, PhysicalKind};
 use heliosdb_nano::session::{SqlError, SqlState};
 
 use crate::results::is_binary_code;
@@ -129,8 +129,9 @@ fn read_binary(bytes: &[u8], data_type: DataType, context: &EvalContext<'_>) -> 
         oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(checked_text(bytes)?)),
         oid => {
             let info = context.type_info(oid)?;
-            // Enums come as text, whatever their length says.
+            // Enums and names come as text, whatever their length says.
             if info.enum_labels().is_none()
+                && info.kind != PhysicalKind::Text
                 && usize::try_from(info.length).is_ok_and(|length| bytes.len() < length)
             {
                 return Err(protocol_violation("insufficient data left in message"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
-use heliosdb_nano::session::{CancelHandle, Role};
+use heliosdb_nano::session::{CancelHandle, Role, Signal};
 
 /// All connections of a server.
 #[derive(Default)]
@@ -35,7 +35,9 @@ pub(crate) struct CancelTarget {
     /// Requests that come while nothing runs are void.
     is_running: AtomicBool,
     is_requested: AtomicBool,
-    /// The connection's task while it waits within a statement.
+    /// The session is to end.
+    is_ending: AtomicBool,
+    /// The connection's task while it waits, within a statement or for the client.
     waiting: Mutex<Option<Waker>>,
 }
 
@@ -97,6 +99,7 @@ impl Place {
             handle,
             is_running: AtomicBool::new(false),
             is_requested: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             waiting: Mutex::new(None),
         });
         lock(&self.registry.targets).insert(backend, target.clone());
@@ -126,8 +129,38 @@ impl CancelTarget {
         }
         self.is_requested.store(true, Ordering::SeqCst);
         self.handle.cancel();
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = lock(&self.waiting).take() {
             waker.wake();
+        }
+    }
+
+    /// What another session asks of this one.
+    pub(crate) fn hear(&self, signal: Signal) {
+        match signal {
+            Signal::Cancel => self.request(),
+            Signal::Terminate => {
+                self.is_ending.store(true, Ordering::SeqCst);
+                self.request();
+                self.wake();
+            }
+            Signal::Mail => self.wake(),
+        }
+    }
+
+    /// Whether the session is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// Has `waker` woken at the next signal.
+    pub(crate) fn wake_at_signal(&self, waker: &Waker) {
+        match &mut *lock(&self.waiting) {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
         }
     }
 

@@ -179,6 +179,7 @@ sql_states! {
     CRASH_SHUTDOWN = "57P02";
     CANNOT_CONNECT_NOW = "57P03";
     DATABASE_DROPPED = "57P04";
+    IDLE_SESSION_TIMEOUT = "57P05";
     IO_ERROR = "58030";
     UNDEFINED_FILE = "58P01";
     DUPLICATE_FILE = "58P02";
@@ -221,6 +222,8 @@ pub struct ErrorFields {
     pub constraint: Option<String>,
     /// Where it happened: `COPY t, line 3, column a: "x"`.
     pub context: Option<String>,
+    /// PostgreSQL's name for the place in its source, of those errors that drivers tell by it.
+    pub routine: Option<&'static str>,
 }
 
 /// An SQL error; boxed, so that results stay small.
@@ -244,6 +247,7 @@ impl SqlError {
             datatype: None,
             constraint: None,
             context: None,
+            routine: None,
         }))
     }
 
@@ -383,6 +387,20 @@ impl SqlError {
     #[must_use]
     pub fn invalid_binary(message: impl Into<String>) -> SqlError {
         SqlError::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
+    }
+
+    /// 0A000 for a prepared statement whose columns have changed: drivers prepare it again.
+    #[must_use]
+    pub fn changed_result_type() -> SqlError {
+        let mut error = SqlError::unsupported("cached plan must not change result type");
+        error.0.routine = Some("RevalidateCachedQuery");
+        error
+    }
+
+    /// 55P03 after `lock_timeout`.
+    #[must_use]
+    pub fn lock_timeout() -> SqlError {
+        SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
     }
 
     /// 57014.

@@ -1,6 +1,7 @@
 //! SQL: types, values, functions, expressions, and all that turns a statement into rows.
 #![deny(unsafe_code)]
 
+pub mod backends;
 pub mod binder;
 pub mod catalog;
 pub mod copy;

@@ -307,6 +307,11 @@ impl LockTable {
         self.waits.lock().len()
     }
 
+    /// Whom a transaction waits for at this moment.
+    pub(crate) fn blockers_of(&self, owner: LockOwner) -> Vec<LockOwner> {
+        self.waited_for(&self.waits.lock(), owner)
+    }
+
     /// Whether following the waits from `target` leads back to it.
     fn waits_for_itself(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
         let mut open = self.waited_for(waits, target);

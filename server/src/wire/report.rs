@@ -77,6 +77,9 @@ impl Output {
         if let Some(position) = fields.position {
             field(b'P', &position.to_string());
         }
+        if let Some(routine) = fields.routine {
+            field(b'R', routine);
+        }
         self.byte(0);
         self.end(message);
     }

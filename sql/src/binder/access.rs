@@ -33,10 +33,20 @@ impl Binder<'_> {
         let mut value = match (inner(root), chain.split_first()) {
             // `(table).column`
             (Ast::Identifier(table), Some((AccessExpr::Dot(Ast::Identifier(field)), after)))
-                if self.is_relation(&name::fold(table)) =>
+                if self.is_relation(None, &name::fold(table), matches!(root, Ast::Nested(_))) =>
             {
                 rest = after;
                 self.bind(&Ast::CompoundIdentifier(vec![table.clone(), field.clone()]))?
+            }
+            // `schema.table.column[…]`
+            (Ast::Identifier(schema), Some((AccessExpr::Dot(Ast::Identifier(table)), after)))
+                if self.is_relation(Some(&name::fold(schema)), &name::fold(table), false) =>
+            {
+                let Some((AccessExpr::Dot(Ast::Identifier(field)), after)) = after.split_first() else {
+                    return Err(SqlError::syntax("a column's name was expected"));
+                };
+                rest = after;
+                self.bind(&Ast::CompoundIdentifier(vec![schema.clone(), table.clone(), field.clone()]))?
             }
             _ => self.bind_settled(root)?,
         };
@@ -58,10 +68,18 @@ impl Binder<'_> {
         Ok(value)
     }
 
-    /// Whether a name is only that of a FROM item.
-    fn is_relation(&self, wanted: &str) -> bool {
-        let Some(scope) = self.levels.last().map(|level| &level.scope) else { return false };
-        scope.relation(None, wanted).is_some() && matches!(scope.unqualified(wanted), Ok(None))
+    /// Whether a name is that of a FROM item, here or in the nearest query around that knows it; where columns go first,
+    /// only that.
+    fn is_relation(&self, schema: Option<&str>, wanted: &str, columns_first: bool) -> bool {
+        for scope in self.levels.iter().rev().map(|level| &level.scope) {
+            if columns_first && !matches!(scope.unqualified(wanted), Ok(None)) {
+                return false;
+            }
+            if scope.relation(schema, wanted).is_some() {
+                return true;
+            }
+        }
+        false
     }
 
     fn bind_subscripts(&mut self, value: Expr, subscripts: &[AccessExpr]) -> Result<Expr> {
@@ -71,6 +89,9 @@ impl Binder<'_> {
                 let index = self.bind_json_index(each)?;
                 self.call_named("jsonb_subscript", vec![value, index])
             });
+        }
+        if let (oids::NAME, [AccessExpr::Subscript(Subscript::Index { index })]) = (source.oid, subscripts) {
+            return self.bind_name_subscript(value, index);
         }
         let subscripts = self.array_subscripts(source, subscripts)?;
         if subscripts.iter().any(|each| matches!(each, Subscript::Slice { .. })) {
@@ -118,6 +139,15 @@ impl Binder<'_> {
             AccessExpr::Dot(_) => None,
         });
         Ok(subscripts.collect())
+    }
+
+    /// A name's characters have subscripts from 0.
+    fn bind_name_subscript(&mut self, value: Expr, index: &Ast) -> Result<Expr> {
+        let one = || constant(Datum::Int32(1), DataType::INT4);
+        let index = self.bind_index(index)?;
+        let from = self.operate("+", Some(index), one(), &Ast::value(ast::Value::Null))?;
+        let letter = self.call_named("substr", vec![value, from, one()])?;
+        self.coerce(letter, DataType::of(oids::CHAR), CastContext::Explicit)
     }
 
     pub(super) fn bind_index(&mut self, index: &Ast) -> Result<Expr> {

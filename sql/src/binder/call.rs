@@ -11,6 +11,11 @@ use crate::parser::marked;
 use crate::types::{DataType, oids};
 use crate::value::{Datum, RecordShape};
 
+/// pgjdbc sends a function's OUT parameters along, declared as `void`.
+pub(super) fn is_out_parameter(argument: &Expr) -> bool {
+    matches!(argument, Expr::Parameter { data_type, .. } if data_type.oid == oids::VOID)
+}
+
 impl Binder<'_> {
     pub(super) fn bind_function(&mut self, function: &ast::Function) -> Result<Expr> {
         let location = name::location(&function.name);
@@ -72,6 +77,10 @@ impl Binder<'_> {
                 None => self.bind(argument)?,
             });
         }
+        // pgjdbc sends a function's OUT parameters along, declared so.
+        arguments.retain(
+            |argument| !matches!(argument, Expr::Parameter { data_type, .. } if data_type.oid == oids::VOID),
+        );
         self.call(&base, arguments)
     }
 

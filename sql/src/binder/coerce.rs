@@ -89,7 +89,9 @@ impl Binder<'_> {
                 let found = relations::relation_oid(self.catalog, path, &text)?;
                 Ok(constant(Datum::Oid(found), target))
             }
-            Expr::Const { value: Datum::Text(text), .. } if is_context_free(target.oid) => {
+            Expr::Const { value: Datum::Text(text), .. }
+                if is_context_free(self.element_of(target).unwrap_or(target.oid)) =>
+            {
                 let explicit = context == CastContext::Explicit;
                 let settings = Settings::default();
                 let types = self.types();

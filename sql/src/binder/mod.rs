@@ -37,7 +37,7 @@ mod view;
 mod window;
 mod within_group;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sqlparser::ast;
@@ -323,6 +323,8 @@ pub struct Binder<'a> {
     views: Vec<Arc<View>>,
     /// The columns of stored relations that were named, but for those within views.
     used_columns: BTreeSet<(u32, i16)>,
+    /// The shapes of records among the columns of subqueries, where they are known.
+    record_columns: HashMap<ColumnId, Vec<(String, DataType)>>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
 }
@@ -354,6 +356,7 @@ impl<'a> Binder<'a> {
             in_window: None,
             views: Vec::new(),
             used_columns: BTreeSet::new(),
+            record_columns: HashMap::new(),
             depth: 0,
         }
     }

@@ -89,13 +89,17 @@ impl<'a> Binder<'a> {
             .collect();
         let relation = ScopeRelation {
             alias: alias.to_string(),
-            schema: None,
+            schema: (alias == table.name).then(|| self.schema_of(table)).flatten(),
             columns,
             primary_key: Vec::new(),
             table: None,
             is_optional: false,
         };
         Scope::of(relation)
+    }
+
+    fn schema_of(&self, table: &Table) -> Option<String> {
+        self.catalog.schema(table.schema).map(|schema| schema.name.clone())
     }
 
     /// Binds an expression over a row of a table, as a CHECK is: columns are positions in the row.
@@ -249,6 +253,18 @@ impl<'a> Binder<'a> {
                 )
                 .with_hint("You will need to rewrite or cast the expression.")
             })
+        })
+    }
+
+    /// Binds an expression without columns for a value of a type, as the DEFAULT of a column or a domain is.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_default_of(&mut self, data_type: DataType, expr: &ast::Expr) -> Result<Expr> {
+        self.modify(|binder| {
+            binder.set_aggregates_in(AggregatesIn::Forbidden("DEFAULT expressions"));
+            let bound = binder.bind(expr)?;
+            binder.assign(bound, data_type, "")
         })
     }
 

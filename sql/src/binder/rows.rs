@@ -66,7 +66,8 @@ impl Binder<'_> {
         if let Some((index, _)) = collector.row_calls.iter().find(|(_, known)| walk::same(known, &call)) {
             return Ok(Expr::Column { index: *index, data_type });
         }
-        collector.row_calls.push((fresh, call));
+        collector.row_calls.push((fresh, call.clone()));
+        self.record_columns.extend(self.record_shape(&call).map(|shape| (fresh, shape)));
         Ok(Expr::Column { index: fresh, data_type })
     }
 
@@ -137,6 +138,9 @@ impl Binder<'_> {
             Expr::Row { shape, .. } => Some(named(shape)),
             Expr::Case { otherwise: Some(row), data_type: DataType::RECORD, .. } => self.record_shape(row),
             Expr::Const { value: Datum::Record(record), .. } => Some(named(&record.shape)),
+            Expr::Column { index, .. } if self.record_columns.contains_key(index) => {
+                self.record_columns.get(index).cloned()
+            }
             Expr::Column { index, .. } => {
                 let call = self.collectors.last()?.row_calls.iter().find(|(id, _)| id == index)?;
                 self.record_shape(&call.1)

@@ -292,6 +292,9 @@ impl Binder<'_> {
                 Expr::Column { index, .. } if computed.iter().all(|each| each.id != index) => index,
                 _ => self.column_id(),
             };
+            if let Some(shape) = self.record_shape(&output.expr) {
+                self.record_columns.insert(id, shape);
+            }
             computed.push(Computed { id, expr: output.expr });
             columns.push((id, ResultColumn { name: output.name, data_type, source: output.source }));
         }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, ObjectName, TableAlias};
 
-use super::call::argument_expr;
+use super::call::{argument_expr, is_out_parameter};
 use super::from::{Item, aliased, join};
 use super::scope::{Level, Scope, ScopeColumn};
 use super::{AggregatesIn, Binder, Collector, PendingApply, name};
@@ -68,6 +68,7 @@ impl Binder<'_> {
             for argument in args {
                 arguments.push(binder.bind(argument_expr(argument)?)?);
             }
+            arguments.retain(|argument| !is_out_parameter(argument));
             binder.table_function(&base, arguments, alias).map_err(|error| binder.locate(error, location))
         })?;
         let shown = if is_rows_from { "" } else { base.as_str() };

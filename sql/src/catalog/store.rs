@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Scn, Store, Transaction, TreeId, WaitPolicy};
 use helios_runtime::Entropy;
 
+use super::PUBLIC;
 use super::codec::{self, Class};
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
-use super::role::{Role, builtin_roles};
+use super::role::{DATABASE_OWNER, Role, builtin_roles};
 use super::statistics::Statistics;
 use super::user_type::UserType;
-use super::{PUBLIC, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::FIRST_USER_OID;
 
@@ -70,6 +70,9 @@ impl OidAllocator {
     }
 }
 
+/// The system catalog of schemas, for comments on them.
+const PG_NAMESPACE: u32 = 2615;
+
 /// Writes the objects that every database begins with, unless they are there.
 ///
 /// # Errors
@@ -82,8 +85,11 @@ pub async fn bootstrap(store: &Store, branch: BranchId) -> Result<()> {
         return Ok(());
     }
     transaction.put(TreeId::CATALOG, &key, &[1])?;
-    let public = Schema { oid: PUBLIC, name: "public".into(), owner: SUPERUSER };
+    let public = Schema { oid: PUBLIC, name: "public".into(), owner: DATABASE_OWNER };
     put(&mut transaction, &Object::Schema(Arc::new(public))).await?;
+    let texts = vec![(0, "standard public schema".to_string())];
+    let comments = Comments { oid: PUBLIC, class: PG_NAMESPACE, texts };
+    put(&mut transaction, &Object::Comments(Arc::new(comments))).await?;
     transaction.mark_catalog_change();
     transaction.commit().await?;
     Ok(())

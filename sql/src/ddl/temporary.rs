@@ -23,7 +23,7 @@ pub fn temporary_schema(backend: i32) -> String {
 /// The schema that a new temporary object goes into; it is made for the first.
 pub async fn target(ddl: &mut Ddl, object: &ast::ObjectName) -> Result<(u32, String)> {
     let (schema, base) = name::split(object)?;
-    let own = temporary_schema(ddl.execution.environment.backend);
+    let own = temporary_schema(ddl.execution.environment.backend.number);
     if schema.is_some_and(|schema| schema != "pg_temp" && schema != own) {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
@@ -64,7 +64,7 @@ pub async fn at_commit(session: &mut Session) -> Result<()> {
 }
 
 async fn end_tables(ddl: &mut Ddl) -> Result<()> {
-    let own = temporary_schema(ddl.execution.environment.backend);
+    let own = temporary_schema(ddl.execution.environment.backend.number);
     let Some(schema) = ddl.catalog.schema_named(&own).map(|schema| schema.oid) else { return Ok(()) };
     let with = |ddl: &Ddl, action: OnCommit| -> Vec<std::sync::Arc<TableEntry>> {
         let tables = ddl.catalog.tables();

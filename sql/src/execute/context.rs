@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::memory::QueryMemory;
 use super::row_store::RowStore;
+use crate::backends::Backend;
 use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
@@ -37,7 +38,8 @@ pub struct Environment {
     pub user: String,
     pub session_user: String,
     pub database: String,
-    pub backend: i32,
+    /// The session, as others see it.
+    pub backend: Arc<Backend>,
     pub config: crate::session::ConfigEntries,
     /// The state of the session's random generator.
     pub random: Arc<Mutex<u64>>,
@@ -69,7 +71,7 @@ impl Environment {
             user: self.user.clone(),
             session_user: self.session_user.clone(),
             database: self.database.clone(),
-            backend: self.backend,
+            backend: self.backend.clone(),
             config: self.config.clone(),
             random: self.random.clone(),
             listing: self.listing.clone(),

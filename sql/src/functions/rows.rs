@@ -3,7 +3,11 @@
 use super::registry::{Entry, Registry};
 use super::{CallTypes, EvalContext};
 use crate::error::Result;
-use crate::types::oids::{ANYARRAY, ANYELEMENT, BOOL, INT4, TEXT};
+use crate::types::Oid;
+use crate::types::oids::{
+    ANYARRAY, ANYELEMENT, BOOL, INT2, INT2_ARRAY, INT2VECTOR, INT4, INT4_ARRAY, NAME, NAME_ARRAY, OID,
+    OIDVECTOR, RECORD, TEXT, TEXT_ARRAY,
+};
 use crate::value::Datum;
 
 /// Gives rows one after another, when they are asked for.
@@ -69,7 +73,28 @@ fn string_to_table(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext
     }
 }
 
+/// The types of arrays that [`expanded`] takes, with its columns for each.
+type Expanded = (Oid, [(&'static str, Oid); 2]);
+static EXPANDED: [Expanded; 6] = [
+    (INT2VECTOR, [("x", INT2), ("n", INT4)]),
+    (OIDVECTOR, [("x", OID), ("n", INT4)]),
+    (INT2_ARRAY, [("x", INT2), ("n", INT4)]),
+    (INT4_ARRAY, [("x", INT4), ("n", INT4)]),
+    (TEXT_ARRAY, [("x", TEXT), ("n", INT4)]),
+    (NAME_ARRAY, [("x", NAME), ("n", INT4)]),
+];
+
+/// `information_schema._pg_expandarray`: the elements with their numbers, from 1.
+fn expanded(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Rows> {
+    let Datum::Array(array) = &arguments[0] else { return Ok(column([])) };
+    let numbered = (1..).map(Datum::Int32);
+    Ok(listed(array.elements.iter().zip(numbered).map(|(each, number)| vec![each.clone(), number]).collect()))
+}
+
 pub(super) fn register(registry: &mut Registry) {
+    for (array, columns) in &EXPANDED {
+        registry.add(Entry::rows("_pg_expandarray", &[*array], RECORD, expanded).columns(columns));
+    }
     registry.add(Entry::rows("unnest", &[ANYARRAY], ANYELEMENT, unnest));
     registry.add(Entry::rows("generate_subscripts", &[ANYARRAY, INT4], INT4, subscripts));
     registry.add(Entry::rows("generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4, subscripts));

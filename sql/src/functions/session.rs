@@ -2,11 +2,13 @@
 //! [`super::SessionFunctions`] has the answers.
 
 use super::registry::{Entry, Registry};
+use super::rows::{column, listed};
 use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, CSTRING, INT2, INT4, INT8, NAME, NAME_ARRAY, OID, PG_NODE_TREE, REGCLASS, REGTYPE, TEXT, UUID,
+    ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
+    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGTYPE, TEXT, TEXT_ARRAY, TIMESTAMPTZ, UUID,
     VOID, XID8,
 };
 use crate::value::Datum;
@@ -27,7 +29,10 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_backend_pid", &[], INT4),
     ("heliosdb_current_scn", &[], INT8),
     ("txid_current", &[], INT8),
+    ("txid_current_if_assigned", &[], INT8),
     ("pg_current_xact_id", &[], XID8),
+    ("pg_current_xact_id_if_assigned", &[], XID8),
+    ("pg_blocking_pids", &[INT4], INT4_ARRAY),
     ("pg_get_expr", &[PG_NODE_TREE, OID], TEXT),
     ("pg_get_expr", &[PG_NODE_TREE, OID, BOOL], TEXT),
     ("pg_get_indexdef", &[OID], TEXT),
@@ -51,6 +56,21 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     // A set in PostgreSQL, empty for what is no partition; tools look for tables in it.
     ("pg_partition_ancestors", &[REGCLASS], REGCLASS),
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
+    ("acldefault", &[CHAR, OID], ACLITEM_ARRAY),
+    ("oidvectortypes", &[OIDVECTOR], TEXT),
+    ("pg_char_to_encoding", &[NAME], INT4),
+    ("pg_get_function_sqlbody", &[OID], TEXT),
+    ("pg_get_partition_constraintdef", &[OID], TEXT),
+    ("pg_get_statisticsobjdef", &[OID], TEXT),
+    ("pg_describe_object", &[OID, OID, INT4], TEXT),
+    ("pg_statistics_obj_is_visible", &[OID], BOOL),
+    ("pg_ts_config_is_visible", &[OID], BOOL),
+    ("pg_ts_dict_is_visible", &[OID], BOOL),
+    ("pg_ts_parser_is_visible", &[OID], BOOL),
+    ("pg_ts_template_is_visible", &[OID], BOOL),
+    ("pg_tablespace_location", &[OID], TEXT),
+    ("pg_tablespace_size", &[OID], INT8),
+    ("pg_tablespace_size", &[NAME], INT8),
     ("pg_table_is_visible", &[OID], BOOL),
     ("pg_type_is_visible", &[OID], BOOL),
     ("pg_function_is_visible", &[OID], BOOL),
@@ -97,8 +117,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regclass", &[TEXT], REGCLASS),
     ("to_regtype", &[TEXT], REGTYPE),
     ("inet_server_port", &[], INT4),
-    ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
-    ("pg_conf_load_time", &[], crate::types::oids::TIMESTAMPTZ),
+    ("pg_postmaster_start_time", &[], TIMESTAMPTZ),
+    ("pg_conf_load_time", &[], TIMESTAMPTZ),
 ];
 
 /// Volatile ones.
@@ -112,17 +132,34 @@ const VOLATILE: &[(&str, &[Oid], Oid)] = &[
     ("set_config", &[TEXT, TEXT, BOOL], TEXT),
     ("pg_advisory_lock", &[INT8], VOID),
     ("pg_advisory_lock", &[INT4, INT4], VOID),
+    ("pg_advisory_lock_shared", &[INT8], VOID),
+    ("pg_advisory_lock_shared", &[INT4, INT4], VOID),
     ("pg_advisory_xact_lock", &[INT8], VOID),
     ("pg_advisory_xact_lock", &[INT4, INT4], VOID),
+    ("pg_advisory_xact_lock_shared", &[INT8], VOID),
+    ("pg_advisory_xact_lock_shared", &[INT4, INT4], VOID),
     ("pg_try_advisory_lock", &[INT8], BOOL),
     ("pg_try_advisory_lock", &[INT4, INT4], BOOL),
+    ("pg_try_advisory_lock_shared", &[INT8], BOOL),
+    ("pg_try_advisory_lock_shared", &[INT4, INT4], BOOL),
     ("pg_try_advisory_xact_lock", &[INT8], BOOL),
+    ("pg_try_advisory_xact_lock", &[INT4, INT4], BOOL),
+    ("pg_try_advisory_xact_lock_shared", &[INT8], BOOL),
+    ("pg_try_advisory_xact_lock_shared", &[INT4, INT4], BOOL),
     ("pg_advisory_unlock", &[INT8], BOOL),
     ("pg_advisory_unlock", &[INT4, INT4], BOOL),
+    ("pg_advisory_unlock_shared", &[INT8], BOOL),
+    ("pg_advisory_unlock_shared", &[INT4, INT4], BOOL),
     ("pg_advisory_unlock_all", &[], VOID),
     ("pg_cancel_backend", &[INT4], BOOL),
     ("pg_terminate_backend", &[INT4], BOOL),
-    ("pg_sleep", &[crate::types::oids::FLOAT8], VOID),
+    ("pg_terminate_backend", &[INT4, INT8], BOOL),
+    ("pg_reload_conf", &[], BOOL),
+    ("pg_sleep", &[FLOAT8], VOID),
+    ("pg_sleep_for", &[INTERVAL], VOID),
+    ("pg_sleep_until", &[TIMESTAMPTZ], VOID),
+    ("pg_notify", &[TEXT, TEXT], VOID),
+    ("pg_notification_queue_usage", &[], FLOAT8),
 ];
 
 /// A random (version 4) UUID.
@@ -147,6 +184,26 @@ pub(super) fn register(registry: &mut Registry) {
             context.session.next_value(sequence).map(Datum::Int64)
         })
         .volatile(),
+    );
+    registry.add(
+        Entry::rows("pg_options_to_table", &[TEXT_ARRAY], RECORD, |arguments, _, _| {
+            let Datum::Array(options) = &arguments[0] else { return Ok(column([])) };
+            let split = |option: &Datum| {
+                let (name, value) = option.as_text()?.split_once('=')?;
+                Some(vec![Datum::text(name), Datum::text(value)])
+            };
+            Ok(listed(options.elements.iter().filter_map(split).collect()))
+        })
+        .columns(&[("option_name", TEXT), ("option_value", TEXT)])
+        .stable(),
+    );
+    registry.add(
+        Entry::rows("pg_listening_channels", &[], TEXT, |_, _, context| {
+            let channels = context.session.call("pg_listening_channels", &[], context)?;
+            let Datum::Array(channels) = channels else { return Err(wrong_arguments()) };
+            Ok(column(channels.elements.iter().cloned()))
+        })
+        .stable(),
     );
     registry.add(
         Entry::new("gen_random_uuid", &[], UUID, |_, context| {

@@ -17,6 +17,8 @@
 //! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
 //! | `U&'…' UESCAPE '!'` | the string it is |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
+//! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
+//! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `'a'` and `'b'` on the next line | `'ab'` |
 
@@ -146,6 +148,17 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.push(mark(token, moment_at(tokens.get(at + 1)).unwrap_or_default()));
                 out.push(TokenWithSpan::new(Token::Eq, token.span));
                 at += 2;
+            }
+            // No table has others that inherit from it.
+            Token::Word(_)
+                if is(token, "only")
+                    && out.last().is_some_and(|before| is(before, "from") || is(before, "update"))
+                    && matches!(token_at(at), Token::Word(_)) => {}
+            // A name like any other, but to dialects that read AT as part of a table.
+            Token::Word(_) if is(token, "at") && !word_at(at, "time") => {
+                let word =
+                    Word { value: "at".to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+                out.push(TokenWithSpan::new(Token::Word(word), token.span));
             }
             Token::Word(_) if is(token, "for") && word_at(at, "no") && word_at(at + 1, "key") => {
                 out.push(token.clone());

@@ -1,7 +1,8 @@
 //! The functions that look at the catalog and the session.
 
-use super::procedures;
+use super::pretty_text::pretty;
 use super::roles::has_role;
+use super::{backend_functions, procedures, tool_functions};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
@@ -25,6 +26,10 @@ pub fn call(
     let number = |at: usize| arguments.get(at).and_then(Datum::as_i64);
     let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
+    let answer = backend_functions::call(environment, name, arguments, context);
+    if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
+        return answer;
+    }
     Ok(match name {
         "version" => Datum::text(format!(
             "PostgreSQL 15.0 (HeliosDB Nano {}) on {}-linux",
@@ -42,16 +47,13 @@ pub fn call(
         "heliosdb_current_scn" => {
             Datum::Int64(i64::try_from(environment.store.visible_scn().0).unwrap_or(i64::MAX))
         }
-        "pg_backend_pid" => Datum::Int32(environment.backend),
+        "pg_backend_pid" => Datum::Int32(environment.backend.number),
         "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_my_temp_schema" => {
-            let own = crate::ddl::temporary_schema(environment.backend);
+            let own = crate::ddl::temporary_schema(environment.backend.number);
             Datum::Oid(environment.catalog.schema_named(&own).map_or(0, |schema| schema.oid))
         }
         "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(context.statement_timestamp),
-        "txid_current" | "pg_current_xact_id" => {
-            return Err(SqlError::unsupported("transaction numbers are not shown yet"));
-        }
         "current_setting" => current_setting(environment, arguments)?,
         "set_config" => set_config(environment, arguments, truth_at(2))?,
         "format_type" => match number(0) {
@@ -66,8 +68,11 @@ pub fn call(
                 }
             }
         },
-        "pg_get_expr" => arguments.first().cloned().unwrap_or_default(),
-        "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0)),
+        "pg_get_expr" => match arguments.first().and_then(Datum::as_text) {
+            Some(text) if truth_at(2) => Datum::text(pretty(text)),
+            _ => arguments.first().cloned().unwrap_or_default(),
+        },
+        "pg_get_indexdef" => index_definition(environment, oid_at(0), number(1).unwrap_or(0), truth_at(2)),
         "pg_get_constraintdef" => constraint_definition(environment, oid_at(0), truth_at(1)),
         "pg_get_userbyid" => {
             let found = environment.catalog.role(oid_at(0));
@@ -250,11 +255,11 @@ fn entry_of_index(environment: &Environment, oid: u32) -> Option<(&TableEntry, &
     Some((environment.catalog.table(index.table)?, index))
 }
 
-fn index_definition(environment: &Environment, oid: u32, column: i64) -> Datum {
+fn index_definition(environment: &Environment, oid: u32, column: i64, is_pretty: bool) -> Datum {
     let Some((entry, index)) = entry_of_index(environment, oid) else { return Datum::Null };
     match usize::try_from(column - 1) {
-        Ok(at) => Datum::text(deparse::index_column(environment, &entry.table, index, at, false)),
-        Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index)),
+        Ok(at) => Datum::text(deparse::index_column(environment, &entry.table, index, at, false, is_pretty)),
+        Err(_) => Datum::text(deparse::index_definition(environment, &entry.table, index, is_pretty)),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
+use crate::binder::name;
 use crate::catalog::{Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::domain::base_type;
 use crate::types::{Category, builtin_type, oids};
 use crate::value::Datum;
+use sqlparser::ast::Expr;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[("pg_attribute", attributes), ("pg_attrdef", defaults)];
 
@@ -32,6 +34,15 @@ struct Attribute<'a> {
     dropped: bool,
 }
 
+/// How PostgreSQL would store a type's long values: those of `numeric` in the row itself first.
+pub fn storage(type_oid: u32, length: i16) -> u8 {
+    match type_oid {
+        oids::NUMERIC => b'm',
+        _ if length > 0 => b'p',
+        _ => b'x',
+    }
+}
+
 fn attribute_row(
     environment: &Environment,
     relation: &VirtualRelation,
@@ -53,7 +64,7 @@ fn attribute_row(
         ("atttypmod", Datum::Int32(attribute.modifier)),
         ("attbyval", Datum::Bool(by_value)),
         ("attalign", letter(b'i')),
-        ("attstorage", letter(if length > 0 { b'p' } else { b'x' })),
+        ("attstorage", letter(storage(attribute.type_oid, length))),
         ("attcompression", letter(0)),
         ("attnotnull", Datum::Bool(attribute.not_null)),
         ("atthasdef", Datum::Bool(attribute.has_default)),
@@ -91,11 +102,15 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         let table: &Table = &entry.table;
         rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
         for index in &entry.indexes {
-            for (at, key) in index.columns.iter().enumerate() {
-                let mut column = match &key.expression {
-                    None => table.column_numbered(key.number).clone(),
-                    Some(expression) => expression_column(expression, at),
+            let keys = index.columns.iter().map(|key| (key.expression.as_ref(), key.number));
+            let included = index.included.iter().map(|number| (None, *number));
+            let mut taken: Vec<String> = Vec::new();
+            for (at, (expression, number)) in keys.chain(included).enumerate() {
+                let mut column = match expression {
+                    None => table.column_numbered(number).clone(),
+                    Some(expression) => expression_column(expression, &taken),
                 };
+                taken.push(column.name.clone());
                 column.number = i16::try_from(at + 1).unwrap_or(0);
                 column.not_null = false;
                 column.default = None;
@@ -169,11 +184,21 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     Ok(rows)
 }
 
-/// An index's column that is an expression.
-fn expression_column(expression: &IndexExpression, at: usize) -> TableColumn {
+/// An index's column that is an expression: it has the name of the function that is called.
+fn expression_column(expression: &IndexExpression, taken: &[String]) -> TableColumn {
+    let base = crate::parser::parse_expression(&expression.text)
+        .ok()
+        .and_then(|expr| match expr {
+            Expr::Function(function) => name::split(&function.name).ok().map(|(_, base)| base),
+            _ => None,
+        })
+        .unwrap_or_else(|| "expr".to_string());
+    let numbered = (1..).map(|number| format!("{base}{number}"));
+    let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
+
     TableColumn {
         number: 0,
-        name: if at == 0 { "expr".to_string() } else { format!("expr{at}") },
+        name: name.unwrap_or(base),
         type_oid: expression.type_oid,
         type_modifier: -1,
         representation: expression.representation,
@@ -200,7 +225,10 @@ fn defaults(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
                 ("oid", oid(default_oid(entry.table.oid, column.number))),
                 ("adrelid", oid(entry.table.oid)),
                 ("adnum", Datum::Int16(column.number)),
-                ("adbin", text(super::deparse::default_expression(environment, column, default))),
+                (
+                    "adbin",
+                    text(super::deparse::default_expression(environment, &entry.table, column, default)),
+                ),
             ]));
         }
     }

@@ -1,23 +1,32 @@
 //! Objects written out as SQL, as PostgreSQL's `pg_get_…def` functions do.
 
+use super::pretty_text::pretty;
+use super::stored_text;
 use crate::binder::name::quote;
 use crate::catalog::{Constraint, ConstraintKind, ForeignKeyAction, Index, Table, TableColumn};
 use crate::execute::Environment;
-use crate::types::{DataType, format_type};
 
 /// `CREATE INDEX i ON public.t USING btree (a, b DESC)`
 #[must_use]
-pub fn index_definition(environment: &Environment, table: &Table, index: &Index) -> String {
-    let schema = super::schema_objects::schema_name(environment, table.schema);
+pub fn index_definition(environment: &Environment, table: &Table, index: &Index, is_pretty: bool) -> String {
+    let place = match is_pretty {
+        true => super::relation_name(environment, table.oid),
+        false => {
+            let schema = super::schema_objects::schema_name(environment, table.schema);
+            format!("{}.{}", quote(&schema), quote(&table.name))
+        }
+    };
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let columns: Vec<String> =
-        (0..index.columns.len()).map(|at| index_column(environment, table, index, at, true)).collect();
+    let columns: Vec<String> = (0..index.columns.len())
+        .map(|at| index_column(environment, table, index, at, true, is_pretty))
+        .collect();
     let included: Vec<String> =
         index.included.iter().map(|number| quote(&table.column_numbered(*number).name)).collect();
     let included =
         if included.is_empty() { String::new() } else { format!(" INCLUDE ({})", included.join(", ")) };
     let predicate = index.predicate.as_ref().map_or_else(String::new, |predicate| {
-        format!(" WHERE {}", with_names(environment, &super::view_text::stored_text(environment, predicate)))
+        let text = stored_text::condition(environment, table, predicate);
+        format!(" WHERE {}", if is_pretty { pretty(&text) } else { text })
     });
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let option = |(key, value): &(String, String)| {
@@ -27,10 +36,8 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index)
     let options: Vec<String> = index.options.iter().map(option).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){included}{nulls}{options}{predicate}",
+        "CREATE {unique}INDEX {} ON {place} USING btree ({}){included}{nulls}{options}{predicate}",
         quote(&index.name),
-        quote(&schema),
-        quote(&table.name),
         columns.join(", ")
     )
 }
@@ -43,14 +50,21 @@ pub fn index_column(
     index: &Index,
     at: usize,
     with_order: bool,
+    is_pretty: bool,
 ) -> String {
-    let Some(column) = index.columns.get(at) else { return String::new() };
+    let Some(column) = index.columns.get(at) else {
+        let included = index.included.get(at - index.columns.len());
+        return included.map_or_else(String::new, |number| quote(&table.column_numbered(*number).name));
+    };
     let mut text = match &column.expression {
         None => quote(&table.column_numbered(column.number).name),
         // What is no call goes in parentheses of its own.
-        Some(expression) => match super::view_text::stored_text(environment, &expression.text) {
-            text if text.starts_with('(') => format!("({text})"),
-            text => text,
+        Some(expression) => match stored_text::index_expression(environment, table, &expression.text) {
+            text => {
+                let is_call = !text.starts_with('(');
+                let text = if is_pretty { pretty(&text) } else { text };
+                if is_call { text } else { format!("({text})") }
+            }
         },
     };
     if with_order {
@@ -79,14 +93,14 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
         ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
         ConstraintKind::Check { expression } => {
-            format!("CHECK ({})", super::view_text::stored_text(environment, expression))
+            format!("CHECK ({})", stored_text::condition(environment, table, expression))
         }
         ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
                 "FOREIGN KEY ({}) REFERENCES {}({})",
                 names(table, &constraint.columns),
-                quote(&parent.table.name),
+                super::relation_name(environment, *other),
                 names(&parent.table, columns)
             );
             for (word, action) in [("UPDATE", on_update), ("DELETE", on_delete)] {
@@ -114,76 +128,30 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
     text
 }
 
-/// A CHECK in the pretty form: without parentheses around the whole condition.
+/// A CHECK in the pretty form.
 #[must_use]
 pub fn pretty_check(text: String, is_pretty: bool) -> String {
-    let inner = text.strip_prefix("CHECK ((").and_then(|rest| {
-        let mut depth = 2;
-        let end = rest.char_indices().find_map(|(at, character)| {
-            depth += match character {
-                '(' => 1,
-                ')' => -1,
-                _ => 0,
-            };
-            (depth == 1).then_some(at)
-        })?;
-        Some((&rest[..end], rest[end + 1..].strip_prefix(')')?))
-    });
-    match inner {
-        Some((condition, rest)) if is_pretty => format!("CHECK ({condition}){rest}"),
+    let valid = " NOT VALID";
+    let (check, rest) = match text.strip_suffix(valid) {
+        Some(check) => (check, valid),
+        None => (text.as_str(), ""),
+    };
+    match check.strip_prefix("CHECK (").and_then(|rest| rest.strip_suffix(')')) {
+        Some(condition) if is_pretty => format!("CHECK ({}){rest}", pretty(condition)),
         _ => text,
     }
 }
 
-/// A DEFAULT as PostgreSQL shows it: a string literal carries its type.
+/// A DEFAULT as PostgreSQL shows it.
 #[must_use]
-pub fn default_expression(environment: &Environment, column: &TableColumn, default: &str) -> String {
+pub fn default_expression(
+    environment: &Environment,
+    table: &Table,
+    column: &TableColumn,
+    default: &str,
+) -> String {
     if column.generated {
-        return with_names(environment, &super::view_text::stored_text(environment, default));
+        return stored_text::generation(environment, table, column, default);
     }
-    default_of_type(environment, column.data_type(), default)
-}
-
-/// The same for a value of a type.
-#[must_use]
-pub fn default_of_type(environment: &Environment, data_type: DataType, default: &str) -> String {
-    let is_literal = default.len() >= 2
-        && default.starts_with('\'')
-        && default.ends_with('\'')
-        && !default[1..default.len() - 1].replace("''", "").contains('\'');
-    if is_literal {
-        return format!("{default}::{}", format_type(DataType::of(data_type.oid), environment));
-    }
-    match default {
-        "CURRENT_TIMESTAMP" | "TRUE" | "FALSE" => {
-            if default == "CURRENT_TIMESTAMP" {
-                default.to_string()
-            } else {
-                default.to_lowercase()
-            }
-        }
-        other if other.contains("\"#") => {
-            with_names(environment, &super::view_text::stored_text(environment, other))
-        }
-        other => with_names(environment, other),
-    }
-}
-
-/// An expression that names relations by OID, with their names.
-fn with_names(environment: &Environment, text: &str) -> String {
-    const CAST: &str = "'::regclass";
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(end) = rest.to_ascii_lowercase().find(CAST) {
-        let Some(start) = rest[..end].rfind('\'') else { break };
-        out.push_str(&rest[..=start]);
-        match rest[start + 1..end].parse() {
-            Ok(oid) => out.push_str(&super::relation_name(environment, oid).replace('\'', "''")),
-            Err(_) => out.push_str(&rest[start + 1..end]),
-        }
-        out.push_str("'::regclass");
-        rest = &rest[end + CAST.len()..];
-    }
-    out.push_str(rest);
-    out
+    stored_text::default(environment, column.data_type(), default)
 }

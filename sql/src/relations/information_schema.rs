@@ -174,10 +174,9 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let schema = schema_name(environment, entry.table.schema);
         for column in entry.table.live_columns() {
             let number = usize::try_from(column.number).unwrap_or(0);
-            let default = column
-                .default
-                .as_ref()
-                .map(|default| super::deparse::default_expression(environment, column, default));
+            let default = column.default.as_ref().map(|default| {
+                super::deparse::default_expression(environment, &entry.table, column, default)
+            });
             let (default, generation) = if column.generated { (None, default) } else { (default, None) };
             let sequence = environment.catalog.identity_sequence(entry.table.oid, column.number);
             let identity = column.identity.zip(sequence.map(|sequence| &**sequence));

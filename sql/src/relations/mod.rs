@@ -3,6 +3,9 @@
 //! Each is a real relation to the planner, with PostgreSQL's columns; its rows are made from the catalog and
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
+mod activity;
+mod backend_functions;
+mod bound_text;
 mod branches;
 mod catalog_functions;
 mod columns;
@@ -10,6 +13,7 @@ mod constraints;
 pub mod deparse;
 mod depend;
 mod information_schema;
+mod pretty_text;
 mod procedures;
 mod registry;
 mod relation;
@@ -18,7 +22,9 @@ mod schema_objects;
 mod sequences;
 mod session_objects;
 mod statistics;
+mod stored_text;
 mod system;
+mod tool_functions;
 mod types;
 mod view_text;
 mod views;
@@ -42,6 +48,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     session_objects::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
+    activity::MAKERS,
     information_schema::MAKERS,
 ];
 

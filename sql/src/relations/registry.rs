@@ -5,7 +5,9 @@ use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::{CastContext, CastMethod, Volatility, registry};
+use crate::types::Oid;
 use crate::value::Datum;
+use std::sync::LazyLock;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_proc", functions),
@@ -19,6 +21,25 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 /// The first of the OIDs that functions and operators of ours show.
 const FIRST_FUNCTION_OID: u32 = 20_000_000;
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
+
+/// The signatures of what pg_proc shows, by the place that gives each its OID: arguments and result.
+static SIGNATURES: LazyLock<Vec<(Vec<Oid>, Oid)>> = LazyLock::new(|| {
+    let mut functions: Vec<_> = registry().all_functions().collect();
+    functions
+        .sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
+    let mut aggregates: Vec<_> = registry().all_aggregates().collect();
+    aggregates
+        .sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
+    let functions = functions.into_iter().map(|each| (each.argument_types.clone(), each.return_type));
+    functions
+        .chain(aggregates.into_iter().map(|each| (each.argument_types.clone(), each.return_type)))
+        .collect()
+});
+
+/// What a function or aggregate of pg_proc takes and gives.
+pub(super) fn signature(oid: u32) -> Option<(Vec<Oid>, Oid)> {
+    SIGNATURES.get(usize::try_from(oid.checked_sub(FIRST_FUNCTION_OID)?).ok()?).cloned()
+}
 
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |number: usize,
@@ -176,7 +197,7 @@ fn collations(_: &Environment, relation: &VirtualRelation) -> Result<RelationRow
 }
 
 fn languages(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok([(12, "internal"), (14, "sql")]
+    Ok([(12, "internal"), (13, "c"), (14, "sql")]
         .into_iter()
         .map(|(number, name)| {
             relation.row(&[

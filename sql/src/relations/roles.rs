@@ -1,6 +1,7 @@
 //! Roles, databases, settings: pg_authid, pg_roles, pg_user, pg_database, pg_tablespace, pg_settings.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use crate::backends::Signal;
 use crate::catalog::{Role, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
@@ -21,7 +22,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_settings", settings),
 ];
 
-/// The OID of the first database.
 /// What everybody sees of a password.
 const HIDDEN: &str = "********";
 
@@ -116,6 +116,31 @@ fn user_rows(
         .collect()
 }
 
+/// Refuses to let the current role end what another's session does, unless it may.
+///
+/// # Errors
+/// 42501.
+pub fn may_signal(environment: &Environment, other: &str, signal: Signal) -> Result<()> {
+    let catalog = &environment.catalog;
+    let is_superuser = |role: &Role| role.attributes.superuser;
+    let (Some(own), Some(other)) = (catalog.role_named(&environment.user), catalog.role_named(other)) else {
+        return Ok(());
+    };
+    if is_superuser(own) || catalog.groups_of(own.oid, true).contains(&other.oid) && !is_superuser(other) {
+        return Ok(());
+    }
+    let (superuser, member) = match signal {
+        Signal::Cancel => ("cancel superuser query", "query is being canceled"),
+        _ => ("terminate superuser process", "process is being terminated"),
+    };
+    let message = if is_superuser(other) {
+        format!("must be a superuser to {superuser}")
+    } else {
+        format!("must be a member of the role whose {member} or member of pg_signal_backend")
+    };
+    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+}
+
 /// `pg_has_role([user,] role, privilege)`
 ///
 /// # Errors
@@ -206,6 +231,12 @@ fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Resul
             relation.row(&[("setdatabase", oid(0)), ("setrole", oid(role.oid)), ("setconfig", configuration)])
         })
         .collect())
+}
+
+/// The OID of a database by a name that a session came with; the first one has several.
+pub fn database_oid(environment: &Environment, name: &str) -> u32 {
+    let directory = environment.directory.lock();
+    directory.database(name).or(directory.first()).map_or(0, |database| database.oid)
 }
 
 fn databases(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

@@ -1,10 +1,12 @@
 //! Schemas, tables and indexes: pg_namespace, pg_class, pg_index, pg_tables, pg_indexes.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
-use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table};
+use super::stored_text;
+use crate::catalog::{DATABASE_OWNER, Index, PG_CATALOG, SUPERUSER, Table};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::value::Datum;
+use crate::types::oids::ACLITEM;
+use crate::value::{ArrayValue, Datum};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_namespace", namespaces),
@@ -18,6 +20,12 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 pub const HEAP: u32 = 2;
 pub const BTREE: u32 = 403;
 
+/// The rights on `public`: everybody may use it.
+fn everybodys_schema() -> Datum {
+    let rights = ["pg_database_owner=UC/pg_database_owner", "=U/pg_database_owner"];
+    ArrayValue::from_elements(ACLITEM, rights.iter().map(text).collect()).into()
+}
+
 fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let schemas = environment.catalog.schemas();
     Ok(schemas
@@ -26,6 +34,7 @@ fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 ("oid", oid(schema.oid)),
                 ("nspname", text(&schema.name)),
                 ("nspowner", oid(schema.owner)),
+                ("nspacl", if schema.owner == DATABASE_OWNER { everybodys_schema() } else { Datum::Null }),
             ])
         })
         .collect())
@@ -211,13 +220,16 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let zeros = vec![0; numbers.len()];
         let key_columns = numbers.len() as i64;
         numbers.extend(&index.included);
-        let predicate =
-            index.predicate.as_deref().map(|text| super::view_text::stored_text(environment, text));
+        let table = environment.catalog.table(index.table).map(|entry| &*entry.table);
+        let predicate = table
+            .zip(index.predicate.as_deref())
+            .map(|(table, text)| stored_text::condition(environment, table, text));
         let expressions: Vec<String> = index
             .columns
             .iter()
             .filter_map(|column| column.expression.as_ref())
-            .map(|expression| super::view_text::stored_text(environment, &expression.text))
+            .zip(table.into_iter().cycle())
+            .map(|(expression, table)| stored_text::index_expression(environment, table, &expression.text))
             .collect();
         let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[
@@ -283,7 +295,7 @@ fn index_views(environment: &Environment, relation: &VirtualRelation) -> Result<
                 ("schemaname", text(schema_name(environment, index.schema))),
                 ("tablename", text(&entry.table.name)),
                 ("indexname", text(&index.name)),
-                ("indexdef", text(super::deparse::index_definition(environment, &entry.table, index))),
+                ("indexdef", text(super::deparse::index_definition(environment, &entry.table, index, false))),
             ]));
         }
     }

@@ -3,7 +3,7 @@
 use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
-use super::{deparse, view_text};
+use super::stored_text;
 use crate::catalog::{Domain, PG_CATALOG, SUPERUSER, UserType};
 use crate::error::Result;
 use crate::execute::Environment;
@@ -49,8 +49,8 @@ fn type_row(
     };
     let is_value = matches!(info.shape, TypeShape::Enum { .. }) || (1..=8).contains(&info.length);
     let default = own.domain.and_then(|domain| domain.default.as_deref().map(|it| (domain, it)));
-    let default = default
-        .map(|(domain, default)| Datum::text(deparse::default_of_type(environment, domain.base, default)));
+    let default =
+        default.map(|(domain, default)| Datum::text(stored_text::default(environment, domain.base, default)));
     relation.row(&[
         ("oid", oid(info.oid)),
         ("typname", text(&info.name)),
@@ -71,12 +71,13 @@ fn type_row(
         ("typreceive", text(type_function(info, "recv"))),
         ("typsend", text(type_function(writer, "send"))),
         ("typalign", letter(b'i')),
-        ("typstorage", letter(if info.length > 0 { b'p' } else { b'x' })),
+        ("typstorage", letter(super::columns::storage(base.oid, info.length))),
         ("typnotnull", Datum::Bool(own.domain.is_some_and(|domain| domain.not_null))),
         ("typbasetype", oid(own.domain.map_or(0, |domain| domain.base.oid))),
         ("typtypmod", Datum::Int32(own.domain.map_or(-1, |domain| domain.base.typmod))),
         ("typndims", Datum::Int64(0)),
         ("typcollation", oid(super::columns::collation(base.oid))),
+        ("typdefaultbin", default.clone().unwrap_or_default()),
         ("typdefault", default.unwrap_or_default()),
     ])
 }
@@ -124,7 +125,7 @@ fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let base_schema = environment.catalog.user_type(domain.base.oid).map(|it| it.definition.schema);
         let sizes = super::information_schema::Sizes::of(domain.base);
         let default = domain.default.as_deref();
-        let default = default.map(|it| deparse::default_of_type(environment, domain.base, it));
+        let default = default.map(|it| stored_text::default(environment, domain.base, it));
         relation.row(&[
             ("domain_catalog", text(&environment.database)),
             ("domain_schema", text(schema_name(environment, own.schema))),
@@ -193,8 +194,9 @@ fn column_domain_usage(environment: &Environment, relation: &VirtualRelation) ->
 /// A domain's constraint, by its OID: `CHECK ((VALUE > 0))`.
 #[must_use]
 pub fn check_of_domain(environment: &Environment, constraint: u32) -> Option<String> {
-    let mut checks = all_domains(environment).flat_map(|(_, domain)| &domain.checks);
-    let check = checks.find(|each| each.oid == constraint)?;
-    let shown = view_text::domain_text(environment, &check.expression);
+    let mut checks = all_domains(environment)
+        .flat_map(|(_, domain)| domain.checks.iter().map(move |check| (domain.base, check)));
+    let (base, check) = checks.find(|(_, each)| each.oid == constraint)?;
+    let shown = stored_text::domain_condition(environment, base, &check.expression);
     Some(format!("CHECK ({shown}){}", if check.validated { "" } else { " NOT VALID" }))
 }

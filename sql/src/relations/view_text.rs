@@ -301,6 +301,7 @@ fn factor_text(factor: &TableFactor) -> String {
             let alias = alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));
             format!("{lateral}({}){alias}", query_text(subquery))
         }
+        TableFactor::NestedJoin { table_with_joins, alias: None } => from_text(table_with_joins),
         other => other.to_string(),
     }
 }
@@ -315,6 +316,15 @@ fn plain_name(name: &ObjectName) -> String {
     let parts: Vec<&str> =
         name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
     parts.join(".")
+}
+
+/// A type's name; a user's type is named by its OID, or as it is called now.
+pub fn cast_type(data_type: &ast::DataType) -> String {
+    let types = TypeScope::builtin();
+    match crate::binder::data_type::resolve(data_type, types) {
+        Ok(resolved) if !is_user_type(resolved.oid) => format_type(resolved, types),
+        _ => data_type.to_string(),
+    }
 }
 
 /// An expression, each operator in parentheses of its own.
@@ -353,12 +363,7 @@ pub fn expr_text(expr: &Expr) -> String {
         },
         Expr::Cast { expr, data_type, .. } => {
             let inner = expr_text(expr);
-            let types = TypeScope::builtin();
-            // A user's type is named by its OID: what it is called now is put in at the end.
-            let name = match crate::binder::data_type::resolve(data_type, types) {
-                Ok(resolved) if !is_user_type(resolved.oid) => format_type(resolved, types),
-                _ => data_type.to_string(),
-            };
+            let name = cast_type(data_type);
             match expr.as_ref() {
                 Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
                     format!("({inner})::{name}")

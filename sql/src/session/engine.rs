@@ -9,6 +9,7 @@ use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
 use super::{EPOCH_MICROS, Session, SettingValues};
+use crate::backends::Backends;
 use crate::catalog::{
     CatalogSnapshot, Changes, Directory, FIRST_DATABASE, MAIN_BRANCH, OidAllocator, Role,
     store as catalog_store,
@@ -65,6 +66,7 @@ struct Shared {
     directory: Arc<Mutex<Arc<Directory>>>,
     /// How many sessions are on each branch.
     sessions: Mutex<HashMap<BranchId, usize>>,
+    backends: Arc<Backends>,
     config: ConfigEntries,
     mock_secret: Vec<u8>,
 }
@@ -112,6 +114,7 @@ impl Engine {
             next_backend: AtomicI32::new(1),
             directory: Arc::new(Mutex::new(Arc::new(directory))),
             sessions: Mutex::default(),
+            backends: Arc::default(),
             config,
             mock_secret,
         };
@@ -293,6 +296,12 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &ConfigEntries {
         &self.shared.config
+    }
+
+    /// All sessions.
+    #[must_use]
+    pub fn backends(&self) -> &Arc<Backends> {
+        &self.shared.backends
     }
 
     /// The counters of all sequences.

@@ -39,6 +39,7 @@ pub use prepare::{CopyDirection, Prepared};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
+use crate::backends::Backend;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
@@ -152,7 +153,7 @@ pub struct Session {
     branch: BranchId,
     user: String,
     database: String,
-    backend: i32,
+    backend: Arc<Backend>,
     settings: Arc<SettingValues>,
     formats: Arc<Settings>,
     frequent: FrequentSettings,
@@ -203,6 +204,15 @@ impl Session {
         engine.count_session(branch, true);
         let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
         let catalog_scn = CatalogWatch::new(&engine, branch);
+        let (settings, cancel) = (Arc::new(settings), Arc::new(AtomicBool::new(false)));
+        let backend = Backend::new(
+            engine.backends().clone(),
+            (backend, user, database),
+            engine.now(),
+            cancel.clone(),
+            settings.clone(),
+        );
+        let backend = engine.backends().enter(backend);
         Session {
             engine,
             branch,
@@ -215,7 +225,7 @@ impl Session {
             values: None,
             catalog_scn,
             buffers: Buffers::default(),
-            settings: Arc::new(settings),
+            settings,
             active: None,
             own: None,
             prepared: HashMap::new(),
@@ -224,7 +234,7 @@ impl Session {
             listing: Arc::default(),
             notices: Vec::new(),
             changed_settings: Vec::new(),
-            cancel: Arc::new(AtomicBool::new(false)),
+            cancel,
             sequences,
             has_temporary: false,
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
@@ -245,7 +255,13 @@ impl Session {
     /// The number that `pg_backend_pid()` gives.
     #[must_use]
     pub fn backend(&self) -> i32 {
-        self.backend
+        self.backend.number
+    }
+
+    /// The session, as others see it.
+    #[must_use]
+    pub fn seen_by_others(&self) -> &Arc<Backend> {
+        &self.backend
     }
 
     /// The name of the role that the client was authenticated as.
@@ -355,6 +371,7 @@ impl Session {
         if self.frequent.costs != earlier.costs || self.frequent.user != earlier.user {
             self.plans.clear();
         }
+        self.backend.set_settings(settings.clone());
         self.settings = settings;
     }
 
@@ -371,6 +388,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.engine.count_session(self.branch, false);
+        self.engine.backends().leave(&self.backend);
     }
 }
 
@@ -389,7 +407,7 @@ impl From<helios_mvcc::Error> for SqlError {
         let state = match &error {
             Error::WriteConflict => SqlState::SERIALIZATION_FAILURE,
             Error::Deadlock => SqlState::DEADLOCK_DETECTED,
-            Error::LockNotAvailable => SqlState::LOCK_NOT_AVAILABLE,
+            Error::LockNotAvailable | Error::LockTimeout => SqlState::LOCK_NOT_AVAILABLE,
             Error::Corruption(_) => SqlState::DATA_CORRUPTED,
             error if error.is_want_of_space() => SqlState::DISK_FULL,
             Error::Io(_) | Error::Poisoned(_) => SqlState::IO_ERROR,

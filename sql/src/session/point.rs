@@ -173,6 +173,7 @@ impl Session {
                 self.sequences.settle(self.engine.store()).await?;
             }
             transaction.commit().await?;
+            self.backend.end_transaction(true);
         }
         if self.active.is_some() {
             self.sync().await?;
@@ -272,7 +273,7 @@ impl Session {
             return Err(Stop::Conflict);
         }
         self.sequences.set_read_only(false);
-        let mut transaction = store.begin(self.branch, self.frequent.isolation);
+        let mut transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
         transaction.begin_statement();
         let environment = self.known_environment(transaction.snapshot().scn)?.clone();
         let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };

@@ -169,6 +169,10 @@ impl Session {
     /// # Errors
     /// All the errors of execution; the transaction has failed then.
     pub async fn step(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+        if let State::Ready = portal.state {
+            let now = self.now();
+            self.backend.begin(&portal.prepared, now);
+        }
         let mut stepped = self.step_here(portal, rows_max).await;
         self.buffers.forget_evaluated();
         if self.sequences.owes()
@@ -176,11 +180,23 @@ impl Session {
         {
             stepped = Err(error);
         }
+        if self.backend.owes() && stepped.is_ok() {
+            match self.backend.settle().await {
+                Ok(notices) => notices.into_iter().for_each(|notice| self.notify(notice)),
+                Err(error) => stepped = Err(error),
+            }
+        }
         if stepped.is_err() {
+            self.backend.forgive();
             portal.state = State::Done;
             self.fail();
         }
         stepped
+    }
+
+    /// Nothing runs any more, for those who look at what the session does.
+    pub fn rest(&self) {
+        self.backend.rest(self.transaction_status(), || self.now());
     }
 
     /// Ends the implicit transaction, if one runs: with a commit.
@@ -325,7 +341,7 @@ impl Session {
                     return Ok(Some(Step::Complete(given.tag)));
                 }
                 self.know_types(&prepared).await?;
-                let environment = self.values.clone().filter(|_| prepared.has_user_types());
+                let environment = self.values.clone().filter(|_| prepared.has_catalog_types());
                 portal.state = State::Given { batches: given.batches.into(), tag: given.tag, environment };
                 Ok(None)
             }
@@ -433,7 +449,7 @@ impl Session {
     /// # Errors
     /// 25P02, and those of reading pages.
     pub async fn know_types(&mut self, prepared: &Prepared) -> Result<()> {
-        if prepared.has_user_types() {
+        if prepared.has_catalog_types() {
             let catalog = self.current_catalog().await?;
             self.values = Some(Arc::new(self.environment(catalog)));
         }
@@ -445,7 +461,7 @@ impl Session {
     #[must_use]
     pub fn value_context<'a>(&'a self, prepared: &Prepared, never: &'a AtomicBool) -> EvalContext<'a> {
         match &self.values {
-            Some(environment) if prepared.has_user_types() => {
+            Some(environment) if prepared.has_catalog_types() => {
                 environment.context(Timestamps::default(), never)
             }
             _ => EvalContext::detached(&self.formats),
@@ -465,7 +481,7 @@ impl Session {
             user: self.current_user().to_string(),
             session_user: self.session_user(),
             database: self.database.clone(),
-            backend: self.backend,
+            backend: self.backend.clone(),
             config: self.engine.config().clone(),
             random: self.random.clone(),
             listing: self.listing.clone(),

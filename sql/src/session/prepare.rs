@@ -21,7 +21,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::types::{DataType, is_user_type};
+use crate::types::{DataType, is_registered_type, is_user_type};
 use crate::value::{Datum, Text};
 use crate::write::{
     ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
@@ -82,11 +82,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Whether a parameter or a column is of a type that is not built in.
+    /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
+    /// and its kin.
     #[must_use]
-    pub fn has_user_types(&self) -> bool {
+    pub fn has_catalog_types(&self) -> bool {
         let columns = self.row_columns.iter().map(|column| column.data_type);
-        self.parameter_types.iter().copied().chain(columns).any(|data_type| is_user_type(data_type.oid))
+        self.parameter_types
+            .iter()
+            .copied()
+            .chain(columns)
+            .any(|data_type| is_user_type(data_type.oid) || is_registered_type(data_type.oid))
     }
 
     /// Whether it only reads.
@@ -203,7 +208,7 @@ impl Session {
         }
         let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
         if again.columns != prepared.columns {
-            return Err(SqlError::unsupported("cached plan must not change result type"));
+            return Err(SqlError::changed_result_type());
         }
         Ok(again)
     }
@@ -448,7 +453,7 @@ impl Session {
     /// The schemas of `search_path` that exist; `pg_catalog` first, unless it is named.
     pub(super) fn search_path(&self, catalog: &CatalogSnapshot) -> Vec<u32> {
         let mut path = Vec::new();
-        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend));
+        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend.number));
         path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
         for name in self.settings.search_path() {
             let name = if name == "$user" { self.current_user() } else { &name };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -463,6 +464,24 @@ impl SettingValues {
         }
     }
 
+    /// The value of a setting that is a duration; none where it is 0, which switches it off.
+    #[must_use]
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        let value = self.get(name).ok()?;
+        let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
+        let (number, unit) = value.split_at(digits);
+        let factor = match unit {
+            "" | "ms" => 1,
+            "s" => 1_000,
+            "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        let milliseconds = number.parse::<u64>().ok()?.checked_mul(factor)?;
+        Some(Duration::from_millis(milliseconds)).filter(|duration| !duration.is_zero())
+    }
+
     /// The value of a setting that is a size.
     #[must_use]
     pub fn kilobytes(&self, name: &str) -> Option<i64> {
@@ -661,20 +680,27 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             }
         }
         SettingKind::Text => match setting.name {
-            "client_encoding" => match value.to_uppercase().replace(['-', '_'], "").as_str() {
-                "UTF8" | "UNICODE" => Ok("UTF8".into()),
-                "SQLASCII" | "LATIN1" => Err(SqlError::unsupported(format!(
-                    "conversion between {} and UTF8 is not supported",
-                    value.to_uppercase()
-                ))),
-                _ => Err(invalid(setting, value)),
-            },
+            "client_encoding" => client_encoding(setting, value),
             "TimeZone" => {
                 time_zone(value)?;
                 Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })
             }
             _ => Ok(value.to_string()),
         },
+    }
+}
+
+/// The encoding of a name, in which only letters and digits count: some drivers send it with quotes.
+fn client_encoding(setting: &Setting, value: &str) -> Result<String> {
+    let name: String = value.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    match name.as_str() {
+        "UTF8" | "UNICODE" => Ok("UTF8".into()),
+        // Nothing is converted for it.
+        "SQLASCII" => Ok("SQL_ASCII".into()),
+        "LATIN1" | "ISO88591" => {
+            Err(SqlError::unsupported(format!("conversion between {name} and UTF8 is not supported")))
+        }
+        _ => Err(invalid(setting, value)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use helios_mvcc::{Isolation, SavepointId, Transaction};
 
 use super::{Notice, Session, SettingValues};
+use crate::backends::NotificationMark;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{Deferral, Timestamps};
@@ -24,6 +25,7 @@ struct Savepoint {
     name: String,
     place: SavepointId,
     settings: Arc<SettingValues>,
+    notifications: NotificationMark,
 }
 
 /// The running transaction.
@@ -75,9 +77,13 @@ impl Session {
     /// The running transaction, or a new one; a statement begins in it now.
     pub(super) fn begin_in_transaction(&mut self) -> &mut Active {
         let now = self.now();
-        let Session { active, engine, branch, frequent, settings, sequences, .. } = self;
+        let Session { active, engine, branch, frequent, settings, sequences, backend, .. } = self;
         let active = active.get_or_insert_with(|| Active {
-            transaction: Some(Box::new(engine.store().begin(*branch, frequent.isolation))),
+            transaction: Some(Box::new(backend.begin_transaction(
+                engine.store(),
+                *branch,
+                frequent.isolation,
+            ))),
             explicit: false,
             failed: false,
             read_only: frequent.read_only,
@@ -101,7 +107,8 @@ impl Session {
     /// Begins again what an autocommitted statement could not finish: a new transaction.
     pub(super) fn restart_transaction(&mut self) {
         if let Some(active) = &mut self.active {
-            active.transaction = Some(Box::new(self.engine.store().begin(self.branch, active.isolation)));
+            let begun = self.backend.begin_transaction(self.engine.store(), self.branch, active.isolation);
+            active.transaction = Some(Box::new(begun));
             active.own_catalog = None;
             active.changed_catalog = false;
         }
@@ -141,7 +148,9 @@ impl Session {
             if active.isolation_name != *name {
                 active.isolation_name = Text::new(name);
                 active.isolation = isolation_of(name);
-                active.transaction = Some(Box::new(self.engine.store().begin(self.branch, active.isolation)));
+                let begun =
+                    self.backend.begin_transaction(self.engine.store(), self.branch, active.isolation);
+                active.transaction = Some(Box::new(begun));
             }
         }
         Ok(())
@@ -169,6 +178,7 @@ impl Session {
         self.end_portals();
         self.end_cursors(!failed);
         let Some(transaction) = active.transaction.take().filter(|_| !failed) else {
+            self.backend.end_transaction(false);
             self.undo_settings(&active, true);
             return Ok(false);
         };
@@ -182,10 +192,12 @@ impl Session {
         };
         match committed {
             Ok(()) => {
+                self.backend.end_transaction(true);
                 self.undo_settings(&active, false);
                 Ok(true)
             }
             Err(error) => {
+                self.backend.end_transaction(false);
                 self.undo_settings(&active, true);
                 Err(error)
             }
@@ -210,6 +222,8 @@ impl Session {
             self.end_portals();
             self.end_cursors(false);
             self.undo_settings(&active, true);
+            drop(active);
+            self.backend.end_transaction(false);
         }
     }
 
@@ -233,7 +247,8 @@ impl Session {
         };
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         let place = transaction.savepoint();
-        active.savepoints.push(Savepoint { name: name.to_string(), place, settings });
+        let notifications = self.backend.notification_mark();
+        active.savepoints.push(Savepoint { name: name.to_string(), place, settings, notifications });
         Ok(())
     }
 
@@ -260,6 +275,7 @@ impl Session {
         let kept = active.savepoints.len();
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         transaction.rollback_to(active.savepoints[at].place);
+        self.backend.notifications_back_to(active.savepoints[at].notifications);
         active.failed = false;
         active.own_catalog = None;
         let settings = active.savepoints[at].settings.clone();

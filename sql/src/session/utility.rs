@@ -84,6 +84,23 @@ impl Session {
                 ddl::truncate(self, truncate).await?;
                 done("TRUNCATE TABLE")
             }
+            S::LISTEN { channel } => {
+                self.begin_in_transaction();
+                self.backend.listen(&name::fold(channel));
+                done("LISTEN")
+            }
+            S::UNLISTEN { channel } => {
+                self.begin_in_transaction();
+                let is_all = channel.quote_style.is_none() && channel.value == "*";
+                let channel = name::fold(channel);
+                self.backend.unlisten(Some(channel.as_str()).filter(|_| !is_all));
+                done("UNLISTEN")
+            }
+            S::NOTIFY { channel, payload } => {
+                self.begin_in_transaction();
+                self.backend.say(&name::fold(channel), payload.as_deref().unwrap_or_default())?;
+                done("NOTIFY")
+            }
             S::Grant(_) => done("GRANT"),
             S::Revoke(_) => done("REVOKE"),
             _ => match ddl::run(self, statement, text).await? {
@@ -427,6 +444,9 @@ impl Session {
                 self.listing.statements.lock().clear();
                 self.plans.clear();
                 self.sequences.forget();
+                self.backend.unlisten(None);
+                self.backend.commit_notifications();
+                self.backend.unlock_all();
                 self.drop_temporary().await?;
                 self.end_portals();
                 self.cursors.clear();
@@ -601,7 +621,7 @@ impl Session {
     /// Those of dropping and of committing.
     pub(super) async fn drop_temporary(&mut self) -> Result<()> {
         let (catalog, _) = self.binding().await?;
-        match catalog.schema_named(&ddl::temporary_schema(self.backend)) {
+        match catalog.schema_named(&ddl::temporary_schema(self.backend.number)) {
             Some(schema) => ddl::drop_schema(self, schema.oid).await,
             None => Ok(()),
         }

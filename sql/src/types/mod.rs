@@ -256,6 +256,16 @@ impl Representation {
     }
 }
 
+/// Whether a type's values are names of objects, as those of `regclass` and of its arrays are.
+#[must_use]
+pub const fn is_registered_type(oid: Oid) -> bool {
+    matches!(oid, oids::REGPROC | oids::REGPROC_ARRAY | 2202..=2211 | oids::REGCONFIG | oids::REGCONFIG_ARRAY)
+        || matches!(
+            oid,
+            oids::REGNAMESPACE..=oids::REGROLE_ARRAY | oids::REGCOLLATION | oids::REGCOLLATION_ARRAY
+        )
+}
+
 /// Whether a type is a user's: not one of the built-in ones.
 #[must_use]
 pub const fn is_user_type(oid: Oid) -> bool {

@@ -1,0 +1,106 @@
+//! What a session is doing, for pg_stat_activity.
+
+use std::sync::Arc;
+
+use super::Backend;
+use crate::session::{Prepared, TransactionStatus};
+
+/// Where the client is: its address and port; -1 for a socket of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddress {
+    pub address: Option<String>,
+    pub port: i32,
+}
+
+/// What a session does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Running,
+    Resting(TransactionStatus),
+}
+
+/// What a statement waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitEvent {
+    Sleep,
+    Advisory,
+}
+
+/// What a session is doing, and since when: microseconds since 2000-01-01 UTC.
+#[derive(Clone)]
+pub struct Activity {
+    pub doing: Doing,
+    pub changed_at: i64,
+    /// The latest statement, and its start.
+    pub statement: Option<Arc<Prepared>>,
+    pub statement_start: i64,
+    pub transaction_start: Option<i64>,
+    pub waits_for: Option<WaitEvent>,
+    pub peer: Option<ClientAddress>,
+}
+
+impl Activity {
+    pub(super) fn new(now: i64) -> Activity {
+        Activity {
+            doing: Doing::Resting(TransactionStatus::Idle),
+            changed_at: now,
+            statement: None,
+            statement_start: now,
+            transaction_start: None,
+            waits_for: None,
+            peer: None,
+        }
+    }
+}
+
+/// The session waits as long as this lives.
+pub(super) struct Waiting<'b>(&'b Backend);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.activity.lock().waits_for = None;
+    }
+}
+
+impl Backend {
+    /// What it is doing.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.activity.lock().clone()
+    }
+
+    /// Notes where the client is.
+    pub fn set_peer(&self, peer: ClientAddress) {
+        self.activity.lock().peer = Some(peer);
+    }
+
+    pub(super) fn wait_for(&self, event: WaitEvent) -> Waiting<'_> {
+        self.activity.lock().waits_for = Some(event);
+        Waiting(self)
+    }
+
+    /// A statement begins.
+    pub(crate) fn begin(&self, statement: &Arc<Prepared>, now: i64) {
+        let mut activity = self.activity.lock();
+        activity.doing = Doing::Running;
+        activity.changed_at = now;
+        activity.statement_start = now;
+        if activity.statement.as_ref().is_none_or(|known| !Arc::ptr_eq(known, statement)) {
+            activity.statement = Some(statement.clone());
+        }
+        activity.transaction_start.get_or_insert(now);
+    }
+
+    /// Nothing runs any more.
+    pub(crate) fn rest(&self, status: TransactionStatus, now: impl FnOnce() -> i64) {
+        let mut activity = self.activity.lock();
+        if activity.doing == Doing::Resting(status) {
+            return;
+        }
+        activity.doing = Doing::Resting(status);
+        activity.changed_at = now();
+        if status == TransactionStatus::Idle {
+            activity.transaction_start = None;
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The sessions of an engine, as they see, wake and wait for each other.
+//!
+//! 1. Each session has a [`Backend`] here under the number that `pg_backend_pid()` gives, from its begin to its end.
+//! 2. Functions cannot wait: evaluation is synchronous. What a statement must wait for (`pg_sleep`, an advisory lock that
+//!    somebody holds) its session *owes*, and settles before it gives rows to the client ([`Backend::settle`]).
+//! 3. What a transaction says with NOTIFY is delivered when it has committed: to the mailboxes of those who listen.
+
+mod activity;
+mod advisory;
+mod notifications;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use helios_mvcc::{BranchId, Isolation, Store, Transaction};
+use helios_runtime::executor::sleep;
+use parking_lot::{Mutex, RwLock};
+
+pub use activity::{Activity, ClientAddress, Doing, WaitEvent};
+pub use advisory::{AdvisoryKey, AdvisoryLock, AdvisoryMode, Lifetime, ListedLock};
+pub use notifications::Notification;
+pub(crate) use notifications::NotificationMark;
+
+use crate::error::{Result, SqlError, SqlState};
+use crate::session::{Notice, SettingValues};
+use advisory::AdvisoryLocks;
+use notifications::Notifications;
+
+/// What one session asks of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// End the running statement.
+    Cancel,
+    /// End the session.
+    Terminate,
+    /// There is mail.
+    Mail,
+}
+
+/// How a session that waits outside of the engine hears of signals.
+pub type SignalHandler = Arc<dyn Fn(Signal) + Send + Sync>;
+
+/// All sessions of an engine.
+#[derive(Default)]
+pub struct Backends {
+    all: RwLock<BTreeMap<i32, Arc<Backend>>>,
+    advisory: AdvisoryLocks,
+}
+
+impl Backends {
+    /// A new session's entry; it is there until [`Backends::leave`].
+    pub(crate) fn enter(self: &Arc<Backends>, backend: Backend) -> Arc<Backend> {
+        let backend = Arc::new(backend);
+        self.all.write().insert(backend.number, backend.clone());
+        backend
+    }
+
+    /// A session ends.
+    pub(crate) fn leave(&self, backend: &Backend) {
+        self.all.write().remove(&backend.number);
+        self.advisory.release_all(backend.number, None);
+    }
+
+    /// The session of a number.
+    #[must_use]
+    pub fn get(&self, number: i32) -> Option<Arc<Backend>> {
+        self.all.read().get(&number).cloned()
+    }
+
+    /// All sessions, by number.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Backend>> {
+        self.all.read().values().cloned().collect()
+    }
+
+    /// The advisory locks that are held or waited for.
+    #[must_use]
+    pub fn advisory_locks(&self) -> Vec<ListedLock> {
+        self.advisory.list()
+    }
+
+    /// The sessions that have the advisory lock that a session waits for.
+    #[must_use]
+    pub fn advisory_blockers(&self, backend: &Backend) -> Vec<i32> {
+        self.advisory.blockers_of(backend.number)
+    }
+
+    /// Delivers what a transaction said to all who listen.
+    fn deliver(&self, database: &str, notifications: &[Notification]) {
+        for backend in self.list().into_iter().filter(|backend| backend.database == database) {
+            if backend.notifications.lock().receive(notifications) {
+                backend.signal(Signal::Mail);
+            }
+        }
+    }
+}
+
+/// Something that a statement must wait for before its rows leave the session, or tell the client by then.
+enum Owed {
+    Sleep(Duration),
+    Lock(AdvisoryLock),
+    Warning(Notice),
+    /// The session asked itself to end the statement: it looks for that when it has waited.
+    Nothing,
+}
+
+/// A session, as others see it.
+pub struct Backend {
+    pub number: i32,
+    pub user: String,
+    pub database: String,
+    /// Microseconds since 2000-01-01 UTC.
+    pub since: i64,
+    others: Arc<Backends>,
+    cancel: Arc<AtomicBool>,
+    handler: RwLock<Option<SignalHandler>>,
+    activity: Mutex<Activity>,
+    settings: RwLock<Arc<SettingValues>>,
+    lock_timeout: RwLock<Option<Duration>>,
+    notifications: Mutex<Notifications>,
+    owed: Mutex<Vec<Owed>>,
+    owes: AtomicBool,
+    /// The number of the running transaction, 0 without one; the transaction shares it.
+    transaction: Arc<AtomicU64>,
+    /// Who the running transaction is to the lock table.
+    lock_owner: AtomicU64,
+    /// The running transaction used LISTEN, NOTIFY or UNLISTEN.
+    is_telling: AtomicBool,
+    /// The running transaction took advisory locks.
+    locks_of_transaction: AtomicBool,
+}
+
+impl Backend {
+    /// A session that does nothing yet.
+    pub(crate) fn new(
+        others: Arc<Backends>,
+        (number, user, database): (i32, &str, &str),
+        since: i64,
+        cancel: Arc<AtomicBool>,
+        settings: Arc<SettingValues>,
+    ) -> Backend {
+        Backend {
+            number,
+            user: user.to_string(),
+            database: database.to_string(),
+            since,
+            others,
+            cancel,
+            handler: RwLock::default(),
+            activity: Mutex::new(Activity::new(since)),
+            lock_timeout: RwLock::new(settings.duration("lock_timeout")),
+            settings: RwLock::new(settings),
+            notifications: Mutex::default(),
+            owed: Mutex::default(),
+            owes: AtomicBool::new(false),
+            transaction: Arc::default(),
+            lock_owner: AtomicU64::new(0),
+            is_telling: AtomicBool::new(false),
+            locks_of_transaction: AtomicBool::new(false),
+        }
+    }
+
+    /// All sessions.
+    #[must_use]
+    pub fn others(&self) -> &Arc<Backends> {
+        &self.others
+    }
+
+    /// Says how the session hears of signals.
+    pub fn set_handler(&self, handler: SignalHandler) {
+        *self.handler.write() = Some(handler);
+    }
+
+    /// Asks something of the session.
+    pub fn signal(&self, signal: Signal) {
+        let handler = self.handler.read().clone();
+        match handler {
+            Some(handler) => handler(signal),
+            // Without a connection the statement that runs hears of it between batches.
+            None if signal != Signal::Mail => self.cancel.store(true, Ordering::Relaxed),
+            None => {}
+        }
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<SettingValues> {
+        self.settings.read().clone()
+    }
+
+    pub(crate) fn set_settings(&self, settings: Arc<SettingValues>) {
+        *self.lock_timeout.write() = settings.duration("lock_timeout");
+        *self.settings.write() = settings;
+    }
+
+    /// The number of the running transaction, if it has one.
+    #[must_use]
+    pub fn transaction(&self) -> Option<u64> {
+        Some(self.transaction.load(Ordering::Relaxed)).filter(|number| *number != 0)
+    }
+
+    /// The number of the running transaction, given out now if need be.
+    #[must_use]
+    pub fn assigned_transaction(&self, store: &Store) -> u64 {
+        self.transaction().unwrap_or_else(|| {
+            let number = store.next_xid().0;
+            self.transaction.store(number, Ordering::Relaxed);
+            number
+        })
+    }
+
+    /// Who the running transaction is to the lock table; 0 without one.
+    #[must_use]
+    pub fn lock_owner(&self) -> u64 {
+        self.lock_owner.load(Ordering::Relaxed)
+    }
+
+    /// Begins a transaction of the session in the store.
+    pub(crate) fn begin_transaction(
+        &self,
+        store: &Store,
+        branch: BranchId,
+        isolation: Isolation,
+    ) -> Transaction {
+        let mut transaction = store.begin(branch, isolation);
+        transaction.share_xid(self.transaction.clone());
+        transaction.set_lock_timeout(*self.lock_timeout.read());
+        self.lock_owner.store(transaction.lock_owner(), Ordering::Relaxed);
+        transaction
+    }
+
+    /// The transaction is over: what it said is delivered or forgotten, and its advisory locks end with it.
+    pub(crate) fn end_transaction(&self, committed: bool) {
+        self.transaction.store(0, Ordering::Relaxed);
+        self.lock_owner.store(0, Ordering::Relaxed);
+        if self.is_telling.swap(false, Ordering::Relaxed) {
+            if committed { self.commit_notifications() } else { self.forget_notifications() }
+        }
+        if self.locks_of_transaction.swap(false, Ordering::Relaxed) {
+            self.others.advisory.release_all(self.number, Some(Lifetime::Transaction));
+        }
+    }
+
+    fn owe(&self, owed: Owed) {
+        self.owed.lock().push(owed);
+        self.owes.store(true, Ordering::Relaxed);
+    }
+
+    /// `pg_sleep`: the statement's rows come so much later.
+    pub fn sleep(&self, duration: Duration) {
+        self.owe(Owed::Sleep(duration));
+    }
+
+    /// Something that the client is told when the statement has its rows.
+    pub fn warn(&self, state: SqlState, message: impl Into<String>) {
+        self.owe(Owed::Warning(Notice::warning(state, message)));
+    }
+
+    /// Looks for signals before the statement's rows leave.
+    pub fn look_for_signals(&self) {
+        self.owe(Owed::Nothing);
+    }
+
+    /// Whether there is something to [`Backend::settle`].
+    #[inline]
+    #[must_use]
+    pub(crate) fn owes(&self) -> bool {
+        self.owes.load(Ordering::Relaxed)
+    }
+
+    /// Waits for what the statement has to wait for; gives what the client is to be told. What is left when this is
+    /// dropped is forgotten with the statement.
+    ///
+    /// # Errors
+    /// 40P01, 55P03, and 57014 where the session was asked to end the statement.
+    pub(crate) async fn settle(&self) -> Result<Vec<Notice>> {
+        self.owes.store(false, Ordering::Relaxed);
+        let owed = std::mem::take(&mut *self.owed.lock());
+        let mut notices = Vec::new();
+        for each in owed {
+            match each {
+                Owed::Sleep(duration) => {
+                    let _waiting = self.wait_for(WaitEvent::Sleep);
+                    sleep(duration).await;
+                }
+                Owed::Lock(lock) => {
+                    let _waiting = self.wait_for(WaitEvent::Advisory);
+                    self.others.advisory.acquire(self.number, lock, *self.lock_timeout.read()).await?;
+                }
+                Owed::Warning(notice) => notices.push(notice),
+                Owed::Nothing => {}
+            }
+        }
+        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(notices) }
+    }
+
+    /// A statement is over, whatever it owed.
+    pub(crate) fn forgive(&self) {
+        if self.owes.swap(false, Ordering::Relaxed) {
+            self.owed.lock().clear();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The functions about sessions and transactions: what they do, wait for, lock and say to each other.
+
+use std::time::Duration;
+
+use super::roles::may_signal;
+use crate::backends::{AdvisoryKey, AdvisoryLock, AdvisoryMode, Lifetime, Signal};
+use crate::error::{Result, SqlState};
+use crate::execute::Environment;
+use crate::functions::EvalContext;
+use crate::types::oids;
+use crate::value::{ArrayValue, Datum};
+
+/// Calls a function; `None` for one that is not of this family.
+pub(super) fn call(
+    environment: &Environment,
+    name: &str,
+    arguments: &[Datum],
+    context: &EvalContext<'_>,
+) -> Option<Result<Datum>> {
+    if name.contains("advisory") {
+        return Some(advisory(environment, name, arguments));
+    }
+    let backend = &environment.backend;
+    let number = |at: usize| arguments.get(at).and_then(Datum::as_i64).unwrap_or(0);
+    Some(Ok(match name {
+        "txid_current" => number_of_transaction(Some(backend.assigned_transaction(&environment.store))),
+        "txid_current_if_assigned" => number_of_transaction(backend.transaction()),
+        "pg_current_xact_id" => number_of_transaction(Some(backend.assigned_transaction(&environment.store))),
+        "pg_current_xact_id_if_assigned" => number_of_transaction(backend.transaction()),
+        "pg_sleep" => {
+            let Some(Datum::Float64(seconds)) = arguments.first() else { return Some(Ok(Datum::Null)) };
+            sleep(environment, *seconds)
+        }
+        "pg_sleep_for" => match arguments.first() {
+            Some(Datum::Interval(interval)) => sleep(environment, interval.span() as f64 / 1e6),
+            _ => Datum::Null,
+        },
+        "pg_sleep_until" => match arguments.first() {
+            Some(Datum::TimestampTz(moment)) => {
+                sleep(environment, moment.saturating_sub(context.session.clock_timestamp()) as f64 / 1e6)
+            }
+            _ => Datum::Null,
+        },
+        "pg_notify" => {
+            let text = |at| arguments.get(at).and_then(Datum::as_text).unwrap_or_default();
+            return Some(backend.say(text(0), text(1)).map(|()| Datum::text("")));
+        }
+        "pg_listening_channels" => {
+            let channels = backend.channels().iter().map(Datum::text).collect();
+            ArrayValue::from_elements(oids::TEXT, channels).into()
+        }
+        "pg_notification_queue_usage" => Datum::Float64(0.0),
+        "pg_cancel_backend" => return Some(signal(environment, number(0), Signal::Cancel)),
+        "pg_terminate_backend" => return Some(signal(environment, number(0), Signal::Terminate)),
+        "pg_reload_conf" => Datum::Bool(true),
+        "pg_blocking_pids" => blockers(environment, number(0)),
+        _ => return None,
+    }))
+}
+
+fn number_of_transaction(number: Option<u64>) -> Datum {
+    number.map_or(Datum::Null, |number| Datum::Int64(i64::try_from(number).unwrap_or(i64::MAX)))
+}
+
+fn sleep(environment: &Environment, seconds: f64) -> Datum {
+    if let Ok(duration) = Duration::try_from_secs_f64(seconds.min(1e10)) {
+        environment.backend.sleep(duration);
+    }
+    Datum::text("")
+}
+
+/// Asks something of another session.
+fn signal(environment: &Environment, number: i64, signal: Signal) -> Result<Datum> {
+    let found = i32::try_from(number).ok().and_then(|number| environment.backend.others().get(number));
+    let Some(other) = found else {
+        let message = format!("PID {number} is not a PostgreSQL server process");
+        environment.backend.warn(SqlState::WARNING, message);
+        return Ok(Datum::Bool(false));
+    };
+    may_signal(environment, &other.user, signal)?;
+    other.signal(signal);
+    if other.number == environment.backend.number {
+        other.look_for_signals();
+    }
+    Ok(Datum::Bool(true))
+}
+
+/// Who has what a session waits for.
+fn blockers(environment: &Environment, number: i64) -> Datum {
+    let backends = environment.backend.others();
+    let waiting = i32::try_from(number).ok().and_then(|number| backends.get(number));
+    let mut found: Vec<i32> =
+        waiting.iter().flat_map(|waiting| backends.advisory_blockers(waiting)).collect();
+    if let Some(owner) = waiting.map(|waiting| waiting.lock_owner()).filter(|owner| *owner != 0) {
+        let owners = environment.store.lock_blockers(owner);
+        let blocking = backends.list().into_iter().filter(|other| owners.contains(&other.lock_owner()));
+        found.extend(blocking.map(|other| other.number));
+    }
+    ArrayValue::from_elements(oids::INT4, found.into_iter().map(Datum::Int32).collect()).into()
+}
+
+/// `pg_[try_]advisory_[xact_]{lock,unlock}[_shared]` of one number or two.
+fn advisory(environment: &Environment, name: &str, arguments: &[Datum]) -> Result<Datum> {
+    let backend = &environment.backend;
+    if name == "pg_advisory_unlock_all" {
+        backend.unlock_all();
+        return Ok(Datum::text(""));
+    }
+    let number = |at: usize| arguments.get(at).and_then(Datum::as_i64).unwrap_or(0);
+    let (high, low) = match arguments.len() {
+        1 => ((number(0) >> 32) as u32, number(0) as u32),
+        _ => (number(0) as u32, number(1) as u32),
+    };
+    let key = AdvisoryKey { database: environment.database.clone(), high, low, is_pair: arguments.len() > 1 };
+    let mode = if name.ends_with("_shared") { AdvisoryMode::Shared } else { AdvisoryMode::Exclusive };
+    if name.starts_with("pg_advisory_unlock") {
+        return Ok(Datum::Bool(backend.unlock(&key, mode)));
+    }
+    let lifetime = if name.contains("_xact_") { Lifetime::Transaction } else { Lifetime::Session };
+    let lock = AdvisoryLock { key, mode, lifetime };
+    if name.starts_with("pg_try_") {
+        return Ok(Datum::Bool(backend.try_lock(&lock)));
+    }
+    backend.lock(lock);
+    Ok(Datum::text(""))
+}

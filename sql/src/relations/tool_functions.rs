@@ -1,0 +1,90 @@
+//! The functions that psql and pg_dump describe objects with, beside those that print definitions.
+
+use super::registry::signature;
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::types::oids::ACLITEM;
+use crate::types::{DataType, Oid, format_type};
+use crate::value::{ArrayValue, Datum};
+
+/// Calls a function; `None` for one that is not of this family.
+pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -> Option<Result<Datum>> {
+    let oid = || {
+        let number = arguments.first().and_then(Datum::as_i64);
+        number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    };
+    Some(Ok(match name {
+        "acldefault" => default_rights(environment, arguments),
+        "oidvectortypes" => match arguments.first() {
+            Some(Datum::Array(types)) => {
+                let oids = types.elements.iter().filter_map(Datum::as_i64);
+                let oids: Vec<Oid> = oids.filter_map(|oid| u32::try_from(oid).ok()).collect();
+                Datum::text(type_list(environment, &oids))
+            }
+            _ => Datum::Null,
+        },
+        "pg_char_to_encoding" => Datum::Int32(encoding(arguments.first()?.as_text().unwrap_or_default())),
+        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match signature(oid()) {
+            Some((arguments, _)) => Datum::text(type_list(environment, &arguments)),
+            None => Datum::Null,
+        },
+        "pg_get_function_result" => match signature(oid()) {
+            Some((_, result)) => Datum::text(format_type(DataType::of(result), environment)),
+            None => Datum::Null,
+        },
+        "pg_get_function_sqlbody"
+        | "pg_get_partition_constraintdef"
+        | "pg_get_statisticsobjdef"
+        | "pg_describe_object" => Datum::Null,
+        "pg_statistics_obj_is_visible"
+        | "pg_ts_config_is_visible"
+        | "pg_ts_dict_is_visible"
+        | "pg_ts_parser_is_visible"
+        | "pg_ts_template_is_visible" => Datum::Bool(true),
+        "pg_tablespace_location" => Datum::text(""),
+        "pg_tablespace_size" => Datum::Int64(0),
+        _ => return None,
+    }))
+}
+
+fn type_list(environment: &Environment, types: &[Oid]) -> String {
+    let names: Vec<String> = types.iter().map(|oid| format_type(DataType::of(*oid), environment)).collect();
+    names.join(", ")
+}
+
+/// PostgreSQL's number of an encoding.
+fn encoding(name: &str) -> i32 {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    match name.to_ascii_uppercase().as_str() {
+        "SQLASCII" => 0,
+        "UTF8" | "UNICODE" => 6,
+        "LATIN1" | "ISO88591" => 8,
+        _ => -1,
+    }
+}
+
+/// The rights on an object that nobody granted or revoked any of.
+fn default_rights(environment: &Environment, arguments: &[Datum]) -> Datum {
+    let (Some(Datum::Char(kind)), Some(owner)) = (arguments.first(), arguments.get(1)) else {
+        return Datum::Null;
+    };
+    let owner = owner.as_i64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let role = environment.catalog.role(owner);
+    let name = role.map_or_else(|| owner.to_string(), |role| role.name.clone());
+    let (everybody, own) = match kind {
+        b'r' => ("", "arwdDxt"),
+        b's' => ("", "rwU"),
+        b'n' => ("", "UC"),
+        b'd' => ("Tc", "CTc"),
+        b'f' => ("X", "X"),
+        b'T' | b'l' => ("U", "U"),
+        b'L' => ("", "rw"),
+        b't' => ("", "C"),
+        b'F' | b'S' => ("", "U"),
+        b'p' => ("", "sA"),
+        _ => ("", ""),
+    };
+    let rights = [("", everybody), (name.as_str(), own)].into_iter().filter(|(_, rights)| !rights.is_empty());
+    let items = rights.map(|(role, rights)| Datum::text(format!("{role}={rights}/{name}")));
+    ArrayValue::from_elements(ACLITEM, items.collect()).into()
+}
