@@ -95,9 +95,9 @@ impl Session {
             return Ok(given);
         };
         let prepared: Arc<Prepared> = self.prepared_named(name)?;
-        let prepared = Box::pin(self.refreshed(&prepared)).await?;
-        let values = self.evaluate_arguments(arguments, parameters).await?;
-        self.explain_action(&prepared.action, plan, values.into()).await
+        let values: Arc<[Datum]> = self.evaluate_arguments(arguments, parameters).await?.into();
+        let prepared = Box::pin(self.refreshed(&prepared, &values)).await?;
+        self.explain_action(&prepared.action, plan, values).await
     }
 
     async fn explain_action(
