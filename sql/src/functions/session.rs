@@ -6,8 +6,8 @@ use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, CSTRING, INT2, INT4, INT8, NAME, NAME_ARRAY, OID, PG_NODE_TREE, REGCLASS, REGTYPE, TEXT, UUID,
-    VOID, XID8,
+    ANY, BOOL, CSTRING, INT2, INT4, INT8, NAME, NAME_ARRAY, OID, PG_NODE_TREE, REGCLASS, REGNAMESPACE,
+    REGROLE, REGTYPE, TEXT, UUID, VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -95,9 +95,34 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("row_security_active", &[OID], BOOL),
     ("to_regclass", &[TEXT], REGCLASS),
     ("to_regtype", &[TEXT], REGTYPE),
+    ("to_regnamespace", &[TEXT], REGNAMESPACE),
+    ("to_regrole", &[TEXT], REGROLE),
+    ("getpgusername", &[], NAME),
+    ("pg_tablespace_location", &[OID], TEXT),
+    ("has_type_privilege", &[TEXT, TEXT], BOOL),
+    ("has_type_privilege", &[OID, TEXT], BOOL),
+    ("has_column_privilege", &[OID, TEXT, TEXT], BOOL),
+    ("has_column_privilege", &[TEXT, INT2, TEXT], BOOL),
+    ("has_column_privilege", &[NAME, TEXT, TEXT, TEXT], BOOL),
+    ("has_column_privilege", &[NAME, OID, TEXT, TEXT], BOOL),
+    ("row_security_active", &[TEXT], BOOL),
     ("inet_server_port", &[], INT4),
     ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
     ("pg_conf_load_time", &[], crate::types::oids::TIMESTAMPTZ),
+];
+
+/// Whether a role has a privilege on an object.
+const PRIVILEGE_QUESTIONS: [&str; 10] = [
+    "has_any_column_privilege",
+    "has_database_privilege",
+    "has_foreign_data_wrapper_privilege",
+    "has_function_privilege",
+    "has_language_privilege",
+    "has_schema_privilege",
+    "has_sequence_privilege",
+    "has_server_privilege",
+    "has_table_privilege",
+    "has_tablespace_privilege",
 ];
 
 /// Volatile ones.
@@ -136,6 +161,18 @@ fn random_uuid(fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Datum> {
 pub(super) fn register(registry: &mut Registry) {
     for (name, arguments, result) in STABLE {
         registry.add(Entry::session(name, arguments, *result));
+    }
+    // Of a role, given by name or OID or left out, on an object, given likewise.
+    for name in PRIVILEGE_QUESTIONS {
+        for object in [TEXT, OID] {
+            for role in [None, Some(NAME), Some(OID)] {
+                let arguments: Vec<Oid> = role.into_iter().chain([object, TEXT]).collect();
+                let known = registry.functions(name).iter().any(|each| each.argument_types == arguments);
+                if !known {
+                    registry.add(Entry::session(name, &arguments, BOOL));
+                }
+            }
+        }
     }
     for (name, arguments, result) in VOLATILE {
         registry.add(Entry::session(name, arguments, *result).volatile());
