@@ -184,6 +184,22 @@ fn lost_updates() {
     }
 }
 
+/// P4 with a row that is gone: PostgreSQL says so.
+#[test]
+fn lost_rows() {
+    for statement in
+        ["UPDATE t SET v = 12 WHERE id = 1", "DELETE FROM t WHERE id = 1", "SELECT FROM t FOR UPDATE"]
+    {
+        at("REPEATABLE READ", async |sessions| {
+            let (first, second) = (&sessions.first, &sessions.second);
+            does(first, "DELETE FROM t WHERE id = 1").await;
+            let outcome = sessions.waits(second.execute(statement, &[]), first.batch_execute("COMMIT")).await;
+            let message = "could not serialize access due to concurrent delete";
+            assert_eq!(told(outcome), ("40001".into(), message.into()), "{statement}");
+        });
+    }
+}
+
 /// G-single: two reads of one transaction may belong to different states at READ COMMITTED alone; a write after them is
 /// refused at REPEATABLE READ where it would build on the older one.
 #[test]

@@ -106,6 +106,9 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("has_column_privilege", &[NAME, TEXT, TEXT, TEXT], BOOL),
     ("has_column_privilege", &[NAME, OID, TEXT, TEXT], BOOL),
     ("row_security_active", &[TEXT], BOOL),
+    ("pg_relation_filenode", &[REGCLASS], OID),
+    ("pg_relation_is_updatable", &[REGCLASS, BOOL], INT4),
+    ("pg_column_is_updatable", &[REGCLASS, INT2, BOOL], BOOL),
     ("inet_server_port", &[], INT4),
     ("pg_postmaster_start_time", &[], crate::types::oids::TIMESTAMPTZ),
     ("pg_conf_load_time", &[], crate::types::oids::TIMESTAMPTZ),
@@ -208,6 +211,14 @@ pub(super) fn register(registry: &mut Registry) {
         .not_strict()
         .stable(),
     );
+    registry.add(Entry::new("pg_encoding_max_length", &[INT4], INT4, |arguments, _| {
+        // Of those that are known: SQL_ASCII, UTF8 and LATIN1.
+        Ok(match arguments[0] {
+            Datum::Int32(0 | 8) => Datum::Int32(1),
+            Datum::Int32(6) => Datum::Int32(4),
+            _ => Datum::Null,
+        })
+    }));
     registry.add(Entry::new("pg_client_encoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable());
     registry.add(Entry::new("pg_trigger_depth", &[], INT4, |_, _| Ok(Datum::Int32(0))).stable());
     registry.add(Entry::new("pg_jit_available", &[], BOOL, |_, _| Ok(Datum::Bool(false))).stable());

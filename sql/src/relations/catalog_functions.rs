@@ -151,6 +151,19 @@ pub fn call(
             let role = environment.catalog.role_named(environment.text_argument(arguments, 0)?);
             role.map_or(Datum::Null, |role| Datum::Oid(role.oid))
         }
+        // Tables have files, as far as anybody can tell; views cannot be changed.
+        "pg_relation_filenode" => {
+            environment.catalog.table(oid_at(0)).map_or(Datum::Null, |entry| Datum::Oid(entry.table.oid))
+        }
+        "pg_relation_is_updatable" => {
+            // INSERT, UPDATE and DELETE, as bits of PostgreSQL's commands.
+            const ALL: i32 = 1 << 2 | 1 << 3 | 1 << 4;
+            Datum::Int32(if environment.catalog.table(oid_at(0)).is_some() { ALL } else { 0 })
+        }
+        "pg_column_is_updatable" => {
+            let is_column = number(1).is_some_and(|number| number > 0);
+            Datum::Bool(is_column && environment.catalog.table(oid_at(0)).is_some())
+        }
         // There are the two that PostgreSQL begins with, within the data folder.
         "pg_tablespace_location" => Datum::text(""),
         "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
