@@ -235,6 +235,20 @@ impl StatementWords {
     }
 }
 
+/// A token as it may be written: what stands between quotes is escaped again.
+pub(super) fn written(token: &Token) -> String {
+    match token {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
+            // Backslashes mean themselves here.
+            format!("'{}'", text.replace('\'', "''"))
+        }
+        Token::Word(word) if word.quote_style == Some('"') => {
+            format!("\"{}\"", word.value.replace('"', "\"\""))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// How many tokens it takes to close the parenthesis that the tokens begin with.
 fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
     let mut depth = 0usize;
@@ -269,7 +283,7 @@ fn conflict_target(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
     if has_condition {
         length += rest[list..].iter().position(|token| is(token, "do"))?;
     }
-    let text: Vec<String> = rest[..length].iter().map(|token| token.token.to_string()).collect();
+    let text: Vec<String> = rest[..length].iter().map(|token| written(&token.token)).collect();
     Some((mark(rest[0], &text.join(" ")), length))
 }
 
