@@ -2,6 +2,7 @@
 //! sessions that get in each other's way.
 #![allow(clippy::disallowed_methods)] // clients are outside of what the bans keep in order
 
+mod anomalies;
 mod authentication;
 mod branches;
 mod busy;

@@ -1,13 +1,16 @@
 //! ON CONFLICT.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use sqlparser::ast;
 
 use super::over_rows::OverRows;
 use super::{AggregatesIn, Binder, name};
-use crate::catalog::{ColumnNumber, Index, TableEntry};
+use crate::catalog::{ColumnNumber, ConstraintKind, Index, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
+use crate::parser::{StatementKind, marked};
+use crate::plan::{SpecialIndex, simplify, walk};
 
 /// What ON CONFLICT does.
 #[derive(Clone)]
@@ -83,8 +86,16 @@ impl Binder<'_> {
         match target {
             ast::ConflictTarget::OnConstraint(object) => {
                 let (_, wanted) = name::split(object)?;
-                let index = entry.indexes.iter().find(|index| index.unique && index.name == wanted);
-                let index = index.map(|index| index.oid).ok_or_else(|| {
+                let index =
+                    entry.constraints.iter().find(|each| each.name == wanted).and_then(|constraint| {
+                        match constraint.kind {
+                            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
+                                Some(index)
+                            }
+                            _ => None,
+                        }
+                    });
+                let index = index.ok_or_else(|| {
                     SqlError::new(
                         SqlState::UNDEFINED_OBJECT,
                         format!("constraint \"{wanted}\" for table \"{}\" does not exist", table.name),
@@ -93,18 +104,29 @@ impl Binder<'_> {
                 Ok(vec![index])
             }
             ast::ConflictTarget::Columns(columns) => {
-                let mut numbers = Vec::new();
-                for column in columns {
-                    numbers.push(self.target_column(table, &name::fold(column), column.span.start)?.number);
-                }
-                numbers.sort_unstable();
-                let fits = |index: &&Arc<Index>| {
-                    let mut own: Vec<ColumnNumber> =
-                        index.columns.iter().map(|column| column.number).collect();
-                    own.sort_unstable();
-                    index.unique && index.is_plain() && own == numbers
+                let inference = match columns.as_slice() {
+                    [only] if let Some(text) = marked(only) => self.inference(entry, text)?,
+                    _ => {
+                        let mut inference = Inference::default();
+                        for column in columns {
+                            let wanted = name::fold(column);
+                            let found = table.column(&wanted).ok_or_else(|| {
+                                let error = SqlError::new(
+                                    SqlState::UNDEFINED_COLUMN,
+                                    format!("column \"{wanted}\" does not exist"),
+                                );
+                                self.locate(error, column.span.start)
+                            })?;
+                            inference.columns.insert(found.number);
+                        }
+                        inference
+                    }
                 };
-                let found: Vec<u32> = entry.indexes.iter().filter(fits).map(|index| index.oid).collect();
+                self.note_special_indexes(entry);
+                let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
+                let unique = entry.indexes.iter().filter(|index| index.unique);
+                let fitting = unique.filter(|index| inference.means(index, special));
+                let found: Vec<u32> = fitting.map(|index| index.oid).collect();
                 if found.is_empty() {
                     return Err(SqlError::new(
                         SqlState::INVALID_COLUMN_REFERENCE,
@@ -114,5 +136,70 @@ impl Binder<'_> {
                 Ok(found)
             }
         }
+    }
+
+    /// A target of expressions or with a condition, from its text.
+    fn inference(&mut self, entry: &TableEntry, text: &str) -> Result<Inference> {
+        let table = &entry.table;
+        // It is written as an index's columns and predicate are.
+        let parsed = crate::parser::parse(&format!("CREATE INDEX ON t {text}"))?.pop();
+        let Some(StatementKind::Sql(statement)) = parsed.map(|statement| statement.kind) else {
+            return Err(SqlError::syntax("a conflict target was expected"));
+        };
+        let ast::Statement::CreateIndex(written) = *statement else {
+            return Err(SqlError::syntax("a conflict target was expected"));
+        };
+        let invalid = |message: &str| SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, message);
+        let mut inference = Inference::default();
+        for column in &written.columns {
+            if column.column.options.sort.is_some() {
+                return Err(invalid("ASC/DESC is not allowed in ON CONFLICT clause"));
+            }
+            if column.column.options.nulls_first.is_some() {
+                return Err(invalid("NULLS FIRST/LAST is not allowed in ON CONFLICT clause"));
+            }
+            let bound = crate::plan::folded(self.bind_index_expression(table, &column.column.expr)?);
+            match bound {
+                Expr::Column { index, .. } => {
+                    inference.columns.insert(table.columns[index].number);
+                }
+                expression => inference.expressions.push(expression),
+            }
+        }
+        if let Some(predicate) = &written.predicate {
+            let predicate = crate::plan::folded(self.bind_over_row(table, predicate, "WHERE")?);
+            inference.condition = simplify::conjuncts(vec![predicate]);
+        }
+        Ok(inference)
+    }
+}
+
+/// What a conflict target says of the index that it means.
+#[derive(Default)]
+struct Inference {
+    columns: BTreeSet<ColumnNumber>,
+    /// Over the row.
+    expressions: Vec<Expr>,
+    condition: Vec<Expr>,
+}
+
+impl Inference {
+    /// Whether it means an index.
+    fn means(&self, index: &Index, special: &[SpecialIndex]) -> bool {
+        let columns: BTreeSet<ColumnNumber> =
+            index.columns.iter().map(|column| column.number).filter(|number| *number != 0).collect();
+        if columns != self.columns {
+            return false;
+        }
+        if index.is_plain() {
+            return self.expressions.is_empty();
+        }
+        let Some(special) = special.iter().find(|each| each.index.oid == index.oid) else { return false };
+        let own: Vec<&Expr> = special.expressions.iter().flatten().map(|(expr, _)| expr).collect();
+        let has = |list: &[&Expr], wanted: &Expr| list.iter().any(|each| walk::same(each, wanted));
+        let given: Vec<&Expr> = self.expressions.iter().collect();
+        own.iter().all(|expr| has(&given, expr))
+            && given.iter().all(|expr| has(&own, expr))
+            && special.implied_by(&self.condition).is_some()
     }
 }

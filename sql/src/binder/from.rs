@@ -347,7 +347,7 @@ impl Binder<'_> {
     }
 
     /// Binds a table's indexes on expressions and on part of the rows, so that queries may use them.
-    fn note_special_indexes(&self, entry: &TableEntry) {
+    pub(super) fn note_special_indexes(&self, entry: &TableEntry) {
         if entry.indexes.iter().all(|index| index.is_plain()) {
             return;
         }

@@ -414,20 +414,19 @@ impl<'a> Binder<'a> {
             wanted.push(self.target_type(target)?);
         }
         let bound = self.convert_columns(bound, &wanted, CastContext::Assignment)?;
-        let ids: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
-        self.give_targets(bound.plan, target, &ids, values)
+        let ids = bound.columns.iter().map(|(id, _)| *id);
+        let given = ids.zip(targets).filter(|(_, each)| !target.replaces(&each.column));
+        self.give_targets(bound.plan, &given.collect::<Vec<_>>(), values)
     }
 
     /// Notes which columns of the source the targets get; what gets several parts is put together above the source.
     fn give_targets(
         &mut self,
         source: Logical,
-        target: &InsertTarget<'_>,
-        ids: &[ColumnId],
+        given: &[(ColumnId, &Target)],
         values: &mut [InsertValue],
     ) -> Result<Logical> {
         let mut parts: Vec<(ColumnNumber, Expr)> = Vec::new();
-        let given = ids.iter().zip(target.columns).filter(|(_, each)| !target.replaces(&each.column));
         for (id, target) in given {
             let column = &target.column;
             if target.subscripts.is_empty() {
@@ -446,7 +445,7 @@ impl<'a> Binder<'a> {
             return Ok(source);
         }
         let mut outputs = Vec::new();
-        for (id, target) in ids.iter().zip(target.columns) {
+        for (id, target) in given {
             let expr = Expr::Column { index: *id, data_type: self.target_type(target)? };
             outputs.push(Computed { id: *id, expr });
         }
@@ -511,7 +510,8 @@ impl<'a> Binder<'a> {
             Logical::Values { .. } => Logical::Values { columns, rows: bound },
             input => self.rows_above(&input, &columns, bound),
         };
-        self.give_targets(source, target, &ids, values)
+        let given: Vec<(ColumnId, &Target)> = ids.into_iter().zip(targets).collect();
+        self.give_targets(source, &given, values)
     }
 
     fn bind_returning_over_row(

@@ -53,6 +53,14 @@ pub async fn alter_table(
             TableAction::DropIdentity { column, if_exists } => {
                 identity::drop(ddl, &entry, &name::fold(column), *if_exists).await?;
             }
+            TableAction::ResetOptions { options } => {
+                let mut table = (*entry.table).clone();
+                table.options.retain(|(name, _)| !options.contains(name));
+                ddl.put(table).await?;
+            }
+            TableAction::DropExpression { column, if_exists } => {
+                drop_expression(ddl, &entry, &name::fold(column), *if_exists).await?;
+            }
             TableAction::Nothing => {}
         }
         // The next one sees what this one did.
@@ -85,6 +93,8 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::AddIdentity { .. }) => "ALTER COLUMN ... ADD IDENTITY",
         Some(TableAction::SetIdentity { .. }) => "ALTER COLUMN ... SET IDENTITY",
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
+        Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
+        Some(TableAction::ResetOptions { .. }) => "RESET",
         Some(TableAction::Nothing) | None => "SET",
     }
 }
@@ -145,6 +155,25 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
+}
+
+/// Makes a generated column one that keeps what it has.
+async fn drop_expression(ddl: &mut Ddl, entry: &TableEntry, column: &str, if_exists: bool) -> Result<()> {
+    let found = find_column(&entry.table, column)?;
+    if !found.generated {
+        let what = format!("column \"{column}\" of relation \"{}\"", entry.table.name);
+        let message = format!("{what} is not a stored generated column");
+        if if_exists {
+            ddl.notice(format!("{message}, skipping"));
+            return Ok(());
+        }
+        return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+    }
+    let mut table = (*entry.table).clone();
+    let place = &mut table.columns[Table::position(found.number)];
+    place.generated = false;
+    place.default = None;
+    ddl.put(table).await
 }
 
 /// A table with one column changed.
@@ -462,6 +491,31 @@ async fn add_constraint(
                 constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct, timing).await?;
             super::index::fill(ddl, entry, &index).await?;
             ddl.put(index).await?;
+            ddl.put(made).await
+        }
+        constraint::Wanted::UsingIndex { name, index, primary, timing } => {
+            let found = constraint::index_for_key(ddl, entry, &index)?;
+            let name = named(name.or(Some(index.clone())), index.clone(), ddl)?;
+            if name != index {
+                ddl.notice(format!(
+                    "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{index}\" to \"{name}\""
+                ));
+            }
+            if primary {
+                // Rows lie in the order of the primary key, so there is no other index for it.
+                let columns =
+                    found.columns.iter().map(|column| table.column_numbered(column.number).name.clone());
+                let columns: Vec<String> = columns.collect();
+                ddl.execution.transaction.drop_tree(found.tree);
+                ddl.remove((*found).clone()).await?;
+                ddl.refresh().await?;
+                let entry = ddl.catalog.expect_table(table.oid)?.clone();
+                return add_primary_key(ddl, &entry, &name, &columns, timing).await;
+            }
+            let made = constraint::of_index(ddl, &found, &name, timing).await?;
+            let mut renamed = (*found).clone();
+            renamed.name = name;
+            ddl.replace((*found).clone(), renamed).await?;
             ddl.put(made).await
         }
         constraint::Wanted::Check { name, expression, column } => {

@@ -1,5 +1,7 @@
 //! Constraints, as CREATE TABLE and ALTER TABLE give them.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, ReferentialAction, TableConstraint};
 
 use super::Ddl;
@@ -14,10 +16,34 @@ use crate::write;
 
 /// A constraint to be made.
 pub enum Wanted {
-    PrimaryKey { name: Option<String>, columns: Vec<String>, timing: Timing },
-    Unique { name: Option<String>, columns: Vec<String>, nulls_not_distinct: bool, timing: Timing },
-    Check { name: Option<String>, expression: Box<ast::Expr>, column: Option<String> },
-    ForeignKey { name: Option<String>, columns: Vec<String>, key: Box<ast::ForeignKeyConstraint> },
+    PrimaryKey {
+        name: Option<String>,
+        columns: Vec<String>,
+        timing: Timing,
+    },
+    Unique {
+        name: Option<String>,
+        columns: Vec<String>,
+        nulls_not_distinct: bool,
+        timing: Timing,
+    },
+    /// Of a unique index that is there.
+    UsingIndex {
+        name: Option<String>,
+        index: String,
+        primary: bool,
+        timing: Timing,
+    },
+    Check {
+        name: Option<String>,
+        expression: Box<ast::Expr>,
+        column: Option<String>,
+    },
+    ForeignKey {
+        name: Option<String>,
+        columns: Vec<String>,
+        key: Box<ast::ForeignKeyConstraint>,
+    },
 }
 
 /// A table constraint as written.
@@ -42,6 +68,14 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
             columns: key.columns.iter().map(name::fold).collect(),
             key: Box::new(key.clone()),
         },
+        TableConstraint::PrimaryKeyUsingIndex(using) | TableConstraint::UniqueUsingIndex(using) => {
+            Wanted::UsingIndex {
+                name: fold(&using.name),
+                index: name::fold(&using.index_name),
+                primary: matches!(constraint, TableConstraint::PrimaryKeyUsingIndex(_)),
+                timing: timing(using.characteristics.as_ref())?,
+            }
+        }
         other => return Err(SqlError::unsupported(format!("this constraint is not supported yet: {other}"))),
     })
 }
@@ -154,6 +188,65 @@ pub async fn make_key(
         validated: true,
     };
     Ok((index, constraint))
+}
+
+/// The index that a key is to be made of.
+///
+/// # Errors
+/// 42704, 55000 and 42809 for what is no index of the table that a key could have.
+pub fn index_for_key(ddl: &Ddl, entry: &TableEntry, wanted: &str) -> Result<Arc<Index>> {
+    let unfit = |message: String| {
+        SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .with_detail("Cannot create a primary key or unique constraint using such an index.")
+    };
+    let state = |message: String| SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+    let of_schema = ddl.catalog.tables().filter(|other| other.table.schema == entry.table.schema);
+    let mut all = of_schema.flat_map(|other| other.indexes.iter().map(move |index| (other, index)));
+    let Some((owner, index)) = all.find(|(_, index)| index.name == wanted) else {
+        let message = format!("index \"{wanted}\" does not exist");
+        return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
+    };
+    let is_of = |constraint: &Arc<Constraint>| match constraint.kind {
+        ConstraintKind::PrimaryKey { index: own } | ConstraintKind::Unique { index: own } => own == index.oid,
+        _ => false,
+    };
+    if owner.constraints.iter().any(is_of) {
+        return Err(state(format!("index \"{wanted}\" is already associated with a constraint")));
+    }
+    if owner.table.oid != entry.table.oid {
+        let table = &entry.table.name;
+        return Err(state(format!("index \"{wanted}\" does not belong to table \"{table}\"")));
+    }
+    if !index.unique {
+        return Err(unfit(format!("\"{wanted}\" is not a unique index")));
+    }
+    if index.columns.iter().any(|column| column.expression.is_some()) {
+        return Err(unfit(format!("index \"{wanted}\" contains expressions")));
+    }
+    if index.predicate.is_some() {
+        return Err(unfit(format!("\"{wanted}\" is a partial index")));
+    }
+    if let Some(at) = index.columns.iter().position(|column| column.descending || column.nulls_first) {
+        let number = at + 1;
+        let message =
+            format!("index \"{wanted}\" column number {number} does not have default sorting behavior");
+        return Err(unfit(message));
+    }
+    Ok(index.clone())
+}
+
+/// The unique constraint of an index.
+pub async fn of_index(ddl: &mut Ddl, index: &Index, name: &str, timing: Timing) -> Result<Constraint> {
+    Ok(Constraint {
+        oid: ddl.oid().await?,
+        table: index.table,
+        schema: index.schema,
+        name: name.to_string(),
+        columns: index.columns.iter().map(|column| column.number).collect(),
+        kind: ConstraintKind::Unique { index: index.oid },
+        timing,
+        validated: true,
+    })
 }
 
 /// The columns that name a CHECK: its own, or the only one that it reads.

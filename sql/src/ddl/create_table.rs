@@ -326,6 +326,9 @@ async fn constraints(
     }
     for each in later {
         let made = match each {
+            constraint::Wanted::UsingIndex { .. } => {
+                return Err(SqlError::syntax("cannot use an existing index in CREATE TABLE"));
+            }
             constraint::Wanted::Check { name, expression, column } => {
                 let columns = constraint::naming_columns(ddl, table, &expression, column, text)?;
                 let generated = constraint::generated_name(&table.name, &columns, "check");

@@ -26,7 +26,13 @@ pub async fn truncate(session: &mut Session, truncate: &ast::Truncate) -> Result
 async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
     let mut entries: Vec<Arc<TableEntry>> = Vec::new();
     for target in &truncate.table_names {
-        let entry = ddl.table(&target.name)?;
+        let entry = match ddl.relation(&target.name)? {
+            Relation::View(view) => {
+                let message = format!("\"{}\" is not a table", view.name);
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            other => other.into_table()?,
+        };
         if !entries.iter().any(|each| each.table.oid == entry.table.oid) {
             entries.push(entry);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use helios_mvcc::{BranchId, Store, Transaction};
+use helios_mvcc::{BranchId, Store, Transaction, TreeId};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
@@ -298,6 +298,19 @@ impl Execution {
     pub fn conflict(&mut self) -> SqlError {
         self.conflict = true;
         SqlError::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+    }
+
+    /// The same for a row of which the key is known: who deleted it is told from who changed it.
+    pub async fn conflict_on(&mut self, tree: TreeId, key: &[u8]) -> SqlError {
+        let conflict = self.conflict();
+        match self.transaction.get_latest(tree, key).await {
+            Ok(Some(_)) => conflict,
+            Ok(None) => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent delete",
+            ),
+            Err(error) => error.into(),
+        }
     }
 
     /// Changes what is measured of a node.

@@ -70,7 +70,7 @@ async fn lock_row(
         let wait = if no_wait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         match execution.transaction.lock_row(table.table.tree, &key, locking.mode, wait).await {
             Ok(RowState::Unchanged) => {}
-            Ok(RowState::Changed) => return Err(execution.conflict()),
+            Ok(RowState::Changed) => return Err(execution.conflict_on(table.table.tree, &key).await),
             Err(helios_mvcc::Error::LockNotAvailable) if locking.skip_locked => return Ok(false),
             Err(helios_mvcc::Error::LockNotAvailable) => {
                 return Err(crate::session::lock_not_available(&table.table.name));

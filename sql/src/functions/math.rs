@@ -185,6 +185,43 @@ fn degrees_of(value: f64, function: fn(f64) -> f64, exact: &[(f64, f64)]) -> Res
     Ok(function(value.to_radians()))
 }
 
+fn cotangent_degrees(value: f64) -> Result<f64> {
+    let ratio = |angle: f64| -> Result<f64> {
+        Ok(degrees_of(angle, f64::cos, &COS_DEGREES)? / degrees_of(angle, f64::sin, &SIN_DEGREES)?)
+    };
+    let reduced = value.rem_euclid(180.0);
+    let (angle, sign) = if reduced > 90.0 { (180.0 - reduced, -1.0) } else { (reduced, 1.0) };
+    if value.is_infinite() {
+        return Err(input_out_of_range());
+    }
+    ratio(angle).and_then(|found| ratio(45.0).map(|unit| sign * (found / unit)))
+}
+
+/// An arc in degrees, as a part of one whose degrees are known, so that what people ask for is exact.
+fn arc_sine_degrees(value: f64) -> f64 {
+    if value < 0.0 {
+        -arc_sine_degrees(-value)
+    } else if value <= 0.5 {
+        value.asin() / 0.5f64.asin() * 30.0
+    } else {
+        90.0 - value.acos() / 0.5f64.acos() * 60.0
+    }
+}
+
+fn arc_cosine_degrees(value: f64) -> f64 {
+    if value < 0.0 {
+        90.0 + arc_sine_degrees(-value)
+    } else if value <= 0.5 {
+        90.0 - value.asin() / 0.5f64.asin() * 30.0
+    } else {
+        value.acos() / 0.5f64.acos() * 60.0
+    }
+}
+
+fn arc_tangent_degrees(radians: f64) -> f64 {
+    radians / 1f64.atan() * 45.0
+}
+
 const SIN_DEGREES: [(f64, f64); 8] = [
     (0.0, 0.0),
     (30.0, 0.5),
@@ -266,6 +303,12 @@ fn floats(registry: &mut Registry) {
     float_function!(registry, "sind", |v| degrees_of(v, f64::sin, &SIN_DEGREES));
     float_function!(registry, "cosd", |v| degrees_of(v, f64::cos, &COS_DEGREES));
     float_function!(registry, "tand", |v| degrees_of(v, f64::tan, &TAN_DEGREES));
+    float_function!(registry, "cotd", |v| cotangent_degrees(v));
+    float_function!(registry, "asind", |v| within_one(v, arc_sine_degrees));
+    float_function!(registry, "acosd", |v| within_one(v, arc_cosine_degrees));
+    float_function!(registry, "atand", |v| Ok(arc_tangent_degrees(v.atan())));
+    registry.add(binary_entry!("atan2d", [FLOAT8, FLOAT8] -> FLOAT8, Float64, Float64 => Float64,
+        |y: &f64, x: &f64| (arc_tangent_degrees(y.atan2(*x)), false), |_: &_, _: &_| wrong_arguments()));
     registry.add(binary_entry!("atan2", [FLOAT8, FLOAT8] -> FLOAT8, Float64, Float64 => Float64,
         |y: &f64, x: &f64| (y.atan2(*x), false), |_: &_, _: &_| wrong_arguments()));
     for name in ["power", "pow"] {

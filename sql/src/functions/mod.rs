@@ -11,6 +11,7 @@ mod comparison;
 mod context;
 mod conversion;
 mod digest;
+mod encoding;
 mod enumeration;
 mod extract;
 mod function;

@@ -229,6 +229,37 @@ fn translate_bracket(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, 
     }
 }
 
+/// The pattern of `substring(… SIMILAR pattern ESCAPE escape)` as a regular expression: what stands between two escaped
+/// double quotes is the group that is looked for, what stands before matches as little as it can.
+///
+/// # Errors
+/// 2200C for more than two of those.
+pub(super) fn similar_substring_regex(pattern: &str, escape: Option<char>) -> Result<String> {
+    let Some(escape) = escape else { return Ok(similar_to_regex(pattern, None)) };
+    let mut parts = vec![String::new()];
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        let last = parts.last_mut().expect("there is always a part");
+        match (character == escape).then(|| characters.next()).flatten() {
+            Some('"') => parts.push(String::new()),
+            Some(literal) => last.extend([character, literal]),
+            None => last.push(character),
+        }
+    }
+    let inner = |part: &str| {
+        similar_to_regex(part, Some(escape)).trim_start_matches('^').trim_end_matches('$').to_owned()
+    };
+    match parts.as_slice() {
+        [whole] => Ok(similar_to_regex(whole, Some(escape))),
+        [before, wanted] => Ok(format!("^(?U:{})({})$", inner(before), inner(wanted))),
+        [before, wanted, after] => Ok(format!("^(?U:{})({}){}$", inner(before), inner(wanted), inner(after))),
+        _ => Err(SqlError::new(
+            SqlState::INVALID_USE_OF_ESCAPE_CHARACTER,
+            "SQL regular expression may not contain more than two escape-double-quote separators",
+        )),
+    }
+}
+
 /// SIMILAR TO's pattern as a regular expression (`similar_to_escape`).
 pub(super) fn similar_to_regex(pattern: &str, escape: Option<char>) -> String {
     let mut result = String::from("^(?:");

@@ -6,7 +6,7 @@ use super::registry::{Entry, Registry};
 use super::rows::{Rows, column, listed};
 use super::string::{int4, text};
 use super::{CallTypes, EvalContext, ScalarKernel};
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{BOOL, INT4, TEXT, TEXT_ARRAY};
 use crate::value::{ArrayValue, Datum};
@@ -289,7 +289,19 @@ fn substring(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     })
 }
 
+/// `substring(text, pattern, escape)`, as SIMILAR has it.
+fn similar_substring(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+    let escape = text(arguments, 2)?;
+    if escape.chars().count() > 1 {
+        return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    let regex = super::pattern::similar_substring_regex(text(arguments, 1)?, escape.chars().next())?;
+    substring(&[arguments[0].clone(), Datum::from(regex)], context)
+}
+
 pub(super) fn register(registry: &mut Registry) {
+    registry.add(Entry::new("substring", &[TEXT, TEXT, TEXT], TEXT, similar_substring));
     // Name, all the arguments, how many of them are needed, result.
     let entries: [(&'static str, &[Oid], usize, Oid, ScalarKernel); 10] = [
         ("regexp_replace", &[TEXT, TEXT, TEXT, TEXT], 3, TEXT, replace),

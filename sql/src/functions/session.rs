@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
     ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
-    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGTYPE, TEXT, TEXT_ARRAY, TIMESTAMPTZ, UUID,
-    VOID, XID8,
+    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT, TEXT_ARRAY,
+    TIMESTAMPTZ, UUID, VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -116,9 +116,37 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("row_security_active", &[OID], BOOL),
     ("to_regclass", &[TEXT], REGCLASS),
     ("to_regtype", &[TEXT], REGTYPE),
+    ("to_regnamespace", &[TEXT], REGNAMESPACE),
+    ("to_regrole", &[TEXT], REGROLE),
+    ("getpgusername", &[], NAME),
+    ("pg_tablespace_location", &[OID], TEXT),
+    ("has_type_privilege", &[TEXT, TEXT], BOOL),
+    ("has_type_privilege", &[OID, TEXT], BOOL),
+    ("has_column_privilege", &[OID, TEXT, TEXT], BOOL),
+    ("has_column_privilege", &[TEXT, INT2, TEXT], BOOL),
+    ("has_column_privilege", &[NAME, TEXT, TEXT, TEXT], BOOL),
+    ("has_column_privilege", &[NAME, OID, TEXT, TEXT], BOOL),
+    ("row_security_active", &[TEXT], BOOL),
+    ("pg_relation_filenode", &[REGCLASS], OID),
+    ("pg_relation_is_updatable", &[REGCLASS, BOOL], INT4),
+    ("pg_column_is_updatable", &[REGCLASS, INT2, BOOL], BOOL),
     ("inet_server_port", &[], INT4),
     ("pg_postmaster_start_time", &[], TIMESTAMPTZ),
     ("pg_conf_load_time", &[], TIMESTAMPTZ),
+];
+
+/// Whether a role has a privilege on an object.
+const PRIVILEGE_QUESTIONS: [&str; 10] = [
+    "has_any_column_privilege",
+    "has_database_privilege",
+    "has_foreign_data_wrapper_privilege",
+    "has_function_privilege",
+    "has_language_privilege",
+    "has_schema_privilege",
+    "has_sequence_privilege",
+    "has_server_privilege",
+    "has_table_privilege",
+    "has_tablespace_privilege",
 ];
 
 /// Volatile ones.
@@ -175,6 +203,18 @@ pub(super) fn register(registry: &mut Registry) {
     for (name, arguments, result) in STABLE {
         registry.add(Entry::session(name, arguments, *result));
     }
+    // Of a role, given by name or OID or left out, on an object, given likewise.
+    for name in PRIVILEGE_QUESTIONS {
+        for object in [TEXT, OID] {
+            for role in [None, Some(NAME), Some(OID)] {
+                let arguments: Vec<Oid> = role.into_iter().chain([object, TEXT]).collect();
+                let known = registry.functions(name).iter().any(|each| each.argument_types == arguments);
+                if !known {
+                    registry.add(Entry::session(name, &arguments, BOOL));
+                }
+            }
+        }
+    }
     for (name, arguments, result) in VOLATILE {
         registry.add(Entry::session(name, arguments, *result).volatile());
     }
@@ -229,6 +269,14 @@ pub(super) fn register(registry: &mut Registry) {
         .not_strict()
         .stable(),
     );
+    registry.add(Entry::new("pg_encoding_max_length", &[INT4], INT4, |arguments, _| {
+        // Of those that are known: SQL_ASCII, UTF8 and LATIN1.
+        Ok(match arguments[0] {
+            Datum::Int32(0 | 8) => Datum::Int32(1),
+            Datum::Int32(6) => Datum::Int32(4),
+            _ => Datum::Null,
+        })
+    }));
     registry.add(Entry::new("pg_client_encoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable());
     registry.add(Entry::new("pg_trigger_depth", &[], INT4, |_, _| Ok(Datum::Int32(0))).stable());
     registry.add(Entry::new("pg_jit_available", &[], BOOL, |_, _| Ok(Datum::Bool(false))).stable());

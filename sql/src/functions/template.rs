@@ -36,11 +36,11 @@ pub(super) const ROMAN: [&str; 12] =
     ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
 
 /// The patterns, longer ones before their beginnings.
-const PATTERNS: [&str; 45] = [
+const PATTERNS: [&str; 53] = [
     "SSSSS", "SSSS", "Y,YYY", "MONTH", "Month", "month", "HH24", "HH12", "YYYY", "IYYY", "IDDD", "A.D.",
-    "B.C.", "A.M.", "P.M.", "DAY", "Day", "day", "MON", "Mon", "mon", "DDD", "YYY", "IYY", "OF", "HH", "MI",
-    "SS", "MS", "US", "YY", "IY", "MM", "DD", "DY", "Dy", "dy", "ID", "WW", "IW", "CC", "RM", "TZ", "AM",
-    "PM",
+    "B.C.", "A.M.", "P.M.", "TZH", "TZM", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "DAY", "Day", "day",
+    "MON", "Mon", "mon", "DDD", "YYY", "IYY", "OF", "HH", "MI", "SS", "MS", "US", "YY", "IY", "MM", "DD",
+    "DY", "Dy", "dy", "ID", "WW", "IW", "CC", "RM", "TZ", "AM", "PM",
 ];
 
 /// The parts of what is printed.
@@ -145,6 +145,15 @@ impl Moment {
             "AD" | "BC" => if self.year <= 0 { "BC" } else { "AD" }.to_owned(),
             "A.D." | "B.C." => if self.year <= 0 { "B.C." } else { "A.D." }.to_owned(),
             "TZ" => self.zone.as_ref()?.1.clone(),
+            "TZH" => {
+                let east = self.zone.as_ref().map_or(0, |zone| zone.0);
+                format!("{}{:02}", if east < 0 { '-' } else { '+' }, east.abs() / 3600)
+            }
+            "TZM" => format!("{:02}", self.zone.as_ref().map_or(0, |zone| zone.0).abs() / 60 % 60),
+            "FF1" | "FF2" | "FF3" | "FF4" | "FF5" | "FF6" => {
+                let digits = usize::from(name.as_bytes()[2] - b'0');
+                format!("{:06}", self.micros)[..digits].to_owned()
+            }
             "OF" => {
                 let mut out = String::new();
                 crate::types::datetime::print::push_offset(self.zone.as_ref()?.0, &mut out);
@@ -231,6 +240,15 @@ pub(super) fn register(registry: &mut Registry) {
             render(to_local(instant, context), zone, text(arguments, 1)?)
         })
         .stable(),
+    );
+    registry.add(
+        Entry::new("timeofday", &[], TEXT, |_, context| {
+            let instant = context.session.clock_timestamp();
+            let own_zone = &context.settings.time_zone;
+            let zone = Some((zone::offset_at(own_zone, instant), zone::abbreviation_at(own_zone, instant)));
+            render(to_local(instant, context), zone, "Dy Mon DD HH24:MI:SS.US YYYY TZ")
+        })
+        .volatile(),
     );
     registry.add(Entry::new("to_char", &[INTERVAL, TEXT], TEXT, |arguments, _| {
         let Datum::Interval(span) = &arguments[0] else { return Err(wrong_arguments()) };

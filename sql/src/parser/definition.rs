@@ -147,6 +147,15 @@ pub enum TableAction {
         always: Option<bool>,
         options: Vec<SequenceOption>,
     },
+    /// RESET (…)
+    ResetOptions {
+        options: Vec<String>,
+    },
+    /// ALTER COLUMN … DROP EXPRESSION
+    DropExpression {
+        column: Ident,
+        if_exists: bool,
+    },
     DropIdentity {
         column: Ident,
         if_exists: bool,
@@ -386,6 +395,12 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
                 skip(parser, 2);
                 return Ok(TableAction::DropIdentity { column, if_exists: if_exists(parser, source)? });
             }
+            ["drop", "expression", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                return Ok(TableAction::DropExpression { column, if_exists: if_exists(parser, source)? });
+            }
             ["set", "statistics" | "storage" | "compression", ..] => {
                 skip(parser, at);
                 identifier(parser, source)?;
@@ -418,13 +433,36 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
         }
         ("reset", "") => {
             skip(parser, 1);
-            parenthesized(parser, source)?;
-            return Ok(TableAction::Nothing);
+            return Ok(TableAction::ResetOptions { options: option_names(parser, source)? });
         }
         _ => {}
     }
     let standard = parser.parse_alter_table_operation().map_err(|error| syntax_error(&error, source, &[]))?;
     Ok(TableAction::Standard(Box::new(standard)))
+}
+
+/// `(name, …)`: storage parameters.
+fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    if !parser.consume_token(&Token::LParen) {
+        return Err(syntax_error_at(parser.peek_token_ref(), source));
+    }
+    loop {
+        names.push(crate::binder::name::fold(&identifier(parser, source)?));
+        // A parameter of the table beside has its place before it.
+        while parser.consume_token(&Token::Period) {
+            let rest = crate::binder::name::fold(&identifier(parser, source)?);
+            if let Some(last) = names.last_mut() {
+                *last = format!("{last}.{rest}");
+            }
+        }
+        if parser.consume_token(&Token::RParen) {
+            return Ok(names);
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    }
 }
 
 /// Skips `( … )`.

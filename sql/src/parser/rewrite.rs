@@ -11,6 +11,11 @@
 //! | `name := value` | `name => value` |
 //! | `BETWEEN SYMMETRIC a AND b` | `BETWEEN NOT a AND b`, which is an error in PostgreSQL |
 //! | `SET a[1] = …`, `INSERT INTO t (a[1])` | `` a.`[1]` ``: see [`targets`] |
+//! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
+//! | `FOR UPDATE OF a, b` | `FOR UPDATE OF a FOR UPDATE OF b` |
+//! | `mood 'sad'`, for types that sqlparser does not know | `CAST('sad' AS mood)` |
+//! | `PRIMARY KEY WITH (fillfactor = 70)` | `PRIMARY KEY`: keys are filled as their table is |
+//! | `substring(a SIMILAR b ESCAPE c)` | `substring(a FROM b FOR c)` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
@@ -75,6 +80,10 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let token_at = |at: usize| tokens.get(at).map_or(&Token::EOF, |token| &token.token);
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(piece.len());
     let mut targets = Targets::default();
+    let kind = StatementWords::of(&tokens);
+    let mut depth = 0usize;
+    // How deep the arguments of a substring stand.
+    let mut substring = None;
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
@@ -89,7 +98,39 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             continue;
         }
         let before = out.last().map(|token| token.token.clone());
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
         match &token.token {
+            Token::Word(_) if is(token, "with") && kind.has_keys(depth) && *token_at(at) == Token::LParen => {
+                at += closed(&tokens[at..]).unwrap_or(0);
+            }
+            Token::Word(_)
+                if is(token, "conflict")
+                    && out.last().is_some_and(|before| is(before, "on"))
+                    && *token_at(at) == Token::LParen =>
+            {
+                out.push(token.clone());
+                if let Some((target, length)) = conflict_target(&tokens[at..]) {
+                    out.push(tokens[at].clone());
+                    out.push(target);
+                    out.push(TokenWithSpan::new(Token::RParen, tokens[at + length - 1].span));
+                    at += length;
+                }
+            }
+            Token::Word(_) if is(token, "of") && follows_lock(&out) => {
+                at += lock_each(&tokens[at..], token, &mut out)
+            }
+            Token::Word(word)
+                if kind.has_literals
+                    && word.keyword == Keyword::NoKeyword
+                    && matches!(token_at(at), Token::SingleQuotedString(_)) =>
+            {
+                cast_literal(token, tokens[at], &mut out);
+                at += 1;
+            }
             // Arguments by name, as they were once written.
             Token::Assignment => out.push(TokenWithSpan::new(Token::RArrow, token.span)),
             Token::Mul if before == Some(Token::Period) && follows_parenthesis(&out) => {
@@ -106,6 +147,16 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             {
                 out.push(mark(token, "variadic"));
                 out.push(TokenWithSpan::new(Token::RArrow, token.span));
+            }
+            Token::Word(_) if is(token, "similar") && !word_at(at, "to") && substring == Some(depth) => {
+                out.push(TokenWithSpan::new(Token::make_keyword("FROM"), token.span));
+            }
+            Token::Word(_) if is(token, "escape") && substring == Some(depth) && follows_from(&out) => {
+                out.push(TokenWithSpan::new(Token::make_keyword("FOR"), token.span));
+            }
+            Token::Word(_) if is(token, "substring") && *token_at(at) == Token::LParen => {
+                substring = Some(depth + 1);
+                out.push(token.clone());
             }
             Token::Word(_) if is(token, "between") && word_at(at, "symmetric") => {
                 out.push(token.clone());
@@ -202,6 +253,145 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
 /// How a moment is given, behind AS OF.
 fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
     ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
+}
+
+/// What a statement's first words tell of what it may hold.
+struct StatementWords {
+    /// A type's name before a string is that string's type.
+    has_literals: bool,
+    creates_table: bool,
+    alters_table: bool,
+}
+
+impl StatementWords {
+    fn of(tokens: &[&TokenWithSpan]) -> StatementWords {
+        let first_is = |word: &str| tokens.first().is_some_and(|first| is(first, word));
+        let is_table = tokens.iter().take(5).any(|token| is(token, "table"));
+        let queries =
+            ["select", "insert", "update", "delete", "with", "values", "merge", "create", "execute"];
+        StatementWords {
+            has_literals: queries.iter().any(|word| first_is(word))
+                || tokens.first().is_some_and(|first| first.token == Token::LParen),
+            creates_table: is_table && first_is("create"),
+            alters_table: is_table && first_is("alter"),
+        }
+    }
+
+    /// Whether `WITH (` at this depth can only be behind a key.
+    fn has_keys(&self, depth: usize) -> bool {
+        self.alters_table || (self.creates_table && depth > 0)
+    }
+}
+
+/// A token as it may be written: what stands between quotes is escaped again.
+pub(super) fn written(token: &Token) -> String {
+    match token {
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
+            // Backslashes mean themselves here.
+            format!("'{}'", text.replace('\'', "''"))
+        }
+        Token::Word(word) if word.quote_style == Some('"') => {
+            format!("\"{}\"", word.value.replace('"', "\"\""))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// How many tokens it takes to close the parenthesis that the tokens begin with.
+fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, token) in rest.iter().enumerate() {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+/// A conflict target that is more than columns, as one word that holds its text; and how many tokens it takes.
+fn conflict_target(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
+    let list = closed(rest)?;
+    let has_condition = rest.get(list).is_some_and(|token| is(token, "where"));
+    let is_plain = |token: &&&TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Comma);
+    let names = rest[1..list - 1].iter();
+    let is_list = names.clone().all(|token| is_plain(&token))
+        && names.clone().collect::<Vec<_>>().chunks(2).all(|pair| {
+            matches!(pair[0].token, Token::Word(_))
+                && pair.get(1).is_none_or(|next| next.token == Token::Comma)
+        });
+    if is_list && !has_condition {
+        return None;
+    }
+    let mut length = list;
+    if has_condition {
+        length += rest[list..].iter().position(|token| is(token, "do"))?;
+    }
+    let text: Vec<String> = rest[..length].iter().map(|token| written(&token.token)).collect();
+    Some((mark(rest[0], &text.join(" ")), length))
+}
+
+/// Whether the last FROM in the same parentheses stands before a pattern: no FOR and no comma came since.
+fn follows_from(out: &[TokenWithSpan]) -> bool {
+    let is_end =
+        |token: &&TokenWithSpan| is(token, "from") || is(token, "for") || token.token == Token::Comma;
+    out.iter().rev().find(is_end).is_some_and(|token| is(token, "from"))
+}
+
+/// Whether the last tokens are `FOR UPDATE` or `FOR SHARE`.
+fn follows_lock(out: &[TokenWithSpan]) -> bool {
+    matches!(out, [.., first, second] if is(first, "for") && (is(second, "update") || is(second, "share")))
+}
+
+/// A locking clause for each relation that one names; gives how many tokens were read.
+fn lock_each(rest: &[&TokenWithSpan], of: &TokenWithSpan, out: &mut Vec<TokenWithSpan>) -> usize {
+    let is_name = |token: &TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Period);
+    let listed = rest.windows(2).take_while(|pair| {
+        is_name(pair[0]) && matches!(pair[1].token, Token::Comma | Token::Period)
+            || (matches!(pair[0].token, Token::Comma) && is_name(pair[1]))
+    });
+    let length = listed.count() + 1;
+    let wait: Vec<TokenWithSpan> = match rest.get(length) {
+        Some(next) if is(next, "nowait") => vec![(*next).clone()],
+        Some(next) if is(next, "skip") => {
+            rest[length..].iter().take(2).map(|token| (*token).clone()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let head: Vec<TokenWithSpan> = out[out.len() - 2..].to_vec();
+    let names = rest[..length.min(rest.len())].split(|token| token.token == Token::Comma);
+    for (at, name) in names.enumerate() {
+        if at > 0 {
+            out.extend(head.iter().cloned());
+        }
+        out.push(of.clone());
+        out.extend(name.iter().map(|token| (*token).clone()));
+        out.extend(wait.iter().cloned());
+    }
+    length.min(rest.len()) + wait.len()
+}
+
+/// `CAST(literal AS type)`; the type's schema stands among the tokens already.
+fn cast_literal(name: &TokenWithSpan, literal: &TokenWithSpan, out: &mut Vec<TokenWithSpan>) {
+    let mut data_type = vec![name.clone()];
+    while let [.., schema, point] = out.as_slice()
+        && point.token == Token::Period
+        && matches!(schema.token, Token::Word(_))
+    {
+        data_type.splice(0..0, [schema.clone(), point.clone()]);
+        out.truncate(out.len() - 2);
+    }
+    let token = |token: Token| TokenWithSpan::new(token, literal.span);
+    out.push(token(Token::make_keyword("CAST")));
+    out.push(token(Token::LParen));
+    out.push(literal.clone());
+    out.push(token(Token::make_keyword("AS")));
+    out.extend(data_type);
+    out.push(token(Token::RParen));
 }
 
 /// Whether the last tokens are `::` and a type's name.

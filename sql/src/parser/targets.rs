@@ -5,7 +5,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::rewrite::{is, mark};
+use super::rewrite::{is, mark, written};
 
 /// Where a statement's tokens name columns to be given values.
 #[derive(Default)]
@@ -79,7 +79,7 @@ pub(super) fn subscripts(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usiz
             _ => {}
         }
         count += 1;
-        text.push_str(&token.token.to_string());
+        text.push_str(&written(&token.token));
         text.push(' ');
     }
     (count > 0 && depth == 0).then(|| (mark(rest[0], &text), count))

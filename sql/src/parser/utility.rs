@@ -10,7 +10,7 @@ use super::definition::{self, Definition};
 use super::explain::Explain;
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::name::fold;
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 
 /// A statement of our own parsers.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("vacuum", _) => vacuum(parser, source)?,
         ("analyze" | "analyse", _) => {
             parser.next_token();
-            options(parser, source, &["verbose"])?;
+            options(parser, source, "ANALYZE", &["verbose"], &["verbose", "skip_locked"])?;
             Utility::Analyze { targets: targets(parser, source)? }
         }
         ("checkpoint", _) => {
@@ -198,14 +198,26 @@ fn targets(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<AnalyzeTa
     }
 }
 
-/// `(option [value], …)` or the bare words of the old syntax; tells which words appeared.
-fn options(parser: &mut Parser<'_>, source: &Source<'_>, bare: &[&str]) -> Result<Vec<String>> {
+/// `(option [value], …)`, of those that `command` has, or the bare words of the old syntax; tells which words appeared.
+fn options(
+    parser: &mut Parser<'_>,
+    source: &Source<'_>,
+    command: &str,
+    bare: &[&str],
+    known: &[&str],
+) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if parser.consume_token(&Token::LParen) {
         loop {
             let option = word(parser.peek_token_ref());
             if option.is_empty() {
                 return Err(syntax_error_at(parser.peek_token_ref(), source));
+            }
+            let option = if option == "analyse" { String::from("analyze") } else { option };
+            if !known.contains(&option.as_str()) {
+                let start = source.offset(parser.peek_token_ref().span.start);
+                let error = SqlError::syntax(format!("unrecognized {command} option \"{option}\""));
+                return Err(error.at(source.position(start)));
             }
             parser.next_token();
             let mut off = false;
@@ -236,7 +248,23 @@ fn options(parser: &mut Parser<'_>, source: &Source<'_>, bare: &[&str]) -> Resul
 
 fn vacuum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     parser.next_token();
-    let options = options(parser, source, &["full", "freeze", "verbose", "analyze", "analyse"])?;
+    let known = [
+        "full",
+        "freeze",
+        "verbose",
+        "analyze",
+        "disable_page_skipping",
+        "skip_locked",
+        "index_cleanup",
+        "process_toast",
+        "truncate",
+        "parallel",
+    ];
+    let bare = ["full", "freeze", "verbose", "analyze", "analyse"];
+    let options = options(parser, source, "VACUUM", &bare, &known)?;
+    if options.iter().any(|option| option == "full") && options.iter().any(|option| option == "parallel") {
+        return Err(SqlError::unsupported("VACUUM FULL cannot be performed in parallel"));
+    }
     let analyze = options.iter().any(|option| option == "analyze" || option == "analyse");
     Ok(Utility::Vacuum { analyze, targets: targets(parser, source)? })
 }

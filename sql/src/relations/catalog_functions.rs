@@ -36,7 +36,7 @@ pub fn call(
             env!("CARGO_PKG_VERSION"),
             std::env::consts::ARCH
         )),
-        "current_user" | "user" | "current_role" => Datum::text(&environment.user),
+        "current_user" | "user" | "current_role" | "getpgusername" => Datum::text(&environment.user),
         "session_user" => Datum::text(&environment.session_user),
         "current_database" | "current_catalog" => Datum::text(&environment.database),
         "current_schema" => current_schemas(environment, false).first().map_or(Datum::Null, Datum::text),
@@ -48,7 +48,7 @@ pub fn call(
             Datum::Int64(i64::try_from(environment.store.visible_scn().0).unwrap_or(i64::MAX))
         }
         "pg_backend_pid" => Datum::Int32(environment.backend.number),
-        "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
+        "pg_is_in_recovery" | "pg_is_other_temp_schema" | "row_security_active" => Datum::Bool(false),
         "pg_my_temp_schema" => {
             let own = crate::ddl::temporary_schema(environment.backend.number);
             Datum::Oid(environment.catalog.schema_named(&own).map_or(0, |schema| schema.oid))
@@ -96,6 +96,11 @@ pub fn call(
             description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
         }
         "has_table_privilege"
+        | "has_type_privilege"
+        | "has_foreign_data_wrapper_privilege"
+        | "has_language_privilege"
+        | "has_server_privilege"
+        | "has_tablespace_privilege"
         | "has_schema_privilege"
         | "has_database_privilege"
         | "has_column_privilege"
@@ -146,6 +151,29 @@ pub fn call(
             environment.text_argument(arguments, 0)?,
         )
         .map_or(Datum::Null, Datum::Oid),
+        "to_regnamespace" => {
+            let schema = environment.catalog.schema_named(environment.text_argument(arguments, 0)?);
+            schema.map_or(Datum::Null, |schema| Datum::Oid(schema.oid))
+        }
+        "to_regrole" => {
+            let role = environment.catalog.role_named(environment.text_argument(arguments, 0)?);
+            role.map_or(Datum::Null, |role| Datum::Oid(role.oid))
+        }
+        // Tables have files, as far as anybody can tell; views cannot be changed.
+        "pg_relation_filenode" => {
+            environment.catalog.table(oid_at(0)).map_or(Datum::Null, |entry| Datum::Oid(entry.table.oid))
+        }
+        "pg_relation_is_updatable" => {
+            // INSERT, UPDATE and DELETE, as bits of PostgreSQL's commands.
+            const ALL: i32 = 1 << 2 | 1 << 3 | 1 << 4;
+            Datum::Int32(if environment.catalog.table(oid_at(0)).is_some() { ALL } else { 0 })
+        }
+        "pg_column_is_updatable" => {
+            let is_column = number(1).is_some_and(|number| number > 0);
+            Datum::Bool(is_column && environment.catalog.table(oid_at(0)).is_some())
+        }
+        // There are the two that PostgreSQL begins with, within the data folder.
+        "pg_tablespace_location" => Datum::text(""),
         "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;

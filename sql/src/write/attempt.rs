@@ -80,7 +80,12 @@ pub enum Stop {
     },
     /// The table's rows were not counted yet.
     RowNumber(TreeId),
-    /// The row was changed since the snapshot.
+    /// The row was changed or deleted since the snapshot.
+    Changed {
+        tree: TreeId,
+        key: Vec<u8>,
+    },
+    /// What the statement was planned by, or the row that it found, is not what it was.
     Conflict,
     Failed(SqlError),
 }
@@ -120,7 +125,7 @@ impl Writing<'_> {
     pub(super) fn lock_found(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> Attempt<()> {
         match self.lock_row(tree, key, mode)? {
             RowState::Unchanged => Ok(()),
-            RowState::Changed => Err(Stop::Conflict),
+            RowState::Changed => Err(Stop::Changed { tree, key: key.to_vec() }),
         }
     }
 
@@ -156,6 +161,7 @@ pub(super) async fn retried<T>(
         match stop {
             Stop::Failed(error) => return Err(error),
             Stop::Conflict => return Err(execution.conflict()),
+            Stop::Changed { tree, key } => return Err(execution.conflict_on(tree, &key).await),
             Stop::Page(fault) => execution.environment.store.resolve(fault).await?,
             Stop::Lock { tree, key, mode } => {
                 execution.transaction.lock_row(tree, &key, mode, WAIT).await?;

@@ -330,7 +330,7 @@ impl TableWriter {
     pub async fn lock_found(&self, key: &[u8], mode: LockMode, execution: &mut Execution) -> Result<()> {
         match execution.transaction.lock_row(self.tree(), key, mode, WAIT).await? {
             RowState::Unchanged => Ok(()),
-            RowState::Changed => Err(execution.conflict()),
+            RowState::Changed => Err(execution.conflict_on(self.tree(), key).await),
         }
     }
 
