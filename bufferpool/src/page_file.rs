@@ -147,29 +147,40 @@ impl PageFile {
     /// # Errors
     /// Those of the device; [`Error::Corruption`].
     pub async fn read(&self, key: PageKey, page: &mut [u8]) -> Result<bool> {
-        let mut seen: Option<(Located, Error)> = None;
+        let decode =
+            |image: &[u8], located: Located| self.codec.decode_page(key, image, located.checksum, page);
+        Ok(self.read_moving(MapKey::newest(key), decode).await?.is_some())
+    }
+
+    /// Reads an image, wherever it is by then: it may move while it is read, and its place be written anew. What is not
+    /// right is an error only when it is found in the same place once more.
+    async fn read_moving<T>(
+        &self,
+        key: MapKey,
+        mut decode: impl FnMut(&[u8], Located) -> Result<T> + Send,
+    ) -> Result<Option<T>> {
+        let mut seen: Option<(u64, Located, Error)> = None;
         loop {
             let generation = self.superblock.lock().generation;
             let located = match self.locate(key).await {
                 Ok(Some(located)) => located,
-                Ok(None) => return Ok(false),
+                Ok(None) => return Ok(None),
                 // A checkpoint replaced the map while it was read, and its nodes' places were written anew.
                 Err(_) if self.superblock.lock().generation != generation => continue,
                 Err(error) => return Err(error),
             };
-            if let Some((before, error)) = seen.take()
-                && before == located
+            if let Some((at, before, error)) = seen.take()
+                && (at, before) == (generation, located)
             {
                 return Err(error);
             }
             let attempt = match read_extent(&*self.file, located.extent).await {
-                Ok(image) => self.codec.decode_page(key, &image, located.checksum, page),
+                Ok(image) => decode(&image, located),
                 Err(error) => Err(error),
             };
             match attempt {
-                Ok(()) => return Ok(true),
-                // The image may have moved while it was read, and its place been written anew: look again.
-                Err(error) => seen = Some((located, error)),
+                Ok(found) => return Ok(Some(found)),
+                Err(error) => seen = Some((generation, located, error)),
             }
         }
     }
@@ -181,7 +192,7 @@ impl PageFile {
     pub async fn has(&self, key: PageKey) -> Result<bool> {
         loop {
             let generation = self.superblock.lock().generation;
-            match self.locate(key).await {
+            match self.locate(MapKey::newest(key)).await {
                 Err(_) if self.superblock.lock().generation != generation => {}
                 result => return Ok(result?.is_some()),
             }
@@ -236,12 +247,16 @@ impl PageFile {
         Ok(found.len())
     }
 
-    async fn locate(&self, key: PageKey) -> Result<Option<Located>> {
-        if let Some(overlaid) = self.overlay.lock().get(&key) {
-            return Ok(Some(overlaid.located));
+    async fn locate(&self, key: MapKey) -> Result<Option<Located>> {
+        let overlaid = match key.version {
+            u64::MAX => self.overlay.lock().get(&key.page).map(|overlaid| Some(overlaid.located)),
+            _ => self.history.lock().get(&key).map(|overlaid| overlaid.map(|overlaid| overlaid.located)),
+        };
+        if let Some(overlaid) = overlaid {
+            return Ok(overlaid);
         }
         let root = self.superblock.lock().map;
-        self.map.lookup(&self.io(), root, MapKey::newest(key)).await
+        self.map.lookup(&self.io(), root, key).await
     }
 
     /// Writes images to new extents, not yet durable. From then on [`PageFile::read`] finds them, unless a newer
@@ -359,35 +374,17 @@ impl PageFile {
     /// # Errors
     /// Those of the device; [`Error::Corruption`].
     pub async fn read_history(&self, key: MapKey) -> Result<Option<Vec<u8>>> {
-        loop {
-            let generation = self.superblock.lock().generation;
-            match self.try_read_history(key).await {
-                // A checkpoint replaced the map, and places were written anew, meanwhile.
-                Err(_) if self.superblock.lock().generation != generation => {}
-                result => return result,
+        let decode = |image: &[u8], located: Located| {
+            let (header, raw) = self.codec.decode(image, located.checksum)?;
+            if header.key != key.page || header.kind != ImageKind::History as u8 {
+                return Err(Error::Corruption(format!(
+                    "found another image in the place of history of page {}",
+                    key.page.page
+                )));
             }
-        }
-    }
-
-    async fn try_read_history(&self, key: MapKey) -> Result<Option<Vec<u8>>> {
-        let overlaid = self.history.lock().get(&key).copied();
-        let located = match overlaid {
-            Some(overlaid) => overlaid.map(|overlaid| overlaid.located),
-            None => {
-                let root = self.superblock.lock().map;
-                self.map.lookup(&self.io(), root, key).await?
-            }
+            Ok(raw)
         };
-        let Some(located) = located else { return Ok(None) };
-        let image = read_extent(&*self.file, located.extent).await?;
-        let (header, raw) = self.codec.decode(&image, located.checksum)?;
-        if header.key != key.page || header.kind != ImageKind::History as u8 {
-            return Err(Error::Corruption(format!(
-                "found another image in the place of history of page {}",
-                key.page.page
-            )));
-        }
-        Ok(Some(raw))
+        self.read_moving(key, decode).await
     }
 
     /// The oldest sealed history of a page whose image is not older than `scn`.
