@@ -287,7 +287,8 @@ impl Backend {
                 }
                 Owed::Lock(lock) => {
                     let _waiting = self.wait_for(WaitEvent::Advisory);
-                    self.others.advisory.acquire(self.number, lock, *self.lock_timeout.read()).await?;
+                    let timeout = *self.lock_timeout.read();
+                    self.others.advisory.acquire(self.number, lock, timeout).await?;
                 }
                 Owed::Warning(notice) => notices.push(notice),
                 Owed::Nothing => {}
