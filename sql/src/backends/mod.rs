@@ -287,8 +287,8 @@ impl Backend {
                 }
                 Owed::Lock(lock) => {
                     let _waiting = self.wait_for(WaitEvent::Advisory);
-                    let limit = *self.lock_timeout.read();
-                    self.others.advisory.acquire(self.number, lock, limit).await?;
+                    let timeout = *self.lock_timeout.read();
+                    self.others.advisory.acquire(self.number, lock, timeout).await?;
                 }
                 Owed::Warning(notice) => notices.push(notice),
                 Owed::Nothing => {}

@@ -238,6 +238,12 @@ pub(super) fn register(registry: &mut Registry) {
         .stable(),
     );
     registry.add(
+        // No table has partitions.
+        Entry::rows("pg_partition_tree", &[REGCLASS], RECORD, |_, _, _| Ok(column([])))
+            .columns(&[("relid", REGCLASS), ("parentrelid", REGCLASS), ("isleaf", BOOL), ("level", INT4)])
+            .stable(),
+    );
+    registry.add(
         Entry::rows("pg_listening_channels", &[], TEXT, |_, _, context| {
             let channels = context.session.call("pg_listening_channels", &[], context)?;
             let Datum::Array(channels) = channels else { return Err(wrong_arguments()) };

@@ -356,16 +356,19 @@ fn serial_sequence(environment: &Environment, arguments: &[Datum]) -> Result<Dat
     let (table, column) =
         (environment.text_argument(arguments, 0)?, environment.text_argument(arguments, 1)?);
     let oid = relation_oid(&environment.catalog, &environment.search_path, table)?;
-    let entry = environment
-        .catalog
-        .table(oid)
-        .ok_or_else(|| SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{table}\" is not a table")))?;
-    let number = entry.table.column(column).map(|column| column.number).ok_or_else(|| {
-        SqlError::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{column}\" of relation \"{}\" does not exist", entry.table.name),
-        )
-    })?;
+    let missing = |relation: &str| {
+        let message = format!("column \"{column}\" of relation \"{relation}\" does not exist");
+        SqlError::new(SqlState::UNDEFINED_COLUMN, message)
+    };
+    let Some(entry) = environment.catalog.table(oid) else {
+        // Nothing but tables owns sequences.
+        return match environment.catalog.view(oid) {
+            Some(view) if view.columns.iter().all(|each| each.name != column) => Err(missing(&view.name)),
+            _ => Ok(Datum::Null),
+        };
+    };
+    let number = entry.table.column(column).map(|column| column.number);
+    let number = number.ok_or_else(|| missing(&entry.table.name))?;
     let mut owned = environment.catalog.sequences_of(entry.table.oid);
     let found = owned.find(|each| each.owned_by.is_some_and(|owner| owner.column == number));
     Ok(found.map_or(Datum::Null, |sequence| {

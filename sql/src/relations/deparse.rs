@@ -59,13 +59,12 @@ pub fn index_column(
     let mut text = match &column.expression {
         None => quote(&table.column_numbered(column.number).name),
         // What is no call goes in parentheses of its own.
-        Some(expression) => match stored_text::index_expression(environment, table, &expression.text) {
-            text => {
-                let is_call = !text.starts_with('(');
-                let text = if is_pretty { pretty(&text) } else { text };
-                if is_call { text } else { format!("({text})") }
-            }
-        },
+        Some(expression) => {
+            let text = stored_text::index_expression(environment, table, &expression.text);
+            let is_call = !text.starts_with('(');
+            let text = if is_pretty { pretty(&text) } else { text };
+            if is_call { text } else { format!("({text})") }
+        }
     };
     if with_order {
         if let Some(class) = column.class.as_ref().filter(|class| class.contains("pattern")) {

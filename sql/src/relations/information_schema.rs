@@ -15,6 +15,7 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("information_schema.schemata", schemata),
     ("information_schema.table_constraints", table_constraints),
     ("information_schema.key_column_usage", key_column_usage),
+    ("information_schema.constraint_column_usage", constraint_column_usage),
 ];
 
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
@@ -251,6 +252,36 @@ fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> R
                 ("initially_deferred", text(if constraint.timing.initially_deferred { "YES" } else { "NO" })),
                 ("enforced", text("YES")),
             ]));
+        }
+    }
+    Ok(rows)
+}
+
+/// The columns that a constraint speaks of: of a foreign key those that it refers to.
+fn constraint_column_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables() {
+        for constraint in &entry.constraints {
+            let (used, columns) = match &constraint.kind {
+                ConstraintKind::ForeignKey { table, columns, .. } => {
+                    match environment.catalog.table(*table) {
+                        Some(parent) => (&parent.table, columns),
+                        None => continue,
+                    }
+                }
+                _ => (&entry.table, &constraint.columns),
+            };
+            for number in columns {
+                rows.push(relation.row(&[
+                    ("table_catalog", text(&environment.database)),
+                    ("table_schema", text(schema_name(environment, used.schema))),
+                    ("table_name", text(&used.name)),
+                    ("column_name", text(&used.column_numbered(*number).name)),
+                    ("constraint_catalog", text(&environment.database)),
+                    ("constraint_schema", text(schema_name(environment, entry.table.schema))),
+                    ("constraint_name", text(&constraint.name)),
+                ]));
+            }
         }
     }
     Ok(rows)

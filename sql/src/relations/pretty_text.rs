@@ -10,11 +10,7 @@ use super::view_text::{cast_type, expr_text};
 /// An expression's pretty form.
 #[must_use]
 pub fn pretty(text: &str) -> String {
-    // CASE is laid out in lines, which are not for reading again.
-    match crate::parser::parse_expression(text) {
-        Ok(expr) if !text.contains("CASE") => written(&expr),
-        _ => text.to_string(),
-    }
+    crate::parser::parse_expression(text).map_or_else(|_| text.to_string(), |expr| written(&expr))
 }
 
 /// What an expression is to the rules.
@@ -127,6 +123,20 @@ fn written(expr: &Expr) -> String {
             }
             _ => expr_text(expr),
         },
+        Expr::Case { operand: None, conditions, else_result, .. } => {
+            let mut text = String::from("\nCASE");
+            for branch in conditions {
+                text.push_str(&format!(
+                    "\n    WHEN {} THEN {}",
+                    written(&branch.condition),
+                    written(&branch.result)
+                ));
+            }
+            if let Some(otherwise) = else_result {
+                text.push_str(&format!("\n    ELSE {}", written(otherwise)));
+            }
+            text + "\nEND"
+        }
         other => expr_text(other),
     }
 }

@@ -16,7 +16,33 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_am", access_methods),
     ("pg_collation", collations),
     ("pg_language", languages),
+    ("pg_get_keywords", keywords),
 ];
+
+/// A word to a line: its category, and whether it may be a column's name without AS.
+const KEYWORDS: &str = include_str!("keywords.txt");
+
+fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |line: &str| {
+        let mut fields = line.split(' ');
+        let (word, category, is_label) =
+            (fields.next()?, fields.next()?.bytes().next()?, fields.next()? == "1");
+        let description = match category {
+            b'U' => "unreserved",
+            b'C' => "unreserved (cannot be function or type name)",
+            b'T' => "reserved (can be function or type name)",
+            _ => "reserved",
+        };
+        Some(relation.row(&[
+            ("word", text(word)),
+            ("catcode", letter(category)),
+            ("barelabel", Datum::Bool(is_label)),
+            ("catdesc", text(description)),
+            ("baredesc", text(if is_label { "can be bare label" } else { "requires AS" })),
+        ]))
+    };
+    Ok(KEYWORDS.lines().filter_map(row).collect())
+}
 
 /// The first of the OIDs that functions and operators of ours show.
 const FIRST_FUNCTION_OID: u32 = 20_000_000;
