@@ -44,18 +44,17 @@ class Server:
         raise SystemExit(f"{self.name} does not answer")
 
     def cpu_seconds(self):
-        """The processor time of the server, its ended children and its children."""
-        ticks = 0
+        """The processor time of the server and its children: to the nanosecond, that of ended children to the tick."""
+        seconds = 0
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for pid in [str(self.pid), *children]:
-            try:
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-            except FileNotFoundError:
-                continue
-            ticks += int(fields[11]) + int(fields[12])
-            if pid == str(self.pid):
-                ticks += int(fields[13]) + int(fields[14])
-        return ticks / TICKS_A_SECOND
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    seconds += int(task.read_text().split()[0]) / 1e9
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+        ended = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()[13:15]
+        return seconds + sum(map(int, ended)) / TICKS_A_SECOND
 
 
 class Pair:

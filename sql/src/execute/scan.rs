@@ -1,6 +1,6 @@
 //! Table scans: whole tables, key ranges, single rows, and searches by index.
 //!
-//! Rows are decoded into columns where they lie. A search by index first gathers the primary keys of a batch,
+//! Rows are decoded into columns where they lie, unless one of the tests fails that can be made on their bytes. A search by index first gathers the primary keys of a batch,
 //! then looks the rows up.
 
 use std::ops::ControlFlow;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 use helios_mvcc::{KeyRange, Scan, ScanStep, TreeId};
 
 use super::filter::filter;
+use super::key_filter::KeyFilter;
 use super::keys::key_range;
+use super::row_test::RowTest;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError};
+use crate::expr::Expr;
 use crate::plan::physical::{Access, TableScan};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
 
@@ -28,10 +31,13 @@ enum State {
 pub struct TableScanner {
     scan: TableScan,
     state: State,
+    /// The filters that are tested on bytes, and those that see batches.
+    tests: Vec<RowTest>,
+    filters: Vec<Expr>,
 }
 
 /// Columns being filled from rows.
-struct Rows {
+pub(super) struct Rows {
     builders: Vec<ColumnBuilder>,
     keys: Vec<Vec<u8>>,
     count: usize,
@@ -39,14 +45,15 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(kinds: &[PhysicalKind]) -> Rows {
+    pub(super) fn new(kinds: &[PhysicalKind]) -> Rows {
         let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, 64)).collect();
         Rows { builders, keys: Vec::new(), count: 0, failure: None }
     }
 
-    fn add(&mut self, scan: &TableScan, key: &[u8], value: &[u8]) -> ControlFlow<()> {
-        match scan.layout.decode_into(value, &scan.projection, &mut self.builders) {
-            Ok(()) => {
+    fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        match self.decode(scan, tests, value) {
+            Ok(false) => ControlFlow::Continue(()),
+            Ok(true) => {
                 if scan.with_key {
                     self.keys.push(key.to_vec());
                 }
@@ -60,7 +67,30 @@ impl Rows {
         }
     }
 
-    fn finish(self, scan: &TableScan) -> Result<Batch> {
+    /// Tells whether the row passed.
+    #[inline]
+    fn decode(&mut self, scan: &TableScan, tests: &[RowTest], value: &[u8]) -> Result<bool> {
+        let row = scan.layout.view(value)?;
+        for test in tests {
+            if !test.passes(&row)? {
+                return Ok(false);
+            }
+        }
+        scan.layout.decode_into(&row, &scan.projection, &mut self.builders)?;
+        Ok(true)
+    }
+
+    /// How many rows there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether further rows are wanted.
+    pub(super) fn has_room(&self) -> bool {
+        self.count < BATCH_ROWS && self.failure.is_none()
+    }
+
+    pub(super) fn finish(self, scan: &TableScan) -> Result<Batch> {
         if let Some(error) = self.failure {
             return Err(error);
         }
@@ -78,7 +108,22 @@ impl Rows {
 
 impl TableScanner {
     pub fn new(scan: TableScan) -> TableScanner {
-        TableScanner { scan, state: State::Start }
+        TableScanner { scan, state: State::Start, tests: Vec::new(), filters: Vec::new() }
+    }
+
+    /// Sorts out the filters that are tested on bytes; for a single row that is not worth it.
+    fn sort_filters(&mut self, execution: &Execution) -> Result<()> {
+        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single);
+        for filter in &self.scan.filters {
+            let (projection, layout) = (&self.scan.projection, &self.scan.layout);
+            let test =
+                if is_single { None } else { RowTest::of(filter, projection, layout, &execution.context())? };
+            match test {
+                Some(test) => self.tests.push(test),
+                None => self.filters.push(filter.clone()),
+            }
+        }
+        Ok(())
     }
 
     fn start(&mut self, execution: &Execution) -> Result<()> {
@@ -99,6 +144,7 @@ impl TableScanner {
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         if let State::Start = self.state {
+            self.sort_filters(execution)?;
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
@@ -107,14 +153,16 @@ impl TableScanner {
         loop {
             let mut rows = Rows::new(&self.scan.kinds);
             let done = match &mut self.state {
-                State::Rows(scan) => read_rows(scan, &self.scan, &mut rows, execution).await?,
-                State::Index(scan) => read_index(scan, &self.scan, &mut rows, execution).await?,
+                State::Rows(scan) => read_rows(scan, (&self.scan, &self.tests), &mut rows, execution).await?,
+                State::Index(scan) => {
+                    read_index(scan, (&self.scan, &self.tests), &mut rows, execution).await?
+                }
                 State::Start | State::Done => return Ok(None),
             };
             if done {
                 self.state = State::Done;
             }
-            let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+            let batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
             if batch.row_count > 0 {
                 return Ok(Some(batch));
             }
@@ -135,32 +183,43 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        fetch(None, &self.scan, &key, &mut rows, execution).await?;
-        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        fetch(None, (&self.scan, &self.tests), &key, &mut rows, execution).await?;
+        let batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
     }
 }
 
+/// A scan and the tests of its rows.
+pub(super) type Tested<'s> = (&'s TableScan, &'s [RowTest]);
+
 /// Fills a batch from the table's tree; tells whether the range is exhausted.
-async fn read_rows(
+pub(super) async fn read_rows(
     cursor: &mut Scan,
-    scan: &TableScan,
+    (scan, tests): Tested<'_>,
     rows: &mut Rows,
-    execution: &Execution,
+    execution: &mut Execution,
 ) -> Result<bool> {
-    while rows.count < BATCH_ROWS && rows.failure.is_none() {
-        let step = cursor.next(&execution.transaction, &mut |key, value| rows.add(scan, key, value)).await?;
-        if step == ScanStep::Done {
+    let mut visited = 0;
+    while rows.has_room() {
+        let visit = &mut |key: &[u8], value: &[u8]| {
+            visited += 1;
+            rows.add(scan, tests, key, value)
+        };
+        if cursor.next(&execution.transaction, visit).await? == ScanStep::Done {
             return Ok(true);
+        }
+        if visited >= BATCH_ROWS {
+            visited = 0;
+            execution.breathe().await?;
         }
     }
     Ok(false)
 }
 
 /// Fills a batch by way of an index; tells whether the range is exhausted.
-async fn read_index(
+pub(super) async fn read_index(
     cursor: &mut Scan,
-    scan: &TableScan,
+    tested: Tested<'_>,
     rows: &mut Rows,
     execution: &mut Execution,
 ) -> Result<bool> {
@@ -176,7 +235,7 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(Some(cursor), scan, key, rows, execution).await?;
+        fetch(Some(cursor), tested, key, rows, execution).await?;
     }
     Ok(done)
 }
@@ -184,7 +243,7 @@ async fn read_index(
 /// Looks one row up: as of the snapshot of the cursor that its key was read by, or else of the statement.
 async fn fetch(
     cursor: Option<&Scan>,
-    scan: &TableScan,
+    (scan, tests): Tested<'_>,
     key: &[u8],
     rows: &mut Rows,
     execution: &mut Execution,
@@ -193,7 +252,7 @@ async fn fetch(
     loop {
         let add = |value: Option<&[u8]>| {
             if let Some(value) = value {
-                let _ = rows.add(scan, key, value);
+                let _ = rows.add(scan, tests, key, value);
             }
         };
         let looked = match cursor {
@@ -208,6 +267,12 @@ async fn fetch(
 }
 
 impl Operator for TableScanner {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        if let Some(stored) = self.scan.projection.get(column) {
+            self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.batch(execution))
     }
