@@ -61,7 +61,9 @@ fn main() {
     measure("decode into builders (4 columns)", 1024, || {
         builders = kinds.iter().map(|&kind| ColumnBuilder::new(kind, 1024)).collect();
         for _ in 0..1024 {
-            layout.decode_into(&bytes, &[0, 1, 2, 3], &mut builders).expect("decodes");
+            layout
+                .decode_into(&layout.view(&bytes).expect("a row"), &[0, 1, 2, 3], &mut builders)
+                .expect("decodes");
         }
     });
     let rows = 1024;

@@ -102,7 +102,7 @@ proptest! {
         let projection: Vec<usize> = (0..kinds.len()).rev().collect();
         let mut builders: Vec<_> =
             projection.iter().map(|&index| ColumnBuilder::new(kinds[index], 1)).collect();
-        layout.decode_into(bytes, &projection, &mut builders).unwrap();
+        layout.decode_into(&layout.view(bytes).unwrap(), &projection, &mut builders).unwrap();
         let columns: Vec<_> = builders.into_iter().map(ColumnBuilder::finish).collect();
         for (index, value) in values.iter().enumerate() {
             prop_assert_eq!(view.is_null(index), value.is_null());

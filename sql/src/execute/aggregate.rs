@@ -5,8 +5,11 @@
 //!    among them go to a temporary file, divided by hash, apart for each way to group.
 //! 3. The groups at hand are given. Then each part of the file is grouped as in 1 and 2; none of its groups was given yet.
 
+use std::sync::Arc;
+
 use super::aggregate_call::Call;
 use super::context::SpaceUsed;
+use super::key_filter::KeyFilter;
 use super::key_table::{KeyTable, hash_of};
 use super::keys::{Carried, equality_columns, evaluate};
 use super::memory::{Reservation, SpillFile};
@@ -348,6 +351,15 @@ fn set_key(set: usize) -> [u8; 2] {
 }
 
 impl Operator for Aggregation {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        // Rows that are left out here are of groups that are of no use.
+        if let ([only], Some(Expr::Column { index, .. })) = (self.sets.as_slice(), self.groups.get(column))
+            && only.contains(&column)
+        {
+            self.input.restrict(*index, keys);
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::key_filter::KeyFilter;
 use super::nested_loop::set_slot;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -15,6 +16,8 @@ pub struct ApplyOperator {
     subquery: PlanNode,
     subquery_number: usize,
     kind: ApplyKind,
+    /// The input's columns.
+    width: usize,
     correlations: Vec<(usize, usize)>,
     data_type: DataType,
     /// What an uncorrelated subquery gave.
@@ -35,6 +38,7 @@ impl ApplyOperator {
             subquery: (*apply.subquery).clone(),
             subquery_number,
             kind: apply.kind.clone(),
+            width: apply.input.types.len(),
             correlations: apply.correlations.clone(),
             data_type: apply.data_type,
             cached: None,
@@ -116,6 +120,12 @@ impl ApplyOperator {
 }
 
 impl Operator for ApplyOperator {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        if column < self.width {
+            self.input.restrict(column, keys);
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };

@@ -1,5 +1,8 @@
 //! Filter: the rows for which all predicates are true.
 
+use std::sync::Arc;
+
+use super::key_filter::KeyFilter;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -33,6 +36,10 @@ pub fn filter(mut batch: Batch, predicates: &[Expr], context: &EvalContext<'_>) 
 }
 
 impl Operator for Filter {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        self.input.restrict(column, keys);
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             while let Some(batch) = self.input.next(execution).await? {

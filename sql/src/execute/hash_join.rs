@@ -8,9 +8,12 @@
 //!    part whose right rows do not fit is divided again; where that does not make it smaller, because most keys are equal,
 //!    as many right rows are entered as fit and all left ones are probed, again and again until no right rows are left.
 
+use std::sync::Arc;
+
 use super::context::SpaceUsed;
 use super::filter::filter;
 use super::join_table::JoinTable;
+use super::key_filter::KeyFilter;
 use super::key_table::hash_of;
 use super::keys::{Carried, append_row_key, equality_column, evaluate};
 use super::memory::{Reservation, SpillFile};
@@ -126,6 +129,18 @@ pub fn concatenate(batches: Vec<Batch>, types: &[DataType], execution: &Executio
     Ok(Batch::new(columns, count))
 }
 
+/// Appends a column's integers, NULLs left out; tells whether they are integers.
+fn append_integers(column: &Column, keys: &mut Vec<i64>) -> bool {
+    let rows = (0..column.len()).filter(|row| !column.is_null(*row)).map(|row| column.stored_index(row));
+    match column.data() {
+        ColumnData::Int16(values) => keys.extend(rows.map(|at| i64::from(values[at]))),
+        ColumnData::Int32(values) => keys.extend(rows.map(|at| i64::from(values[at]))),
+        ColumnData::Int64(values) => keys.extend(rows.map(|at| values[at])),
+        _ => return false,
+    }
+    true
+}
+
 impl HashJoinOperator {
     pub fn new(
         join: &HashJoin,
@@ -204,6 +219,7 @@ impl HashJoinOperator {
         }
         let Some(right) = right else {
             work.finish_table();
+            self.restrict_left(&work.table);
             return Ok(work);
         };
         let mut left = Partitions::new(0, work.limit_bytes / 2);
@@ -216,6 +232,21 @@ impl HashJoinOperator {
         work.source = Source::Ended;
         self.add_parts(&mut work, left, right, 1, u64::MAX).await?;
         Ok(work)
+    }
+
+    /// Tells the left side which keys are in the table, where its other rows are of no use.
+    fn restrict_left(&mut self, table: &JoinTable) {
+        if !matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
+            return;
+        }
+        for (at, key) in self.left_keys.iter().enumerate() {
+            let Expr::Column { index, .. } = key else { continue };
+            let mut keys = Vec::with_capacity(table.len());
+            let of_batch = |batch: &Batch| self.carried_right.unpack(batch.clone()).1.swap_remove(at);
+            if table.batches().iter().all(|batch| append_integers(&of_batch(batch), &mut keys)) {
+                self.left.restrict(*index, &Arc::new(KeyFilter::new(&keys)));
+            }
+        }
     }
 
     /// Moves the table's rows to a file.
@@ -607,6 +638,18 @@ impl Work {
 }
 
 impl Operator for HashJoinOperator {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        let width = self.left_types.len();
+        let narrows_left =
+            matches!(self.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
+        let narrows_right = matches!(self.kind, JoinKind::Inner | JoinKind::Right);
+        if column < width && narrows_left {
+            self.left.restrict(column, keys);
+        } else if column >= width && narrows_right {
+            self.right.restrict(column - width, keys);
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

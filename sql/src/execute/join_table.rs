@@ -62,6 +62,12 @@ impl JoinTable {
         }
     }
 
+    /// The batches of its rows.
+    #[must_use]
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.places.len()

@@ -1,15 +1,18 @@
 //! A hash table of encoded keys: each gets a number, counted from 0 in the order they come.
 //!
-//! All keys lie end to end in one buffer, so that entering one allocates nothing by itself.
+//! All keys lie end to end in one buffer, so that entering one allocates nothing by itself. Short keys, the usual ones, lie in
+//! the table as well: finding one looks at nothing else.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::value::hash_integer;
+
 /// Keys by number and numbers by key.
 #[derive(Default)]
 pub struct KeyTable {
-    numbers: HashTable<u32>,
-    hashes: Vec<u64>,
+    short: HashTable<(ShortKey, u32)>,
+    long: HashTable<u32>,
     /// Where each key ends in `bytes`.
     ends: Vec<usize>,
     bytes: Vec<u8>,
@@ -19,7 +22,40 @@ pub struct KeyTable {
 #[must_use]
 #[inline]
 pub fn hash_of(key: &[u8]) -> u64 {
-    xxh3_64(key)
+    match short_key(key) {
+        Some(short) => hash_of_short(short),
+        None => xxh3_64(key),
+    }
+}
+
+/// A key of up to 15 bytes, its length in the last one; in words, whose alignment wastes no memory.
+type ShortKey = [u32; 4];
+
+/// A key in that form, if it is short.
+#[inline]
+fn short_key(key: &[u8]) -> Option<ShortKey> {
+    let mut bytes = [0; 16];
+    bytes[15] = key.len() as u8;
+    bytes[..15].get_mut(..key.len())?.copy_from_slice(key);
+    let (words, _) = bytes.as_chunks::<4>();
+    Some(std::array::from_fn(|at| u32::from_le_bytes(words[at])))
+}
+
+/// One multiplication of the halves, folded.
+#[inline]
+fn hash_of_short([a, b, c, d]: ShortKey) -> u64 {
+    let half = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let (low, high) = (half(a, b) ^ 0x9e37_79b9_7f4a_7c15, half(c, d) ^ 0xa076_1d64_78bd_642f);
+    let product = u128::from(low) * u128::from(high);
+    hash_integer((product >> 64) as i64 ^ product as i64)
+}
+
+/// The key of a number, in a buffer of keys that end at these places.
+#[inline]
+fn key_in<'k>(bytes: &'k [u8], ends: &[usize], number: u32) -> &'k [u8] {
+    let number = number as usize;
+    let start = if number == 0 { 0 } else { ends[number - 1] };
+    &bytes[start..ends[number]]
 }
 
 impl KeyTable {
@@ -32,28 +68,34 @@ impl KeyTable {
     #[must_use]
     #[inline]
     pub fn key(&self, number: u32) -> &[u8] {
-        let number = number as usize;
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start..self.ends[number]]
+        key_in(&self.bytes, &self.ends, number)
     }
 
     /// The number of a key that is there.
     #[must_use]
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.numbers
-            .find(hash, |number| self.hashes[*number as usize] == hash && self.key(*number) == key)
-            .copied()
+        match short_key(key) {
+            Some(short) => self.short.find(hash, |(own, _)| *own == short).map(|(_, number)| *number),
+            None => self.long.find(hash, |number| self.key(*number) == key).copied(),
+        }
     }
 
     /// Enters a key that is not there.
     #[inline]
     pub fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
         let number = self.ends.len() as u32;
-        self.hashes.push(hash);
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
-        self.numbers.insert_unique(hash, number, |number| self.hashes[*number as usize]);
+        match short_key(key) {
+            Some(short) => {
+                self.short.insert_unique(hash, (short, number), |(own, _)| hash_of_short(*own));
+            }
+            None => {
+                let (bytes, ends) = (&self.bytes, &self.ends);
+                self.long.insert_unique(hash, number, |number| xxh3_64(key_in(bytes, ends, *number)));
+            }
+        }
         number
     }
 
@@ -74,8 +116,9 @@ impl KeyTable {
     /// Bytes of memory that it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.numbers.allocation_size()
+        self.short.allocation_size()
+            + self.long.allocation_size()
             + self.bytes.capacity()
-            + 8 * (self.hashes.capacity() + self.ends.capacity())
+            + 8 * self.ends.capacity()
     }
 }

@@ -12,6 +12,7 @@ mod filter;
 mod function_scan;
 mod hash_join;
 mod join_table;
+mod key_filter;
 mod key_table;
 mod keys;
 mod limit;
@@ -25,7 +26,9 @@ mod project_set;
 mod recursive;
 mod row_store;
 mod row_stream;
+mod row_test;
 mod scan;
+mod search_join;
 mod set_operation;
 mod shared;
 mod sift;
@@ -38,11 +41,13 @@ mod window;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
 
 pub use context::{Deferral, Environment, Execution, Instrument, SpaceUsed, Timestamps, WorkingTables};
+use key_filter::KeyFilter;
 pub use keys::key_range;
 pub use memory::QueryMemory;
 pub use point::{Committed, ReadRows};
@@ -59,6 +64,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Operator: Send {
     /// The next batch, never an empty one; `None` at the end.
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>>;
+
+    /// Says, before the first batch, that rows whose value of an output column is not among some keys are of no use. It is
+    /// a hint: they may come nevertheless.
+    fn restrict(&mut self, _column: usize, _keys: &Arc<KeyFilter>) {}
 }
 
 /// Builds the operators of a plan. `number` counts nodes in the order of the plan's lines, for measuring.
@@ -93,7 +102,10 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             let left = child(&join.left);
             let inner = *number;
             *number += count_nodes(&join.right);
-            Box::new(nested_loop::NestedLoopOperator::new(join, left, inner))
+            match search_join::SearchJoin::new(join, left, inner) {
+                Ok(search) => Box::new(search),
+                Err(left) => Box::new(nested_loop::NestedLoopOperator::new(join, left, inner)),
+            }
         }
         Physical::Apply(apply) => {
             let input = child(&apply.input);
@@ -166,6 +178,10 @@ struct Measured {
 }
 
 impl Operator for Measured {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        self.operator.restrict(column, keys);
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         if execution.instruments.is_none() {
             // A canceled statement ends at the next batch.

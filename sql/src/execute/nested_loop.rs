@@ -3,8 +3,11 @@
 //! The right side's rows are gathered once. Each left batch meets them block by block — one block where they fit in memory —
 //! so that what is in a temporary file is read once for a batch, not for a row.
 
+use std::sync::Arc;
+
 use super::filter::filter;
 use super::hash_join::{concatenate, null_columns};
+use super::key_filter::KeyFilter;
 use super::row_store::RowStore;
 use super::{BoxFuture, Execution, Operator, build_from, store};
 use crate::error::Result;
@@ -268,6 +271,13 @@ pub fn set_slot(execution: &mut Execution, slot: usize, value: Datum) {
 }
 
 impl Operator for NestedLoopOperator {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        let narrows = matches!(self.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
+        if narrows && column < self.left_types.len() {
+            self.left.restrict(column, keys);
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

@@ -1,5 +1,8 @@
 //! Projection: expressions over each row.
 
+use std::sync::Arc;
+
+use super::key_filter::KeyFilter;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -25,6 +28,12 @@ pub fn project(exprs: &[Expr], batch: &Batch, execution: &Execution) -> Result<B
 }
 
 impl Operator for Project {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        if let Some(Expr::Column { index, .. }) = self.exprs.get(column) {
+            self.input.restrict(*index, keys);
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             match self.input.next(execution).await? {

@@ -1,6 +1,6 @@
 //! Table scans: whole tables, key ranges, single rows, and searches by index.
 //!
-//! Rows are decoded into columns where they lie. A search by index first gathers the primary keys of a batch,
+//! Rows are decoded into columns where they lie, unless one of the tests fails that can be made on their bytes. A search by index first gathers the primary keys of a batch,
 //! then looks the rows up.
 
 use std::ops::ControlFlow;
@@ -9,9 +9,13 @@ use std::sync::Arc;
 use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId};
 
 use super::filter::filter;
+use super::key_filter::KeyFilter;
 use super::keys::key_range;
+use super::row_test::RowTest;
 use super::{BoxFuture, Execution, Operator};
+use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError};
+use crate::expr::Expr;
 use crate::plan::physical::{Access, TableScan};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
 
@@ -27,30 +31,58 @@ enum State {
 /// Gives the rows of a table.
 pub struct TableScanner {
     scan: TableScan,
-    /// What reads a table as it was.
-    past: Option<Transaction>,
+    past: Past,
     /// Its number in the plan, for measuring.
     number: usize,
     state: State,
+    /// The filters that are tested on bytes, and those that see batches.
+    tests: Vec<RowTest>,
+    filters: Vec<Expr>,
+}
+
+/// What reads a table as of an earlier moment; nothing where the statement's transaction reads it.
+#[derive(Default)]
+pub(super) struct Past(Option<Transaction>);
+
+impl Past {
+    /// The reader of a table.
+    pub(super) fn of(table: &TableEntry, execution: &Execution) -> Result<Past> {
+        let reader = table.as_of.map(|then| execution.environment.store.begin_as_of(then.branch, then.scn));
+        Ok(Past(reader.transpose()?))
+    }
+
+    pub(super) fn reader<'t>(&'t self, execution: &'t Execution) -> &'t Transaction {
+        self.0.as_ref().unwrap_or(&execution.transaction)
+    }
+
+    fn reader_mut<'t>(&'t mut self, execution: &'t mut Execution) -> &'t mut Transaction {
+        self.0.as_mut().unwrap_or(&mut execution.transaction)
+    }
 }
 
 /// Columns being filled from rows.
-struct Rows {
+pub(super) struct Rows {
     builders: Vec<ColumnBuilder>,
     keys: Vec<Vec<u8>>,
     count: usize,
+    /// How many did not pass the tests.
+    failed: usize,
     failure: Option<SqlError>,
 }
 
 impl Rows {
-    fn new(kinds: &[PhysicalKind]) -> Rows {
+    pub(super) fn new(kinds: &[PhysicalKind]) -> Rows {
         let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, 64)).collect();
-        Rows { builders, keys: Vec::new(), count: 0, failure: None }
+        Rows { builders, keys: Vec::new(), count: 0, failed: 0, failure: None }
     }
 
-    fn add(&mut self, scan: &TableScan, key: &[u8], value: &[u8]) -> ControlFlow<()> {
-        match scan.layout.decode_into(value, &scan.projection, &mut self.builders) {
-            Ok(()) => {
+    fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        match self.decode(scan, tests, value) {
+            Ok(false) => {
+                self.failed += 1;
+                ControlFlow::Continue(())
+            }
+            Ok(true) => {
                 if scan.with_key {
                     self.keys.push(key.to_vec());
                 }
@@ -64,7 +96,30 @@ impl Rows {
         }
     }
 
-    fn finish(self, scan: &TableScan) -> Result<Batch> {
+    /// Tells whether the row passed.
+    #[inline]
+    fn decode(&mut self, scan: &TableScan, tests: &[RowTest], value: &[u8]) -> Result<bool> {
+        let row = scan.layout.view(value)?;
+        for test in tests {
+            if !test.passes(&row)? {
+                return Ok(false);
+            }
+        }
+        scan.layout.decode_into(&row, &scan.projection, &mut self.builders)?;
+        Ok(true)
+    }
+
+    /// How many rows there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether further rows are wanted.
+    pub(super) fn has_room(&self) -> bool {
+        self.count < BATCH_ROWS && self.failure.is_none()
+    }
+
+    pub(super) fn finish(self, scan: &TableScan) -> Result<Batch> {
         if let Some(error) = self.failure {
             return Err(error);
         }
@@ -82,20 +137,36 @@ impl Rows {
 
 impl TableScanner {
     pub fn new(scan: TableScan, number: usize) -> TableScanner {
-        TableScanner { scan, past: None, number, state: State::Start }
+        let past = Past::default();
+        TableScanner { scan, past, number, state: State::Start, tests: Vec::new(), filters: Vec::new() }
     }
 
     /// The rows that pass the filters.
     fn filtered(&self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
-        let found = rows.count;
-        let batch = filter(rows.finish(&self.scan)?, &self.scan.filters, &execution.context())?;
+        let found = rows.count + rows.failed;
+        let batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
         let removed = found.saturating_sub(batch.row_count) as u64;
         execution.instrument(self.number, |instrument| instrument.removed += removed);
         Ok(batch)
     }
 
+    /// Sorts out the filters that are tested on bytes; for a single row that is not worth it.
+    fn sort_filters(&mut self, execution: &Execution) -> Result<()> {
+        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single);
+        for filter in &self.scan.filters {
+            let (projection, layout) = (&self.scan.projection, &self.scan.layout);
+            let test =
+                if is_single { None } else { RowTest::of(filter, projection, layout, &execution.context())? };
+            match test {
+                Some(test) => self.tests.push(test),
+                None => self.filters.push(filter.clone()),
+            }
+        }
+        Ok(())
+    }
+
     fn start(&mut self, execution: &Execution) -> Result<()> {
-        let transaction = self.past.as_ref().unwrap_or(&execution.transaction);
+        let transaction = self.past.reader(execution);
         let tree = self.scan.table.table.tree;
         self.state = match &self.scan.access {
             Access::Full { reverse } => State::Rows(transaction.scan(tree, KeyRange::all(), *reverse)),
@@ -112,9 +183,8 @@ impl TableScanner {
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         if let State::Start = self.state {
-            if let Some(as_of) = self.scan.table.as_of {
-                self.past = Some(execution.environment.store.begin_as_of(as_of.branch, as_of.scn)?);
-            }
+            self.sort_filters(execution)?;
+            self.past = Past::of(&self.scan.table, execution)?;
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
@@ -124,12 +194,12 @@ impl TableScanner {
             let mut rows = Rows::new(&self.scan.kinds);
             let done = match &mut self.state {
                 State::Rows(scan) => {
-                    let reader = self.past.as_ref().unwrap_or(&execution.transaction);
-                    read_rows(scan, &self.scan, &mut rows, reader).await?
+                    let tested = (&self.scan, self.tests.as_slice());
+                    read_rows(scan, tested, &mut rows, &self.past, execution).await?
                 }
                 State::Index(scan) => {
-                    let reader = self.past.as_mut().unwrap_or(&mut execution.transaction);
-                    read_index(scan, &self.scan, &mut rows, reader).await?
+                    let tested = (&self.scan, self.tests.as_slice());
+                    read_index(scan, tested, &mut rows, &mut self.past, execution).await?
                 }
                 State::Start | State::Done => return Ok(None),
             };
@@ -157,41 +227,53 @@ impl TableScanner {
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
         let mut rows = Rows::new(&self.scan.kinds);
-        let reader = self.past.as_mut().unwrap_or(&mut execution.transaction);
-        fetch(None, &self.scan, &key, &mut rows, reader).await?;
+        fetch(None, (&self.scan, &self.tests), &key, &mut rows, &mut self.past, execution).await?;
         let batch = self.filtered(rows, execution)?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
     }
 }
 
+/// A scan and the tests of its rows.
+pub(super) type Tested<'s> = (&'s TableScan, &'s [RowTest]);
+
 /// Fills a batch from the table's tree; tells whether the range is exhausted.
-async fn read_rows(
+pub(super) async fn read_rows(
     cursor: &mut Scan,
-    scan: &TableScan,
+    (scan, tests): Tested<'_>,
     rows: &mut Rows,
-    reader: &Transaction,
+    past: &Past,
+    execution: &mut Execution,
 ) -> Result<bool> {
-    while rows.count < BATCH_ROWS && rows.failure.is_none() {
-        let step = cursor.next(reader, &mut |key, value| rows.add(scan, key, value)).await?;
-        if step == ScanStep::Done {
+    let mut visited = 0;
+    while rows.has_room() {
+        let visit = &mut |key: &[u8], value: &[u8]| {
+            visited += 1;
+            rows.add(scan, tests, key, value)
+        };
+        if cursor.next(past.reader(execution), visit).await? == ScanStep::Done {
             return Ok(true);
+        }
+        if visited >= BATCH_ROWS {
+            visited = 0;
+            execution.breathe().await?;
         }
     }
     Ok(false)
 }
 
 /// Fills a batch by way of an index; tells whether the range is exhausted.
-async fn read_index(
+pub(super) async fn read_index(
     cursor: &mut Scan,
-    scan: &TableScan,
+    tested: Tested<'_>,
     rows: &mut Rows,
-    reader: &mut Transaction,
+    past: &mut Past,
+    execution: &mut Execution,
 ) -> Result<bool> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut done = false;
     while found.len() < BATCH_ROWS && !done {
         let step = cursor
-            .next(reader, &mut |_, primary| {
+            .next(past.reader(execution), &mut |_, primary| {
                 found.push(primary.to_vec());
                 if found.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
@@ -199,7 +281,7 @@ async fn read_index(
         done = step == ScanStep::Done;
     }
     for key in &found {
-        fetch(Some(cursor), scan, key, rows, reader).await?;
+        fetch(Some(cursor), tested, key, rows, past, execution).await?;
     }
     Ok(done)
 }
@@ -207,30 +289,37 @@ async fn read_index(
 /// Looks one row up: as of the snapshot of the cursor that its key was read by, or else of the statement.
 async fn fetch(
     cursor: Option<&Scan>,
-    scan: &TableScan,
+    (scan, tests): Tested<'_>,
     key: &[u8],
     rows: &mut Rows,
-    reader: &mut Transaction,
+    past: &mut Past,
+    execution: &mut Execution,
 ) -> Result<()> {
     let tree: TreeId = scan.table.table.tree;
     loop {
         let add = |value: Option<&[u8]>| {
             if let Some(value) = value {
-                let _ = rows.add(scan, key, value);
+                let _ = rows.add(scan, tests, key, value);
             }
         };
         let looked = match cursor {
-            Some(cursor) => cursor.try_get(reader, tree, key, add),
-            None => reader.try_get(tree, key, add),
+            Some(cursor) => cursor.try_get(past.reader(execution), tree, key, add),
+            None => past.reader_mut(execution).try_get(tree, key, add),
         };
         match looked {
             Ok(()) => return Ok(()),
-            Err(fault) => reader.store().resolve(fault).await?,
+            Err(fault) => execution.environment.store.resolve(fault).await?,
         }
     }
 }
 
 impl Operator for TableScanner {
+    fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        if let Some(stored) = self.scan.projection.get(column) {
+            self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
+        }
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.batch(execution))
     }

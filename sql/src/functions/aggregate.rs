@@ -275,6 +275,23 @@ impl NumericSum {
         Ok(())
     }
 
+    /// Adds a column's values, if they are numerics.
+    fn add_column(
+        states: &mut [impl AsMut<NumericSum>],
+        groups: &[u32],
+        column: &Column,
+        with_squares: bool,
+    ) -> Result<bool> {
+        let ColumnData::Numeric(values) = column.data() else { return Ok(false) };
+        for (row, &group) in groups.iter().enumerate() {
+            if !column.is_null(row) {
+                let value = &values[column.stored_index(row)];
+                states[group as usize].as_mut().add_value(value, with_squares)?;
+            }
+        }
+        Ok(true)
+    }
+
     fn merge_sums(&mut self, other: &NumericSum) -> Result<()> {
         self.sum = self.sum.add(&other.sum)?;
         self.squares = self.squares.add(&other.squares)?;
@@ -307,7 +324,17 @@ macro_rules! numeric_accumulator {
         #[derive(Clone, Default)]
         struct $name(NumericSum);
 
+        impl AsMut<NumericSum> for $name {
+            fn as_mut(&mut self) -> &mut NumericSum {
+                &mut self.0
+            }
+        }
+
         impl Accumulator for $name {
+            fn add_columns(states: &mut [$name], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+                NumericSum::add_column(states, groups, &arguments[0], $squares)
+            }
+
             fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
                 match &arguments[0] {
                     Datum::Numeric(value) => self.0.add_value(value, $squares),

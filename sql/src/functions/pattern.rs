@@ -10,6 +10,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{BOOL, BPCHAR, NAME, TEXT};
 use crate::value::{ColumnData, Datum};
+use memchr::memmem;
 use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
 
@@ -304,40 +305,48 @@ fn texts(arguments: &[Datum]) -> Result<(&str, &str)> {
     }
 }
 
-/// LIKE of a column with a constant pattern of the usual simple shapes needs no general matching.
-enum Shape<'a> {
-    Equal(&'a str),
-    Prefix(&'a str),
-    Suffix(&'a str),
-    Contains(&'a str),
+/// A LIKE pattern whose only wildcard is `%`: a column is matched with it by searching for its pieces.
+struct Pieces<'p> {
+    prefix: &'p str,
+    /// What comes between, in this order, wherever it is found first.
+    middle: Vec<memmem::Finder<'p>>,
+    /// `None`: there is no wildcard, and the prefix is all.
+    suffix: Option<&'p str>,
 }
 
-fn shape(pattern: &str) -> Option<Shape<'_>> {
-    let plain = |part: &str| !part.contains(['%', '_', '\\']);
-    let inner = pattern.trim_matches('%');
-    if !plain(inner) {
-        return None;
+impl<'p> Pieces<'p> {
+    fn of(pattern: &'p str) -> Option<Pieces<'p>> {
+        if pattern.contains(['_', '\\']) {
+            return None;
+        }
+        let mut pieces: Vec<&str> = pattern.split('%').collect();
+        let suffix = if pieces.len() > 1 { pieces.pop() } else { None };
+        let prefix = pieces.remove(0);
+        let middle = pieces.into_iter().filter(|piece| !piece.is_empty()).map(memmem::Finder::new);
+        Some(Pieces { prefix, middle: middle.collect(), suffix })
     }
-    Some(match (pattern.starts_with('%'), pattern.ends_with('%')) {
-        (false, false) => Shape::Equal(inner),
-        (false, true) => Shape::Prefix(inner),
-        (true, false) => Shape::Suffix(inner),
-        (true, true) => Shape::Contains(inner),
-    })
+
+    fn matches(&self, text: &str) -> bool {
+        let Some(suffix) = self.suffix else { return text == self.prefix };
+        let rest = text.strip_prefix(self.prefix).and_then(|rest| rest.strip_suffix(suffix));
+        let Some(mut rest) = rest.map(str::as_bytes) else { return false };
+        self.middle.iter().all(|piece| match piece.find(rest) {
+            Some(at) => {
+                rest = &rest[at + piece.needle().len()..];
+                true
+            }
+            None => false,
+        })
+    }
 }
 
 fn like_columns(arguments: &[crate::value::Column], negated: bool) -> Result<crate::value::Column> {
     if let [_, pattern] = arguments
         && pattern.is_constant()
         && let Datum::Text(pattern) = pattern.get(0)
-        && let Some(shape) = shape(&pattern)
+        && let Some(pieces) = Pieces::of(&pattern)
     {
-        let computed = match shape {
-            Shape::Equal(part) => binary_text(arguments, |text, _| (text == part) != negated)?,
-            Shape::Prefix(part) => binary_text(arguments, |text, _| text.starts_with(part) != negated)?,
-            Shape::Suffix(part) => binary_text(arguments, |text, _| text.ends_with(part) != negated)?,
-            Shape::Contains(part) => binary_text(arguments, |text, _| text.contains(part) != negated)?,
-        };
+        let computed = binary_text(arguments, |text, _| pieces.matches(text) != negated)?;
         return Ok(computed.into_column(ColumnData::Bool));
     }
     let failure = std::cell::Cell::new(None);

@@ -1,13 +1,17 @@
-//! Subqueries that are joins: `WHERE [NOT] EXISTS (…)` and `WHERE x IN (…)` become semi and anti joins.
+//! Subqueries that are joins: `WHERE [NOT] EXISTS (…)` and `WHERE x IN (…)` become semi and anti joins; `(SELECT sum(y) FROM
+//! … WHERE k = outer.k)` becomes an outer join with the sums by `k`.
 //!
 //! What a correlated subquery reads of the outer row must stand in conditions alone, which then become the join's. They
 //! are pulled out of filters, through projections and inner joins; anything else that reads the outer row (below an
 //! aggregate, a limit, the far side of an outer join) leaves the subquery as it is.
 
 use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical, SubqueryKind};
+use super::operators::{Comparison, as_comparison, operator_name};
 use super::simplify::{any_input, each_expr};
-use super::walk;
+use super::{strictness, walk};
 use crate::expr::Expr;
+use crate::functions::CastMethod;
+use crate::types::oids;
 use crate::value::Datum;
 
 /// A subquery without what it read of the outer row.
@@ -38,6 +42,82 @@ pub fn pull_up(subquery: &Logical, correlations: &[Correlation], exists: bool) -
     let plan = pulled(subquery.clone(), correlations, exists, &mut conditions)?;
     let conditions = conditions.into_iter().map(|condition| over_columns(condition, correlations)).collect();
     Some(PulledUp { plan, conditions })
+}
+
+/// A subquery of one aggregated row as the groups that all outer rows together ask for: the plan gives what the outer row is
+/// compared with, and the subquery's value as `output`, which is NULL where there is no group.
+#[must_use]
+pub fn pull_up_groups(
+    subquery: &Logical,
+    correlations: &[Correlation],
+    output: ColumnId,
+) -> Option<PulledUp> {
+    let (aggregated, projected) = match subquery {
+        Logical::Project { input, outputs } => (input.as_ref(), Some(outputs.as_slice())),
+        other => (other, None),
+    };
+    let Logical::Aggregate { input, groups, aggregates, sets: None } = aggregated else { return None };
+    if !groups.is_empty() || correlations.is_empty() {
+        return None;
+    }
+    let value = match (projected, aggregates.as_slice()) {
+        (Some([only]), _) => only.expr.clone(),
+        (None, [(id, call)]) => Expr::Column { index: *id, data_type: call.data_type },
+        _ => return None,
+    };
+    let PulledUp { plan, conditions } = pull_up(input, correlations, false)?;
+    let aggregated = Logical::Aggregate {
+        input: Box::new(plan),
+        groups: grouping(&conditions, &input.outputs())?,
+        aggregates: aggregates.clone(),
+        sets: None,
+    };
+    // Without rows there is no group; the join gives NULL then, as the subquery must.
+    let is_null_when_empty = aggregates.iter().all(|(_, call)| !call.aggregate.zero_when_empty)
+        && strictness::is_null(&value, &aggregates.iter().map(|each| each.0).collect::<Vec<_>>());
+    let reads_outer = !is_independent(&aggregated, correlations) || reads_row(&value, correlations);
+    if !is_null_when_empty || reads_outer || !is_harmless(&value) {
+        return None;
+    }
+    let Logical::Aggregate { groups, .. } = &aggregated else { return None };
+    let mut outputs: Vec<Computed> = groups.clone();
+    outputs.push(Computed { id: output, expr: value });
+    Some(PulledUp { plan: Logical::Project { input: Box::new(aggregated), outputs }, conditions })
+}
+
+/// The inner columns that equal something of the outer row; `None` if a condition says anything else.
+fn grouping(conditions: &[Expr], inner: &[ColumnId]) -> Option<Vec<Computed>> {
+    let mut groups: Vec<Computed> = Vec::new();
+    for condition in conditions {
+        let (Comparison::Equal, left, right) = as_comparison(condition)? else { return None };
+        let (own, other) = if walk::reads_only(left, inner) { (left, right) } else { (right, left) };
+        let Expr::Column { index, data_type } = own else { return None };
+        let mut is_outer = true;
+        walk::columns(other, &mut |id| is_outer &= !inner.contains(&id));
+        // Values that are equal to one of another type might be several groups.
+        if !inner.contains(index) || !is_outer || other.data_type().oid != data_type.oid {
+            return None;
+        }
+        if !groups.iter().any(|group| group.id == *index) {
+            groups.push(Computed { id: *index, expr: own.clone() });
+        }
+    }
+    Some(groups)
+}
+
+/// Whether a value may be computed for groups that nobody asks for: it fails for none that is likely to be.
+fn is_harmless(value: &Expr) -> bool {
+    !walk::is_volatile(value)
+        && !walk::any(value, &mut |node| match node {
+            Expr::Call(call) => {
+                let arithmetic = matches!(operator_name(&call.function), Some("+" | "-" | "*"));
+                let wide = matches!(call.data_type.oid, oids::NUMERIC | oids::FLOAT8);
+                !(call.function.infallible || arithmetic && wide)
+            }
+            Expr::Column { .. } | Expr::Const { .. } => false,
+            Expr::Cast(cast) => !matches!(cast.method, CastMethod::Binary),
+            _ => true,
+        })
 }
 
 fn reads_row(expr: &Expr, correlations: &[Correlation]) -> bool {

@@ -16,7 +16,7 @@ use super::logical::{ColumnId, JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
-use super::walk;
+use super::{disjunction, walk};
 use crate::expr::Expr;
 
 /// Beyond so many relations not all orders are looked at.
@@ -120,6 +120,14 @@ impl Region {
             }
         });
         set
+    }
+
+    /// The part of the pairs that a condition keeps, beyond what was tested on single relations already.
+    fn part(&self, condition: &Expr, scope: Scope<'_, '_>) -> f64 {
+        let tested = self.relations.iter().filter_map(|relation| {
+            disjunction::implied(condition, &relation.columns).map(|implied| scope.selectivity(&implied))
+        });
+        (scope.selectivity(condition) / tested.product::<f64>().max(1e-9)).min(1.0)
     }
 
     fn put_together(self, costs: &Costs) -> Logical {
@@ -243,7 +251,7 @@ impl<'r> Search<'r> {
         let scope = Scope(&plans);
         let conditions = region.conditions.iter().map(|condition| Condition {
             read: region.read_by(condition),
-            part: scope.selectivity(condition),
+            part: region.part(condition, scope),
             is_equality: is_equality(condition),
         });
         let mut search = Search {

@@ -6,11 +6,12 @@ pub use cost::Costs;
 mod index_join;
 pub use access::{index_key_columns, primary_key_columns};
 mod decorrelate;
+mod disjunction;
 mod estimate;
 pub mod explain;
 mod join_order;
 pub mod logical;
-mod operators;
+pub mod operators;
 pub mod physical;
 mod planner;
 pub use planner::{row_layout, sort_columns};
@@ -39,7 +40,7 @@ pub fn optimize(plan: Logical, needed: &[ColumnId], costs: &Costs) -> (Logical, 
     let plan = simplify::simplify(plan);
     let (plan, renames) = renames::take_out(plan);
     let needed: Vec<ColumnId> = needed.iter().map(|id| renames.of(*id)).collect();
-    let plan = pushdown::push_down(plan);
+    let plan = pushdown::push_down(plan, costs);
     let plan = if costs.reorder_joins { join_order::order_joins(plan, costs) } else { plan };
     let plan = index_join::choose_searches(plan, costs);
     (prune::prune(plan, &needed), needed)

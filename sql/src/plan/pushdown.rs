@@ -1,13 +1,15 @@
-//! Predicate pushdown: every condition is tested as early as it can be.
+//! Predicate pushdown: every condition is tested as early as it can be; and subqueries become joins on the way.
 
-use super::logical::{ColumnId, JoinKind, Logical, SubqueryKind};
+use super::cost::{self, Costs};
+use super::decorrelate::PulledUp;
+use super::logical::{ColumnId, Correlation, JoinKind, Logical, SubqueryKind};
 use super::simplify::map_inputs;
-use super::{decorrelate, strictness, walk};
+use super::{decorrelate, disjunction, join_order, strictness, walk};
 use crate::expr::Expr;
 
 /// Pushes all filters of a plan down.
-pub fn push_down(plan: Logical) -> Logical {
-    push(plan, Vec::new())
+pub fn push_down(plan: Logical, costs: &Costs) -> Logical {
+    push(plan, Vec::new(), costs)
 }
 
 fn covered(expr: &Expr, columns: &[ColumnId]) -> bool {
@@ -27,11 +29,11 @@ fn split(predicates: Vec<Expr>, columns: &[ColumnId]) -> (Vec<Expr>, Vec<Expr>) 
 }
 
 /// Pushes `predicates`, which hold for the plan's rows, as far down as they go.
-fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
+fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
     match plan {
         Logical::Filter { input, predicates: own } => {
             predicates.splice(0..0, own);
-            push(*input, predicates)
+            push(*input, predicates, costs)
         }
         Logical::Table { table, alias, columns, key, mut filters } => {
             filters.extend(predicates);
@@ -60,11 +62,11 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                     })
                 })
                 .collect();
-            let input = Box::new(push(*input, rewritten));
+            let input = Box::new(push(*input, rewritten, costs));
             filtered(Logical::Project { input, outputs }, stay)
         }
         Logical::Join { kind, left, right, on, lateral } => {
-            push_join(kind, *left, *right, on, lateral, predicates)
+            push_join(kind, (*left, *right), on, lateral, predicates, costs)
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
             let below = input.outputs();
@@ -86,12 +88,24 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                 if let SubqueryKind::Quantified { comparison, .. } = kind {
                     walk::split_conjunction(comparison, &mut on);
                 }
-                let input = push(*input, down);
-                return filtered(push_join(join, input, pulled.plan, on, Vec::new(), Vec::new()), stay);
+                let input = push(*input, down, costs);
+                let sides = (input, pulled.plan);
+                return filtered(push_join(join, sides, on, Vec::new(), Vec::new(), costs), stay);
             }
-            let subquery = Box::new(push(*subquery, Vec::new()));
-            let input = Box::new(push(*input, down));
-            filtered(Logical::Apply { input, subquery, kind, correlations, output, data_type }, stay)
+            let joined = match kind {
+                SubqueryKind::Scalar => {
+                    join_groups(&input, &subquery, &correlations, output, &down, &stay, costs)
+                }
+                _ => None,
+            };
+            let subquery = Box::new(push(*subquery, Vec::new(), costs));
+            let input = Box::new(push(*input, down, costs));
+            let apply = Logical::Apply { input, subquery, kind, correlations, output, data_type };
+            let applied = filtered(apply, stay);
+            match joined {
+                Some(joined) if ordered_cost(&joined, costs) < ordered_cost(&applied, costs) => joined,
+                _ => applied,
+            }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
             let grouped: Vec<ColumnId> = groups.iter().map(|group| group.id).collect();
@@ -109,12 +123,14 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                     })
                 })
                 .collect();
-            let input = Box::new(push(*input, down));
+            let input = Box::new(push(*input, down, costs));
             filtered(Logical::Aggregate { input, groups, aggregates, sets }, stay)
         }
-        Logical::Sort { input, keys } => Logical::Sort { input: Box::new(push(*input, predicates)), keys },
+        Logical::Sort { input, keys } => {
+            Logical::Sort { input: Box::new(push(*input, predicates, costs)), keys }
+        }
         Logical::Distinct { input, on: None } => {
-            Logical::Distinct { input: Box::new(push(*input, predicates)), on: None }
+            Logical::Distinct { input: Box::new(push(*input, predicates, costs)), on: None }
         }
         Logical::Window { input, order, calls } => {
             // A condition on what all partitions are made by keeps or drops whole partitions.
@@ -123,7 +139,7 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                 _ => None,
             });
             let (down, stay) = split(predicates, &keys.collect::<Vec<_>>());
-            let input = Box::new(push(*input, down));
+            let input = Box::new(push(*input, down, costs));
             filtered(Logical::Window { input, order, calls }, stay)
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
@@ -133,13 +149,13 @@ fn push(plan: Logical, mut predicates: Vec<Expr>) -> Logical {
                 let outputs = side.outputs();
                 let below = down.iter().map(|predicate| over_side(predicate.clone(), &ids, &outputs));
                 let below = below.collect();
-                Box::new(push(side, below))
+                Box::new(push(side, below, costs))
             };
             let (left, right) = (side(*left), side(*right));
             filtered(Logical::SetOperation { kind, all, left, right, columns }, stay)
         }
         mut other => {
-            map_inputs(&mut other, &mut push_down);
+            map_inputs(&mut other, &mut |input| push_down(input, costs));
             filtered(other, predicates)
         }
     }
@@ -157,13 +173,65 @@ fn over_side(predicate: Expr, ids: &[ColumnId], side: &[ColumnId]) -> Expr {
     })
 }
 
+/// The join with the groups that a subquery of one aggregated row makes, instead of a run for each row.
+fn join_groups(
+    input: &Logical,
+    subquery: &Logical,
+    correlations: &[Correlation],
+    output: ColumnId,
+    down: &[Expr],
+    above: &[Expr],
+    costs: &Costs,
+) -> Option<Logical> {
+    let PulledUp { plan, conditions } = decorrelate::pull_up_groups(subquery, correlations, output)?;
+    let sides = (push(input.clone(), down.to_vec(), costs), plan);
+    Some(push_join(JoinKind::Left, sides, conditions, Vec::new(), above.to_vec(), costs))
+}
+
+/// What a plan costs once its joins are ordered.
+fn ordered_cost(plan: &Logical, costs: &Costs) -> f64 {
+    if costs.reorder_joins {
+        cost::of_logical(&join_order::order_joins(plan.clone(), costs), costs)
+    } else {
+        cost::of_logical(plan, costs)
+    }
+}
+
+/// The columns of the relations that inner joins put together.
+fn leaves(plan: &Logical, found: &mut Vec<Vec<ColumnId>>) {
+    match plan {
+        Logical::Join { kind: JoinKind::Inner, left, right, .. } => {
+            leaves(left, found);
+            leaves(right, found);
+        }
+        Logical::Filter { input, .. } => leaves(input, found),
+        other => found.push(other.outputs()),
+    }
+}
+
+/// What conditions on both sides of a join demand of single relations of one side.
+fn implied(conditions: &[Expr], side: &Logical) -> Vec<Expr> {
+    if !conditions.iter().any(|condition| matches!(condition, Expr::Or(_))) {
+        return Vec::new();
+    }
+    let mut relations = Vec::new();
+    leaves(side, &mut relations);
+    let of = |relation: &Vec<ColumnId>| {
+        conditions
+            .iter()
+            .filter_map(|condition| disjunction::implied(condition, relation))
+            .collect::<Vec<_>>()
+    };
+    relations.iter().flat_map(of).collect()
+}
+
 fn push_join(
     kind: JoinKind,
-    left: Logical,
-    right: Logical,
+    (left, right): (Logical, Logical),
     on: Vec<Expr>,
-    lateral: Vec<super::logical::Correlation>,
+    lateral: Vec<Correlation>,
     predicates: Vec<Expr>,
+    costs: &Costs,
 ) -> Logical {
     let (left_columns, right_columns) = (left.outputs(), right.outputs());
     let kind = strictness::strengthened(kind, &predicates, &left_columns, &right_columns);
@@ -175,6 +243,8 @@ fn push_join(
             let (for_right, rest) = split(rest, &right_columns);
             to_left = for_left;
             to_right = for_right;
+            to_left.extend(implied(&rest, &left));
+            to_right.extend(implied(&rest, &right));
             join_on = rest;
         }
         JoinKind::Left | JoinKind::Semi | JoinKind::Anti => {
@@ -198,8 +268,8 @@ fn push_join(
             above = predicates;
         }
     }
-    let left = Box::new(push(left, to_left));
-    let right = Box::new(push(right, to_right));
+    let left = Box::new(push(left, to_left, costs));
+    let right = Box::new(push(right, to_right, costs));
     filtered(Logical::Join { kind, left, right, on: join_on, lateral }, above)
 }
 

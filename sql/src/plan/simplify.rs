@@ -218,7 +218,7 @@ pub fn simplify(mut plan: Logical) -> Logical {
 pub fn conjuncts(predicates: Vec<Expr>) -> Vec<Expr> {
     let mut terms = Vec::new();
     for predicate in predicates {
-        walk::split_conjunction(predicate, &mut terms);
+        super::disjunction::split(predicate, &mut terms);
     }
     terms.retain(|term| !matches!(term, Expr::Const { value: Datum::Bool(true), .. }));
     terms

@@ -38,7 +38,8 @@ pub fn rejects_nulls(predicate: &Expr, columns: &[ColumnId]) -> bool {
 }
 
 /// Whether an expression is NULL for a row in which all of some columns are.
-fn is_null(expr: &Expr, columns: &[ColumnId]) -> bool {
+#[must_use]
+pub fn is_null(expr: &Expr, columns: &[ColumnId]) -> bool {
     match expr {
         Expr::Column { index, .. } => columns.contains(index),
         Expr::Const { value, .. } => matches!(value, Datum::Null),

@@ -74,16 +74,13 @@ impl ColumnBuilder {
             let (column, row) = place(&picks[at]);
             !column.is_null(row)
         });
-        for pick in picks {
-            let (column, row) = place(pick);
-            let at = column.stored_index(row);
-            same_kind!(
-                (column.data(), &mut self.data),
-                (from, to) => to.extend_from_slice(&from[at..=at]),
-                |from: &super::column::TextData, to: &mut super::column::TextData| to.push(from.get(at)),
-                {}
-            );
-        }
+        let is_constant: Vec<bool> = columns.iter().map(|column| column.is_constant()).collect();
+        let stored = |&(part, row): &(u32, u32)| {
+            let part = part as usize;
+            (part, if is_constant[part] { 0 } else { row as usize })
+        };
+        let parts: Vec<&ColumnData> = columns.iter().map(|column| column.data()).collect();
+        extend_stored(&mut self.data, &parts, picks.iter().map(stored));
         Ok(())
     }
 
@@ -95,6 +92,55 @@ impl ColumnBuilder {
         let validity = self.validity.get_or_insert_with(|| Bitmap::filled(len, true));
         (0..count).for_each(|at| validity.push(is_valid(at)));
     }
+}
+
+/// Appends stored values: for each place, of which vector and where in it. The kind is looked at once.
+fn extend_stored(data: &mut ColumnData, parts: &[&ColumnData], places: impl Iterator<Item = (usize, usize)>) {
+    macro_rules! extend {
+        ($($variant:ident),*) => {
+            match data {
+                $(ColumnData::$variant(to) => {
+                    let vectors: Vec<_> = parts
+                        .iter()
+                        .map(|part| match part {
+                            ColumnData::$variant(values) => values.as_slice(),
+                            _ => &[],
+                        })
+                        .collect();
+                    to.extend(places.map(|(part, at)| vectors[part][at].clone()));
+                })*
+                ColumnData::Text(to) => {
+                    for (part, at) in places {
+                        if let ColumnData::Text(from) = parts[part] {
+                            to.push(from.get(at));
+                        }
+                    }
+                }
+            }
+        };
+    }
+    extend!(
+        Bool,
+        Int16,
+        Int32,
+        Int64,
+        Float32,
+        Float64,
+        Numeric,
+        Bytes,
+        Date,
+        Time,
+        TimeTz,
+        Timestamp,
+        TimestampTz,
+        Interval,
+        Uuid,
+        Oid,
+        Char,
+        Array,
+        Record,
+        Jsonb
+    );
 }
 
 /// Rows of several batches as one batch: for each pick, which batch and which row of it.

@@ -116,6 +116,11 @@ pub fn encode_at(column: &KeyColumn, values: &Column, row: usize, wide: bool, ou
             out.extend_from_slice(texts.get(at).as_bytes());
             out.push(0);
         }
+        ColumnData::Text(texts) if is_valid => {
+            out.push(MARK_VALUE);
+            out.extend_from_slice(texts.get(at).trim_end_matches(' ').as_bytes());
+            out.push(0);
+        }
         ColumnData::Float32(numbers) if is_valid && wide => {
             return encode(column, &Datum::Float64(f64::from(numbers[at])), out);
         }

@@ -160,11 +160,10 @@ impl RowLayout {
     /// Appends the wanted columns of a row to builders (one for each of `projection`, of the columns' kinds).
     pub fn decode_into(
         &self,
-        bytes: &[u8],
+        row: &RowView<'_>,
         projection: &[usize],
         builders: &mut [ColumnBuilder],
     ) -> Result<()> {
-        let row = self.view(bytes)?;
         for (&index, builder) in projection.iter().zip(builders) {
             match row.locate(index)? {
                 Located::Null => builder.push_null(),
@@ -289,6 +288,25 @@ impl<'a> RowView<'a> {
             Located::Null => Ok(Datum::Null),
             Located::Missing => Ok(self.layout.columns[index].missing.clone()),
             Located::Bytes(bytes) => encoding::decode(self.layout.columns[index].kind, bytes),
+        }
+    }
+
+    /// Whether the row was written before column `index` was added.
+    #[must_use]
+    #[inline]
+    pub fn is_older_than(&self, index: usize) -> bool {
+        index >= self.column_count
+    }
+
+    /// The stored bytes of column `index`, which the row is not older than; `None` for NULL.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there.
+    #[inline]
+    pub fn bytes_of(&self, index: usize) -> Result<Option<&'a [u8]>> {
+        match self.locate(index)? {
+            Located::Bytes(bytes) => Ok(Some(bytes)),
+            Located::Null | Located::Missing => Ok(None),
         }
     }
 

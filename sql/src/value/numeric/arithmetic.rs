@@ -21,6 +21,15 @@ pub(crate) fn overflow() -> SqlError {
     SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
 }
 
+/// The product where it fits; most factors are short, and 64 bits times 64 never overflow.
+#[inline]
+fn multiplied(left: i128, right: i128) -> Option<i128> {
+    match (i64::try_from(left), i64::try_from(right)) {
+        (Ok(left), Ok(right)) => Some(i128::from(left) * i128::from(right)),
+        _ => left.checked_mul(right),
+    }
+}
+
 /// Decimal digits of a magnitude; 0 has none.
 pub(crate) fn digit_count(mantissa: &IBig) -> u32 {
     if *mantissa == IBig::ZERO {
@@ -88,6 +97,11 @@ impl Numeric {
             Numeric::Small { mantissa: right, scale: right_scale },
         ) = (self, other)
         {
+            if left_scale == right_scale
+                && let Some(mantissa) = left.checked_add(*right)
+            {
+                return Ok(Numeric::Small { mantissa, scale: *left_scale });
+            }
             let scale = (*left_scale).max(*right_scale);
             if let Some(left) = scale_up(*left, scale - left_scale)
                 && let Some(right) = scale_up(*right, scale - right_scale)
@@ -150,7 +164,7 @@ impl Numeric {
         ) = (self, other)
             && let scale = left_scale + right_scale
             && scale <= SCALE_MAX
-            && let Some(mantissa) = left.checked_mul(*right)
+            && let Some(mantissa) = multiplied(*left, *right)
         {
             return Ok(Numeric::Small { mantissa, scale });
         }
