@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
     ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
-    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT, TEXT_ARRAY,
-    TIMESTAMPTZ, UUID, VOID, XID8,
+    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
+    TEXT_ARRAY, TIMESTAMPTZ, UUID, VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -58,7 +58,6 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
     ("acldefault", &[CHAR, OID], ACLITEM_ARRAY),
     ("oidvectortypes", &[OIDVECTOR], TEXT),
-    ("pg_char_to_encoding", &[NAME], INT4),
     ("pg_get_function_sqlbody", &[OID], TEXT),
     ("pg_get_partition_constraintdef", &[OID], TEXT),
     ("pg_get_statisticsobjdef", &[OID], TEXT),
@@ -119,7 +118,6 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regnamespace", &[TEXT], REGNAMESPACE),
     ("to_regrole", &[TEXT], REGROLE),
     ("getpgusername", &[], NAME),
-    ("pg_tablespace_location", &[OID], TEXT),
     ("has_type_privilege", &[TEXT, TEXT], BOOL),
     ("has_type_privilege", &[OID, TEXT], BOOL),
     ("has_column_privilege", &[OID, TEXT, TEXT], BOOL),

@@ -173,7 +173,6 @@ pub fn call(
             Datum::Bool(is_column && environment.catalog.table(oid_at(0)).is_some())
         }
         // There are the two that PostgreSQL begins with, within the data folder.
-        "pg_tablespace_location" => Datum::text(""),
         "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;

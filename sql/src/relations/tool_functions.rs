@@ -23,7 +23,6 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             }
             _ => Datum::Null,
         },
-        "pg_char_to_encoding" => Datum::Int32(encoding(arguments.first()?.as_text().unwrap_or_default())),
         "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match signature(oid()) {
             Some((arguments, _)) => Datum::text(type_list(environment, &arguments)),
             None => Datum::Null,
@@ -50,17 +49,6 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
 fn type_list(environment: &Environment, types: &[Oid]) -> String {
     let names: Vec<String> = types.iter().map(|oid| format_type(DataType::of(*oid), environment)).collect();
     names.join(", ")
-}
-
-/// PostgreSQL's number of an encoding.
-fn encoding(name: &str) -> i32 {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    match name.to_ascii_uppercase().as_str() {
-        "SQLASCII" => 0,
-        "UTF8" | "UNICODE" => 6,
-        "LATIN1" | "ISO88591" => 8,
-        _ => -1,
-    }
 }
 
 /// The rights on an object that nobody granted or revoked any of.
