@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once, yield_now};
 use helios_runtime::IoBuf;
 use helios_runtime::device::{BLOCK_SIZE, Device, File, IoFuture, MemoryDevice, OpenMode};
 use parking_lot::Mutex;
@@ -32,6 +33,8 @@ struct Watched {
 struct Watch {
     protected: Mutex<BTreeMap<u64, u64>>,
     is_full: Mutex<bool>,
+    /// Reads take a second poll.
+    reads_stall: Mutex<bool>,
 }
 
 impl Watched {
@@ -49,7 +52,14 @@ impl Watched {
 
 impl File for Watched {
     fn read_at(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf> {
-        self.file.read_at(buf, offset)
+        if !*self.watch.reads_stall.lock() {
+            return self.file.read_at(buf, offset);
+        }
+        let file = self.file.clone();
+        Box::pin(async move {
+            yield_now().await;
+            file.read_at(buf, offset).await
+        })
     }
     fn read_batch(&self, reads: Vec<(u64, IoBuf)>) -> IoFuture<Vec<IoBuf>> {
         self.file.read_batch(reads)
@@ -327,6 +337,39 @@ proptest! {
     fn an_encrypted_page_file_matches_a_model(steps in steps()) {
         run(steps, Some(MasterKey::new([4; 32])));
     }
+}
+
+/// An image that waits for a checkpoint is replaced while somebody reads it, and its place written anew: the reader finds
+/// the new one, be it of a page or of history.
+#[test]
+fn what_moves_while_it_is_read_is_found() {
+    let fixture = Fixture::new(None);
+    let (page, history) = (key(1), MapKey::open_history(key(1)));
+    let write = |scn: u64| {
+        let codec = fixture.page_file.codec();
+        let content = vec![scn as u8; 3000];
+        let encoded = codec.encode(ImageKind::History, page, Scn(scn), &content, 0);
+        block_on(fixture.page_file.write_history(vec![(history, Scn(scn), encoded)], &[])).unwrap();
+        let mut bytes = fixture.page(page, 3000);
+        page::set_scn_raw(&mut bytes, scn);
+        let encoded = codec.encode_page(page, &bytes);
+        block_on(fixture.page_file.write(vec![(page, Scn(scn), encoded)], false)).unwrap();
+    };
+    write(1);
+    let mut found = vec![0; 8192];
+    {
+        *fixture.watch.reads_stall.lock() = true;
+        let mut reading_history = pin!(fixture.page_file.read_history(history));
+        let mut reading_page = pin!(fixture.page_file.read(page, &mut found));
+        // Each knows by now where to read.
+        assert!(block_on(poll_once(&mut reading_history)).is_none());
+        assert!(block_on(poll_once(&mut reading_page)).is_none());
+        *fixture.watch.reads_stall.lock() = false;
+        (2..9).for_each(write);
+        assert_eq!(block_on(reading_history).unwrap(), Some(vec![8; 3000]));
+        assert!(block_on(reading_page).unwrap());
+    }
+    assert_eq!(page::scn(&found), Scn(8));
 }
 
 /// Rewriting everything many times over, in any order, leaves the file at less than two and a half times what lives
