@@ -19,6 +19,9 @@ pub(super) struct Output {
     source: Option<(u32, i16)>,
 }
 
+/// The longest select list.
+const OUTPUTS_MAX: usize = 1664;
+
 impl Binder<'_> {
     pub(super) fn bind_select(
         &mut self,
@@ -416,6 +419,12 @@ impl Binder<'_> {
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
             }
+        }
+        if outputs.len() > OUTPUTS_MAX {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("target lists can have at most {OUTPUTS_MAX} entries"),
+            ));
         }
         Ok(outputs)
     }
