@@ -88,7 +88,8 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     while at < tokens.len() {
         let token = tokens[at];
         at += 1;
-        if targets.follow(token, tokens.get(at).copied())
+        if !kind.defines
+            && targets.follow(token, tokens.get(at).copied())
             && let Some((subscripts, length)) = targets::subscripts(&tokens[at..])
         {
             out.push(token.clone());
@@ -261,6 +262,8 @@ struct StatementWords {
     has_literals: bool,
     creates_table: bool,
     alters_table: bool,
+    /// It defines something: SET there is not UPDATE's.
+    defines: bool,
 }
 
 impl StatementWords {
@@ -274,6 +277,7 @@ impl StatementWords {
                 || tokens.first().is_some_and(|first| first.token == Token::LParen),
             creates_table: is_table && first_is("create"),
             alters_table: is_table && first_is("alter"),
+            defines: first_is("create") || first_is("alter"),
         }
     }
 
