@@ -45,6 +45,9 @@ pub use worker::{TaskHandle, current_worker, spawn_local};
 /// The environment variable that overrides [`ExecutorKind::Automatic`]: `glommio` or `epoll`.
 pub const EXECUTOR_VARIABLE: &str = "HELIOS_EXECUTOR";
 
+/// A worker's stack: statements without optimization need more than the usual two megabytes. Only what is used of it takes memory.
+const STACK_BYTES: usize = 8 << 20;
+
 /// What the workers' loop is built on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExecutorKind {
@@ -124,6 +127,7 @@ impl Executor {
             let name = format!("helios-worker-{index}");
             let thread = std::thread::Builder::new()
                 .name(name.clone())
+                .stack_size(STACK_BYTES)
                 .spawn(move || run_worker(kind, pin, index, &name, shared, &report))?;
             executor.threads.push(thread);
             started.recv().unwrap_or_else(|_| Err(io::Error::other("a worker died while starting")))?;

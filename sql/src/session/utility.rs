@@ -581,7 +581,8 @@ impl Session {
         loop {
             let mut ddl = self.begin_ddl(command).await?;
             ddl.binding.moments = moments;
-            let changed = work.run(&mut ddl, text).await;
+            // On the heap: it is the largest of all futures.
+            let changed = Box::pin(work.run(&mut ddl, text)).await;
             let (catalog, mut binding) = (ddl.catalog.clone(), ddl.binding.clone());
             self.end_ddl(ddl, changed.is_ok())?;
             match (changed, binding.moments.take_wanted()) {
