@@ -137,17 +137,17 @@ thread_local! {
 
 impl ZstdContexts {
     fn compressor(&mut self) -> io::Result<&mut Compressor<'static>> {
-        if self.compressor.is_none() {
-            self.compressor = Some(Compressor::new(ZSTD_LEVEL)?);
+        match &mut self.compressor {
+            Some(made) => Ok(made),
+            none => Ok(none.insert(Compressor::new(ZSTD_LEVEL)?)),
         }
-        Ok(self.compressor.as_mut().expect("made above"))
     }
 
     fn decompressor(&mut self) -> io::Result<&mut Decompressor<'static>> {
-        if self.decompressor.is_none() {
-            self.decompressor = Some(Decompressor::new()?);
+        match &mut self.decompressor {
+            Some(made) => Ok(made),
+            none => Ok(none.insert(Decompressor::new()?)),
         }
-        Ok(self.decompressor.as_mut().expect("made above"))
     }
 }
 

@@ -8,7 +8,7 @@ use helios_bufferpool::{
     UndoRing,
 };
 use helios_runtime::device::Device;
-use helios_runtime::{Clock, Entropy, OpenMode};
+use helios_runtime::{Clock, Entropy, ManualClock, OpenMode, SeededEntropy};
 use parking_lot::Mutex;
 
 use crate::access_method::AccessMethods;
@@ -93,6 +93,18 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Salts and identities.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl Surroundings {
+    /// A device with a clock that only commits move and the same random numbers each time: what is done there can be
+    /// repeated to the byte.
+    pub fn repeatable(device: Arc<dyn Device>) -> Surroundings {
+        Surroundings {
+            device,
+            clock: Arc::new(ManualClock::new(1_000_000)),
+            entropy: Arc::new(SeededEntropy::new(1)),
+        }
+    }
 }
 
 /// Figures of an open store.

@@ -12,7 +12,7 @@ use helios_mvcc::{
     AccessMethod, AccessMethods, BranchId, Compression, Isolation, KeyRange, RowChange, ScanStep, Scn, Store,
     StoreOptions, Surroundings, TreeId,
 };
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::SimulatedDevice;
 
 type Row = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -63,11 +63,7 @@ async fn open(device: &SimulatedDevice, log_enabled: bool) -> (Store, Arc<Listen
         access_methods: AccessMethods::new(vec![listener.clone()]),
         ..StoreOptions::default()
     };
-    let surroundings = Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    };
+    let surroundings = Surroundings::repeatable(Arc::new(device.clone()));
     (Store::open(options, surroundings).await.unwrap(), listener)
 }
 

@@ -12,21 +12,13 @@ use helios_mvcc::{
     Surroundings, TreeId,
 };
 use helios_runtime::device::MemoryDevice;
-use helios_runtime::{InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, SeededEntropy, SimulatedDevice};
 
 const TREE: TreeId = TreeId::CATALOG;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 /// What is to be found: by the branch's name.
 type State = BTreeMap<String, Rows>;
-
-fn surroundings(device: Arc<dyn helios_runtime::Device>) -> Surroundings {
-    Surroundings {
-        device,
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(7)),
-    }
-}
 
 fn options() -> StoreOptions {
     StoreOptions {
@@ -146,7 +138,7 @@ async fn take(store: &Store, number: usize) -> Result<(), Error> {
 }
 
 async fn workload(device: &SimulatedDevice, done: &mut usize) -> Result<(), Error> {
-    let store = Store::open(options(), surroundings(Arc::new(device.clone()))).await?;
+    let store = Store::open(options(), Surroundings::repeatable(Arc::new(device.clone()))).await?;
     for number in 0..STEPS.len() {
         take(&store, number).await?;
         *done = number + 1;
@@ -167,7 +159,7 @@ fn every_call(fault: InjectedFault) {
         let device = if fault == InjectedFault::Crash { device.restart() } else { device.survivor(call) };
         let context = format!("{fault:?} at call {call} of {calls}, after {done} steps");
         block_on(async {
-            let store = Store::open(options(), surroundings(Arc::new(device.clone()))).await;
+            let store = Store::open(options(), Surroundings::repeatable(Arc::new(device.clone()))).await;
             let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
             let found = state(&store).await.unwrap_or_else(|error| panic!("{context}: {error}"));
             let next = (done + 1).min(STEPS.len());
@@ -195,7 +187,7 @@ fn an_error_at_any_call_loses_nothing_of_any_branch() {
 fn a_dropped_branch_gives_its_space_back() {
     block_on(async {
         let device = SimulatedDevice::new(1);
-        let store = Store::open(options(), surroundings(Arc::new(device))).await.unwrap();
+        let store = Store::open(options(), Surroundings::repeatable(Arc::new(device))).await.unwrap();
         write(&store, BranchId::MAIN, 0..2_000, 1).await.unwrap();
         store.checkpoint().await.unwrap();
         let used = store.stats().unwrap().data_used_bytes;
@@ -233,7 +225,7 @@ fn levels_and_size_cost_nothing() {
     block_on(async {
         let device = Arc::new(MemoryDevice::new());
         let options = StoreOptions { cache_size_bytes: 64 << 20, ..options() };
-        let store = Store::open(options, surroundings(device)).await.unwrap();
+        let store = Store::open(options, Surroundings::repeatable(device)).await.unwrap();
         write(&store, BranchId::MAIN, 0..20_000, 1).await.unwrap();
         let mut last = BranchId::MAIN;
         let mut costs = Vec::new();

@@ -13,19 +13,11 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, LockMode, RowState, ScanStep, Scn, Store,
     StoreOptions, Surroundings, TreeId, WaitPolicy,
 };
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::SimulatedDevice;
 
 const TREE: TreeId = TreeId::CATALOG;
 const ROWS: u64 = 60;
 const START: i64 = 1000;
-
-fn surroundings(device: &SimulatedDevice) -> Surroundings {
-    Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
 
 fn value(amount: i64, bytes: usize) -> Vec<u8> {
     let mut value = amount.to_le_bytes().to_vec();
@@ -104,7 +96,7 @@ fn run(log_enabled: bool, transfers: u64) {
         ..StoreOptions::default()
     };
     let device = SimulatedDevice::new(1);
-    let store = block_on(Store::open(options, surroundings(&device))).unwrap();
+    let store = block_on(Store::open(options, Surroundings::repeatable(Arc::new(device.clone())))).unwrap();
     let mut setup = store.begin(BranchId::MAIN, Isolation::Snapshot);
     (0..ROWS).for_each(|row| setup.put(TREE, &row.to_be_bytes(), &value(START, 100)).unwrap());
     let base = block_on(setup.commit()).unwrap().scn.unwrap();

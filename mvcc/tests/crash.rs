@@ -13,7 +13,7 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Store, StoreOptions,
     Surroundings, TreeId,
 };
-use helios_runtime::{InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, SimulatedDevice};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -24,14 +24,6 @@ fn options(key: Option<MasterKey>) -> StoreOptions {
         log_segment_bytes: 64 << 10,
         key,
         ..StoreOptions::default()
-    }
-}
-
-fn surroundings(device: &SimulatedDevice) -> Surroundings {
-    Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(7)),
     }
 }
 
@@ -107,7 +99,7 @@ async fn workload(
     work: Work,
     acknowledged: &mut u64,
 ) -> Result<(), Error> {
-    let store = Store::open(options.clone(), surroundings(device)).await?;
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await?;
     for number in 1..=14 {
         commit(&store, work, number).await?;
         *acknowledged = number;
@@ -117,7 +109,7 @@ async fn workload(
     }
     store.close().await?;
     drop(store);
-    let store = Store::open(options.clone(), surroundings(device)).await?;
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await?;
     for number in 15..=18 {
         commit(&store, work, number).await?;
         *acknowledged = number;
@@ -155,7 +147,7 @@ async fn check(
     acknowledged: u64,
     context: &str,
 ) {
-    let store = match Store::open(options.clone(), surroundings(device)).await {
+    let store = match Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await {
         Ok(store) => store,
         // Nothing was acknowledged, not even the making of the folder.
         Err(error) => panic!("{context}: does not open after {acknowledged} commits: {error}"),
@@ -171,7 +163,7 @@ async fn check(
     commit(&store, work, done + 1).await.unwrap_or_else(|error| panic!("{context}: {error}"));
     store.close().await.unwrap_or_else(|error| panic!("{context}: {error}"));
     drop(store);
-    let store = Store::open(options.clone(), surroundings(device)).await;
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await;
     let store = store.unwrap_or_else(|error| panic!("{context}: second open: {error}"));
     assert!(contents(&store).await.unwrap() == model_after(work, done + 1), "{context}: after a clean close");
 }

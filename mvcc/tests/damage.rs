@@ -8,8 +8,8 @@ use futures_lite::future::{block_on, zip};
 use helios_mvcc::{
     BranchId, Compression, Error, Isolation, Store, StoreOptions, Surroundings, Transaction, TreeId,
 };
+use helios_runtime::IoBuf;
 use helios_runtime::device::{Device, OpenMode, SimulatedDevice};
-use helios_runtime::{IoBuf, ManualClock, SeededEntropy};
 
 const BLOCK_BYTES: usize = 4096;
 const GOOD: &[u8] = b"a good row";
@@ -29,14 +29,6 @@ async fn put(store: &Store, tree: TreeId, numbers: std::ops::Range<u32>, value: 
     transaction.commit().await.map(drop)
 }
 
-fn surroundings(device: &SimulatedDevice) -> Surroundings {
-    Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
-
 fn options() -> StoreOptions {
     StoreOptions {
         cache_size_bytes: 4 << 20,
@@ -47,7 +39,9 @@ fn options() -> StoreOptions {
 }
 
 async fn open(device: &SimulatedDevice) -> Store {
-    Store::open(options(), surroundings(device)).await.expect("the folder opens")
+    Store::open(options(), Surroundings::repeatable(Arc::new(device.clone())))
+        .await
+        .expect("the folder opens")
 }
 
 /// Spoils every block of a file that has `pattern` in it; returns how many.
@@ -130,7 +124,7 @@ fn damage_to_the_end_of_the_log_is_noticed() {
                 damaged += damage(&crashed, &name, BAD).await;
             }
             assert_eq!(damaged, 1);
-            match Store::open(options(), surroundings(&crashed)).await {
+            match Store::open(options(), Surroundings::repeatable(Arc::new(crashed.clone()))).await {
                 Err(Error::Corruption(text)) => {
                     assert!(is_vouched && text.contains("the log is damaged"), "{text}")
                 }

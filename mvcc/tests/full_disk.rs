@@ -12,8 +12,8 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, ScanStep, Store, StoreOptions, Surroundings,
     Transaction, TreeId,
 };
+use helios_runtime::IoBuf;
 use helios_runtime::device::{Device, File, IoFuture, MemoryDevice, OpenMode};
-use helios_runtime::{IoBuf, ManualClock, SeededEntropy};
 
 /// A disk of so many bytes. A file takes as many as it is long.
 #[derive(Clone)]
@@ -158,14 +158,6 @@ async fn checkpoint_if_due(store: &Store) {
     }
 }
 
-fn surroundings(disk: &Disk) -> Surroundings {
-    Surroundings {
-        device: Arc::new(disk.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
-
 async fn run(disk_bytes: u64) -> Result<(), Error> {
     let disk = Disk { memory: MemoryDevice::new(), bytes: Arc::new(AtomicU64::new(disk_bytes)) };
     let options = StoreOptions {
@@ -175,7 +167,7 @@ async fn run(disk_bytes: u64) -> Result<(), Error> {
         checkpoint_log_bytes: 512 << 10,
         ..StoreOptions::default()
     };
-    let store = Store::open(options.clone(), surroundings(&disk)).await?;
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
     let mut model = Model::new();
     let mut next = 0;
     let refused = loop {
@@ -203,7 +195,7 @@ async fn run(disk_bytes: u64) -> Result<(), Error> {
     store.checkpoint().await?;
     assert!(rows(&store).await? == model);
     drop(store);
-    let store = Store::open(options, surroundings(&disk)).await?;
+    let store = Store::open(options, Surroundings::repeatable(Arc::new(disk.clone()))).await?;
     assert!(rows(&store).await? == model, "all is there after opening again");
     insert(&store, &mut model, next + 20).await?;
     store.close().await?;

@@ -10,14 +10,9 @@ use helios_mvcc::{
     Transaction, TreeId, WaitPolicy,
 };
 use helios_runtime::device::MemoryDevice;
-use helios_runtime::{ManualClock, SeededEntropy};
 
 fn open(device: &Arc<MemoryDevice>) -> Store {
-    let surroundings = Surroundings {
-        device: device.clone(),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    };
+    let surroundings = Surroundings::repeatable(device.clone());
     block_on(Store::open(StoreOptions::default(), surroundings)).expect("a store in memory")
 }
 

@@ -10,17 +10,9 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, MasterKey, ScanStep, Scn, Store, StoreOptions,
     Surroundings, Transaction, TreeId,
 };
-use helios_runtime::{InjectedFault, ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, SimulatedDevice};
 
 const TREE: TreeId = TreeId::CATALOG;
-
-fn surroundings(device: &SimulatedDevice) -> Surroundings {
-    Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(7)),
-    }
-}
 
 fn options(cache_size_bytes: usize) -> StoreOptions {
     StoreOptions { cache_size_bytes, compression: Compression::None, ..StoreOptions::default() }
@@ -74,7 +66,8 @@ async fn scan(transaction: &Transaction, reverse: bool) -> Vec<Vec<u8>> {
 
 async fn large_values(sizes: &[usize], options: &StoreOptions) {
     let device = SimulatedDevice::new(1);
-    let store = Store::open(options.clone(), surroundings(&device)).await.unwrap();
+    let store =
+        Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await.unwrap();
     let mut first = Scn(0);
     for (number, size) in sizes.iter().enumerate() {
         let key = [number as u8];
@@ -102,7 +95,8 @@ async fn large_values(sizes: &[usize], options: &StoreOptions) {
     check_all(&store, sizes, first).await;
     let device = device.restart();
     // The log has them, and so has the data file.
-    let store = Store::open(options.clone(), surroundings(&device)).await.unwrap();
+    let store =
+        Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await.unwrap();
     check_all(&store, sizes, first).await;
     store.checkpoint().await.unwrap();
     check_all(&store, sizes, first).await;
@@ -144,7 +138,10 @@ fn the_largest_value() {
 #[test]
 fn beyond_the_limit() {
     block_on(async {
-        let store = Store::open(options(4 << 20), surroundings(&SimulatedDevice::new(1))).await.unwrap();
+        let store =
+            Store::open(options(4 << 20), Surroundings::repeatable(Arc::new(SimulatedDevice::new(1))))
+                .await
+                .unwrap();
         let mut transaction = begin(&store);
         let too_large = vec![0; (1 << 30) + 1];
         assert!(matches!(transaction.put(TREE, b"a", &too_large), Err(Error::TooLarge(_))));
@@ -159,7 +156,7 @@ const CRASH_SIZES: [usize; 4] = [40_000, 2_500_000, 9_000, 1_100_000];
 /// Commits the values of `CRASH_SIZES` one after the other under one key; tells how many were acknowledged.
 async fn crash_workload(device: &SimulatedDevice, acknowledged: &mut usize) -> Result<(), Error> {
     let options = StoreOptions { log_segment_bytes: 512 << 10, ..options(1_600_000) };
-    let store = Store::open(options, surroundings(device)).await?;
+    let store = Store::open(options, Surroundings::repeatable(Arc::new(device.clone()))).await?;
     for (number, size) in CRASH_SIZES.iter().enumerate() {
         write(&store, &[1], Some(&value(number as u64, *size))).await?;
         *acknowledged = number + 1;
@@ -187,7 +184,8 @@ fn a_crash_in_a_large_value() {
             let device = if fault == InjectedFault::Crash { device.restart() } else { device.survivor(call) };
             block_on(async {
                 let context = format!("{fault:?} at call {call} of {calls}");
-                let store = Store::open(options(1_600_000), surroundings(&device)).await;
+                let store =
+                    Store::open(options(1_600_000), Surroundings::repeatable(Arc::new(device.clone()))).await;
                 let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
                 let found = begin(&store).get(TREE, &[1]).await;
                 let found = found.unwrap_or_else(|error| panic!("{context}: {error}"));

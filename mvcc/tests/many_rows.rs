@@ -12,18 +12,10 @@ use helios_mvcc::{
     Surroundings, Transaction, TreeId,
 };
 use helios_runtime::device::{Device, MemoryDevice};
-use helios_runtime::{InjectedFault, ManualClock, OpenMode, SeededEntropy, SimulatedDevice};
+use helios_runtime::{InjectedFault, OpenMode, SimulatedDevice};
 
 const CACHE_BYTES: usize = 1_600_000;
 const ROW_BYTES: usize = 400;
-
-fn surroundings(device: Arc<dyn Device>) -> Surroundings {
-    Surroundings {
-        device,
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(7)),
-    }
-}
 
 fn options() -> StoreOptions {
     StoreOptions {
@@ -94,7 +86,8 @@ fn temporary_files(device: &dyn Device) -> usize {
 /// middle; reads on the way what it wrote.
 async fn insert_and_update(options: StoreOptions) {
     let device = SimulatedDevice::new(1);
-    let store = Store::open(options.clone(), surroundings(Arc::new(device.clone()))).await.unwrap();
+    let store =
+        Store::open(options.clone(), Surroundings::repeatable(Arc::new(device.clone()))).await.unwrap();
     let rows = (10 * CACHE_BYTES / ROW_BYTES) as u64;
     let mut transaction = begin(&store);
     let tree = transaction.create_tree();
@@ -157,7 +150,7 @@ async fn insert_and_update(options: StoreOptions) {
     }
     assert_eq!(temporary_files(&device), 1);
     let device = device.restart();
-    let store = Store::open(options, surroundings(Arc::new(device.clone()))).await.unwrap();
+    let store = Store::open(options, Surroundings::repeatable(Arc::new(device.clone()))).await.unwrap();
     assert_eq!(temporary_files(&device), 0, "left by the crash");
     assert_eq!(count(&begin(&store), tree, KeyRange::all(), true, |_| 3).await.unwrap(), rows * 9 / 10);
     let past = store.begin_as_of(BranchId::MAIN, inserted).unwrap();
@@ -181,7 +174,7 @@ fn ten_times_the_cache_encrypted() {
 #[test]
 fn readers_during_a_large_commit() {
     let device = SimulatedDevice::new(1);
-    let store = block_on(Store::open(options(), surroundings(Arc::new(device)))).unwrap();
+    let store = block_on(Store::open(options(), Surroundings::repeatable(Arc::new(device)))).unwrap();
     let rows = (3 * CACHE_BYTES / ROW_BYTES) as u64;
     let write = |version: u8| {
         block_on(async {
@@ -233,7 +226,7 @@ fn memory_does_not_spill() {
     block_on(async {
         let options = StoreOptions { write_set_bytes_max: 400_000, ..options() };
         let device = Arc::new(MemoryDevice::new());
-        let store = Store::open(options, surroundings(device.clone())).await.unwrap();
+        let store = Store::open(options, Surroundings::repeatable(device.clone())).await.unwrap();
         let mut transaction = begin(&store);
         let tree = transaction.create_tree();
         let savepoint = transaction.savepoint();
@@ -260,7 +253,8 @@ fn temporary_files_are_encrypted() {
             let device = SimulatedDevice::new(1);
             let key = encrypted.then(|| MasterKey::new([5; 32]));
             let options = StoreOptions { key, ..options() };
-            let store = Store::open(options, surroundings(Arc::new(device.clone()))).await.unwrap();
+            let store =
+                Store::open(options, Surroundings::repeatable(Arc::new(device.clone()))).await.unwrap();
             let mut transaction = begin(&store);
             let text = b"a text that nobody else may read";
             for number in 0u64..8000 {
@@ -282,7 +276,7 @@ const CRASH_ROWS: u64 = 6000;
 
 /// Commits `CRASH_ROWS` rows as version 1, then replaces them all by version 2, each in one transaction that spills.
 async fn crash_workload(device: &SimulatedDevice, acknowledged: &mut u8) -> Result<(), Error> {
-    let store = Store::open(options(), surroundings(Arc::new(device.clone()))).await?;
+    let store = Store::open(options(), Surroundings::repeatable(Arc::new(device.clone()))).await?;
     for version in 1..=2 {
         let mut transaction = begin(&store);
         for number in 0..CRASH_ROWS {
@@ -312,7 +306,7 @@ fn a_crash_in_a_large_commit() {
             let device = if fault == InjectedFault::Crash { device.restart() } else { device.survivor(call) };
             block_on(async {
                 let context = format!("{fault:?} at call {call} of {calls}");
-                let store = Store::open(options(), surroundings(Arc::new(device.clone()))).await;
+                let store = Store::open(options(), Surroundings::repeatable(Arc::new(device.clone()))).await;
                 let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
                 assert_eq!(temporary_files(&device), 0, "{context}");
                 let mut now = begin(&store);

@@ -13,19 +13,11 @@ use helios_mvcc::{
     BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, ScanStep,
     Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
 };
+use helios_runtime::SimulatedDevice;
 use helios_runtime::device::{Device, MemoryDevice};
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
 use proptest::prelude::*;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn surroundings(device: Arc<dyn Device>) -> Surroundings {
-    Surroundings {
-        device,
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -180,7 +172,7 @@ impl Line {
 }
 
 async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
-    let surroundings = surroundings(device.clone());
+    let surroundings = Surroundings::repeatable(device.clone());
     let mut store = open(&options, &surroundings).await;
     let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
     let tree = transaction.create_tree();

@@ -7,18 +7,14 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{BranchId, Compression, Isolation, Scn, Store, StoreOptions, Surroundings, TreeId};
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::SimulatedDevice;
 
 const PAGE_BYTES: u64 = 8192;
 
 async fn open(device: &SimulatedDevice) -> Store {
     let options =
         StoreOptions { cache_size_bytes: 4 << 20, compression: Compression::Lz4, ..StoreOptions::default() };
-    let surroundings = Surroundings {
-        device: Arc::new(device.clone()),
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    };
+    let surroundings = Surroundings::repeatable(Arc::new(device.clone()));
     Store::open(options, surroundings).await.unwrap()
 }
 

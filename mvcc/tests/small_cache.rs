@@ -10,16 +10,8 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, ScanStep, Store, StoreOptions, Surroundings,
     Transaction, TreeId,
 };
-use helios_runtime::device::{Device, MemoryDevice};
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
-
-fn surroundings(device: Arc<dyn Device>) -> Surroundings {
-    Surroundings {
-        device,
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
+use helios_runtime::SimulatedDevice;
+use helios_runtime::device::MemoryDevice;
 
 const TREE: TreeId = TreeId::CATALOG;
 
@@ -55,7 +47,7 @@ fn the_smallest_cache_does_everything_and_a_smaller_one_is_refused() {
     for page_size_bytes in [4096, 8192, 16384, 32768] {
         let refused = block_on(Store::open(
             options(page_size_bytes, 100_000),
-            surroundings(Arc::new(SimulatedDevice::new(1))),
+            Surroundings::repeatable(Arc::new(SimulatedDevice::new(1))),
         ));
         let Err(Error::Open(message)) = refused else { panic!("100,000 bytes are enough for nothing") };
         assert!(message.contains("cache_size is 100000 bytes"), "{message}");
@@ -68,7 +60,7 @@ fn the_smallest_cache_does_everything_and_a_smaller_one_is_refused() {
 
 /// Inserts, large values, updates, deletes, old snapshots, checkpoints, reopening; with far more data than cache.
 async fn everything(options: StoreOptions) -> Result<(), Error> {
-    let surroundings = surroundings(Arc::new(SimulatedDevice::new(1)));
+    let surroundings = Surroundings::repeatable(Arc::new(SimulatedDevice::new(1)));
     let mut store = Store::open(options.clone(), surroundings.clone()).await?;
     let count = (6 * options.cache_size_bytes / 500) as u32;
     for start in (0..count).step_by(500) {
@@ -119,7 +111,8 @@ fn a_hot_row_does_not_exhaust_what_a_snapshot_needs() {
     let changes = if is_long { 1_000_000u32 } else { 60_000 };
     block_on(async {
         let options = options(8192, 2 << 20);
-        let store = Store::open(options, surroundings(Arc::new(MemoryDevice::new()))).await.unwrap();
+        let store =
+            Store::open(options, Surroundings::repeatable(Arc::new(MemoryDevice::new()))).await.unwrap();
         let mut transaction = begin(&store);
         for number in 0..3000u32 {
             transaction.put(TREE, &number.to_be_bytes(), &[2; 300]).unwrap();

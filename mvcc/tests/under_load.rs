@@ -13,18 +13,10 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, ScanStep, Store, StoreOptions, Surroundings,
     Transaction, TreeId,
 };
-use helios_runtime::device::{Device, MemoryDevice};
-use helios_runtime::{ManualClock, SeededEntropy, SimulatedDevice};
+use helios_runtime::SimulatedDevice;
+use helios_runtime::device::MemoryDevice;
 
 const TREE: TreeId = TreeId::CATALOG;
-
-fn surroundings(device: Arc<dyn Device>) -> Surroundings {
-    Surroundings {
-        device,
-        clock: Arc::new(ManualClock::new(1_000_000)),
-        entropy: Arc::new(SeededEntropy::new(1)),
-    }
-}
 
 fn options(cache_size_bytes: usize) -> StoreOptions {
     StoreOptions {
@@ -67,7 +59,9 @@ fn finish_alone<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn a_scan_leaves_the_hot_rows_in_memory() {
     block_on(async {
-        let store = Store::open(options(2 << 20), surroundings(Arc::new(MemoryDevice::new()))).await.unwrap();
+        let store = Store::open(options(2 << 20), Surroundings::repeatable(Arc::new(MemoryDevice::new())))
+            .await
+            .unwrap();
         let rows = 32_000u32;
         for start in (0..rows).step_by(500) {
             put(&store, start..start + 500, &[1; 500]).await.unwrap();
@@ -106,7 +100,8 @@ fn a_scan_leaves_the_hot_rows_in_memory() {
 #[test]
 fn nobody_waits_for_a_checkpoint_that_waits() {
     let device = SimulatedDevice::new(3);
-    let store = block_on(Store::open(options(16 << 20), surroundings(Arc::new(device.clone())))).unwrap();
+    let store =
+        block_on(Store::open(options(16 << 20), Surroundings::repeatable(Arc::new(device.clone())))).unwrap();
     for start in (0..10_000u32).step_by(500) {
         block_on(put(&store, start..start + 500, &[1; 400])).unwrap();
     }
@@ -125,7 +120,9 @@ fn nobody_waits_for_a_checkpoint_that_waits() {
     assert!(number > 20, "the checkpoint waited only {number} times");
     drop(store);
     // What came meanwhile is in the log.
-    let store = block_on(Store::open(options(16 << 20), surroundings(Arc::new(device.restart())))).unwrap();
+    let store =
+        block_on(Store::open(options(16 << 20), Surroundings::repeatable(Arc::new(device.restart()))))
+            .unwrap();
     for index in 1..=number {
         let found = block_on(get(&store, index * 37 % 10_000)).unwrap();
         assert_eq!(found, Some(index.to_be_bytes().to_vec()), "commit {index}");
@@ -138,7 +135,9 @@ fn nobody_waits_for_a_checkpoint_that_waits() {
 fn a_dropped_checkpoint_loses_nothing() {
     for waits in (0..200).step_by(3) {
         let device = SimulatedDevice::new(waits);
-        let store = block_on(Store::open(options(2 << 20), surroundings(Arc::new(device.clone())))).unwrap();
+        let store =
+            block_on(Store::open(options(2 << 20), Surroundings::repeatable(Arc::new(device.clone()))))
+                .unwrap();
         for start in (0..3000u32).step_by(500) {
             block_on(put(&store, start..start + 500, &[1; 400])).unwrap();
         }
@@ -170,7 +169,8 @@ fn a_dropped_checkpoint_loses_nothing() {
         check(&store, true);
         drop(store);
         for (device, third) in [(crashed, false), (device.survivor(waits + 1), true)] {
-            let store = block_on(Store::open(options(2 << 20), surroundings(Arc::new(device)))).unwrap();
+            let store =
+                block_on(Store::open(options(2 << 20), Surroundings::repeatable(Arc::new(device)))).unwrap();
             check(&store, third);
         }
         if is_done {

@@ -14,7 +14,11 @@ pub struct Embedded {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { sqlstate: error.sqlstate().to_string(), message: error.to_string() }
+        Failure {
+            sqlstate: error.sqlstate().to_string(),
+            message: error.to_string(),
+            position: error.position(),
+        }
     }
 }
 

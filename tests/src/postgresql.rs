@@ -1,5 +1,6 @@
 //! A real PostgreSQL 15, one connection, by the simple query protocol.
 
+use postgres::error::ErrorPosition;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
 
@@ -13,10 +14,15 @@ pub struct PostgreSql {
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Failure {
         match error.as_db_error() {
-            Some(error) => {
-                Failure { sqlstate: error.code().code().to_string(), message: error.message().to_string() }
-            }
-            None => Failure { sqlstate: "08006".to_string(), message: error.to_string() },
+            Some(error) => Failure {
+                sqlstate: error.code().code().to_string(),
+                message: error.message().to_string(),
+                position: match error.position() {
+                    Some(ErrorPosition::Original(position)) => Some(*position),
+                    _ => None,
+                },
+            },
+            None => Failure { sqlstate: "08006".to_string(), message: error.to_string(), position: None },
         }
     }
 }

@@ -1,7 +1,5 @@
 //! `SET target = value`: of columns, of parts of arrays and jsonb, and of several targets at once.
 
-use std::sync::Arc;
-
 use sqlparser::ast::{self, AccessExpr, AssignmentTarget, ObjectName, ObjectNamePart};
 use sqlparser::tokenizer::Location;
 
@@ -13,9 +11,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, assign_element, assign_member, assign_slice};
 use crate::parser::marked;
-use crate::plan::logical::{Computed, Logical};
 use crate::types::{DataType, oids};
-use crate::value::RecordShape;
 
 /// What a target gets.
 enum Given<'s> {
@@ -33,6 +29,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Where it stands.
+    pub(super) fn location(&self) -> Location {
+        self.location
+    }
+
     /// A column as a whole.
     pub(super) fn whole(column: &TableColumn) -> Target {
         Target { column: column.clone(), subscripts: Vec::new(), location: Location { line: 0, column: 0 } }
@@ -172,15 +173,8 @@ impl Binder<'_> {
         if bound.columns.len() != count {
             return Err(mismatch());
         }
-        // The whole row is the subquery's one value: it runs once for all targets.
-        let shape = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
-        let shape = Arc::new(RecordShape { fields: shape.collect() });
-        let types: Vec<DataType> = bound.columns.iter().map(|(_, column)| column.data_type).collect();
-        let fields = bound.columns.iter();
-        let fields = fields.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
-        let expr = Expr::Row { fields: fields.collect(), shape };
-        let outputs = vec![Computed { id: self.column_id(), expr }];
-        let plan = Logical::Project { input: Box::new(bound.plan), outputs };
+        // The subquery runs once for all targets.
+        let (plan, types) = self.rows_of(bound);
         let record = self.apply_scalar(plan, correlations, DataType::RECORD)?;
         let field = |(index, data_type)| {
             Given::Bound(Expr::Field { record: Box::new(record.clone()), index, data_type })

@@ -59,6 +59,14 @@ impl Binder<'_> {
             FunctionArguments::None => return self.bind_keyword(&base),
             FunctionArguments::Subquery(_) => return Err(SqlError::internal("a subquery was handled above")),
         };
+        if let [argument] = list
+            && let Ok(Ast::Value(value)) = argument_expr(argument)
+            && let ast::Value::Number(digits, _) = &value.value
+            && let Ok(digits) = digits.parse::<u32>()
+            && let Some(current) = self.bind_current(&base, digits)?
+        {
+            return Ok(current);
+        }
         if let Some(arguments) = spread_arguments(list) {
             let mut bound = Vec::new();
             for argument in arguments {
@@ -228,30 +236,22 @@ impl Binder<'_> {
         Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
     }
 
+    /// `CURRENT_TIME` and its siblings, rounded to so many digits.
+    fn bind_current(&mut self, base: &str, digits: u32) -> Result<Option<Expr>> {
+        if !matches!(base, "current_timestamp" | "current_time" | "localtimestamp" | "localtime") {
+            return Ok(None);
+        }
+        let now = self.call_named(base, Vec::new())?;
+        let data_type = DataType { typmod: digits.min(6) as i32, ..now.data_type() };
+        self.coerce(now, data_type, CastContext::Explicit).map(Some)
+    }
+
     /// `CURRENT_DATE` and the other functions without parentheses.
     fn bind_keyword(&mut self, base: &str) -> Result<Expr> {
         match base {
-            "current_timestamp" => self.call_named("now", Vec::new()),
-            "current_date" => {
-                let now = self.call_named("now", Vec::new())?;
-                self.coerce(now, DataType::DATE, CastContext::Explicit)
-            }
-            "current_time" => {
-                let now = self.call_named("now", Vec::new())?;
-                self.coerce(now, DataType::TIMETZ, CastContext::Explicit)
-            }
-            "localtimestamp" => {
-                let now = self.call_named("now", Vec::new())?;
-                self.coerce(now, DataType::TIMESTAMP, CastContext::Explicit)
-            }
-            "localtime" => {
-                let now = self.call_named("now", Vec::new())?;
-                self.coerce(now, DataType::TIME, CastContext::Explicit)
-            }
-            "session_user" => self.call_named("session_user", Vec::new()),
-            "current_user" | "user" | "current_role" => self.call_named("current_user", Vec::new()),
-            "current_catalog" => Ok(constant(Datum::text(&self.environment.database), DataType::NAME)),
-            "current_schema" => self.call_named("current_schema", Vec::new()),
+            "current_timestamp" | "current_date" | "current_time" | "localtimestamp" | "localtime"
+            | "session_user" | "current_user" | "user" | "current_role" | "current_catalog"
+            | "current_schema" => self.call_named(base, Vec::new()),
             other => {
                 Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{other}\" does not exist")))
             }

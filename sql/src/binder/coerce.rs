@@ -1,35 +1,46 @@
 //! Conversions made explicit.
 
 use super::Binder;
-use super::literal::constant;
+use super::literal::{constant, unknown};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Cast, Expr};
-use crate::functions::{CastContext, CastMethod, EvalContext, Settings, common_type, registry};
+use crate::functions::{CastContext, CastMethod, EvalContext, common_type, registry};
 use crate::relations;
 use crate::types::domain::underlying;
 use crate::types::{DataType, format_type, oids};
-use crate::value::Datum;
+use crate::value::{Datum, Text};
 
-/// Types whose text form needs no session to be read: such literals are parsed when the statement is bound.
-fn is_context_free(oid: u32) -> bool {
-    !matches!(
-        oid,
-        oids::TIMESTAMPTZ
-            | oids::TIMESTAMP
-            | oids::DATE
-            | oids::TIME
-            | oids::TIMETZ
-            | oids::REGCLASS
-            | oids::REGTYPE
-            | oids::REGPROC
-            | oids::REGPROCEDURE
-            | oids::REGNAMESPACE
-            | oids::REGROLE
-            | oids::REGCONFIG
-            | oids::REGCOLLATION
-            | oids::REGOPER
-            | oids::REGOPERATOR
-    )
+/// What the text form of a type depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LiteralKind {
+    /// On nothing: such literals are constants once the statement is bound.
+    Plain,
+    /// On settings, and on when it is read: read when the statement runs, and once before, for its errors.
+    Settings,
+    /// On the catalog of the session.
+    Session,
+}
+
+fn literal_kind(oid: u32) -> LiteralKind {
+    match oid {
+        oids::TIMESTAMPTZ | oids::TIMESTAMP | oids::DATE | oids::TIME | oids::TIMETZ => LiteralKind::Settings,
+        oids::REGCLASS
+        | oids::REGTYPE
+        | oids::REGPROC
+        | oids::REGPROCEDURE
+        | oids::REGNAMESPACE
+        | oids::REGROLE
+        | oids::REGCONFIG
+        | oids::REGCOLLATION
+        | oids::REGOPER
+        | oids::REGOPERATOR => LiteralKind::Session,
+        _ => LiteralKind::Plain,
+    }
+}
+
+fn literal_at_run_time(text: Text, target: DataType, explicit: bool) -> Expr {
+    let text = cast_expr(unknown(Datum::Text(text)), CastMethod::Binary, DataType::TEXT, true);
+    cast_expr(text, CastMethod::InOut, target, explicit)
 }
 
 /// A conversion by a known method.
@@ -84,21 +95,29 @@ impl Binder<'_> {
         match expr {
             Expr::Const { value: Datum::Null, .. } => Ok(constant(Datum::Null, target)),
             // The relation is looked up now: the constant is its OID, whatever it is called later.
-            Expr::Const { value: Datum::Text(text), .. } if target.oid == oids::REGCLASS => {
+            Expr::Const { value: Datum::Text(text), data_type } if target.oid == oids::REGCLASS => {
                 let path = &self.environment.search_path;
-                let found = relations::relation_oid(self.catalog, path, &text)?;
+                let found = relations::relation_oid(self.catalog, path, &text)
+                    .map_err(|error| self.locate_literal(error, data_type))?;
                 Ok(constant(Datum::Oid(found), target))
             }
-            Expr::Const { value: Datum::Text(text), .. }
-                if is_context_free(self.element_of(target).unwrap_or(target.oid)) =>
-            {
+            Expr::Const { value: Datum::Text(text), data_type } => {
                 let explicit = context == CastContext::Explicit;
-                let settings = Settings::default();
                 let types = self.types();
-                let context = EvalContext { types: &types, ..EvalContext::detached(&settings) };
+                let settings = &self.environment.settings;
+                let context = EvalContext { types: &types, ..EvalContext::detached(settings) };
                 let info = context.type_info(target.oid)?;
+                let kind = literal_kind(self.element_of(target).unwrap_or(target.oid));
+                if kind == LiteralKind::Session {
+                    return Ok(literal_at_run_time(text, target, explicit));
+                }
+                let value = info
+                    .parse_text(&text, -1, &context)
+                    .map_err(|error| self.locate_literal(error, data_type))?;
+                if kind == LiteralKind::Settings {
+                    return Ok(literal_at_run_time(text, target, explicit));
+                }
                 // An explicit cast to a length cuts; an assignment refuses.
-                let value = info.parse_text(&text, -1, &context)?;
                 let value = info.apply_modifier(value, target.typmod, explicit)?;
                 Ok(constant(value, target))
             }

@@ -89,13 +89,13 @@ pub fn catalog_name(data_type: &AstType) -> Option<String> {
         AstType::Custom(object, _) if parse_stable_name(object).is_some() => {
             Some(name::split(object).ok()?.1)
         }
+        AstType::Array(
+            ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _),
+        ) => catalog_name(element),
         other => match resolve(other, TypeScope::builtin()) {
             Ok(found) => builtin_type(found.oid).map(|info| info.name.to_string()),
             Err(_) => match other {
                 AstType::Custom(object, _) => Some(name::split(object).ok()?.1),
-                AstType::Array(
-                    ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _),
-                ) => catalog_name(element),
                 _ => None,
             },
         },

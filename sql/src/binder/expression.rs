@@ -71,9 +71,7 @@ impl Binder<'_> {
             Ast::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
             Ast::Between { expr, negated, low, high } => self.bind_between(ast, expr, *negated, low, high),
             Ast::InList { expr, list, negated } => self.bind_in_list(ast, expr, list, *negated),
-            Ast::InSubquery { expr, subquery, negated } => {
-                self.bind_in_subquery(ast, expr, subquery, *negated)
-            }
+            Ast::InSubquery { expr, subquery, negated } => self.bind_in_subquery(expr, subquery, *negated),
             Ast::Exists { subquery, negated } => self.bind_exists(subquery, *negated),
             Ast::Subquery(query) => self.bind_scalar_subquery(query),
             Ast::Case { operand, conditions, else_result, .. } => {
@@ -390,8 +388,22 @@ impl Binder<'_> {
 
     /// Where an operator stands: behind its left operand, or at the start of a prefixed one.
     fn operator_location(&self, at: &Ast) -> Option<u32> {
-        let Ast::BinaryOp { left, .. } = at else { return self.position(at.span().start) };
-        let end = left.span().end;
+        match at {
+            Ast::BinaryOp { left, .. } => self.position_behind(left),
+            // The span of a prefixed operand begins behind the operator.
+            Ast::UnaryOp { op, expr } if expr.span().start.line > 0 => {
+                let before = &self.source.text()[..self.source.offset(expr.span().start)];
+                let operator = op.to_string();
+                let found = before.trim_end_matches(|c: char| c.is_whitespace() || c == '(');
+                found.strip_suffix(&operator).map(|before| self.source.position(before.len()))
+            }
+            other => self.position(other.span().start),
+        }
+    }
+
+    /// Where what follows an operand begins.
+    pub(super) fn position_behind(&self, operand: &Ast) -> Option<u32> {
+        let end = operand.span().end;
         if end.line == 0 {
             return None;
         }
@@ -399,6 +411,12 @@ impl Binder<'_> {
         let rest = &self.source.text()[offset..];
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
         Some(self.source.position(offset + skipped))
+    }
+
+    /// Where the parenthesis before a place stands.
+    pub(super) fn position_of_parenthesis(&self, inside: Location) -> Option<u32> {
+        let before = &self.source.text()[..self.source.offset(inside)];
+        before.trim_end().strip_suffix('(').map(|before| self.source.position(before.len()))
     }
 
     /// `(start, end) OVERLAPS (start, end)`, where an end may be a length.

@@ -1,6 +1,7 @@
 //! Constants as written.
 
 use sqlparser::ast::{Value, ValueWithSpan};
+use sqlparser::tokenizer::Location;
 
 use super::Binder;
 use crate::error::{Result, SqlError, SqlState};
@@ -22,14 +23,37 @@ impl Binder<'_> {
             Value::SingleQuotedString(text)
             | Value::EscapedStringLiteral(text)
             | Value::UnicodeStringLiteral(text)
-            | Value::NationalStringLiteral(text) => string(text),
-            Value::DollarQuotedString(quoted) => string(&quoted.value),
+            | Value::NationalStringLiteral(text) => self.string(text, location),
+            Value::DollarQuotedString(quoted) => self.string(&quoted.value, location),
             Value::HexStringLiteral(text) => parsed(text, oids::VARBIT),
             Value::SingleQuotedByteStringLiteral(text) => parsed(text, oids::VARBIT),
             Value::Placeholder(name) => self.parameter(name),
             other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
         bound.map_err(|error| self.locate(error, location))
+    }
+
+    /// A quoted literal, of unknown type. The modifier of its type is a number by which [`Binder::locate_literal`] finds
+    /// its place, which errors name when the text turns out not to be one of the type that its use asks for.
+    fn string(&mut self, text: &str, location: Location) -> Result<Expr> {
+        if text.contains('\0') {
+            return Err(SqlError::new(
+                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            ));
+        }
+        let typmod = self.literals.len() as i32;
+        self.literals.push(location);
+        let data_type = DataType { typmod, ..DataType::UNKNOWN };
+        Ok(Expr::Const { value: Datum::text(text), data_type })
+    }
+
+    /// Adds the place of a literal of unknown type to an error that has none.
+    pub(super) fn locate_literal(&self, error: SqlError, data_type: DataType) -> SqlError {
+        match usize::try_from(data_type.typmod).ok().and_then(|at| self.literals.get(at)) {
+            Some(location) => self.locate(error, *location),
+            None => error,
+        }
     }
 
     fn parameter(&mut self, name: &str) -> Result<Expr> {
@@ -61,16 +85,6 @@ pub fn constant(value: Datum, data_type: DataType) -> Expr {
 #[must_use]
 pub fn unknown(value: Datum) -> Expr {
     Expr::Const { value, data_type: DataType::UNKNOWN }
-}
-
-fn string(text: &str) -> Result<Expr> {
-    if text.contains('\0') {
-        return Err(SqlError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        ));
-    }
-    Ok(unknown(Datum::text(text)))
 }
 
 fn parsed(text: &str, oid: u32) -> Result<Expr> {

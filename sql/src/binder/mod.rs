@@ -48,6 +48,7 @@ use crate::catalog::{
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::functions::Settings;
 use crate::parser::Source;
 use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
@@ -93,6 +94,8 @@ pub struct BindEnvironment {
     pub costs: Costs,
     /// What AS OF names.
     pub moments: Moments,
+    /// How literals are read.
+    pub settings: Arc<Settings>,
 }
 
 /// A relation that a name means.
@@ -327,6 +330,8 @@ pub struct Binder<'a> {
     record_columns: HashMap<ColumnId, Vec<(String, DataType)>>,
     /// How many subqueries, views and expressions deep the binder is.
     depth: usize,
+    /// Where the literals of unknown type stand.
+    literals: Vec<Location>,
 }
 
 /// The deepest nesting of queries.
@@ -358,6 +363,7 @@ impl<'a> Binder<'a> {
             used_columns: BTreeSet::new(),
             record_columns: HashMap::new(),
             depth: 0,
+            literals: Vec::new(),
         }
     }
 

@@ -401,7 +401,8 @@ impl<'a> Binder<'a> {
             }
         }
         let (bound, _) = self.bind_inner(query)?;
-        check_width(bound.columns.len(), targets.len(), explicit)?;
+        check_width(bound.columns.len(), targets.len(), explicit)
+            .map_err(|error| self.locate_target(error, targets, bound.columns.len()))?;
         let mut wanted = Vec::new();
         for each in targets.iter().take(bound.columns.len()) {
             target.refuse_given(&each.column)?;
@@ -457,6 +458,14 @@ impl<'a> Binder<'a> {
         Ok(Logical::Project { input: Box::new(source), outputs })
     }
 
+    /// Adds the place of the first target that gets no value.
+    fn locate_target(&self, error: SqlError, targets: &[Target], given: usize) -> SqlError {
+        match targets.get(given) {
+            Some(target) => self.locate(error, target.location()),
+            None => error,
+        }
+    }
+
     fn bind_insert_values(
         &mut self,
         rows: &ast::Values,
@@ -469,7 +478,7 @@ impl<'a> Binder<'a> {
         check_width(width, targets.len(), explicit).map_err(|error| {
             match rows.rows.first().and_then(|row| row.content.get(targets.len())) {
                 Some(extra) => self.locate(error, ast::Spanned::span(extra).start),
-                None => error,
+                None => self.locate_target(error, targets, width),
             }
         })?;
         // One row is a select list, where functions may give rows.

@@ -1,6 +1,7 @@
 //! Queries: WITH, set operations, VALUES, and what stands behind them.
 
 use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
+use sqlparser::tokenizer::Location;
 
 use super::order::{self, sort_key};
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
@@ -220,9 +221,11 @@ impl Binder<'_> {
             SetOperator::Except | SetOperator::Minus => (SetKind::Except, "EXCEPT"),
         };
         let all = quantifier == SetQuantifier::All;
+        let right_place = first_output(right);
         let (left, right) = (self.bind_set_expr(left)?, self.bind_set_expr(right)?);
         if left.columns.len() != right.columns.len() {
-            return Err(SqlError::syntax(format!("each {word} query must have the same number of columns")));
+            let error = SqlError::syntax(format!("each {word} query must have the same number of columns"));
+            return Err(self.locate(error, right_place));
         }
         let mut wanted = Vec::new();
         for ((_, left), (_, right)) in left.columns.iter().zip(&right.columns) {
@@ -422,8 +425,26 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
     }
 }
 
-/// The locking clauses: each with the relation it is for, where it names one.
-fn locking(locks: &[ast::LockClause]) -> Result<Vec<(Option<String>, RowLocking)>> {
+/// Where the first column of a query's result stands.
+fn first_output(query: &SetExpr) -> Location {
+    match query {
+        SetExpr::Select(select) => {
+            select.projection.first().map_or(Location::empty(), |output| ast::Spanned::span(output).start)
+        }
+        SetExpr::Query(query) => first_output(&query.body),
+        SetExpr::SetOperation { left, .. } => first_output(left),
+        other => ast::Spanned::span(other).start,
+    }
+}
+
+/// A locking clause.
+pub(super) struct LockingClause {
+    /// The relation that it is for, where it names one, and where that stands.
+    pub relation: Option<(String, Location)>,
+    pub locking: RowLocking,
+}
+
+fn locking(locks: &[ast::LockClause]) -> Result<Vec<LockingClause>> {
     use helios_mvcc::LockMode;
     let mut clauses = Vec::new();
     for lock in locks {
@@ -434,7 +455,7 @@ fn locking(locks: &[ast::LockClause]) -> Result<Vec<(Option<String>, RowLocking)
         let relation = match &lock.of {
             None => None,
             Some(object) => match name::split(object)? {
-                (None, relation) => Some(relation),
+                (None, relation) => Some((relation, name::location(object))),
                 (Some(_), _) => {
                     return Err(SqlError::syntax(format!(
                         "{} must specify unqualified relation names",
@@ -445,7 +466,7 @@ fn locking(locks: &[ast::LockClause]) -> Result<Vec<(Option<String>, RowLocking)
         };
         let nowait = lock.nonblock == Some(ast::NonBlock::Nowait);
         let skip_locked = lock.nonblock == Some(ast::NonBlock::SkipLocked);
-        clauses.push((relation, RowLocking { mode, nowait, skip_locked }));
+        clauses.push(LockingClause { relation, locking: RowLocking { mode, nowait, skip_locked } });
     }
     Ok(clauses)
 }

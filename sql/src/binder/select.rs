@@ -3,11 +3,12 @@
 use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
 
 use super::order::sort_key;
-use super::query::ordinal;
+use super::query::{LockingClause, ordinal};
 use super::scope::ScopeColumn;
 use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::parser::{NOTHING, marked};
 use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
 use crate::types::DataType;
@@ -27,7 +28,7 @@ impl Binder<'_> {
         &mut self,
         select: &Select,
         order_by: &[ast::OrderByExpr],
-        locking: &[(Option<String>, RowLocking)],
+        locking: &[LockingClause],
     ) -> Result<BoundQuery> {
         refuse_foreign_clauses(select)?;
         let mut plan = self.bind_from(&select.from)?;
@@ -84,7 +85,7 @@ impl Binder<'_> {
         }
         let row_calls = self.take_row_calls();
         plan = super::rows::attach(plan, row_calls);
-        if let [(_, first), ..] = locking {
+        if let [LockingClause { locking: first, .. }, ..] = locking {
             let what = match &select.distinct {
                 Some(_) => Some("DISTINCT clause"),
                 None if has_groups => Some("GROUP BY clause"),
@@ -100,23 +101,21 @@ impl Binder<'_> {
     }
 
     /// The tables that the locking clauses are for; their scans give the rows' keys from now on.
-    fn lock_tables(
-        &mut self,
-        plan: &mut Logical,
-        clauses: &[(Option<String>, RowLocking)],
-    ) -> Result<Vec<LockedRows>> {
+    fn lock_tables(&mut self, plan: &mut Logical, clauses: &[LockingClause]) -> Result<Vec<LockedRows>> {
         let mut locked = Vec::new();
-        for (relation, locking) in clauses {
-            let found = self.lock(plan, relation.as_deref(), *locking, &mut locked);
-            let Some(relation) = relation else { continue };
+        for LockingClause { relation, locking } in clauses {
+            let wanted = relation.as_ref().map(|(name, _)| name.as_str());
+            let found = self.lock(plan, wanted, *locking, &mut locked);
+            let Some((relation, location)) = relation else { continue };
             let known =
                 self.levels.last().is_some_and(|level| level.scope.relation(None, relation).is_some());
             if !found && !known {
                 let words = super::query::lock_words(locking.mode);
-                return Err(SqlError::new(
+                let error = SqlError::new(
                     SqlState::UNDEFINED_TABLE,
                     format!("relation \"{relation}\" in {words} clause not found in FROM clause"),
-                ));
+                );
+                return Err(self.locate(error, *location));
             }
         }
         if locked.iter().any(|each| each.table.as_of.is_some()) {
@@ -374,6 +373,7 @@ impl Binder<'_> {
         let mut outputs = Vec::new();
         for item in items {
             match item {
+                SelectItem::UnnamedExpr(ast::Expr::Identifier(word)) if marked(word) == Some(NOTHING) => {}
                 SelectItem::UnnamedExpr(ast::Expr::CompoundFieldAccess { root, access_chain })
                     if super::access::ends_in_star(access_chain) =>
                 {
@@ -678,54 +678,67 @@ fn refuse_foreign_clauses(select: &Select) -> Result<()> {
 
 /// The name PostgreSQL gives an output column without an alias.
 fn column_name(expr: &ast::Expr) -> String {
-    name_of(expr).unwrap_or_else(|| "?column?".to_string())
+    name_of(expr).map_or_else(|| "?column?".to_string(), |name| name.text)
 }
 
-fn name_of(expr: &ast::Expr) -> Option<String> {
+/// A name that an expression suggests. The type of a cast and CASE give way to a firm name within them.
+struct SuggestedName {
+    text: String,
+    is_firm: bool,
+}
+
+fn firm(text: impl Into<String>) -> Option<SuggestedName> {
+    Some(SuggestedName { text: text.into(), is_firm: true })
+}
+
+/// The name within, if it is firm, else another one.
+fn unless_firm(within: Option<SuggestedName>, text: String) -> Option<SuggestedName> {
+    within.filter(|name| name.is_firm).or(Some(SuggestedName { text, is_firm: false }))
+}
+
+fn name_of(expr: &ast::Expr) -> Option<SuggestedName> {
     use ast::Expr as Ast;
-    Some(match expr {
-        Ast::Identifier(identifier) => name::fold(identifier),
-        Ast::CompoundIdentifier(parts) => name::fold(parts.last()?),
-        Ast::Function(function) => name::parts(&function.name).ok()?.pop()?,
-        Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => return name_of(inner),
-        Ast::Cast { expr, data_type, .. } => match name_of(expr) {
-            Some(inner) => inner,
-            None => super::data_type::catalog_name(data_type)?,
-        },
-        Ast::TypedString(typed) => super::data_type::catalog_name(&typed.data_type)?,
-        Ast::Case { else_result, .. } => {
-            let inner = else_result.as_deref().and_then(name_of);
-            inner.unwrap_or_else(|| "case".into())
+    match expr {
+        Ast::Identifier(identifier) => firm(name::fold(identifier)),
+        Ast::CompoundIdentifier(parts) => firm(name::fold(parts.last()?)),
+        Ast::Function(function) => firm(name::parts(&function.name).ok()?.pop()?),
+        Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => name_of(inner),
+        Ast::Cast { expr, data_type, .. } => {
+            unless_firm(name_of(expr), super::data_type::catalog_name(data_type)?)
         }
-        Ast::Exists { .. } => "exists".into(),
+        Ast::TypedString(typed) => unless_firm(None, super::data_type::catalog_name(&typed.data_type)?),
+        Ast::Interval(_) => unless_firm(None, "interval".into()),
+        Ast::Case { else_result, .. } => unless_firm(else_result.as_deref().and_then(name_of), "case".into()),
+        Ast::Exists { .. } => firm("exists"),
         Ast::Subquery(query) => match query.body.as_ref() {
             ast::SetExpr::Select(select) => match select.projection.first()? {
-                SelectItem::UnnamedExpr(expr) => column_name(expr),
-                SelectItem::ExprWithAlias { alias, .. } => name::fold(alias),
-                _ => return None,
+                SelectItem::UnnamedExpr(expr) => firm(column_name(expr)),
+                SelectItem::ExprWithAlias { alias, .. } => firm(name::fold(alias)),
+                _ => None,
             },
-            ast::SetExpr::Values(_) => "column1".into(),
-            _ => return None,
+            ast::SetExpr::Values(_) => firm("column1"),
+            _ => None,
         },
-        Ast::Array(_) => "array".into(),
-        Ast::Tuple(_) => "row".into(),
-        Ast::Extract { .. } => "extract".into(),
-        Ast::Position { .. } => "position".into(),
-        Ast::Substring { .. } => "substring".into(),
-        Ast::Overlay { .. } => "overlay".into(),
-        Ast::Ceil { .. } => "ceil".into(),
-        Ast::Floor { .. } => "floor".into(),
-        Ast::Trim { trim_where, .. } => match trim_where {
-            Some(ast::TrimWhereField::Leading) => "ltrim".into(),
-            Some(ast::TrimWhereField::Trailing) => "rtrim".into(),
-            _ => "btrim".into(),
-        },
-        Ast::AtTimeZone { .. } => "timezone".into(),
-        Ast::Interval(_) => "interval".into(),
+        Ast::Array(_) => firm("array"),
+        Ast::Tuple(_) => firm("row"),
+        Ast::Extract { .. } => firm("extract"),
+        Ast::Position { .. } => firm("position"),
+        Ast::Substring { .. } => firm("substring"),
+        Ast::Overlay { .. } => firm("overlay"),
+        Ast::Ceil { .. } => firm("ceil"),
+        Ast::Floor { .. } => firm("floor"),
+        Ast::Trim { trim_where, .. } => firm(match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim",
+            Some(ast::TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
+        Ast::AtTimeZone { .. } => firm("timezone"),
+        Ast::IsNormalized { .. } => firm("is_normalized"),
+        Ast::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => firm("overlaps"),
         Ast::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
-            Some(ast::AccessExpr::Dot(Ast::Identifier(field))) => name::fold(field),
-            _ => return name_of(root),
+            Some(ast::AccessExpr::Dot(Ast::Identifier(field))) => firm(name::fold(field)),
+            _ => name_of(root),
         },
-        _ => return None,
-    })
+        _ => None,
+    }
 }

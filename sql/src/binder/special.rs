@@ -110,7 +110,9 @@ impl Binder<'_> {
             // Strings sort by their bytes, whatever is named here: there is no other collation yet.
             Ast::Collate { expr, .. } => self.bind_settled(expr),
             Ast::Interval(interval) => self.bind_interval(interval),
-            Ast::Array(array) => self.bind_array(array, None),
+            Ast::Array(array) => self
+                .bind_array(array, None)
+                .map_err(|error| self.locate(error, ast::Spanned::span(ast).start)),
             Ast::Tuple(fields) => {
                 let fields: Result<Vec<Expr>> = fields.iter().map(|field| self.bind_settled(field)).collect();
                 Ok(row(fields?))
@@ -252,6 +254,7 @@ impl Binder<'_> {
             }
         }
         self.coerce(unknown(Datum::text(text)), DataType::INTERVAL, CastContext::Explicit)
+            .map_err(|error| self.locate(error, ast::Spanned::span(interval.value.as_ref()).start))
     }
 
     /// `NULLIF(a, b)`: NULL where they are equal.

@@ -48,23 +48,31 @@ impl Binder<'_> {
         self.apply(subquery, SubqueryKind::Scalar, correlations, data_type)
     }
 
-    fn single_column(bound: &BoundQuery) -> Result<DataType> {
-        match bound.columns.as_slice() {
-            [(_, column)] => Ok(column.data_type),
-            _ => Err(SqlError::syntax("subquery must return only one column")),
+    fn single_column(&self, bound: &BoundQuery, query: &Query) -> Result<DataType> {
+        if let [(_, column)] = bound.columns.as_slice() {
+            return Ok(column.data_type);
         }
+        let error = SqlError::syntax("subquery must return only one column");
+        Err(match self.position_of_parenthesis(ast::Spanned::span(query).start) {
+            Some(position) => error.at(position),
+            None => error,
+        })
     }
 
     pub(super) fn bind_scalar_subquery(&mut self, query: &Query) -> Result<Expr> {
         let (bound, correlations) = self.bind_inner(query)?;
-        let data_type = Self::single_column(&bound)?;
+        let data_type = self.single_column(&bound, query)?;
         self.apply(bound.plan, SubqueryKind::Scalar, correlations, data_type)
     }
 
     pub(super) fn bind_array_subquery(&mut self, query: &Query) -> Result<Expr> {
         let (bound, correlations) = self.bind_inner(query)?;
-        let element = Self::single_column(&bound)?;
-        let array = data_type::array_of(element, &self.types())?;
+        let element = self.single_column(&bound, query)?;
+        // Of arrays, one more dimension.
+        let array = match self.element_of(element) {
+            Some(_) => DataType::of(element.oid),
+            None => data_type::array_of(element, &self.types())?,
+        };
         self.apply(bound.plan, SubqueryKind::Array { element }, correlations, array)
     }
 
@@ -74,21 +82,18 @@ impl Binder<'_> {
         Ok(if negated { negate(exists) } else { exists })
     }
 
-    pub(super) fn bind_in_subquery(
-        &mut self,
-        at: &Ast,
-        value: &Ast,
-        query: &Query,
-        negated: bool,
-    ) -> Result<Expr> {
+    pub(super) fn bind_in_subquery(&mut self, value: &Ast, query: &Query, negated: bool) -> Result<Expr> {
         let found = match row_fields(value) {
-            Some(fields) => self.bind_row_in(&fields, query)?,
+            Some(fields) => self.bind_row_in(&fields, query),
             None => {
-                let value = self.bind(value)?;
-                self.bind_quantified(value, "=", query, false)
-                    .map_err(|error| self.locate(error, ast::Spanned::span(at).start))?
+                let bound = self.bind(value)?;
+                self.bind_quantified(bound, "=", query, false)
             }
         };
+        let found = found.map_err(|error| match self.position_behind(value) {
+            Some(position) => error.at(position),
+            None => error,
+        })?;
         Ok(if negated { negate(found) } else { found })
     }
 
@@ -148,15 +153,7 @@ impl Binder<'_> {
             let few = if bound.columns.len() < left.len() { "few" } else { "many" };
             return Err(SqlError::syntax(format!("subquery has too {few} columns")));
         }
-        let shape = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
-        let shape = Arc::new(RecordShape { fields: shape.collect() });
-        let types: Vec<DataType> = bound.columns.iter().map(|(_, column)| column.data_type).collect();
-        // The whole row is the subquery's one value.
-        let columns = bound.columns.iter();
-        let row = columns.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
-        let expr = Expr::Row { fields: row.collect(), shape };
-        let outputs = vec![Computed { id: self.column_id(), expr }];
-        let plan = Logical::Project { input: Box::new(bound.plan), outputs };
+        let (plan, types) = self.rows_of(bound);
         let record = self.apply(plan, SubqueryKind::Scalar, correlations, DataType::RECORD)?;
         let right = types.into_iter().enumerate().map(|(index, data_type)| Expr::Field {
             record: Box::new(record.clone()),
@@ -164,6 +161,18 @@ impl Binder<'_> {
             data_type,
         });
         self.compare_fields(left, right.collect(), op)
+    }
+
+    /// A query whose one value is the whole row of this one, and the types of its fields.
+    pub(super) fn rows_of(&mut self, bound: BoundQuery) -> (Logical, Vec<DataType>) {
+        let fields = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
+        let shape = Arc::new(RecordShape { fields: fields.collect() });
+        let types = bound.columns.iter().map(|(_, column)| column.data_type).collect();
+        let fields = bound.columns.iter();
+        let fields = fields.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
+        let expr = Expr::Row { fields: fields.collect(), shape };
+        let outputs = vec![Computed { id: self.column_id(), expr }];
+        (Logical::Project { input: Box::new(bound.plan), outputs }, types)
     }
 
     /// Puts the subqueries met since the last call below what is bound next.

@@ -6,9 +6,10 @@ use super::key_filter::KeyFilter;
 use super::nested_loop::set_slot;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::make_array;
 use crate::plan::physical::{Apply, ApplyKind, PlanNode};
 use crate::types::DataType;
-use crate::value::{ArrayValue, Batch, Column, ColumnBuilder, Datum};
+use crate::value::{Batch, Column, ColumnBuilder, Datum};
 
 /// Adds a subquery's result as a column.
 pub struct ApplyOperator {
@@ -65,12 +66,12 @@ impl ApplyOperator {
                 }
                 Ok(Answer::Value(value.unwrap_or(Datum::Null)))
             }
-            ApplyKind::Array { element } => {
+            ApplyKind::Array { .. } => {
                 let mut elements = Vec::new();
                 while let Some(batch) = operator.next(execution).await? {
                     elements.extend((0..batch.row_count).map(|row| batch.datum(row, 0)));
                 }
-                Ok(Answer::Value(ArrayValue::from_elements(element.oid, elements).into()))
+                Ok(Answer::Value(make_array(elements, self.data_type, &execution.context())?))
             }
             ApplyKind::Quantified { .. } => {
                 Ok(Answer::Rows(Arc::new(store(&mut *operator, execution).await?)))

@@ -267,10 +267,12 @@ impl Registry {
         if let Some(common) = known.next()
             && known.all(|oid| oid == common)
         {
+            let assumed = vec![common; inputs.len()];
             let mut accepting = candidates.iter().filter(|&&index| {
                 signatures[index]
                     .iter()
                     .all(|&parameter| self.can_coerce(common, parameter, CastContext::Implicit, types))
+                    && concrete(&signatures[index], &assumed, oids::VOID, self, types).is_ok()
             });
             if let (Some(&only), None) = (accepting.next(), accepting.next()) {
                 return Choice::One(only);

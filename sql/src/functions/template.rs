@@ -202,7 +202,10 @@ fn format(moment: &Moment, template: &str) -> String {
             rest = inner.get(end + 1..).unwrap_or("");
             continue;
         }
-        let unfilled = rest.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("FM"));
+        // The names of the only locale there is are not padded by TM.
+        let unfilled = rest
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("FM") || start.eq_ignore_ascii_case("TM"));
         let body = if unfilled { &rest[2..] } else { rest };
         let Some((length, name, lower)) = leading_pattern(body) else {
             if unfilled {

@@ -37,7 +37,7 @@ pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use explain::Explain;
-pub use rewrite::marked;
+pub use rewrite::{NOTHING, marked};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;

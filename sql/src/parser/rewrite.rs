@@ -16,6 +16,8 @@
 //! | `mood 'sad'`, for types that sqlparser does not know | `CAST('sad' AS mood)` |
 //! | `PRIMARY KEY WITH (fillfactor = 70)` | `PRIMARY KEY`: keys are filled as their table is |
 //! | `substring(a SIMILAR b ESCAPE c)` | `substring(a FROM b FOR c)` |
+//! | `SELECT WHERE a`, and other select lists without columns | ``SELECT `nothing` WHERE a`` |
+//! | `trim(FROM a)`, `trim(LEADING FROM a)` | `trim(a)`, `trim(LEADING a)` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
@@ -34,6 +36,9 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::Source;
+
+/// What stands for a select list without columns.
+pub const NOTHING: &str = "nothing";
 
 /// The quotes of what is put in.
 const MARK: char = '`';
@@ -155,6 +160,11 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             Token::Word(_) if is(token, "escape") && substring == Some(depth) && follows_from(&out) => {
                 out.push(TokenWithSpan::new(Token::make_keyword("FOR"), token.span));
             }
+            Token::Word(_) if is(token, "select") && ends_select_list(tokens.get(at).copied()) => {
+                out.push(token.clone());
+                out.push(mark(token, NOTHING));
+            }
+            Token::Word(_) if is(token, "from") && begins_trim(&out) => {}
             Token::Word(_) if is(token, "substring") && *token_at(at) == Token::LParen => {
                 substring = Some(depth + 1);
                 out.push(token.clone());
@@ -421,6 +431,25 @@ fn unescaped(text: &str, escape: &str) -> Option<String> {
 }
 
 /// Whether the point that the tokens end with stands behind a parenthesis.
+/// Whether SELECT has no columns, by what follows it; FROM the parser knows there.
+fn ends_select_list(next: Option<&TokenWithSpan>) -> bool {
+    const CLAUSES: [&str; 9] =
+        ["where", "group", "having", "union", "intersect", "except", "order", "limit", "offset"];
+    next.is_none_or(|next| {
+        matches!(next.token, Token::RParen | Token::EOF) || CLAUSES.iter().any(|clause| is(next, clause))
+    })
+}
+
+/// Whether what is there so far ends in `trim(` and perhaps a side.
+fn begins_trim(out: &[TokenWithSpan]) -> bool {
+    let is_side = |token: &TokenWithSpan| ["leading", "trailing", "both"].iter().any(|side| is(token, side));
+    let before = match out {
+        [before @ .., side] if is_side(side) => before,
+        before => before,
+    };
+    matches!(before, [.., name, open] if open.token == Token::LParen && is(name, "trim"))
+}
+
 fn follows_parenthesis(out: &[TokenWithSpan]) -> bool {
     matches!(out, [.., before, _] if before.token == Token::RParen)
 }

@@ -128,8 +128,21 @@ fn function_rows(function: &TableFunction) -> f64 {
 fn call_rows(call: &Expr) -> f64 {
     match call {
         Expr::Call(call) if call.function.name == "generate_series" => series_rows(&call.arguments),
+        Expr::Call(call) if call.function.name == "unnest" => {
+            call.arguments.first().and_then(element_count).map_or(10.0, |count| count.max(1) as f64)
+        }
         Expr::Call(call) if call.function.returns_rows() => 10.0,
         _ => 1.0,
+    }
+}
+
+/// How many elements an array has, where it is written out.
+fn element_count(array: &Expr) -> Option<usize> {
+    match array {
+        Expr::Array { elements, .. } => Some(elements.len()),
+        Expr::Const { value: Datum::Array(array), .. } => Some(array.elements.len()),
+        Expr::Cast(cast) => element_count(&cast.argument),
+        _ => None,
     }
 }
 

@@ -461,7 +461,7 @@ fn build_join(
     if let Some(exchanged) = exchanged
         && lateral.is_empty()
         && estimate::rows(left) < estimate::rows(right)
-        && (kind == JoinKind::Inner || on.iter().any(is_equality))
+        && on.iter().any(is_equality)
     {
         return build_join_as(planner, exchanged, right, left, on, lateral, rows);
     }

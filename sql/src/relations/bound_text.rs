@@ -33,6 +33,24 @@ fn literal_of(expr: &Expr) -> Option<&str> {
     }
 }
 
+/// Whether a call is written without parentheses.
+fn is_keyword(call: &Call) -> bool {
+    matches!(
+        &*call.function.name,
+        "current_timestamp"
+            | "current_date"
+            | "current_time"
+            | "localtimestamp"
+            | "localtime"
+            | "session_user"
+            | "current_user"
+            | "user"
+            | "current_role"
+            | "current_catalog"
+            | "current_schema"
+    ) && call.arguments.is_empty()
+}
+
 /// What expressions are written with.
 pub struct BoundText<'e> {
     environment: &'e Environment,
@@ -181,6 +199,9 @@ impl<'e> BoundText<'e> {
                 _ => {}
             }
         }
+        if is_keyword(call) {
+            return Some(call.function.name.to_ascii_uppercase());
+        }
         let name = quote(&call.function.name);
         if call.spread {
             let (last, others) = call.arguments.split_last()?;
@@ -211,6 +232,12 @@ impl<'e> BoundText<'e> {
             && let Some((literal, _)) = self.constant(value, *data_type)?.rsplit_once("::")
         {
             return Some(format!("{literal}::{target}"));
+        }
+        if let Expr::Call(call) = &cast.argument
+            && is_keyword(call)
+            && cast.source.oid == cast.data_type.oid
+        {
+            return Some(format!("{}({})", self.call(call)?, cast.data_type.typmod));
         }
         Some(format!("({})::{target}", self.text(&cast.argument, implicit)?))
     }

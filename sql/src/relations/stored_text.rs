@@ -35,10 +35,6 @@ pub fn generation(environment: &Environment, table: &Table, column: &TableColumn
 /// A DEFAULT of a type.
 #[must_use]
 pub fn default(environment: &Environment, data_type: DataType, text: &str) -> String {
-    // Words such as CURRENT_TIMESTAMP are functions to the binder.
-    if text.to_ascii_uppercase().contains("CURRENT_") {
-        return view_text::stored_text(environment, text);
-    }
     bound(environment, text, &[], |binder, expr| binder.bind_default_of(data_type, expr))
         .unwrap_or_else(|| view_text::stored_text(environment, text))
 }

@@ -228,15 +228,17 @@ impl Session {
         self.engine.refresh_directory().await
     }
 
+    /// What IF EXISTS says instead of the error.
+    fn skip_missing(&mut self, kind: &str, name: &str, error: &SqlError) -> Result<()> {
+        let message = format!("{kind} \"{name}\" does not exist, skipping");
+        self.notify(Notice { severity: "NOTICE", error: SqlError::new(error.state(), message) });
+        Ok(())
+    }
+
     async fn drop_branch(&mut self, name: &str, if_exists: bool) -> Result<()> {
         let branch = match self.branch_named(name) {
             Ok(branch) => branch,
-            Err(error) if if_exists => {
-                let notice =
-                    SqlError::new(error.state(), format!("branch \"{name}\" does not exist, skipping"));
-                self.notify(Notice { severity: "NOTICE", error: notice });
-                return Ok(());
-            }
+            Err(error) if if_exists => return self.skip_missing("branch", name, &error),
             Err(error) => return Err(error),
         };
         if self.engine.directory().branches_of(branch.root).count() < 2 {
@@ -330,12 +332,7 @@ impl Session {
     async fn drop_database(&mut self, name: &str, if_exists: bool) -> Result<()> {
         let database = match self.database_named(name) {
             Ok(database) => database,
-            Err(error) if if_exists => {
-                let notice =
-                    SqlError::new(error.state(), format!("database \"{name}\" does not exist, skipping"));
-                self.notify(Notice { severity: "NOTICE", error: notice });
-                return Ok(());
-            }
+            Err(error) if if_exists => return self.skip_missing("database", name, &error),
             Err(error) => return Err(error),
         };
         if database.root == self.root()? {

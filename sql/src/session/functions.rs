@@ -66,6 +66,7 @@ impl Environment {
             search_path: self.search_path.clone(),
             database: self.database.clone(),
             costs: crate::session::costs_of(&self.settings),
+            settings: std::sync::Arc::default(),
             moments: crate::binder::Moments::default(),
         }
     }

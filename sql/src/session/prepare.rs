@@ -447,6 +447,7 @@ impl Session {
             database: self.database.clone(),
             costs: self.frequent.costs,
             moments: Moments::default(),
+            settings: self.formats.clone(),
         }
     }
 

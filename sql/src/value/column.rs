@@ -170,6 +170,37 @@ macro_rules! each_vector {
     };
 }
 
+/// Pairs two [`ColumnData`] of the same variant; text and everything else have arms of their own.
+macro_rules! same_kind {
+    ($pair:expr, ($from:ident, $to:ident) => $body:expr, $text:expr, $other:expr) => {
+        match $pair {
+            (ColumnData::Bool($from), ColumnData::Bool($to)) => $body,
+            (ColumnData::Int16($from), ColumnData::Int16($to)) => $body,
+            (ColumnData::Int32($from), ColumnData::Int32($to)) => $body,
+            (ColumnData::Int64($from), ColumnData::Int64($to)) => $body,
+            (ColumnData::Float32($from), ColumnData::Float32($to)) => $body,
+            (ColumnData::Float64($from), ColumnData::Float64($to)) => $body,
+            (ColumnData::Numeric($from), ColumnData::Numeric($to)) => $body,
+            (ColumnData::Bytes($from), ColumnData::Bytes($to)) => $body,
+            (ColumnData::Date($from), ColumnData::Date($to)) => $body,
+            (ColumnData::Time($from), ColumnData::Time($to)) => $body,
+            (ColumnData::TimeTz($from), ColumnData::TimeTz($to)) => $body,
+            (ColumnData::Timestamp($from), ColumnData::Timestamp($to)) => $body,
+            (ColumnData::TimestampTz($from), ColumnData::TimestampTz($to)) => $body,
+            (ColumnData::Interval($from), ColumnData::Interval($to)) => $body,
+            (ColumnData::Uuid($from), ColumnData::Uuid($to)) => $body,
+            (ColumnData::Oid($from), ColumnData::Oid($to)) => $body,
+            (ColumnData::Char($from), ColumnData::Char($to)) => $body,
+            (ColumnData::Array($from), ColumnData::Array($to)) => $body,
+            (ColumnData::Record($from), ColumnData::Record($to)) => $body,
+            (ColumnData::Jsonb($from), ColumnData::Jsonb($to)) => $body,
+            (ColumnData::Text($from), ColumnData::Text($to)) => $text($from, $to),
+            _ => $other,
+        }
+    };
+}
+pub(super) use same_kind;
+
 impl ColumnData {
     /// An empty vector of a kind.
     #[must_use]
@@ -319,42 +350,12 @@ impl ColumnData {
 
     fn gather(&self, indices: &[u32]) -> ColumnData {
         let mut result = ColumnData::new(self.kind(), indices.len());
-        macro_rules! copy {
-            ($($variant:ident),*) => {
-                match (self, &mut result) {
-                    $((ColumnData::$variant(from), ColumnData::$variant(to)) => {
-                        to.extend(indices.iter().map(|&index| from[index as usize].clone()));
-                    })*
-                    (ColumnData::Text(from), ColumnData::Text(to)) => {
-                        for &index in indices {
-                            to.push(from.get(index as usize));
-                        }
-                    }
-                    _ => {}
-                }
-            };
-        }
-        copy!(
-            Bool,
-            Int16,
-            Int32,
-            Int64,
-            Float32,
-            Float64,
-            Numeric,
-            Bytes,
-            Date,
-            Time,
-            TimeTz,
-            Timestamp,
-            TimestampTz,
-            Interval,
-            Uuid,
-            Oid,
-            Char,
-            Array,
-            Record,
-            Jsonb
+        let stored = indices.iter().map(|index| *index as usize);
+        same_kind!(
+            (self, &mut result),
+            (from, to) => to.extend(stored.map(|at| &from[at]).cloned()),
+            |from: &TextData, to: &mut TextData| stored.for_each(|at| to.push(from.get(at))),
+            {}
         );
         result
     }

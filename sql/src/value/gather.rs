@@ -2,38 +2,9 @@
 
 use dashu_int::ops::BitTest as _;
 
+use super::column::{TextData, same_kind};
 use super::{Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, Numeric};
 use crate::error::Result;
-
-/// Pairs two [`ColumnData`] of the same variant; text and everything else have arms of their own.
-macro_rules! same_kind {
-    ($pair:expr, ($from:ident, $to:ident) => $body:expr, $text:expr, $other:expr) => {
-        match $pair {
-            (ColumnData::Bool($from), ColumnData::Bool($to)) => $body,
-            (ColumnData::Int16($from), ColumnData::Int16($to)) => $body,
-            (ColumnData::Int32($from), ColumnData::Int32($to)) => $body,
-            (ColumnData::Int64($from), ColumnData::Int64($to)) => $body,
-            (ColumnData::Float32($from), ColumnData::Float32($to)) => $body,
-            (ColumnData::Float64($from), ColumnData::Float64($to)) => $body,
-            (ColumnData::Numeric($from), ColumnData::Numeric($to)) => $body,
-            (ColumnData::Bytes($from), ColumnData::Bytes($to)) => $body,
-            (ColumnData::Date($from), ColumnData::Date($to)) => $body,
-            (ColumnData::Time($from), ColumnData::Time($to)) => $body,
-            (ColumnData::TimeTz($from), ColumnData::TimeTz($to)) => $body,
-            (ColumnData::Timestamp($from), ColumnData::Timestamp($to)) => $body,
-            (ColumnData::TimestampTz($from), ColumnData::TimestampTz($to)) => $body,
-            (ColumnData::Interval($from), ColumnData::Interval($to)) => $body,
-            (ColumnData::Uuid($from), ColumnData::Uuid($to)) => $body,
-            (ColumnData::Oid($from), ColumnData::Oid($to)) => $body,
-            (ColumnData::Char($from), ColumnData::Char($to)) => $body,
-            (ColumnData::Array($from), ColumnData::Array($to)) => $body,
-            (ColumnData::Record($from), ColumnData::Record($to)) => $body,
-            (ColumnData::Jsonb($from), ColumnData::Jsonb($to)) => $body,
-            (ColumnData::Text($from), ColumnData::Text($to)) => $text($from, $to),
-            _ => $other,
-        }
-    };
-}
 
 impl ColumnBuilder {
     /// Appends rows of a column.
@@ -51,9 +22,7 @@ impl ColumnBuilder {
         same_kind!(
             (column.data(), &mut self.data),
             (from, to) => to.extend(stored.map(|at| &from[at]).cloned()),
-            |from: &super::column::TextData, to: &mut super::column::TextData| {
-                stored.for_each(|at| to.push(from.get(at)));
-            },
+            |from: &TextData, to: &mut TextData| stored.for_each(|at| to.push(from.get(at))),
             {}
         );
         Ok(())
