@@ -19,8 +19,6 @@ use super::simplify::map_inputs;
 use super::{disjunction, walk};
 use crate::expr::Expr;
 
-/// Costs within this factor count as the same.
-const NEARLY: f64 = 1.01;
 /// Beyond so many relations not all orders are looked at.
 const EXHAUSTIVE_MAX: usize = 10;
 /// A region has no more relations than a set has bits.
@@ -374,17 +372,16 @@ impl<'r> Search<'r> {
                 continue;
             }
             let rows = self.rows(set);
-            let (mut found, mut lowest): (Option<Best>, f64) = (None, f64::INFINITY);
+            let mut found: Option<Best> = None;
             let mut left = (set - 1) & set;
             while left != 0 {
                 let right = set & !left;
                 if let (Some(first), Some(second)) = (&best[left as usize], &best[right as usize])
                     && let Some(cost) = self.join((left, first), (right, second), rows)
                 {
-                    // Among orders that cost about the same, the one that was written.
-                    let compared = if left & set & set.wrapping_neg() != 0 { cost } else { cost * NEARLY };
-                    if compared < lowest {
-                        lowest = compared;
+                    // Among orders that cost the same, the one that was written.
+                    let as_written = left & set & set.wrapping_neg() != 0;
+                    if found.is_none_or(|found| cost < found.cost || (as_written && cost == found.cost)) {
                         found = Some(Best { cost, rows, split: Some((left, right)) });
                     }
                 }
