@@ -70,6 +70,7 @@ sql_states! {
     CHARACTER_NOT_IN_REPERTOIRE = "22021";
     INDICATOR_OVERFLOW = "22022";
     INVALID_PARAMETER_VALUE = "22023";
+    EXTERNAL_ROUTINE_INVOCATION_EXCEPTION = "39000";
     INVALID_ESCAPE_SEQUENCE = "22025";
     STRING_DATA_LENGTH_MISMATCH = "22026";
     TRIM_ERROR = "22027";
@@ -293,6 +294,13 @@ impl SqlError {
     #[must_use]
     pub fn at(mut self, position: u32) -> SqlError {
         self.0.position.get_or_insert(position);
+        self
+    }
+
+    /// Without its position: of an error in a text that the client did not send.
+    #[must_use]
+    pub fn unplaced(mut self) -> SqlError {
+        self.0.position = None;
         self
     }
 

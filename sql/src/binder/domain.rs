@@ -78,13 +78,17 @@ pub fn test_domain(
 ) -> Result<()> {
     let Some(entry) = scope.catalog.user_type(domain) else { return Ok(()) };
     let shown = || format_type(DataType::of(domain), scope);
+    let named = |error: SqlError| {
+        let schema = scope.catalog.schema(entry.definition.schema).map_or("", |schema| &schema.name);
+        error.with_schema(schema).with_datatype(&*entry.definition.name)
+    };
     let mut level = entry.definition.domain();
     while let Some(each) = level {
         if each.not_null && value.is_null() {
-            return Err(SqlError::new(
+            return Err(named(SqlError::new(
                 SqlState::NOT_NULL_VIOLATION,
                 format!("domain {} does not allow null values", shown()),
-            ));
+            )));
         }
         level = scope.catalog.user_type(each.base.oid).and_then(|under| under.definition.domain());
     }
@@ -93,10 +97,11 @@ pub fn test_domain(
     for check in checks.as_ref().map_err(Clone::clone)? {
         let holds = check.condition.eval_row(&row.as_slice(), context)?;
         if holds == Datum::Bool(false) {
-            return Err(SqlError::new(
-                SqlState::CHECK_VIOLATION,
-                format!("value for domain {} violates check constraint \"{}\"", shown(), check.name),
-            ));
+            let message =
+                format!("value for domain {} violates check constraint \"{}\"", shown(), check.name);
+            return Err(
+                named(SqlError::new(SqlState::CHECK_VIOLATION, message)).with_constraint(&*check.name)
+            );
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
     Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
@@ -35,6 +36,7 @@ pub enum Class {
     Comments = 7,
     Type = 8,
     Role = 9,
+    Extension = 12,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -43,6 +45,8 @@ pub enum Class {
     TypeName = 18,
     /// name → OID
     RoleName = 19,
+    /// name → OID
+    ExtensionName = 20,
     /// What ANALYZE found out about a table, by its OID.
     Statistics = 33,
 }
@@ -197,6 +201,14 @@ pub fn role_name_key(name: &str) -> Vec<u8> {
     key
 }
 
+/// The key of a extension's name.
+#[must_use]
+pub fn extension_name_key(name: &str) -> Vec<u8> {
+    let mut key = vec![Class::ExtensionName as u8];
+    key.extend(name.as_bytes());
+    key
+}
+
 /// An object's stored form.
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
@@ -239,6 +251,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
         Object::View(view) => encode_view(&mut writer, view),
         Object::Type(user_type) => encode_type(&mut writer, user_type),
+        Object::Extension(extension) => extension.encode(&mut writer),
         Object::Role(role) => role.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
         Object::Comments(comments) => {
@@ -531,7 +544,7 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
     let is_statistics = class == Class::Statistics as u8;
-    if class == Class::Meta as u8 || (class > Class::Role as u8 && !is_statistics) {
+    if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
         return Ok(None);
     }
     if reader.u8()? != FORMAT {
@@ -582,6 +595,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         6 => Object::View(Arc::new(decode_view(&mut reader)?)),
         8 => Object::Type(Arc::new(decode_type(&mut reader)?)),
         9 => Object::Role(Arc::new(Role::decode(&mut reader)?)),
+        12 => Object::Extension(Arc::new(Extension::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,

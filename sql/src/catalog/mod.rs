@@ -8,6 +8,7 @@
 mod changes;
 mod codec;
 mod database;
+mod extension;
 mod object;
 mod role;
 mod snapshot;
@@ -18,6 +19,7 @@ mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
+pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::extension::Extension;
 use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::UserType;
@@ -333,6 +334,7 @@ pub enum Object {
     View(Arc<View>),
     Type(Arc<UserType>),
     Role(Arc<Role>),
+    Extension(Arc<Extension>),
     Comments(Arc<Comments>),
     Statistics(Arc<Statistics>),
 }
@@ -350,6 +352,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Type(user_type) => user_type.oid,
             Object::Role(role) => role.oid,
+            Object::Extension(extension) => extension.oid,
             Object::Comments(comments) => comments.oid,
             Object::Statistics(statistics) => statistics.table,
         }

@@ -8,6 +8,7 @@ use helios_mvcc::{KeyRange, ScanStep, Scn, Snapshot, Transaction, TreeId};
 
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
+use super::extension::Extension;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::role::{Role, builtin_roles};
 use super::statistics::{ColumnStatistics, Statistics};
@@ -28,6 +29,7 @@ pub struct CatalogSnapshot {
     /// All catalog changes committed up to here are in it.
     pub as_of: Scn,
     schemas: BTreeMap<u32, Arc<Schema>>,
+    extensions: BTreeMap<String, Arc<Extension>>,
     schemas_by_name: HashMap<String, u32>,
     tables: BTreeMap<u32, Arc<TableEntry>>,
     indexes: BTreeMap<u32, Arc<Index>>,
@@ -187,6 +189,9 @@ impl CatalogSnapshot {
                 Object::Role(role) => {
                     snapshot.roles.insert(role.oid, role);
                 }
+                Object::Extension(extension) => {
+                    snapshot.extensions.insert(extension.name.clone(), extension);
+                }
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
                 }
@@ -337,6 +342,17 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn schema(&self, oid: u32) -> Option<&Arc<Schema>> {
         self.schemas.get(&oid)
+    }
+
+    /// All extensions, but for those that are always there.
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values()
+    }
+
+    /// The extension of a name.
+    #[must_use]
+    pub fn extension_named(&self, name: &str) -> Option<&Arc<Extension>> {
+        self.extensions.get(name)
     }
 
     /// All schemas.

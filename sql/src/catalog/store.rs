@@ -8,6 +8,7 @@ use helios_runtime::Entropy;
 
 use super::PUBLIC;
 use super::codec::{self, Class};
+use super::extension::Extension;
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::role::{DATABASE_OWNER, Role, builtin_roles};
 use super::statistics::Statistics;
@@ -155,6 +156,7 @@ fn class_of(object: &Object) -> Class {
         Object::View(_) => Class::View,
         Object::Type(_) => Class::Type,
         Object::Role(_) => Class::Role,
+        Object::Extension(_) => Class::Extension,
         Object::Comments(_) => Class::Comments,
         Object::Statistics(_) => Class::Statistics,
     }
@@ -166,6 +168,7 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
     match object {
         Object::Schema(schema) => vec![(codec::schema_name_key(&schema.name), schema.oid)],
         Object::Role(role) => vec![(codec::role_name_key(&role.name), role.oid)],
+        Object::Extension(extension) => vec![(codec::extension_name_key(&extension.name), extension.oid)],
         Object::Table(table) => relation(table.schema, &table.name),
         Object::Index(index) => relation(index.schema, &index.name),
         Object::Sequence(sequence) => relation(sequence.schema, &sequence.name),
@@ -254,6 +257,10 @@ fn duplicate(object: &Object) -> SqlError {
         Object::View(view) => duplicate_relation(&view.name),
         Object::Type(user_type) => duplicate_type(&user_type.name),
         Object::Role(role) => duplicate_role(&role.name),
+        Object::Extension(extension) => SqlError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("extension \"{}\" already exists", extension.name),
+        ),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
         Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
@@ -284,6 +291,12 @@ pub fn duplicate_type(name: &str) -> SqlError {
 impl From<UserType> for Object {
     fn from(user_type: UserType) -> Object {
         Object::Type(Arc::new(user_type))
+    }
+}
+
+impl From<Extension> for Object {
+    fn from(extension: Extension) -> Object {
+        Object::Extension(Arc::new(extension))
     }
 }
 

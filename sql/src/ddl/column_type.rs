@@ -8,7 +8,7 @@ use super::dependency::Thing;
 use super::rewrite::Rewrite;
 use super::{Ddl, default};
 use crate::binder::data_type;
-use crate::catalog::{Table, TableColumn, TableEntry};
+use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{CastContext, CastMethod, registry};
 use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
@@ -50,6 +50,7 @@ pub async fn change(
             _ => error,
         })?;
     }
+    refuse_expressions(ddl, entry, &table)?;
     let source = DataType { oid: column.type_oid, typmod: column.type_modifier };
     if using.is_none() && keeps_values(source, target) {
         table.schema_version += 1;
@@ -82,6 +83,34 @@ fn keeps_values(source: DataType, target: DataType) -> bool {
             registry().cast_method(source.oid, target.oid, CastContext::Assignment, &BuiltinTypes),
             Some(CastMethod::Binary) | None
         )
+}
+
+/// The errors of constraints and indexes whose expressions have no meaning over the table as it would be.
+fn refuse_expressions(ddl: &Ddl, entry: &TableEntry, table: &Table) -> Result<()> {
+    let bind = |text: &str, is_key: bool| {
+        let expression = crate::parser::parse_expression(text)?;
+        let mut binder = ddl.binder(text);
+        match is_key {
+            true => binder.bind_index_expression(table, &expression).map(|_| ()),
+            false => binder.bind_over_row(table, &expression, "CHECK").map(|_| ()),
+        }
+    };
+    for constraint in &entry.constraints {
+        if let ConstraintKind::Check { expression } = &constraint.kind {
+            bind(expression, false).map_err(SqlError::unplaced)?;
+        }
+    }
+    for index in &entry.indexes {
+        for column in &index.columns {
+            if let Some(expression) = &column.expression {
+                bind(&expression.text, true).map_err(SqlError::unplaced)?;
+            }
+        }
+        if let Some(predicate) = &index.predicate {
+            bind(predicate, false).map_err(SqlError::unplaced)?;
+        }
+    }
+    Ok(())
 }
 
 /// 0A000 where a generated column reads the column.

@@ -12,6 +12,7 @@ mod dependency;
 mod domain;
 mod drop;
 mod enumeration;
+mod extension;
 mod identity;
 mod index;
 mod like;
@@ -202,6 +203,8 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
         S::CreateIndex(_) => "CREATE INDEX",
         S::CreateView(_) => "CREATE VIEW",
         S::CreateSchema { .. } => "CREATE SCHEMA",
+        S::CreateExtension(_) => "CREATE EXTENSION",
+        S::DropExtension(_) => "DROP EXTENSION",
         S::Drop { object_type, .. } => match object_type {
             ast::ObjectType::Table => "DROP TABLE",
             ast::ObjectType::Index => "DROP INDEX",
@@ -360,6 +363,8 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateSchema { schema_name, if_not_exists, .. } => {
             schema::create_schema(ddl, schema_name, *if_not_exists).await
         }
+        S::CreateExtension(create) => extension::create(ddl, create).await,
+        S::DropExtension(drop) => extension::drop(ddl, drop).await,
         S::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::drop_objects(ddl, object_type, *if_exists, names, *cascade).await
         }

@@ -1,16 +1,69 @@
-//! `sha224`, `sha256`, `sha384`, `sha512`.
+//! Digests: PostgreSQL's `sha224` to `sha512`, and what the extension pgcrypto has: `digest`, `hmac`, `gen_random_bytes`.
+
+use hmac::{Hmac, Mac};
+use md5::Md5;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::ScalarKernel;
 use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
-use crate::error::Result;
-use crate::types::oids::BYTEA;
+use crate::error::{Result, SqlError, SqlState};
+use crate::types::oids::{BYTEA, INT4, TEXT};
 use crate::value::Datum;
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+
+/// The most that `gen_random_bytes` gives at once.
+const RANDOM_BYTES_MAX: i32 = 1024;
 
 fn digest<D: Digest>(arguments: &[Datum]) -> Result<Datum> {
     let [Datum::Bytes(bytes)] = arguments else { return Err(wrong_arguments()) };
     Ok(Datum::from(D::digest(bytes).to_vec()))
+}
+
+fn bytes_of(argument: &Datum) -> Result<&[u8]> {
+    match argument {
+        Datum::Bytes(bytes) => Ok(bytes),
+        Datum::Text(text) => Ok(text.as_bytes()),
+        _ => Err(wrong_arguments()),
+    }
+}
+
+/// `digest(data, algorithm)`.
+fn named_digest(arguments: &[Datum]) -> Result<Datum> {
+    let [data, Datum::Text(algorithm)] = arguments else { return Err(wrong_arguments()) };
+    let data = bytes_of(data)?;
+    Ok(Datum::from(match algorithm.to_ascii_lowercase().as_str() {
+        "md5" => Md5::digest(data).to_vec(),
+        "sha224" => Sha224::digest(data).to_vec(),
+        "sha256" => Sha256::digest(data).to_vec(),
+        "sha384" => Sha384::digest(data).to_vec(),
+        "sha512" => Sha512::digest(data).to_vec(),
+        _ => return Err(no_algorithm(algorithm)),
+    }))
+}
+
+/// `hmac(data, key, algorithm)`.
+fn named_hmac(arguments: &[Datum]) -> Result<Datum> {
+    let [data, key, Datum::Text(algorithm)] = arguments else { return Err(wrong_arguments()) };
+    let (data, key) = (bytes_of(data)?, bytes_of(key)?);
+    macro_rules! code {
+        ($hash:ty) => {{
+            let mut mac = Hmac::<$hash>::new_from_slice(key).map_err(|_| wrong_arguments())?;
+            mac.update(data);
+            mac.finalize().into_bytes().to_vec()
+        }};
+    }
+    Ok(Datum::from(match algorithm.to_ascii_lowercase().as_str() {
+        "md5" => code!(Md5),
+        "sha224" => code!(Sha224),
+        "sha256" => code!(Sha256),
+        "sha384" => code!(Sha384),
+        "sha512" => code!(Sha512),
+        _ => return Err(no_algorithm(algorithm)),
+    }))
+}
+
+fn no_algorithm(name: &str) -> SqlError {
+    SqlError::invalid_parameter(format!("Cannot use \"{name}\": No such hash algorithm"))
 }
 
 pub(super) fn register(registry: &mut Registry) {
@@ -23,4 +76,23 @@ pub(super) fn register(registry: &mut Registry) {
     for (name, kernel) in entries {
         registry.add(Entry::new(name, &[BYTEA], BYTEA, kernel));
     }
+    for data in [TEXT, BYTEA] {
+        registry.add(Entry::new("digest", &[data, TEXT], BYTEA, |arguments, _| named_digest(arguments)));
+        registry.add(Entry::new("hmac", &[data, data, TEXT], BYTEA, |arguments, _| named_hmac(arguments)));
+    }
+    registry.add(
+        Entry::new("gen_random_bytes", &[INT4], BYTEA, |arguments, context| {
+            let [Datum::Int32(count)] = arguments else { return Err(wrong_arguments()) };
+            if !(1..=RANDOM_BYTES_MAX).contains(count) {
+                return Err(SqlError::new(
+                    SqlState::EXTERNAL_ROUTINE_INVOCATION_EXCEPTION,
+                    "Length not in range",
+                ));
+            }
+            let mut bytes = vec![0; *count as usize];
+            context.session.random_bytes(&mut bytes)?;
+            Ok(Datum::from(bytes))
+        })
+        .volatile(),
+    );
 }

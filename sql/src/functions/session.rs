@@ -249,12 +249,16 @@ pub(super) fn register(registry: &mut Registry) {
         })
         .stable(),
     );
-    registry.add(
-        Entry::new("gen_random_uuid", &[], UUID, |_, context| {
-            random_uuid(|bytes| context.session.random_bytes(bytes))
-        })
-        .volatile(),
-    );
+    // The second name is that of the extension uuid-ossp.
+    for name in ["gen_random_uuid", "uuid_generate_v4"] {
+        registry.add(
+            Entry::new(name, &[], UUID, |_, context| {
+                random_uuid(|bytes| context.session.random_bytes(bytes))
+            })
+            .volatile(),
+        );
+    }
+    registry.add(Entry::new("uuid_nil", &[], UUID, |_, _| Ok(Datum::Uuid([0; 16]))));
     registry.add(
         Entry::new("format_type", &[OID, INT4], TEXT, |arguments, context| {
             let Datum::Oid(oid) = arguments[0] else { return Ok(Datum::Null) };

@@ -12,6 +12,7 @@ mod columns;
 mod constraints;
 pub mod deparse;
 mod depend;
+mod extensions;
 mod information_schema;
 mod pretty_text;
 mod procedures;
@@ -46,6 +47,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     depend::MAKERS,
     types::MAKERS,
     session_objects::MAKERS,
+    extensions::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
     activity::MAKERS,
