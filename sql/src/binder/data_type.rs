@@ -61,6 +61,10 @@ pub fn resolve(data_type: &AstType, types: &TypeScope<'_>) -> Result<DataType> {
         T::Bit(length) => {
             DataType { oid: oids::BIT, typmod: i32::try_from(length.unwrap_or(1)).unwrap_or(1) }
         }
+        T::BitVarying(length) | T::VarBit(length) => DataType {
+            oid: oids::VARBIT,
+            typmod: length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX)),
+        },
         T::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Qualified(element, _)) => {
             array_of(resolve(element, types)?, types)?
         }

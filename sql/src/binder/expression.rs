@@ -53,7 +53,11 @@ impl Binder<'_> {
             Ast::UnaryOp { op, expr } => self.bind_unary(ast, *op, expr),
             Ast::Cast { expr, data_type, .. } => self.bind_cast(expr, data_type),
             Ast::TypedString(typed) => {
-                let target = data_type::resolve(&typed.data_type, &self.types())?;
+                let target = match &typed.data_type {
+                    // Without a length, what is written decides.
+                    ast::DataType::Bit(None) => DataType::of(oids::BIT),
+                    data_type => data_type::resolve(data_type, &self.types())?,
+                };
                 let value = self.bind_value(&typed.value)?;
                 let location = typed.value.span.start;
                 self.coerce(value, target, CastContext::Explicit)

@@ -25,8 +25,8 @@ impl Binder<'_> {
             | Value::UnicodeStringLiteral(text)
             | Value::NationalStringLiteral(text) => self.string(text, location),
             Value::DollarQuotedString(quoted) => self.string(&quoted.value, location),
-            Value::HexStringLiteral(text) => parsed(text, oids::VARBIT),
-            Value::SingleQuotedByteStringLiteral(text) => parsed(text, oids::VARBIT),
+            Value::HexStringLiteral(text) => parsed(&format!("x{text}"), oids::BIT),
+            Value::SingleQuotedByteStringLiteral(text) => parsed(text, oids::BIT),
             Value::Placeholder(name) => self.parameter(name),
             other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
@@ -89,7 +89,7 @@ pub fn unknown(value: Datum) -> Expr {
 
 fn parsed(text: &str, oid: u32) -> Result<Expr> {
     let settings = Settings::default();
-    let info = builtin_type(oid).ok_or_else(|| SqlError::unsupported("bit strings are not supported yet"))?;
+    let info = builtin_type(oid).ok_or_else(|| SqlError::internal("a literal of no type"))?;
     let value = info.parse_text(text, -1, &EvalContext::detached(&settings))?;
     Ok(constant(value, DataType::of(oid)))
 }

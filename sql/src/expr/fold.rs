@@ -36,7 +36,9 @@ impl Expr {
             Expr::Quantified { function, .. } => function.volatility == Volatility::Immutable,
             Expr::Cast(cast) => match &cast.method {
                 CastMethod::Binary => true,
-                CastMethod::Function(function) => function.volatility == Volatility::Immutable,
+                CastMethod::Function(function) | CastMethod::Sized(function) => {
+                    function.volatility == Volatility::Immutable
+                }
                 CastMethod::InOut | CastMethod::Array(_) | CastMethod::Domain(_) => false,
             },
             _ => true,

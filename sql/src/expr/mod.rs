@@ -295,7 +295,7 @@ impl Expr {
             Expr::Quantified { function, .. } => function.volatility,
             Expr::Cast(cast) => match &cast.method {
                 CastMethod::Binary => Volatility::Immutable,
-                CastMethod::Function(function) => function.volatility,
+                CastMethod::Function(function) | CastMethod::Sized(function) => function.volatility,
                 // Text forms may depend on DateStyle and TimeZone.
                 CastMethod::InOut | CastMethod::Array(_) | CastMethod::Domain(_) => Volatility::Stable,
             },

@@ -331,6 +331,10 @@ fn convert(
             let types = CallTypes { arguments: &[source], result: target };
             function.invoke(&[value], &types, context)
         }
+        CastMethod::Sized(function) => {
+            let types = CallTypes { arguments: &[source, DataType::INT4], result: target };
+            function.invoke(&[value, Datum::Int32(target.typmod)], &types, context)
+        }
         CastMethod::InOut => {
             let text = context.to_text(&value, source.oid)?;
             context.type_info(target.oid)?.parse_text(&text, -1, context)

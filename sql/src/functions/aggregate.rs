@@ -4,13 +4,14 @@
 //! makes of it the trait object the executor drives. Sums of integers run over the typed slices; the rest goes
 //! value by value.
 
+use super::bit_string::combine_bits;
 use super::registry::Registry;
 use super::vector::wrong_arguments;
 use super::{AggregateState, CallTypes, EvalContext};
 use crate::error::{Result, SqlError};
 
 use crate::types::oids::{
-    ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8,
+    ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8,
     INTERVAL, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::types::{DataType, Oid};
@@ -634,7 +635,7 @@ impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
 
 /// Aggregates that fold pairs of like values: `bool_and`, `bit_or` and so on.
 trait Fold: Clone + Send + 'static {
-    fn fold(left: &Datum, right: &Datum) -> Datum;
+    fn fold(left: &Datum, right: &Datum) -> Result<Datum>;
 }
 
 #[derive(Clone)]
@@ -650,22 +651,21 @@ impl<F> Default for Folded<F> {
 }
 
 impl<F: Fold> Folded<F> {
-    fn take(&mut self, value: &Datum) {
+    fn take(&mut self, value: &Datum) -> Result<()> {
         if !value.is_null() {
-            self.value = if self.value.is_null() { value.clone() } else { F::fold(&self.value, value) };
+            self.value = if self.value.is_null() { value.clone() } else { F::fold(&self.value, value)? };
         }
+        Ok(())
     }
 }
 
 impl<F: Fold> Accumulator for Folded<F> {
     fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
-        self.take(&arguments[0]);
-        Ok(())
+        self.take(&arguments[0])
     }
 
     fn merge(&mut self, other: &Self) -> Result<()> {
-        self.take(&other.value);
-        Ok(())
+        self.take(&other.value)
     }
 
     fn finish(&self, _: &[DataType], _: DataType, _: &EvalContext<'_>) -> Result<Datum> {
@@ -674,27 +674,30 @@ impl<F: Fold> Accumulator for Folded<F> {
 }
 
 macro_rules! fold {
-    ($name:ident, $operator:tt) => {
+    ($name:ident, $operator:tt, $word:literal) => {
         #[derive(Clone)]
         struct $name;
 
         impl Fold for $name {
-            fn fold(left: &Datum, right: &Datum) -> Datum {
-                match (left, right) {
+            fn fold(left: &Datum, right: &Datum) -> Result<Datum> {
+                Ok(match (left, right) {
+                    (Datum::Text(_), Datum::Text(_)) => {
+                        return combine_bits(&[left.clone(), right.clone()], $word, |left, right| left $operator right);
+                    }
                     (Datum::Bool(left), Datum::Bool(right)) => Datum::Bool(left $operator right),
                     (Datum::Int16(left), Datum::Int16(right)) => Datum::Int16(left $operator right),
                     (Datum::Int32(left), Datum::Int32(right)) => Datum::Int32(left $operator right),
                     (Datum::Int64(left), Datum::Int64(right)) => Datum::Int64(left $operator right),
                     _ => Datum::Null,
-                }
+                })
             }
         }
     };
 }
 
-fold!(FoldAnd, &);
-fold!(FoldOr, |);
-fold!(FoldXor, ^);
+fold!(FoldAnd, &, "AND");
+fold!(FoldOr, |, "OR");
+fold!(FoldXor, ^, "XOR");
 
 /// `string_agg` of text or bytea.
 #[derive(Clone, Default)]
@@ -859,7 +862,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add_aggregate("bool_and", &[BOOL], BOOL, states::<Folded<FoldAnd>>);
     registry.add_aggregate("every", &[BOOL], BOOL, states::<Folded<FoldAnd>>);
     registry.add_aggregate("bool_or", &[BOOL], BOOL, states::<Folded<FoldOr>>);
-    for oid in [INT2, INT4, INT8] {
+    for oid in [INT2, INT4, INT8, BIT] {
         registry.add_aggregate("bit_and", &[oid], oid, states::<Folded<FoldAnd>>);
         registry.add_aggregate("bit_or", &[oid], oid, states::<Folded<FoldOr>>);
         registry.add_aggregate("bit_xor", &[oid], oid, states::<Folded<FoldXor>>);

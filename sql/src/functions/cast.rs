@@ -28,6 +28,8 @@ pub enum CastMethod {
     Binary,
     /// A function of one argument.
     Function(Arc<Function>),
+    /// A function of the value and the target's modifier, -1 for none.
+    Sized(Arc<Function>),
     /// Printed and parsed again.
     InOut,
     /// Each element of an array.

@@ -181,6 +181,8 @@ pub(super) fn register(registry: &mut Registry) {
     add_text(registry, "textname", oids::TEXT, oids::NAME);
     by_value!(registry, "bpchar", oids::BPCHAR, oids::BPCHAR, bpchar);
     by_value!(registry, "bytea", oids::BYTEA, oids::BYTEA, plain);
+    by_value!(registry, "bit", oids::BIT, oids::BIT, plain);
+    by_value!(registry, "varbit", oids::VARBIT, oids::VARBIT, plain);
     by_value!(registry, "jsonb_", oids::JSONB, oids::JSONB, plain);
     by_value!(registry, "timetz_", oids::TIMETZ, oids::TIMETZ, plain);
     by_value!(registry, "xid8", oids::XID8, oids::XID8, plain);

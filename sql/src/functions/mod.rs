@@ -4,6 +4,7 @@ mod aggregate;
 mod arithmetic;
 mod array;
 mod array_assign;
+mod bit_string;
 mod buckets;
 mod bytes;
 mod cast;

@@ -78,7 +78,9 @@ pub fn is_immutable(expr: &Expr) -> bool {
     !any(expr, &mut |node| match node {
         Expr::Call(call) => call.function.volatility != Volatility::Immutable,
         Expr::Cast(cast) => match &cast.method {
-            CastMethod::Function(function) => function.volatility != Volatility::Immutable,
+            CastMethod::Function(function) | CastMethod::Sized(function) => {
+                function.volatility != Volatility::Immutable
+            }
             // Labels may be renamed.
             CastMethod::InOut => is_user_type(cast.source.oid) || is_user_type(cast.data_type.oid),
             _ => false,

@@ -178,7 +178,10 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
                     letter(match cast.method {
                         CastMethod::Binary => b'b',
                         CastMethod::InOut => b'i',
-                        CastMethod::Function(_) | CastMethod::Array(_) | CastMethod::Domain(_) => b'f',
+                        CastMethod::Function(_)
+                        | CastMethod::Sized(_)
+                        | CastMethod::Array(_)
+                        | CastMethod::Domain(_) => b'f',
                     }),
                 ),
             ])

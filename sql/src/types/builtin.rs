@@ -22,6 +22,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::numeric::types(),
         super::text::types(),
         super::bytea::types(),
+        super::bit::types(),
         super::identifier::types(),
         super::datetime::types(),
         super::json::types(),

@@ -6,6 +6,7 @@
 //! how a type behaves.
 
 mod array;
+pub(crate) mod bit;
 mod boolean;
 mod builtin;
 pub(crate) mod bytea;
