@@ -417,6 +417,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::NoSuchBranch(_) => SqlState::INVALID_CATALOG_NAME,
             Error::DuplicateBranch(_) => SqlState::DUPLICATE_DATABASE,
             Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
+            Error::Unrelated => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         };
         SqlError::new(state, error.to_string())
     }
