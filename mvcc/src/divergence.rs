@@ -58,16 +58,11 @@ impl Store {
         Ok(Divergence { store: self.clone(), before, after })
     }
 
-    /// The newest moment that both have in their lines of descent.
+    /// A moment, where its branch left its parent, where that one left its own, and so on.
     ///
     /// # Errors
     /// Those of reading pages.
-    pub async fn parting(&self, one: Snapshot, other: Snapshot) -> Result<Option<Snapshot>> {
-        Ok(parting(&self.line_of_descent(one).await?, &self.line_of_descent(other).await?))
-    }
-
-    /// A moment, where its branch left its parent, where that one left its own, and so on.
-    async fn line_of_descent(&self, moment: Snapshot) -> Result<Vec<Snapshot>> {
+    pub async fn line_of_descent(&self, moment: Snapshot) -> Result<Vec<Snapshot>> {
         let mut line = vec![self.origin_of(moment).await?];
         while let Some(last) = line.last().copied()
             && let Some(origin) = self.engine().origin(last.branch).await?
@@ -78,6 +73,7 @@ impl Store {
     }
 }
 
+/// The newest moment that both have in their lines of descent.
 fn parting(one: &[Snapshot], other: &[Snapshot]) -> Option<Snapshot> {
     one.iter().find_map(|mine| {
         let theirs = other.iter().find(|theirs| theirs.branch == mine.branch)?;

@@ -11,6 +11,7 @@ mod execution;
 mod explain;
 mod functions;
 mod listing;
+mod merge;
 mod moment;
 mod plans;
 mod point;
@@ -34,6 +35,7 @@ use parking_lot::Mutex;
 
 pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use listing::{ListedCursor, ListedStatement, Listing};
+pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
