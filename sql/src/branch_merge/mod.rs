@@ -18,6 +18,8 @@ mod renumber;
 mod report;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{Request, apply};
 pub use columns::matches;
