@@ -229,6 +229,21 @@ impl PageFile {
         }
     }
 
+    /// The pages of a branch that the last checkpoint wrote, or an earlier one, with a version later than `since`. It
+    /// costs the parts of the map where there are such.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Corruption`].
+    pub async fn changed_pages(&self, branch: BranchId, since: Scn) -> Result<Vec<PageId>> {
+        loop {
+            let superblock = self.superblock();
+            match self.map.changed_pages(&self.io(), superblock.map, branch, since).await {
+                Err(_) if self.superblock.lock().generation != superblock.generation => {}
+                result => return result,
+            }
+        }
+    }
+
     /// Marks up to `count` images of a branch, pages and history, to be dropped by the next checkpoint; returns how many
     /// there were. Nobody reads or changes the branch any more, and all of it is in the map.
     ///

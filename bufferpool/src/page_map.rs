@@ -292,6 +292,43 @@ impl PageMap {
         Ok(found)
     }
 
+    /// The pages of a branch whose newest image is later than `since`, in order of their numbers. Nodes below which
+    /// nothing is later are not read.
+    pub(crate) async fn changed_pages(
+        &self,
+        io: &MapIo<'_>,
+        root: MapRoot,
+        branch: BranchId,
+        since: Scn,
+    ) -> Result<Vec<PageId>> {
+        let mut open = Vec::new();
+        if root.levels > 0 {
+            open.push(root.located());
+        }
+        let mut found = Vec::new();
+        while !open.is_empty() {
+            let batch = open.split_off(open.len().saturating_sub(WALK_NODES));
+            for node in self.nodes(io, &batch).await? {
+                let begins_before_end = |entry: &Entry| entry.0.page.branch <= branch;
+                let ends_behind_start = |index: usize| {
+                    node.entries.get(index + 1).is_none_or(|next| next.0.page.branch >= branch)
+                };
+                let later = node.entries.iter().enumerate().filter(|(_, entry)| entry.1.scn > since);
+                if node.level > 0 {
+                    let below =
+                        later.filter(|(index, entry)| begins_before_end(entry) && ends_behind_start(*index));
+                    open.extend(below.map(|(_, entry)| entry.1));
+                } else {
+                    let of_branch = later
+                        .filter(|(_, (key, _))| *key == MapKey::newest(PageKey::new(branch, key.page.page)));
+                    found.extend(of_branch.map(|(_, entry)| entry.0.page.page));
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// The leaf that covers `key`, for the cleaner and for whole branches.
     pub(crate) async fn leaf(&self, io: &MapIo<'_>, root: MapRoot, key: MapKey) -> Result<LeafFound> {
         let mut found = LeafFound { path: Vec::new(), entries: Vec::new(), next: None };

@@ -57,6 +57,9 @@ pub enum Error {
     /// Asked for a branch that is not there, or not any more (3D000).
     #[error("branch {0} does not exist")]
     NoSuchBranch(crate::ids::BranchId),
+    /// Two branches of which neither descends from the other, nor both from a third (55000).
+    #[error("the branches have no common ancestor")]
+    Unrelated,
     /// A branch of this name is there already (42P04).
     #[error("branch \"{0}\" already exists")]
     DuplicateBranch(String),

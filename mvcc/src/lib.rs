@@ -16,6 +16,7 @@ mod budget;
 mod checkpoint;
 mod commit;
 mod commit_times;
+mod divergence;
 mod engine;
 mod error;
 mod eviction;
@@ -41,6 +42,7 @@ mod write_set;
 
 pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use branches::{Branch, NewBranch};
+pub use divergence::{Divergence, RowDifference, TreeDifference};
 pub use error::{Error, Fault, Result};
 pub use helios_btree::RandomLeaf;
 pub use helios_bufferpool::{Compression, MasterKey};

@@ -3,6 +3,7 @@
 
 pub mod backends;
 pub mod binder;
+mod branch_merge;
 pub mod catalog;
 pub mod copy;
 mod ddl;

@@ -160,12 +160,13 @@ impl Binder<'_> {
             self.next_slot += 1;
         }
         for function in calls {
-            let TableFunction::Call { call, .. } = function else { continue };
-            let taken = std::mem::replace(call, super::literal::unknown(Datum::Null));
-            *call = walk::replace_columns(taken, &|id| {
-                let at = outputs.iter().position(|(column, _)| *column == id)?;
-                Some(Expr::Outer { index: slots[at].slot, data_type: outputs[at].1 })
-            });
+            for expr in function.expressions_mut() {
+                let taken = std::mem::replace(expr, super::literal::unknown(Datum::Null));
+                *expr = walk::replace_columns(taken, &|id| {
+                    let at = outputs.iter().position(|(column, _)| *column == id)?;
+                    Some(Expr::Outer { index: slots[at].slot, data_type: outputs[at].1 })
+                });
+            }
         }
         slots
     }
@@ -183,6 +184,18 @@ impl Binder<'_> {
             let columns = relation.columns.iter();
             let columns = columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
             return Ok((vec![TableFunction::Relation { relation }], columns));
+        }
+        if let Some(function) = relations::report(base)
+            && (function.required..=function.arguments.len()).contains(&arguments.len())
+        {
+            let columns = function.columns.iter();
+            let columns = columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
+            let arguments = arguments
+                .into_iter()
+                .zip(function.arguments)
+                .map(|(argument, oid)| self.coerce(argument, DataType::of(*oid), CastContext::Explicit));
+            let arguments = arguments.collect::<Result<_>>()?;
+            return Ok((vec![TableFunction::Report { function, arguments }], columns));
         }
         if base == "unnest" && arguments.len() > 1 {
             let (mut calls, mut columns) = (Vec::new(), Vec::new());

@@ -33,6 +33,8 @@ use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
+pub use dependency::{Thing, drop_things};
+pub use index::fill as fill_index;
 pub use maintenance::{check_tables, tables_named, truncate};
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 

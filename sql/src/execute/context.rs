@@ -17,7 +17,7 @@ use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::sequence::SessionSequences;
-use crate::session::{Listing, SettingValues};
+use crate::session::{Engine, Listing, SettingValues};
 use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
 use crate::value::{Datum, PhysicalKind};
 use crate::write::{Buffers, Pending, Writing};
@@ -27,6 +27,7 @@ pub type WorkingTables = HashMap<usize, Arc<RowStore>>;
 
 /// The session's part of an execution, the same from statement to statement until the catalog or a setting changes.
 pub struct Environment {
+    pub engine: Engine,
     pub store: Store,
     pub catalog: Arc<CatalogSnapshot>,
     pub clock: Arc<dyn Clock>,
@@ -61,6 +62,7 @@ impl Environment {
     #[must_use]
     pub fn with_catalog(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
         Environment {
+            engine: self.engine.clone(),
             store: self.store.clone(),
             catalog,
             clock: self.clock.clone(),

@@ -1,5 +1,7 @@
 //! Functions in FROM: the rows of one, or of several side by side.
 
+use std::collections::VecDeque;
+
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
 use crate::error::Result;
@@ -22,6 +24,8 @@ pub struct FunctionScan {
     ordinality: bool,
     types: Vec<DataType>,
     sources: Option<Vec<Source>>,
+    /// The rows of reports, in the order of the calls.
+    reports: VecDeque<Vec<Vec<Datum>>>,
     given: i64,
 }
 
@@ -35,10 +39,10 @@ fn spread(value: Datum, width: usize) -> Vec<Datum> {
 
 impl FunctionScan {
     pub fn new(calls: Vec<TableFunction>, ordinality: bool, types: Vec<DataType>) -> FunctionScan {
-        FunctionScan { calls, ordinality, types, sources: None, given: 0 }
+        FunctionScan { calls, ordinality, types, sources: None, reports: VecDeque::new(), given: 0 }
     }
 
-    fn start(&self, execution: &Execution) -> Result<Vec<Source>> {
+    fn start(&mut self, execution: &Execution) -> Result<Vec<Source>> {
         let context = execution.context();
         let no_row: [Datum; 0] = [];
         let mut sources = Vec::new();
@@ -55,10 +59,28 @@ impl FunctionScan {
                 TableFunction::Relation { relation } => {
                     (listed(relation.rows(&execution.environment)?), relation.columns.len())
                 }
+                TableFunction::Report { function, .. } => {
+                    (listed(self.reports.pop_front().unwrap_or_default()), function.columns.len())
+                }
             };
             sources.push(Source { rows: Some(rows), width });
         }
         Ok(sources)
+    }
+
+    /// Makes the rows of what has to wait for them.
+    async fn make_reports(&mut self, execution: &mut Execution) -> Result<()> {
+        let no_row: [Datum; 0] = [];
+        for call in &self.calls {
+            let TableFunction::Report { function, arguments } = call else { continue };
+            let values = {
+                let context = execution.context();
+                let value = |argument: &Expr| argument.eval_row(&no_row.as_slice(), &context);
+                arguments.iter().map(value).collect::<Result<Vec<Datum>>>()?
+            };
+            self.reports.push_back(Box::pin(function.rows(&values, execution)).await?);
+        }
+        Ok(())
     }
 
     fn batch(&mut self, execution: &Execution) -> Result<Option<Batch>> {
@@ -106,6 +128,9 @@ impl Operator for FunctionScan {
             if self.sources.is_none() && self.calls.iter().any(asks_sizes) {
                 let sizes = execution.environment.store.branch_sizes().await?;
                 *execution.environment.branch_sizes.lock() = sizes;
+            }
+            if self.sources.is_none() {
+                self.make_reports(execution).await?;
             }
             self.batch(execution)
         })

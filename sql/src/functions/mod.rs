@@ -51,6 +51,7 @@ pub use function::{
     TypedKernel, VectorKernel, Volatility,
 };
 pub use json::assign_member;
+pub(crate) use json::value_tree;
 pub use ordered_set::sort_key_function;
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};

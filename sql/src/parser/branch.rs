@@ -34,6 +34,8 @@ pub enum BranchStatement {
     Drop { name: String, if_exists: bool },
     /// `ALTER DATABASE BRANCH name RENAME TO name`
     Rename { name: String, new_name: String },
+    /// `MERGE DATABASE BRANCH name INTO name [WITH (option = value, …)]`
+    Merge { source: String, target: String, options: Vec<(String, String)> },
     /// `USE BRANCH name`
     Use { name: String },
     /// `CREATE DATABASE name [WITH] [option [=] value] …`
@@ -54,6 +56,7 @@ impl BranchStatement {
             BranchStatement::Create { .. } => "CREATE DATABASE BRANCH",
             BranchStatement::Drop { .. } => "DROP DATABASE BRANCH",
             BranchStatement::Rename { .. } => "ALTER DATABASE BRANCH",
+            BranchStatement::Merge { .. } => "MERGE DATABASE BRANCH",
             BranchStatement::Use { .. } => "USE BRANCH",
             BranchStatement::CreateDatabase { .. } => "CREATE DATABASE",
             BranchStatement::DropDatabase { .. } => "DROP DATABASE",
@@ -91,6 +94,13 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
             expect(parser, source, "rename")?;
             expect(parser, source, "to")?;
             BranchStatement::Rename { name, new_name: branch_name(parser, source)? }
+        }
+        ["merge", "database", "branch"] => {
+            skip(parser, 3);
+            let source_name = branch_name(parser, source)?;
+            expect(parser, source, "into")?;
+            let target = branch_name(parser, source)?;
+            BranchStatement::Merge { source: source_name, target, options: with_options(parser, source)? }
         }
         ["use", "branch", _] => {
             skip(parser, 2);
@@ -153,6 +163,12 @@ fn create(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<BranchStatemen
             expect_token(parser, source, &Token::RParen)?;
         }
     }
+    let options = with_options(parser, source)?;
+    Ok(BranchStatement::Create { name, from, as_of, options })
+}
+
+/// `[WITH (option = value, …)]`
+fn with_options(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<(String, String)>> {
     let mut options = Vec::new();
     if accept(parser, "with") {
         expect_token(parser, source, &Token::LParen)?;
@@ -165,7 +181,7 @@ fn create(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<BranchStatemen
             }
         }
     }
-    Ok(BranchStatement::Create { name, from, as_of, options })
+    Ok(options)
 }
 
 fn if_exists(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<bool> {

@@ -121,7 +121,7 @@ fn grouped(input: &Logical, keys: &[&Expr]) -> f64 {
 fn function_rows(function: &TableFunction) -> f64 {
     match function {
         TableFunction::Call { call, .. } => call_rows(call),
-        TableFunction::Relation { .. } => 100.0,
+        TableFunction::Relation { .. } | TableFunction::Report { .. } => 100.0,
     }
 }
 

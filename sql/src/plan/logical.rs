@@ -10,7 +10,7 @@ use super::window::{WindowCall, WindowOrder};
 use crate::catalog::{ColumnNumber, TableEntry};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, Function};
-use crate::relations::VirtualRelation;
+use crate::relations::{ReportFunction, VirtualRelation};
 use crate::types::DataType;
 
 /// A column of a plan, unique within the statement.
@@ -243,6 +243,29 @@ pub enum TableFunction {
     Call { call: Expr, width: usize },
     /// A function of the relations module: rows computed from the session and the catalog.
     Relation { relation: &'static VirtualRelation },
+    /// One whose rows take reading and waiting.
+    Report { function: &'static ReportFunction, arguments: Vec<Expr> },
+}
+
+impl TableFunction {
+    /// What is evaluated for it.
+    #[must_use]
+    pub fn expressions(&self) -> &[Expr] {
+        match self {
+            TableFunction::Call { call, .. } => std::slice::from_ref(call),
+            TableFunction::Relation { .. } => &[],
+            TableFunction::Report { arguments, .. } => arguments,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn expressions_mut(&mut self) -> &mut [Expr] {
+        match self {
+            TableFunction::Call { call, .. } => std::slice::from_mut(call),
+            TableFunction::Relation { .. } => &mut [],
+            TableFunction::Report { arguments, .. } => arguments,
+        }
+    }
 }
 
 impl Logical {

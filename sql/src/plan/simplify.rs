@@ -18,11 +18,7 @@ pub fn map_exprs(plan: &mut Logical, change: &mut dyn FnMut(Expr) -> Expr) {
             filters.iter_mut().for_each(apply)
         }
         Logical::FunctionScan { calls, .. } => {
-            for call in calls {
-                if let TableFunction::Call { call, .. } = call {
-                    apply(call);
-                }
-            }
+            calls.iter_mut().flat_map(TableFunction::expressions_mut).for_each(apply);
         }
         Logical::ProjectSet { calls, .. } => calls.iter_mut().for_each(|(_, call)| apply(call)),
         Logical::Filter { predicates, .. } => predicates.iter_mut().for_each(apply),
@@ -93,11 +89,7 @@ pub fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
         Logical::Values { rows, .. } => rows.iter().flatten().for_each(visit),
         Logical::Table { filters, .. } | Logical::Virtual { filters, .. } => filters.iter().for_each(visit),
         Logical::FunctionScan { calls, .. } => {
-            for call in calls {
-                if let TableFunction::Call { call, .. } = call {
-                    visit(call);
-                }
-            }
+            calls.iter().flat_map(TableFunction::expressions).for_each(visit);
         }
         Logical::ProjectSet { calls, .. } => calls.iter().for_each(|(_, call)| visit(call)),
         Logical::Filter { predicates, .. } => predicates.iter().for_each(visit),

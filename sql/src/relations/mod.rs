@@ -12,12 +12,14 @@ mod columns;
 mod constraints;
 pub mod deparse;
 mod depend;
+mod diff;
 mod extensions;
 mod information_schema;
 mod pretty_text;
 mod procedures;
 mod registry;
 mod relation;
+mod reports;
 mod roles;
 mod schema_objects;
 mod sequences;
@@ -33,6 +35,7 @@ mod views;
 pub use branches::BRANCHES;
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
 pub use relation::{VirtualRelation, all};
+pub use reports::{ReportFunction, report};
 
 use relation::MakeRows;
 

@@ -161,6 +161,22 @@ impl Counter {
         state.generation += 1;
     }
 
+    /// Has it go on from where another is, if that is further; tells whether it is. The new position is owed.
+    pub fn advance(&self, position: Position, increment: i64) -> bool {
+        let mut state = self.state.lock();
+        let place = |position: Position| {
+            (i128::from(position.last) * i128::from(increment.signum()), position.is_called)
+        };
+        let is_further = place(position) > place(state.position);
+        if is_further {
+            state.position = position;
+            state.durable = Durable::Behind;
+            state.limits = None;
+            state.generation += 1;
+        }
+        is_further
+    }
+
     /// Writes the row ahead, until everything that was drawn so far is behind it.
     ///
     /// # Errors

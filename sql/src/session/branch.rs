@@ -88,6 +88,9 @@ impl Session {
                 let (name, root, options) = (name.clone(), Some(branch.root), options.clone());
                 self.branch_off(NewBranch { name, origin, root, options }, now, None).await
             }
+            BranchStatement::Merge { source, target, options } => {
+                Box::pin(self.merge_branch(source, target, options)).await
+            }
             BranchStatement::Drop { name, if_exists } => self.drop_branch(name, *if_exists).await,
             BranchStatement::Rename { name, new_name } => {
                 let branch = self.branch_named(name)?;
@@ -176,7 +179,7 @@ impl Session {
         Ok(own.ok_or_else(|| no_branch(""))?.root)
     }
 
-    fn branch_named(&self, name: &str) -> Result<Branch> {
+    pub(super) fn branch_named(&self, name: &str) -> Result<Branch> {
         let root = self.root()?;
         self.engine.directory().branch(root, name).cloned().ok_or_else(|| no_branch(name))
     }
@@ -235,12 +238,23 @@ impl Session {
         Ok(())
     }
 
-    async fn drop_branch(&mut self, name: &str, if_exists: bool) -> Result<()> {
+    pub(super) async fn drop_branch(&mut self, name: &str, if_exists: bool) -> Result<()> {
         let branch = match self.branch_named(name) {
             Ok(branch) => branch,
             Err(error) if if_exists => return self.skip_missing("branch", name, &error),
             Err(error) => return Err(error),
         };
+        self.check_droppable(&branch)?;
+        self.engine.store().drop_branch(branch.id).await?;
+        self.engine.refresh_directory().await?;
+        self.engine.store().remove_dropped().await?;
+        self.engine.refresh_directory().await
+    }
+
+    /// # Errors
+    /// 55000 for the last branch of a database, 55006 for one that is used.
+    pub(super) fn check_droppable(&self, branch: &Branch) -> Result<()> {
+        let name = branch.name.as_str();
         if self.engine.directory().branches_of(branch.root).count() < 2 {
             return Err(SqlError::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -252,11 +266,7 @@ impl Session {
             return Err(in_use("cannot drop the currently open branch".into())
                 .with_hint("Go to another one with USE BRANCH first."));
         }
-        refuse_used("branch", name, self.engine.sessions_on(branch.id))?;
-        self.engine.store().drop_branch(branch.id).await?;
-        self.engine.refresh_directory().await?;
-        self.engine.store().remove_dropped().await?;
-        self.engine.refresh_directory().await
+        refuse_used("branch", name, self.engine.sessions_on(branch.id))
     }
 
     async fn create_database(&mut self, name: &str, options: &[(String, String)]) -> Result<()> {

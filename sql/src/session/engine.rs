@@ -350,6 +350,18 @@ impl Engine {
         Session::new(self.clone(), user, FIRST_DATABASE, BranchId::MAIN, settings, backend)
     }
 
+    /// A session of the program's own on a branch.
+    pub(super) fn session_at(
+        &self,
+        user: &str,
+        database: &str,
+        branch: BranchId,
+        settings: SettingValues,
+    ) -> Session {
+        let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
+        Session::new(self.clone(), user, database, branch, settings, backend)
+    }
+
     /// The catalog of an earlier moment, whose tables are read as of it.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! What a session holds under names, for `pg_prepared_statements` and `pg_cursors`: the relations are computed from
+//! What a session holds under names, for `pg_prepared_statements` and `pg_cursors`, and what it was told last: the relations are computed from
 //! the environment, which shares this list with the session.
 
 use parking_lot::Mutex;
 
+use crate::branch_merge::Finding;
 use crate::types::DataType;
 
 /// The names of a session.
@@ -12,6 +13,8 @@ pub struct Listing {
     pub statements: Mutex<Vec<ListedStatement>>,
     /// By name.
     pub cursors: Mutex<Vec<ListedCursor>>,
+    /// What was in the way of the last merge that was refused.
+    pub refused_merge: Mutex<Vec<Finding>>,
 }
 
 /// A prepared statement.

@@ -11,6 +11,7 @@ mod execution;
 mod explain;
 mod functions;
 mod listing;
+mod merge;
 mod moment;
 mod plans;
 mod point;
@@ -34,6 +35,7 @@ use parking_lot::Mutex;
 
 pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use listing::{ListedCursor, ListedStatement, Listing};
+pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
@@ -417,6 +419,7 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::NoSuchBranch(_) => SqlState::INVALID_CATALOG_NAME,
             Error::DuplicateBranch(_) => SqlState::DUPLICATE_DATABASE,
             Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
+            Error::Unrelated => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         };
         SqlError::new(state, error.to_string())
     }

@@ -471,6 +471,7 @@ impl Session {
     /// What a statement is evaluated in.
     fn environment(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
         Environment {
+            engine: self.engine.clone(),
             store: self.engine.store().clone(),
             search_path: self.search_path(&catalog),
             catalog,

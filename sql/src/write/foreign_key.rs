@@ -178,6 +178,33 @@ impl Referenced {
             }
             (ForeignKeyAction::NoAction | ForeignKeyAction::Restrict, _) => {}
         }
+        let pending = self.still_refers(writer, old, execution)?;
+        if action == ForeignKeyAction::Restrict {
+            return Err(pending.error);
+        }
+        execution.pending.push(pending);
+        Ok(())
+    }
+
+    /// When a row goes or its key changes: nothing may refer to it at the end, whatever the foreign key would do to what
+    /// does.
+    pub fn note(
+        &self,
+        writer: &TableWriter,
+        old: &[Datum],
+        new: Option<&[Datum]>,
+        execution: &mut Execution,
+    ) -> Result<()> {
+        let kept = new.is_some_and(|new| self.pairs.iter().all(|(_, at)| old[*at] == new[*at]));
+        if !kept && !self.pairs.iter().any(|(_, at)| old[*at].is_null()) {
+            let pending = self.still_refers(writer, old, execution)?;
+            execution.pending.push(pending);
+        }
+        Ok(())
+    }
+
+    /// What to look at again, and to say if rows still refer to a row.
+    fn still_refers(&self, writer: &TableWriter, old: &[Datum], execution: &Execution) -> Result<Pending> {
         let table = &writer.entry.table.name;
         let child = &self.child.table.name;
         let positions: Vec<usize> = self.pairs.iter().map(|(_, at)| *at).collect();
@@ -195,15 +222,10 @@ impl Referenced {
         .with_schema(&writer.schema_name)
         .with_table(child)
         .with_constraint(&self.name);
-        if action == ForeignKeyAction::Restrict {
-            return Err(error);
-        }
         let child_kind = |own: usize| self.layout.columns()[own].kind;
         let key =
             self.pairs.iter().map(|(own, at)| as_kind(&old[*at], child_kind(*own)).unwrap_or(Datum::Null));
-        let key = key.collect();
-        execution.pending.push(Pending { constraint: self.constraint.clone(), key, error });
-        Ok(())
+        Ok(Pending { constraint: self.constraint.clone(), key: key.collect(), error })
     }
 
     /// The child's rows that refer to a row: by the child's key or an index where one begins with the referring
@@ -359,6 +381,20 @@ pub async fn check_pending(execution: &mut Execution, due: Due) -> Result<()> {
     }
     execution.pending = later;
     Ok(())
+}
+
+/// All that is still broken, each with the table that it is about.
+///
+/// # Errors
+/// Those of reading.
+pub async fn broken(execution: &mut Execution) -> Result<Vec<SqlError>> {
+    let mut broken = Vec::new();
+    for pending in std::mem::take(&mut execution.pending) {
+        if pending.is_broken(execution).await? {
+            broken.push(pending.error);
+        }
+    }
+    Ok(broken)
 }
 
 impl Pending {

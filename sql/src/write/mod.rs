@@ -9,6 +9,7 @@ mod attempt;
 mod foreign_key;
 mod index_build;
 mod merge;
+mod merged_row;
 mod over_rows;
 mod point;
 mod sorted_entries;
@@ -38,7 +39,7 @@ use crate::plan::row_layout;
 use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
-pub use foreign_key::{Due, Pending, check_pending, may_refer};
+pub use foreign_key::{Due, Pending, broken, check_pending, may_refer};
 use foreign_key::{Reference, Referenced};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.

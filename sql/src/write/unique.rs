@@ -77,7 +77,7 @@ impl TableWriter {
     }
 
     /// `(a, b)=(1, x)`
-    pub(super) fn key_text(
+    pub(crate) fn key_text(
         &self,
         positions: &[usize],
         row: &[Datum],

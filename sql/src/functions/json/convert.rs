@@ -121,7 +121,7 @@ fn append_level(
 }
 
 /// The tree of a value.
-pub(super) fn tree(value: &Datum, oid: Oid, context: &EvalContext<'_>) -> Result<Json> {
+pub(crate) fn tree(value: &Datum, oid: Oid, context: &EvalContext<'_>) -> Result<Json> {
     Ok(match categorize(value, oid, context)? {
         Category::Null => Json::Null,
         Category::Bool(value) => Json::Bool(value),

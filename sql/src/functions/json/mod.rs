@@ -13,6 +13,7 @@ mod populate;
 mod rows;
 
 pub use assign::assign_member;
+pub(crate) use convert::tree as value_tree;
 
 use super::registry::Registry;
 use crate::error::Result;

@@ -400,6 +400,7 @@ impl Builder<'_> {
                 let name = match calls.as_slice() {
                     [TableFunction::Call { call: Expr::Call(call), .. }] => &call.function.name,
                     [TableFunction::Relation { relation }] => relation.name,
+                    [TableFunction::Report { function, .. }] => function.name,
                     [_] => "function",
                     _ => alias,
                 };

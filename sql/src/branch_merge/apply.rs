@@ -1,0 +1,274 @@
+//! A merge within its transaction, step by step.
+//!
+//! 1. Types of columns are converted and objects dropped, as ALTER and DROP do it; then the catalogs are compared again,
+//!    since the target's tables are others now.
+//! 2. What rows need is put into the catalog; rows are merged, under the constraints that the target had.
+//! 3. Indexes and constraints that come from the source are made last, from the merged rows, and tested on them.
+//! 4. Foreign keys that were broken in between are looked at again; the merge is recorded.
+
+use std::sync::Arc;
+
+use helios_mvcc::{BranchId, Divergence, Snapshot};
+
+use super::ancestry;
+use super::counted;
+use super::report::{Finding, Report, Settled};
+use super::rows::{self, Target};
+use super::schema::{self, DroppedTable, Plan, Put, TableVersions};
+use crate::binder::name::quote;
+use crate::catalog::{CatalogSnapshot, ConstraintKind, Object};
+use crate::ddl::{self, Ddl, Thing};
+use crate::error::{Result, SqlError};
+use crate::parser::{self, StatementKind, Utility};
+use crate::types::{DataType, format_type};
+use crate::write;
+
+/// What is to be merged.
+pub struct Request {
+    pub source: BranchId,
+}
+
+/// Merges a branch into that of the transaction; tells whether there was anything to merge.
+///
+/// # Errors
+/// Those of DDL, and of reading and writing; conflicts and broken constraints go to the report.
+pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Result<bool> {
+    let store = ddl.engine.store().clone();
+    let now = ddl.execution.transaction.snapshot().scn;
+    let source = Snapshot { branch: request.source, scn: now };
+    let target = ddl.execution.transaction.snapshot();
+    let contained = ancestry::ancestry(&store, source).await?;
+    let base = {
+        let own = ancestry::ancestry(&store, target).await?;
+        let directory = ddl.engine.directory();
+        ancestry::base(&contained, &own, |branch| directory.branches.iter().any(|each| each.id == branch))?
+    };
+    let (base_catalog, source_catalog) =
+        (ddl.engine.past_catalog(base).await?, ddl.engine.past_catalog(source).await?);
+    let merge = Merge { base, target, base_catalog, source_catalog };
+    let plan = merge.plan(ddl, report);
+    if report.is_refused() {
+        return Ok(true);
+    }
+    let theirs = store.divergence(base, source).await?;
+    merge.check_dropped(&plan.dropped_tables, ddl, &theirs, report).await?;
+    if report.is_refused() {
+        return Ok(true);
+    }
+    let plan = merge.clear_away(plan, ddl, report).await?;
+    let has_plan = !plan.is_empty();
+    put_all(ddl, plan.before_rows).await?;
+    ddl.refresh().await?;
+    for versions in &plan.tables {
+        merge.rows(versions, &theirs, ddl, report).await?;
+    }
+    if report.is_refused() {
+        return Ok(true);
+    }
+    finish_schema(ddl, plan.after_rows, report).await?;
+    for error in write::broken(&mut ddl.execution).await? {
+        let table = error.fields().table.clone().unwrap_or_default();
+        report.violate(format!("table {}", quote(&table)), None, error);
+    }
+    ancestry::record(&mut ddl.execution.transaction, &contained).await?;
+    Ok(has_plan || report.changes > 0 || ddl.execution.transaction.has_writes())
+}
+
+/// The moments that are merged, with their catalogs.
+struct Merge {
+    base: Snapshot,
+    target: Snapshot,
+    base_catalog: Arc<CatalogSnapshot>,
+    source_catalog: Arc<CatalogSnapshot>,
+}
+
+impl Merge {
+    fn plan(&self, ddl: &Ddl, report: &mut Report) -> Plan {
+        schema::plan(&self.base_catalog, &self.source_catalog, &ddl.catalog, report)
+    }
+
+    /// Tables that one side dropped must not have other rows on the other side than they had.
+    async fn check_dropped(
+        &self,
+        dropped: &[DroppedTable],
+        ddl: &Ddl,
+        theirs: &Divergence,
+        report: &mut Report,
+    ) -> Result<()> {
+        let mut ours = None;
+        for table in dropped {
+            let (base, kept) = (Some(table.base.tree), Some(table.kept.tree));
+            let mut difference = if table.by_source {
+                if ours.is_none() {
+                    ours = Some(ddl.engine.store().divergence(self.base, self.target).await?);
+                }
+                let Some(ours) = &ours else { continue };
+                ours.tree(base, kept).await?
+            } else {
+                theirs.tree(base, kept).await?
+            };
+            if difference.next().await?.is_none() {
+                continue;
+            }
+            let finding = |text: &str| Finding::of_object(table.shown.clone(), text.to_string());
+            if table.by_source {
+                let text = "dropped on the branch, its rows changed on the target";
+                report.refuse_unless(Settled::Theirs, || finding(text));
+            } else {
+                let text = "its rows changed on the branch, dropped on the target";
+                report.refuse_unless(Settled::Ours, || finding(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Converts columns and drops objects; gives the plan of what is left to do.
+    async fn clear_away(&self, plan: Plan, ddl: &mut Ddl, report: &Report) -> Result<Plan> {
+        if plan.drops.is_empty() && plan.conversions.is_empty() {
+            return Ok(plan);
+        }
+        for (table, column, data_type) in &plan.conversions {
+            convert(ddl, *table, column, *data_type).await?;
+            ddl.refresh().await?;
+        }
+        drop_all(ddl, &plan.drops).await?;
+        ddl.refresh().await?;
+        // What was decided before is decided the same way: nothing is left to decide.
+        Ok(self.plan(ddl, &mut report.another()))
+    }
+
+    /// Merges the rows of a table.
+    async fn rows(
+        &self,
+        versions: &TableVersions,
+        theirs: &Divergence,
+        ddl: &mut Ddl,
+        report: &mut Report,
+    ) -> Result<()> {
+        let base_tree = versions.base.as_ref().map(|(table, _)| table.tree);
+        let source_tree = Some(versions.source.0.tree);
+        let mut difference = theirs.tree(base_tree, source_tree).await?;
+        let Some(first) = difference.next().await? else { return Ok(()) };
+        let entry = ddl.catalog.expect_table(versions.oid)?.clone();
+        let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
+        let rows = Target::new(ddl.writer(&entry)?, shown, versions);
+        if !entry.table.primary_key.is_empty() {
+            return rows::merge(&rows, first, difference, &mut ddl.execution, report).await;
+        }
+        let before = ddl.engine.past_catalog(self.target).await?;
+        let own_tree = before.table(versions.oid).map(|entry| entry.table.tree);
+        let ours = ddl.engine.store().divergence(self.base, self.target).await?;
+        let ours = ours.tree(base_tree, own_tree).await?;
+        let again = theirs.tree(base_tree, source_tree).await?;
+        counted::merge(&rows, again, ours, &mut ddl.execution, report).await
+    }
+}
+
+/// `ALTER TABLE … ALTER COLUMN … TYPE …`
+async fn convert(ddl: &mut Ddl, table: u32, column: &str, data_type: DataType) -> Result<()> {
+    let entry = ddl.catalog.expect_table(table)?.clone();
+    let schema =
+        ddl.catalog.schema(entry.table.schema).map_or_else(String::new, |schema| quote(&schema.name));
+    let type_name = format_type(data_type, &ddl.types());
+    let (name, column) = (quote(&entry.table.name), quote(column));
+    let text = format!(
+        "ALTER TABLE {schema}.{name} ALTER COLUMN {column} TYPE {type_name} USING CAST({column} AS {type_name})"
+    );
+    let mut statements = parser::parse(&text)?;
+    match statements.pop().map(|statement| statement.kind) {
+        Some(StatementKind::Utility(Utility::Define(definition))) => {
+            ddl::Work::Definition(&definition).run(ddl, &text).await.map(|_| ())
+        }
+        _ => Err(SqlError::internal("ALTER TABLE is read as something else")),
+    }
+}
+
+/// Drops objects, whole tables before what belongs to them.
+async fn drop_all(ddl: &mut Ddl, drops: &[Thing]) -> Result<()> {
+    if drops.is_empty() { Ok(()) } else { ddl::drop_things(ddl, drops, false).await }
+}
+
+/// Puts objects into the catalog, with trees and counters of their own.
+async fn put_all(ddl: &mut Ddl, puts: Vec<Put>) -> Result<()> {
+    for (old, new) in puts {
+        put(ddl, old, new).await?;
+    }
+    Ok(())
+}
+
+async fn put(ddl: &mut Ddl, old: Option<Object>, mut new: Object) -> Result<()> {
+    match &mut new {
+        Object::Table(table) => {
+            let table = Arc::make_mut(table);
+            ddl.lock(table).await?;
+            if old.is_none() {
+                table.tree = ddl.execution.transaction.create_tree();
+            }
+        }
+        Object::Index(index) => {
+            let index = Arc::make_mut(index);
+            index.tree = match &old {
+                Some(Object::Index(old)) => old.tree,
+                _ if index.primary => ddl.catalog.expect_table(index.table)?.table.tree,
+                _ => ddl.execution.transaction.create_tree(),
+            };
+        }
+        Object::Sequence(sequence) => {
+            if let Some(Object::Sequence(old)) = &old {
+                let sequence = Arc::make_mut(sequence);
+                (sequence.counter, sequence.initial) = (old.counter, old.initial);
+            }
+        }
+        _ => {}
+    }
+    match old {
+        Some(old) => ddl.replace(old, new).await,
+        None => ddl.put(new).await,
+    }
+}
+
+/// Makes indexes, constraints, views and comments, and tests the merged rows on what is new.
+async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Result<()> {
+    let (mut indexes, mut checked, mut referring) = (Vec::new(), Vec::new(), Vec::new());
+    for (old, new) in puts {
+        match (&old, &new) {
+            (None, Object::Index(index)) if !index.primary => indexes.push((index.table, index.oid)),
+            (_, Object::Constraint(constraint)) if constraint.validated => match constraint.kind {
+                ConstraintKind::Check { .. } => checked.push(constraint.table),
+                ConstraintKind::ForeignKey { .. } => referring.push(constraint.table),
+                _ => {}
+            },
+            _ => {}
+        }
+        put(ddl, old, new).await?;
+    }
+    ddl.refresh().await?;
+    let mut failures: Vec<(u32, SqlError)> = Vec::new();
+    for (table, index) in indexes {
+        let entry = ddl.catalog.expect_table(table)?.clone();
+        let Some(index) = ddl.catalog.index(index).cloned() else { continue };
+        failures.extend(ddl::fill_index(ddl, &entry, &index).await.err().map(|error| (table, error)));
+    }
+    checked.dedup();
+    for table in checked {
+        let entry = ddl.catalog.expect_table(table)?.clone();
+        let writer = ddl.writer(&entry)?;
+        let tested = write::check_rows(&writer, &mut ddl.execution).await;
+        failures.extend(tested.err().map(|error| (table, error)));
+    }
+    referring.dedup();
+    for table in referring {
+        let entry = ddl.catalog.expect_table(table)?.clone();
+        let writer = ddl.writer(&entry)?;
+        let tested = write::check_references(&writer, &mut ddl.execution).await;
+        failures.extend(tested.err().map(|error| (table, error)));
+    }
+    for (table, error) in failures {
+        if !error.state().as_str().starts_with("23") {
+            return Err(error);
+        }
+        let entry = ddl.catalog.expect_table(table)?;
+        report.violate(schema::shown(&ddl.catalog, &Object::Table(entry.table.clone())), None, error);
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! MERGE DATABASE BRANCH: what a branch changed since it was made, or last merged, comes to another.
+//!
+//! 1. The *base* is the newest moment that both branches contain (`ancestry.rs`). What the source changed since then is
+//!    found at the cost of the pages that it changed (`helios_mvcc::Divergence`).
+//! 2. Catalogs are merged object by object, tables column by column (`schema.rs`, `columns.rs`).
+//! 3. Rows are merged by primary key, cell by cell (`rows.rs`, `cells.rs`); those of tables without one as whole rows, by
+//!    their number (`counted.rs`).
+//! 4. All of it is one transaction on the target (`apply.rs`), which ends with the note that the target contains the
+//!    source now. Where something was decided differently on both sides, or a merged row breaks a constraint, nothing is
+//!    merged, and the report says what (`report.rs`). A preview is a merge that is rolled back.
+
+mod ancestry;
+mod apply;
+mod cells;
+mod columns;
+mod counted;
+mod renumber;
+mod report;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use apply::{Request, apply};
+pub use columns::matches;
+pub use report::{Finding, Report, Resolution};

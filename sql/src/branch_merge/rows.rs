@@ -1,0 +1,280 @@
+//! Merging the rows of a table that has a primary key.
+//!
+//! Only rows that the source changed since the base matter: each is looked up in the target by its key, its three
+//! versions are merged cell by cell, and the result is written through the table's writer. A row that collides with
+//! another in a unique key is tried again when all others are written, since two rows may have exchanged their values.
+
+use helios_mvcc::{RowDifference, TreeDifference};
+
+use super::cells::{self, Outcome, Version};
+use super::columns::Places;
+use super::report::{Finding, Report, Settled};
+use super::schema::TableVersions;
+use crate::binder::name::quote;
+use crate::catalog::Table;
+use crate::error::{Result, SqlState};
+use crate::execute::Execution;
+use crate::functions::{EvalContext, value_tree};
+use crate::plan::row_layout;
+use crate::types::DataType;
+use crate::value::json::Json;
+use crate::value::row::RowLayout;
+use crate::value::{Datum, Text};
+use crate::write::{OldRow, TableWriter};
+
+/// Where a value is, where it goes, and its type and its new one where these differ.
+struct Place {
+    from: usize,
+    to: usize,
+    conversion: Option<(u32, DataType)>,
+}
+
+/// Reads rows of one version of a table as rows of the merged one.
+pub struct Reading {
+    layout: RowLayout,
+    places: Vec<Place>,
+    /// What columns hold that this version has not.
+    missing: Vec<Datum>,
+}
+
+impl Reading {
+    /// For the rows of `table`.
+    #[must_use]
+    pub fn new(table: &Table, places: &Places, merged: &Table) -> Reading {
+        let place = |(from, to): (usize, &Option<usize>)| {
+            let to = (*to)?;
+            let (old, new) = (table.columns[from].data_type(), merged.columns[to].data_type());
+            Some(Place { from, to, conversion: (old != new).then_some((old.oid, new)) })
+        };
+        Reading {
+            layout: row_layout(table),
+            places: places.iter().enumerate().filter_map(place).collect(),
+            missing: merged.columns.iter().map(|column| column.missing.clone()).collect(),
+        }
+    }
+
+    /// A row.
+    ///
+    /// # Errors
+    /// XX001; those of converting a value to another type.
+    pub fn row(&self, bytes: &[u8], context: &EvalContext<'_>) -> Result<Vec<Datum>> {
+        let view = self.layout.view(bytes)?;
+        let mut row = self.missing.clone();
+        for Place { from, to, conversion } in &self.places {
+            let value = view.get(*from)?;
+            row[*to] = match conversion {
+                Some((old, new)) if !value.is_null() => {
+                    let text = context.to_text(&value, *old)?;
+                    context.type_info(new.oid)?.parse_text(&text, new.typmod, context)?
+                }
+                _ => value,
+            };
+        }
+        Ok(row)
+    }
+}
+
+/// The table that rows are merged into, and what is told of it.
+pub struct Target {
+    pub writer: TableWriter,
+    pub shown: String,
+    /// Which cells count, by position: those that exist, and are not computed from others.
+    pub counts: Vec<bool>,
+    pub base: Option<Reading>,
+    pub source: Reading,
+    pub own: Reading,
+}
+
+impl Target {
+    /// For the versions of a table.
+    #[must_use]
+    pub fn new(writer: TableWriter, shown: String, versions: &TableVersions) -> Target {
+        let merged = writer.entry.table.clone();
+        let own: Places = (0..merged.columns.len()).map(Some).collect();
+        Target {
+            shown,
+            counts: merged.columns.iter().map(|column| !column.dropped && !column.generated).collect(),
+            base: versions.base.as_ref().map(|(table, places)| Reading::new(table, places, &merged)),
+            source: Reading::new(&versions.source.0, &versions.source.1, &merged),
+            own: Reading::new(&merged, &own, &merged),
+            writer,
+        }
+    }
+
+    /// A row as JSON, for people.
+    ///
+    /// # Errors
+    /// Those of printing values.
+    pub fn json(&self, row: &Version, context: &EvalContext<'_>) -> Result<Datum> {
+        let Some(row) = row else { return Ok(Datum::Null) };
+        let mut members = Vec::new();
+        for column in self.writer.entry.table.live_columns() {
+            let value = &row[Table::position(column.number)];
+            members.push((Text::new(&column.name), value_tree(value, column.type_oid, context)?));
+        }
+        Ok(Datum::Jsonb(Json::object(members).encode()?))
+    }
+
+    /// A change of a row, or a conflict about one.
+    ///
+    /// # Errors
+    /// Those of printing values.
+    pub fn finding(
+        &self,
+        operation: &'static str,
+        conflict: Option<String>,
+        versions: [&Version; 3],
+        context: &EvalContext<'_>,
+    ) -> Result<Finding> {
+        let [base, ours, theirs] = versions;
+        let named = theirs.as_ref().or(ours.as_ref()).or(base.as_ref());
+        let positions = &self.writer.primary_positions;
+        let key = match named {
+            Some(row) if !positions.is_empty() => Some(self.writer.key_text(positions, row, context)?),
+            _ => None,
+        };
+        let versions = [self.json(base, context)?, self.json(ours, context)?, self.json(theirs, context)?];
+        Ok(Finding { object: self.shown.clone(), key, operation, conflict, versions })
+    }
+
+    fn conflict_text(&self, versions: [&Version; 3], cells: &[usize]) -> String {
+        match versions {
+            [_, Some(_), None] => "deleted on the branch, changed on the target".into(),
+            [_, None, _] => "changed on the branch, deleted on the target".into(),
+            [None, ..] => format!("inserted on both sides with different {}", self.columns(cells)),
+            _ => format!("both sides changed {}", self.columns(cells)),
+        }
+    }
+
+    fn columns(&self, cells: &[usize]) -> String {
+        let names: Vec<String> =
+            cells.iter().map(|at| quote(&self.writer.entry.table.columns[*at].name)).collect();
+        names.join(", ")
+    }
+}
+
+/// A row that is to be written: its key and value before, its value afterwards.
+pub struct Change {
+    pub key: Vec<u8>,
+    pub before: Version,
+    pub after: Version,
+}
+
+/// Merges what the source changed: the first row, and those behind it.
+///
+/// # Errors
+/// Those of reading and writing; conflicts and broken constraints go to the report.
+pub async fn merge(
+    target: &Target,
+    first: RowDifference,
+    mut others: TreeDifference,
+    execution: &mut Execution,
+    report: &mut Report,
+) -> Result<()> {
+    target.writer.lock_table(execution).await?;
+    let mut again = Vec::new();
+    let mut next = Some(first);
+    while let Some(row) = next {
+        if let Some(change) = merged(target, row, execution, report).await? {
+            write(target, change, Some(&mut again), execution, report).await?;
+        }
+        execution.breathe().await?;
+        next = others.next().await?;
+    }
+    for change in again {
+        write(target, change, None, execution, report).await?;
+    }
+    Ok(())
+}
+
+/// What becomes of one row.
+async fn merged(
+    target: &Target,
+    row: RowDifference,
+    execution: &mut Execution,
+    report: &mut Report,
+) -> Result<Option<Change>> {
+    let own = execution.transaction.get(target.writer.tree(), &row.key).await?;
+    let context = execution.context();
+    let base = match (&target.base, &row.before) {
+        // A value that its new type does not take is none that any side has.
+        (Some(reading), Some(bytes)) => reading.row(bytes, &context).ok(),
+        _ => None,
+    };
+    let ours = own.map(|bytes| target.own.row(&bytes, &context)).transpose()?;
+    let theirs = row.after.map(|bytes| target.source.row(&bytes, &context)).transpose()?;
+    let versions = [&base, &ours, &theirs];
+    let (after, conflict) = match cells::merge(&base, &ours, &theirs, &target.counts) {
+        Outcome::Keep => return Ok(None),
+        Outcome::Write(after) => (after, None),
+        Outcome::Conflict { cells, theirs: source_wins, ours: target_wins } => {
+            let text = target.conflict_text(versions, &cells);
+            let finding = target.finding(operation(&ours, &theirs), Some(text), versions, &context)?;
+            match report.settle(|| finding.clone()) {
+                Settled::Theirs => (source_wins, Some(finding)),
+                Settled::Ours => (target_wins, Some(finding)),
+            }
+        }
+    };
+    if after == ours {
+        return Ok(None);
+    }
+    if conflict.is_none() {
+        let finding = target.finding(operation(&ours, &after), None, versions, &context)?;
+        report.change(|| finding);
+    } else {
+        report.changes += 1;
+    }
+    let mut after = after;
+    if let Some(after) = &mut after {
+        target.writer.generate(after, &context)?;
+    }
+    Ok(Some(Change { key: row.key, before: ours, after }))
+}
+
+/// What happens to the target's row.
+fn operation(before: &Version, after: &Version) -> &'static str {
+    match (before, after) {
+        (None, _) => "insert",
+        (_, None) => "delete",
+        _ => "update",
+    }
+}
+
+/// Writes a change. One that collides with another row in a unique key is put off, while there is an `again`.
+///
+/// # Errors
+/// Those of reading and writing; broken constraints go to the report.
+pub async fn write(
+    target: &Target,
+    change: Change,
+    again: Option<&mut Vec<Change>>,
+    execution: &mut Execution,
+    report: &mut Report,
+) -> Result<()> {
+    let writer = &target.writer;
+    let old = change.before.as_ref().map(|values| OldRow { key: &change.key, values });
+    let Err(error) = writer.put_merged(old, change.after.as_deref(), execution).await else { return Ok(()) };
+    if let Some(again) = again
+        && error.state() == SqlState::UNIQUE_VIOLATION
+    {
+        // Its old values must not be in the way of others.
+        if let Some(values) = &change.before {
+            writer.put_merged(Some(OldRow { key: &change.key, values }), None, execution).await?;
+        }
+        again.push(Change { before: None, ..change });
+        return Ok(());
+    }
+    if !error.state().as_str().starts_with("23") {
+        return Err(error);
+    }
+    let shown = change.after.as_ref().or(change.before.as_ref());
+    let key = match shown {
+        Some(row) if !writer.primary_positions.is_empty() => {
+            Some(writer.key_text(&writer.primary_positions, row, &execution.context())?)
+        }
+        _ => None,
+    };
+    report.violate(target.shown.clone(), key, error);
+    Ok(())
+}

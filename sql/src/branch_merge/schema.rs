@@ -1,0 +1,462 @@
+//! Three versions of a catalog: what of the source's comes to the target.
+//!
+//! Objects are known by their OIDs, which are never given twice in a folder, so that what was made on a branch keeps its
+//! OID when it is merged. Tables are merged column by column (`columns.rs`), comments text by text, all others as a whole.
+//! What the base and the source say of columns by number is put into the merged table's numbers first (`renumber.rs`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::columns::{self, Places};
+use super::renumber::{Numbers, bare, names_gone, renumbered};
+use super::report::{Finding, Report, Settled};
+use crate::binder::name::quote;
+use crate::catalog::{CatalogSnapshot, Comments, Object, Table};
+use crate::ddl::Thing;
+use crate::functions::FIRST_USER_OID;
+use crate::types::DataType;
+
+/// The classes of objects, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Schema,
+    Extension,
+    Type,
+    Table,
+    Sequence,
+    Index,
+    Constraint,
+    View,
+    Comments,
+}
+
+type Objects = BTreeMap<(Class, u32), Object>;
+
+/// An object as it was, where there was one, and as it is to be.
+pub type Put = (Option<Object>, Object);
+
+/// What is to be done to the target's catalog.
+#[derive(Default)]
+pub struct Plan {
+    pub drops: Vec<Thing>,
+    /// Columns whose type changes: table, name, type.
+    pub conversions: Vec<(u32, String, DataType)>,
+    /// What rows need: schemas, types, tables, sequences.
+    pub before_rows: Vec<Put>,
+    /// What is made from rows: indexes, constraints, views, comments.
+    pub after_rows: Vec<Put>,
+    /// Tables whose rows are merged.
+    pub tables: Vec<TableVersions>,
+    /// Tables that one side dropped, whose rows must not have changed on the other.
+    pub dropped_tables: Vec<DroppedTable>,
+}
+
+/// A table whose rows are merged.
+pub struct TableVersions {
+    pub oid: u32,
+    pub base: Option<(Arc<Table>, Places)>,
+    pub source: (Arc<Table>, Places),
+}
+
+/// A table that one side dropped.
+pub struct DroppedTable {
+    pub shown: String,
+    pub base: Arc<Table>,
+    /// The table on the side that still has it.
+    pub kept: Arc<Table>,
+    pub by_source: bool,
+}
+
+impl Plan {
+    /// Whether the catalog stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.drops.is_empty()
+            && self.conversions.is_empty()
+            && self.before_rows.is_empty()
+            && self.after_rows.is_empty()
+    }
+}
+
+/// Merges catalogs; conflicts go to the report.
+pub fn plan(
+    base: &CatalogSnapshot,
+    source: &CatalogSnapshot,
+    target: &CatalogSnapshot,
+    report: &mut Report,
+) -> Plan {
+    let mut merging = Merging {
+        base: objects(base),
+        source: objects(source),
+        target: objects(target),
+        catalogs: [base, source, target],
+        base_numbers: Numbers::new(),
+        source_numbers: Numbers::new(),
+        added: HashMap::new(),
+        plan: Plan::default(),
+        report,
+    };
+    let mut keys: Vec<(Class, u32)> = merging.base.keys().chain(merging.source.keys()).copied().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for key in keys {
+        merging.merge(key);
+    }
+    merging.plan
+}
+
+struct Merging<'a> {
+    base: Objects,
+    source: Objects,
+    target: Objects,
+    catalogs: [&'a CatalogSnapshot; 3],
+    base_numbers: Numbers,
+    source_numbers: Numbers,
+    /// Objects that the source adds; false: that it wanted to add.
+    added: HashMap<u32, bool>,
+    plan: Plan,
+    report: &'a mut Report,
+}
+
+impl Merging<'_> {
+    fn merge(&mut self, key: (Class, u32)) {
+        let get = |objects: &Objects| objects.get(&key).cloned();
+        let versions = (get(&self.base), get(&self.source), get(&self.target));
+        match versions {
+            (None, Some(Object::Table(source)), None) => self.add_table(source),
+            (base, Some(Object::Table(source)), Some(Object::Table(target))) => {
+                let base = if let Some(Object::Table(base)) = base { Some(base) } else { None };
+                self.merge_table(base, source, &target);
+            }
+            (Some(Object::Table(base)), None, Some(Object::Table(target))) => self.drop_table(base, target),
+            (Some(Object::Table(base)), Some(Object::Table(source)), None) => {
+                let shown = shown(self.catalogs[1], &Object::Table(source.clone()));
+                self.plan.dropped_tables.push(DroppedTable { shown, base, kept: source, by_source: false });
+            }
+            (base, source, target) => self.merge_whole(key, base, source, target),
+        }
+    }
+
+    fn add_table(&mut self, source: Arc<Table>) {
+        if !self.may_add(&Object::Table(source.clone())) {
+            return;
+        }
+        let places: Places = (0..source.columns.len()).map(Some).collect();
+        self.report.change(|| change("create", shown(self.catalogs[1], &Object::Table(source.clone()))));
+        self.plan.before_rows.push((None, Object::Table(source.clone())));
+        self.plan.tables.push(TableVersions { oid: source.oid, base: None, source: (source, places) });
+    }
+
+    fn merge_table(&mut self, base: Option<Arc<Table>>, source: Arc<Table>, target: &Arc<Table>) {
+        let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
+        let known = base.as_deref().unwrap_or(&source);
+        let merged = columns::merge(known, &source, target, &shown, self.report);
+        self.base_numbers.insert(source.oid, numbers(&merged.base));
+        self.source_numbers.insert(source.oid, numbers(&merged.source));
+        self.plan.drops.extend(merged.dropped.iter().map(|number| Thing::Column(target.oid, *number)));
+        for (at, data_type) in &merged.converted {
+            self.plan.conversions.push((target.oid, target.columns[*at].name.clone(), *data_type));
+        }
+        let is_changed = merged.table != **target;
+        if is_changed || !merged.dropped.is_empty() || !merged.converted.is_empty() {
+            self.report.change(|| change("alter", shown));
+        }
+        if is_changed {
+            let table = Table { schema_version: target.schema_version + 1, ..merged.table };
+            self.plan.before_rows.push((Some(Object::Table(target.clone())), table.into()));
+        }
+        self.plan.tables.push(TableVersions {
+            oid: target.oid,
+            base: base.map(|base| (base, merged.base)),
+            source: (source, merged.source),
+        });
+    }
+
+    fn drop_table(&mut self, base: Arc<Table>, target: Arc<Table>) {
+        let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
+        let mut unread = Report::default();
+        let changed = columns::merge(&target, &base, &target, &shown, &mut unread).table != *target
+            || columns::matches(&base, &target).iter().flatten().count() != target.live_columns().count();
+        if changed {
+            let why = "dropped on the branch, changed on the target";
+            if self.report.settle(|| Finding::of_object(shown.clone(), why.into())) == Settled::Ours {
+                return;
+            }
+        }
+        self.plan.drops.push(Thing::Table(target.oid));
+        self.report.change(|| change("drop", shown.clone()));
+        self.plan.dropped_tables.push(DroppedTable { shown, base, kept: target, by_source: true });
+    }
+
+    /// Objects that are taken from a side as they are.
+    fn merge_whole(
+        &mut self,
+        key: (Class, u32),
+        base: Option<Object>,
+        source: Option<Object>,
+        target: Option<Object>,
+    ) {
+        let base = base.map(|base| renumbered(&base, &self.base_numbers));
+        let source = source.map(|source| renumbered(&source, &self.source_numbers));
+        let is_same = |one: &Option<Object>, other: &Option<Object>| match (one, other) {
+            (Some(one), Some(other)) => bare(one) == bare(other),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same(&base, &source) || is_same(&source, &target) {
+            return;
+        }
+        let named = source.as_ref().or(target.as_ref()).or(base.as_ref());
+        let catalog = self.catalogs[if source.is_some() { 1 } else { 2 }];
+        let Some(shown) = named.map(|object| shown(catalog, object)) else { return };
+        match (&base, source, target) {
+            (None, Some(source), None) => {
+                if self.may_add(&source) {
+                    self.put(key.0, None, source, "create", shown);
+                }
+            }
+            (Some(_), None, Some(target)) => {
+                let why = || {
+                    Finding::of_object(shown.clone(), "dropped on the branch, changed on the target".into())
+                };
+                if is_same(&base, &Some(target.clone())) || self.report.settle(why) == Settled::Theirs {
+                    self.drop(target, shown);
+                }
+            }
+            (Some(_), Some(_), None) => {
+                let why = || Finding::of_object(shown, "changed on the branch, dropped on the target".into());
+                self.report.refuse_unless(Settled::Ours, why);
+            }
+            (_, Some(source), Some(target)) => {
+                let merged = match (&base, &source, &target) {
+                    (Some(Object::Comments(base)), Object::Comments(source), Object::Comments(target)) => {
+                        Some(self.merge_comments(base, source, target, &shown))
+                    }
+                    _ if is_same(&base, &Some(target.clone())) => Some(source),
+                    _ => {
+                        let why = || Finding::of_object(shown.clone(), "both sides changed it".into());
+                        (self.report.settle(why) == Settled::Theirs).then_some(source)
+                    }
+                };
+                if let Some(merged) = merged.filter(|merged| bare(merged) != bare(&target)) {
+                    self.put(key.0, Some(target), merged, "alter", shown);
+                }
+            }
+            (_, None, _) => {}
+        }
+    }
+
+    fn put(
+        &mut self,
+        class: Class,
+        old: Option<Object>,
+        new: Object,
+        operation: &'static str,
+        shown: String,
+    ) {
+        self.report.change(|| change(operation, shown));
+        let list = match class {
+            Class::Schema | Class::Extension | Class::Type | Class::Table | Class::Sequence => {
+                &mut self.plan.before_rows
+            }
+            Class::Index | Class::Constraint | Class::View | Class::Comments => &mut self.plan.after_rows,
+        };
+        list.push((old, new));
+    }
+
+    fn drop(&mut self, object: Object, shown: String) {
+        let thing = match &object {
+            Object::Schema(schema) => Thing::Schema(schema.oid),
+            Object::Index(index) => Thing::Index(index.oid),
+            Object::Constraint(constraint) => Thing::Constraint(constraint.oid),
+            Object::Sequence(sequence) => Thing::Sequence(sequence.oid),
+            Object::View(view) => Thing::View(view.oid),
+            Object::Type(own) => Thing::Type(own.oid),
+            // They go with what they are about.
+            _ => return,
+        };
+        self.report.change(|| change("drop", shown));
+        self.plan.drops.push(thing);
+    }
+
+    /// Whether there is room for an object that the source made: its name is free, and what it belongs to is there.
+    fn may_add(&mut self, object: &Object) -> bool {
+        let target = self.catalogs[2];
+        let is_taken = match object {
+            Object::Schema(schema) => target.schema_named(&schema.name).is_some(),
+            Object::Type(own) => target.type_named(own.schema, &own.name).is_some(),
+            Object::Table(table) => target.relation_named(table.schema, &table.name).is_some(),
+            Object::Sequence(sequence) => target.relation_named(sequence.schema, &sequence.name).is_some(),
+            Object::View(view) => target.relation_named(view.schema, &view.name).is_some(),
+            Object::Index(index) => target.relation_named(index.schema, &index.name).is_some(),
+            Object::Constraint(constraint) => target
+                .constraints()
+                .any(|each| each.table == constraint.table && each.name == constraint.name),
+            _ => false,
+        };
+        let missing = owners(object).into_iter().find(|owner| !self.is_there(*owner));
+        let is_gone = names_gone(object);
+        let may_add = !is_taken && !is_gone && missing.is_none();
+        self.added.insert(object.oid(), may_add);
+        if !may_add && !missing.is_some_and(|owner| self.added.contains_key(&owner)) {
+            let shown = shown(self.catalogs[1], object);
+            let why = if is_taken {
+                "made on both sides"
+            } else {
+                "made on the branch for what the target dropped"
+            };
+            self.report.refuse_unless(Settled::Ours, || Finding::of_object(shown, why.into()));
+        }
+        may_add
+    }
+
+    fn is_there(&self, oid: u32) -> bool {
+        let is_kept = |class| self.target.contains_key(&(class, oid));
+        oid < FIRST_USER_OID
+            || self.added.get(&oid).copied().unwrap_or(false)
+            || [
+                Class::Schema,
+                Class::Type,
+                Class::Table,
+                Class::Sequence,
+                Class::Index,
+                Class::Constraint,
+                Class::View,
+            ]
+            .into_iter()
+            .any(is_kept)
+    }
+
+    fn merge_comments(
+        &mut self,
+        base: &Comments,
+        source: &Comments,
+        target: &Comments,
+        shown: &str,
+    ) -> Object {
+        let text = |comments: &Comments, number: i16| {
+            comments.texts.iter().find(|each| each.0 == number).map(|each| each.1.clone())
+        };
+        let mut merged = target.clone();
+        let mut numbers: Vec<i16> = base.texts.iter().chain(&source.texts).map(|each| each.0).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in numbers {
+            let (old, theirs, ours) = (text(base, number), text(source, number), text(target, number));
+            if theirs == old || theirs == ours {
+                continue;
+            }
+            let why = || Finding::of_object(shown.to_string(), "both sides changed it".into());
+            if ours == old || self.report.settle(why) == Settled::Theirs {
+                merged.texts.retain(|each| each.0 != number);
+                merged.texts.extend(theirs.map(|text| (number, text)));
+            }
+        }
+        merged.texts.sort();
+        merged.into()
+    }
+}
+
+/// What an object cannot be without.
+fn owners(object: &Object) -> Vec<u32> {
+    use crate::catalog::ConstraintKind;
+    match object {
+        Object::Table(table) => vec![table.schema],
+        Object::Index(index) => vec![index.table],
+        Object::Constraint(constraint) => {
+            let mut owners = vec![constraint.table];
+            if let ConstraintKind::ForeignKey { table, .. } = &constraint.kind {
+                owners.push(*table);
+            }
+            owners
+        }
+        Object::Sequence(sequence) => {
+            let owner = sequence.owned_by.map(|owner| owner.table);
+            owner.into_iter().chain([sequence.schema]).collect()
+        }
+        Object::View(view) => view.sources.iter().map(|each| each.relation).chain([view.schema]).collect(),
+        Object::Type(own) => vec![own.schema],
+        Object::Extension(extension) => vec![extension.schema],
+        Object::Comments(comments) => vec![comments.oid],
+        Object::Schema(_) | Object::Role(_) | Object::Statistics(_) => Vec::new(),
+    }
+}
+
+fn change(operation: &'static str, object: String) -> Finding {
+    Finding { operation, conflict: None, ..Finding::of_object(object, String::new()) }
+}
+
+fn numbers(places: &Places) -> Vec<Option<i16>> {
+    let number = |place: &Option<usize>| place.and_then(|place| i16::try_from(place + 1).ok());
+    places.iter().map(number).collect()
+}
+
+/// All objects that are merged: roles are the folder's, temporary objects those of sessions.
+fn objects(catalog: &CatalogSnapshot) -> Objects {
+    let mut objects = Objects::new();
+    let mut add = |class: Class, schema: Option<u32>, object: Object| {
+        if schema.is_none_or(|schema| !catalog.is_special_schema(schema)) {
+            objects.insert((class, object.oid()), object);
+        }
+    };
+    for schema in catalog.schemas() {
+        add(Class::Schema, Some(schema.oid), Object::Schema(schema.clone()));
+    }
+    for entry in catalog.user_types() {
+        add(Class::Type, Some(entry.definition.schema), Object::Type(entry.definition.clone()));
+    }
+    for entry in catalog.tables() {
+        add(Class::Table, Some(entry.table.schema), Object::Table(entry.table.clone()));
+    }
+    for sequence in catalog.sequences() {
+        add(Class::Sequence, Some(sequence.schema), Object::Sequence(sequence.clone()));
+    }
+    for index in catalog.indexes() {
+        add(Class::Index, Some(index.schema), Object::Index(index.clone()));
+    }
+    for constraint in catalog.constraints() {
+        add(Class::Constraint, Some(constraint.schema), Object::Constraint(constraint.clone()));
+    }
+    for view in catalog.views() {
+        add(Class::View, Some(view.schema), Object::View(view.clone()));
+    }
+    for extension in catalog.extensions() {
+        add(Class::Extension, Some(extension.schema), Object::Extension(extension.clone()));
+    }
+    for comments in catalog.comments() {
+        add(Class::Comments, None, Object::Comments(comments.clone()));
+    }
+    objects
+}
+
+/// `table public.users`
+#[must_use]
+pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
+    let qualified = |kind: &str, schema: u32, name: &str| match catalog.schema(schema) {
+        Some(schema) => format!("{kind} {}.{}", quote(&schema.name), quote(name)),
+        None => format!("{kind} {}", quote(name)),
+    };
+    let of_table = |oid: u32| match catalog.table(oid) {
+        Some(entry) => qualified("table", entry.table.schema, &entry.table.name),
+        None => format!("table {oid}"),
+    };
+    match object {
+        Object::Schema(schema) => format!("schema {}", quote(&schema.name)),
+        Object::Table(table) => qualified("table", table.schema, &table.name),
+        Object::Index(index) => qualified("index", index.schema, &index.name),
+        Object::Constraint(each) => format!("constraint {} on {}", quote(&each.name), of_table(each.table)),
+        Object::Sequence(sequence) => qualified("sequence", sequence.schema, &sequence.name),
+        Object::View(view) => qualified("view", view.schema, &view.name),
+        Object::Type(own) => qualified("type", own.schema, &own.name),
+        Object::Role(role) => format!("role {}", quote(&role.name)),
+        Object::Extension(extension) => format!("extension {}", quote(&extension.name)),
+        Object::Comments(comments) => match catalog.table(comments.oid) {
+            Some(_) => format!("comment on {}", of_table(comments.oid)),
+            None => match catalog.view(comments.oid) {
+                Some(view) => qualified("comment on view", view.schema, &view.name),
+                None => format!("comment on object {}", comments.oid),
+            },
+        },
+        Object::Statistics(statistics) => format!("statistics of {}", of_table(statistics.table)),
+    }
+}

@@ -1,0 +1,164 @@
+//! Functions in FROM whose rows take reading and waiting: what a merge would do, and how moments differ.
+
+use helios_mvcc::{Scn, Snapshot};
+
+use super::diff;
+use crate::branch_merge::{Finding, Report, Resolution};
+use crate::catalog::PG_CATALOG;
+use crate::error::{Result, SqlError};
+use crate::execute::Execution;
+use crate::session::{BranchMerge, check_different, sibling};
+use crate::types::{Oid, oids};
+use crate::value::Datum;
+
+use super::relation::{RelationRows, VirtualRelation};
+
+/// Such a function.
+pub struct ReportFunction {
+    pub name: &'static str,
+    /// The types of its arguments; all but the first `required` may be left out.
+    pub arguments: &'static [Oid],
+    pub required: usize,
+    pub columns: &'static [(&'static str, Oid)],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    MergePreview,
+    Diff,
+}
+
+/// The columns of merges' findings.
+const FINDING_COLUMNS: &[(&str, Oid)] = &[
+    ("object", oids::TEXT),
+    ("key", oids::TEXT),
+    ("operation", oids::TEXT),
+    ("conflict", oids::TEXT),
+    ("base", oids::JSONB),
+    ("target", oids::JSONB),
+    ("source", oids::JSONB),
+];
+
+static REPORTS: &[ReportFunction] = &[
+    ReportFunction {
+        name: "heliosdb_merge_preview",
+        arguments: &[oids::TEXT, oids::TEXT],
+        required: 2,
+        columns: FINDING_COLUMNS,
+        kind: Kind::MergePreview,
+    },
+    ReportFunction {
+        name: "heliosdb_diff",
+        arguments: &[oids::REGCLASS, oids::TEXT, oids::TEXT],
+        required: 2,
+        columns: diff::COLUMNS,
+        kind: Kind::Diff,
+    },
+];
+
+/// The function of that name.
+#[must_use]
+pub fn report(name: &str) -> Option<&'static ReportFunction> {
+    REPORTS.iter().find(|report| report.name == name)
+}
+
+/// `heliosdb_conflicts()`: what was in the way of the session's last merge that was refused.
+pub fn conflicts(oid: u32) -> VirtualRelation {
+    VirtualRelation {
+        oid,
+        schema: PG_CATALOG,
+        name: "heliosdb_conflicts",
+        kind: b'f',
+        columns: FINDING_COLUMNS.to_vec(),
+        make: |environment, _| {
+            Ok(environment.listing.refused_merge.lock().iter().map(Finding::row).collect())
+        },
+    }
+}
+
+impl ReportFunction {
+    /// Its rows; arguments that were left out are missing.
+    ///
+    /// # Errors
+    /// Those of the report.
+    pub async fn rows(&self, arguments: &[Datum], execution: &mut Execution) -> Result<RelationRows> {
+        if arguments.iter().any(Datum::is_null) {
+            return Ok(Vec::new());
+        }
+        match self.kind {
+            Kind::MergePreview => preview(text_at(arguments, 0)?, text_at(arguments, 1)?, execution).await,
+            Kind::Diff => {
+                let before = moment(text_at(arguments, 1)?, execution).await?;
+                let after = match arguments.len() {
+                    3 => moment(text_at(arguments, 2)?, execution).await?,
+                    _ => execution.transaction.snapshot(),
+                };
+                diff::rows(table_at(arguments)?, before, after, execution).await
+            }
+        }
+    }
+}
+
+fn text_at(arguments: &[Datum], at: usize) -> Result<&str> {
+    let text = arguments.get(at).and_then(Datum::as_text);
+    text.ok_or_else(|| SqlError::internal("an argument is no text"))
+}
+
+fn table_at(arguments: &[Datum]) -> Result<u32> {
+    match arguments.first() {
+        Some(Datum::Oid(oid)) => Ok(*oid),
+        _ => Err(SqlError::internal("an argument is no relation")),
+    }
+}
+
+/// What a text means: a branch as it is now, an SCN, or a time, on the session's branch.
+async fn moment(text: &str, execution: &Execution) -> Result<Snapshot> {
+    let environment = &execution.environment;
+    let own = execution.transaction.snapshot();
+    if let Ok(branch) = sibling(&environment.directory.lock(), environment.branch, text) {
+        return Ok(Snapshot { branch: branch.id, scn: own.scn });
+    }
+    let invalid = |message: String| {
+        SqlError::invalid_parameter(message)
+            .with_hint("A moment is the name of a branch, an SCN, or a timestamp.")
+    };
+    if let Ok(number) = text.parse::<u64>() {
+        return match number {
+            number if number > 0 && Scn(number) <= own.scn => Ok(Snapshot { scn: Scn(number), ..own }),
+            _ => Err(invalid(format!("SCN {number} does not exist"))),
+        };
+    }
+    let context = execution.context();
+    let parsed = context.type_info(oids::TIMESTAMPTZ)?.parse_text(text, -1, &context);
+    let Ok(Datum::TimestampTz(micros)) = parsed else {
+        return Err(invalid(format!("\"{text}\" is no branch, SCN or timestamp")));
+    };
+    let since_1970 = u64::try_from(micros.saturating_add(crate::session::EPOCH_MICROS)).unwrap_or(0);
+    match environment.store.scn_at(since_1970).await? {
+        Some(scn) => Ok(Snapshot { scn: scn.min(own.scn), ..own }),
+        None => Err(invalid(format!("\"{text}\" lies before the first commit of the database"))),
+    }
+}
+
+/// What a merge would do.
+async fn preview(source: &str, target: &str, execution: &mut Execution) -> Result<RelationRows> {
+    let environment = execution.environment.clone();
+    let (source, target) = {
+        let directory = environment.directory.lock().clone();
+        let named = |name| sibling(&directory, environment.branch, name);
+        (named(source)?, named(target)?)
+    };
+    check_different(&source, &target)?;
+    let merge = BranchMerge {
+        source: &source,
+        target: &target,
+        user: &environment.user,
+        database: &environment.database,
+        settings: &environment.settings,
+        cancel: &execution.cancel,
+    };
+    let mut report = Report::new(Resolution::Fail, true);
+    environment.engine.merge_branches(&merge, &mut report, true).await?;
+    Ok(report.findings.iter().map(Finding::row).collect())
+}
