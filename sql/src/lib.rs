@@ -13,6 +13,7 @@ pub mod functions;
 pub mod parser;
 pub mod plan;
 mod relations;
+mod rights;
 pub mod scram;
 mod sequence;
 pub mod session;

@@ -86,7 +86,7 @@ impl Binder<'_> {
             // The relation is looked up now: the constant is its OID, whatever it is called later.
             Expr::Const { value: Datum::Text(text), .. } if target.oid == oids::REGCLASS => {
                 let path = &self.environment.search_path;
-                let found = relations::relation_oid(self.catalog, path, &text)?;
+                let found = relations::relation_oid(&self.environment.who.among(self.catalog), path, &text)?;
                 Ok(constant(Datum::Oid(found), target))
             }
             Expr::Const { value: Datum::Text(text), .. }

@@ -415,6 +415,9 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
         if whole && let Some(comments) = catalog.comments_on(thing.oid()) {
             ddl.remove((**comments).clone()).await?;
         }
+        if whole && let Some(rights) = catalog.rights_on(thing.oid()) {
+            ddl.remove((**rights).clone()).await?;
+        }
         if let Thing::Table(oid) = thing
             && let Some(statistics) = catalog.table(*oid).and_then(|entry| entry.statistics.clone())
         {

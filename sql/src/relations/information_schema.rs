@@ -2,6 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use super::schema_objects::schema_name;
+use super::standard_rights::owner_name;
 use crate::catalog::{ConstraintKind, Identity, PG_CATALOG, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
@@ -223,7 +224,7 @@ fn schemata(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
             relation.row(&[
                 ("catalog_name", text(&environment.database)),
                 ("schema_name", text(&schema.name)),
-                ("schema_owner", text("postgres")),
+                ("schema_owner", owner_name(environment, schema.owner)),
             ])
         })
         .collect())

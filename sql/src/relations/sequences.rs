@@ -2,6 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::schema_objects::schema_name;
+use super::standard_rights::owner_name;
 use crate::catalog::Sequence;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -38,7 +39,7 @@ fn sequence_views(environment: &Environment, relation: &VirtualRelation) -> Resu
         relation.row(&[
             ("schemaname", text(schema_name(environment, sequence.schema))),
             ("sequencename", text(&sequence.name)),
-            ("sequenceowner", text("postgres")),
+            ("sequenceowner", owner_name(environment, sequence.owner)),
             ("data_type", oid(sequence.type_oid)),
             ("start_value", Datum::Int64(sequence.start)),
             ("min_value", Datum::Int64(limits.minimum)),

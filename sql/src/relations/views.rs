@@ -2,6 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
+use super::standard_rights::owner_name;
 use super::view_text;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -15,7 +16,7 @@ fn views(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
         relation.row(&[
             ("schemaname", text(schema_name(environment, view.schema))),
             ("viewname", text(&view.name)),
-            ("viewowner", text("postgres")),
+            ("viewowner", owner_name(environment, view.owner)),
             ("definition", text(view_text::definition(environment, view))),
         ])
     });
