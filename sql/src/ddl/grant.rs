@@ -341,7 +341,7 @@ async fn on_relation(ddl: &mut Ddl, wanted: &Wanted<'_>, kind: GrantKind, found:
         return Err(invalid_right(Rights::USAGE, "table"));
     }
     let mut stored = stored(ddl, PG_CLASS, found.oid());
-    let by_column = columns(found, wanted, rights, &stored)?;
+    let by_column = columns(found, wanted, rights)?;
     if !rights.is_empty() {
         let word = if is_sequence { "sequence" } else { "table" };
         let shown = Shown { word, name: &base, column: None };
@@ -349,14 +349,14 @@ async fn on_relation(ddl: &mut Ddl, wanted: &Wanted<'_>, kind: GrantKind, found:
     }
     for (number, column, rights) in by_column {
         let own = stored.column(number).unwrap_or_default().to_vec();
-        // Nothing is there to be revoked.
-        if !wanted.statement.is_grant && own.is_empty() {
-            continue;
-        }
         on_column(ddl, wanted, &secured, &mut stored, (number, &column, &base), own, rights)?;
     }
     ddl.put(stored).await
 }
+
+/// The columns that PostgreSQL's tables have beside their own: warnings name them.
+const SYSTEM_COLUMNS: [(ColumnNumber, &str); 6] =
+    [(-6, "tableoid"), (-5, "cmax"), (-4, "xmax"), (-3, "cmin"), (-2, "xmin"), (-1, "ctid")];
 
 /// The columns that a statement is about, with the rights on each. What is revoked from the whole is revoked from
 /// all columns.
@@ -364,7 +364,6 @@ fn columns(
     found: &Relation,
     wanted: &Wanted<'_>,
     rights: Rights,
-    stored: &ObjectRights,
 ) -> Result<Vec<(ColumnNumber, String, Rights)>> {
     let all: Vec<(ColumnNumber, String)> = match found {
         Relation::Stored(entry) => {
@@ -386,8 +385,10 @@ fn columns(
     };
     let of_columns = rights.common(Rights::COLUMN);
     if !wanted.statement.is_grant && !of_columns.is_empty() {
-        let listed = all.iter().filter(|(number, _)| stored.column(*number).is_some());
-        listed.for_each(|(number, column)| add(*number, column, of_columns));
+        if let Relation::Stored(_) = found {
+            SYSTEM_COLUMNS.iter().for_each(|(number, column)| add(*number, column, of_columns));
+        }
+        all.iter().for_each(|(number, column)| add(*number, column, of_columns));
     }
     for (names, rights) in &wanted.columns {
         for identifier in names {

@@ -1,5 +1,6 @@
 //! Sequences: pg_sequence, pg_sequences, information_schema.sequences.
 
+use super::information_schema::is_shown;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::schema_objects::schema_name;
 use super::standard_rights::owner_name;
@@ -76,6 +77,8 @@ fn standard_sequences(environment: &Environment, relation: &VirtualRelation) -> 
             ("cycle_option", text(if sequence.limits.cycle { "YES" } else { "NO" })),
         ])
     };
+    let actor = environment.actor();
     let shown = environment.catalog.sequences().filter(|sequence| !is_internal(sequence));
+    let shown = shown.filter(|sequence| is_shown(environment, &actor, sequence.oid));
     Ok(shown.map(|sequence| row(sequence)).collect())
 }
