@@ -319,6 +319,7 @@ async fn open(
         None => shared.engine.session(&request.user, database),
     };
     session.begin_as(&role).await;
+    session.check_may_connect().await?;
     for (name, value) in &request.settings {
         session.set_setting(name, value).await?;
     }

@@ -14,6 +14,7 @@ pub mod functions;
 pub mod parser;
 pub mod plan;
 mod relations;
+mod rights;
 pub mod scram;
 mod sequence;
 pub mod session;

@@ -195,3 +195,72 @@ fn passwords_are_not_asked_for_where_there_are_none() {
     let error = server.serve(database.engine().clone(), &stop).expect_err("refused");
     assert!(error.to_string().contains("no role has one"), "{error}");
 }
+
+/// Whoever may not connect to a database is told so, and who may not use one of its branches neither.
+#[test]
+fn the_right_to_connect_is_asked_for() {
+    let server = TestServer::start();
+    runtime().block_on(async {
+        let client = connect(&server, "postgres", None).await.expect("the superuser");
+        client
+            .batch_execute(
+                "CREATE ROLE guest LOGIN; CREATE ROLE host; CREATE DATABASE closed; \
+                 REVOKE CONNECT ON DATABASE closed FROM PUBLIC; GRANT CONNECT ON DATABASE closed TO host",
+            )
+            .await
+            .expect("roles and a database");
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(server.address.port()).dbname("closed").user("guest");
+        let error = config.connect(NoTls).await.map(|_| ()).expect_err("no right to connect");
+        let error = error.as_db_error().expect("an answer of the server");
+        assert_eq!(
+            (error.severity(), error.code().code(), error.message(), error.detail()),
+            (
+                "FATAL",
+                "42501",
+                "permission denied for database \"closed\"",
+                Some("User does not have CONNECT privilege.")
+            )
+        );
+        connect(&server, "guest", None).await.expect("the first database is open");
+        client.batch_execute("GRANT host TO guest").await.expect("a member");
+        drop(config.connect(NoTls).await.expect("its group may connect"));
+    });
+}
+
+/// A right that goes takes prepared statements with it, in other sessions too; and a role that gets another name keeps
+/// its rights.
+#[test]
+fn rights_are_those_of_now() {
+    let server = TestServer::start();
+    runtime().block_on(async {
+        let owner = connect(&server, "postgres", None).await.expect("the superuser");
+        owner
+            .batch_execute(
+                "CREATE TABLE t (a integer PRIMARY KEY, b integer); INSERT INTO t VALUES (1, 1); \
+                 CREATE ROLE reader LOGIN; GRANT SELECT, UPDATE (b) ON t TO reader",
+            )
+            .await
+            .expect("a table");
+        let reader = connect(&server, "reader", None).await.expect("a reader");
+        let query = reader.prepare("SELECT b FROM t WHERE a = $1").await.expect("prepared");
+        let change = reader.prepare("UPDATE t SET b = b + 1 WHERE a = $1").await.expect("prepared");
+        for _ in 0..3 {
+            reader.execute(&change, &[&1]).await.expect("may change");
+            reader.query_one(&query, &[&1]).await.expect("may read");
+        }
+        owner.batch_execute("ALTER ROLE reader RENAME TO reader_too").await.expect("renamed");
+        reader.query_one(&query, &[&1]).await.expect("may still read");
+        let row = reader.query_one("SELECT current_user::text", &[]).await.expect("a row");
+        assert_eq!(row.get::<_, &str>(0), "reader_too");
+        owner.batch_execute("REVOKE UPDATE (b) ON t FROM reader_too").await.expect("revoked");
+        let denied = reader.execute(&change, &[&1]).await.expect_err("no right to");
+        let denied = denied.as_db_error().expect("an answer of the server");
+        assert_eq!((denied.code().code(), denied.message()), ("42501", "permission denied for table t"));
+        reader.query_one(&query, &[&1]).await.expect("may read yet");
+        owner.batch_execute("REVOKE SELECT ON t FROM reader_too").await.expect("revoked");
+        reader.query_one(&query, &[&1]).await.expect_err("no right to");
+        owner.batch_execute("GRANT SELECT ON t TO PUBLIC").await.expect("granted");
+        reader.query_one(&query, &[&1]).await.expect("may read again");
+    });
+}

@@ -97,7 +97,8 @@ impl Binder<'_> {
             // The relation is looked up now: the constant is its OID, whatever it is called later.
             Expr::Const { value: Datum::Text(text), data_type } if target.oid == oids::REGCLASS => {
                 let path = &self.environment.search_path;
-                let found = relations::relation_oid(self.catalog, path, &text)
+                let catalog = self.environment.who.among(self.catalog);
+                let found = relations::relation_oid(&catalog, path, &text)
                     .map_err(|error| self.locate_literal(error, data_type))?;
                 Ok(constant(Datum::Oid(found), target))
             }

@@ -1,11 +1,12 @@
 //! ON CONFLICT.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sqlparser::ast;
 
 use super::over_rows::OverRows;
-use super::{AggregatesIn, Binder, name};
+use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{ColumnNumber, ConstraintKind, Index, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -35,7 +36,7 @@ pub struct BoundConflictUpdate {
 impl Binder<'_> {
     pub(super) fn bind_conflict(
         &mut self,
-        entry: &TableEntry,
+        entry: &Arc<TableEntry>,
         conflict: &ast::OnConflict,
         alias: &str,
     ) -> Result<BoundConflict> {
@@ -44,6 +45,9 @@ impl Binder<'_> {
             None => Vec::new(),
             Some(target) => self.arbiters(entry, target)?,
         };
+        let read = arbiters.iter().filter_map(|oid| entry.indexes.iter().find(|index| index.oid == *oid));
+        let read = read.flat_map(|index| index.columns.iter().map(|column| column.number));
+        self.used_columns.extend(read.filter(|number| *number != 0).map(|number| (table.oid, number)));
         let ast::OnConflictAction::DoUpdate(update) = &conflict.action else {
             return Ok(BoundConflict { arbiters, update: None });
         };
@@ -64,6 +68,7 @@ impl Binder<'_> {
         self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
         let assigned = self.bind_assignments(table, &update.assignments)?;
         let (columns, mut exprs): (Vec<_>, Vec<_>) = assigned.into_iter().unzip();
+        self.note_update(&Relation::Stored(entry.clone()), columns.iter().copied());
         let pending = self.take_pending();
         let condition = update.selection.as_ref().map(|selection| self.bind_condition(selection, "WHERE"));
         let condition = condition.transpose()?;

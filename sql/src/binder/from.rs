@@ -7,7 +7,7 @@ use sqlparser::ast::{
 use super::expression::logical;
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, Relation, name};
-use crate::catalog::{SequenceEntry, TableEntry};
+use crate::catalog::{Rights, SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::SpecialIndex;
@@ -285,6 +285,9 @@ impl Binder<'_> {
         object: &ObjectName,
         alias: Option<&TableAlias>,
     ) -> Result<Item> {
+        if !matches!(relation, Relation::Index(_)) {
+            self.note_use(&relation, Rights::SELECT);
+        }
         match relation {
             Relation::Stored(entry) => {
                 let (plan, relation) = self.scan(&entry, alias)?;

@@ -6,8 +6,8 @@ use sqlparser::ast::{self, MergeClauseKind};
 
 use super::modify::{check_width, is_default, type_of};
 use super::scope::Scope;
-use super::{AggregatesIn, Binder};
-use crate::catalog::{ColumnNumber, Table, TableEntry};
+use super::{AggregatesIn, Binder, Relation};
+use crate::catalog::{ColumnNumber, Rights, Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, JoinKind, Logical};
@@ -60,7 +60,9 @@ impl Binder<'_> {
             return Err(SqlError::syntax("MERGE has no OUTPUT clause"));
         }
         let entry = self.stored_table(object)?;
-        let (mut target, relation) = self.scan(&entry, alias.as_ref())?;
+        let relation = Relation::Stored(entry.clone());
+        self.note_use(&relation, Rights::NONE);
+        let (mut target, target_scope) = self.scan(&entry, alias.as_ref())?;
         let key = self.column_id();
         let mut row = Vec::new();
         if let Logical::Table { key: wanted, columns, .. } = &mut target {
@@ -70,7 +72,7 @@ impl Binder<'_> {
         let from = ast::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };
         let source = self.bind_from(&[from])?;
         let source_scope = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
-        let mut both = Scope::of(relation);
+        let mut both = Scope::of(target_scope);
         both.extend(source_scope.clone())?;
         self.set_scope(both.clone());
         self.set_aggregates_in(AggregatesIn::Forbidden("JOIN conditions"));
@@ -94,10 +96,26 @@ impl Binder<'_> {
             }
             // A row that is not matched has only the source's columns.
             self.set_scope(if matched { both.clone() } else { source_scope.clone() });
-            clauses.push(self.bind_when(&entry.table, clause, matched)?);
+            let clause = self.bind_when(&entry.table, clause, matched)?;
+            self.note_merge(&relation, &clause);
+            clauses.push(clause);
         }
         plan = self.attach_pending(plan);
         Ok(BoundMerge { table: entry, source: plan, key, row, clauses })
+    }
+
+    /// Notes what a clause needs of the table.
+    fn note_merge(&mut self, relation: &Relation, clause: &MergeWhen) {
+        match &clause.action {
+            MergeAction::Nothing => {}
+            MergeAction::Delete => {
+                self.note_use(relation, Rights::DELETE);
+            }
+            MergeAction::Update(values) => {
+                self.note_update(relation, values.iter().map(|(number, _)| *number));
+            }
+            MergeAction::Insert(_) => self.note_insert(relation, None),
+        }
     }
 
     fn bind_when(&mut self, table: &Table, clause: &ast::MergeClause, matched: bool) -> Result<MergeWhen> {
@@ -145,6 +163,10 @@ impl Binder<'_> {
         };
         let (targets, explicit) = self.insert_targets(table, &insert.columns)?;
         check_width(values.content.len(), targets.len(), explicit)?;
+        if let Some(entry) = self.catalog.table(table.oid) {
+            let given = targets.iter().take(values.content.len()).map(|target| target.column.number);
+            self.note_insert(&Relation::Stored(entry.clone()), given);
+        }
         let mut row = Vec::new();
         for column in &table.columns {
             row.push(if column.dropped {

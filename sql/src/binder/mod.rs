@@ -27,6 +27,7 @@ mod outer_join;
 mod over_rows;
 mod query;
 mod recursive;
+mod rights;
 mod rows;
 pub mod scope;
 mod select;
@@ -44,7 +45,8 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
 use crate::catalog::{
-    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, SequenceEntry, TableEntry, TypeScope, View,
+    CatalogSnapshot, INFORMATION_SCHEMA, Index, PG_CATALOG, Rights, SUPERUSER, Schema, SequenceEntry,
+    TableEntry, TypeScope, View,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -54,6 +56,7 @@ use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
 use crate::plan::{Costs, Means};
 use crate::relations::{self, VirtualRelation};
+use crate::rights::{Actor, RelationUse, Who};
 use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
@@ -90,6 +93,8 @@ pub struct BindEnvironment {
     /// The schemas that unqualified names are looked up in, in order; `pg_catalog` among them.
     pub search_path: Vec<u32>,
     pub database: String,
+    /// Who looks.
+    pub who: Who,
     /// What plans are weighed by.
     pub costs: Costs,
     /// What AS OF names.
@@ -163,6 +168,27 @@ impl Relation {
             Relation::Sequence(entry) => &entry.sequence.name,
             Relation::View(view) => &view.name,
             Relation::Index(index) => &index.name,
+        }
+    }
+
+    /// Its OID.
+    #[must_use]
+    pub fn oid(&self) -> u32 {
+        match self {
+            Relation::Virtual(relation) => relation.oid,
+            stored => stored.stored_oid().unwrap_or(0),
+        }
+    }
+
+    /// The role that owns it; 0 for an index, which is its table's.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        match self {
+            Relation::Stored(entry) => entry.table.owner,
+            Relation::Sequence(entry) => entry.sequence.owner,
+            Relation::View(view) => view.owner,
+            Relation::Index(_) => 0,
+            Relation::Virtual(_) => SUPERUSER,
         }
     }
 
@@ -308,6 +334,8 @@ struct CommonTable {
 /// Binds one statement.
 pub struct Binder<'a> {
     catalog: &'a CatalogSnapshot,
+    /// The same, but while AS OF looks into another one: rights are those of now.
+    present: &'a CatalogSnapshot,
     environment: &'a BindEnvironment,
     source: Source<'a>,
     /// The parameters' types; `unknown` until something decides them.
@@ -326,6 +354,10 @@ pub struct Binder<'a> {
     views: Vec<Arc<View>>,
     /// The columns of stored relations that were named, but for those within views.
     used_columns: BTreeSet<(u32, i16)>,
+    /// What the statement needs of relations.
+    uses: Vec<RelationUse>,
+    /// Whose rights count within a view.
+    as_role: Option<u32>,
     /// The shapes of records among the columns of subqueries, where they are known.
     record_columns: HashMap<ColumnId, Vec<(String, DataType)>>,
     /// How many subqueries, views and expressions deep the binder is.
@@ -348,6 +380,7 @@ impl<'a> Binder<'a> {
     ) -> Binder<'a> {
         Binder {
             catalog,
+            present: catalog,
             environment,
             source: Source::new(text),
             parameters,
@@ -361,6 +394,8 @@ impl<'a> Binder<'a> {
             in_window: None,
             views: Vec::new(),
             used_columns: BTreeSet::new(),
+            uses: Vec::new(),
+            as_role: None,
             record_columns: HashMap::new(),
             depth: 0,
             literals: Vec::new(),
@@ -475,7 +510,9 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// As [`Binder::relation`].
     pub fn relation_named(&self, schema: Option<&str>, base: &str) -> Result<Relation> {
-        lookup_relation(self.catalog, &self.environment.search_path, schema, base)
+        let environment = self.environment;
+        let actor = environment.who.among(self.present);
+        lookup_relation(self.catalog, &actor, &environment.search_path, schema, base)
     }
 
     /// The stored table that a name means, to change it.
@@ -483,7 +520,14 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// As [`Binder::relation`]; 42809 for what is no table.
     pub fn stored_table(&self, object: &ast::ObjectName) -> Result<Arc<TableEntry>> {
-        self.relation(object)?.into_table()
+        let relation = self.relation(object)?;
+        let actor = self.environment.who.among(self.present);
+        if let Relation::Virtual(computed) = relation
+            && !actor.is_superuser()
+        {
+            return Err(crate::rights::denied(relation.kind().word(), computed.name));
+        }
+        relation.into_table()
     }
 }
 
@@ -502,12 +546,25 @@ pub fn stored_relation(catalog: &CatalogSnapshot, oid: u32) -> Option<Relation> 
     catalog.index(oid).cloned().map(Relation::Index)
 }
 
+/// 42501 for a schema that somebody may not look into.
+///
+/// # Errors
+/// That.
+pub fn check_usage(actor: &Actor<'_>, schema: &Schema) -> Result<()> {
+    // One that is no more, which AS OF may name, is its owner's.
+    let is_there = actor.catalog.schema(schema.oid).is_some();
+    let may =
+        if is_there { actor.may_in_schema(schema.oid, Rights::USAGE) } else { actor.has_role(schema.owner) };
+    if may { Ok(()) } else { Err(crate::rights::denied("schema", &schema.name)) }
+}
+
 /// Finds a relation by name.
 ///
 /// # Errors
-/// 42P01; 3F000 for an unknown schema.
+/// 42P01; 3F000 for an unknown schema, 42501 for one that may not be used.
 pub fn lookup_relation(
     catalog: &CatalogSnapshot,
+    actor: &Actor<'_>,
     search_path: &[u32],
     schema: Option<&str>,
     base: &str,
@@ -530,6 +587,7 @@ pub fn lookup_relation(
             let Some(found) = found else {
                 return Err(name::undefined_table(Some(schema), base));
             };
+            check_usage(actor, found)?;
             in_schema(found.oid)?.ok_or_else(|| name::undefined_table(Some(schema), base))
         }
         None => {

@@ -8,8 +8,8 @@ use super::assignment::Target;
 use super::conflict::BoundConflict;
 use super::over_rows::BoundReturning;
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, name};
-use crate::catalog::{ColumnNumber, Identity, Table, TableColumn, TableEntry};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, Relation, name};
+use crate::catalog::{ColumnNumber, Identity, Rights, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
@@ -349,6 +349,8 @@ impl<'a> Binder<'a> {
             return Err(SqlError::syntax("this form of INSERT is not PostgreSQL's"));
         }
         let entry = self.stored_table(object)?;
+        let relation = Relation::Stored(entry.clone());
+        self.note_insert(&relation, None);
         let table = entry.table.clone();
         let alias = match &insert.table_alias {
             Some(alias) => name::fold(&alias.alias),
@@ -370,6 +372,10 @@ impl<'a> Binder<'a> {
                 self.bind_insert_source(query, &target, &mut values)?
             }
         };
+        let is_given = |target: &&Target| {
+            explicit || matches!(values[Table::position(target.column.number)], InsertValue::Source(_))
+        };
+        self.note_insert(&relation, targets.iter().filter(is_given).map(|target| target.column.number));
         let conflict = match &insert.on {
             None => None,
             Some(ast::OnInsert::OnConflict(conflict)) => {
@@ -565,7 +571,8 @@ impl<'a> Binder<'a> {
                 return Err(SqlError::syntax("syntax error at or near \"FROM\""));
             }
         };
-        let target = self.bind_target(&update.table.relation, from, update.selection.as_ref())?;
+        let target =
+            self.bind_target(&update.table.relation, from, update.selection.as_ref(), Rights::UPDATE)?;
         self.set_aggregates_in(AggregatesIn::Forbidden("UPDATE"));
         let table = target.entry.table.clone();
         let mut outputs = target.outputs.clone();
@@ -575,6 +582,8 @@ impl<'a> Binder<'a> {
             outputs.push(Computed { id, expr });
             assignments.push((number, id));
         }
+        let changed = assignments.iter().map(|(number, _)| *number);
+        self.note_update(&Relation::Stored(target.entry.clone()), changed);
         let plan = self.attach_pending(target.plan);
         let source = Logical::Project { input: Box::new(plan), outputs };
         let returning = self.bind_returning_here(update.returning.as_deref())?;
@@ -603,7 +612,7 @@ impl<'a> Binder<'a> {
             return Err(SqlError::syntax("DELETE takes one table"));
         };
         let using = delete.using.as_deref().unwrap_or_default();
-        let target = self.bind_target(&table.relation, using, delete.selection.as_ref())?;
+        let target = self.bind_target(&table.relation, using, delete.selection.as_ref(), Rights::DELETE)?;
         let source = Logical::Project { input: Box::new(target.plan), outputs: target.outputs };
         let returning = self.bind_returning_here(delete.returning.as_deref())?;
         Ok(BoundDelete {
@@ -626,12 +635,14 @@ impl<'a> Binder<'a> {
         factor: &ast::TableFactor,
         others: &[ast::TableWithJoins],
         selection: Option<&ast::Expr>,
+        right: Rights,
     ) -> Result<Changed> {
         let ast::TableFactor::Table { name: object, alias, args: None, version, .. } = factor else {
             return Err(SqlError::syntax("a table is expected here"));
         };
         Binder::refuse_past(version.as_ref())?;
         let entry = self.stored_table(object)?;
+        self.note_use(&Relation::Stored(entry.clone()), right);
         let (mut plan, relation) = self.scan(&entry, alias.as_ref())?;
         let key = self.column_id();
         let mut row = Vec::new();

@@ -5,7 +5,8 @@ use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItem
 use super::order::sort_key;
 use super::query::{LockingClause, ordinal};
 use super::scope::ScopeColumn;
-use super::{AggregatesIn, Binder, BoundQuery, ResultColumn, name};
+use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
+use crate::catalog::Rights;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::{NOTHING, marked};
@@ -117,6 +118,9 @@ impl Binder<'_> {
                 );
                 return Err(self.locate(error, *location));
             }
+        }
+        for each in &locked {
+            self.note_use(&Relation::Stored(each.table.clone()), Rights::UPDATE);
         }
         if locked.iter().any(|each| each.table.as_of.is_some()) {
             return Err(SqlError::unsupported("rows cannot be locked as of an earlier moment"));

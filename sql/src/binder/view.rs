@@ -62,7 +62,14 @@ impl Binder<'_> {
         self.set_scope(Scope::default());
         self.views.push(view.clone());
         let used = std::mem::take(&mut self.used_columns);
+        let as_role = self.as_role;
+        // What it reads, its owner reads; but for one that says otherwise.
+        if !view.is_security_invoker() {
+            self.as_role = Some(view.owner);
+        }
         let bound = self.bind_inner(&query);
+        self.settle_uses();
+        self.as_role = as_role;
         self.used_columns = used;
         self.views.pop();
         self.set_scope(previous);

@@ -67,11 +67,19 @@ pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
             comments.texts.retain(|(number, _)| *number != GONE);
             comments.texts.sort();
         }
+        Object::Rights(rights) => {
+            let rights = Arc::make_mut(rights);
+            let oid = rights.oid;
+            rights.columns.iter_mut().for_each(|(number, _)| *number = number_in(numbers, oid, *number));
+            rights.columns.retain(|(number, _)| *number != GONE);
+            rights.columns.sort_by_key(|(number, _)| *number);
+        }
         Object::Schema(_)
         | Object::Table(_)
         | Object::Type(_)
         | Object::Role(_)
         | Object::Extension(_)
+        | Object::DefaultRights(_)
         | Object::Statistics(_) => {}
     }
     object

@@ -11,7 +11,7 @@ use super::columns::{self, Places};
 use super::renumber::{Numbers, bare, names_gone, renumbered};
 use super::report::{Finding, Report, Settled};
 use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, Comments, Object, Table};
+use crate::catalog::{CatalogSnapshot, Comments, Object, PG_DATABASE, Table};
 use crate::ddl::Thing;
 use crate::functions::FIRST_USER_OID;
 use crate::types::DataType;
@@ -28,6 +28,8 @@ enum Class {
     Constraint,
     View,
     Comments,
+    Rights,
+    DefaultRights,
 }
 
 type Objects = BTreeMap<(Class, u32), Object>;
@@ -259,7 +261,12 @@ impl Merging<'_> {
             Class::Schema | Class::Extension | Class::Type | Class::Table | Class::Sequence => {
                 &mut self.plan.before_rows
             }
-            Class::Index | Class::Constraint | Class::View | Class::Comments => &mut self.plan.after_rows,
+            Class::Index
+            | Class::Constraint
+            | Class::View
+            | Class::Comments
+            | Class::Rights
+            | Class::DefaultRights => &mut self.plan.after_rows,
         };
         list.push((old, new));
     }
@@ -378,6 +385,10 @@ fn owners(object: &Object) -> Vec<u32> {
         Object::Type(own) => vec![own.schema],
         Object::Extension(extension) => vec![extension.schema],
         Object::Comments(comments) => vec![comments.oid],
+        Object::Rights(rights) => vec![rights.oid],
+        Object::DefaultRights(rights) => {
+            Some(rights.schema).filter(|schema| *schema != 0).into_iter().collect()
+        }
         Object::Schema(_) | Object::Role(_) | Object::Statistics(_) => Vec::new(),
     }
 }
@@ -423,6 +434,13 @@ fn objects(catalog: &CatalogSnapshot) -> Objects {
     for extension in catalog.extensions() {
         add(Class::Extension, Some(extension.schema), Object::Extension(extension.clone()));
     }
+    // Rights on databases are the folder's.
+    for rights in catalog.rights().filter(|rights| rights.class != PG_DATABASE) {
+        add(Class::Rights, None, Object::Rights(rights.clone()));
+    }
+    for rights in catalog.default_rights() {
+        add(Class::DefaultRights, None, Object::DefaultRights(rights.clone()));
+    }
     for comments in catalog.comments() {
         add(Class::Comments, None, Object::Comments(comments.clone()));
     }
@@ -457,6 +475,11 @@ pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
                 None => format!("comment on object {}", comments.oid),
             },
         },
+        Object::Rights(rights) => match catalog.table(rights.oid) {
+            Some(_) => format!("rights on {}", of_table(rights.oid)),
+            None => format!("rights on object {}", rights.oid),
+        },
+        Object::DefaultRights(_) => "default rights".into(),
         Object::Statistics(statistics) => format!("statistics of {}", of_table(statistics.table)),
     }
 }

@@ -13,6 +13,7 @@ use super::object::{
     Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
     ViewSource,
 };
+use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
@@ -36,6 +37,10 @@ pub enum Class {
     Comments = 7,
     Type = 8,
     Role = 9,
+    /// Who may do what with an object, by its OID.
+    Rights = 10,
+    /// What ALTER DEFAULT PRIVILEGES said.
+    DefaultRights = 11,
     Extension = 12,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
@@ -253,6 +258,8 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Type(user_type) => encode_type(&mut writer, user_type),
         Object::Extension(extension) => extension.encode(&mut writer),
         Object::Role(role) => role.encode(&mut writer),
+        Object::Rights(rights) => rights.encode(&mut writer),
+        Object::DefaultRights(rights) => rights.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
         Object::Comments(comments) => {
             writer.u32(comments.oid);
@@ -595,6 +602,8 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         6 => Object::View(Arc::new(decode_view(&mut reader)?)),
         8 => Object::Type(Arc::new(decode_type(&mut reader)?)),
         9 => Object::Role(Arc::new(Role::decode(&mut reader)?)),
+        10 => Object::Rights(Arc::new(ObjectRights::decode(&mut reader)?)),
+        11 => Object::DefaultRights(Arc::new(DefaultRights::decode(&mut reader)?)),
         12 => Object::Extension(Arc::new(Extension::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,

@@ -10,6 +10,7 @@ mod codec;
 mod database;
 mod extension;
 mod object;
+mod rights;
 mod role;
 mod snapshot;
 mod statistics;
@@ -25,6 +26,9 @@ pub use object::{
     IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
     ViewColumn, ViewSource,
 };
+pub use rights::{
+    DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,
+};
 pub use role::{DATABASE_OWNER, Membership, Role, RoleAttributes, builtin_roles, is_builtin_role};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use statistics::{ColumnStatistics, Statistics};
@@ -38,5 +42,13 @@ pub const PG_CATALOG: u32 = 11;
 pub const PUBLIC: u32 = 2200;
 /// The OID of schema `information_schema`.
 pub const INFORMATION_SCHEMA: u32 = 13_000;
+/// The OIDs of the system catalogs that objects are in.
+pub const PG_CLASS: u32 = 1259;
+pub const PG_NAMESPACE: u32 = 2615;
+pub const PG_CONSTRAINT: u32 = 2606;
+pub const PG_TYPE: u32 = 1247;
+pub const PG_DATABASE: u32 = 1262;
+pub const PG_PROC: u32 = 1255;
+pub const PG_LANGUAGE: u32 = 2612;
 /// The OID of the role that owns what nobody else does.
 pub const SUPERUSER: u32 = 10;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::extension::Extension;
+use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::UserType;
@@ -305,6 +306,15 @@ pub struct View {
     pub options: Vec<(String, String)>,
 }
 
+impl View {
+    /// Whether the rights of who reads it count for what it reads.
+    #[must_use]
+    pub fn is_security_invoker(&self) -> bool {
+        let is_on = |value: &str| matches!(value, "true" | "on" | "yes" | "1");
+        self.options.iter().any(|(name, value)| name == "security_invoker" && is_on(value))
+    }
+}
+
 /// How an identity column treats values that are given for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -336,6 +346,8 @@ pub enum Object {
     Role(Arc<Role>),
     Extension(Arc<Extension>),
     Comments(Arc<Comments>),
+    Rights(Arc<ObjectRights>),
+    DefaultRights(Arc<DefaultRights>),
     Statistics(Arc<Statistics>),
 }
 
@@ -354,6 +366,8 @@ impl Object {
             Object::Role(role) => role.oid,
             Object::Extension(extension) => extension.oid,
             Object::Comments(comments) => comments.oid,
+            Object::Rights(rights) => rights.oid,
+            Object::DefaultRights(rights) => rights.oid,
             Object::Statistics(statistics) => statistics.table,
         }
     }

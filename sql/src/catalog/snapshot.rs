@@ -10,10 +10,11 @@ use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::extension::Extension;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::statistics::{ColumnStatistics, Statistics};
 use super::user_type::{TypeDefinition, UserType};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, SUPERUSER};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
@@ -38,6 +39,8 @@ pub struct CatalogSnapshot {
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
     statistics: BTreeMap<u32, Arc<Statistics>>,
+    rights: BTreeMap<u32, Arc<ObjectRights>>,
+    default_rights: BTreeMap<u32, Arc<DefaultRights>>,
     roles: BTreeMap<u32, Arc<Role>>,
     roles_by_name: HashMap<String, u32>,
     relations_by_name: HashMap<(u32, String), u32>,
@@ -192,6 +195,12 @@ impl CatalogSnapshot {
                 Object::Extension(extension) => {
                     snapshot.extensions.insert(extension.name.clone(), extension);
                 }
+                Object::Rights(rights) => {
+                    snapshot.rights.insert(rights.oid, rights);
+                }
+                Object::DefaultRights(rights) => {
+                    snapshot.default_rights.insert(rights.oid, rights);
+                }
                 Object::Comments(comments) => {
                     snapshot.comments.insert(comments.oid, comments);
                 }
@@ -309,10 +318,13 @@ impl CatalogSnapshot {
         }
     }
 
-    /// Takes over the roles of another catalog.
+    /// Takes over the roles of another catalog, and who may do what with databases.
     pub fn take_roles(&mut self, of: &CatalogSnapshot) {
         self.roles.clone_from(&of.roles);
         self.roles_by_name.clone_from(&of.roles_by_name);
+        self.rights.retain(|_, rights| rights.class != PG_DATABASE);
+        let of_databases = of.rights.iter().filter(|(_, rights)| rights.class == PG_DATABASE);
+        self.rights.extend(of_databases.map(|(oid, rights)| (*oid, rights.clone())));
     }
 
     /// Has the changes of all tables counted.
@@ -449,6 +461,22 @@ impl CatalogSnapshot {
     /// All comments.
     pub fn comments(&self) -> impl Iterator<Item = &Arc<Comments>> {
         self.comments.values()
+    }
+
+    /// What was granted and revoked on an object.
+    #[must_use]
+    pub fn rights_on(&self, oid: u32) -> Option<&Arc<ObjectRights>> {
+        self.rights.get(&oid)
+    }
+
+    /// All that was granted and revoked.
+    pub fn rights(&self) -> impl Iterator<Item = &Arc<ObjectRights>> {
+        self.rights.values()
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES said.
+    pub fn default_rights(&self) -> impl Iterator<Item = &Arc<DefaultRights>> {
+        self.default_rights.values()
     }
 
     /// The role of that OID.

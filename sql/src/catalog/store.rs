@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Scn, Store, Transaction, TreeId, WaitPolicy};
 use helios_runtime::Entropy;
 
-use super::PUBLIC;
 use super::codec::{self, Class};
 use super::extension::Extension;
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::rights::{DefaultRights, ObjectRights};
 use super::role::{DATABASE_OWNER, Role, builtin_roles};
 use super::statistics::Statistics;
 use super::user_type::UserType;
+use super::{PG_NAMESPACE, PUBLIC};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::FIRST_USER_OID;
 
@@ -70,9 +71,6 @@ impl OidAllocator {
         Ok(())
     }
 }
-
-/// The system catalog of schemas, for comments on them.
-const PG_NAMESPACE: u32 = 2615;
 
 /// Writes the objects that every database begins with, unless they are there.
 ///
@@ -158,6 +156,8 @@ fn class_of(object: &Object) -> Class {
         Object::Role(_) => Class::Role,
         Object::Extension(_) => Class::Extension,
         Object::Comments(_) => Class::Comments,
+        Object::Rights(_) => Class::Rights,
+        Object::DefaultRights(_) => Class::DefaultRights,
         Object::Statistics(_) => Class::Statistics,
     }
 }
@@ -177,7 +177,11 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
             (codec::type_name_key(own.schema, &own.name), own.oid),
             (codec::type_name_key(own.schema, &own.array_name), own.array_oid),
         ],
-        Object::Constraint(_) | Object::Comments(_) | Object::Statistics(_) => Vec::new(),
+        Object::Constraint(_)
+        | Object::Comments(_)
+        | Object::Rights(_)
+        | Object::DefaultRights(_)
+        | Object::Statistics(_) => Vec::new(),
     }
 }
 
@@ -262,6 +266,9 @@ fn duplicate(object: &Object) -> SqlError {
             format!("extension \"{}\" already exists", extension.name),
         ),
         Object::Comments(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "comment already exists"),
+        Object::Rights(_) | Object::DefaultRights(_) => {
+            SqlError::new(SqlState::DUPLICATE_OBJECT, "rights already exist")
+        }
         Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
@@ -303,6 +310,18 @@ impl From<Extension> for Object {
 impl From<Role> for Object {
     fn from(role: Role) -> Object {
         Object::Role(Arc::new(role))
+    }
+}
+
+impl From<ObjectRights> for Object {
+    fn from(rights: ObjectRights) -> Object {
+        Object::Rights(Arc::new(rights))
+    }
+}
+
+impl From<DefaultRights> for Object {
+    fn from(rights: DefaultRights) -> Object {
+        Object::DefaultRights(Arc::new(rights))
     }
 }
 

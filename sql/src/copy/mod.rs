@@ -15,7 +15,7 @@ pub use encode::encode_batch;
 pub use load::CopyIn;
 pub use options::{CopyFormat, CopyOptions};
 
-use crate::binder::{Binder, name};
+use crate::binder::{Binder, Relation, name};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::plan::logical::ColumnId;
@@ -132,6 +132,7 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOpti
             }
         }
     };
+    binder.settle_uses();
     let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
     let columns = bound.columns.into_iter().map(|(_, column)| (column.name, column.data_type)).collect();
     let plan = Box::new(crate::plan::plan(bound.plan, &needed, &binder.means())?);
@@ -143,6 +144,8 @@ fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptio
         return Err(SqlError::syntax("COPY FROM needs a table"));
     };
     let entry = binder.stored_table(table_name)?;
+    let relation = Relation::Stored(entry.clone());
+    binder.note_insert(&relation, None);
     let table = entry.table.clone();
     let mut positions = Vec::new();
     let mut found = Vec::new();
@@ -167,6 +170,7 @@ fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptio
         }
         positions.push(Table::position(number));
     }
+    binder.note_insert(&relation, positions.iter().map(|position| table.columns[*position].number));
     for position in &positions {
         let column = &table.columns[*position];
         found.push((column.name.clone(), DataType { oid: column.type_oid, typmod: column.type_modifier }));

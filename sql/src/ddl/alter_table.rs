@@ -40,6 +40,7 @@ pub async fn alter_table(
             .with_detail(format!("This operation is not supported for {}.", other.kind().plural())));
         }
     };
+    ddl.check_owns_table(&entry.table)?;
     ddl.lock(&entry.table).await?;
     for action in actions {
         match action {

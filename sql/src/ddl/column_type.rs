@@ -23,6 +23,7 @@ pub async fn change(
     text: &str,
 ) -> Result<()> {
     let target = data_type::resolve(data_type, &ddl.types())?;
+    ddl.check_may_use_type(target)?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
     let position = Table::position(column.number);

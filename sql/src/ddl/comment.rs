@@ -4,16 +4,11 @@ use sqlparser::ast::{self, ObjectNamePart};
 
 use super::user_type::{Named, altered, named};
 use super::{Ddl, alter_table};
-use crate::binder::{Relation, RelationKind, name};
-use crate::catalog::Comments;
+use crate::binder::{Relation, RelationKind, name, stored_relation};
+use crate::catalog::{Comments, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::CommentTarget;
-
-/// The catalogs that objects are in.
-const PG_CLASS: u32 = 1259;
-const PG_NAMESPACE: u32 = 2615;
-const PG_CONSTRAINT: u32 = 2606;
-const PG_TYPE: u32 = 1247;
+use crate::rights::must_own;
 
 pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) -> Result<()> {
     match target {
@@ -26,11 +21,13 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
                     format!("\"{}\" is not {article} {}", relation.name(), kind.word()),
                 ));
             }
+            ddl.check_owns(&relation)?;
             let Some(oid) = relation.stored_oid() else { return Ok(()) };
             set(ddl, PG_CLASS, oid, 0, text).await
         }
         CommentTarget::Column(object) => {
             let (oid, number) = column(ddl, object)?;
+            check_owns_column(ddl, oid)?;
             set(ddl, PG_CLASS, oid, number, text).await
         }
         CommentTarget::Schema(schema) => {
@@ -39,15 +36,20 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
             let oid = found.ok_or_else(|| {
                 SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{base}\" does not exist"))
             })?;
+            ddl.check_owns_schema(oid)?;
             set(ddl, PG_NAMESPACE, oid, 0, text).await
         }
         CommentTarget::Type(object) => match named(ddl, object)? {
-            Named::User(found) => set(ddl, PG_TYPE, found.oid, 0, text).await,
+            Named::User(found) => {
+                ddl.check_owns_type(&found)?;
+                set(ddl, PG_TYPE, found.oid, 0, text).await
+            }
             _ => Ok(()),
         },
         CommentTarget::DomainConstraint { constraint, domain } => {
             let found = altered(ddl, domain, true)?;
             let base = name::fold(constraint);
+            ddl.check_owns_type(&found)?;
             let checks = found.domain().map_or(&[][..], |domain| &domain.checks);
             let oid = checks.iter().find(|each| each.name == base).map(|each| each.oid).ok_or_else(|| {
                 SqlError::new(
@@ -59,6 +61,9 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
         }
         CommentTarget::Constraint { constraint, table } => {
             let entry = ddl.table(table)?;
+            if !ddl.actor().has_role(entry.table.owner) {
+                return Err(must_own("relation", &entry.table.name));
+            }
             let base = name::fold(constraint);
             let found = entry.constraints.iter().find(|each| each.name == base);
             let oid = found.map(|found| found.oid).ok_or_else(|| {
@@ -70,6 +75,13 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
             set(ddl, PG_CONSTRAINT, oid, 0, text).await
         }
         CommentTarget::Other => Ok(()),
+    }
+}
+
+fn check_owns_column(ddl: &Ddl, relation: u32) -> Result<()> {
+    match stored_relation(&ddl.catalog, relation) {
+        Some(found) if !ddl.actor().has_role(found.owner()) => Err(must_own("relation", found.name())),
+        _ => Ok(()),
     }
 }
 

@@ -7,10 +7,12 @@ use sqlparser::ast::{self, ReferentialAction, TableConstraint};
 use super::Ddl;
 use super::storage::Owner;
 use crate::binder::name;
+use crate::catalog::Rights;
 use crate::catalog::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
+use crate::rights::{denied, relation};
 use crate::types::{DataType, format_type};
 use crate::write;
 
@@ -386,6 +388,7 @@ pub async fn make_foreign_key(
             ),
         ));
     };
+    check_references(ddl, &parent.table, &referred)?;
     let (parent_oid, index_oid) = (parent.table.oid, index.oid);
     Ok(Constraint {
         oid: ddl.oid().await?,
@@ -403,6 +406,19 @@ pub async fn make_foreign_key(
         timing: timing(key.characteristics.as_ref())?,
         validated: true,
     })
+}
+
+/// 42501 for columns that no foreign key of the role may point at.
+fn check_references(ddl: &Ddl, parent: &Table, columns: &[ColumnNumber]) -> Result<()> {
+    let actor = ddl.actor();
+    // A table that is about to be made points at itself.
+    let Some(secured) = relation(&ddl.catalog, parent.oid) else { return Ok(()) };
+    let may =
+        |column: &ColumnNumber| !actor.column_rights(parent.oid, *column, Rights::REFERENCES).is_empty();
+    if actor.rights(&secured, Rights::REFERENCES).is_empty() && !columns.iter().all(may) {
+        return Err(denied("table", &parent.name));
+    }
+    Ok(())
 }
 
 fn action(action: Option<&ReferentialAction>) -> ForeignKeyAction {

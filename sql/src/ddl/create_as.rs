@@ -5,7 +5,8 @@ use sqlparser::ast;
 use super::Ddl;
 use super::storage::{self, Owner};
 use crate::binder::name;
-use crate::catalog::{OnCommit, SUPERUSER, Table, TableColumn, store};
+use crate::catalog::PG_CLASS;
+use crate::catalog::{OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
 use crate::types::{DataType, Representation, oids};
@@ -28,7 +29,7 @@ pub struct CreateAs<'a> {
 /// Makes the table; gives the command tag.
 pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Result<String> {
     let tag = "CREATE TABLE AS".to_string();
-    let (schema, base) = ddl.target_schema(create.target, create.temporary).await?;
+    let (schema, base) = ddl.find_target(create.target, create.temporary).await?;
     if ddl.catalog.relation_named(schema, &base).is_some() {
         if create.if_not_exists {
             let message = format!("relation \"{base}\" already exists, skipping");
@@ -42,6 +43,11 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
     let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
     let bound = binder.bind_query(create.query)?;
     binder.parameter_types()?;
+    binder.settle_uses();
+    crate::rights::check_uses(&catalog, environment.who, &binder.take_uses())?;
+    if !create.temporary {
+        ddl.check_may_create_in(schema)?;
+    }
     let mut columns: Vec<TableColumn> = Vec::new();
     if create.names.len() > bound.columns.len() {
         return Err(SqlError::syntax("too many column names were specified"));
@@ -73,7 +79,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         oid: ddl.oid().await?,
         schema,
         name: base,
-        owner: SUPERUSER,
+        owner: ddl.own_role(),
         tree: ddl.tree(&create.options, Owner::Table),
         schema_version: 1,
         columns,
@@ -85,6 +91,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         row_estimate: -1,
     };
     let oid = table.oid;
+    ddl.begin_rights(b'r', PG_CLASS, oid, schema, table.owner).await?;
     ddl.put(table).await?;
     if !create.with_data {
         return Ok(tag);

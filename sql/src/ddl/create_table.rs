@@ -8,9 +8,8 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::{
-    Constraint, Identity, Index, OnCommit, SUPERUSER, Table, TableColumn, TableEntry, store,
-};
+use crate::catalog::PG_CLASS;
+use crate::catalog::{Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{TableLike, of_standard};
 use crate::types::{Representation, TypeCatalog};
@@ -45,6 +44,7 @@ pub fn column_of(
         Some(serial) => serial,
         None => data_type::resolve(&definition.data_type, &types)?,
     };
+    ddl.check_may_use_type(data_type)?;
     if types.type_by_oid(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
@@ -241,7 +241,7 @@ pub async fn create_table(
         oid,
         schema,
         name: base,
-        owner: SUPERUSER,
+        owner: ddl.own_role(),
         tree: ddl.tree(&options, Owner::Table),
         schema_version: 1,
         columns,
@@ -263,8 +263,10 @@ pub async fn create_table(
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
     let (indexes, constraints) = constraints(ddl, &mut table, wanted.constraints, text).await?;
     for sequence in sequences {
+        ddl.begin_rights(b'S', PG_CLASS, sequence.oid, schema, sequence.owner).await?;
         ddl.put(sequence).await?;
     }
+    ddl.begin_rights(b'r', PG_CLASS, oid, schema, table.owner).await?;
     ddl.put(table).await?;
     for index in indexes {
         ddl.put(index).await?;

@@ -97,5 +97,5 @@ fn name_type(ddl: &Ddl, data_type: &mut ast::DataType) -> Result<()> {
 fn relation_of(ddl: &Ddl, expr: &Expr) -> Result<Option<u32>> {
     let Expr::Value(value) = expr else { return Ok(None) };
     let Value::SingleQuotedString(text) = &value.value else { return Ok(None) };
-    relations::relation_oid(&ddl.catalog, &ddl.binding.search_path, text).map(Some)
+    relations::relation_oid(&ddl.actor(), &ddl.binding.search_path, text).map(Some)
 }

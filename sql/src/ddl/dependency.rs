@@ -415,6 +415,7 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
         if whole && let Some(comments) = catalog.comments_on(thing.oid()) {
             ddl.remove((**comments).clone()).await?;
         }
+        forget_rights(ddl, *thing, &goes).await?;
         if let Thing::Table(oid) = thing
             && let Some(statistics) = catalog.table(*oid).and_then(|entry| entry.statistics.clone())
         {
@@ -439,6 +440,36 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
         let mut table = (*entry.table).clone();
         table.primary_key.clear();
         Rewrite::new(&entry, table).run(ddl).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was granted and revoked on what goes, a column too.
+async fn forget_rights(ddl: &mut Ddl, thing: Thing, goes: &impl Fn(u32) -> bool) -> Result<()> {
+    let Some(rights) = ddl.catalog.rights_on(thing.oid()).cloned() else {
+        return forget_default_rights(ddl, thing).await;
+    };
+    match thing {
+        Thing::Default(..) => Ok(()),
+        Thing::Column(table, _) if goes(table) => Ok(()),
+        Thing::Column(_, number) => {
+            let mut left = (*rights).clone();
+            left.set_column(number, Vec::new());
+            ddl.put(left).await
+        }
+        _ => {
+            ddl.remove((*rights).clone()).await?;
+            forget_default_rights(ddl, thing).await
+        }
+    }
+}
+
+/// Removes what ALTER DEFAULT PRIVILEGES said of a schema that goes.
+async fn forget_default_rights(ddl: &mut Ddl, thing: Thing) -> Result<()> {
+    let Thing::Schema(schema) = thing else { return Ok(()) };
+    let catalog = ddl.catalog.clone();
+    for rights in catalog.default_rights().filter(|rights| rights.schema == schema) {
+        ddl.remove((**rights).clone()).await?;
     }
     Ok(())
 }

@@ -6,7 +6,8 @@ use super::Ddl;
 use super::default;
 use super::user_type::{altered, array_name, new_name};
 use crate::binder::{data_type, name};
-use crate::catalog::{Domain, DomainCheck, SUPERUSER, TableColumn, TypeDefinition, UserType};
+use crate::catalog::PG_TYPE;
+use crate::catalog::{Domain, DomainCheck, TableColumn, TypeDefinition, UserType};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
 use crate::parser::{DomainChange, DomainClause, DomainClauseKind};
@@ -24,6 +25,7 @@ pub async fn create(
     let (schema, base_name) = new_name(ddl, object).await?;
     let base = data_type::resolve(base, &ddl.types())?;
     refuse_base(ddl, base)?;
+    ddl.check_may_use_type(base)?;
     let mut domain = Domain { base, not_null: false, default: None, checks: Vec::new() };
     let (mut nullable, mut has_default) = (None, false);
     for clause in clauses {
@@ -54,13 +56,15 @@ pub async fn create(
         }
     }
     let array_name = array_name(ddl, schema, &base_name);
+    let (oid, owner) = (ddl.oid().await?, ddl.own_role());
+    ddl.begin_rights(b'T', PG_TYPE, oid, schema, owner).await?;
     ddl.put(UserType {
-        oid: ddl.oid().await?,
+        oid,
         array_oid: ddl.oid().await?,
         schema,
         name: base_name,
         array_name,
-        owner: SUPERUSER,
+        owner,
         definition: TypeDefinition::Domain(domain),
     })
     .await
@@ -154,6 +158,7 @@ fn free_name(ddl: &Ddl, schema: u32, base: &str, domain: &Domain) -> String {
 
 pub async fn alter(ddl: &mut Ddl, object: &ObjectName, change: &DomainChange, text: &str) -> Result<()> {
     let old = altered(ddl, object, true)?;
+    ddl.check_owns_type(&old)?;
     let Some(domain) = old.domain() else {
         return Err(SqlError::internal("a domain without its definition"));
     };

@@ -77,32 +77,35 @@ fn relation(
         }
     };
     if let Relation::Virtual(_) = found {
+        ddl.check_owns(&found)?;
         return Err(SqlError::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied: \"{base}\" is a system catalog"),
         ));
     }
     if found.kind() != kind {
-        let article = if kind == RelationKind::Index { "an" } else { "a" };
-        let other = found.kind();
-        let other_article = if other == RelationKind::Index { "an" } else { "a" };
-        return Err(SqlError::new(
-            SqlState::WRONG_OBJECT_TYPE,
-            format!("\"{base}\" is not {article} {}", kind.word()),
-        )
-        .with_hint(format!(
-            "Use DROP {} to remove {other_article} {}.",
-            other.word().to_uppercase(),
-            other.word()
-        )));
+        return Err(other_kind(&base, kind, found.kind()));
     }
-    Ok(Some(match found {
-        Relation::Index(index) => Thing::Index(index.oid),
-        Relation::Sequence(entry) => Thing::Sequence(entry.sequence.oid),
-        Relation::View(view) => Thing::View(view.oid),
-        Relation::Stored(entry) => Thing::Table(entry.table.oid),
-        Relation::Virtual(_) => return Ok(None),
-    }))
+    ddl.check_may_drop(&found)?;
+    Ok(match found {
+        Relation::Index(index) => Some(Thing::Index(index.oid)),
+        Relation::Sequence(entry) => Some(Thing::Sequence(entry.sequence.oid)),
+        Relation::View(view) => Some(Thing::View(view.oid)),
+        Relation::Stored(entry) => Some(Thing::Table(entry.table.oid)),
+        Relation::Virtual(_) => None,
+    })
+}
+
+/// 42809 for something of another kind than the statement names.
+fn other_kind(base: &str, wanted: RelationKind, found: RelationKind) -> SqlError {
+    let article = |kind| if kind == RelationKind::Index { "an" } else { "a" };
+    let message = format!("\"{base}\" is not {} {}", article(wanted), wanted.word());
+    SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).with_hint(format!(
+        "Use DROP {} to remove {} {}.",
+        found.word().to_uppercase(),
+        article(found),
+        found.word()
+    ))
 }
 
 fn schema(ddl: &mut Ddl, object: &ast::ObjectName, if_exists: bool) -> Result<Option<Thing>> {
@@ -111,6 +114,7 @@ fn schema(ddl: &mut Ddl, object: &ast::ObjectName, if_exists: bool) -> Result<Op
         let message = format!("schema \"{base}\" does not exist");
         return skip_or_fail(ddl, if_exists, SqlError::new(SqlState::INVALID_SCHEMA_NAME, message));
     };
+    ddl.check_owns_schema(schema.oid)?;
     if schema.oid < crate::catalog::PUBLIC || schema.oid == crate::catalog::INFORMATION_SCHEMA {
         return Err(SqlError::new(
             SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

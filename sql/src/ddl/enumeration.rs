@@ -6,7 +6,8 @@ use super::user_type::{array_name, named, new_name, shown};
 use super::{Ddl, user_type::Named};
 use crate::binder::name::IDENTIFIER_BYTES_MAX;
 use crate::binder::parse_stable_name;
-use crate::catalog::{ConstraintKind, EnumLabel, SUPERUSER, TypeDefinition, UserType};
+use crate::catalog::PG_TYPE;
+use crate::catalog::{ConstraintKind, EnumLabel, TypeDefinition, UserType};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::LabelPlace;
 use crate::parser::visit::walk_expressions;
@@ -32,13 +33,15 @@ pub async fn create(ddl: &mut Ddl, object: &ObjectName, labels: &[String]) -> Re
         made.push(EnumLabel { oid: ddl.oid().await?, place, label: label.clone() });
     }
     let array_name = array_name(ddl, schema, &name);
+    let owner = ddl.own_role();
+    ddl.begin_rights(b'T', PG_TYPE, oid, schema, owner).await?;
     ddl.put(UserType {
         oid,
         array_oid: ddl.oid().await?,
         schema,
         name,
         array_name,
-        owner: SUPERUSER,
+        owner,
         definition: TypeDefinition::Enum { labels: made },
     })
     .await
@@ -57,7 +60,10 @@ fn check_label(label: &str) -> Result<()> {
 fn enum_named(ddl: &Ddl, object: &ObjectName) -> Result<(UserType, Vec<EnumLabel>)> {
     let oid = match named(ddl, object)? {
         Named::User(found) => match found.labels() {
-            Some(labels) => return Ok(((*found).clone(), labels.to_vec())),
+            Some(labels) => {
+                ddl.check_owns_type(&found)?;
+                return Ok(((*found).clone(), labels.to_vec()));
+            }
             None => found.oid,
         },
         Named::Array(element) => element.array_oid,

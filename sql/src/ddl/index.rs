@@ -17,6 +17,8 @@ use crate::write;
 pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
     let entry = ddl.table(&create.table_name)?;
     let table = entry.table.clone();
+    ddl.check_owns_table(&table)?;
+    ddl.check_may_create_in(table.schema)?;
     match &create.using {
         None | Some(ast::IndexType::BTree | ast::IndexType::Hash) => {}
         Some(other) => {
@@ -159,14 +161,16 @@ pub async fn alter_index(
     operation: &ast::AlterIndexOperation,
 ) -> Result<()> {
     let found = ddl.relation(object)?;
-    let Relation::Index(index) = found else {
+    let Relation::Index(index) = &found else {
         return Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("\"{}\" is not an index", found.name()),
         ));
     };
     let ast::AlterIndexOperation::RenameIndex { index_name } = operation;
-    rename(ddl, &index, name::split(index_name)?.1).await
+    ddl.check_owns(&found)?;
+    ddl.check_may_create_in(index.schema)?;
+    rename(ddl, index, name::split(index_name)?.1).await
 }
 
 /// Renames an index, and the constraint that it is a part of.

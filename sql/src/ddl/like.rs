@@ -2,9 +2,10 @@
 
 use super::create_table::Wanted;
 use super::{Ddl, constraint, sequence};
-use crate::catalog::{Comments, ConstraintKind, Index, Table, TableColumn, TableEntry};
+use crate::catalog::{Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{SequenceOption, TableLike};
+use crate::rights::{denied, relation};
 use crate::value::Datum;
 
 fn includes(like: &TableLike, what: &str) -> bool {
@@ -19,6 +20,10 @@ pub fn add_columns(
     wanted: &mut Wanted,
 ) -> Result<()> {
     let entry = ddl.table(&like.table)?;
+    let secured = relation(&ddl.catalog, entry.table.oid);
+    if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::SELECT).is_empty()) {
+        return Err(denied("table", &entry.table.name));
+    }
     for source in entry.table.live_columns() {
         if columns.iter().any(|each| each.name == source.name) {
             return Err(SqlError::new(

@@ -7,10 +7,11 @@ use sqlparser::ast;
 use super::Ddl;
 use super::storage::Owner;
 use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::TableEntry;
+use crate::catalog::{Rights, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::AnalyzeTarget;
-use crate::session::Session;
+use crate::rights::{denied, relation};
+use crate::session::{Notice, Session};
 
 /// TRUNCATE: new, empty trees.
 ///
@@ -41,6 +42,7 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
     let mut at = 0;
     while at < entries.len() {
         let entry = entries[at].clone();
+        check_truncates(ddl, &entry)?;
         for constraint in &entry.referenced_by {
             if entries.iter().any(|each| each.table.oid == constraint.table) {
                 continue;
@@ -72,6 +74,15 @@ async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> 
     Ok(())
 }
 
+/// 42501 for a table that the role may not empty.
+fn check_truncates(ddl: &Ddl, entry: &TableEntry) -> Result<()> {
+    let secured = relation(&ddl.catalog, entry.table.oid);
+    if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::TRUNCATE).is_empty()) {
+        return Err(denied("table", &entry.table.name));
+    }
+    Ok(())
+}
+
 /// Gives a table new, empty trees.
 pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
     let mut table = (*entry.table).clone();
@@ -95,17 +106,29 @@ pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
     ddl.put(table).await
 }
 
-/// The stored tables of some names.
+/// The stored tables of some names, on which the role has one of some rights at least, if there are any.
 ///
 /// # Errors
 /// 42P01.
-pub async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Vec<Arc<TableEntry>>> {
+pub async fn tables_named(
+    session: &mut Session,
+    tables: &[ast::ObjectName],
+    rights: Rights,
+) -> Result<Vec<Arc<TableEntry>>> {
     let (catalog, binding) = session.binding().await?;
+    let actor = binding.who.among(&catalog);
     let mut entries = Vec::new();
     for object in tables {
         let (schema, base) = name::split(object)?;
-        match lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)? {
-            Relation::Stored(entry) => entries.push(entry),
+        match lookup_relation(&catalog, &actor, &binding.search_path, schema.as_deref(), &base)? {
+            Relation::Stored(entry) => {
+                let secured = relation(&catalog, entry.table.oid);
+                let is_denied = |secured| !rights.is_empty() && actor.rights(&secured, rights).is_empty();
+                if secured.is_some_and(is_denied) {
+                    return Err(denied("table", &entry.table.name));
+                }
+                entries.push(entry);
+            }
             Relation::Index(_) | Relation::Sequence(_) | Relation::View(_) => {
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a table")));
             }
@@ -124,5 +147,25 @@ pub async fn check_tables(session: &mut Session, targets: &[AnalyzeTarget]) -> R
         return Err(SqlError::unsupported("ANALYZE option must be specified when a column list is provided"));
     }
     let tables: Vec<ast::ObjectName> = targets.iter().map(|target| target.table.clone()).collect();
-    tables_named(session, &tables).await.map(|_| ())
+    let entries = tables_named(session, &tables, Rights::NONE).await?;
+    for entry in entries {
+        may_maintain(session, &entry, "vacuum").await?;
+    }
+    Ok(())
+}
+
+/// Whether the role may analyze or vacuum a table; a warning where not.
+///
+/// # Errors
+/// Those of reading the catalog.
+pub async fn may_maintain(session: &mut Session, entry: &TableEntry, verb: &str) -> Result<bool> {
+    let (catalog, binding) = session.binding().await?;
+    let actor = binding.who.among(&catalog);
+    let may = actor.has_role(entry.table.owner) || actor.has_role(binding.who.database_owner);
+    if !may {
+        let message =
+            format!("skipping \"{}\" --- only table or database owner can {verb} it", entry.table.name);
+        session.notify(Notice::warning(SqlState::WARNING, message));
+    }
+    Ok(may)
 }

@@ -8,17 +8,22 @@ mod constraint;
 mod create_as;
 mod create_table;
 mod default;
+mod default_rights;
 mod dependency;
 mod domain;
 mod drop;
 mod enumeration;
 mod extension;
+mod grant;
 mod identity;
 mod index;
 mod like;
 mod maintenance;
+mod owned;
+mod owner;
 mod rename;
 mod rewrite;
+mod rights;
 mod role;
 mod schema;
 mod sequence;
@@ -36,6 +41,7 @@ pub use analyze::{analyze, refresh_statistics};
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
 pub use maintenance::{check_tables, tables_named, truncate};
+pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
@@ -44,7 +50,7 @@ use crate::catalog::{
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
-use crate::parser::{Definition, ObjectKind, RoleStatement, TypeStatement};
+use crate::parser::{Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement};
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
 
@@ -55,6 +61,8 @@ pub struct Ddl {
     pub catalog: Arc<CatalogSnapshot>,
     pub binding: BindEnvironment,
     pub notices: Vec<SqlError>,
+    /// Warnings whose states are those of errors.
+    pub warnings: Vec<SqlError>,
     /// It made a temporary object.
     pub makes_temporary: bool,
 }
@@ -111,13 +119,24 @@ impl Ddl {
         Ok(self.execution.transaction.lock_table(object, TableLockMode::AccessExclusive, WAIT).await?)
     }
 
-    /// The schema that a new object goes into, and its name.
+    /// The schema that a new object goes into, which the role may make objects in, and its name.
     pub async fn target_schema(
         &mut self,
         object: &ast::ObjectName,
         temporary: bool,
     ) -> Result<(u32, String)> {
+        let (schema, base) = self.find_target(object, temporary).await?;
+        // Whether temporary objects may be made was asked before their schema was made.
+        if !temporary {
+            self.check_may_create_in(schema)?;
+        }
+        Ok((schema, base))
+    }
+
+    /// The schema that a new object goes into, and its name.
+    pub async fn find_target(&mut self, object: &ast::ObjectName, temporary: bool) -> Result<(u32, String)> {
         if temporary {
+            self.check_may_create_temporary()?;
             self.makes_temporary = true;
             return temporary::target(self, object).await;
         }
@@ -146,7 +165,8 @@ impl Ddl {
     /// The relation of a name.
     pub fn relation(&self, object: &ast::ObjectName) -> Result<Relation> {
         let (schema, base) = name::split(object)?;
-        lookup_relation(&self.catalog, &self.binding.search_path, schema.as_deref(), &base)
+        let binding = &self.binding;
+        lookup_relation(&self.catalog, &self.actor(), &binding.search_path, schema.as_deref(), &base)
     }
 
     /// The relation of a name; with IF EXISTS a notice where there is none.
@@ -169,7 +189,9 @@ impl Ddl {
     /// Lets the statement see its own changes of the catalog.
     pub async fn refresh(&mut self) -> Result<()> {
         self.execution.transaction.begin_statement();
-        self.catalog = Arc::new(CatalogSnapshot::load(&self.execution.transaction).await?);
+        let mut catalog = CatalogSnapshot::load(&self.execution.transaction).await?;
+        self.engine.complete_catalog(self.execution.environment.branch, &mut catalog).await?;
+        self.catalog = Arc::new(catalog);
         let environment = self.execution.environment.with_catalog(self.catalog.clone());
         self.execution.environment = Arc::new(environment);
         Ok(())
@@ -253,6 +275,13 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             RoleStatement::Grant { .. } => "GRANT ROLE",
             RoleStatement::Revoke { .. } => "REVOKE ROLE",
         },
+        Definition::Rights(statement) => match statement {
+            RightsStatement::Grant(grant) if grant.is_grant => "GRANT",
+            RightsStatement::Grant(_) => "REVOKE",
+            RightsStatement::Default { .. } => "ALTER DEFAULT PRIVILEGES",
+            RightsStatement::Reassign { .. } => "REASSIGN OWNED",
+            RightsStatement::DropOwned { .. } => "DROP OWNED",
+        },
         Definition::Type(statement) => match statement {
             TypeStatement::CreateEnum { .. } => "CREATE TYPE",
             TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
@@ -267,6 +296,10 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
     };
     let work = Work::Definition(definition);
     let tag = match definition {
+        // What is said of databases is with the roles.
+        Definition::Rights(RightsStatement::Grant(grant)) if grant::is_about_databases(grant) => {
+            session.change_roles(command, &work, text).await?
+        }
         Definition::Role(_) => session.change_roles(command, &work, text).await?,
         _ => session.change_catalog(command, &work, text).await?,
     };
@@ -337,6 +370,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
         Definition::Role(statement) => role::define(ddl, statement).await,
+        Definition::Rights(statement) => grant::define(ddl, statement).await,
         Definition::Type(statement) => user_type::define(ddl, statement, text).await,
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
@@ -345,8 +379,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
             view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
         }
         Definition::SetOwner { kind, name, if_exists, owner } => {
-            let found = rename::check_exists(ddl, *kind, name, *if_exists);
-            found.and_then(|_| role::find(ddl, owner)).map(|_| ())
+            owner::set_owner(ddl, *kind, name, *if_exists, owner).await
         }
     }?;
     Ok(None)

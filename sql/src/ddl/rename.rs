@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, Ident};
 
+use super::rights::relation_schema;
 use super::{Ddl, user_type};
 use crate::binder::{Relation, RelationKind, name};
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, PUBLIC, store};
@@ -67,6 +68,10 @@ pub async fn rename(
         return rename_schema(ddl, &name::split(object)?.1, new_name).await;
     }
     let Some(relation) = check_exists(ddl, kind, object, if_exists)? else { return Ok(()) };
+    ddl.check_owns(&relation)?;
+    if let Some(schema) = relation_schema(&relation) {
+        ddl.check_may_create_in(schema)?;
+    }
     match relation {
         Relation::Stored(entry) => {
             refuse_taken(ddl, entry.table.schema, &new_name)?;
@@ -103,6 +108,8 @@ fn refuse_taken(ddl: &Ddl, schema: u32, base: &str) -> Result<()> {
 
 async fn rename_schema(ddl: &mut Ddl, old: &str, new: String) -> Result<()> {
     let found = schema(ddl, old)?;
+    ddl.check_owns_schema(found.oid)?;
+    super::schema::check_may_create(ddl)?;
     if ddl.catalog.schema_named(&new).is_some() {
         return Err(SqlError::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{new}\" already exists")));
     }
@@ -124,7 +131,9 @@ pub async fn set_schema(
         return user_type::set_schema(ddl, object, kind == ObjectKind::Domain, target).await;
     }
     let Some(relation) = check_exists(ddl, kind, object, if_exists)? else { return Ok(()) };
+    ddl.check_owns(&relation)?;
     let target = schema(ddl, &name::fold(target))?.oid;
+    ddl.check_may_create_in(target)?;
     if target < PUBLIC && target == PG_CATALOG || target == INFORMATION_SCHEMA {
         return Err(SqlError::unsupported("cannot move objects into or out of system schemas"));
     }

@@ -62,7 +62,7 @@ const RESERVED_PREFIX: &str = "Role names starting with \"pg_\" are reserved.";
 const RESERVED_ROLE: &str = "Cannot alter reserved roles.";
 
 fn current_user(ddl: &Ddl) -> Option<&Arc<Role>> {
-    ddl.catalog.role_named(&ddl.execution.environment.user)
+    ddl.catalog.role(ddl.execution.environment.who.role)
 }
 
 fn session_user(ddl: &Ddl) -> Option<&Arc<Role>> {
@@ -79,6 +79,17 @@ fn may_create_roles(ddl: &Ddl) -> bool {
 
 fn is_current_user(ddl: &Ddl, role: &Role) -> bool {
     current_user(ddl).is_some_and(|current| current.oid == role.oid)
+}
+
+/// 42501 for a role that the current user is no member of.
+///
+/// # Errors
+/// That.
+pub fn check_is_member(ddl: &Ddl, role: &Role) -> Result<()> {
+    if ddl.actor().is_member(role.oid) {
+        return Ok(());
+    }
+    Err(denied(format!("must be member of role \"{}\"", role.name)))
 }
 
 /// The role that a statement names.
@@ -344,6 +355,7 @@ async fn drop(ddl: &mut Ddl, names: &[RoleName], if_exists: bool) -> Result<()> 
                 format!("cannot drop role {name} because it is required by the database system"),
             ));
         }
+        super::owned::refuse_needed(ddl, &role).await?;
         let is_of = |membership: &Membership| membership.role == role.oid;
         let members: Vec<_> =
             ddl.catalog.roles().filter(|each| each.memberships.iter().any(is_of)).cloned().collect();

@@ -4,9 +4,11 @@ use sqlparser::ast;
 
 use super::{Ddl, constraint};
 use crate::binder::{Relation, data_type, name};
-use crate::catalog::{Identity, SUPERUSER, Sequence, SequenceOwner, Table, TypeScope, store};
+use crate::catalog::PG_CLASS;
+use crate::catalog::{Identity, Sequence, SequenceOwner, Table, TypeScope, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::SequenceOption;
+use crate::rights::must_own;
 use crate::sequence::{Limits, Position};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
@@ -222,7 +224,7 @@ async fn make(
         oid: ddl.oid().await?,
         schema,
         name,
-        owner: SUPERUSER,
+        owner: ddl.own_role(),
         type_oid,
         start: 1,
         limits: Limits { increment: 1, minimum: 1, maximum: i64::MAX, cycle: false },
@@ -265,6 +267,7 @@ pub async fn create_sequence(ddl: &mut Ddl, create: &Create<'_>) -> Result<()> {
     sequence.is_temporary = create.temporary;
     sequence.unlogged = create.unlogged;
     set_owner(ddl, &mut sequence, create.options)?;
+    ddl.begin_rights(b'S', PG_CLASS, sequence.oid, schema, sequence.owner).await?;
     ddl.put(sequence).await
 }
 
@@ -309,6 +312,12 @@ fn set_owner(ddl: &Ddl, sequence: &mut Sequence, options: &[SequenceOption]) -> 
             .with_detail(format!("This operation is not supported for {}.", other.kind().plural())));
         }
     };
+    if entry.table.owner != sequence.owner {
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "sequence must have same owner as table it is linked to",
+        ));
+    }
     if entry.table.schema != sequence.schema {
         return Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -336,6 +345,7 @@ pub async fn alter_sequence(
             format!("\"{}\" is not a sequence", relation.name()),
         ));
     };
+    ddl.check_owns(&Relation::Sequence(entry.clone()))?;
     let mut sequence = (*entry.sequence).clone();
     set_owner(ddl, &mut sequence, options)?;
     change(ddl, sequence, options).await
@@ -379,6 +389,7 @@ pub async fn for_columns(ddl: &Ddl, table: &mut Table, wanted: Vec<Wanted>) -> R
         let place = (table.schema, name);
         let mut sequence = make(ddl, place, each.type_oid, &each.options, is_identity).await?;
         sequence.owned_by = Some(SequenceOwner { table: table.oid, column: each.column, is_identity });
+        sequence.owner = table.owner;
         sequence.is_temporary = table.is_temporary;
         sequence.unlogged = table.unlogged;
         let column = &mut table.columns[Table::position(each.column)];
@@ -396,6 +407,9 @@ pub async fn for_columns(ddl: &Ddl, table: &mut Table, wanted: Vec<Wanted>) -> R
 pub async fn restart_of(ddl: &mut Ddl, table: u32) -> Result<()> {
     let owned: Vec<Sequence> = ddl.catalog.sequences_of(table).map(|sequence| (**sequence).clone()).collect();
     for sequence in owned {
+        if !ddl.actor().has_role(sequence.owner) {
+            return Err(must_own("sequence", &sequence.name));
+        }
         change(ddl, sequence, &[SequenceOption::Restart(None)]).await?;
     }
     Ok(())

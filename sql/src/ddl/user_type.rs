@@ -165,6 +165,7 @@ pub fn altered(ddl: &Ddl, object: &ObjectName, is_domain: bool) -> Result<Arc<Us
 /// RENAME TO.
 pub async fn rename(ddl: &mut Ddl, object: &ObjectName, is_domain: bool, new_name: &Ident) -> Result<()> {
     let old = altered(ddl, object, is_domain)?;
+    ddl.check_owns_type(&old)?;
     let mut renamed = (*old).clone();
     renamed.name = name::fold(new_name);
     refuse_taken(ddl, old.schema, &renamed.name)?;
@@ -175,6 +176,7 @@ pub async fn rename(ddl: &mut Ddl, object: &ObjectName, is_domain: bool, new_nam
 /// SET SCHEMA.
 pub async fn set_schema(ddl: &mut Ddl, object: &ObjectName, is_domain: bool, target: &Ident) -> Result<()> {
     let old = altered(ddl, object, is_domain)?;
+    ddl.check_owns_type(&old)?;
     let target = name::fold(target);
     let schema = ddl.catalog.schema_named(&target).map(|schema| schema.oid).ok_or_else(|| {
         SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{target}\" does not exist"))
@@ -182,6 +184,7 @@ pub async fn set_schema(ddl: &mut Ddl, object: &ObjectName, is_domain: bool, tar
     if matches!(schema, PG_CATALOG | INFORMATION_SCHEMA) {
         return Err(SqlError::unsupported("cannot move objects into or out of system schemas"));
     }
+    ddl.check_may_create_in(schema)?;
     if schema == old.schema {
         return Ok(());
     }
@@ -237,7 +240,13 @@ fn dropped(ddl: &Ddl, object: &ObjectName, found: Named, domains: bool) -> Resul
         .with_hint(format!("You can drop {whole} instead."))
     };
     match found {
-        Named::User(found) => Ok(found.oid),
+        Named::User(found) => {
+            let of_schema = ddl.catalog.schema(found.schema);
+            if !of_schema.is_some_and(|schema| ddl.actor().has_role(schema.owner)) {
+                ddl.check_owns_type(&found)?;
+            }
+            Ok(found.oid)
+        }
         Named::Array(element) => {
             Err(needed(shown(ddl, element.array_oid), format!("type {}", shown(ddl, element.oid))))
         }

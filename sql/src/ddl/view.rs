@@ -7,7 +7,8 @@ use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor}
 use super::storage::{self, Owner};
 use super::{Ddl, default};
 use crate::binder::{Relation, lookup_relation, name, stable_name};
-use crate::catalog::{SUPERUSER, View, ViewColumn, ViewSource, store};
+use crate::catalog::PG_CLASS;
+use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
 use crate::types::{DataType, format_type, oids};
@@ -39,7 +40,8 @@ impl NameRelations<'_> {
             return Ok(());
         }
         let path = &self.ddl.binding.search_path;
-        let relation = lookup_relation(&self.ddl.catalog, path, schema.as_deref(), &base)?;
+        let actor = self.ddl.actor();
+        let relation = lookup_relation(&self.ddl.catalog, &actor, path, schema.as_deref(), &base)?;
         let place = match &relation {
             Relation::Stored(entry) => (entry.table.oid, entry.table.schema),
             Relation::View(view) => (view.oid, view.schema),
@@ -145,22 +147,27 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a view")));
             }
             Some(view) => {
+                ddl.check_owns(&Relation::View(view.clone()))?;
                 refuse_change(ddl, view, &columns)?;
                 oid
             }
         },
     };
+    let owner = existing.and_then(|oid| ddl.catalog.view(oid)).map_or(ddl.own_role(), |view| view.owner);
     let view = View {
         oid,
         schema,
         name: base,
-        owner: SUPERUSER,
+        owner,
         columns,
         query: query.to_string(),
         sources,
         is_temporary,
         options: storage::of_relation(&create.options, Owner::View)?,
     };
+    if existing.is_none() {
+        ddl.begin_rights(b'r', PG_CLASS, oid, schema, owner).await?;
+    }
     ddl.put(view).await
 }
 

@@ -16,6 +16,7 @@ use crate::backends::Backend;
 use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
+use crate::rights::{Actor, Permitted, Who};
 use crate::sequence::SessionSequences;
 use crate::session::{Engine, Listing, SettingValues};
 use crate::types::{DataType, Oid, TypeCatalog, TypeInfo};
@@ -38,6 +39,9 @@ pub struct Environment {
     /// The role that statements run as, and the one that the session began with.
     pub user: String,
     pub session_user: String,
+    pub who: Who,
+    /// What that role was found to be permitted.
+    pub permitted: Permitted,
     pub database: String,
     /// The session, as others see it.
     pub backend: Arc<Backend>,
@@ -72,6 +76,8 @@ impl Environment {
             search_path: self.search_path.clone(),
             user: self.user.clone(),
             session_user: self.session_user.clone(),
+            who: self.who,
+            permitted: Permitted::default(),
             database: self.database.clone(),
             backend: self.backend.clone(),
             config: self.config.clone(),
@@ -83,6 +89,12 @@ impl Environment {
             sequences: self.sequences.clone(),
             changed_settings: Mutex::default(),
         }
+    }
+
+    /// The role that statements run as, and what it may do.
+    #[must_use]
+    pub fn actor(&self) -> Actor<'_> {
+        self.who.among(&self.catalog)
     }
 
     /// What values are printed with, without a running statement.

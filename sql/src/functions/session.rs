@@ -7,7 +7,7 @@ use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
+    ACLITEM, ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
     NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
     TEXT_ARRAY, TIMESTAMPTZ, UUID, VOID, XID8,
 };
@@ -57,6 +57,10 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_partition_ancestors", &[REGCLASS], REGCLASS),
     ("pg_get_statisticsobjdef_columns", &[OID], TEXT),
     ("acldefault", &[CHAR, OID], ACLITEM_ARRAY),
+    ("has_parameter_privilege", &[TEXT, TEXT], BOOL),
+    ("has_parameter_privilege", &[NAME, TEXT, TEXT], BOOL),
+    ("has_parameter_privilege", &[OID, TEXT, TEXT], BOOL),
+    ("makeaclitem", &[OID, OID, TEXT, BOOL], ACLITEM),
     ("oidvectortypes", &[OIDVECTOR], TEXT),
     ("pg_get_function_sqlbody", &[OID], TEXT),
     ("pg_get_partition_constraintdef", &[OID], TEXT),
@@ -95,17 +99,6 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("obj_description", &[OID, NAME], TEXT),
     ("col_description", &[OID, INT4], TEXT),
     ("shobj_description", &[OID, NAME], TEXT),
-    ("has_table_privilege", &[TEXT, TEXT], BOOL),
-    ("has_table_privilege", &[OID, TEXT], BOOL),
-    ("has_table_privilege", &[NAME, TEXT, TEXT], BOOL),
-    ("has_schema_privilege", &[TEXT, TEXT], BOOL),
-    ("has_schema_privilege", &[OID, TEXT], BOOL),
-    ("has_database_privilege", &[TEXT, TEXT], BOOL),
-    ("has_database_privilege", &[OID, TEXT], BOOL),
-    ("has_column_privilege", &[OID, INT2, TEXT], BOOL),
-    ("has_column_privilege", &[TEXT, TEXT, TEXT], BOOL),
-    ("has_sequence_privilege", &[OID, TEXT], BOOL),
-    ("has_function_privilege", &[OID, TEXT], BOOL),
     ("pg_has_role", &[NAME, TEXT], BOOL),
     ("pg_has_role", &[OID, TEXT], BOOL),
     ("pg_has_role", &[NAME, NAME, TEXT], BOOL),
@@ -118,12 +111,6 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regnamespace", &[TEXT], REGNAMESPACE),
     ("to_regrole", &[TEXT], REGROLE),
     ("getpgusername", &[], NAME),
-    ("has_type_privilege", &[TEXT, TEXT], BOOL),
-    ("has_type_privilege", &[OID, TEXT], BOOL),
-    ("has_column_privilege", &[OID, TEXT, TEXT], BOOL),
-    ("has_column_privilege", &[TEXT, INT2, TEXT], BOOL),
-    ("has_column_privilege", &[NAME, TEXT, TEXT, TEXT], BOOL),
-    ("has_column_privilege", &[NAME, OID, TEXT, TEXT], BOOL),
     ("row_security_active", &[TEXT], BOOL),
     ("pg_relation_filenode", &[REGCLASS], OID),
     ("pg_relation_is_updatable", &[REGCLASS, BOOL], INT4),
@@ -134,7 +121,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
 ];
 
 /// Whether a role has a privilege on an object.
-const PRIVILEGE_QUESTIONS: [&str; 10] = [
+const PRIVILEGE_QUESTIONS: [&str; 11] = [
     "has_any_column_privilege",
     "has_database_privilege",
     "has_foreign_data_wrapper_privilege",
@@ -145,6 +132,7 @@ const PRIVILEGE_QUESTIONS: [&str; 10] = [
     "has_server_privilege",
     "has_table_privilege",
     "has_tablespace_privilege",
+    "has_type_privilege",
 ];
 
 /// Volatile ones.
@@ -188,6 +176,15 @@ const VOLATILE: &[(&str, &[Oid], Oid)] = &[
     ("pg_notification_queue_usage", &[], FLOAT8),
 ];
 
+/// A row of `aclexplode`, from `grantor grantee grantable right`.
+fn exploded_row(row: &Datum) -> Option<Vec<Datum>> {
+    let mut parts = row.as_text()?.splitn(4, ' ');
+    let mut role = || parts.next()?.parse().ok().map(Datum::Oid);
+    let (grantor, grantee) = (role()?, role()?);
+    let grantable = parts.next()? == "true";
+    Some(vec![grantor, grantee, Datum::text(parts.next()?), Datum::Bool(grantable)])
+}
+
 /// A random (version 4) UUID.
 fn random_uuid(fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Datum> {
     let mut uuid = [0; 16];
@@ -206,13 +203,26 @@ pub(super) fn register(registry: &mut Registry) {
         for object in [TEXT, OID] {
             for role in [None, Some(NAME), Some(OID)] {
                 let arguments: Vec<Oid> = role.into_iter().chain([object, TEXT]).collect();
-                let known = registry.functions(name).iter().any(|each| each.argument_types == arguments);
-                if !known {
-                    registry.add(Entry::session(name, &arguments, BOOL));
+                registry.add(Entry::session(name, &arguments, BOOL));
+                if name != PRIVILEGE_QUESTIONS[0] {
+                    continue;
+                }
+                for column in [TEXT, INT2] {
+                    let arguments: Vec<Oid> = role.into_iter().chain([object, column, TEXT]).collect();
+                    registry.add(Entry::session("has_column_privilege", &arguments, BOOL));
                 }
             }
         }
     }
+    registry.add(
+        Entry::rows("aclexplode", &[ACLITEM_ARRAY], RECORD, |arguments, _, context| {
+            let exploded = context.session.call("aclexplode", arguments, context)?;
+            let Datum::Array(rows) = exploded else { return Ok(column([])) };
+            Ok(listed(rows.elements.iter().filter_map(exploded_row).collect()))
+        })
+        .columns(&[("grantor", OID), ("grantee", OID), ("privilege_type", TEXT), ("is_grantable", BOOL)])
+        .stable(),
+    );
     for (name, arguments, result) in VOLATILE {
         registry.add(Entry::session(name, arguments, *result).volatile());
     }

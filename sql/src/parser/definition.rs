@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
 use super::user_type::{self, TypeStatement};
@@ -89,6 +90,8 @@ pub enum Definition {
     },
     /// Something about roles
     Role(RoleStatement),
+    /// Something about rights
+    Rights(RightsStatement),
     /// Something about a type
     Type(TypeStatement),
     /// ALTER … OWNER TO
@@ -185,7 +188,10 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
             )
         }
         [_, "type" | "domain", ..] => user_type::parse(parser, source),
-        _ => role::parse(parser, source),
+        _ => match rights::parse(parser, source)? {
+            None => role::parse(parser, source),
+            found => Ok(found),
+        },
     }
 }
 

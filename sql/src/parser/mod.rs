@@ -16,6 +16,7 @@ mod dialect;
 mod escape;
 mod explain;
 mod rewrite;
+mod rights;
 mod role;
 mod sequence;
 mod source;
@@ -38,6 +39,7 @@ pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLi
 pub use dialect::HeliosDialect;
 pub use explain::Explain;
 pub use rewrite::{NOTHING, marked};
+pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;

@@ -18,6 +18,19 @@ pub enum RoleName {
     SessionUser,
 }
 
+impl RoleName {
+    /// The role that an identifier names.
+    #[must_use]
+    pub fn of(identifier: &Ident) -> RoleName {
+        let word = identifier.value.to_ascii_lowercase();
+        match (identifier.quote_style, word.as_str()) {
+            (None, "current_user" | "current_role") => RoleName::CurrentUser,
+            (None, "session_user") => RoleName::SessionUser,
+            _ => RoleName::Named(fold(identifier)),
+        }
+    }
+}
+
 /// A statement about roles.
 #[derive(Clone, Debug)]
 pub enum RoleStatement {
@@ -126,7 +139,7 @@ fn unexpected(parser: &Parser<'_>, source: &Source<'_>) -> SqlError {
 }
 
 /// GRANT and REVOKE of rights say what the rights are ON.
-fn is_about_objects(parser: &Parser<'_>) -> bool {
+pub(super) fn is_about_objects(parser: &Parser<'_>) -> bool {
     for at in 1.. {
         let token = parser.peek_nth_token(at);
         match word(&token).as_str() {
@@ -181,7 +194,7 @@ fn new_role_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String>
     }
 }
 
-fn role_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<RoleName>> {
+pub(super) fn role_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<RoleName>> {
     let mut names = vec![role_name(parser, source)?];
     while parser.consume_token(&Token::Comma) {
         names.push(role_name(parser, source)?);

@@ -11,6 +11,9 @@ use crate::value::Datum;
 pub const MAKERS: &[(&str, MakeRows)] = &[("pg_stat_activity", sessions), ("pg_locks", locks)];
 
 fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    const READ_ALL_STATS: u32 = 3375;
+    let actor = environment.actor();
+    let sees_all = actor.has_role(READ_ALL_STATS);
     let rows = environment.backend.others().list().into_iter().map(|backend| {
         let activity = backend.activity();
         let role = environment.catalog.role_named(&backend.user).map(|role| role.oid);
@@ -18,6 +21,17 @@ fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
         let peer = activity.peer.as_ref();
         let statement = activity.statement.as_ref().map_or("", |statement| statement.text.as_str());
         let own_settings = backend.settings();
+        if !sees_all && !role.is_some_and(|role| actor.has_role(role)) {
+            return relation.row(&[
+                ("datid", oid(database_oid(environment, &backend.database))),
+                ("datname", text(&backend.database)),
+                ("pid", Datum::Int32(backend.number)),
+                ("usesysid", role.map_or(Datum::Null, Datum::Oid)),
+                ("usename", text(&backend.user)),
+                ("application_name", text(own_settings.get("application_name").unwrap_or_default())),
+                ("query", text("<insufficient privilege>")),
+            ]);
+        }
         relation.row(&[
             ("datid", oid(database_oid(environment, &backend.database))),
             ("datname", text(&backend.database)),

@@ -7,6 +7,7 @@ use crate::backends::{AdvisoryKey, AdvisoryLock, AdvisoryMode, Lifetime, Signal}
 use crate::error::{Result, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
+use crate::rights::denied;
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
@@ -52,7 +53,8 @@ pub(super) fn call(
         "pg_notification_queue_usage" => Datum::Float64(0.0),
         "pg_cancel_backend" => return Some(signal(environment, number(0), Signal::Cancel)),
         "pg_terminate_backend" => return Some(signal(environment, number(0), Signal::Terminate)),
-        "pg_reload_conf" => Datum::Bool(true),
+        "pg_reload_conf" if environment.actor().is_superuser() => Datum::Bool(true),
+        "pg_reload_conf" => return Some(Err(denied("function", name))),
         "pg_blocking_pids" => blockers(environment, number(0)),
         _ => return None,
     }))

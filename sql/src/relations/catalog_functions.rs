@@ -2,13 +2,14 @@
 
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, procedures, tool_functions};
+use super::{backend_functions, privileges, procedures, tool_functions};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::{CatalogSnapshot, PG_CATALOG, TableEntry};
+use crate::catalog::{PG_CATALOG, Rights, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
+use crate::rights::Actor;
 use crate::session::split_list;
 use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::{ArrayValue, Datum};
@@ -27,6 +28,7 @@ pub fn call(
     let oid_at = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
     let answer = backend_functions::call(environment, name, arguments, context);
+    let answer = answer.or_else(|| privileges::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }
@@ -95,29 +97,22 @@ pub fn call(
         "col_description" => {
             description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
         }
-        "has_table_privilege"
-        | "has_type_privilege"
-        | "has_foreign_data_wrapper_privilege"
-        | "has_language_privilege"
-        | "has_server_privilege"
-        | "has_tablespace_privilege"
-        | "has_schema_privilege"
-        | "has_database_privilege"
-        | "has_column_privilege"
-        | "has_function_privilege"
-        | "has_any_column_privilege"
-        | "has_sequence_privilege" => Datum::Bool(true),
         "pg_has_role" => Datum::Bool(has_role(environment, arguments)?),
         "pg_relation_size"
         | "pg_table_size"
         | "pg_total_relation_size"
         | "pg_indexes_size"
         | "pg_database_size" => Datum::Int64(0),
-        "currval" => Datum::Int64(environment.sequences.current(environment.sequence(oid_at(0))?)?),
+        "currval" => {
+            let entry = environment.sequence(oid_at(0))?;
+            environment.check_sequence(entry, Rights::SELECT.with(Rights::USAGE))?;
+            Datum::Int64(environment.sequences.current(entry)?)
+        }
         "lastval" => last_value(environment)?,
         "setval" => {
             let is_called = arguments.len() < 3 || truth_at(2);
             let entry = environment.sequence(oid_at(0))?;
+            environment.check_sequence(entry, Rights::UPDATE)?;
             Datum::Int64(environment.sequences.set(entry, number(1).unwrap_or(0), is_called)?)
         }
         "pg_sequence_last_value" => {
@@ -137,7 +132,7 @@ pub fn call(
         "pg_get_viewdef" => {
             let view = match arguments.first() {
                 Some(Datum::Text(text)) => {
-                    relation_oid(&environment.catalog, &environment.search_path, text)?
+                    relation_oid(&environment.actor(), &environment.search_path, text)?
                 }
                 _ => oid_at(0),
             };
@@ -146,7 +141,7 @@ pub fn call(
         }
         "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
         "to_regclass" => relation_oid(
-            &environment.catalog,
+            &environment.actor(),
             &environment.search_path,
             environment.text_argument(arguments, 0)?,
         )
@@ -176,7 +171,7 @@ pub fn call(
         "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;
-            Datum::Oid(relation_oid(&environment.catalog, &environment.search_path, text)?)
+            Datum::Oid(relation_oid(&environment.actor(), &environment.search_path, text)?)
         }
         "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
         "regtypein" => {
@@ -347,6 +342,7 @@ fn last_value(environment: &Environment) -> Result<Datum> {
             "lastval is not yet defined in this session",
         )
     })?;
+    environment.check_sequence(entry, Rights::SELECT.with(Rights::USAGE))?;
     Ok(Datum::Int64(environment.sequences.current(entry)?))
 }
 
@@ -354,7 +350,7 @@ fn last_value(environment: &Environment) -> Result<Datum> {
 fn serial_sequence(environment: &Environment, arguments: &[Datum]) -> Result<Datum> {
     let (table, column) =
         (environment.text_argument(arguments, 0)?, environment.text_argument(arguments, 1)?);
-    let oid = relation_oid(&environment.catalog, &environment.search_path, table)?;
+    let oid = relation_oid(&environment.actor(), &environment.search_path, table)?;
     let missing = |relation: &str| {
         let message = format!("column \"{column}\" of relation \"{relation}\" does not exist");
         SqlError::new(SqlState::UNDEFINED_COLUMN, message)
@@ -380,7 +376,7 @@ fn serial_sequence(environment: &Environment, arguments: &[Datum]) -> Result<Dat
 ///
 /// # Errors
 /// 42P01, 42602.
-pub fn relation_oid(catalog: &CatalogSnapshot, search_path: &[u32], text: &str) -> Result<u32> {
+pub fn relation_oid(actor: &Actor<'_>, search_path: &[u32], text: &str) -> Result<u32> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
@@ -390,7 +386,7 @@ pub fn relation_oid(catalog: &CatalogSnapshot, search_path: &[u32], text: &str) 
         [schema, base] | [_, schema, base] => (Some(schema.as_str()), base),
         _ => return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax")),
     };
-    Ok(match lookup_relation(catalog, search_path, schema, base)? {
+    Ok(match lookup_relation(actor.catalog, actor, search_path, schema, base)? {
         Relation::Stored(entry) => entry.table.oid,
         Relation::Virtual(relation) => relation.oid,
         Relation::Sequence(entry) => entry.sequence.oid,
@@ -411,7 +407,11 @@ pub fn relation_name(environment: &Environment, oid: u32) -> String {
 
 /// The type of a name, as SQL writes it.
 fn type_oid(environment: &Environment, arguments: &[Datum]) -> Option<u32> {
-    let text = arguments.first()?.as_text()?;
+    type_named(environment, arguments.first()?.as_text()?)
+}
+
+/// The same, of the name itself.
+pub fn type_named(environment: &Environment, text: &str) -> Option<u32> {
     let ast = crate::parser::parse_data_type(text).ok()?;
     Some(crate::binder::data_type::resolve(&ast, &environment.types()).ok()?.oid)
 }

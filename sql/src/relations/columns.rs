@@ -75,6 +75,7 @@ fn attribute_row(
         ("attislocal", Datum::Bool(true)),
         ("attinhcount", Datum::Int64(0)),
         ("attcollation", oid(collation(base))),
+        ("attacl", super::standard_rights::list_of_column(environment, attribute.relation, attribute.number)),
     ])
 }
 

@@ -3,6 +3,7 @@
 
 use super::columns::default_oid;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use crate::catalog::PG_CLASS;
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
@@ -10,7 +11,6 @@ use crate::value::Datum;
 pub const MAKERS: &[(&str, MakeRows)] = &[("pg_depend", dependencies), ("pg_description", descriptions)];
 
 /// The OIDs of the catalogs that objects are in.
-const PG_CLASS: u32 = 1259;
 const PG_ATTRDEF: u32 = 2604;
 const PG_REWRITE: u32 = 2618;
 

@@ -2,9 +2,11 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use super::schema_objects::schema_name;
-use crate::catalog::{ConstraintKind, Identity, PG_CATALOG, Sequence};
+use super::standard_rights::owner_name;
+use crate::catalog::{ConstraintKind, Grant, Identity, PG_CATALOG, Rights, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::rights::{Actor, relation as secured_relation};
 use crate::types::domain::{self, base_type};
 use crate::types::{DataType, TypeShape, builtin_type, is_user_type, oids};
 use crate::value::{Datum, PhysicalKind};
@@ -18,7 +20,27 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("information_schema.constraint_column_usage", constraint_column_usage),
 ];
 
+/// Whether the standard's views show a relation to the current role: it owns it, or has a right on it or on a column.
+pub fn is_shown(environment: &Environment, actor: &Actor<'_>, oid: u32) -> bool {
+    let Some(secured) = secured_relation(&environment.catalog, oid) else { return false };
+    let columns = environment.catalog.rights_on(oid).map_or(&[][..], |rights| &rights.columns);
+    actor.has_role(secured.owner)
+        || !actor.rights(&secured, secured.kind.all()).is_empty()
+        || columns.iter().any(|(_, grants)| !actor.given(grants, Rights::COLUMN).is_empty())
+}
+
+/// The same for a column: of an own relation, or one with a right on it.
+fn is_column_shown(environment: &Environment, actor: &Actor<'_>, oid: u32, column: i16) -> bool {
+    secured_relation(&environment.catalog, oid).is_some_and(|secured| {
+        let rights = actor.rights(&secured, Rights::COLUMN);
+        actor.has_role(secured.owner)
+            || !rights.with(actor.column_rights(oid, column, Rights::COLUMN)).is_empty()
+    })
+}
+
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let shown = |oid: u32| is_shown(environment, &actor, oid);
     let row = |schema: &str, name: &str, kind: &str| {
         relation.row(&[
             ("table_catalog", text(&environment.database)),
@@ -30,14 +52,14 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
         ])
     };
     let mut rows = RelationRows::new();
-    for entry in environment.catalog.tables() {
+    for entry in environment.catalog.tables().filter(|entry| shown(entry.table.oid)) {
         let kind = if entry.table.is_temporary { "LOCAL TEMPORARY" } else { "BASE TABLE" };
         rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind));
     }
-    for view in environment.catalog.views() {
+    for view in environment.catalog.views().filter(|view| shown(view.oid)) {
         rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW"));
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+    for computed in all().iter().filter(|computed| computed.kind != b'f' && shown(computed.oid)) {
         rows.push(row(
             computed.schema_name(),
             computed.name,
@@ -170,10 +192,12 @@ fn column_row(
 }
 
 fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let shown = |oid: u32, column: i16| is_column_shown(environment, &actor, oid, column);
     let mut rows = Vec::new();
     for entry in environment.catalog.tables() {
         let schema = schema_name(environment, entry.table.schema);
-        for column in entry.table.live_columns() {
+        for column in entry.table.live_columns().filter(|column| shown(entry.table.oid, column.number)) {
             let number = usize::try_from(column.number).unwrap_or(0);
             let default = column.default.as_ref().map(|default| {
                 super::deparse::default_expression(environment, &entry.table, column, default)
@@ -194,12 +218,15 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     for view in environment.catalog.views() {
         let schema = schema_name(environment, view.schema);
         for (at, column) in view.columns.iter().enumerate() {
+            if !shown(view.oid, i16::try_from(at + 1).unwrap_or(0)) {
+                continue;
+            }
             let data_type = DataType { oid: column.type_oid, typmod: column.type_modifier };
             let place = (schema.as_str(), view.name.as_str(), column.name.as_str(), at + 1);
             rows.push(column_row(environment, relation, place, data_type, false, Filling::default()));
         }
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+    for computed in all().iter().filter(|computed| computed.kind != b'f' && shown(computed.oid, 0)) {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
             rows.push(column_row(
@@ -216,22 +243,39 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
 }
 
 fn schemata(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
     Ok(environment
         .catalog
         .schemas()
+        .filter(|schema| {
+            actor.has_role(schema.owner)
+                || actor.may_in_schema(schema.oid, Rights::USAGE)
+                || actor.may_in_schema(schema.oid, Rights::CREATE)
+        })
         .map(|schema| {
             relation.row(&[
                 ("catalog_name", text(&environment.database)),
                 ("schema_name", text(&schema.name)),
-                ("schema_owner", text("postgres")),
+                ("schema_owner", owner_name(environment, schema.owner)),
             ])
         })
         .collect())
 }
 
 fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let changes = Rights::TABLE.without(Rights::SELECT);
+    let is_shown = |oid: u32| {
+        let listed = environment.catalog.rights_on(oid).map_or(&[][..], |rights| &rights.columns);
+        let on_column = |grants: &[Grant]| !actor.given(grants, changes).is_empty();
+        secured_relation(&environment.catalog, oid).is_some_and(|secured| {
+            actor.has_role(secured.owner)
+                || !actor.rights(&secured, changes).is_empty()
+                || listed.iter().any(|(_, grants)| on_column(grants))
+        })
+    };
     let mut rows = Vec::new();
-    for entry in environment.catalog.tables() {
+    for entry in environment.catalog.tables().filter(|entry| is_shown(entry.table.oid)) {
         let schema = schema_name(environment, entry.table.schema);
         for constraint in &entry.constraints {
             let kind = match &constraint.kind {
@@ -260,6 +304,7 @@ fn table_constraints(environment: &Environment, relation: &VirtualRelation) -> R
 /// The columns that a constraint speaks of: of a foreign key those that it refers to.
 fn constraint_column_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
+    let actor = environment.actor();
     for entry in environment.catalog.tables() {
         for constraint in &entry.constraints {
             let (used, columns) = match &constraint.kind {
@@ -271,6 +316,10 @@ fn constraint_column_usage(environment: &Environment, relation: &VirtualRelation
                 }
                 _ => (&entry.table, &constraint.columns),
             };
+            // Those of its own tables alone.
+            if !actor.has_role(used.owner) {
+                continue;
+            }
             for number in columns {
                 rows.push(relation.row(&[
                     ("table_catalog", text(&environment.database)),
@@ -289,11 +338,15 @@ fn constraint_column_usage(environment: &Environment, relation: &VirtualRelation
 
 fn key_column_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
+    let actor = environment.actor();
     for entry in environment.catalog.tables() {
         let schema = schema_name(environment, entry.table.schema);
         for constraint in entry.constraints.iter().filter(|each| !super::constraints::is_check(each)) {
             let is_foreign = matches!(constraint.kind, ConstraintKind::ForeignKey { .. });
             for (at, number) in constraint.columns.iter().enumerate() {
+                if !is_column_shown(environment, &actor, entry.table.oid, *number) {
+                    continue;
+                }
                 let place = Datum::Int64(at as i64 + 1);
                 rows.push(relation.row(&[
                     ("constraint_catalog", text(&environment.database)),

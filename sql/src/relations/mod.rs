@@ -16,6 +16,7 @@ mod diff;
 mod extensions;
 mod information_schema;
 mod pretty_text;
+mod privileges;
 mod procedures;
 mod registry;
 mod relation;
@@ -24,6 +25,7 @@ mod roles;
 mod schema_objects;
 mod sequences;
 mod session_objects;
+mod standard_rights;
 mod statistics;
 mod stored_text;
 mod system;
@@ -53,6 +55,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     extensions::MAKERS,
     registry::MAKERS,
     roles::MAKERS,
+    standard_rights::MAKERS,
     activity::MAKERS,
     information_schema::MAKERS,
 ];
@@ -67,6 +70,12 @@ pub fn expression_text(expr: &sqlparser::ast::Expr) -> String {
 #[must_use]
 pub fn find(schema: u32, name: &str) -> Option<&'static VirtualRelation> {
     all().iter().find(|relation| relation.schema == schema && relation.name == name)
+}
+
+/// The relation of an OID.
+#[must_use]
+pub fn with_oid(oid: u32) -> Option<&'static VirtualRelation> {
+    all().iter().find(|relation| relation.oid == oid && oid != 0)
 }
 
 /// A relation that is also callable as a function in FROM.

@@ -25,16 +25,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 /// What everybody sees of a password.
 const HIDDEN: &str = "********";
 
-/// 42501: verifiers are for superusers alone.
-fn refuse_others(environment: &Environment, relation: &VirtualRelation) -> Result<()> {
-    if environment.catalog.is_superuser(&environment.user) {
-        return Ok(());
-    }
-    let kind = if relation.kind == b'v' { "view" } else { "table" };
-    let message = format!("permission denied for {kind} {}", relation.name);
-    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
-}
-
 fn verifier(role: &Role) -> Datum {
     role.verifier.as_ref().map_or(Datum::Null, text)
 }
@@ -53,7 +43,6 @@ fn configuration(role: &Role) -> Datum {
 }
 
 fn stored_roles(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    refuse_others(environment, relation)?;
     Ok(environment.catalog.roles().map(|role| role_row(relation, role, verifier(role))).collect())
 }
 
@@ -84,7 +73,6 @@ fn role_row(relation: &VirtualRelation, role: &Role, password: Datum) -> Vec<Dat
 }
 
 fn stored_users(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    refuse_others(environment, relation)?;
     Ok(user_rows(environment, relation, verifier))
 }
 
@@ -121,12 +109,12 @@ fn user_rows(
 /// # Errors
 /// 42501.
 pub fn may_signal(environment: &Environment, other: &str, signal: Signal) -> Result<()> {
-    let catalog = &environment.catalog;
+    const SIGNAL_BACKEND: u32 = 4200;
+    let (catalog, actor) = (&environment.catalog, environment.actor());
     let is_superuser = |role: &Role| role.attributes.superuser;
-    let (Some(own), Some(other)) = (catalog.role_named(&environment.user), catalog.role_named(other)) else {
-        return Ok(());
-    };
-    if is_superuser(own) || catalog.groups_of(own.oid, true).contains(&other.oid) && !is_superuser(other) {
+    let Some(other) = catalog.role_named(other) else { return Ok(()) };
+    let may = actor.has_role(other.oid) || actor.has_role(SIGNAL_BACKEND);
+    if actor.is_superuser() || may && !is_superuser(other) {
         return Ok(());
     }
     let (superuser, member) = match signal {
@@ -160,7 +148,8 @@ pub fn has_role(environment: &Environment, arguments: &[Datum]) -> Result<bool> 
         None => Ok(argument.as_i64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)),
     };
     let (user, role) = (find(user)?, find(role)?);
-    let is_superuser = catalog.role(user).is_some_and(|user| user.attributes.superuser);
+    let actor = environment.who.instead(user).among(catalog);
+    let is_superuser = actor.is_superuser();
     let is_admin = |group: &u32| {
         let memberships = catalog.role(*group).map_or(&[][..], |group| &group.memberships);
         memberships.iter().any(|membership| membership.role == role && membership.admin)
@@ -170,8 +159,8 @@ pub fn has_role(environment: &Environment, arguments: &[Datum]) -> Result<bool> 
     for kind in kind.as_text().unwrap_or_default().split(',') {
         let kind = kind.trim();
         has |= match kind.to_ascii_lowercase().as_str() {
-            "usage" => is_superuser || catalog.groups_of(user, true).contains(&role),
-            "member" => is_superuser || catalog.is_member(user, role),
+            "usage" => actor.has_role(role),
+            "member" => actor.is_member(role),
             "usage with admin option"
             | "usage with grant option"
             | "member with admin option"
@@ -249,6 +238,7 @@ fn databases(environment: &Environment, relation: &VirtualRelation) -> Result<Re
             ("oid", oid(database.oid)),
             ("datname", text(name)),
             ("datdba", oid(database.owner)),
+            ("datacl", super::standard_rights::list_of(environment, database.oid)),
             ("encoding", Datum::Int32(6)),
             ("datlocprovider", letter(b'c')),
             ("datistemplate", Datum::Bool(database.is_template)),

@@ -1,12 +1,13 @@
 //! Schemas, tables and indexes: pg_namespace, pg_class, pg_index, pg_tables, pg_indexes.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
+use super::standard_rights::{list_of, owner_name};
 use super::stored_text;
-use crate::catalog::{DATABASE_OWNER, Index, PG_CATALOG, SUPERUSER, Table};
+use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table, initial_schema_grants};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::types::oids::ACLITEM;
-use crate::value::{ArrayValue, Datum};
+use crate::rights::{grants_datum, relation as secured_relation};
+use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_namespace", namespaces),
@@ -20,10 +21,12 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 pub const HEAP: u32 = 2;
 pub const BTREE: u32 = 403;
 
-/// The rights on `public`: everybody may use it.
-fn everybodys_schema() -> Datum {
-    let rights = ["pg_database_owner=UC/pg_database_owner", "=U/pg_database_owner"];
-    ArrayValue::from_elements(ACLITEM, rights.iter().map(text).collect()).into()
+/// The list of a schema; those that are there from the start begin with one.
+fn list_of_schema(environment: &Environment, schema: u32) -> Datum {
+    match (list_of(environment, schema), initial_schema_grants(schema)) {
+        (Datum::Null, Some(initial)) => grants_datum(&environment.catalog, &initial),
+        (stored, _) => stored,
+    }
 }
 
 fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
@@ -34,7 +37,7 @@ fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 ("oid", oid(schema.oid)),
                 ("nspname", text(&schema.name)),
                 ("nspowner", oid(schema.owner)),
-                ("nspacl", if schema.owner == DATABASE_OWNER { everybodys_schema() } else { Datum::Null }),
+                ("nspacl", list_of_schema(environment, schema.oid)),
             ])
         })
         .collect())
@@ -42,6 +45,8 @@ fn namespaces(environment: &Environment, relation: &VirtualRelation) -> Result<R
 
 struct Class<'c> {
     oid: u32,
+    owner: u32,
+    list: Datum,
     name: &'c str,
     schema: u32,
     kind: u8,
@@ -71,7 +76,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("relnamespace", oid(class.schema)),
         ("reltype", oid(0)),
         ("reloftype", oid(0)),
-        ("relowner", oid(SUPERUSER)),
+        ("relowner", oid(class.owner)),
         ("relam", oid(class.method)),
         ("relfilenode", oid(if is_view { 0 } else { class.oid })),
         ("reltablespace", oid(0)),
@@ -96,6 +101,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("relrewrite", oid(0)),
         ("relfrozenxid", oid(0)),
         ("relminmxid", oid(0)),
+        ("relacl", class.list.clone()),
         ("reloptions", options),
     ])
 }
@@ -109,6 +115,11 @@ fn persistence(is_temporary: bool, unlogged: bool) -> u8 {
     }
 }
 
+fn relation_list(environment: &Environment, oid: u32) -> Datum {
+    let secured = secured_relation(&environment.catalog, oid);
+    secured.map_or(Datum::Null, |secured| grants_datum(&environment.catalog, &secured.grants))
+}
+
 fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for entry in environment.catalog.tables() {
@@ -116,6 +127,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let checks = entry.constraints.iter().filter(|constraint| super::constraints::is_check(constraint));
         let class = Class {
             oid: table.oid,
+            owner: table.owner,
+            list: list_of(environment, table.oid),
             name: &table.name,
             schema: table.schema,
             kind: b'r',
@@ -134,6 +147,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         for index in &entry.indexes {
             let class = Class {
                 oid: index.oid,
+                owner: table.owner,
+                list: Datum::Null,
                 name: &index.name,
                 schema: index.schema,
                 kind: b'i',
@@ -153,6 +168,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     for view in environment.catalog.views() {
         let class = Class {
             oid: view.oid,
+            owner: view.owner,
+            list: list_of(environment, view.oid),
             name: &view.name,
             schema: view.schema,
             kind: b'v',
@@ -171,6 +188,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     for sequence in environment.catalog.sequences() {
         let class = Class {
             oid: sequence.oid,
+            owner: sequence.owner,
+            list: list_of(environment, sequence.oid),
             name: &sequence.name,
             schema: sequence.schema,
             kind: b'S',
@@ -189,6 +208,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         let class = Class {
             oid: computed.oid,
+            owner: SUPERUSER,
+            list: relation_list(environment, computed.oid),
             name: computed.name,
             schema: computed.schema,
             kind: computed.kind,
@@ -265,11 +286,11 @@ pub fn schema_name(environment: &Environment, schema: u32) -> String {
 }
 
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |schema: String, name: &str, has_index: bool| {
+    let row = |schema: String, name: &str, owner: u32, has_index: bool| {
         relation.row(&[
             ("schemaname", text(schema)),
             ("tablename", text(name)),
-            ("tableowner", text("postgres")),
+            ("tableowner", owner_name(environment, owner)),
             ("hasindexes", Datum::Bool(has_index)),
             ("hasrules", Datum::Bool(false)),
             ("hastriggers", Datum::Bool(false)),
@@ -279,10 +300,15 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
     let mut rows = Vec::new();
     for entry in environment.catalog.tables() {
         let table: &Table = &entry.table;
-        rows.push(row(schema_name(environment, table.schema), &table.name, !entry.indexes.is_empty()));
+        rows.push(row(
+            schema_name(environment, table.schema),
+            &table.name,
+            table.owner,
+            !entry.indexes.is_empty(),
+        ));
     }
     for computed in all().iter().filter(|each| each.kind == b'r' && each.schema == PG_CATALOG) {
-        rows.push(row("pg_catalog".into(), computed.name, false));
+        rows.push(row("pg_catalog".into(), computed.name, SUPERUSER, false));
     }
     Ok(rows)
 }

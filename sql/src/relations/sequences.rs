@@ -1,7 +1,9 @@
 //! Sequences: pg_sequence, pg_sequences, information_schema.sequences.
 
+use super::information_schema::is_shown;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::schema_objects::schema_name;
+use super::standard_rights::owner_name;
 use crate::catalog::Sequence;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -38,7 +40,7 @@ fn sequence_views(environment: &Environment, relation: &VirtualRelation) -> Resu
         relation.row(&[
             ("schemaname", text(schema_name(environment, sequence.schema))),
             ("sequencename", text(&sequence.name)),
-            ("sequenceowner", text("postgres")),
+            ("sequenceowner", owner_name(environment, sequence.owner)),
             ("data_type", oid(sequence.type_oid)),
             ("start_value", Datum::Int64(sequence.start)),
             ("min_value", Datum::Int64(limits.minimum)),
@@ -75,6 +77,8 @@ fn standard_sequences(environment: &Environment, relation: &VirtualRelation) -> 
             ("cycle_option", text(if sequence.limits.cycle { "YES" } else { "NO" })),
         ])
     };
+    let actor = environment.actor();
     let shown = environment.catalog.sequences().filter(|sequence| !is_internal(sequence));
+    let shown = shown.filter(|sequence| is_shown(environment, &actor, sequence.oid));
     Ok(shown.map(|sequence| row(sequence)).collect())
 }

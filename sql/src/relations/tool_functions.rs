@@ -3,9 +3,8 @@
 use super::registry::signature;
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::types::oids::ACLITEM;
 use crate::types::{DataType, Oid, format_type};
-use crate::value::{ArrayValue, Datum};
+use crate::value::Datum;
 
 /// Calls a function; `None` for one that is not of this family.
 pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -> Option<Result<Datum>> {
@@ -14,7 +13,6 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
         number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
     };
     Some(Ok(match name {
-        "acldefault" => default_rights(environment, arguments),
         "oidvectortypes" => match arguments.first() {
             Some(Datum::Array(types)) => {
                 let oids = types.elements.iter().filter_map(Datum::as_i64);
@@ -49,30 +47,4 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
 fn type_list(environment: &Environment, types: &[Oid]) -> String {
     let names: Vec<String> = types.iter().map(|oid| format_type(DataType::of(*oid), environment)).collect();
     names.join(", ")
-}
-
-/// The rights on an object that nobody granted or revoked any of.
-fn default_rights(environment: &Environment, arguments: &[Datum]) -> Datum {
-    let (Some(Datum::Char(kind)), Some(owner)) = (arguments.first(), arguments.get(1)) else {
-        return Datum::Null;
-    };
-    let owner = owner.as_i64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-    let role = environment.catalog.role(owner);
-    let name = role.map_or_else(|| owner.to_string(), |role| role.name.clone());
-    let (everybody, own) = match kind {
-        b'r' => ("", "arwdDxt"),
-        b's' => ("", "rwU"),
-        b'n' => ("", "UC"),
-        b'd' => ("Tc", "CTc"),
-        b'f' => ("X", "X"),
-        b'T' | b'l' => ("U", "U"),
-        b'L' => ("", "rw"),
-        b't' => ("", "C"),
-        b'F' | b'S' => ("", "U"),
-        b'p' => ("", "sA"),
-        _ => ("", ""),
-    };
-    let rights = [("", everybody), (name.as_str(), own)].into_iter().filter(|(_, rights)| !rights.is_empty());
-    let items = rights.map(|(role, rights)| Datum::text(format!("{role}={rights}/{name}")));
-    ArrayValue::from_elements(ACLITEM, items.collect()).into()
 }

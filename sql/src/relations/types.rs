@@ -22,6 +22,7 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 #[derive(Default)]
 struct Own<'t> {
     schema: Option<u32>,
+    owner: Option<u32>,
     domain: Option<&'t Domain>,
 }
 
@@ -55,7 +56,8 @@ fn type_row(
         ("oid", oid(info.oid)),
         ("typname", text(&info.name)),
         ("typnamespace", oid(own.schema.unwrap_or(PG_CATALOG))),
-        ("typowner", oid(SUPERUSER)),
+        ("typowner", oid(own.owner.unwrap_or(SUPERUSER))),
+        ("typacl", super::standard_rights::list_of(environment, info.oid)),
         ("typlen", Datum::Int16(info.length)),
         ("typbyval", Datum::Bool(is_value)),
         ("typtype", letter(kind_letter(&info.shape))),
@@ -87,9 +89,10 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
         builtin_types().map(|info| type_row(environment, relation, info, &Own::default())).collect();
     for entry in environment.catalog.user_types() {
         let schema = Some(entry.definition.schema);
-        let own = Own { schema, domain: entry.definition.domain() };
+        let owner = Some(entry.definition.owner);
+        let own = Own { schema, owner, domain: entry.definition.domain() };
         rows.push(type_row(environment, relation, &entry.info, &own));
-        rows.push(type_row(environment, relation, &entry.array, &Own { schema, domain: None }));
+        rows.push(type_row(environment, relation, &entry.array, &Own { schema, owner, domain: None }));
     }
     Ok(rows)
 }

@@ -1,7 +1,9 @@
 //! Views: pg_views, pg_rewrite, information_schema.views.
 
+use super::information_schema::is_shown;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
+use super::standard_rights::owner_name;
 use super::view_text;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -15,7 +17,7 @@ fn views(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
         relation.row(&[
             ("schemaname", text(schema_name(environment, view.schema))),
             ("viewname", text(&view.name)),
-            ("viewowner", text("postgres")),
+            ("viewowner", owner_name(environment, view.owner)),
             ("definition", text(view_text::definition(environment, view))),
         ])
     });
@@ -38,12 +40,19 @@ fn rules(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
 }
 
 fn standard_views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let views = environment.catalog.views().map(|view| {
+    let actor = environment.actor();
+    let shown = environment.catalog.views().filter(|view| is_shown(environment, &actor, view.oid));
+    let views = shown.map(|view| {
+        // Its text is its owner's.
+        let definition = match actor.has_role(view.owner) {
+            true => text(view_text::definition(environment, view)),
+            false => Datum::Null,
+        };
         relation.row(&[
             ("table_catalog", text(&environment.database)),
             ("table_schema", text(schema_name(environment, view.schema))),
             ("table_name", text(&view.name)),
-            ("view_definition", text(view_text::definition(environment, view))),
+            ("view_definition", definition),
             ("check_option", text("NONE")),
             ("is_updatable", text("NO")),
             ("is_insertable_into", text("NO")),

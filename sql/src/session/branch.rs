@@ -11,6 +11,7 @@ use crate::binder::moment_of;
 use crate::catalog::{Database, MAIN_BRANCH, put_database};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{BranchFrom, BranchStatement};
+use crate::rights::refused;
 use crate::sequence::SessionSequences;
 
 /// The setting that names the session's branch.
@@ -67,6 +68,7 @@ impl Session {
             // What came before it in the same text.
             self.commit().await?;
         }
+        self.check_may_branch(statement).await?;
         match statement {
             BranchStatement::Create { name, from, as_of, options } => {
                 let branch = self.branch_from(from)?;
@@ -106,6 +108,7 @@ impl Session {
             BranchStatement::DropDatabase { name, if_exists } => self.drop_database(name, *if_exists).await,
             BranchStatement::RenameDatabase { name, new_name } => {
                 let mut database = self.database_named(name)?;
+                self.check_owns_database(&database, "rename database").await?;
                 if database.root == self.root()? {
                     return Err(SqlError::unsupported("current database cannot be renamed"));
                 }
@@ -117,9 +120,15 @@ impl Session {
                 self.put(&database).await
             }
             BranchStatement::OwnDatabase { name, owner } => {
-                let mut database = self.database_named(name)?;
-                database.owner = self.role_oid(owner).await?;
-                self.put(&database).await
+                let database = self.database_named(name)?;
+                let new = self.role_oid(owner).await?;
+                if database.owner == new {
+                    return Ok(());
+                }
+                self.check_owns_database(&database, "").await?;
+                self.check_is_member(new, owner).await?;
+                self.check_owns_database(&database, "change owner of database").await?;
+                self.in_first_branch(async |ddl| ddl.give_database(&database, new).await).await
             }
         }
     }
@@ -270,6 +279,7 @@ impl Session {
     }
 
     async fn create_database(&mut self, name: &str, options: &[(String, String)]) -> Result<()> {
+        self.check_may_create_databases("create database").await?;
         let directory = self.engine.directory();
         if directory.database(name).is_some() || name == self.database || PRISTINE.contains(&name) {
             return Err(duplicate_database(name));
@@ -279,7 +289,7 @@ impl Session {
             oid: self.engine.allocate_oid().await?,
             name: name.to_string(),
             root: BranchId::MAIN,
-            owner: self.role_oid(self.current_user()).await?,
+            owner: self.own_role().await?,
             is_template: false,
             allows_connections: true,
             connection_limit: -1,
@@ -288,7 +298,10 @@ impl Session {
         for (option, value) in options {
             match option.as_str() {
                 "template" => template.clone_from(value),
-                "owner" => database.owner = self.role_oid(value).await?,
+                "owner" => {
+                    database.owner = self.role_oid(value).await?;
+                    self.check_is_member(database.owner, value).await?;
+                }
                 "is_template" => database.is_template = flag(value),
                 "allow_connections" => database.allows_connections = flag(value),
                 "connection limit" => {
@@ -325,6 +338,10 @@ impl Session {
                         format!("template database \"{template}\" does not exist"),
                     )
                 })?;
+                if !source.is_template && !self.owns_database(source).await? {
+                    let message = format!("permission denied to copy database \"{template}\"");
+                    return Err(refused(message));
+                }
                 let branch = directory.default_branch(source.root).ok_or_else(|| no_database(&template))?;
                 (Snapshot { branch: branch.id, scn: self.engine.store().visible_scn() }, true)
             };
@@ -345,6 +362,7 @@ impl Session {
             Err(error) if if_exists => return self.skip_missing("database", name, &error),
             Err(error) => return Err(error),
         };
+        self.check_owns_database(&database, "").await?;
         if database.root == self.root()? {
             return Err(in_use("cannot drop the currently open database".into()));
         }
@@ -358,6 +376,7 @@ impl Session {
         let branches: Vec<BranchId> =
             self.engine.directory().branches_of(database.root).map(|branch| branch.id).collect();
         put_database(self.engine.store(), &database, false).await?;
+        self.in_first_branch(async |ddl| ddl.forget_rights(database.oid).await).await?;
         for branch in branches {
             self.engine.store().drop_branch(branch).await?;
         }

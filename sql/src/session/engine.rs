@@ -338,10 +338,29 @@ impl Engine {
         if branch == BranchId::MAIN { own } else { own.max(store.catalog_scn(BranchId::MAIN)) }
     }
 
+    /// Gives the catalog of a branch what it has of the folder's first one.
+    pub(crate) async fn complete_catalog(
+        &self,
+        branch: BranchId,
+        catalog: &mut CatalogSnapshot,
+    ) -> Result<()> {
+        if branch != BranchId::MAIN {
+            catalog.take_roles(&*Box::pin(self.catalog_of_roles()).await?);
+        }
+        Ok(())
+    }
+
     async fn catalog_of_roles(&self) -> Result<Arc<CatalogSnapshot>> {
         let mut reader = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
         reader.begin_statement();
         self.catalog(&reader).await
+    }
+
+    /// How many objects on a branch depend on a role.
+    pub(crate) async fn objects_of_role(&self, branch: BranchId, role: u32) -> Result<usize> {
+        let mut reader = self.shared.store.begin(branch, Isolation::ReadCommitted);
+        reader.begin_statement();
+        Ok(crate::ddl::count_dependents(&*self.catalog(&reader).await?, role))
     }
 
     /// A session where roles are changed.
@@ -405,7 +424,7 @@ impl Engine {
         if branch == BranchId::MAIN {
             catalog.count_changes(&self.shared.changes);
         } else {
-            catalog.take_roles(&*Box::pin(self.catalog_of_roles()).await?);
+            self.complete_catalog(branch, &mut catalog).await?;
         }
         let catalog = Arc::new(catalog);
         // Only what is known to be the newest is kept: no DDL was committed since the snapshot.

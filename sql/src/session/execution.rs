@@ -52,6 +52,7 @@ impl Session {
     ) -> Result<Changed> {
         let mut prepared = prepared.clone();
         loop {
+            self.permit(&prepared).await?;
             match self.change(&prepared.action, parameters.clone(), false).await? {
                 Some((changed, _)) => return Ok(changed),
                 None => prepared = self.refreshed(&prepared, &parameters).await?,

@@ -97,6 +97,7 @@ impl Session {
         let prepared: Arc<Prepared> = self.prepared_named(name)?;
         let values: Arc<[Datum]> = self.evaluate_arguments(arguments, parameters).await?.into();
         let prepared = Box::pin(self.refreshed(&prepared, &values)).await?;
+        self.permit(&prepared).await?;
         self.explain_action(&prepared.action, plan, values).await
     }
 

@@ -1,10 +1,11 @@
 //! The functions that only a session can answer.
 
-use crate::catalog::SequenceEntry;
+use crate::catalog::{Rights, SequenceEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::{EvalContext, SessionFunctions};
 use crate::relations;
+use crate::rights::{denied, relation};
 use crate::value::Datum;
 
 use super::EPOCH_MICROS;
@@ -15,7 +16,9 @@ impl SessionFunctions for Environment {
     }
 
     fn next_value(&self, sequence: u32) -> Result<i64> {
-        self.sequences.next(self.sequence(sequence)?)
+        let entry = self.sequence(sequence)?;
+        self.check_sequence(entry, Rights::USAGE.with(Rights::UPDATE))?;
+        self.sequences.next(entry)
     }
 
     fn clock_timestamp(&self) -> i64 {
@@ -59,12 +62,40 @@ impl Environment {
         })
     }
 
+    /// 42501 for a sequence that the role has none of some rights on. Whoever inserts into a table gets the numbers of
+    /// its identity columns.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_sequence(&self, entry: &SequenceEntry, rights: Rights) -> Result<()> {
+        let sequence = &entry.sequence;
+        let may = self.permitted.has(sequence.oid, rights, || {
+            let actor = self.actor();
+            let on = |oid: u32, rights: Rights| {
+                relation(&self.catalog, oid).is_some_and(|found| !actor.rights(&found, rights).is_empty())
+            };
+            let identity = sequence
+                .owned_by
+                .filter(|owner| owner.is_identity && rights == Rights::USAGE.with(Rights::UPDATE));
+            on(sequence.oid, rights)
+                || identity.is_some_and(|owner| {
+                    let writes = Rights::INSERT.with(Rights::UPDATE);
+                    let has = |number: i16| !actor.column_rights(owner.table, number, writes).is_empty();
+                    let listed = self.catalog.rights_on(owner.table);
+                    on(owner.table, writes)
+                        || listed.is_some_and(|all| all.columns.iter().any(|(number, _)| has(*number)))
+                })
+        });
+        if may { Ok(()) } else { Err(denied("sequence", &sequence.name)) }
+    }
+
     /// What names mean, for binding within a running statement.
     #[must_use]
     pub fn bind_environment(&self) -> crate::binder::BindEnvironment {
         crate::binder::BindEnvironment {
             search_path: self.search_path.clone(),
             database: self.database.clone(),
+            who: self.who,
             costs: crate::session::costs_of(&self.settings),
             settings: std::sync::Arc::default(),
             moments: crate::binder::Moments::default(),

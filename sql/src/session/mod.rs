@@ -6,6 +6,7 @@
 
 mod branch;
 mod cursor;
+mod database_rights;
 mod engine;
 mod execution;
 mod explain;

@@ -101,6 +101,8 @@ impl Session {
             let query = query_of(kind, expr)?;
             let mut binder = Binder::new(catalog, environment, text, declared.to_vec());
             let bound = binder.bind_query(&query)?;
+            binder.settle_uses();
+            crate::rights::check_uses(catalog, environment.who, &binder.take_uses())?;
             let needed: Vec<_> = bound.columns.iter().map(|(id, _)| *id).collect();
             plan::plan(bound.plan, &needed, &binder.means())?
         };

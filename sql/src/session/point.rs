@@ -200,7 +200,8 @@ impl Session {
         let unusual = self.active.as_ref().is_some_and(|active| active.failed || active.changed_catalog)
             || prepared.parameter_types.len() != parameters.len()
             || self.cancel.load(Ordering::Relaxed)
-            || !self.is_current(prepared);
+            || !self.is_current(prepared)
+            || !prepared.is_permitted();
         if unusual {
             return Ok(None);
         }

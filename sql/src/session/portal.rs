@@ -17,6 +17,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
+use crate::rights::Permitted;
 use crate::value::{Batch, ColumnBuilder, Datum};
 
 /// How often a statement is run again after conflicts.
@@ -309,6 +310,7 @@ impl Session {
             portal.prepared = self.refreshed(&portal.prepared, &portal.parameters).await?;
         }
         let prepared = portal.prepared.clone();
+        self.permit(&prepared).await?;
         let parameters = portal.parameters.clone();
         if prepared.point.is_some()
             && let Some(step) = self.start_point(portal)?
@@ -408,6 +410,22 @@ impl Session {
         Ok(environment)
     }
 
+    /// Asks for the rights that a statement needs, unless its plan was permitted before.
+    ///
+    /// # Errors
+    /// 42501, and those of reading the catalog.
+    pub(super) async fn permit(&mut self, prepared: &Prepared) -> Result<()> {
+        if prepared.is_permitted() {
+            return Ok(());
+        }
+        // Rights are those of now, whatever the transaction's snapshot is.
+        let catalog = match &self.active {
+            Some(active) if active.changed_catalog => self.current_catalog().await?,
+            _ => self.newest_catalog().await?,
+        };
+        prepared.permit(&catalog, self.who(&catalog))
+    }
+
     /// The catalog as the running transaction sees it.
     async fn catalog_here(&mut self) -> Result<Arc<CatalogSnapshot>> {
         let active = self.active.as_mut().ok_or_else(lost)?;
@@ -418,7 +436,9 @@ impl Session {
         if !active.changed_catalog {
             return self.engine.catalog(transaction).await;
         }
-        let own = Arc::new(CatalogSnapshot::load(transaction).await?);
+        let mut own = CatalogSnapshot::load(transaction).await?;
+        self.engine.complete_catalog(self.branch, &mut own).await?;
+        let own = Arc::new(own);
         active.own_catalog = Some(own.clone());
         Ok(own)
     }
@@ -439,6 +459,10 @@ impl Session {
                 return self.catalog_here().await;
             }
         }
+        self.newest_catalog().await
+    }
+
+    async fn newest_catalog(&self) -> Result<Arc<CatalogSnapshot>> {
         let mut transaction = self.engine.store().begin(self.branch, helios_mvcc::Isolation::ReadCommitted);
         transaction.begin_statement();
         self.engine.catalog(&transaction).await
@@ -470,17 +494,23 @@ impl Session {
 
     /// What a statement is evaluated in.
     fn environment(&self, catalog: Arc<CatalogSnapshot>) -> Environment {
+        let (who, session_role) = (self.who(&catalog), self.session_role(&catalog));
+        // A role may have another name by now.
+        let user = catalog.role(who.role).map_or(self.current_user(), |role| role.name.as_str()).to_string();
+        let session_user = session_role.map_or_else(|| self.session_user(), |role| role.name.clone());
         Environment {
             engine: self.engine.clone(),
             store: self.engine.store().clone(),
             search_path: self.search_path(&catalog),
+            who,
             catalog,
             clock: self.engine.clock().clone(),
             entropy: self.engine.entropy().clone(),
             settings: self.settings.clone(),
             formats: self.formats.clone(),
-            user: self.current_user().to_string(),
-            session_user: self.session_user(),
+            user,
+            session_user,
+            permitted: Permitted::default(),
             database: self.database.clone(),
             backend: self.backend.clone(),
             config: self.engine.config().clone(),

@@ -1,6 +1,7 @@
 //! Preparing: from a statement's text to a plan that may be run many times.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use helios_mvcc::BranchId;
 use sqlparser::ast;
@@ -13,7 +14,7 @@ use crate::binder::{
     BoundReturning, BoundUpdate, InsertValue, MergeAction, MergeWhen, Moments, OverRows, ResultColumn,
     RowsQuery,
 };
-use crate::catalog::{CatalogSnapshot, PG_CATALOG, Table};
+use crate::catalog::{CatalogSnapshot, PG_CATALOG, Rights, Table};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::{self, Statement, StatementKind, Utility};
@@ -21,6 +22,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
+use crate::rights::{RelationUse, Who, check_uses};
 use crate::types::{DataType, is_registered_type, is_user_type};
 use crate::value::{Datum, Text};
 use crate::write::{
@@ -77,11 +79,32 @@ pub struct Prepared {
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
     search_path: Text,
+    /// Who it was planned for.
+    user: Text,
+    /// What it needs of relations, and whether that was found to be there.
+    uses: Vec<RelationUse>,
+    permitted: AtomicBool,
     /// Made within a transaction that changed the catalog or sees an old one: good for that one alone.
     transient: bool,
 }
 
 impl Prepared {
+    /// Whether all that it needs was found to be permitted.
+    #[inline]
+    pub(super) fn is_permitted(&self) -> bool {
+        self.permitted.load(Ordering::Relaxed)
+    }
+
+    /// Asks for what it needs.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(super) fn permit(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
+        check_uses(catalog, who, &self.uses)?;
+        self.permitted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
     /// and its kin.
     #[must_use]
@@ -178,6 +201,9 @@ impl Session {
             branch: self.branch,
             catalog_scn: 0,
             search_path: Text::default(),
+            user: Text::default(),
+            uses: Vec::new(),
+            permitted: AtomicBool::new(true),
             transient: false,
         }
     }
@@ -191,7 +217,8 @@ impl Session {
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
                 && prepared.branch == self.branch
                 && prepared.catalog_scn == self.catalog_scn.get().0
-                && self.frequent.search_path == prepared.search_path)
+                && self.frequent.search_path == prepared.search_path
+                && self.frequent.user == prepared.user)
     }
 
     /// The same statement with a plan that holds.
@@ -265,7 +292,7 @@ impl Session {
         let transient =
             self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
         let mut kind = Some(statement.kind);
-        let (action, columns, parameter_types) = loop {
+        let (action, columns, parameter_types, uses) = loop {
             let bound = with_deep_stack(text, || {
                 let kind = match kind.take() {
                     Some(kind) => kind,
@@ -277,7 +304,7 @@ impl Session {
                 for column in columns.iter_mut().flatten() {
                     column.data_type = binder.underlying(column.data_type);
                 }
-                Ok::<_, SqlError>((action, columns, binder.parameter_types()?))
+                Ok::<_, SqlError>((action, columns, binder.parameter_types()?, binder.take_uses()))
             });
             match (bound, environment.moments.take_wanted()) {
                 (Err(_), Some(version)) => {
@@ -300,6 +327,9 @@ impl Session {
             branch: self.branch,
             catalog_scn: scn.0,
             search_path: self.frequent.search_path.clone(),
+            user: self.frequent.user.clone(),
+            permitted: AtomicBool::new(uses.is_empty()),
+            uses,
             transient,
         })
     }
@@ -339,24 +369,29 @@ impl Session {
             }
             ast::Statement::Query(query) => {
                 let bound = binder.bind_query(&query)?;
+                binder.settle_uses();
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
                 Ok((Action::Query(plan::plan(bound.plan, &needed, &binder.means())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;
+                binder.settle_uses();
                 plan_insert(binder, bound)
             }
             ast::Statement::Update(update) => {
                 let bound = binder.bind_update(&update)?;
+                binder.settle_uses();
                 plan_update(binder, bound)
             }
             ast::Statement::Delete(delete) => {
                 let bound = binder.bind_delete(&delete)?;
+                binder.settle_uses();
                 plan_delete(binder, bound)
             }
             ast::Statement::Merge(merge) => {
                 let bound = binder.bind_merge(&merge)?;
+                binder.settle_uses();
                 plan_merge(binder, bound)
             }
             ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
@@ -445,6 +480,7 @@ impl Session {
         BindEnvironment {
             search_path: self.search_path(catalog),
             database: self.database.clone(),
+            who: self.who(catalog),
             costs: self.frequent.costs,
             moments: Moments::default(),
             settings: self.formats.clone(),
@@ -456,9 +492,12 @@ impl Session {
         let mut path = Vec::new();
         let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend.number));
         path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
+        let actor = self.who(catalog).among(catalog);
         for name in self.settings.search_path() {
             let name = if name == "$user" { self.current_user() } else { &name };
+            // Schemas that may not be used are as if they were not there.
             if let Some(schema) = catalog.schema_named(name)
+                && actor.may_in_schema(schema.oid, Rights::USAGE)
                 && !path.contains(&schema.oid)
             {
                 path.push(schema.oid);

@@ -9,6 +9,7 @@ use super::branch::is_branch_setting;
 use super::{Session, SettingValues};
 use crate::catalog::{CatalogSnapshot, Role};
 use crate::error::{Result, SqlError, SqlState};
+use crate::rights::Who;
 
 const ROLE: &str = "role";
 const SESSION_AUTHORIZATION: &str = "session_authorization";
@@ -29,7 +30,29 @@ fn session_user_of(settings: &SettingValues) -> String {
     settings.get(SESSION_AUTHORIZATION).unwrap_or_default()
 }
 
+/// The role of an OID, or, where nobody looked for that yet, of a name.
+fn role_of<'c>(catalog: &'c CatalogSnapshot, oid: u32, name: &str) -> Option<&'c Arc<Role>> {
+    if oid == 0 { catalog.role_named(name) } else { catalog.role(oid) }
+}
+
 impl Session {
+    /// Who runs statements, and where.
+    pub(super) fn who(&self, catalog: &CatalogSnapshot) -> Who {
+        let directory = self.engine.directory();
+        let database = directory.database_of(self.branch);
+        let role = role_of(catalog, self.settings.roles.current_user(), self.current_user());
+        Who {
+            role: role.map_or(0, |role| role.oid),
+            database: database.map_or(0, |database| database.oid),
+            database_owner: database.map_or(0, |database| database.owner),
+        }
+    }
+
+    /// The role that the session is.
+    pub(super) fn session_role<'c>(&self, catalog: &'c CatalogSnapshot) -> Option<&'c Arc<Role>> {
+        role_of(catalog, self.settings.roles.session_user(), &self.session_user())
+    }
+
     /// The role that statements run as.
     #[must_use]
     pub fn current_user(&self) -> &str {
@@ -40,9 +63,21 @@ impl Session {
         session_user_of(&self.settings)
     }
 
+    /// 42501 for who may not have a checkpoint made.
+    pub(super) async fn check_may_checkpoint(&mut self) -> Result<()> {
+        const CHECKPOINT: u32 = 4544;
+        let catalog = self.current_catalog().await?;
+        if self.who(&catalog).among(&catalog).has_role(CHECKPOINT) {
+            return Ok(());
+        }
+        let message = "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT";
+        Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+    }
+
     /// Takes over what sessions of a role begin with.
     pub async fn begin_as(&mut self, role: &Role) {
         let mut settings = (*self.settings).clone();
+        settings.roles.initial = role.oid;
         settings.set_initial(IS_SUPERUSER, if role.attributes.superuser { "on" } else { "off" });
         self.replace_settings(Arc::new(settings));
         for (name, value) in &role.settings {
@@ -85,6 +120,7 @@ impl Session {
         let name = name.to_ascii_lowercase();
         let mut settings = (**self.settings()).clone();
         settings.reset(ROLE)?;
+        settings.roles.current = 0;
         match value {
             Some("none") if name == ROLE => {}
             Some(value) => {
@@ -93,10 +129,20 @@ impl Session {
                     .ok_or_else(|| SqlError::invalid_parameter(format!("role \"{value}\" does not exist")))?;
                 self.check_may_become(catalog, &name, role)?;
                 settings.set(&name, value)?;
+                match name == ROLE {
+                    true => settings.roles.current = role.oid,
+                    false => settings.roles.session = role.oid,
+                }
             }
-            None => settings.reset(&name)?,
+            None => {
+                settings.reset(&name)?;
+                if name != ROLE {
+                    settings.roles.session = 0;
+                }
+            }
         }
-        let is_superuser = catalog.is_superuser(&current_user_of(&settings));
+        let current = role_of(catalog, settings.roles.current_user(), &current_user_of(&settings));
+        let is_superuser = current.is_some_and(|role| role.attributes.superuser);
         settings.set_fixed(IS_SUPERUSER, if is_superuser { "on" } else { "off" });
         self.note_locality(&[ROLE, SESSION_AUTHORIZATION, IS_SUPERUSER], local);
         self.replace_settings(Arc::new(settings));
@@ -106,14 +152,15 @@ impl Session {
     fn check_may_become(&self, catalog: &CatalogSnapshot, setting: &str, role: &Role) -> Result<()> {
         let denied = |message: String| Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
         if setting == SESSION_AUTHORIZATION {
-            if role.name != self.user && !catalog.is_superuser(&self.user) {
+            let own = role_of(catalog, self.settings.roles.initial, &self.user);
+            let may = own.is_some_and(|own| own.attributes.superuser || own.oid == role.oid);
+            if !may {
                 return denied("permission denied to set session authorization".into());
             }
             return Ok(());
         }
-        let session_user = catalog.role_named(&self.session_user());
-        let may = session_user
-            .is_some_and(|user| user.attributes.superuser || catalog.is_member(user.oid, role.oid));
+        let who = self.who(catalog).instead(self.session_role(catalog).map_or(0, |user| user.oid));
+        let may = who.among(catalog).is_member(role.oid);
         if may { Ok(()) } else { denied(format!("permission denied to set role \"{}\"", role.name)) }
     }
 }

@@ -446,6 +446,30 @@ pub struct SettingValues {
     values: BTreeMap<String, String>,
     /// What RESET goes back to, where it is not the built-in default.
     initial: BTreeMap<String, String>,
+    /// The roles that `session_authorization` and `role` name.
+    pub roles: SessionRoles,
+}
+
+/// Which roles a session is, by their OIDs; 0: the setting says nothing, or nobody looked yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionRoles {
+    pub initial: u32,
+    pub session: u32,
+    pub current: u32,
+}
+
+impl SessionRoles {
+    /// The role that the session is.
+    #[must_use]
+    pub fn session_user(self) -> u32 {
+        if self.session == 0 { self.initial } else { self.session }
+    }
+
+    /// The role that statements run as.
+    #[must_use]
+    pub fn current_user(self) -> u32 {
+        if self.current == 0 { self.session_user() } else { self.current }
+    }
 }
 
 impl SettingValues {
@@ -567,6 +591,11 @@ impl SettingValues {
             Some(value) => self.values.insert(name.to_string(), value.clone()),
             None => self.values.remove(name),
         };
+        match name {
+            "role" => self.roles.current = earlier.roles.current,
+            "session_authorization" => self.roles.session = earlier.roles.session,
+            _ => {}
+        }
     }
 
     /// All settings with their values.

@@ -11,6 +11,7 @@ use super::prepare::Action;
 use super::transaction::{TransactionModes, lost};
 use super::{Notice, Session};
 use crate::binder::{Moments, ResultColumn, data_type, name};
+use crate::catalog::Rights;
 use crate::ddl;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Utility;
@@ -101,8 +102,6 @@ impl Session {
                 self.backend.say(&name::fold(channel), payload.as_deref().unwrap_or_default())?;
                 done("NOTIFY")
             }
-            S::Grant(_) => done("GRANT"),
-            S::Revoke(_) => done("REVOKE"),
             _ => match ddl::run(self, statement, text).await? {
                 Some(tag) => done(tag),
                 None => Err(SqlError::unsupported(format!(
@@ -129,6 +128,7 @@ impl Session {
                 done("ANALYZE")
             }
             Utility::Checkpoint => {
+                self.check_may_checkpoint().await?;
                 self.engine.store().clone().checkpoint().await?;
                 done("CHECKPOINT")
             }
@@ -244,7 +244,13 @@ impl Session {
             other => return Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
         let wait = if nowait { WaitPolicy::NoWait } else { WaitPolicy::Block };
-        let entries = ddl::tables_named(self, tables).await?;
+        let writes = Rights::UPDATE.with(Rights::DELETE).with(Rights::TRUNCATE);
+        let needed = match mode {
+            TableLockMode::AccessShare => Rights::SELECT,
+            TableLockMode::RowExclusive => writes.with(Rights::INSERT),
+            _ => writes,
+        };
+        let entries = ddl::tables_named(self, tables, needed).await?;
         for entry in entries {
             let active = self.active.as_mut().ok_or_else(lost)?;
             let transaction = active.transaction.as_mut().ok_or_else(lost)?;
@@ -548,16 +554,26 @@ impl Session {
         let binding = self.bind_environment(&catalog);
         let engine = self.engine.clone();
         let execution = self.lend(environment, Arc::new([]))?;
-        Ok(ddl::Ddl { engine, execution, catalog, binding, notices: Vec::new(), makes_temporary: false })
+        Ok(ddl::Ddl {
+            engine,
+            execution,
+            catalog,
+            binding,
+            notices: Vec::new(),
+            warnings: Vec::new(),
+            makes_temporary: false,
+        })
     }
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
         let notices = ddl.notices.into_iter().map(|error| Notice {
-            severity: if error.state() == SqlState::WARNING { "WARNING" } else { "NOTICE" },
+            severity: if error.state().as_str().starts_with("01") { "WARNING" } else { "NOTICE" },
             error,
         });
         notices.for_each(|notice| self.notify(notice));
+        let warnings = ddl.warnings.into_iter().map(|error| Notice { severity: "WARNING", error });
+        warnings.for_each(|warning| self.notify(warning));
         self.has_temporary |= ddl.makes_temporary;
         self.take_back(ddl.execution)?;
         if let Some(active) = &mut self.active {

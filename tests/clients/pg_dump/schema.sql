@@ -70,3 +70,17 @@ INSERT INTO dump_checks.customers (name, email, age, born, created, updated, gui
 INSERT INTO dump_checks.orders (customer_id, placed, "Mixed Case") SELECT i, '2021-05-05 12:00:00+00', E'tab\there\\' FROM generate_series(1, 10) i;
 INSERT INTO dump_checks.lines SELECT 100 + 10 * (i / 3), i, 'thing', i + 0.5 FROM generate_series(0, 29) i;
 SELECT nextval('dump_checks.counter'), nextval('dump_checks.counter');
+DROP ROLE IF EXISTS dump_checks_owner, dump_checks_reader;
+CREATE ROLE dump_checks_owner;
+CREATE ROLE dump_checks_reader;
+GRANT USAGE ON SCHEMA dump_checks TO dump_checks_reader;
+GRANT USAGE, CREATE ON SCHEMA dump_checks TO dump_checks_owner;
+ALTER TABLE dump_checks.lines OWNER TO dump_checks_owner;
+ALTER VIEW dump_checks.totals OWNER TO dump_checks_owner;
+GRANT SELECT, INSERT ON dump_checks.customers TO dump_checks_reader WITH GRANT OPTION;
+GRANT SELECT ON dump_checks.customers TO PUBLIC;
+GRANT UPDATE (name, age), SELECT (email) ON dump_checks.customers TO dump_checks_owner;
+GRANT USAGE ON SEQUENCE dump_checks.counter TO dump_checks_reader;
+REVOKE USAGE ON TYPE dump_checks.mood FROM PUBLIC;
+REVOKE DELETE ON dump_checks.lines FROM dump_checks_owner;
+ALTER DEFAULT PRIVILEGES FOR ROLE dump_checks_owner IN SCHEMA dump_checks GRANT SELECT ON TABLES TO dump_checks_reader;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::Ddl;
+use super::maintenance::may_maintain;
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{ColumnNumber, ColumnStatistics, Statistics, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -31,6 +32,9 @@ struct Wanted {
 /// 42P01, 42703 and 42701 for what is named, and those of reading.
 pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<()> {
     for wanted in wanted(session, targets).await? {
+        if !may_maintain(session, &wanted.entry, "analyze").await? {
+            continue;
+        }
         let mut ddl = session.begin_ddl("ANALYZE").await?;
         let done = analyze_table(&mut ddl, &wanted).await;
         session.end_ddl(ddl, done.is_ok())?;
@@ -67,7 +71,13 @@ async fn wanted(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<Vec<
     let mut found = Vec::new();
     for target in targets {
         let (schema, base) = name::split(&target.table)?;
-        match lookup_relation(&catalog, &binding.search_path, schema.as_deref(), &base)? {
+        match lookup_relation(
+            &catalog,
+            &binding.who.among(&catalog),
+            &binding.search_path,
+            schema.as_deref(),
+            &base,
+        )? {
             Relation::Stored(entry) => {
                 let columns = columns_named(&entry.table, &target.columns)?;
                 found.push(Wanted { entry, columns });
