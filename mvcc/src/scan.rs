@@ -279,9 +279,16 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             Direction::Forward => &self.range.lower,
             Direction::Backward => &self.range.upper,
         };
+        let mut has_prefix = false;
         walk_leaf(&view, tree.root(), start, self.direction, &mut |prefix, suffix, cell| {
-            self.key.clear();
-            self.key.extend_from_slice(prefix);
+            // All keys of a leaf have the same prefix.
+            if has_prefix {
+                self.key.truncate(prefix.len());
+            } else {
+                self.key.clear();
+                self.key.extend_from_slice(prefix);
+                has_prefix = true;
+            }
             self.key.extend_from_slice(suffix);
             self.row(&view, cell)
         })

@@ -287,11 +287,15 @@ impl Connection {
         loop {
             // What COMMIT has begun is not undone: nobody could tell whether it happened.
             let is_interruptible = !portal.prepared.ends_transaction();
-            let step = self.session.step(portal, &mut rows_max);
-            let step = interruptible(&self.target, &mut self.limit, is_interruptible, step)
-                .await
-                .unwrap_or_else(|interruption| Err(interruption.error()))
-                .map_err(
+            let step = {
+                // Pinned here, since it is large: moving it costs as much as finding a row.
+                let step = pin!(self.session.step(portal, &mut rows_max));
+                interruptible(&self.target, &mut self.limit, is_interruptible, step)
+                    .await
+                    .unwrap_or_else(|interruption| Err(interruption.error()))
+            };
+            let step =
+                step.map_err(
                     |error| if self.limit.explains(&error) { Interruption::Timeout.error() } else { error },
                 );
             self.write_notices();

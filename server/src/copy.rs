@@ -1,5 +1,7 @@
 //! COPY: data from and to the client.
 
+use std::pin::pin;
+
 use heliosdb_nano::session::copy::CopyFormat;
 use heliosdb_nano::session::value::{Batch, ColumnData};
 use heliosdb_nano::session::{CopyDirection, Portal, Prepared, SqlError, SqlState};
@@ -59,8 +61,8 @@ impl Connection {
         loop {
             let Some(message) = next_message(input)? else {
                 let target = self.target().clone();
-                let filled =
-                    interruptible(&target, &mut self.limit, true, input.fill(&mut self.socket)).await;
+                let fill = pin!(input.fill(&mut self.socket));
+                let filled = interruptible(&target, &mut self.limit, true, fill).await;
                 if filled.map_err(|interruption| interruption.error())?? == 0 {
                     return Err(Failure::Fatal(SqlError::new(
                         SqlState::CONNECTION_EXCEPTION,
@@ -73,7 +75,7 @@ impl Connection {
             match message.kind {
                 b'd' => {
                     let target = self.target().clone();
-                    let load = self.session.copy_data(&mut copy, body);
+                    let load = pin!(self.session.copy_data(&mut copy, body));
                     interruptible(&target, &mut self.limit, true, load)
                         .await
                         .unwrap_or_else(|interruption| Err(interruption.error()))?;

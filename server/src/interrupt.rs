@@ -74,9 +74,8 @@ pub(crate) async fn interruptible<T>(
     target: &CancelTarget,
     limit: &mut TimeLimit,
     is_interruptible: bool,
-    part: impl Future<Output = T>,
+    mut part: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Interruption> {
-    let mut part = pin!(part);
     poll_fn(|context| {
         if let Poll::Ready(output) = part.as_mut().poll(context) {
             return Poll::Ready(Ok(output));

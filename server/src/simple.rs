@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use heliosdb_nano::session::{SqlError, SqlState};
+use heliosdb_nano::session::{Prepared, SqlError, SqlState};
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::results::{Formats, ResultShape};
@@ -33,33 +33,53 @@ impl Connection {
 
     async fn run_text(&mut self, input: &mut Input, text: &str) -> Result<(), Failure> {
         self.limit.begin(&self.session);
+        if let Some(prepared) = self.session.known_plan(text, &[]) {
+            let shape = self.shapes.of(&prepared);
+            return self.run_prepared(prepared, &shape, true, input).await;
+        }
         let mut statements = self.session.parse(text)?.into_iter().peekable();
         if statements.peek().is_none() {
             self.output.empty_message(b'I');
             return Ok(());
         }
+        let is_alone = statements.len() == 1;
         while let Some(statement) = statements.next() {
             let prepared = Arc::new(self.session.prepare_statement(text, statement, Vec::new()).await?);
-            if !prepared.parameter_types.is_empty() {
-                return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+            if is_alone {
+                self.session.keep_plan(text, &prepared);
             }
             let shape = ResultShape::new(prepared.columns.as_deref());
-            if shape.has_rows() {
-                shape.describe(&Formats::Text, &mut self.output);
-            }
-            let mut portal = self.session.bind(prepared, Vec::new())?;
-            let ended = self.execute(&mut portal, &shape, &Formats::Text, None, input).await?;
-            if statements.peek().is_none() {
-                // Nobody hears of success before the commit.
-                self.session.sync().await?;
-                self.write_notices();
-            }
-            match ended {
-                Ended::Complete(tag) => self.output.command_complete(&tag),
-                Ended::Empty => self.output.empty_message(b'I'),
-                Ended::Suspended => {
-                    return Err(SqlError::internal("a query without a row limit reached it").into());
-                }
+            self.run_prepared(prepared, &shape, statements.peek().is_none(), input).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement of a text to its end, and after the last one commits.
+    async fn run_prepared(
+        &mut self,
+        prepared: Arc<Prepared>,
+        shape: &ResultShape,
+        is_last: bool,
+        input: &mut Input,
+    ) -> Result<(), Failure> {
+        if !prepared.parameter_types.is_empty() {
+            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+        }
+        if shape.has_rows() {
+            shape.describe(&Formats::Text, &mut self.output);
+        }
+        let mut portal = self.session.bind(prepared, Vec::new())?;
+        let ended = self.execute(&mut portal, shape, &Formats::Text, None, input).await?;
+        if is_last {
+            // Nobody hears of success before the commit.
+            self.session.sync().await?;
+            self.write_notices();
+        }
+        match ended {
+            Ended::Complete(tag) => self.output.command_complete(&tag),
+            Ended::Empty => self.output.empty_message(b'I'),
+            Ended::Suspended => {
+                return Err(SqlError::internal("a query without a row limit reached it").into());
             }
         }
         Ok(())

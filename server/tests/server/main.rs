@@ -9,6 +9,7 @@ mod busy;
 mod driver;
 mod encryption;
 mod foreign_keys;
+mod kept_plans;
 mod locks;
 mod quick_start;
 mod read_committed;

@@ -34,6 +34,8 @@ pub struct Aggregation {
     /// The ways to group; each at least once.
     sets: Vec<Vec<usize>>,
     groupings: Vec<Vec<usize>>,
+    /// Of each group, whether the others determine its value: it is given, not compared.
+    determined: Vec<bool>,
     carried: Carried,
     run: Option<Run>,
 }
@@ -75,17 +77,37 @@ impl Aggregation {
         number: usize,
         groups: Vec<Expr>,
         aggregates: Vec<AggregateCall>,
-        sets: Option<GroupingSets>,
     ) -> Aggregation {
-        let (sets, groupings) = match sets {
-            Some(GroupingSets { sets, groupings }) => {
-                (sets, groupings.into_iter().map(|(_, groups)| groups).collect())
-            }
-            None => (vec![(0..groups.len()).collect()], Vec::new()),
-        };
         let keys = equality_columns(&groups);
         let carried = Carried::new(&groups);
-        Aggregation { input, number, groups, keys, aggregates, sets, groupings, carried, run: None }
+        Aggregation {
+            input,
+            number,
+            sets: vec![(0..groups.len()).collect()],
+            determined: vec![false; groups.len()],
+            groups,
+            keys,
+            aggregates,
+            groupings: Vec::new(),
+            carried,
+            run: None,
+        }
+    }
+
+    /// The same by several ways to group.
+    #[must_use]
+    pub fn by_sets(mut self, GroupingSets { sets, groupings }: GroupingSets) -> Aggregation {
+        self.sets = sets;
+        self.groupings = groupings.into_iter().map(|(_, groups)| groups).collect();
+        self
+    }
+
+    /// The same without comparing those groups that the others determine.
+    #[must_use]
+    pub fn without(mut self, determined: &[bool]) -> Aggregation {
+        self.sets = vec![(0..self.groups.len()).filter(|group| !determined[*group]).collect()];
+        self.determined = determined.to_vec();
+        self
     }
 
     fn new_run(&self, execution: &mut Execution) -> Run {
@@ -209,7 +231,7 @@ impl Aggregation {
         }
         run.set_of.extend(std::iter::repeat_n(set as u32, new.len()));
         for (at, (builder, column)) in run.values.iter_mut().zip(columns).enumerate() {
-            if members.contains(&at) {
+            if members.contains(&at) || self.determined[at] {
                 // The kinds are those of the expressions' types.
                 let _ = builder.extend_from(column, &new);
             } else {

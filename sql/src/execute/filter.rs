@@ -40,6 +40,10 @@ impl Operator for Filter {
         self.input.restrict(column, keys);
     }
 
+    fn expect(&mut self, rows: usize) {
+        self.input.expect(rows);
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             while let Some(batch) = self.input.next(execution).await? {

@@ -69,6 +69,10 @@ pub fn row_count(expr: Option<&Expr>, execution: &Execution, is_limit: bool) -> 
 }
 
 impl Operator for Limit {
+    fn expect(&mut self, rows: usize) {
+        self.input.expect(rows);
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let (mut skip, mut give) = match self.left {
@@ -76,6 +80,9 @@ impl Operator for Limit {
                 None => {
                     let skip = row_count(self.offset.as_ref(), execution, false)?.unwrap_or(0);
                     let give = row_count(self.limit.as_ref(), execution, true)?.unwrap_or(u64::MAX);
+                    if let Ok(rows) = usize::try_from(skip.saturating_add(give)) {
+                        self.input.expect(rows);
+                    }
                     (skip, give)
                 }
             };

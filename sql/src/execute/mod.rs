@@ -68,6 +68,10 @@ pub trait Operator: Send {
     /// Says, before the first batch, that rows whose value of an output column is not among some keys are of no use. It is
     /// a hint: they may come nevertheless.
     fn restrict(&mut self, _column: usize, _keys: &Arc<KeyFilter>) {}
+
+    /// Says, before the first batch, how many rows will probably be taken, where that is fewer than there may be: the
+    /// first batches need not be larger. It is a hint: more may be taken nevertheless.
+    fn expect(&mut self, _rows: usize) {}
 }
 
 /// Builds the operators of a plan. `number` counts nodes in the order of the plan's lines, for measuring.
@@ -113,13 +117,14 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             *number += count_nodes(&apply.subquery);
             Box::new(apply::ApplyOperator::new(apply, input, inner))
         }
-        Physical::Aggregate { input, groups, aggregates, sets } => Box::new(aggregate::Aggregation::new(
-            child(input),
-            own,
-            groups.clone(),
-            aggregates.clone(),
-            sets.clone(),
-        )),
+        Physical::Aggregate { input, groups, determined, aggregates, sets } => {
+            let (groups, aggregates) = (groups.clone(), aggregates.clone());
+            let aggregation = aggregate::Aggregation::new(child(input), own, groups, aggregates);
+            Box::new(match sets {
+                None => aggregation.without(determined),
+                Some(sets) => aggregation.by_sets(sets.clone()),
+            })
+        }
         Physical::ProjectSet { input, calls } => {
             Box::new(project_set::ProjectSet::new(child(input), calls.clone(), plan.types.clone()))
         }
@@ -180,6 +185,10 @@ struct Measured {
 impl Operator for Measured {
     fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
         self.operator.restrict(column, keys);
+    }
+
+    fn expect(&mut self, rows: usize) {
+        self.operator.expect(rows);
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

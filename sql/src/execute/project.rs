@@ -34,6 +34,10 @@ impl Operator for Project {
         }
     }
 
+    fn expect(&mut self, rows: usize) {
+        self.input.expect(rows);
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             match self.input.next(execution).await? {

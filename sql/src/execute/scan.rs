@@ -38,6 +38,10 @@ pub struct TableScanner {
     /// The filters that are tested on bytes, and those that see batches.
     tests: Vec<RowTest>,
     filters: Vec<Expr>,
+    /// How many rows the next batch may have: few where few are expected, then twice as many each time.
+    room: usize,
+    /// How many the last one had, before filters.
+    found_last: usize,
 }
 
 /// What reads a table as of an earlier moment; nothing where the statement's transaction reads it.
@@ -65,15 +69,18 @@ pub(super) struct Rows {
     builders: Vec<ColumnBuilder>,
     keys: Vec<Vec<u8>>,
     count: usize,
+    /// How many there may be.
+    room: usize,
     /// How many did not pass the tests.
     failed: usize,
     failure: Option<SqlError>,
 }
 
 impl Rows {
-    pub(super) fn new(kinds: &[PhysicalKind]) -> Rows {
-        let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, 64)).collect();
-        Rows { builders, keys: Vec::new(), count: 0, failed: 0, failure: None }
+    /// Room for so many rows, of which some are expected.
+    pub(super) fn new(kinds: &[PhysicalKind], room: usize, expected: usize) -> Rows {
+        let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, expected.min(room))).collect();
+        Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None }
     }
 
     fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
@@ -87,7 +94,7 @@ impl Rows {
                     self.keys.push(key.to_vec());
                 }
                 self.count += 1;
-                if self.count < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if self.count < self.room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             }
             Err(error) => {
                 self.failure = Some(error);
@@ -116,7 +123,7 @@ impl Rows {
 
     /// Whether further rows are wanted.
     pub(super) fn has_room(&self) -> bool {
-        self.count < BATCH_ROWS && self.failure.is_none()
+        self.count < self.room && self.failure.is_none()
     }
 
     pub(super) fn finish(self, scan: &TableScan) -> Result<Batch> {
@@ -138,7 +145,16 @@ impl Rows {
 impl TableScanner {
     pub fn new(scan: TableScan, number: usize) -> TableScanner {
         let past = Past::default();
-        TableScanner { scan, past, number, state: State::Start, tests: Vec::new(), filters: Vec::new() }
+        TableScanner {
+            scan,
+            past,
+            number,
+            state: State::Start,
+            tests: Vec::new(),
+            filters: Vec::new(),
+            room: BATCH_ROWS,
+            found_last: 64,
+        }
     }
 
     /// The rows that pass the filters.
@@ -191,7 +207,8 @@ impl TableScanner {
             self.start(execution)?;
         }
         loop {
-            let mut rows = Rows::new(&self.scan.kinds);
+            let mut rows = Rows::new(&self.scan.kinds, self.room, self.found_last);
+            self.room = (self.room * 2).min(BATCH_ROWS);
             let done = match &mut self.state {
                 State::Rows(scan) => {
                     let tested = (&self.scan, self.tests.as_slice());
@@ -206,6 +223,7 @@ impl TableScanner {
             if done {
                 self.state = State::Done;
             }
+            self.found_last = rows.count;
             let batch = self.filtered(rows, execution)?;
             if batch.row_count > 0 {
                 return Ok(Some(batch));
@@ -226,7 +244,7 @@ impl TableScanner {
         };
         let std::ops::Bound::Included(key) = range.lower else { return Ok(None) };
         self.state = State::Done;
-        let mut rows = Rows::new(&self.scan.kinds);
+        let mut rows = Rows::new(&self.scan.kinds, 1, 1);
         fetch(None, (&self.scan, &self.tests), &key, &mut rows, &mut self.past, execution).await?;
         let batch = self.filtered(rows, execution)?;
         Ok(Some((batch.row_count > 0).then_some(batch)))
@@ -271,11 +289,12 @@ pub(super) async fn read_index(
 ) -> Result<bool> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     let mut done = false;
-    while found.len() < BATCH_ROWS && !done {
+    let room = rows.room - rows.count;
+    while found.len() < room && !done {
         let step = cursor
             .next(past.reader(execution), &mut |_, primary| {
                 found.push(primary.to_vec());
-                if found.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if found.len() < room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
             .await?;
         done = step == ScanStep::Done;
@@ -318,6 +337,10 @@ impl Operator for TableScanner {
         if let Some(stored) = self.scan.projection.get(column) {
             self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
         }
+    }
+
+    fn expect(&mut self, rows: usize) {
+        self.room = rows.clamp(1, BATCH_ROWS);
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

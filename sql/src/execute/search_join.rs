@@ -23,7 +23,7 @@ use crate::plan::logical::JoinKind;
 use crate::plan::physical::{Access, KeyAccess, NestedLoop, Physical, TableScan};
 use crate::plan::walk::{self, Rewritten};
 use crate::types::DataType;
-use crate::value::{Batch, Column, ColumnData};
+use crate::value::{BATCH_ROWS, Batch, Column, ColumnData};
 
 /// Searches a table for each left row.
 pub struct SearchJoin {
@@ -194,7 +194,7 @@ impl SearchJoin {
 
     /// The next rows of a left batch, if any are found before it is through or a batch is full.
     async fn join(&mut self, current: &mut Current, execution: &mut Execution) -> Result<Option<Batch>> {
-        let mut rows = Rows::new(&self.scan.kinds);
+        let mut rows = Rows::new(&self.scan.kinds, BATCH_ROWS, current.batch.row_count);
         let of_left = self.search(current, &mut rows, execution).await?;
         let right = rows.finish(&self.scan)?;
         execution.instrument(self.number, |instrument| instrument.rows += right.row_count as u64);
@@ -262,6 +262,10 @@ impl Operator for SearchJoin {
         if column < self.left_types.len() {
             self.left.restrict(column, keys);
         }
+    }
+
+    fn expect(&mut self, rows: usize) {
+        self.left.expect(rows);
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

@@ -17,6 +17,7 @@ use crate::types::oids::{
 use crate::types::{DataType, Oid};
 use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
 use std::any::Any;
+use std::cmp::Ordering;
 
 /// What one group gathers.
 pub(super) trait Accumulator: Default + Clone + Send + 'static {
@@ -267,10 +268,11 @@ impl Default for NumericSum {
 }
 
 impl NumericSum {
+    #[inline]
     fn add_value(&mut self, value: &Numeric, with_squares: bool) -> Result<()> {
-        self.sum = self.sum.add(value)?;
+        self.sum.increase(value)?;
         if with_squares {
-            self.squares = self.squares.add(&value.mul(value)?)?;
+            self.squares.increase(&value.mul(value)?)?;
         }
         self.count += 1;
         Ok(())
@@ -574,6 +576,27 @@ impl<const GREATEST: bool> Extreme<GREATEST> {
     }
 }
 
+impl<const GREATEST: bool> Extreme<GREATEST> {
+    fn is_better(order: Ordering) -> bool {
+        if GREATEST { order.is_gt() } else { order.is_lt() }
+    }
+
+    /// Adds numerics to their groups.
+    fn add_numerics(states: &mut [Self], groups: &[u32], column: &Column, values: &[Numeric]) {
+        for (row, &group) in groups.iter().enumerate() {
+            if column.is_null(row) {
+                continue;
+            }
+            let value = &values[column.stored_index(row)];
+            let best = &mut states[group as usize].0;
+            match best {
+                Datum::Numeric(known) if !Self::is_better(value.cmp(known)) => {}
+                _ => *best = Datum::Numeric(value.clone()),
+            }
+        }
+    }
+}
+
 impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
     fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
         let value = &arguments[0];
@@ -581,7 +604,7 @@ impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
             return Ok(());
         }
         let order = context.compare(types[0].oid, value, &self.0);
-        if self.0.is_null() || (if GREATEST { order.is_gt() } else { order.is_lt() }) {
+        if self.0.is_null() || Self::is_better(order) {
             self.0 = value.clone();
             self.1 = types[0].oid;
         }
@@ -590,6 +613,10 @@ impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
 
     fn add_columns(states: &mut [Self], groups: &[u32], arguments: &[Column]) -> Result<bool> {
         let column = &arguments[0];
+        if let ColumnData::Numeric(values) = column.data() {
+            Self::add_numerics(states, groups, column, values);
+            return Ok(true);
+        }
         let Some(group) = sole_group(groups).filter(|_| is_plain(column)) else { return Ok(false) };
         let state = &mut states[group];
         macro_rules! of {
@@ -621,7 +648,7 @@ impl<const GREATEST: bool> Accumulator for Extreme<GREATEST> {
             Some(info) if !self.0.is_null() => info.compare(&other.0, &self.0),
             _ => crate::value::compare_values(&other.0, &self.0),
         };
-        if self.0.is_null() || (if GREATEST { order.is_gt() } else { order.is_lt() }) {
+        if self.0.is_null() || Self::is_better(order) {
             self.0 = other.0.clone();
             self.1 = other.1;
         }

@@ -63,10 +63,18 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u
         }
     }
     let mut found = Vec::new();
-    for key in access::plain_keys(entry) {
+    let keys = access::plain_keys(entry);
+    // What the first column equals may be found in one relation or in another.
+    let begun = keys.iter().flat_map(|key| {
+        let first = links.iter().filter(|link| key.numbers.first() == Some(&link.number));
+        first.map(move |first| (key, first))
+    });
+    for (key, first) in begun {
         let (mut read, mut part, mut used) = (0, 1.0, Vec::new());
         for (at, number) in key.numbers.iter().enumerate() {
-            let Some(link) = links.iter().find(|link| link.number == *number) else { break };
+            let of_column =
+                if at == 0 { Some(first) } else { links.iter().find(|link| link.number == *number) };
+            let Some(link) = of_column else { break };
             part *= link.part;
             if let Some((condition, from)) = link.condition {
                 read |= from;

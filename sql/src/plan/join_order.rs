@@ -7,9 +7,11 @@
 //! 3. Up to [`EXHAUSTIVE_MAX`] relations the best plan of each set of relations is found from those of its parts: dynamic
 //!    programming over connected sets, as in Moerkotte and Neumann, "Analysis of two existing and one new dynamic
 //!    programming algorithm" (2006). Beyond that the two parts that are cheapest to join are joined, again and again.
-//! 4. Parts that nothing connects are joined only where there is no other way.
+//! 4. Of the conditions that make the same columns equal (`equal_columns`) each join tests one.
+//! 5. Parts that nothing connects are joined only where there is no other way.
 
 use super::cost::Costs;
+use super::equal_columns;
 use super::estimate;
 use super::index_join;
 use super::logical::{ColumnId, JoinKind, Logical};
@@ -68,6 +70,8 @@ struct Relation {
 struct Region {
     relations: Vec<Relation>,
     conditions: Vec<Expr>,
+    /// Of each condition, the class of columns that it makes equal, if there are more of those than two.
+    classes: Vec<Option<usize>>,
 }
 
 impl Region {
@@ -130,7 +134,12 @@ impl Region {
         (scope.selectivity(condition) / tested.product::<f64>().max(1e-9)).min(1.0)
     }
 
-    fn put_together(self, costs: &Costs) -> Logical {
+    fn put_together(mut self, costs: &Costs) -> Logical {
+        // What a join may have filled with NULLs is compared after it.
+        let is_own = |relation: &Relation, id| relation.attached.is_none() && relation.columns.contains(&id);
+        let relations = &self.relations;
+        let relation_of = |id| relations.iter().position(|relation| is_own(relation, id));
+        self.classes = equal_columns::complete(&mut self.conditions, relation_of);
         let best = Search::new(&self, costs).run();
         self.assemble(&best)
     }
@@ -138,14 +147,16 @@ impl Region {
     /// The plan of an order.
     fn assemble(self, order: &Order) -> Logical {
         let masks: Vec<Set> = self.conditions.iter().map(|condition| self.read_by(condition)).collect();
+        let places = masks.into_iter().zip(self.classes);
+        let waiting = |(condition, (read, class))| Some(Waiting { condition, read, class });
         let mut parts = Parts {
             relations: self.relations.into_iter().map(Some).collect(),
-            conditions: self.conditions.into_iter().zip(masks).map(Some).collect(),
+            conditions: self.conditions.into_iter().zip(places).map(waiting).collect(),
         };
         let plan = parts.build(order);
         // What reads no relation is tested on the result.
         let rest: Vec<Expr> =
-            parts.conditions.into_iter().flatten().map(|(condition, _)| condition).collect();
+            parts.conditions.into_iter().flatten().map(|waiting| waiting.condition).collect();
         filtered(plan, rest)
     }
 }
@@ -169,10 +180,17 @@ impl Order {
     }
 }
 
+/// A condition that is not tested yet.
+struct Waiting {
+    condition: Expr,
+    read: Set,
+    class: Option<usize>,
+}
+
 /// What is left to be put into the plan.
 struct Parts {
     relations: Vec<Option<Relation>>,
-    conditions: Vec<Option<(Expr, Set)>>,
+    conditions: Vec<Option<Waiting>>,
 }
 
 impl Parts {
@@ -207,11 +225,15 @@ impl Parts {
 
     /// The conditions that can be tested on a set of relations and were not yet.
     fn conditions_of(&mut self, set: Set) -> Vec<Expr> {
-        let mut ready = Vec::new();
-        for condition in &mut self.conditions {
-            if condition.as_ref().is_some_and(|(_, read)| *read != 0 && read & !set == 0) {
-                ready.extend(condition.take().map(|(condition, _)| condition));
+        let (mut ready, mut classes) = (Vec::new(), Vec::new());
+        let is_ready = |waiting: &mut Waiting| waiting.read != 0 && waiting.read & !set == 0;
+        for waiting in self.conditions.iter_mut().filter_map(|condition| condition.take_if(is_ready)) {
+            // Within each side the columns of a class are equal already.
+            if waiting.class.is_some_and(|class| classes.contains(&class)) {
+                continue;
             }
+            classes.extend(waiting.class);
+            ready.push(waiting.condition);
         }
         ready
     }
@@ -237,6 +259,8 @@ struct Search<'r> {
     region: &'r Region,
     costs: &'r Costs,
     conditions: Vec<Condition>,
+    /// The conditions that make the same columns equal, those that keep the fewest rows first.
+    classes: Vec<Vec<usize>>,
     /// For attached relations: what the join makes of the number of rows.
     factors: Vec<f64>,
     lookups: Vec<Vec<index_join::Lookup>>,
@@ -254,10 +278,21 @@ impl<'r> Search<'r> {
             part: region.part(condition, scope),
             is_equality: is_equality(condition),
         });
+        let conditions: Vec<Condition> = conditions.collect();
+        let mut classes = vec![Vec::new(); region.classes.iter().flatten().max().map_or(0, |last| last + 1)];
+        for (at, class) in region.classes.iter().enumerate() {
+            if let Some(class) = class {
+                classes[*class].push(at);
+            }
+        }
+        for class in &mut classes {
+            class.sort_by(|one, other| conditions[*one].part.total_cmp(&conditions[*other].part));
+        }
         let mut search = Search {
             region,
             costs,
-            conditions: conditions.collect(),
+            conditions,
+            classes,
             factors: Vec::new(),
             lookups: Vec::new(),
             single: Vec::new(),
@@ -295,12 +330,30 @@ impl<'r> Search<'r> {
                 rows *= if relation.attached.is_some() { self.factors[at] } else { self.single[at].rows };
             }
         }
-        for condition in &self.conditions {
-            if condition.read & !set == 0 {
+        for (condition, class) in self.conditions.iter().zip(&self.region.classes) {
+            if condition.read & !set == 0 && class.is_none() {
                 rows *= condition.part;
             }
         }
+        rows *= self.classes.iter().map(|class| self.part_of_class(class, set)).product::<f64>();
         rows.max(1.0)
+    }
+
+    /// The part of the pairs that a class of equal columns keeps: as many conditions as connect its relations.
+    fn part_of_class(&self, class: &[usize], set: Set) -> f64 {
+        let mut part = 1.0;
+        let mut connected: Vec<Set> = Vec::new();
+        for condition in class.iter().map(|at| &self.conditions[*at]) {
+            let follows = connected.iter().any(|known| condition.read & !known == 0);
+            if condition.read & !set != 0 || follows {
+                continue;
+            }
+            part *= condition.part;
+            let touched = connected.extract_if(.., |known| *known & condition.read != 0);
+            let whole = touched.fold(condition.read, |whole, known| whole | known);
+            connected.push(whole);
+        }
+        part
     }
 
     /// Joining two sets: what it costs, if it is allowed.

@@ -164,6 +164,8 @@ pub enum Physical {
     Aggregate {
         input: Box<PlanNode>,
         groups: Vec<Expr>,
+        /// Of each group, whether the others determine its value.
+        determined: Vec<bool>,
         aggregates: Vec<AggregateCall>,
         sets: Option<GroupingSets>,
     },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Means;
 use super::cost::Costs;
+use super::determined::determined;
 use super::logical::{
     AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
     SubqueryKind,
@@ -525,6 +526,10 @@ fn build_aggregate(
     sets: Option<&GroupingSets>,
     rows: f64,
 ) -> Result<Built> {
+    let determined = match sets {
+        None => determined(input, groups),
+        Some(_) => vec![false; groups.len()],
+    };
     let input = build(planner, input, &[], false)?;
     let mut group_exprs = Vec::new();
     let (mut names, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
@@ -556,7 +561,8 @@ fn build_aggregate(
         ids.push(*id);
     }
     let input = Box::new(input.plan);
-    let node = Physical::Aggregate { input, groups: group_exprs, aggregates: calls, sets: sets.cloned() };
+    let (groups, aggregates, sets) = (group_exprs, calls, sets.cloned());
+    let node = Physical::Aggregate { input, groups, determined, aggregates, sets };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }
 

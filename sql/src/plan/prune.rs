@@ -1,5 +1,6 @@
 //! Projection pruning: columns that nobody reads are not computed.
 
+use super::determined::determined;
 use super::logical::{ColumnId, Logical, SubqueryKind};
 use super::walk;
 use crate::expr::Expr;
@@ -68,8 +69,12 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let input = Box::new(prune(*input, &needed));
             Logical::Apply { input, subquery, kind, correlations, output, data_type }
         }
-        Logical::Aggregate { input, groups, mut aggregates, sets } => {
+        Logical::Aggregate { input, mut groups, mut aggregates, sets } => {
             aggregates.retain(|(id, _)| needed.contains(id));
+            if sets.is_none() {
+                let mut determined = determined(&input, &groups).into_iter();
+                groups.retain(|group| determined.next() != Some(true) || needed.contains(&group.id));
+            }
             let mut below = Vec::new();
             note_all(groups.iter().map(|group| &group.expr), &mut below);
             for (_, call) in &aggregates {

@@ -74,7 +74,7 @@ pub struct Prepared {
     /// Where it is for a single row: how.
     pub(super) point: Option<Point>,
     /// The types that the client declared, to prepare it again.
-    declared: Vec<DataType>,
+    pub(super) declared: Vec<DataType>,
     branch: BranchId,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
@@ -150,11 +150,24 @@ impl Session {
         with_deep_stack(text, || parser::parse(text))
     }
 
-    /// The plan of a text that was prepared before, if it still holds.
+    /// The plan of a text that was prepared before with the same declared types, if it still holds.
     #[inline]
-    pub fn known_plan(&mut self, text: &str) -> Option<Arc<Prepared>> {
-        let known = self.plans.get(text)?.clone();
+    pub fn known_plan(&mut self, text: &str, declared: &[DataType]) -> Option<Arc<Prepared>> {
+        // Within a failed transaction preparing says so.
+        if self.active.as_ref().is_some_and(|active| active.failed) {
+            return None;
+        }
+        let known = self.plans.get(text, declared)?.clone();
         self.is_current(&known).then_some(known)
+    }
+
+    /// Keeps the plan of a text of one statement for when the text comes again.
+    pub fn keep_plan(&mut self, text: &str, prepared: &Arc<Prepared>) {
+        // EXECUTE means what has the name then.
+        let is_lasting = !matches!(prepared.action, Action::Execute { .. } | Action::Explain(_));
+        if is_lasting && !prepared.transient {
+            self.plans.insert(text, prepared.clone());
+        }
     }
 
     /// Prepares a text of one statement, with the parameter types that are declared (OID 0: to be inferred).
@@ -171,9 +184,7 @@ impl Session {
         declared: Vec<DataType>,
         parameters: &Arc<[Datum]>,
     ) -> Result<Arc<Prepared>> {
-        if declared.is_empty()
-            && let Some(known) = self.known_plan(text)
-        {
+        if let Some(known) = self.known_plan(text, &declared) {
             return Ok(known);
         }
         let mut statements = self.parse(text)?;
@@ -181,11 +192,8 @@ impl Session {
             return Err(SqlError::syntax("cannot insert multiple commands into a prepared statement"));
         }
         let Some(statement) = statements.pop() else { return Ok(Arc::new(self.empty(text))) };
-        let cacheable = declared.is_empty();
         let prepared = Arc::new(self.prepare_parsed(text, statement, declared, parameters).await?);
-        if cacheable && !prepared.transient {
-            self.plans.insert(text, prepared.clone());
-        }
+        self.keep_plan(text, &prepared);
         Ok(prepared)
     }
 

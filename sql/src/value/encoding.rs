@@ -191,6 +191,33 @@ pub(crate) fn decode_numeric(bytes: &[u8]) -> Result<Numeric> {
     }
 }
 
+/// Mantissa and scale of a numeric that is an ordinary number of up to 8 bytes, as nearly all are; `None` leaves it to
+/// [`decode_numeric`].
+#[inline]
+pub(crate) fn decode_short_numeric(bytes: &[u8]) -> Option<(i64, u16)> {
+    let (scale, mantissa) = bytes.split_first_chunk::<2>()?;
+    let scale = u16::from_le_bytes(*scale);
+    if scale >= NUMERIC_NAN {
+        return None;
+    }
+    let length = mantissa.len();
+    // Loads that overlap, instead of a copy into eight bytes, which the load would have to wait for.
+    let unsigned = match *mantissa {
+        [] => return Some((0, scale)),
+        [first] => u64::from(first),
+        [first, second] => u64::from(u16::from_le_bytes([first, second])),
+        [first, second, third] => u64::from(u32::from_le_bytes([first, second, third, 0])),
+        _ if length <= 8 => {
+            let low = u32::from_le_bytes(*mantissa.first_chunk()?);
+            let high = u32::from_le_bytes(*mantissa.last_chunk()?);
+            u64::from(low) | u64::from(high) << (8 * (length - 4))
+        }
+        _ => return None,
+    };
+    let spare = 64 - 8 * length as u32;
+    Some(((unsigned << spare) as i64 >> spare, scale))
+}
+
 /// Reads the text that is the whole of `bytes`.
 #[inline]
 pub(crate) fn decode_text(bytes: &[u8]) -> Result<&str> {

@@ -19,7 +19,7 @@
 //! The bytes of single values are described in `encoding.rs`; varints in `varint.rs`. Where no column is NULL
 //! (the usual case) a column's place is computed from the layout alone; otherwise by one walk over the bitmap.
 
-use super::{ColumnBuilder, ColumnData, Datum, PhysicalKind, encoding, varint};
+use super::{ColumnBuilder, ColumnData, Datum, Numeric, PhysicalKind, encoding, varint};
 use crate::error::{Result, SqlError};
 
 const FLAG_HAS_NULLS: u8 = 1;
@@ -152,7 +152,7 @@ impl RowLayout {
     ///
     /// # Errors
     /// XX001 if the bytes are no row of this layout.
-    #[inline]
+    #[inline(always)]
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> Result<RowView<'a>> {
         RowView::new(self, bytes)
     }
@@ -195,7 +195,10 @@ fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> 
         ColumnData::Oid(values) => fixed!(values, u32),
         ColumnData::Char(values) => fixed!(values, u8),
         ColumnData::Text(values) => values.push(encoding::decode_text(bytes)?),
-        ColumnData::Numeric(values) => values.push(encoding::decode_numeric(bytes)?),
+        ColumnData::Numeric(values) => match encoding::decode_short_numeric(bytes) {
+            Some((mantissa, scale)) => values.push(Numeric::new(i128::from(mantissa), scale)),
+            None => values.push(encoding::decode_numeric(bytes)?),
+        },
         ColumnData::Interval(values) => values.push(encoding::decode_interval(bytes)?),
         _ => return builder.push(encoding::decode(kind, bytes)?),
     }
@@ -228,7 +231,9 @@ pub struct RowView<'a> {
 }
 
 impl<'a> RowView<'a> {
-    #[inline]
+    // Inlined, so that no view goes through memory: scans make one for each row, and loading what was stored
+    // a moment ago in other widths waits for the stores.
+    #[inline(always)]
     fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<RowView<'a>> {
         let flags = *bytes.first().ok_or_else(malformed_row)?;
         let mut position = 1;

@@ -505,10 +505,12 @@ impl Builder<'_> {
                 let names: Vec<String> = join.left.names.iter().chain(&join.right.names).cloned().collect();
                 put(node, "Join Filter", conjunction(catalog, &join.on, &names));
             }
-            Physical::Aggregate { input, groups: keys, .. }
-            | Physical::Distinct { input, keys, sorted: false }
-                if !keys.is_empty() =>
-            {
+            Physical::Aggregate { input, groups, determined, .. } if !groups.is_empty() => {
+                let keys = groups.iter().zip(determined).filter(|(_, determined)| !**determined);
+                let keys = keys.map(|(key, _)| expression(catalog, key, &input.names));
+                put_list(node, "Group Key", keys.collect());
+            }
+            Physical::Distinct { input, keys, sorted: false } if !keys.is_empty() => {
                 let keys = keys.iter().map(|key| expression(catalog, key, &input.names));
                 put_list(node, "Group Key", keys.collect());
             }

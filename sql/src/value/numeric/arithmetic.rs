@@ -86,6 +86,24 @@ impl Numeric {
         Ok(self)
     }
 
+    /// Adds to a running sum in place, as [`Numeric::add`].
+    ///
+    /// # Errors
+    /// 22003 beyond the format.
+    #[inline]
+    pub fn increase(&mut self, other: &Numeric) -> Result<()> {
+        if let (Numeric::Small { mantissa, scale }, Numeric::Small { mantissa: more, scale: other_scale }) =
+            (&mut *self, other)
+            && scale == other_scale
+            && let Some(sum) = mantissa.checked_add(*more)
+        {
+            *mantissa = sum;
+            return Ok(());
+        }
+        *self = self.add(other)?;
+        Ok(())
+    }
+
     /// Sum.
     ///
     /// # Errors
