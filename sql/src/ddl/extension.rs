@@ -4,7 +4,7 @@ use sqlparser::ast;
 
 use super::Ddl;
 use crate::binder::name;
-use crate::catalog::{Extension, PUBLIC, SUPERUSER, available_extension};
+use crate::catalog::{Extension, PUBLIC, Rights, available_extension};
 use crate::error::{Result, SqlError, SqlState};
 
 pub async fn create(ddl: &mut Ddl, create: &ast::CreateExtension) -> Result<()> {
@@ -21,6 +21,11 @@ pub async fn create(ddl: &mut Ddl, create: &ast::CreateExtension) -> Result<()> 
         return Err(SqlError::unsupported(format!("extension \"{name}\" is not available"))
             .with_hint("pg_available_extensions lists those that are."));
     };
+    if !ddl.actor().may_on_database(Rights::CREATE) {
+        let message = format!("permission denied to create extension \"{name}\"");
+        return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            .with_hint("Must have CREATE privilege on current database to create this extension."));
+    }
     let version = create
         .version
         .as_ref()
@@ -42,7 +47,7 @@ pub async fn create(ddl: &mut Ddl, create: &ast::CreateExtension) -> Result<()> 
         }
     };
     let oid = ddl.oid().await?;
-    ddl.put(Extension { oid, name, schema, owner: SUPERUSER, version }).await
+    ddl.put(Extension { oid, name, schema, owner: ddl.own_role(), version }).await
 }
 
 pub async fn drop(ddl: &mut Ddl, drop: &ast::DropExtension) -> Result<()> {
