@@ -201,16 +201,24 @@ impl Binder<'_> {
     /// Calls a function of the registry.
     pub(super) fn call_named(&mut self, base: &str, arguments: Vec<Expr>) -> Result<Expr> {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-        // `typename(value)` is a cast where no function of the name takes it.
-        if registry().functions(base).is_empty()
-            && arguments.len() == 1
-            && let Some(info) = self.types().named(base)
-        {
-            let target = DataType::of(info.oid);
-            let argument = arguments.into_iter().next().unwrap_or_else(|| unknown(Datum::Null));
-            return self.coerce(argument, target, CastContext::Explicit);
-        }
-        let resolved = registry().resolve_function(base, &types, &self.types())?;
+        let resolved = match registry().resolve_function(base, &types, &self.types()) {
+            Ok(resolved) => resolved,
+            // `typename(value)` is a cast where no function of the name takes it.
+            Err(error) => {
+                let target = self.types().named(base).map(|info| DataType::of(info.oid));
+                let mut arguments = arguments;
+                return match (target, arguments.pop()) {
+                    (Some(target), Some(only)) if arguments.is_empty() => {
+                        let cast = self.coerce(only, target, CastContext::Explicit);
+                        cast.map_err(|failed| match failed.state() {
+                            SqlState::CANNOT_COERCE => error,
+                            _ => failed,
+                        })
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
         self.call_resolved(resolved, arguments)
     }
 
