@@ -24,11 +24,8 @@ async fn text(session: &mut Session, query: &str) -> Result<String> {
     let prepared = session.prepare(query, Vec::new()).await?;
     let mut portal = session.bind(prepared, Vec::new())?;
     let mut found = String::new();
-    loop {
-        match session.step(&mut portal, &mut None).await? {
-            Step::Rows(batch) => found = batch.datum(0, 0).as_text().unwrap_or_default().to_string(),
-            _ => break,
-        }
+    while let Step::Rows(batch) = session.step(&mut portal, &mut None).await? {
+        found = batch.datum(0, 0).as_text().unwrap_or_default().to_string();
     }
     session.sync().await?;
     Ok(found)
