@@ -183,6 +183,8 @@ pub struct PageRebuild {
     upper: Option<Vec<u8>>,
     cells: BTreeMap<Vec<u8>, OwnedCell>,
     page_size: usize,
+    /// The commit that made the page.
+    created: Scn,
 }
 
 enum OwnedCell {
@@ -212,6 +214,7 @@ impl PageRebuild {
             upper: node.upper_fence().map(<[u8]>::to_vec),
             cells,
             page_size: page.len(),
+            created: page::created(page),
         }
     }
 
@@ -230,8 +233,22 @@ impl PageRebuild {
                 self.cells.insert(key.to_vec(), OwnedCell::Inner(child));
             }
             DecodedUndo::UpperFence { fence } => self.upper = fence.map(<[u8]>::to_vec),
-            DecodedUndo::Image(image) => *self = PageRebuild::new(&image.unpack(self.page_size)),
+            DecodedUndo::Image(image) => {
+                *self =
+                    PageRebuild { created: self.created, ..PageRebuild::new(&image.unpack(self.page_size)) };
+            }
         }
+    }
+
+    /// The last commit up to `scn` that the page itself tells of: that of its newest row, or the one that made the page,
+    /// perhaps of rows from elsewhere.
+    #[must_use]
+    pub fn newest_change(&self, scn: Scn) -> Option<Scn> {
+        let written = self.cells.values().filter_map(|cell| match cell {
+            OwnedCell::Leaf { scn, .. } => Some(*scn),
+            OwnedCell::Inner(_) => None,
+        });
+        written.chain([self.created]).filter(|written| *written <= scn).max()
     }
 
     /// Puts the page together again in `bytes` as it was at `scn`, without the rows that came later; returns when
@@ -265,6 +282,7 @@ impl PageRebuild {
             assert!(node.append(key, value), "a rebuilt page fits its page");
         }
         page::set_scn_raw(bytes, scn.0);
+        page::set_created_raw(bytes, self.created.0);
         next_row
     }
 }

@@ -209,6 +209,12 @@ impl Listed {
         Some(Scn(self.first.0 + count.checked_sub(1)? as u64))
     }
 
+    /// The transaction of a commit, if it is in the list.
+    pub(crate) fn xid_of(&self, scn: Scn) -> Option<Xid> {
+        let index = usize::try_from(scn.0.checked_sub(self.first.0)?).ok()?;
+        self.list.get(index).map(|(_, xid)| *xid)
+    }
+
     /// The commit of a transaction, if it is in the list.
     pub(crate) fn scn_of(&self, xid: Xid) -> Option<Scn> {
         let index = self.list.iter().position(|(_, found)| *found == xid)?;
@@ -273,6 +279,26 @@ pub(crate) fn find_transaction(key: &[u8], mut value: &[u8], xid: Xid) -> Result
     }
     Ok(None)
 }
+
+/// The transactions that a row has, with their commits.
+///
+/// # Errors
+/// [`Error::Corruption`].
+pub(crate) fn transactions(key: &[u8], mut value: &[u8]) -> Result<Vec<(Xid, Scn)>> {
+    let (high, first) = key.get(1..).and_then(|key| key.split_first_chunk::<8>()).ok_or_else(damaged)?;
+    let first: [u8; 8] = first.try_into().map_err(|_| damaged())?;
+    let mut found = Vec::new();
+    while let Some((low, rest)) = value.split_first() {
+        value = rest;
+        let distance = take_varint(&mut value)?;
+        let xid = u64::from_be_bytes(*high) * ROW_MAX as u64 + u64::from(*low);
+        found.push((Xid(xid), Scn(u64::from_be_bytes(first) + distance)));
+    }
+    Ok(found)
+}
+
+/// What the keys of all rows of transactions begin with.
+pub(crate) const TRANSACTIONS: [u8; 1] = [TRANSACTION];
 
 fn damaged() -> Error {
     Error::Corruption("a row of the commit-time index is damaged".into())

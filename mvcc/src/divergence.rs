@@ -102,11 +102,7 @@ impl Divergence {
             }
             _ => vec![KeyRange::all()],
         };
-        Ok(TreeDifference {
-            before: Rows::new(&self.store, self.before.moment, before)?,
-            after: Rows::new(&self.store, self.after.moment, after)?,
-            ranges: ranges.into_iter(),
-        })
+        TreeDifference::new(&self.store, (self.before.moment, before), (self.after.moment, after), ranges)
     }
 }
 
@@ -135,6 +131,22 @@ fn disjoint(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
         }
     }
     joined
+}
+
+/// Cuts a range at a fence; `None` is the end of the tree.
+pub(crate) fn cut(range: KeyRange, fence: Option<Vec<u8>>) -> (KeyRange, Option<KeyRange>) {
+    let is_within = |fence: &[u8]| match &range.upper {
+        Bound::Excluded(end) => fence < &end[..],
+        Bound::Included(end) => fence <= &end[..],
+        Bound::Unbounded => true,
+    };
+    match fence.filter(|fence| is_within(fence)) {
+        Some(fence) => {
+            let rest = KeyRange { lower: Bound::Included(fence.clone()), upper: range.upper };
+            (KeyRange { lower: range.lower, upper: Bound::Excluded(fence) }, Some(rest))
+        }
+        None => (range, None),
+    }
 }
 
 fn start_is_before(start: &Bound<Vec<u8>>, end: &[u8]) -> bool {
@@ -260,7 +272,7 @@ async fn leaf_as_of(store: &Store, moment: Snapshot, page: PageId) -> Result<Opt
 }
 
 /// Runs `attempt`, which changes nothing before it has all its pages, until nothing is missing.
-async fn read<T: Send>(
+pub(crate) async fn read<T: Send>(
     store: &Store,
     moment: Snapshot,
     mut attempt: impl FnMut(&View<'_>) -> std::result::Result<T, Fault> + Send,
@@ -282,6 +294,20 @@ pub struct TreeDifference {
 }
 
 impl TreeDifference {
+    /// The difference in some ranges, in their order.
+    pub(crate) fn new(
+        store: &Store,
+        before: (Snapshot, Option<TreeId>),
+        after: (Snapshot, Option<TreeId>),
+        ranges: Vec<KeyRange>,
+    ) -> Result<TreeDifference> {
+        Ok(TreeDifference {
+            before: Rows::new(store, before.0, before.1)?,
+            after: Rows::new(store, after.0, after.1)?,
+            ranges: ranges.into_iter(),
+        })
+    }
+
     /// The next one.
     ///
     /// # Errors

@@ -189,21 +189,7 @@ impl Engine {
     /// # Errors
     /// Those of the device.
     pub(crate) async fn rebuild_old(&self, key: PageKey, scn: Scn) -> Result<()> {
-        let mut reads;
-        let back = loop {
-            reads = OldRead::default();
-            let moves = self.history_moves.load(Ordering::Acquire);
-            let mut back = self.steps_back_from_newest(key, scn, &mut reads).await?;
-            if back.reaches(scn) {
-                break back;
-            }
-            self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
-            self.steps_back_from_file(&mut back, key, scn, &mut reads).await?;
-            // Between looking for a sealed history and for the open one, the open one may have been sealed.
-            if self.history_moves.load(Ordering::Acquire) == moves {
-                break back;
-            }
-        };
+        let (back, reads) = self.steps_back(key, scn).await?;
         self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.counters.old_read_images_max.fetch_max(reads.images, Ordering::Relaxed);
         self.counters.old_read_bytes_max.fetch_max(reads.record_bytes, Ordering::Relaxed);
@@ -215,6 +201,58 @@ impl Engine {
             self.replacement.admit(CacheKey { page: key, until });
         }
         Ok(())
+    }
+
+    /// The last commit up to `scn` that changed a leaf. Where that is not known exactly, a later one that changed nothing.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn version_of(&self, key: PageKey, scn: Scn) -> Result<Scn> {
+        loop {
+            let newest =
+                View::new(self, key.branch, Scn::MAX).newest(key.page).map(|bytes| page::scn(&bytes));
+            match newest {
+                Ok(newest) if newest <= scn => return Ok(newest),
+                Ok(_) => break,
+                Err(fault) => self.resolve(fault).await?,
+            }
+        }
+        let (back, _) = self.steps_back(key, scn).await?;
+        // What the branch's ancestors did left no records of its own.
+        let inherited = self.origin(key.branch).await?.map(|origin| origin.scn.min(scn));
+        let sealed = if back.is_at_end() { self.sealed_before(key, scn).await? } else { None };
+        Ok(back.version(scn).max(inherited).max(sealed).unwrap_or(scn))
+    }
+
+    /// Where no record up to `scn` was met: the newest commit of which older histories have records.
+    async fn sealed_before(&self, key: PageKey, scn: Scn) -> Result<Option<Scn>> {
+        let (mut from, mut last) = (Scn(0), None);
+        while let Some(sealed) =
+            self.file.find_sealed(key, from).await?.filter(|sealed| sealed.version < scn.0)
+        {
+            // Part of the commit behind it may have been written while that was still being made.
+            from = Scn(sealed.version + 1);
+            last = Some(from);
+        }
+        Ok(last)
+    }
+
+    /// A page on its way back to `scn`, as far as it has to go.
+    async fn steps_back(&self, key: PageKey, scn: Scn) -> Result<(StepsBack, OldRead)> {
+        loop {
+            let mut reads = OldRead::default();
+            let moves = self.history_moves.load(Ordering::Acquire);
+            let mut back = self.steps_back_from_newest(key, scn, &mut reads).await?;
+            if back.reaches(scn) {
+                return Ok((back, reads));
+            }
+            self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
+            self.steps_back_from_file(&mut back, key, scn, &mut reads).await?;
+            // Between looking for a sealed history and for the open one, the open one may have been sealed.
+            if self.history_moves.load(Ordering::Acquire) == moves {
+                return Ok((back, reads));
+            }
+        }
     }
 
     /// Goes on in the data file where the undo ring ended.
@@ -246,6 +284,7 @@ impl Engine {
                 continue;
             }
             if record_scn <= scn {
+                back.stop_at(record_scn);
                 break;
             }
             reads.record_bytes += operations.len() as u64;

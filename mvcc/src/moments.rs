@@ -1,8 +1,11 @@
 //! Asking for a moment of the past: by time, by transaction, by SCN. See `commit_times` for where the answers are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
-use crate::commit_times::{INTERNAL, TimeRow, find_transaction, time_key, transaction_prefix};
+use crate::commit_times::{
+    INTERNAL, TRANSACTIONS, TimeRow, find_transaction, time_key, transaction_prefix, transactions,
+};
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
 use crate::scan::{KeyRange, RowVisitor, ScanStep};
@@ -76,6 +79,38 @@ impl Store {
             None => self.indexed_scn_of(xid).await?,
         };
         found.filter(|scn| *scn <= self.visible_scn()).ok_or(unknown)
+    }
+
+    /// The transactions of some commits; the program's own have none. For commits of long ago, it reads those of all.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn xids_of(&self, scns: &BTreeSet<Scn>) -> Result<BTreeMap<Scn, Xid>> {
+        let mut found = BTreeMap::new();
+        let mut is_wanted = scns.clone();
+        let listed = self.engine().commit_times.listed();
+        is_wanted.retain(|scn| match listed.xid_of(*scn) {
+            Some(xid) => {
+                found.insert(*scn, xid);
+                false
+            }
+            None => true,
+        });
+        let mut failure = Ok(());
+        if !is_wanted.is_empty() {
+            self.visit_index(KeyRange::prefix(&TRANSACTIONS), false, &mut |key, value| {
+                match transactions(key, value) {
+                    Ok(row) => found.extend(
+                        row.into_iter().filter(|row| is_wanted.contains(&row.1)).map(|(xid, scn)| (scn, xid)),
+                    ),
+                    Err(error) => failure = Err(error),
+                }
+                if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .await?;
+        }
+        found.retain(|_, xid| *xid != INTERNAL);
+        failure.map(|()| found)
     }
 
     async fn indexed_scn_of(&self, xid: Xid) -> Result<Option<Scn>> {

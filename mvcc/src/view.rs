@@ -76,6 +76,8 @@ pub(crate) struct StepsBack {
     pub(crate) undone: Option<Scn>,
     /// The version that this record goes back to.
     restores: Option<Scn>,
+    /// The commit of the first record that was not applied.
+    older: Option<Scn>,
     complete: bool,
 }
 
@@ -87,6 +89,7 @@ impl StepsBack {
             position: page::undo_position(page),
             undone: None,
             restores: None,
+            older: None,
             complete: !page::is_from_device(page),
         }
     }
@@ -100,6 +103,7 @@ impl StepsBack {
                 return;
             };
             if record.scn <= scn {
+                self.older = Some(record.scn);
                 self.complete = true;
                 return;
             }
@@ -113,6 +117,24 @@ impl StepsBack {
         UndoOps::new(operations).for_each(|operation| self.rebuild.apply(operation));
         self.undone = Some(scn);
         self.restores = Some(restores);
+    }
+
+    /// Says that a record of an earlier commit is not to be applied.
+    pub(crate) fn stop_at(&mut self, older: Scn) {
+        self.older = Some(older);
+    }
+
+    /// Whether all records were applied that were met.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.older.is_none()
+    }
+
+    /// The last commit up to `scn` that changed the page. Rows that came are told by their own SCN, all else by records.
+    pub(crate) fn version(&self, scn: Scn) -> Option<Scn> {
+        match self.restores {
+            Some(restores) if restores <= scn => Some(restores),
+            _ => self.older.into_iter().chain(self.rebuild.newest_change(scn)).max(),
+        }
     }
 
     /// Whether nothing older is needed for `scn`.

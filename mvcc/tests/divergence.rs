@@ -1,5 +1,6 @@
 //! Shows that two moments of related branches differ in what a model says, whatever was split, merged, checkpointed and
-//! branched off meanwhile, and that finding it costs the pages that changed.
+//! branched off meanwhile, and that finding it costs the pages that changed; and that what happened to each row on the way
+//! is told completely.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -142,6 +143,31 @@ proptest! {
                     Step::BranchOff { .. } => {}
                     Step::Checkpoint => store.checkpoint().await.unwrap(),
                 }
+            }
+            let (newest, _) = moments[moments.len() - 1].clone();
+            let line = store.line_of_descent(newest).await.unwrap();
+            for (number, tree) in trees.into_iter().enumerate() {
+                // The moments that lie on the way to the newest one, each with its commit.
+                let passed = moments.iter().filter(|(moment, _)| {
+                    line.iter().any(|step| step.branch == moment.branch && moment.scn <= step.scn)
+                });
+                let passed: BTreeMap<_, _> = passed.map(|(moment, models)| (moment.scn, &models[number])).collect();
+                let passed: Vec<_> = passed.into_iter().collect();
+                let mut wanted = Vec::new();
+                for pair in passed.windows(2) {
+                    let rows = model_difference(pair[0].1, pair[1].1);
+                    wanted.extend(rows.into_iter().map(|row| (pair[1].0, row)));
+                }
+                let mut versions = store.row_versions(tree, newest).await.unwrap();
+                assert_eq!(versions.born(), begin);
+                let mut found = Vec::new();
+                while let Some(version) = versions.next().await.unwrap() {
+                    found.push((version.scn, version.row));
+                }
+                found.sort_by(|one, other| (one.0, &one.1.key).cmp(&(other.0, &other.1.key)));
+                let first = found.iter().zip(&wanted).position(|(found, wanted)| found != wanted);
+                assert_eq!(first.map(|at| (&found[at], &wanted[at])), None);
+                assert_eq!(found.len(), wanted.len());
             }
             for (before, after) in pairs {
                 let (before, before_rows) = &moments[before % moments.len()];

@@ -11,7 +11,7 @@ use super::columns::{self, Places};
 use super::renumber::{Numbers, bare, names_gone, renumbered};
 use super::report::{Finding, Report, Settled};
 use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, Comments, Object, PG_DATABASE, Table};
+use crate::catalog::{CatalogSnapshot, Comments, ConstraintKind, Object, PG_DATABASE, Table};
 use crate::ddl::Thing;
 use crate::functions::FIRST_USER_OID;
 use crate::types::DataType;
@@ -208,6 +208,12 @@ impl Merging<'_> {
         if is_same(&base, &source) || is_same(&source, &target) {
             return;
         }
+        // A primary key that was dropped and made again is the same; another one was refused with its table.
+        let is_key =
+            |object: &Option<Object>| object.as_ref().is_some_and(|object| self.is_key_of_both(object));
+        if (source.is_none() && is_key(&target)) || (target.is_none() && is_key(&source)) {
+            return;
+        }
         let named = source.as_ref().or(target.as_ref()).or(base.as_ref());
         let catalog = self.catalogs[if source.is_some() { 1 } else { 2 }];
         let Some(shown) = named.map(|object| shown(catalog, object)) else { return };
@@ -289,18 +295,20 @@ impl Merging<'_> {
     /// Whether there is room for an object that the source made: its name is free, and what it belongs to is there.
     fn may_add(&mut self, object: &Object) -> bool {
         let target = self.catalogs[2];
-        let is_taken = match object {
-            Object::Schema(schema) => target.schema_named(&schema.name).is_some(),
-            Object::Type(own) => target.type_named(own.schema, &own.name).is_some(),
-            Object::Table(table) => target.relation_named(table.schema, &table.name).is_some(),
-            Object::Sequence(sequence) => target.relation_named(sequence.schema, &sequence.name).is_some(),
-            Object::View(view) => target.relation_named(view.schema, &view.name).is_some(),
-            Object::Index(index) => target.relation_named(index.schema, &index.name).is_some(),
+        let holder = match object {
+            Object::Schema(schema) => target.schema_named(&schema.name).map(|schema| schema.oid),
+            Object::Type(own) => target.type_named(own.schema, &own.name),
+            Object::Table(table) => target.relation_named(table.schema, &table.name),
+            Object::Sequence(sequence) => target.relation_named(sequence.schema, &sequence.name),
+            Object::View(view) => target.relation_named(view.schema, &view.name),
+            Object::Index(index) => target.relation_named(index.schema, &index.name),
             Object::Constraint(constraint) => target
                 .constraints()
-                .any(|each| each.table == constraint.table && each.name == constraint.name),
-            _ => false,
+                .find(|each| each.table == constraint.table && each.name == constraint.name)
+                .map(|each| each.oid),
+            _ => None,
         };
+        let is_taken = holder.is_some_and(|oid| !self.goes(oid));
         let missing = owners(object).into_iter().find(|owner| !self.is_there(*owner));
         let is_gone = names_gone(object);
         let may_add = !is_taken && !is_gone && missing.is_none();
@@ -315,6 +323,23 @@ impl Merging<'_> {
             self.report.refuse_unless(Settled::Ours, || Finding::of_object(shown, why.into()));
         }
         may_add
+    }
+
+    /// Whether an object of the target is one that the source dropped.
+    fn goes(&self, oid: u32) -> bool {
+        let is_in = |objects: &Objects| objects.keys().any(|key| key.1 == oid);
+        is_in(&self.base) && !is_in(&self.source)
+    }
+
+    /// Whether an object is a part of the primary key of a table that both sides have.
+    fn is_key_of_both(&self, object: &Object) -> bool {
+        let table = match object {
+            Object::Index(index) if index.primary => index.table,
+            Object::Constraint(each) if matches!(each.kind, ConstraintKind::PrimaryKey { .. }) => each.table,
+            _ => return false,
+        };
+        let key = (Class::Table, table);
+        self.source.contains_key(&key) && self.target.contains_key(&key)
     }
 
     fn is_there(&self, oid: u32) -> bool {
@@ -366,14 +391,13 @@ impl Merging<'_> {
 
 /// What an object cannot be without.
 fn owners(object: &Object) -> Vec<u32> {
-    use crate::catalog::ConstraintKind;
     match object {
         Object::Table(table) => vec![table.schema],
         Object::Index(index) => vec![index.table],
         Object::Constraint(constraint) => {
             let mut owners = vec![constraint.table];
-            if let ConstraintKind::ForeignKey { table, .. } = &constraint.kind {
-                owners.push(*table);
+            if let ConstraintKind::ForeignKey { table, index, .. } = &constraint.kind {
+                owners.extend([*table, *index]);
             }
             owners
         }

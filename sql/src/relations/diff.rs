@@ -26,6 +26,7 @@ pub const COLUMNS: &[(&str, Oid)] = &[
 ];
 
 /// A version of a table, for reading its rows.
+#[derive(Clone)]
 pub struct Version {
     pub table: Arc<Table>,
     layout: RowLayout,

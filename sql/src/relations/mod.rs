@@ -22,6 +22,7 @@ mod registry;
 mod relation;
 mod reports;
 mod roles;
+mod row_history;
 mod schema_objects;
 mod sequences;
 mod session_objects;

@@ -2,7 +2,7 @@
 
 use helios_mvcc::{Scn, Snapshot};
 
-use super::diff;
+use super::{diff, row_history};
 use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::PG_CATALOG;
 use crate::error::{Result, SqlError};
@@ -27,6 +27,7 @@ pub struct ReportFunction {
 enum Kind {
     MergePreview,
     Diff,
+    History,
 }
 
 /// The columns of merges' findings.
@@ -54,6 +55,13 @@ static REPORTS: &[ReportFunction] = &[
         required: 2,
         columns: diff::COLUMNS,
         kind: Kind::Diff,
+    },
+    ReportFunction {
+        name: "heliosdb_history",
+        arguments: &[oids::REGCLASS],
+        required: 1,
+        columns: row_history::COLUMNS,
+        kind: Kind::History,
     },
 ];
 
@@ -88,6 +96,10 @@ impl ReportFunction {
         }
         match self.kind {
             Kind::MergePreview => preview(text_at(arguments, 0)?, text_at(arguments, 1)?, execution).await,
+            Kind::History => {
+                let now = execution.transaction.snapshot();
+                row_history::rows(table_at(arguments)?, now, execution).await
+            }
             Kind::Diff => {
                 let before = moment(text_at(arguments, 1)?, execution).await?;
                 let after = match arguments.len() {
