@@ -287,6 +287,13 @@ impl SqlError {
         self
     }
 
+    /// The same error without its detail.
+    #[must_use]
+    pub fn without_detail(mut self) -> SqlError {
+        self.0.detail = None;
+        self
+    }
+
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> SqlError {
         self.0.hint = Some(hint.into());

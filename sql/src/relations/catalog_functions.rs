@@ -116,8 +116,9 @@ pub fn call(
             Datum::Int64(environment.sequences.set(entry, number(1).unwrap_or(0), is_called)?)
         }
         "pg_sequence_last_value" => {
-            let counter = environment.sequences.counter(environment.sequence(oid_at(0))?);
-            let position = counter.position();
+            let entry = environment.sequence(oid_at(0))?;
+            environment.check_sequence(entry, Rights::SELECT.with(Rights::USAGE))?;
+            let position = environment.sequences.counter(entry).position();
             if position.is_called { Datum::Int64(position.last) } else { Datum::Null }
         }
         "pg_sequence_position" => {

@@ -4,9 +4,10 @@ use super::information_schema::is_shown;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::schema_objects::schema_name;
 use super::standard_rights::owner_name;
-use crate::catalog::Sequence;
+use crate::catalog::{Rights, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::rights::relation as secured_relation;
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 use crate::value::Datum;
 
@@ -34,6 +35,12 @@ fn sequences(environment: &Environment, relation: &VirtualRelation) -> Result<Re
 }
 
 fn sequence_views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let may_read = |sequence: &Sequence| {
+        let wanted = Rights::SELECT.with(Rights::USAGE);
+        let secured = secured_relation(&environment.catalog, sequence.oid);
+        secured.is_some_and(|secured| !actor.rights(&secured, wanted).is_empty())
+    };
     let row = |sequence: &Sequence| {
         let limits = &sequence.limits;
         let position = environment.sequences.position(sequence);
@@ -48,7 +55,14 @@ fn sequence_views(environment: &Environment, relation: &VirtualRelation) -> Resu
             ("increment_by", Datum::Int64(limits.increment)),
             ("cycle", Datum::Bool(limits.cycle)),
             ("cache_size", Datum::Int64(sequence.cache)),
-            ("last_value", if position.is_called { Datum::Int64(position.last) } else { Datum::Null }),
+            (
+                "last_value",
+                if position.is_called && may_read(sequence) {
+                    Datum::Int64(position.last)
+                } else {
+                    Datum::Null
+                },
+            ),
         ])
     };
     Ok(environment.catalog.sequences().map(|sequence| row(sequence)).collect())

@@ -1,9 +1,10 @@
 //! What ANALYZE found out: pg_statistic, pg_stats.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
-use crate::catalog::{ColumnStatistics, TableColumn, TableEntry};
+use crate::catalog::{ColumnStatistics, Rights, TableColumn, TableEntry};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::rights::relation as secured_relation;
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
@@ -43,8 +44,17 @@ fn known(environment: &Environment) -> impl Iterator<Item = (&TableEntry, &Table
 }
 
 fn readable(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let may_read = |entry: &TableEntry, column: &TableColumn| {
+        let on_column = actor.column_rights(entry.table.oid, column.number, Rights::SELECT);
+        let whole = secured_relation(&environment.catalog, entry.table.oid);
+        !on_column.is_empty() || whole.is_some_and(|it| !actor.rights(&it, Rights::SELECT).is_empty())
+    };
     let mut rows = Vec::new();
     for (entry, column, statistics) in known(environment) {
+        if !may_read(entry, column) {
+            continue;
+        }
         let schema = environment.catalog.schema(entry.table.schema);
         rows.push(relation.row(&[
             ("schemaname", schema.map_or(Datum::Null, |schema| text(&schema.name))),

@@ -4,6 +4,7 @@
 //! [`Secured`] by an owner and a list of grants. What a statement needs of relations is gathered while it is bound
 //! ([`RelationUse`]) and asked for when it is executed. How lists change is in `list`, how they are written in `text`.
 
+mod conceal;
 mod list;
 mod memory;
 mod secured;
@@ -13,6 +14,7 @@ mod used;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+pub use conceal::conceal;
 pub use list::{Behavior, Change, best_grantor, change_owner, merge};
 pub use memory::Permitted;
 pub use secured::{Secured, database, object_type, relation, schema};
@@ -78,7 +80,8 @@ impl<'c> Actor<'c> {
     /// Whether it has the rights of a role.
     #[must_use]
     pub fn has_role(&self, role: u32) -> bool {
-        self.who.role == role || self.is_superuser() || self.groups().contains(&role)
+        // What nobody owns is nobody's.
+        self.is_superuser() || (role != 0 && self.groups().contains(&role))
     }
 
     /// Whether it may become a role: it is a superuser, or a member of it.

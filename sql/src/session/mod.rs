@@ -84,8 +84,8 @@ impl CancelHandle {
 
 /// The settings that every statement asks for, read once when they change.
 struct FrequentSettings {
-    /// The role that statements run as.
-    user: Text,
+    /// The role that statements run as, by name and OID: neither alone tells roles apart that were renamed.
+    user: (Text, u32),
     search_path: Text,
     isolation: Isolation,
     isolation_name: Text,
@@ -119,7 +119,7 @@ impl FrequentSettings {
         let text = |name| settings.get(name).map(Text::from).unwrap_or_default();
         let isolation_name = text("default_transaction_isolation");
         FrequentSettings {
-            user: Text::from(role::current_user_of(settings)),
+            user: (Text::from(role::current_user_of(settings)), settings.roles.current_user()),
             search_path: text("search_path"),
             isolation: transaction::isolation_of(&isolation_name),
             isolation_name,

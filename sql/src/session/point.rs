@@ -230,7 +230,7 @@ impl Session {
             }
             Err(Stop::Failed(error)) => {
                 self.fail();
-                Err(error)
+                Err(self.conceal(error))
             }
             Err(_) => Ok(None),
         }

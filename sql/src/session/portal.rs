@@ -17,7 +17,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
 use crate::functions::{EvalContext, Settings};
 use crate::plan::physical::PlanNode;
-use crate::rights::Permitted;
+use crate::rights::{Permitted, conceal};
 use crate::value::{Batch, ColumnBuilder, Datum};
 
 /// How often a statement is run again after conflicts.
@@ -187,12 +187,23 @@ impl Session {
                 Err(error) => stepped = Err(error),
             }
         }
-        if stepped.is_err() {
+        if let Err(error) = stepped {
+            stepped = Err(self.conceal(error));
             self.backend.forgive();
             portal.state = State::Done;
             self.fail();
         }
         stepped
+    }
+
+    /// An error without what the role may not see.
+    pub(super) fn conceal(&self, error: SqlError) -> SqlError {
+        match &self.environment {
+            Some((_, environment)) if !environment.actor().is_superuser() => {
+                conceal(&environment.actor(), error)
+            }
+            _ => error,
+        }
     }
 
     /// Nothing runs any more, for those who look at what the session does.
@@ -206,7 +217,8 @@ impl Session {
     /// Those of committing.
     pub async fn sync(&mut self) -> Result<()> {
         if self.active.as_ref().is_some_and(|active| !active.explicit) {
-            self.commit().await?;
+            let committed = self.commit().await;
+            committed.map_err(|error| self.conceal(error))?;
         }
         self.cancel.store(false, Ordering::Relaxed);
         if self.active.is_none()

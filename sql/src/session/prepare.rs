@@ -80,7 +80,7 @@ pub struct Prepared {
     catalog_scn: u64,
     search_path: Text,
     /// Who it was planned for.
-    user: Text,
+    user: (Text, u32),
     /// What it needs of relations, and whether that was found to be there.
     uses: Vec<RelationUse>,
     permitted: AtomicBool,
@@ -209,7 +209,7 @@ impl Session {
             branch: self.branch,
             catalog_scn: 0,
             search_path: Text::default(),
-            user: Text::default(),
+            user: (Text::default(), 0),
             uses: Vec::new(),
             permitted: AtomicBool::new(true),
             transient: false,

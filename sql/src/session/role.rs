@@ -56,7 +56,7 @@ impl Session {
     /// The role that statements run as.
     #[must_use]
     pub fn current_user(&self) -> &str {
-        &self.frequent.user
+        &self.frequent.user.0
     }
 
     pub(super) fn session_user(&self) -> String {
