@@ -340,6 +340,7 @@ impl Binder<'_> {
             table: entry.clone(),
             alias: relation.alias.clone(),
             columns,
+            hidden: 0,
             key: None,
             filters: Vec::new(),
         };
