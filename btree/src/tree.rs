@@ -170,6 +170,9 @@ pub fn walk_leaf<P: ReadPages>(
     }
 }
 
+/// How many cells a walk asks the memory for ahead of the one it visits.
+const CELLS_AHEAD: usize = 5;
+
 fn walk_forward<P: ReadPages>(
     pages: &P,
     root: PageId,
@@ -187,10 +190,18 @@ fn walk_forward<P: ReadPages>(
     let node = Node::new(&leaf);
     let first = match bound {
         Bound::Unbounded => 0,
+        // Where a walk goes on it begins at the leaf's begin.
+        Bound::Included(_) if start == node.lower_fence() => 0,
         Bound::Included(_) => node.search(start).unwrap_or_else(|index| index),
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
+    for index in first..node.len().min(first + CELLS_AHEAD) {
+        node.prefetch_cell(index);
+    }
     for index in first..node.len() {
+        if index + CELLS_AHEAD < node.len() {
+            node.prefetch_cell(index + CELLS_AHEAD);
+        }
         if visit(node.prefix(), node.suffix(index), node.leaf_cell(index)).is_break() {
             return Ok(Walk::At(Bound::Excluded(node.key(index))));
         }

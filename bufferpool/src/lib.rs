@@ -14,6 +14,7 @@ mod page_file;
 #[cfg(test)]
 mod page_file_tests;
 mod page_map;
+mod prefetch;
 mod replacement;
 mod superblock;
 mod undo_ring;
@@ -26,6 +27,7 @@ pub use frames::{FramePool, FrameRef, OwnedFrame, ParkedFrame, PinnedReader, See
 pub use ids::{BranchId, PageId, PageKey, Scn};
 pub use page_file::{DATA_FILE, FileUsage, GivenUp, PageFile, PreparedMap};
 pub use page_map::{Located, MapKey};
+pub use prefetch::prefetch;
 pub use replacement::{CacheKey, Replacement, Verdict};
 pub use superblock::{MapRoot, SUPERBLOCK_BLOCKS, Superblock};
 pub use undo_ring::{UndoRecord, UndoRing};

@@ -343,6 +343,7 @@ impl Binder<'_> {
             table: entry.clone(),
             alias: relation.alias.clone(),
             columns,
+            hidden: 0,
             key: None,
             filters: Vec::new(),
         };

@@ -205,12 +205,18 @@ impl Aggregation {
             return found;
         }
         let mut new = Vec::new();
-        let mut key = Vec::new();
+        let (mut key, mut last, mut last_number) = (Vec::new(), Vec::new(), None);
         for row in 0..row_count {
+            std::mem::swap(&mut key, &mut last);
             key.clear();
             key.extend(set_key(set));
             for member in members {
                 key::encode_at(&self.keys[*member], &columns[*member], row, false, &mut key);
+            }
+            // Rows of one group often come one after the other.
+            if let Some(number) = last_number.filter(|_| key == last) {
+                found.add(row, number, run.has_room);
+                continue;
             }
             let hash = hash_of(&key);
             let number = match run.table.find(hash, &key) {
@@ -221,13 +227,12 @@ impl Aggregation {
                 }
                 None => {
                     found.waiting.push((row as u32, hash));
+                    last_number = None;
                     continue;
                 }
             };
-            found.numbers.push(number);
-            if !run.has_room {
-                found.rows.push(row as u32);
-            }
+            last_number = Some(number);
+            found.add(row, number, run.has_room);
         }
         run.set_of.extend(std::iter::repeat_n(set as u32, new.len()));
         for (at, (builder, column)) in run.values.iter_mut().zip(columns).enumerate() {
@@ -336,6 +341,17 @@ struct Numbered {
     rows: Vec<u32>,
     /// The others, with their hashes.
     waiting: Vec<(u32, u64)>,
+}
+
+impl Numbered {
+    /// Notes the group of a row; where there is no room for further groups, others may have none.
+    #[inline]
+    fn add(&mut self, row: usize, number: u32, has_room: bool) {
+        self.numbers.push(number);
+        if !has_room {
+            self.rows.push(row as u32);
+        }
+    }
 }
 
 impl Run {

@@ -180,6 +180,11 @@ impl HashJoinOperator {
         matches!(self.kind, JoinKind::Left | JoinKind::Full | JoinKind::Anti)
     }
 
+    /// Whether all that matters of the right rows is which keys there are.
+    fn keys_matter(&self) -> bool {
+        matches!(self.kind, JoinKind::Semi | JoinKind::Anti) && self.residual.is_empty()
+    }
+
     fn keeps_right(&self) -> bool {
         matches!(self.kind, JoinKind::Right | JoinKind::Full)
     }
@@ -206,7 +211,8 @@ impl HashJoinOperator {
             let values = evaluate(&self.right_keys, &batch, execution)?;
             match &mut right {
                 None => {
-                    work.table.add(&self.key_columns, &values, self.carried_right.pack(&batch, &values));
+                    let packed = self.carried_right.pack(&batch, &values);
+                    work.table.add(&self.key_columns, &values, packed, self.keys_matter());
                     if work.is_full() {
                         right = Some(self.divide_table(&mut work, 0, execution).await?);
                     }
@@ -356,7 +362,7 @@ impl HashJoinOperator {
         while let Some(packed) = right.take(&mut work.file).await? {
             execution.breathe().await?;
             let (_, values) = self.carried_right.unpack(packed.clone());
-            work.table.add(&self.key_columns, &values, packed);
+            work.table.add(&self.key_columns, &values, packed, self.keys_matter());
             if work.is_full() && right.has_blocks() {
                 return Ok(false);
             }

@@ -23,13 +23,16 @@ pub struct JoinTable {
 }
 
 impl JoinTable {
-    /// Enters rows; those with a NULL in their key match none.
-    pub fn add(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: Batch) {
+    /// Enters rows, or where only `keys_matter` the first one of each key; those with a NULL in their key match none.
+    pub fn add(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: Batch, keys_matter: bool) {
         let number = self.batches.len() as u32;
         let mut key = Vec::new();
         for row in 0..batch.row_count {
             key.clear();
             let has_null = append_row_key(key_columns, values, row, true, &mut key);
+            if keys_matter && (has_null || self.keys.find(hash_of(&key), &key).is_some()) {
+                continue;
+            }
             let own = self.places.len() as u32;
             self.places.push((number, row as u32));
             self.matched.push(false);
@@ -51,6 +54,9 @@ impl JoinTable {
 
     /// Turns the lists of rows with equal keys around: they come in the order they were entered then.
     pub fn finish(&mut self) {
+        if self.heads.len() == self.places.len() {
+            return;
+        }
         for head in &mut self.heads {
             let (mut at, mut before) = (*head, NONE);
             while at != NONE {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::key_filter::KeyFilter;
 use crate::error::Result;
 use crate::expr::{Cast, Expr};
+use crate::functions::pattern::Pieces;
 use crate::functions::{CastMethod, EvalContext};
-use crate::plan::operators::{Comparison, as_comparison};
+use crate::plan::operators::{Comparison, as_comparison, operator_name};
 use crate::types::{Oid, oids};
 use crate::value::encoding::{self, decode_numeric};
 use crate::value::row::{RowLayout, RowView};
@@ -45,6 +46,11 @@ enum Demand {
     Texts {
         values: Vec<Vec<u8>>,
         padded: bool,
+    },
+    /// LIKE, or NOT LIKE.
+    Like {
+        pieces: Pieces,
+        negated: bool,
     },
     /// A comparison with another column of the same kind.
     Column {
@@ -86,7 +92,7 @@ impl RowTest {
                     }
                     (None, None) => None,
                 },
-                None => None,
+                None => Demand::like(filter, layout, column, context)?,
             },
         };
         Ok(found.and_then(|(column, demand)| RowTest::new(column, demand, layout)))
@@ -194,6 +200,30 @@ impl Demand {
         Ok(demand.map(|demand| (column, demand)))
     }
 
+    /// `column LIKE pattern`, which cannot fail where only `%` is special.
+    fn like(
+        filter: &Expr,
+        layout: &RowLayout,
+        column: impl Fn(&Expr) -> Option<(usize, Oid)>,
+        context: &EvalContext<'_>,
+    ) -> Result<Option<(usize, Demand)>> {
+        let Expr::Call(call) = filter else { return Ok(None) };
+        let negated = match operator_name(&call.function) {
+            Some("~~") => false,
+            Some("!~~") => true,
+            _ => return Ok(None),
+        };
+        let [text, pattern] = call.arguments.as_slice() else { return Ok(None) };
+        let Some((column, oids::TEXT)) = column(text) else { return Ok(None) };
+        if layout.columns()[column].kind != PhysicalKind::Text || !crate::plan::walk::is_constant(pattern) {
+            return Ok(None);
+        }
+        let no_row: [Datum; 0] = [];
+        let pattern = pattern.eval_row(&no_row.as_slice(), context)?;
+        let pieces = pattern.as_text().and_then(Pieces::of);
+        Ok(pieces.map(|pieces| (column, Demand::Like { pieces, negated })))
+    }
+
     /// A comparison of two columns.
     fn columns(
         comparison: Comparison,
@@ -280,6 +310,7 @@ impl Demand {
                 let text = if *padded { without_blanks(bytes) } else { bytes };
                 values.iter().any(|value| value == text)
             }
+            Demand::Like { pieces, negated } => pieces.matches(bytes) != *negated,
             Demand::Column { kind, comparison, other } => {
                 let Some(row) = row else { return Ok(false) };
                 if row.is_older_than(*other) {

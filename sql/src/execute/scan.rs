@@ -160,10 +160,23 @@ impl TableScanner {
     /// The rows that pass the filters.
     fn filtered(&self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
         let found = rows.count + rows.failed;
-        let batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
+        let mut batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
+        if self.scan.hidden > 0 {
+            batch.columns.truncate(self.given());
+        }
         let removed = found.saturating_sub(batch.row_count) as u64;
         execution.instrument(self.number, |instrument| instrument.removed += removed);
         Ok(batch)
+    }
+
+    /// How many columns it gives, where some are hidden.
+    fn given(&self) -> usize {
+        self.scan.kinds.len() - self.scan.hidden
+    }
+
+    /// The columns that are decoded: where all filters are tested on bytes, those that are given.
+    fn decoded(&self) -> &[PhysicalKind] {
+        if self.filters.is_empty() { &self.scan.kinds[..self.given()] } else { &self.scan.kinds }
     }
 
     /// Sorts out the filters that are tested on bytes; for a single row that is not worth it.
@@ -207,7 +220,7 @@ impl TableScanner {
             self.start(execution)?;
         }
         loop {
-            let mut rows = Rows::new(&self.scan.kinds, self.room, self.found_last);
+            let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
             self.room = (self.room * 2).min(BATCH_ROWS);
             let done = match &mut self.state {
                 State::Rows(scan) => {

@@ -189,6 +189,7 @@ impl SearchJoin {
             None => Vec::new(),
         };
         debug_assert_eq!(pairs.columns.len(), width);
+        pairs.columns.truncate(width - self.scan.hidden);
         Ok((pairs, of_left))
     }
 

@@ -5,6 +5,7 @@ use super::vector::{binary_entry, unary_entry, wrong_arguments};
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::oids::{FLOAT4, FLOAT8, INT4, INT8, NUMERIC, VOID};
+use crate::value::numeric::small::{self, Decimal};
 use crate::value::{Column, ColumnData, Datum, Numeric};
 
 /// `value out of range: overflow` or `underflow`.
@@ -63,9 +64,34 @@ macro_rules! float_unary {
     }};
 }
 
-/// A numeric operation of two columns, stopping at the first error.
+/// The results of an operation, if all values are small and stay so.
+#[inline]
+fn small_values<'v>(
+    count: usize,
+    left: impl Fn(usize) -> &'v Numeric,
+    right: impl Fn(usize) -> &'v Numeric,
+    operation: impl Fn(Decimal, Decimal) -> Option<Decimal>,
+) -> Option<Vec<Numeric>> {
+    let mut values = Vec::with_capacity(count);
+    for row in 0..count {
+        let (
+            Numeric::Small { mantissa: left, scale: left_scale },
+            Numeric::Small { mantissa: right, scale: right_scale },
+        ) = (left(row), right(row))
+        else {
+            return None;
+        };
+        let (mantissa, scale) = operation((*left, *left_scale), (*right, *right_scale))?;
+        values.push(Numeric::Small { mantissa, scale });
+    }
+    Some(values)
+}
+
+/// A numeric operation of two columns, stopping at the first error; `small` is what it is for small values.
+#[inline]
 fn numeric_columns(
     arguments: &[Column],
+    small: impl Fn(Decimal, Decimal) -> Option<Decimal>,
     operation: fn(&Numeric, &Numeric) -> Result<Numeric>,
 ) -> Result<Column> {
     let [left, right] = arguments else { return Err(wrong_arguments()) };
@@ -73,6 +99,16 @@ fn numeric_columns(
     else {
         return Err(wrong_arguments());
     };
+    let left_at = |row| &left_values[left.stored_index(row)];
+    let right_at = |row| &right_values[right.stored_index(row)];
+    let has_nulls = left.validity().is_some() || right.validity().is_some();
+    let is_constant = left.is_constant() && right.is_constant();
+    if !has_nulls
+        && !is_constant
+        && let Some(values) = small_values(left.len(), left_at, right_at, small)
+    {
+        return Ok(Column::new(ColumnData::Numeric(values), None));
+    }
     let computed = super::vector::binary(
         (left, left_values),
         (right, right_values),
@@ -83,7 +119,7 @@ fn numeric_columns(
 }
 
 macro_rules! numeric_binary {
-    ($registry:expr, $operator:literal, $name:literal, $method:path) => {
+    ($registry:expr, $operator:literal, $name:literal, $method:path, $small:expr) => {
         $registry.add_operator(
             $operator,
             Entry::new($name, &[NUMERIC, NUMERIC], NUMERIC, |arguments, _| {
@@ -92,7 +128,7 @@ macro_rules! numeric_binary {
                 };
                 $method(left, right).map(Datum::Numeric)
             })
-            .vectorized(|arguments, _| numeric_columns(arguments, $method)),
+            .vectorized(|arguments, _| numeric_columns(arguments, $small, $method)),
         )
     };
 }
@@ -341,12 +377,12 @@ fn power_kernel(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
 }
 
 fn numerics(registry: &mut Registry) {
-    numeric_binary!(registry, "+", "numeric_add", Numeric::add);
-    numeric_binary!(registry, "-", "numeric_sub", Numeric::sub);
-    numeric_binary!(registry, "*", "numeric_mul", Numeric::mul);
-    numeric_binary!(registry, "/", "numeric_div", Numeric::div);
-    numeric_binary!(registry, "%", "numeric_mod", Numeric::rem);
-    numeric_binary!(registry, "^", "numeric_power", Numeric::power);
+    numeric_binary!(registry, "+", "numeric_add", Numeric::add, small::sum);
+    numeric_binary!(registry, "-", "numeric_sub", Numeric::sub, small::difference);
+    numeric_binary!(registry, "*", "numeric_mul", Numeric::mul, small::product);
+    numeric_binary!(registry, "/", "numeric_div", Numeric::div, |_, _| None);
+    numeric_binary!(registry, "%", "numeric_mod", Numeric::rem, |_, _| None);
+    numeric_binary!(registry, "^", "numeric_power", Numeric::power, |_, _| None);
     let binary = |registry: &mut Registry, name: &'static str, kernel: ScalarKernel| {
         registry.add(Entry::new(name, &[NUMERIC, NUMERIC], NUMERIC, kernel));
     };

@@ -23,7 +23,7 @@ mod moment;
 mod number_template;
 mod ordered_set;
 mod overlaps;
-mod pattern;
+pub(crate) mod pattern;
 mod regexp;
 mod registry;
 mod regression;

@@ -305,31 +305,37 @@ fn texts(arguments: &[Datum]) -> Result<(&str, &str)> {
     }
 }
 
-/// A LIKE pattern whose only wildcard is `%`: a column is matched with it by searching for its pieces.
-struct Pieces<'p> {
-    prefix: &'p str,
+/// A LIKE pattern whose only wildcard is `%`: texts are matched with it by searching for its pieces.
+pub struct Pieces {
+    prefix: Vec<u8>,
     /// What comes between, in this order, wherever it is found first.
-    middle: Vec<memmem::Finder<'p>>,
+    middle: Vec<memmem::Finder<'static>>,
     /// `None`: there is no wildcard, and the prefix is all.
-    suffix: Option<&'p str>,
+    suffix: Option<Vec<u8>>,
 }
 
-impl<'p> Pieces<'p> {
-    fn of(pattern: &'p str) -> Option<Pieces<'p>> {
+impl Pieces {
+    /// The pieces of a pattern, if it is one of these.
+    #[must_use]
+    pub fn of(pattern: &str) -> Option<Pieces> {
         if pattern.contains(['_', '\\']) {
             return None;
         }
         let mut pieces: Vec<&str> = pattern.split('%').collect();
-        let suffix = if pieces.len() > 1 { pieces.pop() } else { None };
-        let prefix = pieces.remove(0);
-        let middle = pieces.into_iter().filter(|piece| !piece.is_empty()).map(memmem::Finder::new);
-        Some(Pieces { prefix, middle: middle.collect(), suffix })
+        let suffix =
+            if pieces.len() > 1 { pieces.pop().map(|piece| piece.as_bytes().to_vec()) } else { None };
+        let prefix = pieces.remove(0).as_bytes().to_vec();
+        let middle = pieces.into_iter().filter(|piece| !piece.is_empty());
+        let middle = middle.map(|piece| memmem::Finder::new(piece).into_owned()).collect();
+        Some(Pieces { prefix, middle, suffix })
     }
 
-    fn matches(&self, text: &str) -> bool {
-        let Some(suffix) = self.suffix else { return text == self.prefix };
-        let rest = text.strip_prefix(self.prefix).and_then(|rest| rest.strip_suffix(suffix));
-        let Some(mut rest) = rest.map(str::as_bytes) else { return false };
+    /// Whether a text in UTF-8 matches.
+    #[must_use]
+    pub fn matches(&self, text: &[u8]) -> bool {
+        let Some(suffix) = &self.suffix else { return text == self.prefix };
+        let rest = text.strip_prefix(self.prefix.as_slice());
+        let Some(mut rest) = rest.and_then(|rest| rest.strip_suffix(suffix.as_slice())) else { return false };
         self.middle.iter().all(|piece| match piece.find(rest) {
             Some(at) => {
                 rest = &rest[at + piece.needle().len()..];
@@ -346,7 +352,7 @@ fn like_columns(arguments: &[crate::value::Column], negated: bool) -> Result<cra
         && let Datum::Text(pattern) = pattern.get(0)
         && let Some(pieces) = Pieces::of(&pattern)
     {
-        let computed = binary_text(arguments, |text, _| pieces.matches(text) != negated)?;
+        let computed = binary_text(arguments, |text, _| pieces.matches(text.as_bytes()) != negated)?;
         return Ok(computed.into_column(ColumnData::Bool));
     }
     let failure = std::cell::Cell::new(None);

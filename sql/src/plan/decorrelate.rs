@@ -176,9 +176,9 @@ fn pulled(
             let predicates = take(predicates, correlations, conditions)?;
             if predicates.is_empty() { input } else { Logical::Filter { input: Box::new(input), predicates } }
         }
-        Logical::Table { table, alias, columns, key, filters } => {
+        Logical::Table { table, alias, columns, hidden, key, filters } => {
             let filters = take(filters, correlations, conditions)?;
-            Logical::Table { table, alias, columns, key, filters }
+            Logical::Table { table, alias, columns, hidden, key, filters }
         }
         Logical::Project { input, mut outputs } => {
             let computes =

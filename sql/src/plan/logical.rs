@@ -121,6 +121,8 @@ pub enum Logical {
         table: Arc<TableEntry>,
         alias: String,
         columns: Vec<(ColumnId, ColumnNumber)>,
+        /// So many of the last columns are there for the filters alone.
+        hidden: usize,
         /// The row's key, where a statement changes or locks the rows it finds.
         key: Option<ColumnId>,
         filters: Vec<Expr>,
@@ -284,8 +286,9 @@ impl Logical {
             | Logical::Recursive { columns, .. }
             | Logical::Shared { columns, .. }
             | Logical::WorkingTable { columns, .. } => columns.iter().map(|column| column.0).collect(),
-            Logical::Table { columns, key, .. } => {
-                columns.iter().map(|column| column.0).chain(*key).collect()
+            Logical::Table { columns, hidden, key, .. } => {
+                let given = &columns[..columns.len() - hidden];
+                given.iter().map(|column| column.0).chain(*key).collect()
             }
             Logical::Virtual { columns, .. } => columns.iter().map(|column| column.0).collect(),
             Logical::FunctionScan { columns, ordinality, .. } => {

@@ -64,9 +64,11 @@ pub struct TableScan {
     pub table: Arc<TableEntry>,
     pub alias: String,
     pub layout: Arc<RowLayout>,
-    /// Which columns of the row are given, by position.
+    /// Which columns of the row are read, by position.
     pub projection: Vec<usize>,
     pub kinds: Vec<PhysicalKind>,
+    /// So many of the last of them are there for the filters alone: they are not given.
+    pub hidden: usize,
     /// Whether the row's key is given too, as the last column.
     pub with_key: bool,
     pub filters: Vec<Expr>,

@@ -340,11 +340,14 @@ fn build_table(
     wanted: &[SortKey],
     limited: bool,
 ) -> Result<(Built, bool)> {
-    let Logical::Table { table: entry, alias, columns, key, filters } = plan else {
+    let Logical::Table { table: entry, alias, columns, hidden, key, filters } = plan else {
         return Err(SqlError::internal("a table scan was expected"));
     };
     let (access, ordered) = access::choose(plan, wanted, limited, planner.costs);
     let scan = table_scan(entry, alias, columns, key.is_some(), access);
+    let read: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
+    let filters = resolve_all(filters, &read)?;
+    let columns = &columns[..columns.len() - hidden];
     let ids: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let mut names: Vec<String> = columns
         .iter()
@@ -361,7 +364,7 @@ fn build_table(
         names.push("ctid".into());
         types.push(DataType::BYTEA);
     }
-    let scan = TableScan { filters: resolve_all(filters, &ids)?, ..scan };
+    let scan = TableScan { filters, hidden: *hidden, ..scan };
     let plan = PlanNode { node: Physical::Table(Box::new(scan)), rows: estimate::rows(plan), names, types };
     Ok((Built { plan, ids }, ordered))
 }
@@ -382,6 +385,7 @@ fn table_scan(
         layout,
         projection,
         kinds,
+        hidden: 0,
         with_key,
         filters: Vec::new(),
         access,

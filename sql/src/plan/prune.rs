@@ -23,11 +23,18 @@ fn note_all<'e>(exprs: impl IntoIterator<Item = &'e Expr>, needed: &mut Vec<Colu
 pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
     let mut needed = needed.to_vec();
     match plan {
-        Logical::Table { table, alias, mut columns, key, filters } => {
-            note_all(&filters, &mut needed);
-            columns.retain(|(id, _)| needed.contains(id));
+        Logical::Table { table, alias, mut columns, key, filters, .. } => {
+            let mut read = needed.clone();
+            note_all(&filters, &mut read);
+            columns.retain(|(id, _)| read.contains(id));
             let key = key.filter(|id| needed.contains(id));
-            Logical::Table { table, alias, columns, key, filters }
+            let mut hidden = 0;
+            // Rows that are changed or locked are looked at as a whole.
+            if key.is_none() {
+                columns.sort_by_key(|(id, _)| !needed.contains(id));
+                hidden = columns.iter().filter(|(id, _)| !needed.contains(id)).count();
+            }
+            Logical::Table { table, alias, columns, hidden, key, filters }
         }
         Logical::Virtual { relation, alias, mut columns, filters } => {
             note_all(&filters, &mut needed);

@@ -35,9 +35,9 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
             predicates.splice(0..0, own);
             push(*input, predicates, costs)
         }
-        Logical::Table { table, alias, columns, key, mut filters } => {
+        Logical::Table { table, alias, columns, hidden, key, mut filters } => {
             filters.extend(predicates);
-            Logical::Table { table, alias, columns, key, filters }
+            Logical::Table { table, alias, columns, hidden, key, filters }
         }
         Logical::Virtual { relation, alias, columns, mut filters } => {
             filters.extend(predicates);

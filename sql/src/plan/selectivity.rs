@@ -376,10 +376,15 @@ fn equal_to(column: StoredColumn<'_>, predicate: &Expr, argument: &Expr, value: 
     // A comparison is tried; a member of a list has the column's type.
     let trial = as_comparison(predicate).map(|_| Trial::new(predicate));
     let same_type = argument.data_type().oid == value.data_type().oid;
+    // Values of one type may be equal and look different: padded texts.
+    let equal = |common: &Datum| match crate::types::builtin_type(value.data_type().oid) {
+        Some(info) => info.compare(common, &wanted).is_eq(),
+        None => *common == wanted,
+    };
     let is_wanted = |common: &Datum| match (common.as_i64(), wanted.as_i64(), &trial) {
         (Some(first), Some(second), _) => first == second,
         (.., Some(trial)) => trial.holds(common),
-        _ => same_type && *common == wanted,
+        _ => same_type && equal(common),
     };
     let known = statistics.most_common.iter().zip(&statistics.frequencies);
     let found = known.into_iter().find(|(common, _)| is_wanted(common));

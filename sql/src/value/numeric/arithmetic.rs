@@ -5,7 +5,8 @@
 //!   (`select_div_scale` of numeric.c, which counts in base-10,000 digits; so does this).
 //! - `a % b`: the larger scale; the sign of `a`.
 
-use super::compare::{POWERS_OF_TEN, big_power_of_ten, scale_up};
+use super::compare::{POWERS_OF_TEN, big_power_of_ten};
+use super::small::{self, scale_up};
 use super::{INTEGER_DIGITS_MAX, Numeric, SCALE_MAX};
 use crate::error::{Result, SqlError, SqlState};
 use dashu_int::IBig;
@@ -19,15 +20,6 @@ const RESULT_SCALE_MAX: i32 = 1000;
 #[cold]
 pub(crate) fn overflow() -> SqlError {
     SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
-}
-
-/// The product where it fits; most factors are short, and 64 bits times 64 never overflow.
-#[inline]
-fn multiplied(left: i128, right: i128) -> Option<i128> {
-    match (i64::try_from(left), i64::try_from(right)) {
-        (Ok(left), Ok(right)) => Some(i128::from(left) * i128::from(right)),
-        _ => left.checked_mul(right),
-    }
 }
 
 /// Decimal digits of a magnitude; 0 has none.
@@ -114,19 +106,9 @@ impl Numeric {
             Numeric::Small { mantissa: left, scale: left_scale },
             Numeric::Small { mantissa: right, scale: right_scale },
         ) = (self, other)
+            && let Some((mantissa, scale)) = small::sum((*left, *left_scale), (*right, *right_scale))
         {
-            if left_scale == right_scale
-                && let Some(mantissa) = left.checked_add(*right)
-            {
-                return Ok(Numeric::Small { mantissa, scale: *left_scale });
-            }
-            let scale = (*left_scale).max(*right_scale);
-            if let Some(left) = scale_up(*left, scale - left_scale)
-                && let Some(right) = scale_up(*right, scale - right_scale)
-                && let Some(mantissa) = left.checked_add(right)
-            {
-                return Ok(Numeric::Small { mantissa, scale });
-            }
+            return Ok(Numeric::Small { mantissa, scale });
         }
         match (self.to_big(), other.to_big()) {
             (Some((left, left_scale)), Some((right, right_scale))) => {
@@ -180,9 +162,7 @@ impl Numeric {
             Numeric::Small { mantissa: left, scale: left_scale },
             Numeric::Small { mantissa: right, scale: right_scale },
         ) = (self, other)
-            && let scale = left_scale + right_scale
-            && scale <= SCALE_MAX
-            && let Some(mantissa) = multiplied(*left, *right)
+            && let Some((mantissa, scale)) = small::product((*left, *left_scale), (*right, *right_scale))
         {
             return Ok(Numeric::Small { mantissa, scale });
         }

@@ -1,6 +1,7 @@
 //! Order, equality and hash of numerics by value: `1.0 = 1.00`, NaN equals itself and is above everything.
 
 use super::Numeric;
+use super::small::scale_up;
 use dashu_int::IBig;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -63,11 +64,6 @@ impl Ord for Numeric {
             _ => rank(self).cmp(&rank(other)),
         }
     }
-}
-
-/// `mantissa * 10^by` where it fits.
-pub(crate) fn scale_up(mantissa: i128, by: u16) -> Option<i128> {
-    POWERS_OF_TEN.get(usize::from(by)).and_then(|power| mantissa.checked_mul(*power))
 }
 
 impl PartialOrd for Numeric {

@@ -7,6 +7,7 @@
 pub(crate) mod arithmetic;
 pub(crate) mod compare;
 mod functions;
+pub(crate) mod small;
 mod text;
 
 use dashu_int::IBig;
