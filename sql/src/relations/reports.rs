@@ -4,9 +4,10 @@ use helios_mvcc::{Scn, Snapshot};
 
 use super::{diff, row_history};
 use crate::branch_merge::{Finding, Report, Resolution};
-use crate::catalog::PG_CATALOG;
+use crate::catalog::{PG_CATALOG, Rights};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
+use crate::rights::{denied, must_own, relation};
 use crate::session::{BranchMerge, check_different, sibling};
 use crate::types::{Oid, oids};
 use crate::value::Datum;
@@ -94,6 +95,7 @@ impl ReportFunction {
         if arguments.iter().any(Datum::is_null) {
             return Ok(Vec::new());
         }
+        self.check_may_read(arguments, execution)?;
         match self.kind {
             Kind::MergePreview => preview(text_at(arguments, 0)?, text_at(arguments, 1)?, execution).await,
             Kind::History => {
@@ -107,6 +109,28 @@ impl ReportFunction {
                     _ => execution.transaction.snapshot(),
                 };
                 diff::rows(table_at(arguments)?, before, after, execution).await
+            }
+        }
+    }
+}
+
+impl ReportFunction {
+    /// 42501 for who may not read what a report tells: a table's rows, or those of all of a database.
+    fn check_may_read(&self, arguments: &[Datum], execution: &Execution) -> Result<()> {
+        let environment = &execution.environment;
+        let actor = environment.actor();
+        if let Kind::MergePreview = self.kind {
+            let may = actor.has_role(environment.who.database_owner);
+            return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
+        }
+        let oid = table_at(arguments)?;
+        match relation(&environment.catalog, oid) {
+            Some(secured) if actor.rights(&secured, Rights::SELECT).has(Rights::SELECT) => Ok(()),
+            // What was dropped has no rights that could be asked.
+            None if actor.is_superuser() => Ok(()),
+            _ => {
+                let name = environment.catalog.table(oid).map(|entry| entry.table.name.clone());
+                Err(denied("table", &name.unwrap_or_else(|| oid.to_string())))
             }
         }
     }

@@ -53,6 +53,12 @@ impl Session {
             BranchStatement::Create { .. } => "create branch",
             BranchStatement::Drop { .. } => "drop branch",
             BranchStatement::Rename { .. } => "rename branch",
+            // It changes rows of whatever table.
+            BranchStatement::Merge { .. } => {
+                let directory = self.engine.directory();
+                let Some(database) = directory.database_of(self.branch) else { return Ok(()) };
+                return self.check_owns_database(database, "").await;
+            }
             _ => return Ok(()),
         };
         let directory = self.engine.directory();
