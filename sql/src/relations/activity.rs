@@ -21,24 +21,19 @@ fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
         let peer = activity.peer.as_ref();
         let statement = activity.statement.as_ref().map_or("", |statement| statement.text.as_str());
         let own_settings = backend.settings();
-        if !sees_all && !role.is_some_and(|role| actor.has_role(role)) {
-            return relation.row(&[
-                ("datid", oid(database_oid(environment, &backend.database))),
-                ("datname", text(&backend.database)),
-                ("pid", Datum::Int32(backend.number)),
-                ("usesysid", role.map_or(Datum::Null, Datum::Oid)),
-                ("usename", text(&backend.user)),
-                ("application_name", text(own_settings.get("application_name").unwrap_or_default())),
-                ("query", text("<insufficient privilege>")),
-            ]);
-        }
-        relation.row(&[
+        let mut columns = vec![
             ("datid", oid(database_oid(environment, &backend.database))),
             ("datname", text(&backend.database)),
             ("pid", Datum::Int32(backend.number)),
             ("usesysid", role.map_or(Datum::Null, Datum::Oid)),
             ("usename", text(&backend.user)),
             ("application_name", text(own_settings.get("application_name").unwrap_or_default())),
+        ];
+        if !sees_all && !role.is_some_and(|role| actor.has_role(role)) {
+            columns.push(("query", text("<insufficient privilege>")));
+            return relation.row(&columns);
+        }
+        columns.extend([
             ("client_addr", peer.and_then(|peer| peer.address.as_ref()).map_or(Datum::Null, text)),
             ("client_port", peer.map_or(Datum::Null, |peer| Datum::Int32(peer.port))),
             ("backend_start", Datum::TimestampTz(backend.since)),
@@ -52,7 +47,8 @@ fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
             ("backend_xmin", Datum::Null),
             ("query", text(statement)),
             ("backend_type", text("client backend")),
-        ])
+        ]);
+        relation.row(&columns)
     });
     Ok(rows.collect())
 }

@@ -150,8 +150,7 @@ impl Referenced {
         new: Option<&[Datum]>,
         execution: &mut Execution,
     ) -> Result<()> {
-        let kept = new.is_some_and(|new| self.pairs.iter().all(|(_, at)| old[*at] == new[*at]));
-        if kept || self.pairs.iter().any(|(_, at)| old[*at].is_null()) {
+        if !self.takes_key(old, new) {
             return Ok(());
         }
         let keys = self.referring(old, execution).await?;
@@ -195,12 +194,17 @@ impl Referenced {
         new: Option<&[Datum]>,
         execution: &mut Execution,
     ) -> Result<()> {
-        let kept = new.is_some_and(|new| self.pairs.iter().all(|(_, at)| old[*at] == new[*at]));
-        if !kept && !self.pairs.iter().any(|(_, at)| old[*at].is_null()) {
+        if self.takes_key(old, new) {
             let pending = self.still_refers(writer, old, execution)?;
             execution.pending.push(pending);
         }
         Ok(())
+    }
+
+    /// Whether a change of a row takes a key away that rows may refer to.
+    fn takes_key(&self, old: &[Datum], new: Option<&[Datum]>) -> bool {
+        let kept = new.is_some_and(|new| self.pairs.iter().all(|(_, at)| old[*at] == new[*at]));
+        !kept && !self.pairs.iter().any(|(_, at)| old[*at].is_null())
     }
 
     /// What to look at again, and to say if rows still refer to a row.
