@@ -181,6 +181,8 @@ pub(super) fn register(registry: &mut Registry) {
     add_text(registry, "textname", oids::TEXT, oids::NAME);
     by_value!(registry, "bpchar", oids::BPCHAR, oids::BPCHAR, bpchar);
     by_value!(registry, "bytea", oids::BYTEA, oids::BYTEA, plain);
+    by_value!(registry, "network_", oids::INET, oids::INET, plain);
+    by_value!(registry, "macaddr_", oids::MACADDR, oids::MACADDR, plain);
     by_value!(registry, "bit", oids::BIT, oids::BIT, plain);
     by_value!(registry, "varbit", oids::VARBIT, oids::VARBIT, plain);
     by_value!(registry, "jsonb_", oids::JSONB, oids::JSONB, plain);

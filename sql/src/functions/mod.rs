@@ -20,6 +20,7 @@ mod interval_arithmetic;
 mod json;
 mod math;
 mod moment;
+mod network;
 mod number_template;
 mod ordered_set;
 mod overlaps;

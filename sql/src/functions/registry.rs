@@ -54,6 +54,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::buckets::register(&mut registry);
     super::bytes::register(&mut registry);
     super::bit_string::register(&mut registry);
+    super::network::register(&mut registry);
     super::digest::register(&mut registry);
     super::encoding::register(&mut registry);
     super::sizes::register(&mut registry);

@@ -23,6 +23,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::text::types(),
         super::bytea::types(),
         super::bit::types(),
+        super::network::types(),
         super::identifier::types(),
         super::datetime::types(),
         super::json::types(),

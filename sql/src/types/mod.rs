@@ -18,6 +18,7 @@ pub(crate) mod float;
 pub(crate) mod identifier;
 pub(crate) mod integer;
 pub(crate) mod json;
+pub(crate) mod network;
 mod numeric;
 pub mod oids;
 mod pseudo;
