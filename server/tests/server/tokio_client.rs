@@ -192,3 +192,21 @@ fn notices_and_changed_settings_reach_the_client() {
     drop(runtime);
     server.stop();
 }
+
+/// Where a client is: in the functions about itself, and in the list of sessions.
+#[test]
+fn addresses_of_clients_are_known() {
+    run(|client, _| async move {
+        let text = "SELECT host(a.client_addr), a.client_addr = inet_client_addr(), a.client_port = inet_client_port()
+            FROM pg_stat_activity a WHERE pid = pg_backend_pid()";
+        let row = client.query_one(text, &[]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), "127.0.0.1");
+        assert!(row.get::<_, bool>(1) && row.get::<_, bool>(2));
+        let binary: std::net::IpAddr =
+            client.query_one("SELECT inet_client_addr()", &[]).await.unwrap().get(0);
+        assert_eq!(binary.to_string(), "127.0.0.1");
+        let given: std::net::IpAddr = "2001:db8::7".parse().unwrap();
+        let row = client.query_one("SELECT host($1::inet), $1::inet", &[&given]).await.unwrap();
+        assert_eq!((row.get::<_, &str>(0), row.get::<_, std::net::IpAddr>(1)), ("2001:db8::7", given));
+    });
+}

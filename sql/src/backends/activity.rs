@@ -4,12 +4,23 @@ use std::sync::Arc;
 
 use super::Backend;
 use crate::session::{Prepared, TransactionStatus};
+use crate::types::network::Network;
+use crate::value::Datum;
 
 /// Where the client is: its address and port; -1 for a socket of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     pub address: Option<String>,
     pub port: i32,
+}
+
+impl ClientAddress {
+    /// The address as an INET; NULL for a client on this machine's own socket.
+    #[must_use]
+    pub fn datum(&self) -> Datum {
+        let parsed = self.address.as_ref().and_then(|address| address.parse().ok());
+        parsed.map_or(Datum::Null, |address| Network::host_of(address).datum())
+    }
 }
 
 /// What a session does.

@@ -7,8 +7,8 @@ use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ACLITEM, ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INT2, INT4, INT4_ARRAY, INT8, INTERVAL, NAME,
-    NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
+    ACLITEM, ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INET, INT2, INT4, INT4_ARRAY, INT8, INTERVAL,
+    NAME, NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
     TEXT_ARRAY, TIMESTAMPTZ, UUID, VOID, XID8,
 };
 use crate::value::Datum;
@@ -116,6 +116,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_relation_is_updatable", &[REGCLASS, BOOL], INT4),
     ("pg_column_is_updatable", &[REGCLASS, INT2, BOOL], BOOL),
     ("inet_server_port", &[], INT4),
+    ("inet_client_addr", &[], INET),
+    ("inet_client_port", &[], INT4),
     ("pg_postmaster_start_time", &[], TIMESTAMPTZ),
     ("pg_conf_load_time", &[], TIMESTAMPTZ),
 ];

@@ -2,7 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::roles::database_oid;
-use crate::backends::{Activity, AdvisoryMode, Backend, Doing, ListedLock, WaitEvent};
+use crate::backends::{Activity, AdvisoryMode, Backend, ClientAddress, Doing, ListedLock, WaitEvent};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::session::TransactionStatus;
@@ -34,7 +34,7 @@ fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
             return relation.row(&columns);
         }
         columns.extend([
-            ("client_addr", peer.and_then(|peer| peer.address.as_ref()).map_or(Datum::Null, text)),
+            ("client_addr", peer.map_or(Datum::Null, ClientAddress::datum)),
             ("client_port", peer.map_or(Datum::Null, |peer| Datum::Int32(peer.port))),
             ("backend_start", Datum::TimestampTz(backend.since)),
             ("xact_start", activity.transaction_start.map_or(Datum::Null, Datum::TimestampTz)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::roles::may_signal;
-use crate::backends::{AdvisoryKey, AdvisoryLock, AdvisoryMode, Lifetime, Signal};
+use crate::backends::{AdvisoryKey, AdvisoryLock, AdvisoryMode, ClientAddress, Lifetime, Signal};
 use crate::error::{Result, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
@@ -55,6 +55,11 @@ pub(super) fn call(
         "pg_terminate_backend" => return Some(signal(environment, number(0), Signal::Terminate)),
         "pg_reload_conf" if environment.actor().is_superuser() => Datum::Bool(true),
         "pg_reload_conf" => return Some(Err(denied("function", name))),
+        "inet_client_addr" => backend.activity().peer.as_ref().map_or(Datum::Null, ClientAddress::datum),
+        "inet_client_port" => match &backend.activity().peer {
+            Some(peer) if peer.address.is_some() => Datum::Int32(peer.port),
+            _ => Datum::Null,
+        },
         "pg_blocking_pids" => blockers(environment, number(0)),
         _ => return None,
     }))

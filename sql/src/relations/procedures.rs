@@ -37,7 +37,7 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
         TypeShape::Enum { .. } => format!("enum_{suffix}"),
         TypeShape::Domain { .. } => format!("domain_{suffix}"),
         shape => {
-            const SEPARATED: [&str; 13] = [
+            const SEPARATED: [&str; 16] = [
                 "numeric",
                 "date",
                 "time",
@@ -50,7 +50,10 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
                 "jsonb",
                 "xml",
                 "bit",
+                "varbit",
                 "inet",
+                "cidr",
+                "macaddr",
             ];
             let name = info.name.as_ref();
             let is_separated =

@@ -22,6 +22,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// An address by itself.
+    pub(crate) fn host_of(address: IpAddr) -> Network {
+        Network { address, mask_bits: Network::bits_max(address) }
+    }
+
     /// The bits of an address of a family.
     pub(crate) fn bits_max(address: IpAddr) -> u8 {
         if address.is_ipv4() { 32 } else { 128 }
@@ -68,7 +73,7 @@ impl Network {
 
     /// As a host: with a mask of all bits.
     pub(crate) fn whole(self) -> Network {
-        Network { mask_bits: Network::bits_max(self.address), ..self }
+        Network::host_of(self.address)
     }
 
     /// Whether the first bits of both, so many, are the same.
