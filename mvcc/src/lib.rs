@@ -48,6 +48,7 @@ pub use error::{Error, Fault, Result};
 pub use helios_btree::RandomLeaf;
 pub use helios_bufferpool::{Compression, MasterKey};
 pub use ids::{BranchId, Isolation, LockMode, PageId, Scn, TableLockMode, TreeId, WaitPolicy, Xid};
+pub use locks::LockMark;
 pub use row_versions::{RowVersion, RowVersions};
 pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
 pub use snapshot::{CommitInfo, RowState, Snapshot};

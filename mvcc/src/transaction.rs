@@ -18,7 +18,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
 use crate::known_gap::KnownGap;
 use crate::large_value::PartialValue;
-use crate::locks::{HeldLocks, LockName, LockOwner, LockSpace, Mode};
+use crate::locks::{HeldLocks, LockMark, LockName, LockOwner, LockSpace, Mode};
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
 use crate::spill::OwnedChange;
@@ -437,6 +437,14 @@ impl Transaction {
         if !self.writes.created(tree) {
             self.acquire(self.row_lock_name(tree, key), mode.into(), wait).await?;
         }
+        self.state_of(tree, key).await
+    }
+
+    /// Whether a row changed since the snapshot, without locking it.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn state_of(&self, tree: TreeId, key: &[u8]) -> Result<RowState> {
         loop {
             match self.row_state(tree, key) {
                 Ok(state) => return Ok(state),
@@ -561,6 +569,16 @@ impl Transaction {
     /// Remembers this place.
     pub fn savepoint(&mut self) -> SavepointId {
         SavepointId(self.writes.mark())
+    }
+
+    /// How far its locks go now, for [`Transaction::release_locks_since`].
+    pub fn lock_mark(&self) -> LockMark {
+        self.locks.mark()
+    }
+
+    /// Lets go of the locks that were taken since `mark`; what they protected must have been undone.
+    pub fn release_locks_since(&mut self, mark: &LockMark) {
+        self.locks.release_since(&self.store.engine().locks, self.owner, mark);
     }
 
     /// Undoes all writes since `savepoint`; locks are kept.

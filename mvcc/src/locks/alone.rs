@@ -71,7 +71,35 @@ impl List {
     }
 }
 
+/// How many keys were locked in each mode at some moment.
+pub(super) type AloneMark = [usize; ROW_MODES];
+
 impl Alone {
+    /// How far the list goes now.
+    pub(super) fn mark(&self) -> AloneMark {
+        self.list.lock().keys.each_ref().map(Vec::len)
+    }
+
+    /// Takes back what was locked since `mark`; what of it the table has is returned.
+    pub(super) fn cut(&self, space: LockSpace, mark: &AloneMark) -> Vec<(LockName, Mode)> {
+        let mut list = self.list.lock();
+        let is_shared = list.is_shared;
+        let mut taken = Vec::new();
+        for ((keys, mode), length) in list.keys.iter_mut().zip(0..).zip(mark) {
+            let cut = keys.drain((*length).min(keys.len())..);
+            if is_shared {
+                taken.extend(cut.map(|key| (LockName { space, key }, Mode(mode))));
+            }
+        }
+        taken
+    }
+
+    /// What of it the table has.
+    pub(super) fn shared(&self, space: LockSpace) -> Vec<(LockName, Mode)> {
+        let list = self.list.lock();
+        if list.is_shared { list.names(space).collect() } else { Vec::new() }
+    }
+
     /// Locks a key; false when the transaction is alone no more, and the table is to be asked.
     #[inline]
     pub(super) fn note(&self, key: u64, mode: Mode) -> bool {

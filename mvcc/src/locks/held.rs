@@ -1,9 +1,10 @@
 //! The locks of one transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::alone::Alone;
-use super::{LockName, LockOwner, LockSpace, LockTable, Mode};
+use super::alone::{Alone, AloneMark};
+use super::{LockName, LockOwner, LockSpace, LockTable, Mode, Taken};
 use crate::error::Result;
 use crate::ids::WaitPolicy;
 
@@ -14,10 +15,18 @@ const ALONE_FROM: usize = if cfg!(test) { 2 } else { 64 };
 /// What a transaction holds, to give it back in the end.
 #[derive(Default)]
 pub(crate) struct HeldLocks {
-    names: Vec<LockName>,
+    /// In the order in which they were taken; one that was made stronger is there again.
+    names: Vec<(LockName, Mode)>,
     /// The table lock taken last: the next statement is likely to want it too.
     table: Option<(LockName, Mode)>,
     trees: Vec<TreeLocks>,
+}
+
+/// How far a transaction's locks went at some moment.
+#[derive(Clone, Debug, Default)]
+pub struct LockMark {
+    names: usize,
+    trees: Vec<(LockSpace, AloneMark)>,
 }
 
 struct TreeLocks {
@@ -45,8 +54,8 @@ impl HeldLocks {
             return true;
         }
         match table.try_acquire(owner, name, mode) {
-            Some(true) => self.names.push(name),
-            Some(false) => {}
+            Some(Taken::New | Taken::Stronger) => self.names.push((name, mode)),
+            Some(Taken::Nothing) => {}
             None => return false,
         }
         if !mode.is_of_row() {
@@ -72,9 +81,17 @@ impl HeldLocks {
         }
         // Noted before waiting: if the caller drops this future just when the lock is granted, the transaction
         // still gives it back. Releasing what is not held does nothing.
-        self.names.push(name);
-        table.acquire(owner, name, mode, wait).await?;
-        Ok(())
+        self.note(name, mode);
+        let acquired = table.acquire(owner, name, mode, wait).await;
+        if acquired.is_err() {
+            self.names.pop();
+        }
+        acquired.map(|_| ())
+    }
+
+    /// Remembers that a lock is to be given back.
+    pub(super) fn note(&mut self, name: LockName, mode: Mode) {
+        self.names.push((name, mode));
     }
 
     /// Locks a row of a tree where this transaction is alone; false elsewhere.
@@ -95,10 +112,40 @@ impl HeldLocks {
         tree.alone.as_ref().is_some_and(|alone| alone.note(name.key, mode))
     }
 
+    /// How far the locks go now.
+    pub(crate) fn mark(&self) -> LockMark {
+        let alone = self.trees.iter().filter_map(|tree| Some((tree.space, tree.alone.as_ref()?.mark())));
+        LockMark { names: self.names.len(), trees: alone.collect() }
+    }
+
+    /// Gives those back that were taken since `mark`, and what others were made stronger by.
+    pub(crate) fn release_since(&mut self, table: &LockTable, owner: LockOwner, mark: &LockMark) {
+        self.table = None;
+        let mut taken = self.names.split_off(mark.names.min(self.names.len()));
+        for tree in &self.trees {
+            let Some(alone) = &tree.alone else { continue };
+            let marked = mark.trees.iter().find(|(space, _)| *space == tree.space);
+            taken.extend(alone.cut(tree.space, &marked.map(|(_, mark)| *mark).unwrap_or_default()));
+        }
+        if taken.is_empty() {
+            return;
+        }
+        // The table has one for several that are alike: it stays if one of them was there before.
+        let mut kept: HashSet<(LockName, Mode)> = self.names.iter().copied().collect();
+        for tree in &self.trees {
+            kept.extend(tree.alone.iter().flat_map(|alone| alone.shared(tree.space)));
+        }
+        for (name, mode) in taken {
+            if !kept.contains(&(name, mode)) {
+                table.release_mode(owner, name, mode);
+            }
+        }
+    }
+
     /// Gives all of them back.
     pub(crate) fn release(&mut self, table: &LockTable, owner: LockOwner) {
         self.table = None;
-        for name in self.names.drain(..) {
+        for (name, _) in self.names.drain(..) {
             table.release(owner, name);
         }
         for tree in self.trees.drain(..) {

@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::ids::{LockMode, TableLockMode, WaitPolicy};
 use alone::AloneTrees;
 pub(crate) use held::HeldLocks;
+pub use held::LockMark;
 
 const SHARDS: usize = 64;
 
@@ -57,7 +58,7 @@ impl Hash for LockName {
 }
 
 /// Row and table modes in one numbering; they never meet, because their names differ in the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mode(u8);
 
 impl From<LockMode> for Mode {
@@ -178,6 +179,23 @@ pub(crate) struct LockTable {
     alone: AloneTrees,
 }
 
+/// What a request that was granted has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The lock is new to its owner.
+    New,
+    /// The owner had it in a weaker mode.
+    Stronger,
+    /// The owner had as much.
+    Nothing,
+}
+
+impl Taken {
+    fn by(was_held: bool) -> Taken {
+        if was_held { Taken::Stronger } else { Taken::New }
+    }
+}
+
 /// The outcome of a request that does not wait.
 enum Request {
     Granted,
@@ -197,9 +215,9 @@ impl LockTable {
         &self.shards[(name.key >> 58) as usize % SHARDS]
     }
 
-    /// Takes a lock if nobody is in the way. `Some(true)` when it is new to the owner.
+    /// Takes a lock if nobody is in the way.
     #[inline]
-    pub(crate) fn try_acquire(&self, owner: LockOwner, name: LockName, mode: Mode) -> Option<bool> {
+    pub(crate) fn try_acquire(&self, owner: LockOwner, name: LockName, mode: Mode) -> Option<Taken> {
         let mut shard = self.shard(name).lock();
         let _shared;
         if self.alone.may_have(name.space) {
@@ -210,21 +228,21 @@ impl LockTable {
         let entry = shard.entry(name).or_default();
         if entry.holders.is_empty() && entry.waiters.is_empty() {
             entry.holders.push((owner, mode));
-            return Some(true);
+            return Some(Taken::New);
         }
         let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
         if held && entry.holders.iter().any(|(holder, held)| *holder == owner && held.covers(mode)) {
-            return Some(false);
+            return Some(Taken::Nothing);
         }
         let ahead = if held { 0 } else { entry.waiters.len() };
         if entry.blockers(owner, mode, ahead).is_empty() {
             entry.holders.push((owner, mode));
-            return Some(!held);
+            return Some(Taken::by(held));
         }
         None
     }
 
-    /// Takes a lock, waiting if need be. Returns whether it is new to the owner, who must release it then.
+    /// Takes a lock, waiting if need be.
     ///
     /// # Errors
     /// [`Error::Deadlock`], [`Error::LockNotAvailable`].
@@ -234,15 +252,15 @@ impl LockTable {
         name: LockName,
         mode: Mode,
         wait: WaitPolicy,
-    ) -> Result<bool> {
-        if let Some(new) = self.try_acquire(owner, name, mode) {
-            return Ok(new);
+    ) -> Result<Taken> {
+        if let Some(taken) = self.try_acquire(owner, name, mode) {
+            return Ok(taken);
         }
         if wait == WaitPolicy::NoWait {
             return Err(Error::LockNotAvailable);
         }
         let (held, request) = self.enqueue(owner, name, mode)?;
-        let Request::Waiting(granted) = request else { return Ok(!held) };
+        let Request::Waiting(granted) = request else { return Ok(Taken::by(held)) };
         let withdrawal = Withdrawal { table: self, owner, name, granted: &granted };
         poll_fn(|context| {
             if granted.load(Ordering::Acquire) {
@@ -262,7 +280,7 @@ impl LockTable {
         })
         .await;
         drop(withdrawal);
-        Ok(!held)
+        Ok(Taken::by(held))
     }
 
     fn enqueue(&self, owner: LockOwner, name: LockName, mode: Mode) -> Result<(bool, Request)> {
@@ -338,9 +356,18 @@ impl LockTable {
 
     /// Gives a lock back, in whatever modes it is held.
     pub(crate) fn release(&self, owner: LockOwner, name: LockName) {
+        self.release_where(name, |(holder, _)| holder == owner);
+    }
+
+    /// Gives a lock back in one of the modes in which it is held.
+    pub(crate) fn release_mode(&self, owner: LockOwner, name: LockName, mode: Mode) {
+        self.release_where(name, |held| held == (owner, mode));
+    }
+
+    fn release_where(&self, name: LockName, is_released: impl Fn((LockOwner, Mode)) -> bool) {
         let mut shard = self.shard(name).lock();
         let Some(entry) = shard.get_mut(&name) else { return };
-        entry.holders.retain(|(holder, _)| *holder != owner);
+        entry.holders.retain(|held| !is_released(*held));
         if entry.waiters.is_empty() {
             if entry.holders.is_empty() {
                 shard.remove(&name);

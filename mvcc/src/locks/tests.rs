@@ -36,7 +36,7 @@ fn waiters_are_granted_in_order() {
     block_on(async {
         let table = LockTable::new();
         let update = row(LockMode::Update);
-        assert!(table.acquire(A, X, update, WaitPolicy::Block).await.unwrap());
+        assert_eq!(table.acquire(A, X, update, WaitPolicy::Block).await.unwrap(), Taken::New);
         let mut b = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
         assert!(poll_once(&mut b).await.is_none());
         let mut c = Box::pin(table.acquire(C, X, update, WaitPolicy::Block));
@@ -45,9 +45,9 @@ fn waiters_are_granted_in_order() {
         assert!(matches!(busy, Err(Error::LockNotAvailable)));
         table.release(A, X);
         assert!(poll_once(&mut c).await.is_none());
-        assert!(poll_once(&mut b).await.unwrap().unwrap());
+        assert_eq!(poll_once(&mut b).await.unwrap().unwrap(), Taken::New);
         table.release(B, X);
-        assert!(poll_once(&mut c).await.unwrap().unwrap());
+        assert_eq!(poll_once(&mut c).await.unwrap().unwrap(), Taken::New);
     });
 }
 
@@ -67,7 +67,7 @@ fn cycles_are_refused_and_withdrawals_pass_the_lock_on() {
         assert!(poll_once(&mut c).await.is_none());
         drop(a);
         table.release(B, Y);
-        assert!(poll_once(&mut c).await.unwrap().unwrap());
+        assert_eq!(poll_once(&mut c).await.unwrap().unwrap(), Taken::New);
     });
 }
 
@@ -82,7 +82,8 @@ fn a_cycle_through_a_strengthened_mode_is_found() {
         table.acquire(B, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
         let mut d = Box::pin(table.acquire(D, X, row(LockMode::NoKeyUpdate), WaitPolicy::Block));
         assert!(poll_once(&mut d).await.is_none(), "D waits for B");
-        assert!(!table.acquire(A, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap());
+        let strengthened = table.acquire(A, X, row(LockMode::Share), WaitPolicy::Block).await.unwrap();
+        assert_eq!(strengthened, Taken::Stronger);
         table.release(B, X);
         assert!(poll_once(&mut d).await.is_none(), "D waits for A now");
         let cycle = table.acquire(A, Y, row(LockMode::Update), WaitPolicy::Block).await;
@@ -104,7 +105,7 @@ fn upgrades_by_two_sharers_deadlock() {
         let second = table.acquire(B, X, row(LockMode::Update), WaitPolicy::Block).await;
         assert!(matches!(second, Err(Error::Deadlock)));
         table.release(B, X);
-        assert!(!poll_once(&mut a).await.unwrap().unwrap(), "the lock was A's before");
+        assert_eq!(poll_once(&mut a).await.unwrap().unwrap(), Taken::Stronger, "the lock was A's before");
     });
 }
 
@@ -176,6 +177,20 @@ impl Model {
         Expected::Waits
     }
 
+    /// How many modes an owner holds.
+    fn mark(&self, owner: LockOwner) -> usize {
+        self.holders.iter().filter(|held| held.1 == owner).count()
+    }
+
+    fn end_since(&mut self, owner: LockOwner, mark: usize) {
+        let mut seen = 0;
+        self.holders.retain(|held| {
+            seen += usize::from(held.1 == owner);
+            held.1 != owner || seen <= mark
+        });
+        self.grant();
+    }
+
     fn end(&mut self, owner: LockOwner) {
         self.holders.retain(|held| held.1 != owner);
         self.waiters.retain(|waiter| waiter.1 != owner);
@@ -192,7 +207,7 @@ impl Model {
     }
 }
 
-type Pending<'t> = (LockOwner, std::pin::Pin<Box<dyn Future<Output = Result<bool>> + 't>>);
+type Pending<'t> = (LockOwner, std::pin::Pin<Box<dyn Future<Output = Result<Taken>> + 't>>);
 
 /// Each who waits is blocked in the model, each who is blocked waits.
 async fn compare(model: &Model, pending: &mut Vec<Pending<'_>>) {
@@ -219,21 +234,26 @@ async fn compare(model: &Model, pending: &mut Vec<Pending<'_>>) {
 }
 
 proptest::proptest! {
-    /// Requests, ends of transactions and withdrawals in any order: who gets the lock, who waits and who is told of a
+    /// Requests, ends of transactions, savepoints and withdrawals in any order: who gets the lock, who waits and who is told of a
     /// deadlock is what the model says, and nobody is forgotten; also where transactions are alone for a while.
     #[test]
     fn locks_match_a_model(
         tables in proptest::prelude::any::<bool>(),
-        steps in proptest::collection::vec((0u8..10, 0u64..6, 0u64..4, 0u8..8), 1..150),
+        steps in proptest::collection::vec((0u8..13, 0u64..6, 0u64..4, 0u8..8), 1..150),
     ) {
         block_on(async {
             let table = LockTable::new();
             let mut model = Model::default();
             let mut pending: Vec<Pending<'_>> = Vec::new();
             let mut held: Vec<HeldLocks> = (0..6).map(|_| HeldLocks::default()).collect();
+            // The last savepoint of each; none any more once a wait was cancelled, which leaves a name behind.
+            let mut marks: Vec<Option<(LockMark, usize)>> = vec![None; 6];
+            let mut cancelled = [false; 6];
             let name_of = |name: u64| LockName { space: LockSpace(name % 2), key: name << 60 };
             for (kind, owner, name, mode) in steps {
-                let (held, owner, name) = (&mut held[owner as usize], LockOwner(owner), name_of(name));
+                let (held, mark) = (&mut held[owner as usize], &mut marks[owner as usize]);
+                let cancelled = &mut cancelled[owner as usize];
+                let (owner, name) = (LockOwner(owner), name_of(name));
                 let mode = Mode(if tables { 8 + mode } else { mode % 4 });
                 let waits = pending.iter().any(|waiter| waiter.0 == owner);
                 match kind {
@@ -249,6 +269,9 @@ proptest::proptest! {
                             None => Expected::Waits,
                         };
                         assert_eq!(found, model.request(owner, name, mode), "{owner:?} asks for {name:?}");
+                        if found != Expected::Deadlock {
+                            held.note(name, mode);
+                        }
                         if found == Expected::Waits {
                             pending.push((owner, future));
                         }
@@ -258,8 +281,17 @@ proptest::proptest! {
                         pending.retain(|waiter| waiter.0 != owner);
                         model.waiters.retain(|waiter| waiter.1 != owner);
                         model.grant();
+                        (*mark, *cancelled) = (None, true);
                     }
-                    8.. => {
+                    8 if !waits && !*cancelled => *mark = Some((held.mark(), model.mark(owner))),
+                    9 | 10 if !waits => {
+                        if let Some((mark, model_mark)) = mark {
+                            held.release_since(&table, owner, mark);
+                            model.end_since(owner, *model_mark);
+                        }
+                    }
+                    11.. => {
+                        (*mark, *cancelled) = (None, false);
                         pending.retain(|waiter| waiter.0 != owner);
                         held.release(&table, owner);
                         (0..4).for_each(|name| table.release(owner, name_of(name)));

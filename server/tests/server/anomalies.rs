@@ -184,17 +184,19 @@ fn lost_updates() {
     }
 }
 
-/// P4 with a row that is gone: PostgreSQL says so.
+/// P4 with a row that is gone: changes are told so, as by PostgreSQL.
 #[test]
 fn lost_rows() {
-    for statement in
-        ["UPDATE t SET v = 12 WHERE id = 1", "DELETE FROM t WHERE id = 1", "SELECT FROM t FOR UPDATE"]
-    {
+    let deleted = "could not serialize access due to concurrent delete";
+    for (statement, message) in [
+        ("UPDATE t SET v = 12 WHERE id = 1", deleted),
+        ("DELETE FROM t WHERE id = 1", deleted),
+        ("SELECT FROM t FOR UPDATE", CONFLICT),
+    ] {
         at("REPEATABLE READ", async |sessions| {
             let (first, second) = (&sessions.first, &sessions.second);
             does(first, "DELETE FROM t WHERE id = 1").await;
             let outcome = sessions.waits(second.execute(statement, &[]), first.batch_execute("COMMIT")).await;
-            let message = "could not serialize access due to concurrent delete";
             assert_eq!(told(outcome), ("40001".into(), message.into()), "{statement}");
         });
     }

@@ -9,6 +9,7 @@ use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
+use crate::parser;
 use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SetKind, SortKey};
 use crate::types::{DataType, oids};
 
@@ -448,14 +449,21 @@ fn locking(locks: &[ast::LockClause]) -> Result<Vec<LockingClause>> {
     use helios_mvcc::LockMode;
     let mut clauses = Vec::new();
     for lock in locks {
-        let mode = match lock.lock_type {
-            ast::LockType::Share => LockMode::Share,
-            ast::LockType::Update => LockMode::Update,
+        let mut parts: &[ast::ObjectNamePart] = lock.of.as_ref().map_or(&[], |object| &object.0);
+        let weaker = parts.first().and_then(|part| part.as_ident()).and_then(parser::marked);
+        if weaker.is_some() {
+            parts = &parts[1..];
+        }
+        let mode = match (&lock.lock_type, weaker) {
+            (ast::LockType::Share, Some(_)) => LockMode::KeyShare,
+            (ast::LockType::Share, None) => LockMode::Share,
+            (ast::LockType::Update, Some(_)) => LockMode::NoKeyUpdate,
+            (ast::LockType::Update, None) => LockMode::Update,
         };
-        let relation = match &lock.of {
-            None => None,
-            Some(object) => match name::split(object)? {
-                (None, relation) => Some((relation, name::location(object))),
+        let relation = match parts {
+            [] => None,
+            _ => match name::split(&ast::ObjectName(parts.to_vec()))? {
+                (None, relation) => Some((relation, name::location(&ast::ObjectName(parts.to_vec())))),
                 (Some(_), _) => {
                     return Err(SqlError::syntax(format!(
                         "{} must specify unqualified relation names",
@@ -473,5 +481,11 @@ fn locking(locks: &[ast::LockClause]) -> Result<Vec<LockingClause>> {
 
 /// What a locking clause begins with.
 pub(super) fn lock_words(mode: helios_mvcc::LockMode) -> &'static str {
-    if mode == helios_mvcc::LockMode::Share { "FOR SHARE" } else { "FOR UPDATE" }
+    use helios_mvcc::LockMode;
+    match mode {
+        LockMode::KeyShare => "FOR KEY SHARE",
+        LockMode::Share => "FOR SHARE",
+        LockMode::NoKeyUpdate => "FOR NO KEY UPDATE",
+        LockMode::Update => "FOR UPDATE",
+    }
 }

@@ -146,9 +146,7 @@ impl Binder<'_> {
                 match locked.iter_mut().find(|each| each.key == key) {
                     None => locked.push(LockedRows { table: table.clone(), key, locking: wanted }),
                     Some(LockedRows { locking, .. }) => {
-                        if locking.mode != helios_mvcc::LockMode::Update {
-                            locking.mode = wanted.mode;
-                        }
+                        locking.mode = locking.mode.max(wanted.mode);
                         locking.nowait |= wanted.nowait;
                         locking.skip_locked |= wanted.skip_locked;
                     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use helios_mvcc::TableLockMode;
 use sqlparser::ast;
 
 use super::storage::{self, Owner};
@@ -56,7 +57,8 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
         }
         return Err(store::duplicate_relation(&index_name));
     }
-    ddl.lock(&table).await?;
+    // Rows stay as they are meanwhile; reading them goes on, locked or not.
+    ddl.lock_as(&table, TableLockMode::Share).await?;
     let options = storage::of_index(&create.with)?;
     let index = Index {
         oid: ddl.oid().await?,

@@ -17,14 +17,7 @@ use crate::session::{Notice, Session};
 ///
 /// # Errors
 /// 0A000 where another table's foreign key points at one of them.
-pub async fn truncate(session: &mut Session, truncate: &ast::Truncate) -> Result<()> {
-    let mut ddl = session.begin_ddl("TRUNCATE TABLE").await?;
-    let done = truncate_tables(&mut ddl, truncate).await;
-    session.end_ddl(ddl, done.is_ok())?;
-    done
-}
-
-async fn truncate_tables(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
+pub async fn truncate(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
     let mut entries: Vec<Arc<TableEntry>> = Vec::new();
     for target in &truncate.table_names {
         let entry = match ddl.relation(&target.name)? {

@@ -40,7 +40,7 @@ use sqlparser::ast;
 pub use analyze::{analyze, refresh_statistics};
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
-pub use maintenance::{check_tables, tables_named, truncate};
+pub use maintenance::{check_tables, tables_named};
 pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 
@@ -114,9 +114,33 @@ impl Ddl {
     }
 
     /// Keeps everybody else away from a table.
+    ///
+    /// # Errors
+    /// As [`Ddl::lock_as`].
     pub async fn lock(&mut self, table: &Table) -> Result<()> {
-        let object = u64::from(table.oid);
-        Ok(self.execution.transaction.lock_table(object, TableLockMode::AccessExclusive, WAIT).await?)
+        self.lock_as(table, TableLockMode::AccessExclusive).await
+    }
+
+    /// Locks a table.
+    ///
+    /// # Errors
+    /// Those of locking; 40001 where the table was changed after it was looked up and before it was locked.
+    pub async fn lock_as(&mut self, table: &Table, mode: TableLockMode) -> Result<()> {
+        let transaction = &mut self.execution.transaction;
+        transaction.lock_table(u64::from(table.oid), mode, WAIT).await?;
+        let newest = transaction.store().catalog_scn(transaction.branch());
+        let seen = transaction.snapshot().scn;
+        if newest <= seen {
+            return Ok(());
+        }
+        let committed = async |scn| -> Result<Option<Arc<TableEntry>>> {
+            let reader = transaction.store().begin_as_of(transaction.branch(), scn)?;
+            Ok(CatalogSnapshot::load(&reader).await?.table(table.oid).cloned())
+        };
+        match committed(seen).await? == committed(newest).await? {
+            true => Ok(()),
+            false => Err(self.execution.conflict()),
+        }
     }
 
     /// The schema that a new object goes into, which the role may make objects in, and its name.
@@ -229,6 +253,7 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
         S::CreateSchema { .. } => "CREATE SCHEMA",
         S::CreateExtension(_) => "CREATE EXTENSION",
         S::DropExtension(_) => "DROP EXTENSION",
+        S::Truncate(_) => "TRUNCATE TABLE",
         S::Drop { object_type, .. } => match object_type {
             ast::ObjectType::Table => "DROP TABLE",
             ast::ObjectType::Index => "DROP INDEX",
@@ -400,6 +425,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         }
         S::CreateExtension(create) => extension::create(ddl, create).await,
         S::DropExtension(drop) => extension::drop(ddl, drop).await,
+        S::Truncate(truncate) => maintenance::truncate(ddl, truncate).await,
         S::Drop { object_type, if_exists, names, cascade, .. } => {
             drop::drop_objects(ddl, object_type, *if_exists, names, *cascade).await
         }

@@ -1,12 +1,13 @@
 //! Row locks of FOR UPDATE and its siblings: rows are locked as they are asked for, above sorting and below LIMIT, so
 //! that only rows that are given are locked.
 
-use helios_mvcc::{RowState, WaitPolicy};
+use helios_mvcc::{RowState, TableLockMode, WaitPolicy};
 
 use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError};
 use crate::plan::physical::LockedTable;
 use crate::value::{Batch, Datum};
+use crate::write::lock_planned;
 
 /// Locks rows and passes them on.
 pub struct Lock {
@@ -16,14 +17,23 @@ pub struct Lock {
     one_by_one: bool,
     /// The input's batch, and how many of its rows are done.
     current: Option<(Batch, usize)>,
+    /// Whether the tables are locked.
+    has_begun: bool,
 }
 
 impl Lock {
     pub fn new(input: Box<dyn Operator>, tables: Vec<LockedTable>, one_by_one: bool) -> Lock {
-        Lock { input, tables, one_by_one, current: None }
+        Lock { input, tables, one_by_one, current: None, has_begun: false }
     }
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
+        if !self.has_begun {
+            let planned_as_of = execution.environment.catalog.as_of;
+            for LockedTable { table, .. } in &self.tables {
+                lock_planned(table, planned_as_of, TableLockMode::RowShare, execution).await?;
+            }
+            self.has_begun = true;
+        }
         loop {
             let (batch, mut row) = match self.current.take() {
                 Some(current) => current,
@@ -70,7 +80,7 @@ async fn lock_row(
         let wait = if no_wait { WaitPolicy::NoWait } else { WaitPolicy::Block };
         match execution.transaction.lock_row(table.table.tree, &key, locking.mode, wait).await {
             Ok(RowState::Unchanged) => {}
-            Ok(RowState::Changed) => return Err(execution.conflict_on(table.table.tree, &key).await),
+            Ok(RowState::Changed) => return Err(execution.conflict()),
             Err(helios_mvcc::Error::LockNotAvailable) if locking.skip_locked => return Ok(false),
             Err(helios_mvcc::Error::LockNotAvailable) => {
                 return Err(crate::session::lock_not_available(&table.table.name));

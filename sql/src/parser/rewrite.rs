@@ -19,7 +19,7 @@
 //! | `SELECT WHERE a`, and other select lists without columns | ``SELECT `nothing` WHERE a`` |
 //! | `trim(FROM a)`, `trim(LEADING FROM a)` | `trim(a)`, `trim(LEADING a)` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
-//! | `FOR NO KEY UPDATE`, `FOR KEY SHARE` | `FOR UPDATE`, `FOR SHARE` |
+//! | `FOR NO KEY UPDATE`, `FOR KEY SHARE OF a` | `` FOR UPDATE OF `no key` ``, `` FOR SHARE OF `key`.a `` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
 //! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
 //! | `U&'…' UESCAPE '!'` | the string it is |
@@ -39,6 +39,10 @@ use super::Source;
 
 /// What stands for a select list without columns.
 pub const NOTHING: &str = "nothing";
+
+/// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
+const NO_KEY: &str = "no key";
+const KEY: &str = "key";
 
 /// The quotes of what is put in.
 const MARK: char = '`';
@@ -127,7 +131,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 }
             }
             Token::Word(_) if is(token, "of") && follows_lock(&out) => {
-                at += lock_each(&tokens[at..], token, &mut out)
+                at += lock_each(&tokens[at..], token, None, &mut out)
             }
             Token::Word(word)
                 if kind.has_literals
@@ -222,13 +226,9 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     Word { value: "at".to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword };
                 out.push(TokenWithSpan::new(Token::Word(word), token.span));
             }
-            Token::Word(_) if is(token, "for") && word_at(at, "no") && word_at(at + 1, "key") => {
+            Token::Word(_) if is(token, "for") && (word_at(at, "no") || word_at(at, "key")) => {
                 out.push(token.clone());
-                at += 2;
-            }
-            Token::Word(_) if is(token, "for") && word_at(at, "key") && word_at(at + 1, "share") => {
-                out.push(token.clone());
-                at += 1;
+                at += weaker_lock(&tokens[at..], &mut out);
             }
             Token::Word(_)
                 if (is(token, "isnull") || is(token, "notnull"))
@@ -361,8 +361,34 @@ fn follows_lock(out: &[TokenWithSpan]) -> bool {
     matches!(out, [.., first, second] if is(first, "for") && (is(second, "update") || is(second, "share")))
 }
 
+/// `NO KEY UPDATE` and `KEY SHARE`, which are not to be locked as much; gives how many tokens were read.
+fn weaker_lock(rest: &[&TokenWithSpan], out: &mut Vec<TokenWithSpan>) -> usize {
+    let word_at = |at: usize, wanted: &str| rest.get(at).is_some_and(|token| is(token, wanted));
+    let (length, strength) = if word_at(0, "no") && word_at(1, "key") && word_at(2, "update") {
+        (3, NO_KEY)
+    } else if word_at(0, "key") && word_at(1, "share") {
+        (2, KEY)
+    } else {
+        return 0;
+    };
+    let last = rest[length - 1];
+    let strength = mark(last, strength);
+    out.push(last.clone());
+    if word_at(length, "of") {
+        return length + 1 + lock_each(&rest[length + 1..], rest[length], Some(&strength), out);
+    }
+    out.push(TokenWithSpan::new(Token::make_keyword("OF"), last.span));
+    out.push(strength);
+    length
+}
+
 /// A locking clause for each relation that one names; gives how many tokens were read.
-fn lock_each(rest: &[&TokenWithSpan], of: &TokenWithSpan, out: &mut Vec<TokenWithSpan>) -> usize {
+fn lock_each(
+    rest: &[&TokenWithSpan],
+    of: &TokenWithSpan,
+    strength: Option<&TokenWithSpan>,
+    out: &mut Vec<TokenWithSpan>,
+) -> usize {
     let is_name = |token: &TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Period);
     let listed = rest.windows(2).take_while(|pair| {
         is_name(pair[0]) && matches!(pair[1].token, Token::Comma | Token::Period)
@@ -383,6 +409,9 @@ fn lock_each(rest: &[&TokenWithSpan], of: &TokenWithSpan, out: &mut Vec<TokenWit
             out.extend(head.iter().cloned());
         }
         out.push(of.clone());
+        if let Some(strength) = strength {
+            out.extend([strength.clone(), TokenWithSpan::new(Token::Period, strength.span)]);
+        }
         out.extend(name.iter().map(|token| (*token).clone()));
         out.extend(wait.iter().cloned());
     }

@@ -645,6 +645,9 @@ impl Session {
             if !conflict || !self.retry(place, &mut tries).await? {
                 return Err(error);
             }
+            if !self.is_current(&portal.prepared) {
+                portal.prepared = self.refreshed(&portal.prepared, &portal.parameters).await?;
+            }
             let prepared = portal.prepared.clone();
             let Some(plan) = prepared.rows_plan() else { return Err(error) };
             portal.state = self.running(plan).await?;

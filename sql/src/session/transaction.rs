@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{Isolation, SavepointId, Transaction};
+use helios_mvcc::{Isolation, LockMark, SavepointId, Transaction};
 
 use super::{Notice, Session, SettingValues};
 use crate::backends::NotificationMark;
@@ -24,6 +24,7 @@ pub enum TransactionStatus {
 struct Savepoint {
     name: String,
     place: SavepointId,
+    locks: LockMark,
     settings: Arc<SettingValues>,
     notifications: NotificationMark,
 }
@@ -246,9 +247,9 @@ impl Session {
             return Err(no_transaction("SAVEPOINT"));
         };
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
-        let place = transaction.savepoint();
+        let (place, locks) = (transaction.savepoint(), transaction.lock_mark());
         let notifications = self.backend.notification_mark();
-        active.savepoints.push(Savepoint { name: name.to_string(), place, settings, notifications });
+        active.savepoints.push(Savepoint { name: name.to_string(), place, locks, settings, notifications });
         Ok(())
     }
 
@@ -274,11 +275,13 @@ impl Session {
         active.savepoints.truncate(at + 1);
         let kept = active.savepoints.len();
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
-        transaction.rollback_to(active.savepoints[at].place);
-        self.backend.notifications_back_to(active.savepoints[at].notifications);
+        let savepoint = &active.savepoints[at];
+        transaction.rollback_to(savepoint.place);
+        transaction.release_locks_since(&savepoint.locks);
+        self.backend.notifications_back_to(savepoint.notifications);
         active.failed = false;
         active.own_catalog = None;
-        let settings = active.savepoints[at].settings.clone();
+        let settings = savepoint.settings.clone();
         self.replace_settings(settings);
         self.cursors_back_to(kept);
         Ok(())
@@ -289,9 +292,14 @@ impl Session {
         match &mut self.active {
             Some(active) if active.explicit => {
                 active.failed = true;
-                if active.transaction.is_none() {
+                match &mut active.transaction {
+                    // All since the last savepoint will be undone: nobody has to wait for that.
+                    Some(transaction) => {
+                        let last = active.savepoints.last().map(|savepoint| savepoint.locks.clone());
+                        transaction.release_locks_since(&last.unwrap_or_default());
+                    }
                     // A statement was dropped while it ran: what it did is undone with everything else.
-                    active.savepoints.clear();
+                    None => active.savepoints.clear(),
                 }
             }
             Some(_) => self.rollback(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{BranchId, TableLockMode, WaitPolicy};
+use helios_mvcc::{BranchId, Isolation, TableLockMode, WaitPolicy};
 use sqlparser::ast;
 
 use super::execution::{text_batches, text_column};
@@ -11,7 +11,7 @@ use super::prepare::Action;
 use super::transaction::{TransactionModes, lost};
 use super::{Notice, Session};
 use crate::binder::{Moments, ResultColumn, data_type, name};
-use crate::catalog::Rights;
+use crate::catalog::{Rights, Table};
 use crate::ddl;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Utility;
@@ -81,10 +81,6 @@ impl Session {
             S::Set(set) => self.run_set(set).await,
             S::ShowVariable { variable } => self.show(&setting_name(variable)),
             S::Discard { object_type } => self.discard(object_type).await,
-            S::Truncate(truncate) => {
-                ddl::truncate(self, truncate).await?;
-                done("TRUNCATE TABLE")
-            }
             S::LISTEN { channel } => {
                 self.begin_in_transaction();
                 self.backend.listen(&name::fold(channel));
@@ -250,21 +246,34 @@ impl Session {
             TableLockMode::RowExclusive => writes.with(Rights::INSERT),
             _ => writes,
         };
-        let entries = ddl::tables_named(self, tables, needed).await?;
-        for entry in entries {
-            let active = self.active.as_mut().ok_or_else(lost)?;
-            let transaction = active.transaction.as_mut().ok_or_else(lost)?;
-            match transaction.lock_table(u64::from(entry.table.oid), mode, wait).await {
-                Err(helios_mvcc::Error::LockNotAvailable) => {
-                    return Err(SqlError::new(
-                        SqlState::LOCK_NOT_AVAILABLE,
-                        format!("could not obtain lock on relation \"{}\"", entry.table.name),
-                    ));
-                }
-                locked => locked?,
+        let mut entries = ddl::tables_named(self, tables, needed).await?;
+        loop {
+            for entry in &entries {
+                self.lock_table(&entry.table, mode, wait).await?;
             }
+            // Who had to wait may have waited for the table's end, or for another one of that name.
+            let now = ddl::tables_named(self, tables, needed).await?;
+            if now.iter().map(|entry| entry.table.oid).eq(entries.iter().map(|entry| entry.table.oid)) {
+                return done("LOCK TABLE");
+            }
+            entries = now;
         }
-        done("LOCK TABLE")
+    }
+
+    async fn lock_table(&mut self, table: &Table, mode: TableLockMode, wait: WaitPolicy) -> Result<()> {
+        let active = self.active.as_mut().ok_or_else(lost)?;
+        let transaction = active.transaction.as_mut().ok_or_else(lost)?;
+        match transaction.lock_table(u64::from(table.oid), mode, wait).await {
+            Err(helios_mvcc::Error::LockNotAvailable) => {
+                let message = format!("could not obtain lock on relation \"{}\"", table.name);
+                return Err(SqlError::new(SqlState::LOCK_NOT_AVAILABLE, message));
+            }
+            locked => locked?,
+        }
+        if active.used && transaction.isolation() == Isolation::ReadCommitted {
+            transaction.begin_statement();
+        }
+        Ok(())
     }
 
     async fn set_constraints(&mut self, names: &[ast::ObjectName], deferred: bool) -> Result<Given> {
@@ -594,11 +603,19 @@ impl Session {
         text: &str,
     ) -> Result<Option<String>> {
         let mut moments = Moments::default();
+        let mut tries = 0;
         loop {
             let mut ddl = self.begin_ddl(command).await?;
             ddl.binding.moments = moments;
+            let start = ddl.execution.transaction.savepoint();
             // On the heap: it is the largest of all futures.
             let changed = Box::pin(work.run(&mut ddl, text)).await;
+            let conflict =
+                changed.as_ref().is_err_and(|error| error.state() == SqlState::SERIALIZATION_FAILURE);
+            if conflict {
+                ddl.notices.clear();
+                ddl.warnings.clear();
+            }
             let (catalog, mut binding) = (ddl.catalog.clone(), ddl.binding.clone());
             self.end_ddl(ddl, changed.is_ok())?;
             match (changed, binding.moments.take_wanted()) {
@@ -606,6 +623,13 @@ impl Session {
                 (Err(_), Some(version)) => {
                     self.learn_moment(&catalog, &mut binding, &version, text, &[], &Arc::default()).await?;
                     moments = binding.moments;
+                }
+                // An object was changed before it was locked: what the statement is about is looked up anew.
+                (Err(error), None) if conflict => {
+                    if !self.retry(start, &mut tries).await? {
+                        return Err(error);
+                    }
+                    moments = Moments::default();
                 }
                 (changed, _) => return changed,
             }

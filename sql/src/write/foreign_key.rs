@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, LockMode, ScanStep, TreeId};
+use helios_mvcc::{Isolation, KeyRange, LockMode, RowState, ScanStep, Scn, TableLockMode, TreeId};
 
-use super::{TableWriter, WAIT};
+use super::{TableWriter, WAIT, lock_planned};
 use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, ForeignKeyAction, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
@@ -22,6 +22,12 @@ pub struct Reference {
     /// Positions in the referencing row, in the order of the referenced key.
     positions: Vec<usize>,
     parent_name: String,
+    /// The table that is referred to, where it is another one, and the catalog that says so.
+    parent: Option<Arc<TableEntry>>,
+    planned_as_of: Scn,
+    /// Where its rows are.
+    rows: TreeId,
+    /// The key that is referred to: that of the rows, or an index.
     tree: TreeId,
     key: Vec<KeyColumn>,
 }
@@ -35,7 +41,8 @@ impl Reference {
         let ConstraintKind::ForeignKey { table, columns, index, .. } = &constraint.kind else {
             return Err(SqlError::internal("a foreign key was expected"));
         };
-        let parent = if *table == entry.table.oid { entry } else { catalog.expect_table(*table)?.as_ref() };
+        let other = if *table == entry.table.oid { None } else { Some(catalog.expect_table(*table)?) };
+        let parent = other.map_or(entry, |other| other.as_ref());
         let found = parent.indexes.iter().find(|each| each.oid == *index);
         let found =
             found.ok_or_else(|| SqlError::corrupted("a foreign key names an index that is not there"))?;
@@ -55,6 +62,9 @@ impl Reference {
             name: constraint.name.clone(),
             positions,
             parent_name: parent.table.name.clone(),
+            parent: other.cloned(),
+            planned_as_of: catalog.as_of,
+            rows: parent.table.tree,
             tree,
             key,
         })
@@ -104,8 +114,30 @@ impl Reference {
             let Some(value) = as_kind(&row[*position], column.kind) else { return Ok(false) };
             key::encode(column, &value, &mut wanted);
         }
-        execution.transaction.lock_row(self.tree, &wanted, LockMode::KeyShare, WAIT).await?;
-        Ok(execution.transaction.get_latest(self.tree, &wanted).await?.is_some())
+        if let Some(parent) = &self.parent {
+            lock_planned(parent, self.planned_as_of, TableLockMode::RowShare, execution).await?;
+        }
+        loop {
+            let transaction = &mut execution.transaction;
+            // A row is locked before its entries, as by those who delete it.
+            if self.tree != self.rows
+                && let Some(row) = transaction.get_latest(self.tree, &wanted).await?
+            {
+                transaction.lock_row(self.rows, &row, LockMode::KeyShare, WAIT).await?;
+            }
+            let is_locked = transaction.try_lock_key(self.tree, &wanted, LockMode::KeyShare);
+            let is_there = transaction.get_latest(self.tree, &wanted).await?.is_some();
+            if is_locked && is_there {
+                return Ok(true);
+            }
+            if !is_there {
+                // Whoever keeps a snapshot saw it go.
+                let goes = transaction.isolation() == Isolation::Snapshot
+                    && transaction.state_of(self.tree, &wanted).await? == RowState::Changed;
+                return if goes { Err(execution.conflict()) } else { Ok(false) };
+            }
+            transaction.lock_row(self.tree, &wanted, LockMode::KeyShare, WAIT).await?;
+        }
     }
 }
 
@@ -179,10 +211,29 @@ impl Referenced {
         }
         let pending = self.still_refers(writer, old, execution)?;
         if action == ForeignKeyAction::Restrict {
-            return Err(pending.error);
+            return match self.refer(old, execution).await? {
+                true => Err(pending.error),
+                false => Ok(()),
+            };
         }
         execution.pending.push(pending);
         Ok(())
+    }
+
+    /// Whether rows refer to a row, and will: who is about to remove one is waited for.
+    async fn refer(&self, old: &[Datum], execution: &mut Execution) -> Result<bool> {
+        loop {
+            let referring = self.referring(old, execution).await?;
+            let Some((key, _)) = referring.first() else { return Ok(false) };
+            let transaction = &mut execution.transaction;
+            if transaction.try_lock_key(self.child.table.tree, key, LockMode::KeyShare) {
+                return Ok(true);
+            }
+            let state = transaction.lock_row(self.child.table.tree, key, LockMode::KeyShare, WAIT).await?;
+            if state == RowState::Changed && transaction.isolation() == Isolation::Snapshot {
+                return Err(execution.conflict());
+            }
+        }
     }
 
     /// When a row goes or its key changes: nothing may refer to it at the end, whatever the foreign key would do to what
@@ -425,8 +476,7 @@ impl Pending {
         for (number, value) in columns.iter().zip(&self.key) {
             referred[Table::position(*number)] = value.clone();
         }
-        let referring = Referenced::new(constraint, &catalog)?.referring(&referred, execution).await?;
-        Ok(!referring.is_empty())
+        Referenced::new(constraint, &catalog)?.refer(&referred, execution).await
     }
 }
 

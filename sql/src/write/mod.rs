@@ -67,6 +67,39 @@ pub enum KeyPart {
     Expression(Expr, String),
 }
 
+/// Takes a lock on a table that a statement was planned for, by the catalog of some commit.
+///
+/// # Errors
+/// Those of locking; a conflict where the table was changed after that and before the lock.
+pub async fn lock_planned(
+    planned: &TableEntry,
+    planned_as_of: Scn,
+    mode: TableLockMode,
+    execution: &mut Execution,
+) -> Result<()> {
+    let object = u64::from(planned.table.oid);
+    execution.transaction.lock_table(object, mode, WAIT).await?;
+    let newest = execution.transaction.store().catalog_scn(execution.transaction.branch());
+    if newest > planned_as_of && !execution.transaction.changes_catalog() {
+        return check_unchanged(planned, execution).await;
+    }
+    Ok(())
+}
+
+/// Some catalog change was committed since the statement was planned: was it one of this table?
+#[cold]
+async fn check_unchanged(planned: &TableEntry, execution: &mut Execution) -> Result<()> {
+    let store = execution.transaction.store().clone();
+    let mut now = store.begin(execution.transaction.branch(), helios_mvcc::Isolation::ReadCommitted);
+    now.begin_statement();
+    let catalog = CatalogSnapshot::load(&now).await?;
+    if catalog.table(planned.table.oid).is_some_and(|entry| **entry == *planned) {
+        return Ok(());
+    }
+    execution.stale = true;
+    Err(execution.conflict())
+}
+
 /// All that is needed to write rows of one table; made once for a plan, and shared.
 pub struct TableWriter {
     /// The catalog that it was planned by.
@@ -164,29 +197,9 @@ impl TableWriter {
     /// Takes the lock that writers of a table share.
     ///
     /// # Errors
-    /// Those of locking; a conflict where the table was changed, after this was planned and before the lock.
+    /// As [`lock_planned`].
     pub async fn lock_table(&self, execution: &mut Execution) -> Result<()> {
-        let object = u64::from(self.entry.table.oid);
-        execution.transaction.lock_table(object, TableLockMode::RowExclusive, WAIT).await?;
-        let newest = execution.transaction.store().catalog_scn(execution.transaction.branch());
-        if newest > self.planned_as_of && !execution.transaction.changes_catalog() {
-            return self.check_unchanged(execution).await;
-        }
-        Ok(())
-    }
-
-    /// Some catalog change was committed since this was planned: was it one of this table?
-    #[cold]
-    async fn check_unchanged(&self, execution: &mut Execution) -> Result<()> {
-        let store = execution.transaction.store().clone();
-        let mut now = store.begin(execution.transaction.branch(), helios_mvcc::Isolation::ReadCommitted);
-        now.begin_statement();
-        let catalog = CatalogSnapshot::load(&now).await?;
-        if catalog.table(self.entry.table.oid).is_some_and(|entry| **entry == *self.entry) {
-            return Ok(());
-        }
-        execution.stale = true;
-        Err(execution.conflict())
+        lock_planned(&self.entry, self.planned_as_of, TableLockMode::RowExclusive, execution).await
     }
 
     /// Computes the generated columns of a row.

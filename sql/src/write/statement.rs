@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use helios_mvcc::{Isolation, RowState};
+
 use super::over_rows::RowsPlan;
 use super::{OldRow, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
@@ -242,7 +244,15 @@ async fn upsert(
         }
         return Ok(Some(row));
     };
-    let Some(update) = &conflict.update else { return Ok(None) };
+    let Some(update) = &conflict.update else {
+        // Whoever keeps a snapshot that lacks the row cannot say that it was there.
+        let transaction = &execution.transaction;
+        let keeps = transaction.isolation() == Isolation::Snapshot;
+        return match keeps && transaction.state_of(writer.tree(), &key).await? == RowState::Changed {
+            true => Err(execution.conflict()),
+            false => Ok(None),
+        };
+    };
     if !proposed.insert(key.clone()) {
         return Err(SqlError::new(
             SqlState::CARDINALITY_VIOLATION,
