@@ -54,4 +54,4 @@ pub use scan::{KeyRange, RowVisitor, Scan, ScanStep};
 pub use snapshot::{CommitInfo, RowState, Snapshot};
 pub use store::{CatalogScn, CompressedTierSize, Store, StoreOptions, StoreStats, Surroundings};
 pub use temporary_file::{TemporaryBlock, TemporaryFile};
-pub use transaction::{SavepointId, Transaction};
+pub use transaction::{ReadPoint, SavepointId, Transaction};

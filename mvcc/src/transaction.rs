@@ -33,6 +33,13 @@ const READS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SavepointId(Mark);
 
+/// What a statement reads: the snapshot, and the own writes of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPoint {
+    statement: u32,
+    snapshot: Option<Scn>,
+}
+
 struct PointRead {
     tree: TreeId,
     key: Vec<u8>,
@@ -138,6 +145,19 @@ impl Transaction {
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
             self.snapshot = Some(self.engine().visible_scn());
         }
+    }
+
+    /// What the running statement reads.
+    pub fn read_point(&self) -> ReadPoint {
+        ReadPoint { statement: self.statement, snapshot: self.snapshot }
+    }
+
+    /// Goes back to what an earlier statement reads, whose rows are wanted by and by, and from there to what it read
+    /// before. Nothing may be written meanwhile.
+    pub fn swap_read_point(&mut self, point: ReadPoint) -> ReadPoint {
+        let before = self.read_point();
+        (self.statement, self.snapshot) = (point.statement, point.snapshot);
+        before
     }
 
     /// What it reads. Before the first statement: what is visible right now.

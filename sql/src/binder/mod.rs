@@ -68,6 +68,7 @@ pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{MomentKind, Moments, moment_of};
 pub use over_rows::{BoundReturning, OverRows, RowsQuery};
+pub use query::lock_words;
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.

@@ -480,7 +480,7 @@ fn locking(locks: &[ast::LockClause]) -> Result<Vec<LockingClause>> {
 }
 
 /// What a locking clause begins with.
-pub(super) fn lock_words(mode: helios_mvcc::LockMode) -> &'static str {
+pub fn lock_words(mode: helios_mvcc::LockMode) -> &'static str {
     use helios_mvcc::LockMode;
     match mode {
         LockMode::KeyShare => "FOR KEY SHARE",

@@ -235,6 +235,15 @@ pub enum Physical {
 }
 
 impl PlanNode {
+    /// How it, or a node below it, locks rows, if one does.
+    #[must_use]
+    pub fn row_lock(&self) -> Option<helios_mvcc::LockMode> {
+        match &self.node {
+            Physical::Lock { tables, .. } => tables.iter().map(|table| table.locking.mode).max(),
+            _ => self.inputs().into_iter().find_map(PlanNode::row_lock),
+        }
+    }
+
     /// Its inputs, in the order EXPLAIN shows them.
     #[must_use]
     pub fn inputs(&self) -> Vec<&PlanNode> {

@@ -1,23 +1,32 @@
 //! Cursors: the rows of a query under a name, to go through in both directions.
 //!
-//! All rows are computed when the cursor is declared, and gathered within `work_mem`. So it sees nothing of what happens later, and WITH HOLD needs no
-//! more than to keep it.
+//! Rows are computed as they are asked for, with the snapshot of the declaration, and gathered within `work_mem` for the way
+//! back. WITH HOLD computes the others when its transaction commits; a cursor that locks rows computes all when it is declared.
 
 use std::sync::Arc;
 
-use super::portal::Given;
+use helios_mvcc::LockMode;
+use parking_lot::Mutex;
+
+use super::portal::{Given, Portal};
 use super::{ListedCursor, Session, Step};
-use crate::binder::{ResultColumn, name};
+use crate::binder::{ResultColumn, lock_words, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{QueryMemory, RowStore};
 use crate::parser::{Declare, Direction, Fetch};
+use crate::plan::physical::PlanNode;
 use crate::value::Batch;
 
 /// One cursor.
 pub(super) struct Cursor {
     pub(super) columns: Vec<ResultColumn>,
+    /// What gives further rows, until all are gathered. Never locked: it makes sessions safe to share.
+    source: Mutex<Option<Portal>>,
     rows: RowStore,
+    /// How many rows are gathered.
     count: i64,
+    /// Where the rows that were wanted last begin: a block, and the number of its first row.
+    last_block: (usize, i64),
     /// The number of the row it is on: 0 before the first, one more than there are behind the last.
     position: i64,
     /// NO SCROLL: it only goes forward.
@@ -40,7 +49,19 @@ struct Movement {
 }
 
 impl Cursor {
-    /// Where a direction leads.
+    /// The last row that must be gathered to go somewhere, or to know that there is none.
+    fn wanted(&self, direction: Direction) -> i64 {
+        let at = self.position;
+        match direction {
+            Direction::Forward(Some(rows)) | Direction::Relative(rows) => at.saturating_add(rows),
+            Direction::Backward(Some(rows)) => at.saturating_sub(rows),
+            Direction::Absolute(row) if row >= 0 => row,
+            Direction::Forward(None) | Direction::Absolute(_) => i64::MAX,
+            Direction::Backward(None) => 0,
+        }
+    }
+
+    /// Where a direction leads, if it leads to rows that are gathered, or beyond the last.
     fn movement(&self, direction: Direction) -> Movement {
         let (at, count) = (self.position, self.count);
         let none = |position| Movement { from: 1, to: 0, backwards: false, position };
@@ -91,15 +112,23 @@ impl Cursor {
         Ok((count, rows))
     }
 
-    async fn rows(&self, movement: &Movement) -> Result<Vec<Batch>> {
+    async fn rows(&mut self, movement: &Movement) -> Result<Vec<Batch>> {
         let mut wanted = Vec::new();
-        let (mut first, mut block) = (1, 0);
-        while let Some(count) = self.rows.rows_of(block) {
+        let (mut block, mut first) = self.last_block;
+        if movement.from < first {
+            (block, first) = (0, 1);
+        }
+        while first <= movement.to
+            && let Some(count) = self.rows.rows_of(block)
+        {
             let last = first + count as i64 - 1;
             let (from, to) = (movement.from.max(first), movement.to.min(last));
             if from <= to
                 && let Some(batch) = self.rows.read(block).await?
             {
+                if wanted.is_empty() {
+                    self.last_block = (block, first);
+                }
                 let mut indices: Vec<u32> = (from..=to).map(|row| (row - first) as u32).collect();
                 if movement.backwards {
                     indices.reverse();
@@ -114,6 +143,19 @@ impl Cursor {
         }
         Ok(wanted)
     }
+}
+
+/// 0A000 for cursors that go back, or outlive their transaction, over rows that are locked.
+fn refuse_locks(declare: &Declare, mode: LockMode) -> Result<()> {
+    let (what, detail) = match declare {
+        Declare { hold: true, .. } => ("DECLARE CURSOR WITH HOLD", "Holdable cursors must be READ ONLY."),
+        Declare { scroll: Some(true), .. } => {
+            ("DECLARE SCROLL CURSOR", "Scrollable cursors must be READ ONLY.")
+        }
+        _ => return Ok(()),
+    };
+    let message = format!("{what} ... {} is not supported", lock_words(mode));
+    Err(SqlError::unsupported(message).with_detail(detail))
 }
 
 fn unknown(cursor: &str) -> SqlError {
@@ -152,21 +194,20 @@ impl Session {
         }
         let prepared = self.prepare(&declare.text, Vec::new()).await?;
         let columns = prepared.columns.clone().unwrap_or_default();
-        let mut portal = self.bind(prepared, Vec::new())?;
-        let memory = Arc::new(QueryMemory::new(&self.settings));
-        let mut rows = RowStore::in_account(self.engine.store(), &memory);
-        let (mut rows_max, mut count) = (None, 0);
-        while let Step::Rows(batch) = self.step(&mut portal, &mut rows_max).await? {
-            count += batch.row_count as i64;
-            rows.push(batch).await?;
+        if let Some(mode) = prepared.rows_plan().and_then(PlanNode::row_lock) {
+            refuse_locks(declare, mode)?;
         }
-        rows.finish().await?;
+        let mut portal = self.bind(prepared, Vec::new())?;
+        let is_open = self.open(&mut portal).await?;
+        let memory = Arc::new(QueryMemory::new(&self.settings));
         let savepoints = self.savepoint_count();
         let forward_only = declare.scroll == Some(false);
-        let made = Cursor {
+        let mut made = Cursor {
             columns,
-            rows,
-            count,
+            source: Mutex::new(Some(portal)),
+            rows: RowStore::in_account(self.engine.store(), &memory),
+            count: 0,
+            last_block: (0, 1),
             position: 0,
             forward_only,
             hold: declare.hold,
@@ -174,6 +215,9 @@ impl Session {
             failed: false,
             savepoints,
         };
+        if !is_open {
+            self.gather(&mut made, i64::MAX).await?;
+        }
         self.listing.add_cursor(ListedCursor {
             name: cursor.clone(),
             text: text.to_string(),
@@ -186,20 +230,61 @@ impl Session {
         Ok(Given { batches: Vec::new(), tag: "DECLARE CURSOR".into() })
     }
 
+    /// Gathers rows of a cursor up to the one of a number.
+    async fn gather(&mut self, cursor: &mut Cursor, wanted: i64) -> Result<()> {
+        let Some(portal) = cursor.source.get_mut() else { return Ok(()) };
+        let mut has_more = true;
+        while cursor.count < wanted && has_more {
+            match Box::pin(self.step(portal, &mut None)).await? {
+                Step::Rows(batch) => {
+                    cursor.count += batch.row_count as i64;
+                    cursor.rows.push(batch).await?;
+                }
+                _ => has_more = false,
+            }
+        }
+        if !has_more {
+            *cursor.source.get_mut() = None;
+        }
+        cursor.rows.finish().await
+    }
+
+    /// Before a transaction commits: computes what its cursors hold beyond it.
+    ///
+    /// # Errors
+    /// Those of the queries.
+    pub(super) async fn hold_cursors(&mut self) -> Result<()> {
+        let is_open = |cursor: &Cursor| cursor.hold && !cursor.failed && !cursor.held;
+        let open = self.cursors.iter().filter(|(_, cursor)| is_open(cursor));
+        for name in open.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            let Some(mut cursor) = self.cursors.remove(&name) else { continue };
+            let gathered = self.gather(&mut cursor, i64::MAX).await;
+            self.cursors.insert(name, cursor);
+            gathered?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Given> {
         let wanted = name::fold(&fetch.name);
-        let cursor = self.cursors.get_mut(&wanted).ok_or_else(|| unknown(&wanted))?;
-        if cursor.failed {
-            return Err(SqlError::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("portal \"{wanted}\" cannot be run"),
-            ));
-        }
-        let gone = cursor.go(fetch.direction, !fetch.moves_only).await;
+        let mut cursor = self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
+        let gone = self.go(&mut cursor, fetch, &wanted).await;
         cursor.failed = gone.is_err();
+        self.cursors.insert(wanted, cursor);
         let (count, batches) = gone?;
         let verb = if fetch.moves_only { "MOVE" } else { "FETCH" };
         Ok(Given { batches, tag: format!("{verb} {count}") })
+    }
+
+    async fn go(&mut self, cursor: &mut Cursor, fetch: &Fetch, name: &str) -> Result<(i64, Vec<Batch>)> {
+        if cursor.failed {
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("portal \"{name}\" cannot be run"),
+            ));
+        }
+        self.gather(cursor, cursor.wanted(fetch.direction)).await?;
+        cursor.go(fetch.direction, !fetch.moves_only).await
     }
 
     pub(super) fn close_cursor(&mut self, cursor: Option<&sqlparser::ast::Ident>) -> Result<Given> {

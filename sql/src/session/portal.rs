@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use helios_mvcc::ReadPoint;
+
 use super::execution::tag_of;
 use super::point::Within;
 use super::prepare::Action;
@@ -44,6 +46,8 @@ pub(super) enum State {
         operator: Box<dyn Operator>,
         left: Option<Batch>,
         environment: Arc<Environment>,
+        /// Other statements of the transaction may run between two batches.
+        reads: ReadPoint,
         timestamps: Timestamps,
         outer: Vec<Datum>,
         /// Common tables that are computed already.
@@ -607,15 +611,37 @@ impl Session {
         }
     }
 
+    /// Begins a query whose rows are asked for later; gives false for what is no plain query, or locks rows.
+    pub(super) async fn open(&mut self, portal: &mut Portal) -> Result<bool> {
+        if self.active.as_ref().is_some_and(|active| active.failed) {
+            return Err(in_failed_transaction());
+        }
+        if !self.is_current(&portal.prepared) {
+            portal.prepared = self.refreshed(&portal.prepared, &portal.parameters).await?;
+        }
+        let prepared = portal.prepared.clone();
+        let Action::Query(plan) = &prepared.action else { return Ok(false) };
+        if plan.row_lock().is_some() {
+            return Ok(false);
+        }
+        self.permit(&prepared).await?;
+        portal.state = self.running(plan).await?;
+        portal.epoch = self.portal_epoch;
+        Ok(true)
+    }
+
     /// A query's operators, about to run.
     async fn running(&mut self, plan: &PlanNode) -> Result<State> {
         let environment = self.begin_statement().await?;
-        let timestamps = self.active.as_ref().ok_or_else(lost)?.timestamps;
+        let active = self.active.as_ref().ok_or_else(lost)?;
+        let timestamps = active.timestamps;
+        let reads = active.transaction.as_ref().ok_or_else(lost)?.read_point();
         let operator = execute::build(plan);
         Ok(State::Running {
             operator,
             left: None,
             environment,
+            reads,
             timestamps,
             outer: Vec::new(),
             working_tables: HashMap::new(),
@@ -666,8 +692,9 @@ impl Session {
     /// The next batch from a query's operators; with an error, whether it was a conflict.
     async fn pull(&mut self, portal: &mut Portal) -> std::result::Result<Option<Batch>, (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
-        let State::Running { operator, environment, timestamps, outer, working_tables, memory, .. } =
-            &mut portal.state
+        let State::Running {
+            operator, environment, reads, timestamps, outer, working_tables, memory, ..
+        } = &mut portal.state
         else {
             return Ok(None);
         };
@@ -676,7 +703,9 @@ impl Session {
         execution.outer = std::mem::take(outer);
         execution.working_tables = std::mem::take(working_tables);
         execution.memory = memory.take();
+        let later = execution.transaction.swap_read_point(*reads);
         let pulled = operator.next(&mut execution).await;
+        execution.transaction.swap_read_point(later);
         *outer = std::mem::take(&mut execution.outer);
         *working_tables = std::mem::take(&mut execution.working_tables);
         *memory = execution.memory.take();

@@ -167,6 +167,13 @@ impl Session {
             self.rollback();
             return Err(error);
         }
+        if !self.cursors.is_empty()
+            && self.active.as_ref().is_some_and(|active| !active.failed)
+            && let Err(error) = Box::pin(self.hold_cursors()).await
+        {
+            self.rollback();
+            return Err(error);
+        }
         let has_pending = |active: &Active| !active.pending.is_empty() && !active.failed;
         if self.active.as_ref().is_some_and(has_pending)
             && let Err(error) = self.check_constraints(Due::Transaction).await
