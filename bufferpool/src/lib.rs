@@ -19,6 +19,7 @@ mod removal;
 mod replacement;
 mod superblock;
 mod undo_ring;
+pub use cleaner::Shortening;
 pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
 pub use compressed_tier::{CompressedTier, Decision, Timed, Totals};
 pub use epoch::{Guard, pin};

@@ -13,7 +13,7 @@
 //! 6. So do the rows of the commit-time index, where no branch can be read any more.
 //!
 //! What goes is marked, a leaf of the map at a time, and leaves the map with the next checkpoint. A crash in the middle leaves
-//! the rest to the next cut.
+//! the rest to the next cut. In the end the file is made short, by checkpoints whose cleaner moves what lies at its end.
 //!
 //! Invariant: what a kept reader needs is neither in a removed history nor on a removed page.
 
@@ -32,6 +32,8 @@ use crate::scan::KeyRange;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 
+/// About what a checkpoint moves that is to make the file short.
+const MOVED_AT_ONCE_BYTES: u64 = 16 << 20;
 /// Rows of the commit-time index that one commit deletes.
 const ROWS_AT_ONCE: usize = 1000;
 
@@ -87,7 +89,22 @@ impl Store {
         if let Some(oldest) = needs.values().map(|needs| needs.since).min() {
             self.cut_commit_times(oldest).await?;
         }
-        self.checkpoint().await
+        self.shorten_file().await
+    }
+
+    /// Writes checkpoints until the file is not half free any more, or cannot be made shorter.
+    async fn shorten_file(&self) -> Result<()> {
+        let file = &self.engine().file;
+        let shortening = file.shortening();
+        // Twice what it would take if each image were moved once.
+        let rounds_max = 16 + 2 * file.usage()?.used_bytes / MOVED_AT_ONCE_BYTES;
+        for _ in 0..rounds_max {
+            self.checkpoint().await?;
+            if !shortening.goes_on() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Moves the horizons, durably; returns what is to be kept.

@@ -24,6 +24,8 @@ use crate::store::Store;
 
 /// The class of the rows.
 const CLASS: u8 = 52;
+/// Before the keys that transactions write into a branch's first tree by themselves, and behind all others.
+pub const OWN_ROWS: [u8; 1] = [CLASS];
 /// Pages removed together.
 const BATCH: usize = 4096;
 

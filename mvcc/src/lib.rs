@@ -51,6 +51,7 @@ mod write_set;
 pub use access_method::{AccessMethod, AccessMethods, RowChange};
 pub use branches::{Branch, NewBranch};
 pub use divergence::{Divergence, RowDifference, TreeDifference};
+pub use dropped_tree::OWN_ROWS;
 pub use error::{Error, Fault, Result};
 pub use helios_btree::RandomLeaf;
 pub use helios_bufferpool::{Compression, MasterKey};

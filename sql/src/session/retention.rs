@@ -49,7 +49,9 @@ pub(super) fn change_setting(database: &mut Database, change: &SettingChange) ->
             database.settings.clear();
             return Ok(());
         }
-        SettingChange::Reset(name) | SettingChange::FromCurrent(name) | SettingChange::Set { name, .. } => name,
+        SettingChange::Reset(name) | SettingChange::FromCurrent(name) | SettingChange::Set { name, .. } => {
+            name
+        }
     };
     if name != RETENTION_DAYS {
         return Err(SqlError::unsupported(format!("databases have no setting \"{name}\" of their own yet"))
@@ -87,7 +89,8 @@ impl Engine {
     /// For how many days a database keeps its history; `None`: for ever.
     #[must_use]
     pub fn retention_days(&self, database: &Database) -> Option<u64> {
-        let configured = || self.config().iter().find(|entry| entry.0 == CONFIGURED).map(|entry| entry.1.as_str());
+        let configured =
+            || self.config().iter().find(|entry| entry.0 == CONFIGURED).map(|entry| entry.1.as_str());
         let days = database.setting(RETENTION_DAYS).or_else(configured)?;
         days.parse().ok()
     }
@@ -107,7 +110,8 @@ impl Engine {
         for database in &directory.databases {
             let Some(days) = self.retention_days(database) else { continue };
             let Some(since) = self.moment_before(days, newest).await? else { continue };
-            let is_own = |branch: BranchId| directory.database_of(branch).is_some_and(|own| own.root == database.root);
+            let is_own =
+                |branch: BranchId| directory.database_of(branch).is_some_and(|own| own.root == database.root);
             let read = open.iter().filter(|open| is_own(open.branch)).map(|open| open.scn);
             let oldest = read.filter(|scn| store.kept(database.root).has(*scn)).min();
             keep_since.push((database.root, oldest.map_or(since, |oldest| oldest.min(since))));
@@ -117,7 +121,9 @@ impl Engine {
         }
         let mut points = vec![self.pristine().await?];
         for database in &directory.databases {
-            points.extend(self.merge_bases(&directory, database.root).await?.into_iter().map(|base| base.moment));
+            points.extend(
+                self.merge_bases(&directory, database.root).await?.into_iter().map(|base| base.moment),
+            );
         }
         Ok(store.cut_history(&keep_since, &points).await?)
     }
