@@ -175,8 +175,9 @@ pub struct Config {
     pub performance: PerformanceConfig,
     pub encryption: EncryptionConfig,
     pub audit: AuditConfig,
-    /// Unset: all history is kept.
+    /// For how many days history is kept; 0 keeps what branches and open snapshots need. Unset: all of it.
     pub retention_days: Option<u32>,
+    /// How often older history is cut.
     pub compact_interval_hours: u32,
     /// Turns encryption on with this key; it never comes from a file.
     #[serde(skip)]
@@ -244,6 +245,9 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         if self.server.max_connections == 0 {
             return Err(Error::config("server.max_connections = 0 is not allowed: at least 1 is needed"));
+        }
+        if self.compact_interval_hours == 0 {
+            return Err(Error::config("compact_interval_hours = 0 is not allowed: at least 1 is needed"));
         }
         if self.performance.worker_threads == Some(0) {
             return Err(Error::config("performance.worker_threads = 0 is not allowed: at least 1 is needed"));

@@ -142,7 +142,16 @@ pub(crate) async fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Ope
     let Some(path) = path else {
         let store = open_store(Arc::new(MemoryDevice::new()), config).await?;
         let engine = Engine::open(store.clone(), config.entries()).await?;
-        let opened = Opened { engine, idle: Mutex::default(), store, background: None, key, claim: None };
+        // Without a time to keep, nothing is to be done in the background.
+        let background = match config.retention_days {
+            Some(_) => {
+                let background = executor()?;
+                cut_in_background(&background, &engine, config);
+                Some(background)
+            }
+            None => None,
+        };
+        let opened = Opened { engine, idle: Mutex::default(), store, background, key, claim: None };
         return Ok(Arc::new(opened));
     };
     let device = open_disk(path)
@@ -159,6 +168,7 @@ pub(crate) async fn open(path: Option<&Path>, config: &Config) -> Result<Arc<Ope
     let store = open_store(device, config).await.map_err(|error| error.in_folder(path))?;
     let engine = Engine::open(store.clone(), config.entries()).await?;
     let background = start_background(&store)?;
+    cut_in_background(&background, &engine, config);
     let opened = Arc::new(Opened {
         engine,
         idle: Mutex::default(),
@@ -202,9 +212,27 @@ async fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
     Ok(Store::open(options, surroundings).await.map_err(SqlError::from)?)
 }
 
+fn executor() -> Result<BackgroundExecutor> {
+    BackgroundExecutor::start(BACKGROUND_THREADS)
+        .map_err(|error| Error::config(format!("the background threads cannot be started: {error}")))
+}
+
+/// Cuts history that is older than it is to be kept, now and then.
+fn cut_in_background(background: &BackgroundExecutor, engine: &Engine, config: &Config) {
+    let interval = Duration::from_secs(u64::from(config.compact_interval_hours.max(1)) * 3600);
+    let (engine, stop) = (engine.clone(), background.stop_token());
+    let _cutting = background.spawn(or(async move { stop.stopped().await }, async move {
+        loop {
+            if let Err(error) = engine.cut_history().await {
+                tracing::error!("old history was not cut, and is the next time: {error}");
+            }
+            sleep(interval).await;
+        }
+    }));
+}
+
 fn start_background(store: &Store) -> Result<BackgroundExecutor> {
-    let background = BackgroundExecutor::start(BACKGROUND_THREADS)
-        .map_err(|error| Error::config(format!("the background threads cannot be started: {error}")))?;
+    let background = executor()?;
     // They run on without their handles, until the stop token tells them to end.
     let _checkpoints = background.spawn(write_checkpoints(store.clone(), background.stop_token()));
     let (cleaned, stop) = (store.clone(), background.stop_token());

@@ -19,7 +19,7 @@ mod writer;
 
 pub use node::{LeafCell, Node, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
-pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow};
+pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value_pages};
 pub use pages::{PageRef, ReadPages, WritePages};
 pub use tree::{CellVisitor, Direction, Gap, RandomLeaf, Walk, find_gap, get, random_leaf, walk_leaf};
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};

@@ -4,10 +4,10 @@
 //! page header, the next page (8, 0 for none), the number of bytes here (4, then 4 reserved), and the bytes.
 //! The chain is written once and never changed: a new value gets a new chain.
 
-use helios_bufferpool::PageId;
 use helios_bufferpool::page::{self, PAGE_HEADER_BYTES, PageKind};
+use helios_bufferpool::{PageId, Scn};
 
-use crate::node::{LEAF_CELL_HEADER_BYTES, SLOT_BYTES, cell_bytes_max, u64_at};
+use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, cell_bytes_max, u64_at};
 use crate::pages::{ReadPages, WritePages};
 
 const OVERFLOW_HEADER_BYTES: usize = PAGE_HEADER_BYTES + 16;
@@ -61,6 +61,18 @@ impl ChainWriter {
         pointer[8..].copy_from_slice(&self.next.0.to_le_bytes());
         pointer
     }
+}
+
+/// The pages of the value of a row, if it has pages of its own, and the commit that wrote them. Their ids are two apart.
+#[must_use]
+pub fn value_pages(leaf: &[u8], index: usize) -> Option<(std::ops::Range<PageId>, Scn)> {
+    let cell = Node::new(leaf).leaf_cell(index);
+    let pointer: &[u8; 16] = cell.value.try_into().ok().filter(|_| cell.overflow)?;
+    // They got their ids from the end to the beginning, one right after the other.
+    let (first, pages) =
+        (u64_at(pointer, 8), value_bytes(pointer).div_ceil(bytes_per_page(leaf.len())) as u64);
+    let last = first.checked_sub(2 * pages.checked_sub(1)?)?;
+    Some((PageId(last)..PageId(first + 2), cell.scn))
 }
 
 fn write_page<P: WritePages>(pages: &mut P, chunk: &[u8], next: PageId) -> PageId {

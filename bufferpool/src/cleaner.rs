@@ -26,6 +26,8 @@ const MOVED_BYTES_MIN: usize = 256 << 10;
 const MOVED_BYTES_MAX: usize = 16 << 20;
 /// Leaves of the map looked at per checkpoint: these, and one for each 64 entries that it changes.
 const LEAVES_MIN: usize = 256;
+/// And where somebody waits for it.
+const LEAVES_HURRIED: usize = 16_384;
 /// A smaller number of sparse blocks is not worth a move.
 const SPARSE_MIN: u64 = 16;
 /// A smaller file is not worth shortening, in blocks.
@@ -35,6 +37,31 @@ const SHORTEN_FROM: u64 = 1024;
 #[derive(Default)]
 pub(crate) struct CleanerState {
     next: Option<MapKey>,
+    /// Somebody waits for the file to be short: see [`PageFile::shortening`].
+    is_hurried: bool,
+    /// What the last checkpoint moved, bytes.
+    moved_bytes: usize,
+}
+
+/// Has checkpoints move as much as they can as long as it lives.
+pub struct Shortening<'a>(&'a PageFile);
+
+impl Shortening<'_> {
+    /// Whether a further checkpoint would make the file shorter, after one that did its part.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.0.cleaner.lock().moved_bytes > 0 && is_half_free(&self.0.extents.lock())
+    }
+}
+
+impl Drop for Shortening<'_> {
+    fn drop(&mut self) {
+        self.0.cleaner.lock().is_hurried = false;
+    }
+}
+
+fn is_half_free(extents: &Extents) -> bool {
+    extents.blocks() >= SHORTEN_FROM && extents.free_blocks() * 2 > extents.blocks()
 }
 
 /// What the cleaner moved.
@@ -55,7 +82,7 @@ struct Plan {
 impl Plan {
     fn make(extents: &Extents) -> Option<Plan> {
         let used = extents.blocks() - extents.free_blocks();
-        let is_half_free = extents.blocks() >= SHORTEN_FROM && extents.free_blocks() > used;
+        let is_half_free = is_half_free(extents);
         if !is_half_free && extents.sparse_blocks() <= SPARSE_MIN.max(used / 8) {
             return None;
         }
@@ -72,9 +99,15 @@ impl PageFile {
     /// Moves what is worth it to new places; `changes` are the entries that the checkpoint replaces anyway, in order.
     pub(crate) async fn clean(&self, root: MapRoot, changes: &[(MapKey, Option<Located>)]) -> Result<Moved> {
         let mut moved = Moved::default();
+        self.cleaner.lock().moved_bytes = 0;
         let Some(plan) = Plan::make(&self.extents.lock()) else { return Ok(moved) };
-        let bytes_max = (MOVED_BYTES_MIN + changes.len() * 512).min(MOVED_BYTES_MAX);
-        let leaves_max = LEAVES_MIN + changes.len() / 64;
+        let (bytes_max, leaves_max) = match self.cleaner.lock().is_hurried {
+            true => (MOVED_BYTES_MAX, LEAVES_HURRIED),
+            false => (
+                (MOVED_BYTES_MIN + changes.len() * 512).min(MOVED_BYTES_MAX),
+                LEAVES_MIN + changes.len() / 64,
+            ),
+        };
         let first = MapKey { page: PageKey::new(BranchId(0), PageId(0)), version: 0 };
         let start = self.cleaner.lock().next.unwrap_or(first);
         let (mut key, mut wrapped, mut bytes) = (start, false, 0);
@@ -112,8 +145,15 @@ impl PageFile {
             key = leaf.next.unwrap_or(first);
         }
         writer.finish().await?;
-        self.cleaner.lock().next = Some(key);
+        let mut cleaner = self.cleaner.lock();
+        (cleaner.next, cleaner.moved_bytes) = (Some(key), bytes);
         Ok(moved)
+    }
+
+    /// Has checkpoints move as much as they can, for a file that is to become short.
+    pub fn shortening(&self) -> Shortening<'_> {
+        self.cleaner.lock().is_hurried = true;
+        Shortening(self)
     }
 
     /// Copies images to new places, but for those that are damaged: these stay, to be found where they are.

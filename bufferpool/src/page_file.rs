@@ -29,7 +29,7 @@ const TRIM_BYTES_MIN: u64 = 1 << 20;
 const LOCKED_MAX: usize = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Overlaid {
+pub(crate) struct Overlaid {
     located: Located,
     /// The running checkpoint puts it into the map, so it is not this overlay's to release.
     claimed: bool,
@@ -41,10 +41,10 @@ pub struct PageFile {
     codec: Codec,
     pub(crate) map: PageMap,
     pub(crate) extents: Mutex<Extents>,
-    overlay: Mutex<HashMap<PageKey, Overlaid>>,
+    pub(crate) overlay: Mutex<HashMap<PageKey, Overlaid>>,
     /// History written since the last checkpoint; `None` for what is to leave the map.
-    history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
-    superblock: Mutex<Superblock>,
+    pub(crate) history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
+    pub(crate) superblock: Mutex<Superblock>,
     pub(crate) cleaner: Mutex<CleanerState>,
     reserve: Mutex<Option<Reserve>>,
 }
@@ -413,14 +413,22 @@ impl PageFile {
             let history = self.history.lock();
             history.range(from..end).find(|entry| entry.1.is_some()).map(|entry| *entry.0)
         };
+        let mut start = from;
         let mapped = loop {
             let superblock = self.superblock();
-            match self.map.seek(&self.io(), superblock.map, from).await {
-                Err(_) if self.superblock.lock().generation != superblock.generation => {}
-                result => break result?.map(|entry| entry.0),
+            let found = match self.map.seek(&self.io(), superblock.map, start).await {
+                Err(_) if self.superblock.lock().generation != superblock.generation => continue,
+                result => result?.map(|entry| entry.0),
+            };
+            let found = found.filter(|key| key.page == page && key.is_sealed());
+            match found {
+                // It is about to leave the map.
+                Some(gone) if self.history.lock().get(&gone).is_some_and(Option::is_none) => {
+                    start = MapKey { version: gone.version + 1, ..gone };
+                }
+                _ => break found,
             }
         };
-        let mapped = mapped.filter(|key| key.page == page && key.is_sealed());
         Ok([overlaid, mapped].into_iter().flatten().min())
     }
 

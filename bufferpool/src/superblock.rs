@@ -99,8 +99,10 @@ pub struct Superblock {
     pub log_segment_bytes: u64,
 }
 
+/// An incompatible feature: history was cut. A program that does not know it would read what is gone as if it were there.
+pub const HISTORY_CUT: u64 = 1;
 /// What this program knows of features.
-const FEATURES_KNOWN: [u64; 3] = [0, 0, 0];
+const FEATURES_KNOWN: [u64; 3] = [0, 0, HISTORY_CUT];
 
 impl Superblock {
     fn encode(&self) -> IoBuf {

@@ -13,6 +13,7 @@ use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Sc
 use crate::access_method::RowChange;
 use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::{Fault, FaultReason};
+use crate::freed_pages::{FreedPages, FreedRun};
 use crate::ids::{BranchId, TreeId};
 use crate::large_value::PartialValue;
 use crate::spill::is_temporary;
@@ -74,6 +75,8 @@ pub(crate) struct Workspace {
     is_temporary: bool,
     /// The next even page id.
     pub(crate) next_page: u64,
+    /// What the private copies no longer lead to.
+    freed: FreedPages,
 }
 
 impl Workspace {
@@ -99,6 +102,7 @@ impl Workspace {
             engine.ring.take_back();
         }
         self.index.clear();
+        self.freed.clear();
         self.last_leaf = None;
         self.writer.forget();
         self.chain = None;
@@ -111,6 +115,7 @@ impl Workspace {
     pub(crate) fn publish(&mut self, engine: &Engine) {
         if !self.is_temporary {
             engine.ring.publish();
+            engine.freed.lock().append(&mut self.freed);
         }
         self.index.clear();
         let mark = engine.dirty_mark.load(Ordering::Relaxed);
@@ -367,6 +372,23 @@ impl<'e, 'w> Apply<'e, 'w> {
         self.add(key, frame, true);
     }
 
+    /// Notes pages that nothing newer leads to.
+    fn note_freed(&mut self, first: PageId, count: u64, created: Scn) {
+        if !self.workspace.is_temporary {
+            let (branch, freed) = (self.branch, self.scn);
+            self.workspace.freed.add(FreedRun { branch, freed, created, first, count });
+        }
+    }
+
+    /// Notes the pages of the value of a row that is about to go, if it has some.
+    fn note_freed_value(&mut self, leaf: PageId, index: usize) {
+        let Some(number) = self.find(PageKey::new(self.branch, leaf)) else { return };
+        let chain = helios_btree::value_pages(self.bytes(number), index);
+        if let Some((pages, created)) = chain {
+            self.note_freed(pages.start, (pages.end.0 - pages.start.0) / 2, created);
+        }
+    }
+
     /// Appends what `encode` writes to the undo log of a page, unless this commit made the page: nobody can go
     /// back behind its first version.
     fn record(&mut self, page: PageId, encode: impl FnOnce(&[u8], &mut Vec<u8>)) {
@@ -445,9 +467,11 @@ impl WritePages for Apply<'_, '_> {
         page
     }
 
-    fn free(&mut self, _page: PageId) {
+    fn free(&mut self, page: PageId) {
         // The page stays as it is for snapshots from before; nothing newer leads to it, not even the shortcut.
         self.workspace.last_leaf = None;
+        let created = self.page(page).map_or(Scn(0), |bytes| page::created(&bytes));
+        self.note_freed(page, 1, created);
     }
 
     fn last_leaf(&self, root: PageId) -> Option<PageId> {
@@ -464,6 +488,7 @@ impl WritePages for Apply<'_, '_> {
     }
 
     fn undo_row(&mut self, page: PageId, index: usize) {
+        self.note_freed_value(page, index);
         self.record(page, |bytes, out| helios_btree::encode_restore(bytes, index, out));
     }
 

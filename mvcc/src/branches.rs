@@ -86,7 +86,8 @@ impl Store {
     /// Makes a branch, and writes with it the rows of the system branch's first tree that `rows` gives for its number.
     ///
     /// # Errors
-    /// [`Error::DuplicateBranch`]; [`Error::NoSuchScn`] for an origin that is not visible yet; those of committing.
+    /// [`Error::DuplicateBranch`]; [`Error::NoSuchScn`] for an origin that is not visible yet, [`Error::TooOld`] for one that
+    /// was cut; those of committing.
     pub async fn create_branch(
         &self,
         new: NewBranch,
@@ -97,10 +98,11 @@ impl Store {
             return Err(Error::NoSuchScn { scn: new.origin.scn, newest });
         }
         let origin = self.origin_of(new.origin).await?;
-        let mut transaction = self.begin_change().await?;
-        let all = read_branches(&transaction).await?;
+        let (mut transaction, all) = self.begin_branch_change().await?;
         check_name(&all, new.root, &new.name)?;
         let engine = self.engine();
+        // No history is cut now, and the new branch is known to the next cut.
+        engine.check_kept(origin.branch, origin.scn)?;
         let id = BranchId(engine.next_branch.fetch_add(1, Ordering::Relaxed));
         let branch = Branch {
             id,
@@ -124,8 +126,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchBranch`], [`Error::DuplicateBranch`]; those of committing.
     pub async fn rename_branch(&self, id: BranchId, name: &str) -> Result<()> {
-        let mut transaction = self.begin_change().await?;
-        let all = read_branches(&transaction).await?;
+        let (mut transaction, all) = self.begin_branch_change().await?;
         let mut branch = live(&all, id)?;
         check_name(&all, Some(branch.root), name)?;
         branch.name = name.to_string();
@@ -139,8 +140,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchBranch`]; those of committing.
     pub async fn drop_branch(&self, id: BranchId) -> Result<()> {
-        let mut transaction = self.begin_change().await?;
-        let all = read_branches(&transaction).await?;
+        let (mut transaction, all) = self.begin_branch_change().await?;
         let mut branch = live(&all, id)?;
         branch.is_dropped = true;
         transaction.put(TreeId::CATALOG, &row_key(id), &encode(&branch))?;
@@ -176,7 +176,7 @@ impl Store {
                     self.checkpoint().await?;
                 }
             }
-            let mut transaction = self.begin_change().await?;
+            let (mut transaction, _) = self.begin_branch_change().await?;
             for id in gone {
                 transaction.delete(TreeId::CATALOG, &row_key(id))?;
             }
@@ -213,13 +213,21 @@ impl Store {
         Ok(snapshot)
     }
 
-    async fn begin_change(&self) -> Result<Transaction> {
+    /// A transaction that changes branches, and the branches there are: one at a time, until it ends.
+    pub(crate) async fn begin_branch_change(&self) -> Result<(Transaction, Vec<Branch>)> {
         let mut transaction = self.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
         transaction.begin_statement();
         transaction.lock_row(TreeId::CATALOG, &[CLASS], LockMode::Update, WaitPolicy::Block).await?;
         // What those did who held the lock before is visible now.
         transaction.begin_statement();
-        Ok(transaction)
+        let all = read_branches(&transaction).await?;
+        Ok((transaction, all))
+    }
+
+    /// Gives the first branch a row, for what is else read off the past.
+    pub(crate) fn write_first_branch(transaction: &mut Transaction, all: &[Branch]) -> Result<()> {
+        let mut first = all.iter().filter(|branch| branch.id == BranchId::MAIN);
+        first.try_for_each(|first| transaction.put(TreeId::CATALOG, &row_key(first.id), &encode(first)))
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use helios_btree::ReadPages;
-use helios_bufferpool::{Encoded, GivenUp, Located, PageKey, Scn, page, pin};
+use helios_bufferpool::{Encoded, GivenUp, HISTORY_CUT, Located, PageKey, Scn, page, pin};
 
 use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::{Engine, UndoPin};
@@ -128,6 +128,9 @@ impl Engine {
                 superblock.next_tree = boundary.next_tree;
                 superblock.next_branch = boundary.next_branch;
                 superblock.clean = clean;
+                if self.retention.has_cut() {
+                    superblock.features[2] |= HISTORY_CUT;
+                }
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
                 // 0: nothing to replay, and no segment that has to be there.
                 superblock.log_lsn = boundary.log_lsn.unwrap_or(0);

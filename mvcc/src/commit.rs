@@ -414,9 +414,9 @@ fn copy_error(error: &Error) -> Error {
 /// Commits all requests of a group, after an index commit if one is due; returns the first one's SCN.
 async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Vec<Member>) -> Result<Scn> {
     engine.check_accepting()?;
-    let mut index = engine.commit_times.is_long().then(|| engine.commit_times.request());
+    let mut index = engine.commit_times.is_long().then(|| IndexCommit::of(engine));
     let first = Scn(state.last_scn.0 + 1);
-    let requests = index.iter().map(|index| &index.0).chain(group.iter().map(|member| &member.request));
+    let requests = index.iter().map(|index| &index.request).chain(group.iter().map(|member| &member.request));
     let applied = match apply_now(engine, &mut state.workspace, requests, first) {
         true => Applied::Privately,
         false => {
@@ -425,12 +425,12 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Ve
         }
     };
     let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
-    let Some((index, indexed)) = &mut index else {
+    let Some(index) = &mut index else {
         return commit_group(engine, state, &mut requests, applied).await;
     };
-    requests.insert(0, index);
+    requests.insert(0, &mut index.request);
     let first = commit_group(engine, state, &mut requests, applied).await?;
-    engine.commit_times.written(*indexed);
+    index.is_done(engine);
     state.index_due = false;
     Ok(Scn(first.0 + 1))
 }
@@ -492,15 +492,39 @@ async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Reques
     Ok(())
 }
 
-/// For a checkpoint: writes what is known of commit times so far, as a commit of its own.
+/// A commit of the program's own that writes down when commits were, and which pages they freed.
+struct IndexCommit {
+    request: Request,
+    commits: usize,
+    freed_runs: usize,
+}
+
+impl IndexCommit {
+    /// One for all that is known so far.
+    fn of(engine: &Engine) -> IndexCommit {
+        let (mut request, commits) = engine.commit_times.request();
+        let freed = engine.freed.lock();
+        freed.write_to(&mut request);
+        IndexCommit { request, commits, freed_runs: freed.len() }
+    }
+
+    /// Says that it is committed.
+    fn is_done(&self, engine: &Engine) {
+        engine.commit_times.written(self.commits);
+        engine.freed.lock().written(self.freed_runs);
+    }
+}
+
+/// For a checkpoint: writes what is known of commit times and freed pages so far, as a commit of its own.
 ///
 /// # Errors
 /// Those of the device.
 pub(crate) async fn index_commits(engine: &Engine, state: &mut CommitState) -> Result<()> {
-    if engine.commit_times.listed().needs_checkpoint() {
-        let (mut index, indexed) = engine.commit_times.request();
-        commit_group(engine, state, &mut [&mut index], Applied::No).await?;
-        engine.commit_times.written(indexed);
+    let has_freed = engine.freed.lock().len() > 0;
+    if has_freed || engine.commit_times.listed().needs_checkpoint() {
+        let mut index = IndexCommit::of(engine);
+        commit_group(engine, state, &mut [&mut index.request], Applied::No).await?;
+        index.is_done(engine);
     }
     Ok(())
 }

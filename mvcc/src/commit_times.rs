@@ -1,4 +1,5 @@
-//! When each commit was, and which transaction made it: SCN ↔ commit time ↔ transaction id, exactly and for ever.
+//! When each commit was, and which transaction made it: SCN ↔ commit time ↔ transaction id, exactly, for as long as its
+//! history is kept.
 //!
 //! 1. A commit adds its time and transaction id to a list in memory, [`CommitTimes`], without a lock: commits are
 //!    not to be slowed down by it. SCNs are consecutive, so the list
@@ -295,6 +296,11 @@ pub(crate) fn transactions(key: &[u8], mut value: &[u8]) -> Result<Vec<(Xid, Scn
         found.push((Xid(xid), Scn(u64::from_be_bytes(first) + distance)));
     }
     Ok(found)
+}
+
+/// From which commit on a row of transactions has some.
+pub(crate) fn first_commit(key: &[u8]) -> Option<Scn> {
+    Some(Scn(u64::from_be_bytes(key.get(9..17)?.try_into().ok()?)))
 }
 
 /// What the keys of all rows of transactions begin with.

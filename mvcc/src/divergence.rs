@@ -16,7 +16,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::{Bound, ControlFlow, Range};
 
 use helios_btree::{Node, ReadPages};
-use helios_bufferpool::{PageId, page};
+use helios_bufferpool::{PageId, PageKey, page};
 
 use crate::error::{Error, Fault, Result};
 use crate::ids::TreeId;
@@ -31,6 +31,8 @@ pub struct Divergence {
     store: Store,
     before: Side,
     after: Side,
+    /// What can be read stays so until the end.
+    _holds: Vec<Transaction>,
 }
 
 /// A row that is not the same at both moments.
@@ -48,14 +50,19 @@ impl Store {
     /// Finds the pages that differ between two moments. It writes a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Unrelated`] where they have no common ancestor; those of the device.
+    /// [`Error::Unrelated`] where they have no common ancestor, [`Error::TooOld`]; those of the device.
     pub async fn divergence(&self, before: Snapshot, after: Snapshot) -> Result<Divergence> {
         let (before, after) = (self.line_of_descent(before).await?, self.line_of_descent(after).await?);
         let parting = parting(&before, &after).ok_or(Error::Unrelated)?;
+        let mut holds = self.hold_line(&before)?;
+        holds.extend(self.hold_line(&after)?);
+        for moment in [before[0], after[0]] {
+            self.engine().check_kept(moment.branch, moment.scn)?;
+        }
         self.checkpoint().await?;
         let before = Side::new(self, &before, parting).await?;
         let after = Side::new(self, &after, parting).await?;
-        Ok(Divergence { store: self.clone(), before, after })
+        Ok(Divergence { store: self.clone(), before, after, _holds: holds })
     }
 
     /// A moment, where its branch left its parent, where that one left its own, and so on.
@@ -254,7 +261,7 @@ impl Side {
 
 /// A page, if it was a leaf then.
 async fn leaf_as_of(store: &Store, moment: Snapshot, page: PageId) -> Result<Option<ChangedLeaf>> {
-    read(store, moment, |view| {
+    let looked = read(store, moment, |view| {
         let newest = view.newest(page)?;
         let is_overflow = page::kind(&newest) == Some(page::PageKind::Overflow);
         if is_overflow || page::created(&newest) > moment.scn {
@@ -267,8 +274,14 @@ async fn leaf_as_of(store: &Store, moment: Snapshot, page: PageId) -> Result<Opt
             lower: node.lower_fence().to_vec(),
             upper: node.upper_fence().map(<[u8]>::to_vec),
         }))
-    })
-    .await
+    });
+    match looked.await {
+        // A cut removed it: nothing led to it at either moment.
+        Err(Error::Corruption(_)) if !store.engine().exists(PageKey::new(moment.branch, page)).await? => {
+            Ok(None)
+        }
+        result => result,
+    }
 }
 
 /// Runs `attempt`, which changes nothing before it has all its pages, until nothing is missing.

@@ -22,8 +22,11 @@ use parking_lot::{Mutex, RwLock};
 use crate::commit::Pipeline;
 use crate::commit_times::CommitTimes;
 use crate::error::{Error, Fault, FaultReason, Result};
+use crate::freed_pages::FreedPages;
 use crate::ids::{BranchId, TreeId};
 use crate::locks::LockTable;
+use crate::open_snapshots::OpenSnapshots;
+use crate::retention::Retention;
 use crate::shared_work::{SharedWork, Tender};
 use crate::snapshot::Snapshot;
 use crate::spill::{TemporaryPages, is_temporary};
@@ -83,6 +86,13 @@ pub(crate) struct Engine {
     pub(crate) next_branch: AtomicU64,
     /// Where branches left their parents, once that was asked for.
     pub(crate) origins: RwLock<HashMap<BranchId, Option<Snapshot>>>,
+    pub(crate) open_snapshots: OpenSnapshots,
+    /// What of the branches can be read.
+    pub(crate) retention: Retention,
+    /// Held by whoever cuts history.
+    pub(crate) cutting: async_lock::Mutex<()>,
+    /// Pages that nothing newer leads to, and that are not written down yet.
+    pub(crate) freed: Mutex<FreedPages>,
     /// Held by whoever removes the pages of dropped branches.
     pub(crate) removing_branches: async_lock::Mutex<()>,
     pub(crate) next_owner: AtomicU64,
@@ -194,7 +204,11 @@ impl Engine {
 
     /// Whether a tree has pages at all.
     pub(crate) async fn has_page(&self, branch: BranchId, tree: TreeId) -> Result<bool> {
-        let key = PageKey::new(branch, tree.root());
+        self.exists(PageKey::new(branch, tree.root())).await
+    }
+
+    /// Whether a branch has a page, of its own or of its ancestors.
+    pub(crate) async fn exists(&self, key: PageKey) -> Result<bool> {
         if self.pool.peek(&pin(), key, Scn::MAX).is_some() {
             return Ok(true);
         }

@@ -63,6 +63,16 @@ pub enum Error {
     /// A branch of this name is there already (42P04).
     #[error("branch \"{0}\" already exists")]
     DuplicateBranch(String),
+    /// Asked for history that is not kept any more (72000).
+    #[error("history before SCN {oldest} is not kept any more")]
+    TooOld {
+        /// What was asked for, where it has a number.
+        asked: Option<Scn>,
+        /// The oldest that can be read.
+        oldest: Scn,
+        /// When that commit was, in µs since 1970.
+        oldest_micros: u64,
+    },
     /// Asked for a state that never was (22023).
     #[error("SCN {scn} does not exist yet; the newest is {newest}")]
     NoSuchScn {

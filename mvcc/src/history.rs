@@ -190,6 +190,8 @@ impl Engine {
     /// Those of the device.
     pub(crate) async fn rebuild_old(&self, key: PageKey, scn: Scn) -> Result<()> {
         let (back, reads) = self.steps_back(key, scn).await?;
+        // Only now: what was freed meanwhile, the horizon passed before.
+        self.check_kept(key.branch, scn)?;
         self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.counters.old_read_images_max.fetch_max(reads.images, Ordering::Relaxed);
         self.counters.old_read_bytes_max.fetch_max(reads.record_bytes, Ordering::Relaxed);
@@ -218,6 +220,7 @@ impl Engine {
             }
         }
         let (back, _) = self.steps_back(key, scn).await?;
+        self.check_kept(key.branch, scn)?;
         // What the branch's ancestors did left no records of its own.
         let inherited = self.origin(key.branch).await?.map(|origin| origin.scn.min(scn));
         let sealed = if back.is_at_end() { self.sealed_before(key, scn).await? } else { None };

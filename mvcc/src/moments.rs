@@ -7,7 +7,7 @@ use crate::commit_times::{
     INTERNAL, TRANSACTIONS, TimeRow, find_transaction, time_key, transaction_prefix, transactions,
 };
 use crate::error::{Error, Result};
-use crate::ids::{BranchId, Scn, TreeId, Xid};
+use crate::ids::{BranchId, Isolation, Scn, TreeId, Xid};
 use crate::scan::{KeyRange, RowVisitor, ScanStep};
 use crate::store::Store;
 
@@ -15,7 +15,7 @@ impl Store {
     /// The newest commit at or before a time (µs since 1970); `None` when there was none yet.
     ///
     /// # Errors
-    /// Those of reading.
+    /// [`Error::TooOld`] for a time before all that is kept; those of reading.
     pub async fn scn_at(&self, time_micros: u64) -> Result<Option<Scn>> {
         let listed = self.engine().commit_times.listed();
         if let Some(scn) = listed.scn_at(time_micros) {
@@ -43,7 +43,17 @@ impl Store {
             }
             low = row.last().0;
         }
-        Ok(found)
+        match self.index_begins() {
+            Some(too_old) if found.is_none() => Err(too_old),
+            _ => Ok(found),
+        }
+    }
+
+    /// The error for what was before the index, where its beginning was cut.
+    fn index_begins(&self) -> Option<Error> {
+        let kept = self.kept(BranchId::SYSTEM);
+        let is_cut = kept.since > Scn(0);
+        is_cut.then_some(Error::TooOld { asked: None, oldest: kept.since, oldest_micros: kept.since_micros })
     }
 
     /// The time of a commit, in µs since 1970. No two commits have the same.
@@ -67,7 +77,8 @@ impl Store {
     /// The commit of a transaction.
     ///
     /// # Errors
-    /// [`Error::NoSuchTransaction`] for one that was rolled back, is still running, or never was; those of reading.
+    /// [`Error::NoSuchTransaction`] for one that was rolled back, is still running, or never was; [`Error::TooOld`] for one
+    /// that may have committed before all that is kept; those of reading.
     pub async fn scn_of(&self, xid: Xid) -> Result<Scn> {
         let unknown = Error::NoSuchTransaction(xid);
         if xid == INTERNAL {
@@ -78,7 +89,24 @@ impl Store {
             Some(scn) => Some(scn),
             None => self.indexed_scn_of(xid).await?,
         };
-        found.filter(|scn| *scn <= self.visible_scn()).ok_or(unknown)
+        match found.filter(|scn| *scn <= self.visible_scn()) {
+            Some(scn) => Ok(scn),
+            None => match self.index_begins() {
+                Some(too_old) if self.is_before_index(xid).await? => Err(too_old),
+                _ => Err(unknown),
+            },
+        }
+    }
+
+    /// Whether all transactions that the index tells of came later.
+    async fn is_before_index(&self, xid: Xid) -> Result<bool> {
+        let mut is_before = Ok(false);
+        self.visit_index(KeyRange::prefix(&TRANSACTIONS), false, &mut |key, value| {
+            is_before = transactions(key, value).map(|row| row.iter().all(|(later, _)| xid < *later));
+            ControlFlow::Break(())
+        })
+        .await?;
+        is_before
     }
 
     /// The transactions of some commits; the program's own have none. For commits of long ago, it reads those of all.
@@ -139,11 +167,17 @@ impl Store {
     }
 
     /// Visits rows of the index until `visit` breaks.
-    async fn visit_index(&self, range: KeyRange, reverse: bool, visit: &mut RowVisitor<'_>) -> Result<()> {
+    pub(crate) async fn visit_index(
+        &self,
+        range: KeyRange,
+        reverse: bool,
+        visit: &mut RowVisitor<'_>,
+    ) -> Result<()> {
         if !self.engine().commit_times.tree_exists() {
             return Ok(());
         }
-        let reader = self.begin_as_of(BranchId::SYSTEM, self.visible_scn())?;
+        let mut reader = self.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+        reader.begin_statement();
         let mut scan = reader.scan(TreeId::COMMIT_TIMES, range, reverse);
         let mut broken = false;
         while !broken {

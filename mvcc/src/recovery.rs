@@ -10,6 +10,7 @@ use helios_bufferpool::{Codec, Compression, Superblock};
 
 use crate::apply::Apply;
 use crate::commit::{CommitState, complete, resolve_stop};
+use crate::commit_times::INTERNAL;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::{CommitHeader, LogReader, LoggedGroup, LoggedOperation, open_segments, segment_name};
@@ -69,6 +70,10 @@ async fn replay_commit(
     }
     complete(engine, &mut state.workspace, commit.branch, commit.scn).await?;
     engine.commit_times.replayed(commit.time_micros, commit.xid);
+    if commit.xid == INTERNAL {
+        // An index commit has all that was freed before it, too.
+        engine.freed.lock().clear();
+    }
     engine.next_xid.fetch_max(commit.xid.0 + 1, Ordering::Relaxed);
     engine.next_branch.fetch_max(commit.branch.0 + 1, Ordering::Relaxed);
     state.last_scn = commit.scn;

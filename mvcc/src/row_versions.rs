@@ -17,12 +17,15 @@ use crate::ids::{Scn, TreeId};
 use crate::scan::KeyRange;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
+use crate::transaction::Transaction;
 
 /// Follows the rows of a tree back in time.
 pub struct RowVersions {
     store: Store,
     tree: TreeId,
     born: Scn,
+    /// What can be read stays so until the end.
+    _holds: Vec<Transaction>,
     /// Parts of the tree, and from when on each is to be followed back.
     open: Vec<(KeyRange, Snapshot)>,
     /// What a commit did, where that is being read.
@@ -39,15 +42,17 @@ pub struct RowVersion {
 }
 
 impl Store {
-    /// What happened to the rows of a tree up to a moment.
+    /// What happened to the rows of a tree up to a moment, for as long as that is kept.
     ///
     /// # Errors
-    /// Those of reading pages.
+    /// [`crate::Error::TooOld`]; those of reading pages.
     pub async fn row_versions(&self, tree: TreeId, until: Snapshot) -> Result<RowVersions> {
-        let until = self.origin_of(until).await?;
+        let line = self.line_of_descent(until).await?;
+        let (holds, until) = (self.hold_line(&line)?, line[0]);
+        self.engine().check_kept(until.branch, until.scn)?;
         let born = read(self, until, |view| Ok(page::created(&view.newest(tree.root())?))).await?;
         let open = vec![(KeyRange::all(), until)];
-        Ok(RowVersions { store: self.clone(), tree, born, open, at_work: None })
+        Ok(RowVersions { store: self.clone(), tree, born, _holds: holds, open, at_work: None })
     }
 
     /// The rows that differ between two trees, each at a moment; all of them are read.
@@ -118,6 +123,10 @@ impl RowVersions {
         }
         let at = self.store.origin_of(Snapshot { scn: version, ..moment }).await?;
         let before = self.store.origin_of(Snapshot { scn: Scn(version.0 - 1), ..moment }).await?;
+        if [at, before].iter().any(|moment| !self.store.kept(moment.branch).has(moment.scn)) {
+            // What was there before it is not kept any more.
+            return Ok(());
+        }
         let (old, new) = ((before, Some(tree)), (at, Some(tree)));
         self.at_work = Some((version, TreeDifference::new(&self.store, old, new, vec![own.clone()])?));
         self.open.push((own, before));

@@ -214,12 +214,12 @@ impl Store {
     /// began is read from where it came from: ask [`Store::origin_of`] first.
     ///
     /// # Errors
-    /// [`Error::NoSuchScn`] for one that was not given out yet.
+    /// [`Error::NoSuchScn`] for one that was not given out yet, [`Error::TooOld`] for one that was cut.
     pub fn begin_as_of(&self, branch: BranchId, scn: Scn) -> Result<Transaction> {
         if scn > self.visible_scn() {
             return Err(Error::NoSuchScn { scn, newest: self.visible_scn() });
         }
-        Ok(Transaction::as_of(self.clone(), branch, scn))
+        Transaction::as_of(self.clone(), branch, scn)
     }
 
     /// Reads the page that a `try_*` call missed; the caller then tries again.
@@ -504,6 +504,10 @@ fn build(
         next_tree: AtomicU64::new(superblock.next_tree),
         next_branch: AtomicU64::new(superblock.next_branch),
         origins: Default::default(),
+        open_snapshots: Default::default(),
+        retention: Default::default(),
+        cutting: async_lock::Mutex::new(()),
+        freed: Default::default(),
         removing_branches: async_lock::Mutex::new(()),
         next_owner: AtomicU64::new(1),
         dirty_mark: AtomicU8::new(1),
@@ -618,6 +622,7 @@ async fn open_existing(
     engine.commit_times.set_tree_exists(has_index);
     begin_life(&engine, surroundings, end_lsn).await?;
     let store = Store { engine: engine.clone() };
+    crate::retention::load(&store).await?;
     let last_branch = store.branches().await?.into_iter().map(|branch| branch.id.0).max().unwrap_or(0);
     engine.next_branch.fetch_max(last_branch + 1, Ordering::Relaxed);
     Ok(engine)

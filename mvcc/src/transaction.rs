@@ -13,12 +13,14 @@ use parking_lot::Mutex;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::commit::{self, Request};
+use crate::dropped_tree;
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
 use crate::known_gap::KnownGap;
 use crate::large_value::PartialValue;
 use crate::locks::{HeldLocks, LockMark, LockName, LockOwner, LockSpace, Mode};
+use crate::open_snapshots::SnapshotSlot;
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
 use crate::spill::OwnedChange;
@@ -56,6 +58,8 @@ pub struct Transaction {
     branch: BranchId,
     isolation: Isolation,
     snapshot: Option<Scn>,
+    /// Where its first snapshot is noted: its scans may go on with it when it has moved on.
+    slot: Option<SnapshotSlot>,
     xid: Option<Xid>,
     /// Where its number is noted too, and may have been before it asked for one; 0: not yet.
     shared_xid: Option<Arc<AtomicU64>>,
@@ -88,6 +92,7 @@ impl Transaction {
             branch,
             isolation,
             snapshot: None,
+            slot: None,
             xid: None,
             shared_xid: None,
             lock_timeout: None,
@@ -107,10 +112,23 @@ impl Transaction {
     }
 
     /// A transaction whose snapshot is given, and stays.
-    pub(crate) fn as_of(store: Store, branch: BranchId, scn: Scn) -> Transaction {
+    ///
+    /// # Errors
+    /// [`Error::TooOld`].
+    pub(crate) fn as_of(store: Store, branch: BranchId, scn: Scn) -> Result<Transaction> {
         let mut transaction = Transaction::new(store, branch, Isolation::Snapshot);
+        let (slot, scn) = transaction.engine().open_past(Snapshot { branch, scn }, transaction.owner.0)?;
+        transaction.slot = Some(slot);
         transaction.snapshot = Some(scn);
-        transaction
+        Ok(transaction)
+    }
+
+    /// Says for whom it reads the past, by [`Transaction::lock_owner`]: whose snapshot its own is among
+    /// [`Store::open_snapshots`].
+    pub fn read_for(&mut self, owner: u64) {
+        if let Some(slot) = &self.slot {
+            self.store.engine().open_snapshots.set_owner(slot, owner);
+        }
     }
 
     /// The store it runs in.
@@ -143,7 +161,7 @@ impl Transaction {
         self.reads_before = self.reads.len();
         self.scanned_before |= *self.scanned.get_mut();
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
-            self.snapshot = Some(self.engine().visible_scn());
+            self.take_snapshot();
         }
     }
 
@@ -158,6 +176,16 @@ impl Transaction {
         let before = self.read_point();
         (self.statement, self.snapshot) = (point.statement, point.snapshot);
         before
+    }
+
+    fn take_snapshot(&mut self) {
+        if self.slot.is_some() {
+            self.snapshot = Some(self.engine().visible_scn());
+            return;
+        }
+        let (slot, scn) = self.engine().open_newest(self.branch, self.owner.0);
+        self.slot = Some(slot);
+        self.snapshot = Some(scn);
     }
 
     /// What it reads. Before the first statement: what is visible right now.
@@ -571,9 +599,13 @@ impl Transaction {
         self.writes.create_tree(tree, 100, self.statement);
     }
 
-    /// Removes a whole tree at commit; snapshots before that still read it.
-    pub fn drop_tree(&mut self, _tree: TreeId) {
-        // Its pages are history from then on; nothing newer leads to them.
+    /// Removes a whole tree at commit; snapshots before that still read it. Its pages are history from then on, and a cut
+    /// finds them by the row that this writes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] as [`Transaction::put`].
+    pub fn drop_tree(&mut self, tree: TreeId) -> Result<()> {
+        self.put(TreeId::CATALOG, &dropped_tree::row_key(tree), &[])
     }
 
     /// Whether it changes the catalog.
@@ -719,5 +751,8 @@ pub(crate) fn lookup<R>(
 impl Drop for Transaction {
     fn drop(&mut self) {
         self.locks.release(&self.store.engine().locks, self.owner);
+        if let Some(slot) = self.slot.take() {
+            self.store.engine().open_snapshots.close(slot);
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! rollbacks against a model that keeps every version; newest reads, open snapshots and any earlier SCN, by key and
 //! by scans both ways, always match it — with a cache so small that pages and undo records come and go all the time,
 //! through checkpoints, through closing and opening, and through ends without closing. On branches as well, made from
-//! any moment of any other, of which some are dropped.
+//! any moment of any other, of which some are dropped; and after history was cut, where what is asked for is either what it
+//! was or an error.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -42,6 +43,8 @@ enum Step {
     Branch(usize, usize),
     Switch(usize),
     DropBranch(usize),
+    /// Keeps history since a moment.
+    Cut(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -64,6 +67,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<(usize, usize)>().prop_map(|(branch, moment)| Step::Branch(branch, moment)),
         1 => any::<usize>().prop_map(Step::Switch),
         1 => any::<usize>().prop_map(Step::DropBranch),
+        2 => any::<usize>().prop_map(Step::Cut),
     ];
     proptest::collection::vec(step, 1..150)
 }
@@ -154,6 +158,8 @@ async fn open(options: &StoreOptions, surroundings: &Surroundings) -> Store {
 struct Line {
     branch: BranchId,
     moments: Vec<(Scn, Arc<Model>)>,
+    /// Where it left its ancestors.
+    origins: Vec<Snapshot>,
 }
 
 impl Line {
@@ -161,13 +167,44 @@ impl Line {
         self.moments.last().map(|(_, model)| Model::clone(model)).unwrap_or_default()
     }
 
-    /// Looks at one moment.
-    async fn check(&self, store: &Store, tree: TreeId, moment: usize) {
+    /// Looks at one moment, if it is still kept.
+    async fn check(&self, store: &Store, tree: TreeId, moment: usize, horizons: &Horizons) {
         let (scn, model) = &self.moments[moment % self.moments.len()];
         let snapshot = store.origin_of(Snapshot { branch: self.branch, scn: *scn }).await.unwrap();
-        let mut past = store.begin_as_of(snapshot.branch, snapshot.scn).unwrap();
-        past.begin_statement();
-        check(&mut past, tree, model).await.unwrap();
+        let kept = store.kept(snapshot.branch);
+        assert_eq!(kept.since, horizons.of(snapshot.branch), "branch {}", snapshot.branch);
+        let is_point = self.origins.contains(&snapshot);
+        assert!(kept.has(snapshot.scn) || !is_point && snapshot.scn < kept.since);
+        match store.begin_as_of(snapshot.branch, snapshot.scn) {
+            Ok(mut past) => {
+                assert!(kept.has(snapshot.scn));
+                past.begin_statement();
+                check(&mut past, tree, model).await.unwrap();
+            }
+            Err(Error::TooOld { oldest, .. }) => {
+                assert!(!kept.has(snapshot.scn) && oldest == kept.since);
+            }
+            Err(error) => panic!("SCN {} of branch {}: {error}", snapshot.scn, snapshot.branch),
+        }
+    }
+}
+
+/// From when on each branch, dropped ones included, is to be kept.
+#[derive(Default)]
+struct Horizons(BTreeMap<BranchId, Scn>);
+
+impl Horizons {
+    fn of(&self, branch: BranchId) -> Scn {
+        self.0.get(&branch).copied().unwrap_or_default()
+    }
+
+    fn cut(&mut self, branches: &[BranchId], since: Scn, open: &[Snapshot]) {
+        for branch in branches {
+            let old = self.of(*branch);
+            let read = open.iter().filter(|open| open.branch == *branch && open.scn >= old);
+            let since = read.map(|open| open.scn).min().map_or(since, |oldest| oldest.min(since));
+            self.0.insert(*branch, old.max(since));
+        }
     }
 }
 
@@ -185,7 +222,9 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
         transaction.begin_statement();
         transaction
     };
-    let mut lines = vec![Line { branch: BranchId::MAIN, moments: vec![(first, Arc::default())] }];
+    let mut lines =
+        vec![Line { branch: BranchId::MAIN, moments: vec![(first, Arc::default())], origins: Vec::new() }];
+    let (mut horizons, mut branches) = (Horizons::default(), vec![BranchId::MAIN]);
     let mut at = 0;
     let mut transaction = begin(&store, BranchId::MAIN);
     let mut now = Model::new();
@@ -263,18 +302,28 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
                 }
                 // Any moment of any branch's past, a different one each time.
                 looks = looks.wrapping_mul(31).wrapping_add(7);
-                lines[looks / 64 % lines.len()].check(&store, tree, looks).await;
+                lines[looks / 64 % lines.len()].check(&store, tree, looks, &horizons).await;
             }
             Step::Checkpoint => store.checkpoint().await.unwrap(),
             Step::Branch(from, moment) => {
                 let parent = lines[from % lines.len()].clone();
                 let moments = parent.moments[..=moment % parent.moments.len()].to_vec();
                 let origin = Snapshot { branch: parent.branch, scn: moments[moments.len() - 1].0 };
+                let origin = store.origin_of(origin).await.unwrap();
+                let is_kept = store.kept(origin.branch).has(origin.scn);
                 let name = format!("branch {}", store.visible_scn());
                 let new = NewBranch { name, origin, root: Some(BranchId::MAIN), options: Vec::new() };
-                let branch = store.create_branch(new, |_| Vec::new()).await.unwrap().id;
+                let branch = match store.create_branch(new, |_| Vec::new()).await {
+                    Ok(branch) => branch.id,
+                    Err(Error::TooOld { .. }) if !is_kept => continue,
+                    Err(error) => panic!("{error}"),
+                };
+                assert!(is_kept);
+                branches.push(branch);
                 at = lines.len();
-                lines.push(Line { branch, moments });
+                let mut origins = parent.origins;
+                origins.push(origin);
+                lines.push(Line { branch, moments, origins });
                 savepoints.clear();
                 committed = lines[at].newest();
                 now = committed.clone();
@@ -299,6 +348,21 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
                     at = if at == lines.len() { which } else { at };
                 }
             }
+            Step::Cut(moment) => {
+                let moments = &lines[at].moments;
+                let since = moments[moment % moments.len()].0;
+                store.cut_history(&[(BranchId::MAIN, since)], &[]).await.unwrap();
+                let open: Vec<Snapshot> = snapshots
+                    .iter()
+                    .map(|open| &open.0)
+                    .chain([&transaction])
+                    .map(Transaction::snapshot)
+                    .collect();
+                horizons.cut(&branches, since, &open);
+                for line in &lines {
+                    line.check(&store, tree, moment, &horizons).await;
+                }
+            }
             Step::Reopen | Step::Recover => {
                 snapshots.clear();
                 savepoints.clear();
@@ -319,7 +383,7 @@ async fn run(steps: Vec<Step>, options: StoreOptions, device: Arc<dyn Device>) {
     drop(snapshots);
     for line in &lines {
         for moment in (0..line.moments.len()).step_by(3) {
-            line.check(&store, tree, moment).await;
+            line.check(&store, tree, moment, &horizons).await;
         }
     }
 }

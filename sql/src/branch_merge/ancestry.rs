@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 
 use helios_mvcc::{BranchId, Error, KeyRange, ScanStep, Scn, Snapshot, Store, Transaction, TreeId};
 
+use crate::catalog::Directory;
 use crate::error::{Result, SqlError};
 
 /// The class of the rows, behind those of all objects.
@@ -45,6 +46,22 @@ pub fn base(source: &Ancestry, target: &Ancestry, exists: impl Fn(BranchId) -> b
         exists(*branch).then_some(Snapshot { branch: *branch, scn: *scn })
     });
     common.max_by_key(|moment| moment.scn).ok_or_else(|| Error::Unrelated.into())
+}
+
+/// What a merge of two branches, as they are now, begins from; `None` where they have nothing in common.
+///
+/// # Errors
+/// Those of reading pages; XX001.
+pub async fn merge_base(
+    store: &Store,
+    directory: &Directory,
+    one: BranchId,
+    other: BranchId,
+) -> Result<Option<Snapshot>> {
+    let scn = store.visible_scn();
+    let one = ancestry(store, Snapshot { branch: one, scn }).await?;
+    let other = ancestry(store, Snapshot { branch: other, scn }).await?;
+    Ok(base(&one, &other, |branch| directory.branches.iter().any(|each| each.id == branch)).ok())
 }
 
 /// Notes that all of `source` is in the branch of a transaction once it is committed.

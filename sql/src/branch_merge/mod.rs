@@ -21,6 +21,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use ancestry::merge_base;
 pub use apply::{Request, apply};
 pub use columns::matches;
 pub use report::{Finding, Report, Resolution};

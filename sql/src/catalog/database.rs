@@ -1,10 +1,10 @@
 //! Databases and their branches, as the folder has them.
 //!
 //! A database is a row of the system branch, and the branch that it began with. The first one has a row only once
-//! something of it changed.
+//! something of it changed. What ALTER DATABASE … SET says is a row of its own, where it says something.
 
 use helios_mvcc::{
-    Branch, BranchId, Isolation, KeyRange, LockMode, ScanStep, Scn, Store, TreeId, WaitPolicy,
+    Branch, BranchId, Isolation, KeyRange, LockMode, ScanStep, Scn, Store, Transaction, TreeId, WaitPolicy,
 };
 use std::ops::ControlFlow;
 
@@ -15,6 +15,9 @@ use crate::error::{Result, SqlError};
 /// The class of the rows of databases, in the first tree of the system branch.
 const CLASS: u8 = 49;
 const FORMAT: u8 = 2;
+/// The class of the rows of their settings, in the same tree.
+const SETTINGS_CLASS: u8 = 53;
+const SETTINGS_FORMAT: u8 = 1;
 /// The first database's OID.
 const FIRST_OID: u32 = 5;
 /// What the first database is called unless it is renamed; a server knows it by other names too.
@@ -34,6 +37,8 @@ pub struct Database {
     pub allows_connections: bool,
     /// -1: none.
     pub connection_limit: i32,
+    /// By name.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Database {
@@ -46,6 +51,7 @@ impl Database {
             is_template: false,
             allows_connections: true,
             connection_limit: -1,
+            settings: Vec::new(),
         }
     }
 
@@ -55,6 +61,37 @@ impl Database {
         let mut key = vec![CLASS];
         key.extend(self.oid.to_be_bytes());
         key
+    }
+
+    fn settings_key(&self) -> Vec<u8> {
+        let mut key = vec![SETTINGS_CLASS];
+        key.extend(self.oid.to_be_bytes());
+        key
+    }
+
+    fn encode_settings(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(SETTINGS_FORMAT);
+        out.u32(self.settings.len() as u32);
+        for (name, value) in &self.settings {
+            out.text(name);
+            out.text(value);
+        }
+        out.0
+    }
+
+    fn decode_settings(value: &[u8]) -> Result<Vec<(String, String)>> {
+        let mut fields = Reader(value);
+        if fields.u8()? != SETTINGS_FORMAT {
+            return Err(SqlError::corrupted("the row of a database's settings cannot be read"));
+        }
+        (0..fields.u32()?).map(|_| Ok((fields.text()?, fields.text()?))).collect()
+    }
+
+    /// What a setting says, if it says something.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|setting| setting.0 == name).map(|setting| setting.1.as_str())
     }
 
     /// Its row.
@@ -85,6 +122,7 @@ impl Database {
             is_template: fields.bool()?,
             allows_connections: fields.bool()?,
             connection_limit: fields.u32()?.cast_signed(),
+            settings: Vec::new(),
         })
     }
 }
@@ -107,21 +145,16 @@ impl Directory {
     pub async fn load(store: &Store) -> Result<Directory> {
         let mut reader = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
         reader.begin_statement();
-        let mut found: Vec<Result<Database>> = Vec::new();
-        let mut scan = reader.scan(TreeId::CATALOG, KeyRange::prefix(&[CLASS]), false);
-        while scan
-            .next(&reader, &mut |key, value| {
-                if key.len() > 1 {
-                    found.push(Database::decode(key, value));
-                }
-                ControlFlow::Continue(())
-            })
-            .await?
-            != ScanStep::Done
-        {}
-        let mut databases = found.into_iter().collect::<Result<Vec<Database>>>()?;
+        let rows = rows_of(&reader, CLASS).await?;
+        let found = rows.iter().map(|(key, value)| Database::decode(key, value));
+        let mut databases = found.collect::<Result<Vec<Database>>>()?;
         if databases.iter().all(|database| database.root != BranchId::MAIN) {
             databases.insert(0, Database::first());
+        }
+        for (key, value) in rows_of(&reader, SETTINGS_CLASS).await? {
+            if let Some(database) = databases.iter_mut().find(|database| database.settings_key() == key) {
+                database.settings = Database::decode_settings(&value)?;
+            }
         }
         Ok(Directory { as_of: reader.snapshot().scn, databases, branches: store.branches().await? })
     }
@@ -163,7 +196,21 @@ impl Directory {
     }
 }
 
-/// Writes the row of a database, or removes it.
+/// The rows of a class.
+async fn rows_of(reader: &Transaction, class: u8) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let mut scan = reader.scan(TreeId::CATALOG, KeyRange::prefix(&[class]), false);
+    let mut visit = |key: &[u8], value: &[u8]| {
+        if key.len() > 1 {
+            found.push((key.to_vec(), value.to_vec()));
+        }
+        ControlFlow::Continue(())
+    };
+    while scan.next(reader, &mut visit).await? != ScanStep::Done {}
+    Ok(found)
+}
+
+/// Writes the rows of a database, or removes them.
 ///
 /// # Errors
 /// Those of committing.
@@ -175,6 +222,10 @@ pub async fn put_database(store: &Store, database: &Database, exists: bool) -> R
     match exists {
         true => transaction.put(TreeId::CATALOG, &key, &database.encode())?,
         false => transaction.delete(TreeId::CATALOG, &key)?,
+    }
+    match exists && !database.settings.is_empty() {
+        true => transaction.put(TreeId::CATALOG, &database.settings_key(), &database.encode_settings())?,
+        false => transaction.delete(TreeId::CATALOG, &database.settings_key())?,
     }
     transaction.commit().await?;
     Ok(())

@@ -1,10 +1,10 @@
 //! The catalog at one moment: immutable, shared by all who read that moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, OnceLock};
 
-use helios_mvcc::{KeyRange, ScanStep, Scn, Snapshot, Transaction, TreeId};
+use helios_mvcc::{KeyRange, OWN_ROWS, ScanStep, Scn, Snapshot, Transaction, TreeId};
 
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
@@ -138,7 +138,8 @@ impl CatalogSnapshot {
     /// # Errors
     /// Those of reading pages; XX001.
     pub async fn load(transaction: &Transaction) -> Result<CatalogSnapshot> {
-        let mut scan = transaction.scan(TreeId::CATALOG, KeyRange::all(), false);
+        let range = KeyRange { lower: Bound::Unbounded, upper: Bound::Excluded(OWN_ROWS.to_vec()) };
+        let mut scan = transaction.scan(TreeId::CATALOG, range, false);
         let mut objects: Vec<Object> = Vec::new();
         let mut failure = None;
         loop {

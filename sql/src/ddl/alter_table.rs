@@ -507,7 +507,7 @@ async fn add_constraint(
                 let columns =
                     found.columns.iter().map(|column| table.column_numbered(column.number).name.clone());
                 let columns: Vec<String> = columns.collect();
-                ddl.execution.transaction.drop_tree(found.tree);
+                ddl.execution.transaction.drop_tree(found.tree)?;
                 ddl.remove((*found).clone()).await?;
                 ddl.refresh().await?;
                 let entry = ddl.catalog.expect_table(table.oid)?.clone();

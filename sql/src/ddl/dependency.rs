@@ -367,7 +367,7 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             Thing::Table(oid) => {
                 let table = (*catalog.expect_table(oid)?.table).clone();
                 ddl.lock(&table).await?;
-                ddl.execution.transaction.drop_tree(table.tree);
+                ddl.execution.transaction.drop_tree(table.tree)?;
                 ddl.remove(table).await?;
             }
             Thing::Column(table, number) if !goes(table) => {
@@ -380,7 +380,7 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             Thing::Index(oid) => {
                 if let Some(index) = catalog.index(oid) {
                     if !index.primary {
-                        ddl.execution.transaction.drop_tree(index.tree);
+                        ddl.execution.transaction.drop_tree(index.tree)?;
                     }
                     ddl.remove((**index).clone()).await?;
                 }

@@ -79,14 +79,14 @@ fn check_truncates(ddl: &Ddl, entry: &TableEntry) -> Result<()> {
 /// Gives a table new, empty trees.
 pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
     let mut table = (*entry.table).clone();
-    ddl.execution.transaction.drop_tree(table.tree);
+    ddl.execution.transaction.drop_tree(table.tree)?;
     table.tree = ddl.tree(&table.options, Owner::Table);
     for index in &entry.indexes {
         let mut emptied = (**index).clone();
         if index.primary {
             emptied.tree = table.tree;
         } else {
-            ddl.execution.transaction.drop_tree(index.tree);
+            ddl.execution.transaction.drop_tree(index.tree)?;
             emptied.tree = ddl.tree(&emptied.options, Owner::Index);
         }
         ddl.put(emptied).await?;

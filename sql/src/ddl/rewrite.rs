@@ -62,13 +62,13 @@ impl<'e> Rewrite<'e> {
         write::rewrite_table(&reader, &writer, fill.as_ref(), &mut ddl.execution).await?;
         for mut index in indexes {
             if !index.primary {
-                ddl.execution.transaction.drop_tree(index.tree);
+                ddl.execution.transaction.drop_tree(index.tree)?;
                 index.tree = ddl.tree(&index.options, Owner::Index);
                 super::index::fill(ddl, &after, &index).await?;
             }
             ddl.put(index).await?;
         }
-        ddl.execution.transaction.drop_tree(old_tree);
+        ddl.execution.transaction.drop_tree(old_tree)?;
         ddl.put(table).await
     }
 }

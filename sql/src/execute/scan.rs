@@ -51,8 +51,10 @@ pub(super) struct Past(Option<Transaction>);
 impl Past {
     /// The reader of a table.
     pub(super) fn of(table: &TableEntry, execution: &Execution) -> Result<Past> {
-        let reader = table.as_of.map(|then| execution.environment.store.begin_as_of(then.branch, then.scn));
-        Ok(Past(reader.transpose()?))
+        let Some(then) = table.as_of else { return Ok(Past(None)) };
+        let mut reader = execution.environment.store.begin_as_of(then.branch, then.scn)?;
+        reader.read_for(execution.transaction.lock_owner());
+        Ok(Past(Some(reader)))
     }
 
     pub(super) fn reader<'t>(&'t self, execution: &'t Execution) -> &'t Transaction {

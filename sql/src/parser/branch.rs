@@ -7,6 +7,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::role::{SettingChange, setting_change};
 use super::utility::{accept, expect, word};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::name::fold;
@@ -46,6 +47,8 @@ pub enum BranchStatement {
     RenameDatabase { name: String, new_name: String },
     /// `ALTER DATABASE name OWNER TO role`
     OwnDatabase { name: String, owner: String },
+    /// `ALTER DATABASE name SET setting = value`, or RESET
+    SetOfDatabase { name: String, change: SettingChange },
 }
 
 impl BranchStatement {
@@ -60,7 +63,9 @@ impl BranchStatement {
             BranchStatement::Use { .. } => "USE BRANCH",
             BranchStatement::CreateDatabase { .. } => "CREATE DATABASE",
             BranchStatement::DropDatabase { .. } => "DROP DATABASE",
-            BranchStatement::RenameDatabase { .. } | BranchStatement::OwnDatabase { .. } => "ALTER DATABASE",
+            BranchStatement::RenameDatabase { .. }
+            | BranchStatement::OwnDatabase { .. }
+            | BranchStatement::SetOfDatabase { .. } => "ALTER DATABASE",
         }
     }
 }
@@ -75,7 +80,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         !matches!(parser.peek_nth_token(3).token, Token::EOF | Token::Eq)
             && !matches!(
                 word(&parser.peek_nth_token(3)).as_str(),
-                "with" | "rename" | "owner" | "set" | "template"
+                "with" | "rename" | "owner" | "set" | "reset" | "template"
             )
     };
     Ok(Some(match words {
@@ -139,6 +144,12 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
                 skip(parser, 1);
                 expect(parser, source, "to")?;
                 BranchStatement::OwnDatabase { name, owner: identifier(parser, source)? }
+            }
+            // SET TABLESPACE moves nothing, as elsewhere.
+            "set" | "reset" if word(&parser.peek_nth_token(4)) != "tablespace" => {
+                skip(parser, 2);
+                let name = identifier(parser, source)?;
+                BranchStatement::SetOfDatabase { name, change: setting_change(parser, source)? }
             }
             _ => return Ok(None),
         },

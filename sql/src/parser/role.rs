@@ -252,7 +252,8 @@ fn alter(parser: &mut Parser<'_>, source: &Source<'_>, is_group: bool) -> Result
     }
 }
 
-fn setting_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<SettingChange> {
+/// `SET name = value`, `SET name FROM CURRENT`, `RESET name` or `RESET ALL`.
+pub(super) fn setting_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<SettingChange> {
     if accept(parser, "reset") {
         if accept(parser, "all") {
             return Ok(SettingChange::ResetAll);

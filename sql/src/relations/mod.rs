@@ -21,6 +21,7 @@ mod procedures;
 mod registry;
 mod relation;
 mod reports;
+mod retention;
 mod roles;
 mod row_history;
 mod schema_objects;

@@ -1,8 +1,9 @@
-//! Functions in FROM whose rows take reading and waiting: what a merge would do, and how moments differ.
+//! Functions in FROM whose rows take reading and waiting: what a merge would do, how moments differ, what is kept of the
+//! past.
 
 use helios_mvcc::{Scn, Snapshot};
 
-use super::{diff, row_history};
+use super::{diff, retention, row_history};
 use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::{PG_CATALOG, Rights};
 use crate::error::{Result, SqlError};
@@ -29,6 +30,7 @@ enum Kind {
     MergePreview,
     Diff,
     History,
+    Retention,
 }
 
 /// The columns of merges' findings.
@@ -63,6 +65,13 @@ static REPORTS: &[ReportFunction] = &[
         required: 1,
         columns: row_history::COLUMNS,
         kind: Kind::History,
+    },
+    ReportFunction {
+        name: "heliosdb_retention",
+        arguments: &[],
+        required: 0,
+        columns: retention::COLUMNS,
+        kind: Kind::Retention,
     },
 ];
 
@@ -102,6 +111,7 @@ impl ReportFunction {
                 let now = execution.transaction.snapshot();
                 row_history::rows(table_at(arguments)?, now, execution).await
             }
+            Kind::Retention => retention::rows(execution).await,
             Kind::Diff => {
                 let before = moment(text_at(arguments, 1)?, execution).await?;
                 let after = match arguments.len() {
@@ -122,6 +132,10 @@ impl ReportFunction {
         if let Kind::MergePreview = self.kind {
             let may = actor.has_role(environment.who.database_owner);
             return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
+        }
+        if let Kind::Retention = self.kind {
+            // As sizes and sessions are everybody's to see.
+            return Ok(());
         }
         let oid = table_at(arguments)?;
         match relation(&environment.catalog, oid) {

@@ -33,12 +33,12 @@ fn valid_until(role: &Role) -> Datum {
     role.valid_until.map_or(Datum::Null, Datum::TimestampTz)
 }
 
-/// The settings of a role, as `name=value`.
-fn configuration(role: &Role) -> Datum {
-    if role.settings.is_empty() {
+/// Settings, as `name=value`.
+fn configuration(settings: &[(String, String)]) -> Datum {
+    if settings.is_empty() {
         return Datum::Null;
     }
-    let settings = role.settings.iter().map(|(name, value)| text(format!("{name}={value}")));
+    let settings = settings.iter().map(|(name, value)| text(format!("{name}={value}")));
     Datum::from(ArrayValue::from_elements(oids::TEXT, settings.collect()))
 }
 
@@ -67,7 +67,7 @@ fn role_row(relation: &VirtualRelation, role: &Role, password: Datum) -> Vec<Dat
         ("rolvaliduntil", valid_until(role)),
     ];
     if relation.name == "pg_roles" {
-        columns.push(("rolconfig", configuration(role)));
+        columns.push(("rolconfig", configuration(&role.settings)));
     }
     relation.row(&columns)
 }
@@ -98,7 +98,7 @@ fn user_rows(
                 ("usebypassrls", Datum::Bool(attributes.bypass_row_security)),
                 ("passwd", password(role)),
                 ("valuntil", valid_until(role)),
-                ("useconfig", configuration(role)),
+                ("useconfig", configuration(&role.settings)),
             ])
         })
         .collect()
@@ -213,11 +213,18 @@ fn memberships(environment: &Environment, relation: &VirtualRelation) -> Result<
 }
 
 fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let configured = environment.catalog.roles().filter(|role| !role.settings.is_empty());
+    let directory = environment.directory.lock().clone();
+    let of_databases = directory.databases.iter().map(|database| (database.oid, 0, &database.settings));
+    let of_roles = environment.catalog.roles().map(|role| (0, role.oid, &role.settings));
+    let configured = of_databases.chain(of_roles).filter(|(.., settings)| !settings.is_empty());
     Ok(configured
-        .map(|role| {
-            let configuration = configuration(role);
-            relation.row(&[("setdatabase", oid(0)), ("setrole", oid(role.oid)), ("setconfig", configuration)])
+        .map(|(database, role, settings)| {
+            let configuration = configuration(settings);
+            relation.row(&[
+                ("setdatabase", oid(database)),
+                ("setrole", oid(role)),
+                ("setconfig", configuration),
+            ])
         })
         .collect())
 }

@@ -1,7 +1,7 @@
 //! `heliosdb_history`: every version of every row of a table, with the commit that made it.
 //!
 //! The rows of a tree are followed back to the commit that made it; that may have rewritten the table, or emptied it, so
-//! what the tree took the place of is compared with it, and followed back in turn.
+//! what the tree took the place of is compared with it, and followed back in turn. It ends where history does.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,9 +85,13 @@ async fn events(oid: u32, until: Snapshot, execution: &mut Execution) -> Result<
             execution.breathe().await?;
         }
         let born = versions.born();
+        let is_kept = |moment: Snapshot| store.kept(moment.branch).has(moment.scn);
         let before = store.origin_of(Snapshot { scn: Scn(born.0.saturating_sub(1)), ..moment }).await?;
-        let old = Version::at(oid, before, execution).await?;
         let at = store.origin_of(Snapshot { scn: born, ..moment }).await?;
+        if !is_kept(before) || !is_kept(at) {
+            break;
+        }
+        let old = Version::at(oid, before, execution).await?;
         let old_tree = old.as_ref().map(|old| old.table.tree);
         let mut difference = store.compare_trees((before, old_tree), (at, Some(tree))).await?;
         while let Some(row) = difference.next().await? {

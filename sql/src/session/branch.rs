@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use helios_mvcc::{Branch, BranchId, NewBranch, Snapshot};
 
-use super::{CatalogWatch, FrequentSettings, Notice, Session};
+use super::{CatalogWatch, FrequentSettings, Notice, Session, retention};
 use crate::binder::moment_of;
 use crate::catalog::{Database, MAIN_BRANCH, put_database};
 use crate::error::{Result, SqlError, SqlState};
@@ -130,6 +130,12 @@ impl Session {
                 self.check_owns_database(&database, "change owner of database").await?;
                 self.in_first_branch(async |ddl| ddl.give_database(&database, new).await).await
             }
+            BranchStatement::SetOfDatabase { name, change } => {
+                let mut database = self.database_named(name)?;
+                self.check_owns_database(&database, "").await?;
+                retention::change_setting(&mut database, change)?;
+                self.put(&database).await
+            }
         }
     }
 
@@ -211,7 +217,7 @@ impl Session {
         directory.database(name).or(own).cloned().ok_or_else(|| no_database(name))
     }
 
-    async fn put(&self, database: &Database) -> Result<()> {
+    pub(super) async fn put(&self, database: &Database) -> Result<()> {
         put_database(self.engine.store(), database, true).await?;
         self.engine.refresh_directory().await
     }
@@ -293,6 +299,7 @@ impl Session {
             is_template: false,
             allows_connections: true,
             connection_limit: -1,
+            settings: Vec::new(),
         };
         let flag = |value: &str| matches!(value, "true" | "on" | "1" | "yes");
         for (option, value) in options {

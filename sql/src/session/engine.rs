@@ -176,9 +176,14 @@ impl Engine {
     }
 
     fn begin_session(&self, user: &str, database: &str, branch: Option<&Branch>) -> Session {
+        let directory = self.directory();
         let mut settings = SettingValues::default();
         settings.set_initial("session_authorization", user);
         settings.set_initial("heliosdb.branch", branch.map_or(MAIN_BRANCH, |branch| &branch.name));
+        let own = branch.and_then(|branch| directory.database_of(branch.id));
+        if let Some(days) = own.and_then(|database| self.retention_days(database)) {
+            settings.set_initial("heliosdb.retention_days", &days.to_string());
+        }
         let backend = self.shared.next_backend.fetch_add(1, Ordering::Relaxed);
         let branch = branch.map_or(BranchId::MAIN, |branch| branch.id);
         Session::new(self.clone(), user, database, branch, settings, backend)

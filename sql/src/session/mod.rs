@@ -20,6 +20,7 @@ mod point;
 mod point_tests;
 mod portal;
 mod prepare;
+mod retention;
 mod role;
 mod settings;
 #[cfg(test)]
@@ -421,6 +422,9 @@ impl From<helios_mvcc::Error> for SqlError {
             Error::DuplicateBranch(_) => SqlState::DUPLICATE_DATABASE,
             Error::NoSuchScn { .. } | Error::NoSuchTransaction(_) => SqlState::INVALID_PARAMETER_VALUE,
             Error::Unrelated => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::TooOld { oldest, oldest_micros, .. } => {
+                return retention::too_old(*oldest, *oldest_micros);
+            }
         };
         SqlError::new(state, error.to_string())
     }

@@ -235,6 +235,12 @@ pub static SETTINGS: &[Setting] = &[
         SettingKind::Real { min: 1.0, max: 1000.0 },
         "Multiple of work_mem to use for hash tables.",
     ),
+    fixed(
+        "heliosdb.retention_days",
+        "-1",
+        SettingKind::Integer { min: -1, max: 1_000_000, unit: "" },
+        "Shows for how many days the database keeps history; -1 is for ever.",
+    ),
     setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
     setting(
         "idle_in_transaction_session_timeout",

@@ -117,6 +117,11 @@ impl Session {
                 } else {
                     ddl::check_tables(self, targets).await?;
                 }
+                if self.active.is_some() {
+                    // Its own snapshot is not to hold the history back.
+                    self.commit().await?;
+                }
+                self.engine.clone().cut_history().await?;
                 done("VACUUM")
             }
             Utility::Analyze { targets } => {
