@@ -10,7 +10,9 @@ use super::logical::{
     SubqueryKind,
 };
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
+use super::physical::{
+    Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Phase, Physical, PlanNode, TableScan,
+};
 use super::window::{WindowCall, WindowOrder};
 use super::{access, estimate, walk};
 use crate::catalog::{Table, TableEntry, TypeScope};
@@ -364,7 +366,8 @@ fn build_table(
         names.push("ctid".into());
         types.push(DataType::BYTEA);
     }
-    let scan = TableScan { filters, hidden: *hidden, ..scan };
+    let ordered = ordered && !wanted.is_empty();
+    let scan = TableScan { filters, hidden: *hidden, ordered, ..scan };
     let plan = PlanNode { node: Physical::Table(Box::new(scan)), rows: estimate::rows(plan), names, types };
     Ok((Built { plan, ids }, ordered))
 }
@@ -389,6 +392,8 @@ fn table_scan(
         with_key,
         filters: Vec::new(),
         access,
+        ordered: false,
+        workers: 0,
     }
 }
 
@@ -566,7 +571,8 @@ fn build_aggregate(
     }
     let input = Box::new(input.plan);
     let (groups, aggregates, sets) = (group_exprs, calls, sets.cloned());
-    let node = Physical::Aggregate { input, groups, determined, aggregates, sets };
+    let phase = Phase::Whole;
+    let node = Physical::Aggregate { input, groups, determined, aggregates, sets, phase };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }
 
