@@ -11,9 +11,6 @@ use parking_lot::Mutex;
 
 use super::background::BackgroundExecutor;
 
-/// How long stopping waits for tasks to notice it.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
 /// The helping threads of one engine. Dropping it stops them.
 #[derive(Default)]
 pub struct Helpers {
@@ -50,11 +47,11 @@ impl Helpers {
         Ok(true)
     }
 
-    /// Ends the threads, and drops what they have not finished. Not to be called by one of them.
+    /// Ends the threads as soon as their tasks yield, and drops what is not finished. Not to be called by one of them.
     pub fn stop(&self) {
         let threads = std::mem::replace(&mut *self.threads.lock(), Threads::Stopped);
         if let Threads::Running(executor) = threads {
-            executor.stop(STOP_PATIENCE);
+            executor.stop(Duration::ZERO);
         }
     }
 }

@@ -77,3 +77,43 @@ async fn work(team: &Team, rows: &Sender<Batch>, execution: &mut Execution) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::plan::physical::{Physical, PlanNode};
+
+    /// A helper that panics ends the session's wait with an error.
+    #[test]
+    fn a_panic_is_noticed() {
+        let plan = Physical::Values { rows: Vec::new() };
+        let plan = PlanNode { node: plan, rows: 0.0, names: Vec::new(), types: Vec::new() };
+        let (team, rows) = Team::new(Arc::new(plan), 0, 1);
+        let mut place = Place::new(team.clone());
+        let panics = move || {
+            let _sender = place.take().expect("somebody waits for it");
+            panic!("on purpose");
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert!(block_on(rows.recv()).is_err());
+        let error = team.take_failure().expect("it did not end well");
+        assert_eq!(error.message(), "lost connection to parallel worker");
+        assert!(team.is_over());
+    }
+
+    /// One that begins when the session is through has nothing to do, and nobody waits for it.
+    #[test]
+    fn latecomers_are_not_waited_for() {
+        let plan = Physical::Values { rows: Vec::new() };
+        let plan = PlanNode { node: plan, rows: 0.0, names: Vec::new(), types: Vec::new() };
+        let (team, rows) = Team::new(Arc::new(plan), 0, 1);
+        let mut place = Place::new(team.clone());
+        team.close_entry();
+        assert!(block_on(rows.recv()).is_err());
+        assert!(place.take().is_none());
+        drop(place);
+        assert!(team.take_failure().is_none());
+    }
+}
