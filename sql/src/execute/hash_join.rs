@@ -16,7 +16,7 @@ use super::filter::filter;
 use super::join_table::JoinTable;
 use super::key_filter::KeyFilter;
 use super::key_table::hash_of;
-use super::keys::{Carried, append_row_key, equality_column, evaluate};
+use super::keys::{Carried, append_row_key, evaluate, wide_equality_column};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
@@ -26,9 +26,7 @@ use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
 use crate::plan::physical::HashJoin;
 use crate::types::DataType;
-use crate::value::{
-    BATCH_ROWS, Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, KeyColumn, PhysicalKind,
-};
+use crate::value::{BATCH_ROWS, Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, KeyColumn};
 
 /// Pairs that are formed at a time.
 const PAIRS_MAX: usize = 4 * BATCH_ROWS;
@@ -157,16 +155,7 @@ impl HashJoinOperator {
         left: Box<dyn Operator>,
         right: Box<dyn Operator>,
     ) -> HashJoinOperator {
-        let key_columns = join.left_keys.iter().map(|expr| {
-            let mut column = equality_column(expr.data_type());
-            // Keys of different widths meet as the widest.
-            column.kind = match column.kind {
-                PhysicalKind::Int16 | PhysicalKind::Int32 => PhysicalKind::Int64,
-                PhysicalKind::Float32 => PhysicalKind::Float64,
-                kind => kind,
-            };
-            column
-        });
+        let key_columns = join.left_keys.iter().map(|expr| wide_equality_column(expr.data_type()));
         HashJoinOperator {
             kind: join.kind,
             left,

@@ -1,6 +1,7 @@
 //! Plans: the logical one that the binder makes, the rules that improve it, the physical one that runs.
 
 mod access;
+mod constants;
 mod cost;
 pub use cost::{Costs, ParallelCosts};
 mod index_join;
@@ -11,6 +12,7 @@ mod disjunction;
 mod equal_columns;
 mod estimate;
 pub mod explain;
+mod extremes;
 mod join_order;
 pub mod logical;
 pub mod operators;

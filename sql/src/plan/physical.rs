@@ -112,6 +112,15 @@ pub struct NestedLoop {
     pub lateral: Vec<(usize, usize)>,
 }
 
+/// The sides of an equality with a subquery's rows.
+#[derive(Clone)]
+pub struct HashedSides {
+    /// Over the input's columns.
+    pub value: Expr,
+    /// Over the subquery's.
+    pub element: Expr,
+}
+
 /// What a subquery's rows become.
 #[derive(Clone)]
 pub enum ApplyKind {
@@ -121,6 +130,8 @@ pub enum ApplyKind {
     Quantified {
         comparison: Expr,
         all: bool,
+        /// It asks whether a value is among the subquery's, which are entered in a hash table.
+        hashed: Option<HashedSides>,
     },
     Array {
         element: DataType,
