@@ -115,6 +115,7 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         self.idle.lock().clear();
+        self.engine.stop_helpers();
         if let Some(background) = self.background.take() {
             background.stop_token().stop();
             background.stop(STOP_PATIENCE);

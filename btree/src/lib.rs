@@ -21,7 +21,9 @@ pub use node::{LeafCell, Node, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
 pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value_pages};
 pub use pages::{PageRef, ReadPages, WritePages};
-pub use tree::{CellVisitor, Direction, Gap, RandomLeaf, Walk, find_gap, get, random_leaf, walk_leaf};
+pub use tree::{
+    CellVisitor, Direction, Gap, RandomLeaf, Walk, dividing_keys, find_gap, get, random_leaf, walk_leaf,
+};
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
 pub use write::{RowValue, create, pages_touched_max, prepare};
 pub use writer::Writer;

@@ -134,6 +134,31 @@ pub fn random_leaf<P: ReadPages>(
     panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
+/// Keys that divide a tree into parts of about the same number of leaves: at least `wanted` parts where there are so many
+/// leaves, and hardly more than twice as many. Reads inner pages, and one leaf at most.
+///
+/// # Errors
+/// The fault of a missing page.
+pub fn dividing_keys<P: ReadPages>(pages: &P, root: PageId, wanted: usize) -> Result<Vec<Vec<u8>>, P::Fault> {
+    // The nodes of a level from left to right, each with the key that it begins at.
+    let mut level = vec![(Vec::new(), root)];
+    for _ in 0..LEVELS_MAX {
+        if level.len() >= wanted || Node::new(&pages.page(level[0].1)?).is_leaf() {
+            break;
+        }
+        let mut below = Vec::new();
+        for (start, page) in level {
+            let page = pages.page(page)?;
+            let node = Node::new(&page);
+            below.push((start, node.child(0)));
+            below.extend((1..node.len()).map(|index| (node.key(index), node.child(index))));
+        }
+        level = below;
+    }
+    let step = (level.len() / wanted.max(1)).max(1);
+    Ok(level.into_iter().step_by(step).skip(1).map(|(start, _)| start).collect())
+}
+
 #[inline]
 fn descend<P: ReadPages>(
     pages: &P,

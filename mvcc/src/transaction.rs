@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
-use helios_btree::{RandomLeaf, VALUE_BYTES_MAX, key_bytes_max, random_leaf};
+use helios_btree::{RandomLeaf, VALUE_BYTES_MAX, dividing_keys, key_bytes_max, random_leaf};
 use helios_bufferpool::Scn;
 use helios_runtime::executor::sleep;
 use parking_lot::Mutex;
@@ -391,6 +391,24 @@ impl Transaction {
     ) -> std::result::Result<RandomLeaf, Fault> {
         let view = View::new(self.engine(), self.branch, self.snapshot().scn);
         random_leaf(&view, tree.root(), choose)
+    }
+
+    /// Keys that divide a tree into at least so many parts of about the same size, where it is large enough: for scans
+    /// that share the work. As of the snapshot, without own writes.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn dividing_keys(&self, tree: TreeId, parts: usize) -> Result<Vec<Vec<u8>>> {
+        loop {
+            let keys = {
+                let view = View::new(self.engine(), self.branch, self.snapshot().scn);
+                dividing_keys(&view, tree.root(), parts)
+            };
+            match keys {
+                Ok(keys) => return Ok(keys),
+                Err(fault) => self.store.resolve(fault).await?,
+            }
+        }
     }
 
     /// A scan of the snapshot, own writes of earlier statements included.

@@ -96,7 +96,8 @@ pub(crate) fn pin_to_core(index: usize) -> io::Result<()> {
 /// Starts a thread that may run on every core, even when the calling thread, from which it would
 /// inherit, is pinned to one.
 pub(crate) fn spawn_unpinned(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(crate::executor::STACK_BYTES);
+    builder.spawn(move || {
         if let Some(allowed) = ALLOWED.get()
             && let Err(error) = set_affinity(allowed)
         {

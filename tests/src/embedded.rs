@@ -28,6 +28,18 @@ impl Embedded {
         Embedded { connection: database.connect("postgres", "postgres") }
     }
 
+    /// The same where helpers read all tables that may be read by several, however small.
+    ///
+    /// # Panics
+    /// Where such a setting is refused.
+    #[must_use]
+    pub fn with_helpers(database: &EmbeddedDatabase) -> Embedded {
+        let mut embedded = Embedded::new(database);
+        let settings = "SET force_parallel_mode = on; SET parallel_leader_participation = off";
+        block_on(embedded.simple_query(settings)).expect("the settings exist");
+        embedded
+    }
+
     /// Runs a text of one or more statements as the simple query protocol does; the last one's output counts.
     async fn simple_query(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
         let connection = &mut self.connection;

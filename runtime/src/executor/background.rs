@@ -149,7 +149,7 @@ fn drop_quietly(future: Option<SendFuture>) {
 }
 
 /// Threads that run `Send` futures. Dropping it stops it without waiting for tasks, but for what
-/// its threads are doing at the moment.
+/// its threads are doing at the moment; a task may drop it too.
 pub struct BackgroundExecutor {
     pool: Arc<Pool>,
     threads: Vec<JoinHandle<()>>,
@@ -216,9 +216,14 @@ impl BackgroundExecutor {
         self.shut_down(patience)
     }
 
+    /// Whether the caller is one of its threads.
+    fn is_own_thread(&self) -> bool {
+        let own = std::thread::current().id();
+        self.threads.iter().any(|thread| thread.thread().id() == own)
+    }
+
     fn shut_down(&mut self, patience: Duration) -> usize {
-        let is_own_thread = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
-        assert!(!self.threads.iter().any(is_own_thread), "a thread cannot stop its own executor");
+        assert!(!self.is_own_thread(), "a thread cannot stop its own executor");
         if self.threads.is_empty() {
             return 0;
         }
@@ -250,6 +255,22 @@ impl BackgroundExecutor {
 
 impl Drop for BackgroundExecutor {
     fn drop(&mut self) {
+        if self.is_own_thread() {
+            // A task was its last owner: the threads end by themselves once they are through with what they are doing.
+            self.pool.stop.stop();
+            let tasks = {
+                let mut queue = self.pool.queue.lock();
+                queue.is_closed = true;
+                queue.ready.clear();
+                std::mem::take(&mut queue.tasks)
+            };
+            self.pool.queued.notify_all();
+            // What is being polled, this task among them, goes when its poll is over.
+            let waiting =
+                tasks.into_values().filter_map(|task| task.future.try_lock().and_then(|mut own| own.take()));
+            waiting.for_each(|future| drop_quietly(Some(future)));
+            return;
+        }
         self.shut_down(Duration::ZERO);
     }
 }

@@ -14,6 +14,7 @@
 mod background;
 mod epoll;
 mod glommio;
+mod helpers;
 mod listener;
 mod scheduler;
 mod socket;
@@ -35,6 +36,7 @@ use self::worker::Shared;
 
 pub use background::BackgroundExecutor;
 pub use futures_lite::future::block_on;
+pub use helpers::Helpers;
 pub use listener::{ListenAddress, Listener};
 pub use socket::{Peer, Socket, UnixCredentials};
 pub use stop::StopToken;
@@ -46,7 +48,7 @@ pub use worker::{TaskHandle, current_worker, spawn_local};
 pub const EXECUTOR_VARIABLE: &str = "HELIOS_EXECUTOR";
 
 /// A worker's stack: statements without optimization need more than the usual two megabytes. Only what is used of it takes memory.
-const STACK_BYTES: usize = 8 << 20;
+pub(crate) const STACK_BYTES: usize = 8 << 20;
 
 /// What the workers' loop is built on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

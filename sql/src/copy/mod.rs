@@ -135,7 +135,7 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOpti
     binder.settle_uses();
     let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
     let columns = bound.columns.into_iter().map(|(_, column)| (column.name, column.data_type)).collect();
-    let plan = Box::new(crate::plan::plan(bound.plan, &needed, &binder.means())?);
+    let plan = Box::new(crate::plan::plan_query(bound.plan, &needed, &binder.means())?);
     Ok(CopyPlan { options, columns, work: CopyWork::Out { plan } })
 }
 

@@ -97,7 +97,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         return Ok(tag);
     }
     let needed: Vec<usize> = bound.columns.iter().map(|(id, _)| *id).collect();
-    let plan = crate::plan::plan(bound.plan, &needed, &ddl.binder(text).means())?;
+    let plan = crate::plan::plan_query(bound.plan, &needed, &ddl.binder(text).means())?;
     ddl.refresh().await?;
     let entry = ddl.catalog.expect_table(oid)?.clone();
     let writer = ddl.writer(&entry)?;

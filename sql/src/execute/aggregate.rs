@@ -4,6 +4,9 @@
 //! 2. When the groups take more memory than a hash table may hold, no further ones are begun: rows of values that are not
 //!    among them go to a temporary file, divided by hash, apart for each way to group.
 //! 3. The groups at hand are given. Then each part of the file is grouped as in 1 and 2; none of its groups was given yet.
+//!
+//! Where several share the rows, each does the first two steps with its own, and hands in its groups. One of them adds those
+//! up, then the rows that waited, and goes on with the third step.
 
 use std::sync::Arc;
 
@@ -15,9 +18,10 @@ use super::keys::{Carried, equality_columns, evaluate};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
+use super::team::Team;
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{AggregateCall, GroupingSets};
 use crate::types::DataType;
@@ -37,11 +41,24 @@ pub struct Aggregation {
     /// Of each group, whether the others determine its value: it is given, not compared.
     determined: Vec<bool>,
     carried: Carried,
+    part: Part,
     run: Option<Run>,
 }
 
+/// Whose rows are grouped.
+pub enum Part {
+    /// All.
+    All,
+    /// Those of one member of a team: nothing is given, the groups are handed in.
+    One,
+    /// The same, once that is done.
+    Done,
+    /// None: what the members of a team hand in is put together. The input gives no rows; it is through when they are.
+    Last(Arc<Team>),
+}
+
 /// Groups at hand, and rows that wait.
-struct Run {
+pub struct Run {
     table: KeyTable,
     /// Of each group, by which set it is one.
     set_of: Vec<u32>,
@@ -58,14 +75,14 @@ struct Run {
     level: u32,
     /// By set.
     waiting: Vec<Option<Partitions>>,
-    parts: Vec<Part>,
+    parts: Vec<Waiting>,
     batches: u64,
     /// The groups being given.
     given: Option<(Vec<Column>, usize)>,
 }
 
 /// Rows that wait.
-struct Part {
+struct Waiting {
     set: usize,
     rows: RowStream,
     level: u32,
@@ -90,8 +107,15 @@ impl Aggregation {
             aggregates,
             groupings: Vec::new(),
             carried,
+            part: Part::All,
             run: None,
         }
+    }
+
+    /// The same over a part of the rows.
+    #[must_use]
+    pub fn of_part(self, part: Part) -> Aggregation {
+        Aggregation { part, ..self }
     }
 
     /// The same by several ways to group.
@@ -112,6 +136,10 @@ impl Aggregation {
 
     fn new_run(&self, execution: &mut Execution) -> Run {
         let memory = execution.memory().clone();
+        let members = match (&self.part, &execution.team) {
+            (Part::One | Part::Done, Some(team)) => team.members_max(),
+            _ => 1,
+        };
         Run {
             table: KeyTable::default(),
             set_of: Vec::new(),
@@ -119,7 +147,7 @@ impl Aggregation {
             calls: Vec::new(),
             kept_bytes: 0,
             rows_since: 0,
-            limit_bytes: memory.hash_bytes,
+            limit_bytes: memory.hash_bytes / members,
             reservation: memory.reserve(),
             has_room: true,
             file: SpillFile::new(&execution.environment.store, &memory),
@@ -163,6 +191,57 @@ impl Aggregation {
                 self.add(&mut run, set, &batch, &columns, execution).await?;
             }
         }
+        Ok(run)
+    }
+
+    /// Hands in the groups of one member of a team.
+    async fn hand_in(&mut self, execution: &mut Execution) -> Result<()> {
+        let run = self.group_input(execution).await?;
+        execution.instrument(self.number, |instrument| instrument.rows += run.set_of.len() as u64);
+        match &execution.team {
+            Some(team) => team.hand_in(run),
+            None => return Err(SqlError::internal("there is no team to hand groups in to")),
+        }
+        Ok(())
+    }
+
+    /// Puts together what the members of a team hand in.
+    async fn put_together(&mut self, team: &Team, execution: &mut Execution) -> Result<Run> {
+        while self.input.next(execution).await?.is_some() {}
+        let mut members = team.take_groups().into_iter();
+        let Some(mut run) = members.next() else {
+            return Err(SqlError::internal("nobody handed in any groups"));
+        };
+        run.limit_bytes = execution.memory().hash_bytes;
+        let mut waiting = vec![run.take_waiting(execution)];
+        for mut member in members {
+            waiting.push(member.take_waiting(execution));
+            run.merge(member)?;
+        }
+        run.look_at_memory(0);
+        for (partitions, mut file) in waiting {
+            for (set, partitions) in partitions.into_iter().enumerate() {
+                let Some(partitions) = partitions else { continue };
+                for mut rows in partitions.finish(&mut file).await? {
+                    while let Some(packed) = rows.take(&mut file).await? {
+                        let (batch, columns) = self.carried.unpack(packed);
+                        self.add(&mut run, set, &batch, &columns, execution).await?;
+                    }
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// All groups that there is room for.
+    async fn begin_giving(&mut self, execution: &mut Execution) -> Result<Run> {
+        let mut run = match &self.part {
+            Part::Last(team) => {
+                let team = team.clone();
+                self.put_together(&team, execution).await?
+            }
+            _ => self.group_input(execution).await?,
+        };
         self.end(&mut run, execution).await?;
         Ok(run)
     }
@@ -255,7 +334,7 @@ impl Aggregation {
             let Some(partitions) = waiting.take() else { continue };
             for rows in partitions.finish(&mut run.file).await? {
                 if rows.rows() > 0 {
-                    run.parts.push(Part { set, rows, level: run.level + 1 });
+                    run.parts.push(Waiting { set, rows, level: run.level + 1 });
                 }
             }
         }
@@ -265,7 +344,12 @@ impl Aggregation {
     }
 
     /// Groups the rows of a part.
-    async fn group_part(&mut self, run: &mut Run, mut part: Part, execution: &mut Execution) -> Result<()> {
+    async fn group_part(
+        &mut self,
+        run: &mut Run,
+        mut part: Waiting,
+        execution: &mut Execution,
+    ) -> Result<()> {
         self.begin(run, part.level, execution)?;
         while let Some(packed) = part.rows.take(&mut run.file).await? {
             let (batch, columns) = self.carried.unpack(packed);
@@ -310,7 +394,13 @@ impl Aggregation {
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         let mut run = match self.run.take() {
             Some(run) => run,
-            None => self.group_input(execution).await?,
+            None if let Part::One | Part::Done = self.part => {
+                if let Part::One = std::mem::replace(&mut self.part, Part::Done) {
+                    self.hand_in(execution).await?;
+                }
+                return Ok(None);
+            }
+            None => self.begin_giving(execution).await?,
         };
         let mut result = self.batch(&mut run, execution)?;
         while result.is_none()
@@ -358,6 +448,36 @@ impl Run {
     fn resize(&mut self) {
         let count = self.set_of.len();
         self.calls.iter_mut().for_each(|call| call.resize(count));
+    }
+
+    /// Rows that wait, with the file that they are in.
+    fn take_waiting(&mut self, execution: &Execution) -> (Vec<Option<Partitions>>, SpillFile) {
+        let none = self.waiting.iter().map(|_| None).collect();
+        let file = SpillFile::new(&execution.environment.store, self.reservation.memory());
+        (std::mem::replace(&mut self.waiting, none), std::mem::replace(&mut self.file, file))
+    }
+
+    /// Adds the groups of another, none of whose rows wait.
+    fn merge(&mut self, other: Run) -> Result<()> {
+        let columns: Vec<Column> = other.values.into_iter().map(ColumnBuilder::finish).collect();
+        let (mut numbers, mut new) = (Vec::with_capacity(other.set_of.len()), Vec::new());
+        for (at, set) in other.set_of.iter().enumerate() {
+            let key = other.table.key(at as u32);
+            let (number, is_new) = self.table.enter(hash_of(key), key);
+            numbers.push(number);
+            if is_new {
+                new.push(at as u32);
+                self.set_of.push(*set);
+            }
+        }
+        for (builder, column) in self.values.iter_mut().zip(&columns) {
+            builder.extend_from(column, &new)?;
+        }
+        self.resize();
+        for (call, other) in self.calls.iter_mut().zip(&other.calls) {
+            call.merge(other, &numbers)?;
+        }
+        Ok(())
     }
 
     async fn add(&mut self, batch: &Batch, numbers: &[u32], execution: &mut Execution) -> Result<()> {

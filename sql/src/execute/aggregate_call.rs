@@ -189,6 +189,14 @@ impl Call {
         Ok(())
     }
 
+    /// Adds what the same call gathered of other rows: its group `i` to group `numbers[i]`.
+    ///
+    /// # Errors
+    /// Those of the aggregate.
+    pub fn merge(&mut self, other: &Call, numbers: &[u32]) -> Result<()> {
+        self.state.merge(&*other.state, numbers)
+    }
+
     /// A group's result.
     ///
     /// # Errors

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
+use super::key_table::{KeyTable, hash_of};
+use super::keys::{append_row_key, wide_equality_column};
+use super::memory::Reservation;
 use super::nested_loop::set_slot;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::make_array;
-use crate::plan::physical::{Apply, ApplyKind, PlanNode};
+use crate::plan::physical::{Apply, ApplyKind, HashedSides, PlanNode};
 use crate::types::DataType;
-use crate::value::{Batch, Column, ColumnBuilder, Datum};
+use crate::value::{Batch, Column, ColumnBuilder, Datum, KeyColumn};
 
 /// Adds a subquery's result as a column.
 pub struct ApplyOperator {
@@ -30,6 +33,77 @@ enum Answer {
     Value(Datum),
     /// The rows that a comparison runs over.
     Rows(Arc<RowStore>),
+    /// Those by value, where that is what is asked for and there is memory for it.
+    Members(Arc<Members>),
+}
+
+/// The values of a subquery.
+struct Members {
+    keys: KeyTable,
+    key_column: KeyColumn,
+    has_null: bool,
+    is_empty: bool,
+    reservation: Reservation,
+}
+
+impl Members {
+    /// Enters the values of stored rows; `None` where they take more memory than a hash table may.
+    async fn of(rows: &RowStore, sides: &HashedSides, execution: &mut Execution) -> Result<Option<Members>> {
+        let memory = execution.memory().clone();
+        let mut members = Members {
+            keys: KeyTable::default(),
+            key_column: wide_equality_column(sides.element.data_type()),
+            has_null: false,
+            is_empty: true,
+            reservation: memory.reserve(),
+        };
+        let (mut block, mut key) = (0, Vec::new());
+        while let Some(batch) = rows.read(block).await? {
+            block += 1;
+            execution.breathe().await?;
+            members.is_empty &= batch.row_count == 0;
+            let values = sides.element.eval_batch(&batch, &execution.context())?;
+            for row in 0..batch.row_count {
+                if members.encode(&values, row, &mut key) {
+                    members.has_null = true;
+                } else {
+                    members.keys.enter(hash_of(&key), &key);
+                }
+            }
+            let held = members.keys.memory_bytes();
+            members.reservation.set(held);
+            if held > memory.hash_bytes {
+                return Ok(None);
+            }
+        }
+        Ok(Some(members))
+    }
+
+    /// The key of a value; tells whether it is NULL.
+    fn encode(&self, values: &Column, row: usize, key: &mut Vec<u8>) -> bool {
+        key.clear();
+        append_row_key(&[self.key_column], std::slice::from_ref(values), row, true, key)
+    }
+
+    /// Whether the values of a column are among these: three-valued.
+    fn look_up(&self, values: &Column, count: usize, negated: bool) -> Vec<Datum> {
+        let mut key = Vec::new();
+        let answer = |row: usize| {
+            let is_null = self.encode(values, row, &mut key);
+            if self.is_empty {
+                Datum::Bool(negated)
+            } else if is_null {
+                Datum::Null
+            } else if self.keys.find(hash_of(&key), &key).is_some() {
+                Datum::Bool(!negated)
+            } else if self.has_null {
+                Datum::Null
+            } else {
+                Datum::Bool(negated)
+            }
+        };
+        (0..count).map(answer).collect()
+    }
 }
 
 impl ApplyOperator {
@@ -73,8 +147,16 @@ impl ApplyOperator {
                 }
                 Ok(Answer::Value(make_array(elements, self.data_type, &execution.context())?))
             }
-            ApplyKind::Quantified { .. } => {
-                Ok(Answer::Rows(Arc::new(store(&mut *operator, execution).await?)))
+            ApplyKind::Quantified { hashed, .. } => {
+                let rows = store(&mut *operator, execution).await?;
+                let members = match hashed {
+                    Some(sides) => Members::of(&rows, sides, execution).await?,
+                    None => None,
+                };
+                Ok(match members {
+                    Some(members) => Answer::Members(Arc::new(members)),
+                    None => Answer::Rows(Arc::new(rows)),
+                })
             }
         }
     }
@@ -87,14 +169,13 @@ impl ApplyOperator {
         row: usize,
         execution: &mut Execution,
     ) -> Result<Datum> {
-        let (rows, ApplyKind::Quantified { comparison, all }) = (answer, &self.kind) else {
+        let (Answer::Rows(rows), ApplyKind::Quantified { comparison, all, .. }) = (answer, &self.kind) else {
             return match answer {
                 Answer::Value(value) => Ok(value.clone()),
-                Answer::Rows(_) => Err(SqlError::internal("a subquery's rows where its value was expected")),
+                Answer::Rows(_) | Answer::Members(_) => {
+                    Err(SqlError::internal("a subquery's rows where its value was expected"))
+                }
             };
-        };
-        let Answer::Rows(rows) = rows else {
-            return Err(SqlError::internal("a value where rows were expected"));
         };
         let mut unknown = false;
         let mut block = 0;
@@ -130,12 +211,22 @@ impl Operator for ApplyOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
+            if self.correlations.is_empty() && self.cached.is_none() {
+                self.cached = Some(self.run(execution).await?);
+            }
             let mut builder = ColumnBuilder::new(execution.kind_of(self.data_type)?, batch.row_count);
+            if let (Some(Answer::Members(members)), ApplyKind::Quantified { all, hashed: Some(sides), .. }) =
+                (&self.cached, &self.kind)
+            {
+                let values = sides.value.eval_batch(&batch, &execution.context())?;
+                for answer in members.look_up(&values, batch.row_count, *all) {
+                    builder.push(answer)?;
+                }
+                batch.columns.push(builder.finish());
+                return Ok(Some(batch));
+            }
             for row in 0..batch.row_count {
                 let answer = if self.correlations.is_empty() {
-                    if self.cached.is_none() {
-                        self.cached = Some(self.run(execution).await?);
-                    }
                     self.cached.clone()
                 } else {
                     for (slot, column) in &self.correlations {

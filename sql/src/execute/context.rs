@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::memory::QueryMemory;
 use super::row_store::RowStore;
+use super::team::Team;
 use crate::backends::Backend;
 use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
@@ -170,6 +171,22 @@ pub struct Instrument {
     pub hits: u64,
     pub reads: u64,
     pub space: Option<SpaceUsed>,
+    /// How many helpers were called.
+    pub launched: u64,
+}
+
+impl Instrument {
+    /// Adds what a helper measured of the same node.
+    pub fn add(&mut self, other: &Instrument) {
+        self.rows += other.rows;
+        self.loops += other.loops;
+        self.time += other.time;
+        self.startup += other.startup;
+        self.removed += other.removed;
+        self.hits += other.hits;
+        self.reads += other.reads;
+        self.space = self.space.or(other.space);
+    }
 }
 
 /// What an operator that gathers rows took, as EXPLAIN ANALYZE tells it; bytes.
@@ -225,6 +242,10 @@ pub struct Execution {
     pub deferral: Deferral,
     /// What the query's operators hold, once one asks.
     pub memory: Option<Arc<QueryMemory>>,
+    /// Those who work on the part of the plan at hand at the same time.
+    pub team: Option<Arc<Team>>,
+    /// This is not the session's own execution, but a helper's.
+    pub is_helper: bool,
 }
 
 /// What SET CONSTRAINTS said in this transaction.
@@ -294,12 +315,41 @@ impl Execution {
         self.batches.is_multiple_of(BATCHES_PER_TURN)
     }
 
-    /// 57014 when the statement was canceled.
+    /// 57014 when the statement was canceled, or those are to end who work on a part of it.
     ///
     /// # Errors
     /// That.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+        let is_over = self.team.as_ref().is_some_and(|team| team.is_over());
+        if is_over || self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// The execution of a helper of a team: it reads the same snapshot and counts on the same account.
+    ///
+    /// # Errors
+    /// Those of beginning to read.
+    pub fn for_helper(&mut self, team: Arc<Team>) -> Result<Execution> {
+        let snapshot = self.transaction.snapshot();
+        let reader = self.environment.store.begin_as_of(snapshot.branch, snapshot.scn)?;
+        Ok(Execution {
+            transaction: Box::new(reader),
+            environment: self.environment.clone(),
+            timestamps: self.timestamps,
+            parameters: self.parameters.clone(),
+            outer: Vec::new(),
+            working_tables: HashMap::new(),
+            cancel: self.cancel.clone(),
+            conflict: false,
+            stale: false,
+            instruments: self.instruments.is_some().then(Vec::new),
+            buffers: Buffers::default(),
+            batches: 0,
+            pending: Vec::new(),
+            deferral: Deferral::default(),
+            memory: Some(self.memory().clone()),
+            team: Some(team),
+            is_helper: true,
+        })
     }
 
     /// The account of what the query's operators hold.

@@ -4,6 +4,7 @@
 //! 2. If all are there, left batches are probed as they come: candidate pairs are formed, some thousands at a time, and
 //!    the remaining conditions tested on them. LEFT and FULL add left rows without a partner, RIGHT and FULL at last the
 //!    right ones.
+//!    Where several share the left side, one of them makes the table, and all probe it.
 //! 3. If not, both sides are divided by hash among parts of a temporary file, and each part is joined in the same way. A
 //!    part whose right rows do not fit is divided again; where that does not make it smaller, because most keys are equal,
 //!    as many right rows are entered as fit and all left ones are probed, again and again until no right rows are left.
@@ -15,19 +16,17 @@ use super::filter::filter;
 use super::join_table::JoinTable;
 use super::key_filter::KeyFilter;
 use super::key_table::hash_of;
-use super::keys::{Carried, append_row_key, equality_column, evaluate};
+use super::keys::{Carried, append_row_key, evaluate, wide_equality_column};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
 use super::{BoxFuture, Execution, Operator};
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
 use crate::plan::physical::HashJoin;
 use crate::types::DataType;
-use crate::value::{
-    BATCH_ROWS, Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, KeyColumn, PhysicalKind,
-};
+use crate::value::{BATCH_ROWS, Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, KeyColumn};
 
 /// Pairs that are formed at a time.
 const PAIRS_MAX: usize = 4 * BATCH_ROWS;
@@ -51,7 +50,8 @@ pub struct HashJoinOperator {
 
 /// What is joined at present, and what waits.
 struct Work {
-    table: JoinTable,
+    /// Nobody else has it while it is changed.
+    table: Arc<JoinTable>,
     limit_bytes: usize,
     reservation: Reservation,
     file: SpillFile,
@@ -66,6 +66,13 @@ struct Work {
     parts: Vec<Part>,
     batches: u64,
     buckets: u64,
+}
+
+/// A table that all right rows are in, as those who probe it share it.
+pub struct BuiltTable {
+    table: Arc<JoinTable>,
+    /// What it restricts left columns to.
+    restrictions: Vec<(usize, Arc<KeyFilter>)>,
 }
 
 /// Where left rows come from.
@@ -148,16 +155,7 @@ impl HashJoinOperator {
         left: Box<dyn Operator>,
         right: Box<dyn Operator>,
     ) -> HashJoinOperator {
-        let key_columns = join.left_keys.iter().map(|expr| {
-            let mut column = equality_column(expr.data_type());
-            // Keys of different widths meet as the widest.
-            column.kind = match column.kind {
-                PhysicalKind::Int16 | PhysicalKind::Int32 => PhysicalKind::Int64,
-                PhysicalKind::Float32 => PhysicalKind::Float64,
-                kind => kind,
-            };
-            column
-        });
+        let key_columns = join.left_keys.iter().map(|expr| wide_equality_column(expr.data_type()));
         HashJoinOperator {
             kind: join.kind,
             left,
@@ -193,7 +191,7 @@ impl HashJoinOperator {
     async fn build(&mut self, execution: &mut Execution) -> Result<Work> {
         let memory = execution.memory().clone();
         let mut work = Work {
-            table: JoinTable::default(),
+            table: Arc::default(),
             limit_bytes: memory.hash_bytes,
             reservation: memory.reserve(),
             file: SpillFile::new(&execution.environment.store, &memory),
@@ -206,13 +204,23 @@ impl HashJoinOperator {
             batches: 1,
             buckets: 0,
         };
+        if execution.is_helper {
+            let shared = execution.team.as_ref().and_then(|team| team.table(self.number));
+            let shared =
+                shared.ok_or_else(|| SqlError::internal("a helper came before the table of its join"))?;
+            work.table = shared.table.clone();
+            self.restrict_left(&shared.restrictions);
+            return Ok(work);
+        }
+        // The right side is the session's alone.
+        let team = execution.team.take();
         let mut right = None;
         while let Some(batch) = self.right.next(execution).await? {
             let values = evaluate(&self.right_keys, &batch, execution)?;
             match &mut right {
                 None => {
                     let packed = self.carried_right.pack(&batch, &values);
-                    work.table.add(&self.key_columns, &values, packed, self.keys_matter());
+                    work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter());
                     if work.is_full() {
                         right = Some(self.divide_table(&mut work, 0, execution).await?);
                     }
@@ -223,11 +231,20 @@ impl HashJoinOperator {
                 }
             }
         }
+        execution.team = team;
         let Some(right) = right else {
             work.finish_table();
-            self.restrict_left(&work.table);
+            let restrictions = self.restrictions(&work.table);
+            self.restrict_left(&restrictions);
+            if let Some(team) = &execution.team {
+                let shared = BuiltTable { table: work.table.clone(), restrictions };
+                team.share_table(self.number, Arc::new(shared));
+            }
             return Ok(work);
         };
+        if let Some(team) = &execution.team {
+            team.stay_alone();
+        }
         let mut left = Partitions::new(0, work.limit_bytes / 2);
         while let Some(batch) = self.left.next(execution).await? {
             let values = evaluate(&self.left_keys, &batch, execution)?;
@@ -240,19 +257,25 @@ impl HashJoinOperator {
         Ok(work)
     }
 
-    /// Tells the left side which keys are in the table, where its other rows are of no use.
-    fn restrict_left(&mut self, table: &JoinTable) {
+    /// Which keys of the left side are in the table, where its other rows are of no use; by column.
+    fn restrictions(&self, table: &JoinTable) -> Vec<(usize, Arc<KeyFilter>)> {
+        let mut restrictions = Vec::new();
         if !matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
-            return;
+            return restrictions;
         }
         for (at, key) in self.left_keys.iter().enumerate() {
             let Expr::Column { index, .. } = key else { continue };
             let mut keys = Vec::with_capacity(table.len());
             let of_batch = |batch: &Batch| self.carried_right.unpack(batch.clone()).1.swap_remove(at);
             if table.batches().iter().all(|batch| append_integers(&of_batch(batch), &mut keys)) {
-                self.left.restrict(*index, &Arc::new(KeyFilter::new(&keys)));
+                restrictions.push((*index, Arc::new(KeyFilter::new(&keys))));
             }
         }
+        restrictions
+    }
+
+    fn restrict_left(&mut self, restrictions: &[(usize, Arc<KeyFilter>)]) {
+        restrictions.iter().for_each(|(column, keys)| self.left.restrict(*column, keys));
     }
 
     /// Moves the table's rows to a file.
@@ -263,7 +286,7 @@ impl HashJoinOperator {
         execution: &mut Execution,
     ) -> Result<Partitions> {
         let mut partitions = Partitions::new(level, work.limit_bytes / 2);
-        for packed in std::mem::take(&mut work.table).into_batches() {
+        for packed in Arc::unwrap_or_clone(std::mem::take(&mut work.table)).into_batches() {
             let (_, values) = self.carried_right.unpack(packed.clone());
             self.divide(&packed, &values, &mut partitions, &mut work.file, execution).await?;
         }
@@ -358,11 +381,11 @@ impl HashJoinOperator {
         right: &mut RowStream,
         execution: &mut Execution,
     ) -> Result<bool> {
-        work.table = JoinTable::default();
+        work.table = Arc::default();
         while let Some(packed) = right.take(&mut work.file).await? {
             execution.breathe().await?;
             let (_, values) = self.carried_right.unpack(packed.clone());
-            work.table.add(&self.key_columns, &values, packed, self.keys_matter());
+            work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter());
             if work.is_full() && right.has_blocks() {
                 return Ok(false);
             }
@@ -428,7 +451,7 @@ impl HashJoinOperator {
     /// Forms pairs of a left batch and gives those that satisfy the other conditions.
     fn probe(
         &self,
-        table: &mut JoinTable,
+        table: &mut Arc<JoinTable>,
         probe: &mut Probe,
         execution: &Execution,
     ) -> Result<Option<Batch>> {
@@ -454,6 +477,7 @@ impl HashJoinOperator {
             self.test(table, &probe.batch, left_rows, right_rows, execution)?;
         left_rows.iter().for_each(|row| probe.found[*row as usize] = true);
         if self.keeps_right() {
+            let table = Arc::make_mut(table);
             right_rows.iter().for_each(|row| table.mark_matched(*row));
         }
         Ok((joined.row_count > 0).then_some(joined))
@@ -558,7 +582,7 @@ impl HashJoinOperator {
             }
             Source::Input | Source::Ended => {}
         }
-        work.table = JoinTable::default();
+        work.table = Arc::default();
         work.found = None;
         while let Some(part) = work.parts.pop() {
             if self.begin_part(work, part, execution).await? {
@@ -629,6 +653,10 @@ impl HashJoinOperator {
 }
 
 impl Work {
+    fn table_mut(&mut self) -> &mut JoinTable {
+        Arc::make_mut(&mut self.table)
+    }
+
     /// Whether the table takes more memory than it may.
     fn is_full(&mut self) -> bool {
         let held = self.table.memory_bytes();
@@ -637,7 +665,7 @@ impl Work {
     }
 
     fn finish_table(&mut self) {
-        self.table.finish();
+        self.table_mut().finish();
         self.buckets = self.buckets.max(self.table.key_count() as u64);
         self.reservation.set(self.table.memory_bytes());
     }

@@ -9,7 +9,7 @@ use crate::value::{Batch, Column, KeyColumn, gather_picked};
 const NONE: u32 = u32::MAX;
 
 /// Rows by key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct JoinTable {
     batches: Vec<Batch>,
     batches_bytes: usize,

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::value::hash_integer;
 
 /// Keys by number and numbers by key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KeyTable {
     short: HashTable<(ShortKey, u32)>,
     long: HashTable<u32>,

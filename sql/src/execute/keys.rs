@@ -23,6 +23,17 @@ pub fn equality_column(data_type: DataType) -> KeyColumn {
     KeyColumn::ascending(data_type, kind)
 }
 
+/// The same for values that are compared with some of another width: they meet as the widest.
+pub fn wide_equality_column(data_type: DataType) -> KeyColumn {
+    let column = equality_column(data_type);
+    let kind = match column.kind {
+        PhysicalKind::Int16 | PhysicalKind::Int32 => PhysicalKind::Int64,
+        PhysicalKind::Float32 => PhysicalKind::Float64,
+        kind => kind,
+    };
+    KeyColumn { kind, ..column }
+}
+
 /// Appends the key of one row; tells whether one of its values is NULL.
 pub fn append_row_key(
     keys: &[KeyColumn],

@@ -77,6 +77,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// The account.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<QueryMemory> {
+        &self.memory
+    }
+
     /// Says how much is held now.
     pub fn set(&mut self, bytes: usize) {
         let held = &self.memory.held_bytes;

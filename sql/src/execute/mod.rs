@@ -10,7 +10,9 @@ mod context;
 mod distinct;
 mod filter;
 mod function_scan;
+mod gather;
 mod hash_join;
+mod helper;
 mod join_table;
 mod key_filter;
 mod key_table;
@@ -35,6 +37,7 @@ mod sift;
 mod sort;
 mod sort_run;
 mod sorter;
+mod team;
 mod values;
 mod virtual_scan;
 mod window;
@@ -54,7 +57,7 @@ pub use point::{Committed, ReadRows};
 pub use row_store::RowStore;
 
 use crate::error::Result;
-use crate::plan::physical::{Physical, PlanNode};
+use crate::plan::physical::{Phase, Physical, PlanNode};
 use crate::value::Batch;
 
 /// A boxed future that any executor may run.
@@ -117,9 +120,19 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             *number += count_nodes(&apply.subquery);
             Box::new(apply::ApplyOperator::new(apply, input, inner))
         }
-        Physical::Aggregate { input, groups, determined, aggregates, sets } => {
+        Physical::Gather { input, workers } => gather(input, *workers, number).0,
+        Physical::Aggregate { input, groups, determined, aggregates, sets, phase } => {
             let (groups, aggregates) = (groups.clone(), aggregates.clone());
-            let aggregation = aggregate::Aggregation::new(child(input), own, groups, aggregates);
+            let (input, phase) = match (phase, &input.node) {
+                (Phase::Final, Physical::Gather { input, workers }) => {
+                    *number += 1;
+                    let (gather, team) = gather(input, *workers, number);
+                    (measured(gather, own + 1), aggregate::Part::Last(team))
+                }
+                (Phase::Partial, _) => (child(input), aggregate::Part::One),
+                _ => (child(input), aggregate::Part::All),
+            };
+            let aggregation = aggregate::Aggregation::new(input, own, groups, aggregates).of_part(phase);
             Box::new(match sets {
                 None => aggregation.without(determined),
                 Some(sets) => aggregation.by_sets(sets.clone()),
@@ -163,7 +176,20 @@ fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             Box::new(set_operation::SetOperator::new(*kind, *all, left, right, plan.types.clone()))
         }
     };
-    Box::new(Measured { operator, number: own })
+    measured(operator, own)
+}
+
+fn measured(operator: Box<dyn Operator>, number: usize) -> Box<dyn Operator> {
+    Box::new(Measured { operator, number })
+}
+
+/// Gathers the rows of a part of a plan that several work on; gives those who do beside it. `number` is the one of the
+/// part's first node, one behind the gathering node's own.
+fn gather(input: &Arc<PlanNode>, workers: usize, number: &mut usize) -> (Box<dyn Operator>, Arc<team::Team>) {
+    let own = *number - 1;
+    let (team, rows) = team::Team::new(input.clone(), *number, workers);
+    let operator = build_numbered(input, number);
+    (Box::new(gather::Gather::new(team.clone(), rows, own, operator)), team)
 }
 
 /// Builds the operators of a part of a plan whose first node has a number.

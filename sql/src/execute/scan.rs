@@ -196,7 +196,11 @@ impl TableScanner {
         Ok(())
     }
 
-    fn start(&mut self, execution: &Execution) -> Result<()> {
+    async fn start(&mut self, execution: &mut Execution) -> Result<()> {
+        if self.scan.workers > 0 {
+            self.state = self.next_range(execution).await?;
+            return Ok(());
+        }
         let transaction = self.past.reader(execution);
         let tree = self.scan.table.table.tree;
         self.state = match &self.scan.access {
@@ -212,6 +216,17 @@ impl TableScanner {
         Ok(())
     }
 
+    /// The next part of a table that several read.
+    async fn next_range(&mut self, execution: &mut Execution) -> Result<State> {
+        let tree = self.scan.table.table.tree;
+        let Some(team) = execution.team.clone() else {
+            return Err(SqlError::internal("a shared scan needs somebody to share with"));
+        };
+        let range = team.next_range(tree, &self.past, execution).await?;
+        let scan = |range| State::Rows(self.past.reader(execution).scan(tree, range, false));
+        Ok(range.map_or(State::Done, scan))
+    }
+
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         if let State::Start = self.state {
             self.sort_filters(execution)?;
@@ -219,7 +234,7 @@ impl TableScanner {
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
-            self.start(execution)?;
+            self.start(execution).await?;
         }
         loop {
             let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
@@ -235,7 +250,9 @@ impl TableScanner {
                 }
                 State::Start | State::Done => return Ok(None),
             };
-            if done {
+            if done && self.scan.workers > 0 {
+                self.state = self.next_range(execution).await?;
+            } else if done {
                 self.state = State::Done;
             }
             self.found_last = rows.count;

@@ -20,6 +20,46 @@ pub struct Costs {
     pub enable_seqscan: bool,
     /// `join_collapse_limit` above 1: joins need not be made in the order that they were written in.
     pub reorder_joins: bool,
+    pub parallel: ParallelCosts,
+}
+
+/// What settings say of plans that several work on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParallelCosts {
+    /// `max_parallel_workers_per_gather`.
+    pub workers_max: u32,
+    pub setup: f64,
+    pub tuple: f64,
+    /// `min_parallel_table_scan_size`, pages.
+    pub table_pages_min: f64,
+    /// `parallel_leader_participation`.
+    pub leader_takes_part: bool,
+    /// `force_parallel_mode`: wherever it is possible.
+    pub forced: bool,
+}
+
+impl Default for ParallelCosts {
+    fn default() -> ParallelCosts {
+        ParallelCosts {
+            workers_max: 2,
+            setup: 1000.0,
+            tuple: 0.1,
+            table_pages_min: 1024.0,
+            leader_takes_part: true,
+            forced: false,
+        }
+    }
+}
+
+impl ParallelCosts {
+    /// Among how many the rows are divided that so many helpers share with the session, which has to gather them too
+    /// (PostgreSQL's rule).
+    #[must_use]
+    pub fn divisor(&self, workers: usize) -> f64 {
+        let workers = workers as f64;
+        let session = if self.leader_takes_part { (1.0 - 0.3 * workers).max(0.0) } else { 0.0 };
+        workers + session
+    }
 }
 
 impl Default for Costs {
@@ -35,6 +75,7 @@ impl Default for Costs {
             enable_nestloop: true,
             enable_seqscan: true,
             reorder_joins: true,
+            parallel: ParallelCosts::default(),
         }
     }
 }
@@ -67,8 +108,15 @@ impl Costs {
     /// Reading a whole table and testing `filters` conditions on each row.
     #[must_use]
     pub fn full_scan(&self, entry: &TableEntry, filters: usize) -> f64 {
+        self.shared_scan(entry, filters, 1.0)
+    }
+
+    /// What that costs one of several who share the rows.
+    #[must_use]
+    pub fn shared_scan(&self, entry: &TableEntry, filters: usize, divisor: f64) -> f64 {
         let row = self.cpu_tuple + self.cpu_operator * filters as f64;
-        pages(entry) * self.seq_page + estimate::table_rows(entry) * row + unless(self.enable_seqscan)
+        let rows = estimate::table_rows(entry) / divisor;
+        pages(entry) * self.seq_page + rows * row + unless(self.enable_seqscan)
     }
 
     /// One of `loops` searches that each find `rows` rows: by the clustering key, or by way of an index.
@@ -185,7 +233,10 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
     let all = |startup: f64, own: f64| Cost { startup, total: startup + own };
     match &plan.node {
         Physical::Table(scan) => match &scan.access {
-            Access::Full { .. } => all(0.0, costs.full_scan(&scan.table, scan.filters.len())),
+            Access::Full { .. } => {
+                let divisor = if scan.workers > 0 { costs.parallel.divisor(scan.workers) } else { 1.0 };
+                all(0.0, costs.shared_scan(&scan.table, scan.filters.len(), divisor))
+            }
             Access::Keys(access) => {
                 let by_index = access.index_tree.is_some();
                 let total = costs.search(&scan.table, by_index, plan.rows, 1.0, scan.filters.len());
@@ -223,6 +274,11 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
             let operations = (groups.len() + aggregates.len()) as f64;
             let startup = below(input).total + input.rows * operations * costs.cpu_operator;
             all(startup, plan.rows * costs.cpu_tuple)
+        }
+        Physical::Gather { input, .. } => {
+            let Cost { startup, total } = below(input);
+            let setup = costs.parallel.setup;
+            Cost { startup: startup + setup, total: total + setup + plan.rows * costs.parallel.tuple }
         }
         Physical::Distinct { input, keys, sorted: false } => {
             let startup = below(input).total + input.rows * keys.len() as f64 * costs.cpu_operator;

@@ -1,8 +1,9 @@
 //! Plans: the logical one that the binder makes, the rules that improve it, the physical one that runs.
 
 mod access;
+mod constants;
 mod cost;
-pub use cost::Costs;
+pub use cost::{Costs, ParallelCosts};
 mod index_join;
 pub use access::{index_key_columns, primary_key_columns};
 mod decorrelate;
@@ -11,9 +12,11 @@ mod disjunction;
 mod equal_columns;
 mod estimate;
 pub mod explain;
+mod extremes;
 mod join_order;
 pub mod logical;
 pub mod operators;
+mod parallel;
 pub mod physical;
 mod planner;
 pub use planner::{row_layout, sort_columns};
@@ -57,6 +60,14 @@ pub fn plan(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<Pla
         let (plan, needed) = optimize(plan, needed, means.costs);
         planner::physical(means, &plan, &needed)
     })
+}
+
+/// The same for a query whose rows are read and not written: several may work on it.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_query(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<PlanNode> {
+    Ok(parallel::shared_out(self::plan(plan, needed, means)?, means.costs))
 }
 
 /// What the planner goes by.

@@ -73,6 +73,10 @@ pub struct TableScan {
     pub with_key: bool,
     pub filters: Vec<Expr>,
     pub access: Access,
+    /// Something above relies on the order of its rows.
+    pub ordered: bool,
+    /// It is one of several that share the table's rows; how many helpers there may be then.
+    pub workers: usize,
 }
 
 /// A table whose rows are locked, found by the key in a column.
@@ -108,6 +112,15 @@ pub struct NestedLoop {
     pub lateral: Vec<(usize, usize)>,
 }
 
+/// The sides of an equality with a subquery's rows.
+#[derive(Clone)]
+pub struct HashedSides {
+    /// Over the input's columns.
+    pub value: Expr,
+    /// Over the subquery's.
+    pub element: Expr,
+}
+
 /// What a subquery's rows become.
 #[derive(Clone)]
 pub enum ApplyKind {
@@ -117,6 +130,8 @@ pub enum ApplyKind {
     Quantified {
         comparison: Expr,
         all: bool,
+        /// It asks whether a value is among the subquery's, which are entered in a hash table.
+        hashed: Option<HashedSides>,
     },
     Array {
         element: DataType,
@@ -132,6 +147,17 @@ pub struct Apply {
     /// Slots, and the input's columns that fill them; none: it runs once.
     pub correlations: Vec<(usize, usize)>,
     pub data_type: DataType,
+}
+
+/// Which part of the rows an aggregation sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// All of them.
+    Whole,
+    /// Those of one of several who share the rows.
+    Partial,
+    /// None: it puts together what the parts made. Its input gathers those.
+    Final,
 }
 
 /// An operator.
@@ -170,6 +196,13 @@ pub enum Physical {
         determined: Vec<bool>,
         aggregates: Vec<AggregateCall>,
         sets: Option<GroupingSets>,
+        phase: Phase,
+    },
+    /// The rows of a part that several work on, in any order.
+    Gather {
+        input: Arc<PlanNode>,
+        /// How many beside the session.
+        workers: usize,
     },
     ProjectSet {
         input: Box<PlanNode>,
@@ -263,6 +296,7 @@ impl PlanNode {
             | Physical::Sort { input, .. }
             | Physical::TopN { input, .. }
             | Physical::Limit { input, .. } => vec![input],
+            Physical::Gather { input, .. } => vec![input],
             Physical::HashJoin(join) => vec![&join.left, &join.right],
             Physical::NestedLoop(join) => vec![&join.left, &join.right],
             Physical::Apply(apply) => vec![&apply.input, &apply.subquery],

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::Means;
-use super::cost::Costs;
+use super::cost::{Costs, of_physical};
 use super::determined::determined;
 use super::logical::{
     AggregateCall, ColumnId, Computed, Correlation, GroupingSets, JoinKind, LockedRows, Logical, SortKey,
     SubqueryKind,
 };
-use super::operators::{Comparison, as_comparison};
-use super::physical::{Apply, ApplyKind, HashJoin, LockedTable, NestedLoop, Physical, PlanNode, TableScan};
+use super::operators::{Comparison, as_comparison, operator_name};
+use super::physical::{
+    Apply, ApplyKind, HashJoin, HashedSides, LockedTable, NestedLoop, Phase, Physical, PlanNode, TableScan,
+};
 use super::window::{WindowCall, WindowOrder};
-use super::{access, estimate, walk};
+use super::{access, estimate, extremes, walk};
 use crate::catalog::{Table, TableEntry, TypeScope};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
@@ -190,7 +192,10 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
                 SubqueryKind::Array { element } => ApplyKind::Array { element: *element },
                 SubqueryKind::Quantified { comparison, all, .. } => {
                     let both: Vec<ColumnId> = input.ids.iter().chain(&subquery.ids).copied().collect();
-                    ApplyKind::Quantified { comparison: resolve(comparison, &both)?, all: *all }
+                    let comparison = resolve(comparison, &both)?;
+                    let hashed =
+                        hashed(&comparison, input.ids.len(), *all).filter(|_| correlations.is_empty());
+                    ApplyKind::Quantified { comparison, all: *all, hashed }
                 }
             };
             let correlations = slots(correlations, &input.ids)?;
@@ -209,7 +214,12 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
-            build_aggregate(planner, input, groups, aggregates, sets.as_ref(), rows)?
+            let aggregated = build_aggregate(planner, input, groups, aggregates, sets.as_ref(), rows)?;
+            let is_plain = groups.is_empty() && sets.is_none();
+            match extremes::looked_up(input, aggregates).filter(|_| is_plain) {
+                Some(lookups) => cheaper_lookups(planner, &lookups, aggregated)?,
+                None => aggregated,
+            }
         }
         Logical::Window { input, order, calls } => build_window(planner, input, order, calls, rows)?,
         Logical::ProjectSet { input, calls } => {
@@ -364,7 +374,8 @@ fn build_table(
         names.push("ctid".into());
         types.push(DataType::BYTEA);
     }
-    let scan = TableScan { filters, hidden: *hidden, ..scan };
+    let ordered = ordered && !wanted.is_empty();
+    let scan = TableScan { filters, hidden: *hidden, ordered, ..scan };
     let plan = PlanNode { node: Physical::Table(Box::new(scan)), rows: estimate::rows(plan), names, types };
     Ok((Built { plan, ids }, ordered))
 }
@@ -389,6 +400,8 @@ fn table_scan(
         with_key,
         filters: Vec::new(),
         access,
+        ordered: false,
+        workers: 0,
     }
 }
 
@@ -430,6 +443,40 @@ fn build_project(
     }
     let node = Physical::Project { input: Box::new(input.plan), exprs };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
+}
+
+/// The sides of a comparison with a subquery's rows, of which the input's columns come first, where it asks whether a
+/// value is among them.
+fn hashed(comparison: &Expr, width: usize, all: bool) -> Option<HashedSides> {
+    let (is_equality, left, right) = match (as_comparison(comparison), comparison) {
+        (Some((Comparison::Equal, left, right)), _) => (true, left, right),
+        (None, Expr::Call(call)) if operator_name(&call.function) == Some("<>") => {
+            (false, call.arguments.first()?, call.arguments.get(1)?)
+        }
+        _ => return None,
+    };
+    let reads_only = |side: &Expr, of_input: bool| {
+        let mut only = !walk::is_volatile(side);
+        walk::columns(side, &mut |column| only &= (column < width) == of_input);
+        only
+    };
+    // `= ANY`, or `<> ALL`.
+    let fits = is_equality != all && hashable(left.data_type(), right.data_type());
+    if !fits || !reads_only(left, true) || !reads_only(right, false) {
+        return None;
+    }
+    let element = walk::replace_columns(right.clone(), &|column| {
+        let own = column.checked_sub(width)?;
+        let mut data_type = None;
+        walk::any(right, &mut |node| {
+            if let Expr::Column { index, data_type: known } = node {
+                data_type = (*index == column).then_some(*known).or(data_type);
+            }
+            false
+        });
+        Some(Expr::Column { index: own, data_type: data_type? })
+    });
+    Some(HashedSides { value: left.clone(), element })
 }
 
 /// Whether equality of two columns can be tested by comparing their encoded keys.
@@ -566,8 +613,21 @@ fn build_aggregate(
     }
     let input = Box::new(input.plan);
     let (groups, aggregates, sets) = (group_exprs, calls, sets.cloned());
-    let node = Physical::Aggregate { input, groups, determined, aggregates, sets };
+    let phase = Phase::Whole;
+    let node = Physical::Aggregate { input, groups, determined, aggregates, sets, phase };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
+}
+
+/// Values that are looked up instead of aggregated, where they come in order and that costs less.
+fn cheaper_lookups(planner: &Planner<'_>, lookups: &Logical, aggregated: Built) -> Result<Built> {
+    fn sorts(plan: &PlanNode) -> bool {
+        matches!(plan.node, Physical::Sort { .. } | Physical::TopN { .. })
+            || plan.inputs().into_iter().any(sorts)
+    }
+    let lookups = build(planner, lookups, &[], false)?;
+    let cost = |built: &Built| of_physical(&built.plan, planner.costs).total;
+    let is_better = !sorts(&lookups.plan) && cost(&lookups) < cost(&aggregated);
+    Ok(if is_better { lookups } else { aggregated })
 }
 
 /// A sort, unless the rows come in order by themselves.

@@ -4,7 +4,7 @@ use super::cost::{self, Costs};
 use super::decorrelate::PulledUp;
 use super::logical::{ColumnId, Correlation, JoinKind, Logical, SubqueryKind};
 use super::simplify::map_inputs;
-use super::{decorrelate, disjunction, join_order, strictness, walk};
+use super::{constants, decorrelate, disjunction, join_order, strictness, walk};
 use crate::expr::Expr;
 
 /// Pushes all filters of a plan down.
@@ -239,7 +239,8 @@ fn push_join(
     let join_on;
     match kind {
         JoinKind::Inner => {
-            let (for_left, rest) = split(predicates.into_iter().chain(on).collect(), &left_columns);
+            let all = constants::settle(predicates.into_iter().chain(on).collect());
+            let (for_left, rest) = split(all, &left_columns);
             let (for_right, rest) = split(rest, &right_columns);
             to_left = for_left;
             to_right = for_right;
@@ -248,6 +249,7 @@ fn push_join(
             join_on = rest;
         }
         JoinKind::Left | JoinKind::Semi | JoinKind::Anti => {
+            let on = completed(on, &predicates);
             let (for_left, rest) = split(predicates, &left_columns);
             to_left = for_left;
             above = rest;
@@ -256,6 +258,7 @@ fn push_join(
             join_on = rest;
         }
         JoinKind::Right => {
+            let on = completed(on, &predicates);
             let (for_right, rest) = split(predicates, &right_columns);
             to_right = for_right;
             above = rest;
@@ -271,6 +274,13 @@ fn push_join(
     let left = Box::new(push(left, to_left, costs));
     let right = Box::new(push(right, to_right, costs));
     filtered(Logical::Join { kind, left, right, on: join_on, lateral }, above)
+}
+
+/// The conditions of an outer join with the constants that follow: partners of rows that `predicates` leave out do not matter.
+fn completed(mut on: Vec<Expr>, predicates: &[Expr]) -> Vec<Expr> {
+    let given: Vec<Expr> = predicates.iter().chain(&on).cloned().collect();
+    on.extend(constants::implied(&given, &on));
+    on
 }
 
 fn reads(expr: &Expr, column: ColumnId) -> bool {

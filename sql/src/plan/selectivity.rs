@@ -64,7 +64,7 @@ impl<'p> StoredColumn<'p> {
         })
     }
 
-    fn null_fraction(self) -> f64 {
+    pub fn null_fraction(self) -> f64 {
         self.statistics().map_or(0.0, |statistics| f64::from(statistics.null_fraction))
     }
 }

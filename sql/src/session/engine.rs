@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use helios_mvcc::{Branch, BranchId, Isolation, Scn, Snapshot, Store, Transaction};
+use helios_runtime::executor::Helpers;
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
@@ -69,6 +70,8 @@ struct Shared {
     backends: Arc<Backends>,
     config: ConfigEntries,
     mock_secret: Vec<u8>,
+    /// Threads that take part in queries.
+    helpers: Helpers,
 }
 
 impl Engine {
@@ -117,6 +120,7 @@ impl Engine {
             backends: Arc::default(),
             config,
             mock_secret,
+            helpers: Helpers::default(),
         };
         let engine = Engine { shared: Arc::new(shared) };
         engine.drop_leftovers().await?;
@@ -301,6 +305,17 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &ConfigEntries {
         &self.shared.config
+    }
+
+    /// Threads that take part in queries.
+    #[must_use]
+    pub(crate) fn helpers(&self) -> &Helpers {
+        &self.shared.helpers
+    }
+
+    /// Ends those threads, for the engine is to be closed: queries that still run fail.
+    pub fn stop_helpers(&self) {
+        self.shared.helpers.stop();
     }
 
     /// All sessions.

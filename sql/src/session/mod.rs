@@ -47,7 +47,7 @@ use crate::backends::Backend;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
-use crate::plan::Costs;
+use crate::plan::{Costs, ParallelCosts};
 use crate::sequence::SessionSequences;
 use crate::value::Text;
 use crate::write::Buffers;
@@ -112,6 +112,14 @@ pub fn costs_of(settings: &SettingValues) -> Costs {
         enable_nestloop: settings.is_on("enable_nestloop"),
         enable_seqscan: settings.is_on("enable_seqscan"),
         reorder_joins: number("join_collapse_limit", 8.0) > 1.0,
+        parallel: ParallelCosts {
+            workers_max: number("max_parallel_workers_per_gather", 0.0) as u32,
+            setup: number("parallel_setup_cost", default.parallel.setup),
+            tuple: number("parallel_tuple_cost", default.parallel.tuple),
+            table_pages_min: settings.kilobytes("min_parallel_table_scan_size").unwrap_or(0) as f64 / 8.0,
+            leader_takes_part: settings.is_on("parallel_leader_participation"),
+            forced: settings.get("force_parallel_mode").is_ok_and(|mode| mode != "off"),
+        },
     }
 }
 

@@ -564,6 +564,8 @@ impl Session {
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
             memory: None,
+            team: None,
+            is_helper: false,
         })
     }
 

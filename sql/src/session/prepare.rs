@@ -380,7 +380,7 @@ impl Session {
                 binder.settle_uses();
                 let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
                 let columns = bound.columns.into_iter().map(|(_, column)| column).collect();
-                Ok((Action::Query(plan::plan(bound.plan, &needed, &binder.means())?), Some(columns)))
+                Ok((Action::Query(plan::plan_query(bound.plan, &needed, &binder.means())?), Some(columns)))
             }
             ast::Statement::Insert(insert) => {
                 let bound = binder.bind_insert(&insert, overriding)?;

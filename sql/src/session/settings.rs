@@ -61,6 +61,9 @@ const MESSAGES: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 const MILLISECONDS: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "ms" };
 const KILOBYTES: SettingKind = SettingKind::Integer { min: 64, max: 2_147_483_647, unit: "kB" };
+const WORKERS: SettingKind = SettingKind::Integer { min: 0, max: 1024, unit: "" };
+/// Pages of 8 kB.
+const PAGES: SettingKind = SettingKind::Integer { min: 0, max: 715_827_882, unit: "8kB" };
 const COST: SettingKind = SettingKind::Real { min: 0.0, max: f64::MAX };
 const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "" };
 
@@ -217,6 +220,12 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the number of digits displayed for floating-point values.",
     ),
     setting(
+        "force_parallel_mode",
+        "off",
+        SettingKind::Enum(&["off", "on", "regress"]),
+        "Forces use of parallel query facilities.",
+    ),
+    setting(
         "from_collapse_limit",
         "8",
         COUNT,
@@ -298,10 +307,40 @@ pub static SETTINGS: &[Setting] = &[
     fixed("max_identifier_length", "63", COUNT, "Shows the maximum identifier length."),
     fixed("max_index_keys", "32", COUNT, "Shows the maximum number of index keys."),
     setting(
+        "max_parallel_workers",
+        "8",
+        WORKERS,
+        "Sets the maximum number of parallel workers that can be active at one time.",
+    ),
+    setting(
         "max_parallel_workers_per_gather",
         "2",
-        COUNT,
+        WORKERS,
         "Sets the maximum number of parallel processes per executor node.",
+    ),
+    setting(
+        "min_parallel_table_scan_size",
+        "8MB",
+        PAGES,
+        "Sets the minimum amount of table data for a parallel scan.",
+    ),
+    setting(
+        "parallel_leader_participation",
+        "on",
+        SettingKind::Bool,
+        "Controls whether Gather and Gather Merge also run subplans.",
+    ),
+    setting(
+        "parallel_setup_cost",
+        "1000",
+        COST,
+        "Sets the planner's estimate of the cost of starting up worker processes for parallel query.",
+    ),
+    setting(
+        "parallel_tuple_cost",
+        "0.1",
+        COST,
+        "Sets the planner's estimate of the cost of passing each tuple (row) from worker to leader backend.",
     ),
     setting(
         "password_encryption",
@@ -795,6 +834,11 @@ fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Re
         ("kB", "MB") => 1_024.0,
         ("kB", "GB") => 1_048_576.0,
         ("kB", "TB") => 1_073_741_824.0,
+        ("8kB", "B") => 1.0 / 8_192.0,
+        ("8kB", "kB") => 1.0 / 8.0,
+        ("8kB", "MB") => 128.0,
+        ("8kB", "GB") => 131_072.0,
+        ("8kB", "TB") => 134_217_728.0,
         _ => return Err(invalid(setting, value)),
     };
     let scaled = (number * factor).round();
@@ -810,6 +854,9 @@ fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Re
 
 /// A number with the largest unit that leaves it whole.
 fn shown(value: i64, unit: &str) -> String {
+    if unit == "8kB" {
+        return shown(value * 8, "kB");
+    }
     let units: &[(i64, &str)] = match unit {
         "ms" => &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")],
         "kB" => &[(1_073_741_824, "TB"), (1_048_576, "GB"), (1_024, "MB")],

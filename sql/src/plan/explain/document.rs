@@ -47,7 +47,7 @@ fn node_keys(node: &Node, options: &Options) -> Vec<(String, Part)> {
     if let Some(label) = &node.subplan {
         put("Subplan Name", text(label));
     }
-    put("Parallel Aware", Part::Bare("false".into()));
+    put("Parallel Aware", Part::Bare(node.is_shared.to_string()));
     put("Async Capable", Part::Bare("false".into()));
     for fact in node.facts.iter().filter(|fact| !fact.is_first) {
         put(fact.key, part(&fact.value));

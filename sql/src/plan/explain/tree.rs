@@ -12,7 +12,7 @@ use crate::execute::{Instrument, SpaceUsed};
 use crate::expr::Expr;
 use crate::plan::cost::{Cost, of_physical};
 use crate::plan::logical::{JoinKind, SetKind, TableFunction};
-use crate::plan::physical::{Access, Apply, Physical, PlanNode, TableScan};
+use crate::plan::physical::{Access, Apply, Phase, Physical, PlanNode, TableScan};
 use crate::types::{DataType, TypeCatalog};
 
 /// A node as it is shown.
@@ -27,6 +27,8 @@ pub(super) struct Node {
     pub relationship: Option<&'static str>,
     /// The name of a subquery of an expression.
     pub subplan: Option<String>,
+    /// Several share its rows.
+    pub is_shared: bool,
     pub cost: Cost,
     pub rows: f64,
     pub width: usize,
@@ -177,11 +179,18 @@ impl Builder<'_> {
             rows: plan.rows,
             width: width(&plan.types),
             actual: self.actual(number),
+            is_shared: matches!(&plan.node, Physical::Table(scan) if scan.workers > 0),
             ..Node::default()
         };
         self.put_output(&mut node, plan);
         self.put_details(&mut node, plan);
         let measured = self.measured(number);
+        if let Physical::Gather { workers, .. } = &plan.node {
+            node.details.push(count("Workers Planned", *workers as u64));
+            if self.explained.instruments.is_some() {
+                node.details.push(count("Workers Launched", measured.launched));
+            }
+        }
         if measured.removed > 0 {
             let loops = measured.loops.max(1);
             node.details.push(count("Rows Removed by Filter", measured.removed / loops));
@@ -377,6 +386,9 @@ impl Builder<'_> {
             Physical::Table(scan) => {
                 let (table, mut facts) = self.scanned(scan);
                 match &scan.access {
+                    Access::Full { .. } if scan.workers > 0 => {
+                        ("Seq Scan", format!("Parallel Seq Scan on {table}"), facts)
+                    }
                     Access::Full { reverse: false } => ("Seq Scan", format!("Seq Scan on {table}"), facts),
                     Access::Full { reverse: true } => {
                         ("Seq Scan", format!("Seq Scan Backward on {table}"), facts)
@@ -419,12 +431,24 @@ impl Builder<'_> {
                     kind => ("Nested Loop", format!("Nested Loop {}", join_title(kind)), facts),
                 }
             }
-            Physical::Aggregate { groups, .. } if groups.is_empty() => {
-                ("Aggregate", "Aggregate".into(), aggregated("Plain"))
+            Physical::Aggregate { groups, phase, .. } => {
+                let (strategy, name) =
+                    if groups.is_empty() { ("Plain", "Aggregate") } else { ("Hashed", "HashAggregate") };
+                match phase {
+                    Phase::Whole => ("Aggregate", name.into(), aggregated(strategy, "Simple")),
+                    Phase::Partial => {
+                        ("Aggregate", format!("Partial {name}"), aggregated(strategy, "Partial"))
+                    }
+                    Phase::Final => {
+                        ("Aggregate", format!("Finalize {name}"), aggregated(strategy, "Finalize"))
+                    }
+                }
             }
-            Physical::Aggregate { .. } => ("Aggregate", "HashAggregate".into(), aggregated("Hashed")),
+            Physical::Gather { .. } => named("Gather"),
             Physical::Distinct { sorted: true, .. } => named("Unique"),
-            Physical::Distinct { .. } => ("Aggregate", "HashAggregate".into(), aggregated("Hashed")),
+            Physical::Distinct { .. } => {
+                ("Aggregate", "HashAggregate".into(), aggregated("Hashed", "Simple"))
+            }
             Physical::Recursive { .. } => named("Recursive Union"),
             Physical::Shared { alias, .. } => (
                 "CTE Scan",
@@ -443,7 +467,7 @@ impl Builder<'_> {
             Physical::TopN { .. } | Physical::Limit { .. } => named("Limit"),
             Physical::SetOperation { kind: SetKind::Union, all: true, .. } => named("Append"),
             Physical::SetOperation { kind: SetKind::Union, all: false, .. } => {
-                ("Aggregate", "HashAggregate".into(), aggregated("Hashed"))
+                ("Aggregate", "HashAggregate".into(), aggregated("Hashed", "Simple"))
             }
             Physical::SetOperation { kind, all, .. } => {
                 let word = if *kind == SetKind::Intersect { "Intersect" } else { "Except" };
@@ -524,8 +548,8 @@ impl Builder<'_> {
     }
 }
 
-fn aggregated(strategy: &'static str) -> Vec<Fact> {
-    vec![first("Strategy", strategy), first("Partial Mode", "Simple")]
+fn aggregated(strategy: &'static str, mode: &'static str) -> Vec<Fact> {
+    vec![first("Strategy", strategy), first("Partial Mode", mode)]
 }
 
 fn append(members: Vec<Node>) -> Node {
