@@ -15,6 +15,7 @@ pub mod cpu;
 pub mod device;
 pub mod entropy;
 pub mod executor;
+mod network;
 mod oneshot;
 mod user;
 
@@ -24,4 +25,5 @@ pub use device::{
     SimulatedDevice, UringDevice, is_simulated_crash, open_disk, probe_io_uring,
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
-pub use user::user_name;
+pub use network::networks;
+pub use user::{name_of_user, user_name};

@@ -44,12 +44,12 @@ pub(crate) async fn authenticate(
         let end_point = tls.and_then(Tls::end_point).cloned();
         prove(socket, input, output, user, verifier, end_point.as_deref()).await?;
     }
+    message(output, OK, b"");
     let refused = |message: String| SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
     let role = role.ok_or_else(|| refused(format!("role \"{user}\" does not exist")))?;
     if !role.attributes.login {
         return Err(refused(format!("role \"{user}\" is not permitted to log in")).into());
     }
-    message(output, OK, b"");
     Ok(role)
 }
 

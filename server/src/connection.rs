@@ -65,7 +65,7 @@ pub(crate) struct Connection {
     /// Everything up to Sync is skipped.
     is_skipping: bool,
     /// Where values are printed before they are copied out.
-    scratch: String,
+    pub(crate) scratch: String,
     /// Held for its end.
     _place: Place,
 }
@@ -198,10 +198,7 @@ impl Connection {
                 }
                 outcome => outcome?,
             },
-            b'F' => {
-                self.report(SqlError::unsupported("function calls outside of statements are not supported"));
-                self.ready_for_query();
-            }
+            b'F' => self.function_call(input, message).await?,
             // Of a COPY that has failed: the client did not know yet.
             b'd' | b'c' | b'f' => {}
             other => return Err(Failure::Fatal(unknown_kind(other))),
@@ -255,7 +252,7 @@ impl Connection {
         }
         self.write_notices();
         for (name, value) in self.session.take_changed_settings() {
-            self.output.parameter_status(&name, &value);
+            self.output.parameter_status(name, &value);
         }
         let message = self.output.begin(b'Z');
         self.output.byte(match self.session.transaction_status() {
@@ -357,10 +354,11 @@ impl Connection {
 /// The next whole message.
 pub(crate) fn next_message(input: &mut Input) -> Result<Option<Message>, Failure> {
     input.next_message().map_err(|error| {
-        Failure::Fatal(match error {
-            InputError::UnknownKind(kind) => unknown_kind(kind),
-            InputError::InvalidLength => protocol_violation("invalid message length"),
-        })
+        match error {
+            InputError::UnknownKind(kind) => Failure::Fatal(unknown_kind(kind)),
+            // Whatever speaks here does not know the protocol.
+            InputError::InvalidLength => Failure::Lost(io::ErrorKind::InvalidData.into()),
+        }
     })
 }
 

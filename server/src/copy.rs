@@ -86,17 +86,14 @@ impl Connection {
                 }
                 b'f' => {
                     let reason = Body::new(body).string()?;
-                    return Err(SqlError::new(
-                        SqlState::QUERY_CANCELED,
-                        format!("COPY from stdin failed: {reason}"),
-                    )
-                    .into());
+                    let message = format!("COPY from stdin failed: {reason}");
+                    return Err(copy.located(SqlError::new(SqlState::QUERY_CANCELED, message)).into());
                 }
                 // Clients may send these along with the data.
                 b'H' | b'S' => {}
                 other => {
                     let error = format!("unexpected message type 0x{other:02X} during COPY from stdin");
-                    self.report(protocol_violation(error));
+                    self.report(copy.located(protocol_violation(error)));
                     // What the client believes to have asked cannot be known any more.
                     return Err(Failure::Fatal(protocol_violation(
                         "terminating connection because protocol synchronization was lost",

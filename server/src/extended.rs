@@ -95,6 +95,7 @@ impl Connection {
             declared.push(DataType::of(body.u32()?));
         }
         body.end()?;
+        self.session.check_types(&declared).await?;
         // Types that are left to be found out need not be declared.
         let known = declared.iter().rposition(|data_type| data_type.oid != 0).map_or(0, |last| last + 1);
         declared.truncate(known);
@@ -182,7 +183,7 @@ impl Connection {
         let (name, most) = (body.string()?, body.i32()?);
         body.end()?;
         let mut open = self.portals.take(name)?;
-        if open.is_done && !open.portal.prepared.is_query() {
+        if open.is_done && !open.shape.has_rows() {
             let message = format!("portal \"{name}\" cannot be run");
             return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         }

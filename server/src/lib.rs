@@ -26,6 +26,7 @@ mod connection;
 mod copy;
 mod end_point;
 mod extended;
+mod fast_path;
 mod interrupt;
 mod options;
 mod parameters;

@@ -69,6 +69,37 @@ pub(crate) fn read_parameters(
     Ok(values)
 }
 
+/// Reads the arguments of a function call, which are of the given types.
+pub(crate) fn read_arguments(
+    body: &mut Body<'_>,
+    formats: FormatCodes<'_>,
+    types: &[DataType],
+    context: &EvalContext<'_>,
+) -> Result<Vec<Datum>, SqlError> {
+    let count = body.count()?;
+    if count != types.len() {
+        return Err(protocol_violation(format!(
+            "function call message contains {count} arguments but function requires {}",
+            types.len()
+        )));
+    }
+    if formats.len() > 1 && formats.len() != count {
+        return Err(protocol_violation(format!(
+            "function call message contains {} argument formats but {count} arguments",
+            formats.len()
+        )));
+    }
+    let mut values = Vec::with_capacity(count);
+    for (at, data_type) in types.iter().enumerate() {
+        let is_binary = formats.is_binary(at);
+        let value = is_binary
+            .map_err(Refusal::from)
+            .and_then(|binary| read_parameter(body, *data_type, binary, context));
+        values.push(value.map_err(|refusal| refusal.explain_as(&format!("function argument {}", at + 1)))?);
+    }
+    Ok(values)
+}
+
 /// Why a parameter cannot be read.
 struct Refusal {
     error: SqlError,
@@ -86,18 +117,19 @@ impl Refusal {
     /// Says which parameter it was.
     fn explain(self, portal: &str, at: usize) -> SqlError {
         let number = at + 1;
-        let error = if self.error.state() == SqlState::INVALID_BINARY_REPRESENTATION {
-            SqlError::new(
-                self.error.state(),
-                format!("incorrect binary data format in bind parameter {number}"),
-            )
-        } else {
-            self.error
-        };
         let portal =
             if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
         let value = if self.is_of_text { " = '...'" } else { "" };
+        let error = self.explain_as(&format!("bind parameter {number}"));
         error.with_context(format!("{portal} parameter ${number}{value}"))
+    }
+
+    /// Names the value whose binary form is wrong.
+    fn explain_as(self, what: &str) -> SqlError {
+        if self.error.state() == SqlState::INVALID_BINARY_REPRESENTATION {
+            return SqlError::new(self.error.state(), format!("incorrect binary data format in {what}"));
+        }
+        self.error
     }
 }
 
@@ -107,8 +139,7 @@ fn read_parameter(
     is_binary: bool,
     context: &EvalContext<'_>,
 ) -> Result<Datum, Refusal> {
-    let Ok(length) = usize::try_from(body.i32()?) else { return Ok(Datum::Null) };
-    let bytes = body.bytes(length)?;
+    let Some(bytes) = body.value()? else { return Ok(Datum::Null) };
     if is_binary {
         return Ok(read_binary(bytes, data_type, context)?);
     }
@@ -134,7 +165,12 @@ fn read_binary(bytes: &[u8], data_type: DataType, context: &EvalContext<'_>) -> 
                 && info.kind != PhysicalKind::Text
                 && usize::try_from(info.length).is_ok_and(|length| bytes.len() < length)
             {
-                return Err(protocol_violation("insufficient data left in message"));
+                let message = if bytes.is_empty() && info.length == 1 {
+                    "no data left in message"
+                } else {
+                    "insufficient data left in message"
+                };
+                return Err(protocol_violation(message));
             }
             info.read_binary(bytes, data_type.typmod, context)
         }

@@ -40,7 +40,7 @@ impl ColumnCoder {
     }
 
     /// Appends a value with its length.
-    fn write(
+    pub(crate) fn write(
         &self,
         column: &Column,
         row: usize,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use heliosdb_nano::session::{Prepared, SqlError, SqlState};
+use heliosdb_nano::session::{Prepared, SqlError};
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::results::{Formats, ResultShape};
@@ -62,8 +62,8 @@ impl Connection {
         is_last: bool,
         input: &mut Input,
     ) -> Result<(), Failure> {
-        if !prepared.parameter_types.is_empty() {
-            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+        if let Some(error) = &prepared.undefined_parameter {
+            return Err(error.clone().into());
         }
         if shape.has_rows() {
             shape.describe(&Formats::Text, &mut self.output);

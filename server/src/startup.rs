@@ -122,7 +122,9 @@ async fn introduce(
         let mut body = Body::new(&packet);
         match body.u32()? {
             CANCEL_REQUEST => {
-                let (backend, secret) = (body.i32()?, body.u32()?);
+                let Ok((backend, secret)) = body.i32().and_then(|backend| Ok((backend, body.u32()?))) else {
+                    return Err(Refusal::Silent);
+                };
                 shared.registry.cancel(backend, secret);
                 return Err(Refusal::Silent);
             }
@@ -143,12 +145,7 @@ async fn introduce(
             }
             version => {
                 if version >> 16 != PROTOCOL >> 16 {
-                    return Err(SqlError::unsupported(format!(
-                        "unsupported frontend protocol {}.{}: server supports 3.0 to 3.0",
-                        version >> 16,
-                        version & 0xffff
-                    ))
-                    .into());
+                    return Err(refuse_protocol(socket, version).await?);
                 }
                 let mut request = read_request(body)?;
                 request.minor_version = version & 0xffff;
@@ -158,12 +155,28 @@ async fn introduce(
     }
 }
 
+/// How a version of the protocol is refused: older ones in their own form.
+async fn refuse_protocol(socket: &mut Stream, version: u32) -> io::Result<Refusal> {
+    let message = format!(
+        "unsupported frontend protocol {}.{}: server supports 3.0 to 3.0",
+        version >> 16,
+        version & 0xffff
+    );
+    if version >> 16 > PROTOCOL >> 16 {
+        return Ok(Refusal::Report(SqlError::unsupported(message)));
+    }
+    socket.write_all(format!("EFATAL:  {message}\n\0").as_bytes()).await?;
+    socket.close().await?;
+    Ok(Refusal::Silent)
+}
+
 async fn next_packet(socket: &mut (impl AsyncRead + Unpin), input: &mut Input) -> Result<Vec<u8>, Refusal> {
     loop {
         match input.next_startup_packet() {
             Ok(Some(packet)) => return Ok(input.body(&packet).to_vec()),
             Ok(None) => {}
-            Err(_) => return Err(protocol_violation("invalid length of startup packet").into()),
+            // Whatever speaks here does not know the protocol.
+            Err(_) => return Err(Refusal::Silent),
         }
         if input.fill(socket).await? == 0 {
             return Err(Refusal::Silent);
@@ -323,8 +336,7 @@ async fn open(
     for (name, value) in &request.settings {
         session.set_setting(name, value).await?;
     }
-    // The introduction tells them all.
-    drop(session.take_changed_settings());
+    session.end_start();
     for (name, otherwise) in REPORTED {
         let value = session.setting(name);
         output.parameter_status(name, value.as_deref().unwrap_or(otherwise));

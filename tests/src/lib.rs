@@ -9,10 +9,13 @@ mod embedded;
 mod files;
 pub mod kept_folder;
 mod postgresql;
+pub mod protocol;
+mod test_server;
 
 pub use embedded::Embedded;
 pub use files::{failures, is_own, sql_files};
 pub use postgresql::PostgreSql;
+pub use test_server::TestServer;
 
 /// An error as the files expect it: its SQLSTATE, its message, and where in the statement it stands, in characters from
 /// 1, if it says so.

@@ -37,12 +37,18 @@ impl PostgreSql {
         Ok(PostgreSql { client })
     }
 
+    /// The folder of the server's socket, where `parameters` name one.
+    #[must_use]
+    pub fn socket_folder(parameters: &str) -> Option<&str> {
+        parameters.split(' ').find_map(|parameter| parameter.strip_prefix("host="))
+    }
+
     /// Makes an empty database, in place of one that is left from another run.
     ///
     /// # Errors
     /// Those of the server.
     pub fn create_database(parameters: &str, database: &str) -> Result<(), Failure> {
-        let mut server = Client::connect(&format!("{parameters} dbname=postgres"), NoTls)?;
+        let mut server = Client::connect(&format!("{parameters} dbname=template1"), NoTls)?;
         server.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
         server.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0"))?;
         Ok(())

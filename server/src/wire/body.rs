@@ -46,12 +46,25 @@ impl<'a> Body<'a> {
         self.array().map(|bytes| usize::from(u16::from_be_bytes(bytes)))
     }
 
+    pub(crate) fn i16(&mut self) -> Result<i16> {
+        self.array().map(i16::from_be_bytes)
+    }
+
     pub(crate) fn i32(&mut self) -> Result<i32> {
         self.array().map(i32::from_be_bytes)
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_be_bytes)
+    }
+
+    /// A value behind its length; `None` for null.
+    pub(crate) fn value(&mut self) -> Result<Option<&'a [u8]>> {
+        match self.i32()? {
+            -1 => Ok(None),
+            // What is longer than any message is not there.
+            length => self.bytes(usize::try_from(length).unwrap_or(usize::MAX)).map(Some),
+        }
     }
 
     /// A string up to its terminating zero.

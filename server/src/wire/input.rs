@@ -20,8 +20,8 @@ const SMALL_MESSAGE_MAX: usize = 10_000;
 const LARGE_MESSAGE_MAX: usize = 0x3fff_fffe;
 /// The longest answer to a challenge.
 const RESPONSE_MAX: usize = 1_024;
-/// The longest startup packet.
-const STARTUP_PACKET_MAX: usize = 10_000;
+/// The longest startup packet, with its length.
+const STARTUP_PACKET_MAX: usize = 10_004;
 
 /// A message: its kind, and where its body lies in the input.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(input_of(bytes).next_message().expect_err("refused"), error);
         }
         assert!(input_of(b"\0\0\0\x07").next_startup_packet().is_err());
-        assert!(input_of(b"\0\0\x27\x11").next_startup_packet().is_err());
+        assert!(input_of(b"\0\0\x27\x15").next_startup_packet().is_err());
     }
 
     #[test]

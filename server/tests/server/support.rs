@@ -123,13 +123,6 @@ pub struct Wire<S = TcpStream> {
     pub stream: S,
 }
 
-impl Wire {
-    /// No more is sent.
-    pub fn shut_down(&mut self) {
-        self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
-    }
-}
-
 impl<S: Read + Write> Wire<S> {
     /// How many bytes come next, whatever they are; 0 at the end.
     pub fn answer_bytes(&mut self) -> usize {
@@ -182,11 +175,7 @@ impl<S: Read + Write> Wire<S> {
 
 /// A startup packet of protocol 3.0.
 pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
-    startup_of(3 << 16, parameters)
-}
-
-pub fn startup_of(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = version.to_be_bytes().to_vec();
+    let mut body = (3_u32 << 16).to_be_bytes().to_vec();
     for (name, value) in parameters {
         body.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
     }
@@ -201,27 +190,6 @@ pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 pub fn query(text: &str) -> Vec<u8> {
     message(b'Q', &[text.as_bytes(), b"\0"].concat())
-}
-
-/// Parse without declared types.
-pub fn parse(name: &str, text: &str) -> Vec<u8> {
-    message(b'P', &[name.as_bytes(), b"\0", text.as_bytes(), b"\0\0\0"].concat())
-}
-
-/// Bind with text parameters and results.
-pub fn bind(portal: &str, statement: &str, parameters: &[&str]) -> Vec<u8> {
-    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0\0\0"].concat();
-    body.extend((parameters.len() as u16).to_be_bytes());
-    for parameter in parameters {
-        body.extend((parameter.len() as u32).to_be_bytes());
-        body.extend(parameter.as_bytes());
-    }
-    body.extend([0, 0]);
-    message(b'B', &body)
-}
-
-pub fn execute(portal: &str, rows_max: u32) -> Vec<u8> {
-    message(b'E', &[portal.as_bytes(), b"\0", &rows_max.to_be_bytes()].concat())
 }
 
 pub fn sync() -> Vec<u8> {

@@ -27,7 +27,7 @@ impl Binder<'_> {
             Value::DollarQuotedString(quoted) => self.string(&quoted.value, location),
             Value::HexStringLiteral(text) => parsed(&format!("x{text}"), oids::BIT),
             Value::SingleQuotedByteStringLiteral(text) => parsed(text, oids::BIT),
-            Value::Placeholder(name) => self.parameter(name),
+            Value::Placeholder(name) => self.parameter(name, location),
             other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
         };
         bound.map_err(|error| self.locate(error, location))
@@ -56,13 +56,16 @@ impl Binder<'_> {
         }
     }
 
-    fn parameter(&mut self, name: &str) -> Result<Expr> {
+    fn parameter(&mut self, name: &str, location: Location) -> Result<Expr> {
         let undefined =
             || SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
         let number: usize =
             name.strip_prefix('$').and_then(|digits| digits.parse().ok()).ok_or_else(undefined)?;
         if number == 0 || number > PARAMETERS_MAX {
             return Err(undefined());
+        }
+        if self.first_parameter.is_none() {
+            self.first_parameter = Some(self.locate(undefined(), location));
         }
         if self.parameters.len() < number {
             self.parameters.resize(number, DataType::UNKNOWN);

@@ -341,6 +341,8 @@ pub struct Binder<'a> {
     source: Source<'a>,
     /// The parameters' types; `unknown` until something decides them.
     parameters: Vec<DataType>,
+    /// What is wrong with the first parameter that was met, where there may be none.
+    first_parameter: Option<SqlError>,
     next_column: ColumnId,
     next_slot: usize,
     next_working_table: usize,
@@ -385,6 +387,7 @@ impl<'a> Binder<'a> {
             environment,
             source: Source::new(text),
             parameters,
+            first_parameter: None,
             next_column: 0,
             next_slot: 0,
             next_working_table: 0,
@@ -401,6 +404,11 @@ impl<'a> Binder<'a> {
             depth: 0,
             literals: Vec::new(),
         }
+    }
+
+    /// 42P02 for the first parameter that was met, for statements that may have none.
+    pub fn take_first_parameter(&mut self) -> Option<SqlError> {
+        self.first_parameter.take()
     }
 
     /// The parameters' types, after binding.

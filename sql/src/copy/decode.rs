@@ -20,6 +20,8 @@ pub struct CopyDecoder {
     searched: usize,
     in_quotes: bool,
     line: u64,
+    /// The text of the row that was read last.
+    text: Option<String>,
     skip_header: bool,
     ended: bool,
 }
@@ -41,6 +43,7 @@ impl CopyDecoder {
             searched: 0,
             in_quotes: false,
             line: 0,
+            text: None,
             ended: false,
         }
     }
@@ -49,6 +52,23 @@ impl CopyDecoder {
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// The text of the row that was read last, if it is text.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// What is wrong with a row of fewer fields than columns, if it is one.
+    ///
+    /// # Errors
+    /// 22P04.
+    pub fn check_count(&self, fields: usize) -> Result<()> {
+        match self.names.get(fields) {
+            Some(name) => Err(bad_format(format!("missing data for column \"{name}\""))),
+            None => Ok(()),
+        }
     }
 
     /// Takes more bytes in.
@@ -67,6 +87,7 @@ impl CopyDecoder {
     /// 22P04, 22021.
     pub fn next_row(&mut self, at_end: bool) -> Result<Option<Vec<Field>>> {
         loop {
+            self.text = None;
             let Some(line) = self.next_line(at_end)? else { return Ok(None) };
             if std::mem::take(&mut self.skip_header) {
                 continue;
@@ -77,12 +98,11 @@ impl CopyDecoder {
                 return Ok(None);
             }
             let fields = match self.options.format {
-                CopyFormat::Text | CopyFormat::Binary => self.split_text(&line)?,
-                CopyFormat::Csv => self.split_csv(&line)?,
+                CopyFormat::Text | CopyFormat::Binary => self.split_text(&line),
+                CopyFormat::Csv => self.split_csv(&line),
             };
-            if fields.len() < self.names.len() {
-                return Err(bad_format(format!("missing data for column \"{}\"", self.names[fields.len()])));
-            }
+            self.text = Some(line);
+            let fields = fields?;
             if fields.len() > self.names.len() {
                 return Err(bad_format("extra data after last expected column"));
             }

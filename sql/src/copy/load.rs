@@ -47,6 +47,29 @@ impl Decoder {
         }
     }
 
+    /// The text of the row that was read last, as errors show it.
+    fn shown_row(&self) -> String {
+        const SHOWN_MAX: usize = 100;
+        match self {
+            Decoder::Text(decoder) => match decoder.text() {
+                Some(text) if text.len() > SHOWN_MAX => {
+                    format!(": \"{}...\"", &text[..text.floor_char_boundary(SHOWN_MAX)])
+                }
+                Some(text) => format!(": \"{text}\""),
+                None => String::new(),
+            },
+            Decoder::Binary(_) => String::new(),
+        }
+    }
+
+    /// 22P04 for a row of fewer fields than columns.
+    fn check_count(&self, fields: usize) -> Result<()> {
+        match self {
+            Decoder::Text(decoder) => decoder.check_count(fields),
+            Decoder::Binary(_) => Ok(()),
+        }
+    }
+
     fn next_row(&mut self, at_end: bool) -> Result<Option<Vec<RawField>>> {
         match self {
             Decoder::Text(decoder) => {
@@ -91,6 +114,19 @@ impl CopyIn {
     #[must_use]
     pub fn is_binary(&self) -> bool {
         matches!(self.decoder, Decoder::Binary(_))
+    }
+
+    /// Says of an error of the client's where in the data it came.
+    #[must_use]
+    pub fn located(&self, error: SqlError) -> SqlError {
+        let plan = self.prepared.copy_plan().map(|plan| &plan.work);
+        match plan {
+            Some(CopyWork::In { writer, .. }) => {
+                let (table, line) = (&writer.entry.table.name, self.decoder.line() + 1);
+                error.with_context(format!("COPY {table}, line {line}"))
+            }
+            _ => error,
+        }
     }
 
     /// How many columns the data has.
@@ -176,11 +212,15 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
     loop {
         let fields = copy.decoder.next_row(at_end);
         let line = copy.decoder.line();
-        let Some(fields) =
-            fields.map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?
-        else {
-            return Ok(());
+        let here =
+            |error: SqlError, shown: &str| error.with_context(format!("COPY {table}, line {line}{shown}"));
+        let fields = match fields {
+            // What comes before the first row is no line.
+            Err(error) if line == 0 => return Err(error),
+            fields => fields.map_err(|error| here(error, &copy.decoder.shown_row()))?,
         };
+        let Some(fields) = fields else { return Ok(()) };
+        let count = fields.len();
         let mut row = Vec::with_capacity(defaults.len());
         let no_row: [Datum; 0] = [];
         for default in defaults {
@@ -194,11 +234,9 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
                 error.with_context(format!("COPY {table}, line {line}, column {name}{}", field.shown()))
             })?;
         }
+        copy.decoder.check_count(count).map_err(|error| here(error, &copy.decoder.shown_row()))?;
         writer.generate(&mut row, &execution.context())?;
-        writer
-            .insert(&row, execution)
-            .await
-            .map_err(|error| error.with_context(format!("COPY {table}, line {line}")))?;
+        writer.insert(&row, execution).await.map_err(|error| here(error, ""))?;
         copy.rows += 1;
         if copy.rows.is_multiple_of(1_024) {
             execution.breathe().await?;

@@ -143,7 +143,8 @@ fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptio
     let ast::CopySource::Table { table_name, columns } = source else {
         return Err(SqlError::syntax("COPY FROM needs a table"));
     };
-    let entry = binder.stored_table(table_name)?;
+    // As in PostgreSQL, errors of the table do not say where its name stands.
+    let entry = binder.stored_table(table_name).map_err(SqlError::unplaced)?;
     let relation = Relation::Stored(entry.clone());
     binder.note_insert(&relation, None);
     let table = entry.table.clone();

@@ -113,8 +113,8 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
     let catalog = ddl.catalog.clone();
     let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
     let bound = binder.bind_query(&query)?;
-    if !binder.parameter_types().is_ok_and(|types| types.is_empty()) {
-        return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+    if let Some(error) = binder.take_first_parameter() {
+        return Err(error);
     }
     let used = binder.used_columns().clone();
     expand_star(&mut query, &bound.columns);

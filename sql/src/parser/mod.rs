@@ -148,8 +148,19 @@ static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
     let mut tokens = Vec::new();
     match Tokenizer::new(&*DIALECT, source.text()).tokenize_with_location_into_buf(&mut tokens) {
-        Ok(()) => Ok(tokens),
+        Ok(()) => check_names(tokens, source),
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
+    }
+}
+
+/// No name in quotation marks is empty.
+fn check_names(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
+    let is_empty =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.is_empty());
+    match tokens.iter().find(is_empty) {
+        None => Ok(tokens),
+        Some(name) => Err(SqlError::syntax("zero-length delimited identifier at or near \"\"\"\"")
+            .at(source.position(source.offset(name.span.start)))),
     }
 }
 

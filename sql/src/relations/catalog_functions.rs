@@ -214,12 +214,27 @@ pub fn call(
         "regprocin" => {
             let text = environment.text_argument(arguments, 0)?;
             let base = text.strip_prefix("pg_catalog.").unwrap_or(text);
-            Datum::Oid(procedures::oid_of(base).ok_or_else(|| {
-                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
-            })?)
+            match procedures::named(base) {
+                [procedure] => Datum::Oid(procedure.oid),
+                [] => {
+                    let message = format!("function \"{text}\" does not exist");
+                    return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, message));
+                }
+                _ => {
+                    let message = format!("more than one function named \"{text}\"");
+                    return Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, message));
+                }
+            }
         }
-        "regprocout" if procedures::name_of(oid_at(0)).is_some() => {
-            Datum::text(procedures::name_of(oid_at(0)).unwrap_or_default())
+        "regprocout" if let Some(procedure) = procedures::procedure(oid_at(0)) => {
+            let is_alone = procedures::named(&procedure.name).len() == 1;
+            let schema = if is_alone { "" } else { "pg_catalog." };
+            Datum::text(format!("{schema}{}", name::quote(&procedure.name)))
+        }
+        "regprocedureout" if let Some(procedure) = procedures::procedure(oid_at(0)) => {
+            let types = procedure.arguments.iter().map(|oid| format_type(DataType::of(*oid), environment));
+            let types: Vec<String> = types.collect();
+            Datum::text(format!("{}({})", name::quote(&procedure.name), types.join(",")))
         }
         "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
         | "regcollationout" => {

@@ -17,7 +17,7 @@ mod extensions;
 mod information_schema;
 mod pretty_text;
 mod privileges;
-mod procedures;
+pub(crate) mod procedures;
 mod registry;
 mod relation;
 mod reports;

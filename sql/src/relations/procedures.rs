@@ -1,15 +1,106 @@
-//! The functions that read and write types, which tools find by pg_type: they are in pg_proc, but nobody calls them.
+//! What pg_proc shows: functions, aggregates, and the functions that read and write types, which tools find by pg_type but
+//! nobody calls. Each has PostgreSQL's OID, where PostgreSQL has it too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use crate::types::{Category, TypeInfo, TypeShape, builtin_types};
+use crate::functions::{Volatility, registry};
+use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types};
 
-/// The first of their OIDs.
-const FIRST_OID: u32 = 40_000_000;
+/// PostgreSQL's functions, one a line: OID, name, and the types of its arguments.
+const POSTGRESQL: &str = include_str!("procedures.txt");
+/// The first OID of those that PostgreSQL does not have.
+const FIRST_OWN_OID: Oid = 20_000_000;
 
-/// Their names, in order; the OID of each is its place.
-static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+/// What can be called in which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcedureKind {
+    Function,
+    Aggregate,
+    /// Of a type, for tools to see.
+    OfType,
+}
+
+/// A row of pg_proc.
+pub struct Procedure {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ProcedureKind,
+    pub arguments: Vec<Oid>,
+    /// The element type of a VARIADIC last argument, or 0.
+    pub variadic: Oid,
+    /// How many arguments may be left out.
+    pub optional: usize,
+    pub result: Oid,
+    pub strict: bool,
+    pub returns_rows: bool,
+    pub volatility: Volatility,
+}
+
+/// All of them, by name and arguments.
+static PROCEDURES: LazyLock<Vec<Procedure>> = LazyLock::new(|| {
+    let mut all: Vec<Procedure> = functions().chain(aggregates()).chain(of_types()).collect();
+    all.sort_by(|left, right| (&left.name, &left.arguments).cmp(&(&right.name, &right.arguments)));
+    let known = postgresql_oids();
+    let mut own = FIRST_OWN_OID..;
+    for procedure in &mut all {
+        let arguments: Vec<String> = procedure.arguments.iter().map(Oid::to_string).collect();
+        let arguments =
+            if procedure.kind == ProcedureKind::OfType { String::new() } else { arguments.join(" ") };
+        let found = known.get(&(procedure.name.as_str(), arguments.as_str())).copied();
+        procedure.oid = found.or_else(|| own.next()).unwrap_or(0);
+    }
+    all
+});
+
+static BY_OID: LazyLock<HashMap<Oid, &'static Procedure>> =
+    LazyLock::new(|| PROCEDURES.iter().map(|procedure| (procedure.oid, procedure)).collect());
+
+/// OIDs by name and arguments, and of a name's first function by the name alone.
+fn postgresql_oids() -> HashMap<(&'static str, &'static str), Oid> {
+    let mut oids = HashMap::new();
+    for line in POSTGRESQL.lines() {
+        let mut fields = line.splitn(3, ' ');
+        let (Some(oid), Some(name)) = (fields.next().and_then(|oid| oid.parse().ok()), fields.next()) else {
+            continue;
+        };
+        oids.insert((name, fields.next().unwrap_or_default()), oid);
+        oids.entry((name, "")).or_insert(oid);
+    }
+    oids
+}
+
+fn functions() -> impl Iterator<Item = Procedure> {
+    registry().all_functions().map(|function| Procedure {
+        oid: 0,
+        name: function.name.to_string(),
+        kind: ProcedureKind::Function,
+        arguments: function.argument_types.clone(),
+        variadic: function.variadic.unwrap_or(0),
+        optional: function.optional,
+        result: function.return_type,
+        strict: function.strict,
+        returns_rows: function.returns_rows(),
+        volatility: function.volatility,
+    })
+}
+
+fn aggregates() -> impl Iterator<Item = Procedure> {
+    registry().all_aggregates().map(|aggregate| Procedure {
+        oid: 0,
+        name: aggregate.name.to_string(),
+        kind: ProcedureKind::Aggregate,
+        arguments: aggregate.argument_types.clone(),
+        variadic: 0,
+        optional: 0,
+        result: aggregate.return_type,
+        strict: false,
+        returns_rows: false,
+        volatility: Volatility::Immutable,
+    })
+}
+
+fn of_types() -> impl Iterator<Item = Procedure> {
     const OTHERS: [&str; 10] = [
         "enum_in",
         "enum_out",
@@ -25,8 +116,19 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let of_type = |info| ["in", "out", "recv", "send"].map(|suffix| type_function(info, suffix));
     let names: BTreeSet<String> =
         builtin_types().flat_map(of_type).chain(OTHERS.map(str::to_owned)).collect();
-    names.into_iter().collect()
-});
+    names.into_iter().map(|name| Procedure {
+        oid: 0,
+        name,
+        kind: ProcedureKind::OfType,
+        arguments: Vec::new(),
+        variadic: 0,
+        optional: 0,
+        result: 0,
+        strict: true,
+        returns_rows: false,
+        volatility: Volatility::Stable,
+    })
+}
 
 /// The name of a type's function: `int4in`, `array_out`.
 pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
@@ -64,17 +166,23 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
 }
 
 /// All of them.
-pub fn all() -> impl Iterator<Item = (u32, &'static str)> {
-    (FIRST_OID..).zip(NAMES.iter().map(String::as_str))
+pub fn all() -> &'static [Procedure] {
+    &PROCEDURES
 }
 
-/// The OID of a name.
-pub fn oid_of(name: &str) -> Option<u32> {
-    let place = NAMES.binary_search_by(|each| each.as_str().cmp(name)).ok()?;
-    Some(FIRST_OID + u32::try_from(place).ok()?)
+/// Those of a name.
+pub fn named(name: &str) -> &'static [Procedure] {
+    let first = PROCEDURES.partition_point(|procedure| procedure.name.as_str() < name);
+    let count = PROCEDURES[first..].iter().take_while(|procedure| procedure.name == name).count();
+    &PROCEDURES[first..first + count]
 }
 
-/// The name of an OID.
-pub fn name_of(oid: u32) -> Option<&'static str> {
-    NAMES.get(usize::try_from(oid.checked_sub(FIRST_OID)?).ok()?).map(String::as_str)
+/// The first one of a name.
+pub fn oid_of(name: &str) -> Option<Oid> {
+    named(name).first().map(|procedure| procedure.oid)
+}
+
+/// The one of an OID.
+pub fn procedure(oid: Oid) -> Option<&'static Procedure> {
+    BY_OID.get(&oid).copied()
 }

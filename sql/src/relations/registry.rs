@@ -1,13 +1,12 @@
 //! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
 
+use super::procedures::{self, Procedure, ProcedureKind};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
 use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::{CastContext, CastMethod, Volatility, registry};
-use crate::types::Oid;
 use crate::value::Datum;
-use std::sync::LazyLock;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_proc", functions),
@@ -44,88 +43,39 @@ fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows>
     Ok(KEYWORDS.lines().filter_map(row).collect())
 }
 
-/// The first of the OIDs that functions and operators of ours show.
-const FIRST_FUNCTION_OID: u32 = 20_000_000;
+/// The first of the OIDs that operators of ours show.
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
 
-/// The signatures of what pg_proc shows, by the place that gives each its OID: arguments and result.
-static SIGNATURES: LazyLock<Vec<(Vec<Oid>, Oid)>> = LazyLock::new(|| {
-    let mut functions: Vec<_> = registry().all_functions().collect();
-    functions
-        .sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
-    let mut aggregates: Vec<_> = registry().all_aggregates().collect();
-    aggregates
-        .sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
-    let functions = functions.into_iter().map(|each| (each.argument_types.clone(), each.return_type));
-    functions
-        .chain(aggregates.into_iter().map(|each| (each.argument_types.clone(), each.return_type)))
-        .collect()
-});
-
-/// What a function or aggregate of pg_proc takes and gives.
-pub(super) fn signature(oid: u32) -> Option<(Vec<Oid>, Oid)> {
-    SIGNATURES.get(usize::try_from(oid.checked_sub(FIRST_FUNCTION_OID)?).ok()?).cloned()
-}
-
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |number: usize,
-               name: &str,
-               kind: u8,
-               arguments: &[u32],
-               result: u32,
-               strict: bool,
-               volatility: u8| {
-        relation.row(&[
-            ("oid", oid(FIRST_FUNCTION_OID + u32::try_from(number).unwrap_or(0))),
-            ("proname", text(name)),
-            ("pronamespace", oid(PG_CATALOG)),
-            ("proowner", oid(SUPERUSER)),
-            ("prolang", oid(12)),
-            ("prokind", letter(kind)),
-            ("prosecdef", Datum::Bool(false)),
-            ("proleakproof", Datum::Bool(false)),
-            ("proisstrict", Datum::Bool(strict)),
-            ("proretset", Datum::Bool(false)),
-            ("provolatile", letter(volatility)),
-            ("proparallel", letter(b's')),
-            ("pronargs", Datum::Int64(arguments.len() as i64)),
-            ("pronargdefaults", Datum::Int64(0)),
-            ("prorettype", oid(result)),
-            ("proargtypes", oid_vector(arguments)),
-            ("prosrc", text(name)),
-        ])
-    };
-    let mut rows = Vec::new();
-    let mut all: Vec<_> = registry().all_functions().collect();
-    all.sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
-    for function in all {
-        let volatility = match function.volatility {
+    let row = |procedure: &Procedure| {
+        let kind = if procedure.kind == ProcedureKind::Aggregate { b'a' } else { b'f' };
+        let volatility = match procedure.volatility {
             Volatility::Immutable => b'i',
             Volatility::Stable => b's',
             Volatility::Volatile => b'v',
         };
-        let arguments = &function.argument_types;
-        rows.push(row(
-            rows.len(),
-            &function.name,
-            b'f',
-            arguments,
-            function.return_type,
-            function.strict,
-            volatility,
-        ));
-    }
-    let mut all: Vec<_> = registry().all_aggregates().collect();
-    all.sort_by(|left, right| (&left.name, &left.argument_types).cmp(&(&right.name, &right.argument_types)));
-    for aggregate in all {
-        let (arguments, result) = (&aggregate.argument_types, aggregate.return_type);
-        rows.push(row(rows.len(), aggregate.name, b'a', arguments, result, false, b'i'));
-    }
-    for (number, name) in super::procedures::all() {
-        let number = usize::try_from(number - FIRST_FUNCTION_OID).unwrap_or(0);
-        rows.push(row(number, name, b'f', &[], 0, true, b's'));
-    }
-    Ok(rows)
+        relation.row(&[
+            ("oid", oid(procedure.oid)),
+            ("proname", text(&procedure.name)),
+            ("pronamespace", oid(PG_CATALOG)),
+            ("proowner", oid(SUPERUSER)),
+            ("prolang", oid(12)),
+            ("provariadic", oid(procedure.variadic)),
+            ("prokind", letter(kind)),
+            ("prosecdef", Datum::Bool(false)),
+            ("proleakproof", Datum::Bool(false)),
+            ("proisstrict", Datum::Bool(procedure.strict)),
+            ("proretset", Datum::Bool(procedure.returns_rows)),
+            ("provolatile", letter(volatility)),
+            ("proparallel", letter(b's')),
+            ("pronargs", Datum::Int64(procedure.arguments.len() as i64)),
+            ("pronargdefaults", Datum::Int64(procedure.optional as i64)),
+            ("prorettype", oid(procedure.result)),
+            ("proargtypes", oid_vector(&procedure.arguments)),
+            ("prosrc", text(&procedure.name)),
+        ])
+    };
+    Ok(procedures::all().iter().map(row).collect())
 }
 
 fn operators(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

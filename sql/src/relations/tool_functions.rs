@@ -1,6 +1,6 @@
 //! The functions that psql and pg_dump describe objects with, beside those that print definitions.
 
-use super::registry::signature;
+use super::procedures::procedure;
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{DataType, Oid, format_type};
@@ -21,12 +21,12 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             }
             _ => Datum::Null,
         },
-        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match signature(oid()) {
-            Some((arguments, _)) => Datum::text(type_list(environment, &arguments)),
+        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match procedure(oid()) {
+            Some(procedure) => Datum::text(type_list(environment, &procedure.arguments)),
             None => Datum::Null,
         },
-        "pg_get_function_result" => match signature(oid()) {
-            Some((_, result)) => Datum::text(format_type(DataType::of(result), environment)),
+        "pg_get_function_result" => match procedure(oid()) {
+            Some(procedure) => Datum::text(format_type(DataType::of(procedure.result), environment)),
             None => Datum::Null,
         },
         "pg_get_function_sqlbody"

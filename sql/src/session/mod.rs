@@ -10,6 +10,7 @@ mod database_rights;
 mod engine;
 mod execution;
 mod explain;
+mod function_call;
 mod functions;
 mod listing;
 mod merge;
@@ -28,7 +29,7 @@ mod spill_tests;
 mod transaction;
 mod utility;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,6 +37,7 @@ use helios_mvcc::{BranchId, CatalogScn, Isolation, Scn, Transaction};
 use parking_lot::Mutex;
 
 pub use engine::{BranchHold, ConfigEntries, Engine};
+pub use function_call::CalledFunction;
 pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub use portal::{Portal, Step};
@@ -184,7 +186,8 @@ pub struct Session {
     cursors: HashMap<String, cursor::Cursor>,
     listing: Arc<Listing>,
     notices: Vec<Notice>,
-    changed_settings: Vec<(String, String)>,
+    /// Those that the protocol reports and that were changed since it last did, with what it said then.
+    changed_settings: BTreeMap<&'static str, String>,
     cancel: Arc<AtomicBool>,
     sequences: Arc<SessionSequences>,
     /// It made temporary objects.
@@ -245,7 +248,7 @@ impl Session {
             cursors: HashMap::new(),
             listing: Arc::default(),
             notices: Vec::new(),
-            changed_settings: Vec::new(),
+            changed_settings: BTreeMap::new(),
             cancel,
             sequences,
             has_temporary: false,
@@ -311,9 +314,24 @@ impl Session {
         std::mem::take(&mut self.notices)
     }
 
-    /// The settings that the protocol reports and that changed since the last call: names and values.
-    pub fn take_changed_settings(&mut self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.changed_settings)
+    /// The settings that the protocol reports and that are others than at the last call: names and values.
+    pub fn take_changed_settings(&mut self) -> Vec<(&'static str, String)> {
+        let changed = std::mem::take(&mut self.changed_settings).into_iter();
+        let mut changed: Vec<_> = changed
+            .filter_map(|(name, reported)| {
+                Some((name, self.settings.get(name).ok().filter(|now| *now != reported)?))
+            })
+            .collect();
+        changed.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+        changed
+    }
+
+    /// What the client set at the start, and what was set for its role, is what RESET goes back to.
+    pub fn end_start(&mut self) {
+        let mut settings = (*self.settings).clone();
+        settings.keep_as_initial();
+        self.replace_settings(Arc::new(settings));
+        self.changed_settings.clear();
     }
 
     /// A setting's value.
@@ -371,7 +389,7 @@ impl Session {
         for name in REPORTED {
             let (Ok(old), Ok(new)) = (self.settings.get(name), settings.get(name)) else { continue };
             if old != new {
-                self.changed_settings.push((name.to_string(), new));
+                self.changed_settings.entry(name).or_insert(old);
             }
         }
         if let Ok(formats) = settings.formats() {

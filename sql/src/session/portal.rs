@@ -17,9 +17,10 @@ use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
-use crate::functions::{EvalContext, Settings};
+use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::plan::physical::PlanNode;
 use crate::rights::{Permitted, conceal};
+use crate::types::{DataType, builtin_type};
 use crate::value::{Batch, ColumnBuilder, Datum};
 
 /// How often a statement is run again after conflicts.
@@ -273,11 +274,8 @@ impl Session {
             State::Done | State::Ready => return Ok(Step::Complete(self.tag_after(portal))),
             State::Given { batches, tag, .. } => match batches.pop_front() {
                 Some(batch) => batch,
-                None => {
-                    let tag = std::mem::take(tag);
-                    portal.state = State::Done;
-                    return Ok(Step::Complete(tag));
-                }
+                // Executed again, it says the same of no rows.
+                None => return Ok(Step::Complete(tag_of_rows(tag, std::mem::take(&mut portal.rows)))),
             },
             State::Single { batch, .. } => match batch.take() {
                 Some(batch) => batch,
@@ -494,6 +492,21 @@ impl Session {
             self.values = Some(Arc::new(self.environment(catalog)));
         }
         Ok(())
+    }
+
+    /// XX000 for a type that nobody knows; 0 leaves it to be found out.
+    ///
+    /// # Errors
+    /// 25P02, and those of reading pages.
+    pub async fn check_types(&mut self, types: &[DataType]) -> Result<()> {
+        if types.iter().all(|each| each.oid == 0 || builtin_type(each.oid).is_some()) {
+            return Ok(());
+        }
+        let catalog = self.current_catalog().await?;
+        match types.iter().find(|each| each.oid != 0 && catalog.type_info(each.oid).is_none()) {
+            Some(unknown) => Err(unknown_type(unknown.oid)),
+            None => Ok(()),
+        }
     }
 
     /// What a statement's parameters are read with, and the results that have no portal printed; for types that are
@@ -728,6 +741,16 @@ fn single_row(columns: &[ResultColumn], row: Vec<Datum>, environment: &Environme
 }
 
 /// As many rows of a batch as are wanted; the rest waits.
+/// A tag whose count is that of the rows that the last execution gave, where it has one.
+fn tag_of_rows(tag: &str, rows: u64) -> String {
+    match tag.rsplit_once(' ') {
+        Some((command, count)) if count.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{command} {rows}")
+        }
+        _ => tag.to_string(),
+    }
+}
+
 fn limited(portal: &mut Portal, batch: Batch, rows_max: &mut Option<usize>) -> Batch {
     let batch = match rows_max {
         Some(most) if batch.row_count > *most => {

@@ -66,6 +66,8 @@ pub enum Action {
 pub struct Prepared {
     pub text: String,
     pub parameter_types: Vec<DataType>,
+    /// 42P02 for its first parameter: what is wrong with it where there may be none.
+    pub undefined_parameter: Option<SqlError>,
     /// The columns of the result; `None` for a statement without one.
     pub columns: Option<Vec<ResultColumn>>,
     /// The same columns, for rows to share.
@@ -201,6 +203,7 @@ impl Session {
         Prepared {
             text: text.to_string(),
             parameter_types: Vec::new(),
+            undefined_parameter: None,
             columns: None,
             row_columns: Arc::new([]),
             action: Action::Empty,
@@ -300,7 +303,7 @@ impl Session {
         let transient =
             self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
         let mut kind = Some(statement.kind);
-        let (action, columns, parameter_types, uses) = loop {
+        let (action, columns, parameter_types, undefined_parameter, uses) = loop {
             let bound = with_deep_stack(text, || {
                 let kind = match kind.take() {
                     Some(kind) => kind,
@@ -312,7 +315,14 @@ impl Session {
                 for column in columns.iter_mut().flatten() {
                     column.data_type = binder.underlying(column.data_type);
                 }
-                Ok::<_, SqlError>((action, columns, binder.parameter_types()?, binder.take_uses()))
+                let undefined_parameter = binder.take_first_parameter();
+                Ok::<_, SqlError>((
+                    action,
+                    columns,
+                    binder.parameter_types()?,
+                    undefined_parameter,
+                    binder.take_uses(),
+                ))
             });
             match (bound, environment.moments.take_wanted()) {
                 (Err(_), Some(version)) => {
@@ -327,6 +337,7 @@ impl Session {
         Ok(Prepared {
             text: own_text,
             parameter_types,
+            undefined_parameter,
             row_columns: columns.clone().unwrap_or_default().into(),
             columns,
             point: Point::of(&action),

@@ -606,6 +606,12 @@ impl SettingValues {
         self.initial.insert(name.to_lowercase(), value.to_string());
     }
 
+    /// What is set now is what RESET goes back to, but for who the session is.
+    pub fn keep_as_initial(&mut self) {
+        let is_kept = |name: &str| !matches!(name, "role" | "session_authorization" | "is_superuser");
+        self.initial.extend(self.values.extract_if(.., |name, _| is_kept(name)));
+    }
+
     /// Goes back to the default.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Array types: PostgreSQL's `{…}` text, its binary form, and the vectors of the catalogs (`int2vector`,
 //! `oidvector`: elements separated by blanks, subscripts from 0).
 
-use super::scalar::{is_space, operations, wrong_kind, wrong_length};
+use super::scalar::{cut_off, is_space, operations, wrong_kind, wrong_length};
 use super::{Category, Oid, TypeInfo, TypeOperations, TypeShape, oids};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
@@ -310,9 +310,22 @@ pub(crate) fn push_quoted(text: &str, out: &mut String) {
 
 /// Reads big-endian words off the front.
 fn take_i32(bytes: &mut &[u8]) -> Result<i32> {
-    let (word, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong_length)?;
+    let (word, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut_off)?;
     *bytes = rest;
     Ok(i32::from_be_bytes(*word))
+}
+
+fn wrong_element_type(given: Oid, expected: Oid, context: &EvalContext<'_>) -> SqlError {
+    let name =
+        |oid: Oid| context.type_info(oid).map_or_else(|_| "???".into(), |info| info.sql_name.to_string());
+    SqlError::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "binary data has array element type {given} ({}) instead of expected {expected} ({})",
+            name(given),
+            name(expected)
+        ),
+    )
 }
 
 fn read_array(info: &TypeInfo, bytes: &[u8], typmod: i32, context: &EvalContext<'_>) -> Result<Datum> {
@@ -320,11 +333,19 @@ fn read_array(info: &TypeInfo, bytes: &[u8], typmod: i32, context: &EvalContext<
     let dimension_count = take_i32(&mut rest)?;
     let _has_nulls = take_i32(&mut rest)?;
     let element_type = take_i32(&mut rest)? as Oid;
-    if element_type != element_of(info)? {
-        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, "wrong element type"));
-    }
-    if !(0..=DIMENSIONS_MAX as i32).contains(&dimension_count) {
+    if dimension_count < 0 {
         return Err(SqlError::invalid_binary(format!("invalid number of dimensions: {dimension_count}")));
+    }
+    if dimension_count > DIMENSIONS_MAX as i32 {
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!(
+                "number of array dimensions ({dimension_count}) exceeds the maximum allowed ({DIMENSIONS_MAX})"
+            ),
+        ));
+    }
+    if element_type != element_of(info)? {
+        return Err(wrong_element_type(element_type, element_of(info)?, context));
     }
     let mut dimensions = Vec::new();
     let mut count = usize::from(dimension_count > 0);

@@ -1,7 +1,7 @@
 //! NUMERIC: text, PostgreSQL's base-10,000 binary form, and the precision modifier. The value itself is
 //! [`crate::value::Numeric`].
 
-use super::scalar::{entry, operations, wrong_kind, wrong_length};
+use super::scalar::{cut_off, entry, operations, wrong_kind, wrong_length};
 use super::{Category, DataType, TypeInfo, oids};
 use crate::error::{Result, SqlError};
 use crate::value::{Datum, Numeric, PhysicalKind};
@@ -59,15 +59,8 @@ fn decimal(digits: &[u8]) -> u16 {
 fn read_binary(bytes: &[u8]) -> Result<Numeric> {
     let (words, rest) = bytes.as_chunks::<2>();
     let words: Vec<u16> = words.iter().map(|word| u16::from_be_bytes(*word)).collect();
-    let ([count, weight, sign, scale], true) =
-        (*words.first_chunk::<4>().ok_or_else(wrong_length)?, rest.is_empty())
-    else {
-        return Err(wrong_length());
-    };
+    let [count, weight, sign, scale] = *words.first_chunk::<4>().ok_or_else(cut_off)?;
     let groups = &words[4..];
-    if groups.len() != usize::from(count) {
-        return Err(wrong_length());
-    }
     match sign {
         SIGN_POSITIVE | SIGN_NEGATIVE => {}
         SIGN_NAN => return Ok(Numeric::NaN),
@@ -77,6 +70,12 @@ fn read_binary(bytes: &[u8]) -> Result<Numeric> {
     }
     if scale > crate::value::numeric::SCALE_MAX {
         return Err(SqlError::invalid_binary("invalid scale in external \"numeric\" value"));
+    }
+    if groups.len() < usize::from(count) {
+        return Err(cut_off());
+    }
+    if groups.len() > usize::from(count) || !rest.is_empty() {
+        return Err(wrong_length());
     }
     if groups.iter().any(|&group| group >= 10_000) {
         return Err(SqlError::invalid_binary("invalid digit in external \"numeric\" value"));

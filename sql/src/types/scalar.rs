@@ -1,7 +1,7 @@
 //! What the scalar types share: table entries and the pieces of their operations.
 
 use super::{Category, Oid, TypeInfo, TypeOperations, TypeShape};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlState};
 use crate::value::{PhysicalKind, compare_values, hash_value};
 use std::borrow::Cow;
 
@@ -59,6 +59,12 @@ pub(crate) fn is_space(character: char) -> bool {
 #[cold]
 pub(crate) fn wrong_length() -> SqlError {
     SqlError::invalid_binary("incorrect binary data format")
+}
+
+/// A binary value that ends before it should.
+#[cold]
+pub(crate) fn cut_off() -> SqlError {
+    SqlError::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
 }
 
 /// A value of another kind than its type says: an invariant of ours is broken.
