@@ -43,6 +43,18 @@ impl Binder<'_> {
         }
     }
 
+    /// The condition of an aggregate's FILTER, which may hold no aggregates.
+    pub(super) fn bind_filter(&mut self, function: &ast::Function) -> Result<Option<Expr>> {
+        let Some(filter) = &function.filter else { return Ok(None) };
+        let allowed = self.collectors.last().map(|collector| collector.aggregates_in);
+        self.set_aggregates_in(AggregatesIn::Forbidden("FILTER"));
+        let bound = self.bind_condition(filter, "FILTER");
+        if let Some(allowed) = allowed {
+            self.set_aggregates_in(allowed);
+        }
+        bound.map(Some)
+    }
+
     pub(super) fn set_aggregates_in(&mut self, aggregates_in: AggregatesIn) {
         if let Some(collector) = self.collectors.last_mut() {
             collector.aggregates_in = aggregates_in;
@@ -109,15 +121,19 @@ impl Binder<'_> {
             converted.push(self.settle(argument)?);
         }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-        let filter =
-            function.filter.as_deref().map(|filter| self.bind_condition(filter, "FILTER")).transpose()?;
+        if distinct && star {
+            return Err(SqlError::syntax("syntax error at or near \"*\""));
+        }
+        let filter = self.bind_filter(function)?;
         let mut order_by = Vec::new();
+        let mut locations = Vec::new();
         for clause in &list.clauses {
             match clause {
                 FunctionArgumentClause::OrderBy(keys) => {
                     for key in keys {
                         let expr = self.bind_settled(&key.expr)?;
                         order_by.push(super::order::sort_key(self, expr, &key.options)?);
+                        locations.push(ast::Spanned::span(&key.expr).start);
                     }
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
@@ -125,7 +141,17 @@ impl Binder<'_> {
         }
         if distinct {
             let collects = matches!(base, "array_agg" | "string_agg" | "json_agg" | "jsonb_agg");
-            distinct_order(&converted, &mut order_by, collects)?;
+            let is_argument = |key: &SortKey| converted.iter().any(|each| walk::same(each, &key.expr));
+            if let Some(at) = order_by.iter().position(|key| !is_argument(key)) {
+                let error = SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                );
+                return Err(self.locate(error, locations[at]));
+            }
+            if collects {
+                sort_distinct(&converted, &mut order_by);
+            }
         }
         Ok(Some(AggregateCall {
             data_type: DataType::of(resolved.return_type),
@@ -195,21 +221,14 @@ impl Binder<'_> {
     }
 }
 
-/// An order that is given must be one of the arguments; where the order shows, distinct arguments come sorted.
-fn distinct_order(arguments: &[Expr], order_by: &mut Vec<SortKey>, shows: bool) -> Result<()> {
-    if order_by.iter().any(|key| !arguments.iter().any(|argument| walk::same(argument, &key.expr))) {
-        return Err(SqlError::new(
-            SqlState::INVALID_COLUMN_REFERENCE,
-            "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
-        ));
-    }
-    for argument in arguments.iter().filter(|_| shows) {
+/// Where the order shows, distinct arguments come sorted.
+fn sort_distinct(arguments: &[Expr], order_by: &mut Vec<SortKey>) {
+    for argument in arguments {
         let constant = matches!(argument, Expr::Const { .. });
         if !constant && !order_by.iter().any(|key| walk::same(argument, &key.expr)) {
             order_by.push(SortKey { expr: argument.clone(), descending: false, nulls_first: false });
         }
     }
-    Ok(())
 }
 
 fn same_call(left: &AggregateCall, right: &AggregateCall) -> bool {

@@ -52,8 +52,7 @@ impl Binder<'_> {
                 format!("{base} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"),
             ));
         }
-        let filter =
-            function.filter.as_deref().map(|filter| self.bind_condition(filter, "FILTER")).transpose()?;
+        let filter = self.bind_filter(function)?;
         let mut call = if needs_over(base) {
             self.hypothetical(base, arguments, keys)?
         } else {

@@ -11,8 +11,8 @@ use super::{AggregateState, CallTypes, EvalContext};
 use crate::error::{Result, SqlError};
 
 use crate::types::oids::{
-    ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8,
-    INTERVAL, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+    ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
+    INT8, INTERVAL, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::types::{DataType, Oid};
 use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
@@ -317,7 +317,7 @@ impl NumericSum {
         }
         let divisor = if sample { count.mul(&Numeric::from(self.count - 1))? } else { count.mul(&count)? };
         let variance = numerator.div(&divisor)?;
-        Ok(Datum::Numeric(if root { variance.sqrt()? } else { variance }))
+        Ok(Datum::Numeric(if root { variance.sqrt_to(variance.scale())? } else { variance }))
     }
 }
 
@@ -880,6 +880,7 @@ pub(super) fn register(registry: &mut Registry) {
         TIMESTAMPTZ,
         INTERVAL,
         OID,
+        INET,
         ANYARRAY,
         ANYENUM,
     ] {

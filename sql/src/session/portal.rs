@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::ReadPoint;
+use helios_mvcc::{Isolation, ReadPoint};
 
 use super::execution::tag_of;
 use super::point::Within;
@@ -16,7 +16,9 @@ use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
-use crate::execute::{self, Environment, Execution, Operator, QueryMemory, Timestamps, WorkingTables};
+use crate::execute::{
+    self, Environment, Execution, Operator, QueryMemory, RowStore, Timestamps, WorkingTables,
+};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::plan::physical::PlanNode;
 use crate::rights::{Permitted, conceal};
@@ -61,7 +63,15 @@ pub(super) enum State {
         environment: Arc<Environment>,
         timestamps: Timestamps,
     },
-    /// Rows that are all there.
+    /// Rows that are all there, with those that the last row limit left over.
+    Gathered {
+        rows: RowStore,
+        next_block: usize,
+        left: Option<Batch>,
+        environment: Arc<Environment>,
+        timestamps: Timestamps,
+    },
+    /// The same, few of them.
     Given {
         batches: VecDeque<Batch>,
         tag: String,
@@ -94,6 +104,7 @@ impl Portal {
     pub fn environment(&self) -> Option<(&Arc<Environment>, Timestamps)> {
         match &self.state {
             State::Running { environment, timestamps, .. }
+            | State::Gathered { environment, timestamps, .. }
             | State::Single { environment, timestamps, .. } => Some((environment, *timestamps)),
             State::Given { environment: Some(environment), .. } => Some((environment, Timestamps::default())),
             _ => None,
@@ -285,7 +296,7 @@ impl Session {
                     return Ok(Step::Complete(tag));
                 }
             },
-            State::Running { .. } => match self.next_batch(portal).await? {
+            State::Running { .. } | State::Gathered { .. } => match self.next_batch(portal).await? {
                 Some(batch) => batch,
                 None => {
                     let tag = portal.tag();
@@ -675,6 +686,11 @@ impl Session {
                     portal.state = State::Given { batches, tag: portal.tag(), environment: None };
                     return Ok(());
                 }
+                Ok(Some(batch)) if self.waits_for_rows(portal) => match self.gather_rows(portal, batch).await
+                {
+                    Ok(()) => return Ok(()),
+                    Err(failed) => failed,
+                },
                 Ok(batch) => {
                     if let State::Running { left, .. } = &mut portal.state {
                         *left = batch;
@@ -695,11 +711,45 @@ impl Session {
         }
     }
 
+    /// Whether a query may find any row changed, and begin anew for that.
+    fn waits_for_rows(&self, portal: &Portal) -> bool {
+        let level = self.active.as_ref().map(|active| active.isolation);
+        level == Some(Isolation::ReadCommitted)
+            && portal.prepared.rows_plan().is_some_and(|plan| plan.row_lock().is_some())
+    }
+
+    /// Computes all rows behind the first batch: until one is given, the query can begin anew. With an error, whether it
+    /// was a conflict.
+    async fn gather_rows(
+        &mut self,
+        portal: &mut Portal,
+        first: Batch,
+    ) -> std::result::Result<(), (SqlError, bool)> {
+        let plain = |error: SqlError| (error, false);
+        let memory = Arc::new(QueryMemory::new(&self.settings));
+        let mut rows = RowStore::in_account(self.engine.store(), &memory);
+        let mut next = Some(first);
+        while let Some(batch) = next {
+            rows.push(batch).await.map_err(plain)?;
+            next = self.pull(portal).await?;
+        }
+        rows.finish().await.map_err(plain)?;
+        if let State::Running { environment, timestamps, .. } = &portal.state {
+            let (environment, timestamps) = (environment.clone(), *timestamps);
+            portal.state = State::Gathered { rows, next_block: 0, left: None, environment, timestamps };
+        }
+        Ok(())
+    }
+
     async fn next_batch(&mut self, portal: &mut Portal) -> Result<Option<Batch>> {
-        if let State::Running { left, .. } = &mut portal.state
+        if let State::Running { left, .. } | State::Gathered { left, .. } = &mut portal.state
             && let Some(batch) = left.take()
         {
             return Ok(Some(batch));
+        }
+        if let State::Gathered { rows, next_block, .. } = &mut portal.state {
+            *next_block += 1;
+            return rows.read(*next_block - 1).await;
         }
         self.pull(portal).await.map_err(|(error, _)| error)
     }
@@ -756,7 +806,7 @@ fn limited(portal: &mut Portal, batch: Batch, rows_max: &mut Option<usize>) -> B
         Some(most) if batch.row_count > *most => {
             let rest = batch.slice(*most..batch.row_count);
             match &mut portal.state {
-                State::Running { left, .. } => *left = Some(rest),
+                State::Running { left, .. } | State::Gathered { left, .. } => *left = Some(rest),
                 State::Given { batches, .. } => batches.push_front(rest),
                 _ => {}
             }

@@ -125,7 +125,14 @@ impl Numeric {
         // sqrt halves the weight; PostgreSQL counts it in base-10,000 digits.
         let weight = self.leading_digit().0;
         let root_weight = (weight + 1) * 2 - 1;
-        let scale = result_scale(root_weight, i32::from(self.scale()));
+        self.sqrt_to(result_scale(root_weight, i32::from(self.scale())))
+    }
+
+    /// Square root of a finite number that is not negative, with so many digits behind the point.
+    ///
+    /// # Errors
+    /// 22003.
+    pub fn sqrt_to(&self, scale: u16) -> Result<Numeric> {
         let working = u32::from(scale) + 8;
         from_fixed(integer_sqrt(&fixed(self, working * 2)), working, scale)
     }
