@@ -54,10 +54,9 @@ impl Binder<'_> {
         for table in &with.cte_tables {
             let wanted = name::fold(&table.alias.name);
             if self.common_tables[first..].iter().any(|common| common.name == wanted) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("WITH query name \"{wanted}\" specified more than once"),
-                ));
+                let message = format!("WITH query name \"{wanted}\" specified more than once");
+                let error = SqlError::new(SqlState::DUPLICATE_ALIAS, message);
+                return Err(self.locate(error, table.alias.name.span.start));
             }
             let own = mentions(&table.query, &wanted);
             let is_shared = match table.materialized {
@@ -71,7 +70,7 @@ impl Binder<'_> {
                 query: Arc::new((*table.query).clone()),
                 visible: self.common_tables.len(),
                 is_recursive: with.recursive && own > 0,
-                in_seed: false,
+                location: table.alias.name.span.start,
                 working: None,
                 is_shared,
                 shared: None,

@@ -26,6 +26,7 @@ mod order;
 mod outer_join;
 mod over_rows;
 mod query;
+mod recursion;
 mod recursive;
 mod rights;
 mod rows;
@@ -322,8 +323,8 @@ struct CommonTable {
     visible: usize,
     /// Its query names itself.
     is_recursive: bool,
-    /// Its non-recursive term is being bound.
-    in_seed: bool,
+    /// Where its name stands.
+    location: Location,
     /// Its rows so far, while its recursive term is being bound.
     working: Option<recursive::Working>,
     /// It is read more than once, or said to be MATERIALIZED.

@@ -6,8 +6,9 @@ use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
 
 use super::query::narrow;
 use super::scope::{Level, ScopeColumn};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, recursion};
 use crate::error::{Result, SqlError, SqlState};
+use crate::functions::registry;
 use crate::plan::logical::{Correlation, Logical};
 use crate::types::{DataType, format_type, oids};
 
@@ -16,12 +17,6 @@ use crate::types::{DataType, format_type, oids};
 pub(super) struct Working {
     pub(super) table: usize,
     pub(super) columns: Vec<(String, DataType)>,
-    pub(super) is_used: bool,
-}
-
-/// 42P19.
-fn recursion(message: impl Into<String>) -> SqlError {
-    SqlError::new(SqlState::INVALID_RECURSION, message)
 }
 
 impl Binder<'_> {
@@ -42,30 +37,27 @@ impl Binder<'_> {
     fn recursive_union(&mut self, position: usize, query: &ast::Query) -> Result<BoundQuery> {
         let name = self.common_tables[position].name.clone();
         let wrong_form = || {
-            recursion(format!(
-                "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
-            ))
+            SqlError::new(
+                SqlState::INVALID_RECURSION,
+                format!(
+                    "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+                ),
+            )
         };
         let SetExpr::SetOperation { left, op: SetOperator::Union, set_quantifier, right } =
             query.body.as_ref()
         else {
-            return Err(wrong_form());
+            return Err(self.locate(wrong_form(), self.common_tables[position].location));
         };
-        if query.order_by.is_some() {
-            return Err(SqlError::unsupported("ORDER BY in a recursive query is not implemented"));
-        }
-        if query.limit_clause.is_some() {
-            return Err(SqlError::unsupported("LIMIT in a recursive query is not implemented"));
-        }
+        let is_aggregate = |base: &str| !registry().aggregates(base).is_empty();
+        recursion::check(&name, query, &is_aggregate)
+            .map_err(|(error, location)| self.locate(error, location))?;
         let common_before = self.common_tables.len();
         if let Some(with) = &query.with {
             self.bind_with(with, query)?;
         }
         self.common_tables[position].working = None;
-        self.common_tables[position].in_seed = true;
-        let seed = self.bind_set_expr(left);
-        self.common_tables[position].in_seed = false;
-        let seed = seed?;
+        let seed = self.bind_set_expr(left)?;
         let wanted: Vec<DataType> =
             seed.columns.iter().map(|(_, column)| settled(column.data_type)).collect();
         let seed = self.convert_columns(seed, &wanted, crate::functions::CastContext::Implicit)?;
@@ -77,7 +69,7 @@ impl Binder<'_> {
             .map(|(at, (_, column))| (names.get(at).unwrap_or(&column.name).clone(), column.data_type));
         let table = self.next_working_table;
         self.next_working_table += 1;
-        let working = Working { table, columns: columns.collect(), is_used: false };
+        let working = Working { table, columns: columns.collect() };
         self.common_tables[position].working = Some(working);
         let step = self.bind_set_expr(right);
         self.common_tables[position].working = None;
@@ -130,18 +122,7 @@ impl Binder<'_> {
         position: usize,
     ) -> Result<Option<(Logical, Vec<ScopeColumn>)>> {
         let name = self.common_tables[position].name.clone();
-        if self.common_tables[position].in_seed {
-            return Err(recursion(format!(
-                "recursive reference to query \"{name}\" must not appear within its non-recursive term"
-            )));
-        }
-        let Some(working) = &mut self.common_tables[position].working else { return Ok(None) };
-        if std::mem::replace(&mut working.is_used, true) {
-            return Err(recursion(format!(
-                "recursive reference to query \"{name}\" must not appear more than once"
-            )));
-        }
-        let working = working.clone();
+        let Some(working) = self.common_tables[position].working.clone() else { return Ok(None) };
         let mut ids = Vec::new();
         let mut columns = Vec::new();
         for (column, data_type) in working.columns {
