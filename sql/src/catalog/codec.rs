@@ -361,8 +361,8 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
             writer.u8(b'c');
             writer.text(expression);
         }
-        ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update } => {
-            writer.u8(b'f');
+        ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update, match_full } => {
+            writer.u8(if *match_full { b'F' } else { b'f' });
             writer.u32(*table);
             writer.numbers(columns);
             writer.u32(*index);
@@ -672,7 +672,8 @@ fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
             b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
             b'u' => ConstraintKind::Unique { index: reader.u32()? },
             b'c' => ConstraintKind::Check { expression: reader.text()? },
-            b'f' => ConstraintKind::ForeignKey {
+            kind @ (b'f' | b'F') => ConstraintKind::ForeignKey {
+                match_full: kind == b'F',
                 table: reader.u32()?,
                 columns: reader.numbers()?,
                 index: reader.u32()?,

@@ -187,6 +187,8 @@ pub enum ConstraintKind {
         index: u32,
         on_delete: ForeignKeyAction,
         on_update: ForeignKeyAction,
+        /// MATCH FULL: the columns are NULL together, or not at all.
+        match_full: bool,
     },
 }
 

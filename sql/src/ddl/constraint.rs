@@ -313,6 +313,9 @@ pub async fn make_foreign_key(
     key: &ast::ForeignKeyConstraint,
     own: Option<&TableEntry>,
 ) -> Result<Constraint> {
+    if key.match_kind == Some(ast::ConstraintReferenceMatchKind::Partial) {
+        return Err(SqlError::unsupported("MATCH PARTIAL not yet implemented"));
+    }
     let (_, parent_name) = name::split(&key.foreign_table)?;
     let itself = parent_name == table.name;
     let looked;
@@ -402,6 +405,7 @@ pub async fn make_foreign_key(
             index: index_oid,
             on_delete: action(key.on_delete.as_ref()),
             on_update: action(key.on_update.as_ref()),
+            match_full: key.match_kind == Some(ast::ConstraintReferenceMatchKind::Full),
         },
         timing: timing(key.characteristics.as_ref())?,
         validated: true,

@@ -25,8 +25,9 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ConstraintKind::PrimaryKey { index } => (b'p', *index, None),
             ConstraintKind::Unique { index } => (b'u', *index, None),
             ConstraintKind::Check { .. } => (b'c', 0, None),
-            ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update } => {
-                (b'f', *index, Some((*table, columns, on_delete.code(), on_update.code())))
+            ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update, match_full } => {
+                let matching = if *match_full { b'f' } else { b's' };
+                (b'f', *index, Some((*table, columns, on_delete.code(), on_update.code(), matching)))
             }
         };
         let blank = || letter(b' ');
@@ -48,11 +49,11 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ("conkey", numbers(&constraint.columns)),
         ];
         match foreign {
-            Some((table, columns, on_delete, on_update)) => values.extend([
+            Some((table, columns, on_delete, on_update, matching)) => values.extend([
                 ("confrelid", oid(table)),
                 ("confupdtype", letter(on_update)),
                 ("confdeltype", letter(on_delete)),
-                ("confmatchtype", letter(b's')),
+                ("confmatchtype", letter(matching)),
                 ("confkey", numbers(columns)),
             ]),
             None => values.extend([

@@ -94,7 +94,7 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
         ConstraintKind::Check { expression } => {
             format!("CHECK ({})", stored_text::condition(environment, table, expression))
         }
-        ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, .. } => {
+        ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, match_full, .. } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
                 "FOREIGN KEY ({}) REFERENCES {}({})",
@@ -102,6 +102,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
                 super::relation_name(environment, *other),
                 names(&parent.table, columns)
             );
+            if *match_full {
+                text.push_str(" MATCH FULL");
+            }
             for (word, action) in [("UPDATE", on_update), ("DELETE", on_delete)] {
                 let action = match action {
                     ForeignKeyAction::NoAction => continue,

@@ -65,7 +65,7 @@ pub(super) enum State {
     },
     /// Rows that are all there, with those that the last row limit left over.
     Gathered {
-        rows: RowStore,
+        rows: Box<RowStore>,
         next_block: usize,
         left: Option<Batch>,
         environment: Arc<Environment>,
@@ -727,7 +727,7 @@ impl Session {
     ) -> std::result::Result<(), (SqlError, bool)> {
         let plain = |error: SqlError| (error, false);
         let memory = Arc::new(QueryMemory::new(&self.settings));
-        let mut rows = RowStore::in_account(self.engine.store(), &memory);
+        let mut rows = Box::new(RowStore::in_account(self.engine.store(), &memory));
         let mut next = Some(first);
         while let Some(batch) = next {
             rows.push(batch).await.map_err(plain)?;

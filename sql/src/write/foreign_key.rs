@@ -21,6 +21,7 @@ pub struct Reference {
     name: String,
     /// Positions in the referencing row, in the order of the referenced key.
     positions: Vec<usize>,
+    match_full: bool,
     parent_name: String,
     /// The table that is referred to, where it is another one, and the catalog that says so.
     parent: Option<Arc<TableEntry>>,
@@ -38,7 +39,7 @@ impl Reference {
         constraint: &Arc<Constraint>,
         catalog: &CatalogSnapshot,
     ) -> Result<Reference> {
-        let ConstraintKind::ForeignKey { table, columns, index, .. } = &constraint.kind else {
+        let ConstraintKind::ForeignKey { table, columns, index, match_full, .. } = &constraint.kind else {
             return Err(SqlError::internal("a foreign key was expected"));
         };
         let other = if *table == entry.table.oid { None } else { Some(catalog.expect_table(*table)?) };
@@ -61,6 +62,7 @@ impl Reference {
             constraint: constraint.clone(),
             name: constraint.name.clone(),
             positions,
+            match_full: *match_full,
             parent_name: parent.table.name.clone(),
             parent: other.cloned(),
             planned_as_of: catalog.as_of,
@@ -78,29 +80,36 @@ impl Reference {
     /// Looks for the referenced row. Where it does not exist that is an error, unless it comes until the end of the
     /// statement, or of the transaction for a constraint that is deferred.
     pub async fn check(&self, writer: &TableWriter, row: &[Datum], execution: &mut Execution) -> Result<()> {
+        let nulls = self.positions.iter().filter(|at| row[**at].is_null()).count();
+        if self.match_full && nulls > 0 && nulls < self.positions.len() {
+            let detail = "MATCH FULL does not allow mixing of null and nonnull key values.";
+            return Err(self.violation(writer).with_detail(detail));
+        }
         if self.is_there(row, execution).await? {
             return Ok(());
         }
-        let table = &writer.entry.table.name;
-        let error = SqlError::new(
-            SqlState::FOREIGN_KEY_VIOLATION,
-            format!(
-                "insert or update on table \"{table}\" violates foreign key constraint \"{}\"",
-                self.name
-            ),
-        )
-        .with_detail(format!(
+        let error = self.violation(writer).with_detail(format!(
             "Key {} is not present in table \"{}\".",
             writer.key_text(&self.positions, row, &execution.context())?,
             self.parent_name
-        ))
-        .with_schema(&writer.schema_name)
-        .with_table(table)
-        .with_constraint(&self.name);
+        ));
         let key =
             self.constraint.columns.iter().map(|number| row[Table::position(*number)].clone()).collect();
         execution.pending.push(Pending { constraint: self.constraint.clone(), key, error });
         Ok(())
+    }
+
+    /// 23503.
+    fn violation(&self, writer: &TableWriter) -> SqlError {
+        let table = &writer.entry.table.name;
+        let message = format!(
+            "insert or update on table \"{table}\" violates foreign key constraint \"{}\"",
+            self.name
+        );
+        SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, message)
+            .with_schema(&writer.schema_name)
+            .with_table(table)
+            .with_constraint(&self.name)
     }
 
     /// Whether the row refers to nothing, or to what is there; that is kept from going away then.
