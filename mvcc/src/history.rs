@@ -317,9 +317,10 @@ impl Engine {
         loop {
             {
                 let guard = pin();
+                let persisted = self.persisted.load(Ordering::Acquire);
                 if let Some(newest) = self.pool.find_newest(&guard, key) {
                     let mut back = StepsBack::new(newest.bytes());
-                    back.in_memory(&self.ring, &guard, scn);
+                    back.in_memory_to(&self.ring, &guard, scn, persisted);
                     return Ok(back);
                 }
             }
