@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios_runtime::device::{BLOCK_SIZE, File};
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub struct PageFile {
     pub(crate) overlay: Mutex<HashMap<PageKey, Overlaid>>,
     /// History written since the last checkpoint; `None` for what is to leave the map.
     pub(crate) history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
+    /// Grows with each change of history, while that is locked.
+    history_writes: AtomicU64,
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) cleaner: Mutex<CleanerState>,
     reserve: Mutex<Option<Reserve>>,
@@ -122,6 +125,7 @@ impl PageFile {
             extents: Mutex::new(Extents::new(SUPERBLOCK_BLOCKS)),
             overlay: Mutex::default(),
             history: Mutex::default(),
+            history_writes: AtomicU64::new(0),
             superblock: Mutex::new(superblock),
             cleaner: Mutex::default(),
             reserve: Mutex::default(),
@@ -370,6 +374,7 @@ impl PageFile {
         let images: Vec<_> = images.into_iter().map(|(key, scn, encoded)| (key.page, scn, encoded)).collect();
         let located = self.place(&images).await?;
         let mut history = self.history.lock();
+        self.history_writes.fetch_add(1, Ordering::Release);
         let added = keys
             .into_iter()
             .zip(located)
@@ -382,6 +387,12 @@ impl PageFile {
             }
         }
         Ok(())
+    }
+
+    /// How often history was written. Two looks that give the same number bracket a time in which what was found, and what was
+    /// not, belongs together.
+    pub fn history_writes(&self) -> u64 {
+        self.history_writes.load(Ordering::Acquire)
     }
 
     /// Reads a history image: its bytes before compression.

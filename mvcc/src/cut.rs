@@ -8,7 +8,8 @@
 //! 3. A checkpoint brings all history before them into the map. From then on the map tells all there is.
 //! 4. A sealed history serves those who read after the sealed one before it, up to its own version; the open one those who
 //!    read between the last sealed one and its newest record. Where nobody reads there, it goes, as a whole, whatever
-//!    else of the page stays: each sealed one begins with an image of its own.
+//!    else of the page stays: each sealed one begins with an image of its own. One that is read at single moments alone is
+//!    written anew: an image as of the last of them, and what leads to the others.
 //! 5. Pages that nothing led to any more when the oldest reader came go with all their images (`freed_pages`, `dropped_tree`).
 //! 6. So do the rows of the commit-time index, where no branch can be read any more.
 //!
@@ -54,6 +55,17 @@ impl Needs {
         let first_point = self.points.partition_point(|point| *point < from);
         let is_point = self.points.get(first_point).is_some_and(|point| *point < end);
         is_point || (from.max(self.since) < end && from.max(self.since) <= self.until)
+    }
+
+    /// The last and the first of the points that a sealed history is kept for, if it is kept for points alone and not as
+    /// short as it could be.
+    fn points_of(&self, key: MapKey, before: Option<Scn>) -> Option<(Scn, Scn)> {
+        let first = self.points.partition_point(|point| before.is_some_and(|before| *point <= before));
+        let end = self.points.partition_point(|point| point.0 <= key.version);
+        let points = self.points.get(first..end).filter(|points| !points.is_empty())?;
+        let (oldest, newest) = (points[0], points[points.len() - 1]);
+        // One that was shortened already has the last of them for a version.
+        (key.is_sealed() && key.version < self.since.0 && newest.0 < key.version).then_some((newest, oldest))
     }
 
     /// Whether a history is read; `before` is the version of the sealed one before it of the same page.
@@ -205,11 +217,13 @@ impl Store {
         let mut last: Option<(PageKey, Scn)> = None;
         while let Some(key) = from.take() {
             let part = self.engine().file.map_part(key).await?;
-            let (mut gone, mut seen) = (Vec::new(), last);
+            let (mut gone, mut long, mut seen) = (Vec::new(), Vec::new(), last);
             for (key, located) in &part.entries {
                 let before = seen.filter(|seen| seen.0 == key.page).map(|seen| seen.1);
-                if needs.get(&key.page.branch).is_some_and(|needs| !needs.any_of(*key, *located, before)) {
-                    gone.push(*key);
+                match needs.get(&key.page.branch) {
+                    Some(needs) if !needs.any_of(*key, *located, before) => gone.push(*key),
+                    Some(needs) => long.extend(needs.points_of(*key, before).map(|points| (*key, points))),
+                    None => {}
                 }
                 if key.is_sealed() {
                     seen = Some((key.page, Scn(key.version)));
@@ -220,6 +234,9 @@ impl Store {
                 continue;
             }
             (last, from) = (seen, part.next);
+            for (key, (newest, oldest)) in long {
+                self.engine().shorten_sealed(key, newest, oldest).await?;
+            }
             self.bound_removals().await?;
         }
         Ok(())

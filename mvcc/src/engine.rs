@@ -114,8 +114,6 @@ pub(crate) struct Engine {
     /// Undo records before this position are in the data file.
     pub(crate) persisted: AtomicU64,
     pub(crate) flushing: Arc<async_lock::Mutex<()>>,
-    /// Grows when histories in the data file begin to be rewritten, and when they are.
-    pub(crate) history_moves: AtomicU64,
     /// Which life of the log this is.
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,

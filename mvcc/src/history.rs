@@ -48,7 +48,25 @@ impl Engine {
         self.flush_history_locked(end, as_of).await
     }
 
-    /// The same, for who holds `flushing`.
+    /// Makes a sealed history that only single moments need, `newest` the last and `oldest` the first of them, as short as
+    /// these allow: an image as of the last one, and what leads back from there to the first.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn shorten_sealed(&self, sealed: MapKey, newest: Scn, oldest: Scn) -> Result<()> {
+        let _one_at_a_time = self.flushing.lock().await;
+        let Some(raw) = self.file.read_history(sealed).await? else { return Ok(()) };
+        let contents = Contents::parse(&raw)?;
+        let after_newest = records_after(contents.records, newest)?;
+        let after_oldest = records_after(contents.records, oldest)?;
+        let (later, needed) = contents.records[..after_oldest].split_at(after_newest.min(after_oldest));
+        let page = step_back(&contents.page(self.pool.page_size())?, later, newest)?;
+        let image = self.seal(sealed.page, newest, &page, needed).await?;
+        self.file.write_history(vec![image], &[sealed]).await?;
+        Ok(())
+    }
+
+    /// The same as [`Engine::flush_history`], for who holds `flushing`.
     pub(crate) async fn flush_history_locked(&self, end: u64, as_of: Scn) -> Result<()> {
         let start = self.persisted.load(Ordering::Acquire);
         if start >= end {
@@ -56,7 +74,6 @@ impl Engine {
         }
         let mut images: Vec<(MapKey, Scn, Encoded)> = Vec::new();
         let mut gone: Vec<MapKey> = Vec::new();
-        self.history_moves.fetch_add(1, Ordering::AcqRel);
         for (key, history) in self.collect_history(start, end) {
             self.flush_page(key, history, as_of, &mut images, &mut gone).await?;
             if images.len() >= BATCH_IMAGES {
@@ -65,7 +82,6 @@ impl Engine {
             }
         }
         self.file.write_history(images, &gone).await?;
-        self.history_moves.fetch_add(1, Ordering::AcqRel);
         self.persisted.store(end, Ordering::Release);
         Ok(())
     }
@@ -244,15 +260,16 @@ impl Engine {
     async fn steps_back(&self, key: PageKey, scn: Scn) -> Result<(StepsBack, OldRead)> {
         loop {
             let mut reads = OldRead::default();
-            let moves = self.history_moves.load(Ordering::Acquire);
+            let writes = self.file.history_writes();
             let mut back = self.steps_back_from_newest(key, scn, &mut reads).await?;
             if back.reaches(scn) {
                 return Ok((back, reads));
             }
             self.counters.history_reads.fetch_add(1, Ordering::Relaxed);
             self.steps_back_from_file(&mut back, key, scn, &mut reads).await?;
-            // Between looking for a sealed history and for the open one, the open one may have been sealed.
-            if self.history_moves.load(Ordering::Acquire) == moves {
+            // Between looking for a sealed history and for the open one, the open one may have been sealed; and a sealed one
+            // may have been written anew before it was read.
+            if self.file.history_writes() == writes {
                 return Ok((back, reads));
             }
         }
@@ -300,9 +317,10 @@ impl Engine {
         loop {
             {
                 let guard = pin();
+                let persisted = self.persisted.load(Ordering::Acquire);
                 if let Some(newest) = self.pool.find_newest(&guard, key) {
                     let mut back = StepsBack::new(newest.bytes());
-                    back.in_memory(&self.ring, &guard, scn);
+                    back.in_memory_to(&self.ring, &guard, scn, persisted);
                     return Ok(back);
                 }
             }
@@ -368,6 +386,19 @@ fn cut_records(records: &[u8], version: Scn, page_size: usize) -> Result<(&[u8],
             return Ok(records.split_at(taken));
         }
         last = Some(scn);
+    }
+}
+
+/// The length of those records, the first ones, that are of commits after `scn`.
+fn records_after(records: &[u8], scn: Scn) -> Result<usize> {
+    let mut rest = Records(records);
+    loop {
+        let length = records.len() - rest.0.len();
+        match rest.next() {
+            Some(record) if record.as_ref().is_ok_and(|record| record.0 <= scn) => return Ok(length),
+            Some(record) => drop(record?),
+            None => return Ok(length),
+        }
     }
 }
 

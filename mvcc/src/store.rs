@@ -523,7 +523,6 @@ fn build(
         persisted: AtomicU64::new(ring.head()),
         ring,
         flushing: Arc::new(async_lock::Mutex::new(())),
-        history_moves: AtomicU64::new(0),
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),

@@ -79,6 +79,7 @@ pub(crate) struct StepsBack {
     /// The commit of the first record that was not applied.
     older: Option<Scn>,
     complete: bool,
+    page_bytes: usize,
 }
 
 impl StepsBack {
@@ -91,12 +92,20 @@ impl StepsBack {
             restores: None,
             older: None,
             complete: !page::is_from_device(page),
+            page_bytes: page.len(),
         }
     }
 
     /// Applies what the undo ring has.
     pub(crate) fn in_memory(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn) {
+        self.in_memory_to(ring, guard, scn, 0);
+    }
+
+    /// The same; but where that has taken more than a page's worth of records, those before `persisted`, which are in the data
+    /// file too, are left to it: it leads anywhere at the cost of a page's worth.
+    pub(crate) fn in_memory_to(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn, persisted: u64) {
         let mut position = self.position;
+        let mut bytes = 0;
         while position != 0 {
             let Some(record) = ring.get(guard, position) else {
                 self.complete = false;
@@ -107,6 +116,13 @@ impl StepsBack {
                 self.complete = true;
                 return;
             }
+            // The file goes on where a commit ends.
+            let is_next_commit = self.undone.is_some_and(|undone| record.scn < undone);
+            if bytes > self.page_bytes && position < persisted && is_next_commit {
+                self.complete = false;
+                return;
+            }
+            bytes += record.operations.len();
             self.apply(record.scn, record.restores, record.operations);
             position = record.previous;
         }
