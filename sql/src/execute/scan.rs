@@ -3,6 +3,7 @@
 //! Rows are decoded into columns where they lie, unless one of the tests fails that can be made on their bytes. A search by index first gathers the primary keys of a batch,
 //! then looks the rows up.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId};
 
 use super::filter::filter;
 use super::key_filter::KeyFilter;
-use super::keys::key_range;
+use super::key_reader::KeyReader;
+use super::keys::{key_range, key_ranges};
 use super::row_test::RowTest;
 use super::{BoxFuture, Execution, Operator};
 use crate::catalog::TableEntry;
@@ -35,6 +37,10 @@ pub struct TableScanner {
     /// Its number in the plan, for measuring.
     number: usize,
     state: State,
+    /// The ranges of keys that are not read yet.
+    ranges: VecDeque<KeyRange>,
+    /// What is read of an index alone.
+    key_reader: Option<KeyReader>,
     /// The filters that are tested on bytes, and those that see batches.
     tests: Vec<RowTest>,
     filters: Vec<Expr>,
@@ -116,6 +122,15 @@ impl Rows {
         Ok(true)
     }
 
+    /// Adds a row of which the columns were decoded.
+    pub(super) fn add_values(&mut self, values: impl Iterator<Item = Datum>) -> Result<()> {
+        for (builder, value) in self.builders.iter_mut().zip(values) {
+            builder.push(value)?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
     /// How many rows there are.
     pub(super) fn count(&self) -> usize {
         self.count
@@ -150,6 +165,8 @@ impl TableScanner {
             past,
             number,
             state: State::Start,
+            ranges: VecDeque::new(),
+            key_reader: None,
             tests: Vec::new(),
             filters: Vec::new(),
             room: BATCH_ROWS,
@@ -179,9 +196,11 @@ impl TableScanner {
         if self.filters.is_empty() { &self.scan.kinds[..self.given()] } else { &self.scan.kinds }
     }
 
-    /// Sorts out the filters that are tested on bytes; for a single row that is not worth it.
+    /// Sorts out the filters that are tested on the bytes of rows; for a single row that is not worth it, and an index has
+    /// none.
     fn sort_filters(&mut self, execution: &Execution) -> Result<()> {
-        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single);
+        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single)
+            || KeyReader::of(&self.scan).is_some();
         for filter in &self.scan.filters {
             let (projection, layout) = (&self.scan.projection, &self.scan.layout);
             let test =
@@ -194,35 +213,34 @@ impl TableScanner {
         Ok(())
     }
 
-    async fn start(&mut self, execution: &mut Execution) -> Result<()> {
-        if self.scan.workers > 0 {
-            self.state = self.next_range(execution).await?;
-            return Ok(());
+    fn start(&mut self, execution: &Execution) -> Result<()> {
+        match &self.scan.access {
+            Access::Full { .. } if self.scan.workers == 0 => self.ranges.push_back(KeyRange::all()),
+            Access::Full { .. } => {}
+            Access::Keys(access) => {
+                self.ranges = key_ranges(access, execution)?;
+                self.key_reader = KeyReader::of(&self.scan);
+            }
         }
-        let transaction = self.past.reader(execution);
-        let tree = self.scan.table.table.tree;
-        self.state = match &self.scan.access {
-            Access::Full { reverse } => State::Rows(transaction.scan(tree, KeyRange::all(), *reverse)),
-            Access::Keys(access) => match key_range(access, execution)? {
-                None => State::Done,
-                Some(range) => match access.index_tree {
-                    None => State::Rows(transaction.scan(tree, range, access.reverse)),
-                    Some(index) => State::Index(transaction.scan(index, range, access.reverse)),
-                },
-            },
-        };
         Ok(())
     }
 
-    /// The next part of a table that several read.
+    /// What is read when a range is through, or none was begun.
     async fn next_range(&mut self, execution: &mut Execution) -> Result<State> {
         let tree = self.scan.table.table.tree;
-        let Some(team) = execution.team.clone() else {
-            return Err(SqlError::internal("a shared scan needs somebody to share with"));
+        let range = match execution.team.clone() {
+            Some(team) if self.scan.workers > 0 => team.next_range(tree, &self.past, execution).await?,
+            _ => self.ranges.pop_front(),
         };
-        let range = team.next_range(tree, &self.past, execution).await?;
-        let scan = |range| State::Rows(self.past.reader(execution).scan(tree, range, false));
-        Ok(range.map_or(State::Done, scan))
+        let Some(range) = range else { return Ok(State::Done) };
+        let reader = self.past.reader(execution);
+        Ok(match &self.scan.access {
+            Access::Full { reverse } => State::Rows(reader.scan(tree, range, *reverse)),
+            Access::Keys(access) => match access.index_tree {
+                None => State::Rows(reader.scan(tree, range, access.reverse)),
+                Some(index) => State::Index(reader.scan(index, range, access.reverse)),
+            },
+        })
     }
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
@@ -232,7 +250,8 @@ impl TableScanner {
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
-            self.start(execution).await?;
+            self.start(execution)?;
+            self.state = self.next_range(execution).await?;
         }
         loop {
             let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
@@ -242,16 +261,17 @@ impl TableScanner {
                     let tested = (&self.scan, self.tests.as_slice());
                     read_rows(scan, tested, &mut rows, &self.past, execution).await?
                 }
+                State::Index(scan) if let Some(reader) = &self.key_reader => {
+                    reader.read(scan, &mut rows, &self.past, execution).await?
+                }
                 State::Index(scan) => {
                     let tested = (&self.scan, self.tests.as_slice());
                     read_index(scan, tested, &mut rows, &mut self.past, execution).await?
                 }
                 State::Start | State::Done => return Ok(None),
             };
-            if done && self.scan.workers > 0 {
+            if done {
                 self.state = self.next_range(execution).await?;
-            } else if done {
-                self.state = State::Done;
             }
             self.found_last = rows.count;
             let batch = self.filtered(rows, execution)?;
