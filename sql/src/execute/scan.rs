@@ -234,13 +234,36 @@ impl TableScanner {
         };
         let Some(range) = range else { return Ok(State::Done) };
         let reader = self.past.reader(execution);
-        Ok(match &self.scan.access {
-            Access::Full { reverse } => State::Rows(reader.scan(tree, range, *reverse)),
-            Access::Keys(access) => match access.index_tree {
+        Ok(match (&self.state, &self.scan.access) {
+            // Between two ranges other statements may have run.
+            (State::Rows(before), _) => State::Rows(before.over(range)),
+            (State::Index(before), _) => State::Index(before.over(range)),
+            (_, Access::Full { reverse }) => State::Rows(reader.scan(tree, range, *reverse)),
+            (_, Access::Keys(access)) => match access.index_tree {
                 None => State::Rows(reader.scan(tree, range, access.reverse)),
                 Some(index) => State::Index(reader.scan(index, range, access.reverse)),
             },
         })
+    }
+
+    /// Fills a batch, from one range after the other.
+    async fn fill(&mut self, rows: &mut Rows, execution: &mut Execution) -> Result<()> {
+        while rows.has_room() {
+            let tested = (&self.scan, self.tests.as_slice());
+            let is_through = match &mut self.state {
+                State::Rows(scan) => read_rows(scan, tested, rows, &self.past, execution).await?,
+                State::Index(scan) => match &self.key_reader {
+                    Some(reader) => reader.read(scan, rows, &self.past, execution).await?,
+                    None => read_index(scan, tested, rows, &mut self.past, execution).await?,
+                },
+                State::Start | State::Done => return Ok(()),
+            };
+            if is_through {
+                execution.breathe().await?;
+                self.state = self.next_range(execution).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
@@ -253,26 +276,10 @@ impl TableScanner {
             self.start(execution)?;
             self.state = self.next_range(execution).await?;
         }
-        loop {
+        while !matches!(self.state, State::Done) {
             let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
             self.room = (self.room * 2).min(BATCH_ROWS);
-            let done = match &mut self.state {
-                State::Rows(scan) => {
-                    let tested = (&self.scan, self.tests.as_slice());
-                    read_rows(scan, tested, &mut rows, &self.past, execution).await?
-                }
-                State::Index(scan) if let Some(reader) = &self.key_reader => {
-                    reader.read(scan, &mut rows, &self.past, execution).await?
-                }
-                State::Index(scan) => {
-                    let tested = (&self.scan, self.tests.as_slice());
-                    read_index(scan, tested, &mut rows, &mut self.past, execution).await?
-                }
-                State::Start | State::Done => return Ok(None),
-            };
-            if done {
-                self.state = self.next_range(execution).await?;
-            }
+            self.fill(&mut rows, execution).await?;
             self.found_last = rows.count;
             let batch = self.filtered(rows, execution)?;
             if batch.row_count > 0 {
@@ -280,6 +287,7 @@ impl TableScanner {
             }
             execution.breathe().await?;
         }
+        Ok(None)
     }
 
     /// A search for one row by the whole clustering key needs no scan. The outer `None`: this is none.
