@@ -89,6 +89,12 @@ impl Scan {
         }
     }
 
+    /// A scan of another range of the same tree, that sees what this one sees.
+    #[must_use]
+    pub fn over(&self, range: KeyRange) -> Scan {
+        Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn)
+    }
+
     /// Reads another row as the scan sees things: the row that an entry of a scanned index names.
     ///
     /// # Errors

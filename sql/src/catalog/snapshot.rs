@@ -92,6 +92,12 @@ impl PartialEq for TableEntry {
 }
 
 impl TableEntry {
+    /// The name of the primary key's index; empty where there is none.
+    #[must_use]
+    pub fn primary_key_name(&self) -> &str {
+        self.indexes.iter().find(|index| index.primary).map_or("", |index| &index.name)
+    }
+
     /// Its rows at the last ANALYZE.
     #[must_use]
     pub fn rows_analyzed(&self) -> Option<f64> {

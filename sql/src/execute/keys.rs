@@ -1,5 +1,6 @@
 //! Encoded keys of rows: for hashing, grouping, sorting and searching.
 
+use std::collections::VecDeque;
 use std::ops::Bound;
 
 use helios_mvcc::KeyRange;
@@ -7,7 +8,7 @@ use helios_mvcc::KeyRange;
 use super::Execution;
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::plan::physical::KeyAccess;
+use crate::plan::physical::{Choices, KeyAccess};
 use crate::types::{DataType, builtin_type};
 use crate::value::key::{self, KeyColumn};
 use crate::value::{Batch, Column, Datum, PhysicalKind};
@@ -102,11 +103,43 @@ pub fn evaluate(exprs: &[Expr], batch: &Batch, execution: &Execution) -> Result<
     exprs.iter().map(|expr| expr.eval_batch(batch, &context)).collect()
 }
 
-/// The range of keys that a search covers; `None` where a NULL makes it empty.
+/// The ranges of keys that a search covers, in the order that it reads them.
 ///
 /// # Errors
-/// Those of evaluating its bounds.
-pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<KeyRange>> {
+/// Those of evaluating what bounds them.
+pub fn key_ranges(access: &KeyAccess, execution: &Execution) -> Result<VecDeque<KeyRange>> {
+    let (Some(choices), Some(column)) = (&access.choices, access.key.get(access.equal.len())) else {
+        return Ok(key_range(access, execution)?.into_iter().collect());
+    };
+    let Some(prefix) = equal_prefix(access, execution)? else { return Ok(VecDeque::new()) };
+    let context = execution.context();
+    let no_row: [Datum; 0] = [];
+    let values = match choices {
+        Choices::Values(values) => values
+            .iter()
+            .map(|value| value.eval_row(&no_row.as_slice(), &context))
+            .collect::<Result<Vec<_>>>()?,
+        Choices::Elements(array) => match array.eval_row(&no_row.as_slice(), &context)? {
+            Datum::Array(array) => array.elements.to_vec(),
+            _ => Vec::new(),
+        },
+    };
+    let mut starts: Vec<Vec<u8>> = Vec::with_capacity(values.len());
+    for value in values.iter().filter(|value| !value.is_null()) {
+        let mut start = prefix.clone();
+        key::encode(column, value, &mut start);
+        starts.push(start);
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    if access.reverse {
+        starts.reverse();
+    }
+    Ok(starts.iter().map(|start| KeyRange::prefix(start)).collect())
+}
+
+/// The bytes that all keys of a search begin with; `None` where a NULL makes it empty.
+fn equal_prefix(access: &KeyAccess, execution: &Execution) -> Result<Option<Vec<u8>>> {
     let context = execution.context();
     let no_row: [Datum; 0] = [];
     let mut prefix = Vec::with_capacity(16 * access.equal.len());
@@ -117,6 +150,17 @@ pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<Key
         }
         key::encode(column, &value, &mut prefix);
     }
+    Ok(Some(prefix))
+}
+
+/// The range of keys that a search covers, but for its choices; `None` where a NULL makes it empty.
+///
+/// # Errors
+/// Those of evaluating its bounds.
+pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<KeyRange>> {
+    let Some(prefix) = equal_prefix(access, execution)? else { return Ok(None) };
+    let context = execution.context();
+    let no_row: [Datum; 0] = [];
     let mut range = KeyRange::prefix(&prefix);
     let Some(column) = access.key.get(access.equal.len()) else { return Ok(Some(range)) };
     for (bound, is_lower) in [(&access.lower, true), (&access.upper, false)] {

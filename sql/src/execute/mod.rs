@@ -15,6 +15,7 @@ mod hash_join;
 mod helper;
 mod join_table;
 mod key_filter;
+mod key_reader;
 mod key_table;
 mod keys;
 mod limit;

@@ -3,6 +3,7 @@
 //! Rows are decoded into columns where they lie, unless one of the tests fails that can be made on their bytes. A search by index first gathers the primary keys of a batch,
 //! then looks the rows up.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId};
 
 use super::filter::filter;
 use super::key_filter::KeyFilter;
-use super::keys::key_range;
+use super::key_reader::KeyReader;
+use super::keys::{key_range, key_ranges};
 use super::row_test::RowTest;
 use super::{BoxFuture, Execution, Operator};
 use crate::catalog::TableEntry;
@@ -35,6 +37,10 @@ pub struct TableScanner {
     /// Its number in the plan, for measuring.
     number: usize,
     state: State,
+    /// The ranges of keys that are not read yet.
+    ranges: VecDeque<KeyRange>,
+    /// What is read of an index alone.
+    key_reader: Option<KeyReader>,
     /// The filters that are tested on bytes, and those that see batches.
     tests: Vec<RowTest>,
     filters: Vec<Expr>,
@@ -118,6 +124,15 @@ impl Rows {
         Ok(true)
     }
 
+    /// Adds a row of which the columns were decoded.
+    pub(super) fn add_values(&mut self, values: impl Iterator<Item = Datum>) -> Result<()> {
+        for (builder, value) in self.builders.iter_mut().zip(values) {
+            builder.push(value)?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
     /// How many rows there are.
     pub(super) fn count(&self) -> usize {
         self.count
@@ -152,6 +167,8 @@ impl TableScanner {
             past,
             number,
             state: State::Start,
+            ranges: VecDeque::new(),
+            key_reader: None,
             tests: Vec::new(),
             filters: Vec::new(),
             room: BATCH_ROWS,
@@ -181,9 +198,11 @@ impl TableScanner {
         if self.filters.is_empty() { &self.scan.kinds[..self.given()] } else { &self.scan.kinds }
     }
 
-    /// Sorts out the filters that are tested on bytes; for a single row that is not worth it.
+    /// Sorts out the filters that are tested on the bytes of rows; for a single row that is not worth it, and an index has
+    /// none.
     fn sort_filters(&mut self, execution: &Execution) -> Result<()> {
-        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single);
+        let is_single = matches!(&self.scan.access, Access::Keys(access) if access.single)
+            || KeyReader::of(&self.scan).is_some();
         for filter in &self.scan.filters {
             let (projection, layout) = (&self.scan.projection, &self.scan.layout);
             let test =
@@ -196,35 +215,57 @@ impl TableScanner {
         Ok(())
     }
 
-    async fn start(&mut self, execution: &mut Execution) -> Result<()> {
-        if self.scan.workers > 0 {
-            self.state = self.next_range(execution).await?;
-            return Ok(());
+    fn start(&mut self, execution: &Execution) -> Result<()> {
+        match &self.scan.access {
+            Access::Full { .. } if self.scan.workers == 0 => self.ranges.push_back(KeyRange::all()),
+            Access::Full { .. } => {}
+            Access::Keys(access) => {
+                self.ranges = key_ranges(access, execution)?;
+                self.key_reader = KeyReader::of(&self.scan);
+            }
         }
-        let transaction = self.past.reader(execution);
-        let tree = self.scan.table.table.tree;
-        self.state = match &self.scan.access {
-            Access::Full { reverse } => State::Rows(transaction.scan(tree, KeyRange::all(), *reverse)),
-            Access::Keys(access) => match key_range(access, execution)? {
-                None => State::Done,
-                Some(range) => match access.index_tree {
-                    None => State::Rows(transaction.scan(tree, range, access.reverse)),
-                    Some(index) => State::Index(transaction.scan(index, range, access.reverse)),
-                },
-            },
-        };
         Ok(())
     }
 
-    /// The next part of a table that several read.
+    /// What is read when a range is through, or none was begun.
     async fn next_range(&mut self, execution: &mut Execution) -> Result<State> {
         let tree = self.scan.table.table.tree;
-        let Some(team) = execution.team.clone() else {
-            return Err(SqlError::internal("a shared scan needs somebody to share with"));
+        let range = match execution.team.clone() {
+            Some(team) if self.scan.workers > 0 => team.next_range(tree, &self.past, execution).await?,
+            _ => self.ranges.pop_front(),
         };
-        let range = team.next_range(tree, &self.past, execution).await?;
-        let scan = |range| State::Rows(self.past.reader(execution).scan(tree, range, false));
-        Ok(range.map_or(State::Done, scan))
+        let Some(range) = range else { return Ok(State::Done) };
+        let reader = self.past.reader(execution);
+        Ok(match (&self.state, &self.scan.access) {
+            // Between two ranges other statements may have run.
+            (State::Rows(before), _) => State::Rows(before.over(range)),
+            (State::Index(before), _) => State::Index(before.over(range)),
+            (_, Access::Full { reverse }) => State::Rows(reader.scan(tree, range, *reverse)),
+            (_, Access::Keys(access)) => match access.index_tree {
+                None => State::Rows(reader.scan(tree, range, access.reverse)),
+                Some(index) => State::Index(reader.scan(index, range, access.reverse)),
+            },
+        })
+    }
+
+    /// Fills a batch, from one range after the other.
+    async fn fill(&mut self, rows: &mut Rows, execution: &mut Execution) -> Result<()> {
+        while rows.has_room() {
+            let tested = (&self.scan, self.tests.as_slice());
+            let is_through = match &mut self.state {
+                State::Rows(scan) => read_rows(scan, tested, rows, &self.past, execution).await?,
+                State::Index(scan) => match &self.key_reader {
+                    Some(reader) => reader.read(scan, rows, &self.past, execution).await?,
+                    None => read_index(scan, tested, rows, &mut self.past, execution).await?,
+                },
+                State::Start | State::Done => return Ok(()),
+            };
+            if is_through {
+                execution.breathe().await?;
+                self.state = self.next_range(execution).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
@@ -234,27 +275,13 @@ impl TableScanner {
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
-            self.start(execution).await?;
+            self.start(execution)?;
+            self.state = self.next_range(execution).await?;
         }
-        loop {
+        while !matches!(self.state, State::Done) {
             let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
             self.room = (self.room * 2).min(BATCH_ROWS);
-            let done = match &mut self.state {
-                State::Rows(scan) => {
-                    let tested = (&self.scan, self.tests.as_slice());
-                    read_rows(scan, tested, &mut rows, &self.past, execution).await?
-                }
-                State::Index(scan) => {
-                    let tested = (&self.scan, self.tests.as_slice());
-                    read_index(scan, tested, &mut rows, &mut self.past, execution).await?
-                }
-                State::Start | State::Done => return Ok(None),
-            };
-            if done && self.scan.workers > 0 {
-                self.state = self.next_range(execution).await?;
-            } else if done {
-                self.state = State::Done;
-            }
+            self.fill(&mut rows, execution).await?;
             self.found_last = rows.count;
             let batch = self.filtered(rows, execution)?;
             if batch.row_count > 0 {
@@ -262,6 +289,7 @@ impl TableScanner {
             }
             execution.breathe().await?;
         }
+        Ok(None)
     }
 
     /// A search for one row by the whole clustering key needs no scan. The outer `None`: this is none.

@@ -12,6 +12,7 @@ use helios_mvcc::Scan;
 use super::filter::filter;
 use super::hash_join::null_columns;
 use super::key_filter::KeyFilter;
+use super::key_reader::KeyReader;
 use super::keys::key_range;
 use super::nested_loop::set_slot;
 use super::row_test::RowTest;
@@ -40,6 +41,8 @@ pub struct SearchJoin {
     /// What is tested on pairs.
     conditions: Vec<Expr>,
     past: Past,
+    /// What is read of an index alone.
+    key_reader: Option<KeyReader>,
     current: Option<Current>,
 }
 
@@ -99,6 +102,7 @@ impl SearchJoin {
             tests: None,
             conditions,
             past: Past::default(),
+            key_reader: KeyReader::of(scan),
             current: None,
         })
     }
@@ -113,7 +117,7 @@ impl SearchJoin {
                 _ => false,
             });
             let (projection, layout) = (&self.scan.projection, &self.scan.layout);
-            let test = if reads_left {
+            let test = if reads_left || self.key_reader.is_some() {
                 None
             } else {
                 RowTest::of(filter, projection, layout, &execution.context())?
@@ -153,7 +157,9 @@ impl SearchJoin {
                     self.past.reader(execution).scan(tree, range, self.access.reverse)
                 }
             };
-            let is_done = if self.access.index_tree.is_some() {
+            let is_done = if let Some(reader) = &self.key_reader {
+                reader.read(&mut search, rows, &self.past, execution).await?
+            } else if self.access.index_tree.is_some() {
                 read_index(&mut search, tested, rows, &mut self.past, execution).await?
             } else {
                 read_rows(&mut search, tested, rows, &self.past, execution).await?

@@ -8,14 +8,15 @@
 use super::cost::Costs;
 use super::estimate;
 use super::logical::{ColumnId, Logical, SortKey};
-use super::operators::{Comparison, as_comparison};
-use super::physical::{Access, KeyAccess};
+use super::operators::{Comparison, as_comparison, operator_name};
+use super::physical::{Access, Choices, KeyAccess};
 use super::selectivity::Scope;
 use super::special_index::{self, SpecialIndex};
 use super::walk;
 use crate::catalog::{ColumnNumber, Index, Table, TableEntry};
 use crate::expr::Expr;
-use crate::types::{DataType, Representation, oids};
+use crate::types::{DataType, Representation, builtin_type, oids};
+use crate::value::Datum;
 use crate::value::key::KeyColumn;
 
 /// A filter that bounds a column.
@@ -26,6 +27,82 @@ struct Bound {
     column: ColumnNumber,
     comparison: Comparison,
     value: Expr,
+}
+
+/// A filter that lists the values of a column.
+struct Listed {
+    /// The filter's position.
+    filter: usize,
+    column: ColumnNumber,
+    choices: Choices,
+    /// How many there are, about.
+    count: f64,
+}
+
+/// How many elements an array is taken to have that is not known yet (PostgreSQL's guess).
+const UNKNOWN_ELEMENTS: f64 = 10.0;
+
+/// The filters that list values of columns.
+fn lists(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) -> Vec<Listed> {
+    let number_of = |side: &Expr| match side {
+        Expr::Column { index, .. } => columns.iter().find(|(id, _)| id == index).map(|(_, number)| *number),
+        _ => None,
+    };
+    let listed = |(filter, expr): (usize, &Expr)| {
+        if reads_slot(expr) {
+            return None;
+        }
+        let base_of = |number: ColumnNumber| table.column_numbered(number).representation.base;
+        let (column, choices, count) = match expr {
+            Expr::InList { argument, list, negated: false, .. } => {
+                let column = number_of(argument)?;
+                let value =
+                    |value: &Expr| walk::is_constant(value).then(|| key_value(value, base_of(column)))?;
+                let values: Vec<Expr> = list.iter().map(value).collect::<Option<_>>()?;
+                let count = values.len() as f64;
+                (column, Choices::Values(values), count)
+            }
+            Expr::Quantified { left, array, function, all: false }
+                if operator_name(function) == Some("=") =>
+            {
+                let column = number_of(left)?;
+                let element = builtin_type(array.data_type().oid)?.element()?;
+                if element != base_of(column) || !walk::is_constant(array) {
+                    return None;
+                }
+                let count = match array.as_ref() {
+                    Expr::Const { value: Datum::Array(array), .. } => array.elements.len() as f64,
+                    Expr::Array { elements, .. } => elements.len() as f64,
+                    _ => UNKNOWN_ELEMENTS,
+                };
+                (column, Choices::Elements((**array).clone()), count)
+            }
+            _ => return None,
+        };
+        Some(Listed { filter, column, choices, count: count.max(1.0) })
+    };
+    filters.iter().enumerate().filter_map(listed).collect()
+}
+
+/// Whether all columns that are read of a table are in a key of an index, or in the clustering key that the index names;
+/// exactly as they are in the row.
+#[must_use]
+pub fn is_key_only(entry: &TableEntry, read: &[(ColumnId, ColumnNumber)], access: &Access) -> bool {
+    let Access::Keys(access) = access else { return false };
+    let table = &entry.table;
+    let own = primary_key_columns(table);
+    let own = table.primary_key.iter().copied().zip(&own);
+    let of_index = match access.index_tree {
+        None => Vec::new(),
+        Some(tree) => match entry.indexes.iter().find(|index| index.tree == tree) {
+            Some(index) if index.is_plain() => index.columns.iter().map(|column| column.number).collect(),
+            _ => return false,
+        },
+    };
+    let known: Vec<(ColumnNumber, &KeyColumn)> = own.chain(of_index.into_iter().zip(&access.key)).collect();
+    let is_known =
+        |number: ColumnNumber| known.iter().any(|(own, column)| *own == number && column.is_lossless());
+    !read.is_empty() && read.iter().all(|(_, number)| is_known(*number))
 }
 
 /// A key column of a table.
@@ -121,16 +198,20 @@ pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
     let Logical::Table { table: entry, columns, filters, .. } = plan else { return 0.0 };
     let full = costs.full_scan(entry, filters.len());
     let bounds = bounds(columns, &entry.table, filters);
+    let lists = lists(columns, &entry.table, filters);
     let searches = plain_keys(entry).into_iter().filter_map(|key| {
         let first = *key.numbers.first()?;
-        let used: Vec<&Expr> =
+        let mut used: Vec<&Expr> =
             bounds.iter().filter(|bound| bound.column == first).map(|bound| &filters[bound.filter]).collect();
+        let mut loops = 1.0;
         if used.is_empty() {
-            return None;
+            let list = lists.iter().find(|list| list.column == first)?;
+            used.push(&filters[list.filter]);
+            loops = list.count;
         }
         let part = Scope(&[plan]).conjunction(used.iter().copied());
         let rows = (estimate::table_rows(entry) * part).max(1.0);
-        Some(costs.search(entry, key.by_index, rows, 1.0, filters.len()))
+        Some(costs.searches(entry, key.by_index, false, rows, loops, filters.len()))
     });
     searches.fold(full, f64::min)
 }
@@ -171,6 +252,8 @@ fn is_text(oid: u32) -> bool {
 
 struct Candidate {
     access: KeyAccess,
+    /// How many ranges it reads.
+    ranges: f64,
     /// The filters that bound it, by position.
     filters: Vec<usize>,
     score: u32,
@@ -190,7 +273,7 @@ struct SearchKey<'k> {
     implied_by: Vec<usize>,
 }
 
-fn candidate(search: SearchKey<'_>, bounds: &[Bound]) -> Option<Candidate> {
+fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Option<Candidate> {
     let SearchKey { name, tree, columns: key, numbers, names: key_names, unique, implied_by } = search;
     let find = |number: ColumnNumber, wanted: &[Comparison]| {
         bounds.iter().find(|bound| bound.column == number && wanted.contains(&bound.comparison))
@@ -208,7 +291,10 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound]) -> Option<Candidate> {
     }
     let single = unique && equal.len() == numbers.len();
     let (mut lower, mut upper) = (None, None);
-    if let Some(number) = numbers.get(equal.len()) {
+    let next = numbers.get(equal.len());
+    let list = next.and_then(|number| lists.iter().find(|list| list.column == *number));
+    filters.extend(list.map(|list| list.filter));
+    if let Some(number) = next.filter(|_| list.is_none()) {
         let first = find(*number, &[Comparison::Greater, Comparison::GreaterOrEqual]);
         let last = find(*number, &[Comparison::Less, Comparison::LessOrEqual]);
         filters.extend(first.iter().chain(&last).map(|bound| bound.filter));
@@ -219,12 +305,12 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound]) -> Option<Candidate> {
             std::mem::swap(&mut lower, &mut upper);
         }
     }
-    if equal.is_empty() && lower.is_none() && upper.is_none() && !is_partial {
+    if equal.is_empty() && list.is_none() && lower.is_none() && upper.is_none() && !is_partial {
         return None;
     }
     filters.sort_unstable();
     filters.dedup();
-    let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some());
+    let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some()) + 3 * u32::from(list.is_some());
     let own = u32::from(tree.is_none()) + 3 * u32::from(is_partial);
     let length = u32::try_from(equal.len()).unwrap_or(0);
     let score = if single { 1_000 + own } else { length * 20 + ranged * 5 + own };
@@ -234,17 +320,13 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound]) -> Option<Candidate> {
         key,
         key_names,
         equal,
+        choices: list.map(|list| list.choices.clone()),
         lower,
         upper,
         single,
         reverse: false,
     };
-    Some(Candidate { access, filters, score })
-}
-
-/// The name of the primary key's index.
-fn primary_key_name(entry: &TableEntry) -> String {
-    entry.indexes.iter().find(|index| index.primary).map_or_else(String::new, |index| index.name.clone())
+    Some(Candidate { access, ranges: list.map_or(1.0, |list| list.count), filters, score })
 }
 
 /// The part of the rows that are read when only the first are wanted, about.
@@ -254,12 +336,13 @@ const LIMITED_PART: f64 = 0.1;
 /// only the first are read; tells whether the rows come in that order.
 #[must_use]
 pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) -> (Access, bool) {
-    let Logical::Table { table: entry, columns, filters, .. } = plan else {
+    let Logical::Table { table: entry, columns, filters, key, .. } = plan else {
         return (Access::Full { reverse: false }, wanted.is_empty());
     };
     let table = &entry.table;
     let bounds = bounds(columns, table, filters);
-    let mut candidates = candidates(entry, columns, filters, &bounds);
+    let lists = lists(columns, table, filters);
+    let mut candidates = candidates(entry, columns, filters, &bounds, &lists);
     if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
         return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
     }
@@ -281,12 +364,13 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         }
     };
     let only_searches = repeated || (entry.rows_analyzed().is_none() && !candidates.is_empty());
-    for Candidate { mut access, filters: used, .. } in candidates {
+    for Candidate { mut access, ranges, filters: used, .. } in candidates {
         let part = Scope(&[plan]).conjunction(used.iter().map(|at| &filters[*at]));
         let rows = (estimate::table_rows(entry) * part).max(1.0);
-        let cost = costs.search(entry, access.index_tree.is_some(), rows, 1.0, filters.len());
-        let ordered = order.given_by(&mut access, table);
-        offer(cost, Access::Keys(Box::new(access)), ordered);
+        let (by_index, ordered) = (access.index_tree.is_some(), order.given_by(&mut access, table));
+        let access = Access::Keys(Box::new(access));
+        let key_only = key.is_none() && is_key_only(entry, columns, &access);
+        offer(costs.searches(entry, by_index, key_only, rows, ranges, filters.len()), access, ordered);
     }
     if !only_searches {
         let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
@@ -297,8 +381,9 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
             for mut access in whole_indexes(entry) {
                 if order.given_by(&mut access, table) {
                     let rows = estimate::table_rows(entry);
-                    let cost = costs.search(entry, true, rows, 1.0, filters.len());
-                    offer(cost, Access::Keys(Box::new(access)), true);
+                    let access = Access::Keys(Box::new(access));
+                    let key_only = key.is_none() && is_key_only(entry, columns, &access);
+                    offer(costs.searches(entry, true, key_only, rows, 1.0, filters.len()), access, true);
                 }
             }
         }
@@ -355,6 +440,7 @@ fn candidates(
     columns: &[(ColumnId, ColumnNumber)],
     filters: &[Expr],
     bounds: &[Bound],
+    lists: &[Listed],
 ) -> Vec<Candidate> {
     let table = &entry.table;
     let names_of = |numbers: &[ColumnNumber]| {
@@ -363,7 +449,7 @@ fn candidates(
     let mut candidates = Vec::new();
     if !table.primary_key.is_empty() {
         let search = SearchKey {
-            name: &primary_key_name(entry),
+            name: entry.primary_key_name(),
             tree: None,
             columns: primary_key_columns(table),
             numbers: &table.primary_key,
@@ -371,7 +457,7 @@ fn candidates(
             unique: true,
             implied_by: Vec::new(),
         };
-        candidates.extend(candidate(search, bounds));
+        candidates.extend(candidate(search, bounds, lists));
     }
     for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
         let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
@@ -384,7 +470,7 @@ fn candidates(
             unique: index.unique,
             implied_by: Vec::new(),
         };
-        candidates.extend(candidate(search, bounds));
+        candidates.extend(candidate(search, bounds, lists));
     }
     let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
     if !special.is_empty() {
@@ -437,7 +523,7 @@ fn special_candidate(
         unique: index.unique,
         implied_by,
     };
-    candidate(search, &all)
+    candidate(search, &all, &[])
 }
 
 /// Searches that read all of an index.
@@ -454,6 +540,7 @@ fn whole_indexes(entry: &TableEntry) -> impl Iterator<Item = KeyAccess> {
             .map(|column| table.column_numbered(column.number).name.clone())
             .collect(),
         equal: Vec::new(),
+        choices: None,
         lower: None,
         upper: None,
         single: false,

@@ -3,7 +3,7 @@
 use super::estimate;
 use super::logical::{JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Access, Physical, PlanNode};
+use super::physical::{Access, Choices, Physical, PlanNode};
 use crate::catalog::TableEntry;
 
 /// The settings that the planner weighs plans by.
@@ -122,21 +122,35 @@ impl Costs {
     /// One of `loops` searches that each find `rows` rows: by the clustering key, or by way of an index.
     #[must_use]
     pub fn search(&self, entry: &TableEntry, by_index: bool, rows: f64, loops: f64, filters: usize) -> f64 {
+        self.searches(entry, by_index, false, rows * loops, loops, filters) / loops.max(1.0)
+    }
+
+    /// So many searches that find `found` rows together; where they are `key_only`, nothing is read but the key's tree.
+    #[must_use]
+    pub fn searches(
+        &self,
+        entry: &TableEntry,
+        by_index: bool,
+        key_only: bool,
+        found: f64,
+        loops: f64,
+        filters: usize,
+    ) -> f64 {
         let (table_pages, table_rows) = (pages(entry), estimate::table_rows(entry));
-        let found = rows * loops;
         // Rows in key order lie side by side; those that an index names lie anywhere.
         let read = if by_index {
             let index_pages = (table_rows / ENTRIES_PER_PAGE).ceil();
-            fetched(table_pages, found) + fetched(index_pages, loops.max(found / ENTRIES_PER_PAGE))
+            let named = if key_only { 0.0 } else { fetched(table_pages, found) };
+            named + fetched(index_pages, loops.max(found / ENTRIES_PER_PAGE))
         } else {
             fetched(table_pages, loops.max(found * table_pages / table_rows))
         };
-        let entries = if by_index { rows * self.cpu_index_tuple } else { 0.0 };
+        let entries = if by_index { found * self.cpu_index_tuple } else { 0.0 };
         let row = self.cpu_tuple + self.cpu_operator * filters as f64;
-        self.random_page * SEARCH_READ_PART * read / loops.max(1.0)
-            + self.cpu_operator * DESCENT_OPERATORS
+        self.random_page * SEARCH_READ_PART * read
+            + loops * self.cpu_operator * DESCENT_OPERATORS
             + entries
-            + rows * row
+            + found * row
             + unless(self.enable_indexscan)
     }
 
@@ -239,7 +253,12 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
             }
             Access::Keys(access) => {
                 let by_index = access.index_tree.is_some();
-                let total = costs.search(&scan.table, by_index, plan.rows, 1.0, scan.filters.len());
+                let ranges = match &access.choices {
+                    Some(Choices::Values(values)) => values.len() as f64,
+                    _ => 1.0,
+                };
+                let filters = scan.filters.len();
+                let total = costs.searches(&scan.table, by_index, scan.key_only, plan.rows, ranges, filters);
                 let startup = costs.cpu_operator * DESCENT_OPERATORS;
                 Cost { startup: startup.min(total), total }
             }

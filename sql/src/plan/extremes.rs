@@ -41,8 +41,11 @@ fn first_value(input: &Logical, call: &AggregateCall) -> Option<Logical> {
     }
     let (mut table, column) = table_below(input, *index)?;
     let value = Expr::Column { index: column, data_type: *data_type };
-    if let Logical::Table { filters, hidden, .. } = &mut table {
+    if let Logical::Table { columns, filters, hidden, .. } = &mut table {
         filters.push(Expr::IsNull { argument: Box::new(value.clone()), negated: true });
+        let mut read = Vec::new();
+        filters.iter().for_each(|filter| walk::columns(filter, &mut |id| read.push(id)));
+        columns.retain(|(id, _)| read.contains(id));
         *hidden = 0;
     }
     // As an index has NULLs, unless it was told otherwise.

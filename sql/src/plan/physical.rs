@@ -37,6 +37,15 @@ pub enum Access {
     Keys(Box<KeyAccess>),
 }
 
+/// Values of which a column has any.
+#[derive(Clone)]
+pub enum Choices {
+    /// Each by itself.
+    Values(Vec<Expr>),
+    /// The elements of an array.
+    Elements(Expr),
+}
+
 /// A search by the clustering key or by an index.
 #[derive(Clone)]
 pub struct KeyAccess {
@@ -50,6 +59,8 @@ pub struct KeyAccess {
     pub key_names: Vec<String>,
     /// Values for the first columns; they read no row.
     pub equal: Vec<Expr>,
+    /// Values of the next column: a range of keys for each. There are no bounds then.
+    pub choices: Option<Choices>,
     /// Bounds of the next column: value, and whether it is included.
     pub lower: Option<(Expr, bool)>,
     pub upper: Option<(Expr, bool)>,
@@ -73,10 +84,22 @@ pub struct TableScan {
     pub with_key: bool,
     pub filters: Vec<Expr>,
     pub access: Access,
+    /// The columns that are read are all in the searched key, or in the clustering key that an index names.
+    pub key_only: bool,
     /// Something above relies on the order of its rows.
     pub ordered: bool,
     /// It is one of several that share the table's rows; how many helpers there may be then.
     pub workers: usize,
+}
+
+impl TableScan {
+    /// Whether all columns that are read are of the table's own key.
+    #[must_use]
+    pub fn is_own_key_only(&self) -> bool {
+        let table = &self.table.table;
+        let is_own = |position: &usize| table.primary_key.contains(&table.columns[*position].number);
+        !self.with_key && self.projection.iter().all(is_own)
+    }
 }
 
 /// A table whose rows are locked, found by the key in a column.

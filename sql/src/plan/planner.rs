@@ -202,7 +202,7 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
             let mut ids = input.ids;
             ids.push(*output);
             let (mut names, mut types) = (input.plan.names.clone(), input.plan.types.clone());
-            names.push("(SubPlan)".into());
+            names.push(super::explain::subplan_name(*output));
             types.push(*data_type);
             let apply = Apply {
                 input: Box::new(input.plan),
@@ -354,7 +354,8 @@ fn build_table(
         return Err(SqlError::internal("a table scan was expected"));
     };
     let (access, ordered) = access::choose(plan, wanted, limited, planner.costs);
-    let scan = table_scan(entry, alias, columns, key.is_some(), access);
+    let key_only = key.is_none() && access::is_key_only(entry, columns, &access);
+    let scan = TableScan { key_only, ..table_scan(entry, alias, columns, key.is_some(), access) };
     let read: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let filters = resolve_all(filters, &read)?;
     let columns = &columns[..columns.len() - hidden];
@@ -400,6 +401,7 @@ fn table_scan(
         with_key,
         filters: Vec::new(),
         access,
+        key_only: false,
         ordered: false,
         workers: 0,
     }

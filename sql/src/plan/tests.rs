@@ -215,7 +215,7 @@ fn joins_begin_where_rows_are_few() {
             "        ->  Nested Loop",
             "              ->  Seq Scan on facts",
             "                    Filter: (skewed = 777)",
-            "              ->  Index Scan using parts_pkey on parts",
+            "              ->  Index Only Scan using parts_pkey on parts",
             "                    Index Cond: (id = facts.part)",
             "        ->  Index Scan using lines_pkey on lines",
             "              Index Cond: (fact = facts.id)",

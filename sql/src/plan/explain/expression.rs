@@ -5,7 +5,7 @@ use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
 use crate::plan::logical::{AggregateCall, SortKey};
 use crate::plan::operators::{as_comparison, operator_name};
-use crate::plan::physical::KeyAccess;
+use crate::plan::physical::{Choices, KeyAccess};
 use crate::plan::walk;
 use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::Datum;
@@ -38,7 +38,17 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
     for (name, value) in access.key_names.iter().zip(&access.equal) {
         terms.push(format!("({name} = {})", expression(catalog, value, &[])));
     }
-    if let Some(name) = access.key_names.get(access.equal.len()) {
+    if let (Some(name), Some(choices)) = (access.key_names.get(access.equal.len()), &access.choices) {
+        let array = match choices {
+            Choices::Values(values) => {
+                let element = format_type(access.key[access.equal.len()].data_type, catalog);
+                let values: Vec<String> = values.iter().map(|value| plain(catalog, value, &[])).collect();
+                format!("'{{{}}}'::{element}[]", values.join(","))
+            }
+            Choices::Elements(array) => expression(catalog, array, &[]),
+        };
+        terms.push(format!("({name} = ANY ({array}))"));
+    } else if let Some(name) = access.key_names.get(access.equal.len()) {
         let descending = access.key[access.equal.len()].descending;
         let (lower, upper) =
             if descending { (&access.upper, &access.lower) } else { (&access.lower, &access.upper) };
@@ -66,6 +76,12 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
 
 /// Whether a filter is what the index search already says.
 pub(super) fn served(catalog: &dyn TypeCatalog, filter: &Expr, access: &KeyAccess, names: &[String]) -> bool {
+    let listed = access.choices.as_ref().and_then(|_| access.key_names.get(access.equal.len()));
+    if let Expr::InList { argument, negated: false, .. }
+    | Expr::Quantified { left: argument, all: false, .. } = filter
+    {
+        return listed.is_some_and(|name| *name == expression(catalog, argument, names));
+    }
     let Some((_, left, right)) = as_comparison(filter) else { return false };
     let column = match (left, right) {
         (side, value) | (value, side) if walk::is_constant(value) => expression(catalog, side, names),

@@ -22,6 +22,15 @@ pub use options::{Format, Options};
 /// Stands before a slot's number, until it is known what fills the slot.
 const SLOT: &str = "\u{1}$";
 
+/// Numbers from here on stand for the values of subqueries.
+const FIRST_SUBPLAN: usize = 1 << 32;
+
+/// What a column is called that a subquery fills, until it is known which of them that is.
+#[must_use]
+pub fn subplan_name(column: usize) -> String {
+    format!("{SLOT}{}", FIRST_SUBPLAN + column)
+}
+
 /// The change that a plan's rows are for.
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 
 use super::expression::{conjunction, expression, index_condition, served, sort_keys};
-use super::{Explained, Options, SLOT};
+use super::{Explained, FIRST_SUBPLAN, Options, SLOT};
 use crate::binder::name::quote;
 use crate::execute::{Instrument, SpaceUsed};
 use crate::expr::Expr;
 use crate::plan::cost::{Cost, of_physical};
 use crate::plan::logical::{JoinKind, SetKind, TableFunction};
-use crate::plan::physical::{Access, Apply, Phase, Physical, PlanNode, TableScan};
+use crate::plan::physical::{Access, Apply, ApplyKind, Phase, Physical, PlanNode, TableScan};
 use crate::types::{DataType, TypeCatalog};
 
 /// A node as it is shown.
@@ -185,6 +185,12 @@ impl Builder<'_> {
         self.put_output(&mut node, plan);
         self.put_details(&mut node, plan);
         let measured = self.measured(number);
+        if matches!(&plan.node, Physical::Table(scan) if scan.key_only)
+            && self.explained.instruments.is_some()
+        {
+            // What an index says is as of the snapshot: no row is looked at for that.
+            node.details.push(count("Heap Fetches", 0));
+        }
         if let Physical::Gather { workers, .. } = &plan.node {
             node.details.push(count("Workers Planned", *workers as u64));
             if self.explained.instruments.is_some() {
@@ -295,13 +301,26 @@ impl Builder<'_> {
         self.note_slots(&apply.correlations, &apply.input);
         let mut node = self.node(&apply.input, relationship);
         node.cost = of_physical(plan, &self.explained.costs);
-        let is_correlated = usize::from(!apply.correlations.is_empty());
-        self.subplans[is_correlated] += 1;
-        let kind = ["InitPlan", "SubPlan"][is_correlated];
-        let label = format!("{kind} {}", self.subplans.iter().sum::<usize>());
+        let is_correlated = !apply.correlations.is_empty();
+        let is_hashed = matches!(apply.kind, ApplyKind::Quantified { hashed: Some(_), .. });
+        let is_initial = !is_correlated && !is_hashed;
+        let number = self.subplans.iter().sum::<usize>() + 1;
+        let initial = self.subplans[0];
+        self.subplans[usize::from(!is_initial)] += 1;
+        let (kind, label, name) = if is_initial {
+            ("InitPlan", format!("InitPlan {number} (returns ${initial})"), format!("${initial}"))
+        } else {
+            let hashed = if is_hashed { "hashed " } else { "" };
+            ("SubPlan", format!("SubPlan {number}"), format!("({hashed}SubPlan {number})"))
+        };
+        let marker = plan.names.last().and_then(|name| name.strip_prefix(SLOT));
+        if let Some(slot) = marker.and_then(|digits| digits.parse().ok()) {
+            self.slots.insert(slot, name);
+        }
         let subplan = Node { subplan: Some(label), ..self.node(&apply.subquery, Some(kind)) };
         // What runs once, runs first.
-        let at = if is_correlated == 0 { 0 } else { node.children.len() };
+        let before = node.children.iter().filter(|child| child.relationship == Some("InitPlan")).count();
+        let at = if is_initial { before } else { node.children.len() };
         node.children.insert(at, subplan);
         node
     }
@@ -351,9 +370,11 @@ impl Builder<'_> {
         let mut out = parts.next().unwrap_or_default().to_string();
         for part in parts {
             let end = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
-            match part[..end].parse().ok().and_then(|slot: usize| self.slots.get(&slot)) {
+            let slot = part[..end].parse().unwrap_or(0);
+            match self.slots.get(&slot) {
                 Some(name) => out.push_str(name),
-                None => out.push_str(&format!("${}", &part[..end])),
+                None if slot >= FIRST_SUBPLAN => out.push_str("(SubPlan)"),
+                None => out.push_str(&format!("${slot}")),
             }
             out.push_str(&part[end..]);
         }
@@ -384,22 +405,21 @@ impl Builder<'_> {
                 ("Values Scan", "Values Scan on \"*VALUES*\"".into(), vec![fact("Alias", "*VALUES*")])
             }
             Physical::Table(scan) => {
-                let (table, mut facts) = self.scanned(scan);
+                let (table, facts) = self.scanned(scan);
                 match &scan.access {
                     Access::Full { .. } if scan.workers > 0 => {
                         ("Seq Scan", format!("Parallel Seq Scan on {table}"), facts)
                     }
-                    Access::Full { reverse: false } => ("Seq Scan", format!("Seq Scan on {table}"), facts),
-                    Access::Full { reverse: true } => {
-                        ("Seq Scan", format!("Seq Scan Backward on {table}"), facts)
-                    }
+                    Access::Full { reverse } if scan.ordered => index_scan(
+                        scan.is_own_key_only(),
+                        *reverse,
+                        scan.table.primary_key_name(),
+                        &table,
+                        facts,
+                    ),
+                    Access::Full { .. } => ("Seq Scan", format!("Seq Scan on {table}"), facts),
                     Access::Keys(access) => {
-                        let (backward, direction) =
-                            if access.reverse { (" Backward", "Backward") } else { ("", "Forward") };
-                        facts.insert(0, fact("Scan Direction", direction));
-                        facts.insert(1, fact("Index Name", &access.index_name));
-                        let index = quote(&access.index_name);
-                        ("Index Scan", format!("Index Scan{backward} using {index} on {table}"), facts)
+                        index_scan(scan.key_only, access.reverse, &access.index_name, &table, facts)
                     }
                 }
             }
@@ -546,6 +566,21 @@ impl Builder<'_> {
             _ => {}
         }
     }
+}
+
+/// What a scan of an index is called, or one of a table in the order of its key.
+fn index_scan(
+    key_only: bool,
+    reverse: bool,
+    name: &str,
+    table: &str,
+    mut facts: Vec<Fact>,
+) -> (&'static str, String, Vec<Fact>) {
+    let (backward, direction) = if reverse { (" Backward", "Backward") } else { ("", "Forward") };
+    facts.insert(0, fact("Scan Direction", direction));
+    facts.insert(1, fact("Index Name", name));
+    let kind = if key_only { "Index Only Scan" } else { "Index Scan" };
+    (kind, format!("{kind}{backward} using {} on {table}", quote(name)), facts)
 }
 
 fn aggregated(strategy: &'static str, mode: &'static str) -> Vec<Fact> {
