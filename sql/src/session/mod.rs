@@ -22,6 +22,7 @@ mod point_tests;
 mod portal;
 mod prepare;
 mod role;
+mod server_files;
 mod settings;
 #[cfg(test)]
 mod spill_tests;
@@ -41,6 +42,7 @@ pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
+pub use server_files::{HostRule, ServerFiles};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
@@ -211,9 +213,10 @@ impl Session {
         let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
         let catalog_scn = CatalogWatch::new(&engine, branch);
         let (settings, cancel) = (Arc::new(settings), Arc::new(AtomicBool::new(false)));
+        let database_oid = engine.directory().database_of(branch).map_or(0, |database| database.oid);
         let backend = Backend::new(
             engine.backends().clone(),
-            (backend, user, database),
+            (backend, user, database, database_oid),
             engine.now(),
             cancel.clone(),
             settings.clone(),
