@@ -247,16 +247,17 @@ impl Session {
     }
 
     /// What IF EXISTS says instead of the error.
-    fn skip_missing(&mut self, kind: &str, name: &str, error: &SqlError) -> Result<()> {
+    fn skip_missing(&mut self, kind: &str, name: &str) -> Result<()> {
         let message = format!("{kind} \"{name}\" does not exist, skipping");
-        self.notify(Notice { severity: "NOTICE", error: SqlError::new(error.state(), message) });
+        let error = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message);
+        self.notify(Notice { severity: "NOTICE", error });
         Ok(())
     }
 
     pub(super) async fn drop_branch(&mut self, name: &str, if_exists: bool) -> Result<()> {
         let branch = match self.branch_named(name) {
             Ok(branch) => branch,
-            Err(error) if if_exists => return self.skip_missing("branch", name, &error),
+            Err(_) if if_exists => return self.skip_missing("branch", name),
             Err(error) => return Err(error),
         };
         self.check_droppable(&branch)?;
@@ -388,7 +389,7 @@ impl Session {
     async fn drop_database(&mut self, name: &str, if_exists: bool, force: bool) -> Result<()> {
         let database = match self.database_named(name) {
             Ok(database) => database,
-            Err(error) if if_exists => return self.skip_missing("database", name, &error),
+            Err(_) if if_exists => return self.skip_missing("database", name),
             Err(error) => return Err(error),
         };
         self.check_owns_database(&database, "").await?;
