@@ -84,12 +84,19 @@ pub struct ServerConfig {
     pub listen_addr: String,
     pub port: u16,
     pub max_connections: u32,
+    /// The rule for all hosts, where there is no `hba_file`.
     pub auth: AuthenticationMethod,
+    /// Rules for hosts as in PostgreSQL's pg_hba.conf.
+    pub hba_file: Option<PathBuf>,
+    /// Which users may be which roles, as in PostgreSQL's pg_ident.conf.
+    pub ident_file: Option<PathBuf>,
     /// Where the password is that the first superuser gets, if it has none.
     pub superuser_password: Option<KeySource>,
     pub tls_enabled: bool,
     pub tls_cert_path: Option<PathBuf>,
     pub tls_key_path: Option<PathBuf>,
+    /// The certificates of who vouches for clients' certificates.
+    pub tls_ca_path: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -99,10 +106,13 @@ impl Default for ServerConfig {
             port: 5432,
             max_connections: 100,
             auth: AuthenticationMethod::default(),
+            hba_file: None,
+            ident_file: None,
             superuser_password: None,
             tls_enabled: false,
             tls_cert_path: None,
             tls_key_path: None,
+            tls_ca_path: None,
         }
     }
 }
@@ -296,9 +306,12 @@ impl Config {
             ("server.port", self.server.port.to_string()),
             ("server.max_connections", self.server.max_connections.to_string()),
             ("server.auth", self.server.auth.name().to_string()),
+            ("server.hba_file", path(&self.server.hba_file)),
+            ("server.ident_file", path(&self.server.ident_file)),
             ("server.tls_enabled", self.server.tls_enabled.to_string()),
             ("server.tls_cert_path", path(&self.server.tls_cert_path)),
             ("server.tls_key_path", path(&self.server.tls_key_path)),
+            ("server.tls_ca_path", path(&self.server.tls_ca_path)),
             ("performance.worker_threads", threads),
             ("performance.simd_enabled", self.performance.simd_enabled.to_string()),
             ("performance.parallel_query", self.performance.parallel_query.to_string()),

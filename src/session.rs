@@ -7,7 +7,7 @@ pub use helios_sql::catalog::Role;
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
 pub use helios_sql::execute::{Environment, Timestamps};
 pub use helios_sql::session::{
-    CancelHandle, CopyDirection, Engine, Notice, Portal, Prepared, Session, SettingValues, Step,
-    TransactionStatus,
+    CancelHandle, CopyDirection, Engine, HostRule, Notice, Portal, Prepared, ServerFiles, Session,
+    SettingValues, Step, TransactionStatus,
 };
 pub use helios_sql::{binder, copy, functions, scram, types, value};

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use helios_runtime::executor::ExecutorKind;
 use helios_server::{
-    Authentication, Server, ServerMode, ServerOptions, StorageDescription, TlsFiles, stop_on_signals,
+    Authentication, Server, ServerMode, ServerOptions, StorageDescription, TlsFiles, reload_on_signal,
+    stop_on_signals,
 };
 use heliosdb_nano::{AuthenticationMethod, Config};
 
@@ -25,6 +26,7 @@ pub fn run(arguments: &StartArguments) -> Result<ExitCode, Box<dyn Error>> {
     let options = server_options(&config, arguments)?;
     let stop = stop_on_signals()?;
     let server = Server::bind(options)?;
+    reload_on_signal(server.reload())?;
     let database = open::open(&config)?;
     if let Some(password) = password
         && database.set_first_password(&password)?
@@ -99,6 +101,8 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
             AuthenticationMethod::Trust => Authentication::Trust,
             AuthenticationMethod::ScramSha256 => Authentication::ScramSha256,
         },
+        hba_file: config.server.hba_file.clone(),
+        ident_file: config.server.ident_file.clone(),
         tls: tls_files(config),
         max_connections: usize::try_from(config.server.max_connections)?,
         database_names: folder_name.into_iter().collect(),
@@ -112,7 +116,8 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
 fn tls_files(config: &Config) -> Option<TlsFiles> {
     let server = &config.server;
     let (certificate, key) = server.tls_cert_path.clone().zip(server.tls_key_path.clone())?;
-    server.tls_enabled.then_some(TlsFiles { certificate, key })
+    let authorities = server.tls_ca_path.clone();
+    server.tls_enabled.then_some(TlsFiles { certificate, key, authorities })
 }
 
 /// A server must not seem to protect what it does not.

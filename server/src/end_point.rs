@@ -5,9 +5,7 @@
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// The DER tags that are read.
-const SEQUENCE: u8 = 0x30;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+use crate::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
 
 /// The beginnings of the identifiers of RSA's and ECDSA's signatures; one byte more tells the hash.
 const RSA: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
@@ -36,25 +34,6 @@ pub(crate) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         384 => Sha384::digest(certificate).to_vec(),
         _ => Sha512::digest(certificate).to_vec(),
     })
-}
-
-/// The contents of the element that bytes begin with, and what is behind it.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    if found != tag {
-        return None;
-    }
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        // So many bytes of length follow; certificates are no longer than two can say.
-        0x81 | 0x82 => {
-            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]

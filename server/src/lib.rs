@@ -22,14 +22,18 @@
 #![deny(unsafe_code)]
 
 mod authentication;
+mod common_name;
 mod connection;
 mod copy;
+mod der;
 mod end_point;
 mod extended;
 mod fast_path;
+mod hba;
 mod interrupt;
 mod options;
 mod parameters;
+mod password;
 mod registry;
 mod results;
 mod rows;
@@ -43,5 +47,5 @@ mod tls;
 mod wire;
 
 pub use options::{Authentication, ServerMode, ServerOptions, StorageDescription, TlsFiles};
-pub use server::Server;
-pub use signals::stop_on_signals;
+pub use server::{Reload, Server};
+pub use signals::{reload_on_signal, stop_on_signals};

@@ -41,6 +41,8 @@ pub struct TlsFiles {
     /// The server's certificate, and those that vouch for it behind it.
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The certificates of who vouches for clients' certificates; `None`: clients show none.
+    pub authorities: Option<PathBuf>,
 }
 
 /// What the start-up log says of the storage; the engine itself was opened by the caller.
@@ -68,7 +70,12 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Names of the first database beside `postgres` and `heliosdb`, such as its folder's.
     pub database_names: Vec<String>,
+    /// The rule for all hosts, where there is no file of rules.
     pub authentication: Authentication,
+    /// Rules for hosts as in PostgreSQL's pg_hba.conf.
+    pub hba_file: Option<PathBuf>,
+    /// Which users may be which roles, as in PostgreSQL's pg_ident.conf.
+    pub ident_file: Option<PathBuf>,
     /// `None`: connections are not encrypted.
     pub tls: Option<TlsFiles>,
     pub mode: ServerMode,
@@ -91,6 +98,8 @@ impl Default for ServerOptions {
             max_connections: 100,
             database_names: Vec::new(),
             authentication: Authentication::default(),
+            hba_file: None,
+            ident_file: None,
             tls: None,
             mode: ServerMode::default(),
             storage: StorageDescription::default(),
@@ -105,6 +114,7 @@ impl ServerOptions {
     pub(crate) fn check(&self) -> io::Result<()> {
         let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         if self.authentication == Authentication::Trust
+            && self.hba_file.is_none()
             && let Some(address) = self.addresses.iter().find(|address| !address.is_loopback())
         {
             return invalid(format!(

@@ -9,6 +9,7 @@ use heliosdb_nano::session::scram::Verifier;
 use heliosdb_nano::session::{Engine, Role};
 
 use crate::connection;
+use crate::hba::{Encryption, HostFiles, Hosts};
 use crate::options::{Authentication, ServerOptions};
 use crate::registry::Registry;
 use crate::tls::Tls;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) options: ServerOptions,
     pub(crate) tls: Option<Tls>,
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) registry: Arc<Registry>,
     /// Given when the server is to stop.
     pub(crate) stop: StopToken,
@@ -27,7 +29,19 @@ pub(crate) struct Shared {
 pub struct Server {
     listeners: Vec<Listener>,
     tls: Option<Tls>,
+    hosts: Arc<Hosts>,
     options: ServerOptions,
+}
+
+/// Has a server read its files again.
+#[derive(Clone)]
+pub struct Reload(Arc<Hosts>);
+
+impl Reload {
+    /// Reads them; what is no good is logged, and all stays as it is.
+    pub fn reload(&self) {
+        self.0.reload();
+    }
 }
 
 impl Server {
@@ -39,6 +53,15 @@ impl Server {
     pub fn bind(options: ServerOptions) -> io::Result<Server> {
         options.check()?;
         let tls = options.tls.as_ref().map(Tls::load).transpose()?;
+        let hosts = Arc::new(Hosts::load(HostFiles {
+            authentication: options.authentication,
+            hba: options.hba_file.clone(),
+            ident: options.ident_file.clone(),
+            encryption: Encryption {
+                is_on: tls.is_some(),
+                has_authorities: options.tls.as_ref().is_some_and(|files| files.authorities.is_some()),
+            },
+        })?);
         if tls.is_none() && options.addresses.iter().any(|address| !address.is_loopback()) {
             tracing::warn!("Connections are not encrypted");
         }
@@ -62,7 +85,12 @@ impl Server {
             let path = directory.join(format!(".s.PGSQL.{port}"));
             listeners.push(Listener::bind_unix(path, options.unix_socket_mode)?);
         }
-        Ok(Server { listeners, tls, options })
+        Ok(Server { listeners, tls, hosts, options })
+    }
+
+    /// Has the server read its files again, from wherever.
+    pub fn reload(&self) -> Reload {
+        Reload(self.hosts.clone())
     }
 
     /// Where the server listens, with the ports actually bound.
@@ -78,7 +106,7 @@ impl Server {
     /// What the operating system says when workers cannot be started; `InvalidInput` where clients need a password and
     /// no role has one.
     pub fn serve(self, engine: Engine, stop: &StopToken) -> io::Result<()> {
-        if self.options.authentication == Authentication::ScramSha256 {
+        if self.options.authentication == Authentication::ScramSha256 && self.options.hba_file.is_none() {
             block_on(require_password(&engine))?;
         }
         let mut executor_options =
@@ -89,9 +117,12 @@ impl Server {
         let executor = Executor::start(executor_options)?;
         let stop_patience = self.options.stop_patience;
         let addresses = self.addresses();
+        engine.set_server_files(Some(self.hosts.clone()));
+        let ended = engine.clone();
         let shared = Arc::new(Shared {
             engine,
             tls: self.tls,
+            hosts: self.hosts,
             options: self.options,
             registry: Arc::default(),
             stop: executor.stop_token(),
@@ -103,6 +134,7 @@ impl Server {
         block_on(stop.stopped());
         tracing::info!("Stopping: waiting for running statements");
         let left = executor.stop(stop_patience);
+        ended.set_server_files(None);
         if left > 0 {
             tracing::warn!("Stopped; {left} connections were still busy and have been cut off");
         } else {

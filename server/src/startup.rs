@@ -311,15 +311,15 @@ async fn open(
         .registry
         .enter(shared.options.max_connections)
         .ok_or_else(|| SqlError::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"))?;
-    let role = authenticate(socket, input, output, &request.user, shared).await?;
-    if !place.count_for(&role) {
-        let message = format!("too many connections for role \"{}\"", role.name);
-        return Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
-    }
     let (database, branch) = match request.database.split_once('@') {
         Some((database, branch)) => (database, Some(branch)),
         None => (request.database.as_str(), None),
     };
+    let role = authenticate(socket, input, output, (&request.user, database), shared).await?;
+    if !place.count_for(&role) {
+        let message = format!("too many connections for role \"{}\"", role.name);
+        return Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
+    }
     if !shared.options.has_database(database) && !shared.engine.has_database(database) {
         return Err(SqlError::new(
             SqlState::INVALID_CATALOG_NAME,

@@ -33,6 +33,16 @@ impl Stream {
         matches!(self, Stream::Encrypted(_))
     }
 
+    /// The certificate that the client has shown, in DER; the authorities vouch for it.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Encrypted(stream) => {
+                stream.get_ref().1.peer_certificates()?.first().map(|certificate| certificate.as_ref())
+            }
+            Stream::Plain(_) | Stream::Broken => None,
+        }
+    }
+
     /// Agrees with the client on encryption: all that follows is encrypted.
     pub(crate) async fn encrypt(&mut self, tls: &Tls) -> io::Result<()> {
         match std::mem::replace(self, Stream::Broken) {

@@ -84,6 +84,13 @@ impl Verifier {
         Sha256::digest(client_key).as_slice().ct_eq(&self.stored_key).into()
     }
 
+    /// Whether it is the verifier of a password.
+    #[must_use]
+    pub fn is_of(&self, password: &str) -> bool {
+        let other = Verifier::of_password(password, &self.salt, self.iterations);
+        other.stored_key.ct_eq(&self.stored_key).into()
+    }
+
     /// What shows the client that the server knows the verifier.
     #[must_use]
     pub fn server_signature(&self, exchange: &[u8]) -> Key {

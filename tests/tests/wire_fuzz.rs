@@ -186,7 +186,8 @@ fn nonsense_hurts_nobody() {
     let messages_wanted = if is_long { 1_000_000 } else { 20_000 };
     let (recorded, introductions) = (recorded(), introductions());
     let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/server/tls");
-    let files = TlsFiles { certificate: tls.join("certificate.pem"), key: tls.join("key.pem") };
+    let files =
+        TlsFiles { certificate: tls.join("certificate.pem"), key: tls.join("key.pem"), authorities: None };
     let (mut seed, mut messages, mut resident) = (only.unwrap_or(1), 0, Vec::new());
     while messages < messages_wanted {
         let open = server(|_| {});

@@ -21,7 +21,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 fn files() -> TlsFiles {
-    TlsFiles { certificate: file("certificate.pem"), key: file("key.pem") }
+    TlsFiles { certificate: file("certificate.pem"), key: file("key.pem"), authorities: None }
 }
 
 fn encrypted() -> TestServer {
@@ -91,7 +91,7 @@ fn files_that_do_not_fit_are_refused_at_the_start() {
         ("key.pem", "key.pem", "there is none in it"),
         ("certificate.pem", "certificate.pem", "the private key in"),
     ] {
-        let tls = Some(TlsFiles { certificate: file(certificate), key: file(key) });
+        let tls = Some(TlsFiles { certificate: file(certificate), key: file(key), authorities: None });
         let options = ServerOptions { port: 0, tls, ..ServerOptions::default() };
         let Err(error) = Server::bind(options) else { panic!("{certificate} and {key} are taken") };
         assert!(error.to_string().contains(expected), "{error}");

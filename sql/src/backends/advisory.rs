@@ -21,7 +21,7 @@ use crate::error::{Result, SqlError, SqlState};
 /// What is locked: a number, or a pair of numbers, of a database. The two kinds never meet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdvisoryKey {
-    pub database: String,
+    pub database: u32,
     /// The halves of the one number, or the two numbers.
     pub high: u32,
     pub low: u32,

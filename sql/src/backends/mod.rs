@@ -87,9 +87,9 @@ impl Backends {
         self.advisory.blockers_of(backend.number)
     }
 
-    /// Delivers what a transaction said to all who listen.
-    fn deliver(&self, database: &str, notifications: &[Notification]) {
-        for backend in self.list().into_iter().filter(|backend| backend.database == database) {
+    /// Delivers what a transaction said to all of its database who listen.
+    fn deliver(&self, database: u32, notifications: &[Notification]) {
+        for backend in self.list().into_iter().filter(|backend| backend.database_oid == database) {
             if backend.notifications.lock().receive(notifications) {
                 backend.signal(Signal::Mail);
             }
@@ -111,6 +111,8 @@ pub struct Backend {
     pub number: i32,
     pub user: String,
     pub database: String,
+    /// The database, which may have other names too.
+    pub database_oid: u32,
     /// Microseconds since 2000-01-01 UTC.
     pub since: i64,
     others: Arc<Backends>,
@@ -136,7 +138,7 @@ impl Backend {
     /// A session that does nothing yet.
     pub(crate) fn new(
         others: Arc<Backends>,
-        (number, user, database): (i32, &str, &str),
+        (number, user, database, database_oid): (i32, &str, &str, u32),
         since: i64,
         cancel: Arc<AtomicBool>,
         settings: Arc<SettingValues>,
@@ -145,6 +147,7 @@ impl Backend {
             number,
             user: user.to_string(),
             database: database.to_string(),
+            database_oid,
             since,
             others,
             cancel,

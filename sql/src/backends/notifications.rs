@@ -128,7 +128,7 @@ impl Backend {
             std::mem::take(&mut notifications.said)
         };
         if !said.is_empty() {
-            self.others.deliver(&self.database, &said);
+            self.others.deliver(self.database_oid, &said);
         }
     }
 

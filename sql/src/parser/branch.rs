@@ -42,7 +42,7 @@ pub enum BranchStatement {
     /// `CREATE DATABASE name [WITH] [option [=] value] …`
     CreateDatabase { name: String, options: Vec<(String, String)> },
     /// `DROP DATABASE [IF EXISTS] name [WITH (FORCE)]`
-    DropDatabase { name: String, if_exists: bool },
+    DropDatabase { name: String, if_exists: bool, force: bool },
     /// `ALTER DATABASE name RENAME TO name`
     RenameDatabase { name: String, new_name: String },
     /// `ALTER DATABASE name OWNER TO role`
@@ -122,13 +122,14 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
             let if_exists = if_exists(parser, source)?;
             let name = identifier(parser, source)?;
             let with = accept(parser, "with");
-            if parser.consume_token(&Token::LParen) {
+            let force = parser.consume_token(&Token::LParen);
+            if force {
                 expect(parser, source, "force")?;
                 expect_token(parser, source, &Token::RParen)?;
             } else if with {
                 return Err(syntax_error_at(parser.peek_token_ref(), source));
             }
-            BranchStatement::DropDatabase { name, if_exists }
+            BranchStatement::DropDatabase { name, if_exists, force }
         }
         ["alter", "database", _] => match word(&parser.peek_nth_token(3)).as_str() {
             "rename" => {

@@ -118,16 +118,16 @@ fn locks(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
             rows.push(row("transactionid", &[("transactionid", number)], "ShareLock", false));
         }
     }
-    rows.extend(backends.advisory_locks().iter().map(|lock| advisory_lock(environment, relation, lock)));
+    rows.extend(backends.advisory_locks().iter().map(|lock| advisory_lock(relation, lock)));
     Ok(rows)
 }
 
-fn advisory_lock(environment: &Environment, relation: &VirtualRelation, lock: &ListedLock) -> Vec<Datum> {
+fn advisory_lock(relation: &VirtualRelation, lock: &ListedLock) -> Vec<Datum> {
     let ListedLock { key, backend, mode, granted } = lock;
     let mode = if *mode == AdvisoryMode::Shared { "ShareLock" } else { "ExclusiveLock" };
     relation.row(&[
         ("locktype", text("advisory")),
-        ("database", oid(database_oid(environment, &environment.database))),
+        ("database", oid(key.database)),
         ("classid", oid(key.high)),
         ("objid", oid(key.low)),
         ("objsubid", Datum::Int16(if key.is_pair { 2 } else { 1 })),

@@ -53,7 +53,12 @@ pub(super) fn call(
         "pg_notification_queue_usage" => Datum::Float64(0.0),
         "pg_cancel_backend" => return Some(signal(environment, number(0), Signal::Cancel)),
         "pg_terminate_backend" => return Some(signal(environment, number(0), Signal::Terminate)),
-        "pg_reload_conf" if environment.actor().is_superuser() => Datum::Bool(true),
+        "pg_reload_conf" if environment.actor().is_superuser() => {
+            if let Some(files) = environment.engine.server_files() {
+                files.reload();
+            }
+            Datum::Bool(true)
+        }
         "pg_reload_conf" => return Some(Err(denied("function", name))),
         "inet_client_addr" => backend.activity().peer.as_ref().map_or(Datum::Null, ClientAddress::datum),
         "inet_client_port" => match &backend.activity().peer {
@@ -84,7 +89,7 @@ fn signal(environment: &Environment, number: i64, signal: Signal) -> Result<Datu
         environment.backend.warn(SqlState::WARNING, message);
         return Ok(Datum::Bool(false));
     };
-    may_signal(environment, &other.user, signal)?;
+    may_signal(&environment.catalog, &environment.actor(), &other.user, signal)?;
     other.signal(signal);
     if other.number == environment.backend.number {
         other.look_for_signals();
@@ -118,7 +123,7 @@ fn advisory(environment: &Environment, name: &str, arguments: &[Datum]) -> Resul
         1 => ((number(0) >> 32) as u32, number(0) as u32),
         _ => (number(0) as u32, number(1) as u32),
     };
-    let key = AdvisoryKey { database: environment.database.clone(), high, low, is_pair: arguments.len() > 1 };
+    let key = AdvisoryKey { database: backend.database_oid, high, low, is_pair: arguments.len() > 1 };
     let mode = if name.ends_with("_shared") { AdvisoryMode::Shared } else { AdvisoryMode::Exclusive };
     if name.starts_with("pg_advisory_unlock") {
         return Ok(Datum::Bool(backend.unlock(&key, mode)));

@@ -14,6 +14,7 @@ pub mod deparse;
 mod depend;
 mod diff;
 mod extensions;
+mod host_rules;
 mod information_schema;
 mod pretty_text;
 mod privileges;
@@ -22,7 +23,7 @@ mod registry;
 mod relation;
 mod reports;
 mod retention;
-mod roles;
+pub(crate) mod roles;
 mod row_history;
 mod schema_objects;
 mod sequences;
@@ -54,6 +55,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     depend::MAKERS,
     types::MAKERS,
     session_objects::MAKERS,
+    host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
     roles::MAKERS,

@@ -2,9 +2,10 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::backends::Signal;
-use crate::catalog::{Role, SUPERUSER};
+use crate::catalog::{CatalogSnapshot, Role, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
+use crate::rights::Actor;
 use crate::session::SettingKind;
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
@@ -108,9 +109,8 @@ fn user_rows(
 ///
 /// # Errors
 /// 42501.
-pub fn may_signal(environment: &Environment, other: &str, signal: Signal) -> Result<()> {
+pub fn may_signal(catalog: &CatalogSnapshot, actor: &Actor<'_>, other: &str, signal: Signal) -> Result<()> {
     const SIGNAL_BACKEND: u32 = 4200;
-    let (catalog, actor) = (&environment.catalog, environment.actor());
     let is_superuser = |role: &Role| role.attributes.superuser;
     let Some(other) = catalog.role_named(other) else { return Ok(()) };
     let may = actor.has_role(other.oid) || actor.has_role(SIGNAL_BACKEND);

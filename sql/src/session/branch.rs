@@ -3,14 +3,18 @@
 //! All of them are commits of the program's own, outside of the session's transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use helios_mvcc::{Branch, BranchId, NewBranch, Snapshot};
+use helios_runtime::executor::sleep;
 
 use super::{CatalogWatch, FrequentSettings, Notice, Session, retention};
+use crate::backends::{Backend, Signal};
 use crate::binder::moment_of;
 use crate::catalog::{Database, MAIN_BRANCH, put_database};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{BranchFrom, BranchStatement};
+use crate::relations::roles::may_signal;
 use crate::rights::refused;
 use crate::sequence::SessionSequences;
 
@@ -105,7 +109,9 @@ impl Session {
             }
             BranchStatement::Use { name } => self.use_branch(name).await,
             BranchStatement::CreateDatabase { name, options } => self.create_database(name, options).await,
-            BranchStatement::DropDatabase { name, if_exists } => self.drop_database(name, *if_exists).await,
+            BranchStatement::DropDatabase { name, if_exists, force } => {
+                self.drop_database(name, *if_exists, *force).await
+            }
             BranchStatement::RenameDatabase { name, new_name } => {
                 let mut database = self.database_named(name)?;
                 self.check_owns_database(&database, "rename database").await?;
@@ -247,16 +253,17 @@ impl Session {
     }
 
     /// What IF EXISTS says instead of the error.
-    fn skip_missing(&mut self, kind: &str, name: &str, error: &SqlError) -> Result<()> {
+    fn skip_missing(&mut self, kind: &str, name: &str) -> Result<()> {
         let message = format!("{kind} \"{name}\" does not exist, skipping");
-        self.notify(Notice { severity: "NOTICE", error: SqlError::new(error.state(), message) });
+        let error = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message);
+        self.notify(Notice { severity: "NOTICE", error });
         Ok(())
     }
 
     pub(super) async fn drop_branch(&mut self, name: &str, if_exists: bool) -> Result<()> {
         let branch = match self.branch_named(name) {
             Ok(branch) => branch,
-            Err(error) if if_exists => return self.skip_missing("branch", name, &error),
+            Err(_) if if_exists => return self.skip_missing("branch", name),
             Err(error) => return Err(error),
         };
         self.check_droppable(&branch)?;
@@ -363,10 +370,33 @@ impl Session {
         refuse_used("database", &database.name, sessions)
     }
 
-    async fn drop_database(&mut self, name: &str, if_exists: bool) -> Result<()> {
+    /// Ends the sessions of a database, and waits for their end, though not for ever.
+    async fn end_sessions(&mut self, database: &Database) -> Result<()> {
+        const TRIES_MAX: usize = 500;
+        let catalog = self.current_catalog().await?;
+        let actor = self.who(&catalog).among(&catalog);
+        let is_there = |backend: &Arc<Backend>| backend.database_oid == database.oid;
+        for _ in 0..TRIES_MAX {
+            let backends = self.engine.backends().list();
+            let there: Vec<_> = backends.into_iter().filter(is_there).collect();
+            if there.is_empty() {
+                break;
+            }
+            for backend in &there {
+                may_signal(&catalog, &actor, &backend.user, Signal::Terminate)?;
+            }
+            for backend in there {
+                backend.signal(Signal::Terminate);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    async fn drop_database(&mut self, name: &str, if_exists: bool, force: bool) -> Result<()> {
         let database = match self.database_named(name) {
             Ok(database) => database,
-            Err(error) if if_exists => return self.skip_missing("database", name, &error),
+            Err(_) if if_exists => return self.skip_missing("database", name),
             Err(error) => return Err(error),
         };
         self.check_owns_database(&database, "").await?;
@@ -378,6 +408,9 @@ impl Session {
         }
         if database.root == BranchId::MAIN {
             return Err(SqlError::unsupported("the first database of a folder cannot be dropped"));
+        }
+        if force {
+            self.end_sessions(&database).await?;
         }
         self.check_unused(&database)?;
         let branches: Vec<BranchId> =

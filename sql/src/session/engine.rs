@@ -9,7 +9,7 @@ use helios_runtime::executor::Helpers;
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
-use super::{EPOCH_MICROS, Session, SettingValues};
+use super::{EPOCH_MICROS, ServerFiles, Session, SettingValues};
 use crate::backends::Backends;
 use crate::catalog::{
     CatalogSnapshot, Changes, Directory, FIRST_DATABASE, MAIN_BRANCH, OidAllocator, Role,
@@ -72,6 +72,8 @@ struct Shared {
     mock_secret: Vec<u8>,
     /// Threads that take part in queries.
     helpers: Helpers,
+    /// Those of the server that runs around it, if one does.
+    server_files: Mutex<Option<Arc<dyn ServerFiles>>>,
 }
 
 impl Engine {
@@ -121,6 +123,7 @@ impl Engine {
             config,
             mock_secret,
             helpers: Helpers::default(),
+            server_files: Mutex::default(),
         };
         let engine = Engine { shared: Arc::new(shared) };
         engine.drop_leftovers().await?;
@@ -299,6 +302,30 @@ impl Engine {
     #[must_use]
     pub fn entropy(&self) -> &Arc<dyn Entropy> {
         &self.shared.entropy
+    }
+
+    /// Makes a server's files known; `None`: it is gone.
+    pub fn set_server_files(&self, files: Option<Arc<dyn ServerFiles>>) {
+        *self.shared.server_files.lock() = files;
+    }
+
+    /// The files of the server that runs around it.
+    #[must_use]
+    pub fn server_files(&self) -> Option<Arc<dyn ServerFiles>> {
+        self.shared.server_files.lock().clone()
+    }
+
+    /// The names of the roles that a role is a member of, directly or through others, its own among them.
+    ///
+    /// # Errors
+    /// Those of reading the catalog.
+    pub async fn roles_of(&self, name: &str) -> Result<Vec<String>> {
+        let mut transaction = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        transaction.begin_statement();
+        let catalog = self.catalog(&transaction).await?;
+        let Some(role) = catalog.role_named(name) else { return Ok(Vec::new()) };
+        let of = catalog.roles().filter(|other| catalog.is_member(role.oid, other.oid));
+        Ok(of.map(|other| other.name.clone()).collect())
     }
 
     /// The configuration in force.

@@ -23,6 +23,7 @@ mod portal;
 mod prepare;
 mod retention;
 mod role;
+mod server_files;
 mod settings;
 #[cfg(test)]
 mod spill_tests;
@@ -42,6 +43,7 @@ pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
+pub use server_files::{HostRule, ServerFiles};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
@@ -220,9 +222,10 @@ impl Session {
         let sequences = Arc::new(SessionSequences::new(engine.sequences().clone(), branch));
         let catalog_scn = CatalogWatch::new(&engine, branch);
         let (settings, cancel) = (Arc::new(settings), Arc::new(AtomicBool::new(false)));
+        let database_oid = engine.directory().database_of(branch).map_or(0, |database| database.oid);
         let backend = Backend::new(
             engine.backends().clone(),
-            (backend, user, database),
+            (backend, user, database, database_oid),
             engine.now(),
             cancel.clone(),
             settings.clone(),

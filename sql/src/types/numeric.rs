@@ -23,12 +23,13 @@ fn write_binary(value: &Numeric, out: &mut Vec<u8>) {
         out.extend_from_slice(&scale.to_be_bytes());
     };
     let Some((mantissa, scale)) = value.to_big() else {
-        let sign = match value {
-            Numeric::Infinity => SIGN_INFINITY,
-            Numeric::NegativeInfinity => SIGN_NEGATIVE_INFINITY,
-            _ => SIGN_NAN,
+        // PostgreSQL's infinities have a scale, by the way that it stores them.
+        let (sign, scale) = match value {
+            Numeric::Infinity => (SIGN_INFINITY, 32),
+            Numeric::NegativeInfinity => (SIGN_NEGATIVE_INFINITY, 32),
+            _ => (SIGN_NAN, 0),
         };
-        header(0, 0, sign, 0);
+        header(0, 0, sign, scale);
         return;
     };
     let negative = mantissa < IBig::ZERO;
