@@ -53,9 +53,9 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::Settings;
 use crate::parser::Source;
-use crate::plan::logical::{AggregateCall, ColumnId, Logical, SubqueryKind};
+use crate::plan::logical::{AggregateCall, ColumnId, Computed, Logical, SubqueryKind};
 use crate::plan::window::{WindowCall, WindowOrder};
-use crate::plan::{Costs, Means};
+use crate::plan::{Costs, Means, walk};
 use crate::relations::{self, VirtualRelation};
 use crate::rights::{Actor, RelationUse, Who};
 use crate::types::domain::{base_type, underlying};
@@ -291,6 +291,27 @@ struct Collector {
 }
 
 impl Collector {
+    /// Takes out the subqueries that grouped expressions read, and those that these read.
+    fn take_pending_of(&mut self, groups: &[Computed]) -> Vec<PendingApply> {
+        let mut wanted: Vec<ColumnId> = Vec::new();
+        for group in groups {
+            walk::columns(&group.expr, &mut |id| wanted.push(id));
+        }
+        let mut taken = Vec::new();
+        for at in (0..self.pending.len()).rev() {
+            if wanted.contains(&self.pending[at].output) {
+                let pending = self.pending.remove(at);
+                if let SubqueryKind::Quantified { comparison, .. } = &pending.kind {
+                    walk::columns(comparison, &mut |id| wanted.push(id));
+                }
+                wanted.extend(pending.correlations.iter().map(|correlation| correlation.column));
+                taken.push(pending);
+            }
+        }
+        taken.reverse();
+        taken
+    }
+
     fn new(aggregates_in: AggregatesIn) -> Collector {
         Collector {
             pending: Vec::new(),

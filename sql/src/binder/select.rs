@@ -24,6 +24,11 @@ pub(super) struct Output {
 /// The longest select list.
 const OUTPUTS_MAX: usize = 1664;
 
+/// Whether an item of a select list is just this expression.
+fn is_of(item: &SelectItem, expr: &ast::Expr) -> bool {
+    matches!(item, SelectItem::UnnamedExpr(own) | SelectItem::ExprWithAlias { expr: own, .. } if own == expr)
+}
+
 impl Binder<'_> {
     pub(super) fn bind_select(
         &mut self,
@@ -522,8 +527,10 @@ impl Binder<'_> {
             collector.grouping_sets = Some(super::grouping::crossed(elements)?);
         }
         if let Some(collector) = self.collectors.last_mut() {
-            let below = collector.pending.split_off(pending);
-            collector.pending_below.extend(below);
+            let own = collector.pending.split_off(pending);
+            let of_outputs = collector.take_pending_of(&groups);
+            collector.pending_below.extend(of_outputs);
+            collector.pending_below.extend(own);
         }
         self.set_aggregates_in(AggregatesIn::Query);
         Ok(Some(groups))
@@ -559,7 +566,22 @@ impl Binder<'_> {
                 return self.grouped_output(output);
             }
         }
+        if select.projection.len() == outputs.len()
+            && let Some(at) = select.projection.iter().position(|item| is_of(item, expr))
+            && self.reads_subquery(&outputs[at].expr)
+        {
+            // The same subquery runs once, for both.
+            return self.grouped_output(&outputs[at]);
+        }
         self.bind_settled(expr)
+    }
+
+    /// Whether an expression has a subquery of this level in it.
+    fn reads_subquery(&self, expr: &Expr) -> bool {
+        let pending = self.collectors.last().map(|c| c.pending.as_slice()).unwrap_or_default();
+        let mut found = false;
+        walk::columns(expr, &mut |id| found |= pending.iter().any(|each| each.output == id));
+        found
     }
 
     fn grouped_output(&self, output: &Output) -> Result<Expr> {
