@@ -61,7 +61,13 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     roles::MAKERS,
     standard_rights::MAKERS,
     activity::MAKERS,
-    information_schema::MAKERS,
+    information_schema::tables::MAKERS,
+    information_schema::columns::MAKERS,
+    information_schema::constraints::MAKERS,
+    information_schema::usage::MAKERS,
+    information_schema::routines::MAKERS,
+    information_schema::types_described::MAKERS,
+    information_schema::surroundings::MAKERS,
 ];
 
 /// An expression as PostgreSQL writes it.

@@ -154,11 +154,13 @@ fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<Relatio
         .collect())
 }
 
+/// The collations: OID, name and provider. They are of all encodings.
+pub const COLLATIONS: [(u32, &str, u8); 3] = [(100, "default", b'd'), (950, "C", b'c'), (951, "POSIX", b'c')];
+
 fn collations(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let collations = [(100, "default", b'd', -1), (950, "C", b'c', -1), (951, "POSIX", b'c', -1)];
-    Ok(collations
+    Ok(COLLATIONS
         .into_iter()
-        .map(|(number, name, provider, encoding)| {
+        .map(|(number, name, provider)| {
             let locale = if provider == b'd' { Datum::Null } else { text(name) };
             relation.row(&[
                 ("oid", oid(number)),
@@ -167,7 +169,7 @@ fn collations(_: &Environment, relation: &VirtualRelation) -> Result<RelationRow
                 ("collowner", oid(SUPERUSER)),
                 ("collprovider", letter(provider)),
                 ("collisdeterministic", Datum::Bool(true)),
-                ("collencoding", Datum::Int32(encoding)),
+                ("collencoding", Datum::Int32(-1)),
                 ("collcollate", locale.clone()),
                 ("collctype", locale),
             ])

@@ -1,8 +1,9 @@
 //! Rights as relations: pg_default_acl, and information_schema's privileges and roles.
 
+use super::information_schema::yes_or_no;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
 use super::schema_objects::schema_name;
-use crate::catalog::{EVERYBODY, Grant, Rights, Sequence};
+use crate::catalog::{EVERYBODY, Grant, Rights, SecuredKind, Sequence, default_grants};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::rights::{grants_datum, object_type, relation as secured_relation};
@@ -54,23 +55,19 @@ fn default_rights(environment: &Environment, relation: &VirtualRelation) -> Resu
     Ok(rows.collect())
 }
 
-fn yes_or_no(truth: bool) -> Datum {
-    text(if truth { "YES" } else { "NO" })
-}
-
 /// What a relation shows of who gave what to whom: the views about roles only what an enabled role gave or has.
-struct Viewer<'e> {
+pub struct Viewer<'e> {
     environment: &'e Environment,
     is_about_roles: bool,
 }
 
 impl<'e> Viewer<'e> {
-    fn new(environment: &'e Environment, relation: &VirtualRelation) -> Viewer<'e> {
+    pub fn new(environment: &'e Environment, relation: &VirtualRelation) -> Viewer<'e> {
         Viewer { environment, is_about_roles: relation.name.starts_with("role_") }
     }
 
     /// The rights of a list that are shown: grantor, grantee, right, grantable.
-    fn shown(&self, owner: u32, grants: &[Grant]) -> Vec<([Datum; 2], Rights, bool)> {
+    pub fn shown(&self, owner: u32, grants: &[Grant]) -> Vec<([Datum; 2], Rights, bool)> {
         let actor = self.environment.actor();
         let mut shown = Vec::new();
         for grant in grants {
@@ -130,7 +127,7 @@ fn table_privileges(environment: &Environment, relation: &VirtualRelation) -> Re
 }
 
 /// The live columns of a stored relation.
-fn columns_of(environment: &Environment, relation: u32) -> Vec<(i16, String)> {
+pub fn columns_of(environment: &Environment, relation: u32) -> Vec<(i16, String)> {
     let catalog = &environment.catalog;
     if let Some(entry) = catalog.table(relation) {
         return entry.table.live_columns().map(|column| (column.number, column.name.clone())).collect();
@@ -208,9 +205,27 @@ fn usage_privileges(environment: &Environment, relation: &VirtualRelation) -> Re
     Ok(rows)
 }
 
-/// Composite types alone are user-defined types to the standard, and there are none.
-fn type_privileges(_: &Environment, _: &VirtualRelation) -> Result<RelationRows> {
-    Ok(RelationRows::new())
+/// Composite types alone are user-defined types to the standard, and those of tables' and views' rows are all that
+/// there are. Their lists are the default.
+fn type_privileges(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let viewer = Viewer::new(environment, relation);
+    let mut rows = RelationRows::new();
+    for (number, schema, name) in relations(environment) {
+        let Some(secured) = secured_relation(&environment.catalog, number) else { continue };
+        let grants = default_grants(SecuredKind::Type, secured.owner);
+        for ([grantor, grantee], _, grantable) in viewer.shown(secured.owner, &grants) {
+            rows.push(relation.row(&[
+                ("grantor", grantor),
+                ("grantee", grantee),
+                ("udt_catalog", text(&environment.database)),
+                ("udt_schema", text(&schema)),
+                ("udt_name", text(&name)),
+                ("privilege_type", text("TYPE USAGE")),
+                ("is_grantable", yes_or_no(grantable)),
+            ]));
+        }
+    }
+    Ok(rows)
 }
 
 fn enabled_roles(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

@@ -4,9 +4,10 @@ use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::stored_text;
-use crate::catalog::{Domain, PG_CATALOG, SUPERUSER, UserType};
+use crate::catalog::{Domain, DomainCheck, PG_CATALOG, Rights, SUPERUSER, UserType};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::rights::object_type;
 use crate::types::{DataType, TypeInfo, TypeShape, builtin_types, domain, format_type, is_user_type};
 use crate::value::Datum;
 
@@ -15,7 +16,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_enum", labels),
     ("information_schema.domains", domains),
     ("information_schema.domain_constraints", domain_constraints),
-    ("information_schema.column_domain_usage", column_domain_usage),
 ];
 
 /// What a user's type adds to a row of pg_type.
@@ -113,9 +113,18 @@ fn labels(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
 }
 
 /// All domains.
-fn all_domains(environment: &Environment) -> impl Iterator<Item = (&UserType, &Domain)> {
+pub fn all_domains(environment: &Environment) -> impl Iterator<Item = (&UserType, &Domain)> {
     let types = environment.catalog.user_types().map(|entry| &*entry.definition);
     types.filter_map(|own| own.domain().map(|domain| (own, domain)))
+}
+
+/// Those that the standard's views show to the current role: it owns them, or may use them.
+pub fn shown_domains(environment: &Environment) -> impl Iterator<Item = (&UserType, &Domain)> {
+    let actor = environment.actor();
+    all_domains(environment).filter(move |(own, _)| {
+        let may_use = |secured| !actor.rights(&secured, Rights::USAGE).is_empty();
+        actor.has_role(own.owner) || object_type(&environment.catalog, own.oid).is_some_and(may_use)
+    })
 }
 
 fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
@@ -126,7 +135,7 @@ fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             _ => "USER-DEFINED".to_string(),
         };
         let base_schema = environment.catalog.user_type(domain.base.oid).map(|it| it.definition.schema);
-        let sizes = super::information_schema::Sizes::of(domain.base);
+        let sizes = super::information_schema::columns::Sizes::of(domain.base);
         let default = domain.default.as_deref();
         let default = default.map(|it| stored_text::default(environment, domain.base, it));
         relation.row(&[
@@ -147,12 +156,12 @@ fn domains(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             ("dtd_identifier", text("1")),
         ])
     };
-    Ok(all_domains(environment).map(row).collect())
+    Ok(shown_domains(environment).map(row).collect())
 }
 
 fn domain_constraints(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
-    for (own, domain) in all_domains(environment) {
+    for (own, domain) in shown_domains(environment) {
         let schema = schema_name(environment, own.schema);
         for check in &domain.checks {
             rows.push(relation.row(&[
@@ -170,36 +179,21 @@ fn domain_constraints(environment: &Environment, relation: &VirtualRelation) -> 
     Ok(rows)
 }
 
-fn column_domain_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let mut rows = Vec::new();
-    for entry in environment.catalog.tables() {
-        for column in entry.table.live_columns() {
-            let Some(own) = environment.catalog.user_type(column.type_oid).map(|it| &it.definition) else {
-                continue;
-            };
-            if own.oid != column.type_oid || own.domain().is_none() {
-                continue;
-            }
-            rows.push(relation.row(&[
-                ("domain_catalog", text(&environment.database)),
-                ("domain_schema", text(schema_name(environment, own.schema))),
-                ("domain_name", text(&own.name)),
-                ("table_catalog", text(&environment.database)),
-                ("table_schema", text(schema_name(environment, entry.table.schema))),
-                ("table_name", text(&entry.table.name)),
-                ("column_name", text(&column.name)),
-            ]));
-        }
-    }
-    Ok(rows)
+/// The checks of all domains, with their definitions: `CHECK ((VALUE > 0))`.
+pub fn domain_checks(environment: &Environment) -> impl Iterator<Item = (&UserType, &DomainCheck, String)> {
+    all_domains(environment).flat_map(move |(own, domain)| {
+        domain.checks.iter().map(move |check| {
+            let shown = stored_text::domain_condition(environment, domain.base, &check.expression);
+            let suffix = if check.validated { "" } else { " NOT VALID" };
+            (own, check, format!("CHECK ({shown}){suffix}"))
+        })
+    })
 }
 
-/// A domain's constraint, by its OID: `CHECK ((VALUE > 0))`.
+/// The definition of a domain's constraint, by its OID.
 #[must_use]
 pub fn check_of_domain(environment: &Environment, constraint: u32) -> Option<String> {
-    let mut checks = all_domains(environment)
-        .flat_map(|(_, domain)| domain.checks.iter().map(move |check| (domain.base, check)));
-    let (base, check) = checks.find(|(_, each)| each.oid == constraint)?;
-    let shown = stored_text::domain_condition(environment, base, &check.expression);
-    Some(format!("CHECK ({shown}){}", if check.validated { "" } else { " NOT VALID" }))
+    domain_checks(environment)
+        .find(|(_, check, _)| check.oid == constraint)
+        .map(|(_, _, definition)| definition)
 }

@@ -1,0 +1,43 @@
+//! The database itself, its character set and its collations: `information_schema_catalog_name`, `character_sets`,
+//! `collations`, `collation_character_set_applicability`.
+
+use crate::error::Result;
+use crate::execute::Environment;
+use crate::relations::registry::COLLATIONS;
+use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, text};
+
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("information_schema.information_schema_catalog_name", catalog_name),
+    ("information_schema.character_sets", character_sets),
+    ("information_schema.collations", collations),
+    ("information_schema.collation_character_set_applicability", collations),
+];
+
+fn catalog_name(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok(vec![relation.row(&[("catalog_name", text(&environment.database))])])
+}
+
+/// The one that there is, with the collation of databases.
+fn character_sets(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok(vec![relation.row(&[
+        ("character_set_name", text("UTF8")),
+        ("character_repertoire", text("UCS")),
+        ("form_of_use", text("UTF8")),
+        ("default_collate_catalog", text(&environment.database)),
+        ("default_collate_schema", text("pg_catalog")),
+        ("default_collate_name", text("C")),
+    ])])
+}
+
+fn collations(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |name: &str| {
+        relation.row(&[
+            ("collation_catalog", text(&environment.database)),
+            ("collation_schema", text("pg_catalog")),
+            ("collation_name", text(name)),
+            ("pad_attribute", text("NO PAD")),
+            ("character_set_name", text("UTF8")),
+        ])
+    };
+    Ok(COLLATIONS.iter().map(|(_, name, _)| row(name)).collect())
+}
