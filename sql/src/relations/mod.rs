@@ -28,12 +28,15 @@ mod row_history;
 mod schema_objects;
 mod sequences;
 mod session_objects;
+mod sizes;
 mod standard_rights;
 mod statistics;
 mod stored_text;
 mod system;
 mod tool_functions;
+mod totals;
 mod types;
+mod usage;
 mod view_text;
 mod views;
 
@@ -51,6 +54,8 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     constraints::MAKERS,
     sequences::MAKERS,
     statistics::MAKERS,
+    usage::MAKERS,
+    totals::MAKERS,
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,
