@@ -16,6 +16,7 @@ mod diff;
 mod extensions;
 mod host_rules;
 mod information_schema;
+mod operator_classes;
 mod pretty_text;
 mod privileges;
 pub(crate) mod procedures;
@@ -63,6 +64,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    operator_classes::MAKERS,
     roles::MAKERS,
     standard_rights::MAKERS,
     activity::MAKERS,
