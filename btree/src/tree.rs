@@ -159,6 +159,36 @@ pub fn dividing_keys<P: ReadPages>(pages: &P, root: PageId, wanted: usize) -> Re
     Ok(level.into_iter().step_by(step).skip(1).map(|(start, _)| start).collect())
 }
 
+/// About how many pages a tree has, those of large values apart; none where it has no rows. Reads at most `nodes_max` nodes
+/// of a level and no leaf below the root; exact where no level of inner nodes has more.
+///
+/// # Errors
+/// The fault of a missing page.
+pub fn page_count<P: ReadPages>(pages: &P, root: PageId, nodes_max: usize) -> Result<f64, P::Fault> {
+    let top = pages.page(root)?;
+    let top = Node::new(&top);
+    if top.is_leaf() && top.is_empty() {
+        return Ok(0.0);
+    }
+    // Some nodes of a level, evenly from left to right, and how many it has in all.
+    let (mut level, mut width) = (vec![root], 1.0);
+    let mut total = width;
+    for _ in 0..top.level() {
+        let step = level.len().div_ceil(nodes_max.max(1));
+        let (mut below, mut read) = (Vec::new(), 0.0);
+        for page in level.iter().step_by(step) {
+            let page = pages.page(*page)?;
+            let node = Node::new(&page);
+            below.extend((0..node.len()).map(|index| node.child(index)));
+            read += 1.0;
+        }
+        width *= below.len() as f64 / read;
+        total += width;
+        level = below;
+    }
+    Ok(total)
+}
+
 #[inline]
 fn descend<P: ReadPages>(
     pages: &P,

@@ -4,7 +4,7 @@
 
 mod pages;
 
-use helios_btree::{Node, Writer};
+use helios_btree::{Node, Writer, page_count};
 use helios_bufferpool::Scn;
 use pages::{AsOf, Model, Pages, ROOT, check};
 use proptest::prelude::*;
@@ -171,4 +171,15 @@ fn runs_leave_hardly_any_undo() {
     let records: usize = pages.undo.values().map(Vec::len).sum();
     assert!(records < 500, "{records} records");
     check(&AsOf(&pages, Scn(1)), &Model::new());
+}
+
+/// The pages of a tree are told by its inner nodes: exactly by all of them, about by a few.
+#[test]
+fn pages_are_counted_by_inner_nodes() {
+    assert_eq!(page_count(&Pages::with_tree(8192, 100), ROOT, 4), Ok(0.0));
+    let pages = loaded(500_000, 90);
+    let there = pages.pages.len() as f64;
+    assert_eq!(page_count(&pages, ROOT, usize::MAX), Ok(there));
+    let about = page_count(&pages, ROOT, 4).unwrap();
+    assert!((about / there - 1.0).abs() < 0.2, "{about} pages of {there}");
 }

@@ -23,6 +23,9 @@ use crate::log::{Log, is_segment, open_segments};
 use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
 
+/// The inner nodes of a level that tell how large a tree is.
+const NODES_MAX: usize = 16;
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -264,6 +267,17 @@ impl Store {
         let found =
             lookup(&self.engine, branch, scn, tree, key, &Mutex::default(), |row| read(row.as_deref()));
         found.map(|(result, _)| result)
+    }
+
+    /// About how many bytes the pages of a tree take in memory, those of large values apart, as of now: by its inner
+    /// nodes, of which at most [`NODES_MAX`] of a level are looked at.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing, as it is of a tree that no commit made yet.
+    pub fn try_tree_bytes(&self, branch: BranchId, tree: TreeId) -> std::result::Result<u64, Fault> {
+        let view = crate::view::View::new(&self.engine, branch, self.visible_scn());
+        let pages = helios_btree::page_count(&view, tree.root(), NODES_MAX)?.round() as u64;
+        Ok(pages * self.engine.pool.page_size() as u64)
     }
 
     /// The next hidden row number of `tree` on `branch`; starts after the largest key stored (keys of such trees

@@ -53,6 +53,16 @@ impl ChangeCounter {
         true
     }
 
+    /// The changes since it was last analyzed.
+    pub fn count(&self) -> u64 {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// It is analyzed now.
+    pub fn restart(&self) {
+        self.changed.store(0, Ordering::Relaxed);
+    }
+
     /// A row was written or removed.
     #[inline]
     pub fn note(&self) {

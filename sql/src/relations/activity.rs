@@ -1,4 +1,4 @@
-//! What sessions do and lock: pg_stat_activity, pg_locks, pg_stat_ssl, pg_stat_database.
+//! What sessions do and lock: pg_stat_activity, pg_locks.
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, oid, text};
 use super::roles::database_oid;

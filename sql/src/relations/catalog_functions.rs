@@ -2,7 +2,7 @@
 
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, privileges, procedures, tool_functions};
+use super::{backend_functions, privileges, procedures, sizes, tool_functions};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{PG_CATALOG, Rights, TableEntry};
@@ -29,6 +29,7 @@ pub fn call(
     let truth_at = |at: usize| arguments.get(at).and_then(Datum::as_bool).unwrap_or(false);
     let answer = backend_functions::call(environment, name, arguments, context);
     let answer = answer.or_else(|| privileges::call(environment, name, arguments));
+    let answer = answer.or_else(|| sizes::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }
@@ -98,11 +99,6 @@ pub fn call(
             description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
         }
         "pg_has_role" => Datum::Bool(has_role(environment, arguments)?),
-        "pg_relation_size"
-        | "pg_table_size"
-        | "pg_total_relation_size"
-        | "pg_indexes_size"
-        | "pg_database_size" => Datum::Int64(0),
         "currval" => {
             let entry = environment.sequence(oid_at(0))?;
             environment.check_sequence(entry, Rights::SELECT.with(Rights::USAGE))?;

@@ -16,6 +16,7 @@ mod diff;
 mod extensions;
 mod host_rules;
 mod information_schema;
+mod operator_classes;
 mod pretty_text;
 mod privileges;
 pub(crate) mod procedures;
@@ -28,12 +29,15 @@ mod row_history;
 mod schema_objects;
 mod sequences;
 mod session_objects;
+mod sizes;
 mod standard_rights;
 mod statistics;
 mod stored_text;
 mod system;
 mod tool_functions;
+mod totals;
 mod types;
+mod usage;
 mod view_text;
 mod views;
 
@@ -51,6 +55,8 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     constraints::MAKERS,
     sequences::MAKERS,
     statistics::MAKERS,
+    usage::MAKERS,
+    totals::MAKERS,
     views::MAKERS,
     depend::MAKERS,
     types::MAKERS,
@@ -58,6 +64,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    operator_classes::MAKERS,
     roles::MAKERS,
     standard_rights::MAKERS,
     activity::MAKERS,

@@ -1,11 +1,14 @@
 //! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::procedures::{self, Procedure, ProcedureKind};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
 use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::functions::{CastContext, CastMethod, Volatility, registry};
+use crate::functions::{CastContext, CastMethod, Operator, Volatility, registry};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
@@ -43,7 +46,7 @@ fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows>
     Ok(KEYWORDS.lines().filter_map(row).collect())
 }
 
-/// The first of the OIDs that operators of ours show.
+/// The first of the OIDs of operators that PostgreSQL does not have.
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
 
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
@@ -78,29 +81,65 @@ fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
     Ok(procedures::all().iter().map(row).collect())
 }
 
+/// PostgreSQL's operators, one a line: OID, name, left and right type, commutator, negator, function, the estimators of
+/// what it selects alone and in a join; `m` where a merge join can use it, `h` where a hash join can.
+const OPERATORS: &str = include_str!("operators.txt");
+
+/// What PostgreSQL knows of an operator beside its name and types.
+#[derive(Clone, Copy, Default)]
+struct KnownOperator {
+    oid: u32,
+    commutator: u32,
+    negator: u32,
+    function: u32,
+    restrict: u32,
+    join: u32,
+    joins_by: &'static str,
+}
+
+/// PostgreSQL's operators by name, left and right type.
+static KNOWN_OPERATORS: LazyLock<HashMap<(&str, u32, u32), KnownOperator>> = LazyLock::new(|| {
+    let known = |line: &'static str| {
+        let mut fields = line.split(' ');
+        let oid = fields.next()?.parse().ok()?;
+        let name = fields.next()?;
+        let mut number = || fields.next()?.parse::<u32>().ok();
+        let key = (name, number()?, number()?);
+        let (commutator, negator, function) = (number()?, number()?, number()?);
+        let (restrict, join) = (number()?, number()?);
+        let joins_by = fields.next().unwrap_or_default();
+        Some((key, KnownOperator { oid, commutator, negator, function, restrict, join, joins_by }))
+    };
+    OPERATORS.lines().filter_map(known).collect()
+});
+
 fn operators(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut all: Vec<_> = registry().all_operators().collect();
     all.sort_by_key(|operator| (operator.name, operator.left, operator.right));
-    Ok(all
-        .into_iter()
-        .enumerate()
-        .map(|(number, operator)| {
-            relation.row(&[
-                ("oid", oid(FIRST_OPERATOR_OID + u32::try_from(number).unwrap_or(0))),
-                ("oprname", text(operator.name)),
-                ("oprnamespace", oid(PG_CATALOG)),
-                ("oprowner", oid(SUPERUSER)),
-                ("oprkind", letter(if operator.left == 0 { b'l' } else { b'b' })),
-                ("oprcanmerge", Datum::Bool(operator.name == "=")),
-                ("oprcanhash", Datum::Bool(operator.name == "=")),
-                ("oprleft", oid(operator.left)),
-                ("oprright", oid(operator.right)),
-                ("oprresult", oid(operator.function.return_type)),
-                ("oprcom", oid(0)),
-                ("oprnegate", oid(0)),
-            ])
-        })
-        .collect())
+    let mut own_oids = FIRST_OPERATOR_OID..;
+    let mut own = || KnownOperator { oid: own_oids.next().unwrap_or(0), ..KnownOperator::default() };
+    let row = |operator: &&Operator| {
+        let known = KNOWN_OPERATORS.get(&(operator.name, operator.left, operator.right)).copied();
+        let known = known.unwrap_or_else(&mut own);
+        relation.row(&[
+            ("oid", oid(known.oid)),
+            ("oprname", text(operator.name)),
+            ("oprnamespace", oid(PG_CATALOG)),
+            ("oprowner", oid(SUPERUSER)),
+            ("oprkind", letter(if operator.left == 0 { b'l' } else { b'b' })),
+            ("oprcanmerge", Datum::Bool(known.joins_by.contains('m'))),
+            ("oprcanhash", Datum::Bool(known.joins_by.contains('h'))),
+            ("oprleft", oid(operator.left)),
+            ("oprright", oid(operator.right)),
+            ("oprresult", oid(operator.function.return_type)),
+            ("oprcom", oid(known.commutator)),
+            ("oprnegate", oid(known.negator)),
+            ("oprcode", oid(known.function)),
+            ("oprrest", oid(known.restrict)),
+            ("oprjoin", oid(known.join)),
+        ])
+    };
+    Ok(all.iter().map(row).collect())
 }
 
 fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

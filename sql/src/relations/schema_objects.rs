@@ -1,5 +1,6 @@
 //! Schemas, tables and indexes: pg_namespace, pg_class, pg_index, pg_tables, pg_indexes.
 
+use super::operator_classes::of_index;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
 use super::standard_rights::{list_of, owner_name};
 use super::stored_text;
@@ -238,7 +239,6 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     let mut rows = Vec::new();
     for index in environment.catalog.indexes() {
         let mut numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
-        let zeros = vec![0; numbers.len()];
         let key_columns = numbers.len() as i64;
         numbers.extend(&index.included);
         let table = environment.catalog.table(index.table).map(|entry| &*entry.table);
@@ -252,6 +252,8 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             .zip(table.into_iter().cycle())
             .map(|(expression, table)| stored_text::index_expression(environment, table, &expression.text))
             .collect();
+        let (classes, collations): (Vec<u32>, Vec<u32>) =
+            table.map(|table| of_index(environment, table, index)).unwrap_or_default().into_iter().unzip();
         let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
         rows.push(relation.row(&[
             ("indexrelid", oid(index.oid)),
@@ -270,8 +272,8 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             ("indislive", Datum::Bool(true)),
             ("indisreplident", Datum::Bool(false)),
             ("indkey", vector(&numbers)),
-            ("indcollation", oid_vector(&zeros)),
-            ("indclass", oid_vector(&zeros)),
+            ("indcollation", oid_vector(&collations)),
+            ("indclass", oid_vector(&classes)),
             ("indoption", vector(&column_options(index))),
             ("indexprs", Datum::from(expressions)),
             ("indpred", Datum::from(predicate)),

@@ -39,7 +39,6 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
         | "pg_ts_parser_is_visible"
         | "pg_ts_template_is_visible" => Datum::Bool(true),
         "pg_tablespace_location" => Datum::text(""),
-        "pg_tablespace_size" => Datum::Int64(0),
         _ => return None,
     }))
 }

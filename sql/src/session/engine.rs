@@ -378,6 +378,12 @@ impl Engine {
         self.shared.oids.allocate(&self.shared.store).await
     }
 
+    /// The catalog of a branch that somebody read last, if anybody did.
+    #[must_use]
+    pub fn known_catalog(&self, branch: BranchId) -> Option<Arc<CatalogSnapshot>> {
+        self.shared.catalogs.lock().get(&branch).map(|(_, catalog)| catalog.clone())
+    }
+
     /// The SCN of the newest change of what a branch's catalog consists of: roles are those of the first branch.
     fn catalog_scn(&self, branch: BranchId) -> Scn {
         let store = &self.shared.store;

@@ -121,6 +121,9 @@ async fn analyze_table(ddl: &mut Ddl, wanted: &Wanted) -> Result<()> {
         return Err(SqlError::new(SqlState::UNDEFINED_TABLE, "the table was dropped meanwhile"));
     };
     let sample = sample::take(&ddl.execution, &entry.table).await?;
+    if wanted.columns.is_none() {
+        entry.changes.restart();
+    }
     let layout = row_layout(&entry.table);
     let is_wanted = |number| wanted.columns.as_ref().is_none_or(|columns| columns.contains(&number));
     let mut columns: Vec<ColumnStatistics> = Vec::new();
