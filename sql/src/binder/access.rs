@@ -7,7 +7,7 @@ use super::{Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, slice_function};
-use crate::parser::marked;
+use crate::parser::{ALL, marked};
 use crate::types::{DataType, oids};
 use crate::value::Datum;
 
@@ -24,7 +24,7 @@ fn inner(expr: &Ast) -> &Ast {
 
 /// Whether a chain of accesses ends in `.*`.
 pub(super) fn ends_in_star(chain: &[AccessExpr]) -> bool {
-    matches!(chain.last(), Some(AccessExpr::Dot(Ast::Identifier(last))) if marked(last) == Some("*"))
+    matches!(chain.last(), Some(AccessExpr::Dot(Ast::Identifier(last))) if marked(last) == Some(ALL))
 }
 
 impl Binder<'_> {

@@ -7,6 +7,7 @@ use sqlparser::tokenizer::Location;
 
 use super::call::row_fields;
 use super::literal::constant;
+use super::modify::is_default;
 use super::scope::{ScopeColumn, ambiguous};
 use super::{AggregatesIn, Binder, data_type, name};
 use crate::error::{Result, SqlError, SqlState};
@@ -45,6 +46,10 @@ impl Binder<'_> {
 
     fn bind_here(&mut self, ast: &Ast) -> Result<Expr> {
         match ast {
+            Ast::Identifier(identifier) if is_default(ast) => {
+                let error = SqlError::syntax("DEFAULT is not allowed in this context");
+                Err(self.locate(error, identifier.span.start))
+            }
             Ast::Identifier(identifier) => self.bind_column(None, identifier),
             Ast::CompoundIdentifier(parts) => self.bind_compound(parts),
             Ast::Value(value) => self.bind_value(value),

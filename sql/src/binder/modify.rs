@@ -492,7 +492,11 @@ impl<'a> Binder<'a> {
         let mut bound = Vec::new();
         for row in &rows.rows {
             if row.content.len() != width {
-                return Err(SqlError::syntax("VALUES lists must all be the same length"));
+                let error = SqlError::syntax("VALUES lists must all be the same length");
+                return Err(match row.content.first() {
+                    Some(first) => self.locate(error, ast::Spanned::span(first).start),
+                    None => error,
+                });
             }
             let mut fields = Vec::new();
             for (field, part) in row.content.iter().zip(targets) {

@@ -257,7 +257,11 @@ impl Binder<'_> {
         self.set_aggregates_in(AggregatesIn::Forbidden("VALUES"));
         for row in &values.rows {
             if row.content.len() != width {
-                return Err(SqlError::syntax("VALUES lists must all be the same length"));
+                let error = SqlError::syntax("VALUES lists must all be the same length");
+                return Err(match row.content.first() {
+                    Some(first) => self.locate(error, ast::Spanned::span(first).start),
+                    None => error,
+                });
             }
             let fields: Result<Vec<Expr>> = row.content.iter().map(|field| self.bind(field)).collect();
             rows.push(fields?);

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, CopyLegacyCsvOption, CopyLegacyOption, CopyOption};
 
 use crate::binder::name;
 use crate::error::{Result, SqlError};
+use crate::parser::{ALL, marked};
 
 /// The shape of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,10 @@ impl CopyOptions {
                 CopyOption::Header(header) => result.header = *header,
                 CopyOption::Quote(character) => result.quote = byte(*character, "quote")?,
                 CopyOption::Escape(character) => escape = Some(byte(*character, "escape")?),
-                CopyOption::ForceQuote(columns) => result.force_quote = names(columns),
+                CopyOption::ForceQuote(columns) => {
+                    result.force_quote_all = columns.iter().any(|column| marked(column) == Some(ALL));
+                    result.force_quote = if result.force_quote_all { Vec::new() } else { names(columns) };
+                }
                 CopyOption::ForceNotNull(columns) => result.force_not_null = names(columns),
                 CopyOption::ForceNull(columns) => result.force_null = names(columns),
                 CopyOption::Encoding(encoding) => check_encoding(encoding)?,

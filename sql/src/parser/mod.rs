@@ -38,7 +38,7 @@ pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use explain::Explain;
-pub use rewrite::{NOTHING, marked};
+pub use rewrite::{ALL, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use sequence::{SequenceOption, of_standard};

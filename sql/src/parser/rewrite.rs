@@ -18,6 +18,7 @@
 //! | `substring(a SIMILAR b ESCAPE c)` | `substring(a FROM b FOR c)` |
 //! | `SELECT WHERE a`, and other select lists without columns | ``SELECT `nothing` WHERE a`` |
 //! | `trim(FROM a)`, `trim(LEADING FROM a)` | `trim(a)`, `trim(LEADING a)` |
+//! | `FORCE_QUOTE *` | `` FORCE_QUOTE (`*`) `` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE OF a` | `` FOR UPDATE OF `no key` ``, `` FOR SHARE OF `key`.a `` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
@@ -39,6 +40,9 @@ use super::Source;
 
 /// What stands for a select list without columns.
 pub const NOTHING: &str = "nothing";
+
+/// What stands for all columns in an option of COPY.
+pub const ALL: &str = "*";
 
 /// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
 const NO_KEY: &str = "no key";
@@ -116,6 +120,13 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         match &token.token {
             Token::Word(_) if is(token, "with") && kind.has_keys(depth) && *token_at(at) == Token::LParen => {
                 at += closed(&tokens[at..]).unwrap_or(0);
+            }
+            Token::Word(_) if is(token, "force_quote") && *token_at(at) == Token::Mul => {
+                out.push(token.clone());
+                out.push(TokenWithSpan::new(Token::LParen, token.span));
+                out.push(mark(tokens[at], ALL));
+                out.push(TokenWithSpan::new(Token::RParen, token.span));
+                at += 1;
             }
             Token::Word(_)
                 if is(token, "conflict")

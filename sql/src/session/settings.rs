@@ -845,7 +845,16 @@ fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Re
         ("8kB", "MB") => 128.0,
         ("8kB", "GB") => 131_072.0,
         ("8kB", "TB") => 134_217_728.0,
-        _ => return Err(invalid(setting, value)),
+        ("", _) => return Err(invalid(setting, value)),
+        _ => {
+            let units = if unit == "ms" {
+                "\"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\""
+            } else {
+                "\"B\", \"kB\", \"MB\", \"GB\", and \"TB\""
+            };
+            let hint = format!("Valid units for this parameter are {units}.");
+            return Err(invalid(setting, value).with_hint(hint));
+        }
     };
     let scaled = (number * factor).round();
     if scaled < min as f64 || scaled > max as f64 {
