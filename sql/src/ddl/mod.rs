@@ -38,6 +38,7 @@ use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
+pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
 pub use maintenance::{check_tables, tables_named};

@@ -1,9 +1,12 @@
 //! Rights as relations: pg_default_acl, and information_schema's privileges and roles.
 
 use super::information_schema::yes_or_no;
+use super::registry::COLLATIONS;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
 use super::schema_objects::schema_name;
-use crate::catalog::{EVERYBODY, Grant, Rights, SecuredKind, Sequence, default_grants};
+use crate::catalog::{
+    EVERYBODY, Grant, PG_CATALOG, Rights, SUPERUSER, SecuredKind, Sequence, default_grants,
+};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::rights::{grants_datum, object_type, relation as secured_relation};
@@ -171,7 +174,7 @@ fn column_privileges(environment: &Environment, relation: &VirtualRelation) -> R
     Ok(rows)
 }
 
-/// The right to use domains and sequences.
+/// The right to use collations, which is everybody's, domains and sequences.
 fn usage_privileges(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let viewer = Viewer::new(environment, relation);
     let catalog = &environment.catalog;
@@ -183,23 +186,29 @@ fn usage_privileges(environment: &Environment, relation: &VirtualRelation) -> Re
     let sequences = catalog.sequences().filter(|each| !is_internal(each));
     let sequences =
         sequences.map(|each| ("SEQUENCE", each.schema, &each.name, secured_relation(catalog, each.oid)));
+    let row = |[grantor, grantee]: [Datum; 2], schema: u32, name: &str, kind: &str, grantable: bool| {
+        relation.row(&[
+            ("grantor", grantor),
+            ("grantee", grantee),
+            ("object_catalog", text(&environment.database)),
+            ("object_schema", text(schema_name(environment, schema))),
+            ("object_name", text(name)),
+            ("object_type", text(kind)),
+            ("privilege_type", text("USAGE")),
+            ("is_grantable", yes_or_no(grantable)),
+        ])
+    };
     let mut rows = RelationRows::new();
+    if !viewer.is_about_roles || environment.actor().has_role(SUPERUSER) {
+        let names = [owner_name(environment, SUPERUSER), text("PUBLIC")];
+        let collations = COLLATIONS.iter();
+        rows.extend(collations.map(|(_, name, _)| row(names.clone(), PG_CATALOG, name, "COLLATION", false)));
+    }
     for (kind, schema, name, secured) in domains.chain(sequences) {
         let Some(secured) = secured else { continue };
-        for ([grantor, grantee], right, grantable) in viewer.shown(secured.owner, &secured.grants) {
-            if right != Rights::USAGE {
-                continue;
-            }
-            rows.push(relation.row(&[
-                ("grantor", grantor),
-                ("grantee", grantee),
-                ("object_catalog", text(&environment.database)),
-                ("object_schema", text(schema_name(environment, schema))),
-                ("object_name", text(name)),
-                ("object_type", text(kind)),
-                ("privilege_type", text(right.name())),
-                ("is_grantable", yes_or_no(grantable)),
-            ]));
+        let shown = viewer.shown(secured.owner, &secured.grants).into_iter();
+        for (names, _, grantable) in shown.filter(|(_, right, _)| *right == Rights::USAGE) {
+            rows.push(row(names, schema, name, kind, grantable));
         }
     }
     Ok(rows)

@@ -1,17 +1,41 @@
 //! The database itself, its character set and its collations: `information_schema_catalog_name`, `character_sets`,
-//! `collations`, `collation_character_set_applicability`.
+//! `collations`, `collation_character_set_applicability`; and fixed tables of what the database is: `sql_implementation_info`,
+//! `sql_parts`, `sql_sizing`.
 
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::relations::registry::COLLATIONS;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, text};
+use crate::types::oids;
+use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("information_schema.information_schema_catalog_name", catalog_name),
     ("information_schema.character_sets", character_sets),
     ("information_schema.collations", collations),
     ("information_schema.collation_character_set_applicability", collations),
+    ("information_schema.sql_implementation_info", facts),
+    ("information_schema.sql_parts", facts),
+    ("information_schema.sql_sizing", facts),
 ];
+
+/// A row to a line: the relation's name, then its columns, `\N` for NULL.
+const FACTS: &str = include_str!("facts.txt");
+
+fn facts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let value = |field: &str, oid: u32| match field {
+        "\\N" => Datum::Null,
+        number if oid == oids::INT4 => Datum::from(number.parse::<i32>().ok()),
+        other => text(other),
+    };
+    let lines = FACTS.lines().filter_map(|line| line.split_once('|'));
+    let own = lines.filter(|(name, _)| *name == relation.name);
+    Ok(own
+        .map(|(_, fields)| {
+            fields.split('|').zip(&relation.columns).map(|(field, (_, oid))| value(field, *oid)).collect()
+        })
+        .collect())
+}
 
 fn catalog_name(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     Ok(vec![relation.row(&[("catalog_name", text(&environment.database))])])

@@ -1,9 +1,11 @@
-//! What uses what: the relations and columns that views read, the types of columns and of domains.
+//! What uses what: the relations and columns that views read, the types of columns and of domains, the columns that
+//! generated ones are made from.
 
 use std::collections::BTreeSet;
 
 use super::columns::each_column;
 use crate::catalog::{PG_CATALOG, SUPERUSER};
+use crate::ddl::named_columns;
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::relations::catalog_functions::relation_place;
@@ -20,6 +22,7 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("information_schema.column_domain_usage", column_domain_usage),
     ("information_schema.column_udt_usage", column_udt_usage),
     ("information_schema.domain_udt_usage", domain_udt_usage),
+    ("information_schema.column_column_usage", column_column_usage),
 ];
 
 /// The views with the relations of one's own that they read, and which of their columns.
@@ -152,4 +155,26 @@ fn domain_udt_usage(environment: &Environment, relation: &VirtualRelation) -> Re
     let domains =
         all_domains(environment).map(|(own, domain)| (own.schema, own.name.as_str(), domain.base.oid));
     Ok(domains.filter_map(row).collect())
+}
+
+fn column_column_usage(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let mut rows = Vec::new();
+    for entry in environment.catalog.tables().filter(|entry| actor.has_role(entry.table.owner)) {
+        let table = &entry.table;
+        for column in table.live_columns().filter(|column| column.generated) {
+            let expression = column.default.as_deref().unwrap_or_default();
+            let read: BTreeSet<i16> = named_columns(table, expression).into_iter().collect();
+            rows.extend(read.into_iter().map(|number| {
+                relation.row(&[
+                    ("table_catalog", text(&environment.database)),
+                    ("table_schema", text(schema_name(environment, table.schema))),
+                    ("table_name", text(&table.name)),
+                    ("column_name", text(&table.column_numbered(number).name)),
+                    ("dependent_column", text(&column.name)),
+                ])
+            }));
+        }
+    }
+    Ok(rows)
 }
