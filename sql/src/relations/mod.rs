@@ -34,6 +34,7 @@ mod standard_rights;
 mod statistics;
 mod stored_text;
 mod system;
+mod time_zones;
 mod tool_functions;
 mod totals;
 mod types;
@@ -61,6 +62,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     depend::MAKERS,
     types::MAKERS,
     session_objects::MAKERS,
+    time_zones::MAKERS,
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,

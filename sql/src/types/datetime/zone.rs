@@ -1,5 +1,7 @@
 //! Time zones: offsets of instants and of local times, by name, abbreviation or number.
 
+use std::sync::LazyLock;
+
 use super::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND, UNIX_EPOCH_DAYS};
 use crate::error::{Result, SqlError};
 use jiff::Timestamp;
@@ -69,65 +71,60 @@ pub(crate) fn instant_to_local(zone: &TimeZone, instant: i64) -> i64 {
     instant.saturating_add(i64::from(offset_at(zone, instant)) * MICROS_PER_SECOND)
 }
 
-/// Zone abbreviations of PostgreSQL's default set that people write, with their hours and minutes east.
-const ABBREVIATIONS: [(&str, i32); 48] = [
-    ("acdt", 630),
-    ("acst", 570),
-    ("adt", -180),
-    ("aedt", 660),
-    ("aest", 600),
-    ("akdt", -480),
-    ("akst", -540),
-    ("ast", -240),
-    ("awst", 480),
-    ("bst", 60),
-    ("cdt", -300),
-    ("cest", 120),
-    ("cet", 60),
-    ("cst", -360),
-    ("eat", 180),
-    ("edt", -240),
-    ("eest", 180),
-    ("eet", 120),
-    ("est", -300),
-    ("gmt", 0),
-    ("hkt", 480),
-    ("hst", -600),
-    ("ict", 420),
-    ("idt", 180),
-    ("ist", 120),
-    ("jst", 540),
-    ("kst", 540),
-    ("mdt", -360),
-    ("mest", 120),
-    ("met", 60),
-    ("msd", 240),
-    ("msk", 180),
-    ("mst", -420),
-    ("ndt", -150),
-    ("nst", -210),
-    ("nzdt", 780),
-    ("nzst", 720),
-    ("pdt", -420),
-    ("pkt", 300),
-    ("pst", -480),
-    ("sgt", 480),
-    ("ut", 0),
-    ("utc", 0),
-    ("wast", 120),
-    ("wat", 60),
-    ("west", 60),
-    ("wet", 0),
-    ("z", 0),
-];
+/// PostgreSQL's default abbreviations of zones, one a line: seconds east, and whether it is daylight saving time.
+const ABBREVIATIONS: &str = include_str!("abbreviations.txt");
+
+/// An abbreviation of a zone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Abbreviation {
+    pub(crate) name: &'static str,
+    /// East.
+    pub(crate) seconds: i32,
+    pub(crate) is_daylight: bool,
+}
+
+/// All abbreviations, by name.
+pub(crate) fn abbreviations() -> &'static [Abbreviation] {
+    static ALL: LazyLock<Vec<Abbreviation>> = LazyLock::new(|| {
+        let read = |line: &'static str| {
+            let mut fields = line.split(' ');
+            let (name, seconds) = (fields.next()?, fields.next()?.parse().ok()?);
+            Some(Abbreviation { name, seconds, is_daylight: fields.next()? == "t" })
+        };
+        ABBREVIATIONS.lines().filter_map(read).collect()
+    });
+    &ALL
+}
 
 /// The fixed offset of an abbreviation, in seconds east.
 pub(crate) fn abbreviation(name: &str) -> Option<i32> {
-    let name = name.to_ascii_lowercase();
-    if name == "zulu" {
-        return Some(0);
-    }
-    ABBREVIATIONS.iter().find(|(known, _)| *known == name).map(|(_, minutes)| minutes * 60)
+    let name = name.to_ascii_uppercase();
+    let found = abbreviations().binary_search_by_key(&name.as_str(), |known| known.name).ok()?;
+    Some(abbreviations()[found].seconds)
+}
+
+/// What a zone is at an instant.
+pub(crate) struct ZoneState {
+    pub(crate) name: String,
+    pub(crate) abbreviation: String,
+    pub(crate) seconds: i32,
+    pub(crate) is_daylight: bool,
+}
+
+/// All zones that the library knows, as they are at an instant.
+pub(crate) fn zones_at(timestamp: i64) -> Vec<ZoneState> {
+    let Ok(instant) = Timestamp::from_second(zone_seconds(timestamp)) else { return Vec::new() };
+    let state = |name: &str| {
+        let zone = TimeZone::get(name).ok()?;
+        let info = zone.to_offset_info(instant);
+        Some(ZoneState {
+            name: name.to_owned(),
+            abbreviation: info.abbreviation().to_owned(),
+            seconds: info.offset().seconds(),
+            is_daylight: info.dst().is_dst(),
+        })
+    };
+    jiff::tz::db().available().filter_map(|name| state(name.as_str())).collect()
 }
 
 /// A zone by name, abbreviation or POSIX offset (`UTC+3` is three hours west, as POSIX has it), as
