@@ -20,14 +20,8 @@ impl Connection {
         message: &Message,
     ) -> Result<(), Failure> {
         self.limit.begin(&self.session);
-        match self.call(Body::new(input.body(message))).await {
-            Err(Failure::Sql(error)) => self.report(error),
-            outcome => outcome?,
-        }
-        self.limit.end();
-        self.end_portals();
-        self.ready_for_query();
-        Ok(())
+        let called = self.call(Body::new(input.body(message))).await;
+        self.end_request(called)
     }
 
     async fn call(&mut self, mut body: Body<'_>) -> Result<(), Failure> {

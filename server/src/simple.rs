@@ -21,6 +21,11 @@ impl Connection {
             Ok(text) => self.run_text(input, &text).await,
             Err(error) => Err(error.into()),
         };
+        self.end_request(ran)
+    }
+
+    /// Tells how a request ended that has no Sync of its own, and waits for the next one.
+    pub(crate) fn end_request(&mut self, ran: Result<(), Failure>) -> Result<(), Failure> {
         match ran {
             Err(Failure::Sql(error)) => self.report(error),
             outcome => outcome?,
