@@ -351,8 +351,6 @@ pub(crate) fn parameters(
     params: &[&dyn ToValue],
     values: &mut Vec<Datum>,
 ) -> Result<()> {
-    let never = AtomicBool::new(false);
-    let context = session.value_context(prepared, &never);
     let types = &prepared.parameter_types;
     if params.len() != types.len() {
         return Err(Error::config(format!(
@@ -361,8 +359,16 @@ pub(crate) fn parameters(
             params.len()
         )));
     }
-    for (value, data_type) in params.iter().zip(types) {
-        values.push(crate::value::parameter(*value, *data_type, &context)?);
+    for ((value, data_type), kind) in params.iter().zip(types).zip(prepared.parameter_kinds()) {
+        let exact =
+            value.to_exact().filter(|exact| kind.is_some() && (exact.is_null() || exact.kind() == *kind));
+        values.push(match exact {
+            Some(exact) => exact,
+            None => {
+                let never = AtomicBool::new(false);
+                value.to_value().to_datum(*data_type, &session.value_context(prepared, &never))?
+            }
+        });
     }
     Ok(())
 }

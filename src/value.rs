@@ -109,21 +109,6 @@ pub trait ToValue: Sync {
     }
 }
 
-/// A parameter's value, as the engine holds values of its type.
-#[inline]
-pub(crate) fn parameter(
-    value: &dyn ToValue,
-    data_type: DataType,
-    context: &EvalContext<'_>,
-) -> Result<Datum> {
-    if let Some(exact) = value.to_exact().filter(|_| !is_user_type(data_type.oid))
-        && (exact.is_null() || exact.kind() == Some(context.type_info(data_type.oid)?.kind))
-    {
-        return Ok(exact);
-    }
-    value.to_value().to_datum(data_type, context)
-}
-
 /// What a column can be read as.
 pub trait FromValue: Sized {
     /// Converts.

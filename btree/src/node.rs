@@ -325,6 +325,20 @@ impl<'a> Node<'a> {
         let slots = &self.bytes[self.slots_start()..][..self.len() * SLOT_BYTES];
         let (slots, _) = slots.as_chunks::<SLOT_BYTES>();
         let head_at = |index: usize| u64::from_le_bytes(slots[index]) as u32;
+        let cell_header = self.cell_header_bytes();
+        let compare = |index: usize| {
+            let slot = u64::from_le_bytes(slots[index]);
+            (slot as u32).cmp(&wanted).then_with(|| {
+                let start = usize::from((slot >> 32) as u16) + cell_header;
+                compare_behind_heads(&self.bytes[start..start + (slot >> 48) as usize], suffix)
+            })
+        };
+        // Rows mostly come at the end of a tree, where keys share no prefix that was cut off, and so have one head.
+        match slots.len().checked_sub(1) {
+            Some(last) if head_at(last) <= wanted && compare(last) == Ordering::Less => return Err(last + 1),
+            Some(_) => {}
+            None => return Err(0),
+        }
         // The first slot whose head is not smaller: where the heads tell, which is most places, no branch depends on
         // the keys.
         let (mut low, end) = likely_window(slots.len(), wanted, head_at);
@@ -336,16 +350,10 @@ impl<'a> Node<'a> {
         }
         low += usize::from(size == 1 && head_at(low) < wanted);
         let mut high = slots.len();
-        let cell_header = self.cell_header_bytes();
         while low < high {
             // Those with the same head follow one another, and mostly there is but one.
             let middle = if low + 1 < high && head_at(low + 1) == wanted { (low + high) / 2 } else { low };
-            let slot = u64::from_le_bytes(slots[middle]);
-            let ordering = (slot as u32).cmp(&wanted).then_with(|| {
-                let start = usize::from((slot >> 32) as u16) + cell_header;
-                compare_behind_heads(&self.bytes[start..start + (slot >> 48) as usize], suffix)
-            });
-            match ordering {
+            match compare(middle) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => return Ok(middle),

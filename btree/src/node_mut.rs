@@ -136,14 +136,12 @@ impl<'a> NodeMut<'a> {
         true
     }
 
-    /// Appends cells with whole keys, in key order; the caller made sure that all fit.
+    /// Appends cells with what their keys have behind the node's prefix, in key order; the caller made sure that all fit.
     pub(crate) fn append_all<'c>(&mut self, cells: impl Iterator<Item = (&'c [u8], CellValue<'c>)>) {
-        let prefix_length = self.as_node().prefix_len();
         let mut count = self.as_node().len();
         let mut slot_start = usize::from(page::lower(self.bytes));
         let mut offset = usize::from(page::upper(self.bytes));
-        for (key, value) in cells {
-            let suffix = &key[prefix_length..];
+        for (suffix, value) in cells {
             offset -= value.bytes(suffix);
             assert!(offset >= slot_start + SLOT_BYTES, "the caller checked that the cells fit");
             self.write_cell(offset, suffix, value);

@@ -382,6 +382,11 @@ pub(crate) fn separator(left: &[u8], right: &[u8], is_leaf: bool) -> Vec<u8> {
 fn fill(bytes: &mut [u8], source: Node<'_>, range: std::ops::Range<usize>, shape: Shape<'_>) {
     let first_inner = (!source.is_leaf()).then_some(range.start);
     let mut node = NodeMut::format(bytes, shape);
+    let more_prefix = node.as_node().prefix_len().checked_sub(source.prefix_len());
+    if let Some(more) = more_prefix.filter(|_| source.is_leaf()) {
+        let suffix = |index| &source.suffix(index)[more..];
+        return node.append_all(range.map(|index| (suffix(index), source.cell_value(index))));
+    }
     let mut key = Vec::new();
     for index in range {
         key.clear();

@@ -245,7 +245,9 @@ impl Run {
         let scn = pages.scn();
         let shape = Shape { level: 0, fill_percent: self.fill_percent, lower: &self.lower, upper };
         let mut node = NodeMut::format(pages.page_mut(self.leaf), shape);
-        node.append_all(rows.iter().map(|row| (row.key(&self.bytes), row.value(&self.bytes).cell(scn))));
+        let prefix_bytes = node.as_node().prefix_len();
+        let suffix = |row: &Row| &row.key(&self.bytes)[prefix_bytes..];
+        node.append_all(rows.iter().map(|row| (suffix(row), row.value(&self.bytes).cell(scn))));
         stamp(pages, self.leaf);
     }
 }

@@ -52,6 +52,20 @@ pub(crate) struct Request {
     pub(crate) catalog_changed: bool,
 }
 
+impl Request {
+    /// One that writes nothing yet.
+    pub(crate) fn new(branch: BranchId, owner: LockOwner) -> Request {
+        Request {
+            branch,
+            xid: INTERNAL,
+            owner,
+            writes: WriteSet::default(),
+            locks: HeldLocks::default(),
+            catalog_changed: false,
+        }
+    }
+}
+
 /// What became of a request.
 enum Outcome {
     Waiting(Option<Waker>),
@@ -150,10 +164,17 @@ pub(crate) async fn commit(engine: &Arc<Engine>, request: Request) -> Result<Scn
         Err(error) if error.is_want_of_space() && !waiting.has_puts() => {}
         Err(error) => return Err(error),
     }
-    match commit_now(engine, waiting.into_request()) {
-        Ok(scn) => Ok(scn),
-        Err(request) => submit(engine, *request).await,
+    let mut request = waiting.into_request();
+    match commit_now(engine, &mut request) {
+        Some(scn) => Ok(scn),
+        None => submit(engine, request).await,
     }
+}
+
+/// Commits a transaction of a database in memory, where nothing has to be waited for; its locks are released. `None`:
+/// nothing was done.
+pub(crate) fn commit_at_once(engine: &Engine, request: &mut Request) -> Option<Scn> {
+    if engine.is_durable { None } else { commit_now(engine, request) }
 }
 
 /// A request that waits to be admitted; its locks are released where it is not.
@@ -189,30 +210,29 @@ fn has_puts(request: &Request) -> bool {
         .any(|index| !matches!(operations.get(index), Operation::Change(_, _, Change::Delete)))
 }
 
-/// The short way, where there is no log: all pages at hand, nobody else committing.
-fn commit_now(engine: &Arc<Engine>, mut request: Request) -> std::result::Result<Scn, Box<Request>> {
-    let Some(mut guard) = engine.pipeline.state.try_lock() else { return Err(Box::new(request)) };
-    let Some(state) = guard.as_mut() else { return Err(Box::new(request)) };
+/// The short way, where there is no log: all pages at hand, nobody else committing. `None`: nothing was done.
+fn commit_now(engine: &Engine, request: &mut Request) -> Option<Scn> {
+    let mut guard = engine.pipeline.state.try_lock()?;
+    let state = guard.as_mut()?;
     let accepting = engine.check_accepting().is_ok() && request.writes.spilled().is_none();
     if state.log.is_some() || !accepting || state.index_due || !engine.pipeline.queue.lock().is_empty() {
-        return Err(Box::new(request));
+        return None;
     }
     let scn = Scn(state.last_scn.0 + 1);
-    if !apply_now(engine, &mut state.workspace, std::iter::once(&request), scn) {
-        // The queue's way starts over, and can wait for pages.
-        drop(guard);
-        return Err(Box::new(request));
+    // Where that cannot be done, the queue's way starts over, and can wait for pages.
+    if !apply_now(engine, &mut state.workspace, std::iter::once(&*request), scn) {
+        return None;
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
     state.index_due = engine.commit_times.add(state.last_time, request.xid);
     state.workspace.publish(engine);
-    finish_request(engine, &mut request, scn);
+    finish_request(engine, request, scn);
     engine.visible.store(scn.0, Ordering::Release);
     engine.options.access_methods.committed(scn);
-    release_locks(engine, &mut request);
+    release_locks(engine, request);
     engine.counters.commits.fetch_add(1, Ordering::Relaxed);
-    Ok(scn)
+    Some(scn)
 }
 
 /// Applies commits to private copies if nothing has to be waited for; else changes nothing and says false.

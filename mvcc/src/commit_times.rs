@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::commit::Request;
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
-use crate::locks::{HeldLocks, LockOwner};
+use crate::locks::LockOwner;
 use crate::write_set::{Change, WriteSet};
 
 /// Commits in the list after which it is written.
@@ -183,14 +183,7 @@ impl Listed {
             key.extend_from_slice(&self.first.0.to_be_bytes());
             write(&key, &value);
         }
-        Request {
-            branch: BranchId::SYSTEM,
-            xid: INTERNAL,
-            owner: LockOwner(0),
-            writes,
-            locks: HeldLocks::default(),
-            catalog_changed: false,
-        }
+        Request { writes, ..Request::new(BranchId::SYSTEM, LockOwner(0)) }
     }
 
     /// The first SCN that is in the list, or would be.

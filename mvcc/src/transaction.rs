@@ -19,7 +19,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, LockMode, TableLockMode, TreeId, WaitPolicy, Xid};
 use crate::known_gap::KnownGap;
 use crate::large_value::PartialValue;
-use crate::locks::{HeldLocks, LockMark, LockName, LockOwner, LockSpace, Mode};
+use crate::locks::{LockMark, LockName, LockOwner, LockSpace, Mode};
 use crate::open_snapshots::SnapshotSlot;
 use crate::scan::{KeyRange, Scan};
 use crate::snapshot::{CommitInfo, RowState, Snapshot};
@@ -55,7 +55,8 @@ struct PointRead {
 /// ([`Transaction::begin_statement`]), so that a statement never sees its own effects.
 pub struct Transaction {
     store: Store,
-    branch: BranchId,
+    /// What is handed over to be committed.
+    request: Request,
     isolation: Isolation,
     snapshot: Option<Scn>,
     /// Where its first snapshot is noted: its scans may go on with it when it has moved on.
@@ -66,10 +67,6 @@ pub struct Transaction {
     /// How long it waits for a lock; without end, if nothing else is said.
     lock_timeout: Option<Duration>,
     statement: u32,
-    writes: WriteSet,
-    owner: LockOwner,
-    locks: HeldLocks,
-    catalog_changed: bool,
     reads: Vec<PointRead>,
     /// How many of `reads` were made by earlier statements.
     reads_before: usize,
@@ -89,7 +86,7 @@ impl Transaction {
         let owner = LockOwner(store.engine().next_owner.fetch_add(1, Ordering::Relaxed));
         Transaction {
             store,
-            branch,
+            request: Request::new(branch, owner),
             isolation,
             snapshot: None,
             slot: None,
@@ -97,10 +94,6 @@ impl Transaction {
             shared_xid: None,
             lock_timeout: None,
             statement: 1,
-            writes: WriteSet::default(),
-            owner,
-            locks: HeldLocks::default(),
-            catalog_changed: false,
             reads: Vec::new(),
             reads_before: 0,
             scanned_before: false,
@@ -117,7 +110,8 @@ impl Transaction {
     /// [`Error::TooOld`].
     pub(crate) fn as_of(store: Store, branch: BranchId, scn: Scn) -> Result<Transaction> {
         let mut transaction = Transaction::new(store, branch, Isolation::Snapshot);
-        let (slot, scn) = transaction.engine().open_past(Snapshot { branch, scn }, transaction.owner.0)?;
+        let (slot, scn) =
+            transaction.engine().open_past(Snapshot { branch, scn }, transaction.request.owner.0)?;
         transaction.slot = Some(slot);
         transaction.snapshot = Some(scn);
         Ok(transaction)
@@ -141,12 +135,12 @@ impl Transaction {
     }
 
     pub(crate) fn writes(&self) -> &WriteSet {
-        &self.writes
+        &self.request.writes
     }
 
     /// Its branch.
     pub fn branch(&self) -> BranchId {
-        self.branch
+        self.request.branch
     }
 
     /// Its isolation level.
@@ -183,7 +177,7 @@ impl Transaction {
             self.snapshot = Some(self.engine().visible_scn());
             return;
         }
-        let (slot, scn) = self.engine().open_newest(self.branch, self.owner.0);
+        let (slot, scn) = self.engine().open_newest(self.request.branch, self.request.owner.0);
         self.slot = Some(slot);
         self.snapshot = Some(scn);
     }
@@ -191,7 +185,10 @@ impl Transaction {
     /// What it reads. Before the first statement: what is visible right now.
     #[inline]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { branch: self.branch, scn: self.snapshot.unwrap_or_else(|| self.engine().visible_scn()) }
+        Snapshot {
+            branch: self.request.branch,
+            scn: self.snapshot.unwrap_or_else(|| self.engine().visible_scn()),
+        }
     }
 
     /// Its number, given out at the first call or write.
@@ -218,7 +215,7 @@ impl Transaction {
 
     /// Who it is to the lock table.
     pub fn lock_owner(&self) -> u64 {
-        self.owner.0
+        self.request.owner.0
     }
 
     /// Bounds how long it waits for a lock.
@@ -228,7 +225,7 @@ impl Transaction {
 
     /// Whether it has written anything.
     pub fn has_writes(&self) -> bool {
-        !self.writes.is_empty()
+        !self.request.writes.is_empty()
     }
 
     /// Reads one row of the snapshot (own writes of earlier statements included) inside `read`, which gets
@@ -331,22 +328,22 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::try_get`].
     pub fn try_is_taken(&mut self, tree: TreeId, key: &[u8]) -> std::result::Result<bool, Fault> {
-        if self.writes.spilled().is_some() {
+        if self.request.writes.spilled().is_some() {
             return self.try_get_latest(tree, key, |value| value.is_some());
         }
-        match self.writes.get(tree, key, u32::MAX) {
+        match self.request.writes.get(tree, key, u32::MAX) {
             Some(change) => return Ok(change != Change::Delete),
-            None if self.writes.created(tree) => return Ok(false),
+            None if self.request.writes.created(tree) => return Ok(false),
             None => {}
         }
         let engine = self.store.engine();
         let newest = engine.visible_scn();
-        if self.writes.is_empty() {
+        if self.request.writes.is_empty() {
             // Perhaps it is to be the only one.
-            let view = View::new(engine, self.branch, newest);
+            let view = View::new(engine, self.request.branch, newest);
             return helios_btree::get(&view, tree.root(), key, |cell| cell.is_some());
         }
-        KnownGap::is_taken(&mut self.gap, engine, self.branch, newest, tree, key)
+        KnownGap::is_taken(&mut self.gap, engine, self.request.branch, newest, tree, key)
     }
 
     /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
@@ -359,24 +356,24 @@ impl Transaction {
         statement: u32,
         read: impl FnOnce(Option<Cow<'_, [u8]>>) -> R,
     ) -> std::result::Result<(R, Option<Scn>), Fault> {
-        if !self.writes.is_empty() {
-            match self.writes.get(tree, key, statement) {
+        if !self.request.writes.is_empty() {
+            match self.request.writes.get(tree, key, statement) {
                 Some(Change::Put(value)) => return Ok((read(Some(Cow::Borrowed(value))), None)),
                 Some(Change::Delete) => return Ok((read(None), None)),
                 None => {}
             }
-            if let Some(spilled) = self.writes.spilled() {
+            if let Some(spilled) = self.request.writes.spilled() {
                 match spilled.get(tree, key, statement, &mut self.own_partial.lock())? {
                     Some(OwnedChange::Put(value)) => return Ok((read(Some(Cow::Owned(value))), None)),
                     Some(OwnedChange::Delete) => return Ok((read(None), None)),
                     None => {}
                 }
             }
-            if self.writes.created(tree) {
+            if self.request.writes.created(tree) {
                 return Ok((read(None), None));
             }
         }
-        lookup(self.engine(), self.branch, scn, tree, key, &self.partial, read)
+        lookup(self.engine(), self.request.branch, scn, tree, key, &self.partial, read)
     }
 
     /// A leaf of a tree that `choose` finds by picking one of so many branches at each step, as of the snapshot and
@@ -389,7 +386,7 @@ impl Transaction {
         tree: TreeId,
         choose: &mut dyn FnMut(usize) -> usize,
     ) -> std::result::Result<RandomLeaf, Fault> {
-        let view = View::new(self.engine(), self.branch, self.snapshot().scn);
+        let view = View::new(self.engine(), self.request.branch, self.snapshot().scn);
         random_leaf(&view, tree.root(), choose)
     }
 
@@ -401,7 +398,7 @@ impl Transaction {
     pub async fn dividing_keys(&self, tree: TreeId, parts: usize) -> Result<Vec<Vec<u8>>> {
         loop {
             let keys = {
-                let view = View::new(self.engine(), self.branch, self.snapshot().scn);
+                let view = View::new(self.engine(), self.request.branch, self.snapshot().scn);
                 dividing_keys(&view, tree.root(), parts)
             };
             match keys {
@@ -444,7 +441,7 @@ impl Transaction {
         }
         self.check_memory()?;
         self.xid();
-        self.writes.write(tree, key, Change::Put(value), self.statement);
+        self.request.writes.write(tree, key, Change::Put(value), self.statement);
         Ok(())
     }
 
@@ -455,7 +452,7 @@ impl Transaction {
     pub fn delete(&mut self, tree: TreeId, key: &[u8]) -> Result<()> {
         self.check_memory()?;
         self.xid();
-        self.writes.write(tree, key, Change::Delete, self.statement);
+        self.request.writes.write(tree, key, Change::Delete, self.statement);
         Ok(())
     }
 
@@ -463,7 +460,7 @@ impl Transaction {
     #[inline]
     pub fn needs_room(&self) -> bool {
         let engine = self.store.engine();
-        self.writes.len_bytes() > engine.options.write_set_bytes && engine.temporary.possible()
+        self.request.writes.len_bytes() > engine.options.write_set_bytes && engine.temporary.possible()
     }
 
     /// To be called between writes: when the transaction has written more than memory should hold, moves it to a
@@ -473,14 +470,14 @@ impl Transaction {
     /// Those of the device; nothing has changed then.
     pub async fn make_room(&mut self) -> Result<()> {
         if self.needs_room() {
-            self.writes.spill(self.store.engine()).await?;
+            self.request.writes.spill(self.store.engine()).await?;
         }
         Ok(())
     }
 
     fn check_memory(&self) -> Result<()> {
         let max = self.engine().options.write_set_bytes_max;
-        if self.writes.len_bytes() > max {
+        if self.request.writes.len_bytes() > max {
             return Err(Error::OutOfMemory(format!(
                 "the transaction has written more than {max} bytes: commit in smaller parts"
             )));
@@ -500,7 +497,7 @@ impl Transaction {
         mode: LockMode,
         wait: WaitPolicy,
     ) -> Result<RowState> {
-        if !self.writes.created(tree) {
+        if !self.request.writes.created(tree) {
             self.acquire(self.row_lock_name(tree, key), mode.into(), wait).await?;
         }
         self.state_of(tree, key).await
@@ -531,20 +528,21 @@ impl Transaction {
     /// Locks a key where nobody is in the way, as [`Transaction::try_lock_row`] does, for those who read the newest
     /// version anyway and need not know whether it is the snapshot's; false else.
     pub fn try_lock_key(&mut self, tree: TreeId, key: &[u8], mode: LockMode) -> bool {
-        self.writes.created(tree) || self.try_acquire(self.row_lock_name(tree, key), mode.into())
+        self.request.writes.created(tree) || self.try_acquire(self.row_lock_name(tree, key), mode.into())
     }
 
     fn try_acquire(&mut self, name: LockName, mode: Mode) -> bool {
-        self.locks.try_acquire(&self.store.engine().locks, self.owner, name, mode)
+        self.request.locks.try_acquire(&self.store.engine().locks, self.request.owner, name, mode)
     }
 
     fn row_lock_name(&self, tree: TreeId, key: &[u8]) -> LockName {
-        let space = tree.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.branch.0;
+        let space = tree.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.request.branch.0;
         LockName { space: LockSpace(space), key: xxh3_64_with_seed(key, space) }
     }
 
     async fn acquire(&mut self, name: LockName, mode: Mode, wait: WaitPolicy) -> Result<()> {
-        let acquired = self.locks.acquire(&self.store.engine().locks, self.owner, name, mode, wait);
+        let acquired =
+            self.request.locks.acquire(&self.store.engine().locks, self.request.owner, name, mode, wait);
         let Some(timeout) = self.lock_timeout else { return acquired.await };
         let too_late = async {
             sleep(timeout).await;
@@ -556,7 +554,9 @@ impl Transaction {
     /// Whether the newest committed version of a row is the one that the snapshot sees.
     fn row_state(&self, tree: TreeId, key: &[u8]) -> std::result::Result<RowState, Fault> {
         let snapshot = self.snapshot().scn;
-        if self.writes.contains(tree, key, &mut self.own_partial.lock())? || self.writes.created(tree) {
+        if self.request.writes.contains(tree, key, &mut self.own_partial.lock())?
+            || self.request.writes.created(tree)
+        {
             return Ok(RowState::Unchanged);
         }
         let visible = self.engine().visible_scn();
@@ -564,14 +564,14 @@ impl Transaction {
             // Nothing at all was committed since.
             return Ok(RowState::Unchanged);
         }
-        let newest = View::new(self.engine(), self.branch, visible);
+        let newest = View::new(self.engine(), self.request.branch, visible);
         let newest = helios_btree::get(&newest, tree.root(), key, |cell| cell.map(|cell| cell.scn))?;
         match newest {
             Some(scn) if scn > snapshot => Ok(RowState::Changed),
             Some(_) => Ok(RowState::Unchanged),
             None => {
                 // Absent now; was it there for the snapshot?
-                let seen = View::new(self.engine(), self.branch, snapshot);
+                let seen = View::new(self.engine(), self.request.branch, snapshot);
                 let seen = helios_btree::get(&seen, tree.root(), key, |cell| cell.is_some())?;
                 Ok(if seen { RowState::Changed } else { RowState::Unchanged })
             }
@@ -593,7 +593,7 @@ impl Transaction {
 
     fn table_lock_name(&self, object: u64) -> LockName {
         // No tree's space.
-        let space = xxh3_64(&self.branch.0.to_le_bytes());
+        let space = xxh3_64(&self.request.branch.0.to_le_bytes());
         LockName { space: LockSpace(space), key: xxh3_64_with_seed(&object.to_le_bytes(), space) }
     }
 
@@ -607,14 +607,14 @@ impl Transaction {
     pub fn create_tree_filled(&mut self, fill_percent: u8) -> TreeId {
         self.xid();
         let tree = TreeId(self.engine().next_tree.fetch_add(2, Ordering::Relaxed));
-        self.writes.create_tree(tree, fill_percent.clamp(10, 100), self.statement);
+        self.request.writes.create_tree(tree, fill_percent.clamp(10, 100), self.statement);
         tree
     }
 
     /// Makes the tree `tree`, whose id is given: for the trees that every branch begins with.
     pub(crate) fn create_given_tree(&mut self, tree: TreeId) {
         self.xid();
-        self.writes.create_tree(tree, 100, self.statement);
+        self.request.writes.create_tree(tree, 100, self.statement);
     }
 
     /// Removes a whole tree at commit; snapshots before that still read it. Its pages are history from then on, and a cut
@@ -628,32 +628,32 @@ impl Transaction {
 
     /// Whether it changes the catalog.
     pub fn changes_catalog(&self) -> bool {
-        self.catalog_changed
+        self.request.catalog_changed
     }
 
     /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
     pub fn mark_catalog_change(&mut self) {
-        self.catalog_changed = true;
+        self.request.catalog_changed = true;
     }
 
     /// Remembers this place.
     pub fn savepoint(&mut self) -> SavepointId {
-        SavepointId(self.writes.mark())
+        SavepointId(self.request.writes.mark())
     }
 
     /// How far its locks go now, for [`Transaction::release_locks_since`].
     pub fn lock_mark(&self) -> LockMark {
-        self.locks.mark()
+        self.request.locks.mark()
     }
 
     /// Lets go of the locks that were taken since `mark`; what they protected must have been undone.
     pub fn release_locks_since(&mut self, mark: &LockMark) {
-        self.locks.release_since(&self.store.engine().locks, self.owner, mark);
+        self.request.locks.release_since(&self.store.engine().locks, self.request.owner, mark);
     }
 
     /// Undoes all writes since `savepoint`; locks are kept.
     pub fn rollback_to(&mut self, savepoint: SavepointId) {
-        self.writes.cut(savepoint.0);
+        self.request.writes.cut(savepoint.0);
     }
 
     /// Takes back what the running statement has done since `start`, a savepoint from its beginning, so that it can
@@ -697,10 +697,10 @@ impl Transaction {
     /// Whether a row read before is the same at `scn`. One that this transaction wrote was found unchanged under its
     /// lock.
     fn read_still_holds(&self, read: &PointRead, scn: Scn) -> std::result::Result<bool, Fault> {
-        if self.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())? {
+        if self.request.writes.contains(read.tree, &read.key, &mut self.own_partial.lock())? {
             return Ok(true);
         }
-        let view = View::new(self.engine(), self.branch, scn);
+        let view = View::new(self.engine(), self.request.branch, scn);
         let now = helios_btree::get(&view, read.tree.root(), &read.key, |cell| cell.map(|cell| cell.scn))?;
         Ok(now == read.scn)
     }
@@ -710,22 +710,33 @@ impl Transaction {
     /// # Errors
     /// Those of the device; [`Error::Poisoned`] when what is durable is unknown.
     pub async fn commit(mut self) -> Result<CommitInfo> {
-        if self.writes.is_empty() {
+        if self.request.writes.is_empty() {
             return Ok(CommitInfo { scn: None });
         }
-        if self.writes.spilled().is_some() {
-            self.writes.spill(self.store.engine()).await?;
+        if self.request.writes.spilled().is_some() {
+            self.request.writes.spill(self.store.engine()).await?;
         }
-        let request = Request {
-            branch: self.branch,
-            xid: self.xid(),
-            owner: self.owner,
-            writes: std::mem::take(&mut self.writes),
-            locks: std::mem::take(&mut self.locks),
-            catalog_changed: self.catalog_changed,
-        };
+        self.request.xid = self.xid();
+        let nothing = Request::new(self.request.branch, self.request.owner);
+        let request = std::mem::replace(&mut self.request, nothing);
         let scn = commit::commit(self.store.engine(), request).await?;
         Ok(CommitInfo { scn: Some(scn) })
+    }
+
+    /// [`Transaction::commit`] where nothing has to be waited for: in memory, while nobody else commits. Gives the
+    /// transaction back where something has; nothing was done then.
+    ///
+    /// # Errors
+    /// The transaction, as it was.
+    pub fn commit_at_once(mut self: Box<Self>) -> std::result::Result<CommitInfo, Box<Transaction>> {
+        if self.request.writes.is_empty() {
+            return Ok(CommitInfo { scn: None });
+        }
+        self.request.xid = self.xid();
+        match commit::commit_at_once(self.store.engine(), &mut self.request) {
+            Some(scn) => Ok(CommitInfo { scn: Some(scn) }),
+            None => Err(self),
+        }
     }
 
     /// Undoes everything.
@@ -768,7 +779,7 @@ pub(crate) fn lookup<R>(
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.locks.release(&self.store.engine().locks, self.owner);
+        self.request.locks.release(&self.store.engine().locks, self.request.owner);
         if let Some(slot) = self.slot.take() {
             self.store.engine().open_snapshots.close(slot);
         }

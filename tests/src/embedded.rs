@@ -98,6 +98,8 @@ impl DB for Embedded {
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
         let ran = block_on(self.simple_query(sql));
         let synced = block_on(self.connection.sync());
+        // The next statement's plan, and with it the order of its rows, is not to depend on who is faster.
+        block_on(self.connection.session().engine().settle_statistics());
         let output = ran?;
         synced?;
         Ok(output)

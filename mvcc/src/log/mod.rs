@@ -181,26 +181,32 @@ impl Log {
         self.ensure(blocks).await?;
         self.appended_bytes += buffer.len() as u64;
         if self.segments.blocks_left(self.next_lsn) >= blocks {
-            return self.write_blocks(buffer).await;
+            return self.write_blocks(buffer, !continues).await;
         }
         let mut rest = &buffer[..];
         while !rest.is_empty() {
             let room = self.segments.blocks_left(self.next_lsn) as usize * BLOCK_SIZE;
             let (now, later) = rest.split_at(room.min(rest.len()));
-            self.write_blocks(IoBuf::from_slice(now)).await?;
+            self.write_blocks(IoBuf::from_slice(now), false).await?;
             rest = later;
         }
         Ok(())
     }
 
-    /// Writes blocks that lie in one segment.
-    async fn write_blocks(&mut self, buffer: IoBuf) -> Result<()> {
+    /// Writes blocks that lie in one segment. The last ones make all of it durable at once.
+    async fn write_blocks(&mut self, buffer: IoBuf, are_last: bool) -> Result<()> {
         let (number, offset) = self.segments.place(self.next_lsn);
         let blocks = (buffer.len() / BLOCK_SIZE) as u64;
-        if self.unsynced.last() != Some(&number) {
-            self.unsynced.push(number);
+        let segment = self.segment(number)?;
+        if are_last {
+            segment.write_durably(buffer, offset).await?;
+            self.unsynced.retain(|unsynced| *unsynced != number);
+        } else {
+            if self.unsynced.last() != Some(&number) {
+                self.unsynced.push(number);
+            }
+            segment.write_at(buffer, offset).await?;
         }
-        self.segment(number)?.write_at(buffer, offset).await?;
         self.next_lsn += blocks;
         Ok(())
     }

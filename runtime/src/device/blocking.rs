@@ -1,20 +1,27 @@
 //! Files on disk through plain system calls in the polling thread.
 //!
 //! At depth one nothing beats it: no hop to another thread, no ring to fill. Every future does its
-//! work when first polled and is ready then.
+//! work when first polled and is ready then; only what waits for the disk's cache is left to a thread, on workers
+//! that have others to serve.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::checks::{assert_aligned, assert_batch_aligned};
+use super::flusher::Flusher;
 use super::folder::Folder;
 use super::raw_file::RawFile;
 use super::{Device, File, IoBuf, IoFuture, OpenMode};
+use crate::executor::tasks_here;
+
+/// A worker of more tasks than this has others to serve: one accepts connections, one is the caller.
+const OWN_TASKS: usize = 3;
 
 /// A folder on disk, read and written by pread, pwrite and fdatasync.
 pub struct BlockingDevice {
     folder: Folder,
+    flusher: Arc<Flusher>,
 }
 
 impl BlockingDevice {
@@ -23,7 +30,7 @@ impl BlockingDevice {
     /// # Errors
     /// What the operating system says, naming the path.
     pub fn create_folder(path: impl AsRef<Path>) -> io::Result<BlockingDevice> {
-        Ok(BlockingDevice { folder: Folder::create(path.as_ref())? })
+        Ok(BlockingDevice { folder: Folder::create(path.as_ref())?, flusher: Arc::default() })
     }
 
     /// Opens an existing folder.
@@ -31,7 +38,7 @@ impl BlockingDevice {
     /// # Errors
     /// `NotFound`, `NotADirectory` or what the operating system says, naming the path.
     pub fn open(path: impl AsRef<Path>) -> io::Result<BlockingDevice> {
-        Ok(BlockingDevice { folder: Folder::open(path.as_ref())? })
+        Ok(BlockingDevice { folder: Folder::open(path.as_ref())?, flusher: Arc::default() })
     }
 
     /// The folder's absolute path.
@@ -47,7 +54,8 @@ impl BlockingDevice {
 
 impl Device for BlockingDevice {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(BlockingFile::new(Arc::new(self.folder.open_file(name, mode)?))))
+        let raw = Arc::new(self.folder.open_file(name, mode)?);
+        Ok(Arc::new(BlockingFile::new(raw, self.flusher.clone())))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -82,11 +90,12 @@ impl Device for BlockingDevice {
 /// A file whose futures work in the polling thread.
 pub(super) struct BlockingFile {
     raw: Arc<RawFile>,
+    flusher: Arc<Flusher>,
 }
 
 impl BlockingFile {
-    pub(super) fn new(raw: Arc<RawFile>) -> BlockingFile {
-        BlockingFile { raw }
+    pub(super) fn new(raw: Arc<RawFile>, flusher: Arc<Flusher>) -> BlockingFile {
+        BlockingFile { raw, flusher }
     }
 
     fn in_place<T>(&self, work: impl FnOnce(&RawFile) -> io::Result<T> + Send + 'static) -> IoFuture<T> {
@@ -136,6 +145,17 @@ impl File for BlockingFile {
 
     fn sync(&self) -> IoFuture<()> {
         self.in_place(RawFile::sync)
+    }
+
+    fn write_durably(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf> {
+        assert_aligned(offset, buf.len());
+        let (raw, flusher) = (self.raw.clone(), self.flusher.clone());
+        let work = move || {
+            raw.write_all(&buf, offset)?;
+            raw.sync()?;
+            Ok(buf)
+        };
+        Box::pin(async move { if tasks_here() > OWN_TASKS { flusher.run(work).await } else { work() } })
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -68,7 +68,7 @@ impl GlommioDevice {
 impl Device for GlommioDevice {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let raw = Arc::new(self.folder.open_file(name, mode)?);
-        let inline = BlockingFile::new(raw.clone());
+        let inline = BlockingFile::new(raw.clone(), Arc::default());
         Ok(Arc::new(GlommioFile {
             files: Files { raw, probe: self.probe.clone() },
             inline: Arc::new(inline),

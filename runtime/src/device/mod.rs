@@ -7,6 +7,7 @@
 mod blocking;
 mod buffer;
 mod checks;
+mod flusher;
 mod folder;
 mod glommio;
 mod memory;
@@ -101,7 +102,7 @@ pub trait Device: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
 }
 
-/// One open file. Cheap to share; all operations may run concurrently.
+/// One open file. Cheap to share; all operations may run concurrently. None begins before its future is polled.
 pub trait File: Send + Sync + 'static {
     /// Fills the whole of `buf` from `offset`.
     ///
@@ -129,6 +130,18 @@ pub trait File: Send + Sync + 'static {
     /// Makes all completed writes durable (fdatasync). After an error the caller must treat the
     /// file as failed for good: the kernel may have dropped the dirty pages.
     fn sync(&self) -> IoFuture<()>;
+    /// [`File::write_at`], then [`File::sync`]: what a commit waits for.
+    ///
+    /// # Errors
+    /// Those of both.
+    fn write_durably(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf> {
+        let (write, sync) = (self.write_at(buf, offset), self.sync());
+        Box::pin(async move {
+            let buf = write.await?;
+            sync.await?;
+            Ok(buf)
+        })
+    }
     /// The file's length, in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Truncates or extends the file (reading zeros).

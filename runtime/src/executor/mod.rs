@@ -41,7 +41,7 @@ pub use listener::{ListenAddress, Listener};
 pub use socket::{Peer, Socket, UnixCredentials};
 pub use stop::StopToken;
 pub use timer::{Sleep, TimedOut, sleep, timeout};
-pub(crate) use worker::{GlommioOperation, glommio_local};
+pub(crate) use worker::{GlommioOperation, glommio_local, tasks_here};
 pub use worker::{TaskHandle, current_worker, spawn_local};
 
 /// The environment variable that overrides [`ExecutorKind::Automatic`]: `glommio` or `epoll`.

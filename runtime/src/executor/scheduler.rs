@@ -198,6 +198,12 @@ impl Scheduler {
         }
     }
 
+    /// How many tasks there are.
+    pub(super) fn tasks(&self) -> usize {
+        let slots = self.slots.borrow();
+        slots.slots.len() - slots.free.len()
+    }
+
     /// Whether a task is ready: fired timers and events make some so between runs.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()

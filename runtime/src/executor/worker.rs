@@ -195,6 +195,11 @@ pub(super) fn with_current<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
     worker.map(|worker| look(&worker))
 }
 
+/// How many tasks the thread's worker has; 0 on other threads.
+pub(crate) fn tasks_here() -> usize {
+    with_current(|worker| worker.scheduler.tasks()).unwrap_or(0)
+}
+
 /// A value of each worker over glommio, made when first asked for; `None` on other threads.
 pub(crate) fn glommio_local<T: Default + 'static>() -> Option<Rc<T>> {
     with_current(|worker| {

@@ -1,6 +1,6 @@
 //! How many rows of each table changed since it was analyzed: when enough did, its statistics are due.
 //!
-//! Writers count, whoever ends a statement next looks whether something is due. New statistics make all plans anew, so a
+//! Writers count, whoever ends a statement next looks whether something is due, and a helping thread does it. New statistics make all plans anew, so a
 //! table that changes all the time gets them less and less often: each time within a minute of the one before takes twice
 //! as many changes. The counts are only in memory: after a restart they begin anew.
 

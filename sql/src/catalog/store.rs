@@ -190,15 +190,33 @@ async fn lock(transaction: &mut Transaction, key: &[u8]) -> Result<RowState> {
     Ok(transaction.lock_row(TreeId::CATALOG, key, LockMode::Update, wait).await?)
 }
 
+/// Locks an object that is to be changed.
+async fn lock_object(transaction: &mut Transaction, object: &Object, key: &[u8]) -> Result<()> {
+    let state = lock(transaction, key).await?;
+    // Statistics only advise, and change by themselves: nothing is lost where others of them are written over.
+    match state == RowState::Changed && !matches!(object, Object::Statistics(_)) {
+        true => Err(changed_meanwhile()),
+        false => Ok(()),
+    }
+}
+
 /// Writes an object, new or changed, and its name.
 ///
 /// # Errors
 /// 42P07 and its like when the name was taken meanwhile; 40001 when the object was changed meanwhile.
 pub async fn put(transaction: &mut Transaction, object: &Object) -> Result<()> {
+    put_unannounced(transaction, object).await?;
+    transaction.mark_catalog_change();
+    Ok(())
+}
+
+/// [`put`] of what nobody has to know at once.
+///
+/// # Errors
+/// As [`put`].
+pub async fn put_unannounced(transaction: &mut Transaction, object: &Object) -> Result<()> {
     let key = codec::object_key(class_of(object), object.oid());
-    if lock(transaction, &key).await? == RowState::Changed {
-        return Err(changed_meanwhile());
-    }
+    lock_object(transaction, object, &key).await?;
     for (name_key, oid) in names(object) {
         lock(transaction, &name_key).await?;
         let oid = oid.to_be_bytes();
@@ -208,9 +226,7 @@ pub async fn put(transaction: &mut Transaction, object: &Object) -> Result<()> {
             None => transaction.put(TreeId::CATALOG, &name_key, &oid)?,
         }
     }
-    transaction.put(TreeId::CATALOG, &key, &codec::encode(object))?;
-    transaction.mark_catalog_change();
-    Ok(())
+    Ok(transaction.put(TreeId::CATALOG, &key, &codec::encode(object))?)
 }
 
 /// Replaces an object whose name may differ: `old` is what it was.
@@ -234,9 +250,7 @@ pub async fn replace(transaction: &mut Transaction, old: &Object, new: &Object) 
 /// 40001 when the object was changed meanwhile.
 pub async fn remove(transaction: &mut Transaction, object: &Object) -> Result<()> {
     let key = codec::object_key(class_of(object), object.oid());
-    if lock(transaction, &key).await? == RowState::Changed {
-        return Err(changed_meanwhile());
-    }
+    lock_object(transaction, object, &key).await?;
     for (name_key, _) in names(object) {
         lock(transaction, &name_key).await?;
         transaction.delete(TreeId::CATALOG, &name_key)?;

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use helios_mvcc::{Branch, BranchId, Isolation, Scn, Snapshot, Store, Transaction};
 use helios_runtime::executor::Helpers;
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
+use super::statistics::Analyses;
 use super::{EPOCH_MICROS, ServerFiles, Session, SettingValues};
 use crate::backends::Backends;
 use crate::catalog::{
@@ -72,6 +73,12 @@ struct Shared {
     mock_secret: Vec<u8>,
     /// Threads that take part in queries.
     helpers: Helpers,
+    /// Tables that are being analyzed because they are due.
+    analyses: Analyses,
+    /// Raised whenever one of them told something new.
+    statistics_version: AtomicU64,
+    /// Catalogs of older snapshots may lack what it told.
+    statistics_scn: AtomicU64,
     /// Those of the server that runs around it, if one does.
     server_files: Mutex<Option<Arc<dyn ServerFiles>>>,
 }
@@ -123,6 +130,9 @@ impl Engine {
             config,
             mock_secret,
             helpers: Helpers::default(),
+            analyses: Analyses::default(),
+            statistics_version: AtomicU64::new(0),
+            statistics_scn: AtomicU64::new(0),
             server_files: Mutex::default(),
         };
         let engine = Engine { shared: Arc::new(shared) };
@@ -340,6 +350,10 @@ impl Engine {
         &self.shared.helpers
     }
 
+    pub(super) fn analyses(&self) -> &Analyses {
+        &self.shared.analyses
+    }
+
     /// Ends those threads, for the engine is to be closed: queries that still run fail.
     pub fn stop_helpers(&self) {
         self.shared.helpers.stop();
@@ -434,6 +448,24 @@ impl Engine {
         Session::new(self.clone(), user, database, branch, settings, backend)
     }
 
+    /// How often statistics were refreshed by themselves: plans that were made before may be made better.
+    #[inline]
+    pub(super) fn statistics_version(&self) -> u64 {
+        self.shared.statistics_version.load(Ordering::Relaxed)
+    }
+
+    /// Reads the first branch's catalog anew, in which nothing but statistics is new: no change of the catalog was
+    /// announced, for that would keep transactions with older snapshots from using what they know of it.
+    pub(super) async fn take_new_statistics(&self) -> Result<()> {
+        let mut reader = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+        reader.begin_statement();
+        let newest = self.catalog_scn(BranchId::MAIN);
+        self.shared.statistics_scn.fetch_max(reader.snapshot().scn.0, Ordering::Relaxed);
+        self.load_catalog(&reader, newest).await?;
+        self.shared.statistics_version.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// The catalog of an earlier moment, whose tables are read as of it.
     ///
     /// # Errors
@@ -473,6 +505,13 @@ impl Engine {
         {
             return Ok(catalog.clone());
         }
+        self.load_catalog(transaction, newest).await
+    }
+
+    /// Reads the catalog, whose newest change is `newest`.
+    async fn load_catalog(&self, transaction: &Transaction, newest: Scn) -> Result<Arc<CatalogSnapshot>> {
+        let branch = transaction.branch();
+        let snapshot = transaction.snapshot().scn;
         let mut catalog = CatalogSnapshot::load(transaction).await?;
         if branch == BranchId::MAIN {
             catalog.count_changes(&self.shared.changes);
@@ -480,10 +519,15 @@ impl Engine {
             self.complete_catalog(branch, &mut catalog).await?;
         }
         let catalog = Arc::new(catalog);
-        // Only what is known to be the newest is kept: no DDL was committed since the snapshot.
-        if newest <= snapshot && self.catalog_scn(branch) == newest {
-            self.shared.catalogs.lock().insert(branch, (newest.0, catalog.clone()));
+        let mut known = self.shared.catalogs.lock();
+        // Only what is known to be the newest is kept: no DDL was committed since the snapshot, and no statistics.
+        if newest <= snapshot
+            && self.catalog_scn(branch) == newest
+            && snapshot.0 >= self.shared.statistics_scn.load(Ordering::Relaxed)
+        {
+            known.insert(branch, (newest.0, catalog.clone()));
         }
+        drop(known);
         Ok(catalog)
     }
 }

@@ -27,6 +27,7 @@ mod server_files;
 mod settings;
 #[cfg(test)]
 mod spill_tests;
+mod statistics;
 mod transaction;
 mod utility;
 
@@ -142,6 +143,13 @@ impl FrequentSettings {
     }
 }
 
+/// What a statement was evaluated in, which may serve the next one.
+struct LastEnvironment {
+    catalog_scn: u64,
+    statistics_version: u64,
+    known: Arc<Environment>,
+}
+
 /// Where the SCN of the newest change is of what a branch's catalog consists of.
 struct CatalogWatch {
     own: CatalogScn,
@@ -173,8 +181,8 @@ pub struct Session {
     settings: Arc<SettingValues>,
     formats: Arc<Settings>,
     frequent: FrequentSettings,
-    /// What the last statement was evaluated in, and the SCN of its catalog.
-    environment: Option<(u64, Arc<Environment>)>,
+    /// What the last statement was evaluated in.
+    environment: Option<LastEnvironment>,
     /// What values of users' types were read and printed with last.
     values: Option<Arc<Environment>>,
     catalog_scn: CatalogWatch,
@@ -182,7 +190,7 @@ pub struct Session {
     buffers: Buffers,
     active: Option<Active>,
     /// The transaction of a statement for one row that ran by itself, about to be committed.
-    own: Option<Transaction>,
+    own: Option<Box<Transaction>>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: Plans,
     cursors: HashMap<String, cursor::Cursor>,
@@ -192,6 +200,8 @@ pub struct Session {
     changed_settings: BTreeMap<&'static str, String>,
     cancel: Arc<AtomicBool>,
     sequences: Arc<SessionSequences>,
+    /// The program's own, which nobody is to see.
+    is_hidden: bool,
     /// It made temporary objects.
     has_temporary: bool,
     random: Arc<Mutex<u64>>,
@@ -254,6 +264,7 @@ impl Session {
             changed_settings: BTreeMap::new(),
             cancel,
             sequences,
+            is_hidden: false,
             has_temporary: false,
             random: Arc::new(Mutex::new(u64::from_le_bytes(seed) | 1)),
             portal_epoch: 0,
@@ -262,6 +273,13 @@ impl Session {
             #[cfg(test)]
             done_at_once: 0,
         }
+    }
+
+    /// Makes it one that nobody sees, and that keeps no branch from being dropped.
+    fn hide(&mut self) {
+        self.is_hidden = true;
+        self.engine.count_session(self.branch, false);
+        self.engine.backends().leave(&self.backend);
     }
 
     /// The engine.
@@ -420,6 +438,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.is_hidden {
+            return;
+        }
         self.engine.count_session(self.branch, false);
         self.engine.backends().leave(&self.backend);
     }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use helios_mvcc::{Scn, TableLockMode};
+use helios_mvcc::{Scn, TableLockMode, Transaction};
 
 use super::prepare::Action;
 use super::transaction::lost;
@@ -181,6 +181,15 @@ impl Session {
         Ok(())
     }
 
+    /// Commits what ran by itself, where that waits for nothing; else it is left to [`Session::finish_point`].
+    fn commit_at_once(&mut self) {
+        match self.own.take().map(Transaction::commit_at_once) {
+            Some(Ok(_)) => self.backend.end_transaction(true),
+            Some(Err(transaction)) => self.own = Some(transaction),
+            None => {}
+        }
+    }
+
     /// Runs a statement for one row, if it is one and everything is at hand.
     ///
     /// # Errors
@@ -240,10 +249,12 @@ impl Session {
     fn known_environment(&self, snapshot: Scn) -> Attempt<&Arc<Environment>> {
         let newest = self.catalog_scn.get();
         match &self.environment {
-            Some((scn, known))
-                if *scn == newest.0 && newest <= snapshot && Arc::ptr_eq(&known.settings, &self.settings) =>
+            Some(last)
+                if last.catalog_scn == newest.0
+                    && newest <= snapshot
+                    && Arc::ptr_eq(&last.known.settings, &self.settings) =>
             {
-                Ok(known)
+                Ok(&last.known)
             }
             _ => Err(Stop::Conflict),
         }
@@ -274,13 +285,17 @@ impl Session {
             return Err(Stop::Conflict);
         }
         self.sequences.set_read_only(false);
-        let mut transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
+        let transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
+        let mut transaction = Box::new(transaction);
         transaction.begin_statement();
         let environment = self.known_environment(transaction.snapshot().scn)?.clone();
         let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };
         let mut writing = Writing { transaction: &mut transaction, context, buffers };
         let rows = self.try_change(&prepared.action, &mut writing, row)?;
         self.own = Some(transaction);
+        if point.is_timeless && !self.sequences.owes() {
+            self.commit_at_once();
+        }
         Ok(Done { rows, environment, timestamps })
     }
 

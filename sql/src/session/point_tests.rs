@@ -350,3 +350,27 @@ fn snapshots_hold_across_statements() {
         reader.run_script("COMMIT").await.unwrap();
     });
 }
+
+/// Statistics that refresh themselves while a transaction runs do not slow its statements down: their plans are made
+/// anew once.
+#[test]
+fn new_statistics_leave_statements_short() {
+    let engine = engine();
+    let mut session = session(&engine);
+    block_on(session.run_script("CREATE TABLE grown (id int PRIMARY KEY)")).unwrap();
+    block_on(session.run_script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM grown")).unwrap();
+    let mut insert = |first: i32| {
+        for id in first..first + 3 {
+            let text = "INSERT INTO grown VALUES ($1)";
+            let prepared = block_on(session.prepare(text, Vec::new())).unwrap();
+            block_on(run_portal(&mut session, &prepared, &[Datum::Int32(id)])).unwrap();
+        }
+        session.done_at_once
+    };
+    assert_eq!(insert(1), 3);
+    let mut other = engine.session("postgres", "heliosdb");
+    block_on(other.run_script("INSERT INTO grown SELECT i FROM generate_series(1000, 9000) AS g(i)")).unwrap();
+    block_on(engine.settle_statistics());
+    assert_eq!(engine.statistics_version(), 1);
+    assert_eq!(insert(4), 6);
+}

@@ -11,7 +11,7 @@ use super::point::Within;
 use super::prepare::Action;
 use super::role::is_role_setting;
 use super::transaction::{in_failed_transaction, lost};
-use super::{Prepared, Session};
+use super::{LastEnvironment, Prepared, Session};
 use crate::binder::ResultColumn;
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
@@ -215,9 +215,7 @@ impl Session {
     /// An error without what the role may not see.
     pub(super) fn conceal(&self, error: SqlError) -> SqlError {
         match &self.environment {
-            Some((_, environment)) if !environment.actor().is_superuser() => {
-                conceal(&environment.actor(), error)
-            }
+            Some(last) if !last.known.actor().is_superuser() => conceal(&last.known.actor(), error),
             _ => error,
         }
     }
@@ -237,27 +235,10 @@ impl Session {
             committed.map_err(|error| self.conceal(error))?;
         }
         self.cancel.store(false, Ordering::Relaxed);
-        if self.active.is_none()
-            && let Some(table) = self.engine.changes().take_due(|| self.engine.clock().monotonic_nanos())
-        {
-            Box::pin(self.refresh_statistics(table)).await;
+        if self.active.is_none() {
+            self.engine.refresh_statistics();
         }
         Ok(())
-    }
-
-    /// Analyzes a table of which enough was changed.
-    #[cold]
-    async fn refresh_statistics(&mut self, table: u32) {
-        if self.frequent.read_only {
-            return;
-        }
-        let notices = self.notices.len();
-        let refreshed = crate::ddl::refresh_statistics(self, table).await;
-        // Statistics only advise: where they cannot be had now, nobody's statement fails.
-        if refreshed.is_err() || self.commit().await.is_err() {
-            self.rollback();
-        }
-        self.notices.truncate(notices);
     }
 
     /// Notes an error outside of a step: parsing and binding fail the transaction as executing does.
@@ -418,19 +399,22 @@ impl Session {
         transaction.begin_statement();
         let snapshot = transaction.snapshot().scn;
         let newest = self.catalog_scn.get();
-        if let Some((scn, known)) = &self.environment
+        let statistics_version = self.engine.statistics_version();
+        if let Some(last) = &self.environment
             && !own_catalog
-            && *scn == newest.0
+            && last.catalog_scn == newest.0
+            && last.statistics_version == statistics_version
             && newest <= snapshot
-            && Arc::ptr_eq(&known.settings, &self.settings)
+            && Arc::ptr_eq(&last.known.settings, &self.settings)
         {
-            return Ok(known.clone());
+            return Ok(last.known.clone());
         }
         let catalog = self.catalog_here().await?;
         let environment = Arc::new(self.environment(catalog));
         // Kept if it is the newest: no DDL was committed since the snapshot.
         if !own_catalog && newest <= snapshot && self.catalog_scn.get() == newest {
-            self.environment = Some((newest.0, environment.clone()));
+            let known = environment.clone();
+            self.environment = Some(LastEnvironment { catalog_scn: newest.0, statistics_version, known });
         }
         Ok(environment)
     }
@@ -459,7 +443,15 @@ impl Session {
         }
         let transaction = active.transaction.as_ref().ok_or_else(lost)?;
         if !active.changed_catalog {
-            return self.engine.catalog(transaction).await;
+            let snapshot = transaction.snapshot().scn;
+            if let Some((_, past)) = active.past_catalog.as_ref().filter(|(scn, _)| *scn == snapshot) {
+                return Ok(past.clone());
+            }
+            let catalog = self.engine.catalog(transaction).await?;
+            if self.catalog_scn.get() > snapshot {
+                active.past_catalog = Some((snapshot, catalog.clone()));
+            }
+            return Ok(catalog);
         }
         let mut own = CatalogSnapshot::load(transaction).await?;
         self.engine.complete_catalog(self.branch, &mut own).await?;

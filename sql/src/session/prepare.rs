@@ -23,8 +23,8 @@ use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::rights::{RelationUse, Who, check_uses};
-use crate::types::{DataType, is_registered_type, is_user_type};
-use crate::value::{Datum, Text};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, is_registered_type, is_user_type};
+use crate::value::{Datum, PhysicalKind, Text};
 use crate::write::{
     ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
     ReturningPlan, RowsPlan, TableWriter, UpdatePlan,
@@ -80,6 +80,7 @@ pub struct Prepared {
     branch: BranchId,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
+    statistics_version: u64,
     search_path: Text,
     /// Who it was planned for.
     user: (Text, u32),
@@ -88,6 +89,12 @@ pub struct Prepared {
     permitted: AtomicBool,
     /// Made within a transaction that changed the catalog or sees an old one: good for that one alone.
     transient: bool,
+    has_catalog_types: bool,
+    parameter_kinds: Box<[Option<PhysicalKind>]>,
+}
+
+fn is_catalog_type(data_type: DataType) -> bool {
+    is_user_type(data_type.oid) || is_registered_type(data_type.oid)
 }
 
 impl Prepared {
@@ -110,13 +117,16 @@ impl Prepared {
     /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
     /// and its kin.
     #[must_use]
+    #[inline]
     pub fn has_catalog_types(&self) -> bool {
-        let columns = self.row_columns.iter().map(|column| column.data_type);
-        self.parameter_types
-            .iter()
-            .copied()
-            .chain(columns)
-            .any(|data_type| is_user_type(data_type.oid) || is_registered_type(data_type.oid))
+        self.has_catalog_types
+    }
+
+    /// How values of each parameter are held; `None` for types whose values take more than that to be told apart.
+    #[must_use]
+    #[inline]
+    pub fn parameter_kinds(&self) -> &[Option<PhysicalKind>] {
+        &self.parameter_kinds
     }
 
     /// Whether it only reads.
@@ -211,8 +221,11 @@ impl Session {
             declared: Vec::new(),
             branch: self.branch,
             catalog_scn: 0,
+            statistics_version: 0,
             search_path: Text::default(),
             user: (Text::default(), 0),
+            has_catalog_types: false,
+            parameter_kinds: Box::default(),
             uses: Vec::new(),
             permitted: AtomicBool::new(true),
             transient: false,
@@ -228,6 +241,7 @@ impl Session {
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
                 && prepared.branch == self.branch
                 && prepared.catalog_scn == self.catalog_scn.get().0
+                && prepared.statistics_version == self.engine.statistics_version()
                 && self.frequent.search_path == prepared.search_path
                 && self.frequent.user == prepared.user)
     }
@@ -298,6 +312,7 @@ impl Session {
         }
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
         let scn = self.catalog_scn.get();
+        let statistics_version = self.engine.statistics_version();
         let catalog = self.current_catalog().await?;
         let mut environment = self.bind_environment(&catalog);
         let transient =
@@ -334,7 +349,15 @@ impl Session {
         };
         // A moment may be another one when the statement runs again.
         let transient = transient || !environment.moments.is_empty();
+        let column_types = columns.iter().flatten().map(|column| column.data_type);
+        let has_catalog_types = parameter_types.iter().copied().chain(column_types).any(is_catalog_type);
+        let kind_of = |data_type: &DataType| match is_catalog_type(*data_type) {
+            true => None,
+            false => BuiltinTypes.type_by_oid(data_type.oid).map(|info| info.kind),
+        };
         Ok(Prepared {
+            parameter_kinds: parameter_types.iter().map(kind_of).collect(),
+            has_catalog_types,
             text: own_text,
             parameter_types,
             undefined_parameter,
@@ -345,6 +368,7 @@ impl Session {
             declared,
             branch: self.branch,
             catalog_scn: scn.0,
+            statistics_version,
             search_path: self.frequent.search_path.clone(),
             user: self.frequent.user.clone(),
             permitted: AtomicBool::new(uses.is_empty()),

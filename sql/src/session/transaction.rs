@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{Isolation, LockMark, SavepointId, Transaction};
+use helios_mvcc::{Isolation, LockMark, SavepointId, Scn, Transaction};
 
 use super::{Notice, Session, SettingValues};
 use crate::backends::NotificationMark;
@@ -43,6 +43,8 @@ pub(super) struct Active {
     pub used: bool,
     /// The catalog as this transaction sees it, while its own changes matter.
     pub own_catalog: Option<Arc<CatalogSnapshot>>,
+    /// The one of its snapshot, where others changed it since.
+    pub past_catalog: Option<(Scn, Arc<CatalogSnapshot>)>,
     pub changed_catalog: bool,
     /// Of the transaction, and of its latest statement.
     pub timestamps: Timestamps,
@@ -92,6 +94,7 @@ impl Session {
             isolation_name: frequent.isolation_name.clone(),
             used: false,
             own_catalog: None,
+            past_catalog: None,
             changed_catalog: false,
             timestamps: Timestamps { transaction: now, statement: now },
             savepoints: Vec::new(),

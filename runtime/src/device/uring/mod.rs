@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use self::driver::{Direction, Driver};
 use super::blocking::BlockingFile;
 use super::checks::assert_batch_aligned;
+use super::flusher::Flusher;
 use super::folder::Folder;
 use super::raw_file::RawFile;
 use super::{Device, File, IoBuf, IoFuture, OpenMode};
@@ -24,6 +25,7 @@ pub use probe::probe_io_uring;
 /// A folder on disk whose batches go through io_uring.
 pub struct UringDevice {
     folder: Folder,
+    flusher: Arc<Flusher>,
     driver: Arc<LazyDriver>,
 }
 
@@ -35,7 +37,11 @@ impl UringDevice {
     /// the path.
     pub fn create_folder(path: impl AsRef<Path>) -> io::Result<UringDevice> {
         probe_io_uring()?;
-        Ok(UringDevice { folder: Folder::create(path.as_ref())?, driver: Arc::default() })
+        Ok(UringDevice {
+            folder: Folder::create(path.as_ref())?,
+            flusher: Arc::default(),
+            driver: Arc::default(),
+        })
     }
 
     /// Opens an existing folder.
@@ -44,7 +50,11 @@ impl UringDevice {
     /// As [`UringDevice::create_folder`], and `NotFound` or `NotADirectory`.
     pub fn open(path: impl AsRef<Path>) -> io::Result<UringDevice> {
         probe_io_uring()?;
-        Ok(UringDevice { folder: Folder::open(path.as_ref())?, driver: Arc::default() })
+        Ok(UringDevice {
+            folder: Folder::open(path.as_ref())?,
+            flusher: Arc::default(),
+            driver: Arc::default(),
+        })
     }
 
     /// The folder's absolute path.
@@ -61,7 +71,7 @@ impl UringDevice {
 impl Device for UringDevice {
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let raw = Arc::new(self.folder.open_file(name, mode)?);
-        let inline = BlockingFile::new(raw.clone());
+        let inline = BlockingFile::new(raw.clone(), self.flusher.clone());
         Ok(Arc::new(UringFile { raw, inline, driver: self.driver.clone() }))
     }
 
@@ -161,6 +171,10 @@ impl File for UringFile {
 
     fn sync(&self) -> IoFuture<()> {
         self.inline.sync()
+    }
+
+    fn write_durably(&self, buf: IoBuf, offset: u64) -> IoFuture<IoBuf> {
+        self.inline.write_durably(buf, offset)
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -5,12 +5,13 @@ mod sample;
 
 use std::sync::Arc;
 
+use helios_mvcc::TableLockMode;
 use sqlparser::ast;
 
 use super::Ddl;
 use super::maintenance::may_maintain;
 use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::{ColumnNumber, ColumnStatistics, Statistics, Table, TableEntry};
+use crate::catalog::{ColumnNumber, ColumnStatistics, Statistics, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::AnalyzeTarget;
 use crate::plan::row_layout;
@@ -43,23 +44,43 @@ pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget]) -> Result
     Ok(())
 }
 
-/// Analyzes the table of an OID, unless it is gone.
+async fn analyze_table(ddl: &mut Ddl, wanted: &Wanted) -> Result<()> {
+    match examine(ddl, wanted).await? {
+        Some(statistics) => ddl.put(statistics).await,
+        None => Ok(()),
+    }
+}
+
+/// Analyzes the table of an OID, unless it is gone or somebody else is changing it, without announcing a change of the
+/// catalog. Whether that told anything new.
 ///
 /// # Errors
-/// Those of reading and writing.
-pub async fn refresh_statistics(session: &mut Session, table: u32) -> Result<()> {
+/// Those of reading and writing; 40001 where the table was changed meanwhile.
+pub async fn refresh_statistics(session: &mut Session, table: u32) -> Result<bool> {
     let (catalog, _) = session.binding().await?;
-    let Some(entry) = catalog.table(table).cloned() else { return Ok(()) };
+    let Some(entry) = catalog.table(table).cloned() else { return Ok(false) };
     let is_off = |(name, value): &(String, String)| {
         name == "autovacuum_enabled" && matches!(value.as_str(), "false" | "off" | "no" | "0")
     };
     if entry.table.options.iter().any(is_off) {
-        return Ok(());
+        return Ok(false);
     }
     let mut ddl = session.begin_ddl("ANALYZE").await?;
-    let done = analyze_table(&mut ddl, &Wanted { entry, columns: None }).await;
-    session.end_ddl(ddl, done.is_ok())?;
+    let done = analyze_aside(&mut ddl, &Wanted { entry, columns: None }).await;
+    session.end_ddl(ddl, false)?;
     done
+}
+
+async fn analyze_aside(ddl: &mut Ddl, wanted: &Wanted) -> Result<bool> {
+    let Some(statistics) = examine(ddl, wanted).await? else { return Ok(false) };
+    let mode = TableLockMode::ShareUpdateExclusive;
+    let table = &wanted.entry.table;
+    if !ddl.execution.transaction.try_lock_table(u64::from(table.oid), mode) {
+        return Ok(false);
+    }
+    ddl.lock_as(table, mode).await?;
+    store::put_unannounced(&mut ddl.execution.transaction, &statistics.into()).await?;
+    Ok(true)
 }
 
 async fn wanted(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<Vec<Wanted>> {
@@ -115,7 +136,8 @@ fn columns_named(table: &Table, names: &[ast::Ident]) -> Result<Option<Vec<Colum
     Ok((!numbers.is_empty()).then_some(numbers))
 }
 
-async fn analyze_table(ddl: &mut Ddl, wanted: &Wanted) -> Result<()> {
+/// What is to be written down of a table, unless that is known already.
+async fn examine(ddl: &mut Ddl, wanted: &Wanted) -> Result<Option<Statistics>> {
     let oid = wanted.entry.table.oid;
     let Some(entry) = ddl.catalog.table(oid).cloned() else {
         return Err(SqlError::new(SqlState::UNDEFINED_TABLE, "the table was dropped meanwhile"));
@@ -136,8 +158,5 @@ async fn analyze_table(ddl: &mut Ddl, wanted: &Wanted) -> Result<()> {
         }
     }
     let statistics = Statistics::new(oid, sample.total, (sample.bytes / PAGE_BYTES).ceil(), &columns);
-    if entry.statistics.as_deref() == Some(&statistics) {
-        return Ok(());
-    }
-    ddl.put(statistics).await
+    Ok((entry.statistics.as_deref() != Some(&statistics)).then_some(statistics))
 }
