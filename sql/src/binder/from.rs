@@ -338,6 +338,7 @@ impl Binder<'_> {
         let schema = self.catalog.schema(table.schema).map(|schema| schema.name.clone());
         let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
         relation.table = Some(table.oid);
+        relation.row_type = relation.table.filter(|_| entry.as_of.is_none());
         self.note_special_indexes(entry);
         let plan = Logical::Table {
             table: entry.clone(),
@@ -392,6 +393,7 @@ impl Binder<'_> {
         let schema = Some(relation.schema_name().to_string());
         let mut scope_relation = aliased(alias, relation.name, schema, scope_columns, Vec::new())?;
         scope_relation.table = Some(relation.oid).filter(|_| relation.kind == b'r');
+        scope_relation.row_type = Some(relation.oid);
         let alias = scope_relation.alias.clone();
         let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
@@ -518,6 +520,7 @@ pub(super) fn aliased(
             columns,
             primary_key,
             table: None,
+            row_type: None,
             is_optional: false,
         });
     };
@@ -541,6 +544,7 @@ pub(super) fn aliased(
         columns,
         primary_key,
         table: None,
+        row_type: None,
         is_optional: false,
     })
 }

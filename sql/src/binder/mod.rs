@@ -9,6 +9,7 @@ mod access;
 mod aggregate;
 mod assignment;
 mod call;
+mod cast;
 mod coerce;
 mod common_table;
 mod conflict;
