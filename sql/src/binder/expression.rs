@@ -61,7 +61,12 @@ impl Binder<'_> {
                 let target = match &typed.data_type {
                     // Without a length, what is written decides.
                     ast::DataType::Bit(None) => DataType::of(oids::BIT),
-                    data_type => data_type::resolve(data_type, &self.types())?,
+                    data_type => data_type::resolve(data_type, &self.types()).map_err(|error| match self
+                        .position_before(typed.value.span.start, data_type)
+                    {
+                        Some(position) => error.at(position),
+                        None => error,
+                    })?,
                 };
                 let value = self.bind_value(&typed.value)?;
                 let location = typed.value.span.start;
@@ -440,6 +445,14 @@ impl Binder<'_> {
         let rest = &self.source.text()[offset..];
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
         Some(offset + skipped)
+    }
+
+    /// Where a type's name stands that is written before a place.
+    fn position_before(&self, place: Location, data_type: &ast::DataType) -> Option<u32> {
+        let before = &self.source.text()[..self.source.offset(place)];
+        let name = data_type.to_string();
+        let word = name.split(['(', ' ']).next()?.to_ascii_lowercase();
+        before.to_ascii_lowercase().rfind(&word).map(|offset| self.source.position(offset))
     }
 
     /// Where the parenthesis before a place stands.

@@ -44,6 +44,7 @@ mod views;
 
 pub use branches::BRANCHES;
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
+pub use registry::is_reserved;
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 
