@@ -2,7 +2,6 @@
 
 use sqlparser::ast::{self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause};
 
-use super::call::argument_expr;
 use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -91,7 +90,7 @@ impl Binder<'_> {
         let mut arguments = Vec::new();
         if !star {
             for argument in &list.args {
-                arguments.push(self.bind(argument_expr(argument)?)?);
+                arguments.push(self.bind_call_argument(argument)?);
             }
         }
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();

@@ -77,8 +77,16 @@ impl Binder<'_> {
         if list.iter().any(|argument| named_argument(argument).is_some()) {
             return self.call_by_names(&base, list);
         }
+        if base == "row" {
+            let fields = self.bind_row(list)?;
+            return self.settled_row(fields);
+        }
         let mut arguments = Vec::new();
         for argument in list {
+            if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_))) {
+                arguments.push(self.bind_call_argument(argument)?);
+                continue;
+            }
             let argument = argument_expr(argument)?;
             arguments.push(match normalization_form(&base, arguments.len(), argument) {
                 Some(form) => constant(Datum::text(form), DataType::TEXT),
@@ -167,6 +175,68 @@ impl Binder<'_> {
         ))
     }
 
+    /// An argument; `table.*` is the table's whole row.
+    pub(super) fn bind_call_argument(&mut self, argument: &FunctionArg) -> Result<Expr> {
+        match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(object)) => self.row_of(object),
+            argument => self.bind(argument_expr(argument)?),
+        }
+    }
+
+    /// The row of the relation that `table.*` names.
+    fn row_of(&mut self, object: &ast::ObjectName) -> Result<Expr> {
+        let (_, alias) = name::split(object)?;
+        let location = name::location(object);
+        self.whole_row(&alias, location).ok_or_else(|| {
+            let message = format!("missing FROM-clause entry for table \"{alias}\"");
+            self.locate(SqlError::new(SqlState::UNDEFINED_TABLE, message), location)
+        })
+    }
+
+    /// The fields of a row as it is written, `None` for anything else; literals may stay of type `unknown`.
+    pub(super) fn bind_fields(&mut self, expr: &Ast) -> Result<Option<Vec<Expr>>> {
+        match expr {
+            Ast::Nested(inner) => self.bind_fields(inner),
+            Ast::Tuple(fields) => {
+                fields.iter().map(|field| self.bind(field)).collect::<Result<_>>().map(Some)
+            }
+            Ast::Function(ast::Function { args: FunctionArguments::List(list), .. })
+                if row_fields(expr).is_some() =>
+            {
+                self.bind_row(&list.args).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A row of fields of known types.
+    pub(super) fn settled_row(&mut self, fields: Vec<Expr>) -> Result<Expr> {
+        let fields = fields.into_iter().map(|field| self.settle(field)).collect::<Result<_>>()?;
+        Ok(row(fields))
+    }
+
+    /// The fields of `ROW(…)`: here `table.*` stands for the table's columns.
+    fn bind_row(&mut self, list: &[FunctionArg]) -> Result<Vec<Expr>> {
+        let mut fields = Vec::new();
+        for argument in list {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(object)) => {
+                    let whole = self.row_of(object)?;
+                    fields.extend(self.record_fields(whole)?.into_iter().map(|(_, field)| field));
+                }
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(Ast::CompoundFieldAccess {
+                    root,
+                    access_chain,
+                })) if super::access::ends_in_star(access_chain) => {
+                    let record = self.bind_access(root, &access_chain[..access_chain.len() - 1])?;
+                    fields.extend(self.record_fields(record)?.into_iter().map(|(_, field)| field));
+                }
+                argument => fields.push(self.bind(argument_expr(argument)?)?),
+            }
+        }
+        Ok(fields)
+    }
+
     /// Calls a function by name, the ones with a syntax of their own included.
     fn call(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         match (base, arguments.len()) {
@@ -189,11 +259,6 @@ impl Binder<'_> {
                 self.bind_nullif(first, second)
             }
             ("grouping", 1..) => self.bind_grouping(arguments),
-            ("row", _) => {
-                let fields: Result<Vec<Expr>> =
-                    arguments.into_iter().map(|field| self.settle(field)).collect();
-                Ok(row(fields?))
-            }
             _ => self.call_named(base, arguments),
         }
     }
@@ -203,8 +268,14 @@ impl Binder<'_> {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
         let resolved = match registry().resolve_function(base, &types, &self.types()) {
             Ok(resolved) => resolved,
-            // `typename(value)` is a cast where no function of the name takes it.
+            // `typename(value)` is a cast, and `column(row)` a field, where no function of the name takes it.
             Err(error) => {
+                if let [row] = arguments.as_slice()
+                    && let Some(shape) = self.row_shape_of(row.data_type())
+                    && shape.fields.iter().any(|(name, _)| name == base)
+                {
+                    return self.record_field(row.clone(), base);
+                }
                 let target = self.types().named(base).map(|info| DataType::of(info.oid));
                 let mut arguments = arguments;
                 return match (target, arguments.pop()) {

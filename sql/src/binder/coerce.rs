@@ -1,5 +1,7 @@
 //! Conversions made explicit.
 
+use std::sync::Arc;
+
 use super::Binder;
 use super::literal::{constant, unknown};
 use crate::error::{Result, SqlError, SqlState};
@@ -8,7 +10,7 @@ use crate::functions::{CastContext, CastMethod, EvalContext, common_type, regist
 use crate::relations;
 use crate::types::domain::underlying;
 use crate::types::{DataType, format_type, oids};
-use crate::value::{Datum, Text};
+use crate::value::{Datum, RecordShape, Text};
 
 /// What the text form of a type depends on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl Binder<'_> {
         if source == target || target.oid == oids::ANY || (source.oid == target.oid && target.typmod < 0) {
             return Ok(expr);
         }
+        if source == DataType::RECORD
+            && let Some(shape) = self.row_shape_of(target).cloned()
+        {
+            return self.coerce_row(expr, shape, context);
+        }
         let expr = self.without_domain(expr, target);
         let source = expr.data_type();
         if source == target {
@@ -73,6 +80,36 @@ impl Binder<'_> {
         };
         let explicit = context == CastContext::Explicit;
         Ok(cast_expr(expr, method, target, explicit))
+    }
+
+    /// Makes an anonymous row one of a type with named fields, field by field.
+    fn coerce_row(&mut self, row: Expr, shape: Arc<RecordShape>, context: CastContext) -> Result<Expr> {
+        let target = DataType::of(shape.type_oid);
+        let refused = self.cannot_cast(DataType::RECORD, target);
+        let Expr::Row { mut fields, .. } = row else { return Err(refused) };
+        if !self.views.is_empty() {
+            // A view's row keeps the fields that there were when it was made: later ones are NULL.
+            let later = shape.fields.get(fields.len()..).unwrap_or_default();
+            fields.extend(later.iter().map(|(_, data_type)| constant(Datum::Null, *data_type)));
+        }
+        if fields.len() != shape.fields.len() {
+            let many = if fields.len() > shape.fields.len() { "many" } else { "few" };
+            return Err(refused.with_detail(format!("Input has too {many} columns.")));
+        }
+        let mut converted = Vec::with_capacity(fields.len());
+        for (at, (field, (_, wanted))) in (1..).zip(fields.into_iter().zip(&shape.fields)) {
+            let given = field.data_type();
+            let field = self.coerce(field, *wanted, context).map_err(|error| match error.state() {
+                SqlState::CANNOT_COERCE => refused.clone().with_detail(format!(
+                    "Cannot cast type {} to {} in column {at}.",
+                    self.type_name(given),
+                    self.type_name(*wanted)
+                )),
+                _ => error,
+            })?;
+            converted.push(field);
+        }
+        Ok(Expr::Row { fields: converted, shape })
     }
 
     fn coerce_unknown(&mut self, expr: Expr, target: DataType, context: CastContext) -> Result<Expr> {
@@ -108,7 +145,11 @@ impl Binder<'_> {
                 let settings = &self.environment.settings;
                 let context = EvalContext { types: &types, ..EvalContext::detached(settings) };
                 let info = context.type_info(target.oid)?;
-                let kind = literal_kind(self.element_of(target).unwrap_or(target.oid));
+                let is_row = self.row_shape_of(target).is_some();
+                let kind = match self.element_of(target).unwrap_or(target.oid) {
+                    _ if is_row => LiteralKind::Settings,
+                    element => literal_kind(element),
+                };
                 if kind == LiteralKind::Session {
                     return Ok(literal_at_run_time(text, target, explicit));
                 }

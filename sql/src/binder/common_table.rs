@@ -12,7 +12,7 @@ use super::from::{Item, aliased};
 use super::modify::{BoundDelete, BoundInsert, BoundUpdate};
 use super::query::narrow;
 use super::scope::{Scope, ScopeColumn};
-use super::{Binder, BoundQuery, CommonTable, ResultColumn, name};
+use super::{Binder, BoundQuery, CommonTable, ResultColumn, name, search_cycle};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
 use crate::plan::logical::Logical;
@@ -50,27 +50,32 @@ pub(super) struct Shared {
 impl Binder<'_> {
     /// Takes the common tables of a query in.
     pub(super) fn bind_with(&mut self, with: &ast::With, query: &ast::Query) -> Result<()> {
-        let first = self.common_tables.len();
-        for table in &with.cte_tables {
+        let in_order =
+            if with.recursive { self.ordered(&with.cte_tables)? } else { with.cte_tables.iter().collect() };
+        self.refuse_repeated(&with.cte_tables)?;
+        for table in in_order {
             let wanted = name::fold(&table.alias.name);
-            if self.common_tables[first..].iter().any(|common| common.name == wanted) {
-                let message = format!("WITH query name \"{wanted}\" specified more than once");
-                let error = SqlError::new(SqlState::DUPLICATE_ALIAS, message);
-                return Err(self.locate(error, table.alias.name.span.start));
-            }
             let own = mentions(&table.query, &wanted);
             let is_shared = match table.materialized {
                 Some(CteAsMaterialized::Materialized) => true,
                 Some(CteAsMaterialized::NotMaterialized) => false,
                 None => mentions(query, &wanted) - own > 1,
             };
+            let mut own_query = (*table.query).clone();
+            let following = search_cycle::take(&mut own_query);
+            let is_recursive = with.recursive && own > 0;
+            if !is_recursive && !following.is_empty() {
+                let error = SqlError::syntax("WITH query is not recursive");
+                return Err(self.locate(error, table.alias.name.span.start));
+            }
             let mut common = CommonTable {
                 name: wanted,
                 columns: table.alias.columns.iter().map(|column| name::fold(&column.name)).collect(),
-                query: Arc::new((*table.query).clone()),
+                query: Arc::new(own_query),
                 visible: self.common_tables.len(),
-                is_recursive: with.recursive && own > 0,
+                is_recursive,
                 location: table.alias.name.span.start,
+                following,
                 working: None,
                 is_shared,
                 shared: None,
@@ -83,6 +88,40 @@ impl Binder<'_> {
             self.common_tables.push(common);
         }
         Ok(())
+    }
+
+    /// 42712 for a name that two common tables have.
+    fn refuse_repeated(&self, tables: &[ast::Cte]) -> Result<()> {
+        for (at, table) in tables.iter().enumerate() {
+            let wanted = name::fold(&table.alias.name);
+            if tables[..at].iter().any(|other| name::fold(&other.alias.name) == wanted) {
+                let message = format!("WITH query name \"{wanted}\" specified more than once");
+                let error = SqlError::new(SqlState::DUPLICATE_ALIAS, message);
+                return Err(self.locate(error, table.alias.name.span.start));
+            }
+        }
+        Ok(())
+    }
+
+    /// The common tables of WITH RECURSIVE, those that others read before these.
+    ///
+    /// # Errors
+    /// 0A000 where two read each other.
+    fn ordered<'t>(&self, tables: &'t [ast::Cte]) -> Result<Vec<&'t ast::Cte>> {
+        let reads = |table: &ast::Cte, other: &ast::Cte| {
+            !std::ptr::eq(table, other) && mentions(&table.query, &name::fold(&other.alias.name)) > 0
+        };
+        let mut waiting: Vec<&ast::Cte> = tables.iter().collect();
+        let mut ordered = Vec::new();
+        while !waiting.is_empty() {
+            let is_ready = |table: &&&ast::Cte| !waiting.iter().any(|other| reads(table, other));
+            let Some(ready) = waiting.iter().position(|table| is_ready(&table)) else {
+                let error = SqlError::unsupported("mutual recursion between WITH items is not implemented");
+                return Err(self.locate(error, waiting[0].alias.name.span.start));
+            };
+            ordered.push(waiting.remove(ready));
+        }
+        Ok(ordered)
     }
 
     /// Takes in the common tables of a statement that is no query.
@@ -136,10 +175,13 @@ impl Binder<'_> {
         let query = common.query.clone();
         let (visible, is_recursive, is_shared) = (common.visible, common.is_recursive, common.is_shared);
         let hidden = self.common_tables.split_off(visible + usize::from(is_recursive));
+        let unreachable = hidden.iter().map(|later| later.name.clone()).collect();
+        let unreachable = std::mem::replace(&mut self.unreachable, unreachable);
         let bound =
             if is_recursive { self.bind_recursive(position, &query) } else { self.bind_inner(&query) };
         self.common_tables.truncate(visible + usize::from(is_recursive));
         self.common_tables.extend(hidden);
+        self.unreachable = unreachable;
         let (bound, correlations) = bound?;
         let is_working = |plan: &Logical| matches!(plan, Logical::WorkingTable { .. });
         if is_shared

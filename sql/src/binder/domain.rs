@@ -35,6 +35,7 @@ impl Binder<'_> {
                 columns,
                 primary_key: Vec::new(),
                 table: None,
+                row_type: None,
                 is_optional: false,
             };
             binder.set_scope(Scope::of(relation));

@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Location;
 use super::call::row_fields;
 use super::literal::constant;
 use super::modify::is_default;
-use super::scope::{ScopeColumn, ambiguous};
+use super::scope::{ScopeColumn, ScopeRelation, ambiguous};
 use super::{AggregatesIn, Binder, data_type, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -56,12 +56,17 @@ impl Binder<'_> {
             Ast::Nested(inner) => self.bind(inner),
             Ast::BinaryOp { left, op, right } => self.bind_binary(ast, left, op, right),
             Ast::UnaryOp { op, expr } => self.bind_unary(ast, *op, expr),
-            Ast::Cast { expr, data_type, .. } => self.bind_cast(expr, data_type),
+            Ast::Cast { kind, expr, data_type, .. } => self.bind_cast(kind, expr, data_type),
             Ast::TypedString(typed) => {
                 let target = match &typed.data_type {
                     // Without a length, what is written decides.
                     ast::DataType::Bit(None) => DataType::of(oids::BIT),
-                    data_type => data_type::resolve(data_type, &self.types())?,
+                    data_type => data_type::resolve(data_type, &self.types()).map_err(|error| match self
+                        .position_before(typed.value.span.start, data_type)
+                    {
+                        Some(position) => error.at(position),
+                        None => error,
+                    })?,
                 };
                 let value = self.bind_value(&typed.value)?;
                 let location = typed.value.span.start;
@@ -193,14 +198,29 @@ impl Binder<'_> {
     }
 
     /// A relation's name used as a value: its row.
-    fn whole_row(&mut self, alias: &str, location: Location) -> Option<Expr> {
-        let level = self.levels.len().checked_sub(1)?;
-        let relation = self.levels[level].scope.relation(None, alias)?.clone();
-        let shape = relation.columns.iter().map(|column| (column.name.as_str().into(), column.data_type));
-        let shape = Arc::new(RecordShape { fields: shape.collect() });
+    pub(super) fn whole_row(&mut self, alias: &str, location: Location) -> Option<Expr> {
+        let named = |level: &super::scope::Level| level.scope.relation(None, alias).cloned();
+        let levels = self.levels.iter().enumerate().rev();
+        let (level, relation) = levels.filter_map(|(at, level)| Some((at, named(level)?))).next()?;
+        let shape = self.row_shape(&relation);
         let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
         let row = Expr::Row { fields, shape };
-        Some(if relation.is_optional { unless_absent(row.clone(), row, DataType::RECORD) } else { row })
+        let data_type = row.data_type();
+        Some(if relation.is_optional { unless_absent(row.clone(), row, data_type) } else { row })
+    }
+
+    /// What a relation's row is: of its table's or view's row type, where it has just the columns of that.
+    fn row_shape(&self, relation: &ScopeRelation) -> Arc<RecordShape> {
+        let row_type = relation.row_type.and_then(|of| self.catalog.row_type(of));
+        let types = relation.columns.iter().map(|column| column.data_type);
+        match row_type.and_then(|row| row.info.row_shape()) {
+            Some(shape) if shape.fields.iter().map(|(_, data_type)| *data_type).eq(types) => shape.clone(),
+            _ => {
+                let fields = relation.columns.iter();
+                let fields = fields.map(|column| (column.name.as_str().into(), column.data_type));
+                Arc::new(RecordShape::anonymous(fields))
+            }
+        }
     }
 
     /// The system column `tableoid`, of the relation of that alias or of the only one there is.
@@ -225,8 +245,7 @@ impl Binder<'_> {
         if !relation.is_optional {
             return Some(oid);
         }
-        let shape = relation.columns.iter().map(|column| (column.name.as_str().into(), column.data_type));
-        let shape = Arc::new(RecordShape { fields: shape.collect() });
+        let shape = self.row_shape(&relation);
         let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
         Some(unless_absent(Expr::Row { fields, shape }, oid, DataType::OID))
     }
@@ -412,14 +431,28 @@ impl Binder<'_> {
 
     /// Where what follows an operand begins.
     pub(super) fn position_behind(&self, operand: &Ast) -> Option<u32> {
-        let end = operand.span().end;
+        Some(self.source.position(self.offset_behind(operand)?))
+    }
+
+    /// The same, in bytes.
+    pub(super) fn offset_behind(&self, operand: &Ast) -> Option<usize> {
+        // Finding out recurses along long chains of operators.
+        let end = stacker::grow(64 << 20, || operand.span().end);
         if end.line == 0 {
             return None;
         }
         let offset = self.source.offset(end);
         let rest = &self.source.text()[offset..];
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
-        Some(self.source.position(offset + skipped))
+        Some(offset + skipped)
+    }
+
+    /// Where a type's name stands that is written before a place.
+    fn position_before(&self, place: Location, data_type: &ast::DataType) -> Option<u32> {
+        let before = &self.source.text()[..self.source.offset(place)];
+        let name = data_type.to_string();
+        let word = name.split(['(', ' ']).next()?.to_ascii_lowercase();
+        before.to_ascii_lowercase().rfind(&word).map(|offset| self.source.position(offset))
     }
 
     /// Where the parenthesis before a place stands.
@@ -516,17 +549,6 @@ impl Binder<'_> {
         let equal = self.operate_unlocated("=", Some(left), right)?;
         let rest = self.compare_rows(rest, strict, last)?;
         Ok(Expr::Or(vec![before, Expr::And(vec![equal, rest])]))
-    }
-
-    fn bind_cast(&mut self, operand: &Ast, target: &ast::DataType) -> Result<Expr> {
-        let target = data_type::resolve(target, &self.types())
-            .map_err(|error| self.locate(error, operand.span().start))?;
-        if let Ast::Array(array) = operand {
-            return self.bind_array(array, Some(target));
-        }
-        let expr = self.bind(operand)?;
-        self.coerce(expr, target, CastContext::Explicit)
-            .map_err(|error| self.locate(error, start_of(operand)))
     }
 
     // Conditions --------------------------------------------------------------------------------------------
@@ -657,7 +679,7 @@ impl Binder<'_> {
 
 /// Where an expression begins. Finding out recurses along long chains of operators: only for errors, and on a
 /// stack of its own.
-fn start_of(ast: &Ast) -> Location {
+pub(super) fn start_of(ast: &Ast) -> Location {
     stacker::grow(64 << 20, || ast.span().start)
 }
 

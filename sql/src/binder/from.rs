@@ -230,6 +230,9 @@ impl Binder<'_> {
                 with_ordinality: false,
                 ..
             } => self.bind_table(name, alias.as_ref()),
+            TableFactor::Table { name, alias, args: None, version: None, sample: Some(sample), .. } => {
+                self.bind_sampled(name, alias.as_ref(), sample)
+            }
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, .. } => {
                 self.bind_table_function(name, &args.args, *with_ordinality, alias.as_ref(), before)
             }
@@ -242,7 +245,7 @@ impl Binder<'_> {
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 self.bind_unnest(array_exprs, *with_ordinality, alias.as_ref(), before)
             }
-            TableFactor::Derived { lateral, subquery, alias, .. } => {
+            TableFactor::Derived { lateral, subquery, alias, sample: None } => {
                 self.bind_derived(*lateral, subquery, alias.as_ref(), before)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
@@ -275,7 +278,18 @@ impl Binder<'_> {
             }
             return Ok(item);
         }
-        let relation = self.relation(object)?;
+        let relation = self.relation(object).map_err(|error| {
+            if error.state() != SqlState::UNDEFINED_TABLE || !self.unreachable.contains(&base) {
+                return error;
+            }
+            error
+                .with_detail(format!(
+                    "There is a WITH item named \"{base}\", but it cannot be referenced from this part of the query."
+                ))
+                .with_hint(
+                    "Use WITH RECURSIVE, or re-order the WITH items to remove forward references.",
+                )
+        })?;
         self.bind_relation(relation, object, alias)
     }
 
@@ -338,6 +352,7 @@ impl Binder<'_> {
         let schema = self.catalog.schema(table.schema).map(|schema| schema.name.clone());
         let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
         relation.table = Some(table.oid);
+        relation.row_type = relation.table.filter(|_| entry.as_of.is_none());
         self.note_special_indexes(entry);
         let plan = Logical::Table {
             table: entry.clone(),
@@ -392,6 +407,7 @@ impl Binder<'_> {
         let schema = Some(relation.schema_name().to_string());
         let mut scope_relation = aliased(alias, relation.name, schema, scope_columns, Vec::new())?;
         scope_relation.table = Some(relation.oid).filter(|_| relation.kind == b'r');
+        scope_relation.row_type = Some(relation.oid);
         let alias = scope_relation.alias.clone();
         let plan = Logical::Virtual { relation, alias, columns, filters: Vec::new() };
         Ok(Item { plan, scope: Scope::of(scope_relation), lateral: Vec::new() })
@@ -518,6 +534,7 @@ pub(super) fn aliased(
             columns,
             primary_key,
             table: None,
+            row_type: None,
             is_optional: false,
         });
     };
@@ -541,6 +558,7 @@ pub(super) fn aliased(
         columns,
         primary_key,
         table: None,
+        row_type: None,
         is_optional: false,
     })
 }

@@ -9,6 +9,7 @@ mod access;
 mod aggregate;
 mod assignment;
 mod call;
+mod cast;
 mod coerce;
 mod common_table;
 mod conflict;
@@ -30,7 +31,9 @@ mod recursion;
 mod recursive;
 mod rights;
 mod rows;
+mod sample;
 pub mod scope;
+mod search_cycle;
 mod select;
 mod special;
 mod subquery;
@@ -346,6 +349,8 @@ struct CommonTable {
     is_recursive: bool,
     /// Where its name stands.
     location: Location,
+    /// SEARCH and CYCLE.
+    following: search_cycle::Following,
     /// Its rows so far, while its recursive term is being bound.
     working: Option<recursive::Working>,
     /// It is read more than once, or said to be MATERIALIZED.
@@ -371,6 +376,8 @@ pub struct Binder<'a> {
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// The names of those that the one that is being bound cannot read: itself, and the ones behind it.
+    unreachable: Vec<String>,
     /// What WITH changes, with the numbers of the tables that the returned rows go to.
     changes: Vec<(usize, BoundChange)>,
     /// Inside a call over a window: why there may be no other one.
@@ -416,6 +423,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            unreachable: Vec::new(),
             changes: Vec::new(),
             in_window: None,
             views: Vec::new(),

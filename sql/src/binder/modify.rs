@@ -93,6 +93,7 @@ impl<'a> Binder<'a> {
             columns,
             primary_key: Vec::new(),
             table: None,
+            row_type: Some(table.oid),
             is_optional: false,
         };
         Scope::of(relation)

@@ -351,6 +351,7 @@ impl Binder<'_> {
             columns,
             primary_key: Vec::new(),
             table: None,
+            row_type: None,
             is_optional: false,
         };
         self.set_scope(Scope::of(relation));

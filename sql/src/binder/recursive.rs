@@ -6,10 +6,10 @@ use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
 
 use super::query::narrow;
 use super::scope::{Level, ScopeColumn};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, recursion};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, recursion, search_cycle};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::registry;
-use crate::plan::logical::{Correlation, Logical};
+use crate::plan::logical::{ColumnId, Correlation, Logical};
 use crate::types::{DataType, format_type, oids};
 
 /// A recursive query's own rows, while its step is bound.
@@ -17,6 +17,8 @@ use crate::types::{DataType, format_type, oids};
 pub(super) struct Working {
     pub(super) table: usize,
     pub(super) columns: Vec<(String, DataType)>,
+    /// What it carries along for SEARCH and CYCLE, under the numbers that these columns have where it is read.
+    pub(super) hidden: Vec<(ColumnId, DataType)>,
 }
 
 impl Binder<'_> {
@@ -61,20 +63,36 @@ impl Binder<'_> {
         let wanted: Vec<DataType> =
             seed.columns.iter().map(|(_, column)| settled(column.data_type)).collect();
         let seed = self.convert_columns(seed, &wanted, crate::functions::CastContext::Implicit)?;
-        let names = self.common_tables[position].columns.clone();
+        let given = self.common_tables[position].columns.clone();
         let columns = seed
             .columns
             .iter()
             .enumerate()
-            .map(|(at, (_, column))| (names.get(at).unwrap_or(&column.name).clone(), column.data_type));
+            .map(|(at, (_, column))| (given.get(at).unwrap_or(&column.name).clone(), column.data_type));
+        let columns: Vec<(String, DataType)> = columns.collect();
+        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+        let following = self.common_tables[position].following.clone();
+        if !following.is_empty() {
+            let place = self.common_tables[position].location;
+            search_cycle::check_form(&name, left, right).map_err(|error| self.locate(error, place))?;
+        }
+        let carried = self.carried(&following, &names, &seed)?;
+        let seed = if following.is_empty() { seed } else { self.carry_first(seed, &carried) };
         let table = self.next_working_table;
         self.next_working_table += 1;
-        let working = Working { table, columns: columns.collect() };
-        self.common_tables[position].working = Some(working);
+        let hidden = seed.columns[names.len()..].iter().map(|(_, column)| (0, column.data_type)).collect();
+        self.common_tables[position].working = Some(Working { table, columns, hidden });
         let step = self.bind_set_expr(right);
-        self.common_tables[position].working = None;
+        let working = self.common_tables[position].working.take();
         self.common_tables.truncate(common_before);
-        let step = self.fitting_step(&name, &seed, step?)?;
+        let mut step = step?;
+        if let Some(working) = working.filter(|_| !following.is_empty()) {
+            step = self.carry_through(step, &working, &carried)?;
+        }
+        let mut step = self.fitting_step(&name, &seed, step)?;
+        if !following.is_empty() {
+            step = self.carry_on(&following, &names, step, &carried)?;
+        }
         let all = *set_quantifier == SetQuantifier::All;
         let (seed_plan, step_plan) = (Box::new(narrow(&seed)), Box::new(narrow(&step)));
         let mut ids = Vec::new();
@@ -85,7 +103,7 @@ impl Binder<'_> {
             columns.push((id, ResultColumn { source: None, ..column }));
         }
         let plan = Logical::Recursive { table, all, seed: seed_plan, step: step_plan, columns: ids };
-        Ok(BoundQuery { plan, columns })
+        Ok(self.carried_result(&following, &names, BoundQuery { plan, columns }))
     }
 
     /// The step with the seed's types.
@@ -129,6 +147,14 @@ impl Binder<'_> {
             let id = self.column_id();
             ids.push((id, data_type));
             columns.push(ScopeColumn { id, name: column, data_type, source: None });
+        }
+        let mut hidden = working.hidden;
+        for (id, data_type) in &mut hidden {
+            *id = self.column_id();
+            ids.push((*id, *data_type));
+        }
+        if let Some(working) = &mut self.common_tables[position].working {
+            working.hidden = hidden;
         }
         let plan = Logical::WorkingTable { table: working.table, alias: name, columns: ids };
         Ok(Some((plan, columns)))

@@ -3,6 +3,8 @@
 //! A call that another takes as an argument is computed by a `ProjectSet` of its own below that of the other; calls
 //! at the same depth go in lockstep.
 
+use std::sync::Arc;
+
 use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -107,7 +109,8 @@ impl Binder<'_> {
 
     /// One field of a record: `(record).name`.
     pub(super) fn record_field(&mut self, record: Expr, wanted: &str) -> Result<Expr> {
-        let fields = if record.data_type() == DataType::RECORD {
+        let is_composite = self.row_shape_of(record.data_type()).is_some();
+        let fields = if is_composite || record.data_type() == DataType::RECORD {
             self.record_fields(record.clone())?
         } else {
             Vec::new()
@@ -116,6 +119,12 @@ impl Binder<'_> {
             return Ok(field);
         }
         let kind = self.type_name(record.data_type());
+        if is_composite {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{wanted}\" not found in data type {kind}"),
+            ));
+        }
         Err(if record.data_type() == DataType::RECORD {
             SqlError::new(
                 SqlState::UNDEFINED_COLUMN,
@@ -129,13 +138,22 @@ impl Binder<'_> {
         })
     }
 
+    /// The fields of a type of rows that has a name.
+    pub(super) fn row_shape_of(&self, data_type: DataType) -> Option<&Arc<RecordShape>> {
+        self.catalog.type_info(data_type.oid)?.row_shape()
+    }
+
     /// The names and types of a record's fields, where they are known before it is computed.
     pub(super) fn record_shape(&self, record: &Expr) -> Option<Vec<(String, DataType)>> {
         let named = |shape: &RecordShape| {
             shape.fields.iter().map(|(name, data_type)| (name.to_string(), *data_type)).collect()
         };
+        if let Some(shape) = self.row_shape_of(record.data_type()) {
+            return Some(named(shape));
+        }
         match record {
             Expr::Row { shape, .. } => Some(named(shape)),
+            Expr::Cast(cast) if cast.data_type == DataType::RECORD => self.record_shape(&cast.argument),
             Expr::Case { otherwise: Some(row), data_type: DataType::RECORD, .. } => self.record_shape(row),
             Expr::Const { value: Datum::Record(record), .. } => Some(named(&record.shape)),
             Expr::Column { index, .. } if self.record_columns.contains_key(index) => {

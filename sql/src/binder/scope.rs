@@ -30,6 +30,8 @@ pub struct ScopeRelation {
     pub primary_key: Vec<ColumnId>,
     /// The table that it is, for `tableoid`.
     pub table: Option<u32>,
+    /// The table or view whose row type its rows are of.
+    pub row_type: Option<u32>,
     /// An outer join may give it no row.
     pub is_optional: bool,
 }

@@ -211,6 +211,13 @@ impl Binder<'_> {
         })
     }
 
+    /// Whether a row is among those of an array.
+    pub(super) fn is_among(&mut self, row: Expr, array: Expr) -> Result<Expr> {
+        let resolved = registry().resolve_operator("=", Some(oids::RECORD), oids::RECORD, &self.types())?;
+        let (left, array) = (Box::new(row), Box::new(array));
+        Ok(Expr::Quantified { left, array, function: resolved.function, all: false })
+    }
+
     pub(super) fn bind_array(&mut self, array: &ast::Array, target: Option<DataType>) -> Result<Expr> {
         let mut elements = Vec::new();
         for element in &array.elem {
@@ -274,7 +281,10 @@ impl Binder<'_> {
                 text = format!("{text} {}", field_name(field));
             }
         }
-        self.coerce(unknown(Datum::text(text)), DataType::INTERVAL, CastContext::Explicit)
+        let fields = interval_fields(interval.leading_field.as_ref(), interval.last_field.as_ref());
+        let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
+        let target = data_type::resolve(&ast::DataType::Interval { fields, precision }, &self.types())?;
+        self.coerce(unknown(Datum::text(text)), target, CastContext::Explicit)
             .map_err(|error| self.locate(error, ast::Spanned::span(interval.value.as_ref()).start))
     }
 
@@ -300,6 +310,31 @@ fn is_collation(name: &str) -> bool {
     }
     let locale = name.split(['.', '@']).next().unwrap_or_default();
     locale.split_once('_').is_some_and(|(language, country)| is_language(language) && is_country(country))
+}
+
+/// The fields that an interval literal is cut to.
+fn interval_fields(
+    leading: Option<&DateTimeField>,
+    last: Option<&DateTimeField>,
+) -> Option<ast::IntervalFields> {
+    use DateTimeField as D;
+    use ast::IntervalFields as F;
+    Some(match (leading?, last) {
+        (D::Year, None) => F::Year,
+        (D::Month, None) => F::Month,
+        (D::Day, None) => F::Day,
+        (D::Hour, None) => F::Hour,
+        (D::Minute, None) => F::Minute,
+        (D::Second, None) => F::Second,
+        (D::Year, Some(D::Month)) => F::YearToMonth,
+        (D::Day, Some(D::Hour)) => F::DayToHour,
+        (D::Day, Some(D::Minute)) => F::DayToMinute,
+        (D::Day, Some(D::Second)) => F::DayToSecond,
+        (D::Hour, Some(D::Minute)) => F::HourToMinute,
+        (D::Hour, Some(D::Second)) => F::HourToSecond,
+        (D::Minute, Some(D::Second)) => F::MinuteToSecond,
+        _ => return None,
+    })
 }
 
 /// A field's name, in lower case.

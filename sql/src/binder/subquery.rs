@@ -166,7 +166,7 @@ impl Binder<'_> {
     /// A query whose one value is the whole row of this one, and the types of its fields.
     pub(super) fn rows_of(&mut self, bound: BoundQuery) -> (Logical, Vec<DataType>) {
         let fields = bound.columns.iter().map(|(_, column)| (column.name.as_str().into(), column.data_type));
-        let shape = Arc::new(RecordShape { fields: fields.collect() });
+        let shape = Arc::new(RecordShape::anonymous(fields));
         let types = bound.columns.iter().map(|(_, column)| column.data_type).collect();
         let fields = bound.columns.iter();
         let fields = fields.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });

@@ -6,7 +6,7 @@ use super::call::{argument_expr, is_out_parameter};
 use super::from::{Item, aliased, join};
 use super::scope::{Level, Scope, ScopeColumn};
 use super::{AggregatesIn, Binder, Collector, PendingApply, name};
-use crate::catalog::TypeScope;
+use crate::catalog::{TypeScope, relation_of_type};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
@@ -66,7 +66,7 @@ impl Binder<'_> {
             }
             let mut arguments = Vec::new();
             for argument in args {
-                arguments.push(binder.bind(argument_expr(argument)?)?);
+                arguments.push(binder.bind_call_argument(argument)?);
             }
             arguments.retain(|argument| !is_out_parameter(argument));
             binder.table_function(&base, arguments, alias).map_err(|error| binder.locate(error, location))
@@ -101,7 +101,7 @@ impl Binder<'_> {
             let mut arguments = Vec::new();
             if let ast::FunctionArguments::List(list) = &function.args {
                 for argument in &list.args {
-                    arguments.push(self.bind(argument_expr(argument)?)?);
+                    arguments.push(self.bind_call_argument(argument)?);
                 }
             }
             let (more, outputs) = self.table_function(&base, arguments, None)?;
@@ -119,7 +119,8 @@ impl Binder<'_> {
         alias: Option<&TableAlias>,
     ) -> Result<Item> {
         let Functions { mut calls, columns: outputs, mut lateral, pending } = functions;
-        let single = outputs.len() == 1 && matches!(calls.as_slice(), [TableFunction::Call { .. }]);
+        let single =
+            outputs.len() == 1 && matches!(calls.as_slice(), [TableFunction::Call { is_record: false, .. }]);
         let own_name = single && outputs[0].0 != base;
         let mut columns = Vec::new();
         let mut scope_columns = Vec::new();
@@ -135,7 +136,10 @@ impl Binder<'_> {
             let name = "ordinality".into();
             scope_columns.push(ScopeColumn { id, name, data_type: DataType::INT8, source: None });
         }
-        let relation = aliased(alias, base, None, scope_columns, Vec::new())?;
+        let mut relation = aliased(alias, base, None, scope_columns, Vec::new())?;
+        if let [TableFunction::Call { call, is_record: true, .. }] = calls.as_slice() {
+            relation.row_type = relation_of_type(call.data_type().oid);
+        }
         let below = (!pending.is_empty()).then(|| {
             let outputs: Vec<(usize, DataType)> =
                 pending.iter().map(|each| (each.output, each.data_type)).collect();
@@ -210,6 +214,11 @@ impl Binder<'_> {
             // The alias declares the columns of the record.
             arguments.insert(0, declared_record(alias, &self.types())?);
         }
+        if base.contains("_populate_record")
+            && let Some(Expr::Const { value: Datum::Null, data_type: DataType::RECORD }) = arguments.first()
+        {
+            arguments[0] = declared_record(alias, &self.types())?;
+        }
         let call = match registry().functions(base).iter().any(|each| each.returns_rows()) {
             true => {
                 let arguments = self.series_arguments(base, arguments)?;
@@ -220,6 +229,12 @@ impl Binder<'_> {
             false => self.call_named(base, arguments)?,
         };
         let data_type = call.data_type();
+        let row_shape = self.row_shape_of(data_type).cloned();
+        if let Some(shape) = row_shape {
+            let columns = shape.fields.iter().map(|(name, data_type)| (name.to_string(), *data_type));
+            let width = shape.fields.len();
+            return Ok((vec![TableFunction::Call { call, width, is_record: true }], columns.collect()));
+        }
         if data_type == DataType::RECORD {
             let is_declared = match &call {
                 Expr::Call(call) => !call.function.columns.is_empty() || base.contains("_to_record"),
@@ -230,14 +245,14 @@ impl Binder<'_> {
                 _ => declared_columns(alias, &self.types())?,
             };
             let width = columns.len();
-            return Ok((vec![TableFunction::Call { call, width }], columns));
+            return Ok((vec![TableFunction::Call { call, width, is_record: true }], columns));
         }
         let own_name = match &call {
             Expr::Call(call) => call.function.columns.first().map(|(name, _)| (*name).to_owned()),
             _ => None,
         };
         let columns = vec![(own_name.unwrap_or_else(|| base.to_owned()), data_type)];
-        Ok((vec![TableFunction::Call { call, width: 1 }], columns))
+        Ok((vec![TableFunction::Call { call, width: 1, is_record: false }], columns))
     }
 
     /// `generate_series` between dates goes over timestamps with time zone.
@@ -272,7 +287,7 @@ fn declared_record(alias: Option<&TableAlias>, types: &TypeScope<'_>) -> Result<
         columns.map(|(name, data_type)| (Text::from(name), data_type)).collect();
     let record = RecordValue {
         fields: vec![Datum::Null; fields.len()],
-        shape: std::sync::Arc::new(RecordShape { fields }),
+        shape: std::sync::Arc::new(RecordShape::anonymous(fields)),
     };
     Ok(Expr::Const { value: record.into(), data_type: DataType::RECORD })
 }

@@ -90,7 +90,8 @@ impl Binder<'_> {
             });
         }
         let schema = self.catalog.schema(view.schema).map(|schema| schema.name.clone());
-        let relation = aliased(alias, &view.name, schema, columns, Vec::new())?;
+        let mut relation = aliased(alias, &view.name, schema, columns, Vec::new())?;
+        relation.row_type = Some(view.oid);
         Ok(Item { plan: bound.plan, scope: Scope::of(relation), lateral: correlations })
     }
 }

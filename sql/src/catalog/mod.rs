@@ -12,6 +12,7 @@ mod extension;
 mod object;
 mod rights;
 mod role;
+mod row_type;
 mod snapshot;
 mod statistics;
 pub mod store;
@@ -30,6 +31,7 @@ pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,
 };
 pub use role::{DATABASE_OWNER, Membership, Role, RoleAttributes, builtin_roles, is_builtin_role};
+pub use row_type::{RowType, relation_of_type, row_type_oid, system_row_types};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;

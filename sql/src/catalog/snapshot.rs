@@ -12,6 +12,7 @@ use super::extension::Extension;
 use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
+use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
 use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
@@ -49,6 +50,8 @@ pub struct CatalogSnapshot {
     types_by_name: HashMap<(u32, String), u32>,
     /// The types that array types have elements of.
     elements: HashMap<u32, u32>,
+    /// The row types of tables and views, once somebody asked.
+    row_types: HashMap<u32, OnceLock<Option<RowType>>>,
 }
 
 /// A table with all that belongs to it.
@@ -216,6 +219,7 @@ impl CatalogSnapshot {
                 }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
+                    snapshot.row_types.insert(view.oid, OnceLock::new());
                     snapshot.views.insert(view.oid, view);
                 }
                 Object::Sequence(sequence) => {
@@ -267,8 +271,39 @@ impl CatalogSnapshot {
         if let Some(entry) = self.types.get(&oid) {
             return Some(&entry.info);
         }
-        let element = self.elements.get(&oid)?;
-        self.types.get(element).map(|entry| &entry.array)
+        if let Some(element) = self.elements.get(&oid) {
+            return self.types.get(element).map(|entry| &entry.array);
+        }
+        Some(self.row_type(relation_of_type(oid)?)?.info_of(oid))
+    }
+
+    /// The type of a relation's rows.
+    #[must_use]
+    pub fn row_type(&self, relation: u32) -> Option<&RowType> {
+        let Some(entry) = self.row_types.get(&relation) else { return system_row_type(relation) };
+        let make = || match self.views.get(&relation) {
+            Some(view) => RowType::of_view(view),
+            None => RowType::of_table(&self.tables.get(&relation)?.table),
+        };
+        entry.get_or_init(make).as_ref()
+    }
+
+    /// The row types of users' tables and views.
+    pub fn row_types(&self) -> impl Iterator<Item = &RowType> {
+        let relations = self.tables.keys().chain(self.views.keys());
+        relations.filter_map(|relation| self.row_type(*relation))
+    }
+
+    /// The OID of the row type, or of the arrays of it, that a name means in a schema.
+    #[must_use]
+    pub fn row_type_named(&self, schema: u32, name: &str) -> Option<u32> {
+        let relation = |name: &str| match schema {
+            PG_CATALOG | INFORMATION_SCHEMA => crate::relations::find(schema, name).map(|found| found.oid),
+            _ => self.relation_named(schema, name),
+        };
+        let row_type = |name: &str| self.row_type(relation(name)?);
+        let array = || row_type(name.strip_prefix('_')?).map(|row| row.array.oid);
+        row_type(name).map(|row| row.info.oid).or_else(array)
     }
 
     /// The user's type of an OID: its own, or that of its arrays.
@@ -314,6 +349,7 @@ impl CatalogSnapshot {
                 special_indexes,
                 as_of: None,
             };
+            self.row_types.insert(oid, OnceLock::new());
             self.tables.insert(oid, Arc::new(entry));
         }
     }

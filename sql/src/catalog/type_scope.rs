@@ -1,6 +1,7 @@
 //! Types by their names: as a session with its search path sees them.
 
 use super::PG_CATALOG;
+use super::row_type::relation_of_type;
 use super::snapshot::CatalogSnapshot;
 use crate::binder::name::quote;
 use crate::binder::test_domain;
@@ -36,38 +37,53 @@ impl<'a> TypeScope<'a> {
     /// 3F000 for an unknown schema.
     pub fn user_type_named(&self, schema: Option<&str>, base: &str) -> Result<Option<Oid>> {
         let Some(schema) = schema else {
-            return Ok(self.search_path.iter().find_map(|oid| self.catalog.type_named(*oid, base)));
+            return Ok(self.found_on_path(base));
         };
         let found = self.catalog.schema_named(schema).ok_or_else(|| {
             SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"))
         })?;
-        Ok(self.catalog.type_named(found.oid, base))
+        Ok(self.in_schema(found.oid, base))
+    }
+
+    /// A user's type, or the type of a relation's rows.
+    fn in_schema(&self, schema: u32, base: &str) -> Option<Oid> {
+        self.catalog.type_named(schema, base).or_else(|| self.catalog.row_type_named(schema, base))
+    }
+
+    fn found_on_path(&self, base: &str) -> Option<Oid> {
+        self.search_path.iter().find_map(|schema| self.in_schema(*schema, base))
+    }
+
+    /// The schema and the name of a type that is not built in.
+    #[must_use]
+    pub fn place(&self, oid: Oid) -> Option<(u32, &str)> {
+        if let Some(entry) = self.catalog.user_type(oid) {
+            let own = &entry.definition;
+            return Some((own.schema, if oid == own.oid { &own.name } else { &own.array_name }));
+        }
+        let row = self.catalog.row_type(relation_of_type(oid)?)?;
+        Some((row.schema, &row.info_of(oid).name))
     }
 
     /// Whether a type's name alone finds it.
     #[must_use]
     pub fn is_visible(&self, oid: Oid) -> bool {
-        let Some(entry) = self.catalog.user_type(oid) else { return true };
-        let own = &entry.definition;
-        let base = if oid == own.oid { &own.name } else { &own.array_name };
+        let Some((own_schema, base)) = self.place(oid) else { return true };
         let builtin_first = self
             .search_path
             .iter()
-            .take_while(|schema| **schema != own.schema)
+            .take_while(|schema| **schema != own_schema)
             .any(|schema| *schema == PG_CATALOG)
             && BuiltinTypes.type_by_name(base).is_some();
-        !builtin_first
-            && self.search_path.iter().find_map(|schema| self.catalog.type_named(*schema, base)) == Some(oid)
+        !builtin_first && self.found_on_path(base) == Some(oid)
     }
 
     /// The type of a name: a built-in one, or a user's that the search path finds.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&'a TypeInfo> {
         static BUILTIN: BuiltinTypes = BuiltinTypes;
-        TypeCatalog::type_by_name(&BUILTIN, name).or_else(|| {
-            let oid = self.search_path.iter().find_map(|schema| self.catalog.type_named(*schema, name))?;
-            self.catalog.type_info(oid)
-        })
+        TypeCatalog::type_by_name(&BUILTIN, name)
+            .or_else(|| self.catalog.type_info(self.found_on_path(name)?))
     }
 }
 
@@ -81,8 +97,7 @@ impl TypeCatalog for TypeScope<'_> {
     }
 
     fn sql_name(&self, info: &TypeInfo) -> String {
-        let schema =
-            self.catalog.user_type(info.oid).and_then(|entry| self.catalog.schema(entry.definition.schema));
+        let schema = self.place(info.oid).and_then(|(schema, _)| self.catalog.schema(schema));
         match schema {
             Some(schema) if !self.is_visible(info.oid) => {
                 format!("{}.{}", quote(&schema.name), info.sql_name)

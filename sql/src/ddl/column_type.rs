@@ -24,6 +24,7 @@ pub async fn change(
 ) -> Result<()> {
     let target = data_type::resolve(data_type, &ddl.types())?;
     ddl.check_may_use_type(target)?;
+    super::create_table::refuse_rows(&ddl.types(), target)?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
     let position = Table::position(column.number);

@@ -8,11 +8,11 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::PG_CLASS;
 use crate::catalog::{Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store};
+use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{TableLike, of_standard};
-use crate::types::{Representation, TypeCatalog};
+use crate::types::{DataType, Representation, TypeCatalog, format_type};
 use crate::value::Datum;
 
 /// The most columns a table may have.
@@ -27,6 +27,22 @@ pub struct Wanted {
     pub sequences: Vec<sequence::Wanted>,
     /// Columns' numbers and the expressions that generate them.
     pub generated: Vec<(i16, ast::Expr)>,
+}
+
+/// Columns that hold rows, or arrays of them, are not supported yet.
+///
+/// # Errors
+/// 0A000.
+pub fn refuse_rows(types: &TypeScope<'_>, data_type: DataType) -> Result<()> {
+    let info = types.type_by_oid(data_type.oid);
+    let element = info.and_then(|info| types.type_by_oid(info.element()?)).or(info);
+    if element.is_some_and(|info| info.row_shape().is_some()) {
+        let shown = format_type(data_type, types);
+        return Err(SqlError::unsupported(format!(
+            "columns of composite type {shown} are not supported yet"
+        )));
+    }
+    Ok(())
 }
 
 /// A column as written, and the constraints that came with it.
@@ -51,6 +67,7 @@ pub fn column_of(
             format!("column \"{column_name}\" has pseudo-type {}", definition.data_type),
         ));
     }
+    refuse_rows(&types, data_type)?;
     let mut column = TableColumn {
         number,
         name: column_name.clone(),

@@ -81,10 +81,10 @@ fn name_type(ddl: &Ddl, data_type: &mut ast::DataType) -> Result<()> {
                 &ddl.types(),
             )?
             .oid;
-            let Some(entry) = ddl.catalog.user_type(oid) else { return Ok(()) };
-            let schema = ddl.catalog.schema(entry.definition.schema);
-            *object =
-                stable_name(oid, schema.map_or("", |schema| schema.name.as_str()), &entry.definition.name);
+            let types = ddl.types();
+            let Some((schema, base)) = types.place(oid) else { return Ok(()) };
+            let schema = ddl.catalog.schema(schema);
+            *object = stable_name(oid, schema.map_or("", |schema| schema.name.as_str()), base);
             Ok(())
         }
         ast::DataType::Array(

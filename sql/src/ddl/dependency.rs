@@ -125,8 +125,15 @@ impl Thing {
                 }
                 _ => Vec::new(),
             },
-            Thing::View(oid) => views_on(catalog, oid, None),
-            Thing::Type(oid) => of_type(catalog, oid),
+            Thing::View(oid) => {
+                let mut found = views_on(catalog, oid, None);
+                found.extend(of_row_type(catalog, oid));
+                found
+            }
+            Thing::Type(oid) => {
+                let own = catalog.user_type(oid).map(|entry| &entry.definition);
+                own.map_or_else(Vec::new, |own| of_type(catalog, own.oid, own.array_oid))
+            }
             Thing::Default(..) => Vec::new(),
         }
     }
@@ -158,7 +165,16 @@ fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     );
     found.extend(entry.referenced_by.iter().map(|each| (Thing::Constraint(each.oid), Tie::Use)));
     found.extend(views_on(catalog, oid, None));
+    found.extend(
+        of_row_type(catalog, oid).into_iter().filter(|each| !found.contains(each)).collect::<Vec<_>>(),
+    );
     found
+}
+
+/// What uses the type of a relation's rows.
+fn of_row_type(catalog: &CatalogSnapshot, relation: u32) -> Vec<(Thing, Tie)> {
+    let row = catalog.row_type(relation);
+    row.map_or_else(Vec::new, |row| of_type(catalog, row.info.oid, row.array.oid))
 }
 
 /// The views that read a relation, or one column of it.
@@ -212,10 +228,9 @@ fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
 }
 
 /// What uses a type: columns, domains over it, and stored expressions that name it.
-fn of_type(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
-    let Some(own) = catalog.user_type(oid).map(|entry| &entry.definition) else { return Vec::new() };
-    let is_of = |type_oid: u32| type_oid == own.oid || type_oid == own.array_oid;
-    let names = |text: &str| text.contains(&format!("\"#{}\"", own.oid));
+fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, Tie)> {
+    let is_of = |type_oid: u32| type_oid == oid || type_oid == array_oid;
+    let names = |text: &str| text.contains(&format!("\"#{oid}\""));
     let mut found = Vec::new();
     for entry in catalog.tables() {
         for column in entry.table.live_columns() {

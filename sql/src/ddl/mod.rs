@@ -316,6 +316,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             TypeStatement::Drop { domains: true, .. } => "DROP DOMAIN",
             TypeStatement::Drop { .. } => "DROP TYPE",
         },
+        Definition::CreateSchema { .. } => "CREATE SCHEMA",
         Definition::CreateLike { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::SelectInto { .. } => "SELECT INTO",
@@ -395,6 +396,9 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::SetSchema { kind, name, if_exists, schema } => {
             rename::set_schema(ddl, *kind, name, *if_exists, schema).await
         }
+        Definition::CreateSchema { create, elements } => {
+            schema::create_whole(ddl, create, elements, text).await
+        }
         Definition::Role(statement) => role::define(ddl, statement).await,
         Definition::Rights(statement) => grant::define(ddl, statement).await,
         Definition::Type(statement) => user_type::define(ddl, statement, text).await,
@@ -422,7 +426,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {
-            schema::create_schema(ddl, schema_name, *if_not_exists).await
+            schema::create_schema(ddl, schema_name, *if_not_exists).await.map(|_| ())
         }
         S::CreateExtension(create) => extension::create(ddl, create).await,
         S::DropExtension(drop) => extension::drop(ddl, drop).await,

@@ -11,7 +11,7 @@ use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
-use crate::types::{DataType, format_type, oids};
+use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
 /// Gives the relations of a query names that last, and lists them.
 struct NameRelations<'d> {
@@ -99,6 +99,12 @@ fn columns_of(
             ));
         }
         let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
+        if matches!(data_type.oid, oids::RECORD | oids::RECORD_ARRAY) {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{name}\" has pseudo-type {}", format_type(data_type, &BuiltinTypes)),
+            ));
+        }
         columns.push(ViewColumn { name, type_oid: data_type.oid, type_modifier: data_type.typmod });
     }
     Ok(columns)

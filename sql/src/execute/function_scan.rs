@@ -9,13 +9,15 @@ use crate::expr::Expr;
 use crate::functions::{Rows, listed};
 use crate::plan::logical::TableFunction;
 use crate::relations::BRANCHES;
-use crate::types::DataType;
+use crate::types::{DataType, oids};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
 /// One function's rows, `None` behind their end.
 struct Source {
     rows: Option<Rows>,
     width: usize,
+    /// Each row is one record, whose fields are the columns.
+    spread: bool,
 }
 
 /// Gives the rows of functions.
@@ -29,10 +31,10 @@ pub struct FunctionScan {
     given: i64,
 }
 
-/// A record's fields as columns; NULL is a row of NULLs.
-fn spread(value: Datum, width: usize) -> Vec<Datum> {
-    match value {
-        Datum::Record(record) => record.fields.clone(),
+/// The fields of a row's one record as columns; NULL is a row of NULLs.
+fn spread(row: &[Datum], width: usize) -> Vec<Datum> {
+    match row {
+        [Datum::Record(record)] => record.fields.clone(),
         _ => vec![Datum::Null; width],
     }
 }
@@ -47,23 +49,26 @@ impl FunctionScan {
         let no_row: [Datum; 0] = [];
         let mut sources = Vec::new();
         for function in &self.calls {
-            let (rows, width) = match function {
-                TableFunction::Call { call: Expr::Call(call), width } if call.function.returns_rows() => {
-                    (call.rows(&no_row.as_slice(), &context)?, *width)
+            let (rows, width, spread) = match function {
+                TableFunction::Call { call: Expr::Call(call), width, is_record }
+                    if call.function.returns_rows() =>
+                {
+                    // A function of records gives their fields, one of any values the records.
+                    let spread = *is_record && call.function.return_type != oids::RECORD;
+                    (call.rows(&no_row.as_slice(), &context)?, *width, spread)
                 }
-                TableFunction::Call { call, width } => {
+                TableFunction::Call { call, width, is_record } => {
                     let value = call.eval_row(&no_row.as_slice(), &context)?;
-                    let row = if *width == 1 { vec![value] } else { spread(value, *width) };
-                    (listed(vec![row]), *width)
+                    (listed(vec![vec![value]]), *width, *is_record)
                 }
                 TableFunction::Relation { relation } => {
-                    (listed(relation.rows(&execution.environment)?), relation.columns.len())
+                    (listed(relation.rows(&execution.environment)?), relation.columns.len(), false)
                 }
                 TableFunction::Report { function, .. } => {
-                    (listed(self.reports.pop_front().unwrap_or_default()), function.columns.len())
+                    (listed(self.reports.pop_front().unwrap_or_default()), function.columns.len(), false)
                 }
             };
-            sources.push(Source { rows: Some(rows), width });
+            sources.push(Source { rows: Some(rows), width, spread });
         }
         Ok(sources)
     }
@@ -98,7 +103,10 @@ impl FunctionScan {
                 if row.is_none() {
                     source.rows = None;
                 }
-                rows.push(row);
+                rows.push(match row {
+                    Some(row) if source.spread => Some(spread(&row, source.width)),
+                    row => row,
+                });
             }
             if rows.iter().all(Option::is_none) {
                 break;

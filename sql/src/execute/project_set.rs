@@ -42,7 +42,7 @@ impl ProjectSet {
                 return Err(SqlError::internal("a set-returning function was expected"));
             };
             let rows = Some(call.rows(&row, context)?);
-            let is_record = call.data_type.oid == oids::RECORD;
+            let is_record = call.function.return_type == oids::RECORD;
             sources.push(Source { rows, shape: is_record.then(|| record_shape(call)).flatten() });
         }
         Ok(sources)
@@ -89,8 +89,8 @@ impl ProjectSet {
 fn record_shape(call: &crate::expr::Call) -> Option<Arc<RecordShape>> {
     if !call.function.columns.is_empty() {
         let fields = call.function.columns.iter();
-        let fields = fields.map(|(name, oid)| (Text::new_static(name), DataType::of(*oid))).collect();
-        return Some(Arc::new(RecordShape { fields }));
+        let fields = fields.map(|(name, oid)| (Text::new_static(name), DataType::of(*oid)));
+        return Some(Arc::new(RecordShape::anonymous(fields)));
     }
     // One that fills in records gives them in the shape of the record it is given.
     match call.arguments.first() {

@@ -180,7 +180,7 @@ impl Expr {
             | Expr::Array { data_type, .. }
             | Expr::Subscript { data_type, .. }
             | Expr::Field { data_type, .. } => *data_type,
-            Expr::Row { .. } => DataType::RECORD,
+            Expr::Row { shape, .. } => DataType::of(shape.type_oid),
             Expr::Call(call) => call.data_type,
             Expr::Cast(cast) => cast.data_type,
             Expr::NullIf { value, .. } => value.data_type(),

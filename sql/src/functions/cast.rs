@@ -77,6 +77,9 @@ impl Registry {
                 method => CastMethod::Array(Box::new(method)),
             });
         }
+        if target == oids::RECORD && matches!(from.shape, TypeShape::Composite { .. }) {
+            return Some(CastMethod::Binary);
+        }
         let through_text = match context {
             CastContext::Implicit => false,
             CastContext::Assignment => to.category == Category::String,

@@ -6,10 +6,10 @@
 use super::registry::{Entry, Registry};
 use super::vector::{binary_entry, binary_text, wrong_arguments};
 use super::{CallTypes, EvalContext};
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::types::datetime::calendar::date_to_timestamp;
 use crate::types::datetime::zone;
-use crate::types::{Oid, oids};
+use crate::types::{DataType, Oid, format_type, oids};
 use crate::value::{ColumnData, Datum, compare_values};
 use std::cmp::Ordering;
 
@@ -90,7 +90,35 @@ fn moments(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Ordering> {
     Ok(moment(left)?.cmp(&moment(right)?))
 }
 
-/// Comparison by the arguments' own type, for enums, arrays and records.
+/// Comparison of rows, field by field until two differ, which must be of one type.
+fn records(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Ordering> {
+    let [Datum::Record(left), Datum::Record(right)] = arguments else { return Err(wrong_arguments()) };
+    let mismatch = |message: String| Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
+    for (at, (left, right)) in (1..).zip(left.named().zip(right.named())) {
+        let (left_type, right_type) = (left.1, right.1);
+        if left_type.oid != right_type.oid {
+            let named = |data_type: DataType| format_type(DataType::of(data_type.oid), context.types);
+            return mismatch(format!(
+                "cannot compare dissimilar column types {} and {} at record column {at}",
+                named(left_type),
+                named(right_type)
+            ));
+        }
+        let order = match (left.2.is_null(), right.2.is_null()) {
+            (false, false) => context.compare(left_type.oid, left.2, right.2),
+            (left, right) => left.cmp(&right),
+        };
+        if order.is_ne() {
+            return Ok(order);
+        }
+    }
+    if left.len() != right.len() {
+        return mismatch("cannot compare record types with different numbers of columns".to_owned());
+    }
+    Ok(Ordering::Equal)
+}
+
+/// Comparison by the arguments' own type, for enums and arrays.
 fn typed(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Ordering> {
     let ([left, right], [data_type, ..]) = (arguments, types.arguments) else {
         return Err(wrong_arguments());
@@ -98,19 +126,23 @@ fn typed(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) 
     Ok(context.compare(data_type.oid, left, right))
 }
 
-fn add_typed(registry: &mut Registry, prefix: &str, oid: Oid) {
-    let entries: [(&'static str, &str, super::TypedKernel); 6] = [
-        ("=", "eq", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_eq()))),
-        ("<>", "ne", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_ne()))),
-        ("<", "lt", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_lt()))),
-        ("<=", "le", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_le()))),
-        (">", "gt", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_gt()))),
-        (">=", "ge", |arguments, types, context| Ok(Datum::Bool(typed(arguments, types, context)?.is_ge()))),
-    ];
-    for (operator, suffix, kernel) in entries {
-        let entry = Entry::typed(format!("{prefix}_{suffix}"), &[oid, oid], oids::BOOL, kernel);
-        registry.add_operator(operator, entry.infallible());
-    }
+/// The six comparisons by a function that is told the types of its call.
+macro_rules! by_type {
+    ($registry:expr, $prefix:literal, $oid:expr, $compare:ident, $finish:expr) => {
+        by_type!(@each $registry, $prefix, $oid, $compare, $finish;
+            "=" "_eq" is_eq, "<>" "_ne" is_ne, "<" "_lt" is_lt, "<=" "_le" is_le, ">" "_gt" is_gt,
+            ">=" "_ge" is_ge);
+    };
+    (@each $registry:expr, $prefix:literal, $oid:expr, $compare:ident, $finish:expr;
+        $($operator:literal $suffix:literal $holds:ident),*) => {
+        $({
+            let kernel: super::TypedKernel = |arguments, types, context| {
+                Ok(Datum::Bool($compare(arguments, types, context)?.$holds()))
+            };
+            let entry = Entry::typed(concat!($prefix, $suffix), &[$oid, $oid], oids::BOOL, kernel);
+            $registry.add_operator($operator, $finish(entry));
+        })*
+    };
 }
 
 /// Text with text, text with name and so on: all in collation C.
@@ -199,7 +231,7 @@ pub(super) fn register(registry: &mut Registry) {
             }
         }
     }
-    add_typed(registry, "enum", oids::ANYENUM);
-    add_typed(registry, "array", oids::ANYARRAY);
-    add_typed(registry, "record", oids::RECORD);
+    by_type!(registry, "enum", oids::ANYENUM, typed, Entry::infallible);
+    by_type!(registry, "array", oids::ANYARRAY, typed, Entry::infallible);
+    by_type!(registry, "record", oids::RECORD, records, std::convert::identity);
 }

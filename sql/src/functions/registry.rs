@@ -60,6 +60,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::sizes::register(&mut registry);
     super::words::register(&mut registry);
     super::enumeration::register(&mut registry);
+    // Behind those that some of its functions are other names of.
+    super::system::register(&mut registry);
     registry
 });
 
@@ -197,6 +199,11 @@ impl Entry {
         kernel: TypedKernel,
     ) -> Entry {
         Entry::with_kernel(name.into(), argument_types, return_type, Kernel::Typed(kernel))
+    }
+
+    /// A function under another name.
+    pub(super) fn named_after(name: &'static str, function: &Function) -> Entry {
+        Entry(Function { name: name.into(), ..function.clone() })
     }
 
     /// A function the session answers; stable.

@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
+use super::schema::SchemaElement;
 use super::sequence::{SequenceOption, identity_options, sequence_option, sequence_options};
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
@@ -43,6 +44,11 @@ pub enum Definition {
         name: ObjectName,
         if_exists: bool,
         actions: Vec<TableAction>,
+    },
+    /// CREATE SCHEMA with what is made in it.
+    CreateSchema {
+        create: Box<ast::Statement>,
+        elements: Vec<SchemaElement>,
     },
     /// ALTER … RENAME TO
     Rename {

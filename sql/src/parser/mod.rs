@@ -15,9 +15,12 @@ mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod operators;
 mod rewrite;
 mod rights;
 mod role;
+mod schema;
+mod search_cycle;
 mod sequence;
 mod source;
 mod taken;
@@ -41,6 +44,8 @@ pub use explain::Explain;
 pub use rewrite::{ALL, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
+pub use schema::SchemaElement;
+pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use user_type::{DomainChange, DomainClause, DomainClauseKind, LabelPlace, TypeStatement};
@@ -148,7 +153,7 @@ static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
     let mut tokens = Vec::new();
     match Tokenizer::new(&*DIALECT, source.text()).tokenize_with_location_into_buf(&mut tokens) {
-        Ok(()) => check_names(tokens, source),
+        Ok(()) => check_names(operators::cut(&tokens), source),
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
     }
 }
@@ -171,6 +176,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     if let Some(explain) = explain::parse(piece, source)? {
         return Ok(StatementKind::Utility(Utility::Explain(Box::new(explain))));
+    }
+    if let Some(definition) = schema::parse(piece, source)? {
+        return Ok(StatementKind::Utility(Utility::Define(Box::new(definition))));
     }
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;

@@ -14,10 +14,13 @@
 //! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
 //! | `FOR UPDATE OF a, b` | `FOR UPDATE OF a FOR UPDATE OF b` |
 //! | `mood 'sad'`, for types that sqlparser does not know | `CAST('sad' AS mood)` |
+//! | `interval(0) '1 s'` | `CAST('1 s' AS interval(0))` |
 //! | `PRIMARY KEY WITH (fillfactor = 70)` | `PRIMARY KEY`: keys are filled as their table is |
 //! | `substring(a SIMILAR b ESCAPE c)` | `substring(a FROM b FOR c)` |
 //! | `SELECT WHERE a`, and other select lists without columns | ``SELECT `nothing` WHERE a`` |
 //! | `trim(FROM a)`, `trim(LEADING FROM a)` | `trim(a)`, `trim(LEADING a)` |
+//! | `… UNION …) SEARCH …`, `… CYCLE …` | a marked ORDER BY before the parenthesis: see [`search_cycle`] |
+//! | `1 AS select` | `1 AS "select"` |
 //! | `FORCE_QUOTE *` | `` FORCE_QUOTE (`*`) `` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE OF a` | `` FOR UPDATE OF `no key` ``, `` FOR SHARE OF `key`.a `` |
@@ -30,6 +33,7 @@
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `'a'` and `'b'` on the next line | `'ab'` |
 
+use super::search_cycle;
 use super::targets::{self, Targets};
 use crate::functions::unescape_unicode;
 use sqlparser::ast::Ident;
@@ -120,6 +124,32 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         match &token.token {
             Token::Word(_) if is(token, "with") && kind.has_keys(depth) && *token_at(at) == Token::LParen => {
                 at += closed(&tokens[at..]).unwrap_or(0);
+            }
+            Token::Word(_)
+                if is(token, "interval")
+                    && *token_at(at) == Token::LParen
+                    && matches!(token_at(at + 1), Token::Number(..))
+                    && matches!(token_at(at + 3), Token::SingleQuotedString(_)) =>
+            {
+                let keyword = |word: &str| TokenWithSpan::new(Token::make_keyword(word), token.span);
+                let open = TokenWithSpan::new(Token::LParen, token.span);
+                out.extend([keyword("CAST"), open, tokens[at + 3].clone(), keyword("AS"), token.clone()]);
+                out.extend(tokens[at..at + 3].iter().map(|each| (*each).clone()));
+                out.push(TokenWithSpan::new(Token::RParen, tokens[at + 3].span));
+                at += 4;
+            }
+            Token::RParen
+                if (word_at(at, "search") || word_at(at, "cycle"))
+                    && let Some((keys, length)) = search_cycle::keys(&tokens[at..]) =>
+            {
+                out.extend(keys);
+                out.push(token.clone());
+                at += length;
+            }
+            Token::Word(_) if is(token, "as") && names_column(&kind, &tokens[at..]) => {
+                out.push(token.clone());
+                out.push(quoted(tokens[at]));
+                at += 1;
             }
             Token::Word(_) if is(token, "force_quote") && *token_at(at) == Token::Mul => {
                 out.push(token.clone());
@@ -272,6 +302,26 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     out
 }
 
+/// Whether the word that tokens begin with, behind AS in a query, is a column's name though it is a keyword.
+fn names_column(kind: &StatementWords, tokens: &[&TokenWithSpan]) -> bool {
+    let Some(Token::Word(word)) = tokens.first().map(|token| &token.token) else { return false };
+    let next = tokens.get(1);
+    kind.is_query
+        && word.quote_style.is_none()
+        && crate::relations::is_reserved(&word.value)
+        && next.is_none_or(|next| {
+            matches!(next.token, Token::Comma | Token::RParen | Token::EOF) || is(next, "from")
+        })
+}
+
+/// A word as a name in quotes.
+fn quoted(token: &TokenWithSpan) -> TokenWithSpan {
+    let Token::Word(word) = &token.token else { return token.clone() };
+    let value = word.value.to_lowercase();
+    let word = Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword };
+    TokenWithSpan::new(Token::Word(word), token.span)
+}
+
 /// How a moment is given, behind AS OF.
 fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
     ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
@@ -281,6 +331,8 @@ fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
 struct StatementWords {
     /// A type's name before a string is that string's type.
     has_literals: bool,
+    /// It is a query, or changes rows.
+    is_query: bool,
     creates_table: bool,
     alters_table: bool,
     /// It defines something: SET there is not UPDATE's.
@@ -296,6 +348,9 @@ impl StatementWords {
         StatementWords {
             has_literals: queries.iter().any(|word| first_is(word))
                 || tokens.first().is_some_and(|first| first.token == Token::LParen),
+            is_query: ["select", "insert", "update", "delete", "with", "values", "merge"]
+                .iter()
+                .any(|word| first_is(word)),
             creates_table: is_table && first_is("create"),
             alters_table: is_table && first_is("alter"),
             defines: first_is("create") || first_is("alter"),

@@ -241,8 +241,13 @@ pub enum Logical {
 /// A function that gives rows.
 #[derive(Clone)]
 pub enum TableFunction {
-    /// A function of rows, or of one value, which is one row; a record becomes `width` columns, where that is not 1.
-    Call { call: Expr, width: usize },
+    /// A function of rows, or of one value, which is one row.
+    Call {
+        call: Expr,
+        width: usize,
+        /// Its columns are the fields of a record.
+        is_record: bool,
+    },
     /// A function of the relations module: rows computed from the session and the catalog.
     Relation { relation: &'static VirtualRelation },
     /// One whose rows take reading and waiting.

@@ -36,8 +36,19 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
             push(*input, predicates, costs)
         }
         Logical::Table { table, alias, columns, hidden, key, mut filters } => {
-            filters.extend(predicates);
-            Logical::Table { table, alias, columns, hidden, key, filters }
+            // The scan tests columns: what looks at the key itself, as TABLESAMPLE does, is tested above.
+            let reads_key = |predicate: &Expr| {
+                let mut reads = false;
+                walk::columns(predicate, &mut |id| reads |= Some(id) == key);
+                reads
+            };
+            let (above, own): (Vec<Expr>, Vec<Expr>) = predicates.into_iter().partition(reads_key);
+            filters.extend(own);
+            let scan = Logical::Table { table, alias, columns, hidden, key, filters };
+            match above.is_empty() {
+                true => scan,
+                false => Logical::Filter { input: Box::new(scan), predicates: above },
+            }
         }
         Logical::Virtual { relation, alias, columns, mut filters } => {
             filters.extend(predicates);

@@ -2,7 +2,7 @@
 
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, privileges, procedures, sizes, tool_functions};
+use super::{backend_functions, object_functions, privileges, procedures, sizes, tool_functions};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{PG_CATALOG, Rights, TableEntry};
@@ -30,6 +30,7 @@ pub fn call(
     let answer = backend_functions::call(environment, name, arguments, context);
     let answer = answer.or_else(|| privileges::call(environment, name, arguments));
     let answer = answer.or_else(|| sizes::call(environment, name, arguments));
+    let answer = answer.or_else(|| object_functions::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }

@@ -16,6 +16,7 @@ mod diff;
 mod extensions;
 mod host_rules;
 mod information_schema;
+mod object_functions;
 mod operator_classes;
 mod pretty_text;
 mod privileges;
@@ -44,6 +45,7 @@ mod views;
 
 pub use branches::BRANCHES;
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
+pub use registry::is_reserved;
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 
@@ -100,5 +102,9 @@ pub fn with_oid(oid: u32) -> Option<&'static VirtualRelation> {
 /// A relation that is also callable as a function in FROM.
 #[must_use]
 pub fn function(name: &str) -> Option<&'static VirtualRelation> {
-    all().iter().find(|relation| relation.name == name && relation.kind == b'f')
+    // Views over functions of their own name.
+    const VIEWS: [&str; 4] =
+        ["pg_timezone_names", "pg_timezone_abbrevs", "pg_hba_file_rules", "pg_ident_file_mappings"];
+    let is_function = |relation: &VirtualRelation| relation.kind == b'f' || VIEWS.contains(&relation.name);
+    all().iter().find(|relation| relation.name == name && is_function(relation))
 }

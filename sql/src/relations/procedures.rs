@@ -138,6 +138,7 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
         }
         TypeShape::Enum { .. } => format!("enum_{suffix}"),
         TypeShape::Domain { .. } => format!("domain_{suffix}"),
+        TypeShape::Composite { .. } => format!("record_{suffix}"),
         shape => {
             const SEPARATED: [&str; 16] = [
                 "numeric",

@@ -1,6 +1,6 @@
 //! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::procedures::{self, Procedure, ProcedureKind};
@@ -23,6 +23,17 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 
 /// A word to a line: its category, and whether it may be a column's name without AS.
 const KEYWORDS: &str = include_str!("keywords.txt");
+
+/// Whether a word may only be a column's name behind AS: it is reserved, if perhaps not as a function's name.
+#[must_use]
+pub fn is_reserved(word: &str) -> bool {
+    static RESERVED: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let line = |line: &'static str| line.split_once(' ');
+        let reserved = KEYWORDS.lines().filter_map(line).filter(|(_, rest)| rest.starts_with(['R', 'T']));
+        reserved.map(|(word, _)| word).collect()
+    });
+    RESERVED.contains(word.to_ascii_lowercase().as_str())
+}
 
 fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |line: &str| {

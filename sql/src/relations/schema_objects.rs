@@ -63,7 +63,7 @@ struct Class<'c> {
     persistence: u8,
 }
 
-fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
+fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
     let options = class.options.iter().map(|(key, value)| text(format!("{key}={value}"))).collect::<Vec<_>>();
     let options = if options.is_empty() {
         Datum::Null
@@ -75,7 +75,7 @@ fn class_row(relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
         ("oid", oid(class.oid)),
         ("relname", text(class.name)),
         ("relnamespace", oid(class.schema)),
-        ("reltype", oid(0)),
+        ("reltype", oid(environment.catalog.row_type(class.oid).map_or(0, |row| row.info.oid))),
         ("reloftype", oid(0)),
         ("relowner", oid(class.owner)),
         ("relam", oid(class.method)),
@@ -144,7 +144,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             options: &table.options,
             persistence: persistence(table.is_temporary, table.unlogged),
         };
-        rows.push(class_row(relation, &class));
+        rows.push(class_row(environment, relation, &class));
         for index in &entry.indexes {
             let class = Class {
                 oid: index.oid,
@@ -163,7 +163,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 options: &index.options,
                 persistence: persistence(table.is_temporary, table.unlogged),
             };
-            rows.push(class_row(relation, &class));
+            rows.push(class_row(environment, relation, &class));
         }
     }
     for view in environment.catalog.views() {
@@ -184,7 +184,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             options: &view.options,
             persistence: persistence(view.is_temporary, false),
         };
-        rows.push(class_row(relation, &class));
+        rows.push(class_row(environment, relation, &class));
     }
     for sequence in environment.catalog.sequences() {
         let class = Class {
@@ -204,7 +204,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             options: &[],
             persistence: persistence(sequence.is_temporary, sequence.unlogged),
         };
-        rows.push(class_row(relation, &class));
+        rows.push(class_row(environment, relation, &class));
     }
     for computed in all().iter().filter(|computed| computed.kind != b'f') {
         let class = Class {
@@ -224,7 +224,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             options: &[],
             persistence: b'p',
         };
-        rows.push(class_row(relation, &class));
+        rows.push(class_row(environment, relation, &class));
     }
     Ok(rows)
 }

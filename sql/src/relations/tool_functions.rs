@@ -29,10 +29,9 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             Some(procedure) => Datum::text(format_type(DataType::of(procedure.result), environment)),
             None => Datum::Null,
         },
-        "pg_get_function_sqlbody"
-        | "pg_get_partition_constraintdef"
-        | "pg_get_statisticsobjdef"
-        | "pg_describe_object" => Datum::Null,
+        "pg_get_function_sqlbody" | "pg_get_partition_constraintdef" | "pg_get_statisticsobjdef" => {
+            Datum::Null
+        }
         "pg_statistics_obj_is_visible"
         | "pg_ts_config_is_visible"
         | "pg_ts_dict_is_visible"

@@ -4,7 +4,9 @@ use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::stored_text;
-use crate::catalog::{Domain, DomainCheck, PG_CATALOG, Rights, SUPERUSER, UserType};
+use crate::catalog::{
+    Domain, DomainCheck, PG_CATALOG, Rights, RowType, SUPERUSER, UserType, system_row_types,
+};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::rights::object_type;
@@ -24,6 +26,8 @@ struct Own<'t> {
     schema: Option<u32>,
     owner: Option<u32>,
     domain: Option<&'t Domain>,
+    /// The relation whose rows it is the type of.
+    relation: u32,
 }
 
 fn kind_letter(shape: &TypeShape) -> u8 {
@@ -65,7 +69,7 @@ fn type_row(
         ("typispreferred", Datum::Bool(info.preferred)),
         ("typisdefined", Datum::Bool(true)),
         ("typdelim", letter(b',')),
-        ("typrelid", oid(0)),
+        ("typrelid", oid(own.relation)),
         ("typelem", oid(info.element().unwrap_or(0))),
         ("typarray", oid(info.array_oid)),
         ("typinput", text(type_function(info, "in"))),
@@ -90,10 +94,17 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
     for entry in environment.catalog.user_types() {
         let schema = Some(entry.definition.schema);
         let owner = Some(entry.definition.owner);
-        let own = Own { schema, owner, domain: entry.definition.domain() };
+        let own = Own { schema, owner, domain: entry.definition.domain(), relation: 0 };
         rows.push(type_row(environment, relation, &entry.info, &own));
-        rows.push(type_row(environment, relation, &entry.array, &Own { schema, owner, domain: None }));
+        rows.push(type_row(environment, relation, &entry.array, &Own { schema, owner, ..Own::default() }));
     }
+    let mut add_row = |row: &RowType| {
+        let of_arrays = Own { schema: Some(row.schema), owner: Some(row.owner), ..Own::default() };
+        rows.push(type_row(environment, relation, &row.array, &of_arrays));
+        rows.push(type_row(environment, relation, &row.info, &Own { relation: row.relation, ..of_arrays }));
+    };
+    environment.catalog.row_types().for_each(&mut add_row);
+    system_row_types().for_each(add_row);
     Ok(rows)
 }
 

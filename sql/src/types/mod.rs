@@ -10,6 +10,7 @@ pub(crate) mod bit;
 mod boolean;
 mod builtin;
 pub(crate) mod bytea;
+pub(crate) mod composite;
 mod data_type;
 pub(crate) mod datetime;
 pub(crate) mod domain;
@@ -30,11 +31,10 @@ pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};
 pub use datetime::zone::zone_by_name;
 pub use enumeration::EnumLabels;
-pub use pseudo::RECORD_OPERATIONS;
 
 use crate::error::Result;
 use crate::functions::EvalContext;
-use crate::value::{Datum, PhysicalKind};
+use crate::value::{Datum, PhysicalKind, RecordShape};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ pub enum TypeShape {
     },
     /// Named fields.
     Composite {
-        fields: Vec<(String, DataType)>,
+        shape: Arc<RecordShape>,
     },
     /// Only for signatures (`anyelement`, `void`, …) and unresolved literals (`unknown`).
     Pseudo,

@@ -19,7 +19,7 @@
 //!   (0xc000 NaN, 0xd000 infinity, 0xf000 -infinity); else the mantissa in two's complement, least byte first,
 //!   in as few bytes as hold it (none for zero).
 //! - Array: varint element type OID, varint number of dimensions, for each a varint length and the lower bound
-//!   as i32; then the elements. Record: varint number of fields; for each a varint type OID, the i32 type modifier, a varint length and
+//!   as i32; then the elements. Record: varint OID of its type, varint number of fields; for each a varint type OID, the i32 type modifier, a varint length and
 //!   the name; then the fields. Jsonb: see `json/mod.rs`.
 //! - An element or field: one tag byte, 0 for NULL, else 1 + its kind's number; then, for kinds of variable
 //!   width, a varint length; then its bytes.
@@ -121,6 +121,7 @@ pub(crate) fn encode(datum: &Datum, out: &mut Vec<u8>) {
             }
         }
         Datum::Record(fields) => {
+            varint::write(fields.shape.type_oid, out);
             varint::write(fields.len() as u32, out);
             for (name, data_type) in &fields.shape.fields {
                 varint::write(data_type.oid, out);
@@ -305,8 +306,9 @@ fn decode_array(bytes: &[u8]) -> Result<ArrayValue> {
 fn decode_record(bytes: &[u8]) -> Result<RecordValue> {
     let fail = || malformed(PhysicalKind::Record);
     let mut position = 0;
+    let type_oid = varint::read(bytes, &mut position)?;
     let count = varint::read(bytes, &mut position)?;
-    let mut shape = RecordShape::default();
+    let mut shape = RecordShape { type_oid, fields: Vec::new() };
     for _ in 0..count {
         let oid = varint::read(bytes, &mut position)?;
         let typmod = bytes.get(position..).and_then(|rest| rest.first_chunk::<4>()).ok_or_else(fail)?;

@@ -1,23 +1,36 @@
 //! Rows as values.
 
 use super::{Datum, Text};
-use crate::types::DataType;
+use crate::types::{DataType, Oid, oids};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The fields of a record: their names and types.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a record is: its type, `record` or one that names its fields, and the fields' names and types.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordShape {
+    pub type_oid: Oid,
     pub fields: Vec<(Text, DataType)>,
 }
 
+impl Default for RecordShape {
+    fn default() -> RecordShape {
+        RecordShape::anonymous([])
+    }
+}
+
 impl RecordShape {
+    /// The shape of a record whose type has no name.
+    #[must_use]
+    pub fn anonymous(fields: impl IntoIterator<Item = (Text, DataType)>) -> RecordShape {
+        RecordShape { type_oid: oids::RECORD, fields: fields.into_iter().collect() }
+    }
+
     /// The shape of fields without names of their own: `f1`, `f2` and so on.
     #[must_use]
     pub fn unnamed(types: impl IntoIterator<Item = DataType>) -> Arc<RecordShape> {
         let named =
             |(index, data_type): (usize, DataType)| (Text::from(format!("f{}", index + 1)), data_type);
-        Arc::new(RecordShape { fields: types.into_iter().enumerate().map(named).collect() })
+        Arc::new(RecordShape::anonymous(types.into_iter().enumerate().map(named)))
     }
 }
 

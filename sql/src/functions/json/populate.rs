@@ -3,12 +3,14 @@
 //! `json_to_record` is called with one more argument than is written: a record of NULLs of the columns that the
 //! alias declares.
 
+use std::sync::Arc;
+
 use super::{Navigate, navigate};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::registry::{Entry, Registry};
 use crate::functions::rows::{Rows, listed};
-use crate::functions::{CallTypes, EvalContext, RowsKernel};
-use crate::types::oids::{JSON, JSONB, RECORD};
+use crate::functions::{CallTypes, EvalContext};
+use crate::types::oids::{ANYELEMENT, BOOL, JSON, JSONB, RECORD};
 use crate::types::{DataType, oids};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum, RecordValue};
@@ -32,6 +34,12 @@ fn convert<V: Navigate>(value: V, target: DataType, key: &str, context: &EvalCon
         return Ok(Datum::Null);
     }
     let info = context.type_info(target.oid)?;
+    if let Some(shape) = info.row_shape()
+        && value.type_name() != "string"
+    {
+        let nulls = RecordValue { fields: vec![Datum::Null; shape.fields.len()], shape: shape.clone() };
+        return Ok(record(value, &nulls, "populate_composite", context)?.into());
+    }
     if let Some(element) = info.element()
         && value.type_name() != "string"
     {
@@ -106,37 +114,66 @@ fn record<V: Navigate>(
     Ok(RecordValue { fields, shape: base.shape.clone() })
 }
 
-fn base_of(arguments: &[Datum]) -> Result<&RecordValue> {
-    match &arguments[0] {
-        Datum::Record(record) => Ok(record),
-        _ => Err(SqlError::new(SqlState::DATATYPE_MISMATCH, "could not determine row type for result of json_populate_record")
+/// What the names of functions of a value begin with.
+fn prefix(value: &Datum) -> &'static str {
+    if matches!(value, Datum::Text(_)) { "json" } else { "jsonb" }
+}
+
+/// The record that is filled in: the one that is given, or one of NULLs of its type.
+fn base_of(
+    arguments: &[Datum],
+    types: &CallTypes<'_>,
+    context: &EvalContext<'_>,
+) -> Result<Arc<RecordValue>> {
+    let prefix = prefix(&arguments[1]);
+    if let Datum::Record(record) = &arguments[0] {
+        return Ok(record.clone());
+    }
+    let given = types.arguments.first().map_or(RECORD, |given| given.oid);
+    match context.type_info(given)?.row_shape() {
+        Some(shape) => {
+            let fields = vec![Datum::Null; shape.fields.len()];
+            Ok(Arc::new(RecordValue { fields, shape: shape.clone() }))
+        }
+        None if given == RECORD => Err(SqlError::unsupported(format!("could not determine row type for result of {prefix}_populate_record"))
             .with_hint("Provide a non-null record argument, or call the function in the FROM clause using a column definition list.")),
+        None => Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("first argument of {prefix}_populate_record must be a row type"),
+        )),
     }
 }
 
-fn populate_record(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
-    let base = base_of(arguments)?;
+fn populate_record(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Datum> {
+    let base = base_of(arguments, types, context)?;
     if arguments[1].is_null() {
         return Ok(arguments[0].clone());
     }
-    navigate!(&arguments[1], root => Ok(record(root, base, "populate_composite", context)?.into()))
+    navigate!(&arguments[1], root => Ok(record(root, &base, "populate_composite", context)?.into()))
 }
 
-fn populate_recordset(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
-    records(arguments, "populate_recordset", context)
+fn populate_recordset(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
+    let records = records(arguments, types, "populate_recordset", context)?;
+    Ok(listed(records.into_iter().map(|record| vec![record.into()]).collect()))
 }
 
-fn to_recordset(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
-    records(arguments, "to_recordset", context)
+fn to_recordset(arguments: &[Datum], types: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
+    let records = records(arguments, types, "to_recordset", context)?;
+    Ok(listed(records.into_iter().map(|record| record.fields).collect()))
 }
 
 /// The records of an array of objects, for a function whose name ends so.
-fn records(arguments: &[Datum], name: &str, context: &EvalContext<'_>) -> Result<Rows> {
-    let base = base_of(arguments)?;
+fn records(
+    arguments: &[Datum],
+    types: &CallTypes<'_>,
+    name: &str,
+    context: &EvalContext<'_>,
+) -> Result<Vec<RecordValue>> {
+    let base = base_of(arguments, types, context)?;
     if arguments[1].is_null() {
-        return Ok(listed(Vec::new()));
+        return Ok(Vec::new());
     }
-    let prefix = if matches!(arguments[1], Datum::Text(_)) { "json" } else { "jsonb" };
+    let prefix = prefix(&arguments[1]);
     let function = &format!("{prefix}_{name}");
     navigate!(&arguments[1], root => {
         let Some(elements) = root.elements() else {
@@ -150,23 +187,23 @@ fn records(arguments: &[Datum], name: &str, context: &EvalContext<'_>) -> Result
             if element.type_name() != "object" {
                 return Err(invalid(&format!("argument of {function} must be an array of objects")));
             }
-            rows.push(record(element, base, function, context)?.fields);
+            rows.push(record(element, &base, function, context)?);
         }
-        Ok(listed(rows))
+        Ok(rows)
     })
 }
 
 pub(super) fn register(registry: &mut Registry) {
     for (oid, prefix) in [(JSON, "json"), (JSONB, "jsonb")] {
         let name = |rest: &str| format!("{prefix}_{rest}");
-        for one in ["populate_record", "to_record"] {
-            let entry = Entry::typed(name(one), &[RECORD, oid], RECORD, populate_record);
-            registry.add(entry.not_strict().stable());
-        }
-        let many: [(&str, RowsKernel); 2] =
-            [("populate_recordset", populate_recordset), ("to_recordset", to_recordset)];
-        for (each, kernel) in many {
-            let entry = Entry::rows(name(each), &[RECORD, oid], RECORD, kernel);
+        // Those of json take one more argument, of no effect.
+        let filled = &[ANYELEMENT, oid, BOOL][..if oid == JSON { 3 } else { 2 }];
+        let optional = filled.len() - 2;
+        let one = Entry::typed(name("populate_record"), filled, ANYELEMENT, populate_record);
+        let many = Entry::rows(name("populate_recordset"), filled, ANYELEMENT, populate_recordset);
+        let declared = Entry::typed(name("to_record"), &[RECORD, oid], RECORD, populate_record);
+        let all_declared = Entry::rows(name("to_recordset"), &[RECORD, oid], RECORD, to_recordset);
+        for entry in [one.optional(optional), many.optional(optional), declared, all_declared] {
             registry.add(entry.not_strict().stable());
         }
     }
