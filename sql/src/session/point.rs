@@ -273,7 +273,7 @@ impl Session {
         if self.frequent.read_only {
             return Err(Stop::Conflict);
         }
-        self.sequences.set_read_only(false);
+        self.sequences.set_read_only(false, None);
         let mut transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
         transaction.begin_statement();
         let environment = self.known_environment(transaction.snapshot().scn)?.clone();

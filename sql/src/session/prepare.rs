@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::BranchId;
+use helios_mvcc::{BranchId, Scn};
 use sqlparser::ast;
 
 use super::explain::ExplainPlan;
@@ -78,6 +78,8 @@ pub struct Prepared {
     /// The types that the client declared, to prepare it again.
     pub(super) declared: Vec<DataType>,
     branch: BranchId,
+    /// The moment that it reads; `None` for now.
+    as_of: Option<Scn>,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
     search_path: Text,
@@ -210,6 +212,7 @@ impl Session {
             point: None,
             declared: Vec::new(),
             branch: self.branch,
+            as_of: None,
             catalog_scn: 0,
             search_path: Text::default(),
             user: (Text::default(), 0),
@@ -227,6 +230,7 @@ impl Session {
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
                 && prepared.branch == self.branch
+                && prepared.as_of == self.as_of()
                 && prepared.catalog_scn == self.catalog_scn.get().0
                 && self.frequent.search_path == prepared.search_path
                 && self.frequent.user == prepared.user)
@@ -300,8 +304,9 @@ impl Session {
         let scn = self.catalog_scn.get();
         let catalog = self.current_catalog().await?;
         let mut environment = self.bind_environment(&catalog);
-        let transient =
-            self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
+        let as_of = self.as_of();
+        let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog)
+            || as_of.is_none() && catalog.as_of < scn;
         let mut kind = Some(statement.kind);
         let (action, columns, parameter_types, undefined_parameter, uses) = loop {
             let bound = with_deep_stack(text, || {
@@ -340,10 +345,11 @@ impl Session {
             undefined_parameter,
             row_columns: columns.clone().unwrap_or_default().into(),
             columns,
-            point: Point::of(&action),
+            point: Point::of(&action).filter(|_| as_of.is_none()),
             action,
             declared,
             branch: self.branch,
+            as_of,
             catalog_scn: scn.0,
             search_path: self.frequent.search_path.clone(),
             user: self.frequent.user.clone(),
@@ -502,6 +508,7 @@ impl Session {
             who: self.who(catalog),
             costs: self.frequent.costs,
             moments: Moments::default(),
+            reads_past: self.as_of().is_some(),
             settings: self.formats.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{Isolation, LockMark, SavepointId, Transaction};
+use helios_mvcc::{Isolation, LockMark, SavepointId, Scn, Transaction};
 
 use super::{Notice, Session, SettingValues};
 use crate::backends::NotificationMark;
@@ -26,6 +26,7 @@ struct Savepoint {
     place: SavepointId,
     locks: LockMark,
     settings: Arc<SettingValues>,
+    local: Vec<String>,
     notifications: NotificationMark,
 }
 
@@ -54,6 +55,10 @@ pub(super) struct Active {
     pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
     pub local: Vec<String>,
+    /// The moment that it was begun as of, and who reads it so that it is kept.
+    pub pinned: Option<(Scn, Transaction)>,
+    /// Whatever moment the session reads otherwise.
+    pub looks_at_now: bool,
 }
 
 /// 25P02.
@@ -99,9 +104,11 @@ impl Session {
             pending: Vec::new(),
             deferral: Deferral::default(),
             local: Vec::new(),
+            pinned: None,
+            looks_at_now: false,
         });
         active.timestamps.statement = now;
-        sequences.set_read_only(active.read_only);
+        sequences.set_read_only(active.read_only, frequent.as_of.filter(|_| !active.looks_at_now));
         active
     }
 
@@ -160,12 +167,12 @@ impl Session {
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
     pub(super) async fn commit(&mut self) -> Result<bool> {
         let writes = |active: &Active| !active.failed && !active.read_only && active.used;
-        if self.has_temporary
-            && self.active.as_ref().is_some_and(writes)
-            && let Err(error) = crate::ddl::at_commit(self).await
-        {
-            self.rollback();
-            return Err(error);
+        if self.has_temporary && self.active.as_ref().is_some_and(writes) {
+            self.look_at_now(true);
+            if let Err(error) = crate::ddl::at_commit(self).await {
+                self.rollback();
+                return Err(error);
+            }
         }
         if !self.cursors.is_empty()
             && self.active.as_ref().is_some_and(|active| !active.failed)
@@ -217,10 +224,12 @@ impl Session {
     /// # Errors
     /// 23503.
     pub(super) async fn check_constraints(&mut self, due: Due) -> Result<()> {
+        self.look_at_now(true);
         let environment = self.begin_statement().await?;
         let mut execution = self.lend(environment, Arc::new([]))?;
         let checked = check_pending(&mut execution, due).await;
         self.take_back(execution)?;
+        self.look_at_now(false);
         checked
     }
 
@@ -256,7 +265,8 @@ impl Session {
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         let (place, locks) = (transaction.savepoint(), transaction.lock_mark());
         let notifications = self.backend.notification_mark();
-        active.savepoints.push(Savepoint { name: name.to_string(), place, locks, settings, notifications });
+        let (name, local) = (name.to_string(), active.local.clone());
+        active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications });
         Ok(())
     }
 
@@ -288,6 +298,7 @@ impl Session {
         self.backend.notifications_back_to(savepoint.notifications);
         active.failed = false;
         active.own_catalog = None;
+        active.local.clone_from(&savepoint.local);
         let settings = savepoint.settings.clone();
         self.replace_settings(settings);
         self.cursors_back_to(kept);
