@@ -567,7 +567,6 @@ impl Session {
             listing: self.listing.clone(),
             directory: self.engine.directory_cell().clone(),
             branch: self.branch,
-            branch_sizes: parking_lot::Mutex::default(),
             sequences: self.sequences.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }
