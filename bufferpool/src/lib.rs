@@ -1,5 +1,6 @@
 //! Frames, page versions and their places on the device.
 mod arena;
+mod branch_bytes;
 mod cleaner;
 mod codec;
 mod compressed_tier;
@@ -19,6 +20,7 @@ mod removal;
 mod replacement;
 mod superblock;
 mod undo_ring;
+pub use branch_bytes::BranchBytes;
 pub use cleaner::Shortening;
 pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
 pub use compressed_tier::{CompressedTier, Decision, Timed, Totals};

@@ -15,13 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use helios_runtime::device::{BLOCK_SIZE, File};
 use parking_lot::Mutex;
 
+use crate::branch_bytes::{BranchBytes, BytesByBranch};
 use crate::cleaner::CleanerState;
 use crate::codec::{Codec, Encoded, ImageKind};
 use crate::error::{Error, Result};
 use crate::extents::{Extent, Extents};
 use crate::ids::{BranchId, PageId, PageKey, Scn};
 use crate::image_writer::ImageWriter;
-use crate::page_map::{Located, MapIo, MapKey, Merged, PageMap, read_extent};
+use crate::page_map::{Entry, Located, MapIo, MapKey, Merged, PageMap, read_extent};
 use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
 
 /// A free end of the file of at least this many bytes, and an eighth of it, is given back at a checkpoint.
@@ -47,6 +48,8 @@ pub struct PageFile {
     pub(crate) history: Mutex<BTreeMap<MapKey, Option<Overlaid>>>,
     /// Grows with each change of history, while that is locked.
     history_writes: AtomicU64,
+    /// Of the images that the map reaches.
+    pub(crate) branch_bytes: Mutex<BytesByBranch>,
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) cleaner: Mutex<CleanerState>,
     reserve: Mutex<Option<Reserve>>,
@@ -107,13 +110,20 @@ impl PageFile {
         let page_file = PageFile::new(file, codec, superblock, map_cache_bytes);
         let root = page_file.superblock().map;
         let file_bytes = page_file.file.size()?;
-        let mark = |extent| page_file.extents.lock().mark_found(extent, file_bytes);
+        let mut bytes = BytesByBranch::default();
+        let mark = |extent, entry: Option<Entry>| {
+            if let Some((key, located)) = entry {
+                bytes.add(key, located);
+            }
+            page_file.extents.lock().mark_found(extent, file_bytes)
+        };
         if !page_file.map.walk(&page_file.io(), root, mark).await? {
             return Err(Error::Corruption(format!(
                 "the page map names a place that is outside the data file ({file_bytes} bytes) or taken: \
                  restore the folder from a backup"
             )));
         }
+        *page_file.branch_bytes.lock() = bytes;
         Ok(page_file)
     }
 
@@ -126,6 +136,7 @@ impl PageFile {
             overlay: Mutex::default(),
             history: Mutex::default(),
             history_writes: AtomicU64::new(0),
+            branch_bytes: Mutex::default(),
             superblock: Mutex::new(superblock),
             cleaner: Mutex::default(),
             reserve: Mutex::default(),
@@ -203,32 +214,22 @@ impl PageFile {
         }
     }
 
-    /// Bytes of the images of each branch, pages and history, as of the last checkpoint. Reads the whole map.
+    /// Bytes of the images of each branch, as of the last checkpoint.
+    pub fn branch_bytes(&self) -> HashMap<BranchId, BranchBytes> {
+        self.branch_bytes.lock().0.clone()
+    }
+
+    /// Bytes of the newest images of a branch's pages that some of its ancestors, the nearest first, have too: how much
+    /// of these nobody reads from the branch. It costs the pages that the branch has itself.
     ///
     /// # Errors
     /// Those of the device; [`Error::Corruption`].
-    pub async fn branch_sizes(&self) -> Result<HashMap<BranchId, u64>> {
+    pub async fn hidden_bytes(&self, branch: BranchId, ancestors: &[BranchId]) -> Result<u64> {
         loop {
             let superblock = self.superblock();
-            let mut sizes: HashMap<BranchId, u64> = HashMap::new();
-            let mut from = Some(MapKey { page: PageKey::new(BranchId(0), PageId(0)), version: 0 });
-            let mut failure = None;
-            while let Some(key) = from.take() {
-                match self.map.leaf(&self.io(), superblock.map, key).await {
-                    Ok(leaf) => {
-                        for (key, located) in leaf.entries {
-                            *sizes.entry(key.page.branch).or_default() +=
-                                u64::from(located.extent.length_bytes);
-                        }
-                        from = leaf.next;
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            match failure {
-                None => return Ok(sizes),
-                Some(_) if self.superblock.lock().generation != superblock.generation => {}
-                Some(error) => return Err(error),
+            match self.map.hidden_bytes(&self.io(), superblock.map, branch, ancestors).await {
+                Err(_) if self.superblock.lock().generation != superblock.generation => {}
+                result => return result,
             }
         }
     }
@@ -555,6 +556,7 @@ impl PageFile {
         superblock.generation += 1;
         superblock.write(&*self.file).await?;
         *self.superblock.lock() = superblock;
+        self.branch_bytes.lock().apply(&merged.bytes);
         for images in images.chunks(LOCKED_MAX) {
             let mut overlay = self.overlay.lock();
             for (key, located) in images {

@@ -17,7 +17,9 @@ use helios_runtime::device::{BLOCK_SIZE, Device, File, IoFuture, MemoryDevice, O
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
+use crate::branch_bytes::BytesByBranch;
 use crate::page::{self, PageKind};
+use crate::page_map::Entry;
 use crate::{
     BranchId, Codec, Compression, Encoded, Extent, ImageKind, MapKey, MasterKey, PageFile, PageId, PageKey,
     Scn, Superblock,
@@ -204,11 +206,14 @@ impl Fixture {
     fn reached(&self) -> Vec<Range<u64>> {
         let mut extents: Vec<Extent> = Vec::new();
         let root = self.page_file.superblock().map;
-        let visit = |extent| {
+        let mut bytes = BytesByBranch::default();
+        let visit = |extent, entry: Option<Entry>| {
             extents.push(extent);
+            entry.inspect(|(key, located)| bytes.add(*key, *located));
             true
         };
         block_on(self.page_file.map.walk(&self.page_file.io(), root, visit)).unwrap();
+        assert_eq!(self.page_file.branch_bytes(), bytes.0, "bytes are counted");
         let range = |extent: &Extent| extent.offset..extent.offset + u64::from(extent.length_bytes);
         let mut ranges: Vec<_> = extents.iter().map(range).collect();
         ranges.sort_unstable_by_key(|range| range.start);

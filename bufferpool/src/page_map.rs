@@ -12,6 +12,7 @@
 //! * inner entries of 52 bytes: the first key below (24), largest SCN below 8, offset 8, length 4, checksum 8.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use helios_runtime::device::{BLOCK_SIZE, File};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::branch_bytes::BytesByBranch;
 use crate::codec::{Codec, ImageKind};
 use crate::error::{Error, Result};
 use crate::extents::{Extent, Extents};
@@ -152,6 +154,8 @@ pub(crate) struct PageMap {
 /// What [`PageMap::merge`] wrote, and what it no longer needs.
 pub(crate) struct Merged {
     pub(crate) root: MapRoot,
+    /// What each branch's images have more, or less, than before.
+    pub(crate) bytes: BytesByBranch,
     /// Extents of nodes and images that the new map does not reach.
     pub(crate) replaced: Vec<Extent>,
 }
@@ -245,12 +249,12 @@ impl PageMap {
         }
     }
 
-    /// Calls `visit` with every extent that the map reaches, nodes and images, until it says no.
+    /// Calls `visit` with every extent that the map reaches, nodes and, with their entries, images, until it says no.
     pub(crate) async fn walk(
         &self,
         io: &MapIo<'_>,
         root: MapRoot,
-        mut visit: impl FnMut(Extent) -> bool,
+        mut visit: impl FnMut(Extent, Option<Entry>) -> bool,
     ) -> Result<bool> {
         let mut open = Vec::new();
         if root.levels > 0 {
@@ -259,12 +263,12 @@ impl PageMap {
         while !open.is_empty() {
             let batch = open.split_off(open.len().saturating_sub(WALK_NODES));
             for (located, node) in batch.iter().zip(self.nodes(io, &batch).await?) {
-                if !visit(located.extent) {
+                if !visit(located.extent, None) {
                     return Ok(false);
                 }
                 if node.level > 0 {
                     open.extend(node.entries.iter().map(|entry| entry.1));
-                } else if !node.entries.iter().all(|entry| visit(entry.1.extent)) {
+                } else if !node.entries.iter().all(|entry| visit(entry.1.extent, Some(*entry))) {
                     return Ok(false);
                 }
             }
@@ -290,6 +294,30 @@ impl PageMap {
         }
         found.truncate(count);
         Ok(found)
+    }
+
+    /// See [`crate::PageFile::hidden_bytes`].
+    pub(crate) async fn hidden_bytes(
+        &self,
+        io: &MapIo<'_>,
+        root: MapRoot,
+        branch: BranchId,
+        ancestors: &[BranchId],
+    ) -> Result<u64> {
+        let mut hidden = 0;
+        for key in self.entries_of(io, root, branch, usize::MAX).await? {
+            if key.version != u64::MAX {
+                continue;
+            }
+            for ancestor in ancestors {
+                let above = MapKey::newest(PageKey::new(*ancestor, key.page.page));
+                if let Some(located) = self.lookup(io, root, above).await? {
+                    hidden += u64::from(located.extent.length_bytes);
+                    break;
+                }
+            }
+        }
+        Ok(hidden)
     }
 
     /// The pages of a branch whose newest image is later than `since`, in order of their numbers. Nodes below which
@@ -357,13 +385,14 @@ impl PageMap {
         extents: &parking_lot::Mutex<Extents>,
     ) -> Result<Merged> {
         if changes.is_empty() {
-            return Ok(Merged { root, replaced: Vec::new() });
+            return Ok(Merged { root, bytes: BytesByBranch::default(), replaced: Vec::new() });
         }
         // About one node for each change at worst, and at least a run's worth of room.
         let writer = ImageWriter::new(io.file, extents, changes.len() * 64 + 4096);
-        let mut merging = Merging { io: *io, changes, writer, replaced: Vec::new() };
+        let (bytes, replaced) = (BytesByBranch::default(), Vec::new());
+        let mut merging = Merging { io: *io, changes, writer, bytes, replaced };
         let mut top = if root.levels == 0 {
-            let entries = merge_entries(&[], changes, &mut merging.replaced);
+            let entries = merging.entries(&[], 0..changes.len());
             self.write_nodes(&mut merging, 0, entries).await?
         } else {
             self.merge_node(&mut merging, root.located(), root.levels - 1, 0..changes.len()).await?
@@ -380,7 +409,7 @@ impl PageMap {
                 MapRoot { extent: located.extent, checksum: located.checksum, levels: level + 1 }
             }
         };
-        Ok(Merged { root, replaced: merging.replaced })
+        Ok(Merged { root, bytes: merging.bytes, replaced: merging.replaced })
     }
 
     /// Merges some changes into one node and what is below; gives the entries that replace the node's own.
@@ -389,7 +418,7 @@ impl PageMap {
         merging: &'f mut Merging<'_>,
         located: Located,
         level: u32,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Entry>>> + Send + 'f>> {
         Box::pin(async move {
             let node = self.node(&merging.io, located).await?;
@@ -399,7 +428,7 @@ impl PageMap {
             merging.replaced.push(located.extent);
             let changes = merging.changes;
             if level == 0 {
-                let entries = merge_entries(&node.entries, &changes[range], &mut merging.replaced);
+                let entries = merging.entries(&node.entries, range);
                 return self.write_nodes(merging, 0, entries).await;
             }
             let mut entries = Vec::with_capacity(node.entries.len() + 8);
@@ -467,7 +496,34 @@ struct Merging<'a> {
     io: MapIo<'a>,
     changes: &'a [(MapKey, Option<Located>)],
     writer: ImageWriter<'a>,
+    bytes: BytesByBranch,
     replaced: Vec<Extent>,
+}
+
+impl Merging<'_> {
+    /// The entries of a leaf after some of the changes.
+    fn entries(&mut self, old: &[Entry], changes: Range<usize>) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(old.len() + changes.len());
+        let mut old = old.iter().peekable();
+        for (key, change) in &self.changes[changes] {
+            while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
+                entries.push(*entry);
+            }
+            if let Some(entry) = old.next_if(|entry| entry.0 == *key) {
+                self.bytes.remove(*key, entry.1);
+                // The cleaner names entries that stay where they are, so that their node moves.
+                if *change != Some(entry.1) {
+                    self.replaced.push(entry.1.extent);
+                }
+            }
+            if let Some(located) = change {
+                self.bytes.add(*key, *located);
+                entries.push((*key, *located));
+            }
+        }
+        entries.extend(old.copied());
+        entries
+    }
 }
 
 fn decode_node(codec: &Codec, image: &[u8], located: Located) -> Result<MapNode> {
@@ -476,31 +532,6 @@ fn decode_node(codec: &Codec, image: &[u8], located: Located) -> Result<MapNode>
         return Err(Error::Corruption("found another image in the place of a page map node".into()));
     }
     MapNode::decode(&raw)
-}
-
-fn merge_entries(
-    old: &[Entry],
-    changes: &[(MapKey, Option<Located>)],
-    replaced: &mut Vec<Extent>,
-) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(old.len() + changes.len());
-    let mut old = old.iter().peekable();
-    for (key, change) in changes {
-        while let Some(entry) = old.next_if(|entry| entry.0 < *key) {
-            entries.push(*entry);
-        }
-        // The cleaner names entries that stay where they are, so that their node moves.
-        if let Some(entry) = old.next_if(|entry| entry.0 == *key)
-            && *change != Some(entry.1)
-        {
-            replaced.push(entry.1.extent);
-        }
-        if let Some(located) = change {
-            entries.push((*key, *located));
-        }
-    }
-    entries.extend(old.copied());
-    entries
 }
 
 /// Reads the bytes of an extent.

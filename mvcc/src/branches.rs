@@ -185,17 +185,42 @@ impl Store {
     }
 
     /// Bytes that each branch has of its own: images of pages, their history, and pages that were not written yet.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub async fn branch_sizes(&self) -> Result<HashMap<BranchId, u64>> {
+    pub fn branch_sizes(&self) -> HashMap<BranchId, u64> {
         let engine = self.engine();
-        let mut sizes = engine.file.branch_sizes().await?;
+        let bytes = engine.file.branch_bytes().into_iter();
+        let mut sizes: HashMap<_, _> = bytes
+            .map(|(branch, bytes)| (branch, u64::try_from(bytes.newest + bytes.history).unwrap_or(0)))
+            .collect();
         let page_bytes = engine.pool.page_size() as u64;
         for key in &*engine.dirty.lock() {
             *sizes.entry(key.branch).or_default() += page_bytes;
         }
-        Ok(sizes)
+        sizes
+    }
+
+    /// Bytes of pages that a branch reads from its ancestors: the newest images of those, less the pages that it, or an
+    /// ancestor in between, has itself. Pages that an ancestor got since are among them. It costs the pages that
+    /// the branch, and those in between, have themselves.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub async fn shared_bytes(&self, branch: BranchId) -> Result<u64> {
+        let mut line = vec![branch];
+        while let Some(last) = line.last().copied()
+            && let Some(origin) = self.engine().origin(last).await?
+        {
+            line.push(origin.branch);
+        }
+        let file = &self.engine().file;
+        let bytes = file.branch_bytes();
+        let mut shared = 0u64;
+        for ancestor in &line[1..] {
+            shared += bytes.get(ancestor).map_or(0, |bytes| u64::try_from(bytes.newest).unwrap_or(0));
+        }
+        for at in 0..line.len() - 1 {
+            shared = shared.saturating_sub(file.hidden_bytes(line[at], &line[at + 1..]).await?);
+        }
+        Ok(shared)
     }
 
     /// The branch that a read belongs to: where a branch is asked for what was before it began, its parent, or the

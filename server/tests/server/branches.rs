@@ -69,3 +69,40 @@ fn connections_are_on_the_branch_and_database_that_they_name() {
         }
     });
 }
+
+#[test]
+fn sessions_read_earlier_moments() {
+    run(|client, address| async move {
+        client
+            .batch_execute("CREATE TABLE people (name text PRIMARY KEY); INSERT INTO people VALUES ('ada')")
+            .await
+            .unwrap();
+        let scn: i64 = client.query_one("SELECT heliosdb_current_scn()", &[]).await.unwrap().get(0);
+        client.batch_execute("INSERT INTO people VALUES ('ben')").await.unwrap();
+        let count = client.prepare("SELECT count(*) FROM people").await.unwrap();
+        let counted = async |client: &Client| client.query_one(&count, &[]).await.unwrap().get::<_, i64>(0);
+        assert_eq!(counted(&client).await, 2);
+
+        // A prepared statement goes with its session to another moment, and back.
+        client.batch_execute(&format!("SET heliosdb.as_of = 'SCN {scn}'")).await.unwrap();
+        assert_eq!(counted(&client).await, 1);
+        let insert = client.prepare("INSERT INTO people VALUES ($1)").await.unwrap();
+        let refused = client.execute(&insert, &[&"cem"]).await.expect_err("nothing is written to the past");
+        assert_eq!(refused.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
+        client.batch_execute("RESET heliosdb.as_of").await.unwrap();
+        assert_eq!(counted(&client).await, 2);
+        client.execute(&insert, &[&"cem"]).await.unwrap();
+        client.batch_execute(&format!("BEGIN READ ONLY AS OF SCN {scn}")).await.unwrap();
+        assert_eq!(counted(&client).await, 1);
+        client.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(counted(&client).await, 3);
+
+        // A connection may begin there; RESET leads back to it.
+        let then = connect(&format!("{address} options='-c heliosdb.as_of=SCN\\\\ {scn}'")).await;
+        assert_eq!(names(&then).await, ["ada"]);
+        then.batch_execute("SET heliosdb.as_of = ''").await.unwrap();
+        assert_eq!(names(&then).await, ["ada", "ben", "cem"]);
+        then.batch_execute("RESET heliosdb.as_of").await.unwrap();
+        assert_eq!(names(&then).await, ["ada"]);
+    });
+}

@@ -104,6 +104,8 @@ pub struct BindEnvironment {
     pub costs: Costs,
     /// What AS OF names.
     pub moments: Moments,
+    /// Whether the session reads the past, so that all tables say what they are read as of.
+    pub reads_past: bool,
     /// How literals are read.
     pub settings: Arc<Settings>,
 }

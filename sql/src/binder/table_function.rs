@@ -11,7 +11,7 @@ use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
 use crate::parser::marked;
-use crate::plan::logical::{Correlation, JoinKind, Logical, TableFunction};
+use crate::plan::logical::{Correlation, JoinKind, Logical, NeededColumns, TableFunction};
 use crate::plan::walk;
 use crate::relations;
 use crate::types::{DataType, oids};
@@ -199,7 +199,10 @@ impl Binder<'_> {
                 .zip(function.arguments)
                 .map(|(argument, oid)| self.coerce(argument, DataType::of(*oid), CastContext::Explicit));
             let arguments = arguments.collect::<Result<_>>()?;
-            return Ok((vec![TableFunction::Report { function, arguments }], columns));
+            return Ok((
+                vec![TableFunction::Report { function, arguments, needed: NeededColumns::ALL }],
+                columns,
+            ));
         }
         if base == "unnest" && arguments.len() > 1 {
             let (mut calls, mut columns) = (Vec::new(), Vec::new());

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use helios_mvcc::{BranchId, Divergence, Snapshot};
 
 use super::ancestry;
+use super::columns::{Places, key_places};
 use super::counted;
+use super::rekeyed;
 use super::report::{Finding, Report, Settled};
 use super::rows::{self, Target};
 use super::schema::{self, DroppedTable, Plan, Put, TableVersions};
 use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, Object};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, Object, Table};
 use crate::ddl::{self, Ddl, Thing};
 use crate::error::{Result, SqlError};
 use crate::parser::{self, StatementKind, Utility};
@@ -56,6 +58,9 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
         return Ok(true);
     }
     let plan = merge.clear_away(plan, ddl, report).await?;
+    if report.is_refused() {
+        return Ok(true);
+    }
     let has_plan = !plan.is_empty();
     put_all(ddl, plan.before_rows).await?;
     ddl.refresh().await?;
@@ -123,9 +128,18 @@ impl Merge {
     }
 
     /// Converts columns and drops objects; gives the plan of what is left to do.
-    async fn clear_away(&self, plan: Plan, ddl: &mut Ddl, report: &Report) -> Result<Plan> {
-        if plan.drops.is_empty() && plan.conversions.is_empty() {
+    async fn clear_away(&self, plan: Plan, ddl: &mut Ddl, report: &mut Report) -> Result<Plan> {
+        if plan.drops.is_empty() && plan.conversions.is_empty() && plan.keys.is_empty() {
             return Ok(plan);
+        }
+        for (table, columns) in &plan.keys {
+            let changed = self.change_key(ddl, *table, columns).await;
+            ddl.refresh().await?;
+            if let Err(error) = changed {
+                // Rows of the target that the new key does not admit.
+                violate(ddl, *table, error, report)?;
+                return Ok(plan);
+            }
         }
         for (table, column, data_type) in &plan.conversions {
             convert(ddl, *table, column, *data_type).await?;
@@ -135,6 +149,23 @@ impl Merge {
         ddl.refresh().await?;
         // What was decided before is decided the same way: nothing is left to decide.
         Ok(self.plan(ddl, &mut report.another()))
+    }
+
+    /// Gives a table of the target the primary key that it has on the source.
+    async fn change_key(&self, ddl: &mut Ddl, table: u32, columns: &[String]) -> Result<()> {
+        let name_in = |catalog: &CatalogSnapshot| -> Option<String> {
+            let entry = catalog.table(table)?;
+            Some(quote(entry.primary_key_name())).filter(|_| !entry.table.primary_key.is_empty())
+        };
+        let mut changes = Vec::new();
+        changes.extend(name_in(&ddl.catalog).map(|name| format!("DROP CONSTRAINT {name}")));
+        let columns: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+        let columns = columns.join(", ");
+        changes.extend(
+            name_in(&self.source_catalog)
+                .map(|name| format!("ADD CONSTRAINT {name} PRIMARY KEY ({columns})")),
+        );
+        alter(ddl, table, &changes.join(", ")).await
     }
 
     /// Merges the rows of a table.
@@ -152,6 +183,10 @@ impl Merge {
         let entry = ddl.catalog.expect_table(versions.oid)?.clone();
         let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
         let rows = Target::new(ddl.writer(&entry)?, shown, versions);
+        if let Some(by) = told_apart(versions, &entry.table) {
+            let rows_of = (theirs.tree(base_tree, None).await?, theirs.tree(None, source_tree).await?);
+            return rekeyed::merge(&rows, &by, rows_of, &mut ddl.execution, report).await;
+        }
         if !entry.table.primary_key.is_empty() {
             return rows::merge(&rows, first, difference, &mut ddl.execution, report).await;
         }
@@ -164,16 +199,35 @@ impl Merge {
     }
 }
 
+/// By which columns the rows of a table are told apart whose primary key is another one than at the base, or on the source;
+/// `None` for other tables.
+fn told_apart(versions: &TableVersions, merged: &Table) -> Option<Vec<usize>> {
+    let (base, base_places) = versions.base.as_ref()?;
+    let own: Places = (0..merged.columns.len()).map(Some).collect();
+    let keys = [
+        key_places(base, base_places),
+        key_places(&versions.source.0, &versions.source.1),
+        key_places(merged, &own),
+    ];
+    if keys[0] == keys[1] && keys[1] == keys[2] {
+        return None;
+    }
+    keys.into_iter().find(|key| !key.is_empty()).map(|key| key.into_iter().flatten().collect())
+}
+
 /// `ALTER TABLE … ALTER COLUMN … TYPE …`
 async fn convert(ddl: &mut Ddl, table: u32, column: &str, data_type: DataType) -> Result<()> {
+    let (type_name, column) = (format_type(data_type, &ddl.types()), quote(column));
+    let change = format!("ALTER COLUMN {column} TYPE {type_name} USING CAST({column} AS {type_name})");
+    alter(ddl, table, &change).await
+}
+
+/// `ALTER TABLE …`
+async fn alter(ddl: &mut Ddl, table: u32, change: &str) -> Result<()> {
     let entry = ddl.catalog.expect_table(table)?.clone();
     let schema =
         ddl.catalog.schema(entry.table.schema).map_or_else(String::new, |schema| quote(&schema.name));
-    let type_name = format_type(data_type, &ddl.types());
-    let (name, column) = (quote(&entry.table.name), quote(column));
-    let text = format!(
-        "ALTER TABLE {schema}.{name} ALTER COLUMN {column} TYPE {type_name} USING CAST({column} AS {type_name})"
-    );
+    let text = format!("ALTER TABLE {schema}.{} {change}", quote(&entry.table.name));
     let mut statements = parser::parse(&text)?;
     match statements.pop().map(|statement| statement.kind) {
         Some(StatementKind::Utility(Utility::Define(definition))) => {
@@ -264,11 +318,20 @@ async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Re
         failures.extend(tested.err().map(|error| (table, error)));
     }
     for (table, error) in failures {
-        if !error.state().as_str().starts_with("23") {
-            return Err(error);
-        }
-        let entry = ddl.catalog.expect_table(table)?;
-        report.violate(schema::shown(&ddl.catalog, &Object::Table(entry.table.clone())), None, error);
+        violate(ddl, table, error, report)?;
     }
+    Ok(())
+}
+
+/// Notes that rows of a table break a constraint.
+///
+/// # Errors
+/// Any other error than that.
+fn violate(ddl: &Ddl, table: u32, error: SqlError, report: &mut Report) -> Result<()> {
+    if !error.state().as_str().starts_with("23") {
+        return Err(error);
+    }
+    let entry = ddl.catalog.expect_table(table)?;
+    report.violate(schema::shown(&ddl.catalog, &Object::Table(entry.table.clone())), None, error);
     Ok(())
 }

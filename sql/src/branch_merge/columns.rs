@@ -22,6 +22,8 @@ pub struct MergedTable {
     pub dropped: Vec<i16>,
     /// Columns of the target whose rows are to be converted, by position.
     pub converted: Vec<(usize, DataType)>,
+    /// The primary key that the target is to get from the source, by position; none: it loses its own.
+    pub key: Option<Vec<usize>>,
 }
 
 /// For each column of `from`, which column of `to` it is.
@@ -48,6 +50,7 @@ pub fn merge(base: &Table, source: &Table, target: &Table, shown: &str, report: 
         source: vec![None; source.columns.len()],
         dropped: Vec::new(),
         converted: Vec::new(),
+        key: None,
     };
     let conflict =
         |column: &str, what: String| Finding::of_object(format!("column {column} of {shown}"), what);
@@ -82,7 +85,50 @@ pub fn merge(base: &Table, source: &Table, target: &Table, shown: &str, report: 
     }
     add_columns(&mut merged, source, target, (&in_source, &in_target), report, &conflict);
     merge_rest(&mut merged.table, base, source, target, shown, report);
+    merge_key(&mut merged, base, source, target, shown, report);
     merged
+}
+
+/// Where the columns of a table's primary key are in the merged one.
+#[must_use]
+pub fn key_places(table: &Table, places: &Places) -> Places {
+    table.primary_key.iter().map(|number| places[Table::position(*number)]).collect()
+}
+
+/// The primary key: the one of the side that changed it. Rows are told apart by the one that the base had, or, where it had
+/// none, by the new one: so both sides must have its columns.
+fn merge_key(
+    merged: &mut MergedTable,
+    base: &Table,
+    source: &Table,
+    target: &Table,
+    shown: &str,
+    report: &mut Report,
+) {
+    let own: Places = (0..target.columns.len()).map(Some).collect();
+    let [before, theirs, ours] =
+        [key_places(base, &merged.base), key_places(source, &merged.source), key_places(target, &own)];
+    if theirs == ours && ours == before {
+        return;
+    }
+    let told_apart = [&before, &theirs, &ours].into_iter().find(|key| !key.is_empty()).unwrap_or(&before);
+    let is_in = |places: &Places| told_apart.iter().all(|place| place.is_some() && places.contains(place));
+    let both_have = is_in(&merged.base) && is_in(&merged.source) && is_in(&own);
+    let what = match (theirs == before, ours == before) {
+        (false, false) if theirs != ours => "both sides changed its primary key",
+        (false, _) if !both_have || theirs.iter().any(|place| !own.contains(place)) => {
+            "its primary key was changed on the branch, to or from columns that the target does not have"
+        }
+        (_, false) if !both_have => {
+            "its primary key was changed on the target, to or from columns that the branch does not have"
+        }
+        (false, true) => {
+            merged.key = Some(theirs.into_iter().flatten().collect());
+            return;
+        }
+        _ => return,
+    };
+    report.refuse(Finding::of_object(shown.to_string(), what.into()));
 }
 
 /// Adds what the source has that the base did not have.
@@ -184,14 +230,4 @@ fn merge_rest(
     merge_field!(owner, "owner");
     merge_field!(options, "parameters");
     merge_field!(unlogged, "persistence");
-    let key = |table: &Table| -> Vec<String> {
-        table.primary_key.iter().map(|number| table.column_numbered(*number).name.clone()).collect()
-    };
-    if key(source) != key(base) && key(source) != key(target) {
-        let what = "its primary key was changed on the branch, which cannot be merged";
-        report.refuse(Finding::of_object(shown.to_string(), what.into()));
-    } else if key(target) != key(base) && key(source) != key(target) {
-        let what = "its primary key was changed on the target, which cannot be merged";
-        report.refuse(Finding::of_object(shown.to_string(), what.into()));
-    }
 }

@@ -4,7 +4,7 @@
 //!    found at the cost of the pages that it changed (`helios_mvcc::Divergence`).
 //! 2. Catalogs are merged object by object, tables column by column (`schema.rs`, `columns.rs`).
 //! 3. Rows are merged by primary key, cell by cell (`rows.rs`, `cells.rs`); those of tables without one as whole rows, by
-//!    their number (`counted.rs`).
+//!    their number (`counted.rs`); those of tables whose key is another one than before, by that (`rekeyed.rs`).
 //! 4. All of it is one transaction on the target (`apply.rs`), which ends with the note that the target contains the
 //!    source now. Where something was decided differently on both sides, or a merged row breaks a constraint, nothing is
 //!    merged, and the report says what (`report.rs`). A preview is a merge that is rolled back.
@@ -14,6 +14,7 @@ mod apply;
 mod cells;
 mod columns;
 mod counted;
+mod rekeyed;
 mod renumber;
 mod report;
 mod rows;

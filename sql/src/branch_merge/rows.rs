@@ -203,13 +203,27 @@ async fn merged(
     };
     let ours = own.map(|bytes| target.own.row(&bytes, &context)).transpose()?;
     let theirs = row.after.map(|bytes| target.source.row(&bytes, &context)).transpose()?;
+    decide(target, row.key, [base, ours, theirs], &context, report)
+}
+
+/// What becomes of the target's row, which has this key, where the base, the target and the source have these.
+///
+/// # Errors
+/// Those of printing and of generating values.
+pub fn decide(
+    target: &Target,
+    key: Vec<u8>,
+    [base, ours, theirs]: [Version; 3],
+    context: &EvalContext<'_>,
+    report: &mut Report,
+) -> Result<Option<Change>> {
     let versions = [&base, &ours, &theirs];
     let (after, conflict) = match cells::merge(&base, &ours, &theirs, &target.counts) {
         Outcome::Keep => return Ok(None),
         Outcome::Write(after) => (after, None),
         Outcome::Conflict { cells, theirs: source_wins, ours: target_wins } => {
             let text = target.conflict_text(versions, &cells);
-            let finding = target.finding(operation(&ours, &theirs), Some(text), versions, &context)?;
+            let finding = target.finding(operation(&ours, &theirs), Some(text), versions, context)?;
             match report.settle(|| finding.clone()) {
                 Settled::Theirs => (source_wins, Some(finding)),
                 Settled::Ours => (target_wins, Some(finding)),
@@ -220,16 +234,16 @@ async fn merged(
         return Ok(None);
     }
     if conflict.is_none() {
-        let finding = target.finding(operation(&ours, &after), None, versions, &context)?;
+        let finding = target.finding(operation(&ours, &after), None, versions, context)?;
         report.change(|| finding);
     } else {
         report.changes += 1;
     }
     let mut after = after;
     if let Some(after) = &mut after {
-        target.writer.generate(after, &context)?;
+        target.writer.generate(after, context)?;
     }
-    Ok(Some(Change { key: row.key, before: ours, after }))
+    Ok(Some(Change { key, before: ours, after }))
 }
 
 /// What happens to the target's row.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub drops: Vec<Thing>,
     /// Columns whose type changes: table, name, type.
     pub conversions: Vec<(u32, String, DataType)>,
+    /// Tables that get another primary key, and its columns.
+    pub keys: Vec<(u32, Vec<String>)>,
     /// What rows need: schemas, types, tables, sequences.
     pub before_rows: Vec<Put>,
     /// What is made from rows: indexes, constraints, views, comments.
@@ -75,6 +77,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.drops.is_empty()
             && self.conversions.is_empty()
+            && self.keys.is_empty()
             && self.before_rows.is_empty()
             && self.after_rows.is_empty()
     }
@@ -159,8 +162,18 @@ impl Merging<'_> {
         for (at, data_type) in &merged.converted {
             self.plan.conversions.push((target.oid, target.columns[*at].name.clone(), *data_type));
         }
+        if let Some(key) = &merged.key {
+            if self.is_referred_to(target.oid) {
+                let why =
+                    "its primary key was changed on the branch, and foreign keys of the target refer to it";
+                self.report.refuse(Finding::of_object(shown, why.into()));
+                return;
+            }
+            let names = key.iter().map(|at| target.columns[*at].name.clone()).collect();
+            self.plan.keys.push((target.oid, names));
+        }
         let is_changed = merged.table != **target;
-        if is_changed || !merged.dropped.is_empty() || !merged.converted.is_empty() {
+        if is_changed || merged.key.is_some() || !merged.dropped.is_empty() || !merged.converted.is_empty() {
             self.report.change(|| change("alter", shown));
         }
         if is_changed {
@@ -329,6 +342,17 @@ impl Merging<'_> {
     fn goes(&self, oid: u32) -> bool {
         let is_in = |objects: &Objects| objects.keys().any(|key| key.1 == oid);
         is_in(&self.base) && !is_in(&self.source)
+    }
+
+    /// Whether a foreign key of the target refers to a table's primary key.
+    fn is_referred_to(&self, table: u32) -> bool {
+        let target = self.catalogs[2];
+        target.constraints().any(|each| match each.kind {
+            ConstraintKind::ForeignKey { index, .. } => {
+                target.index(index).is_some_and(|index| index.primary && index.table == table)
+            }
+            _ => false,
+        })
     }
 
     /// Whether an object is a part of the primary key of a table that both sides have.

@@ -31,6 +31,7 @@ pub const fn relation_of_type(oid: Oid) -> Option<u32> {
 }
 
 /// A relation's row type and the type of its arrays.
+#[derive(Clone)]
 pub struct RowType {
     pub relation: u32,
     pub schema: u32,

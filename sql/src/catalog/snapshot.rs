@@ -26,7 +26,7 @@ use crate::types::enumeration::enum_type;
 use crate::types::{EnumLabels, TypeInfo, array_type_of, builtin_type};
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CatalogSnapshot {
     /// All catalog changes committed up to here are in it.
     pub as_of: Scn,
@@ -368,6 +368,17 @@ impl CatalogSnapshot {
         self.rights.retain(|_, rights| rights.class != PG_DATABASE);
         let of_databases = of.rights.iter().filter(|(_, rights)| rights.class == PG_DATABASE);
         self.rights.extend(of_databases.map(|(oid, rights)| (*oid, rights.clone())));
+    }
+
+    /// The same with the roles of another catalog, and with what is granted there.
+    #[must_use]
+    pub fn with_rights_of(&self, of: &CatalogSnapshot) -> CatalogSnapshot {
+        CatalogSnapshot {
+            roles: of.roles.clone(),
+            roles_by_name: of.roles_by_name.clone(),
+            rights: of.rights.clone(),
+            ..self.clone()
+        }
     }
 
     /// Has the changes of all tables counted.

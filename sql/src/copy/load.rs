@@ -152,7 +152,6 @@ impl Session {
             _ => Decoder::Text(CopyDecoder::new(plan.options.clone(), names)),
         };
         let environment = self.begin_statement().await?;
-        self.refuse_read_only("COPY FROM")?;
         let mut execution = self.lend(environment.clone(), Arc::new([]))?;
         let locked = match &plan.work {
             CopyWork::In { writer, .. } => writer.lock_table(&mut execution).await,

@@ -54,8 +54,6 @@ pub struct Environment {
     /// The databases and branches there are, and the one that the session is on.
     pub directory: Arc<Mutex<Arc<Directory>>>,
     pub branch: BranchId,
-    /// Bytes that each branch has of its own, once somebody asked.
-    pub branch_sizes: Mutex<HashMap<BranchId, u64>>,
     /// What the session knows of sequences.
     pub sequences: Arc<SessionSequences>,
     /// Settings that `set_config` changed, for the session to take over: name, value, whether local.
@@ -86,7 +84,6 @@ impl Environment {
             listing: self.listing.clone(),
             directory: self.directory.clone(),
             branch: self.branch,
-            branch_sizes: Mutex::default(),
             sequences: self.sequences.clone(),
             changed_settings: Mutex::default(),
         }

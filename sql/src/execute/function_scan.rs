@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::{Rows, listed};
 use crate::plan::logical::TableFunction;
-use crate::relations::BRANCHES;
 use crate::types::{DataType, oids};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
@@ -77,13 +76,13 @@ impl FunctionScan {
     async fn make_reports(&mut self, execution: &mut Execution) -> Result<()> {
         let no_row: [Datum; 0] = [];
         for call in &self.calls {
-            let TableFunction::Report { function, arguments } = call else { continue };
+            let TableFunction::Report { function, arguments, needed } = call else { continue };
             let values = {
                 let context = execution.context();
                 let value = |argument: &Expr| argument.eval_row(&no_row.as_slice(), &context);
                 arguments.iter().map(value).collect::<Result<Vec<Datum>>>()?
             };
-            self.reports.push_back(Box::pin(function.rows(&values, execution)).await?);
+            self.reports.push_back(Box::pin(function.rows(&values, *needed, execution)).await?);
         }
         Ok(())
     }
@@ -132,11 +131,6 @@ impl FunctionScan {
 impl Operator for FunctionScan {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
-            let asks_sizes = |call: &TableFunction| matches!(call, TableFunction::Relation { relation } if relation.name == BRANCHES);
-            if self.sources.is_none() && self.calls.iter().any(asks_sizes) {
-                let sizes = execution.environment.store.branch_sizes().await?;
-                *execution.environment.branch_sizes.lock() = sizes;
-            }
             if self.sources.is_none() {
                 self.make_reports(execution).await?;
             }

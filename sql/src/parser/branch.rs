@@ -164,11 +164,8 @@ fn create(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<BranchStatemen
     if accept(parser, "from") && !accept(parser, "current") {
         from = BranchFrom::Named(branch_name(parser, source)?);
     }
-    let mut as_of = None;
-    if parser.parse_keywords(&[Keyword::FOR, Keyword::SYSTEM_TIME, Keyword::AS, Keyword::OF]) {
-        let moment = parser.parse_expr().map_err(|error| syntax_error(&error, source, &[]))?;
-        as_of = Some(Box::new(ast::TableVersion::ForSystemTimeAsOf(moment)));
-    } else if accept(parser, "as") {
+    let as_of = moment(parser, source)?;
+    if as_of.is_none() && accept(parser, "as") {
         expect(parser, source, "of")?;
         expect(parser, source, "now")?;
         if parser.consume_token(&Token::LParen) {
@@ -177,6 +174,15 @@ fn create(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<BranchStatemen
     }
     let options = with_options(parser, source)?;
     Ok(BranchStatement::Create { name, from, as_of, options })
+}
+
+/// `[AS OF …]`, of an earlier moment.
+pub(super) fn moment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Box<ast::TableVersion>>> {
+    if !parser.parse_keywords(&[Keyword::FOR, Keyword::SYSTEM_TIME, Keyword::AS, Keyword::OF]) {
+        return Ok(None);
+    }
+    let moment = parser.parse_expr().map_err(|error| syntax_error(&error, source, &[]))?;
+    Ok(Some(Box::new(ast::TableVersion::ForSystemTimeAsOf(moment))))
 }
 
 /// `[WITH (option = value, …)]`

@@ -65,6 +65,11 @@ pub enum Utility {
     },
     /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
     Reindex,
+    /// `BEGIN [modes] AS OF …`
+    BeginAsOf {
+        start: Box<ast::Statement>,
+        moment: Box<ast::TableVersion>,
+    },
     /// `SET CONSTRAINTS { ALL | names } { DEFERRED | IMMEDIATE }`; no names: all.
     SetConstraints {
         names: Vec<ObjectName>,
@@ -130,6 +135,7 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("deallocate", _) => deallocate(parser, source)?,
         ("prepare", name) if name != "transaction" => prepare(parser, source)?,
         ("reset", _) => reset(parser, source)?,
+        ("begin" | "start", _) => return begin_as_of(parser, source),
         ("set", "constraints") => set_constraints(parser, source)?,
         ("set", _) => return set_default(parser, source),
         _ => return Ok(None),
@@ -440,6 +446,20 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
     let setting = if is_zone { "timezone".to_string() } else { dotted(&name(parser, source)?) };
     while parser.next_token().token != Token::EOF {}
     Ok(Some(Utility::Assign { name: setting, value: None, local }))
+}
+
+/// `BEGIN … AS OF`; every other BEGIN goes to sqlparser.
+fn begin_as_of(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
+    let has_moment = (1..)
+        .map(|ahead| parser.peek_nth_token(ahead))
+        .take_while(|token| token.token != Token::EOF)
+        .any(|token| word(&token) == "system_time");
+    if !has_moment {
+        return Ok(None);
+    }
+    let start = parser.parse_statement().map_err(|error| syntax_error(&error, source, &[]))?;
+    let moment = branch::moment(parser, source)?;
+    Ok(moment.map(|moment| Utility::BeginAsOf { start: Box::new(start), moment }))
 }
 
 /// A setting's name, in lower case.

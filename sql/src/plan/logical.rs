@@ -250,8 +250,27 @@ pub enum TableFunction {
     },
     /// A function of the relations module: rows computed from the session and the catalog.
     Relation { relation: &'static VirtualRelation },
-    /// One whose rows take reading and waiting.
-    Report { function: &'static ReportFunction, arguments: Vec<Expr> },
+    /// One whose rows take reading and waiting, and which of its columns are read: what others hold does not matter.
+    Report { function: &'static ReportFunction, arguments: Vec<Expr>, needed: NeededColumns },
+}
+
+/// Some of a report's columns, of which there are no more than 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeededColumns(u64);
+
+impl NeededColumns {
+    pub const ALL: NeededColumns = NeededColumns(u64::MAX);
+
+    /// Those for which it is true, in their order.
+    pub fn of(needed: impl Iterator<Item = bool>) -> NeededColumns {
+        NeededColumns(needed.enumerate().fold(0, |all, (at, is_needed)| all | u64::from(is_needed) << at))
+    }
+
+    /// Whether one is among them.
+    #[must_use]
+    pub fn has(self, column: usize) -> bool {
+        self.0 >> column & 1 == 1
+    }
 }
 
 impl TableFunction {

@@ -1,7 +1,7 @@
 //! Projection pruning: columns that nobody reads are not computed.
 
 use super::determined::determined;
-use super::logical::{ColumnId, Logical, SubqueryKind};
+use super::logical::{ColumnId, Logical, NeededColumns, SubqueryKind, TableFunction};
 use super::walk;
 use crate::expr::Expr;
 
@@ -143,9 +143,14 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let definition = Box::new(prune(*definition, &all));
             Logical::Shared { table, alias, definition, columns }
         }
-        other @ (Logical::WorkingTable { .. } | Logical::Values { .. } | Logical::FunctionScan { .. }) => {
-            other
+        Logical::FunctionScan { mut calls, alias, columns, ordinality } => {
+            // Of several side by side, each has all its columns read.
+            if let [TableFunction::Report { needed: read, .. }] = &mut calls[..] {
+                *read = NeededColumns::of(columns.iter().map(|(id, _)| needed.contains(id)));
+            }
+            Logical::FunctionScan { calls, alias, columns, ordinality }
         }
+        other @ (Logical::WorkingTable { .. } | Logical::Values { .. }) => other,
     }
 }
 

@@ -1,65 +1,70 @@
-//! `pg_database_branches()`: the branches of the database.
+//! `pg_database_branches()`: the branches of the database, their sizes, and how far they are from their parents.
+//!
+//! Names and what a branch has of its own are at hand. What it shares costs the pages that it has itself; the rows by
+//! which it and its parent differ from the base of their next merge cost those that changed since, and a checkpoint. Each is
+//! found out only where its column is read.
 
-use super::relation::{RelationRows, VirtualRelation, text};
-use crate::catalog::PG_CATALOG;
+use helios_mvcc::{Branch, Snapshot};
+
+use super::relation::{RelationRows, text};
+use crate::branch_merge::merge_base;
+use crate::catalog::Directory;
 use crate::error::Result;
-use crate::execute::Environment;
+use crate::execute::Execution;
+use crate::plan::logical::NeededColumns;
 use crate::session::EPOCH_MICROS;
-use crate::types::oids;
+use crate::types::{Oid, oids};
 use crate::value::json::Json;
 use crate::value::{Datum, Text};
 
-/// Its name.
-pub const BRANCHES: &str = "pg_database_branches";
 const BYTES_PER_MB: f64 = 1_048_576.0;
 
-/// The relation of that OID.
-pub fn relation(oid: u32) -> VirtualRelation {
-    VirtualRelation {
-        oid,
-        schema: PG_CATALOG,
-        name: BRANCHES,
-        kind: b'f',
-        columns: vec![
-            ("branch_name", oids::TEXT),
-            ("parent_branch", oids::TEXT),
-            ("created_at", oids::TIMESTAMPTZ),
-            ("size_bytes", oids::INT8),
-            ("size_mb", oids::FLOAT8),
-            ("status", oids::TEXT),
-            ("own_bytes", oids::INT8),
-            ("shared_bytes", oids::INT8),
-            ("branch_scn", oids::INT8),
-            ("is_current", oids::BOOL),
-            ("options", oids::JSONB),
-        ],
-        make: rows,
-    }
-}
+/// Its columns.
+pub const COLUMNS: &[(&str, Oid)] = &[
+    ("branch_name", oids::TEXT),
+    ("parent_branch", oids::TEXT),
+    ("created_at", oids::TIMESTAMPTZ),
+    ("size_bytes", oids::INT8),
+    ("size_mb", oids::FLOAT8),
+    ("status", oids::TEXT),
+    ("own_bytes", oids::INT8),
+    ("shared_bytes", oids::INT8),
+    ("branch_scn", oids::INT8),
+    ("is_current", oids::BOOL),
+    ("options", oids::JSONB),
+    ("merge_base_branch", oids::TEXT),
+    ("merge_base_scn", oids::INT8),
+    ("rows_ahead", oids::INT8),
+    ("rows_behind", oids::INT8),
+];
 
-fn rows(environment: &Environment, _: &VirtualRelation) -> Result<RelationRows> {
+/// Its rows.
+///
+/// # Errors
+/// Those of reading pages.
+pub async fn rows(needed: NeededColumns, execution: &Execution) -> Result<RelationRows> {
+    let environment = &execution.environment;
     let directory = environment.directory.lock().clone();
-    let sizes = environment.branch_sizes.lock().clone();
-    let find = |id| directory.branches.iter().find(|branch| branch.id == id);
-    let Some(root) = find(environment.branch).map(|branch| branch.root) else { return Ok(Vec::new()) };
-    let number = |number: u64| Datum::Int64(i64::try_from(number).unwrap_or(i64::MAX));
+    let reads =
+        |name: &str| COLUMNS.iter().position(|column| column.0 == name).is_some_and(|at| needed.has(at));
+    let reads_shared = ["size_bytes", "size_mb", "shared_bytes"].into_iter().any(reads);
+    let sizes = environment.store.branch_sizes();
+    let Some(root) = named(&directory, environment.branch).map(|branch| branch.root) else {
+        return Ok(Vec::new());
+    };
     let mut rows = Vec::new();
     for branch in directory.branches_of(root) {
         let own = sizes.get(&branch.id).copied().unwrap_or(0);
-        let mut shared = 0;
-        let mut origin = branch.origin;
-        while let Some(above) = origin {
-            shared += sizes.get(&above.branch).copied().unwrap_or(0);
-            origin = find(above.branch).and_then(|parent| parent.origin);
-        }
+        let shared = if reads_shared { environment.store.shared_bytes(branch.id).await? } else { 0 };
         // What a database began with is no branch of it.
-        let parent = branch.origin.filter(|_| branch.id != root).and_then(|origin| find(origin.branch));
+        let parent =
+            branch.origin.filter(|_| branch.id != root).and_then(|origin| named(&directory, origin.branch));
         let created = i64::try_from(branch.created_micros).unwrap_or(i64::MAX) - EPOCH_MICROS;
         let members = branch
             .options
             .iter()
             .map(|(name, value)| (Text::from(name.as_str()), Json::String(Text::from(value.as_str()))));
-        rows.push(vec![
+        let mut row = vec![
             text(&branch.name),
             parent.map_or(Datum::Null, |parent| text(&parent.name)),
             Datum::TimestampTz(created),
@@ -71,7 +76,77 @@ fn rows(environment: &Environment, _: &VirtualRelation) -> Result<RelationRows> 
             branch.origin.map_or(Datum::Null, |origin| number(origin.scn.0)),
             Datum::Bool(branch.id == environment.branch),
             Datum::Jsonb(Json::object(members.collect()).encode()?),
-        ]);
+        ];
+        // One that was dropped is not kept as it was last.
+        let distance = match parent.filter(|parent| !parent.is_dropped) {
+            Some(parent) => {
+                let wanted = [reads("rows_ahead"), reads("rows_behind")];
+                let reads_base = reads("merge_base_branch") || reads("merge_base_scn");
+                distance(branch, parent, wanted, reads_base, &directory, execution).await?
+            }
+            None => [const { Datum::Null }; 4],
+        };
+        row.extend(distance);
+        rows.push(row);
     }
     Ok(rows)
+}
+
+fn named(directory: &Directory, id: helios_mvcc::BranchId) -> Option<&Branch> {
+    directory.branches.iter().find(|branch| branch.id == id)
+}
+
+fn number(number: u64) -> Datum {
+    Datum::Int64(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The merge base, its branch and SCN, and the rows that the branch, and its parent, have otherwise than there.
+async fn distance(
+    branch: &Branch,
+    parent: &Branch,
+    [ahead, behind]: [bool; 2],
+    reads_base: bool,
+    directory: &Directory,
+    execution: &Execution,
+) -> Result<[Datum; 4]> {
+    if !(ahead || behind || reads_base) {
+        return Ok([const { Datum::Null }; 4]);
+    }
+    let store = &execution.environment.store;
+    let Some(base) = merge_base(store, directory, branch.id, parent.id).await? else {
+        return Ok([const { Datum::Null }; 4]);
+    };
+    let mut counts = [const { Datum::Null }; 2];
+    for (count, (is_wanted, side)) in counts.iter_mut().zip([(ahead, branch), (behind, parent)]) {
+        if is_wanted {
+            let now = Snapshot { branch: side.id, scn: store.visible_scn() };
+            *count = number(rows_changed(base, now, execution).await?);
+        }
+    }
+    let name = named(directory, base.branch).map_or(Datum::Null, |branch| text(&branch.name));
+    let [ahead, behind] = counts;
+    Ok([name, number(base.scn.0), ahead, behind])
+}
+
+/// How many rows of tables differ between two moments. Of tables that were written anew since, as a whole, the rows that
+/// there are now are counted, and none of tables that are gone.
+async fn rows_changed(before: Snapshot, after: Snapshot, execution: &Execution) -> Result<u64> {
+    let environment = &execution.environment;
+    let divergence = environment.store.divergence(before, after).await?;
+    if divergence.changed_leaves() == 0 {
+        return Ok(0);
+    }
+    let then = environment.engine.past_catalog(before).await?;
+    let now = environment.engine.past_catalog(after).await?;
+    let mut count = 0;
+    for entry in now.tables() {
+        let tree = entry.table.tree;
+        let same = then.table(entry.table.oid).map(|entry| entry.table.tree).filter(|then| *then == tree);
+        let mut difference = divergence.tree(same, Some(tree)).await?;
+        while difference.next().await?.is_some() {
+            count += 1;
+            execution.check_cancel()?;
+        }
+    }
+    Ok(count)
 }

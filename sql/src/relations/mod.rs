@@ -43,7 +43,6 @@ mod usage;
 mod view_text;
 mod views;
 
-pub use branches::BRANCHES;
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
 pub use registry::is_reserved;
 pub use relation::{VirtualRelation, all};

@@ -3,11 +3,12 @@
 
 use helios_mvcc::{Scn, Snapshot};
 
-use super::{diff, retention, row_history};
+use super::{branches, diff, retention, row_history};
 use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::{PG_CATALOG, Rights};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
+use crate::plan::logical::NeededColumns;
 use crate::rights::{denied, must_own, relation};
 use crate::session::{BranchMerge, check_different, sibling};
 use crate::types::{Oid, oids};
@@ -27,6 +28,7 @@ pub struct ReportFunction {
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Branches,
     MergePreview,
     Diff,
     History,
@@ -67,6 +69,13 @@ static REPORTS: &[ReportFunction] = &[
         kind: Kind::History,
     },
     ReportFunction {
+        name: "pg_database_branches",
+        arguments: &[],
+        required: 0,
+        columns: branches::COLUMNS,
+        kind: Kind::Branches,
+    },
+    ReportFunction {
         name: "heliosdb_retention",
         arguments: &[],
         required: 0,
@@ -96,16 +105,22 @@ pub fn conflicts(oid: u32) -> VirtualRelation {
 }
 
 impl ReportFunction {
-    /// Its rows; arguments that were left out are missing.
+    /// Its rows; arguments that were left out are missing, and so may columns be that nobody needs.
     ///
     /// # Errors
     /// Those of the report.
-    pub async fn rows(&self, arguments: &[Datum], execution: &mut Execution) -> Result<RelationRows> {
+    pub async fn rows(
+        &self,
+        arguments: &[Datum],
+        needed: NeededColumns,
+        execution: &mut Execution,
+    ) -> Result<RelationRows> {
         if arguments.iter().any(Datum::is_null) {
             return Ok(Vec::new());
         }
         self.check_may_read(arguments, execution)?;
         match self.kind {
+            Kind::Branches => branches::rows(needed, execution).await,
             Kind::MergePreview => preview(text_at(arguments, 0)?, text_at(arguments, 1)?, execution).await,
             Kind::History => {
                 let now = execution.transaction.snapshot();
@@ -133,7 +148,7 @@ impl ReportFunction {
             let may = actor.has_role(environment.who.database_owner);
             return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
         }
-        if let Kind::Retention = self.kind {
+        if let Kind::Retention | Kind::Branches = self.kind {
             // As sizes and sessions are everybody's to see.
             return Ok(());
         }

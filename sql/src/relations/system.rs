@@ -39,7 +39,6 @@ pub fn relations() -> Vec<VirtualRelation> {
             ],
             make: statistics,
         },
-        super::branches::relation(FIRST_OID + 2),
         super::reports::conflicts(FIRST_OID + 3),
     ]
 }

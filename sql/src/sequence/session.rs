@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use helios_mvcc::{BranchId, Store};
+use helios_mvcc::{BranchId, Scn, Store};
 use parking_lot::Mutex;
 
 use super::{Counter, Position, Sequences};
@@ -29,6 +29,8 @@ pub struct SessionSequences {
     owes: AtomicBool,
     /// The running transaction may not write.
     read_only: AtomicBool,
+    /// The SCN as of which the session reads; 0: now.
+    as_of: AtomicU64,
 }
 
 impl SessionSequences {
@@ -36,20 +38,19 @@ impl SessionSequences {
     #[must_use]
     pub fn new(all: Arc<Sequences>, branch: BranchId) -> SessionSequences {
         let (owes, read_only) = (AtomicBool::new(false), AtomicBool::new(false));
-        SessionSequences { all, branch, known: Mutex::default(), owes, read_only }
+        SessionSequences { all, branch, known: Mutex::default(), owes, read_only, as_of: AtomicU64::new(0) }
     }
 
-    /// Says whether the running transaction may write.
-    pub fn set_read_only(&self, read_only: bool) {
-        self.read_only.store(read_only, Ordering::Relaxed);
+    /// Says whether the running transaction may write, and what it reads, where that is not what there is now.
+    pub fn set_read_only(&self, read_only: bool, as_of: Option<Scn>) {
+        self.read_only.store(read_only || as_of.is_some(), Ordering::Relaxed);
+        self.as_of.store(as_of.map_or(0, |scn| scn.0), Ordering::Relaxed);
     }
 
     fn refuse_read_only(&self, function: &str) -> Result<()> {
         if self.read_only.load(Ordering::Relaxed) {
-            return Err(SqlError::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                format!("cannot execute {function} in a read-only transaction"),
-            ));
+            let as_of = Some(Scn(self.as_of.load(Ordering::Relaxed))).filter(|scn| scn.0 != 0);
+            return Err(crate::session::read_only(function, as_of));
         }
         Ok(())
     }

@@ -68,6 +68,9 @@ impl Session {
         text: &str,
     ) -> Result<()> {
         self.refuse_in_block(statement.tag())?;
+        if !matches!(statement, BranchStatement::Use { .. }) {
+            self.refuse_past(statement.tag())?;
+        }
         if self.active.is_some() {
             // What came before it in the same text.
             self.commit().await?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::past::read_only;
 use super::portal::Given;
 use super::prepare::Action;
 use super::transaction::lost;
 use super::{Portal, Prepared, Session, Step};
-use crate::error::{Result, SqlError, SqlState};
+use crate::error::{Result, SqlError};
 use crate::execute::{self, Execution, Instrument, RowStore};
 use crate::types::DataType;
 use crate::value::{Batch, ColumnBuilder, Datum, PhysicalKind};
@@ -100,13 +101,19 @@ impl Session {
 
     /// 25006.
     pub(crate) fn refuse_read_only(&self, command: &str) -> Result<()> {
-        if self.active.as_ref().is_some_and(|active| active.read_only) {
-            return Err(SqlError::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                format!("cannot execute {command} in a read-only transaction"),
-            ));
+        let as_of = self.as_of();
+        if as_of.is_some() || self.active.as_ref().is_some_and(|active| active.read_only) {
+            return Err(read_only(command, as_of));
         }
         Ok(())
+    }
+
+    /// 25006 for what a read-only transaction may do, but not a session that reads the past.
+    pub(super) fn refuse_past(&self, command: &str) -> Result<()> {
+        match self.as_of() {
+            Some(scn) => Err(read_only(command, Some(scn))),
+            None => Ok(()),
+        }
     }
 
     async fn execute_named(

@@ -99,6 +99,7 @@ impl Environment {
             costs: crate::session::costs_of(&self.settings),
             settings: std::sync::Arc::default(),
             moments: crate::binder::Moments::default(),
+            reads_past: false,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use helios_mvcc::{Branch, BranchId};
 
+use super::past::{AS_OF, read_only};
 use super::{Engine, Notice, Session, SettingValues};
 use crate::branch_merge::{Report, Request, Resolution, apply};
 use crate::catalog::{CatalogSnapshot, Directory};
@@ -93,6 +94,7 @@ impl Engine {
     fn session_for_merge(&self, merge: &BranchMerge<'_>) -> Session {
         let mut settings = merge.settings.clone();
         settings.set_fixed("heliosdb.branch", &merge.target.name);
+        settings.set_fixed(AS_OF, "");
         settings.set_fixed("default_transaction_isolation", "repeatable read");
         let mut session = self.session_at(merge.user, merge.database, merge.target.id, settings);
         session.cancel = merge.cancel.clone();
@@ -157,10 +159,7 @@ impl Session {
         let (source, target) = (self.branch_named(source)?, self.branch_named(target)?);
         check_different(&source, &target)?;
         if self.settings.is_on("default_transaction_read_only") {
-            return Err(SqlError::new(
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                "cannot execute MERGE DATABASE BRANCH in a read-only transaction",
-            ));
+            return Err(read_only("MERGE DATABASE BRANCH", None));
         }
         if options.delete_branch_after {
             self.check_droppable(&source)?;

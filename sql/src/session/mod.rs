@@ -15,6 +15,7 @@ mod functions;
 mod listing;
 mod merge;
 mod moment;
+mod past;
 mod plans;
 mod point;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use function_call::CalledFunction;
 pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
+pub(crate) use past::read_only;
 pub use portal::{Portal, Step};
 pub use prepare::{CopyDirection, Prepared};
 pub use server_files::{HostRule, ServerFiles};
@@ -96,6 +98,8 @@ struct FrequentSettings {
     isolation: Isolation,
     isolation_name: Text,
     read_only: bool,
+    /// As of when the session reads.
+    as_of: Option<Scn>,
     costs: Costs,
 }
 
@@ -138,6 +142,7 @@ impl FrequentSettings {
             isolation: transaction::isolation_of(&isolation_name),
             isolation_name,
             read_only: settings.is_on("default_transaction_read_only"),
+            as_of: past::moment_set(settings),
             costs: costs_of(settings),
         }
     }
@@ -183,6 +188,8 @@ pub struct Session {
     frequent: FrequentSettings,
     /// What the last statement was evaluated in.
     environment: Option<LastEnvironment>,
+    /// The catalog that was read as of an earlier moment last.
+    past: Option<past::PastCatalog>,
     /// What values of users' types were read and printed with last.
     values: Option<Arc<Environment>>,
     catalog_scn: CatalogWatch,
@@ -250,6 +257,7 @@ impl Session {
             formats: Arc::new(settings.formats().unwrap_or_default()),
             frequent: FrequentSettings::of(&settings),
             environment: None,
+            past: None,
             values: None,
             catalog_scn,
             buffers: Buffers::default(),
@@ -380,7 +388,7 @@ impl Session {
     /// # Errors
     /// 42704, 22023, 55P02; 42501 for a role that the session may not become.
     pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
-        if role::is_role_setting(name) || branch::is_branch_setting(name) {
+        if role::is_role_setting(name) || branch::is_branch_setting(name) || past::is_past_setting(name) {
             return self.change_setting(name, Some(value), false).await;
         }
         let mut settings = (*self.settings).clone();

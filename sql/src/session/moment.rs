@@ -1,5 +1,6 @@
 //! Which moment an AS OF means, and what the catalog was then.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use helios_mvcc::{Scn, Snapshot, Xid};
@@ -60,11 +61,7 @@ impl Session {
                     invalid("AS OF TIMESTAMP lies before the first commit of the database".into())
                 })
             }
-            (MomentKind::Scn, Datum::Int64(number)) => match u64::try_from(*number) {
-                Ok(number) if Scn(number) <= store.visible_scn() && number > 0 => Ok(Scn(number)),
-                _ => Err(invalid(format!("SCN {number} does not exist"))
-                    .with_hint("heliosdb_current_scn() is the newest.")),
-            },
+            (MomentKind::Scn, Datum::Int64(number)) => self.existing_scn(*number),
             (MomentKind::Transaction, Datum::Int64(number)) => {
                 let xid = Xid(u64::try_from(*number).unwrap_or(0));
                 store.scn_of(xid).await.map_err(|error| match error {
@@ -82,6 +79,19 @@ impl Session {
                 SqlState::NULL_VALUE_NOT_ALLOWED,
                 format!("AS OF {} must not be null", kind.word()),
             )),
+        }
+    }
+
+    /// The commit of a number.
+    ///
+    /// # Errors
+    /// 22023 if there was none.
+    pub(super) fn existing_scn(&self, number: impl TryInto<u64> + Copy + Display) -> Result<Scn> {
+        let newest = self.engine.store().visible_scn().0;
+        match number.try_into().ok().filter(|number| (1..=newest).contains(number)) {
+            Some(number) => Ok(Scn(number)),
+            None => Err(SqlError::invalid_parameter(format!("SCN {number} does not exist"))
+                .with_hint("heliosdb_current_scn() is the newest.")),
         }
     }
 

@@ -284,7 +284,7 @@ impl Session {
         if self.frequent.read_only {
             return Err(Stop::Conflict);
         }
-        self.sequences.set_read_only(false);
+        self.sequences.set_read_only(false, None);
         let transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
         let mut transaction = Box::new(transaction);
         transaction.begin_statement();

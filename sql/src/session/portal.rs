@@ -12,7 +12,7 @@ use super::prepare::Action;
 use super::role::is_role_setting;
 use super::transaction::{in_failed_transaction, lost};
 use super::{LastEnvironment, Prepared, Session};
-use crate::binder::ResultColumn;
+use crate::binder::{ResultColumn, lock_words};
 use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
@@ -330,6 +330,7 @@ impl Session {
             }
             Action::Copy(copy) if copy.direction() == super::CopyDirection::In => {
                 self.begin_statement().await?;
+                self.refuse_read_only("COPY FROM")?;
                 portal.state = State::Done;
                 Ok(Some(Step::CopyIn))
             }
@@ -429,7 +430,9 @@ impl Session {
         }
         // Rights are those of now, whatever the transaction's snapshot is.
         let catalog = match &self.active {
-            Some(active) if active.changed_catalog => self.current_catalog().await?,
+            Some(active) if active.changed_catalog && self.as_of().is_none() => {
+                self.current_catalog().await?
+            }
             _ => self.newest_catalog().await?,
         };
         prepared.permit(&catalog, self.who(&catalog))
@@ -437,6 +440,9 @@ impl Session {
 
     /// The catalog as the running transaction sees it.
     async fn catalog_here(&mut self) -> Result<Arc<CatalogSnapshot>> {
+        if let Some(scn) = self.as_of() {
+            return self.past_catalog(scn).await;
+        }
         let active = self.active.as_mut().ok_or_else(lost)?;
         if let Some(own) = &active.own_catalog {
             return Ok(own.clone());
@@ -465,6 +471,9 @@ impl Session {
         if self.active.as_ref().is_some_and(|active| active.failed) {
             return Err(in_failed_transaction());
         }
+        if let Some(scn) = self.as_of() {
+            return self.past_catalog(scn).await;
+        }
         if let Some(active) = &mut self.active
             && let Some(transaction) = &mut active.transaction
         {
@@ -479,7 +488,7 @@ impl Session {
         self.newest_catalog().await
     }
 
-    async fn newest_catalog(&self) -> Result<Arc<CatalogSnapshot>> {
+    pub(super) async fn newest_catalog(&self) -> Result<Arc<CatalogSnapshot>> {
         let mut transaction = self.engine.store().begin(self.branch, helios_mvcc::Isolation::ReadCommitted);
         transaction.begin_statement();
         self.engine.catalog(&transaction).await
@@ -550,7 +559,6 @@ impl Session {
             listing: self.listing.clone(),
             directory: self.engine.directory_cell().clone(),
             branch: self.branch,
-            branch_sizes: parking_lot::Mutex::default(),
             sequences: self.sequences.clone(),
             changed_settings: parking_lot::Mutex::default(),
         }
@@ -651,6 +659,9 @@ impl Session {
     /// A query's operators, about to run.
     async fn running(&mut self, plan: &PlanNode) -> Result<State> {
         let environment = self.begin_statement().await?;
+        if let Some(mode) = plan.row_lock() {
+            self.refuse_read_only(&format!("SELECT {}", lock_words(mode)))?;
+        }
         let active = self.active.as_ref().ok_or_else(lost)?;
         let timestamps = active.timestamps;
         let reads = active.transaction.as_ref().ok_or_else(lost)?.read_point();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use helios_mvcc::BranchId;
+use helios_mvcc::{BranchId, Scn};
 use sqlparser::ast;
 
 use super::explain::ExplainPlan;
@@ -78,6 +78,8 @@ pub struct Prepared {
     /// The types that the client declared, to prepare it again.
     pub(super) declared: Vec<DataType>,
     branch: BranchId,
+    /// The moment that it reads; `None` for now.
+    as_of: Option<Scn>,
     /// What it depends on: it is prepared again when this changes.
     catalog_scn: u64,
     statistics_version: u64,
@@ -220,6 +222,7 @@ impl Session {
             point: None,
             declared: Vec::new(),
             branch: self.branch,
+            as_of: None,
             catalog_scn: 0,
             statistics_version: 0,
             search_path: Text::default(),
@@ -240,6 +243,7 @@ impl Session {
             || (!prepared.transient
                 && self.active.as_ref().is_none_or(|active| !active.changed_catalog)
                 && prepared.branch == self.branch
+                && prepared.as_of == self.as_of()
                 && prepared.catalog_scn == self.catalog_scn.get().0
                 && prepared.statistics_version == self.engine.statistics_version()
                 && self.frequent.search_path == prepared.search_path
@@ -315,8 +319,9 @@ impl Session {
         let statistics_version = self.engine.statistics_version();
         let catalog = self.current_catalog().await?;
         let mut environment = self.bind_environment(&catalog);
-        let transient =
-            self.active.as_ref().is_some_and(|active| active.changed_catalog) || catalog.as_of < scn;
+        let as_of = self.as_of();
+        let transient = self.active.as_ref().is_some_and(|active| active.changed_catalog)
+            || as_of.is_none() && catalog.as_of < scn;
         let mut kind = Some(statement.kind);
         let (action, columns, parameter_types, undefined_parameter, uses) = loop {
             let bound = with_deep_stack(text, || {
@@ -363,10 +368,11 @@ impl Session {
             undefined_parameter,
             row_columns: columns.clone().unwrap_or_default().into(),
             columns,
-            point: Point::of(&action),
+            point: Point::of(&action).filter(|_| as_of.is_none()),
             action,
             declared,
             branch: self.branch,
+            as_of,
             catalog_scn: scn.0,
             statistics_version,
             search_path: self.frequent.search_path.clone(),
@@ -526,6 +532,7 @@ impl Session {
             who: self.who(catalog),
             costs: self.frequent.costs,
             moments: Moments::default(),
+            reads_past: self.as_of().is_some(),
             settings: self.formats.clone(),
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::branch::is_branch_setting;
+use super::past::is_past_setting;
 use super::{Session, SettingValues};
 use crate::catalog::{CatalogSnapshot, Role};
 use crate::error::{Result, SqlError, SqlState};
@@ -98,6 +99,12 @@ impl Session {
         if is_branch_setting(name) {
             let branch = value.map_or_else(|| self.engine.default_branch(&self.database), str::to_string);
             return self.use_branch(&branch).await;
+        }
+        if is_past_setting(name)
+            && let Some(value) = value
+        {
+            let moment = self.resolve_as_of(value).await?;
+            return self.assign_setting(name, Some(&moment), local);
         }
         if !is_role_setting(name) {
             return self.assign_setting(name, value, local);

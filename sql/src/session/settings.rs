@@ -250,6 +250,7 @@ pub static SETTINGS: &[Setting] = &[
         SettingKind::Integer { min: -1, max: 1_000_000, unit: "" },
         "Shows for how many days the database keeps history; -1 is for ever.",
     ),
+    setting(super::past::AS_OF, "", SettingKind::Text, "Sets the earlier moment that statements read."),
     setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
     setting(
         "idle_in_transaction_session_timeout",
@@ -761,6 +762,7 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
         }
         SettingKind::Text => match setting.name {
             "client_encoding" => client_encoding(setting, value),
+            super::past::AS_OF => super::past::checked(value),
             "TimeZone" => {
                 time_zone(value)?;
                 Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })

@@ -26,6 +26,7 @@ struct Savepoint {
     place: SavepointId,
     locks: LockMark,
     settings: Arc<SettingValues>,
+    local: Vec<String>,
     notifications: NotificationMark,
 }
 
@@ -56,6 +57,10 @@ pub(super) struct Active {
     pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
     pub local: Vec<String>,
+    /// The moment that it was begun as of, and who reads it so that it is kept.
+    pub pinned: Option<(Scn, Transaction)>,
+    /// Whatever moment the session reads otherwise.
+    pub looks_at_now: bool,
 }
 
 /// 25P02.
@@ -102,9 +107,11 @@ impl Session {
             pending: Vec::new(),
             deferral: Deferral::default(),
             local: Vec::new(),
+            pinned: None,
+            looks_at_now: false,
         });
         active.timestamps.statement = now;
-        sequences.set_read_only(active.read_only);
+        sequences.set_read_only(active.read_only, frequent.as_of.filter(|_| !active.looks_at_now));
         active
     }
 
@@ -163,12 +170,12 @@ impl Session {
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
     pub(super) async fn commit(&mut self) -> Result<bool> {
         let writes = |active: &Active| !active.failed && !active.read_only && active.used;
-        if self.has_temporary
-            && self.active.as_ref().is_some_and(writes)
-            && let Err(error) = crate::ddl::at_commit(self).await
-        {
-            self.rollback();
-            return Err(error);
+        if self.has_temporary && self.active.as_ref().is_some_and(writes) {
+            self.look_at_now(true);
+            if let Err(error) = crate::ddl::at_commit(self).await {
+                self.rollback();
+                return Err(error);
+            }
         }
         if !self.cursors.is_empty()
             && self.active.as_ref().is_some_and(|active| !active.failed)
@@ -220,10 +227,12 @@ impl Session {
     /// # Errors
     /// 23503.
     pub(super) async fn check_constraints(&mut self, due: Due) -> Result<()> {
+        self.look_at_now(true);
         let environment = self.begin_statement().await?;
         let mut execution = self.lend(environment, Arc::new([]))?;
         let checked = check_pending(&mut execution, due).await;
         self.take_back(execution)?;
+        self.look_at_now(false);
         checked
     }
 
@@ -259,7 +268,8 @@ impl Session {
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         let (place, locks) = (transaction.savepoint(), transaction.lock_mark());
         let notifications = self.backend.notification_mark();
-        active.savepoints.push(Savepoint { name: name.to_string(), place, locks, settings, notifications });
+        let (name, local) = (name.to_string(), active.local.clone());
+        active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications });
         Ok(())
     }
 
@@ -291,6 +301,7 @@ impl Session {
         self.backend.notifications_back_to(savepoint.notifications);
         active.failed = false;
         active.own_catalog = None;
+        active.local.clone_from(&savepoint.local);
         let settings = savepoint.settings.clone();
         self.replace_settings(settings);
         self.cursors_back_to(kept);

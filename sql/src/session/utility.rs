@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{BranchId, Isolation, TableLockMode, WaitPolicy};
+use helios_mvcc::{BranchId, Isolation, Scn, TableLockMode, WaitPolicy};
 use sqlparser::ast;
 
 use super::execution::{text_batches, text_column};
+use super::past;
 use super::portal::Given;
 use super::prepare::Action;
 use super::transaction::{TransactionModes, lost};
@@ -52,7 +53,7 @@ impl Session {
         match statement {
             S::StartTransaction { modes, begin, .. } => {
                 self.begin(&transaction_modes(modes)?)?;
-                done(if *begin { "BEGIN" } else { "START TRANSACTION" })
+                done(begin_tag(*begin))
             }
             S::Commit { chain, .. } => self.run_commit(*chain).await,
             S::Rollback { savepoint: Some(savepoint), .. } => {
@@ -60,13 +61,13 @@ impl Session {
                 done("ROLLBACK")
             }
             S::Rollback { chain, savepoint: None } => {
-                let modes = self.current_modes();
+                let (modes, past) = (self.current_modes(), self.begun_as_of());
                 if !self.is_explicit() {
                     self.warn_no_transaction();
                 }
                 self.rollback();
                 if *chain {
-                    self.begin(&modes)?;
+                    self.begin_again(&modes, past).await?;
                 }
                 done("ROLLBACK")
             }
@@ -112,6 +113,7 @@ impl Session {
         match utility {
             Utility::Vacuum { analyze, targets } => {
                 self.refuse_in_block("VACUUM")?;
+                self.refuse_past("VACUUM")?;
                 if *analyze {
                     ddl::analyze(self, targets).await?;
                 } else {
@@ -125,6 +127,7 @@ impl Session {
                 done("VACUUM")
             }
             Utility::Analyze { targets } => {
+                self.refuse_past("ANALYZE")?;
                 ddl::analyze(self, targets).await?;
                 done("ANALYZE")
             }
@@ -171,6 +174,13 @@ impl Session {
             Utility::Declare(declare) => Box::pin(self.declare_cursor(declare, text)).await,
             Utility::Fetch(fetch) => self.fetch_cursor(fetch).await,
             Utility::Close { name } => self.close_cursor(name.as_ref()),
+            Utility::BeginAsOf { start, moment } => {
+                let ast::Statement::StartTransaction { modes, begin, .. } = start.as_ref() else {
+                    return Err(SqlError::internal("a transaction begins otherwise"));
+                };
+                self.begin_as_of(&transaction_modes(modes)?, moment, text).await?;
+                done(begin_tag(*begin))
+            }
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Branch(statement) => {
                 Box::pin(self.run_branch_statement(statement, text)).await?;
@@ -204,15 +214,23 @@ impl Session {
     }
 
     async fn run_commit(&mut self, chain: bool) -> Result<Given> {
-        let modes = self.current_modes();
+        let (modes, past) = (self.current_modes(), self.begun_as_of());
         if !self.is_explicit() {
             self.warn_no_transaction();
         }
         let committed = self.commit().await?;
         if chain {
-            self.begin(&modes)?;
+            self.begin_again(&modes, past).await?;
         }
         done(if committed { "COMMIT" } else { "ROLLBACK" })
+    }
+
+    /// AND CHAIN: a transaction like the one before.
+    async fn begin_again(&mut self, modes: &TransactionModes, past: Option<Scn>) -> Result<()> {
+        match past {
+            Some(scn) => self.begin_past(modes, scn).await,
+            None => self.begin(modes),
+        }
     }
 
     /// 25001 for what cannot run in a transaction block.
@@ -233,6 +251,7 @@ impl Session {
                 "LOCK TABLE can only be used in transaction blocks",
             ));
         }
+        self.refuse_past("LOCK TABLE")?;
         let mode = match mode {
             "access share" => TableLockMode::AccessShare,
             "row share" => TableLockMode::RowShare,
@@ -349,6 +368,11 @@ impl Session {
             None => settings.reset(&setting)?,
         }
         settings.formats()?;
+        if let Some(scn) = past::moment_set(&settings)
+            && setting == past::AS_OF
+        {
+            self.existing_scn(scn.0)?;
+        }
         self.note_locality(&[&setting], local);
         self.replace_settings(Arc::new(settings));
         Ok(())
@@ -449,6 +473,7 @@ impl Session {
         let value = match (setting, &self.active) {
             ("transaction_isolation", Some(active)) => active.isolation_name.to_string(),
             ("transaction_isolation", None) => self.settings.get("default_transaction_isolation")?,
+            ("transaction_read_only", _) if self.as_of().is_some() => "on".into(),
             ("transaction_read_only", Some(active)) => if active.read_only { "on" } else { "off" }.into(),
             ("transaction_read_only", None) => self.settings.get("default_transaction_read_only")?,
             _ => self.settings.get(setting)?,
@@ -486,6 +511,7 @@ impl Session {
                 done("DISCARD SEQUENCES")
             }
             ast::DiscardObject::TEMP => {
+                self.refuse_past("DISCARD TEMP")?;
                 self.drop_temporary().await?;
                 done("DISCARD TEMP")
             }
@@ -529,6 +555,10 @@ fn setting_value(values: &[ast::Expr]) -> String {
         })
         .collect();
     texts.join(", ")
+}
+
+fn begin_tag(begin: bool) -> &'static str {
+    if begin { "BEGIN" } else { "START TRANSACTION" }
 }
 
 fn transaction_modes(modes: &[ast::TransactionMode]) -> Result<TransactionModes> {
@@ -654,6 +684,7 @@ impl Session {
         if self.branch == BranchId::MAIN {
             return self.change_catalog(command, work, text).await;
         }
+        self.refuse_past(command)?;
         let mut home = self.engine.session_for_roles(&self.user, (*self.settings).clone());
         let tag = home.change_catalog(command, work, text).await?;
         home.commit().await?;
@@ -666,6 +697,8 @@ impl Session {
     /// # Errors
     /// Those of dropping and of committing.
     pub(super) async fn drop_temporary(&mut self) -> Result<()> {
+        self.begin_in_transaction();
+        self.look_at_now(true);
         let (catalog, _) = self.binding().await?;
         match catalog.schema_named(&ddl::temporary_schema(self.backend.number)) {
             Some(schema) => ddl::drop_schema(self, schema.oid).await,
