@@ -95,6 +95,7 @@ struct FrequentSettings {
     isolation: Isolation,
     isolation_name: Text,
     read_only: bool,
+    deferrable: bool,
     costs: Costs,
 }
 
@@ -137,6 +138,7 @@ impl FrequentSettings {
             isolation: transaction::isolation_of(&isolation_name),
             isolation_name,
             read_only: settings.is_on("default_transaction_read_only"),
+            deferrable: settings.is_on("default_transaction_deferrable"),
             costs: costs_of(settings),
         }
     }

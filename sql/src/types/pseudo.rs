@@ -79,6 +79,14 @@ fn write_record(info: &TypeInfo, datum: &Datum, out: &mut Vec<u8>, context: &Eva
     Ok(())
 }
 
+/// `void`, which is the empty text whatever it is read from.
+const VOID: TypeOperations = operations(
+    |_, _, _, _| Ok(Datum::text("")),
+    |_, _, _, _| Ok(()),
+    |_, _, _, _| Ok(Datum::text("")),
+    |_, _, _, _| Ok(()),
+);
+
 /// How composite values of any type behave; the engine makes its composite types' entries with it.
 pub const RECORD_OPERATIONS: TypeOperations = operations(
     |info, _, _, _| {
@@ -116,7 +124,7 @@ pub(super) fn types() -> Vec<TypeInfo> {
     };
     vec![
         text(oids::ANY, "any"),
-        text(oids::VOID, "void"),
+        TypeInfo { operations: VOID, ..text(oids::VOID, "void") },
         text(oids::TRIGGER, "trigger"),
         text(oids::LANGUAGE_HANDLER, "language_handler"),
         text(oids::INTERNAL, "internal"),
