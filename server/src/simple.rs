@@ -49,6 +49,8 @@ impl Connection {
         }
         let is_alone = statements.len() == 1;
         while let Some(statement) = statements.next() {
+            // Each statement has the whole time, by the settings that there are then.
+            self.limit.begin(&self.session);
             let prepared = Arc::new(self.session.prepare_statement(text, statement, Vec::new()).await?);
             if is_alone {
                 self.session.keep_plan(text, &prepared);

@@ -75,6 +75,12 @@ impl Binder<'_> {
         if source == target {
             return Ok(expr);
         }
+        // A value of a polymorphic type keeps its own.
+        if target.oid == oids::ANYARRAY
+            && registry().can_coerce(source.oid, target.oid, context, &self.types())
+        {
+            return Ok(expr);
+        }
         let Some(method) = registry().cast_method(source.oid, target.oid, context, &self.types()) else {
             return Err(self.cannot_cast(source, target));
         };

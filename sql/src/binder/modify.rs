@@ -114,7 +114,11 @@ impl<'a> Binder<'a> {
             binder.set_aggregates_in(AggregatesIn::Forbidden(clause));
             let bound = binder.bind_condition(expr, clause)?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-                return Err(SqlError::unsupported(format!("cannot use subquery in {clause}")));
+                let place = match clause {
+                    "CHECK" => "check constraint",
+                    other => other.trim_end_matches('s'),
+                };
+                return Err(SqlError::unsupported(format!("cannot use subquery in {place}")));
             }
             Ok(bound)
         })
@@ -550,7 +554,8 @@ impl<'a> Binder<'a> {
 
     fn refuse_pending(&mut self, clause: &str) -> Result<()> {
         if self.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-            return Err(SqlError::unsupported(format!("cannot use subquery in {clause}")));
+            let one = clause.trim_end_matches('s');
+            return Err(SqlError::unsupported(format!("cannot use subquery in {one}")));
         }
         Ok(())
     }

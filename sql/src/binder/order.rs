@@ -108,7 +108,7 @@ impl Binder<'_> {
                 return Err(SqlError::syntax("syntax error at or near \"PERCENT\""));
             }
             with_ties = fetch.with_ties;
-            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+            limit = fetch.quantity.as_ref().or(limit).or(Some(&one));
         }
         if limit.is_none() && offset.is_none() {
             return Ok(plan);

@@ -239,9 +239,11 @@ impl Binder<'_> {
                 return self.coerce(bound, target, CastContext::Explicit);
             };
             let element = DataType { oid: element, typmod: target.typmod };
+            // Beside a nested list everything is an array.
+            let is_nested = array.elem.iter().any(|each| matches!(each, Ast::Array(_)));
             let mut converted = Vec::new();
             for each in elements {
-                let wanted = if each.data_type().oid == target.oid { target } else { element };
+                let wanted = if is_nested || each.data_type().oid == target.oid { target } else { element };
                 converted.push(self.coerce(each, wanted, CastContext::Explicit)?);
             }
             return Ok(Expr::Array { elements: converted, data_type: target });

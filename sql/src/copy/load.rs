@@ -204,7 +204,7 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
     let Some(plan) = prepared.copy_plan() else {
         return Err(SqlError::internal("this statement takes no data"));
     };
-    let CopyWork::In { writer, positions, defaults } = &plan.work else {
+    let CopyWork::In { writer, positions, defaults, condition } = &plan.work else {
         return Err(SqlError::internal("this COPY gives data"));
     };
     let table = &writer.entry.table.name;
@@ -235,9 +235,20 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
         }
         copy.decoder.check_count(count).map_err(|error| here(error, &copy.decoder.shown_row()))?;
         writer.generate(&mut row, &execution.context())?;
-        writer.insert(&row, execution).await.map_err(|error| here(error, ""))?;
-        copy.rows += 1;
-        if copy.rows.is_multiple_of(1_024) {
+        let is_wanted = match condition {
+            Some(condition) => {
+                condition
+                    .eval_row(&row.as_slice(), &execution.context())
+                    .map_err(|error| here(error, &copy.decoder.shown_row()))?
+                    == Datum::Bool(true)
+            }
+            None => true,
+        };
+        if is_wanted {
+            writer.insert(&row, execution).await.map_err(|error| here(error, ""))?;
+            copy.rows += 1;
+        }
+        if line.is_multiple_of(1_024) {
             execution.breathe().await?;
         }
     }

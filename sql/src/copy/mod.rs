@@ -18,6 +18,7 @@ pub use options::{CopyFormat, CopyOptions};
 use crate::binder::{Binder, Relation, name};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::session::CopyDirection;
@@ -40,6 +41,8 @@ pub enum CopyWork {
         writer: Arc<TableWriter>,
         positions: Vec<usize>,
         defaults: Vec<NewValue>,
+        /// WHERE: which rows are written.
+        condition: Option<Expr>,
     },
     Out {
         plan: Box<PlanNode>,
@@ -95,8 +98,8 @@ pub fn plan_copy(
     source: &ast::CopySource,
     to: bool,
     target: &ast::CopyTarget,
-    options: &[ast::CopyOption],
-    legacy_options: &[ast::CopyLegacyOption],
+    options: CopyOptions,
+    condition: Option<&ast::Expr>,
 ) -> Result<CopyPlan> {
     match target {
         ast::CopyTarget::Stdin if !to => {}
@@ -108,8 +111,7 @@ pub fn plan_copy(
                 ));
         }
     }
-    let options = CopyOptions::parse(options, legacy_options)?;
-    if to { plan_out(binder, source, options) } else { plan_in(binder, source, options) }
+    if to { plan_out(binder, source, options) } else { plan_in(binder, source, options, condition) }
 }
 
 fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptions) -> Result<CopyPlan> {
@@ -139,7 +141,12 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOpti
     Ok(CopyPlan { options, columns, work: CopyWork::Out { plan } })
 }
 
-fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptions) -> Result<CopyPlan> {
+fn plan_in(
+    binder: &mut Binder<'_>,
+    source: &ast::CopySource,
+    options: CopyOptions,
+    condition: Option<&ast::Expr>,
+) -> Result<CopyPlan> {
     let ast::CopySource::Table { table_name, columns } = source else {
         return Err(SqlError::syntax("COPY FROM needs a table"));
     };
@@ -180,11 +187,13 @@ fn plan_in(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptio
     for (at, column) in table.columns.iter().enumerate() {
         let filled = positions.contains(&at) || column.dropped;
         defaults.push(NewValue::Default(if filled {
-            crate::expr::Expr::Const { value: crate::value::Datum::Null, data_type: DataType::TEXT }
+            Expr::Const { value: crate::value::Datum::Null, data_type: DataType::TEXT }
         } else {
             crate::plan::folded(binder.default_of(&table, column)?)
         }));
     }
+    let condition =
+        condition.map(|each| binder.bind_over_row(&table, each, "COPY FROM WHERE conditions")).transpose()?;
     let writer = Arc::new(TableWriter::new(&entry, binder)?);
-    Ok(CopyPlan { options, columns: found, work: CopyWork::In { writer, positions, defaults } })
+    Ok(CopyPlan { options, columns: found, work: CopyWork::In { writer, positions, defaults, condition } })
 }

@@ -86,7 +86,8 @@ impl Registry {
             CastContext::Explicit => to.category == Category::String || from.category == Category::String,
         };
         // A record has a text form, though it is none that can be read.
-        let has_text = from.category != Category::Pseudo || matches!(source, oids::ANYARRAY | oids::RECORD);
+        let has_text =
+            from.category != Category::Pseudo || matches!(source, oids::ANYARRAY | oids::RECORD | oids::VOID);
         (through_text && has_text && to.category != Category::Pseudo).then_some(CastMethod::InOut)
     }
 

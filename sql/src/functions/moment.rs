@@ -120,6 +120,19 @@ fn dates(registry: &mut Registry) {
     };
     operator(registry, "+", "datetime_pl", [DATE, TIME], TIMESTAMP, with_time);
     operator(registry, "+", "timedate_pl", [TIME, DATE], TIMESTAMP, with_time);
+    let with_zone: ScalarKernel = |arguments, _| match arguments {
+        [Datum::Date(date), Datum::TimeTz(time, west)] | [Datum::TimeTz(time, west), Datum::Date(date)] => {
+            let midnight = date_to_timestamp(*date)?;
+            if is_infinite(midnight) {
+                return Ok(Datum::TimestampTz(midnight));
+            }
+            let moment = midnight + time + i64::from(*west) * MICROS_PER_SECOND;
+            if is_timestamp(moment) { Ok(Datum::TimestampTz(moment)) } else { Err(timestamp_out_of_range()) }
+        }
+        _ => Err(wrong_arguments()),
+    };
+    operator(registry, "+", "datetimetz_pl", [DATE, TIMETZ], TIMESTAMPTZ, with_zone);
+    operator(registry, "+", "timetzdate_pl", [TIMETZ, DATE], TIMESTAMPTZ, with_zone);
 }
 
 fn shift_date(date: i32, days: i64) -> (i32, bool) {
@@ -205,9 +218,35 @@ fn timestamps(registry: &mut Registry) {
 }
 
 fn times(registry: &mut Registry) {
-    fn moved(time: i64, micros: i64) -> Datum {
-        Datum::Time(time.wrapping_add(micros % MICROS_PER_DAY).rem_euclid(MICROS_PER_DAY))
+    /// Time goes round at midnight.
+    fn around(time: i64, micros: i64) -> i64 {
+        time.wrapping_add(micros % MICROS_PER_DAY).rem_euclid(MICROS_PER_DAY)
     }
+    fn moved(time: i64, micros: i64) -> Datum {
+        Datum::Time(around(time, micros))
+    }
+    let zoned_later: ScalarKernel = |arguments, _| match arguments {
+        [Datum::TimeTz(time, west), Datum::Interval(span)]
+        | [Datum::Interval(span), Datum::TimeTz(time, west)] => {
+            Ok(Datum::TimeTz(around(*time, span.micros), *west))
+        }
+        _ => Err(wrong_arguments()),
+    };
+    operator(registry, "+", "timetz_pl_interval", [TIMETZ, INTERVAL], TIMETZ, zoned_later);
+    operator(registry, "+", "interval_pl_timetz", [INTERVAL, TIMETZ], TIMETZ, zoned_later);
+    operator(
+        registry,
+        "-",
+        "timetz_mi_interval",
+        [TIMETZ, INTERVAL],
+        TIMETZ,
+        |arguments, _| match arguments {
+            [Datum::TimeTz(time, west), Datum::Interval(span)] => {
+                Ok(Datum::TimeTz(around(*time, -(span.micros % MICROS_PER_DAY)), *west))
+            }
+            _ => Err(wrong_arguments()),
+        },
+    );
     operator(registry, "+", "time_pl_interval", [TIME, INTERVAL], TIME, |arguments, _| match arguments {
         [Datum::Time(time), Datum::Interval(span)] => Ok(moved(*time, span.micros)),
         _ => Err(wrong_arguments()),

@@ -193,12 +193,7 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
         Ok(definition) => return Ok(StatementKind::Utility(Utility::Define(Box::new(definition)))),
         Err(statement) => statement,
     };
-    Ok(match taken.overriding {
-        None => StatementKind::Sql(statement),
-        Some(overriding) => {
-            StatementKind::Utility(Utility::InsertOverriding { insert: statement, overriding })
-        }
-    })
+    Ok(taken.complete(statement))
 }
 
 fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {

@@ -26,6 +26,8 @@
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE OF a` | `` FOR UPDATE OF `no key` ``, `` FOR SHARE OF `key`.a `` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
 //! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
+//! | `SELECT 1 FOR UPDATE`, where FOR would be the column's name | `SELECT 1 LIMIT ALL FOR UPDATE` |
+//! | `FETCH FIRST (n) ROWS ONLY`, `… WITH TIES` | `LIMIT (n)`, `LIMIT (n) FETCH FIRST ROW WITH TIES` |
 //! | `U&'…' UESCAPE '!'` | the string it is |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
@@ -240,6 +242,13 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 Some((mode, length)) if insert_exclusion(&mut out, token, mode) => at += length,
                 _ => out.push(token.clone()),
             },
+            Token::Word(_)
+                if is(token, "fetch")
+                    && (word_at(at, "first") || word_at(at, "next"))
+                    && *token_at(at + 1) == Token::LParen =>
+            {
+                at += fetched_count(token, &tokens[at..], &mut out);
+            }
             Token::Word(_) if is(token, "collate") && ends_cast(&out) => {
                 at += 1;
                 while *token_at(at) == Token::Period {
@@ -267,7 +276,15 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     Word { value: "at".to_owned(), quote_style: Some('"'), keyword: Keyword::NoKeyword };
                 out.push(TokenWithSpan::new(Token::Word(word), token.span));
             }
-            Token::Word(_) if is(token, "for") && (word_at(at, "no") || word_at(at, "key")) => {
+            Token::Word(_)
+                if is(token, "for")
+                    && ["no", "key", "update", "share"].iter().any(|lock| word_at(at, lock)) =>
+            {
+                if ends_bare_select(&out) {
+                    for keyword in ["LIMIT", "ALL"] {
+                        out.push(TokenWithSpan::new(Token::make_keyword(keyword), token.span));
+                    }
+                }
                 out.push(token.clone());
                 at += weaker_lock(&tokens[at..], &mut out);
             }
@@ -320,6 +337,28 @@ fn quoted(token: &TokenWithSpan) -> TokenWithSpan {
     let value = word.value.to_lowercase();
     let word = Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword };
     TokenWithSpan::new(Token::Word(word), token.span)
+}
+
+/// `FETCH FIRST (count) ROWS …`, whose count is an expression; gives how many tokens were read behind FETCH.
+fn fetched_count(fetch: &TokenWithSpan, rest: &[&TokenWithSpan], out: &mut Vec<TokenWithSpan>) -> usize {
+    let Some(length) = closed(&rest[1..]) else {
+        out.push(fetch.clone());
+        return 0;
+    };
+    out.push(TokenWithSpan::new(Token::make_keyword("LIMIT"), fetch.span));
+    out.extend(rest[1..=length].iter().map(|token| (*token).clone()));
+    let is_word = |at: usize, wanted: &str| rest.get(at).is_some_and(|token| is(token, wanted));
+    let unit = length + 1;
+    if !is_word(unit, "row") && !is_word(unit, "rows") {
+        return unit;
+    }
+    if is_word(unit + 1, "only") {
+        return unit + 2;
+    }
+    for keyword in ["FETCH", "FIRST", "ROW"] {
+        out.push(TokenWithSpan::new(Token::make_keyword(keyword), fetch.span));
+    }
+    unit + 1
 }
 
 /// How a moment is given, behind AS OF.
@@ -425,6 +464,24 @@ fn follows_from(out: &[TokenWithSpan]) -> bool {
 /// Whether the last tokens are `FOR UPDATE` or `FOR SHARE`.
 fn follows_lock(out: &[TokenWithSpan]) -> bool {
     matches!(out, [.., first, second] if is(first, "for") && (is(second, "update") || is(second, "share")))
+}
+
+/// Whether the tokens end with a select list that nothing follows.
+fn ends_bare_select(out: &[TokenWithSpan]) -> bool {
+    const CLAUSES: [&str; 10] =
+        ["from", "where", "group", "having", "window", "order", "limit", "offset", "fetch", "for"];
+    let mut depth = 0usize;
+    for token in out.iter().rev() {
+        match token.token {
+            Token::RParen | Token::RBracket => depth += 1,
+            Token::LParen | Token::LBracket if depth == 0 => return false,
+            Token::LParen | Token::LBracket => depth -= 1,
+            Token::Word(_) if depth == 0 && CLAUSES.iter().any(|clause| is(token, clause)) => return false,
+            Token::Word(_) if depth == 0 && is(token, "select") => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `NO KEY UPDATE` and `KEY SHARE`, which are not to be locked as much; gives how many tokens were read.

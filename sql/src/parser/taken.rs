@@ -5,13 +5,16 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::definition::{Definition, TableLike};
-use super::utility::{self, Overriding};
-use super::{Source, sequence};
+use super::utility::{self, Overriding, Utility};
+use super::{Source, StatementKind, sequence};
 use crate::error::Result;
 
 /// What was taken out of a statement.
 pub(super) struct Taken {
-    pub overriding: Option<Overriding>,
+    overriding: Option<Overriding>,
+    deferrable: Option<bool>,
+    /// COPY's WHERE.
+    row_condition: Option<Box<ast::Expr>>,
     without_data: bool,
     names: Vec<ast::Ident>,
     likes: Vec<TableLike>,
@@ -24,6 +27,8 @@ impl Taken {
         sequence::order_identity_options(tokens);
         Ok(Taken {
             overriding: take_overriding(tokens),
+            deferrable: take_deferrable(tokens),
+            row_condition: take_row_condition(tokens, source)?,
             without_data: take_data_clause(tokens),
             names: take_column_names(tokens),
             likes: take_likes(tokens, source)?,
@@ -37,6 +42,74 @@ impl Taken {
     ) -> std::result::Result<Definition, Box<ast::Statement>> {
         definition_of(statement, self)
     }
+
+    /// The statement with what was taken out of it.
+    pub fn complete(self, statement: Box<ast::Statement>) -> StatementKind {
+        if let Some(overriding) = self.overriding {
+            return StatementKind::Utility(Utility::InsertOverriding { insert: statement, overriding });
+        }
+        if let Some(deferrable) = self.deferrable {
+            return StatementKind::Utility(Utility::Deferrable { statement, deferrable });
+        }
+        match self.row_condition {
+            Some(condition) => StatementKind::Utility(Utility::CopyWhere { copy: statement, condition }),
+            None => StatementKind::Sql(statement),
+        }
+    }
+}
+
+/// Takes `[NOT] DEFERRABLE` out of the modes of a transaction; where it is said again, the last counts.
+fn take_deferrable(tokens: &mut Vec<TokenWithSpan>) -> Option<bool> {
+    let words: Vec<String> = tokens.iter().take(5).map(utility::word).collect();
+    let begins = matches!(words.first().map(String::as_str), Some("begin" | "start"));
+    let sets =
+        words.first().is_some_and(|first| first == "set") && words.iter().any(|word| word == "transaction");
+    if !begins && !sets {
+        return None;
+    }
+    let mut taken = None;
+    while let Some(place) = tokens.iter().position(|token| utility::word(token) == "deferrable") {
+        let is_not = place > 0 && utility::word(&tokens[place - 1]) == "not";
+        let start = place - usize::from(is_not);
+        taken = Some(!is_not);
+        let comma_before = start > 0 && tokens[start - 1].token == Token::Comma;
+        let comma_behind = tokens.get(place + 1).is_some_and(|next| next.token == Token::Comma);
+        let start = start - usize::from(comma_before);
+        tokens.drain(start..=place + usize::from(comma_behind && !comma_before));
+    }
+    taken
+}
+
+/// Takes WHERE off the end of COPY … FROM.
+fn take_row_condition(
+    tokens: &mut Vec<TokenWithSpan>,
+    source: &Source<'_>,
+) -> Result<Option<Box<ast::Expr>>> {
+    if tokens.first().is_none_or(|first| utility::word(first) != "copy") {
+        return Ok(None);
+    }
+    let (mut depth, mut loads, mut found) = (0usize, false, None);
+    for (at, token) in tokens.iter().enumerate() {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(_) if depth == 0 => match utility::word(token).as_str() {
+                "from" => loads = true,
+                "where" if loads => {
+                    found = Some(at);
+                    break;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    let Some(place) = found else { return Ok(None) };
+    let condition = tokens.split_off(place);
+    let mut parser = super::parser_over(condition[1..].to_vec());
+    let expression = parser.parse_expr().map_err(|error| super::syntax_error(&error, source, &condition))?;
+    super::expect_end(&parser, source)?;
+    Ok(Some(Box::new(expression)))
 }
 
 /// COPY's flags may be given as ON and OFF, where sqlparser knows TRUE and FALSE alone.

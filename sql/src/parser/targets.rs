@@ -10,7 +10,7 @@ use super::rewrite::{is, mark, written};
 /// Where a statement's tokens name columns to be given values.
 #[derive(Default)]
 pub(super) struct Targets {
-    /// How many parentheses are open.
+    /// How many parentheses and brackets are open.
     depth: usize,
     /// SET's list is being read: how deep it stands, and whether a target is next rather than a value.
     set: Option<(usize, bool)>,
@@ -39,6 +39,8 @@ impl Targets {
                 self.columns = None;
                 self.depth = self.depth.saturating_sub(1);
             }
+            Token::LBracket => self.depth += 1,
+            Token::RBracket => self.depth = self.depth.saturating_sub(1),
             Token::Eq if self.set.is_some_and(|(depth, _)| depth == self.depth) => {
                 self.set = Some((self.depth, false));
             }

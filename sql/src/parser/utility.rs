@@ -84,6 +84,23 @@ pub enum Utility {
         insert: Box<ast::Statement>,
         overriding: Overriding,
     },
+    /// BEGIN or SET TRANSACTION with `[NOT] DEFERRABLE` among the modes
+    Deferrable {
+        statement: Box<ast::Statement>,
+        deferrable: bool,
+    },
+    /// `COPY … FROM … WHERE condition`
+    CopyWhere {
+        copy: Box<ast::Statement>,
+        condition: Box<ast::Expr>,
+    },
+    /// `PREPARE TRANSACTION 'name'`
+    PrepareTransaction,
+    /// `COMMIT PREPARED 'name'` or `ROLLBACK PREPARED 'name'`
+    FinishPrepared {
+        commits: bool,
+        transaction: String,
+    },
 }
 
 /// A table of ANALYZE or VACUUM; no columns: all.
@@ -133,7 +150,15 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("table", _) => table(parser, source)?,
         ("lock", _) => lock(parser, source)?,
         ("deallocate", _) => deallocate(parser, source)?,
-        ("prepare", name) if name != "transaction" => prepare(parser, source)?,
+        ("prepare", "transaction") => {
+            transaction_name(parser, source)?;
+            Utility::PrepareTransaction
+        }
+        ("prepare", _) => prepare(parser, source)?,
+        (end @ ("commit" | "rollback"), "prepared") => Utility::FinishPrepared {
+            commits: end == "commit",
+            transaction: transaction_name(parser, source)?,
+        },
         ("reset", _) => reset(parser, source)?,
         ("begin" | "start", _) => return begin_as_of(parser, source),
         ("set", "constraints") => set_constraints(parser, source)?,
@@ -141,6 +166,16 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         _ => return Ok(None),
     };
     Ok(Some(utility))
+}
+
+/// The name of a prepared transaction, behind two words.
+fn transaction_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
+    parser.next_token();
+    parser.next_token();
+    match parser.next_token() {
+        TokenWithSpan { token: Token::SingleQuotedString(name), .. } => Ok(name),
+        other => Err(syntax_error_at(&other, source)),
+    }
 }
 
 /// The lower-case word at a token, or nothing.

@@ -100,6 +100,7 @@ struct FrequentSettings {
     read_only: bool,
     /// As of when the session reads.
     as_of: Option<Scn>,
+    deferrable: bool,
     costs: Costs,
 }
 
@@ -143,6 +144,7 @@ impl FrequentSettings {
             isolation_name,
             read_only: settings.is_on("default_transaction_read_only"),
             as_of: past::moment_set(settings),
+            deferrable: settings.is_on("default_transaction_deferrable"),
             costs: costs_of(settings),
         }
     }

@@ -369,7 +369,8 @@ fn new_statistics_leave_statements_short() {
     };
     assert_eq!(insert(1), 3);
     let mut other = engine.session("postgres", "heliosdb");
-    block_on(other.run_script("INSERT INTO grown SELECT i FROM generate_series(1000, 9000) AS g(i)")).unwrap();
+    block_on(other.run_script("INSERT INTO grown SELECT i FROM generate_series(1000, 9000) AS g(i)"))
+        .unwrap();
     block_on(engine.settle_statistics());
     assert_eq!(engine.statistics_version(), 1);
     assert_eq!(insert(4), 6);

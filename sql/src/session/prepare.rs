@@ -144,6 +144,7 @@ impl Prepared {
             Action::Statement(statement) => {
                 matches!(statement.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
             }
+            Action::Utility(Utility::PrepareTransaction) => true,
             _ => false,
         }
     }
@@ -400,13 +401,17 @@ impl Session {
     }
 
     fn plan_main(&self, binder: &mut Binder<'_>, statement: StatementKind) -> Result<Planned> {
-        let mut overriding = None;
+        let (mut overriding, mut row_condition) = (None, None);
         let statement = match statement {
             StatementKind::Sql(statement) => statement,
             StatementKind::Utility(Utility::Query(query)) => Box::new(ast::Statement::Query(query)),
             StatementKind::Utility(Utility::InsertOverriding { insert, overriding: given }) => {
                 overriding = Some(given);
                 insert
+            }
+            StatementKind::Utility(Utility::CopyWhere { copy, condition }) => {
+                row_condition = Some(condition);
+                copy
             }
             StatementKind::Utility(Utility::Explain(explain)) => return self.plan_explain(binder, *explain),
             StatementKind::Utility(utility) => return Ok((Action::Utility(utility), None)),
@@ -444,7 +449,9 @@ impl Session {
                 plan_merge(binder, bound)
             }
             ast::Statement::Copy { source, to, target, options, legacy_options, .. } => {
-                let plan = crate::copy::plan_copy(binder, &source, to, &target, &options, &legacy_options)?;
+                let options = crate::copy::CopyOptions::parse(&options, &legacy_options)?;
+                let plan =
+                    crate::copy::plan_copy(binder, &source, to, &target, options, row_condition.as_deref())?;
                 Ok((Action::Copy(Box::new(plan)), None))
             }
             ast::Statement::Execute { name, parameters, .. } => {
@@ -570,7 +577,13 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
         StatementKind::Utility(utility) => {
-            matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_))
+            matches!(
+                utility,
+                Utility::Query(_)
+                    | Utility::InsertOverriding { .. }
+                    | Utility::CopyWhere { .. }
+                    | Utility::Explain(_)
+            )
         }
         StatementKind::Sql(statement) => matches!(
             statement.as_ref(),
@@ -587,7 +600,7 @@ fn needs_catalog(statement: &StatementKind) -> bool {
 
 fn ends_transaction(statement: &StatementKind) -> bool {
     match statement {
-        StatementKind::Utility(_) => false,
+        StatementKind::Utility(utility) => matches!(utility, Utility::PrepareTransaction),
         StatementKind::Sql(statement) => {
             matches!(statement.as_ref(), ast::Statement::Commit { .. } | ast::Statement::Rollback { .. })
         }

@@ -9,6 +9,10 @@ use jiff::tz::TimeZone;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 
+/// What the running transaction is; each begins as the setting `default_…` says.
+const TRANSACTION_MODES: [&str; 3] =
+    ["transaction_deferrable", "transaction_isolation", "transaction_read_only"];
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SettingKind {
@@ -305,6 +309,12 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the maximum memory to be used for maintenance operations.",
     ),
     fixed("max_connections", "100", COUNT, "Sets the maximum number of concurrent connections."),
+    fixed(
+        "max_prepared_transactions",
+        "0",
+        COUNT,
+        "Sets the maximum number of simultaneously prepared transactions.",
+    ),
     fixed("max_identifier_length", "63", COUNT, "Shows the maximum identifier length."),
     fixed("max_index_keys", "32", COUNT, "Shows the maximum number of index keys."),
     setting(
@@ -528,6 +538,9 @@ impl SettingValues {
         if let Some(value) = self.values.get(&name).or_else(|| self.initial.get(&name)) {
             return Ok(value.clone());
         }
+        if TRANSACTION_MODES.contains(&name.as_str()) {
+            return self.get(&format!("default_{name}"));
+        }
         match find(&name) {
             Some(setting) => Ok(setting.default.to_string()),
             None => Err(unknown(&name)),
@@ -633,8 +646,10 @@ impl SettingValues {
 
     /// Goes back to all defaults, but for who the session is.
     pub fn reset_all(&mut self) {
-        self.values
-            .retain(|name, _| matches!(name.as_str(), "role" | "session_authorization" | "is_superuser"));
+        self.values.retain(|name, _| {
+            TRANSACTION_MODES.contains(&name.as_str())
+                || matches!(name.as_str(), "role" | "session_authorization" | "is_superuser")
+        });
     }
 
     /// Restores one setting from earlier values.

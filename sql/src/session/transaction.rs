@@ -38,6 +38,7 @@ pub(super) struct Active {
     pub explicit: bool,
     pub failed: bool,
     pub read_only: bool,
+    pub deferrable: bool,
     pub isolation: Isolation,
     pub isolation_name: Text,
     /// Whether a statement has run in it.
@@ -95,6 +96,7 @@ impl Session {
             explicit: false,
             failed: false,
             read_only: frequent.read_only,
+            deferrable: frequent.deferrable,
             isolation: frequent.isolation,
             isolation_name: frequent.isolation_name.clone(),
             used: false,
@@ -164,7 +166,38 @@ impl Session {
                 active.transaction = Some(Box::new(begun));
             }
         }
+        if let Some(deferrable) = modes.deferrable {
+            if active.used && active.deferrable != deferrable {
+                return Err(SqlError::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+                ));
+            }
+            active.deferrable = deferrable;
+        }
+        if *modes != TransactionModes::default() {
+            self.show_modes();
+        }
         Ok(())
+    }
+
+    /// Settings tell the transaction's modes until it ends.
+    fn show_modes(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        let switch = |on: bool| if on { "on" } else { "off" };
+        let modes = [
+            ("transaction_isolation", active.isolation_name.as_str()),
+            ("transaction_read_only", switch(active.read_only)),
+            ("transaction_deferrable", switch(active.deferrable)),
+        ];
+        let mut settings = (*self.settings).clone();
+        for (name, value) in modes {
+            settings.set_fixed(name, value);
+            if !active.local.iter().any(|local| local == name) {
+                active.local.push(name.to_string());
+            }
+        }
+        self.replace_settings(Arc::new(settings));
     }
 
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
@@ -354,10 +387,11 @@ pub(super) fn lost() -> SqlError {
 }
 
 /// The modes of BEGIN and SET TRANSACTION.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransactionModes {
     pub isolation: Option<String>,
     pub read_only: Option<bool>,
+    pub deferrable: Option<bool>,
 }
 
 /// The isolation that serves a level: SERIALIZABLE gets snapshot isolation, READ UNCOMMITTED read committed.

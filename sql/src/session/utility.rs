@@ -187,9 +187,23 @@ impl Session {
                 done(statement.tag())
             }
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
-            Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Explain(_) => {
-                Err(SqlError::internal("a query has a plan"))
+            Utility::Deferrable { statement, deferrable } => {
+                let given = Box::pin(self.run_statement(statement, text)).await?;
+                self.set_deferrable(statement, *deferrable)?;
+                Ok(given)
             }
+            Utility::PrepareTransaction => self.prepare_transaction(),
+            Utility::FinishPrepared { commits, transaction } => {
+                self.refuse_in_block(if *commits { "COMMIT PREPARED" } else { "ROLLBACK PREPARED" })?;
+                Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("prepared transaction with identifier \"{transaction}\" does not exist"),
+                ))
+            }
+            Utility::Query(_)
+            | Utility::InsertOverriding { .. }
+            | Utility::CopyWhere { .. }
+            | Utility::Explain(_) => Err(SqlError::internal("a query has a plan")),
         }
     }
 
@@ -210,6 +224,7 @@ impl Session {
         self.active.as_ref().map_or_else(TransactionModes::default, |active| TransactionModes {
             isolation: Some(active.isolation_name.to_string()),
             read_only: Some(active.read_only),
+            deferrable: Some(active.deferrable),
         })
     }
 
@@ -231,6 +246,35 @@ impl Session {
             Some(scn) => self.begin_past(modes, scn).await,
             None => self.begin(modes),
         }
+    }
+
+    /// `[NOT] DEFERRABLE` behind BEGIN or SET TRANSACTION.
+    fn set_deferrable(&mut self, statement: &ast::Statement, deferrable: bool) -> Result<()> {
+        match statement {
+            ast::Statement::Set(ast::Set::SetTransaction { session: true, .. }) => {
+                let value = if deferrable { "on" } else { "off" };
+                self.assign_setting("default_transaction_deferrable", Some(value), false)
+            }
+            _ => {
+                self.set_transaction(&TransactionModes { deferrable: Some(deferrable), ..Default::default() })
+            }
+        }
+    }
+
+    /// Two-phase commit is switched off, as it is in PostgreSQL until an administrator allows it: the transaction is
+    /// rolled back.
+    fn prepare_transaction(&mut self) -> Result<Given> {
+        if !self.is_explicit() {
+            self.warn_no_transaction();
+            return done("ROLLBACK");
+        }
+        let has_failed = self.active.as_ref().is_some_and(|active| active.failed);
+        self.rollback();
+        if has_failed {
+            return done("ROLLBACK");
+        }
+        Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "prepared transactions are disabled")
+            .with_hint("Set max_prepared_transactions to a nonzero value."))
     }
 
     /// 25001 for what cannot run in a transaction block.
@@ -350,15 +394,17 @@ impl Session {
         let setting = setting.to_lowercase();
         match (setting.as_str(), value) {
             ("transaction_isolation", Some(level)) => {
-                return self.set_transaction(&TransactionModes {
-                    isolation: Some(level.to_lowercase()),
-                    read_only: None,
-                });
+                (**self.settings()).clone().set(&setting, level)?;
+                let isolation = Some(level.to_lowercase());
+                return self.set_transaction(&TransactionModes { isolation, ..Default::default() });
             }
             ("transaction_read_only", Some(value)) => {
-                let read_only = matches!(value, "on" | "true" | "1" | "yes");
-                return self
-                    .set_transaction(&TransactionModes { isolation: None, read_only: Some(read_only) });
+                let read_only = Some(matches!(value, "on" | "true" | "1" | "yes"));
+                return self.set_transaction(&TransactionModes { read_only, ..Default::default() });
+            }
+            ("transaction_deferrable", Some(value)) => {
+                let deferrable = Some(matches!(value, "on" | "true" | "1" | "yes"));
+                return self.set_transaction(&TransactionModes { deferrable, ..Default::default() });
             }
             _ => {}
         }
@@ -470,12 +516,8 @@ impl Session {
             }
             return Ok(Given { batches: vec![Batch::new(merged, rows)], tag: "SHOW".into() });
         }
-        let value = match (setting, &self.active) {
-            ("transaction_isolation", Some(active)) => active.isolation_name.to_string(),
-            ("transaction_isolation", None) => self.settings.get("default_transaction_isolation")?,
-            ("transaction_read_only", _) if self.as_of().is_some() => "on".into(),
-            ("transaction_read_only", Some(active)) => if active.read_only { "on" } else { "off" }.into(),
-            ("transaction_read_only", None) => self.settings.get("default_transaction_read_only")?,
+        let value = match setting {
+            "transaction_read_only" if self.as_of().is_some() => "on".into(),
             _ => self.settings.get(setting)?,
         };
         Ok(Given { batches: text_batches(&[value])?, tag: "SHOW".into() })

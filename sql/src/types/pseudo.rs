@@ -26,6 +26,14 @@ const REFUSE: TypeOperations = operations(
     |_, _, _, _| Ok(()),
 );
 
+/// `void`, which is the empty text whatever it is read from.
+const VOID: TypeOperations = operations(
+    |_, _, _, _| Ok(Datum::text("")),
+    |_, _, _, _| Ok(()),
+    |_, _, _, _| Ok(Datum::text("")),
+    |_, _, _, _| Ok(()),
+);
+
 pub(super) fn types() -> Vec<TypeInfo> {
     let pseudo = |oid: Oid, name: &'static str, kind: PhysicalKind| TypeInfo {
         oid,
@@ -43,7 +51,7 @@ pub(super) fn types() -> Vec<TypeInfo> {
     let array = |oid, name| pseudo(oid, name, PhysicalKind::Array);
     vec![
         text(oids::ANY, "any"),
-        text(oids::VOID, "void"),
+        TypeInfo { operations: VOID, ..text(oids::VOID, "void") },
         text(oids::TRIGGER, "trigger"),
         text(oids::LANGUAGE_HANDLER, "language_handler"),
         text(oids::INTERNAL, "internal"),

@@ -6,11 +6,12 @@ use crate::functions::cast::{CastContext, CastMethod};
 use crate::functions::registry::{Entry, Registry};
 use crate::functions::vector::wrong_arguments;
 use crate::types::datetime::print::{Style, push_date, push_timestamp_xsd};
+use crate::types::domain::base_type;
 use crate::types::json::parse;
 use crate::types::oids::{
     BOOL, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, JSON, JSONB, NUMERIC, TIMESTAMP, TIMESTAMPTZ,
 };
-use crate::types::{BuiltinTypes, Oid};
+use crate::types::{BuiltinTypes, Oid, is_user_type};
 use crate::value::json::{Json, JsonRef, push_string};
 use crate::value::{ArrayValue, Datum, Numeric, Text};
 
@@ -28,6 +29,8 @@ enum Category<'a> {
 }
 
 fn categorize<'a>(value: &'a Datum, oid: Oid, context: &EvalContext<'_>) -> Result<Category<'a>> {
+    // A domain's values are those of the type under it.
+    let oid = if is_user_type(oid) { base_type(oid, context.types) } else { oid };
     let text = || context.to_text(value, oid);
     Ok(match (value, oid) {
         (Datum::Null, _) => Category::Null,
