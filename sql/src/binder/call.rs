@@ -33,6 +33,11 @@ impl Binder<'_> {
                 format!("schema \"{}\" does not exist", schema.unwrap_or_default()),
             ));
         }
+        if base == super::ROW_KEY
+            && let Some(index) = self.asked_key.take()
+        {
+            return Ok(Expr::Column { index, data_type: DataType::BYTEA });
+        }
         if let Some(over) = &function.over {
             return self.bind_window_call(function, &base, over);
         }

@@ -30,6 +30,7 @@ mod query;
 mod recursion;
 mod recursive;
 mod rights;
+mod row_key;
 mod rows;
 mod sample;
 pub mod scope;
@@ -73,6 +74,7 @@ pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{MomentKind, Moments, moment_of};
 pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
+pub use row_key::ROW_KEY;
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.
@@ -378,6 +380,8 @@ pub struct Binder<'a> {
     levels: Vec<Level>,
     collectors: Vec<Collector>,
     common_tables: Vec<CommonTable>,
+    /// The column of the keys that the query which is being bound asks for.
+    asked_key: Option<ColumnId>,
     /// The names of those that the one that is being bound cannot read: itself, and the ones behind it.
     unreachable: Vec<String>,
     /// What WITH changes, with the numbers of the tables that the returned rows go to.
@@ -425,6 +429,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             collectors: Vec::new(),
             common_tables: Vec::new(),
+            asked_key: None,
             unreachable: Vec::new(),
             changes: Vec::new(),
             in_window: None,

@@ -679,7 +679,10 @@ impl<'a> Binder<'a> {
         self.set_scope(scope.clone());
         if let Some(selection) = selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
-            let predicate = self.bind_condition(selection, "WHERE")?;
+            let predicate = match self.bind_current_of(selection, entry.table.oid, key)? {
+                Some(current) => current,
+                None => self.bind_condition(selection, "WHERE")?,
+            };
             plan = self.attach_pending(plan);
             plan = Logical::Filter { input: Box::new(plan), predicates: vec![predicate] };
         }

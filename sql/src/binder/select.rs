@@ -39,6 +39,7 @@ impl Binder<'_> {
         refuse_foreign_clauses(select)?;
         let mut plan = self.bind_from(&select.from)?;
         let locked = self.lock_tables(&mut plan, locking)?;
+        self.asked_key = self.row_key(select, &mut plan);
         if let Some(selection) = &select.selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
             let predicate = self.bind_condition(selection, "WHERE")?;

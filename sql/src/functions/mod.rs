@@ -60,6 +60,6 @@ pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
 pub use rows::{RowSource, Rows, listed};
 pub use sample::{is_sampled, share as sample_share};
-pub use system::SEQUENCE_PARAMETERS;
+pub use system::{SEQUENCE_PARAMETERS, current_of};
 pub use text_output::{quote_identifier, quote_literal};
 pub(crate) use words::unescape_unicode;

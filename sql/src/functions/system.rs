@@ -1,15 +1,15 @@
 //! Functions that tell of the system, and those behind operators and aggregates that have names of their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
-use super::{CallTypes, EvalContext};
+use super::{CallTypes, EvalContext, Function};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, FLOAT8, INT4, INT4_ARRAY, INT8, NAME, NUMERIC, OID, RECORD, REGCLASS, REGCOLLATION, REGPROC,
-    REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
+    ANY, BOOL, BYTEA, FLOAT8, INT4, INT4_ARRAY, INT8, NAME, NUMERIC, OID, RECORD, REGCLASS, REGCOLLATION,
+    REGPROC, REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
 };
 use crate::value::encoding::encode;
 use crate::value::{ArrayValue, Datum};
@@ -60,6 +60,14 @@ const ALIASES: &[(&str, &str, &[Oid])] = &[
     ("dtrunc", "trunc", &[FLOAT8]),
     ("textlen", "length", &[TEXT]),
 ];
+
+/// `(cursor, table)`: the key of the row of a table that a cursor is on.
+#[must_use]
+pub fn current_of() -> Arc<Function> {
+    static CURRENT: LazyLock<Arc<Function>> =
+        LazyLock::new(|| Entry::session("current_of", &[TEXT, OID], BYTEA).into_function());
+    CURRENT.clone()
+}
 
 /// What `pg_sequence_parameters` tells.
 pub const SEQUENCE_PARAMETERS: [(&str, Oid); 7] = [

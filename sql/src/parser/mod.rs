@@ -41,7 +41,7 @@ pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use explain::Explain;
-pub use rewrite::{ALL, NOTHING, marked};
+pub use rewrite::{ALL, CURRENT_OF, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;

@@ -14,6 +14,7 @@
 //! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
 //! | `FOR UPDATE OF a, b` | `FOR UPDATE OF a FOR UPDATE OF b` |
 //! | `mood 'sad'`, for types that sqlparser does not know | `CAST('sad' AS mood)` |
+//! | `WHERE CURRENT OF c` | `` WHERE `current of`(c) `` |
 //! | `interval(0) '1 s'` | `CAST('1 s' AS interval(0))` |
 //! | `PRIMARY KEY WITH (fillfactor = 70)` | `PRIMARY KEY`: keys are filled as their table is |
 //! | `substring(a SIMILAR b ESCAPE c)` | `substring(a FROM b FOR c)` |
@@ -46,6 +47,9 @@ use super::Source;
 
 /// What stands for a select list without columns.
 pub const NOTHING: &str = "nothing";
+
+/// What stands for the condition that a row is the one that a cursor is on.
+pub const CURRENT_OF: &str = "current of";
 
 /// What stands for all columns in an option of COPY.
 pub const ALL: &str = "*";
@@ -126,6 +130,19 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         match &token.token {
             Token::Word(_) if is(token, "with") && kind.has_keys(depth) && *token_at(at) == Token::LParen => {
                 at += closed(&tokens[at..]).unwrap_or(0);
+            }
+            Token::Word(_)
+                if is(token, "where")
+                    && word_at(at, "current")
+                    && word_at(at + 1, "of")
+                    && matches!(token_at(at + 2), Token::Word(_)) =>
+            {
+                out.push(token.clone());
+                out.push(mark(tokens[at], CURRENT_OF));
+                out.push(TokenWithSpan::new(Token::LParen, tokens[at + 1].span));
+                out.push(tokens[at + 2].clone());
+                out.push(TokenWithSpan::new(Token::RParen, tokens[at + 2].span));
+                at += 3;
             }
             Token::Word(_)
                 if is(token, "interval")

@@ -300,6 +300,15 @@ impl PlanNode {
         }
     }
 
+    /// The table whose rows' keys are read by it, or by a node below it.
+    #[must_use]
+    pub fn keyed_table(&self) -> Option<u32> {
+        match &self.node {
+            Physical::Table(scan) if scan.with_key => Some(scan.table.table.oid),
+            _ => self.inputs().into_iter().find_map(PlanNode::keyed_table),
+        }
+    }
+
     /// Its inputs, in the order EXPLAIN shows them.
     #[must_use]
     pub fn inputs(&self) -> Vec<&PlanNode> {

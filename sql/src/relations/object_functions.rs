@@ -20,6 +20,7 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
     let oid = |at: usize| number(at).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     let word = |at: usize| arguments.get(at).and_then(Datum::as_text).unwrap_or_default();
     Some(Ok(match function {
+        "current_of" => return Some(crate::session::current_row(environment, word(0), oid(1))),
         "current_query" => {
             let statement = environment.backend.activity().statement;
             statement.map_or(Datum::Null, |statement| Datum::text(&statement.text))

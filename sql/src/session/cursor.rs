@@ -9,7 +9,8 @@ use helios_mvcc::LockMode;
 use parking_lot::Mutex;
 
 use super::portal::{Given, Portal};
-use super::{ListedCursor, Session, Step};
+use super::prepare::Prepared;
+use super::{CursorPlace, ListedCursor, Session, Step, cursor_key};
 use crate::binder::{ResultColumn, lock_words, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{QueryMemory, RowStore};
@@ -20,6 +21,8 @@ use crate::value::Batch;
 /// One cursor.
 pub(super) struct Cursor {
     pub(super) columns: Vec<ResultColumn>,
+    /// Its rows have one more column than these: the keys of the table's rows.
+    has_keys: bool,
     /// What gives further rows, until all are gathered. Never locked: it makes sessions safe to share.
     source: Mutex<Option<Portal>>,
     rows: RowStore,
@@ -112,6 +115,17 @@ impl Cursor {
         Ok((count, rows))
     }
 
+    /// The key of the row that it is on.
+    async fn place(&mut self) -> Result<CursorPlace> {
+        let at = self.position;
+        if !self.has_keys || self.failed || !(1..=self.count).contains(&at) {
+            return Ok(CursorPlace::NoRow);
+        }
+        let rows = self.rows(&Movement { from: at, to: at, backwards: false, position: at }).await?;
+        let key = rows.first().and_then(|row| Some(row.columns.last()?.get(0)));
+        Ok(key.map_or(CursorPlace::NoRow, CursorPlace::Row))
+    }
+
     async fn rows(&mut self, movement: &Movement) -> Result<Vec<Batch>> {
         let mut wanted = Vec::new();
         let (mut block, mut first) = self.last_block;
@@ -197,6 +211,7 @@ impl Session {
         if let Some(mode) = prepared.rows_plan().and_then(PlanNode::row_lock) {
             refuse_locks(declare, mode)?;
         }
+        let (prepared, table) = self.with_keys(prepared, &declare.text).await;
         let mut portal = self.bind(prepared, Vec::new())?;
         let is_open = self.open(&mut portal).await?;
         let memory = Arc::new(QueryMemory::new(&self.settings));
@@ -204,6 +219,7 @@ impl Session {
         let forward_only = declare.scroll == Some(false);
         let mut made = Cursor {
             columns,
+            has_keys: table.is_some(),
             source: Mutex::new(Some(portal)),
             rows: RowStore::in_account(self.engine.store(), &memory),
             count: 0,
@@ -225,9 +241,24 @@ impl Session {
             is_holdable: declare.hold,
             is_binary: declare.binary,
             is_scrollable: !forward_only,
+            is_held: false,
+            table,
+            place: CursorPlace::NoRow,
         });
         self.cursors.insert(cursor, made);
         Ok(Given { batches: Vec::new(), tag: "DECLARE CURSOR".into() })
+    }
+
+    /// A cursor's query with the keys of its rows behind its columns, where it reads one table alone, and that table.
+    async fn with_keys(&mut self, prepared: Arc<Prepared>, text: &str) -> (Arc<Prepared>, Option<u32>) {
+        let Some(text) = cursor_key::with_key(text) else { return (prepared, None) };
+        match self.prepare(&text, Vec::new()).await {
+            Ok(keyed) => match keyed.rows_plan().and_then(PlanNode::keyed_table) {
+                Some(table) => (keyed, Some(table)),
+                None => (prepared, None),
+            },
+            Err(_) => (prepared, None),
+        }
     }
 
     /// Gathers rows of a cursor up to the one of a number.
@@ -270,8 +301,17 @@ impl Session {
         let mut cursor = self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
         let gone = self.go(&mut cursor, fetch, &wanted).await;
         cursor.failed = gone.is_err();
+        let place = cursor.place().await;
+        let (has_keys, name) = (cursor.has_keys, wanted.clone());
         self.cursors.insert(wanted, cursor);
-        let (count, batches) = gone?;
+        let (count, mut batches) = gone?;
+        let place = place?;
+        if let Some(listed) = self.listing.cursors.lock().iter_mut().find(|listed| listed.name == name) {
+            listed.place = place;
+        }
+        if has_keys {
+            batches.iter_mut().for_each(|batch| drop(batch.columns.pop()));
+        }
         let verb = if fetch.moves_only { "MOVE" } else { "FETCH" };
         Ok(Given { batches, tag: format!("{verb} {count}") })
     }
@@ -311,6 +351,7 @@ impl Session {
         }
         self.cursors.retain(|_, cursor| cursor.held || (committed && cursor.hold));
         self.cursors.values_mut().for_each(|cursor| cursor.held = true);
+        self.listing.cursors.lock().iter_mut().for_each(|listed| listed.is_held = true);
         self.list_cursors();
     }
 

@@ -3,6 +3,7 @@
 
 use parking_lot::Mutex;
 
+use super::CursorPlace;
 use crate::branch_merge::Finding;
 use crate::types::DataType;
 
@@ -41,6 +42,11 @@ pub struct ListedCursor {
     pub is_holdable: bool,
     pub is_binary: bool,
     pub is_scrollable: bool,
+    /// Made by a transaction that has committed.
+    pub is_held: bool,
+    /// The only table that it reads, where the keys of its rows are known.
+    pub table: Option<u32>,
+    pub place: CursorPlace,
 }
 
 impl Listing {

@@ -6,6 +6,7 @@
 
 mod branch;
 mod cursor;
+mod cursor_key;
 mod database_rights;
 mod engine;
 mod execution;
@@ -39,6 +40,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use helios_mvcc::{BranchId, CatalogScn, Isolation, Scn, Transaction};
 use parking_lot::Mutex;
 
+pub use cursor_key::{CursorPlace, current_row};
 pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use function_call::CalledFunction;
 pub use listing::{ListedCursor, ListedStatement, Listing};
