@@ -236,6 +236,7 @@ impl Merging<'_> {
                     self.put(key.0, None, source, "create", shown);
                 }
             }
+            (Some(_), None, Some(target)) if self.goes_with_table(&target) => {}
             (Some(_), None, Some(target)) => {
                 let why = || {
                     Finding::of_object(shown.clone(), "dropped on the branch, changed on the target".into())
@@ -342,6 +343,22 @@ impl Merging<'_> {
     fn goes(&self, oid: u32) -> bool {
         let is_in = |objects: &Objects| objects.keys().any(|key| key.1 == oid);
         is_in(&self.base) && !is_in(&self.source)
+    }
+
+    /// Whether an object of the target belongs to a table that the source dropped: it goes with that, or stays where the
+    /// target keeps it.
+    fn goes_with_table(&self, object: &Object) -> bool {
+        let table = match object {
+            Object::Index(index) => index.table,
+            Object::Constraint(constraint) => constraint.table,
+            Object::Sequence(sequence) => match &sequence.owned_by {
+                Some(owner) => owner.table,
+                None => return false,
+            },
+            _ => return false,
+        };
+        let key = (Class::Table, table);
+        self.goes(table) && self.target.contains_key(&key)
     }
 
     /// Whether a foreign key of the target refers to a table's primary key.

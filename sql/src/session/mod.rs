@@ -5,6 +5,10 @@
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
 mod branch;
+#[cfg(test)]
+mod branch_model;
+#[cfg(test)]
+mod branch_model_tests;
 mod cursor;
 mod cursor_key;
 mod database_rights;
