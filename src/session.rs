@@ -2,7 +2,7 @@
 //!
 //! It follows the engine and changes with it; programs use [`crate::EmbeddedDatabase`].
 
-pub use helios_sql::backends::{ClientAddress, Notification, Signal};
+pub use helios_sql::backends::{ClientAddress, Encryption, Notification, Signal};
 pub use helios_sql::catalog::Role;
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
 pub use helios_sql::execute::{Environment, Timestamps};

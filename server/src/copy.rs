@@ -2,12 +2,13 @@
 
 use std::pin::pin;
 
-use heliosdb_nano::session::copy::CopyFormat;
+use heliosdb_nano::session::copy::{CopyFormat, CopyIn};
 use heliosdb_nano::session::value::{Batch, ColumnData};
 use heliosdb_nano::session::{CopyDirection, Portal, Prepared, SqlError, SqlState};
 
 use crate::connection::{Connection, Failure, next_message};
-use crate::interrupt::interruptible;
+use crate::interrupt::{Interruption, interruptible, terminated};
+use crate::registry::CancelTarget;
 use crate::wire::{Body, Input, protocol_violation};
 
 /// The columns of a COPY: how many, and whether in binary.
@@ -24,6 +25,14 @@ pub(crate) fn copied_columns(prepared: &Prepared) -> Option<CopiedColumns> {
         count: plan.columns.len(),
         binary: plan.options.format == CopyFormat::Binary,
     })
+}
+
+/// What a client hears whose COPY was cancelled, or its session ended.
+fn ended(copy: &CopyIn, target: &CancelTarget, interruption: Interruption) -> Failure {
+    match target.is_ending() {
+        true => Failure::Fatal(copy.located(terminated())),
+        false => copy.located(interruption.error()).into(),
+    }
 }
 
 impl Connection {
@@ -63,7 +72,7 @@ impl Connection {
                 let target = self.target().clone();
                 let fill = pin!(input.fill(&mut self.socket));
                 let filled = interruptible(&target, &mut self.limit, true, fill).await;
-                if filled.map_err(|interruption| interruption.error())?? == 0 {
+                if filled.map_err(|interruption| ended(&copy, &target, interruption))?? == 0 {
                     return Err(Failure::Fatal(SqlError::new(
                         SqlState::CONNECTION_EXCEPTION,
                         "unexpected EOF on client connection with an open transaction",
@@ -75,10 +84,11 @@ impl Connection {
             match message.kind {
                 b'd' => {
                     let target = self.target().clone();
-                    let load = pin!(self.session.copy_data(&mut copy, body));
-                    interruptible(&target, &mut self.limit, true, load)
-                        .await
-                        .unwrap_or_else(|interruption| Err(interruption.error()))?;
+                    let loaded = {
+                        let load = pin!(self.session.copy_data(&mut copy, body));
+                        interruptible(&target, &mut self.limit, true, load).await
+                    };
+                    loaded.map_err(|interruption| ended(&copy, &target, interruption))??;
                 }
                 b'c' => {
                     Body::new(body).end()?;

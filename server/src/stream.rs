@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
+use futures_rustls::rustls::ProtocolVersion;
 use futures_rustls::server::TlsStream;
 use helios_runtime::executor::{Peer, Socket};
+use heliosdb_nano::session::Encryption;
 
 use crate::tls::Tls;
 
@@ -33,6 +35,20 @@ impl Stream {
         matches!(self, Stream::Encrypted(_))
     }
 
+    /// How what passes is encrypted, if it is.
+    pub(crate) fn encryption(&self) -> Option<Encryption> {
+        let Stream::Encrypted(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            _ => "TLSv1.2",
+        };
+        let suite = connection.negotiated_cipher_suite()?.suite();
+        let suite = suite.as_str()?;
+        let bits = if suite.contains("AES_128") { 128 } else { 256 };
+        Some(Encryption { version, cipher: openssl_name(suite), bits })
+    }
+
     /// The certificate that the client has shown, in DER; the authorities vouch for it.
     pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
         match self {
@@ -53,6 +69,15 @@ impl Stream {
             Stream::Encrypted(_) | Stream::Broken => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
+}
+
+/// OpenSSL's name of a cipher suite: `TLS_AES_256_GCM_SHA384`, `ECDHE-RSA-AES256-GCM-SHA384`.
+fn openssl_name(suite: &str) -> String {
+    if let Some(cipher) = suite.strip_prefix("TLS13_") {
+        return format!("TLS_{cipher}");
+    }
+    let name = suite.trim_start_matches("TLS_").replace("_WITH_", "-").replace('_', "-");
+    name.replace("AES-", "AES").replace("CHACHA20-POLY1305-SHA256", "CHACHA20-POLY1305")
 }
 
 impl AsyncRead for Stream {

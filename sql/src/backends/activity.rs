@@ -12,6 +12,17 @@ use crate::value::Datum;
 pub struct ClientAddress {
     pub address: Option<String>,
     pub port: i32,
+    /// `None`: what passes is not encrypted.
+    pub encryption: Option<Encryption>,
+}
+
+/// How a client's connection is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    pub version: &'static str,
+    /// By OpenSSL's name, as PostgreSQL shows it.
+    pub cipher: String,
+    pub bits: i32,
 }
 
 impl ClientAddress {

@@ -18,7 +18,7 @@ use helios_mvcc::{BranchId, Isolation, Store, Transaction};
 use helios_runtime::executor::sleep;
 use parking_lot::{Mutex, RwLock};
 
-pub use activity::{Activity, ClientAddress, Doing, WaitEvent};
+pub use activity::{Activity, ClientAddress, Doing, Encryption, WaitEvent};
 pub use advisory::{AdvisoryKey, AdvisoryLock, AdvisoryMode, Lifetime, ListedLock};
 pub use notifications::Notification;
 pub(crate) use notifications::NotificationMark;

@@ -56,8 +56,6 @@ pub fn resolve(data_type: &AstType, types: &TypeScope<'_>) -> Result<DataType> {
         T::Bytea | T::Blob(_) | T::Binary(_) => DataType::BYTEA,
         T::Varbinary(None | Some(BinaryLength::Max | BinaryLength::IntegerLength { .. })) => DataType::BYTEA,
         T::Regclass => DataType::REGCLASS,
-        T::TsVector => DataType::of(oids::TSVECTOR),
-        T::TsQuery => DataType::of(oids::TSQUERY),
         T::Bit(length) => {
             DataType { oid: oids::BIT, typmod: i32::try_from(length.unwrap_or(1)).unwrap_or(1) }
         }

@@ -8,10 +8,36 @@ use crate::execute::Environment;
 use crate::session::TransactionStatus;
 use crate::value::Datum;
 
-pub const MAKERS: &[(&str, MakeRows)] = &[("pg_stat_activity", sessions), ("pg_locks", locks)];
+pub const MAKERS: &[(&str, MakeRows)] =
+    &[("pg_stat_activity", sessions), ("pg_stat_ssl", encryption), ("pg_locks", locks)];
+
+/// pg_read_all_stats.
+const READ_ALL_STATS: u32 = 3375;
+
+/// How connections are encrypted, of those whose activity one may see; sessions without a client have none.
+fn encryption(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let actor = environment.actor();
+    let sees_all = actor.has_role(READ_ALL_STATS);
+    let sessions = environment.backend.others().list().into_iter().filter_map(|backend| {
+        let role = environment.catalog.role_named(&backend.user).map(|role| role.oid);
+        let may_see = sees_all || role.is_some_and(|role| actor.has_role(role));
+        Some((backend.number, backend.activity().peer.filter(|_| may_see)?.encryption))
+    });
+    let rows = sessions.map(|(number, encryption)| {
+        let mut columns = vec![("pid", Datum::Int32(number)), ("ssl", Datum::Bool(encryption.is_some()))];
+        if let Some(encryption) = encryption {
+            columns.extend([
+                ("version", text(encryption.version)),
+                ("cipher", text(encryption.cipher)),
+                ("bits", Datum::Int32(encryption.bits)),
+            ]);
+        }
+        relation.row(&columns)
+    });
+    Ok(rows.collect())
+}
 
 fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    const READ_ALL_STATS: u32 = 3375;
     let actor = environment.actor();
     let sees_all = actor.has_role(READ_ALL_STATS);
     let rows = environment.backend.others().list().into_iter().map(|backend| {

@@ -134,8 +134,13 @@ pub fn call(
                 }
                 _ => oid_at(0),
             };
+            // A width to wrap lines at, instead of the flag, means the pretty form too.
+            let is_pretty = match arguments.get(1) {
+                Some(Datum::Bool(is_pretty)) => *is_pretty,
+                other => other.is_some(),
+            };
             let view = environment.catalog.view(view);
-            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, view)))
+            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, view, is_pretty)))
         }
         "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
         "to_regclass" => relation_oid(
@@ -232,6 +237,18 @@ pub fn call(
             let types = procedure.arguments.iter().map(|oid| format_type(DataType::of(*oid), environment));
             let types: Vec<String> = types.collect();
             Datum::text(format!("{}({})", name::quote(&procedure.name), types.join(",")))
+        }
+        "regoperout" if let Some(operator) = super::registry::operator_name(oid_at(0)) => {
+            Datum::text(operator)
+        }
+        "regoperatorout"
+            if let Some((operator, operands)) = super::registry::operator_signature(oid_at(0)) =>
+        {
+            let types = operands.map(|operand| match operand {
+                0 => String::from("NONE"),
+                operand => format_type(DataType::of(operand), environment),
+            });
+            Datum::text(format!("{operator}({})", types.join(",")))
         }
         "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
         | "regcollationout" => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use crate::functions::{Volatility, registry};
+use crate::functions::{CastMethod, Function, Volatility, registry};
 use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types};
 
 /// PostgreSQL's functions, one a line: OID, name, and the types of its arguments.
@@ -17,6 +17,7 @@ const FIRST_OWN_OID: Oid = 20_000_000;
 pub enum ProcedureKind {
     Function,
     Aggregate,
+    Window,
     /// Of a type, for tools to see.
     OfType,
 }
@@ -39,8 +40,14 @@ pub struct Procedure {
 
 /// All of them, by name and arguments.
 static PROCEDURES: LazyLock<Vec<Procedure>> = LazyLock::new(|| {
-    let mut all: Vec<Procedure> = functions().chain(aggregates()).chain(of_types()).collect();
+    let mut all: Vec<Procedure> =
+        functions().chain(of_casts()).chain(aggregates()).chain(windows()).chain(of_types()).collect();
     all.sort_by(|left, right| (&left.name, &left.arguments).cmp(&(&right.name, &right.arguments)));
+    // Casts call functions by name, too.
+    all.dedup_by(|later, first| {
+        (&later.name, &later.arguments, later.kind) == (&first.name, &first.arguments, first.kind)
+            && first.kind == ProcedureKind::Function
+    });
     let known = postgresql_oids();
     let mut own = FIRST_OWN_OID..;
     for procedure in &mut all {
@@ -71,7 +78,19 @@ fn postgresql_oids() -> HashMap<(&'static str, &'static str), Oid> {
 }
 
 fn functions() -> impl Iterator<Item = Procedure> {
-    registry().all_functions().map(|function| Procedure {
+    registry().all_functions().map(|function| of_function(function))
+}
+
+/// The functions that casts call.
+fn of_casts() -> impl Iterator<Item = Procedure> {
+    registry().all_casts().filter_map(|(_, cast)| match &cast.method {
+        CastMethod::Function(function) | CastMethod::Sized(function) => Some(of_function(function)),
+        _ => None,
+    })
+}
+
+fn of_function(function: &Function) -> Procedure {
+    Procedure {
         oid: 0,
         name: function.name.to_string(),
         kind: ProcedureKind::Function,
@@ -82,6 +101,40 @@ fn functions() -> impl Iterator<Item = Procedure> {
         strict: function.strict,
         returns_rows: function.returns_rows(),
         volatility: function.volatility,
+    }
+}
+
+/// The functions that exist over windows alone.
+fn windows() -> impl Iterator<Item = Procedure> {
+    use crate::types::oids::{ANYCOMPATIBLE, ANYELEMENT, FLOAT8, INT4, INT8};
+    let all: [(&str, &[Oid], Oid); 15] = [
+        ("row_number", &[], INT8),
+        ("rank", &[], INT8),
+        ("dense_rank", &[], INT8),
+        ("percent_rank", &[], FLOAT8),
+        ("cume_dist", &[], FLOAT8),
+        ("ntile", &[INT4], INT4),
+        ("lag", &[ANYELEMENT], ANYELEMENT),
+        ("lag", &[ANYELEMENT, INT4], ANYELEMENT),
+        ("lag", &[ANYCOMPATIBLE, INT4, ANYCOMPATIBLE], ANYCOMPATIBLE),
+        ("lead", &[ANYELEMENT], ANYELEMENT),
+        ("lead", &[ANYELEMENT, INT4], ANYELEMENT),
+        ("lead", &[ANYCOMPATIBLE, INT4, ANYCOMPATIBLE], ANYCOMPATIBLE),
+        ("first_value", &[ANYELEMENT], ANYELEMENT),
+        ("last_value", &[ANYELEMENT], ANYELEMENT),
+        ("nth_value", &[ANYELEMENT, INT4], ANYELEMENT),
+    ];
+    all.into_iter().map(|(name, arguments, result)| Procedure {
+        oid: 0,
+        name: name.to_owned(),
+        kind: ProcedureKind::Window,
+        arguments: arguments.to_vec(),
+        variadic: 0,
+        optional: 0,
+        result,
+        strict: !arguments.is_empty(),
+        returns_rows: false,
+        volatility: Volatility::Immutable,
     })
 }
 
@@ -181,6 +234,11 @@ pub fn named(name: &str) -> &'static [Procedure] {
 /// The first one of a name.
 pub fn oid_of(name: &str) -> Option<Oid> {
     named(name).first().map(|procedure| procedure.oid)
+}
+
+/// The one of a name and arguments.
+pub fn oid_with(name: &str, arguments: &[Oid]) -> Option<Oid> {
+    named(name).iter().find(|procedure| procedure.arguments == arguments).map(|procedure| procedure.oid)
 }
 
 /// The one of an OID.

@@ -9,7 +9,8 @@ use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::{CastContext, CastMethod, Operator, Volatility, registry};
-use crate::value::Datum;
+use crate::types::{builtin_type, oids};
+use crate::value::{Datum, PhysicalKind};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_proc", functions),
@@ -62,7 +63,11 @@ const FIRST_OPERATOR_OID: u32 = 30_000_000;
 
 fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |procedure: &Procedure| {
-        let kind = if procedure.kind == ProcedureKind::Aggregate { b'a' } else { b'f' };
+        let kind = match procedure.kind {
+            ProcedureKind::Aggregate => b'a',
+            ProcedureKind::Window => b'w',
+            ProcedureKind::Function | ProcedureKind::OfType => b'f',
+        };
         let volatility = match procedure.volatility {
             Volatility::Immutable => b'i',
             Volatility::Stable => b's',
@@ -124,6 +129,23 @@ static KNOWN_OPERATORS: LazyLock<HashMap<(&str, u32, u32), KnownOperator>> = Laz
     OPERATORS.lines().filter_map(known).collect()
 });
 
+/// PostgreSQL's operators by OID: name, left and right type.
+static OPERATORS_BY_OID: LazyLock<HashMap<u32, (&'static str, [u32; 2])>> = LazyLock::new(|| {
+    KNOWN_OPERATORS.iter().map(|((name, left, right), known)| (known.oid, (*name, [*left, *right]))).collect()
+});
+
+/// An operator of PostgreSQL's, and the types of its operands.
+pub fn operator_signature(oid: u32) -> Option<(&'static str, [u32; 2])> {
+    OPERATORS_BY_OID.get(&oid).copied()
+}
+
+/// An operator's name, with its schema where the name alone does not tell which one it is.
+pub fn operator_name(oid: u32) -> Option<String> {
+    let (name, _) = operator_signature(oid)?;
+    let is_alone = KNOWN_OPERATORS.keys().filter(|(other, ..)| *other == name).count() == 1;
+    Some(if is_alone { name.to_string() } else { format!("pg_catalog.{name}") })
+}
+
 fn operators(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut all: Vec<_> = registry().all_operators().collect();
     all.sort_by_key(|operator| (operator.name, operator.left, operator.right));
@@ -160,11 +182,13 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
         .into_iter()
         .enumerate()
         .map(|(number, ((source, target), cast))| {
+            let is_binary =
+                matches!(cast.method, CastMethod::Binary) || are_numbers_of_objects(*source, *target);
             relation.row(&[
                 ("oid", oid(10_000 + u32::try_from(number).unwrap_or(0))),
                 ("castsource", oid(*source)),
                 ("casttarget", oid(*target)),
-                ("castfunc", oid(0)),
+                ("castfunc", oid(if is_binary { 0 } else { cast_function(&cast.method) })),
                 (
                     "castcontext",
                     letter(match cast.context {
@@ -176,6 +200,7 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
                 (
                     "castmethod",
                     letter(match cast.method {
+                        _ if is_binary => b'b',
                         CastMethod::Binary => b'b',
                         CastMethod::InOut => b'i',
                         CastMethod::Function(_)
@@ -187,6 +212,23 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
             ])
         })
         .collect())
+}
+
+/// Whether both types are an object's number, or integer: in PostgreSQL nothing is converted between them.
+fn are_numbers_of_objects(source: u32, target: u32) -> bool {
+    let is_number =
+        |oid: u32| oid == oids::INT4 || builtin_type(oid).is_some_and(|info| info.kind == PhysicalKind::Oid);
+    is_number(source) && is_number(target)
+}
+
+/// The function that a cast calls, or 0.
+fn cast_function(method: &CastMethod) -> u32 {
+    match method {
+        CastMethod::Function(function) | CastMethod::Sized(function) => {
+            procedures::oid_with(&function.name, &function.argument_types).unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

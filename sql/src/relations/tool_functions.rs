@@ -26,7 +26,10 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             None => Datum::Null,
         },
         "pg_get_function_result" => match procedure(oid()) {
-            Some(procedure) => Datum::text(format_type(DataType::of(procedure.result), environment)),
+            Some(procedure) => {
+                let set = if procedure.returns_rows { "SETOF " } else { "" };
+                Datum::text(format!("{set}{}", format_type(DataType::of(procedure.result), environment)))
+            }
             None => Datum::Null,
         },
         "pg_get_function_sqlbody" | "pg_get_partition_constraintdef" | "pg_get_statisticsobjdef" => {

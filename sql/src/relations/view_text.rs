@@ -8,6 +8,7 @@ use sqlparser::ast::{
     SelectItem, SetExpr, TableFactor, TableWithJoins,
 };
 
+use super::pretty_text::pretty;
 use super::relation_name;
 use crate::binder::name::quote;
 use crate::binder::{moment_of, parse_stable_name};
@@ -17,9 +18,9 @@ use crate::parser::marked;
 use crate::parser::visit::{Node, walk, walk_expressions};
 use crate::types::{DataType, format_type, is_user_type};
 
-/// What `pg_get_viewdef` gives.
+/// What `pg_get_viewdef` gives; the pretty form leaves parentheses out.
 #[must_use]
-pub fn definition(environment: &Environment, view: &View) -> String {
+pub fn definition(environment: &Environment, view: &View, is_pretty: bool) -> String {
     let Ok(mut query) = crate::parser::parse_query(&view.query) else { return view.query.clone() };
     name_result(&mut query, view);
     qualify(&mut query);
@@ -28,7 +29,7 @@ pub fn definition(environment: &Environment, view: &View) -> String {
         name_as_now(environment, node);
         Ok(())
     });
-    format!("{};", query_text(&query))
+    format!("{};", Layout { is_pretty }.query(&query))
 }
 
 /// The names that CREATE VIEW gave its columns, as aliases.
@@ -173,136 +174,155 @@ pub fn domain_text(environment: &Environment, text: &str) -> String {
     expr_text(&expr)
 }
 
-fn query_text(query: &Query) -> String {
-    let mut out = String::new();
-    if let Some(with) = &query.with {
-        out.push_str(&format!(" {with}\n"));
+/// How a query is laid out.
+#[derive(Clone, Copy)]
+struct Layout {
+    is_pretty: bool,
+}
+
+impl Layout {
+    fn query(self, query: &Query) -> String {
+        let mut out = String::new();
+        if let Some(with) = &query.with {
+            out.push_str(&format!(" {with}\n"));
+        }
+        out.push_str(&self.body(&query.body));
+        if let Some(order_by) = &query.order_by
+            && let OrderByKind::Expressions(keys) = &order_by.kind
+        {
+            let keys: Vec<String> = keys
+                .iter()
+                .map(|key| {
+                    let mut text = self.expr(&key.expr);
+                    if key.options.sort == Some(ast::OrderBySort::Desc) {
+                        text.push_str(" DESC");
+                    }
+                    match key.options.nulls_first {
+                        Some(true) => text.push_str(" NULLS FIRST"),
+                        Some(false) => text.push_str(" NULLS LAST"),
+                        None => {}
+                    }
+                    text
+                })
+                .collect();
+            out.push_str(&format!("\n  ORDER BY {}", keys.join(", ")));
+        }
+        if let Some(limit) = &query.limit_clause {
+            out.push_str(&format!("\n {}", limit.to_string().trim()));
+        }
+        out
     }
-    out.push_str(&body_text(&query.body));
-    if let Some(order_by) = &query.order_by
-        && let OrderByKind::Expressions(keys) = &order_by.kind
-    {
-        let keys: Vec<String> = keys
+
+    fn body(self, body: &SetExpr) -> String {
+        match body {
+            SetExpr::Select(select) => self.select(select),
+            SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                let quantifier = match set_quantifier {
+                    ast::SetQuantifier::All => " ALL",
+                    _ => "",
+                };
+                format!("{}\n{op}{quantifier}\n{}", self.body(left), self.body(right))
+            }
+            SetExpr::Values(values) => format!(" {values}"),
+            other => format!(" {other}"),
+        }
+    }
+
+    fn select(self, select: &Select) -> String {
+        let items: Vec<String> = select
+            .projection
             .iter()
-            .map(|key| {
-                let mut text = expr_text(&key.expr);
-                if key.options.sort == Some(ast::OrderBySort::Desc) {
-                    text.push_str(" DESC");
-                }
-                match key.options.nulls_first {
-                    Some(true) => text.push_str(" NULLS FIRST"),
-                    Some(false) => text.push_str(" NULLS LAST"),
-                    None => {}
-                }
-                text
+            .map(|item| match item {
+                SelectItem::UnnamedExpr(expr) => self.expr(expr),
+                SelectItem::ExprWithAlias { expr, alias } => format!("{} AS {alias}", self.expr(expr)),
+                other => other.to_string(),
             })
             .collect();
-        out.push_str(&format!("\n  ORDER BY {}", keys.join(", ")));
+        let distinct = match &select.distinct {
+            Some(distinct @ ast::Distinct::On(_)) => format!("{distinct} "),
+            Some(ast::Distinct::Distinct) => "DISTINCT ".into(),
+            _ => String::new(),
+        };
+        let mut out = format!(" SELECT {distinct}{}", items.join(",\n    "));
+        if !select.from.is_empty() {
+            let from: Vec<String> = select.from.iter().map(|tables| self.from(tables)).collect();
+            out.push_str(&format!("\n   FROM {}", from.join(",\n    ")));
+        }
+        if let Some(selection) = &select.selection {
+            out.push_str(&format!("\n  WHERE {}", self.expr(selection)));
+        }
+        if let GroupByExpr::Expressions(keys, _) = &select.group_by
+            && !keys.is_empty()
+        {
+            let keys: Vec<String> = keys.iter().map(|key| self.expr(key)).collect();
+            out.push_str(&format!("\n  GROUP BY {}", keys.join(", ")));
+        }
+        if let Some(having) = &select.having {
+            out.push_str(&format!("\n HAVING {}", self.expr(having)));
+        }
+        out
     }
-    if let Some(limit) = &query.limit_clause {
-        out.push_str(&format!("\n {}", limit.to_string().trim()));
-    }
-    out
-}
 
-fn body_text(body: &SetExpr) -> String {
-    match body {
-        SetExpr::Select(select) => select_text(select),
-        SetExpr::SetOperation { op, set_quantifier, left, right } => {
-            let quantifier = match set_quantifier {
-                ast::SetQuantifier::All => " ALL",
-                _ => "",
+    fn from(self, tables: &TableWithJoins) -> String {
+        let joins = if self.is_pretty { 0 } else { tables.joins.len() };
+        let mut out = "(".repeat(joins);
+        out.push_str(&self.factor(&tables.relation));
+        for join in &tables.joins {
+            let (word, constraint) = match &join.join_operator {
+                JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
+                JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+                    ("LEFT JOIN", constraint)
+                }
+                JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+                    ("RIGHT JOIN", constraint)
+                }
+                JoinOperator::FullOuter(constraint) => ("FULL JOIN", constraint),
+                JoinOperator::CrossJoin(constraint) => ("CROSS JOIN", constraint),
+                _ => ("JOIN", &JoinConstraint::None),
             };
-            format!("{}\n{op}{quantifier}\n{}", body_text(left), body_text(right))
+            let condition = match constraint {
+                JoinConstraint::On(condition) if self.is_pretty => format!(" ON {}", self.expr(condition)),
+                JoinConstraint::On(condition) => format!(" ON ({})", self.expr(condition)),
+                JoinConstraint::Using(columns) => {
+                    let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+                    format!(" USING ({})", columns.join(", "))
+                }
+                JoinConstraint::Natural | JoinConstraint::None => String::new(),
+            };
+            let close = if self.is_pretty { "" } else { ")" };
+            out.push_str(&format!("\n     {word} {}{condition}{close}", self.factor(&join.relation)));
         }
-        SetExpr::Values(values) => format!(" {values}"),
-        other => format!(" {other}"),
+        out
     }
-}
 
-fn select_text(select: &Select) -> String {
-    let items: Vec<String> = select
-        .projection
-        .iter()
-        .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) => expr_text(expr),
-            SelectItem::ExprWithAlias { expr, alias } => format!("{} AS {alias}", expr_text(expr)),
+    fn factor(self, factor: &TableFactor) -> String {
+        match factor {
+            TableFactor::Table { name, alias, args: None, version, .. } => {
+                // The present name was made one identifier, quotes and all.
+                let mut text = plain_name(name);
+                if let Some((kind, expr)) = version.as_ref().and_then(|version| moment_of(version).ok()) {
+                    text.push_str(&format!(" AS OF {} {}", kind.word(), self.expr(expr)));
+                }
+                if let Some(alias) = alias {
+                    text.push_str(&format!(" {}", alias_text(alias)));
+                }
+                text
+            }
+            TableFactor::Derived { subquery, alias, lateral, .. } => {
+                let lateral = if *lateral { "LATERAL " } else { "" };
+                let alias =
+                    alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));
+                format!("{lateral}({}){alias}", self.query(subquery))
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } => self.from(table_with_joins),
             other => other.to_string(),
-        })
-        .collect();
-    let distinct = match &select.distinct {
-        Some(distinct @ ast::Distinct::On(_)) => format!("{distinct} "),
-        Some(ast::Distinct::Distinct) => "DISTINCT ".into(),
-        _ => String::new(),
-    };
-    let mut out = format!(" SELECT {distinct}{}", items.join(",\n    "));
-    if !select.from.is_empty() {
-        let from: Vec<String> = select.from.iter().map(from_text).collect();
-        out.push_str(&format!("\n   FROM {}", from.join(",\n    ")));
-    }
-    if let Some(selection) = &select.selection {
-        out.push_str(&format!("\n  WHERE {}", expr_text(selection)));
-    }
-    if let GroupByExpr::Expressions(keys, _) = &select.group_by
-        && !keys.is_empty()
-    {
-        let keys: Vec<String> = keys.iter().map(expr_text).collect();
-        out.push_str(&format!("\n  GROUP BY {}", keys.join(", ")));
-    }
-    if let Some(having) = &select.having {
-        out.push_str(&format!("\n HAVING {}", expr_text(having)));
-    }
-    out
-}
-
-fn from_text(tables: &TableWithJoins) -> String {
-    let joins = tables.joins.len();
-    let mut out = "(".repeat(joins);
-    out.push_str(&factor_text(&tables.relation));
-    for join in &tables.joins {
-        let (word, constraint) = match &join.join_operator {
-            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
-            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint),
-            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
-                ("RIGHT JOIN", constraint)
-            }
-            JoinOperator::FullOuter(constraint) => ("FULL JOIN", constraint),
-            JoinOperator::CrossJoin(constraint) => ("CROSS JOIN", constraint),
-            _ => ("JOIN", &JoinConstraint::None),
-        };
-        let condition = match constraint {
-            JoinConstraint::On(condition) => format!(" ON ({})", expr_text(condition)),
-            JoinConstraint::Using(columns) => {
-                let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-                format!(" USING ({})", columns.join(", "))
-            }
-            JoinConstraint::Natural | JoinConstraint::None => String::new(),
-        };
-        out.push_str(&format!("\n     {word} {}{condition})", factor_text(&join.relation)));
-    }
-    out
-}
-
-fn factor_text(factor: &TableFactor) -> String {
-    match factor {
-        TableFactor::Table { name, alias, args: None, version, .. } => {
-            // The present name was made one identifier, quotes and all.
-            let mut text = plain_name(name);
-            if let Some((kind, expr)) = version.as_ref().and_then(|version| moment_of(version).ok()) {
-                text.push_str(&format!(" AS OF {} {}", kind.word(), expr_text(expr)));
-            }
-            if let Some(alias) = alias {
-                text.push_str(&format!(" {}", alias_text(alias)));
-            }
-            text
         }
-        TableFactor::Derived { subquery, alias, lateral, .. } => {
-            let lateral = if *lateral { "LATERAL " } else { "" };
-            let alias = alias.as_ref().map_or_else(String::new, |alias| format!(" {}", alias_text(alias)));
-            format!("{lateral}({}){alias}", query_text(subquery))
-        }
-        TableFactor::NestedJoin { table_with_joins, alias: None } => from_text(table_with_joins),
-        other => other.to_string(),
+    }
+
+    fn expr(self, expr: &Expr) -> String {
+        let text = expr_text(expr);
+        // What has lines of its own stays as it is.
+        if self.is_pretty && !text.contains("CASE") { pretty(&text) } else { text }
     }
 }
 

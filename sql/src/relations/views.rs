@@ -18,7 +18,7 @@ fn views(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
             ("schemaname", text(schema_name(environment, view.schema))),
             ("viewname", text(&view.name)),
             ("viewowner", owner_name(environment, view.owner)),
-            ("definition", text(view_text::definition(environment, view))),
+            ("definition", text(view_text::definition(environment, view, false))),
         ])
     });
     Ok(views.collect())
@@ -45,7 +45,7 @@ fn standard_views(environment: &Environment, relation: &VirtualRelation) -> Resu
     let views = shown.map(|view| {
         // Its text is its owner's.
         let definition = match actor.has_role(view.owner) {
-            true => text(view_text::definition(environment, view)),
+            true => text(view_text::definition(environment, view, false)),
             false => Datum::Null,
         };
         relation.row(&[

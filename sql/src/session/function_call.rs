@@ -6,7 +6,7 @@ use super::transaction::in_failed_transaction;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError, SqlState};
 use crate::relations::procedures::{ProcedureKind, procedure};
-use crate::types::DataType;
+use crate::types::{DataType, oids};
 
 /// A function that a client calls by its OID.
 pub struct CalledFunction {
@@ -34,8 +34,9 @@ impl Session {
         }
         let count = found.arguments.len();
         let places: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
-        let (before, after) =
-            places.split_at(if found.variadic == 0 { count } else { count.saturating_sub(1) });
+        // Nothing can be read as `"any"`: its arguments are refused one by one.
+        let is_array = found.variadic != 0 && found.variadic != oids::ANY;
+        let (before, after) = places.split_at(if is_array { count.saturating_sub(1) } else { count });
         let mut arguments = before.join(", ");
         if let [variadic] = after {
             arguments.push_str(if before.is_empty() { "VARIADIC " } else { ", VARIADIC " });

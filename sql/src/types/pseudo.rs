@@ -2,7 +2,7 @@
 
 use super::scalar::operations;
 use super::{Category, Oid, TypeInfo, TypeOperations, TypeShape, oids};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlState};
 use crate::value::{Datum, PhysicalKind};
 use std::borrow::Cow;
 
@@ -22,7 +22,17 @@ const REFUSE: TypeOperations = operations(
         }
         _ => Err(SqlError::unsupported(format!("cannot display a value of type {}", info.name))),
     },
-    |info, _, _, _| Err(SqlError::unsupported(format!("cannot accept a value of type {}", info.name))),
+    |info, _, _, _| {
+        Err(match info.oid {
+            oids::ANYARRAY | oids::ANYCOMPATIBLEARRAY => {
+                SqlError::unsupported(format!("cannot accept a value of type {}", info.name))
+            }
+            _ => SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("no binary input function available for type {}", info.sql_name),
+            ),
+        })
+    },
     |_, _, _, _| Ok(()),
 );
 

@@ -83,7 +83,19 @@ pub(crate) fn parse_timestamptz(text: &str, context: &EvalContext<'_>) -> Result
     }
 }
 
+/// Whether a T stands between a date and a time, which is for timestamps only.
+fn has_time_mark(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|around| {
+        matches!(around[1], b'T' | b't')
+            && (around[0].is_ascii_digit() || around[0].is_ascii_whitespace())
+            && around[2].is_ascii_digit()
+    })
+}
+
 fn parse_time(text: &str, context: &EvalContext<'_>) -> Result<i64> {
+    if has_time_mark(text) {
+        return Err(Refusal::Syntax.into_error("time", text));
+    }
     match parse_for("time", text, context)? {
         Parsed::Instant(instant) => {
             Ok(split_timestamp(zone::instant_to_local(&context.settings.time_zone, instant)).1)
@@ -96,6 +108,9 @@ fn parse_time(text: &str, context: &EvalContext<'_>) -> Result<i64> {
 fn parse_timetz(text: &str, context: &EvalContext<'_>) -> Result<(i64, i32)> {
     const NAME: &str = "time with time zone";
     let own_zone = &context.settings.time_zone;
+    if has_time_mark(text) {
+        return Err(Refusal::Syntax.into_error(NAME, text));
+    }
     match parse_for(NAME, text, context)? {
         Parsed::Instant(instant) => {
             let local = zone::instant_to_local(own_zone, instant);
