@@ -360,15 +360,14 @@ pub(crate) fn parameters(
         )));
     }
     for ((value, data_type), kind) in params.iter().zip(types).zip(prepared.parameter_kinds()) {
-        let exact =
-            value.to_exact().filter(|exact| kind.is_some() && (exact.is_null() || exact.kind() == *kind));
-        values.push(match exact {
-            Some(exact) => exact,
-            None => {
+        match value.to_exact() {
+            Some(exact) if kind.is_some() && (exact.is_null() || exact.kind() == *kind) => values.push(exact),
+            _ => {
                 let never = AtomicBool::new(false);
-                value.to_value().to_datum(*data_type, &session.value_context(prepared, &never))?
+                let context = session.value_context(prepared, &never);
+                values.push(value.to_value().to_datum(*data_type, &context)?);
             }
-        });
+        }
     }
     Ok(())
 }

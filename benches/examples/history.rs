@@ -141,6 +141,25 @@ fn reads(store: &Store, tree: TreeId, moments: &[Scn], clock: &SystemClock) -> R
     Ok((points[points.len() / 2] as f64, scans[scans.len() / 2] as f64))
 }
 
+/// Mean microseconds of a point read and of a scan of all rows as of one moment, over and over: its pages are in the cache. A
+/// single read is shorter than the clock tells.
+fn repeated(
+    begin: impl Fn() -> Result<Transaction, Error>,
+    tree: TreeId,
+    clock: &SystemClock,
+) -> Result<(f64, f64), Error> {
+    let started = clock.now_micros();
+    for index in 0..READS * 100 {
+        block_on(begin()?.get(tree, &(index % HOT_ROWS).to_be_bytes()))?;
+    }
+    let point = (clock.now_micros() - started) as f64 / (READS * 100) as f64;
+    let started = clock.now_micros();
+    for _ in 0..READS {
+        assert_eq!(scan(&begin()?, tree)?, HOT_ROWS);
+    }
+    Ok((point, (clock.now_micros() - started) as f64 / READS as f64))
+}
+
 fn past(folder: &Path, clock: &SystemClock) -> Result<(), Error> {
     let store = open(folder, Compression::Zstd)?;
     let tree = load(&store, HOT_ROWS)?;
@@ -152,17 +171,7 @@ fn past(folder: &Path, clock: &SystemClock) -> Result<(), Error> {
         }
     }
     block_on(store.checkpoint())?;
-    // Now, many times over: a single read is shorter than the clock tells.
-    let started = clock.now_micros();
-    for index in 0..READS * 100 {
-        block_on(begin(&store).get(tree, &(index % HOT_ROWS).to_be_bytes()))?;
-    }
-    let point = (clock.now_micros() - started) as f64 / (READS * 100) as f64;
-    let started = clock.now_micros();
-    for _ in 0..READS {
-        scan(&begin(&store), tree)?;
-    }
-    let whole = (clock.now_micros() - started) as f64 / READS as f64;
+    let (point, whole) = repeated(|| Ok(begin(&store)), tree, clock)?;
     println!("now: point {point:.2} µs, scan {whole:.1} µs");
     for back in [1, 100, 10_000] {
         let end = moments.len() - back;
@@ -170,6 +179,13 @@ fn past(folder: &Path, clock: &SystemClock) -> Result<(), Error> {
         let (points, scans) = reads(&store, tree, &moments[from..end], clock)?;
         println!(
             "{back} versions back: point {points:.1} µs ({:.0} times), scan {scans:.1} µs ({:.0} times)",
+            points / point,
+            scans / whole
+        );
+        let then = || store.begin_as_of(BranchId::MAIN, moments[end - 1]);
+        let (points, scans) = repeated(then, tree, clock)?;
+        println!(
+            "again: point {points:.2} µs ({:.1} times), scan {scans:.1} µs ({:.1} times)",
             points / point,
             scans / whole
         );
