@@ -99,6 +99,11 @@ fn is_catalog_type(data_type: DataType) -> bool {
     is_user_type(data_type.oid) || is_registered_type(data_type.oid)
 }
 
+fn have_catalog_types(parameters: &[DataType], columns: Option<&[ResultColumn]>) -> bool {
+    let columns = columns.iter().flat_map(|columns| columns.iter()).map(|column| column.data_type);
+    parameters.iter().copied().chain(columns).any(is_catalog_type)
+}
+
 impl Prepared {
     /// Whether all that it needs was found to be permitted.
     #[inline]
@@ -308,6 +313,7 @@ impl Session {
             let transient = matches!(action, Action::Utility(Utility::Fetch(_)));
             return Ok(Prepared {
                 text: own_text,
+                has_catalog_types: have_catalog_types(&[], columns.as_deref()),
                 columns,
                 row_columns,
                 action,
@@ -355,8 +361,7 @@ impl Session {
         };
         // A moment may be another one when the statement runs again.
         let transient = transient || !environment.moments.is_empty();
-        let column_types = columns.iter().flatten().map(|column| column.data_type);
-        let has_catalog_types = parameter_types.iter().copied().chain(column_types).any(is_catalog_type);
+        let has_catalog_types = have_catalog_types(&parameter_types, columns.as_deref());
         let kind_of = |data_type: &DataType| match is_catalog_type(*data_type) {
             true => None,
             false => BuiltinTypes.type_by_oid(data_type.oid).map(|info| info.kind),
