@@ -111,6 +111,17 @@ impl Divergence {
         };
         TreeDifference::new(&self.store, (self.before.moment, before), (self.after.moment, after), ranges)
     }
+
+    /// All rows of both trees, also those that have the same value at both moments: for those to whom a value means
+    /// something else at the second moment than at the first.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub fn all_rows(&self, before: Option<TreeId>, after: Option<TreeId>) -> Result<TreeDifference> {
+        let (before, after) = ((self.before.moment, before), (self.after.moment, after));
+        let difference = TreeDifference::new(&self.store, before, after, vec![KeyRange::all()])?;
+        Ok(TreeDifference { gives_same: true, ..difference })
+    }
 }
 
 /// Ranges of keys in order, none of which overlaps another.
@@ -304,6 +315,8 @@ pub struct TreeDifference {
     before: Rows,
     after: Rows,
     ranges: std::vec::IntoIter<KeyRange>,
+    /// Rows that have the same value are given, too.
+    gives_same: bool,
 }
 
 impl TreeDifference {
@@ -318,6 +331,7 @@ impl TreeDifference {
             before: Rows::new(store, before.0, before.1)?,
             after: Rows::new(store, after.0, after.1)?,
             ranges: ranges.into_iter(),
+            gives_same: false,
         })
     }
 
@@ -345,7 +359,7 @@ impl TreeDifference {
             let before = if order.is_le() { self.before.rows.pop_front() } else { None };
             let after = if order.is_ge() { self.after.rows.pop_front() } else { None };
             let (before, after) = match (before, after) {
-                (Some(before), Some(after)) if before.1 == after.1 => continue,
+                (Some(before), Some(after)) if before.1 == after.1 && !self.gives_same => continue,
                 other => other,
             };
             let key = match (&before, &after) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use helios_mvcc::{BranchId, Divergence, Snapshot};
 
 use super::ancestry;
-use super::columns::{Places, key_places};
+use super::columns::{self, Places, key_places};
 use super::counted;
 use super::rekeyed;
 use super::report::{Finding, Report, Settled};
@@ -102,15 +102,15 @@ impl Merge {
     ) -> Result<()> {
         let mut ours = None;
         for table in dropped {
-            let (base, kept) = (Some(table.base.tree), Some(table.kept.tree));
+            let (base, kept) = (Some(&*table.base), Some(&*table.kept));
             let mut difference = if table.by_source {
                 if ours.is_none() {
                     ours = Some(ddl.engine.store().divergence(self.base, self.target).await?);
                 }
                 let Some(ours) = &ours else { continue };
-                ours.tree(base, kept).await?
+                columns::difference(ours, base, kept).await?
             } else {
-                theirs.tree(base, kept).await?
+                columns::difference(theirs, base, kept).await?
             };
             if difference.next().await?.is_none() {
                 continue;
@@ -176,25 +176,28 @@ impl Merge {
         ddl: &mut Ddl,
         report: &mut Report,
     ) -> Result<()> {
-        let base_tree = versions.base.as_ref().map(|(table, _)| table.tree);
-        let source_tree = Some(versions.source.0.tree);
-        let mut difference = theirs.tree(base_tree, source_tree).await?;
+        let base = versions.base.as_ref().map(|(table, _)| &**table);
+        let source = Some(&*versions.source.0);
+        let mut difference = columns::difference(theirs, base, source).await?;
         let Some(first) = difference.next().await? else { return Ok(()) };
         let entry = ddl.catalog.expect_table(versions.oid)?.clone();
         let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
         let rows = Target::new(ddl.writer(&entry)?, shown, versions);
         if let Some(by) = told_apart(versions, &entry.table) {
-            let rows_of = (theirs.tree(base_tree, None).await?, theirs.tree(None, source_tree).await?);
+            let rows_of = (
+                columns::difference(theirs, base, None).await?,
+                columns::difference(theirs, None, source).await?,
+            );
             return rekeyed::merge(&rows, &by, rows_of, &mut ddl.execution, report).await;
         }
         if !entry.table.primary_key.is_empty() {
             return rows::merge(&rows, first, difference, &mut ddl.execution, report).await;
         }
         let before = ddl.engine.past_catalog(self.target).await?;
-        let own_tree = before.table(versions.oid).map(|entry| entry.table.tree);
+        let own = before.table(versions.oid).map(|entry| &*entry.table);
         let ours = ddl.engine.store().divergence(self.base, self.target).await?;
-        let ours = ours.tree(base_tree, own_tree).await?;
-        let again = theirs.tree(base_tree, source_tree).await?;
+        let ours = columns::difference(&ours, base, own).await?;
+        let again = columns::difference(theirs, base, source).await?;
         counted::merge(&rows, again, ours, &mut ddl.execution, report).await
     }
 }

@@ -4,8 +4,12 @@
 //! each add a column give it the same one. The merged table keeps the target's numbers, and what the source added gets
 //! the next ones; so rows of the target stay as they are.
 
+use helios_mvcc::{Divergence, TreeDifference};
+
+use super::cells::same;
 use super::report::{Finding, Report, Settled};
 use crate::catalog::{Table, TableColumn};
+use crate::error::Result;
 use crate::types::DataType;
 
 /// Where each column of a table is in the merged one, by position.
@@ -39,6 +43,51 @@ pub fn matches(from: &Table, to: &Table) -> Places {
         position(&column.name).or_else(|| renamed().map(|_| at))
     };
     from.columns.iter().enumerate().map(same).collect()
+}
+
+/// Whether a stored row holds the same in both versions of a table. It does not where a column has another number: one that was
+/// dropped and made anew, or branches that gave theirs in another order. Columns that only one version has tell nothing,
+/// unless rows of the first one may hold something else where a new column is.
+#[must_use]
+pub fn read_alike(before: &Table, after: &Table) -> bool {
+    let in_after = matches(before, after);
+    let is_same_place = |(at, column): (usize, &TableColumn)| {
+        let kept = in_after[at].map(|place| (place, &after.columns[place]));
+        kept.is_none_or(|(place, kept)| {
+            place == at && kept.type_oid == column.type_oid && same(&kept.missing, &column.missing)
+        })
+    };
+    let is_behind = |(at, column): (usize, &TableColumn)| {
+        column.dropped || in_after.contains(&Some(at)) || at >= before.columns.len()
+    };
+    // Values are found by the widths of those before them, also of columns that were dropped.
+    let has_same_kinds = before
+        .columns
+        .iter()
+        .zip(&after.columns)
+        .all(|(one, other)| one.representation.kind == other.representation.kind);
+    has_same_kinds
+        && before.columns.iter().enumerate().all(is_same_place)
+        && after.columns.iter().enumerate().all(is_behind)
+}
+
+/// The rows that differ between two versions of a table at the two moments; where a stored row does not hold the same in
+/// both, all rows.
+///
+/// # Errors
+/// Those of reading pages.
+pub async fn difference(
+    divergence: &Divergence,
+    before: Option<&Table>,
+    after: Option<&Table>,
+) -> Result<TreeDifference> {
+    let trees = (before.map(|table| table.tree), after.map(|table| table.tree));
+    match (before, after) {
+        (Some(before), Some(after)) if !read_alike(before, after) => {
+            Ok(divergence.all_rows(trees.0, trees.1)?)
+        }
+        _ => Ok(divergence.tree(trees.0, trees.1).await?),
+    }
 }
 
 /// Merges the columns and what else there is of a table; conflicts go to the report.

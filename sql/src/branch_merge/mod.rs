@@ -24,5 +24,5 @@ mod tests;
 
 pub use ancestry::merge_base;
 pub use apply::{Request, apply};
-pub use columns::matches;
+pub use columns::{difference, matches};
 pub use report::{Finding, Report, Resolution};

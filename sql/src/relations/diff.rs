@@ -5,7 +5,7 @@ use std::sync::Arc;
 use helios_mvcc::Snapshot;
 
 use super::relation::RelationRows;
-use crate::branch_merge::matches;
+use crate::branch_merge::{difference, matches};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
@@ -103,11 +103,11 @@ pub async fn rows(
     if old.is_none() && new.is_none() {
         return Err(no_table(oid));
     }
-    let tree = |version: &Option<Version>| version.as_ref().map(|version| version.table.tree);
+    let [old_table, new_table] = [&old, &new].map(|version| version.as_ref().map(|version| &*version.table));
     let divergence = execution.environment.store.divergence(before, after).await?;
-    let mut difference = divergence.tree(tree(&old), tree(&new)).await?;
+    let mut differing = difference(&divergence, old_table, new_table).await?;
     let mut rows = Vec::new();
-    while let Some(row) = difference.next().await? {
+    while let Some(row) = differing.next().await? {
         let context = execution.context();
         let values = |version: &Option<Version>, bytes: &Option<Vec<u8>>| match (version, bytes) {
             (Some(version), Some(bytes)) => version.values(bytes).map(Some),
