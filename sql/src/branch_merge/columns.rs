@@ -90,6 +90,17 @@ pub async fn difference(
     }
 }
 
+/// What stands in for the base of a table that both sides have and the base has not: the columns that both call the same. So
+/// all that either has beside them is new, and stays.
+#[must_use]
+pub fn common(source: &Table, target: &Table) -> Table {
+    let mut common = source.clone();
+    for column in &mut common.columns {
+        column.dropped |= !target.live_columns().any(|each| each.name == column.name);
+    }
+    common
+}
+
 /// Merges the columns and what else there is of a table; conflicts go to the report.
 pub fn merge(base: &Table, source: &Table, target: &Table, shown: &str, report: &mut Report) -> MergedTable {
     let (in_source, in_target) = (matches(base, source), matches(base, target));

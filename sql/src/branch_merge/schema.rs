@@ -154,8 +154,8 @@ impl Merging<'_> {
 
     fn merge_table(&mut self, base: Option<Arc<Table>>, source: Arc<Table>, target: &Arc<Table>) {
         let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
-        let known = base.as_deref().unwrap_or(&source);
-        let merged = columns::merge(known, &source, target, &shown, self.report);
+        let common = base.clone().unwrap_or_else(|| columns::common(&source, target).into());
+        let merged = columns::merge(&common, &source, target, &shown, self.report);
         self.base_numbers.insert(source.oid, numbers(&merged.base));
         self.source_numbers.insert(source.oid, numbers(&merged.source));
         self.plan.drops.extend(merged.dropped.iter().map(|number| Thing::Column(target.oid, *number)));
