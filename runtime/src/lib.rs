@@ -17,6 +17,7 @@ pub mod entropy;
 pub mod executor;
 mod network;
 mod oneshot;
+mod outside;
 mod user;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -26,4 +27,5 @@ pub use device::{
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use network::networks;
+pub use outside::{InputFile, OutputFile};
 pub use user::{name_of_user, user_name};

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use heliosdb_nano::session::copy::{CopyFormat, CopyIn};
 use heliosdb_nano::session::value::{Batch, ColumnData};
-use heliosdb_nano::session::{CopyDirection, Portal, Prepared, SqlError, SqlState};
+use heliosdb_nano::session::{Portal, Prepared, SqlError, SqlState};
 
 use crate::connection::{Connection, Failure, next_message};
 use crate::interrupt::{Interruption, interruptible, terminated};
@@ -20,7 +20,7 @@ pub(crate) struct CopiedColumns {
 
 /// What COPY … TO STDOUT gives; `None` for any other statement.
 pub(crate) fn copied_columns(prepared: &Prepared) -> Option<CopiedColumns> {
-    let plan = prepared.copy_plan().filter(|plan| plan.direction() == CopyDirection::Out);
+    let plan = prepared.copy_plan().filter(|plan| plan.gives_to_client());
     plan.map(|plan| CopiedColumns {
         count: plan.columns.len(),
         binary: plan.options.format == CopyFormat::Binary,

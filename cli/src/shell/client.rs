@@ -119,7 +119,7 @@ impl Client {
     /// Runs a portal to its end; nothing for an empty statement.
     fn execute(&mut self, portal: &mut Portal, data: &mut DataLines<'_>) -> Result<Option<Answer>, Failure> {
         let columns = portal.prepared.columns.clone();
-        let copies = portal.prepared.copy_plan().is_some();
+        let copies = portal.prepared.copy_plan().is_some_and(|plan| plan.gives_to_client());
         let names = columns.iter().flatten().map(|column| column.name.clone()).collect();
         let mut table = Table { columns: names, rows: Vec::new() };
         let mut copied = Vec::new();

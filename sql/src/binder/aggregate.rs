@@ -18,9 +18,21 @@ impl Binder<'_> {
         let star = matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
         self.set_aggregates_in(AggregatesIn::Aggregate);
         let pending = self.collectors.last().map_or(0, |collector| collector.pending.len());
+        let read_before = self.note_outer_reads();
         let bound = self.bind_aggregate_parts(function, list, base, star);
+        let outer = match &bound {
+            Ok(Some(call)) => self.outer_level_of(call, pending),
+            _ => None,
+        };
+        self.end_outer_reads(read_before, outer.is_none());
         if let Some(allowed) = allowed {
             self.set_aggregates_in(allowed);
+        }
+        if let Some(level) = outer {
+            if let Some(collector) = self.collectors.last_mut() {
+                collector.pending.truncate(pending);
+            }
+            return self.bind_outer_aggregate(level, function, base);
         }
         let Some(call) = bound? else { return Ok(None) };
         match allowed {
@@ -192,25 +204,49 @@ impl Binder<'_> {
         });
         match stray {
             None => Ok(rewritten),
-            Some(id) => Err(self.ungrouped(id)),
+            Some(id) => Err(self.ungrouped(id, |name| {
+                format!(
+                    "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+                )
+            })),
+        }
+    }
+
+    /// What subqueries above the aggregation read of this query must be grouped; each then reads the group's column.
+    pub(super) fn subqueries_above_grouping(
+        &mut self,
+        groups: &[Computed],
+        known: &[ColumnId],
+    ) -> Result<()> {
+        let Some(collector) = self.collectors.last_mut() else { return Ok(()) };
+        let mut stray = None;
+        for correlation in collector.pending.iter_mut().flat_map(|pending| &mut pending.correlations) {
+            let id = correlation.column;
+            let is_of = |group: &&Computed| matches!(group.expr, Expr::Column { index, .. } if index == id);
+            match groups.iter().find(is_of) {
+                Some(group) => correlation.column = group.id,
+                None if known.contains(&id) || groups.iter().any(|group| group.id == id) => {}
+                None => stray = stray.or(Some(id)),
+            }
+        }
+        match stray {
+            None => Ok(()),
+            Some(id) => Err(self.ungrouped(id, |name| {
+                format!("subquery uses ungrouped column \"{name}\" from outer query")
+            })),
         }
     }
 
     /// 42803.
-    fn ungrouped(&self, id: ColumnId) -> SqlError {
+    fn ungrouped(&self, id: ColumnId, message: impl Fn(&str) -> String) -> SqlError {
         let scope = self.levels.last().map(|level| &level.scope);
         let name = scope.and_then(|scope| {
             let relation = scope.relations.iter().find(|r| r.columns.iter().any(|column| column.id == id))?;
             let column = relation.columns.iter().find(|column| column.id == id)?;
             Some(format!("{}.{}", relation.alias, column.name))
         });
-        let error = SqlError::new(
-            SqlState::GROUPING_ERROR,
-            format!(
-                "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function",
-                name.unwrap_or_else(|| "?column?".into())
-            ),
-        );
+        let name = name.unwrap_or_else(|| "?column?".into());
+        let error = SqlError::new(SqlState::GROUPING_ERROR, message(&name));
         let mentions =
             self.collectors.last().map(|collector| collector.mentions.as_slice()).unwrap_or_default();
         match mentions.iter().find(|(mentioned, _)| *mentioned == id) {

@@ -13,7 +13,7 @@ use super::{AggregatesIn, Binder, data_type, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
-use crate::plan::logical::Correlation;
+use crate::plan::logical::{ColumnId, Correlation};
 use crate::types::{DataType, oids};
 use crate::value::{Datum, RecordShape};
 
@@ -251,7 +251,7 @@ impl Binder<'_> {
     }
 
     /// A reference to a column of a level: direct at the innermost one, through a slot further out.
-    fn reference(&mut self, level: usize, column: &ScopeColumn, location: Location) -> Expr {
+    pub(super) fn reference(&mut self, level: usize, column: &ScopeColumn, location: Location) -> Expr {
         self.used_columns.extend(column.source);
         if level + 1 == self.levels.len() {
             if let Some(collector) = self.collectors.last_mut()
@@ -261,23 +261,28 @@ impl Binder<'_> {
             }
             return Expr::Column { index: column.id, data_type: column.data_type };
         }
-        // The subquery directly below the column's level fills the slot.
-        let known = self.levels[level + 1].correlations.iter().find(|each| each.column == column.id);
+        let collector = self.collectors.iter_mut().rev().find(|collector| collector.level == level);
+        if let Some(collector) = collector
+            && collector.aggregates_in != AggregatesIn::Aggregate
+        {
+            collector.mentions.push((column.id, location));
+        }
+        self.outer_reference(level, column.id, column.data_type)
+    }
+
+    /// A reference to a column of a level outside, which the subquery directly below that level gets in a slot.
+    pub(super) fn outer_reference(&mut self, level: usize, column: ColumnId, data_type: DataType) -> Expr {
+        let known = self.levels[level + 1].correlations.iter().find(|each| each.column == column);
         let slot = match known {
             Some(correlation) => correlation.slot,
             None => {
                 let slot = self.next_slot;
                 self.next_slot += 1;
-                self.levels[level + 1].correlations.push(Correlation { slot, column: column.id });
+                self.levels[level + 1].correlations.push(Correlation { slot, column });
                 slot
             }
         };
-        if let Some(collector) = self.collectors.get_mut(level)
-            && collector.aggregates_in != AggregatesIn::Aggregate
-        {
-            collector.mentions.push((column.id, location));
-        }
-        Expr::Outer { index: slot, data_type: column.data_type }
+        Expr::Outer { index: slot, data_type }
     }
 
     // Operators ---------------------------------------------------------------------------------------------

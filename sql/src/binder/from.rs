@@ -89,10 +89,14 @@ impl Binder<'_> {
         let left_ids = left.plan.outputs();
         let (own, outward): (Vec<_>, Vec<_>) =
             right.lateral.into_iter().partition(|each| left_ids.contains(&each.column));
-        if !own.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
+        if let Some(read) = own.first()
+            && matches!(kind, JoinKind::Right | JoinKind::Full)
+        {
+            let has = |each: &&ScopeRelation| each.columns.iter().any(|column| column.id == read.column);
+            let alias = left.scope.relations.iter().find(has).map_or("", |relation| &relation.alias);
             return Err(SqlError::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
-                "invalid reference to FROM-clause entry for a table on the other side of a RIGHT or FULL join",
+                format!("invalid reference to FROM-clause entry for table \"{alias}\""),
             )
             .with_detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."));
         }
@@ -133,12 +137,13 @@ impl Binder<'_> {
         let mut on = Vec::new();
         let (mut left_plan, right_plan) = (left.plan, right.plan);
         if let JoinConstraint::On(condition) = constraint {
-            let mut visible = before.clone();
+            let mut visible = before.without(&scope);
             visible.extend(scope.clone())?;
             let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
             self.set_scope(visible);
             self.set_aggregates_in(AggregatesIn::Forbidden("JOIN conditions"));
             let bound = self.bind_condition(condition, "JOIN/ON");
+            self.set_aggregates_in(AggregatesIn::FROM);
             self.set_scope(previous);
             let bound = bound?;
             let has_subquery = self.collectors.last().is_some_and(|collector| !collector.pending.is_empty());
@@ -504,19 +509,27 @@ fn plan_columns(left: &Scope, right: &Scope) -> Vec<Computed> {
 
 /// A table beside a subquery is not to be seen from it, unless the subquery is LATERAL: says so.
 fn unless_lateral(error: SqlError, lateral: bool, before: &Scope) -> SqlError {
-    let hidden = before.relations.iter().find(|relation| {
-        error.message() == format!("missing FROM-clause entry for table \"{}\"", relation.alias)
-    });
-    match hidden {
-        Some(relation) if !lateral => error
-            .with_message(format!("invalid reference to FROM-clause entry for table \"{}\"", relation.alias))
-            .with_detail(format!(
-                "There is an entry for table \"{}\", but it cannot be referenced from this part of the query.",
-                relation.alias
-            ))
-            .with_hint("To reference that table, you must mark this subquery with LATERAL."),
-        _ => error,
+    if lateral {
+        return error;
     }
+    for relation in &before.relations {
+        let alias = &relation.alias;
+        if error.message() == format!("missing FROM-clause entry for table \"{alias}\"") {
+            return error
+                .with_message(format!("invalid reference to FROM-clause entry for table \"{alias}\""))
+                .with_hint(format!(
+                    "There is an entry for table \"{alias}\", but it cannot be referenced from this part of the query."
+                ));
+        }
+        let is_named = |name: &str| error.message() == format!("column \"{name}\" does not exist");
+        if let Some(column) = relation.columns.iter().find(|column| is_named(&column.name)) {
+            let name = &column.name;
+            return error.with_hint(format!(
+                "There is a column named \"{name}\" in table \"{alias}\", but it cannot be referenced from this part of the query."
+            ));
+        }
+    }
+    error
 }
 
 /// A relation under its alias, with its columns renamed as the alias says.

@@ -24,6 +24,7 @@ mod modify;
 mod moment;
 pub mod name;
 mod order;
+mod outer_aggregate;
 mod outer_join;
 mod over_rows;
 mod query;
@@ -274,8 +275,15 @@ enum AggregatesIn {
     Aggregate,
 }
 
+impl AggregatesIn {
+    /// Where a query's own tables are still being bound.
+    const FROM: AggregatesIn = AggregatesIn::Forbidden("FROM clause of their own query level");
+}
+
 /// What one query level collects while its expressions are bound.
 struct Collector {
+    /// Which of the levels it collects for.
+    level: usize,
     pending: Vec<PendingApply>,
     /// Subqueries in the arguments of aggregates and in GROUP BY: they run below the aggregation.
     pending_below: Vec<PendingApply>,
@@ -319,8 +327,9 @@ impl Collector {
         taken
     }
 
-    fn new(aggregates_in: AggregatesIn) -> Collector {
+    fn new(aggregates_in: AggregatesIn, levels: &[Level]) -> Collector {
         Collector {
+            level: levels.len().saturating_sub(1),
             pending: Vec::new(),
             pending_below: Vec::new(),
             aggregates: Vec::new(),

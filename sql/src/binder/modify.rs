@@ -69,7 +69,7 @@ pub struct BoundDelete {
 impl<'a> Binder<'a> {
     pub(super) fn modify<T>(&mut self, bind: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.levels.push(Level::default());
-        self.collectors.push(Collector::new(AggregatesIn::Query));
+        self.collectors.push(Collector::new(AggregatesIn::Query, &self.levels));
         let bound = self.deeper(bind);
         self.collectors.pop();
         self.levels.pop();

@@ -141,7 +141,7 @@ impl Binder<'_> {
         if let Some(with) = &query.with {
             self.bind_with(with, query)?;
         }
-        self.collectors.push(Collector::new(AggregatesIn::Query));
+        self.collectors.push(Collector::new(AggregatesIn::Query, &self.levels));
         let bound = self.bind_body(query);
         self.collectors.pop();
         self.common_tables.truncate(common_before);
@@ -158,6 +158,14 @@ impl Binder<'_> {
                 self.order_by_output(inner, keys)?
             }
             body => {
+                if let [LockingClause { locking: first, .. }, ..] = locking.as_slice() {
+                    let words = lock_words(first.mode);
+                    let what = match body {
+                        SetExpr::Values(_) => "cannot be applied to VALUES",
+                        _ => "is not allowed with UNION/INTERSECT/EXCEPT",
+                    };
+                    return Err(SqlError::unsupported(format!("{words} {what}")));
+                }
                 let inner = self.bind_set_expr(body)?;
                 self.order_by_output(inner, keys)?
             }
@@ -198,7 +206,7 @@ impl Binder<'_> {
     /// A branch of a set operation has names of its own.
     fn branch(&mut self, bind: impl FnOnce(&mut Self) -> Result<BoundQuery>) -> Result<BoundQuery> {
         self.levels.push(Level::default());
-        self.collectors.push(Collector::new(AggregatesIn::Query));
+        self.collectors.push(Collector::new(AggregatesIn::Query, &self.levels));
         let bound = bind(self);
         self.collectors.pop();
         let level = self.levels.pop().unwrap_or_default();

@@ -29,7 +29,7 @@ impl Binder<'_> {
         query: &Arc<ast::Query>,
     ) -> Result<(BoundQuery, Vec<Correlation>)> {
         self.levels.push(Level::default());
-        self.collectors.push(Collector::new(AggregatesIn::Query));
+        self.collectors.push(Collector::new(AggregatesIn::Query, &self.levels));
         let bound = self.deeper(|binder| binder.recursive_union(position, query));
         self.collectors.pop();
         let level = self.levels.pop().unwrap_or_default();

@@ -79,6 +79,19 @@ impl Scope {
         Ok(())
     }
 
+    /// What is left where another scope's relations hide those of their names.
+    #[must_use]
+    pub fn without(&self, other: &Scope) -> Scope {
+        let mut left = self.clone();
+        let hidden = |relation: &ScopeRelation| {
+            !relation.alias.is_empty() && other.relations.iter().any(|each| each.alias == relation.alias)
+        };
+        let gone: Vec<ScopeRelation> = left.relations.extract_if(.., |relation| hidden(relation)).collect();
+        left.visible
+            .retain(|column| !gone.iter().any(|each| each.columns.iter().any(|own| own.id == column.id)));
+        left
+    }
+
     /// The relation named so, with its schema if one is given.
     #[must_use]
     pub fn relation(&self, schema: Option<&str>, alias: &str) -> Option<&ScopeRelation> {
@@ -118,7 +131,9 @@ impl Scope {
                 Some(qualifier) => distance(qualifier, &relation.alias),
                 None => 0,
             };
-            for column in &relation.columns {
+            // What has no name cannot be named.
+            let columns = relation.columns.iter().filter(|_| !relation.alias.is_empty());
+            for column in columns {
                 let difference = distance(&column.name, name);
                 if difference > name.chars().count() / 2 {
                     continue;

@@ -37,6 +37,7 @@ impl Binder<'_> {
         locking: &[LockingClause],
     ) -> Result<BoundQuery> {
         refuse_foreign_clauses(select)?;
+        self.set_aggregates_in(AggregatesIn::FROM);
         let mut plan = self.bind_from(&select.from)?;
         let locked = self.lock_tables(&mut plan, locking)?;
         self.asked_key = self.row_key(select, &mut plan);
@@ -230,6 +231,7 @@ impl Binder<'_> {
             known.extend(collector.windows.iter().flat_map(|(_, calls)| calls).map(|(id, _)| *id));
             known.extend(collector.row_calls.iter().map(|(id, _)| *id));
         }
+        self.subqueries_above_grouping(groups, &known)?;
         self.row_calls_above_grouping(groups, &known)?;
         self.windows_above_grouping(groups, &known)?;
         for expr in exprs {
@@ -410,21 +412,23 @@ impl Binder<'_> {
                         let error = SqlError::syntax("SELECT * with no tables specified is not valid");
                         return Err(self.locate(error, location));
                     }
-                    self.push_columns(&mut outputs, columns, location);
+                    self.push_columns(&mut outputs, self.levels.len() - 1, columns, location);
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(object), _) => {
                     let (schema, alias) = name::split(object)?;
                     let location = name::location(object);
-                    let relation =
-                        self.levels.last().and_then(|level| level.scope.relation(schema.as_deref(), &alias));
-                    let Some(relation) = relation.cloned() else {
+                    // Also a relation of a query around this one.
+                    let found = self.levels.iter().enumerate().rev().find_map(|(at, level)| {
+                        Some((at, level.scope.relation(schema.as_deref(), &alias)?.columns.clone()))
+                    });
+                    let Some((level, columns)) = found else {
                         let error = SqlError::new(
                             SqlState::UNDEFINED_TABLE,
                             format!("missing FROM-clause entry for table \"{alias}\""),
                         );
                         return Err(self.locate(error, location));
                     };
-                    self.push_columns(&mut outputs, relation.columns, location);
+                    self.push_columns(&mut outputs, level, columns, location);
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
             }
@@ -441,15 +445,12 @@ impl Binder<'_> {
     fn push_columns(
         &mut self,
         outputs: &mut Vec<Output>,
+        level: usize,
         columns: Vec<ScopeColumn>,
         location: sqlparser::tokenizer::Location,
     ) {
         for column in columns {
-            self.used_columns.extend(column.source);
-            if let Some(collector) = self.collectors.last_mut() {
-                collector.mentions.push((column.id, location));
-            }
-            let expr = Expr::Column { index: column.id, data_type: column.data_type };
+            let expr = self.reference(level, &column, location);
             outputs.push(Output { name: column.name, expr, source: column.source });
         }
     }

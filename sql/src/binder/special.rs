@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhereField};
 
-use super::call::row;
+use super::call::{row, row_fields};
 use super::expression::{negate, operator_name};
 use super::literal::{constant, unknown};
 use super::{Binder, data_type, name};
@@ -169,6 +169,9 @@ impl Binder<'_> {
             other => other,
         };
         if let Ast::Subquery(query) = inner {
+            if let Some(fields) = row_fields(left) {
+                return self.bind_quantified_row(&fields, op, query, all);
+            }
             let left = self.bind(left)?;
             return self.bind_quantified(left, &operator, query, all);
         }

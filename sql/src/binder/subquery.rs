@@ -84,7 +84,7 @@ impl Binder<'_> {
 
     pub(super) fn bind_in_subquery(&mut self, value: &Ast, query: &Query, negated: bool) -> Result<Expr> {
         let found = match row_fields(value) {
-            Some(fields) => self.bind_row_in(&fields, query),
+            Some(fields) => self.bind_quantified_row(&fields, &BinaryOperator::Eq, query, false),
             None => {
                 let bound = self.bind(value)?;
                 self.bind_quantified(bound, "=", query, false)
@@ -116,24 +116,28 @@ impl Binder<'_> {
         self.apply(bound.plan, kind, correlations, DataType::BOOL)
     }
 
-    /// `(a, b) IN (query)`: whether a row of the query equals the fields.
-    fn bind_row_in(&mut self, fields: &[&Ast], query: &Query) -> Result<Expr> {
-        let mut values = Vec::new();
+    /// `(a, b) op ANY | ALL (query)`: how the fields compare with the query's rows.
+    pub(super) fn bind_quantified_row(
+        &mut self,
+        fields: &[&Ast],
+        op: &BinaryOperator,
+        query: &Query,
+        all: bool,
+    ) -> Result<Expr> {
+        let mut left = Vec::new();
         for field in fields {
-            values.push(self.bind(field)?);
+            left.push(self.bind(field)?);
         }
         let (bound, correlations) = self.bind_inner(query)?;
-        if bound.columns.len() != values.len() {
-            let few = if bound.columns.len() < values.len() { "few" } else { "many" };
+        if bound.columns.len() != left.len() {
+            let few = if bound.columns.len() < left.len() { "few" } else { "many" };
             return Err(SqlError::syntax(format!("subquery has too {few} columns")));
         }
-        let mut terms = Vec::new();
-        for (value, (id, column)) in values.into_iter().zip(&bound.columns) {
-            let reference = Expr::Column { index: *id, data_type: column.data_type };
-            terms.push(self.operate_unlocated("=", Some(value), reference)?);
-        }
+        let columns = bound.columns.iter();
+        let right = columns.map(|(id, column)| Expr::Column { index: *id, data_type: column.data_type });
+        let comparison = self.compare_fields(left, right.collect(), op)?;
         let element = bound.columns.first().map_or(0, |column| column.0);
-        let kind = SubqueryKind::Quantified { comparison: Expr::And(terms), element, all: false };
+        let kind = SubqueryKind::Quantified { comparison, element, all };
         self.apply(bound.plan, kind, correlations, DataType::BOOL)
     }
 

@@ -39,7 +39,7 @@ impl Binder<'_> {
         let previous = self.levels.last().map(|level| level.scope.clone()).unwrap_or_default();
         self.set_scope(before.clone());
         self.levels.push(Level::default());
-        self.collectors.push(Collector::new(AggregatesIn::Forbidden("functions in FROM")));
+        self.collectors.push(Collector::new(AggregatesIn::Forbidden("functions in FROM"), &self.levels));
         let bound = bind(self);
         let pending = self.collectors.pop().map(|collector| collector.pending).unwrap_or_default();
         let level = self.levels.pop().unwrap_or_default();

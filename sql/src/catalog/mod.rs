@@ -30,7 +30,9 @@ pub use object::{
 pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,
 };
-pub use role::{DATABASE_OWNER, Membership, Role, RoleAttributes, builtin_roles, is_builtin_role};
+pub use role::{
+    DATABASE_OWNER, Membership, READ_SERVER_FILES, Role, RoleAttributes, WRITE_SERVER_FILES, builtin_roles, is_builtin_role,
+};
 pub use row_type::{RowType, relation_of_type, row_type_oid, system_row_types};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use statistics::{ColumnStatistics, Statistics};

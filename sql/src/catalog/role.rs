@@ -147,6 +147,9 @@ pub const DATABASE_OWNER: u32 = 6171;
 const MONITOR: u32 = 3373;
 const READ_ALL_SETTINGS: u32 = 3374;
 const READ_ALL_STATS: u32 = 3375;
+/// The predefined roles for COPY with files.
+pub const READ_SERVER_FILES: u32 = 4569;
+pub const WRITE_SERVER_FILES: u32 = 4570;
 const STAT_SCAN_TABLES: u32 = 3377;
 
 /// PostgreSQL's own roles beside the superuser.
@@ -157,8 +160,8 @@ const PREDEFINED: [(u32, &str); 12] = [
     (STAT_SCAN_TABLES, "pg_stat_scan_tables"),
     (4200, "pg_signal_backend"),
     (4544, "pg_checkpoint"),
-    (4569, "pg_read_server_files"),
-    (4570, "pg_write_server_files"),
+    (READ_SERVER_FILES, "pg_read_server_files"),
+    (WRITE_SERVER_FILES, "pg_write_server_files"),
     (4571, "pg_execute_server_program"),
     (DATABASE_OWNER, "pg_database_owner"),
     (6181, "pg_read_all_data"),

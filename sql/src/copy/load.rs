@@ -6,14 +6,14 @@ use super::binary::BinaryDecoder;
 use super::{CopyDecoder, CopyFormat, CopyWork, Field};
 use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
-use crate::session::{CopyDirection, Portal, Session};
+use crate::session::{CopyDirection, Portal, Prepared, Session};
 use crate::types::DataType;
 use crate::value::Datum;
 use crate::write::{Due, NewValue, check_pending};
 
 /// A COPY FROM STDIN that waits for data.
 pub struct CopyIn {
-    prepared: Arc<crate::session::Prepared>,
+    prepared: Arc<Prepared>,
     decoder: Decoder,
     environment: Arc<Environment>,
     rows: u64,
@@ -142,7 +142,11 @@ impl Session {
     /// # Errors
     /// XX000 for a portal that loads nothing.
     pub async fn copy_in(&mut self, portal: &Portal) -> Result<CopyIn> {
-        let prepared = portal.prepared.clone();
+        self.begin_load(portal.prepared.clone()).await
+    }
+
+    /// Begins to load by a prepared COPY.
+    pub(super) async fn begin_load(&mut self, prepared: Arc<Prepared>) -> Result<CopyIn> {
         let Some(plan) = prepared.copy_plan().filter(|plan| plan.direction() == CopyDirection::In) else {
             return Err(SqlError::internal("this statement takes no data"));
         };

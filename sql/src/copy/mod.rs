@@ -3,6 +3,7 @@
 mod binary;
 mod decode;
 mod encode;
+mod file;
 mod load;
 mod options;
 
@@ -31,6 +32,8 @@ pub struct CopyPlan {
     pub options: CopyOptions,
     /// The columns' names and types, in the data's order.
     pub columns: Vec<(String, DataType)>,
+    /// The file on this machine that the data comes from or goes to; `None`: the client.
+    pub file: Option<String>,
     pub work: CopyWork,
 }
 
@@ -57,6 +60,12 @@ impl CopyPlan {
             CopyWork::In { .. } => CopyDirection::In,
             CopyWork::Out { .. } => CopyDirection::Out,
         }
+    }
+
+    /// Whether the client gets the data.
+    #[must_use]
+    pub fn gives_to_client(&self) -> bool {
+        self.file.is_none() && self.direction() == CopyDirection::Out
     }
 
     /// The plan of the rows that go out.
@@ -92,7 +101,7 @@ impl CopyPlan {
 /// Plans a COPY.
 ///
 /// # Errors
-/// All the errors of binding; 0A000 for files on the server.
+/// All the errors of binding; 0A000 for programs.
 pub fn plan_copy(
     binder: &mut Binder<'_>,
     source: &ast::CopySource,
@@ -101,20 +110,24 @@ pub fn plan_copy(
     options: CopyOptions,
     condition: Option<&ast::Expr>,
 ) -> Result<CopyPlan> {
-    match target {
-        ast::CopyTarget::Stdin if !to => {}
-        ast::CopyTarget::Stdout if to => {}
-        _ => {
-            return Err(SqlError::unsupported("COPY to or from a file on the server is not supported")
-                .with_hint(
-                    "Use STDIN or STDOUT; psql's \\copy command reads and writes the client's files.",
-                ));
+    let file = match target {
+        // As in PostgreSQL, the other one's name means the client too.
+        ast::CopyTarget::Stdin | ast::CopyTarget::Stdout => None,
+        ast::CopyTarget::File { filename } => Some(filename.clone()),
+        ast::CopyTarget::Program { .. } => {
+            return Err(SqlError::unsupported("COPY to or from a program is not supported")
+                .with_hint("psql's \\copy command runs the client's programs."));
         }
-    }
-    if to { plan_out(binder, source, options) } else { plan_in(binder, source, options, condition) }
+    };
+    let (columns, work) =
+        if to { plan_out(binder, source)? } else { plan_in(binder, source, condition)? };
+    Ok(CopyPlan { options, columns, file, work })
 }
 
-fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOptions) -> Result<CopyPlan> {
+/// The columns of the data, and the work.
+type Planned = (Vec<(String, DataType)>, CopyWork);
+
+fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned> {
     let bound = match source {
         ast::CopySource::Query(query) => binder.bind_source_query(query)?,
         ast::CopySource::Table { table_name, columns } => {
@@ -138,15 +151,14 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOpti
     let needed: Vec<ColumnId> = bound.columns.iter().map(|(id, _)| *id).collect();
     let columns = bound.columns.into_iter().map(|(_, column)| (column.name, column.data_type)).collect();
     let plan = Box::new(crate::plan::plan_query(bound.plan, &needed, &binder.means())?);
-    Ok(CopyPlan { options, columns, work: CopyWork::Out { plan } })
+    Ok((columns, CopyWork::Out { plan }))
 }
 
 fn plan_in(
     binder: &mut Binder<'_>,
     source: &ast::CopySource,
-    options: CopyOptions,
     condition: Option<&ast::Expr>,
-) -> Result<CopyPlan> {
+) -> Result<Planned> {
     let ast::CopySource::Table { table_name, columns } = source else {
         return Err(SqlError::syntax("COPY FROM needs a table"));
     };
@@ -195,5 +207,5 @@ fn plan_in(
     let condition =
         condition.map(|each| binder.bind_over_row(&table, each, "COPY FROM WHERE conditions")).transpose()?;
     let writer = Arc::new(TableWriter::new(&entry, binder)?);
-    Ok(CopyPlan { options, columns: found, work: CopyWork::In { writer, positions, defaults, condition } })
+    Ok((found, CopyWork::In { writer, positions, defaults, condition }))
 }

@@ -121,6 +121,7 @@ pub async fn of_create(
     with_data: bool,
     text: &str,
 ) -> Result<String> {
+    super::create_table::refuse_other_forms(create)?;
     let Some(query) = &create.query else {
         return Err(SqlError::syntax("syntax error at or near \"WITH\""));
     };

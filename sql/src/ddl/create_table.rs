@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
@@ -205,15 +206,41 @@ pub fn on_commit(given: Option<&ast::OnCommit>, temporary: bool) -> Result<OnCom
     })
 }
 
+/// 0A000 for every clause that nobody reads.
+pub(super) fn refuse_other_forms(create: &ast::CreateTable) -> Result<()> {
+    if create.inherits.is_some() {
+        return Err(SqlError::unsupported("INHERITS is not supported yet"));
+    }
+    if create.partition_of.is_some() || create.partition_by.is_some() {
+        return Err(SqlError::unsupported("partitioned tables are not supported yet"));
+    }
+    let read = CreateTableBuilder::new(create.name.clone())
+        .temporary(create.temporary)
+        .unlogged(create.unlogged)
+        .global(create.global)
+        .if_not_exists(create.if_not_exists)
+        .columns(create.columns.clone())
+        .constraints(create.constraints.clone())
+        .table_options(create.table_options.clone())
+        .query(create.query.clone())
+        .on_commit(create.on_commit.clone())
+        // What every statement has, whatever was written.
+        .hive_distribution(create.hive_distribution.clone())
+        .hive_formats(create.hive_formats.clone())
+        .build();
+    if read != *create {
+        return Err(SqlError::unsupported("this form of CREATE TABLE is not supported"));
+    }
+    Ok(())
+}
+
 pub async fn create_table(
     ddl: &mut Ddl,
     create: &ast::CreateTable,
     likes: &[TableLike],
     text: &str,
 ) -> Result<()> {
-    if create.partition_by.is_some() {
-        return Err(SqlError::unsupported("this form of CREATE TABLE is not supported yet"));
-    }
+    refuse_other_forms(create)?;
     let (schema, base) = ddl.target_schema(&create.name, create.temporary).await?;
     if ddl.catalog.relation_named(schema, &base).is_some() {
         if create.if_not_exists {

@@ -197,19 +197,18 @@ fn field(name: &str, value: &Datum, context: &EvalContext<'_>) -> Result<Option<
             match unit {
                 "" => return Err(unit_not_recognized(name, "date")),
                 _ if has_none => return Err(unit_not_supported(name, "date")),
-                // A date's epoch has no fraction.
-                "epoch" if !crate::types::datetime::calendar::is_infinite_date(*date) => {
-                    return Ok(Some(whole((i64::from(*date) + UNIX_EPOCH_DAYS) * 86_400)));
-                }
-                "julian" if !crate::types::datetime::calendar::is_infinite_date(*date) => {
-                    return Ok(Some(whole(i64::from(*date) + i64::from(EPOCH_JULIAN))));
-                }
                 _ => {}
             }
-            if let Some(value) =
-                date_field(unit, *date).filter(|_| !crate::types::datetime::calendar::is_infinite_date(*date))
-            {
-                return Ok(Some(value));
+            if !crate::types::datetime::calendar::is_infinite_date(*date) {
+                let value = match unit {
+                    // A date's epoch has no fraction.
+                    "epoch" => Some(whole((i64::from(*date) + UNIX_EPOCH_DAYS) * 86_400)),
+                    "julian" => Some(whole(i64::from(*date) + i64::from(EPOCH_JULIAN))),
+                    _ => date_field(unit, *date),
+                };
+                if value.is_some() {
+                    return Ok(value);
+                }
             }
             timestamp_field(name, date_to_timestamp(*date)?, Source::Timestamp)
         }

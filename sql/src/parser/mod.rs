@@ -57,6 +57,9 @@ use crate::error::{Result, SqlError, SqlState};
 const NESTING_MAX: usize = 500;
 /// The longest chain of operators without a comma or parenthesis between them: such chains become deep trees.
 const CHAIN_MAX: usize = 20_000;
+/// What is said of a text that ends too early.
+const AT_END: &str = "syntax error at end of input";
+
 /// What sqlparser counts as depth: each parenthesis costs it several levels.
 const RECURSION_MAX: usize = 4_000;
 
@@ -91,7 +94,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let last = words.next_back().unwrap_or(first);
         let span = source.offset(first.span.start)..source.offset(last.span.end);
         check_nesting(piece)?;
-        let kind = parse_piece(piece, &source)?;
+        let kind = parse_piece(piece, &source).map_err(|error| match error.message() {
+            AT_END => error.at_end_of(piece, &source),
+            _ => error,
+        })?;
         statements.push(Statement { span, kind });
     }
     Ok(statements)
@@ -203,7 +209,7 @@ fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
 
 fn syntax_error_at(token: &TokenWithSpan, source: &Source<'_>) -> SqlError {
     if token.token == Token::EOF {
-        return SqlError::syntax("syntax error at end of input")
+        return SqlError::syntax(AT_END)
             .at(source.position(source.text().trim_end().len()));
     }
     let start = source.offset(token.span.start);
@@ -218,7 +224,7 @@ fn syntax_error(error: &ParserError, source: &Source<'_>, piece: &[TokenWithSpan
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
     let Some(location) = location_in(message) else {
-        return syntax_error_at(&TokenWithSpan::wrap(Token::EOF), source).at_end_of(piece, source);
+        return syntax_error_at(&TokenWithSpan::wrap(Token::EOF), source);
     };
     match piece.iter().find(|token| token.span.start == location) {
         Some(token) => syntax_error_at(token, source),

@@ -246,7 +246,7 @@ impl Session {
         self.fail();
     }
 
-    async fn step_here(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+    pub(crate) async fn step_here(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
         if let State::Ready = portal.state {
             if let Some(step) = self.start(portal).await? {
                 return Ok(step);
@@ -328,20 +328,19 @@ impl Session {
                 portal.state = State::Done;
                 Ok(Some(Step::Empty))
             }
-            Action::Copy(copy) if copy.direction() == super::CopyDirection::In => {
-                self.begin_statement().await?;
-                self.refuse_read_only("COPY FROM")?;
-                portal.state = State::Done;
-                Ok(Some(Step::CopyIn))
+            Action::Copy(copy) => {
+                if copy.direction() == super::CopyDirection::In {
+                    self.begin_statement().await?;
+                    self.refuse_read_only("COPY FROM")?;
+                    portal.state = State::Done;
+                }
+                match (&copy.file, copy.source()) {
+                    (Some(path), _) => self.copy_file(portal, copy, path).await.map(Step::Complete).map(Some),
+                    (None, None) => Ok(Some(Step::CopyIn)),
+                    (None, Some(plan)) => self.start_rows(portal, plan).await.map(|()| None),
+                }
             }
-            _ if let Some(plan) = prepared.rows_plan() => {
-                portal.header = prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
-                portal.state = self.running(plan).await?;
-                portal.epoch = self.portal_epoch;
-                // The first batch is made at once: until it is given, a conflict may be undone.
-                self.first_batch(portal).await?;
-                Ok(None)
-            }
+            Action::Query(plan) => self.start_rows(portal, plan).await.map(|()| None),
             _ => {
                 let given = self.run(&prepared, parameters).await?;
                 portal.epoch = self.portal_epoch;
@@ -355,6 +354,15 @@ impl Session {
                 Ok(None)
             }
         }
+    }
+
+    /// Begins to make the rows of a plan.
+    pub(crate) async fn start_rows(&mut self, portal: &mut Portal, plan: &PlanNode) -> Result<()> {
+        portal.header = portal.prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
+        portal.state = self.running(plan).await?;
+        portal.epoch = self.portal_epoch;
+        // The first batch is made at once: until it is given, a conflict may be undone.
+        self.first_batch(portal).await
     }
 
     /// Runs a portal's statement for one row, if it can be done at once; gives what [`Session::start`] gives.
@@ -488,7 +496,7 @@ impl Session {
         self.newest_catalog().await
     }
 
-    pub(super) async fn newest_catalog(&self) -> Result<Arc<CatalogSnapshot>> {
+    pub(crate) async fn newest_catalog(&self) -> Result<Arc<CatalogSnapshot>> {
         let mut transaction = self.engine.store().begin(self.branch, helios_mvcc::Isolation::ReadCommitted);
         transaction.begin_statement();
         self.engine.catalog(&transaction).await

@@ -38,7 +38,7 @@ fn role_of<'c>(catalog: &'c CatalogSnapshot, oid: u32, name: &str) -> Option<&'c
 
 impl Session {
     /// Who runs statements, and where.
-    pub(super) fn who(&self, catalog: &CatalogSnapshot) -> Who {
+    pub(crate) fn who(&self, catalog: &CatalogSnapshot) -> Who {
         let directory = self.engine.directory();
         let database = directory.database_of(self.branch);
         let role = role_of(catalog, self.settings.roles.current_user(), self.current_user());

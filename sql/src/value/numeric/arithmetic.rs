@@ -9,6 +9,7 @@ use super::compare::{POWERS_OF_TEN, big_power_of_ten};
 use super::small::{self, scale_up};
 use super::{INTEGER_DIGITS_MAX, Numeric, SCALE_MAX};
 use crate::error::{Result, SqlError, SqlState};
+use dashu_base::{AbsOrd, BitTest};
 use dashu_int::IBig;
 
 /// Significant digits a division or function should give at least.
@@ -29,7 +30,12 @@ pub(crate) fn digit_count(mantissa: &IBig) -> u32 {
     }
     match i128::try_from(mantissa) {
         Ok(small) => digit_count_small(small),
-        Err(_) => mantissa.to_string().bytes().filter(u8::is_ascii_digit).count() as u32,
+        Err(_) => {
+            // At least so many, and one more at most.
+            let least = ((mantissa.bit_len() - 1) as f64 * std::f64::consts::LOG10_2) as u32;
+            let next = big_power_of_ten(least + 1);
+            least + 1 + u32::from(mantissa.abs_cmp(&next).is_ge())
+        }
     }
 }
 

@@ -4,9 +4,19 @@
 
 use super::arithmetic::{overflow, round_divide};
 use super::compare::big_power_of_ten;
-use super::{Numeric, SCALE_MAX};
+use super::Numeric;
 use crate::error::{Result, SqlError, SqlState};
+use dashu_base::SquareRoot;
 use dashu_int::IBig;
+
+/// Digits beyond the result's in which it is computed.
+const GUARD_DIGITS: u32 = 24;
+/// The arguments of `exp` beyond which PostgreSQL's overflows, or is zero.
+const EXPONENT_MAX: f64 = 6000.0;
+/// PostgreSQL's limits of a result's scale, before and after it is chosen, and of a number's weight.
+const RESULT_SCALE_MAX: i32 = 2000;
+const DISPLAY_SCALE_MAX: u16 = 1000;
+const WEIGHT_MAX: i32 = 131_072;
 
 /// The least scale of a result with this weight (decimal) that shows 16 significant digits.
 fn result_scale(decimal_weight: i32, inputs: i32) -> u16 {
@@ -29,24 +39,22 @@ fn from_fixed(value: IBig, working: u32, scale: u16) -> Result<Numeric> {
     Numeric::from_big(round_divide(value, big_power_of_ten(by)), scale).checked()
 }
 
-/// The integer square root, rounded down, by Newton's method.
-fn integer_sqrt(value: &IBig) -> IBig {
-    if *value <= IBig::ZERO {
-        return IBig::ZERO;
+/// `ln(value)` of a positive number at a working scale: of what is left without its powers of ten, so that no more
+/// digits are needed than the result has.
+fn ln_scaled(value: &Numeric, working: u32) -> IBig {
+    let Some((mantissa, own)) = value.to_big() else { return IBig::ZERO };
+    let weight = decimal_weight(value);
+    let shift = i64::from(working) - i64::from(own) - i64::from(weight);
+    let power = big_power_of_ten(shift.unsigned_abs() as u32);
+    let rest = if shift >= 0 { mantissa * power } else { round_divide(mantissa, power) };
+    let logarithm = ln_fixed(&rest, working);
+    if weight == 0 {
+        return logarithm;
     }
-    let bits = value.to_string().len() as u32;
-    let mut guess = big_power_of_ten(bits / 2 + 1);
-    let two = IBig::from(2);
-    loop {
-        let next = (&guess + value / &guess) / &two;
-        if next >= guess {
-            return guess;
-        }
-        guess = next;
-    }
+    logarithm + ln_fixed(&big_power_of_ten(working + 1), working) * IBig::from(weight)
 }
 
-/// `ln(value)` at a working scale, for a positive fixed-point value: halve by square roots until near one,
+/// `ln(value)` at a working scale, for a fixed-point value between one and ten thousand: take square roots until near one,
 /// then the series of `atanh`.
 fn ln_fixed(value: &IBig, working: u32) -> IBig {
     let one = big_power_of_ten(working);
@@ -54,9 +62,8 @@ fn ln_fixed(value: &IBig, working: u32) -> IBig {
     let mut value = value.clone();
     let mut doublings = 0u32;
     let upper = &one + &one / IBig::from(10);
-    let lower = &one - &one / IBig::from(10);
-    while value > upper || value < lower {
-        value = integer_sqrt(&(value * &one));
+    while value > upper {
+        value = (value * &one).sqrt().into();
         doublings += 1;
     }
     let ratio = (&value - &one) * &one / (&value + &one);
@@ -134,7 +141,7 @@ impl Numeric {
     /// 22003.
     pub fn sqrt_to(&self, scale: u16) -> Result<Numeric> {
         let working = u32::from(scale) + 8;
-        from_fixed(integer_sqrt(&fixed(self, working * 2)), working, scale)
+        from_fixed(fixed(self, working * 2).sqrt().into(), working, scale)
     }
 
     /// e to this power.
@@ -145,14 +152,11 @@ impl Numeric {
             Numeric::NegativeInfinity => return Ok(Numeric::ZERO),
             _ => {}
         }
-        // The decimal weight of the result, bounded so that nothing absurd is computed.
-        let weight = self.to_f64() * std::f64::consts::LOG10_E;
-        if weight > 131_072.0 {
-            return Err(overflow());
-        }
-        let scale = result_scale((weight as i32).max(-1000), i32::from(self.scale()));
-        if weight < -1100.0 {
-            return Ok(Numeric::new(0, scale));
+        let (argument, clamp) = (self.to_f64(), f64::from(RESULT_SCALE_MAX));
+        let weight = (argument * std::f64::consts::LOG10_E).clamp(-clamp, clamp);
+        let scale = result_scale(weight as i32, i32::from(self.scale()));
+        if argument.abs() >= EXPONENT_MAX {
+            return if argument > 0.0 { Err(overflow()) } else { Ok(Numeric::new(0, scale)) };
         }
         let working = u32::from(scale) + 12 + weight.abs() as u32 * 2;
         from_fixed(exp_fixed(&fixed(self, working), working), working, scale)
@@ -167,8 +171,8 @@ impl Numeric {
             return Ok(special);
         }
         let scale = result_scale(estimate_ln_weight(self), i32::from(self.scale()));
-        let working = u32::from(scale) + 16 + self.scale_of_weight();
-        from_fixed(ln_fixed(&fixed(self, working), working), working, scale)
+        let working = u32::from(scale) + GUARD_DIGITS;
+        from_fixed(ln_scaled(self, working), working, scale)
     }
 
     /// The logarithm to a base.
@@ -176,16 +180,23 @@ impl Numeric {
     /// # Errors
     /// 2201E as [`Numeric::ln`]; 22012 to base one.
     pub fn log(base: &Numeric, value: &Numeric) -> Result<Numeric> {
-        base.logarithm_special()?;
-        if let Some(special) = value.logarithm_special()? {
-            return Ok(special);
+        if base.is_nan() || value.is_nan() {
+            return Ok(Numeric::NaN);
+        }
+        match (base.logarithm_special()?, value.logarithm_special()?) {
+            (None, None) => {}
+            (None, Some(infinity)) => return Ok(infinity),
+            (Some(_), None) => return Ok(Numeric::ZERO),
+            (Some(_), Some(_)) => return Ok(Numeric::NaN),
         }
         let (base_weight, value_weight) = (estimate_ln_weight(base), estimate_ln_weight(value));
         let inputs = i32::from(base.scale().max(value.scale()));
         let scale = result_scale(value_weight - base_weight, inputs);
-        let working = u32::from(scale) + 24 + base.scale_of_weight().max(value.scale_of_weight());
-        let dividend = ln_fixed(&fixed(value, working), working);
-        let divisor = ln_fixed(&fixed(base, working), working);
+        // Logarithms near zero have fewer digits that count.
+        let near_one = (-base_weight.min(value_weight)).max(0) as u32;
+        let working = u32::from(scale) + GUARD_DIGITS + near_one;
+        let dividend = ln_scaled(value, working);
+        let divisor = ln_scaled(base, working);
         if divisor == IBig::ZERO {
             return Err(SqlError::division_by_zero());
         }
@@ -216,34 +227,29 @@ impl Numeric {
             }
             _ => {}
         }
-        let magnitude = self.abs();
-        let ln_estimate = ln_f64(&magnitude);
-        let weight = exponent.to_f64() * ln_estimate * std::f64::consts::LOG10_E;
-        if weight > 131_072.0 {
-            return Err(overflow());
-        }
         let inputs = i32::from(self.scale()).max(i32::from(exponent.scale()));
         if let (true, Some(power)) =
             (is_integer, exponent.to_i128().and_then(|power| i32::try_from(power).ok()))
-            && power.unsigned_abs() < 100_000
         {
-            return power_integer(self, power, weight, i32::from(self.scale()));
+            return power_integer(self, power);
         }
-        let scale = result_scale((weight as i32).max(-1000), inputs);
-        if weight < -1100.0 {
-            return Ok(Numeric::new(0, scale));
+        let magnitude = self.abs();
+        // As rough as PostgreSQL's estimate, which decides how many digits are shown.
+        let digits = (8 - estimate_ln_weight(&magnitude)).max(0);
+        let argument = rounded(exponent.to_f64() * rounded(ln_f64(&magnitude), digits), digits);
+        if argument.abs() >= EXPONENT_MAX {
+            return if argument > 0.0 { Err(overflow()) } else { Ok(Numeric::new(0, DISPLAY_SCALE_MAX)) };
         }
-        let working = u32::from(scale) + 24 + weight.abs() as u32 * 2 + magnitude.scale_of_weight();
+        let weight = argument * std::f64::consts::LOG10_E;
+        let scale = result_scale(weight as i32, inputs);
+        // What the logarithm is wrong by counts as often as the exponent says.
+        let exponent_digits = decimal_weight(exponent).max(0) as u32;
+        let working = u32::from(scale) + GUARD_DIGITS + weight.abs() as u32 * 2 + exponent_digits;
         let one = big_power_of_ten(working);
-        let product = ln_fixed(&fixed(&magnitude, working), working) * fixed(exponent, working) / one;
+        let product = ln_scaled(&magnitude, working) * fixed(exponent, working) / one;
         let result = from_fixed(exp_fixed(&product, working), working, scale)?;
         let odd = exponent.rem(&Numeric::from(2i32))?.signum() != 0;
         Ok(if self.signum() < 0 && odd { result.neg() } else { result })
-    }
-
-    /// Working digits needed for the magnitude itself.
-    fn scale_of_weight(&self) -> u32 {
-        decimal_weight(self).unsigned_abs() + 4
     }
 
     fn logarithm_special(&self) -> Result<Option<Numeric>> {
@@ -325,32 +331,71 @@ fn power_special(base: &Numeric, exponent: &Numeric) -> Option<Numeric> {
     })
 }
 
-/// An integer power, exactly where the digits stay few, else through `ln` and `exp`; always 16 digits after the
-/// point or the base's own.
-fn power_integer(base: &Numeric, power: i32, weight: f64, input_scale: i32) -> Result<Numeric> {
-    let scale = input_scale.max(16) as u16;
+/// An integer power, by squaring, to the digits that the result has; always 16 digits after the point or the base's
+/// own.
+fn power_integer(base: &Numeric, power: i32) -> Result<Numeric> {
+    let scale = base.scale().clamp(16, DISPLAY_SCALE_MAX);
     let Some((mantissa, own_scale)) = base.to_big() else { return Ok(Numeric::NaN) };
-    let digits = f64::from(super::arithmetic::digit_count(&mantissa)) * f64::from(power.unsigned_abs());
-    if weight < -1100.0 {
+    let weight = f64::from(power) * log10(base);
+    if weight > 3.0 * f64::from(WEIGHT_MAX) {
+        return Err(overflow());
+    }
+    if weight + 1.0 < -f64::from(scale) {
         return Ok(Numeric::new(0, scale));
     }
-    if digits < 200_000.0 {
-        let raised = mantissa.pow(power.unsigned_abs() as usize);
-        let raised_scale = u32::from(own_scale) * power.unsigned_abs();
-        if power >= 0 {
-            let wanted = u32::from(scale);
-            return if raised_scale > wanted {
-                Numeric::from_big(round_divide(raised, big_power_of_ten(raised_scale - wanted)), scale)
-                    .checked()
-            } else {
-                Numeric::from_big(raised * big_power_of_ten(wanted - raised_scale), scale).checked()
-            };
+    let times = power.unsigned_abs();
+    let digits = weight.max(0.0) as u32 + u32::from(scale) + times.ilog10() + GUARD_DIGITS;
+    let factor = Decimal { mantissa, exponent: -i64::from(own_scale) };
+    let mut raised = Decimal { mantissa: IBig::ONE, exponent: 0 };
+    for bit in (0..32 - times.leading_zeros()).rev() {
+        raised = raised.times(&raised, digits);
+        if times >> bit & 1 == 1 {
+            raised = raised.times(&factor, digits);
         }
-        let dividend = big_power_of_ten(u32::from(scale) + raised_scale);
-        return Numeric::from_big(round_divide(dividend, raised), scale).checked();
     }
-    let working = u32::from(scale) + 24 + weight.abs() as u32 * 2 + u32::from(SCALE_MAX.min(64));
-    let logarithm = ln_fixed(&fixed(&base.abs(), working), working) * IBig::from(power);
-    let result = from_fixed(exp_fixed(&logarithm, working), working, scale)?;
-    Ok(if base.signum() < 0 && power % 2 != 0 { result.neg() } else { result })
+    let (dividend, divisor) = match power {
+        0.. => (raised.mantissa, IBig::ONE),
+        _ => (IBig::ONE, raised.mantissa),
+    };
+    let exponent = if power < 0 { -raised.exponent } else { raised.exponent } + i64::from(scale);
+    let by = big_power_of_ten(exponent.unsigned_abs() as u32);
+    let result = if exponent >= 0 {
+        round_divide(dividend * by, divisor)
+    } else {
+        round_divide(dividend, divisor * by)
+    };
+    Numeric::from_big(result, scale).checked()
+}
+
+/// Rounded to so many digits behind the point, where a double has them.
+fn rounded(value: f64, digits: i32) -> f64 {
+    let unit = 10f64.powi(digits);
+    let scaled = value * unit;
+    if scaled.abs() < 1e15 { scaled.round() / unit } else { value }
+}
+
+/// The decimal logarithm of a number's magnitude, about.
+fn log10(value: &Numeric) -> f64 {
+    let Some((mantissa, scale)) = value.to_big() else { return 0.0 };
+    let cut = super::arithmetic::digit_count(&mantissa).saturating_sub(18) as u32;
+    let leading = (mantissa / big_power_of_ten(cut)).to_f64().value().abs();
+    leading.log10() + f64::from(cut) - f64::from(scale)
+}
+
+/// `mantissa` · 10^`exponent`.
+struct Decimal {
+    mantissa: IBig,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// The product, cut to so many digits.
+    fn times(&self, other: &Decimal, digits: u32) -> Decimal {
+        let mantissa = &self.mantissa * &other.mantissa;
+        let cut = (super::arithmetic::digit_count(&mantissa) as u32).saturating_sub(digits);
+        Decimal {
+            mantissa: mantissa / big_power_of_ten(cut),
+            exponent: self.exponent + other.exponent + i64::from(cut),
+        }
+    }
 }
