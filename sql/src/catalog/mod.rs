@@ -24,7 +24,7 @@ pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_databas
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
-    IndexExpression, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
+    IndexExpression, Materialized, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
     ViewColumn, ViewSource,
 };
 pub use rights::{

@@ -64,6 +64,11 @@ impl Thing {
         }
     }
 
+    /// The view, or the materialized one, of that OID.
+    pub fn of_query(catalog: &CatalogSnapshot, oid: u32) -> Thing {
+        if catalog.table(oid).is_some() { Thing::Table(oid) } else { Thing::View(oid) }
+    }
+
     /// As PostgreSQL says it in errors: `table s.t` where the name alone would not find it.
     pub fn describe(self, ddl: &Ddl) -> String {
         let catalog = &ddl.catalog;
@@ -78,7 +83,7 @@ impl Thing {
             format!("{kind} {qualified}")
         };
         let table = |oid: u32| match catalog.table(oid) {
-            Some(entry) => relation("table", entry.table.schema, &entry.table.name),
+            Some(entry) => relation(entry.table.word(), entry.table.schema, &entry.table.name),
             None => String::new(),
         };
         let column = |oid: u32, number: i16| {
@@ -177,13 +182,13 @@ fn of_row_type(catalog: &CatalogSnapshot, relation: u32) -> Vec<(Thing, Tie)> {
     row.map_or_else(Vec::new, |row| of_type(catalog, row.info.oid, row.array.oid))
 }
 
-/// The views that read a relation, or one column of it.
+/// The views, materialized ones too, that read a relation, or one column of it.
 fn views_on(catalog: &CatalogSnapshot, relation: u32, column: Option<i16>) -> Vec<(Thing, Tie)> {
     let reads = |source: &ViewSource| {
         source.relation == relation && column.is_none_or(|column| source.used.contains(&column))
     };
-    let views = catalog.views().filter(|view| view.sources.iter().any(reads));
-    views.map(|view| (Thing::View(view.oid), Tie::Use)).collect()
+    let found = catalog.stored_queries().filter(|query| query.sources.iter().any(reads));
+    found.map(|query| (Thing::of_query(catalog, query.oid), Tie::Use)).collect()
 }
 
 fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Tie)> {
@@ -257,8 +262,8 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
             .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression } if names(expression)));
         found.extend(checks.map(|each| Thing::Constraint(each.oid)));
     }
-    let views = catalog.views().filter(|view| names(&view.query));
-    found.extend(views.map(|view| Thing::View(view.oid)));
+    let queries = catalog.stored_queries().filter(|query| names(&query.query));
+    found.extend(queries.map(|query| Thing::of_query(catalog, query.oid)));
     let domains = catalog.user_types().filter(|each| {
         each.definition.domain().is_some_and(|domain| {
             is_of(domain.base.oid)

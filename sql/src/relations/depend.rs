@@ -46,7 +46,7 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
             }
         }
     }
-    for view in environment.catalog.views() {
+    for view in environment.catalog.stored_queries() {
         for source in &view.sources {
             for number in &source.used {
                 let rule = (PG_REWRITE, 0x4000_0000 | view.oid);

@@ -22,7 +22,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::rights::{RelationUse, Who, check_uses};
+use crate::rights::{RelationUse, Who, check_populated, check_uses};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, is_registered_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, Text};
 use crate::write::{
@@ -111,14 +111,22 @@ impl Prepared {
         self.permitted.load(Ordering::Relaxed)
     }
 
-    /// Asks for what it needs.
+    /// Asks for what it needs, and whether that may be read already, unless it is only explained.
     ///
     /// # Errors
-    /// 42501.
+    /// 42501, 55000.
     pub(super) fn permit(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
         check_uses(catalog, who, &self.uses)?;
+        if !self.is_explained_only() {
+            check_populated(&self.uses)?;
+        }
         self.permitted.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether it shows a plan without running it.
+    fn is_explained_only(&self) -> bool {
+        matches!(&self.action, Action::Explain(explain) if !explain.options.analyze)
     }
 
     /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
