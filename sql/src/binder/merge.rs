@@ -8,7 +8,7 @@ use super::modify::{check_width, is_default, type_of};
 use super::scope::Scope;
 use super::{AggregatesIn, Binder, Relation, RelationKind};
 use crate::catalog::{ColumnNumber, Rights, Table, TableEntry};
-use crate::error::{Result, SqlError, SqlState};
+use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, JoinKind, Logical};
 
@@ -63,7 +63,7 @@ impl Binder<'_> {
             && matches!(found.kind(), RelationKind::View | RelationKind::MaterializedView)
         {
             let message = format!("cannot execute MERGE on relation \"{}\"", found.name());
-            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+            return Err(SqlError::unsupported(message)
                 .with_detail(format!("This operation is not supported for {}.", found.kind().plural())));
         }
         let entry = self.stored_table(object)?;

@@ -26,6 +26,8 @@ pub async fn alter_table(
     actions: &[TableAction],
     text: &str,
 ) -> Result<()> {
+    // As in PostgreSQL, whoever renames a column may call the relation what he likes.
+    let kind = if is_renaming(actions) { ObjectKind::Table } else { kind };
     let Some(relation) = check_exists(ddl, kind, object, if_exists)? else { return Ok(()) };
     let mut entry = match relation {
         Relation::Stored(entry) if entry.table.materialized.is_none() || is_about_storage(actions) => entry,
@@ -71,6 +73,11 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+fn is_renaming(actions: &[TableAction]) -> bool {
+    let is_rename = |operation: &Operation| matches!(operation, Operation::RenameColumn { .. });
+    matches!(actions, [TableAction::Standard(operation)] if is_rename(operation))
 }
 
 /// Whether all actions are such that materialized views have them too.

@@ -10,7 +10,7 @@ use crate::catalog::{OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
 use crate::plan::physical::PlanNode;
-use crate::types::{DataType, Representation, oids};
+use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
 use crate::value::Datum;
 use crate::write::TableWriter;
 
@@ -89,7 +89,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
 /// The columns of a table that a query makes, under the names that are given.
 ///
 /// # Errors
-/// 42601 for more names than columns, 42701 for a name that comes twice.
+/// 42601 for more names than columns, 42701 for a name that comes twice, 42P16 for a row as a value.
 pub fn columns_of(
     ddl: &Ddl,
     names: &[String],
@@ -108,6 +108,11 @@ pub fn columns_of(
             ));
         }
         let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
+        if matches!(data_type.oid, oids::RECORD | oids::RECORD_ARRAY) {
+            let shown = format_type(data_type, &BuiltinTypes);
+            let message = format!("column \"{name}\" has pseudo-type {shown}");
+            return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
         columns.push(TableColumn {
             number,
             name,

@@ -222,6 +222,12 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
 fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     let named = format!("'{oid}'::regclass");
     let mut found = views_on(catalog, oid, None);
+    let draws = catalog.stored_queries().filter(|query| query.query.to_lowercase().contains(&named));
+    for thing in draws.map(|query| (Thing::of_query(catalog, query.oid), Tie::Use)) {
+        if !found.contains(&thing) {
+            found.push(thing);
+        }
+    }
     for entry in catalog.tables() {
         for column in entry.table.live_columns() {
             if column.default.as_ref().is_some_and(|text| text.to_lowercase().contains(&named)) {

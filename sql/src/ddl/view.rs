@@ -177,6 +177,10 @@ pub fn stored_query(
     used: &BTreeSet<(u32, i16)>,
 ) -> Result<StoredQuery> {
     let mut query = query.clone();
+    walk(&mut query, &mut |node| match node {
+        Node::Query(query) => spell_out_tables(&mut query.body),
+        _ => Ok(()),
+    })?;
     expand_star(&mut query, columns);
     let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
     walk(&mut query, &mut |node| naming.meet(node))?;
@@ -191,6 +195,27 @@ pub fn stored_query(
         }
     }
     Ok(StoredQuery { query: query.to_string(), sources, reads_temporary })
+}
+
+/// `TABLE t` is `SELECT * FROM t`.
+fn spell_out_tables(body: &mut SetExpr) -> Result<()> {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            // A chain of them is as deep as it is long.
+            stacker::maybe_grow(64 << 10, 1 << 20, || {
+                spell_out_tables(left)?;
+                spell_out_tables(right)
+            })
+        }
+        SetExpr::Table(table) => {
+            let parts = table.schema_name.iter().chain(&table.table_name);
+            let object = ast::ObjectName::from(parts.map(Ident::new).collect::<Vec<_>>());
+            let query = crate::parser::parse_query(&format!("SELECT * FROM {object}"))?;
+            *body = *query.body;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `SELECT *` stands for the columns that there are now.

@@ -196,6 +196,13 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["create", "materialized", "view", _] | ["create", "unlogged", "materialized", _] => {
             materialized::create(parser, source).map(Some)
         }
+        // Neither is there a temporary one, nor one that takes another's place.
+        ["create", "temp" | "temporary", "materialized", _] => {
+            Err(syntax_error_at(&parser.peek_nth_token(2), source))
+        }
+        ["create", "or", "replace", "materialized"] => {
+            Err(syntax_error_at(&parser.peek_nth_token(3), source))
+        }
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
         ["alter", "materialized", "view", _] => materialized::alter(parser, source).map(Some),
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),

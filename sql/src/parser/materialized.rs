@@ -47,6 +47,9 @@ pub(super) fn create(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Def
     let mut columns = Vec::new();
     if parser.consume_token(&Token::LParen) {
         loop {
+            if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
+                return Err(syntax_error_at(parser.peek_token_ref(), source));
+            }
             columns.push(identifier(parser, source)?);
             if parser.consume_token(&Token::RParen) {
                 break;

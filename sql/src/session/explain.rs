@@ -183,6 +183,7 @@ fn planned_part(statement: StatementKind) -> Result<(StatementKind, Option<State
         }
         StatementKind::Utility(Utility::Define(definition)) => match definition.as_ref() {
             Definition::CreateAs { create, .. } => create.query.clone(),
+            Definition::CreateMaterialized(create) => Some(create.query.clone()),
             _ => None,
         },
         StatementKind::Utility(_) => None,
