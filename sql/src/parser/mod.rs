@@ -185,7 +185,11 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
-    if let Some(utility) = utility::parse(&mut parser, source)? {
+    let utility = utility::parse(&mut parser, source).map_err(|error| match error.message() {
+        END_OF_INPUT => error.at_end_of(piece, source),
+        _ => error,
+    })?;
+    if let Some(utility) = utility {
         expect_end(&parser, source)?;
         return Ok(StatementKind::Utility(utility));
     }
@@ -205,7 +209,7 @@ fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
 
 fn syntax_error_at(token: &TokenWithSpan, source: &Source<'_>) -> SqlError {
     if token.token == Token::EOF {
-        return SqlError::syntax("syntax error at end of input")
+        return SqlError::syntax(END_OF_INPUT)
             .at(source.position(source.text().trim_end().len()));
     }
     let start = source.offset(token.span.start);
@@ -227,6 +231,8 @@ fn syntax_error(error: &ParserError, source: &Source<'_>, piece: &[TokenWithSpan
         None => SqlError::syntax("syntax error").at(source.position(source.offset(location))),
     }
 }
+
+const END_OF_INPUT: &str = "syntax error at end of input";
 
 trait AtEndOf {
     fn at_end_of(self, piece: &[TokenWithSpan], source: &Source<'_>) -> Self;
