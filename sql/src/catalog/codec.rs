@@ -337,8 +337,9 @@ fn encode_table(writer: &mut Writer, table: &Table) {
     });
     writer.pairs(&table.options);
     writer.u64(table.row_estimate.cast_unsigned());
-    // Tables of queries alone say more: so all others are as they ever were.
+    // Others end here, as they ever did.
     if let Some(materialized) = &table.materialized {
+        writer.bool(true);
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
@@ -670,9 +671,9 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         },
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
-        materialized: match reader.0.is_empty() {
-            true => None,
-            false => Some(Materialized {
+        materialized: match !reader.0.is_empty() && reader.bool()? {
+            false => None,
+            true => Some(Materialized {
                 query: reader.text()?,
                 sources: decode_sources(reader)?,
                 is_populated: reader.bool()?,

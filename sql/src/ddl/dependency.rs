@@ -328,8 +328,13 @@ pub async fn drop_things(ddl: &mut Ddl, things: &[Thing], cascade: bool) -> Resu
     for thing in things {
         follow(&ddl.catalog, *thing, None, &mut list, &mut Vec::new());
     }
-    let used: Vec<&Found> =
-        list.iter().rev().filter(|found| matches!(found.because, Some((_, Tie::Use)))).collect();
+    let goes = |table: u32| list.iter().any(|found| found.thing == Thing::Table(table));
+    // What is a part of a table that goes too is told with it.
+    let is_told = |found: &&Found| match found.thing {
+        Thing::Column(table, _) | Thing::Default(table, _) if goes(table) => false,
+        _ => matches!(found.because, Some((_, Tie::Use))),
+    };
+    let used: Vec<&Found> = list.iter().rev().filter(is_told).collect();
     if !used.is_empty() {
         let more = used.len().saturating_sub(LINES_MAX);
         if !cascade {

@@ -1,8 +1,8 @@
 //! REFRESH MATERIALIZED VIEW: its query is run again, as its owner.
 //!
-//! Without CONCURRENTLY the rows go into a new tree, and indexes are built anew; nobody reads meanwhile, as nobody could
-//! say which of the trees is the right one. With it the rows are compared with those that are there, by the columns of a
-//! unique index, and only what differs is written: readers go on, and see the old rows until the commit.
+//! Without CONCURRENTLY the rows go into a new tree, and indexes are built anew. With it the rows are compared with those
+//! that are there, by the columns of a unique index, and only what differs is written. Plain reads take no locks here: they
+//! go on beside both, and see the old rows until the commit.
 //!
 //! Whoever comes to refresh views by themselves, or by the changes of what they read, has the same two ways to write:
 //! [`replace`] and [`difference`].

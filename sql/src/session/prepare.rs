@@ -104,6 +104,18 @@ fn have_catalog_types(parameters: &[DataType], columns: Option<&[ResultColumn]>)
     parameters.iter().copied().chain(columns).any(is_catalog_type)
 }
 
+/// Whether results have columns of the same names and types; whose columns they are may change, as where a table is
+/// dropped and made again.
+fn have_same_shape(one: Option<&[ResultColumn]>, other: Option<&[ResultColumn]>) -> bool {
+    let is_same = |(one, other): (&ResultColumn, &ResultColumn)| {
+        one.name == other.name && one.data_type == other.data_type
+    };
+    match (one, other) {
+        (Some(one), Some(other)) => one.len() == other.len() && one.iter().zip(other).all(is_same),
+        _ => one.is_none() && other.is_none(),
+    }
+}
+
 impl Prepared {
     /// Whether all that it needs was found to be permitted.
     #[inline]
@@ -116,12 +128,20 @@ impl Prepared {
     /// # Errors
     /// 42501, 55000.
     pub(super) fn permit(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
-        check_uses(catalog, who, &self.uses)?;
+        self.permit_shown(catalog, who)?;
         if !self.is_explained_only() {
             check_populated(&self.uses)?;
         }
         self.permitted.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Asks for what it needs to be explained.
+    ///
+    /// # Errors
+    /// 42501.
+    pub(super) fn permit_shown(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
+        check_uses(catalog, who, &self.uses)
     }
 
     /// Whether it shows a plan without running it.
@@ -277,7 +297,7 @@ impl Session {
             return Ok(prepared.clone());
         }
         let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
-        if again.columns != prepared.columns {
+        if !have_same_shape(again.columns.as_deref(), prepared.columns.as_deref()) {
             return Err(SqlError::changed_result_type());
         }
         Ok(again)
