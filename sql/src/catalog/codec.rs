@@ -10,8 +10,8 @@ use helios_mvcc::TreeId;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
-    Materialized, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
-    ViewSource,
+    Materialized, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
+    ViewColumn, ViewSource,
 };
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;

@@ -120,7 +120,9 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource, options: CopyOpti
         ast::CopySource::Table { table_name, columns } => {
             let found = binder.relation(table_name).map_err(SqlError::unplaced)?;
             let kind = found.kind();
-            if found.stored_oid().is_some() && matches!(kind, RelationKind::View | RelationKind::MaterializedView) {
+            if found.stored_oid().is_some()
+                && matches!(kind, RelationKind::View | RelationKind::MaterializedView)
+            {
                 let message = format!("cannot copy from {} \"{}\"", kind.word(), found.name());
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
                     .with_hint("Try the COPY (SELECT ...) TO variant."));

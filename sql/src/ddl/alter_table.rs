@@ -13,8 +13,8 @@ use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
 use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{ObjectKind, TableAction};
 use crate::parser::visit::walk_expressions;
+use crate::parser::{ObjectKind, TableAction};
 use crate::value::Datum;
 use crate::write;
 

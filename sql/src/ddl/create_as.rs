@@ -90,11 +90,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
 ///
 /// # Errors
 /// 42601 for more names than columns, 42701 for a name that comes twice, 42P16 for a row as a value.
-pub fn columns_of(
-    ddl: &Ddl,
-    names: &[String],
-    bound: &[(usize, ResultColumn)],
-) -> Result<Vec<TableColumn>> {
+pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) -> Result<Vec<TableColumn>> {
     let mut columns: Vec<TableColumn> = Vec::new();
     if names.len() > bound.len() {
         return Err(SqlError::syntax("too many column names were specified"));

@@ -41,7 +41,9 @@ pub async fn refresh(ddl: &mut Ddl, refresh: &Refresh) -> Result<()> {
     ddl.check_owns(&found)?;
     let entry = match found {
         Relation::Stored(entry) if entry.table.materialized.is_some() => entry,
-        other => return Err(SqlError::unsupported(format!("\"{}\" is not a materialized view", other.name()))),
+        other => {
+            return Err(SqlError::unsupported(format!("\"{}\" is not a materialized view", other.name())));
+        }
     };
     let mode = match refresh.concurrently {
         true => TableLockMode::Exclusive,
@@ -83,7 +85,8 @@ fn check_concurrent(ddl: &Ddl, entry: &TableEntry, refresh: &Refresh) -> Result<
     if telling_apart(entry).is_some() {
         return Ok(());
     }
-    let schema = ddl.catalog.schema(table.schema).map_or_else(String::new, |schema| name::quote(&schema.name));
+    let schema =
+        ddl.catalog.schema(table.schema).map_or_else(String::new, |schema| name::quote(&schema.name));
     let message =
         format!("cannot refresh materialized view \"{schema}.{}\" concurrently", name::quote(&table.name));
     Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(

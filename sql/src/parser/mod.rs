@@ -209,8 +209,7 @@ fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
 
 fn syntax_error_at(token: &TokenWithSpan, source: &Source<'_>) -> SqlError {
     if token.token == Token::EOF {
-        return SqlError::syntax(END_OF_INPUT)
-            .at(source.position(source.text().trim_end().len()));
+        return SqlError::syntax(END_OF_INPUT).at(source.position(source.text().trim_end().len()));
     }
     let start = source.offset(token.span.start);
     let end = source.offset(token.span.end).max(start);

@@ -9,13 +9,12 @@ use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
 
-pub const MAKERS: &[(&str, MakeRows)] =
-    &[
-        ("pg_views", views),
-        ("pg_matviews", materialized),
-        ("pg_rewrite", rules),
-        ("information_schema.views", standard_views),
-    ];
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_views", views),
+    ("pg_matviews", materialized),
+    ("pg_rewrite", rules),
+    ("information_schema.views", standard_views),
+];
 
 fn views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let views = environment.catalog.views().map(|view| {

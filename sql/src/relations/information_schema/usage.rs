@@ -35,9 +35,8 @@ fn sources(environment: &Environment) -> Vec<(u32, u32, &[i16])> {
         view.sources.iter().map(|source| (view.oid, source.relation, source.used.as_slice()))
     });
     // The standard knows no materialized views.
-    let is_plain = |oid: u32| {
-        environment.catalog.table(oid).is_none_or(|entry| entry.table.materialized.is_none())
-    };
+    let is_plain =
+        |oid: u32| environment.catalog.table(oid).is_none_or(|entry| entry.table.materialized.is_none());
     all.filter(|(_, source, _)| is_plain(*source) && is_own(*source)).collect()
 }
 
