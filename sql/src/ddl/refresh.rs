@@ -19,6 +19,7 @@ use crate::catalog::{Index, Table, TableEntry, View};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution, RowStore};
 use crate::parser::Refresh;
+use crate::plan::logical::{ColumnId, Logical};
 use crate::plan::physical::PlanNode;
 use crate::types::oids;
 use crate::value::{Datum, RecordShape, RecordValue, Text};
@@ -100,29 +101,26 @@ fn telling_apart(entry: &TableEntry) -> Option<&Arc<Index>> {
 }
 
 /// Binds what the refresh reads, as the view's owner, and plans it.
-fn plan<T>(
+fn plan(
     ddl: &Ddl,
     view: &View,
-    bind: impl FnOnce(&mut Binder<'_>) -> Result<(crate::plan::logical::Logical, Vec<usize>, T)>,
-) -> Result<(PlanNode, T)> {
+    bind: impl FnOnce(&mut Binder<'_>) -> Result<(Logical, Vec<ColumnId>)>,
+) -> Result<PlanNode> {
     let mut environment = ddl.binding.clone();
     environment.who = environment.who.instead(view.owner);
     let mut binder = Binder::new(&ddl.catalog, &environment, "", Vec::new());
-    let (logical, needed, rest) = bind(&mut binder)?;
+    let (logical, needed) = bind(&mut binder)?;
     binder.settle_uses();
     let uses = binder.take_uses();
     crate::rights::check_uses(&ddl.catalog, environment.who, &uses)?;
     crate::rights::check_populated(&uses)?;
-    Ok((crate::plan::plan_query(logical, &needed, &binder.means())?, rest))
+    crate::plan::plan_query(logical, &needed, &binder.means())
 }
 
 /// Gives it new trees, with the rows of its query; without rows where no query is given.
 async fn replace(ddl: &mut Ddl, entry: &TableEntry, query: Option<&Arc<View>>) -> Result<()> {
     let plan = match query {
-        Some(view) => Some(plan(ddl, view, |binder| {
-            let (logical, columns) = binder.bind_stored_query(view)?;
-            Ok((logical, columns, ()))
-        })?),
+        Some(view) => Some(plan(ddl, view, |binder| binder.bind_stored_query(view))?),
         None => None,
     };
     let mut table = (*entry.table).clone();
@@ -135,7 +133,7 @@ async fn replace(ddl: &mut Ddl, entry: &TableEntry, query: Option<&Arc<View>>) -
     if let Some(bare) = Arc::get_mut(&mut bare) {
         bare.changes = entry.changes.clone();
     }
-    if let Some((plan, ())) = &plan {
+    if let Some(plan) = &plan {
         let writer = ddl.writer(&bare)?;
         create_as::fill(ddl, plan, &writer).await?;
     }
@@ -155,11 +153,11 @@ async fn difference(ddl: &mut Ddl, entry: &Arc<TableEntry>, view: &Arc<View>) ->
     let Some(index) = telling_apart(entry).cloned() else {
         return Err(SqlError::internal("a concurrent refresh needs a unique index"));
     };
-    let (plan, columns) = plan(ddl, view, |binder| {
+    let plan = plan(ddl, view, |binder| {
         let BoundDifference { plan, columns } = binder.bind_difference(entry, view, &index)?;
-        Ok((plan, columns, ()))
-    })
-    .map(|(plan, ())| (plan, Columns::of(&entry.table, &index)))?;
+        Ok((plan, columns))
+    })?;
+    let columns = Columns::of(&entry.table, &index);
     let writer = ddl.writer(entry)?;
     let execution = &mut ddl.execution;
     let mut new_rows = remove_old(&plan, &columns, &writer, execution).await?;

@@ -72,12 +72,14 @@ CREATE INDEX by_kind_part ON dump_checks.by_kind (customers DESC) WHERE balance 
 COMMENT ON MATERIALIZED VIEW dump_checks.by_kind IS 'how many there are';
 COMMENT ON COLUMN dump_checks.by_kind.balance IS 'together';
 CREATE MATERIALIZED VIEW dump_checks.unfilled WITH (fillfactor='50') AS SELECT by_kind.kind AS which FROM dump_checks.by_kind WITH NO DATA;
+CREATE MATERIALIZED VIEW dump_checks.above_kinds AS SELECT sum(by_kind.customers) AS customers FROM dump_checks.by_kind;
 CREATE VIEW dump_checks.over_kind AS SELECT kind FROM dump_checks.by_kind WHERE customers > 1;
 INSERT INTO dump_checks.customers (name, email, age, born, created, updated, guid, raw, code) SELECT 'name ' || i, 'e' || i || '@x', i, '2000-01-01', '2020-01-01 00:00:00+00', '2020-01-01', ('00000000-0000-0000-0000-' || lpad(i::text, 12, '0'))::uuid, '\x00ff', 'abc' FROM generate_series(1, 20) i;
 INSERT INTO dump_checks.orders (customer_id, placed, "Mixed Case") SELECT i, '2021-05-05 12:00:00+00', E'tab\there\\' FROM generate_series(1, 10) i;
 INSERT INTO dump_checks.lines SELECT 100 + 10 * (i / 3), i, 'thing', i + 0.5 FROM generate_series(0, 29) i;
 SELECT nextval('dump_checks.counter'), nextval('dump_checks.counter');
 REFRESH MATERIALIZED VIEW dump_checks.by_kind;
+REFRESH MATERIALIZED VIEW dump_checks.above_kinds;
 DROP ROLE IF EXISTS dump_checks_owner, dump_checks_reader;
 CREATE ROLE dump_checks_owner;
 CREATE ROLE dump_checks_reader;
