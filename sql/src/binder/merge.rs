@@ -6,7 +6,7 @@ use sqlparser::ast::{self, MergeClauseKind};
 
 use super::modify::{check_width, is_default, type_of};
 use super::scope::Scope;
-use super::{AggregatesIn, Binder, Relation};
+use super::{AggregatesIn, Binder, Relation, RelationKind};
 use crate::catalog::{ColumnNumber, Rights, Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
@@ -58,6 +58,13 @@ impl Binder<'_> {
         Binder::refuse_past(version.as_ref())?;
         if merge.output.is_some() {
             return Err(SqlError::syntax("MERGE has no OUTPUT clause"));
+        }
+        if let Ok(found) = self.relation(object)
+            && matches!(found.kind(), RelationKind::View | RelationKind::MaterializedView)
+        {
+            let message = format!("cannot execute MERGE on relation \"{}\"", found.name());
+            return Err(SqlError::unsupported(message)
+                .with_detail(format!("This operation is not supported for {}.", found.kind().plural())));
         }
         let entry = self.stored_table(object)?;
         let relation = Relation::Stored(entry.clone());

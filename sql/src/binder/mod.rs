@@ -30,6 +30,7 @@ mod over_rows;
 mod query;
 mod recursion;
 mod recursive;
+mod refresh;
 mod rights;
 mod row_key;
 mod rows;
@@ -75,6 +76,7 @@ pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{MomentKind, Moments, moment_of};
 pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
+pub use refresh::BoundDifference;
 pub use row_key::ROW_KEY;
 pub use view::{parse_stable_name, stable_name};
 
@@ -127,6 +129,7 @@ pub enum Relation {
 pub enum RelationKind {
     Table,
     View,
+    MaterializedView,
     Sequence,
     Index,
 }
@@ -138,6 +141,7 @@ impl RelationKind {
         match self {
             RelationKind::Table => "table",
             RelationKind::View => "view",
+            RelationKind::MaterializedView => "materialized view",
             RelationKind::Sequence => "sequence",
             RelationKind::Index => "index",
         }
@@ -149,6 +153,7 @@ impl RelationKind {
         match self {
             RelationKind::Table => "tables",
             RelationKind::View => "views",
+            RelationKind::MaterializedView => "materialized views",
             RelationKind::Sequence => "sequences",
             RelationKind::Index => "indexes",
         }
@@ -160,6 +165,7 @@ impl Relation {
     #[must_use]
     pub fn kind(&self) -> RelationKind {
         match self {
+            Relation::Stored(entry) if entry.table.materialized.is_some() => RelationKind::MaterializedView,
             Relation::Stored(_) => RelationKind::Table,
             Relation::Virtual(relation) if relation.kind == b'v' => RelationKind::View,
             Relation::Virtual(_) => RelationKind::Table,
@@ -225,12 +231,27 @@ impl Relation {
         }
     }
 
+    /// The table or materialized view that it is.
+    ///
+    /// # Errors
+    /// As [`Relation::into_table`].
+    pub fn into_stored(self) -> Result<Arc<TableEntry>> {
+        match self {
+            Relation::Stored(entry) => Ok(entry),
+            other => other.into_table(),
+        }
+    }
+
     /// The table that it is, to change its rows.
     ///
     /// # Errors
     /// 42809 and 42501 for what is no table.
     pub fn into_table(self) -> Result<Arc<TableEntry>> {
         match self {
+            Relation::Stored(entry) if entry.table.materialized.is_some() => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot change materialized view \"{}\"", entry.table.name),
+            )),
             Relation::Stored(entry) => Ok(entry),
             Relation::Virtual(relation) => Err(SqlError::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,

@@ -20,6 +20,10 @@ impl Binder<'_> {
                 selected: Default::default(),
                 inserted: Default::default(),
                 updated: Default::default(),
+                is_unpopulated: match relation {
+                    Relation::Stored(entry) => entry.table.is_unpopulated(),
+                    _ => false,
+                },
             });
             self.uses.len() - 1
         });

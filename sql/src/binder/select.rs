@@ -128,6 +128,10 @@ impl Binder<'_> {
         }
         for each in &locked {
             self.note_use(&Relation::Stored(each.table.clone()), Rights::UPDATE);
+            if each.table.table.materialized.is_some() {
+                let message = format!("cannot lock rows in materialized view \"{}\"", each.table.table.name);
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
         }
         // A session that reads the past refuses it when it runs.
         if !self.environment.reads_past && locked.iter().any(|each| each.table.as_of.is_some()) {

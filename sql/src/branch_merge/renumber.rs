@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
-use crate::catalog::{ColumnNumber, ConstraintKind, Object};
+use crate::catalog::{ColumnNumber, ConstraintKind, Object, ViewSource};
 use crate::sequence::Position;
 
 /// By table: the number that each of its columns has in the merged table.
@@ -26,6 +26,14 @@ fn number_in(numbers: &Numbers, table: u32, number: ColumnNumber) -> ColumnNumbe
 pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
     let change = |table: u32, list: &mut Vec<ColumnNumber>| {
         list.iter_mut().for_each(|number| *number = number_in(numbers, table, *number));
+    };
+    let change_sources = |sources: &mut Vec<ViewSource>| {
+        for source in sources {
+            let relation = source.relation;
+            source.columns.iter_mut().for_each(|(number, _)| *number = number_in(numbers, relation, *number));
+            source.columns.retain(|(number, _)| *number != GONE);
+            change(relation, &mut source.used);
+        }
     };
     let mut object = object.clone();
     match &mut object {
@@ -49,15 +57,10 @@ pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
                 owner.column = number_in(numbers, owner.table, owner.column);
             }
         }
-        Object::View(view) => {
-            for source in &mut Arc::make_mut(view).sources {
-                let relation = source.relation;
-                source
-                    .columns
-                    .iter_mut()
-                    .for_each(|(number, _)| *number = number_in(numbers, relation, *number));
-                source.columns.retain(|(number, _)| *number != GONE);
-                change(relation, &mut source.used);
+        Object::View(view) => change_sources(&mut Arc::make_mut(view).sources),
+        Object::Table(table) if table.materialized.is_some() => {
+            if let Some(materialized) = &mut Arc::make_mut(table).materialized {
+                change_sources(&mut materialized.sources);
             }
         }
         Object::Comments(comments) => {
@@ -98,9 +101,16 @@ pub fn names_gone(object: &Object) -> bool {
             refers || constraint.columns.contains(&GONE)
         }
         Object::Sequence(sequence) => sequence.owned_by.is_some_and(|owner| owner.column == GONE),
-        Object::View(view) => view.sources.iter().any(|source| source.used.contains(&GONE)),
+        Object::View(view) => reads_gone(&view.sources),
+        Object::Table(table) => {
+            table.materialized.as_ref().is_some_and(|materialized| reads_gone(&materialized.sources))
+        }
         _ => false,
     }
+}
+
+fn reads_gone(sources: &[ViewSource]) -> bool {
+    sources.iter().any(|source| source.used.contains(&GONE))
 }
 
 /// An object without the trees and counters that it has on one branch.

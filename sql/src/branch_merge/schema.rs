@@ -2,6 +2,8 @@
 //!
 //! Objects are known by their OIDs, which are never given twice in a folder, so that what was made on a branch keeps its
 //! OID when it is merged. Tables are merged column by column (`columns.rs`), comments text by text, all others as a whole.
+//! A materialized view is merged as a table is, but for its rows: they come from its query, so the target keeps its own until
+//! the next refresh, and those of the source come along only where the view does.
 //! What the base and the source say of columns by number is put into the merged table's numbers first (`renumber.rs`).
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,9 +26,10 @@ enum Class {
     Type,
     Table,
     Sequence,
+    /// Materialized ones too.
+    View,
     Index,
     Constraint,
-    View,
     Comments,
     Rights,
     DefaultRights,
@@ -134,6 +137,7 @@ impl Merging<'_> {
                 self.merge_table(base, source, &target);
             }
             (Some(Object::Table(base)), None, Some(Object::Table(target))) => self.drop_table(base, target),
+            (Some(Object::Table(_)), Some(Object::Table(source)), None) if source.materialized.is_some() => {}
             (Some(Object::Table(base)), Some(Object::Table(source)), None) => {
                 let shown = shown(self.catalogs[1], &Object::Table(source.clone()));
                 self.plan.dropped_tables.push(DroppedTable { shown, base, kept: source, by_source: false });
@@ -143,12 +147,14 @@ impl Merging<'_> {
     }
 
     fn add_table(&mut self, source: Arc<Table>) {
-        if !self.may_add(&Object::Table(source.clone())) {
+        // The columns that its query reads have the target's numbers there.
+        let object = renumbered(&Object::Table(source.clone()), &self.source_numbers);
+        if !self.may_add(&object) {
             return;
         }
         let places: Places = (0..source.columns.len()).map(Some).collect();
         self.report.change(|| change("create", shown(self.catalogs[1], &Object::Table(source.clone()))));
-        self.plan.before_rows.push((None, Object::Table(source.clone())));
+        self.plan.before_rows.push((None, object));
         self.plan.tables.push(TableVersions { oid: source.oid, base: None, source: (source, places) });
     }
 
@@ -180,6 +186,9 @@ impl Merging<'_> {
             let table = Table { schema_version: target.schema_version + 1, ..merged.table };
             self.plan.before_rows.push((Some(Object::Table(target.clone())), table.into()));
         }
+        if target.materialized.is_some() {
+            return;
+        }
         self.plan.tables.push(TableVersions {
             oid: target.oid,
             base: base.map(|base| (base, merged.base)),
@@ -200,6 +209,9 @@ impl Merging<'_> {
         }
         self.plan.drops.push(Thing::Table(target.oid));
         self.report.change(|| change("drop", shown.clone()));
+        if target.materialized.is_some() {
+            return;
+        }
         self.plan.dropped_tables.push(DroppedTable { shown, base, kept: target, by_source: true });
     }
 
@@ -357,8 +369,7 @@ impl Merging<'_> {
             },
             _ => return false,
         };
-        let key = (Class::Table, table);
-        self.goes(table) && self.target.contains_key(&key)
+        self.goes(table) && has_table(&self.target, table)
     }
 
     /// Whether a foreign key of the target refers to a table's primary key.
@@ -379,8 +390,7 @@ impl Merging<'_> {
             Object::Constraint(each) if matches!(each.kind, ConstraintKind::PrimaryKey { .. }) => each.table,
             _ => return false,
         };
-        let key = (Class::Table, table);
-        self.source.contains_key(&key) && self.target.contains_key(&key)
+        has_table(&self.source, table) && has_table(&self.target, table)
     }
 
     fn is_there(&self, oid: u32) -> bool {
@@ -430,10 +440,19 @@ impl Merging<'_> {
     }
 }
 
+/// Whether there is a table, or a materialized view, of that OID.
+fn has_table(objects: &Objects, oid: u32) -> bool {
+    matches!(objects.get(&(Class::Table, oid)), Some(Object::Table(_)))
+        || matches!(objects.get(&(Class::View, oid)), Some(Object::Table(_)))
+}
+
 /// What an object cannot be without.
 fn owners(object: &Object) -> Vec<u32> {
     match object {
-        Object::Table(table) => vec![table.schema],
+        Object::Table(table) => {
+            let sources = table.materialized.iter().flat_map(|materialized| &materialized.sources);
+            sources.map(|each| each.relation).chain([table.schema]).collect()
+        }
         Object::Index(index) => vec![index.table],
         Object::Constraint(constraint) => {
             let mut owners = vec![constraint.table];
@@ -482,7 +501,8 @@ fn objects(catalog: &CatalogSnapshot) -> Objects {
         add(Class::Type, Some(entry.definition.schema), Object::Type(entry.definition.clone()));
     }
     for entry in catalog.tables() {
-        add(Class::Table, Some(entry.table.schema), Object::Table(entry.table.clone()));
+        let class = if entry.table.materialized.is_some() { Class::View } else { Class::Table };
+        add(class, Some(entry.table.schema), Object::Table(entry.table.clone()));
     }
     for sequence in catalog.sequences() {
         add(Class::Sequence, Some(sequence.schema), Object::Sequence(sequence.clone()));
@@ -520,12 +540,12 @@ pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
         None => format!("{kind} {}", quote(name)),
     };
     let of_table = |oid: u32| match catalog.table(oid) {
-        Some(entry) => qualified("table", entry.table.schema, &entry.table.name),
+        Some(entry) => qualified(entry.table.word(), entry.table.schema, &entry.table.name),
         None => format!("table {oid}"),
     };
     match object {
         Object::Schema(schema) => format!("schema {}", quote(&schema.name)),
-        Object::Table(table) => qualified("table", table.schema, &table.name),
+        Object::Table(table) => qualified(table.word(), table.schema, &table.name),
         Object::Index(index) => qualified("index", index.schema, &index.name),
         Object::Constraint(each) => format!("constraint {} on {}", quote(&each.name), of_table(each.table)),
         Object::Sequence(sequence) => qualified("sequence", sequence.schema, &sequence.name),

@@ -10,8 +10,8 @@ use helios_mvcc::TreeId;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
-    Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View, ViewColumn,
-    ViewSource,
+    Materialized, Object, OnCommit, Schema, Sequence, SequenceOwner, Table, TableColumn, Timing, View,
+    ViewColumn, ViewSource,
 };
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
@@ -337,6 +337,34 @@ fn encode_table(writer: &mut Writer, table: &Table) {
     });
     writer.pairs(&table.options);
     writer.u64(table.row_estimate.cast_unsigned());
+    // Others end here, as they ever did.
+    if let Some(materialized) = &table.materialized {
+        writer.bool(true);
+        writer.text(&materialized.query);
+        encode_sources(writer, &materialized.sources);
+        writer.bool(materialized.is_populated);
+    }
+}
+
+fn encode_sources(writer: &mut Writer, sources: &[ViewSource]) {
+    writer.list(sources, |writer, source| {
+        writer.u32(source.relation);
+        writer.list(&source.columns, |writer, (number, name)| {
+            writer.number(*number);
+            writer.text(name);
+        });
+        writer.numbers(&source.used);
+    });
+}
+
+fn decode_sources(reader: &mut Reader<'_>) -> Result<Vec<ViewSource>> {
+    reader.list(|reader| {
+        Ok(ViewSource {
+            relation: reader.u32()?,
+            columns: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
+            used: reader.numbers()?,
+        })
+    })
 }
 
 fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
@@ -438,14 +466,7 @@ fn encode_view(writer: &mut Writer, view: &View) {
         writer.u32(column.type_modifier.cast_unsigned());
     });
     writer.text(&view.query);
-    writer.list(&view.sources, |writer, source| {
-        writer.u32(source.relation);
-        writer.list(&source.columns, |writer, (number, name)| {
-            writer.number(*number);
-            writer.text(name);
-        });
-        writer.numbers(&source.used);
-    });
+    encode_sources(writer, &view.sources);
     writer.bool(view.is_temporary);
     writer.pairs(&view.options);
 }
@@ -464,13 +485,7 @@ fn decode_view(reader: &mut Reader<'_>) -> Result<View> {
             })
         })?,
         query: reader.text()?,
-        sources: reader.list(|reader| {
-            Ok(ViewSource {
-                relation: reader.u32()?,
-                columns: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
-                used: reader.numbers()?,
-            })
-        })?,
+        sources: decode_sources(reader)?,
         is_temporary: reader.bool()?,
         options: reader.pairs()?,
     })
@@ -656,6 +671,14 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         },
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
+        materialized: match !reader.0.is_empty() && reader.bool()? {
+            false => None,
+            true => Some(Materialized {
+                query: reader.text()?,
+                sources: decode_sources(reader)?,
+                is_populated: reader.bool()?,
+            }),
+        },
     })
 }
 

@@ -82,6 +82,18 @@ pub struct Table {
     pub options: Vec<(String, String)>,
     /// Rows as older programs counted them, before there were [`Statistics`]; negative: not counted.
     pub row_estimate: i64,
+    /// The query that its rows come from, if it is a materialized view.
+    pub materialized: Option<Materialized>,
+}
+
+/// What makes a table a materialized view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Materialized {
+    /// The query, as a [`View`]'s.
+    pub query: String,
+    pub sources: Vec<ViewSource>,
+    /// Whether it has rows of its query, and may be read.
+    pub is_populated: bool,
 }
 
 impl Table {
@@ -100,6 +112,40 @@ impl Table {
     #[must_use]
     pub fn position(number: ColumnNumber) -> usize {
         usize::try_from(number - 1).unwrap_or(usize::MAX)
+    }
+
+    /// The view that a materialized view would be if it kept no rows: what is known of a stored query is a view's.
+    #[must_use]
+    pub fn as_view(&self) -> Option<View> {
+        let Materialized { query, sources, is_populated: _ } = self.materialized.as_ref()?;
+        let columns = self.live_columns().map(|column| ViewColumn {
+            name: column.name.clone(),
+            type_oid: column.type_oid,
+            type_modifier: column.type_modifier,
+        });
+        Some(View {
+            oid: self.oid,
+            schema: self.schema,
+            name: self.name.clone(),
+            owner: self.owner,
+            columns: columns.collect(),
+            query: query.clone(),
+            sources: sources.clone(),
+            is_temporary: false,
+            options: Vec::new(),
+        })
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if self.materialized.is_some() { "materialized view" } else { "table" }
+    }
+
+    /// Whether there is nothing to read in it until it is refreshed.
+    #[must_use]
+    pub fn is_unpopulated(&self) -> bool {
+        self.materialized.as_ref().is_some_and(|materialized| !materialized.is_populated)
     }
 
     /// The column of that number.

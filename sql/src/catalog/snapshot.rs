@@ -95,6 +95,21 @@ impl PartialEq for TableEntry {
 }
 
 impl TableEntry {
+    /// A table by itself, to write its rows: without constraints, and with those indexes alone that are given.
+    #[must_use]
+    pub fn bare(table: Table, indexes: Vec<Index>) -> Arc<TableEntry> {
+        Arc::new(TableEntry {
+            table: Arc::new(table),
+            indexes: indexes.into_iter().map(Arc::new).collect(),
+            constraints: Vec::new(),
+            referenced_by: Vec::new(),
+            statistics: None,
+            changes: Arc::default(),
+            special_indexes: OnceLock::new(),
+            as_of: None,
+        })
+    }
+
     /// The name of the primary key's index; empty where there is none.
     #[must_use]
     pub fn primary_key_name(&self) -> &str {
@@ -454,6 +469,11 @@ impl CatalogSnapshot {
         self.tables.values()
     }
 
+    /// All tables but those that keep the rows of materialized views.
+    pub fn plain_tables(&self) -> impl Iterator<Item = &Arc<TableEntry>> {
+        self.tables().filter(|entry| entry.table.materialized.is_none())
+    }
+
     /// The index of that OID.
     #[must_use]
     pub fn index(&self, oid: u32) -> Option<&Arc<Index>> {
@@ -497,6 +517,19 @@ impl CatalogSnapshot {
     /// All views.
     pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
         self.views.values()
+    }
+
+    /// The stored query of that OID: a view, or a materialized one as the view that it would be.
+    #[must_use]
+    pub fn stored_query(&self, oid: u32) -> Option<Arc<View>> {
+        let materialized = || self.tables.get(&oid)?.table.as_view().map(Arc::new);
+        self.view(oid).cloned().or_else(materialized)
+    }
+
+    /// All stored queries: views, and materialized ones as the views that they would be.
+    pub fn stored_queries(&self) -> impl Iterator<Item = Arc<View>> {
+        let materialized = self.tables.values().filter_map(|entry| entry.table.as_view().map(Arc::new));
+        self.views.values().cloned().chain(materialized)
     }
 
     /// The comment on an object, or on a column of it (0: the object).

@@ -16,7 +16,7 @@ pub use encode::encode_batch;
 pub use load::CopyIn;
 pub use options::{CopyFormat, CopyOptions};
 
-use crate::binder::{Binder, Relation, name};
+use crate::binder::{Binder, Relation, RelationKind, name};
 use crate::catalog::Table;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -131,6 +131,15 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned
     let bound = match source {
         ast::CopySource::Query(query) => binder.bind_source_query(query)?,
         ast::CopySource::Table { table_name, columns } => {
+            let found = binder.relation(table_name).map_err(SqlError::unplaced)?;
+            let kind = found.kind();
+            if found.stored_oid().is_some()
+                && matches!(kind, RelationKind::View | RelationKind::MaterializedView)
+            {
+                let message = format!("cannot copy from {} \"{}\"", kind.word(), found.name());
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+                    .with_hint("Try the COPY (SELECT ...) TO variant."));
+            }
             let list = if columns.is_empty() {
                 "*".to_string()
             } else {
@@ -163,6 +172,11 @@ fn plan_in(
         return Err(SqlError::syntax("COPY FROM needs a table"));
     };
     // As in PostgreSQL, errors of the table do not say where its name stands.
+    let found = binder.relation(table_name).map_err(SqlError::unplaced)?;
+    if found.kind() == RelationKind::MaterializedView {
+        let message = format!("cannot copy to materialized view \"{}\"", found.name());
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
     let entry = binder.stored_table(table_name).map_err(SqlError::unplaced)?;
     let relation = Relation::Stored(entry.clone());
     binder.note_insert(&relation, None);

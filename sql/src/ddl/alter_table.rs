@@ -7,26 +7,30 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operatio
 use super::Ddl;
 use super::create_table::{Wanted, column_of};
 use super::dependency::{Thing, drop_things};
+use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
 use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::TableAction;
 use crate::parser::visit::walk_expressions;
+use crate::parser::{ObjectKind, TableAction};
 use crate::value::Datum;
 use crate::write;
 
 pub async fn alter_table(
     ddl: &mut Ddl,
+    kind: ObjectKind,
     object: &ast::ObjectName,
     if_exists: bool,
     actions: &[TableAction],
     text: &str,
 ) -> Result<()> {
-    let Some(relation) = ddl.existing(object, if_exists)? else { return Ok(()) };
+    // As in PostgreSQL, whoever renames a column may call the relation what he likes.
+    let kind = if is_renaming(actions) { ObjectKind::Table } else { kind };
+    let Some(relation) = check_exists(ddl, kind, object, if_exists)? else { return Ok(()) };
     let mut entry = match relation {
-        Relation::Stored(entry) => entry,
+        Relation::Stored(entry) if entry.table.materialized.is_none() || is_about_storage(actions) => entry,
         Relation::Virtual(_) => return relation.into_table().map(|_| ()),
         other => {
             return Err(SqlError::new(
@@ -69,6 +73,25 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+fn is_renaming(actions: &[TableAction]) -> bool {
+    let is_rename = |operation: &Operation| matches!(operation, Operation::RenameColumn { .. });
+    matches!(actions, [TableAction::Standard(operation)] if is_rename(operation))
+}
+
+/// Whether all actions are such that materialized views have them too.
+fn is_about_storage(actions: &[TableAction]) -> bool {
+    actions.iter().all(|action| match action {
+        TableAction::Standard(operation) => matches!(
+            **operation,
+            Operation::RenameColumn { .. }
+                | Operation::SetOptionsParens { .. }
+                | Operation::ReplicaIdentity { .. }
+        ),
+        TableAction::ResetOptions { .. } | TableAction::Nothing => true,
+        _ => false,
+    })
 }
 
 /// What PostgreSQL calls the first action.

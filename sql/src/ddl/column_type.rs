@@ -128,7 +128,7 @@ fn refuse_generated(entry: &TableEntry, column: &TableColumn) -> Result<()> {
 
 /// 0A000 where a view reads the column.
 fn refuse_views(ddl: &Ddl, entry: &TableEntry, column: &TableColumn) -> Result<()> {
-    let reader = ddl.catalog.views().find(|view| {
+    let reader = ddl.catalog.stored_queries().find(|view| {
         view.sources
             .iter()
             .any(|source| source.relation == entry.table.oid && source.used.contains(&column.number))
@@ -136,7 +136,7 @@ fn refuse_views(ddl: &Ddl, entry: &TableEntry, column: &TableColumn) -> Result<(
     let Some(view) = reader else { return Ok(()) };
     Err(SqlError::unsupported("cannot alter type of a column used by a view or rule").with_detail(format!(
         "rule _RETURN on {} depends on column \"{}\"",
-        Thing::View(view.oid).describe(ddl),
+        Thing::of_query(&ddl.catalog, view.oid).describe(ddl),
         column.name
     )))
 }

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, ReferentialAction, TableConstraint};
 
 use super::Ddl;
 use super::storage::Owner;
-use crate::binder::name;
+use crate::binder::{RelationKind, name};
 use crate::catalog::Rights;
 use crate::catalog::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
@@ -322,7 +322,12 @@ pub async fn make_foreign_key(
     let parent: &TableEntry = match own {
         Some(own) if itself => own,
         _ => {
-            looked = ddl.table(&key.foreign_table)?;
+            let found = ddl.relation(&key.foreign_table)?;
+            if found.kind() != RelationKind::Table && found.stored_oid().is_some() {
+                let message = format!("referenced relation \"{}\" is not a table", found.name());
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+            looked = found.into_table()?;
             &looked
         }
     };

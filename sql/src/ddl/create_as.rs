@@ -4,13 +4,15 @@ use sqlparser::ast;
 
 use super::Ddl;
 use super::storage::{self, Owner};
-use crate::binder::name;
+use crate::binder::{ResultColumn, name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
-use crate::types::{DataType, Representation, oids};
+use crate::plan::physical::PlanNode;
+use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
 use crate::value::Datum;
+use crate::write::TableWriter;
 
 /// A table made from a query.
 pub struct CreateAs<'a> {
@@ -44,37 +46,15 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
     let bound = binder.bind_query(create.query)?;
     binder.parameter_types()?;
     binder.settle_uses();
-    crate::rights::check_uses(&catalog, environment.who, &binder.take_uses())?;
+    let uses = binder.take_uses();
+    crate::rights::check_uses(&catalog, environment.who, &uses)?;
+    if create.with_data {
+        crate::rights::check_populated(&uses)?;
+    }
     if !create.temporary {
         ddl.check_may_create_in(schema)?;
     }
-    let mut columns: Vec<TableColumn> = Vec::new();
-    if create.names.len() > bound.columns.len() {
-        return Err(SqlError::syntax("too many column names were specified"));
-    }
-    for (number, (at, (_, column))) in (1..).zip(bound.columns.iter().enumerate()) {
-        let name = create.names.get(at).unwrap_or(&column.name).clone();
-        if columns.iter().any(|each| each.name == name) {
-            return Err(SqlError::new(
-                SqlState::DUPLICATE_COLUMN,
-                format!("column \"{name}\" specified more than once"),
-            ));
-        }
-        let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
-        columns.push(TableColumn {
-            number,
-            name,
-            type_oid: data_type.oid,
-            type_modifier: data_type.typmod,
-            representation: Representation::of(data_type.oid, &ddl.types())?,
-            not_null: false,
-            default: None,
-            identity: None,
-            generated: false,
-            missing: Datum::Null,
-            dropped: false,
-        });
-    }
+    let columns = columns_of(ddl, &create.names, &bound.columns)?;
     let table = Table {
         oid: ddl.oid().await?,
         schema,
@@ -89,6 +69,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         on_commit: create.on_commit,
         options: create.options,
         row_estimate: -1,
+        materialized: None,
     };
     let oid = table.oid;
     ddl.begin_rights(b'r', PG_CLASS, oid, schema, table.owner).await?;
@@ -101,7 +82,56 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
     ddl.refresh().await?;
     let entry = ddl.catalog.expect_table(oid)?.clone();
     let writer = ddl.writer(&entry)?;
-    let mut source = execute::build(&plan);
+    let rows = fill(ddl, &plan, &writer).await?;
+    Ok(format!("SELECT {rows}"))
+}
+
+/// The columns of a table that a query makes, under the names that are given.
+///
+/// # Errors
+/// 42601 for more names than columns, 42701 for a name that comes twice, 42P16 for a row as a value.
+pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) -> Result<Vec<TableColumn>> {
+    let mut columns: Vec<TableColumn> = Vec::new();
+    if names.len() > bound.len() {
+        return Err(SqlError::syntax("too many column names were specified"));
+    }
+    for (number, (at, (_, column))) in (1..).zip(bound.iter().enumerate()) {
+        let name = names.get(at).unwrap_or(&column.name).clone();
+        if columns.iter().any(|each| each.name == name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let data_type = if column.data_type.oid == oids::UNKNOWN { DataType::TEXT } else { column.data_type };
+        if matches!(data_type.oid, oids::RECORD | oids::RECORD_ARRAY) {
+            let shown = format_type(data_type, &BuiltinTypes);
+            let message = format!("column \"{name}\" has pseudo-type {shown}");
+            return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
+        columns.push(TableColumn {
+            number,
+            name,
+            type_oid: data_type.oid,
+            type_modifier: data_type.typmod,
+            representation: Representation::of(data_type.oid, &ddl.types())?,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: false,
+            missing: Datum::Null,
+            dropped: false,
+        });
+    }
+    Ok(columns)
+}
+
+/// Writes all rows of a query into a table; gives their number.
+///
+/// # Errors
+/// Those of running the query and of writing.
+pub async fn fill(ddl: &mut Ddl, plan: &PlanNode, writer: &TableWriter) -> Result<u64> {
+    let mut source = execute::build(plan);
     let mut rows: u64 = 0;
     while let Some(batch) = source.next(&mut ddl.execution).await? {
         for at in 0..batch.row_count {
@@ -110,7 +140,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         }
         ddl.execution.breathe().await?;
     }
-    Ok(format!("SELECT {rows}"))
+    Ok(rows)
 }
 
 /// CREATE TABLE … AS as the parser has it.

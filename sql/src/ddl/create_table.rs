@@ -295,6 +295,7 @@ pub async fn create_table(
         on_commit: on_commit(create.on_commit.as_ref(), create.temporary)?,
         options,
         row_estimate: -1,
+        materialized: None,
     };
     for (number, expr) in &wanted.defaults {
         let column = &mut table.columns[Table::position(*number)];

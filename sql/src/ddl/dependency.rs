@@ -64,6 +64,11 @@ impl Thing {
         }
     }
 
+    /// The view, or the materialized one, of that OID.
+    pub fn of_query(catalog: &CatalogSnapshot, oid: u32) -> Thing {
+        if catalog.table(oid).is_some() { Thing::Table(oid) } else { Thing::View(oid) }
+    }
+
     /// As PostgreSQL says it in errors: `table s.t` where the name alone would not find it.
     pub fn describe(self, ddl: &Ddl) -> String {
         let catalog = &ddl.catalog;
@@ -78,7 +83,7 @@ impl Thing {
             format!("{kind} {qualified}")
         };
         let table = |oid: u32| match catalog.table(oid) {
-            Some(entry) => relation("table", entry.table.schema, &entry.table.name),
+            Some(entry) => relation(entry.table.word(), entry.table.schema, &entry.table.name),
             None => String::new(),
         };
         let column = |oid: u32, number: i16| {
@@ -177,13 +182,13 @@ fn of_row_type(catalog: &CatalogSnapshot, relation: u32) -> Vec<(Thing, Tie)> {
     row.map_or_else(Vec::new, |row| of_type(catalog, row.info.oid, row.array.oid))
 }
 
-/// The views that read a relation, or one column of it.
+/// The views, materialized ones too, that read a relation, or one column of it.
 fn views_on(catalog: &CatalogSnapshot, relation: u32, column: Option<i16>) -> Vec<(Thing, Tie)> {
     let reads = |source: &ViewSource| {
         source.relation == relation && column.is_none_or(|column| source.used.contains(&column))
     };
-    let views = catalog.views().filter(|view| view.sources.iter().any(reads));
-    views.map(|view| (Thing::View(view.oid), Tie::Use)).collect()
+    let found = catalog.stored_queries().filter(|query| query.sources.iter().any(reads));
+    found.map(|query| (Thing::of_query(catalog, query.oid), Tie::Use)).collect()
 }
 
 fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Tie)> {
@@ -217,6 +222,12 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
 fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     let named = format!("'{oid}'::regclass");
     let mut found = views_on(catalog, oid, None);
+    let draws = catalog.stored_queries().filter(|query| query.query.to_lowercase().contains(&named));
+    for thing in draws.map(|query| (Thing::of_query(catalog, query.oid), Tie::Use)) {
+        if !found.contains(&thing) {
+            found.push(thing);
+        }
+    }
     for entry in catalog.tables() {
         for column in entry.table.live_columns() {
             if column.default.as_ref().is_some_and(|text| text.to_lowercase().contains(&named)) {
@@ -257,8 +268,8 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
             .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression } if names(expression)));
         found.extend(checks.map(|each| Thing::Constraint(each.oid)));
     }
-    let views = catalog.views().filter(|view| names(&view.query));
-    found.extend(views.map(|view| Thing::View(view.oid)));
+    let queries = catalog.stored_queries().filter(|query| names(&query.query));
+    found.extend(queries.map(|query| Thing::of_query(catalog, query.oid)));
     let domains = catalog.user_types().filter(|each| {
         each.definition.domain().is_some_and(|domain| {
             is_of(domain.base.oid)
@@ -317,8 +328,13 @@ pub async fn drop_things(ddl: &mut Ddl, things: &[Thing], cascade: bool) -> Resu
     for thing in things {
         follow(&ddl.catalog, *thing, None, &mut list, &mut Vec::new());
     }
-    let used: Vec<&Found> =
-        list.iter().rev().filter(|found| matches!(found.because, Some((_, Tie::Use)))).collect();
+    let goes = |table: u32| list.iter().any(|found| found.thing == Thing::Table(table));
+    // What is a part of a table that goes too is told with it.
+    let is_told = |found: &&Found| match found.thing {
+        Thing::Column(table, _) | Thing::Default(table, _) if goes(table) => false,
+        _ => matches!(found.because, Some((_, Tie::Use))),
+    };
+    let used: Vec<&Found> = list.iter().rev().filter(is_told).collect();
     if !used.is_empty() {
         let more = used.len().saturating_sub(LINES_MAX);
         if !cascade {

@@ -21,6 +21,9 @@ pub async fn drop_objects(
             ast::ObjectType::Index => relation(ddl, object, RelationKind::Index, if_exists)?,
             ast::ObjectType::Sequence => relation(ddl, object, RelationKind::Sequence, if_exists)?,
             ast::ObjectType::View => relation(ddl, object, RelationKind::View, if_exists)?,
+            ast::ObjectType::MaterializedView => {
+                relation(ddl, object, RelationKind::MaterializedView, if_exists)?
+            }
             ast::ObjectType::Schema => schema(ddl, object, if_exists)?,
             other => {
                 // Nothing of the kind exists.

@@ -50,6 +50,20 @@ pub async fn create(ddl: &mut Ddl, create: &ast::CreateExtension) -> Result<()> 
     ddl.put(Extension { oid, name, schema, owner: ddl.own_role(), version }).await
 }
 
+/// ALTER … DEPENDS ON EXTENSION.
+///
+/// # Errors
+/// 42704; 0A000, since extensions have no dependents.
+pub fn depend(ddl: &Ddl, extension: &str) -> Result<()> {
+    match ddl.catalog.extension_named(extension) {
+        Some(_) => Err(SqlError::unsupported("DEPENDS ON EXTENSION is not supported yet")),
+        None => {
+            let message = format!("extension \"{extension}\" does not exist");
+            Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
+        }
+    }
+}
+
 pub async fn drop(ddl: &mut Ddl, drop: &ast::DropExtension) -> Result<()> {
     for extension in &drop.names {
         let name = name::fold(extension);

@@ -16,7 +16,13 @@ use crate::types::Representation;
 use crate::write;
 
 pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
-    let entry = ddl.table(&create.table_name)?;
+    let found = ddl.relation(&create.table_name)?;
+    if matches!(found, Relation::View(_) | Relation::Sequence(_) | Relation::Index(_)) {
+        let message = format!("cannot create index on relation \"{}\"", found.name());
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .with_detail(format!("This operation is not supported for {}.", found.kind().plural())));
+    }
+    let entry = found.into_stored()?;
     let table = entry.table.clone();
     ddl.check_owns_table(&table)?;
     ddl.check_may_create_in(table.schema)?;

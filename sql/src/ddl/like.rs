@@ -19,10 +19,10 @@ pub fn add_columns(
     columns: &mut Vec<TableColumn>,
     wanted: &mut Wanted,
 ) -> Result<()> {
-    let entry = ddl.table(&like.table)?;
+    let entry = ddl.relation(&like.table)?.into_stored()?;
     let secured = relation(&ddl.catalog, entry.table.oid);
     if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::SELECT).is_empty()) {
-        return Err(denied("table", &entry.table.name));
+        return Err(denied(entry.table.word(), &entry.table.name));
     }
     for source in entry.table.live_columns() {
         if columns.iter().any(|each| each.name == source.name) {
@@ -95,7 +95,7 @@ fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) ->
 /// Adds what needs the new table: indexes that are no constraints, and comments on columns.
 pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<()> {
     for like in likes {
-        let source = ddl.table(&like.table)?;
+        let source = ddl.relation(&like.table)?.into_stored()?;
         ddl.refresh().await?;
         let entry = ddl.catalog.expect_table(table)?.clone();
         if includes(like, "indexes") {

@@ -6,7 +6,7 @@ use sqlparser::ast;
 
 use super::Ddl;
 use super::storage::Owner;
-use crate::binder::{Relation, lookup_relation, name};
+use crate::binder::{Relation, RelationKind, lookup_relation, name};
 use crate::catalog::{Rights, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::AnalyzeTarget;
@@ -21,8 +21,8 @@ pub async fn truncate(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
     let mut entries: Vec<Arc<TableEntry>> = Vec::new();
     for target in &truncate.table_names {
         let entry = match ddl.relation(&target.name)? {
-            Relation::View(view) => {
-                let message = format!("\"{}\" is not a table", view.name);
+            other if matches!(other.kind(), RelationKind::View | RelationKind::MaterializedView) => {
+                let message = format!("\"{}\" is not a table", other.name());
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
             other => other.into_table()?,
@@ -71,7 +71,7 @@ pub async fn truncate(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
 fn check_truncates(ddl: &Ddl, entry: &TableEntry) -> Result<()> {
     let secured = relation(&ddl.catalog, entry.table.oid);
     if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::TRUNCATE).is_empty()) {
-        return Err(denied("table", &entry.table.name));
+        return Err(denied(entry.table.word(), &entry.table.name));
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ pub async fn tables_named(
                 let secured = relation(&catalog, entry.table.oid);
                 let is_denied = |secured| !rights.is_empty() && actor.rights(&secured, rights).is_empty();
                 if secured.is_some_and(is_denied) {
-                    return Err(denied("table", &entry.table.name));
+                    return Err(denied(entry.table.word(), &entry.table.name));
                 }
                 entries.push(entry);
             }

@@ -19,8 +19,10 @@ mod identity;
 mod index;
 mod like;
 mod maintenance;
+mod materialized;
 mod owned;
 mod owner;
+mod refresh;
 mod rename;
 mod rewrite;
 mod rights;
@@ -260,6 +262,7 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
             ast::ObjectType::Index => "DROP INDEX",
             ast::ObjectType::Schema => "DROP SCHEMA",
             ast::ObjectType::View => "DROP VIEW",
+            ast::ObjectType::MaterializedView => "DROP MATERIALIZED VIEW",
             ast::ObjectType::Sequence => "DROP SEQUENCE",
             _ => return Ok(None),
         },
@@ -279,6 +282,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         ObjectKind::Table => "ALTER TABLE",
         ObjectKind::Sequence => "ALTER SEQUENCE",
         ObjectKind::View => "ALTER VIEW",
+        ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
         ObjectKind::Schema => "ALTER SCHEMA",
         ObjectKind::Type => "ALTER TYPE",
         ObjectKind::Domain => "ALTER DOMAIN",
@@ -286,8 +290,9 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
     let command = match definition {
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
         Definition::AlterSequence { .. } => "ALTER SEQUENCE",
-        Definition::AlterTable { .. } => "ALTER TABLE",
-        Definition::Rename { kind: of, .. }
+        Definition::AlterTable { kind: of, .. }
+        | Definition::DependsOnExtension { kind: of, .. }
+        | Definition::Rename { kind: of, .. }
         | Definition::SetSchema { kind: of, .. }
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
@@ -319,6 +324,8 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::CreateSchema { .. } => "CREATE SCHEMA",
         Definition::CreateLike { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
+        Definition::CreateMaterialized(_) => "CREATE MATERIALIZED VIEW",
+        Definition::RefreshMaterialized(_) => "REFRESH MATERIALIZED VIEW",
         Definition::SelectInto { .. } => "SELECT INTO",
     };
     let work = Work::Definition(definition);
@@ -387,8 +394,14 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::AlterSequence { name, if_exists, options } => {
             sequence::alter_sequence(ddl, name, *if_exists, options).await
         }
-        Definition::AlterTable { name, if_exists, actions } => {
-            alter_table::alter_table(ddl, name, *if_exists, actions, text).await
+        Definition::AlterTable { kind, name, if_exists, actions } => {
+            alter_table::alter_table(ddl, *kind, name, *if_exists, actions, text).await
+        }
+        Definition::CreateMaterialized(create) => return materialized::create(ddl, create, text).await,
+        Definition::RefreshMaterialized(refresh) => refresh::refresh(ddl, refresh).await,
+        Definition::DependsOnExtension { kind, name, extension } => {
+            rename::check_exists(ddl, *kind, name, false)?;
+            extension::depend(ddl, &name::fold(extension))
         }
         Definition::Rename { kind, name, if_exists, new_name } => {
             rename::rename(ddl, *kind, name, *if_exists, new_name).await

@@ -29,6 +29,7 @@ pub fn check_exists(
         ObjectKind::Table => true,
         ObjectKind::Sequence => relation.kind() == RelationKind::Sequence,
         ObjectKind::View => relation.kind() == RelationKind::View,
+        ObjectKind::MaterializedView => relation.kind() == RelationKind::MaterializedView,
         ObjectKind::Schema | ObjectKind::Type | ObjectKind::Domain => false,
     };
     if let Relation::Virtual(relation) = &relation {
@@ -38,7 +39,11 @@ pub fn check_exists(
         ));
     }
     if !fits {
-        let wanted = if kind == ObjectKind::View { "view" } else { "sequence" };
+        let wanted = match kind {
+            ObjectKind::View => "view",
+            ObjectKind::MaterializedView => "materialized view",
+            _ => "sequence",
+        };
         return Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("\"{}\" is not a {wanted}", relation.name()),

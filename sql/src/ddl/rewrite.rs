@@ -44,20 +44,9 @@ impl<'e> Rewrite<'e> {
                 index.tree = table.tree;
             }
         }
-        let bare = |table: &Table, indexes: Vec<Index>| {
-            Arc::new(TableEntry {
-                table: Arc::new(table.clone()),
-                indexes: indexes.into_iter().map(Arc::new).collect(),
-                constraints: Vec::new(),
-                referenced_by: Vec::new(),
-                statistics: None,
-                changes: Arc::default(),
-                special_indexes: Default::default(),
-                as_of: None,
-            })
-        };
-        let reader = ddl.writer(&bare(&before.table, Vec::new()))?;
-        let after = bare(&table, indexes.iter().filter(|index| index.primary).cloned().collect());
+        let reader = ddl.writer(&TableEntry::bare((*before.table).clone(), Vec::new()))?;
+        let primary = indexes.iter().filter(|index| index.primary).cloned().collect();
+        let after = TableEntry::bare(table.clone(), primary);
         let writer = ddl.writer(&after)?;
         write::rewrite_table(&reader, &writer, fill.as_ref(), &mut ddl.execution).await?;
         for mut index in indexes {

@@ -75,7 +75,7 @@ impl Ddl {
     /// # Errors
     /// 42501.
     pub fn check_owns_table(&self, table: &crate::catalog::Table) -> Result<()> {
-        if self.actor().has_role(table.owner) { Ok(()) } else { Err(must_own("table", &table.name)) }
+        if self.actor().has_role(table.owner) { Ok(()) } else { Err(must_own(table.word(), &table.name)) }
     }
 
     /// 42501 for who does not own a schema.

@@ -302,7 +302,7 @@ fn set_owner(ddl: &Ddl, sequence: &mut Sequence, options: &[SequenceOption]) -> 
             .with_hint("Specify OWNED BY table.column or OWNED BY NONE."));
     };
     let entry = match ddl.relation(&object)? {
-        Relation::Stored(entry) => entry,
+        Relation::Stored(entry) if entry.table.materialized.is_none() => entry,
         other => {
             let name = other.name();
             return Err(SqlError::new(

@@ -111,31 +111,16 @@ fn columns_of(
 }
 
 pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) -> Result<()> {
-    if create.materialized {
-        return Err(SqlError::unsupported("materialized views are not supported yet"));
-    }
-    let mut query = (*create.query).clone();
     let environment = ddl.binding.clone();
     let catalog = ddl.catalog.clone();
     let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
-    let bound = binder.bind_query(&query)?;
+    let bound = binder.bind_query(&create.query)?;
     if let Some(error) = binder.take_first_parameter() {
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    expand_star(&mut query, &bound.columns);
-    let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
-    walk(&mut query, &mut |node| naming.meet(node))?;
-    let mut sources: Vec<ViewSource> = Vec::new();
-    let mut is_temporary = create.temporary;
-    for relation in &naming.found {
-        is_temporary |= relation.is_temporary();
-        if let Some(source) = source_of(relation, &used)
-            && sources.iter().all(|each| each.relation != source.relation)
-        {
-            sources.push(source);
-        }
-    }
+    let stored = stored_query(ddl, &create.query, &bound.columns, &used)?;
+    let is_temporary = create.temporary || stored.reads_temporary;
     if is_temporary && !create.temporary {
         ddl.notice(format!("view \"{}\" will be a temporary view", name::split(&create.name)?.1));
     }
@@ -166,8 +151,8 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         name: base,
         owner,
         columns,
-        query: query.to_string(),
-        sources,
+        query: stored.query,
+        sources: stored.sources,
         is_temporary,
         options: storage::of_relation(&create.options, Owner::View)?,
     };
@@ -175,6 +160,62 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         ddl.begin_rights(b'r', PG_CLASS, oid, schema, owner).await?;
     }
     ddl.put(view).await
+}
+
+/// A query as views keep it.
+pub struct StoredQuery {
+    pub query: String,
+    pub sources: Vec<ViewSource>,
+    pub reads_temporary: bool,
+}
+
+/// A query that was bound, as views keep it; `used` are the columns that it reads.
+pub fn stored_query(
+    ddl: &Ddl,
+    query: &Query,
+    columns: &[(usize, crate::binder::ResultColumn)],
+    used: &BTreeSet<(u32, i16)>,
+) -> Result<StoredQuery> {
+    let mut query = query.clone();
+    walk(&mut query, &mut |node| match node {
+        Node::Query(query) => spell_out_tables(&mut query.body),
+        _ => Ok(()),
+    })?;
+    expand_star(&mut query, columns);
+    let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
+    walk(&mut query, &mut |node| naming.meet(node))?;
+    let mut sources: Vec<ViewSource> = Vec::new();
+    let mut reads_temporary = false;
+    for relation in &naming.found {
+        reads_temporary |= relation.is_temporary();
+        if let Some(source) = source_of(relation, used)
+            && sources.iter().all(|each| each.relation != source.relation)
+        {
+            sources.push(source);
+        }
+    }
+    Ok(StoredQuery { query: query.to_string(), sources, reads_temporary })
+}
+
+/// `TABLE t` is `SELECT * FROM t`.
+fn spell_out_tables(body: &mut SetExpr) -> Result<()> {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            // A chain of them is as deep as it is long.
+            stacker::maybe_grow(64 << 10, 1 << 20, || {
+                spell_out_tables(left)?;
+                spell_out_tables(right)
+            })
+        }
+        SetExpr::Table(table) => {
+            let parts = table.schema_name.iter().chain(&table.table_name);
+            let object = ast::ObjectName::from(parts.map(Ident::new).collect::<Vec<_>>());
+            let query = crate::parser::parse_query(&format!("SELECT * FROM {object}"))?;
+            *body = *query.body;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `SELECT *` stands for the columns that there are now.

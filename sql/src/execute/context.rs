@@ -14,7 +14,7 @@ use super::memory::QueryMemory;
 use super::row_store::RowStore;
 use super::team::Team;
 use crate::backends::Backend;
-use crate::catalog::{CatalogSnapshot, Constraint, Directory, TypeScope};
+use crate::catalog::{CatalogSnapshot, Constraint, Directory, Role, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::rights::{Actor, Permitted, Who};
@@ -87,6 +87,15 @@ impl Environment {
             sequences: self.sequences.clone(),
             changed_settings: Mutex::default(),
         }
+    }
+
+    /// The same as another role: within what runs with its owner's rights.
+    #[must_use]
+    pub fn as_role(&self, role: &Role) -> Environment {
+        let mut environment = self.with_catalog(self.catalog.clone());
+        environment.user = role.name.clone();
+        environment.who = self.who.instead(role.oid);
+        environment
     }
 
     /// The role that statements run as, and what it may do.

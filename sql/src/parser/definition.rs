@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
 use super::schema::SchemaElement;
@@ -20,6 +21,7 @@ pub enum ObjectKind {
     Table,
     Sequence,
     View,
+    MaterializedView,
     Schema,
     Type,
     Domain,
@@ -40,7 +42,9 @@ pub enum Definition {
         if_exists: bool,
         options: Vec<SequenceOption>,
     },
+    /// ALTER TABLE, or ALTER MATERIALIZED VIEW with what it does to storage
     AlterTable {
+        kind: ObjectKind,
         name: ObjectName,
         if_exists: bool,
         actions: Vec<TableAction>,
@@ -81,6 +85,14 @@ pub enum Definition {
         temporary: bool,
         unlogged: bool,
         query: Box<ast::Query>,
+    },
+    CreateMaterialized(Box<CreateMaterialized>),
+    RefreshMaterialized(Refresh),
+    /// ALTER … DEPENDS ON EXTENSION
+    DependsOnExtension {
+        kind: ObjectKind,
+        name: ObjectName,
+        extension: Ident,
     },
     /// ALTER VIEW … RENAME COLUMN
     RenameViewColumn {
@@ -181,6 +193,18 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["create", "sequence", ..] | ["create", "temp" | "temporary" | "unlogged", "sequence", _] => {
             create_sequence(parser, source).map(Some)
         }
+        ["create", "materialized", "view", _] | ["create", "unlogged", "materialized", _] => {
+            materialized::create(parser, source).map(Some)
+        }
+        // Neither is there a temporary one, nor one that takes another's place.
+        ["create", "temp" | "temporary", "materialized", _] => {
+            Err(syntax_error_at(&parser.peek_nth_token(2), source))
+        }
+        ["create", "or", "replace", "materialized"] => {
+            Err(syntax_error_at(&parser.peek_nth_token(3), source))
+        }
+        ["refresh", ..] => materialized::refresh(parser, source).map(Some),
+        ["alter", "materialized", "view", _] => materialized::alter(parser, source).map(Some),
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
         ["comment", "on", ..] => comment(parser, source).map(Some),
@@ -263,6 +287,10 @@ fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
     let target = match kind.as_str() {
         "table" => relation(RelationKind::Table, parser)?,
         "view" => relation(RelationKind::View, parser)?,
+        "materialized" => {
+            expect(parser, source, "view")?;
+            relation(RelationKind::MaterializedView, parser)?
+        }
         "sequence" => relation(RelationKind::Sequence, parser)?,
         "index" => relation(RelationKind::Index, parser)?,
         "column" => CommentTarget::Column(name(parser, source)?),
@@ -356,14 +384,21 @@ fn alter_table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definitio
     accept(parser, "only");
     let name = name(parser, source)?;
     let _ = parser.consume_token(&Token::Mul);
-    if let Some(change) = common_change(parser, source, ObjectKind::Table, &name, if_exists)? {
+    let kind = ObjectKind::Table;
+    if let Some(change) = common_change(parser, source, kind, &name, if_exists)? {
         return Ok(change);
     }
+    let actions = table_actions(parser, source)?;
+    Ok(Definition::AlterTable { kind, name, if_exists, actions })
+}
+
+/// The actions of ALTER TABLE, between commas.
+pub(super) fn table_actions(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<TableAction>> {
     let mut actions = Vec::new();
     loop {
         actions.push(table_action(parser, source)?);
         if !parser.consume_token(&Token::Comma) {
-            return Ok(Definition::AlterTable { name, if_exists, actions });
+            return Ok(actions);
         }
     }
 }

@@ -52,7 +52,7 @@ fn has_plan(statement: &StatementKind) -> bool {
             _ => false,
         },
         StatementKind::Utility(Utility::Define(definition)) => {
-            matches!(definition.as_ref(), Definition::CreateAs { .. })
+            matches!(definition.as_ref(), Definition::CreateAs { .. } | Definition::CreateMaterialized(_))
         }
         StatementKind::Utility(utility) => {
             matches!(utility, Utility::Query(_) | Utility::InsertOverriding { .. } | Utility::Declare(_))

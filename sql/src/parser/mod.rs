@@ -15,6 +15,7 @@ mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod materialized;
 mod operators;
 mod rewrite;
 mod rights;
@@ -41,6 +42,7 @@ pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub use explain::Explain;
+pub use materialized::{CreateMaterialized, Refresh};
 pub use rewrite::{ALL, CURRENT_OF, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
@@ -57,9 +59,6 @@ use crate::error::{Result, SqlError, SqlState};
 const NESTING_MAX: usize = 500;
 /// The longest chain of operators without a comma or parenthesis between them: such chains become deep trees.
 const CHAIN_MAX: usize = 20_000;
-/// What is said of a text that ends too early.
-const AT_END: &str = "syntax error at end of input";
-
 /// What sqlparser counts as depth: each parenthesis costs it several levels.
 const RECURSION_MAX: usize = 4_000;
 
@@ -94,10 +93,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let last = words.next_back().unwrap_or(first);
         let span = source.offset(first.span.start)..source.offset(last.span.end);
         check_nesting(piece)?;
-        let kind = parse_piece(piece, &source).map_err(|error| match error.message() {
-            AT_END => error.at_end_of(piece, &source),
-            _ => error,
-        })?;
+        let kind = parse_piece(piece, &source)?;
         statements.push(Statement { span, kind });
     }
     Ok(statements)
@@ -189,7 +185,11 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
-    if let Some(utility) = utility::parse(&mut parser, source)? {
+    let utility = utility::parse(&mut parser, source).map_err(|error| match error.message() {
+        END_OF_INPUT => error.at_end_of(piece, source),
+        _ => error,
+    })?;
+    if let Some(utility) = utility {
         expect_end(&parser, source)?;
         return Ok(StatementKind::Utility(utility));
     }
@@ -209,8 +209,7 @@ fn expect_end(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
 
 fn syntax_error_at(token: &TokenWithSpan, source: &Source<'_>) -> SqlError {
     if token.token == Token::EOF {
-        return SqlError::syntax(AT_END)
-            .at(source.position(source.text().trim_end().len()));
+        return SqlError::syntax(END_OF_INPUT).at(source.position(source.text().trim_end().len()));
     }
     let start = source.offset(token.span.start);
     let end = source.offset(token.span.end).max(start);
@@ -231,6 +230,8 @@ fn syntax_error(error: &ParserError, source: &Source<'_>, piece: &[TokenWithSpan
         None => SqlError::syntax("syntax error").at(source.position(source.offset(location))),
     }
 }
+
+const END_OF_INPUT: &str = "syntax error at end of input";
 
 trait AtEndOf {
     fn at_end_of(self, piece: &[TokenWithSpan], source: &Source<'_>) -> Self;

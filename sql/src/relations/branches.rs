@@ -139,7 +139,7 @@ async fn rows_changed(before: Snapshot, after: Snapshot, execution: &Execution) 
     let then = environment.engine.past_catalog(before).await?;
     let now = environment.engine.past_catalog(after).await?;
     let mut count = 0;
-    for entry in now.tables() {
+    for entry in now.plain_tables() {
         let tree = entry.table.tree;
         let same = then.table(entry.table.oid).map(|entry| entry.table.tree).filter(|then| *then == tree);
         let mut difference = divergence.tree(same, Some(tree)).await?;

@@ -139,8 +139,8 @@ pub fn call(
                 Some(Datum::Bool(is_pretty)) => *is_pretty,
                 other => other.is_some(),
             };
-            let view = environment.catalog.view(view);
-            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, view, is_pretty)))
+            let view = environment.catalog.stored_query(view);
+            view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, &view, is_pretty)))
         }
         "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
         "to_regclass" => relation_oid(

@@ -1,9 +1,10 @@
 //! What is said of objects: pg_description, and pg_depend as far as tools read it: which column a sequence belongs
-//! to, which default uses it, which relations a view reads.
+//! to, which default uses it, which relations a view reads, which schema tables and views are in (dumps find the materialized
+//! views that read others by that).
 
 use super::columns::default_oid;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
-use crate::catalog::PG_CLASS;
+use crate::catalog::{PG_CLASS, PG_NAMESPACE};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
@@ -27,6 +28,12 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
         ])
     };
     let mut rows = Vec::new();
+    let catalog = &environment.catalog;
+    let tables = catalog.tables().map(|entry| (entry.table.oid, entry.table.schema));
+    let views = catalog.views().map(|view| (view.oid, view.schema));
+    for (relation, schema) in tables.chain(views) {
+        rows.push(row((PG_CLASS, relation), (PG_NAMESPACE, schema, 0), b'n'));
+    }
     for sequence in environment.catalog.sequences() {
         if let Some(owner) = sequence.owned_by {
             let kind = if owner.is_identity { b'i' } else { b'a' };
@@ -46,7 +53,7 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
             }
         }
     }
-    for view in environment.catalog.views() {
+    for view in environment.catalog.stored_queries() {
         for source in &view.sources {
             for number in &source.used {
                 let rule = (PG_REWRITE, 0x4000_0000 | view.oid);

@@ -199,6 +199,9 @@ fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Dat
 fn relation_word(environment: &Environment, oid: Oid) -> Option<&'static str> {
     let catalog = &environment.catalog;
     Some(match () {
+        () if catalog.table(oid).is_some_and(|entry| entry.table.materialized.is_some()) => {
+            "materialized view"
+        }
         () if catalog.table(oid).is_some() => "table",
         () if catalog.index(oid).is_some() => "index",
         () if catalog.view(oid).is_some() => "view",

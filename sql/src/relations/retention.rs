@@ -134,7 +134,7 @@ async fn tables(catalog: &CatalogSnapshot, branch: &Branch, execution: &mut Exec
         }
         let schema = catalog.schema(entry.table.schema).map_or("", |schema| &schema.name);
         let name = Some(format!("{schema}.{}", entry.table.name));
-        entries.push(Entry { kind: "table", name, bytes: Some(bytes), ..Entry::default() });
+        entries.push(Entry { kind: entry.table.word(), name, bytes: Some(bytes), ..Entry::default() });
         execution.breathe().await?;
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));

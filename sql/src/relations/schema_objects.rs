@@ -61,6 +61,8 @@ struct Class<'c> {
     has_triggers: bool,
     options: &'c [(String, String)],
     persistence: u8,
+    has_rules: bool,
+    is_populated: bool,
 }
 
 fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
@@ -91,13 +93,13 @@ fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Clas
         ("relkind", letter(class.kind)),
         ("relnatts", Datum::Int64(class.columns as i64)),
         ("relchecks", Datum::Int64(class.checks as i64)),
-        ("relhasrules", Datum::Bool(is_view)),
+        ("relhasrules", Datum::Bool(class.has_rules)),
         ("relhastriggers", Datum::Bool(class.has_triggers)),
         ("relhassubclass", Datum::Bool(false)),
         ("relrowsecurity", Datum::Bool(false)),
         ("relforcerowsecurity", Datum::Bool(false)),
-        ("relispopulated", Datum::Bool(true)),
-        ("relreplident", letter(if class.kind == b'r' { b'd' } else { b'n' })),
+        ("relispopulated", Datum::Bool(class.is_populated)),
+        ("relreplident", letter(if matches!(class.kind, b'r' | b'm') { b'd' } else { b'n' })),
         ("relispartition", Datum::Bool(false)),
         ("relrewrite", oid(0)),
         ("relfrozenxid", oid(0)),
@@ -132,7 +134,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             list: list_of(environment, table.oid),
             name: &table.name,
             schema: table.schema,
-            kind: b'r',
+            kind: if table.materialized.is_some() { b'm' } else { b'r' },
             method: HEAP,
             columns: table.columns.len(),
             tuples: entry.rows_analyzed().unwrap_or(-1.0),
@@ -143,6 +145,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 || entry.constraints.iter().any(|each| super::constraints::is_foreign_key(each)),
             options: &table.options,
             persistence: persistence(table.is_temporary, table.unlogged),
+            has_rules: table.materialized.is_some(),
+            is_populated: !table.is_unpopulated(),
         };
         rows.push(class_row(environment, relation, &class));
         for index in &entry.indexes {
@@ -162,6 +166,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 has_triggers: false,
                 options: &index.options,
                 persistence: persistence(table.is_temporary, table.unlogged),
+                has_rules: false,
+                is_populated: true,
             };
             rows.push(class_row(environment, relation, &class));
         }
@@ -183,6 +189,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             has_triggers: false,
             options: &view.options,
             persistence: persistence(view.is_temporary, false),
+            has_rules: true,
+            is_populated: true,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -203,6 +211,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             has_triggers: false,
             options: &[],
             persistence: persistence(sequence.is_temporary, sequence.unlogged),
+            has_rules: false,
+            is_populated: true,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -223,6 +233,8 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             has_triggers: false,
             options: &[],
             persistence: b'p',
+            has_rules: computed.kind == b'v',
+            is_populated: true,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -300,7 +312,7 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
         ])
     };
     let mut rows = Vec::new();
-    for entry in environment.catalog.tables() {
+    for entry in environment.catalog.plain_tables() {
         let table: &Table = &entry.table;
         rows.push(row(
             schema_name(environment, table.schema),

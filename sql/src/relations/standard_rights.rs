@@ -99,7 +99,7 @@ impl<'e> Viewer<'e> {
 /// The relations that have rights for all rows: OID, schema and name.
 fn relations(environment: &Environment) -> Vec<(u32, String, String)> {
     let catalog = &environment.catalog;
-    let tables = catalog.tables().map(|entry| (entry.table.oid, entry.table.schema, &entry.table.name));
+    let tables = catalog.plain_tables().map(|entry| (entry.table.oid, entry.table.schema, &entry.table.name));
     let views = catalog.views().map(|view| (view.oid, view.schema, &view.name));
     let stored =
         tables.chain(views).map(|(oid, schema, name)| (oid, schema_name(environment, schema), name.clone()));

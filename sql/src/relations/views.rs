@@ -1,4 +1,4 @@
-//! Views: pg_views, pg_rewrite, information_schema.views.
+//! Views: pg_views, pg_matviews, pg_rewrite, information_schema.views.
 
 use super::information_schema::is_shown;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
@@ -9,8 +9,12 @@ use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
 
-pub const MAKERS: &[(&str, MakeRows)] =
-    &[("pg_views", views), ("pg_rewrite", rules), ("information_schema.views", standard_views)];
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_views", views),
+    ("pg_matviews", materialized),
+    ("pg_rewrite", rules),
+    ("information_schema.views", standard_views),
+];
 
 fn views(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let views = environment.catalog.views().map(|view| {
@@ -24,9 +28,24 @@ fn views(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
     Ok(views.collect())
 }
 
+fn materialized(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let views = environment.catalog.tables().filter_map(|entry| {
+        let view = entry.table.as_view()?;
+        Some(relation.row(&[
+            ("schemaname", text(schema_name(environment, view.schema))),
+            ("matviewname", text(&view.name)),
+            ("matviewowner", owner_name(environment, view.owner)),
+            ("hasindexes", Datum::Bool(!entry.indexes.is_empty())),
+            ("ispopulated", Datum::Bool(!entry.table.is_unpopulated())),
+            ("definition", text(view_text::definition(environment, &view, false))),
+        ]))
+    });
+    Ok(views.collect())
+}
+
 /// Each view has a rule `_RETURN` in PostgreSQL; its OID is made from the view's.
 fn rules(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let rules = environment.catalog.views().map(|view| {
+    let rules = environment.catalog.stored_queries().map(|view| {
         relation.row(&[
             ("oid", oid(0x4000_0000 | view.oid)),
             ("rulename", text("_RETURN")),

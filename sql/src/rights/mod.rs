@@ -19,7 +19,7 @@ pub use list::{Behavior, Change, best_grantor, change_owner, merge};
 pub use memory::Permitted;
 pub use secured::{Secured, database, object_type, relation, schema};
 pub use text::{grant_text, grants_datum, parse_grant};
-pub use used::{RelationUse, check_uses};
+pub use used::{RelationUse, check_populated, check_uses};
 
 use crate::catalog::{CatalogSnapshot, DATABASE_OWNER, EVERYBODY, Grant, Rights};
 use crate::error::{SqlError, SqlState};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{Actor, Secured, Who, denied, relation};
 use crate::catalog::{CatalogSnapshot, ColumnNumber, Rights};
-use crate::error::Result;
+use crate::error::{Result, SqlError, SqlState};
 
 /// What a statement needs of one relation, as one role.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct RelationUse {
     pub selected: BTreeSet<ColumnNumber>,
     pub inserted: BTreeSet<ColumnNumber>,
     pub updated: BTreeSet<ColumnNumber>,
+    /// It is a materialized view that has nothing to read yet.
+    pub is_unpopulated: bool,
 }
 
 /// Asks for all that a statement needs.
@@ -38,6 +40,21 @@ pub fn check_uses(catalog: &CatalogSnapshot, who: Who, uses: &[RelationUse]) -> 
         }
     }
     Ok(())
+}
+
+/// Refuses to read materialized views before they were refreshed.
+///
+/// # Errors
+/// 55000.
+pub fn check_populated(uses: &[RelationUse]) -> Result<()> {
+    match uses.iter().find(|each| each.is_unpopulated) {
+        None => Ok(()),
+        Some(each) => {
+            let message = format!("materialized view \"{}\" has not been populated", each.name);
+            Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .with_hint("Use the REFRESH MATERIALIZED VIEW command."))
+        }
+    }
 }
 
 impl RelationUse {

@@ -97,7 +97,10 @@ impl Session {
         let prepared: Arc<Prepared> = self.prepared_named(name)?;
         let values: Arc<[Datum]> = self.evaluate_arguments(arguments, parameters).await?.into();
         let prepared = Box::pin(self.refreshed(&prepared, &values)).await?;
-        self.permit(&prepared).await?;
+        match plan.options.analyze {
+            true => self.permit(&prepared).await?,
+            false => self.permit_shown(&prepared).await?,
+        }
         self.explain_action(&prepared.action, plan, values).await
     }
 
@@ -183,6 +186,7 @@ fn planned_part(statement: StatementKind) -> Result<(StatementKind, Option<State
         }
         StatementKind::Utility(Utility::Define(definition)) => match definition.as_ref() {
             Definition::CreateAs { create, .. } => create.query.clone(),
+            Definition::CreateMaterialized(create) => Some(create.query.clone()),
             _ => None,
         },
         StatementKind::Utility(_) => None,

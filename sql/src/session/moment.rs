@@ -112,7 +112,9 @@ impl Session {
             let mut binder = Binder::new(catalog, environment, text, declared.to_vec());
             let bound = binder.bind_query(&query)?;
             binder.settle_uses();
-            crate::rights::check_uses(catalog, environment.who, &binder.take_uses())?;
+            let uses = binder.take_uses();
+            crate::rights::check_uses(catalog, environment.who, &uses)?;
+            crate::rights::check_populated(&uses)?;
             let needed: Vec<_> = bound.columns.iter().map(|(id, _)| *id).collect();
             plan::plan(bound.plan, &needed, &binder.means())?
         };

@@ -436,14 +436,25 @@ impl Session {
         if prepared.is_permitted() {
             return Ok(());
         }
-        // Rights are those of now, whatever the transaction's snapshot is.
-        let catalog = match &self.active {
-            Some(active) if active.changed_catalog && self.as_of().is_none() => {
-                self.current_catalog().await?
-            }
-            _ => self.newest_catalog().await?,
-        };
+        let catalog = self.catalog_of_rights().await?;
         prepared.permit(&catalog, self.who(&catalog))
+    }
+
+    /// Asks for the rights that explaining a statement needs.
+    ///
+    /// # Errors
+    /// As [`Session::permit`].
+    pub(super) async fn permit_shown(&mut self, prepared: &Prepared) -> Result<()> {
+        let catalog = self.catalog_of_rights().await?;
+        prepared.permit_shown(&catalog, self.who(&catalog))
+    }
+
+    /// Rights are those of now, whatever the transaction's snapshot is.
+    async fn catalog_of_rights(&mut self) -> Result<Arc<CatalogSnapshot>> {
+        match &self.active {
+            Some(active) if active.changed_catalog && self.as_of().is_none() => self.current_catalog().await,
+            _ => self.newest_catalog().await,
+        }
     }
 
     /// The catalog as the running transaction sees it.

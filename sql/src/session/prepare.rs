@@ -22,7 +22,7 @@ use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
-use crate::rights::{RelationUse, Who, check_uses};
+use crate::rights::{RelationUse, Who, check_populated, check_uses};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, is_registered_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, Text};
 use crate::write::{
@@ -104,6 +104,18 @@ fn have_catalog_types(parameters: &[DataType], columns: Option<&[ResultColumn]>)
     parameters.iter().copied().chain(columns).any(is_catalog_type)
 }
 
+/// Whether results have columns of the same names and types; whose columns they are may change, as where a table is
+/// dropped and made again.
+fn have_same_shape(one: Option<&[ResultColumn]>, other: Option<&[ResultColumn]>) -> bool {
+    let is_same = |(one, other): (&ResultColumn, &ResultColumn)| {
+        one.name == other.name && one.data_type == other.data_type
+    };
+    match (one, other) {
+        (Some(one), Some(other)) => one.len() == other.len() && one.iter().zip(other).all(is_same),
+        _ => one.is_none() && other.is_none(),
+    }
+}
+
 impl Prepared {
     /// Whether all that it needs was found to be permitted.
     #[inline]
@@ -111,14 +123,30 @@ impl Prepared {
         self.permitted.load(Ordering::Relaxed)
     }
 
-    /// Asks for what it needs.
+    /// Asks for what it needs, and whether that may be read already, unless it is only explained.
+    ///
+    /// # Errors
+    /// 42501, 55000.
+    pub(super) fn permit(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
+        self.permit_shown(catalog, who)?;
+        if !self.is_explained_only() {
+            check_populated(&self.uses)?;
+        }
+        self.permitted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Asks for what it needs to be explained.
     ///
     /// # Errors
     /// 42501.
-    pub(super) fn permit(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
-        check_uses(catalog, who, &self.uses)?;
-        self.permitted.store(true, Ordering::Relaxed);
-        Ok(())
+    pub(super) fn permit_shown(&self, catalog: &CatalogSnapshot, who: Who) -> Result<()> {
+        check_uses(catalog, who, &self.uses)
+    }
+
+    /// Whether it shows a plan without running it.
+    fn is_explained_only(&self) -> bool {
+        matches!(&self.action, Action::Explain(explain) if !explain.options.analyze)
     }
 
     /// Whether a parameter or a column is of a type whose values are names in the catalog: users' types, and `regclass`
@@ -269,7 +297,7 @@ impl Session {
             return Ok(prepared.clone());
         }
         let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
-        if again.columns != prepared.columns {
+        if !have_same_shape(again.columns.as_deref(), prepared.columns.as_deref()) {
             return Err(SqlError::changed_result_type());
         }
         Ok(again)

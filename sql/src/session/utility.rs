@@ -315,6 +315,11 @@ impl Session {
             _ => writes,
         };
         let mut entries = ddl::tables_named(self, tables, needed).await?;
+        if let Some(entry) = entries.iter().find(|entry| entry.table.materialized.is_some()) {
+            let message = format!("cannot lock relation \"{}\"", entry.table.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("This operation is not supported for materialized views."));
+        }
         loop {
             for entry in &entries {
                 self.lock_table(&entry.table, mode, wait).await?;

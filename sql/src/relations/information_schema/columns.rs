@@ -138,7 +138,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
     let actor = environment.actor();
     let shown = |oid: u32, column: i16| is_column_shown(environment, &actor, oid, column);
     let mut rows = Vec::new();
-    for entry in environment.catalog.tables() {
+    for entry in environment.catalog.plain_tables() {
         let schema = schema_name(environment, entry.table.schema);
         for column in entry.table.live_columns().filter(|column| shown(entry.table.oid, column.number)) {
             let number = usize::try_from(column.number).unwrap_or(0);
@@ -197,7 +197,7 @@ pub struct ColumnPlace<'c> {
 
 /// Visits the columns of all tables and views, whoever may see them.
 pub fn each_column(environment: &Environment, mut visit: impl FnMut(ColumnPlace<'_>)) {
-    for entry in environment.catalog.tables() {
+    for entry in environment.catalog.plain_tables() {
         let schema = &schema_name(environment, entry.table.schema);
         let (relation, relation_oid) = (&entry.table.name, entry.table.oid);
         for column in entry.table.live_columns() {

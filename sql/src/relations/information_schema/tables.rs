@@ -25,7 +25,7 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
         ])
     };
     let mut rows = RelationRows::new();
-    for entry in environment.catalog.tables().filter(|entry| shown(entry.table.oid)) {
+    for entry in environment.catalog.plain_tables().filter(|entry| shown(entry.table.oid)) {
         let kind = if entry.table.is_temporary { "LOCAL TEMPORARY" } else { "BASE TABLE" };
         rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind));
     }

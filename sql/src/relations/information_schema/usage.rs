@@ -34,7 +34,10 @@ fn sources(environment: &Environment) -> Vec<(u32, u32, &[i16])> {
     let all = environment.catalog.views().flat_map(|view| {
         view.sources.iter().map(|source| (view.oid, source.relation, source.used.as_slice()))
     });
-    all.filter(|(_, source, _)| is_own(*source)).collect()
+    // The standard knows no materialized views.
+    let is_plain =
+        |oid: u32| environment.catalog.table(oid).is_none_or(|entry| entry.table.materialized.is_none());
+    all.filter(|(_, source, _)| is_plain(*source) && is_own(*source)).collect()
 }
 
 /// The row of a view and a relation, perhaps with a column.
