@@ -126,9 +126,18 @@ impl Binder<'_> {
 
     fn bind_row_count(&mut self, expr: &ast::Expr, clause: &str) -> Result<Expr> {
         // LIMIT ALL is parsed as no limit, LIMIT NULL means the same.
-        let own = std::mem::take(&mut self.levels);
+        // Columns of queries outside may be read, this one's may not.
+        let own = self.levels.last_mut().map(std::mem::take);
+        let subqueries = |binder: &Self| binder.collectors.last().map_or(0, |each| each.pending.len());
+        let before = subqueries(self);
         let bound = self.bind(expr);
-        self.levels = own;
+        if subqueries(self) > before {
+            return Err(SqlError::unsupported(format!("subqueries in {clause} are not supported yet")));
+        }
+        if let (Some(mut own), Some(level)) = (own, self.levels.last_mut()) {
+            own.correlations.append(&mut level.correlations);
+            *level = own;
+        }
         let bound = match bound {
             Err(error) if error.state() == SqlState::UNDEFINED_COLUMN => {
                 return Err(SqlError::new(

@@ -27,6 +27,7 @@ mod source;
 mod taken;
 mod targets;
 mod user_type;
+mod unmark;
 mod utility;
 pub mod visit;
 
@@ -51,6 +52,7 @@ pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use user_type::{DomainChange, DomainClause, DomainClauseKind, LabelPlace, TypeStatement};
+pub use unmark::unmark;
 pub use utility::{AnalyzeTarget, Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};

@@ -24,6 +24,7 @@
 //! | `1 AS select` | `1 AS "select"` |
 //! | `FORCE_QUOTE *` | `` FORCE_QUOTE (`*`) `` |
 //! | `frame EXCLUDE TIES` in a window | one more key before the frame: `` , `exclude ties` `` |
+//! | `'1 day'::interval PRECEDING` in a frame | `('1 day'::interval) PRECEDING` |
 //! | `FOR NO KEY UPDATE`, `FOR KEY SHARE OF a` | `` FOR UPDATE OF `no key` ``, `` FOR SHARE OF `key`.a `` |
 //! | `LIKE ANY`, `NOT ILIKE ALL`, … | `~~ ANY`, `!~~* ALL`, … |
 //! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
@@ -254,6 +255,10 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     (true, true) => Token::ExclamationMarkDoubleTildeAsterisk,
                 };
                 out.push(TokenWithSpan::new(operator, token.span));
+            }
+            Token::Word(_) if is(token, "preceding") || is(token, "following") => {
+                enclose_bound(&mut out);
+                out.push(token.clone());
             }
             Token::Word(_) if is(token, "exclude") => match exclusion(&tokens[at..]) {
                 Some((mode, length)) if insert_exclusion(&mut out, token, mode) => at += length,
@@ -642,6 +647,31 @@ fn exclusion(rest: &[&TokenWithSpan]) -> Option<(&'static str, usize)> {
         () if word(0, "group") => Some(("exclude group", 1)),
         () if word(0, "ties") => Some(("exclude ties", 1)),
         () => None,
+    }
+}
+
+/// Puts a frame's bound that begins with a string into parentheses.
+fn enclose_bound(out: &mut Vec<TokenWithSpan>) {
+    let mut depth = 0usize;
+    for at in (0..out.len()).rev() {
+        match &out[at].token {
+            Token::RParen | Token::RBracket => depth += 1,
+            Token::LParen | Token::LBracket if depth == 0 => return,
+            Token::LParen | Token::LBracket => depth -= 1,
+            Token::Word(_)
+                if depth == 0
+                    && ["between", "and", "rows", "range", "groups"].iter().any(|word| is(&out[at], word)) =>
+            {
+                let Some(first) = out.get(at + 1) else { return };
+                if matches!(first.token, Token::SingleQuotedString(_)) {
+                    let span = first.span;
+                    out.insert(at + 1, TokenWithSpan::new(Token::LParen, span));
+                    out.push(TokenWithSpan::new(Token::RParen, span));
+                }
+                return;
+            }
+            _ => {}
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::binder::name::quote;
 use crate::binder::{moment_of, parse_stable_name};
 use crate::catalog::{TypeScope, View};
 use crate::execute::Environment;
-use crate::parser::marked;
+use crate::parser::{marked, unmark};
 use crate::parser::visit::{Node, walk, walk_expressions};
 use crate::types::{DataType, format_type, is_user_type};
 
@@ -29,7 +29,7 @@ pub fn definition(environment: &Environment, view: &View, is_pretty: bool) -> St
         name_as_now(environment, node);
         Ok(())
     });
-    format!("{};", Layout { is_pretty }.query(&query))
+    format!("{};", unmark(&Layout { is_pretty }.query(&query)))
 }
 
 /// The names that CREATE VIEW gave its columns, as aliases.
