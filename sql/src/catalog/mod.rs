@@ -7,6 +7,7 @@
 
 mod changes;
 mod codec;
+mod column_identity;
 mod database;
 mod extension;
 mod object;
@@ -19,6 +20,7 @@ pub mod store;
 mod type_scope;
 mod user_type;
 
+pub use column_identity::ColumnIdentity;
 pub use changes::{ChangeCounter, Changes};
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};

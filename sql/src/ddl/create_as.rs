@@ -6,7 +6,7 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use crate::binder::name;
 use crate::catalog::PG_CLASS;
-use crate::catalog::{OnCommit, Table, TableColumn, store};
+use crate::catalog::{ColumnIdentity, OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
 use crate::types::{DataType, Representation, oids};
@@ -73,6 +73,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
             generated: false,
             missing: Datum::Null,
             dropped: false,
+            origin: ColumnIdentity::first(number),
         });
     }
     let table = Table {
