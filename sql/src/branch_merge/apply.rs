@@ -232,7 +232,7 @@ async fn convert(ddl: &mut Ddl, table: u32, conversion: &Conversion) -> Result<(
             )
         }
     };
-    if old.generated || old.default.is_none() {
+    if old.generated || (old.default.is_none() && conversion.refill.is_none()) {
         return alter(ddl, table, &change).await;
     }
     // Its default may be none of the new type; the one that it is to have is.
@@ -241,6 +241,10 @@ async fn convert(ddl: &mut Ddl, table: u32, conversion: &Conversion) -> Result<(
     let mut changed = (*ddl.catalog.expect_table(table)?.table).clone();
     let column = &mut changed.columns[conversion.place];
     column.default.clone_from(&conversion.default);
+    if let Some((_, merged)) = &conversion.refill {
+        // Nothing is read from it any more; it tells which cells were not written.
+        column.missing.clone_from(merged);
+    }
     if let Some(default) = &conversion.default {
         ddl.binder(default).bind_default(column, &parser::parse_expression(default)?)?;
     }

@@ -114,10 +114,10 @@ pub struct Target {
     pub base: Option<Reading>,
     pub source: Reading,
     pub own: Reading,
-    /// Columns that the target dropped and gets back, by position.
-    restored: Vec<usize>,
-    /// Columns that the source dropped and the target keeps, by position.
-    kept: Vec<usize>,
+    /// Columns that only the target has, by position.
+    ours_alone: Vec<usize>,
+    /// Columns that the target has from now on.
+    theirs_alone: Vec<usize>,
 }
 
 impl Target {
@@ -137,8 +137,10 @@ impl Target {
                 Reading::new(table, &places, &merged).with_twins(&versions.twins)
             }),
             source: Reading::new(&versions.source.0, &versions.source.1, &merged).with_twins(&versions.twins),
-            restored: versions.restored.iter().map(|(_, place)| *place).collect(),
-            kept: versions.kept.clone(),
+            ours_alone: (0..merged.columns.len())
+                .filter(|at| !merged.columns[*at].dropped && !versions.source.1.contains(&Some(*at)))
+                .collect(),
+            theirs_alone: (versions.own_width..merged.columns.len()).collect(),
             own: Reading::new(&merged, &own, &merged),
             writer,
         }
@@ -269,17 +271,20 @@ pub fn decide(
     context: &EvalContext<'_>,
     report: &mut Report,
 ) -> Result<Option<Change>> {
-    if let (Some(base), Some(ours)) = (&mut base, &ours) {
-        // The source's cells come back, whoever wrote them last.
-        target.restored.iter().for_each(|at| base[*at] = ours[*at].clone());
-    }
+    // Who has not a column has no say in what its cells hold.
     if let (Some(theirs), Some(other)) = (&mut theirs, ours.as_ref().or(base.as_ref())) {
-        // The source has no say in what it has not.
-        target.kept.iter().for_each(|at| theirs[*at] = other[*at].clone());
+        target.ours_alone.iter().for_each(|at| theirs[*at] = other[*at].clone());
+    }
+    let mut own = ours.clone();
+    if let (Some(own), Some(theirs)) = (&mut own, &theirs) {
+        target.theirs_alone.iter().for_each(|at| own[*at] = theirs[*at].clone());
+    }
+    if let (Some(base), Some(own)) = (&mut base, &own) {
+        target.theirs_alone.iter().for_each(|at| base[*at] = own[*at].clone());
     }
     let versions = [&base, &ours, &theirs];
-    let (after, conflict) = match cells::merge(&base, &ours, &theirs, &target.counts) {
-        Outcome::Keep => return Ok(None),
+    let (after, conflict) = match cells::merge(&base, &own, &theirs, &target.counts) {
+        Outcome::Keep => (own, None),
         Outcome::Write(after) => (after, None),
         Outcome::Conflict { cells, theirs: source_wins, ours: target_wins } => {
             let text = target.conflict_text(versions, &cells);

@@ -66,8 +66,8 @@ pub struct TableVersions {
     pub twins: Vec<Twin>,
     /// Columns that the target dropped and gets back: where they are in the base and in the merged table.
     pub restored: Vec<(usize, usize)>,
-    /// Columns that the source dropped and the target keeps, by position.
-    pub kept: Vec<usize>,
+    /// How many columns the target had, dropped ones among them.
+    pub own_width: usize,
 }
 
 impl Plan {
@@ -156,14 +156,14 @@ impl Merging<'_> {
         let places: Places = (0..source.columns.len()).map(Some).collect();
         self.report.change(|| change("create", shown(self.catalogs[1], &Object::Table(source.clone()))));
         self.plan.before_rows.push((None, Object::Table(source.clone())));
-        let (twins, restored, kept) = (Vec::new(), Vec::new(), Vec::new());
+        let (twins, restored, own_width) = (Vec::new(), Vec::new(), source.columns.len());
         self.plan.tables.push(TableVersions {
             oid: source.oid,
             base: None,
             source: (source, places),
             twins,
             restored,
-            kept,
+            own_width,
         });
     }
 
@@ -210,7 +210,7 @@ impl Merging<'_> {
             source: (source, merged.source),
             twins: merged.twins,
             restored: merged.restored,
-            kept: merged.kept,
+            own_width: target.columns.len(),
         });
     }
 

@@ -311,7 +311,12 @@ fn merge_rows(
     for id in ids {
         let own: Option<Row> = ours.rows.get(&id).map(|row| {
             let cell = |place: &Place| {
-                let cell = place.ours.map_or(place.column.unwritten, |name| ours.cell(row, name));
+                let cell = match (place.ours, theirs.rows.get(&id), place.theirs) {
+                    (Some(name), ..) => ours.cell(row, name),
+                    // The target gets the column.
+                    (None, Some(row), Some(name)) => theirs.cell(row, name),
+                    _ => place.column.unwritten,
+                };
                 match place.refill {
                     Some((before, after)) if cell == before => after,
                     _ => cell,
@@ -324,7 +329,7 @@ fn merge_rows(
                 let was = || place.base.zip(base).zip(base_rows.get(&id));
                 let cell = match (place.theirs, &own) {
                     (Some(name), _) => theirs.cell(row, name),
-                    // The target keeps a column that the source dropped.
+                    // Who has not a column has no say in its cells.
                     (None, Some(own)) => own[&place.column.name],
                     (None, None) => match was() {
                         Some(((name, base), row)) => base.cell(row, name),
@@ -340,7 +345,7 @@ fn merge_rows(
         });
         let old: Option<Row> = base.zip(base_rows.get(&id)).map(|(base, row)| {
             let cell = |place: &Place| match (&own, place.twin, place.base) {
-                (Some(own), ..) if place.is_restored => own[&place.column.name],
+                (Some(own), ..) if place.ours.is_none() => own[&place.column.name],
                 (_, Some((_, unwritten)), _) => unwritten,
                 (_, None, Some(name)) => base.cell(row, name),
                 (_, None, None) => place.column.unwritten,
