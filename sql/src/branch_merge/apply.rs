@@ -23,8 +23,8 @@ use crate::binder::name::quote;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, Object, Table};
 use crate::ddl::{self, Ddl, Thing, contains_nulls};
 use crate::error::{Result, SqlError};
-use crate::parser::{self, StatementKind, Utility};
 use crate::functions::{CastContext, EvalContext, registry};
+use crate::parser::{self, StatementKind, Utility};
 use crate::types::format_type;
 use crate::value::Datum;
 use crate::write;
@@ -166,10 +166,7 @@ impl Merge {
         let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
         let rows = Target::new(ddl.writer(&entry)?, shown, versions);
         if let Some(by) = told_apart(versions, &entry.table) {
-            let rows_of = (
-                difference(theirs, base, None).await?,
-                difference(theirs, None, source).await?,
-            );
+            let rows_of = (difference(theirs, base, None).await?, difference(theirs, None, source).await?);
             return rekeyed::merge(&rows, &by, rows_of, &mut ddl.execution, report).await;
         }
         if !entry.table.primary_key.is_empty() {
@@ -315,7 +312,8 @@ async fn check_not_null(ddl: &mut Ddl, columns: &[(u32, Vec<usize>)], report: &m
     for (table, places) in columns {
         let entry = ddl.catalog.expect_table(*table)?.clone();
         let writer = ddl.writer(&entry)?;
-        let mut see = |row: &[Datum], _: &EvalContext<'_>| match places.iter().find(|at| row[**at].is_null()) {
+        let mut see = |row: &[Datum], _: &EvalContext<'_>| match places.iter().find(|at| row[**at].is_null())
+        {
             Some(at) => Err(contains_nulls(&entry.table, &entry.table.columns[*at].name)),
             None => Ok(()),
         };

@@ -174,7 +174,8 @@ fn refuse_namesakes(merged: &MergedTable, shown: &str, report: &mut Report) {
     for column in merged.table.live_columns().filter(|column| !gone(column)) {
         if !seen.insert(&*column.name) {
             let object = format!("column {} of {shown}", column.name);
-            report.refuse(Finding::of_object(object, "another column got this name on the other side".into()));
+            report
+                .refuse(Finding::of_object(object, "another column got this name on the other side".into()));
         }
     }
 }

@@ -21,12 +21,14 @@ pub fn matches(from: &Table, to: &Table) -> Places {
     let names: Vec<&str> = from.live_columns().map(|column| &*column.name).collect();
     let lacks_identity =
         |one: &TableColumn, other: &TableColumn| !one.origin.is_known() || !other.origin.is_known();
-    let by_identity = |_: usize, one: &TableColumn, _: usize, other: &TableColumn| one.origin.is_same(&other.origin);
+    let by_identity =
+        |_: usize, one: &TableColumn, _: usize, other: &TableColumn| one.origin.is_same(&other.origin);
     let by_name = |_: usize, one: &TableColumn, _: usize, other: &TableColumn| one.name == other.name;
     let by_number = |at: usize, one: &TableColumn, place: usize, other: &TableColumn| {
         lacks_identity(one, other) && at == place && !names.contains(&&*other.name)
     };
-    let ways: [&dyn Fn(usize, &TableColumn, usize, &TableColumn) -> bool; 3] = [&by_identity, &by_name, &by_number];
+    let ways: [&dyn Fn(usize, &TableColumn, usize, &TableColumn) -> bool; 3] =
+        [&by_identity, &by_name, &by_number];
     for is_same in ways {
         for (at, column) in from.columns.iter().enumerate() {
             if column.dropped || places[at].is_some() {

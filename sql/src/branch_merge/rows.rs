@@ -59,9 +59,14 @@ impl Reading {
     /// For rows of the target as they were before the merge, whose columns keep their places.
     #[must_use]
     pub fn of_target(table: &Table, merged: &Table, versions: &TableVersions) -> Reading {
-        let places: Places =
-            table.columns.iter().enumerate().map(|(at, _)| (!merged.columns[at].dropped).then_some(at)).collect();
-        let of_target = |twin: &Twin| Twin { unwritten: table.columns[twin.place].missing.clone(), ..twin.clone() };
+        let places: Places = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, _)| (!merged.columns[at].dropped).then_some(at))
+            .collect();
+        let of_target =
+            |twin: &Twin| Twin { unwritten: table.columns[twin.place].missing.clone(), ..twin.clone() };
         let twins: Vec<Twin> = versions.twins.iter().map(of_target).collect();
         Reading::new(table, &places, merged).with_twins(&twins)
     }

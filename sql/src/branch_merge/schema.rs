@@ -394,7 +394,8 @@ impl Merging<'_> {
         let mut owners = owners(object);
         if let Object::Table(table) = object {
             let types = table.live_columns().map(|column| column.type_oid).filter(|oid| is_user_type(*oid));
-            let elements = types.map(|oid| self.catalogs[1].user_type(oid).map_or(oid, |own| own.definition.oid));
+            let elements =
+                types.map(|oid| self.catalogs[1].user_type(oid).map_or(oid, |own| own.definition.oid));
             owners.extend(elements);
         }
         owners
@@ -503,9 +504,9 @@ fn belongs_to(object: &Object, among: &HashSet<(u32, ColumnNumber)>) -> bool {
     match object {
         Object::Index(index) => has_any(index.table, &|number| index.depends_on(number)),
         Object::Constraint(each) => has_any(each.table, &|number| each.columns.contains(&number)),
-        Object::Sequence(sequence) => sequence
-            .owned_by
-            .is_some_and(|owner| has(owner.table, 0) || has(owner.table, owner.column)),
+        Object::Sequence(sequence) => {
+            sequence.owned_by.is_some_and(|owner| has(owner.table, 0) || has(owner.table, owner.column))
+        }
         Object::Comments(comments) => has(comments.oid, 0),
         Object::Rights(rights) => has(rights.oid, 0),
         _ => false,

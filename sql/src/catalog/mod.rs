@@ -20,8 +20,8 @@ pub mod store;
 mod type_scope;
 mod user_type;
 
-pub use column_identity::ColumnIdentity;
 pub use changes::{ChangeCounter, Changes};
+pub use column_identity::ColumnIdentity;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{

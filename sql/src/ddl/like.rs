@@ -2,7 +2,9 @@
 
 use super::create_table::Wanted;
 use super::{Ddl, constraint, sequence};
-use crate::catalog::{ColumnIdentity, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry};
+use crate::catalog::{
+    ColumnIdentity, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{SequenceOption, TableLike};
 use crate::rights::{denied, relation};

@@ -6,8 +6,8 @@
 
 use helios_mvcc::{Branch, Snapshot};
 
-use super::relation::{RelationRows, text};
 use super::diff::{Version, differing};
+use super::relation::{RelationRows, text};
 use crate::branch_merge::{difference, merge_base};
 use crate::catalog::Directory;
 use crate::error::Result;

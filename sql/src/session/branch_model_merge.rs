@@ -73,7 +73,8 @@ fn matches(from: &Table, to: &Table) -> BTreeMap<u32, u32> {
     for is_same in [is_same, |one: &Column, other: &Column| one.name == other.name] {
         for column in &from.columns {
             let is_free = |each: &&Column| !found.values().any(|name| *name == each.name);
-            let same = to.columns.iter().filter(is_free).find(|each| is_same(column, each)).map(|each| each.name);
+            let same =
+                to.columns.iter().filter(is_free).find(|each| is_same(column, each)).map(|each| each.name);
             if let (None, Some(same)) = (found.get(&column.name), same) {
                 found.insert(column.name, same);
             }
@@ -93,7 +94,8 @@ fn declared(column: &Column) -> (u32, super::branch_model::Kind, Option<i32>) {
 
 /// Whether a table, or what is in it, is another than at the base; indexes are no part of it.
 fn is_changed(base: &Arc<Table>, now: &Arc<Table>) -> bool {
-    let is_alike = |column: &Column| same_in(base, now, column).is_some_and(|now| declared(now) == declared(column));
+    let is_alike =
+        |column: &Column| same_in(base, now, column).is_some_and(|now| declared(now) == declared(column));
     !Arc::ptr_eq(base, now)
         && (base.columns.len() != now.columns.len()
             || !base.columns.iter().all(is_alike)
@@ -135,7 +137,12 @@ fn merge_tables(base: Option<&Arc<Table>>, ours: &Table, theirs: &Table, referee
     let no_table = Table { columns: Vec::new(), rows: BTreeMap::new(), indexes: BTreeMap::new() };
     // Where the base has it not, what both have of one column is common to them.
     let common = Table {
-        columns: theirs.columns.iter().filter(|column| same_in(theirs, ours, column).is_some()).cloned().collect(),
+        columns: theirs
+            .columns
+            .iter()
+            .filter(|column| same_in(theirs, ours, column).is_some())
+            .cloned()
+            .collect(),
         ..no_table
     };
     let was = base.map_or(&common, |base| &**base);
@@ -177,10 +184,14 @@ fn merge_columns(
             match in_theirs.get(&old.name).and_then(|name| theirs.column(*name)) {
                 Some(new) => {
                     place.theirs = Some(new.name);
-                    merge_column(&mut place, old, own, new, referee, [
-                        has_written(was, theirs, old),
-                        has_written(was, ours, old),
-                    ]);
+                    merge_column(
+                        &mut place,
+                        old,
+                        own,
+                        new,
+                        referee,
+                        [has_written(was, theirs, old), has_written(was, ours, old)],
+                    );
                 }
                 None => {
                     let is_touched = declared(old) != declared(own) || has_written(was, ours, old);
@@ -192,7 +203,8 @@ fn merge_columns(
             }
         } else {
             let is_new = |column: &&Column| was_of(&in_theirs, column.name).is_none();
-            let same = theirs.columns.iter().filter(is_new).find(|new| is_same(new, own) || new.name == own.name);
+            let same =
+                theirs.columns.iter().filter(is_new).find(|new| is_same(new, own) || new.name == own.name);
             if let Some(new) = same {
                 join(&mut place, own, new, referee);
             }
