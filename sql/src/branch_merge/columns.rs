@@ -75,7 +75,7 @@ pub fn merge(
     shown: &str,
     report: &mut Report,
 ) -> MergedTable {
-    let (in_source, in_target) = (matches(base, source), matches(base, target));
+    let (in_source, in_target) = matches_of_both(base, source, target);
     let mut merged = MergedTable {
         table: target.clone(),
         base: in_target.clone(),
@@ -149,6 +149,23 @@ pub fn merge(
     merge_rest(&mut merged.table, base, source, target, shown, report);
     merge_key(&mut merged, base, source, target, shown, report);
     merged
+}
+
+/// Which columns of both sides those of the base are. Where a column of a side has nothing but its name in common with the
+/// base's, and is one that the other side has too, it is that one.
+fn matches_of_both(base: &Table, source: &Table, target: &Table) -> (Places, Places) {
+    let (in_source, in_target) = (matches(base, source), matches(base, target));
+    let pruned = |own: &Places, side: &Table, theirs: &Places, other: &Table| -> Places {
+        let is_anothers = |at: usize, place: usize| {
+            let column = &side.columns[place];
+            let twin = |(there, each): (usize, &TableColumn)| {
+                !each.dropped && each.origin.is_same(&column.origin) && theirs[at] != Some(there)
+            };
+            !base.columns[at].origin.is_same(&column.origin) && other.columns.iter().enumerate().any(twin)
+        };
+        own.iter().enumerate().map(|(at, place)| place.filter(|place| !is_anothers(at, *place))).collect()
+    };
+    (pruned(&in_source, source, &in_target, target), pruned(&in_target, target, &in_source, source))
 }
 
 impl MergedTable {

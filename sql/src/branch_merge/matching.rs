@@ -13,6 +13,10 @@ use crate::error::Result;
 /// Where each column of a table is in another version of it, by position.
 pub type Places = Vec<Option<usize>>;
 
+/// A column, and where it is.
+type Numbered<'t> = (usize, &'t TableColumn);
+type IsSame<'f> = &'f dyn Fn(Numbered<'_>, Numbered<'_>) -> bool;
+
 /// For each column of `from`, which column of `to` it is.
 #[must_use]
 pub fn matches(from: &Table, to: &Table) -> Places {
@@ -21,21 +25,19 @@ pub fn matches(from: &Table, to: &Table) -> Places {
     let names: Vec<&str> = from.live_columns().map(|column| &*column.name).collect();
     let lacks_identity =
         |one: &TableColumn, other: &TableColumn| !one.origin.is_known() || !other.origin.is_known();
-    let by_identity =
-        |_: usize, one: &TableColumn, _: usize, other: &TableColumn| one.origin.is_same(&other.origin);
-    let by_name = |_: usize, one: &TableColumn, _: usize, other: &TableColumn| one.name == other.name;
-    let by_number = |at: usize, one: &TableColumn, place: usize, other: &TableColumn| {
-        lacks_identity(one, other) && at == place && !names.contains(&&*other.name)
+    let by_identity = |one: Numbered<'_>, other: Numbered<'_>| one.1.origin.is_same(&other.1.origin);
+    let by_name = |one: Numbered<'_>, other: Numbered<'_>| one.1.name == other.1.name;
+    let by_number = |one: Numbered<'_>, other: Numbered<'_>| {
+        lacks_identity(one.1, other.1) && one.0 == other.0 && !names.contains(&&*other.1.name)
     };
-    let ways: [&dyn Fn(usize, &TableColumn, usize, &TableColumn) -> bool; 3] =
-        [&by_identity, &by_name, &by_number];
+    let ways: [IsSame<'_>; 3] = [&by_identity, &by_name, &by_number];
     for is_same in ways {
         for (at, column) in from.columns.iter().enumerate() {
             if column.dropped || places[at].is_some() {
                 continue;
             }
             let mut free = (0..to.columns.len()).filter(|place| is_free[*place]);
-            if let Some(place) = free.find(|place| is_same(at, column, *place, &to.columns[*place])) {
+            if let Some(place) = free.find(|place| is_same((at, column), (*place, &to.columns[*place]))) {
                 places[at] = Some(place);
                 is_free[place] = false;
             }
