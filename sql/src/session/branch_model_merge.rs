@@ -83,6 +83,20 @@ fn matches(from: &Table, to: &Table) -> BTreeMap<u32, u32> {
     found
 }
 
+/// The same for both sides of a merge: a column that has but its name from the base, and that the other side has too, is that one.
+fn matches_of_both(was: &Table, ours: &Table, theirs: &Table) -> (BTreeMap<u32, u32>, BTreeMap<u32, u32>) {
+    let (in_ours, in_theirs) = (matches(was, ours), matches(was, theirs));
+    let pruned = |own: &BTreeMap<u32, u32>, side: &Table, others: &BTreeMap<u32, u32>, other: &Table| {
+        let is_own = |(old, name): &(&u32, &u32)| {
+            let (Some(column), Some(before)) = (side.column(**name), was.column(**old)) else { return false };
+            let twin = |each: &Column| is_same(each, column) && others.get(*old) != Some(&each.name);
+            is_same(before, column) || !other.columns.iter().any(twin)
+        };
+        own.iter().filter(is_own).map(|(old, name)| (*old, *name)).collect()
+    };
+    (pruned(&in_ours, ours, &in_theirs, theirs), pruned(&in_theirs, theirs, &in_ours, ours))
+}
+
 /// The column of a table that one of another is.
 fn same_in<'t>(from: &Table, to: &'t Table, column: &Column) -> Option<&'t Column> {
     matches(from, to).get(&column.name).and_then(|name| to.column(*name))
@@ -96,10 +110,18 @@ fn declared(column: &Column) -> (u32, super::branch_model::Kind, Option<i32>) {
 fn is_changed(base: &Arc<Table>, now: &Arc<Table>) -> bool {
     let is_alike =
         |column: &Column| same_in(base, now, column).is_some_and(|now| declared(now) == declared(column));
+    // In whatever order the columns are.
+    let names = matches(base, now);
+    let holds_same = |(id, row): (&i32, &Arc<Row>)| {
+        let is_same_row =
+            |new: &Arc<Row>| names.iter().all(|(old, name)| base.cell(row, *old) == now.cell(new, *name));
+        now.rows.get(id).is_some_and(is_same_row)
+    };
     !Arc::ptr_eq(base, now)
         && (base.columns.len() != now.columns.len()
             || !base.columns.iter().all(is_alike)
-            || base.shown() != now.shown())
+            || base.rows.len() != now.rows.len()
+            || !base.rows.iter().all(holds_same))
 }
 
 /// Whether a side has another cell in a column where there is a row, as there was.
@@ -171,7 +193,7 @@ fn merge_columns(
     referee: &mut Referee,
 ) -> (Vec<Place>, BTreeSet<u32>) {
     let (mut places, mut last, mut kept) = (Vec::new(), Vec::new(), BTreeSet::new());
-    let (in_ours, in_theirs) = (matches(was, ours), matches(was, theirs));
+    let (in_ours, in_theirs) = matches_of_both(was, ours, theirs);
     let was_of = |side: &BTreeMap<u32, u32>, name: u32| {
         let old = side.iter().find(|each| *each.1 == name);
         old.and_then(|old| was.column(*old.0))
