@@ -19,7 +19,7 @@ use helios_btree::{Node, ReadPages};
 use helios_bufferpool::{PageId, PageKey, page};
 
 use crate::error::{Error, Fault, Result};
-use crate::ids::TreeId;
+use crate::ids::{Scn, TreeId};
 use crate::scan::{KeyRange, Scan, ScanStep};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
@@ -77,6 +77,26 @@ impl Store {
             line.push(Snapshot { branch: origin.branch, scn: origin.scn.min(last.scn) });
         }
         Ok(line)
+    }
+}
+
+impl Store {
+    /// The last commit of a branch up to a moment and later than `since` that changed one of its rows, if there was one. It
+    /// writes a checkpoint, and costs the pages that changed later than `since`.
+    ///
+    /// # Errors
+    /// [`Error::TooOld`]; those of the device.
+    pub async fn last_change(&self, moment: Snapshot, since: Scn) -> Result<Option<Scn>> {
+        let _hold = self.begin_as_of(moment.branch, moment.scn)?;
+        self.checkpoint().await?;
+        let engine = self.engine();
+        let mut last = since;
+        for page in engine.file.changed_pages(moment.branch, since).await? {
+            if leaf_as_of(self, moment, page).await?.is_some() {
+                last = last.max(engine.version_of(PageKey::new(moment.branch, page), moment.scn).await?);
+            }
+        }
+        Ok(Some(last).filter(|last| *last > since))
     }
 }
 

@@ -5,8 +5,11 @@
 //! value SCN (8, big-endian), for each branch that came along, directly or through others. So branches that are made
 //! from it later inherit that too, and no merge is known before it is done.
 //!
-//! The *base* of a merge is the newest moment that both sides contain. A later moment is never contained in an earlier
-//! one, so it is a best one; where merges crossed there may be several of these, and the newest is taken.
+//! The *base* of a merge is a best common moment: one that both sides contain, and that no other such moment contains. What
+//! both contain of each branch is a moment of that branch, so these are looked at. Where a branch was not changed since it began,
+//! or not for a while, its moment is the same as an earlier one, its parent's perhaps, which another may contain. So each
+//! counts as old as the last commit that changed its branch ([`newest`]). A later commit is never contained in an earlier one: the
+//! newest of these is a best one. Where merges crossed there are several, of which it is one.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,7 +17,7 @@ use std::ops::ControlFlow;
 use helios_mvcc::{BranchId, Error, KeyRange, ScanStep, Scn, Snapshot, Store, Transaction, TreeId};
 
 use crate::catalog::Directory;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 
 /// The class of the rows, behind those of all objects.
 const CLASS: u8 = 50;
@@ -39,13 +42,72 @@ pub async fn ancestry(store: &Store, moment: Snapshot) -> Result<Ancestry> {
 /// The base of a merge; `exists` says which branches can still be read.
 ///
 /// # Errors
-/// 55000 where there is none.
-pub fn base(source: &Ancestry, target: &Ancestry, exists: impl Fn(BranchId) -> bool) -> Result<Snapshot> {
+/// 55000 where there is none; those of reading pages.
+pub async fn base(
+    store: &Store,
+    source: &Ancestry,
+    target: &Ancestry,
+    exists: impl Fn(BranchId) -> bool,
+) -> Result<Snapshot> {
     let common = source.iter().filter_map(|(branch, scn)| {
         let scn = target.get(branch)?.min(scn);
-        exists(*branch).then_some(Snapshot { branch: *branch, scn: *scn })
+        exists(*branch).then_some((*branch, *scn))
     });
-    common.max_by_key(|moment| moment.scn).ok_or_else(|| Error::Unrelated.into())
+    newest(store, common.collect()).await?.ok_or_else(|| Error::Unrelated.into())
+}
+
+/// How far back the first look for changes goes.
+const WINDOW: u64 = 256;
+
+/// The moment whose branch was changed last, of these of different branches.
+///
+/// It looks at all of them in the same window of SCNs, which grows to earlier ones until one was changed in it; a moment
+/// whose branch began later and was not changed is its parent's.
+async fn newest(store: &Store, mut moments: Ancestry) -> Result<Option<Snapshot>> {
+    let latest = moments.values().max().copied().unwrap_or_default();
+    let mut window = WINDOW;
+    while moments.len() > 1 {
+        let since = Scn(latest.0.saturating_sub(window));
+        let mut found: Option<(Scn, Snapshot)> = None;
+        let mut unchanged = Ancestry::new();
+        let mut open: Vec<(BranchId, Scn)> = moments.iter().map(|(branch, scn)| (*branch, *scn)).collect();
+        while let Some((branch, scn)) = open.pop() {
+            let moment = Snapshot { branch, scn };
+            let origin = store.line_of_descent(moment).await?.get(1).copied();
+            let begin = origin.map_or(since, |origin| origin.scn.max(since));
+            let changed = match scn > begin {
+                true => store.last_change(moment, begin).await,
+                false => Ok(None),
+            };
+            let changed = match changed {
+                // What is not kept is no base, unless it is the only one.
+                Err(Error::TooOld { .. }) => continue,
+                changed => changed?,
+            };
+            match (changed, origin) {
+                (Some(changed), _) => {
+                    note(&mut unchanged, branch, scn);
+                    found = found.into_iter().chain([(changed, moment)]).max_by_key(|each| each.0);
+                }
+                // As it was where it began.
+                (None, Some(origin)) if origin.scn >= since => open.push((origin.branch, origin.scn)),
+                (None, _) => {
+                    note(&mut unchanged, branch, scn);
+                }
+            }
+        }
+        if let Some((_, moment)) = found {
+            return Ok(Some(moment));
+        }
+        if since == Scn(0) {
+            break;
+        }
+        if !unchanged.is_empty() {
+            moments = unchanged;
+        }
+        window = window.saturating_mul(8);
+    }
+    Ok(moments.into_iter().map(|(branch, scn)| Snapshot { branch, scn }).max_by_key(|moment| moment.scn))
 }
 
 /// What a merge of two branches, as they are now, begins from; `None` where they have nothing in common.
@@ -61,7 +123,11 @@ pub async fn merge_base(
     let scn = store.visible_scn();
     let one = ancestry(store, Snapshot { branch: one, scn }).await?;
     let other = ancestry(store, Snapshot { branch: other, scn }).await?;
-    Ok(base(&one, &other, |branch| directory.branches.iter().any(|each| each.id == branch)).ok())
+    match base(store, &one, &other, |branch| directory.has(branch)).await {
+        Ok(base) => Ok(Some(base)),
+        Err(error) if error.state() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Notes that all of `source` is in the branch of a transaction once it is committed.

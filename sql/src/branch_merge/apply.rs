@@ -11,18 +11,22 @@ use std::sync::Arc;
 use helios_mvcc::{BranchId, Divergence, Snapshot};
 
 use super::ancestry;
-use super::columns::{self, Places, key_places};
+use super::columns::{Conversion, key_places};
 use super::counted;
+use super::matching::{Places, difference};
+use super::overlap::Overlap;
 use super::rekeyed;
-use super::report::{Finding, Report, Settled};
-use super::rows::{self, Target};
-use super::schema::{self, DroppedTable, Plan, Put, TableVersions};
+use super::report::Report;
+use super::rows::{self, Reading, Target, does_not_fit};
+use super::schema::{self, Plan, Put, TableVersions};
 use crate::binder::name::quote;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, Object, Table};
-use crate::ddl::{self, Ddl, Thing};
+use crate::ddl::{self, Ddl, Thing, contains_nulls};
 use crate::error::{Result, SqlError};
+use crate::functions::{CastContext, EvalContext, registry};
 use crate::parser::{self, StatementKind, Utility};
-use crate::types::{DataType, format_type};
+use crate::types::format_type;
+use crate::value::Datum;
 use crate::write;
 
 /// What is to be merged.
@@ -43,20 +47,23 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     let base = {
         let own = ancestry::ancestry(&store, target).await?;
         let directory = ddl.engine.directory();
-        ancestry::base(&contained, &own, |branch| directory.branches.iter().any(|each| each.id == branch))?
+        ancestry::base(&store, &contained, &own, |branch| directory.has(branch)).await?
     };
     let (base_catalog, source_catalog) =
         (ddl.engine.past_catalog(base).await?, ddl.engine.past_catalog(source).await?);
-    let merge = Merge { base, target, base_catalog, source_catalog };
+    let overlap = Overlap::find(
+        &store,
+        (base, &base_catalog),
+        (source, &source_catalog),
+        (target, &ddl.catalog.clone()),
+    )
+    .await?;
+    let merge = Merge { base, target, base_catalog, source_catalog, overlap };
     let plan = merge.plan(ddl, report);
     if report.is_refused() {
         return Ok(true);
     }
     let theirs = store.divergence(base, source).await?;
-    merge.check_dropped(&plan.dropped_tables, ddl, &theirs, report).await?;
-    if report.is_refused() {
-        return Ok(true);
-    }
     let plan = merge.clear_away(plan, ddl, report).await?;
     if report.is_refused() {
         return Ok(true);
@@ -70,6 +77,7 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     if report.is_refused() {
         return Ok(true);
     }
+    check_not_null(ddl, &plan.not_null, report).await?;
     finish_schema(ddl, plan.after_rows, report).await?;
     for error in write::broken(&mut ddl.execution).await? {
         let table = error.fields().table.clone().unwrap_or_default();
@@ -85,46 +93,12 @@ struct Merge {
     target: Snapshot,
     base_catalog: Arc<CatalogSnapshot>,
     source_catalog: Arc<CatalogSnapshot>,
+    overlap: Overlap,
 }
 
 impl Merge {
     fn plan(&self, ddl: &Ddl, report: &mut Report) -> Plan {
-        schema::plan(&self.base_catalog, &self.source_catalog, &ddl.catalog, report)
-    }
-
-    /// Tables that one side dropped must not have other rows on the other side than they had.
-    async fn check_dropped(
-        &self,
-        dropped: &[DroppedTable],
-        ddl: &Ddl,
-        theirs: &Divergence,
-        report: &mut Report,
-    ) -> Result<()> {
-        let mut ours = None;
-        for table in dropped {
-            let (base, kept) = (Some(&*table.base), Some(&*table.kept));
-            let mut difference = if table.by_source {
-                if ours.is_none() {
-                    ours = Some(ddl.engine.store().divergence(self.base, self.target).await?);
-                }
-                let Some(ours) = &ours else { continue };
-                columns::difference(ours, base, kept).await?
-            } else {
-                columns::difference(theirs, base, kept).await?
-            };
-            if difference.next().await?.is_none() {
-                continue;
-            }
-            let finding = |text: &str| Finding::of_object(table.shown.clone(), text.to_string());
-            if table.by_source {
-                let text = "dropped on the branch, its rows changed on the target";
-                report.refuse_unless(Settled::Theirs, || finding(text));
-            } else {
-                let text = "its rows changed on the branch, dropped on the target";
-                report.refuse_unless(Settled::Ours, || finding(text));
-            }
-        }
-        Ok(())
+        schema::plan(&self.base_catalog, &self.source_catalog, &ddl.catalog, &self.overlap, report)
     }
 
     /// Converts columns and drops objects; gives the plan of what is left to do.
@@ -141,9 +115,13 @@ impl Merge {
                 return Ok(plan);
             }
         }
-        for (table, column, data_type) in &plan.conversions {
-            convert(ddl, *table, column, *data_type).await?;
+        for (table, conversion) in &plan.conversions {
+            let converted = convert(ddl, *table, conversion).await;
             ddl.refresh().await?;
+            if let Err(error) = converted {
+                violate(ddl, *table, error, report)?;
+                return Ok(plan);
+            }
         }
         drop_all(ddl, &plan.drops).await?;
         ddl.refresh().await?;
@@ -178,27 +156,30 @@ impl Merge {
     ) -> Result<()> {
         let base = versions.base.as_ref().map(|(table, _)| &**table);
         let source = Some(&*versions.source.0);
-        let mut difference = columns::difference(theirs, base, source).await?;
-        let Some(first) = difference.next().await? else { return Ok(()) };
+        let mut differing = match versions.restored.is_empty() {
+            true => difference(theirs, base, source).await?,
+            // Cells come back that the source did not change.
+            false => theirs.all_rows(base.map(|table| table.tree), source.map(|table| table.tree))?,
+        };
+        let Some(first) = differing.next().await? else { return Ok(()) };
         let entry = ddl.catalog.expect_table(versions.oid)?.clone();
         let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
         let rows = Target::new(ddl.writer(&entry)?, shown, versions);
         if let Some(by) = told_apart(versions, &entry.table) {
-            let rows_of = (
-                columns::difference(theirs, base, None).await?,
-                columns::difference(theirs, None, source).await?,
-            );
+            let rows_of = (difference(theirs, base, None).await?, difference(theirs, None, source).await?);
             return rekeyed::merge(&rows, &by, rows_of, &mut ddl.execution, report).await;
         }
         if !entry.table.primary_key.is_empty() {
-            return rows::merge(&rows, first, difference, &mut ddl.execution, report).await;
+            return rows::merge(&rows, first, differing, &mut ddl.execution, report).await;
         }
         let before = ddl.engine.past_catalog(self.target).await?;
         let own = before.table(versions.oid).map(|entry| &*entry.table);
         let ours = ddl.engine.store().divergence(self.base, self.target).await?;
-        let ours = columns::difference(&ours, base, own).await?;
-        let again = columns::difference(theirs, base, source).await?;
-        counted::merge(&rows, again, ours, &mut ddl.execution, report).await
+        let ours = difference(&ours, base, own).await?;
+        let again = difference(theirs, base, source).await?;
+        // Rows of the target as they were before anything was converted.
+        let before = own.map(|own| Reading::of_target(own, &entry.table, versions));
+        counted::merge(&rows, again, (ours, before.as_ref()), &mut ddl.execution, report).await
     }
 }
 
@@ -218,11 +199,53 @@ fn told_apart(versions: &TableVersions, merged: &Table) -> Option<Vec<usize>> {
     keys.into_iter().find(|key| !key.is_empty()).map(|key| key.into_iter().flatten().collect())
 }
 
-/// `ALTER TABLE … ALTER COLUMN … TYPE …`
-async fn convert(ddl: &mut Ddl, table: u32, column: &str, data_type: DataType) -> Result<()> {
-    let (type_name, column) = (format_type(data_type, &ddl.types()), quote(column));
-    let change = format!("ALTER COLUMN {column} TYPE {type_name} USING CAST({column} AS {type_name})");
-    alter(ddl, table, &change).await
+/// `ALTER TABLE … ALTER COLUMN … TYPE …`, as an assignment where there is one: so that nothing is cut off in silence.
+async fn convert(ddl: &mut Ddl, table: u32, conversion: &Conversion) -> Result<()> {
+    let entry = ddl.catalog.expect_table(table)?.clone();
+    let old = &entry.table.columns[conversion.place];
+    let (column, data_type) = (quote(&old.name), conversion.data_type);
+    let type_name = format_type(data_type, &ddl.types());
+    let converted = format!("CAST({column} AS {type_name})");
+    let assigns = old.type_oid == data_type.oid || {
+        let (context, types) = (CastContext::Assignment, ddl.types());
+        registry().cast_method(old.type_oid, data_type.oid, context, &types).is_some()
+    };
+    let change = match &conversion.refill {
+        None if assigns => format!("ALTER COLUMN {column} TYPE {type_name}"),
+        None => format!("ALTER COLUMN {column} TYPE {type_name} USING {converted}"),
+        Some((unwritten, merged)) => {
+            let literal = |value: &Datum, type_oid: u32| -> Result<String> {
+                if value.is_null() {
+                    return Ok("NULL".into());
+                }
+                let text = ddl.execution.context().to_text(value, type_oid)?;
+                Ok(format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")))
+            };
+            let (unwritten, merged) = (literal(unwritten, old.type_oid)?, literal(merged, data_type.oid)?);
+            let old_type = format_type(old.data_type(), &ddl.types());
+            format!(
+                "ALTER COLUMN {column} DROP NOT NULL, ALTER COLUMN {column} TYPE {type_name} USING CASE WHEN CAST({column} AS text) \
+                 IS NOT DISTINCT FROM CAST(CAST({unwritten} AS {old_type}) AS text) THEN CAST({merged} AS {type_name}) ELSE {converted} END"
+            )
+        }
+    };
+    if old.generated || (old.default.is_none() && conversion.refill.is_none()) {
+        return alter(ddl, table, &change).await;
+    }
+    // Its default may be none of the new type; the one that it is to have is.
+    alter(ddl, table, &format!("ALTER COLUMN {column} DROP DEFAULT, {change}")).await?;
+    ddl.refresh().await?;
+    let mut changed = (*ddl.catalog.expect_table(table)?.table).clone();
+    let column = &mut changed.columns[conversion.place];
+    column.default.clone_from(&conversion.default);
+    if let Some((_, merged)) = &conversion.refill {
+        // Nothing is read from it any more; it tells which cells were not written.
+        column.missing.clone_from(merged);
+    }
+    if let Some(default) = &conversion.default {
+        ddl.binder(default).bind_default(column, &parser::parse_expression(default)?)?;
+    }
+    ddl.put(changed).await
 }
 
 /// `ALTER TABLE …`
@@ -284,6 +307,23 @@ async fn put(ddl: &mut Ddl, old: Option<Object>, mut new: Object) -> Result<()> 
     }
 }
 
+/// Looks for NULLs where the merged tables have none.
+async fn check_not_null(ddl: &mut Ddl, columns: &[(u32, Vec<usize>)], report: &mut Report) -> Result<()> {
+    for (table, places) in columns {
+        let entry = ddl.catalog.expect_table(*table)?.clone();
+        let writer = ddl.writer(&entry)?;
+        let mut see = |row: &[Datum], _: &EvalContext<'_>| match places.iter().find(|at| row[**at].is_null())
+        {
+            Some(at) => Err(contains_nulls(&entry.table, &entry.table.columns[*at].name)),
+            None => Ok(()),
+        };
+        if let Err(error) = write::read_rows(&writer, &mut ddl.execution, &mut see).await {
+            violate(ddl, *table, error, report)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes indexes, constraints, views and comments, and tests the merged rows on what is new.
 async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Result<()> {
     let (mut indexes, mut checked, mut referring) = (Vec::new(), Vec::new(), Vec::new());
@@ -326,12 +366,12 @@ async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Re
     Ok(())
 }
 
-/// Notes that rows of a table break a constraint.
+/// Notes that rows of a table break a constraint, or hold what is no value of a column's new type.
 ///
 /// # Errors
 /// Any other error than that.
 fn violate(ddl: &Ddl, table: u32, error: SqlError, report: &mut Report) -> Result<()> {
-    if !error.state().as_str().starts_with("23") {
+    if !error.state().as_str().starts_with("23") && !does_not_fit(&error) {
         return Err(error);
     }
     let entry = ddl.catalog.expect_table(table)?;

@@ -1,19 +1,15 @@
-//! Which columns of three versions of a table are the same, and the table that they make together.
+//! The table that three versions of it make together, column by column.
 //!
-//! A column is known by its name, and one that was renamed by its number. Numbers alone do not do: two branches that
-//! each add a column give it the same one. The merged table keeps the target's numbers, and what the source added gets
-//! the next ones; so rows of the target stay as they are.
-
-use helios_mvcc::{Divergence, TreeDifference};
+//! The merged table keeps the target's numbers, and what the source added, or the target gets back, has the next ones; so
+//! rows of the target stay as they are. Columns of one name that both sides added become one.
 
 use super::cells::same;
+use super::matching::{Places, matches};
+use super::overlap::Overlap;
 use super::report::{Finding, Report, Settled};
 use crate::catalog::{Table, TableColumn};
-use crate::error::Result;
 use crate::types::DataType;
-
-/// Where each column of a table is in the merged one, by position.
-pub type Places = Vec<Option<usize>>;
+use crate::value::Datum;
 
 /// Three versions of a table as one.
 pub struct MergedTable {
@@ -24,97 +20,78 @@ pub struct MergedTable {
     pub source: Places,
     /// Columns of the target that are to be dropped, by number.
     pub dropped: Vec<i16>,
-    /// Columns of the target whose rows are to be converted, by position.
-    pub converted: Vec<(usize, DataType)>,
+    /// Columns that the source dropped and the target keeps, by position.
+    pub kept: Vec<usize>,
+    /// Columns that the target dropped and gets back: where they are in the base and in the merged table.
+    pub restored: Vec<(usize, usize)>,
+    /// Columns that both sides added.
+    pub twins: Vec<Twin>,
+    /// Columns of the target whose rows are to be converted.
+    pub converted: Vec<Conversion>,
     /// The primary key that the target is to get from the source, by position; none: it loses its own.
     pub key: Option<Vec<usize>>,
 }
 
-/// For each column of `from`, which column of `to` it is.
-#[must_use]
-pub fn matches(from: &Table, to: &Table) -> Places {
-    let position = |name: &str| to.columns.iter().position(|each| !each.dropped && each.name == name);
-    let is_known = |name: &str| from.live_columns().any(|each| each.name == name);
-    let same = |(at, column): (usize, &TableColumn)| {
-        if column.dropped {
-            return None;
-        }
-        let renamed = || to.columns.get(at).filter(|each| !each.dropped && !is_known(&each.name));
-        position(&column.name).or_else(|| renamed().map(|_| at))
-    };
-    from.columns.iter().enumerate().map(same).collect()
+/// A column that both sides added.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    /// Where it is in the merged table.
+    pub place: usize,
+    /// What a cell of the source holds that was not written since.
+    pub unwritten: Datum,
+    /// What such a cell holds in the merged table.
+    pub merged: Datum,
 }
 
-/// Whether a stored row holds the same in both versions of a table. It does not where a column has another number: one that was
-/// dropped and made anew, or branches that gave theirs in another order. Columns that only one version has tell nothing,
-/// unless rows of the first one may hold something else where a new column is.
-#[must_use]
-pub fn read_alike(before: &Table, after: &Table) -> bool {
-    let in_after = matches(before, after);
-    let is_same_place = |(at, column): (usize, &TableColumn)| {
-        let kept = in_after[at].map(|place| (place, &after.columns[place]));
-        kept.is_none_or(|(place, kept)| {
-            place == at && kept.type_oid == column.type_oid && same(&kept.missing, &column.missing)
-        })
-    };
-    let is_behind = |(at, column): (usize, &TableColumn)| {
-        column.dropped || in_after.contains(&Some(at)) || at >= before.columns.len()
-    };
-    // Values are found by the widths of those before them, also of columns that were dropped.
-    let has_same_kinds = before
-        .columns
-        .iter()
-        .zip(&after.columns)
-        .all(|(one, other)| one.representation.kind == other.representation.kind);
-    has_same_kinds
-        && before.columns.iter().enumerate().all(is_same_place)
-        && after.columns.iter().enumerate().all(is_behind)
+/// A column of the target that gets another type.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// Its position.
+    pub place: usize,
+    pub data_type: DataType,
+    /// The default that it has then.
+    pub default: Option<String>,
+    /// Of a column that both sides added: what a cell holds that was not written since, and what it is to hold.
+    pub refill: Option<(Datum, Datum)>,
 }
 
-/// The rows that differ between two versions of a table at the two moments; where a stored row does not hold the same in
-/// both, all rows.
-///
-/// # Errors
-/// Those of reading pages.
-pub async fn difference(
-    divergence: &Divergence,
-    before: Option<&Table>,
-    after: Option<&Table>,
-) -> Result<TreeDifference> {
-    let trees = (before.map(|table| table.tree), after.map(|table| table.tree));
-    match (before, after) {
-        (Some(before), Some(after)) if !read_alike(before, after) => {
-            Ok(divergence.all_rows(trees.0, trees.1)?)
-        }
-        _ => Ok(divergence.tree(trees.0, trees.1).await?),
-    }
-}
-
-/// What stands in for the base of a table that both sides have and the base has not: the columns that both call the same. So
+/// What stands in for the base of a table that both sides have and the base has not: the columns that are the same in both. So
 /// all that either has beside them is new, and stays.
 #[must_use]
 pub fn common(source: &Table, target: &Table) -> Table {
     let mut common = source.clone();
-    for column in &mut common.columns {
-        column.dropped |= !target.live_columns().any(|each| each.name == column.name);
+    for (column, place) in common.columns.iter_mut().zip(matches(source, target)) {
+        column.dropped |= place.is_none();
     }
     common
 }
 
 /// Merges the columns and what else there is of a table; conflicts go to the report.
-pub fn merge(base: &Table, source: &Table, target: &Table, shown: &str, report: &mut Report) -> MergedTable {
-    let (in_source, in_target) = (matches(base, source), matches(base, target));
+pub fn merge(
+    base: &Table,
+    source: &Table,
+    target: &Table,
+    overlap: &Overlap,
+    shown: &str,
+    report: &mut Report,
+) -> MergedTable {
+    let (in_source, in_target) = matches_of_both(base, source, target);
     let mut merged = MergedTable {
         table: target.clone(),
         base: in_target.clone(),
         source: vec![None; source.columns.len()],
         dropped: Vec::new(),
+        kept: Vec::new(),
+        restored: Vec::new(),
+        twins: Vec::new(),
         converted: Vec::new(),
         key: None,
     };
     let conflict =
         |column: &str, what: String| Finding::of_object(format!("column {column} of {shown}"), what);
+    let has_keys = !source.primary_key.is_empty() && !target.primary_key.is_empty();
     for (at, column) in base.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
+        let written_by = [overlap.source.has_cell(base.oid, at), overlap.target.has_cell(base.oid, at)];
         match (in_source[at], in_target[at]) {
             (Some(theirs), Some(ours)) => {
                 merged.source[theirs] = Some(ours);
@@ -122,31 +99,102 @@ pub fn merge(base: &Table, source: &Table, target: &Table, shown: &str, report: 
                     &mut merged,
                     ours,
                     [column, &source.columns[theirs], &target.columns[ours]],
+                    written_by,
                     report,
-                    |what| conflict(&column.name, format!("both sides changed its {what}")),
+                    |what| conflict(&column.name, what),
                 );
             }
             (None, Some(ours)) => {
-                let is_changed = !same_column(column, &target.columns[ours]);
-                let what = || conflict(&column.name, "dropped on the branch, changed on the target".into());
-                if !is_changed || report.settle(what) == Settled::Theirs {
-                    merged.dropped.push(target.columns[ours].number);
+                let change = match (same_column(column, &target.columns[ours]), written_by[1]) {
+                    (false, _) => "changed on the target",
+                    (true, true) => "its cells changed on the target",
+                    (true, false) => "",
+                };
+                let what = || conflict(&column.name, format!("dropped on the branch, {change}"));
+                let goes = if change.is_empty() {
+                    true
+                } else if has_keys {
+                    report.settle(what) == Settled::Theirs
+                } else {
+                    // Nothing says which cells the rows have that the branch changed.
+                    report.refuse_unless(Settled::Theirs, what);
+                    true
+                };
+                match goes {
+                    true => merged.dropped.push(target.columns[ours].number),
+                    false => merged.kept.push(ours),
                 }
             }
             (Some(theirs), None) => {
-                if !same_column(column, &source.columns[theirs]) {
-                    let what =
-                        || conflict(&column.name, "changed on the branch, dropped on the target".into());
+                let theirs = (theirs, &source.columns[theirs]);
+                let change = match (same_column(column, theirs.1), written_by[0]) {
+                    (false, _) => "changed on the branch",
+                    (true, true) => "its cells changed on the branch",
+                    (true, false) => continue,
+                };
+                let what = || conflict(&column.name, format!("{change}, dropped on the target"));
+                if is_computed(theirs.1) || !has_keys {
+                    // Nothing says which rows its cells would come back to.
                     report.refuse_unless(Settled::Ours, what);
+                } else if report.settle(what) == Settled::Theirs {
+                    let place = merged.append(theirs);
+                    merged.restored.push((at, place));
                 }
             }
             (None, None) => {}
         }
     }
     add_columns(&mut merged, source, target, (&in_source, &in_target), report, &conflict);
+    refuse_namesakes(&merged, shown, report);
     merge_rest(&mut merged.table, base, source, target, shown, report);
     merge_key(&mut merged, base, source, target, shown, report);
     merged
+}
+
+/// Which columns of both sides those of the base are. Where a column of a side has nothing but its name in common with the
+/// base's, and is one that the other side has too, it is that one.
+fn matches_of_both(base: &Table, source: &Table, target: &Table) -> (Places, Places) {
+    let (in_source, in_target) = (matches(base, source), matches(base, target));
+    let pruned = |own: &Places, side: &Table, theirs: &Places, other: &Table| -> Places {
+        let is_anothers = |at: usize, place: usize| {
+            let column = &side.columns[place];
+            let twin = |(there, each): (usize, &TableColumn)| {
+                !each.dropped && each.origin.is_same(&column.origin) && theirs[at] != Some(there)
+            };
+            !base.columns[at].origin.is_same(&column.origin) && other.columns.iter().enumerate().any(twin)
+        };
+        own.iter().enumerate().map(|(at, place)| place.filter(|place| !is_anothers(at, *place))).collect()
+    };
+    (pruned(&in_source, source, &in_target, target), pruned(&in_target, target, &in_source, source))
+}
+
+impl MergedTable {
+    /// Adds a column of the source, which has this position there; gives its position.
+    fn append(&mut self, (at, column): (usize, &TableColumn)) -> usize {
+        let place = self.table.columns.len();
+        let number = i16::try_from(place + 1).unwrap_or(i16::MAX);
+        self.table.columns.push(TableColumn { number, ..column.clone() });
+        self.source[at] = Some(place);
+        place
+    }
+}
+
+/// Whether its cells are made by the database.
+fn is_computed(column: &TableColumn) -> bool {
+    column.generated || column.identity.is_some()
+}
+
+/// Two columns of one name, of which one was renamed, are not for a resolution to decide.
+fn refuse_namesakes(merged: &MergedTable, shown: &str, report: &mut Report) {
+    let mut seen = std::collections::HashSet::new();
+    let gone = |column: &TableColumn| merged.dropped.contains(&column.number);
+    for column in merged.table.live_columns().filter(|column| !gone(column)) {
+        if !seen.insert(&*column.name) {
+            let object = format!("column {} of {shown}", column.name);
+            report
+                .refuse(Finding::of_object(object, "another column got this name on the other side".into()));
+        }
+    }
 }
 
 /// Where the columns of a table's primary key are in the merged one.
@@ -204,46 +252,104 @@ fn add_columns(
         if column.dropped || in_source.contains(&Some(at)) {
             continue;
         }
-        let twin = target.columns.iter().position(|each| !each.dropped && each.name == column.name);
-        if let Some(twin) = twin.filter(|twin| !in_target.contains(&Some(*twin))) {
-            merged.source[at] = Some(twin);
-            if !same_column(column, &target.columns[twin]) {
-                report.refuse_unless(Settled::Ours, || {
-                    conflict(&column.name, "added on both sides, differently".into())
-                });
+        let is_twin = |(place, own): (usize, &TableColumn)| {
+            !own.dropped && !in_target.contains(&Some(place)) && {
+                own.origin.is_same(&column.origin) || own.name == column.name
             }
-            continue;
+        };
+        match target.columns.iter().enumerate().position(is_twin) {
+            Some(twin) => {
+                merged.source[at] = Some(twin);
+                let what = || conflict(&column.name, "added on both sides, differently".into());
+                join(merged, twin, column, &target.columns[twin], report, what);
+            }
+            None => {
+                merged.append((at, column));
+            }
         }
-        let number = merged.table.columns.len() + 1;
-        merged.source[at] = Some(number - 1);
-        let number = i16::try_from(number).unwrap_or(i16::MAX);
-        merged.table.columns.push(TableColumn { number, ..column.clone() });
     }
+}
+
+/// Makes one column of two that were added on both sides. Which cells were written since cannot be told from what they hold
+/// alone, so those that hold what the column began with count as unwritten, and get what the winner's began with.
+fn join(
+    merged: &mut MergedTable,
+    place: usize,
+    theirs: &TableColumn,
+    ours: &TableColumn,
+    report: &mut Report,
+    conflict: impl Fn() -> Finding,
+) {
+    let mut winner = Settled::Ours;
+    if !same_column(theirs, ours) {
+        if is_computed(theirs) || is_computed(ours) {
+            report.refuse_unless(Settled::Ours, conflict);
+        } else {
+            winner = report.settle(conflict);
+        }
+    }
+    let column = &mut merged.table.columns[place];
+    column.origin.join(&theirs.origin);
+    let unwritten = theirs.missing.clone();
+    if winner == Settled::Ours {
+        merged.twins.push(Twin { place, unwritten, merged: ours.missing.clone() });
+        return;
+    }
+    column.name.clone_from(&theirs.name);
+    column.not_null = theirs.not_null;
+    column.default.clone_from(&theirs.default);
+    merged.twins.push(Twin { place, unwritten: unwritten.clone(), merged: unwritten.clone() });
+    let has_same_type = theirs.data_type() == ours.data_type();
+    if !has_same_type || !same(&theirs.missing, &ours.missing) {
+        let refill = Some((ours.missing.clone(), unwritten));
+        let (data_type, default) = (theirs.data_type(), theirs.default.clone());
+        merged.converted.push(Conversion { place, data_type, default, refill });
+    }
+}
+
+/// Whether a table is declared otherwise than at the base: it, or one of its columns.
+#[must_use]
+pub fn is_changed(base: &Table, now: &Table) -> bool {
+    let places = matches(base, now);
+    let is_same = |(at, column): (usize, &TableColumn)| {
+        column.dropped || places[at].is_some_and(|place| same_column(column, &now.columns[place]))
+    };
+    let own: Places = (0..now.columns.len()).map(Some).collect();
+    now.live_columns().count() != base.live_columns().count()
+        || !base.columns.iter().enumerate().all(is_same)
+        || key_places(base, &places) != key_places(now, &own)
+        || (&base.name, base.schema, base.owner) != (&now.name, now.schema, now.owner)
+        || (&base.options, base.unlogged) != (&now.options, now.unlogged)
 }
 
 /// Whether two columns are declared alike, whatever their numbers.
 fn same_column(one: &TableColumn, other: &TableColumn) -> bool {
-    let aligned = TableColumn { number: one.number, missing: one.missing.clone(), ..other.clone() };
+    let aligned = TableColumn {
+        number: one.number,
+        missing: one.missing.clone(),
+        origin: one.origin.clone(),
+        ..other.clone()
+    };
     aligned == *one
 }
 
-/// Attribute by attribute.
+/// Attribute by attribute. `written_by` says whether the source, and the target, wrote cells of it, where that matters.
 fn merge_column(
     merged: &mut MergedTable,
-    at: usize,
+    place: usize,
     [base, source, target]: [&TableColumn; 3],
+    written_by: [bool; 2],
     report: &mut Report,
-    conflict: impl Fn(&str) -> Finding,
+    conflict: impl Fn(String) -> Finding,
 ) {
-    let column = &mut merged.table.columns[at];
-    let theirs = |is_theirs: bool, what: &str, both: bool, report: &mut Report| {
-        is_theirs && (!both || report.settle(|| conflict(what)) == Settled::Theirs)
-    };
+    let column = &mut merged.table.columns[place];
+    column.origin.join(&source.origin);
     macro_rules! merge_field {
         ($($field:ident),+ => $what:literal) => {{
             let differs = |one: &TableColumn, other: &TableColumn| $(one.$field != other.$field)||+;
             let is_theirs = differs(source, base) && differs(source, target);
-            theirs(is_theirs, $what, differs(target, base), report)
+            let what = || conflict(format!("both sides changed its {}", $what));
+            is_theirs && (!differs(target, base) || report.settle(what) == Settled::Theirs)
         }};
     }
     if merge_field!(name => "name") {
@@ -259,8 +365,22 @@ fn merge_column(
     if merge_field!(identity => "identity") {
         column.identity = source.identity;
     }
-    if merge_field!(type_oid, type_modifier => "type") {
-        merged.converted.push((at, source.data_type()));
+    let is_theirs = match [source, target].map(|side| side.data_type() != base.data_type()) {
+        _ if source.data_type() == target.data_type() => false,
+        [true, true] => report.settle(|| conflict("both sides changed its type".into())) == Settled::Theirs,
+        [true, false] if written_by[1] => {
+            let what = || conflict("its type changed on the branch, its cells on the target".into());
+            report.settle(what) == Settled::Theirs
+        }
+        [false, true] if written_by[0] => {
+            let what = || conflict("its cells changed on the branch, its type on the target".into());
+            report.settle(what) == Settled::Theirs
+        }
+        [is_theirs, _] => is_theirs,
+    };
+    if is_theirs {
+        let (data_type, default) = (source.data_type(), column.default.clone());
+        merged.converted.push(Conversion { place, data_type, default, refill: None });
     }
 }
 

@@ -5,8 +5,9 @@
 //! memory until the table is done, on both sides: row numbers mean nothing across branches.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use helios_mvcc::TreeDifference;
+use helios_mvcc::{KeyRange, ScanStep, TreeDifference};
 
 use super::report::{Report, Settled};
 use super::rows::{Change, Reading, Target, write};
@@ -34,7 +35,7 @@ type Deltas = BTreeMap<Vec<u8>, Delta>;
 pub async fn merge(
     target: &Target,
     theirs: TreeDifference,
-    ours: TreeDifference,
+    (ours, own): (TreeDifference, Option<&Reading>),
     execution: &mut Execution,
     report: &mut Report,
 ) -> Result<()> {
@@ -42,8 +43,9 @@ pub async fn merge(
     if theirs.values().all(|delta| delta.by == 0) {
         return Ok(());
     }
-    let ours = deltas(target, ours, &target.own, execution).await?;
+    let ours = deltas(target, ours, own.unwrap_or(&target.own), execution).await?;
     target.writer.lock_table(execution).await?;
+    let mut left_over = BTreeMap::new();
     for (stored, delta) in theirs.into_iter().filter(|(_, delta)| delta.by != 0) {
         let own = ours.get(&stored);
         let own_by = own.map_or(0, |own| own.by);
@@ -87,9 +89,51 @@ pub async fn merge(
                 left -= 1;
             }
         }
+        if left > 0 {
+            left_over.insert(stored, left);
+        }
         execution.breathe().await?;
     }
-    Ok(())
+    delete_anywhere(target, left_over, execution, report).await
+}
+
+/// Deletes so many of such rows, wherever they are: rows of a table that was merged, or written anew, have other numbers
+/// than they had at the base.
+async fn delete_anywhere(
+    target: &Target,
+    mut wanted: BTreeMap<Vec<u8>, i64>,
+    execution: &mut Execution,
+    report: &mut Report,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    let mut scan = execution.transaction.scan(target.writer.tree(), KeyRange::all(), false);
+    loop {
+        let mut visit = |key: &[u8], value: &[u8]| {
+            rows.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        };
+        let step = scan.next(&execution.transaction, &mut visit).await?;
+        for (key, bytes) in std::mem::take(&mut rows) {
+            let values = target.own.row(&bytes, &execution.context())?;
+            let stored = stored_form(target, &values)?;
+            let Some(left) = wanted.get_mut(&stored) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                wanted.remove(&stored);
+            }
+            let row = Some(values.clone());
+            let finding = target.finding("delete", None, [&None, &row, &None], &execution.context())?;
+            report.change(|| finding);
+            write(target, Change { key, before: Some(values), after: None }, None, execution, report).await?;
+        }
+        if step == ScanStep::Done || wanted.is_empty() {
+            return Ok(());
+        }
+        execution.breathe().await?;
+    }
 }
 
 async fn deltas(

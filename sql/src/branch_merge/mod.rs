@@ -2,7 +2,8 @@
 //!
 //! 1. The *base* is the newest moment that both branches contain (`ancestry.rs`). What the source changed since then is
 //!    found at the cost of the pages that it changed (`helios_mvcc::Divergence`).
-//! 2. Catalogs are merged object by object, tables column by column (`schema.rs`, `columns.rs`).
+//! 2. What one side wrote of what the other dropped or converted is looked up (`overlap.rs`). Catalogs are merged object by
+//!    object, tables column by column (`schema.rs`, `columns.rs`), each known by its identity (`matching.rs`).
 //! 3. Rows are merged by primary key, cell by cell (`rows.rs`, `cells.rs`); those of tables without one as whole rows, by
 //!    their number (`counted.rs`); those of tables whose key is another one than before, by that (`rekeyed.rs`).
 //! 4. All of it is one transaction on the target (`apply.rs`), which ends with the note that the target contains the
@@ -14,6 +15,8 @@ mod apply;
 mod cells;
 mod columns;
 mod counted;
+mod matching;
+mod overlap;
 mod rekeyed;
 mod renumber;
 mod report;
@@ -24,5 +27,5 @@ mod tests;
 
 pub use ancestry::merge_base;
 pub use apply::{Request, apply};
-pub use columns::{difference, matches};
+pub use matching::{difference, matches};
 pub use report::{Finding, Report, Resolution};

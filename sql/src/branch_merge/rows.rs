@@ -7,12 +7,13 @@
 use helios_mvcc::{RowDifference, TreeDifference};
 
 use super::cells::{self, Outcome, Version};
-use super::columns::Places;
+use super::columns::Twin;
+use super::matching::Places;
 use super::report::{Finding, Report, Settled};
 use super::schema::TableVersions;
 use crate::binder::name::quote;
 use crate::catalog::Table;
-use crate::error::{Result, SqlState};
+use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::functions::{EvalContext, value_tree};
 use crate::plan::row_layout;
@@ -27,6 +28,8 @@ struct Place {
     from: usize,
     to: usize,
     conversion: Option<(u32, DataType)>,
+    /// Of a column that both sides added: what a cell holds that was not written since, and in the merged table.
+    unwritten: Option<(Datum, Datum)>,
 }
 
 /// Reads rows of one version of a table as rows of the merged one.
@@ -44,13 +47,40 @@ impl Reading {
         let place = |(from, to): (usize, &Option<usize>)| {
             let to = (*to)?;
             let (old, new) = (table.columns[from].data_type(), merged.columns[to].data_type());
-            Some(Place { from, to, conversion: (old != new).then_some((old.oid, new)) })
+            Some(Place { from, to, conversion: (old != new).then_some((old.oid, new)), unwritten: None })
         };
         Reading {
             layout: row_layout(table),
             places: places.iter().enumerate().filter_map(place).collect(),
             missing: merged.columns.iter().map(|column| column.missing.clone()).collect(),
         }
+    }
+
+    /// For rows of the target as they were before the merge, whose columns keep their places.
+    #[must_use]
+    pub fn of_target(table: &Table, merged: &Table, versions: &TableVersions) -> Reading {
+        let places: Places = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, _)| (!merged.columns[at].dropped).then_some(at))
+            .collect();
+        let of_target =
+            |twin: &Twin| Twin { unwritten: table.columns[twin.place].missing.clone(), ..twin.clone() };
+        let twins: Vec<Twin> = versions.twins.iter().map(of_target).collect();
+        Reading::new(table, &places, merged).with_twins(&twins)
+    }
+
+    /// Has cells that were not written since both sides added their column hold what that begins with in the merged table.
+    #[must_use]
+    fn with_twins(mut self, twins: &[Twin]) -> Reading {
+        for twin in twins {
+            self.missing[twin.place] = twin.merged.clone();
+            for place in self.places.iter_mut().filter(|place| place.to == twin.place) {
+                place.unwritten = Some((twin.unwritten.clone(), twin.merged.clone()));
+            }
+        }
+        self
     }
 
     /// A row.
@@ -60,8 +90,14 @@ impl Reading {
     pub fn row(&self, bytes: &[u8], context: &EvalContext<'_>) -> Result<Vec<Datum>> {
         let view = self.layout.view(bytes)?;
         let mut row = self.missing.clone();
-        for Place { from, to, conversion } in &self.places {
+        for Place { from, to, conversion, unwritten } in &self.places {
             let value = view.get(*from)?;
+            if let Some((unwritten, merged)) = unwritten
+                && cells::same(unwritten, &value)
+            {
+                row[*to] = merged.clone();
+                continue;
+            }
             row[*to] = match conversion {
                 Some((old, new)) if !value.is_null() => {
                     let text = context.to_text(&value, *old)?;
@@ -83,6 +119,10 @@ pub struct Target {
     pub base: Option<Reading>,
     pub source: Reading,
     pub own: Reading,
+    /// Columns that only the target has, by position.
+    ours_alone: Vec<usize>,
+    /// Columns that the target has from now on.
+    theirs_alone: Vec<usize>,
 }
 
 impl Target {
@@ -94,8 +134,18 @@ impl Target {
         Target {
             shown,
             counts: merged.columns.iter().map(|column| !column.dropped && !column.generated).collect(),
-            base: versions.base.as_ref().map(|(table, places)| Reading::new(table, places, &merged)),
-            source: Reading::new(&versions.source.0, &versions.source.1, &merged),
+            base: versions.base.as_ref().map(|(table, places)| {
+                let mut places = places.clone();
+                // What the target's rows do not hold any more, those of the base did.
+                let restored = versions.restored.iter().map(|(at, place)| (*at, *place));
+                restored.for_each(|(at, place)| places[at] = Some(place));
+                Reading::new(table, &places, &merged).with_twins(&versions.twins)
+            }),
+            source: Reading::new(&versions.source.0, &versions.source.1, &merged).with_twins(&versions.twins),
+            ours_alone: (0..merged.columns.len())
+                .filter(|at| !merged.columns[*at].dropped && !versions.source.1.contains(&Some(*at)))
+                .collect(),
+            theirs_alone: (versions.own_width..merged.columns.len()).collect(),
             own: Reading::new(&merged, &own, &merged),
             writer,
         }
@@ -202,7 +252,16 @@ async fn merged(
         _ => None,
     };
     let ours = own.map(|bytes| target.own.row(&bytes, &context)).transpose()?;
-    let theirs = row.after.map(|bytes| target.source.row(&bytes, &context)).transpose()?;
+    let theirs = match row.after.map(|bytes| target.source.row(&bytes, &context)).transpose() {
+        Err(error) if does_not_fit(&error) => {
+            let named = ours.as_ref().or(base.as_ref());
+            let positions = &target.writer.primary_positions;
+            let key = named.map(|row| target.writer.key_text(positions, row, &context)).transpose()?;
+            report.violate(target.shown.clone(), key, error);
+            return Ok(None);
+        }
+        theirs => theirs?,
+    };
     decide(target, row.key, [base, ours, theirs], &context, report)
 }
 
@@ -213,13 +272,24 @@ async fn merged(
 pub fn decide(
     target: &Target,
     key: Vec<u8>,
-    [base, ours, theirs]: [Version; 3],
+    [mut base, ours, mut theirs]: [Version; 3],
     context: &EvalContext<'_>,
     report: &mut Report,
 ) -> Result<Option<Change>> {
+    // Who has not a column has no say in what its cells hold.
+    if let (Some(theirs), Some(other)) = (&mut theirs, ours.as_ref().or(base.as_ref())) {
+        target.ours_alone.iter().for_each(|at| theirs[*at] = other[*at].clone());
+    }
+    let mut own = ours.clone();
+    if let (Some(own), Some(theirs)) = (&mut own, &theirs) {
+        target.theirs_alone.iter().for_each(|at| own[*at] = theirs[*at].clone());
+    }
+    if let (Some(base), Some(own)) = (&mut base, &own) {
+        target.theirs_alone.iter().for_each(|at| base[*at] = own[*at].clone());
+    }
     let versions = [&base, &ours, &theirs];
-    let (after, conflict) = match cells::merge(&base, &ours, &theirs, &target.counts) {
-        Outcome::Keep => return Ok(None),
+    let (after, conflict) = match cells::merge(&base, &own, &theirs, &target.counts) {
+        Outcome::Keep => (own, None),
         Outcome::Write(after) => (after, None),
         Outcome::Conflict { cells, theirs: source_wins, ours: target_wins } => {
             let text = target.conflict_text(versions, &cells);
@@ -244,6 +314,11 @@ pub fn decide(
         target.writer.generate(after, context)?;
     }
     Ok(Some(Change { key, before: ours, after }))
+}
+
+/// Whether a value is none of the type that its column has in the merged table.
+pub fn does_not_fit(error: &SqlError) -> bool {
+    error.state().as_str().starts_with("22")
 }
 
 /// What happens to the target's row.

@@ -6,17 +6,19 @@
 //! the next refresh, and those of the source come along only where the view does.
 //! What the base and the source say of columns by number is put into the merged table's numbers first (`renumber.rs`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::columns::{self, Places};
+use super::columns::{self, Conversion, Twin};
+use super::matching::Places;
+use super::overlap::Overlap;
 use super::renumber::{Numbers, bare, names_gone, renumbered};
 use super::report::{Finding, Report, Settled};
 use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, Comments, ConstraintKind, Object, PG_DATABASE, Table};
+use crate::catalog::{CatalogSnapshot, ColumnNumber, Comments, ConstraintKind, Object, PG_DATABASE, Table};
 use crate::ddl::Thing;
 use crate::functions::FIRST_USER_OID;
-use crate::types::DataType;
+use crate::types::is_user_type;
 
 /// The classes of objects, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +46,8 @@ pub type Put = (Option<Object>, Object);
 #[derive(Default)]
 pub struct Plan {
     pub drops: Vec<Thing>,
-    /// Columns whose type changes: table, name, type.
-    pub conversions: Vec<(u32, String, DataType)>,
+    /// Columns whose cells change: table, and how.
+    pub conversions: Vec<(u32, Conversion)>,
     /// Tables that get another primary key, and its columns.
     pub keys: Vec<(u32, Vec<String>)>,
     /// What rows need: schemas, types, tables, sequences.
@@ -54,8 +56,8 @@ pub struct Plan {
     pub after_rows: Vec<Put>,
     /// Tables whose rows are merged.
     pub tables: Vec<TableVersions>,
-    /// Tables that one side dropped, whose rows must not have changed on the other.
-    pub dropped_tables: Vec<DroppedTable>,
+    /// Columns that no NULL may be in any more: their table, and their positions.
+    pub not_null: Vec<(u32, Vec<usize>)>,
 }
 
 /// A table whose rows are merged.
@@ -63,15 +65,12 @@ pub struct TableVersions {
     pub oid: u32,
     pub base: Option<(Arc<Table>, Places)>,
     pub source: (Arc<Table>, Places),
-}
-
-/// A table that one side dropped.
-pub struct DroppedTable {
-    pub shown: String,
-    pub base: Arc<Table>,
-    /// The table on the side that still has it.
-    pub kept: Arc<Table>,
-    pub by_source: bool,
+    /// Columns that both sides added.
+    pub twins: Vec<Twin>,
+    /// Columns that the target dropped and gets back: where they are in the base and in the merged table.
+    pub restored: Vec<(usize, usize)>,
+    /// How many columns the target had, dropped ones among them.
+    pub own_width: usize,
 }
 
 impl Plan {
@@ -91,6 +90,7 @@ pub fn plan(
     base: &CatalogSnapshot,
     source: &CatalogSnapshot,
     target: &CatalogSnapshot,
+    overlap: &Overlap,
     report: &mut Report,
 ) -> Plan {
     let mut merging = Merging {
@@ -101,6 +101,9 @@ pub fn plan(
         base_numbers: Numbers::new(),
         source_numbers: Numbers::new(),
         added: HashMap::new(),
+        restored: HashSet::new(),
+        kept: HashSet::new(),
+        overlap,
         plan: Plan::default(),
         report,
     };
@@ -122,6 +125,11 @@ struct Merging<'a> {
     source_numbers: Numbers,
     /// Objects that the source adds; false: that it wanted to add.
     added: HashMap<u32, bool>,
+    /// What the target dropped and gets back, tables with the number 0 and columns with that of the merged table.
+    restored: HashSet<(u32, ColumnNumber)>,
+    /// What the source dropped and the target keeps, likewise.
+    kept: HashSet<(u32, ColumnNumber)>,
+    overlap: &'a Overlap,
     plan: Plan,
     report: &'a mut Report,
 }
@@ -136,11 +144,10 @@ impl Merging<'_> {
                 let base = if let Some(Object::Table(base)) = base { Some(base) } else { None };
                 self.merge_table(base, source, &target);
             }
-            (Some(Object::Table(base)), None, Some(Object::Table(target))) => self.drop_table(base, target),
+            (Some(Object::Table(base)), None, Some(Object::Table(target))) => self.drop_table(&base, &target),
             (Some(Object::Table(_)), Some(Object::Table(source)), None) if source.materialized.is_some() => {}
             (Some(Object::Table(base)), Some(Object::Table(source)), None) => {
-                let shown = shown(self.catalogs[1], &Object::Table(source.clone()));
-                self.plan.dropped_tables.push(DroppedTable { shown, base, kept: source, by_source: false });
+                self.restore_table(&base, source);
             }
             (base, source, target) => self.merge_whole(key, base, source, target),
         }
@@ -155,18 +162,33 @@ impl Merging<'_> {
         let places: Places = (0..source.columns.len()).map(Some).collect();
         self.report.change(|| change("create", shown(self.catalogs[1], &Object::Table(source.clone()))));
         self.plan.before_rows.push((None, object));
-        self.plan.tables.push(TableVersions { oid: source.oid, base: None, source: (source, places) });
+        let (twins, restored, own_width) = (Vec::new(), Vec::new(), source.columns.len());
+        self.plan.tables.push(TableVersions {
+            oid: source.oid,
+            base: None,
+            source: (source, places),
+            twins,
+            restored,
+            own_width,
+        });
     }
 
     fn merge_table(&mut self, base: Option<Arc<Table>>, source: Arc<Table>, target: &Arc<Table>) {
         let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
         let common = base.clone().unwrap_or_else(|| columns::common(&source, target).into());
-        let merged = columns::merge(&common, &source, target, &shown, self.report);
+        let merged = columns::merge(&common, &source, target, self.overlap, &shown, self.report);
         self.base_numbers.insert(source.oid, numbers(&merged.base));
         self.source_numbers.insert(source.oid, numbers(&merged.source));
         self.plan.drops.extend(merged.dropped.iter().map(|number| Thing::Column(target.oid, *number)));
-        for (at, data_type) in &merged.converted {
-            self.plan.conversions.push((target.oid, target.columns[*at].name.clone(), *data_type));
+        self.plan.conversions.extend(merged.converted.iter().map(|each| (target.oid, each.clone())));
+        self.kept.extend(merged.kept.iter().map(|place| (target.oid, target.columns[*place].number)));
+        let restored = merged.restored.iter().map(|(_, place)| merged.table.columns[*place].number);
+        self.restored.extend(restored.map(|number| (target.oid, number)));
+        let may_have_null = |place: usize| target.columns.get(place).is_none_or(|column| !column.not_null);
+        let columns = merged.table.columns.iter().enumerate().filter(|(_, column)| column.not_null);
+        let not_null: Vec<usize> = columns.map(|(place, _)| place).filter(|at| may_have_null(*at)).collect();
+        if !not_null.is_empty() {
+            self.plan.not_null.push((target.oid, not_null));
         }
         if let Some(key) = &merged.key {
             if self.is_referred_to(target.oid) {
@@ -179,7 +201,9 @@ impl Merging<'_> {
             self.plan.keys.push((target.oid, names));
         }
         let is_changed = merged.table != **target;
-        if is_changed || merged.key.is_some() || !merged.dropped.is_empty() || !merged.converted.is_empty() {
+        // That columns of both sides are the same is nothing that anybody sees.
+        let is_seen = columns::is_changed(target, &merged.table);
+        if is_seen || merged.key.is_some() || !merged.dropped.is_empty() || !merged.converted.is_empty() {
             self.report.change(|| change("alter", shown));
         }
         if is_changed {
@@ -193,26 +217,47 @@ impl Merging<'_> {
             oid: target.oid,
             base: base.map(|base| (base, merged.base)),
             source: (source, merged.source),
+            twins: merged.twins,
+            restored: merged.restored,
+            own_width: target.columns.len(),
         });
     }
 
-    fn drop_table(&mut self, base: Arc<Table>, target: Arc<Table>) {
+    /// A table that the source dropped.
+    fn drop_table(&mut self, base: &Table, target: &Arc<Table>) {
         let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
-        let mut unread = Report::default();
-        let changed = columns::merge(&target, &base, &target, &shown, &mut unread).table != *target
-            || columns::matches(&base, &target).iter().flatten().count() != target.live_columns().count();
-        if changed {
-            let why = "dropped on the branch, changed on the target";
-            if self.report.settle(|| Finding::of_object(shown.clone(), why.into())) == Settled::Ours {
+        let change_of_target = match columns::is_changed(base, target) {
+            true => "changed on the target",
+            // What a materialized view holds comes from its query.
+            false if target.materialized.is_none() && self.overlap.target.has_rows(base.oid) => {
+                "its rows changed on the target"
+            }
+            false => "",
+        };
+        if !change_of_target.is_empty() {
+            let why = format!("dropped on the branch, {change_of_target}");
+            if self.report.settle(|| Finding::of_object(shown.clone(), why)) == Settled::Ours {
+                self.kept.insert((target.oid, 0));
                 return;
             }
         }
         self.plan.drops.push(Thing::Table(target.oid));
-        self.report.change(|| change("drop", shown.clone()));
-        if target.materialized.is_some() {
-            return;
+        self.report.change(|| change("drop", shown));
+    }
+
+    /// A table that the target dropped: it comes back where the source, which changed it since, wins.
+    fn restore_table(&mut self, base: &Table, source: Arc<Table>) {
+        let shown = shown(self.catalogs[1], &Object::Table(source.clone()));
+        let change = match columns::is_changed(base, &source) {
+            true => "changed on the branch",
+            false if self.overlap.source.has_rows(base.oid) => "its rows changed on the branch",
+            false => return,
+        };
+        let why = || Finding::of_object(shown, format!("{change}, dropped on the target"));
+        if self.report.settle(why) == Settled::Theirs {
+            self.restored.insert((source.oid, 0));
+            self.add_table(source);
         }
-        self.plan.dropped_tables.push(DroppedTable { shown, base, kept: target, by_source: true });
     }
 
     /// Objects that are taken from a side as they are.
@@ -223,8 +268,12 @@ impl Merging<'_> {
         source: Option<Object>,
         target: Option<Object>,
     ) {
-        let base = base.map(|base| renumbered(&base, &self.base_numbers));
+        let mut base = base.map(|base| renumbered(&base, &self.base_numbers));
         let source = source.map(|source| renumbered(&source, &self.source_numbers));
+        if target.is_none() && source.as_ref().is_some_and(|source| belongs_to(source, &self.restored)) {
+            // It comes back with that.
+            base = None;
+        }
         let is_same = |one: &Option<Object>, other: &Option<Object>| match (one, other) {
             (Some(one), Some(other)) => bare(one) == bare(other),
             (None, None) => true,
@@ -248,7 +297,8 @@ impl Merging<'_> {
                     self.put(key.0, None, source, "create", shown);
                 }
             }
-            (Some(_), None, Some(target)) if self.goes_with_table(&target) => {}
+            (Some(_), None, Some(target))
+                if self.goes_with_table(&target) || belongs_to(&target, &self.kept) => {}
             (Some(_), None, Some(target)) => {
                 let why = || {
                     Finding::of_object(shown.clone(), "dropped on the branch, changed on the target".into())
@@ -335,7 +385,7 @@ impl Merging<'_> {
             _ => None,
         };
         let is_taken = holder.is_some_and(|oid| !self.goes(oid));
-        let missing = owners(object).into_iter().find(|owner| !self.is_there(*owner));
+        let missing = self.owners(object).into_iter().find(|owner| !self.is_there(*owner));
         let is_gone = names_gone(object);
         let may_add = !is_taken && !is_gone && missing.is_none();
         self.added.insert(object.oid(), may_add);
@@ -349,6 +399,18 @@ impl Merging<'_> {
             self.report.refuse_unless(Settled::Ours, || Finding::of_object(shown, why.into()));
         }
         may_add
+    }
+
+    /// What an object of the source cannot be without; of its columns' types those of users.
+    fn owners(&self, object: &Object) -> Vec<u32> {
+        let mut owners = owners(object);
+        if let Object::Table(table) = object {
+            let types = table.live_columns().map(|column| column.type_oid).filter(|oid| is_user_type(*oid));
+            let elements =
+                types.map(|oid| self.catalogs[1].user_type(oid).map_or(oid, |own| own.definition.oid));
+            owners.extend(elements);
+        }
+        owners
     }
 
     /// Whether an object of the target is one that the source dropped.
@@ -444,6 +506,27 @@ impl Merging<'_> {
 fn has_table(objects: &Objects, oid: u32) -> bool {
     matches!(objects.get(&(Class::Table, oid)), Some(Object::Table(_)))
         || matches!(objects.get(&(Class::View, oid)), Some(Object::Table(_)))
+}
+
+/// Whether an object of the merged schema is a part of one of these tables, or about one of these columns.
+fn belongs_to(object: &Object, among: &HashSet<(u32, ColumnNumber)>) -> bool {
+    if among.is_empty() {
+        return false;
+    }
+    let has = |table: u32, number: ColumnNumber| among.contains(&(table, number));
+    let has_any = |table: u32, depends: &dyn Fn(ColumnNumber) -> bool| {
+        among.iter().any(|(oid, number)| *oid == table && (*number == 0 || depends(*number)))
+    };
+    match object {
+        Object::Index(index) => has_any(index.table, &|number| index.depends_on(number)),
+        Object::Constraint(each) => has_any(each.table, &|number| each.columns.contains(&number)),
+        Object::Sequence(sequence) => {
+            sequence.owned_by.is_some_and(|owner| has(owner.table, 0) || has(owner.table, owner.column))
+        }
+        Object::Comments(comments) => has(comments.oid, 0),
+        Object::Rights(rights) => has(rights.oid, 0),
+        _ => false,
+    }
 }
 
 /// What an object cannot be without.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::column_identity::ColumnIdentity;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
@@ -337,6 +338,9 @@ fn encode_table(writer: &mut Writer, table: &Table) {
     });
     writer.pairs(&table.options);
     writer.u64(table.row_estimate.cast_unsigned());
+    writer.list(&table.columns, |writer, column| {
+        writer.list(column.origin.identities(), |writer, identity| writer.u32(*identity));
+    });
     // Others end here, as they ever did.
     if let Some(materialized) = &table.materialized {
         writer.bool(true);
@@ -629,7 +633,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
 }
 
 fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
-    Ok(Table {
+    let mut table = Table {
         oid: reader.u32()?,
         schema: reader.u32()?,
         name: reader.text()?,
@@ -655,6 +659,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 generated: reader.bool()?,
                 missing: Datum::Null,
                 dropped: false,
+                origin: ColumnIdentity::default(),
             };
             column.missing = missing_layout(column.representation.kind).view(reader.bytes()?)?.get(0)?;
             column.dropped = reader.bool()?;
@@ -671,15 +676,23 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         },
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
-        materialized: match !reader.0.is_empty() && reader.bool()? {
-            false => None,
-            true => Some(Materialized {
-                query: reader.text()?,
-                sources: decode_sources(reader)?,
-                is_populated: reader.bool()?,
-            }),
-        },
-    })
+        materialized: None,
+    };
+    // Programs before this one wrote none.
+    if !reader.0.is_empty() {
+        let origins = reader.list(|reader| reader.list(Reader::u32).map(ColumnIdentity::stored))?;
+        for (column, origin) in table.columns.iter_mut().zip(origins) {
+            column.origin = origin;
+        }
+    }
+    if !reader.0.is_empty() && reader.bool()? {
+        table.materialized = Some(Materialized {
+            query: reader.text()?,
+            sources: decode_sources(reader)?,
+            is_populated: reader.bool()?,
+        });
+    }
+    Ok(table)
 }
 
 fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {

@@ -138,6 +138,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether there is a branch of that number, dropped or not, whose pages can be read.
+    #[must_use]
+    pub fn has(&self, branch: BranchId) -> bool {
+        self.branches.iter().any(|each| each.id == branch)
+    }
+
     /// Reads what there is.
     ///
     /// # Errors

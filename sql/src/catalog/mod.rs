@@ -7,6 +7,7 @@
 
 mod changes;
 mod codec;
+mod column_identity;
 mod database;
 mod extension;
 mod object;
@@ -20,6 +21,7 @@ mod type_scope;
 mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
+pub use column_identity::ColumnIdentity;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{

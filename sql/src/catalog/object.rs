@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::column_identity::ColumnIdentity;
 use super::extension::Extension;
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
@@ -21,7 +22,7 @@ pub struct Schema {
     pub owner: u32,
 }
 
-/// A column's number within its table, from 1; the stable identity of a column: never reused.
+/// A column's number within its table, from 1; never reused on a branch.
 pub type ColumnNumber = i16;
 
 /// A table's column.
@@ -42,6 +43,8 @@ pub struct TableColumn {
     /// What rows hold that are older than the column.
     pub missing: Datum,
     pub dropped: bool,
+    /// Which column of the table it is, on all branches.
+    pub origin: ColumnIdentity,
 }
 
 impl TableColumn {

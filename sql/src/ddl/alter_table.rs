@@ -11,7 +11,7 @@ use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
-use crate::catalog::{Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
+use crate::catalog::{ColumnIdentity, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
 use crate::parser::{ObjectKind, TableAction};
@@ -257,6 +257,7 @@ async fn add_column(
     if let Some((_, expr)) = wanted.defaults.first() {
         column.default = Some(super::default::stored(ddl, &column, expr, text)?);
     }
+    column.origin = ColumnIdentity::added(ddl.oid().await?);
     let position = table.columns.len();
     table.columns.push(column);
     if let Some((_, expr)) = wanted.generated.first() {
@@ -329,7 +330,8 @@ fn fill_of(
     ddl.binder(text).bind_default(column, &expr).map(Some)
 }
 
-fn contains_nulls(table: &Table, column: &str) -> SqlError {
+/// 23502, for a column that is to have none.
+pub fn contains_nulls(table: &Table, column: &str) -> SqlError {
     SqlError::new(
         SqlState::NOT_NULL_VIOLATION,
         format!("column \"{column}\" of relation \"{}\" contains null values", table.name),

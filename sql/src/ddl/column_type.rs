@@ -72,7 +72,8 @@ fn mismatch() -> SqlError {
 }
 
 /// Whether values of one type are values of the other as they are stored.
-fn keeps_values(source: DataType, target: DataType) -> bool {
+#[must_use]
+pub fn keeps_values(source: DataType, target: DataType) -> bool {
     if source == target {
         return true;
     }

@@ -6,7 +6,7 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use crate::binder::{ResultColumn, name};
 use crate::catalog::PG_CLASS;
-use crate::catalog::{OnCommit, Table, TableColumn, store};
+use crate::catalog::{ColumnIdentity, OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
 use crate::plan::physical::PlanNode;
@@ -121,6 +121,7 @@ pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) 
             generated: false,
             missing: Datum::Null,
             dropped: false,
+            origin: ColumnIdentity::first(number),
         });
     }
     Ok(columns)

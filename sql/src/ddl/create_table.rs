@@ -9,7 +9,9 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
 use crate::binder::{data_type, name};
-use crate::catalog::{Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store};
+use crate::catalog::{
+    ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store,
+};
 use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{TableLike, of_standard};
@@ -81,6 +83,7 @@ pub fn column_of(
         generated: false,
         missing: Datum::Null,
         dropped: false,
+        origin: ColumnIdentity::first(number),
     };
     let mut explicit_null = false;
     let mut identity = None;

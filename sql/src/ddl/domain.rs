@@ -7,7 +7,7 @@ use super::default;
 use super::user_type::{altered, array_name, new_name};
 use crate::binder::{data_type, name};
 use crate::catalog::PG_TYPE;
-use crate::catalog::{Domain, DomainCheck, TableColumn, TypeDefinition, UserType};
+use crate::catalog::{ColumnIdentity, Domain, DomainCheck, TableColumn, TypeDefinition, UserType};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
 use crate::parser::{DomainChange, DomainClause, DomainClauseKind};
@@ -114,6 +114,7 @@ fn value_column(ddl: &Ddl, domain: &str, base: DataType) -> Result<TableColumn> 
         generated: false,
         missing: Datum::Null,
         dropped: false,
+        origin: ColumnIdentity::default(),
     })
 }
 

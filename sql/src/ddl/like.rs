@@ -2,7 +2,9 @@
 
 use super::create_table::Wanted;
 use super::{Ddl, constraint, sequence};
-use crate::catalog::{Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry};
+use crate::catalog::{
+    ColumnIdentity, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{SequenceOption, TableLike};
 use crate::rights::{denied, relation};
@@ -39,6 +41,7 @@ pub fn add_columns(
             generated: source.generated && keeps_default,
             identity: None,
             missing: Datum::Null,
+            origin: ColumnIdentity::first(number),
             ..source.clone()
         });
         if let Some(identity) = source.identity.filter(|_| includes(like, "identity")) {

@@ -192,6 +192,10 @@ fn with_options(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<(Str
         expect_token(parser, source, &Token::LParen)?;
         while !parser.consume_token(&Token::RParen) {
             let option = identifier(parser, source)?;
+            if options.iter().any(|(name, _)| *name == option) {
+                return Err(SqlError::syntax(format!("option \"{option}\" is given more than once"))
+                    .with_hint("Each option can be given once."));
+            }
             expect_token(parser, source, &Token::Eq)?;
             options.push((option, value(parser, source)?));
             if parser.peek_token_ref().token != Token::RParen {

@@ -6,8 +6,9 @@
 
 use helios_mvcc::{Branch, Snapshot};
 
+use super::diff::{Version, differing};
 use super::relation::{RelationRows, text};
-use crate::branch_merge::merge_base;
+use crate::branch_merge::{difference, merge_base};
 use crate::catalog::Directory;
 use crate::error::Result;
 use crate::execute::Execution;
@@ -128,24 +129,32 @@ async fn distance(
     Ok([name, number(base.scn.0), ahead, behind])
 }
 
-/// How many rows of tables differ between two moments. Of tables that were written anew since, as a whole, the rows that
-/// there are now are counted, and none of tables that are gone.
+/// How many rows of tables differ between two moments, by what they mean: as `heliosdb_diff` tells it. Of tables whose rows
+/// cannot be compared, because they came since or their key is another one, the rows that there are now are counted, and
+/// none of tables that are gone.
 async fn rows_changed(before: Snapshot, after: Snapshot, execution: &Execution) -> Result<u64> {
     let environment = &execution.environment;
     let divergence = environment.store.divergence(before, after).await?;
     if divergence.changed_leaves() == 0 {
         return Ok(0);
     }
-    let then = environment.engine.past_catalog(before).await?;
     let now = environment.engine.past_catalog(after).await?;
     let mut count = 0;
     for entry in now.plain_tables() {
-        let tree = entry.table.tree;
-        let same = then.table(entry.table.oid).map(|entry| entry.table.tree).filter(|then| *then == tree);
-        let mut difference = divergence.tree(same, Some(tree)).await?;
-        while difference.next().await?.is_some() {
-            count += 1;
+        let Some(new) = Version::at(entry.table.oid, after, execution).await? else { continue };
+        let old = Version::at(entry.table.oid, before, execution).await?;
+        let old = old.filter(|old| new.has_key_of(old));
+        let mut rows = difference(&divergence, old.as_ref().map(|old| &*old.table), Some(&new.table)).await?;
+        while let Some(row) = rows.next().await? {
             execution.check_cancel()?;
+            let is_same = match (&old, &row.before, &row.after) {
+                (Some(old), Some(was), Some(is)) => {
+                    let (was, is) = (old.values(was)?, new.values(is)?);
+                    differing((old, &was), (&new, &is)).is_empty()
+                }
+                _ => false,
+            };
+            count += u64::from(!is_same);
         }
     }
     Ok(count)

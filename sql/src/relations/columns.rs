@@ -2,7 +2,7 @@
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
 use crate::binder::name;
-use crate::catalog::{Identity, IndexExpression, Table, TableColumn};
+use crate::catalog::{ColumnIdentity, Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::domain::base_type;
@@ -209,6 +209,7 @@ fn expression_column(expression: &IndexExpression, taken: &[String]) -> TableCol
         generated: false,
         missing: Datum::Null,
         dropped: false,
+        origin: ColumnIdentity::default(),
     }
 }
 

@@ -43,6 +43,17 @@ impl Version {
         Ok(found.map(|table| Version { layout: row_layout(&table), table }))
     }
 
+    /// Whether rows of another version of the table are told apart by the same key.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Version) -> bool {
+        let places = matches(&other.table, &self.table);
+        let place = |number: &i16| Table::position(*number);
+        let theirs: Vec<_> = other.table.primary_key.iter().map(|number| places[place(number)]).collect();
+        let own: Vec<_> = self.table.primary_key.iter().map(|number| Some(place(number))).collect();
+        // Row numbers are those of one tree.
+        theirs == own && (!own.is_empty() || self.table.tree == other.table.tree)
+    }
+
     /// The values of a row.
     ///
     /// # Errors
@@ -143,14 +154,20 @@ pub async fn rows(
 }
 
 /// The names of the columns that are not the same, by what they are called afterwards.
-fn changed_columns((old, was): (&Version, &[Datum]), (new, is): (&Version, &[Datum])) -> Datum {
+fn changed_columns(old: (&Version, &[Datum]), new: (&Version, &[Datum])) -> Datum {
+    let names = differing(old, new).iter().map(|at| Datum::text(&new.0.table.columns[*at].name)).collect();
+    Datum::Array(Arc::new(ArrayValue::from_elements(oids::TEXT, names)))
+}
+
+/// Where two versions of a row are not the same, by position in the second. A column that the first one has not counts
+/// where it holds something else than it began with.
+#[must_use]
+pub fn differing((old, was): (&Version, &[Datum]), (new, is): (&Version, &[Datum])) -> Vec<usize> {
     let places = matches(&new.table, &old.table);
     let is_same = |at: usize| match places[at] {
         Some(place) => was[place] == is[at],
         None => new.table.columns[at].missing == is[at],
     };
-    let changed =
-        new.table.columns.iter().enumerate().filter(|(at, column)| !column.dropped && !is_same(*at));
-    let names = changed.map(|(_, column)| Datum::text(&column.name)).collect();
-    Datum::Array(Arc::new(ArrayValue::from_elements(oids::TEXT, names)))
+    let columns = new.table.columns.iter().enumerate();
+    columns.filter(|(at, column)| !column.dropped && !is_same(*at)).map(|(at, _)| at).collect()
 }

@@ -1,34 +1,57 @@
 //! What branches, their history and their merges should be: plain maps that keep every version.
 //!
-//! Tables, columns and indexes have numbers that are given once, as names too, so that nothing is ever made twice under a name.
-//! A version that is not told belongs to the parent, as of where the branch left it.
+//! Tables, indexes and columns have numbers that are given once; a column has a name beside, since both sides of a merge may
+//! add columns of one name, which are one afterwards. A version that is not told belongs to the parent, as of where the
+//! branch left it. What a version contains of others is told commit by commit, so that the base of a merge is found by
+//! looking at all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Cells by their columns; one that is missing holds the column's default.
+/// Cells by their columns' names; one that is missing holds what the column began with.
 pub type Row = BTreeMap<u32, Option<i32>>;
+
+/// The types that columns have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    BigInt,
+    Text,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub name: u32,
+    /// The numbers of those that were merged to it, its own among them.
+    pub origin: BTreeSet<u32>,
+    pub kind: Kind,
+    pub default: Option<i32>,
+    /// What cells hold that were not written since it was added.
+    pub unwritten: Option<i32>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// Columns beside `id`, in order, with their defaults.
-    pub columns: Vec<(u32, Option<i32>)>,
+    /// Columns beside `id`, in order.
+    pub columns: Vec<Column>,
     pub rows: BTreeMap<i32, Arc<Row>>,
-    /// Which column each index is on.
+    /// Which column each index is on, by the column's name.
     pub indexes: BTreeMap<u32, u32>,
 }
 
 /// Tables by number.
 pub type State = BTreeMap<u32, Arc<Table>>;
 
-/// Up to which commit other branches were merged into one.
-type Merged = BTreeMap<usize, u64>;
+/// Commits by number.
+#[derive(Clone, Debug, Default)]
+struct Commits(Vec<u64>);
 
 #[derive(Clone, Debug)]
 pub struct Version {
     pub scn: u64,
     pub state: Arc<State>,
-    merged: Arc<Merged>,
+    /// The commits that are in it.
+    contained: Arc<Commits>,
 }
 
 #[derive(Debug)]
@@ -41,6 +64,8 @@ pub struct Branch {
 
 pub struct Model {
     pub branches: Vec<Branch>,
+    /// Where each commit is: its branch, and its place among the versions there.
+    commits: Vec<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,20 +80,52 @@ pub enum Resolution {
 pub enum Outcome {
     Merged(State),
     Refused,
-    /// A table was dropped on one side and perhaps changed on the other, or lost a column and got one: several may be.
-    Open,
+}
+
+impl Commits {
+    fn insert(&mut self, number: usize) {
+        self.0.resize(self.0.len().max(number / 64 + 1), 0);
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+
+    fn add(&mut self, other: &Commits) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    /// The numbers that are in both, the greatest first.
+    fn common<'c>(&'c self, other: &'c Commits) -> impl Iterator<Item = usize> + 'c {
+        let words = self.0.iter().zip(&other.0).enumerate().rev();
+        words.flat_map(|(at, (one, other))| {
+            (0..64).rev().filter(move |bit| (one & other) >> bit & 1 == 1).map(move |bit| at * 64 + bit)
+        })
+    }
 }
 
 impl Table {
-    pub fn cell(&self, row: &Row, column: u32) -> Option<i32> {
-        let default = || self.columns.iter().find(|each| each.0 == column).and_then(|each| each.1);
-        row.get(&column).copied().unwrap_or_else(default)
+    pub fn column(&self, name: u32) -> Option<&Column> {
+        self.columns.iter().find(|each| each.name == name)
+    }
+
+    pub fn cell(&self, row: &Row, name: u32) -> Option<i32> {
+        let unwritten = || self.column(name).and_then(|each| each.unwritten);
+        row.get(&name).copied().unwrap_or_else(unwritten)
+    }
+
+    /// Has each row hold a cell for each column.
+    pub fn fill(&mut self) {
+        let names: Vec<u32> = self.columns.iter().map(|column| column.name).collect();
+        for id in self.rows.keys().copied().collect::<Vec<_>>() {
+            let row = &self.rows[&id];
+            let row = names.iter().map(|name| (*name, self.cell(row, *name))).collect();
+            self.rows.insert(id, Arc::new(row));
+        }
     }
 
     /// All cells, in the order of the columns.
     pub fn shown(&self) -> Vec<Vec<Option<i32>>> {
         let cells = |(id, row): (&i32, &Arc<Row>)| {
-            let cells = self.columns.iter().map(|column| self.cell(row, column.0));
+            let cells = self.columns.iter().map(|column| self.cell(row, column.name));
             [Some(*id)].into_iter().chain(cells).collect()
         };
         self.rows.iter().map(cells).collect()
@@ -77,9 +134,11 @@ impl Table {
 
 impl Model {
     pub fn new(scn: u64) -> Model {
-        let first = Version { scn, state: Arc::default(), merged: Arc::default() };
+        let mut contained = Commits::default();
+        contained.insert(0);
+        let first = Version { scn, state: Arc::default(), contained: Arc::new(contained) };
         let main = Branch { name: "main".into(), origin: None, versions: vec![first], is_dropped: false };
-        Model { branches: vec![main] }
+        Model { branches: vec![main], commits: vec![(0, 0)] }
     }
 
     pub fn living(&self) -> Vec<usize> {
@@ -97,8 +156,9 @@ impl Model {
     pub fn at(&self, branch: usize, scn: u64) -> &Version {
         let (branch, scn) = self.origin_of((branch, scn));
         let own = &self.branches[branch];
-        match (own.versions.iter().rfind(|version| version.scn <= scn), own.origin) {
-            (Some(version), _) => version,
+        let later = own.versions.partition_point(|version| version.scn <= scn);
+        match (later.checked_sub(1), own.origin) {
+            (Some(at), _) => &own.versions[at],
             (None, Some((parent, left))) => self.at(parent, left),
             (None, None) => &own.versions[0],
         }
@@ -109,8 +169,15 @@ impl Model {
     }
 
     pub fn commit(&mut self, branch: usize, scn: u64, state: State) {
-        let merged = self.now(branch).merged.clone();
-        self.branches[branch].versions.push(Version { scn, state: Arc::new(state), merged });
+        let contained = (*self.now(branch).contained).clone();
+        self.push(branch, scn, state, contained);
+    }
+
+    fn push(&mut self, branch: usize, scn: u64, state: State, mut contained: Commits) {
+        contained.insert(self.commits.len());
+        self.commits.push((branch, self.branches[branch].versions.len()));
+        let version = Version { scn, state: Arc::new(state), contained: Arc::new(contained) };
+        self.branches[branch].versions.push(version);
     }
 
     pub fn branch_off(&mut self, name: String, origin: (usize, u64)) {
@@ -125,159 +192,18 @@ impl Model {
         !self.branches[branch].is_dropped || descendants.any(|at| self.exists(at))
     }
 
-    /// What a branch contains of others as of a moment, itself among them.
-    fn ancestry(&self, branch: usize, scn: u64) -> Merged {
-        let mut contained = (*self.at(branch, scn).merged).clone();
-        note(&mut contained, branch, scn);
-        let mut step = self.origin_of((branch, scn));
-        loop {
-            note(&mut contained, step.0, step.1);
-            match self.branches[step.0].origin {
-                Some((parent, left)) => step = (parent, left.min(step.1)),
-                None => return contained,
-            }
-        }
+    /// The newest commit that both contain. None that contains it is older, so it is a best one.
+    pub fn base(&self, one: usize, other: usize) -> Option<&Version> {
+        let (one, other) = (&self.now(one).contained, &self.now(other).contained);
+        let mut common = one.common(other).map(|commit| self.commits[commit]);
+        let (branch, at) = common.find(|(branch, _)| self.exists(*branch))?;
+        Some(&self.branches[branch].versions[at])
     }
 
-    /// The newest moment that both contain.
-    pub fn base(&self, one: usize, other: usize, scn: u64) -> Option<&Version> {
-        let (one, other) = (self.ancestry(one, scn), self.ancestry(other, scn));
-        let common = one.iter().filter_map(|(branch, scn)| Some((*branch, *other.get(branch)?.min(scn))));
-        let newest = common.filter(|(branch, _)| self.exists(*branch)).max_by_key(|(_, scn)| *scn);
-        newest.map(|(branch, scn)| self.at(branch, scn))
+    /// Notes that a branch contains another as it is.
+    pub fn record(&mut self, source: usize, target: usize, scn: u64, state: State) {
+        let mut contained = (*self.now(target).contained).clone();
+        contained.add(&self.now(source).contained);
+        self.push(target, scn, state, contained);
     }
-
-    /// Notes that a branch contains another as it was at `seen`.
-    pub fn record(&mut self, source: usize, target: usize, seen: u64, scn: u64, state: State) {
-        let mut merged = (*self.now(target).merged).clone();
-        for (branch, scn) in self.ancestry(source, seen) {
-            if branch != target {
-                note(&mut merged, branch, scn);
-            }
-        }
-        let version = Version { scn, state: Arc::new(state), merged: Arc::new(merged) };
-        self.branches[target].versions.push(version);
-    }
-}
-
-fn note(contained: &mut Merged, branch: usize, scn: u64) {
-    let known = contained.entry(branch).or_default();
-    *known = scn.max(*known);
-}
-
-/// Merges three states.
-pub fn merge(base: &State, ours: &State, theirs: &State, resolution: Resolution) -> Outcome {
-    let mut merged = ours.clone();
-    let numbers: BTreeSet<u32> = base.keys().chain(theirs.keys()).copied().collect();
-    let mut conflicts = 0;
-    for number in numbers {
-        match (base.get(&number), ours.get(&number), theirs.get(&number)) {
-            (None, None, Some(theirs)) => {
-                merged.insert(number, theirs.clone());
-            }
-            (base, Some(ours), Some(theirs)) => {
-                let Some((table, found)) = merge_tables(base, ours, theirs, resolution) else {
-                    return Outcome::Open;
-                };
-                conflicts += found;
-                merged.insert(number, Arc::new(table));
-            }
-            (Some(base), Some(kept), None) if Arc::ptr_eq(base, kept) => {
-                merged.remove(&number);
-            }
-            (Some(base), None, Some(kept)) if Arc::ptr_eq(base, kept) => {}
-            (Some(_), Some(_), None) | (Some(_), None, Some(_)) => return Outcome::Open,
-            (_, _, None) => {}
-        }
-    }
-    match conflicts > 0 && resolution == Resolution::Fail {
-        true => Outcome::Refused,
-        false => Outcome::Merged(merged),
-    }
-}
-
-/// A table that both sides have, and how many rows are in conflict.
-fn merge_tables(
-    base: Option<&Arc<Table>>,
-    ours: &Table,
-    theirs: &Table,
-    resolution: Resolution,
-) -> Option<(Table, usize)> {
-    let has = |table: &Table, column: u32| table.columns.iter().any(|each| each.0 == column);
-    let was = |column: u32| base.is_some_and(|base| has(base, column));
-    // One that is gone and one that came may look like one that was renamed: numbers of columns differ among branches.
-    let may_look_renamed = |side: &Table| {
-        let came = side.columns.iter().any(|column| !was(column.0));
-        came && base.is_some_and(|base| base.columns.iter().any(|column| !has(side, column.0)))
-    };
-    if may_look_renamed(ours) || may_look_renamed(theirs) {
-        return None;
-    }
-    let mut columns = ours.columns.clone();
-    columns.retain(|column| has(theirs, column.0) || !was(column.0));
-    columns.extend(theirs.columns.iter().filter(|column| !has(ours, column.0) && !was(column.0)));
-    let known = |index: &u32| base.is_some_and(|base| base.indexes.contains_key(index));
-    let mut indexes = ours.indexes.clone();
-    indexes.retain(|index, _| theirs.indexes.contains_key(index) || !known(index));
-    for (index, column) in &theirs.indexes {
-        if !known(index) {
-            indexes.insert(*index, *column);
-        }
-    }
-    let is_there = |column: &u32| columns.iter().any(|each| each.0 == *column);
-    if theirs.indexes.iter().any(|(index, column)| !known(index) && !is_there(column)) {
-        return None;
-    }
-    indexes.retain(|_, column| is_there(column));
-    let mut merged = Table { columns, rows: BTreeMap::new(), indexes };
-    let mut conflicts = 0;
-    let no_rows = BTreeMap::new();
-    let base_rows = base.map_or(&no_rows, |base| &base.rows);
-    let ids: BTreeSet<i32> =
-        base_rows.keys().chain(ours.rows.keys()).chain(theirs.rows.keys()).copied().collect();
-    for id in ids {
-        // A column that a version has not holds its default there.
-        let in_merged = |row: Option<&Arc<Row>>| -> Option<Row> {
-            let row = row?;
-            Some(merged.columns.iter().map(|column| (column.0, merged.cell(row, column.0))).collect())
-        };
-        let (old, own, new) =
-            (in_merged(base_rows.get(&id)), in_merged(ours.rows.get(&id)), in_merged(theirs.rows.get(&id)));
-        let (row, is_conflict) = merge_rows(old.as_ref(), own, new, resolution == Resolution::BranchWins);
-        conflicts += usize::from(is_conflict);
-        if let Some(row) = row {
-            merged.rows.insert(id, Arc::new(row));
-        }
-    }
-    Some((merged, conflicts))
-}
-
-fn merge_rows(
-    old: Option<&Row>,
-    own: Option<Row>,
-    new: Option<Row>,
-    branch_wins: bool,
-) -> (Option<Row>, bool) {
-    if new.as_ref() == old || new == own {
-        return (own, false);
-    }
-    if own.as_ref() == old {
-        return (new, false);
-    }
-    let (Some(own), Some(new)) = (&own, &new) else {
-        return (if branch_wins { new } else { own }, true);
-    };
-    let (mut merged, mut is_conflict) = (own.clone(), false);
-    for (column, cell) in new {
-        let before = old.and_then(|old| old.get(column));
-        if Some(cell) == before || own.get(column) == Some(cell) {
-            continue;
-        }
-        let changed_here = own.get(column) != before;
-        is_conflict |= changed_here;
-        if !changed_here || branch_wins {
-            merged.insert(*column, *cell);
-        }
-    }
-    (Some(merged), is_conflict)
 }

@@ -203,7 +203,8 @@ pub(crate) fn check_different(source: &Branch, target: &Branch) -> Result<()> {
         return Err(SqlError::invalid_parameter(format!(
             "cannot merge branch \"{}\" into itself",
             source.name
-        )));
+        ))
+        .with_hint("MERGE DATABASE BRANCH source INTO target names two branches of one database."));
     }
     Ok(())
 }

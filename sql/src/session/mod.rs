@@ -8,6 +8,8 @@ mod branch;
 #[cfg(test)]
 mod branch_model;
 #[cfg(test)]
+mod branch_model_merge;
+#[cfg(test)]
 mod branch_model_tests;
 mod cursor;
 mod cursor_key;
@@ -492,6 +494,12 @@ impl From<helios_mvcc::Error> for SqlError {
                 return retention::too_old(*oldest, *oldest_micros);
             }
         };
-        SqlError::new(state, error.to_string())
+        let told = SqlError::new(state, error.to_string());
+        match error {
+            Error::DuplicateBranch(_) => told.with_hint(
+                "DROP DATABASE BRANCH drops a branch, ALTER DATABASE BRANCH … RENAME TO gives it another name.",
+            ),
+            _ => told,
+        }
     }
 }

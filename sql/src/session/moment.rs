@@ -59,6 +59,7 @@ impl Session {
                 let found = store.scn_at(since_1970).await?;
                 found.ok_or_else(|| {
                     invalid("AS OF TIMESTAMP lies before the first commit of the database".into())
+                        .with_hint("heliosdb_retention() shows since when there is history.")
                 })
             }
             (MomentKind::Scn, Datum::Int64(number)) => self.existing_scn(*number),
@@ -78,7 +79,8 @@ impl Session {
             (kind, _) => Err(SqlError::new(
                 SqlState::NULL_VALUE_NOT_ALLOWED,
                 format!("AS OF {} must not be null", kind.word()),
-            )),
+            )
+            .with_hint("Leave AS OF out to read what there is now.")),
         }
     }
 
