@@ -106,6 +106,12 @@ impl Binder<'_> {
                         format!("constraint \"{wanted}\" for table \"{}\" does not exist", table.name),
                     )
                 })?;
+                if entry.deferrable_unique(index).is_some() {
+                    return Err(SqlError::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+                    ));
+                }
                 Ok(vec![index])
             }
             ast::ConflictTarget::Columns(columns) => {
@@ -129,7 +135,8 @@ impl Binder<'_> {
                 };
                 self.note_special_indexes(entry);
                 let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
-                let unique = entry.indexes.iter().filter(|index| index.unique);
+                let at_once = |index: &&Arc<Index>| index.unique && entry.deferrable_unique(index.oid).is_none();
+                let unique = entry.indexes.iter().filter(at_once);
                 let fitting = unique.filter(|index| inference.means(index, special));
                 let found: Vec<u32> = fitting.map(|index| index.oid).collect();
                 if found.is_empty() {

@@ -9,7 +9,9 @@ use helios_mvcc::{KeyRange, OWN_ROWS, ScanStep, Scn, Snapshot, Transaction, Tree
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::extension::Extension;
-use super::object::{ColumnNumber, Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
+use super::object::{
+    ColumnNumber, Comments, Constraint, ConstraintKind, Index, Object, Schema, Sequence, Table, View,
+};
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
@@ -71,6 +73,16 @@ pub struct TableEntry {
     pub special_indexes: OnceLock<Vec<SpecialIndex>>,
     /// Where its rows are read, if it is not where the transaction reads.
     pub as_of: Option<Snapshot>,
+}
+
+impl TableEntry {
+    /// The constraint of a unique index that may be broken until the end of the statement, or of the transaction.
+    #[must_use]
+    pub fn deferrable_unique(&self, index: u32) -> Option<&Arc<Constraint>> {
+        self.constraints.iter().find(|each| {
+            each.timing.deferrable && matches!(each.kind, ConstraintKind::Unique { index: own } if own == index)
+        })
+    }
 }
 
 /// Statistics are no part of what a table is.

@@ -396,6 +396,15 @@ pub async fn make_foreign_key(
             ),
         ));
     };
+    if parent.deferrable_unique(index.oid).is_some() {
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "cannot use a deferrable unique constraint for referenced table \"{}\"",
+                parent.table.name
+            ),
+        ));
+    }
     check_references(ddl, &parent.table, &referred)?;
     let (parent_oid, index_oid) = (parent.table.oid, index.oid);
     Ok(Constraint {

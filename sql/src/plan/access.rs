@@ -180,7 +180,7 @@ pub fn plain_keys(entry: &TableEntry) -> Vec<PlainKey> {
     let indexes = entry.indexes.iter().filter(|index| !index.primary && index.is_plain());
     let indexes = indexes.map(|index| PlainKey {
         by_index: true,
-        unique: index.unique,
+        unique: index.unique && entry.deferrable_unique(index.oid).is_none(),
         numbers: index.columns.iter().map(|column| column.number).collect(),
     });
     own.into_iter().chain(indexes).collect()
@@ -467,7 +467,7 @@ fn candidates(
             columns: index_key_columns(table, index),
             numbers: &numbers,
             names: names_of(&numbers),
-            unique: index.unique,
+            unique: index.unique && entry.deferrable_unique(index.oid).is_none(),
             implied_by: Vec::new(),
         };
         candidates.extend(candidate(search, bounds, lists));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use helios_mvcc::{Fault, LockMode, RowState, Transaction, TreeId};
 
-use super::{TableWriter, WAIT};
+use super::{Pending, TableWriter, WAIT};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
@@ -28,6 +28,8 @@ pub struct Buffers {
     /// A new row that could not be written at once: it is taken up again, not evaluated again, for its evaluation
     /// may have drawn numbers from sequences.
     evaluated: Option<Evaluated>,
+    /// Keys of deferrable constraints that another row has as well.
+    pub(super) doubles: Vec<Pending>,
 }
 
 /// A row of an INSERT whose expressions were evaluated.

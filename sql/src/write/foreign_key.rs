@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use helios_mvcc::{Isolation, KeyRange, LockMode, RowState, ScanStep, Scn, TableLockMode, TreeId};
 
+use super::pending::{Broken, Pending};
 use super::{TableWriter, WAIT, lock_planned};
 use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, ForeignKeyAction, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -95,7 +96,8 @@ impl Reference {
         ));
         let key =
             self.constraint.columns.iter().map(|number| row[Table::position(*number)].clone()).collect();
-        execution.pending.push(Pending { constraint: self.constraint.clone(), key, error });
+        let broken = Broken::Reference { key };
+        execution.pending.push(Pending { constraint: self.constraint.clone(), broken, error });
         Ok(())
     }
 
@@ -289,7 +291,8 @@ impl Referenced {
         let child_kind = |own: usize| self.layout.columns()[own].kind;
         let key =
             self.pairs.iter().map(|(own, at)| as_kind(&old[*at], child_kind(*own)).unwrap_or(Datum::Null));
-        Ok(Pending { constraint: self.constraint.clone(), key: key.collect(), error })
+        let broken = Broken::Reference { key: key.collect() };
+        Ok(Pending { constraint: self.constraint.clone(), broken, error })
     }
 
     /// The child's rows that refer to a row: by the child's key or an index where one begins with the referring
@@ -414,79 +417,30 @@ impl Referenced {
     }
 }
 
-/// A foreign key that a row broke, and what it refers to in vain: in the order of the constraint's columns.
-pub struct Pending {
-    constraint: Arc<Constraint>,
-    key: Vec<Datum>,
-    error: SqlError,
-}
-
-/// Which pending checks are due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// At the end of a statement: those of constraints that are not deferred.
-    Statement,
-    /// At the end of the transaction: all.
-    Transaction,
-}
-
-/// Looks again at what was broken in between: it must be whole now.
-///
-/// # Errors
-/// 23503.
-pub async fn check_pending(execution: &mut Execution, due: Due) -> Result<()> {
-    let mut later = Vec::new();
-    for pending in std::mem::take(&mut execution.pending) {
-        if due == Due::Statement && execution.deferral.is_deferred(&pending.constraint) {
-            later.push(pending);
-        } else if pending.is_broken(execution).await? {
-            return Err(pending.error);
-        }
+/// Whether a row still refers to what is not there, by the values of the constraint's columns in their order.
+pub(super) async fn is_broken(
+    constraint: &Constraint,
+    key: &[Datum],
+    child: &TableEntry,
+    execution: &mut Execution,
+) -> Result<bool> {
+    let catalog = execution.environment.catalog.clone();
+    let Some(own) = child.constraints.iter().find(|each| each.oid == constraint.oid) else { return Ok(false) };
+    let reference = Reference::new(child, own, &catalog)?;
+    let mut row = vec![Datum::Null; child.table.columns.len()];
+    for (number, value) in constraint.columns.iter().zip(key) {
+        row[Table::position(*number)] = value.clone();
     }
-    execution.pending = later;
-    Ok(())
-}
-
-/// All that is still broken, each with the table that it is about.
-///
-/// # Errors
-/// Those of reading.
-pub async fn broken(execution: &mut Execution) -> Result<Vec<SqlError>> {
-    let mut broken = Vec::new();
-    for pending in std::mem::take(&mut execution.pending) {
-        if pending.is_broken(execution).await? {
-            broken.push(pending.error);
-        }
+    if reference.is_there(&row, execution).await? {
+        return Ok(false);
     }
-    Ok(broken)
-}
-
-impl Pending {
-    /// Whether a row still refers to what is not there.
-    async fn is_broken(&self, execution: &mut Execution) -> Result<bool> {
-        let catalog = execution.environment.catalog.clone();
-        let constraint = &self.constraint;
-        // What was dropped or changed meanwhile was tested then.
-        let Some(child) = catalog.table(constraint.table) else { return Ok(false) };
-        if !child.constraints.iter().any(|each| each == constraint) {
-            return Ok(false);
-        }
-        let reference = Reference::new(child, constraint, &catalog)?;
-        let mut row = vec![Datum::Null; child.table.columns.len()];
-        for (number, value) in constraint.columns.iter().zip(&self.key) {
-            row[Table::position(*number)] = value.clone();
-        }
-        if reference.is_there(&row, execution).await? {
-            return Ok(false);
-        }
-        let ConstraintKind::ForeignKey { table, columns, .. } = &constraint.kind else { return Ok(false) };
-        let parent = catalog.expect_table(*table)?;
-        let mut referred = vec![Datum::Null; parent.table.columns.len()];
-        for (number, value) in columns.iter().zip(&self.key) {
-            referred[Table::position(*number)] = value.clone();
-        }
-        Referenced::new(constraint, &catalog)?.refer(&referred, execution).await
+    let ConstraintKind::ForeignKey { table, columns, .. } = &constraint.kind else { return Ok(false) };
+    let parent = catalog.expect_table(*table)?;
+    let mut referred = vec![Datum::Null; parent.table.columns.len()];
+    for (number, value) in columns.iter().zip(key) {
+        referred[Table::position(*number)] = value.clone();
     }
+    Referenced::new(own, &catalog)?.refer(&referred, execution).await
 }
 
 /// Whether a column of one type may refer to one of another: equal values are found by their keys.

@@ -14,6 +14,7 @@ mod over_rows;
 mod point;
 mod sorted_entries;
 mod statement;
+mod pending;
 mod unique;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub use statement::{
 };
 
 use crate::binder::Binder;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, TableEntry};
+use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
@@ -39,8 +40,9 @@ use crate::plan::row_layout;
 use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
-pub use foreign_key::{Due, Pending, broken, check_pending, may_refer};
+pub use foreign_key::may_refer;
 use foreign_key::{Reference, Referenced};
+pub use pending::{Due, Pending, broken, check_pending};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.
 pub const WAIT: WaitPolicy = WaitPolicy::Block;
@@ -57,6 +59,8 @@ pub struct IndexWriter {
     pub predicate: Option<Expr>,
     pub unique: bool,
     pub nulls_not_distinct: bool,
+    /// The constraint that it is for, if that may be broken for a while.
+    pub deferrable: Option<Arc<Constraint>>,
 }
 
 /// One part of an index's key.
@@ -173,7 +177,10 @@ impl TableWriter {
                 .indexes
                 .iter()
                 .filter(|index| !index.primary)
-                .map(|index| index_writer(table, index, binder))
+                .map(|index| {
+                    let deferrable = entry.deferrable_unique(index.oid).cloned();
+                    Ok(IndexWriter { deferrable, ..index_writer(table, index, binder)? })
+                })
                 .collect::<Result<Vec<IndexWriter>>>()?,
             generated,
             checks,
@@ -293,10 +300,12 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Whether a row can be written without looking at other tables.
+    /// Whether a row can be written without looking at other tables, or at anything later.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.references.is_empty() && self.referenced.is_empty()
+        self.references.is_empty()
+            && self.referenced.is_empty()
+            && self.indexes.iter().all(|index| index.deferrable.is_none())
     }
 
     /// The expressions of its CHECK constraints.
@@ -310,6 +319,7 @@ impl TableWriter {
     /// 23502, 23514, 23505, 23503, and those of locking and reading.
     pub async fn insert(&self, row: &[Datum], execution: &mut Execution) -> Result<()> {
         attempt::retried(execution, |writing| self.try_insert(row, writing)).await?;
+        unique::note_doubles(execution);
         execution.transaction.make_room().await?;
         for reference in &self.references {
             reference.check(self, row, execution).await?;
@@ -321,6 +331,7 @@ impl TableWriter {
     pub(crate) fn try_insert(&self, row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
         self.check(row, &writing.context)?;
         self.entry.changes.note();
+        writing.buffers.doubles.clear();
         let mut key = std::mem::take(&mut writing.buffers.key);
         let written = self.new_key(row, &mut key, writing).and_then(|()| {
             self.write_row(&key, row, writing)?;
@@ -354,6 +365,7 @@ impl TableWriter {
     /// As [`TableWriter::insert`]; the conflict.
     pub async fn update(&self, old: OldRow<'_>, row: &[Datum], execution: &mut Execution) -> Result<()> {
         attempt::retried(execution, |writing| self.try_update(&old, row, writing)).await?;
+        unique::note_doubles(execution);
         execution.transaction.make_room().await?;
         for reference in &self.references {
             if reference.differs(old.values, row) {
@@ -375,6 +387,7 @@ impl TableWriter {
     ) -> Attempt<()> {
         let mut key = std::mem::take(&mut writing.buffers.key);
         self.entry.changes.note();
+        writing.buffers.doubles.clear();
         let written = self.update_at(&mut key, old, row, writing);
         writing.buffers.key = key;
         written
@@ -441,7 +454,12 @@ impl TableWriter {
                 // Who claims the key, or refers to it, waits for what becomes of it.
                 let mut entry = std::mem::take(entry);
                 let locked = writing.lock_key(index.tree, &entry, LockMode::Update);
-                let deleted = locked.and_then(|()| Ok(writing.transaction.delete(index.tree, &entry)?));
+                let deleted = locked.and_then(|()| {
+                    if index.deferrable.is_some() {
+                        unique::name_own_entry(index, &mut entry, old.key, writing)?;
+                    }
+                    Ok(writing.transaction.delete(index.tree, &entry)?)
+                });
                 std::mem::swap(&mut writing.buffers.entry, &mut entry);
                 deleted
             }
@@ -462,6 +480,9 @@ impl TableWriter {
         let added = made.map_err(Stop::from).and_then(|made| {
             match made {
                 Entry::None => return Ok(()),
+                Entry::Exact if let Some(constraint) = &index.deferrable => {
+                    self.claim_deferrable(index, constraint, &mut entry, key, row, writing)?;
+                }
                 Entry::Exact => self.claim_unique(index, &entry, row, writing)?,
                 Entry::WithRow => {}
             }
@@ -507,6 +528,7 @@ pub fn index_writer(
         predicate,
         unique: index.unique,
         nulls_not_distinct: index.nulls_not_distinct,
+        deferrable: None,
     })
 }
 

@@ -1,9 +1,18 @@
 //! Unique keys: claimed by a lock, then looked up in the latest state.
+//!
+//! A key of a deferrable constraint that is taken already goes into the index with its row's key behind it, as keys with
+//! NULLs do. When the constraint is tested, that entry stands alone and becomes an ordinary one, or it is an error; so
+//! nothing of it is left when the transaction ends.
 
-use helios_mvcc::LockMode;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use helios_mvcc::{KeyRange, LockMode, ScanStep, TreeId};
 
 use super::attempt::{self, Attempt, Writing};
+use super::pending::{Broken, Pending};
 use super::{Entry, IndexWriter, KeyPart, TableWriter, WAIT};
+use crate::catalog::Constraint;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
@@ -31,6 +40,27 @@ impl TableWriter {
         if writing.claim(index.tree, entry)? {
             let shown = self.index_key_text(index, row, &writing.context)?;
             return Err(self.duplicate(&index.name, &shown).into());
+        }
+        Ok(())
+    }
+
+    /// Claims a key of a deferrable constraint. Where it is taken, `entry` gets the row's key behind it, and the key is to
+    /// be looked at again.
+    pub(super) fn claim_deferrable(
+        &self,
+        index: &IndexWriter,
+        constraint: &Arc<Constraint>,
+        entry: &mut Vec<u8>,
+        row_key: &[u8],
+        row: &[Datum],
+        writing: &mut Writing<'_>,
+    ) -> Attempt<()> {
+        if writing.claim(index.tree, entry)? {
+            let shown = self.index_key_text(index, row, &writing.context)?;
+            let error = self.duplicate(&index.name, &shown);
+            let broken = Broken::Unique { tree: index.tree, entry: entry.clone() };
+            writing.buffers.doubles.push(Pending { constraint: constraint.clone(), broken, error });
+            entry.extend(row_key);
         }
         Ok(())
     }
@@ -118,7 +148,8 @@ impl TableWriter {
                 return Ok(Some(key));
             }
         }
-        for index in self.indexes.iter().filter(|index| index.unique && counts(index.oid)) {
+        let arbiter = |index: &&IndexWriter| index.unique && index.deferrable.is_none() && counts(index.oid);
+        for index in self.indexes.iter().filter(arbiter) {
             let mut entry = Vec::new();
             if index.entry_key(row, &[], &execution.context(), &mut entry)? != Entry::Exact {
                 continue;
@@ -129,5 +160,46 @@ impl TableWriter {
             }
         }
         Ok(None)
+    }
+}
+
+/// Notes the keys that a row's writing found taken.
+pub(super) fn note_doubles(execution: &mut Execution) {
+    let doubles = std::mem::take(&mut execution.buffers.doubles);
+    execution.pending.extend(doubles);
+}
+
+/// Makes the key of a row's entry in an index of a deferrable constraint the one that it is under.
+pub(super) fn name_own_entry(
+    index: &IndexWriter,
+    entry: &mut Vec<u8>,
+    row_key: &[u8],
+    writing: &mut Writing<'_>,
+) -> Attempt<()> {
+    let is_own =
+        writing.transaction.try_get_latest(index.tree, entry, |holder| holder == Some(row_key))?;
+    if !is_own {
+        entry.extend(row_key);
+    }
+    Ok(())
+}
+
+/// Whether several rows have a key. Where one has it, its entry becomes what others expect.
+pub(super) async fn is_doubled(tree: TreeId, entry: &[u8], execution: &mut Execution) -> Result<bool> {
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut scan = execution.transaction.scan_latest(tree, KeyRange::prefix(entry), false);
+    let mut visit = |key: &[u8], row: &[u8]| {
+        found.push((key.to_vec(), row.to_vec()));
+        if found.len() > 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    while scan.next(&execution.transaction, &mut visit).await? == ScanStep::More {}
+    match found.as_slice() {
+        [(key, row)] if key != entry => {
+            execution.transaction.put(tree, entry, row)?;
+            execution.transaction.delete(tree, key)?;
+            Ok(false)
+        }
+        [] | [_] => Ok(false),
+        _ => Ok(true),
     }
 }
