@@ -1,14 +1,16 @@
 //! Function calls.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::literal::{constant, unknown};
 use super::{Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::functions::{CastContext, ResolvedFunction, registry};
+use crate::functions::{CastContext, Function, ResolvedFunction, registry};
 use crate::parser::marked;
-use crate::types::{DataType, oids};
+use crate::types::{Category, DataType, oids};
 use crate::value::{Datum, RecordShape};
 
 /// pgjdbc sends a function's OUT parameters along, declared as `void`.
@@ -108,10 +110,11 @@ impl Binder<'_> {
     /// `function(…, VARIADIC array)`.
     fn call_spread(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         let last = arguments.pop().unwrap_or_else(|| unknown(Datum::Null));
-        let functions = registry().functions(base).iter();
-        let variadic = functions
-            .filter(|function| function.argument_types.len() == arguments.len() + 1)
-            .find_map(|function| function.variadic);
+        let is_variadic = |function: &&Arc<Function>| {
+            function.argument_types.len() == arguments.len() + 1 && function.variadic.is_some()
+        };
+        let functions: Vec<Arc<Function>> = registry().functions(base).iter().filter(is_variadic).cloned().collect();
+        let variadic = functions.iter().find_map(|function| function.variadic);
         let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
         let element = match (variadic, self.element_of(last.data_type())) {
             (Some(oids::ANY), Some(element)) => element,
@@ -127,7 +130,7 @@ impl Binder<'_> {
             }
         };
         types.push(element);
-        let resolved = registry().resolve_function(base, &types, &self.types())?;
+        let resolved = registry().resolve_among(base, &functions, &types, &self.types())?;
         let array = super::data_type::array_of(DataType::of(element), &self.types())?;
         let last = self.coerce(last, array, CastContext::Implicit)?;
         arguments.push(constant(Datum::Null, DataType::of(element)));
@@ -269,8 +272,15 @@ impl Binder<'_> {
     }
 
     /// Calls a function of the registry.
-    pub(super) fn call_named(&mut self, base: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    pub(super) fn call_named(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
+        // A type's name before a literal reads it as that type, whatever functions there are.
+        if types == [oids::UNKNOWN]
+            && let Some(target) = self.types().named(base).filter(|info| info.category != Category::Pseudo)
+            && let Some(only) = arguments.pop()
+        {
+            return self.coerce(only, DataType::of(target.oid), CastContext::Explicit);
+        }
         let resolved = match registry().resolve_function(base, &types, &self.types()) {
             Ok(resolved) => resolved,
             // `typename(value)` is a cast, and `column(row)` a field, where no function of the name takes it.
@@ -282,7 +292,6 @@ impl Binder<'_> {
                     return self.record_field(row.clone(), base);
                 }
                 let target = self.types().named(base).map(|info| DataType::of(info.oid));
-                let mut arguments = arguments;
                 return match (target, arguments.pop()) {
                     (Some(target), Some(only)) if arguments.is_empty() => {
                         let cast = self.coerce(only, target, CastContext::Explicit);

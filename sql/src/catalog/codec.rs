@@ -19,7 +19,7 @@ use super::statistics::Statistics;
 use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
-use crate::types::{DataType, Representation, is_user_type};
+use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
@@ -58,6 +58,30 @@ pub enum Class {
 
 /// The format of the objects below.
 const FORMAT: u8 = 2;
+/// The same of an object that has a built-in type of ranges: a program that does not know these would take the values for
+/// text, so it must refuse.
+const FORMAT_WITH_RANGES: u8 = 3;
+
+/// Whether a type is a built-in one of ranges, multiranges or arrays of them.
+fn is_of_ranges(type_oid: u32) -> bool {
+    let is_known = |info: &TypeInfo| info.kind == PhysicalKind::Spans;
+    builtin_type(type_oid).is_some_and(|info| {
+        is_known(info) || info.element().and_then(builtin_type).is_some_and(is_known)
+    })
+}
+
+fn format_of(object: &Object) -> u8 {
+    let has_ranges = match object {
+        Object::Table(table) => table.columns.iter().any(|column| is_of_ranges(column.type_oid)),
+        Object::Index(index) => {
+            index.columns.iter().filter_map(|column| column.expression.as_ref()).any(|it| is_of_ranges(it.type_oid))
+        }
+        Object::View(view) => view.columns.iter().any(|column| is_of_ranges(column.type_oid)),
+        Object::Type(own) => own.domain().is_some_and(|domain| is_of_ranges(domain.base.oid)),
+        _ => false,
+    };
+    if has_ranges { FORMAT_WITH_RANGES } else { FORMAT }
+}
 
 #[derive(Default)]
 pub(super) struct Writer(pub(super) Vec<u8>);
@@ -218,7 +242,7 @@ pub fn extension_name_key(name: &str) -> Vec<u8> {
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.u8(FORMAT);
+    writer.u8(format_of(object));
     match object {
         Object::Schema(schema) => {
             writer.u32(schema.oid);
@@ -554,7 +578,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
         return Ok(None);
     }
-    if reader.u8()? != FORMAT {
+    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES) {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
     }
     if is_statistics {

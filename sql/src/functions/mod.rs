@@ -25,6 +25,8 @@ mod number_template;
 mod ordered_set;
 mod overlaps;
 pub(crate) mod pattern;
+mod polymorphic;
+mod range;
 mod regexp;
 mod registry;
 mod regression;

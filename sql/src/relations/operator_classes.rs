@@ -172,6 +172,8 @@ fn class_input(environment: &Environment, base: Oid) -> Oid {
         Some(TypeShape::Enum { .. }) => oids::ANYENUM,
         Some(TypeShape::Array { .. }) => oids::ANYARRAY,
         Some(TypeShape::Composite { .. }) => oids::RECORD,
+        Some(TypeShape::Range(_)) => oids::ANYRANGE,
+        Some(TypeShape::Multirange { .. }) => oids::ANYMULTIRANGE,
         _ => match base {
             oids::VARCHAR => oids::TEXT,
             oids::CIDR => oids::INET,
@@ -179,6 +181,15 @@ fn class_input(environment: &Environment, base: Oid) -> Oid {
             _ => oids::OID,
         },
     }
+}
+
+/// The B-tree class that values of a type have by default, or 0.
+pub fn default_class(environment: &Environment, type_oid: Oid) -> Oid {
+    let input = class_input(environment, domain::underlying(DataType::of(type_oid), environment).oid);
+    let is_default = |class: &&Class| {
+        class.is_default && class.input == input && KNOWN.method(class.family) == BTREE
+    };
+    KNOWN.classes.iter().find(is_default).map_or(0, |class| class.oid)
 }
 
 /// The classes and collations of an index's columns: the class that was named, or the default of the type.

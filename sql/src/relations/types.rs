@@ -16,6 +16,7 @@ use crate::value::Datum;
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_type", types),
     ("pg_enum", labels),
+    ("pg_range", ranges),
     ("information_schema.domains", domains),
     ("information_schema.domain_constraints", domain_constraints),
 ];
@@ -36,6 +37,8 @@ fn kind_letter(shape: &TypeShape) -> u8 {
         TypeShape::Enum { .. } => b'e',
         TypeShape::Domain { .. } => b'd',
         TypeShape::Composite { .. } => b'c',
+        TypeShape::Range(_) => b'r',
+        TypeShape::Multirange { .. } => b'm',
         TypeShape::Base | TypeShape::Array { .. } => b'b',
     }
 }
@@ -106,6 +109,28 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
     environment.catalog.row_types().for_each(&mut add_row);
     system_row_types().for_each(add_row);
     Ok(rows)
+}
+
+/// The range types, with the class that orders their subtype.
+fn ranges(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |info: &TypeInfo| {
+        let shape = info.range_shape()?;
+        // Only built-in range types have these functions.
+        let known = |suffix: &str| format!("{}_{suffix}", info.name);
+        let is_own = is_user_type(info.oid);
+        let canonical = if shape.discrete && !is_own { known("canonical") } else { "-".to_owned() };
+        Some(relation.row(&[
+            ("rngtypid", oid(info.oid)),
+            ("rngsubtype", oid(shape.subtype)),
+            ("rngmultitypid", oid(shape.multirange)),
+            ("rngcollation", oid(super::columns::collation(shape.subtype))),
+            ("rngsubopc", oid(super::operator_classes::default_class(environment, shape.subtype))),
+            ("rngcanonical", text(canonical)),
+            ("rngsubdiff", text(if is_own { "-".to_owned() } else { known("subdiff") })),
+        ]))
+    };
+    let own = environment.catalog.user_types().filter_map(|entry| row(&entry.info));
+    Ok(builtin_types().filter_map(row).chain(own).collect())
 }
 
 fn labels(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
