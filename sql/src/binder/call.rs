@@ -1,5 +1,6 @@
 //! Function calls.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments};
@@ -26,13 +27,20 @@ impl Binder<'_> {
 
     fn bind_function_here(&mut self, function: &ast::Function) -> Result<Expr> {
         let (schema, base) = name::split(&function.name)?;
-        if schema
+        if let Some(schema) = schema
             .as_deref()
-            .is_some_and(|schema| !matches!(schema, "pg_catalog" | "public" | "information_schema"))
+            .filter(|schema| !matches!(*schema, "pg_catalog" | "public" | "information_schema"))
         {
+            if let FunctionArguments::List(list) = &function.args
+                && let Some(own) = self.catalog.schema_named(schema)
+                && let own = self.catalog.constructors(&base, &[own.oid])
+                && !own.is_empty()
+            {
+                return self.call_constructor(&base, &own, &list.args);
+            }
             return Err(SqlError::new(
                 SqlState::INVALID_SCHEMA_NAME,
-                format!("schema \"{}\" does not exist", schema.unwrap_or_default()),
+                format!("schema \"{schema}\" does not exist"),
             ));
         }
         if base == super::ROW_KEY
@@ -107,13 +115,36 @@ impl Binder<'_> {
         self.call(&base, arguments)
     }
 
+    /// A call of functions that a schema's name was written before.
+    fn call_constructor(
+        &mut self,
+        base: &str,
+        functions: &[Arc<Function>],
+        list: &[FunctionArg],
+    ) -> Result<Expr> {
+        let mut arguments = Vec::with_capacity(list.len());
+        for argument in list {
+            arguments.push(self.bind(argument_expr(argument)?)?);
+        }
+        let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
+        let resolved = registry().resolve_among(base, functions, &types, &self.types())?;
+        self.call_resolved(resolved, arguments)
+    }
+
+    /// The functions of a name: built-in ones, and those that make values of users' types.
+    fn functions_named(&self, base: &str) -> Cow<'static, [Arc<Function>]> {
+        let builtin = registry().functions(base);
+        let own = self.catalog.constructors(base, &self.environment.search_path);
+        if own.is_empty() { Cow::Borrowed(builtin) } else { Cow::Owned([builtin, &own].concat()) }
+    }
+
     /// `function(…, VARIADIC array)`.
     fn call_spread(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         let last = arguments.pop().unwrap_or_else(|| unknown(Datum::Null));
         let is_variadic = |function: &&Arc<Function>| {
             function.argument_types.len() == arguments.len() + 1 && function.variadic.is_some()
         };
-        let functions: Vec<Arc<Function>> = registry().functions(base).iter().filter(is_variadic).cloned().collect();
+        let functions: Vec<Arc<Function>> = self.functions_named(base).iter().filter(is_variadic).cloned().collect();
         let variadic = functions.iter().find_map(|function| function.variadic);
         let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
         let element = match (variadic, self.element_of(last.data_type())) {
@@ -281,7 +312,8 @@ impl Binder<'_> {
         {
             return self.coerce(only, DataType::of(target.oid), CastContext::Explicit);
         }
-        let resolved = match registry().resolve_function(base, &types, &self.types()) {
+        let functions = self.functions_named(base);
+        let resolved = match registry().resolve_among(base, &functions, &types, &self.types()) {
             Ok(resolved) => resolved,
             // `typename(value)` is a cast, and `column(row)` a field, where no function of the name takes it.
             Err(error) => {

@@ -16,7 +16,9 @@ use super::object::{
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
-use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
+use super::user_type::{
+    Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType,
+};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
@@ -529,6 +531,22 @@ fn encode_type(writer: &mut Writer, user_type: &UserType) {
                 writer.bool(check.validated);
             });
         }
+        TypeDefinition::Range(range) => {
+            writer.u8(b'r');
+            writer.u32(range.subtype);
+            writer.u32(range.class);
+            writer.u32(range.collation);
+            writer.optional(range.difference.as_deref());
+            writer.u32(range.multirange);
+            writer.u32(range.constructors.schema);
+            writer.text(&range.constructors.name);
+        }
+        TypeDefinition::Multirange { range, constructors } => {
+            writer.u8(b'm');
+            writer.u32(*range);
+            writer.u32(constructors.schema);
+            writer.text(&constructors.name);
+        }
     }
 }
 
@@ -563,6 +581,18 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
                     })
                 })?,
             }),
+            b'r' => TypeDefinition::Range(UserRange {
+                subtype: reader.u32()?,
+                class: reader.u32()?,
+                collation: reader.u32()?,
+                difference: reader.optional()?,
+                multirange: reader.u32()?,
+                constructors: Constructors { schema: reader.u32()?, name: reader.text()? },
+            }),
+            b'm' => TypeDefinition::Multirange {
+                range: reader.u32()?,
+                constructors: Constructors { schema: reader.u32()?, name: reader.text()? },
+            },
             _ => return Err(damaged()),
         },
     })

@@ -14,6 +14,7 @@ use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
+use super::type_scope::TypeScope;
 use super::user_type::{TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
@@ -22,8 +23,11 @@ use crate::error::{Result, SqlError};
 use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
 use crate::types::domain::domain_type;
+use crate::functions::{Function, multirange_constructors, range_constructors};
 use crate::types::enumeration::enum_type;
-use crate::types::{EnumLabels, TypeInfo, array_type_of, builtin_type};
+use crate::types::multirange::{self, multirange_type};
+use crate::types::range::range_type;
+use crate::types::{EnumLabels, RangeShape, TypeInfo, array_type_of, builtin_type};
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,8 @@ pub struct CatalogSnapshot {
     types_by_name: HashMap<(u32, String), u32>,
     /// The types that array types have elements of.
     elements: HashMap<u32, u32>,
+    /// The types of ranges and multiranges by the names of the functions that make their values.
+    constructors: HashMap<String, Vec<u32>>,
     /// The row types of tables and views, once somebody asked.
     row_types: HashMap<u32, OnceLock<Option<RowType>>>,
 }
@@ -252,12 +258,23 @@ impl CatalogSnapshot {
                 let Some(base) = self.type_info(domain.base.oid) else { return };
                 domain_type(own.oid, own.array_oid, name, sql_name, domain.base, base)
             }
+            TypeDefinition::Range(range) => {
+                let (subtype, multirange) = (range.subtype, range.multirange);
+                let shape = RangeShape { subtype, multirange, discrete: false };
+                range_type(own.oid, own.array_oid, name, sql_name, shape)
+            }
+            TypeDefinition::Multirange { range, .. } => {
+                multirange_type(own.oid, own.array_oid, name, sql_name, *range)
+            }
         };
         let Some(mut array) = array_type_of(&info) else { return };
         array.name = own.array_name.clone().into();
         self.types_by_name.insert((own.schema, own.name.clone()), own.oid);
         self.types_by_name.insert((own.schema, own.array_name.clone()), own.array_oid);
         self.elements.insert(own.array_oid, own.oid);
+        if let Some(constructors) = own.constructors() {
+            self.constructors.entry(constructors.name.clone()).or_default().push(own.oid);
+        }
         let entry = TypeEntry { definition: own, info, array, checks: OnceLock::new() };
         self.types.insert(entry.definition.oid, Arc::new(entry));
     }
@@ -310,6 +327,24 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
         self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// The functions of a name, in one of these schemas, that make values of users' types of ranges.
+    #[must_use]
+    pub fn constructors(&self, name: &str, schemas: &[u32]) -> Vec<Arc<Function>> {
+        let mut found = Vec::new();
+        for entry in self.constructors.get(name).into_iter().flatten().filter_map(|oid| self.types.get(oid)) {
+            let is_there =
+                entry.definition.constructors().is_some_and(|place| schemas.contains(&place.schema));
+            let shape = multirange::range_shape(entry.info.oid, &TypeScope { catalog: self, search_path: &[] });
+            let (Some(shape), true) = (shape, is_there) else { continue };
+            if let Some(range) = entry.info.range_of_multirange().and_then(|oid| self.type_info(oid)) {
+                found.extend(multirange_constructors(name, range, &entry.info));
+            } else {
+                found.extend(range_constructors(name, &entry.info, shape.subtype));
+            }
+        }
+        found
     }
 
     /// All users' types.

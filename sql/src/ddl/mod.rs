@@ -21,6 +21,7 @@ mod like;
 mod maintenance;
 mod owned;
 mod owner;
+mod range;
 mod rename;
 mod rewrite;
 mod rights;
@@ -309,7 +310,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             RightsStatement::DropOwned { .. } => "DROP OWNED",
         },
         Definition::Type(statement) => match statement {
-            TypeStatement::CreateEnum { .. } => "CREATE TYPE",
+            TypeStatement::CreateEnum { .. } | TypeStatement::CreateRange { .. } => "CREATE TYPE",
             TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
             TypeStatement::CreateDomain { .. } => "CREATE DOMAIN",
             TypeStatement::AlterDomain { .. } => "ALTER DOMAIN",

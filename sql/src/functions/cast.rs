@@ -77,6 +77,10 @@ impl Registry {
                 method => CastMethod::Array(Box::new(method)),
             });
         }
+        // A user's range as one of its multirange type.
+        if context == CastContext::Explicit && from.range_shape().is_some_and(|shape| shape.multirange == target) {
+            return Some(CastMethod::Binary);
+        }
         if target == oids::RECORD && matches!(from.shape, TypeShape::Composite { .. }) {
             return Some(CastMethod::Binary);
         }

@@ -40,11 +40,6 @@ const fn form(parameter: Oid) -> Option<(Form, bool)> {
     })
 }
 
-/// Whether a type takes part in a call as another makes it.
-pub const fn is_polymorphic(parameter: Oid) -> bool {
-    form(parameter).is_some()
-}
-
 fn mismatch(message: impl Into<String>) -> SqlError {
     SqlError::new(SqlState::DATATYPE_MISMATCH, message.into())
 }

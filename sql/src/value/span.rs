@@ -142,3 +142,88 @@ pub(super) fn hash(spans: &[Span]) -> u64 {
 pub(super) fn heap_bytes(spans: &[Span]) -> usize {
     16 + size_of_val(spans) + spans.iter().map(Span::heap_bytes).sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::DataType;
+    use crate::value::span_set::{contains, difference, intersection, normalized, overlap, union};
+    use crate::value::{KeyColumn, Numeric, PhysicalKind, encoding, hash_value, key};
+    use proptest::prelude::*;
+
+    /// A numeric of a few, some of which are equal though written otherwise.
+    fn value(number: u8) -> Datum {
+        Datum::Numeric(Numeric::from(i64::from(number % 6)).with_scale(u16::from(number % 2)))
+    }
+
+    fn bound() -> impl Strategy<Value = Bound> {
+        prop_oneof![
+            1 => Just(Bound::NONE),
+            4 => (any::<u8>(), any::<bool>()).prop_map(|(number, inclusive)| Bound::new(value(number), inclusive)),
+        ]
+    }
+
+    fn set() -> impl Strategy<Value = Vec<Span>> {
+        let span = (bound(), bound()).prop_filter_map("empty", |(lower, upper)| Span::between(lower, upper));
+        proptest::collection::vec(span, 0..5).prop_map(normalized)
+    }
+
+    /// The places that a set of such values is about: at each value, and between each two.
+    fn places(set: &[Span]) -> Vec<bool> {
+        let half = |number: i64| {
+            let value = Numeric::from(number).div(&Numeric::from(2)).unwrap();
+            let bound = Bound::new(Datum::Numeric(value), true);
+            Span { lower: bound.clone(), upper: bound }
+        };
+        (-1..14).map(|number| contains(set, &[half(number)])).collect()
+    }
+
+    proptest! {
+        /// Keys are ordered as values are, also where something follows; equal values have equal keys and hashes; what is
+        /// stored comes back.
+        #[test]
+        fn keys_have_the_order_of_values(left in set(), right in set(), descending in any::<bool>()) {
+            let column = KeyColumn {
+                descending,
+                ..KeyColumn::ascending(DataType::of(crate::types::oids::NUMMULTIRANGE), PhysicalKind::Spans)
+            };
+            let encode = |set: &[Span]| {
+                let mut bytes = Vec::new();
+                key::encode(&column, &spans(set.iter().cloned()), &mut bytes);
+                bytes.push(if descending { 0 } else { 0xff });
+                bytes
+            };
+            let (left_datum, right_datum) = (spans(left.iter().cloned()), spans(right.iter().cloned()));
+            let order = compare_values(&left_datum, &right_datum);
+            let keys = encode(&left).cmp(&encode(&right));
+            prop_assert_eq!(if descending { order.reverse() } else { order }, keys);
+            if order.is_eq() {
+                prop_assert_eq!(hash_value(&left_datum), hash_value(&right_datum));
+            }
+            let mut bytes = Vec::new();
+            encoding::encode(&left_datum, &mut bytes);
+            prop_assert_eq!(encoding::decode(PhysicalKind::Spans, &bytes).unwrap(), left_datum);
+            for length in 0..bytes.len() {
+                prop_assert!(encoding::decode(PhysicalKind::Spans, &bytes[..length]).is_err());
+            }
+        }
+
+        /// Sets are put together place by place.
+        #[test]
+        fn sets_are_those_of_their_places(left in set(), right in set()) {
+            let (in_left, in_right) = (places(&left), places(&right));
+            let pairs = || in_left.iter().zip(&in_right);
+            let expect = |test: fn(bool, bool) -> bool| pairs().map(|(l, r)| test(*l, *r)).collect::<Vec<_>>();
+            for (found, test) in [
+                (union(&left, &right), (|l, r| l || r) as fn(bool, bool) -> bool),
+                (intersection(&left, &right), |l, r| l && r),
+                (difference(&left, &right), |l, r| l && !r),
+            ] {
+                prop_assert_eq!(&normalized(found.clone()), &found);
+                prop_assert_eq!(places(&found), expect(test));
+            }
+            prop_assert_eq!(overlap(&left, &right), pairs().any(|(l, r)| *l && *r));
+            prop_assert_eq!(contains(&left, &right), difference(&right, &left).is_empty());
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::{CallTypes, EvalContext, Function, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::multirange::range_shape;
 use crate::types::oids::{ANYELEMENT, ANYMULTIRANGE, ANYRANGE, BOOL, FLOAT8, INT4, TEXT};
-use crate::types::{RangeShape, TypeInfo, builtin_type, builtin_types};
+use crate::types::{Oid, RangeShape, TypeInfo, builtin_type, builtin_types};
 use crate::value::span::spans;
 use crate::value::span_set::{hull, normalized};
 use crate::value::{Bound, Datum, Numeric, Span, compare_values};
@@ -69,32 +69,27 @@ fn as_it_is(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     arguments.first().cloned().ok_or_else(wrong_arguments)
 }
 
-/// The functions that make values of a range type and of its multirange type, and the one that casts.
-pub struct Constructors {
-    pub range: [Arc<Function>; 2],
-    pub multirange: [Arc<Function>; 3],
+/// The functions that make ranges of a type.
+#[must_use]
+pub fn range_constructors(name: &str, range: &TypeInfo, subtype: Oid) -> [Arc<Function>; 2] {
+    let values = [subtype, subtype, TEXT];
+    [2, 3].map(|count| {
+        let entry = Entry::typed(name.to_owned(), &values[..count], range.oid, range_of);
+        entry.not_strict().into_function()
+    })
 }
 
-/// Those of a type.
+/// The functions that make multiranges of a type; the second one is the cast of a range, too.
 #[must_use]
-pub fn constructors(range: &TypeInfo, multirange: &TypeInfo) -> Option<Constructors> {
-    let shape = range.range_shape()?;
-    let values = [shape.subtype, shape.subtype, TEXT];
-    let of = |count: usize| {
-        let entry = Entry::typed(range.name.to_string(), &values[..count], range.oid, range_of);
-        entry.not_strict().into_function()
+pub fn multirange_constructors(name: &str, range: &TypeInfo, multirange: &TypeInfo) -> [Arc<Function>; 3] {
+    let of = |arguments: &[Oid], kernel: ScalarKernel| {
+        Entry::new(name.to_owned(), arguments, multirange.oid, kernel)
     };
-    let several = |arguments: &[u32], kernel: ScalarKernel| {
-        Entry::new(multirange.name.to_string(), arguments, multirange.oid, kernel)
-    };
-    Some(Constructors {
-        range: [of(2), of(3)],
-        multirange: [
-            several(&[], multirange_of).into_function(),
-            several(&[range.oid], as_it_is).into_function(),
-            several(&[range.array_oid], multirange_of).variadic(range.oid).not_strict().into_function(),
-        ],
-    })
+    [
+        of(&[], multirange_of).into_function(),
+        of(&[range.oid], as_it_is).into_function(),
+        of(&[range.array_oid], multirange_of).variadic(range.oid).not_strict().into_function(),
+    ]
 }
 
 /// The end of all, `None` where there is none.
@@ -176,13 +171,10 @@ fn of_types(registry: &mut Registry) {
     for range in builtin_types() {
         let Some(shape) = range.range_shape() else { continue };
         let Some(multirange) = builtin_type(shape.multirange) else { continue };
-        let Some(Constructors { range: ranges, multirange: multiranges }) = constructors(range, multirange)
-        else {
-            continue;
-        };
+        let multiranges = multirange_constructors(&multirange.name, range, multirange);
         let cast = CastMethod::Function(multiranges[1].clone());
         registry.add_cast(range.oid, multirange.oid, CastContext::Explicit, cast);
-        for function in ranges.into_iter().chain(multiranges) {
+        for function in range_constructors(&range.name, range, shape.subtype).into_iter().chain(multiranges) {
             registry.add_made(function);
         }
         let name = &range.name;
