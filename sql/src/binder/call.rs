@@ -144,7 +144,8 @@ impl Binder<'_> {
         let is_variadic = |function: &&Arc<Function>| {
             function.argument_types.len() == arguments.len() + 1 && function.variadic.is_some()
         };
-        let functions: Vec<Arc<Function>> = self.functions_named(base).iter().filter(is_variadic).cloned().collect();
+        let functions: Vec<Arc<Function>> =
+            self.functions_named(base).iter().filter(is_variadic).cloned().collect();
         let variadic = functions.iter().find_map(|function| function.variadic);
         let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
         let element = match (variadic, self.element_of(last.data_type())) {

@@ -16,9 +16,7 @@ use super::object::{
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
-use super::user_type::{
-    Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType,
-};
+use super::user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
@@ -67,17 +65,18 @@ const FORMAT_WITH_RANGES: u8 = 3;
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {
     let is_known = |info: &TypeInfo| info.kind == PhysicalKind::Spans;
-    builtin_type(type_oid).is_some_and(|info| {
-        is_known(info) || info.element().and_then(builtin_type).is_some_and(is_known)
-    })
+    builtin_type(type_oid)
+        .is_some_and(|info| is_known(info) || info.element().and_then(builtin_type).is_some_and(is_known))
 }
 
 fn format_of(object: &Object) -> u8 {
     let has_ranges = match object {
         Object::Table(table) => table.columns.iter().any(|column| is_of_ranges(column.type_oid)),
-        Object::Index(index) => {
-            index.columns.iter().filter_map(|column| column.expression.as_ref()).any(|it| is_of_ranges(it.type_oid))
-        }
+        Object::Index(index) => index
+            .columns
+            .iter()
+            .filter_map(|column| column.expression.as_ref())
+            .any(|it| is_of_ranges(it.type_oid)),
         Object::View(view) => view.columns.iter().any(|column| is_of_ranges(column.type_oid)),
         Object::Type(own) => own.domain().is_some_and(|domain| is_of_ranges(domain.base.oid)),
         _ => false,

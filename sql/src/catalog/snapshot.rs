@@ -20,10 +20,10 @@ use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
+use crate::functions::{Function, multirange_constructors, range_constructors};
 use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
 use crate::types::domain::domain_type;
-use crate::functions::{Function, multirange_constructors, range_constructors};
 use crate::types::enumeration::enum_type;
 use crate::types::multirange::{self, multirange_type};
 use crate::types::range::range_type;
@@ -336,7 +336,8 @@ impl CatalogSnapshot {
         for entry in self.constructors.get(name).into_iter().flatten().filter_map(|oid| self.types.get(oid)) {
             let is_there =
                 entry.definition.constructors().is_some_and(|place| schemas.contains(&place.schema));
-            let shape = multirange::range_shape(entry.info.oid, &TypeScope { catalog: self, search_path: &[] });
+            let shape =
+                multirange::range_shape(entry.info.oid, &TypeScope { catalog: self, search_path: &[] });
             let (Some(shape), true) = (shape, is_there) else { continue };
             if let Some(range) = entry.info.range_of_multirange().and_then(|oid| self.type_info(oid)) {
                 found.extend(multirange_constructors(name, range, &entry.info));

@@ -122,10 +122,7 @@ fn subtype(ddl: &Ddl, attributes: &Attributes<'_>) -> Result<DataType> {
     let info = types.type_by_oid(subtype.oid);
     if info.is_none_or(|info| info.category == Category::Pseudo) {
         let shown = format_type(subtype, &types);
-        return Err(SqlError::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!("range subtype cannot be {shown}"),
-        ));
+        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, format!("range subtype cannot be {shown}")));
     }
     ddl.check_may_use_type(subtype)?;
     super::create_table::refuse_rows(&types, subtype)?;
@@ -141,7 +138,9 @@ fn class(ddl: &Ddl, attributes: &Attributes<'_>, subtype: DataType) -> Result<u3
     let own = relations::default_class(&types, subtype.oid);
     let Some(given) = attributes.class else {
         let is_ordered = registry().resolve_operator("<", Some(subtype.oid), subtype.oid, &types).is_ok();
-        return if is_ordered && own != 0 { Ok(own) } else {
+        return if is_ordered && own != 0 {
+            Ok(own)
+        } else {
             Err(SqlError::new(
                 SqlState::UNDEFINED_OBJECT,
                 format!(
@@ -202,10 +201,7 @@ fn difference(ddl: &Ddl, attribute: &RangeAttribute, subtype: DataType) -> Resul
     let shown = format_type(subtype, &types);
     let shown = format!("{base}({shown}, {shown})");
     let Some(found) = found else {
-        return Err(SqlError::new(
-            SqlState::UNDEFINED_FUNCTION,
-            format!("function {shown} does not exist"),
-        ));
+        return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {shown} does not exist")));
     };
     let wrong = |what: &str| {
         let message = format!("range subtype diff function {shown} must {what}");

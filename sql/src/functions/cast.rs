@@ -78,7 +78,9 @@ impl Registry {
             });
         }
         // A user's range as one of its multirange type.
-        if context == CastContext::Explicit && from.range_shape().is_some_and(|shape| shape.multirange == target) {
+        if context == CastContext::Explicit
+            && from.range_shape().is_some_and(|shape| shape.multirange == target)
+        {
             return Some(CastMethod::Binary);
         }
         if target == oids::RECORD && matches!(from.shape, TypeShape::Composite { .. }) {

@@ -10,8 +10,8 @@
 //! An array's type follows from that of its elements. A range's does not from its subtype, which may have several ranges: it
 //! takes an argument that is a range or multirange.
 
-use super::resolve::common_type;
 use super::Registry;
+use super::resolve::common_type;
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::domain::base_type;
 use crate::types::{DataType, Oid, TypeCatalog, TypeShape, format_type, oids};
@@ -64,13 +64,15 @@ impl Family {
         let refused = |what: &str| mismatch(format!("argument declared {what}"));
         let element = match form {
             Form::Element => argument,
-            Form::Array => base
-                .and_then(|info| info.element())
-                .ok_or_else(|| refused("anyarray is not an array"))?,
+            Form::Array => {
+                base.and_then(|info| info.element()).ok_or_else(|| refused("anyarray is not an array"))?
+            }
             Form::Range | Form::Multirange => {
                 let range = match form {
                     Form::Range => base,
-                    _ => base.and_then(|info| info.range_of_multirange()).and_then(|oid| types.type_by_oid(oid)),
+                    _ => base
+                        .and_then(|info| info.range_of_multirange())
+                        .and_then(|oid| types.type_by_oid(oid)),
                 };
                 let range = range.filter(|info| matches!(info.shape, TypeShape::Range(_)));
                 let range = range.ok_or_else(|| refused("anyrange is not a range type"))?;
@@ -85,7 +87,13 @@ impl Family {
     }
 
     /// A polymorphic type of this family, once it is known what type the family stands for.
-    fn replaced(&self, parameter: Oid, form: Form, element: Option<Oid>, types: &dyn TypeCatalog) -> Result<Oid> {
+    fn replaced(
+        &self,
+        parameter: Oid,
+        form: Form,
+        element: Option<Oid>,
+        types: &dyn TypeCatalog,
+    ) -> Result<Oid> {
         let of = |oid: Oid| types.type_by_oid(oid);
         let range = || {
             self.range.ok_or_else(|| {

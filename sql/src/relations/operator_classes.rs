@@ -186,9 +186,8 @@ fn class_input(types: &dyn TypeCatalog, base: Oid) -> Oid {
 /// The B-tree class that values of a type have by default, or 0.
 pub fn default_class(types: &dyn TypeCatalog, type_oid: Oid) -> Oid {
     let input = class_input(types, domain::base_type(type_oid, types));
-    let is_default = |class: &&Class| {
-        class.is_default && class.input == input && KNOWN.method(class.family) == BTREE
-    };
+    let is_default =
+        |class: &&Class| class.is_default && class.input == input && KNOWN.method(class.family) == BTREE;
     KNOWN.classes.iter().find(is_default).map_or(0, |class| class.oid)
 }
 

@@ -1,7 +1,7 @@
 //! Types: pg_type, pg_enum, and what information_schema says of domains.
 
-use super::procedures::type_function;
 use super::operator_classes::default_class;
+use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::stored_text;
@@ -135,8 +135,7 @@ fn ranges(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
             ("rngsubdiff", text(difference)),
         ]))
     };
-    let own =
-        environment.catalog.user_types().filter_map(|entry| row(&entry.info, entry.definition.range()));
+    let own = environment.catalog.user_types().filter_map(|entry| row(&entry.info, entry.definition.range()));
     Ok(builtin_types().filter_map(|info| row(info, None)).chain(own).collect())
 }
 

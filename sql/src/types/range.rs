@@ -235,10 +235,7 @@ pub(super) fn take_sized<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8]> {
 }
 
 /// Appends what `write` does behind its length.
-pub(super) fn write_sized(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-) -> Result<()> {
+pub(super) fn write_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     write(out)?;
@@ -253,14 +250,10 @@ pub(super) fn too_long() -> SqlError {
 }
 
 /// Reads a range of a shape.
-pub(super) fn read_span(
-    shape: &RangeShape,
-    bytes: &[u8],
-    context: &EvalContext<'_>,
-) -> Result<Option<Span>> {
-    let (&flags, mut rest) = bytes.split_first().ok_or_else(|| {
-        SqlError::new(SqlState::PROTOCOL_VIOLATION, "no data left in message")
-    })?;
+pub(super) fn read_span(shape: &RangeShape, bytes: &[u8], context: &EvalContext<'_>) -> Result<Option<Span>> {
+    let (&flags, mut rest) = bytes
+        .split_first()
+        .ok_or_else(|| SqlError::new(SqlState::PROTOCOL_VIOLATION, "no data left in message"))?;
     let subtype = context.type_info(shape.subtype)?;
     let mut read = |absent: u8| {
         if flags & (flag::EMPTY | absent) != 0 {

@@ -199,10 +199,7 @@ mod tests {
             ArrayValue::from_elements(23, vec![Datum::Int32(1), Datum::Null]).into(),
             record.into(),
             Jsonb::from_bytes(&[1, 2, 3]).into(),
-            spans([Span {
-                lower: Bound::new(Datum::Int32(1), true),
-                upper: Bound::NONE,
-            }]),
+            spans([Span { lower: Bound::new(Datum::Int32(1), true), upper: Bound::NONE }]),
         ]
     }
 
