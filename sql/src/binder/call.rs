@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::literal::{constant, unknown};
-use super::{Binder, name};
+use super::{Binder, name, parse_stable_name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, Function, ResolvedFunction, registry};
@@ -27,17 +27,15 @@ impl Binder<'_> {
 
     fn bind_function_here(&mut self, function: &ast::Function) -> Result<Expr> {
         let (schema, base) = name::split(&function.name)?;
+        if let FunctionArguments::List(list) = &function.args
+            && let Some(own) = self.constructors_named(function, schema.as_deref(), &base)
+        {
+            return self.call_constructor(&base, &own, &list.args);
+        }
         if let Some(schema) = schema
             .as_deref()
             .filter(|schema| !matches!(*schema, "pg_catalog" | "public" | "information_schema"))
         {
-            if let FunctionArguments::List(list) = &function.args
-                && let Some(own) = self.catalog.schema_named(schema)
-                && let own = self.catalog.constructors(&base, &[own.oid])
-                && !own.is_empty()
-            {
-                return self.call_constructor(&base, &own, &list.args);
-            }
             return Err(SqlError::new(
                 SqlState::INVALID_SCHEMA_NAME,
                 format!("schema \"{schema}\" does not exist"),
@@ -115,7 +113,27 @@ impl Binder<'_> {
         self.call(&base, arguments)
     }
 
-    /// A call of functions that a schema's name was written before.
+    /// The functions that make values of a user's type, where the type's number or their schema stands before their name.
+    fn constructors_named(
+        &self,
+        function: &ast::Function,
+        schema: Option<&str>,
+        base: &str,
+    ) -> Option<Vec<Arc<Function>>> {
+        let own = match parse_stable_name(&function.name) {
+            Some((oid, ..)) => self.catalog.constructors(oid),
+            None => {
+                let schema = self.catalog.schema_named(schema?)?.oid;
+                self.catalog
+                    .constructed(base, &[schema])
+                    .flat_map(|oid| self.catalog.constructors(oid))
+                    .collect()
+            }
+        };
+        Some(own).filter(|own| !own.is_empty())
+    }
+
+    /// A call of such functions.
     fn call_constructor(
         &mut self,
         base: &str,
@@ -134,7 +152,8 @@ impl Binder<'_> {
     /// The functions of a name: built-in ones, and those that make values of users' types.
     fn functions_named(&self, base: &str) -> Cow<'static, [Arc<Function>]> {
         let builtin = registry().functions(base);
-        let own = self.catalog.constructors(base, &self.environment.search_path);
+        let own = self.catalog.constructed(base, &self.environment.search_path);
+        let own: Vec<Arc<Function>> = own.flat_map(|oid| self.catalog.constructors(oid)).collect();
         if own.is_empty() { Cow::Borrowed(builtin) } else { Cow::Owned([builtin, &own].concat()) }
     }
 

@@ -14,8 +14,7 @@ use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
-use super::type_scope::TypeScope;
-use super::user_type::{TypeDefinition, UserType};
+use super::user_type::{Constructors, TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
@@ -25,7 +24,7 @@ use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
 use crate::types::domain::domain_type;
 use crate::types::enumeration::enum_type;
-use crate::types::multirange::{self, multirange_type};
+use crate::types::multirange::multirange_type;
 use crate::types::range::range_type;
 use crate::types::{EnumLabels, RangeShape, TypeInfo, array_type_of, builtin_type};
 
@@ -329,23 +328,26 @@ impl CatalogSnapshot {
         self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
     }
 
-    /// The functions of a name, in one of these schemas, that make values of users' types of ranges.
+    /// The users' types of ranges and multiranges whose values are made by functions of a name, in one of these schemas.
+    pub fn constructed(&self, name: &str, schemas: &[u32]) -> impl Iterator<Item = u32> {
+        let is_there = |oid: &&u32| {
+            let place = self.types.get(*oid).and_then(|entry| entry.definition.constructors());
+            place.is_some_and(|place| schemas.contains(&place.schema))
+        };
+        self.constructors.get(name).into_iter().flatten().filter(is_there).copied()
+    }
+
+    /// The functions that make values of a user's type of ranges or multiranges.
     #[must_use]
-    pub fn constructors(&self, name: &str, schemas: &[u32]) -> Vec<Arc<Function>> {
-        let mut found = Vec::new();
-        for entry in self.constructors.get(name).into_iter().flatten().filter_map(|oid| self.types.get(oid)) {
-            let is_there =
-                entry.definition.constructors().is_some_and(|place| schemas.contains(&place.schema));
-            let shape =
-                multirange::range_shape(entry.info.oid, &TypeScope { catalog: self, search_path: &[] });
-            let (Some(shape), true) = (shape, is_there) else { continue };
-            if let Some(range) = entry.info.range_of_multirange().and_then(|oid| self.type_info(oid)) {
-                found.extend(multirange_constructors(name, range, &entry.info));
-            } else {
-                found.extend(range_constructors(name, &entry.info, shape.subtype));
-            }
+    pub fn constructors(&self, oid: u32) -> Vec<Arc<Function>> {
+        let Some(entry) = self.types.get(&oid) else { return Vec::new() };
+        let Some(Constructors { name, .. }) = entry.definition.constructors() else { return Vec::new() };
+        let info = &entry.info;
+        if let Some(shape) = info.range_shape() {
+            return range_constructors(name, info, shape.subtype).to_vec();
         }
-        found
+        let range = info.range_of_multirange().and_then(|oid| self.type_info(oid));
+        range.map_or_else(Vec::new, |range| multirange_constructors(name, range, info).to_vec())
     }
 
     /// All users' types.

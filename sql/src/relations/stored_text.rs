@@ -7,7 +7,7 @@ use super::bound_text::BoundText;
 use super::view_text;
 use crate::binder::name::quote;
 use crate::binder::{BindEnvironment, Binder};
-use crate::catalog::{Table, TableColumn};
+use crate::catalog::{PG_CATALOG, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::expr::Expr;
@@ -71,9 +71,7 @@ fn bound(
     bind: impl FnOnce(&mut Binder<'_>, &ast::Expr) -> Result<Expr>,
 ) -> Option<String> {
     let expression = crate::parser::parse_expression(text).ok()?;
-    // Functions that make values of users' types are found by the path; all else is named so that no path counts.
-    let search_path = environment.search_path.clone();
-    let binding = BindEnvironment { search_path, ..BindEnvironment::default() };
+    let binding = BindEnvironment { search_path: vec![PG_CATALOG], ..BindEnvironment::default() };
     let mut binder = Binder::new(&environment.catalog, &binding, text, Vec::new());
     BoundText::new(environment, columns).write(&bind(&mut binder, &expression).ok()?)
 }
