@@ -762,3 +762,36 @@ impl ForeignKeyAction {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain_over(oid: u32) -> Object {
+        let domain = Domain { base: DataType::of(oid), not_null: false, default: None, checks: Vec::new() };
+        let own = UserType {
+            oid: 20_000,
+            array_oid: 20_001,
+            schema: 2200,
+            name: "d".into(),
+            array_name: "_d".into(),
+            owner: 10,
+            definition: TypeDefinition::Domain(domain),
+        };
+        own.into()
+    }
+
+    /// What has a type of ranges is written so that programs that do not know these refuse it; it is read as it was.
+    #[test]
+    fn only_objects_with_ranges_have_the_newer_format() {
+        use crate::types::oids::{INT4, INT4_ARRAY, INT4RANGE, TSMULTIRANGE, TSTZRANGE_ARRAY};
+        for (oid, format) in
+            [(INT4, 2), (INT4_ARRAY, 2), (INT4RANGE, 3), (TSMULTIRANGE, 3), (TSTZRANGE_ARRAY, 3)]
+        {
+            let stored = encode(&domain_over(oid));
+            assert_eq!(stored[0], format);
+            let back = decode(Class::Type as u8, &stored).unwrap().unwrap();
+            assert_eq!(encode(&back), stored);
+        }
+    }
+}

@@ -182,3 +182,46 @@ pub(super) fn types() -> Vec<TypeInfo> {
         multirange(TSTZMULTIRANGE, TSTZMULTIRANGE_ARRAY, "tstzmultirange", TSTZRANGE),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::Settings;
+    use crate::types::builtin_type;
+
+    fn bytes(digits: &str) -> Vec<u8> {
+        let digit = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        (0..digits.len()).step_by(2).map(digit).collect()
+    }
+
+    /// The binary forms are those that PostgreSQL sends; they come back, and cut short they are errors.
+    #[test]
+    fn binary_forms_are_those_of_postgresql() {
+        let settings = Settings::default();
+        let context = EvalContext::detached(&settings);
+        for (oid, text, sent) in [
+            (oids::INT4RANGE, "[1,5)", "02000000040000000100000004 00000005"),
+            (oids::INT4RANGE, "empty", "01"),
+            (oids::NUMRANGE, "(,2.5]", "0c0000000c00020000000000010002 1388"),
+            (oids::DATERANGE, "(,)", "18"),
+            (
+                oids::INT4MULTIRANGE,
+                "{[1,3),[5,6)}",
+                "00000002 00000011 02000000040000000100000004 00000003 00000011 0200000004000000050000000400000006",
+            ),
+            (oids::INT4MULTIRANGE, "{}", "00000000"),
+        ] {
+            let info = builtin_type(oid).unwrap();
+            let sent = bytes(&sent.replace(' ', ""));
+            let value = info.parse_text(text, -1, &context).unwrap();
+            let mut written = Vec::new();
+            info.write_binary(&value, &mut written, &context).unwrap();
+            assert_eq!(written, sent, "{text}");
+            assert_eq!(info.read_binary(&sent, -1, &context).unwrap(), value);
+            for length in 0..sent.len() {
+                assert!(info.read_binary(&sent[..length], -1, &context).is_err(), "{text} cut to {length}");
+            }
+            assert!(info.read_binary(&[&sent[..], &[0]].concat(), -1, &context).is_err());
+        }
+    }
+}
