@@ -1,14 +1,17 @@
 //! Function calls.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use sqlparser::ast::{self, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::literal::{constant, unknown};
-use super::{Binder, name};
+use super::{Binder, name, parse_stable_name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::functions::{CastContext, ResolvedFunction, registry};
+use crate::functions::{CastContext, Function, ResolvedFunction, registry};
 use crate::parser::marked;
-use crate::types::{DataType, oids};
+use crate::types::{Category, DataType, oids};
 use crate::value::{Datum, RecordShape};
 
 /// pgjdbc sends a function's OUT parameters along, declared as `void`.
@@ -24,13 +27,18 @@ impl Binder<'_> {
 
     fn bind_function_here(&mut self, function: &ast::Function) -> Result<Expr> {
         let (schema, base) = name::split(&function.name)?;
-        if schema
+        if let FunctionArguments::List(list) = &function.args
+            && let Some(own) = self.constructors_named(function, schema.as_deref(), &base)
+        {
+            return self.call_constructor(&base, &own, &list.args);
+        }
+        if let Some(schema) = schema
             .as_deref()
-            .is_some_and(|schema| !matches!(schema, "pg_catalog" | "public" | "information_schema"))
+            .filter(|schema| !matches!(*schema, "pg_catalog" | "public" | "information_schema"))
         {
             return Err(SqlError::new(
                 SqlState::INVALID_SCHEMA_NAME,
-                format!("schema \"{}\" does not exist", schema.unwrap_or_default()),
+                format!("schema \"{schema}\" does not exist"),
             ));
         }
         if base == super::ROW_KEY
@@ -105,13 +113,59 @@ impl Binder<'_> {
         self.call(&base, arguments)
     }
 
+    /// The functions that make values of a user's type, where the type's number or their schema stands before their name.
+    fn constructors_named(
+        &self,
+        function: &ast::Function,
+        schema: Option<&str>,
+        base: &str,
+    ) -> Option<Vec<Arc<Function>>> {
+        let own = match parse_stable_name(&function.name) {
+            Some((oid, ..)) => self.catalog.constructors(oid),
+            None => {
+                let schema = self.catalog.schema_named(schema?)?.oid;
+                self.catalog
+                    .constructed(base, &[schema])
+                    .flat_map(|oid| self.catalog.constructors(oid))
+                    .collect()
+            }
+        };
+        Some(own).filter(|own| !own.is_empty())
+    }
+
+    /// A call of such functions.
+    fn call_constructor(
+        &mut self,
+        base: &str,
+        functions: &[Arc<Function>],
+        list: &[FunctionArg],
+    ) -> Result<Expr> {
+        let mut arguments = Vec::with_capacity(list.len());
+        for argument in list {
+            arguments.push(self.bind(argument_expr(argument)?)?);
+        }
+        let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
+        let resolved = registry().resolve_among(base, functions, &types, &self.types())?;
+        self.call_resolved(resolved, arguments)
+    }
+
+    /// The functions of a name: built-in ones, and those that make values of users' types.
+    fn functions_named(&self, base: &str) -> Cow<'static, [Arc<Function>]> {
+        let builtin = registry().functions(base);
+        let own = self.catalog.constructed(base, &self.environment.search_path);
+        let own: Vec<Arc<Function>> = own.flat_map(|oid| self.catalog.constructors(oid)).collect();
+        if own.is_empty() { Cow::Borrowed(builtin) } else { Cow::Owned([builtin, &own].concat()) }
+    }
+
     /// `function(…, VARIADIC array)`.
     fn call_spread(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         let last = arguments.pop().unwrap_or_else(|| unknown(Datum::Null));
-        let functions = registry().functions(base).iter();
-        let variadic = functions
-            .filter(|function| function.argument_types.len() == arguments.len() + 1)
-            .find_map(|function| function.variadic);
+        let is_variadic = |function: &&Arc<Function>| {
+            function.argument_types.len() == arguments.len() + 1 && function.variadic.is_some()
+        };
+        let functions: Vec<Arc<Function>> =
+            self.functions_named(base).iter().filter(is_variadic).cloned().collect();
+        let variadic = functions.iter().find_map(|function| function.variadic);
         let mut types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
         let element = match (variadic, self.element_of(last.data_type())) {
             (Some(oids::ANY), Some(element)) => element,
@@ -127,7 +181,7 @@ impl Binder<'_> {
             }
         };
         types.push(element);
-        let resolved = registry().resolve_function(base, &types, &self.types())?;
+        let resolved = registry().resolve_among(base, &functions, &types, &self.types())?;
         let array = super::data_type::array_of(DataType::of(element), &self.types())?;
         let last = self.coerce(last, array, CastContext::Implicit)?;
         arguments.push(constant(Datum::Null, DataType::of(element)));
@@ -269,9 +323,17 @@ impl Binder<'_> {
     }
 
     /// Calls a function of the registry.
-    pub(super) fn call_named(&mut self, base: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    pub(super) fn call_named(&mut self, base: &str, mut arguments: Vec<Expr>) -> Result<Expr> {
         let types: Vec<u32> = arguments.iter().map(|argument| argument.data_type().oid).collect();
-        let resolved = match registry().resolve_function(base, &types, &self.types()) {
+        // A type's name before a literal reads it as that type, whatever functions there are.
+        if types == [oids::UNKNOWN]
+            && let Some(target) = self.types().named(base).filter(|info| info.category != Category::Pseudo)
+            && let Some(only) = arguments.pop()
+        {
+            return self.coerce(only, DataType::of(target.oid), CastContext::Explicit);
+        }
+        let functions = self.functions_named(base);
+        let resolved = match registry().resolve_among(base, &functions, &types, &self.types()) {
             Ok(resolved) => resolved,
             // `typename(value)` is a cast, and `column(row)` a field, where no function of the name takes it.
             Err(error) => {
@@ -282,7 +344,6 @@ impl Binder<'_> {
                     return self.record_field(row.clone(), base);
                 }
                 let target = self.types().named(base).map(|info| DataType::of(info.oid));
-                let mut arguments = arguments;
                 return match (target, arguments.pop()) {
                     (Some(target), Some(only)) if arguments.is_empty() => {
                         let cast = self.coerce(only, target, CastContext::Explicit);

@@ -279,6 +279,17 @@ impl Binder<'_> {
         let types: Vec<DataType> = exprs.iter().map(Expr::data_type).collect();
         let inputs: Vec<u32> = types.iter().map(|each| each.oid).collect();
         let oid = common_type(&inputs, construct, registry(), &self.types())?;
+        // Types of one category need not convert to each other. Anonymous rows do field by field.
+        let is_stuck = |input: &&u32| {
+            **input != oids::RECORD
+                && !registry().can_coerce(**input, oid, CastContext::Implicit, &self.types())
+        };
+        if let Some(stuck) = inputs.iter().find(is_stuck) {
+            let construct = if construct == "CASE" { "CASE/WHEN" } else { construct };
+            let (from, to) = (self.type_name(DataType::of(*stuck)), self.type_name(DataType::of(oid)));
+            let message = format!("{construct} could not convert type {from} to {to}");
+            return Err(SqlError::new(SqlState::CANNOT_COERCE, message));
+        }
         // A modifier that all share is kept.
         let typmod = match types.split_first() {
             Some((first, rest)) if first.oid == oid && rest.iter().all(|each| each == first) => first.typmod,

@@ -422,7 +422,13 @@ impl Binder<'_> {
     /// Where an operator stands: behind its left operand, or at the start of a prefixed one.
     fn operator_location(&self, at: &Ast) -> Option<u32> {
         match at {
-            Ast::BinaryOp { left, .. } => self.position_behind(left),
+            Ast::BinaryOp { left, op, .. } => {
+                let offset = self.offset_behind(left)?;
+                let rest = &self.source.text()[offset..];
+                // The span of a cast ends before the type.
+                let cast = if rest.starts_with("::") { rest.find(&op.to_string()) } else { None };
+                Some(self.source.position(offset + cast.unwrap_or(0)))
+            }
             // The span of a prefixed operand begins behind the operator.
             Ast::UnaryOp { op, expr } if expr.span().start.line > 0 => {
                 let before = &self.source.text()[..self.source.offset(expr.span().start)];

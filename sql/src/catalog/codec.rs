@@ -17,10 +17,10 @@ use super::object::{
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
-use super::user_type::{Domain, DomainCheck, EnumLabel, TypeDefinition, UserType};
+use super::user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
-use crate::types::{DataType, Representation, is_user_type};
+use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
@@ -59,6 +59,31 @@ pub enum Class {
 
 /// The format of the objects below.
 const FORMAT: u8 = 2;
+/// The same of an object that has a built-in type of ranges: a program that does not know these would take the values for
+/// text, so it must refuse.
+const FORMAT_WITH_RANGES: u8 = 3;
+
+/// Whether a type is a built-in one of ranges, multiranges or arrays of them.
+fn is_of_ranges(type_oid: u32) -> bool {
+    let is_known = |info: &TypeInfo| info.kind == PhysicalKind::Spans;
+    builtin_type(type_oid)
+        .is_some_and(|info| is_known(info) || info.element().and_then(builtin_type).is_some_and(is_known))
+}
+
+fn format_of(object: &Object) -> u8 {
+    let has_ranges = match object {
+        Object::Table(table) => table.columns.iter().any(|column| is_of_ranges(column.type_oid)),
+        Object::Index(index) => index
+            .columns
+            .iter()
+            .filter_map(|column| column.expression.as_ref())
+            .any(|it| is_of_ranges(it.type_oid)),
+        Object::View(view) => view.columns.iter().any(|column| is_of_ranges(column.type_oid)),
+        Object::Type(own) => own.domain().is_some_and(|domain| is_of_ranges(domain.base.oid)),
+        _ => false,
+    };
+    if has_ranges { FORMAT_WITH_RANGES } else { FORMAT }
+}
 
 #[derive(Default)]
 pub(super) struct Writer(pub(super) Vec<u8>);
@@ -219,7 +244,7 @@ pub fn extension_name_key(name: &str) -> Vec<u8> {
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.u8(FORMAT);
+    writer.u8(format_of(object));
     match object {
         Object::Schema(schema) => {
             writer.u32(schema.oid);
@@ -524,6 +549,22 @@ fn encode_type(writer: &mut Writer, user_type: &UserType) {
                 writer.bool(check.validated);
             });
         }
+        TypeDefinition::Range(range) => {
+            writer.u8(b'r');
+            writer.u32(range.subtype);
+            writer.u32(range.class);
+            writer.u32(range.collation);
+            writer.optional(range.difference.as_deref());
+            writer.u32(range.multirange);
+            writer.u32(range.constructors.schema);
+            writer.text(&range.constructors.name);
+        }
+        TypeDefinition::Multirange { range, constructors } => {
+            writer.u8(b'm');
+            writer.u32(*range);
+            writer.u32(constructors.schema);
+            writer.text(&constructors.name);
+        }
     }
 }
 
@@ -558,6 +599,18 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
                     })
                 })?,
             }),
+            b'r' => TypeDefinition::Range(UserRange {
+                subtype: reader.u32()?,
+                class: reader.u32()?,
+                collation: reader.u32()?,
+                difference: reader.optional()?,
+                multirange: reader.u32()?,
+                constructors: Constructors { schema: reader.u32()?, name: reader.text()? },
+            }),
+            b'm' => TypeDefinition::Multirange {
+                range: reader.u32()?,
+                constructors: Constructors { schema: reader.u32()?, name: reader.text()? },
+            },
             _ => return Err(damaged()),
         },
     })
@@ -573,7 +626,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
         return Ok(None);
     }
-    if reader.u8()? != FORMAT {
+    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES) {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
     }
     if is_statistics {
@@ -743,5 +796,38 @@ impl ForeignKeyAction {
             b'd' => ForeignKeyAction::SetDefault,
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain_over(oid: u32) -> Object {
+        let domain = Domain { base: DataType::of(oid), not_null: false, default: None, checks: Vec::new() };
+        let own = UserType {
+            oid: 20_000,
+            array_oid: 20_001,
+            schema: 2200,
+            name: "d".into(),
+            array_name: "_d".into(),
+            owner: 10,
+            definition: TypeDefinition::Domain(domain),
+        };
+        own.into()
+    }
+
+    /// What has a type of ranges is written so that programs that do not know these refuse it; it is read as it was.
+    #[test]
+    fn only_objects_with_ranges_have_the_newer_format() {
+        use crate::types::oids::{INT4, INT4_ARRAY, INT4RANGE, TSMULTIRANGE, TSTZRANGE_ARRAY};
+        for (oid, format) in
+            [(INT4, 2), (INT4_ARRAY, 2), (INT4RANGE, 3), (TSMULTIRANGE, 3), (TSTZRANGE_ARRAY, 3)]
+        {
+            let stored = encode(&domain_over(oid));
+            assert_eq!(stored[0], format);
+            let back = decode(Class::Type as u8, &stored).unwrap().unwrap();
+            assert_eq!(encode(&back), stored);
+        }
     }
 }

@@ -16,16 +16,19 @@ use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
-use super::user_type::{TypeDefinition, UserType};
+use super::user_type::{Constructors, TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
+use crate::functions::{Function, multirange_constructors, range_constructors};
 use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
 use crate::types::domain::domain_type;
 use crate::types::enumeration::enum_type;
-use crate::types::{EnumLabels, TypeInfo, array_type_of, builtin_type};
+use crate::types::multirange::multirange_type;
+use crate::types::range::range_type;
+use crate::types::{EnumLabels, RangeShape, TypeInfo, array_type_of, builtin_type};
 
 /// Everything that the catalog holds at one SCN (and of one transaction's own changes).
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,8 @@ pub struct CatalogSnapshot {
     types_by_name: HashMap<(u32, String), u32>,
     /// The types that array types have elements of.
     elements: HashMap<u32, u32>,
+    /// The types of ranges and multiranges by the names of the functions that make their values.
+    constructors: HashMap<String, Vec<u32>>,
     /// The row types of tables and views, once somebody asked.
     row_types: HashMap<u32, OnceLock<Option<RowType>>>,
 }
@@ -279,12 +284,23 @@ impl CatalogSnapshot {
                 let Some(base) = self.type_info(domain.base.oid) else { return };
                 domain_type(own.oid, own.array_oid, name, sql_name, domain.base, base)
             }
+            TypeDefinition::Range(range) => {
+                let (subtype, multirange) = (range.subtype, range.multirange);
+                let shape = RangeShape { subtype, multirange, discrete: false };
+                range_type(own.oid, own.array_oid, name, sql_name, shape)
+            }
+            TypeDefinition::Multirange { range, .. } => {
+                multirange_type(own.oid, own.array_oid, name, sql_name, *range)
+            }
         };
         let Some(mut array) = array_type_of(&info) else { return };
         array.name = own.array_name.clone().into();
         self.types_by_name.insert((own.schema, own.name.clone()), own.oid);
         self.types_by_name.insert((own.schema, own.array_name.clone()), own.array_oid);
         self.elements.insert(own.array_oid, own.oid);
+        if let Some(constructors) = own.constructors() {
+            self.constructors.entry(constructors.name.clone()).or_default().push(own.oid);
+        }
         let entry = TypeEntry { definition: own, info, array, checks: OnceLock::new() };
         self.types.insert(entry.definition.oid, Arc::new(entry));
     }
@@ -337,6 +353,28 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
         self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// The users' types of ranges and multiranges whose values are made by functions of a name, in one of these schemas.
+    pub fn constructed(&self, name: &str, schemas: &[u32]) -> impl Iterator<Item = u32> {
+        let is_there = |oid: &&u32| {
+            let place = self.types.get(*oid).and_then(|entry| entry.definition.constructors());
+            place.is_some_and(|place| schemas.contains(&place.schema))
+        };
+        self.constructors.get(name).into_iter().flatten().filter(is_there).copied()
+    }
+
+    /// The functions that make values of a user's type of ranges or multiranges.
+    #[must_use]
+    pub fn constructors(&self, oid: u32) -> Vec<Arc<Function>> {
+        let Some(entry) = self.types.get(&oid) else { return Vec::new() };
+        let Some(Constructors { name, .. }) = entry.definition.constructors() else { return Vec::new() };
+        let info = &entry.info;
+        if let Some(shape) = info.range_shape() {
+            return range_constructors(name, info, shape.subtype).to_vec();
+        }
+        let range = info.range_of_multirange().and_then(|oid| self.type_info(oid));
+        range.map_or_else(Vec::new, |range| multirange_constructors(name, range, info).to_vec())
     }
 
     /// All users' types.

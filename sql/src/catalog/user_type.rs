@@ -1,4 +1,4 @@
-//! Types that users define: enums and domains.
+//! Types that users define: enums, domains, and ranges with their multiranges.
 
 use crate::types::DataType;
 
@@ -23,6 +23,32 @@ pub enum TypeDefinition {
         labels: Vec<EnumLabel>,
     },
     Domain(Domain),
+    Range(UserRange),
+    /// Made and dropped with the range type.
+    Multirange {
+        range: u32,
+        constructors: Constructors,
+    },
+}
+
+/// A type of ranges.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRange {
+    pub subtype: u32,
+    /// The OIDs of the operator class and the collation that order the subtype, which are shown.
+    pub class: u32,
+    pub collation: u32,
+    /// The function that tells how far two values are apart, which is shown.
+    pub difference: Option<String>,
+    pub multirange: u32,
+    pub constructors: Constructors,
+}
+
+/// Where the functions are that make values of a type: they stay there under their name, whatever becomes of the type's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constructors {
+    pub schema: u32,
+    pub name: String,
 }
 
 /// A label of an enum.
@@ -60,6 +86,22 @@ impl UserType {
     #[must_use]
     pub fn labels(&self) -> Option<&[EnumLabel]> {
         if let TypeDefinition::Enum { labels } = &self.definition { Some(labels) } else { None }
+    }
+
+    /// What it is as a type of ranges.
+    #[must_use]
+    pub fn range(&self) -> Option<&UserRange> {
+        if let TypeDefinition::Range(range) = &self.definition { Some(range) } else { None }
+    }
+
+    /// The functions that make its values.
+    #[must_use]
+    pub fn constructors(&self) -> Option<&Constructors> {
+        match &self.definition {
+            TypeDefinition::Range(range) => Some(&range.constructors),
+            TypeDefinition::Multirange { constructors, .. } => Some(constructors),
+            _ => None,
+        }
     }
 
     /// The domain that it is.

@@ -27,6 +27,7 @@ pub async fn change(
     super::create_table::refuse_rows(&ddl.types(), target)?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
+    let fill = ddl.binder(text).bind_conversion(&entry.table, column, using, target)?;
     let position = Table::position(column.number);
     let mut table = (*entry.table).clone();
     let changed = &mut table.columns[position];
@@ -58,7 +59,6 @@ pub async fn change(
         table.schema_version += 1;
         return ddl.put(table).await;
     }
-    let fill = ddl.binder(text).bind_conversion(&entry.table, column, using, target)?;
     table.columns[position].missing = Datum::Null;
     table.schema_version += 1;
     let mut rewrite = Rewrite::new(entry, table);

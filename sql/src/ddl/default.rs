@@ -57,6 +57,10 @@ pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
             }
         }
         Expr::Function(function) => {
+            if let Some(stable) = constructor(ddl, &function.name) {
+                function.name = stable;
+                return Ok(());
+            }
             let takes_relation = name::split(&function.name)
                 .is_ok_and(|(_, base)| matches!(base.as_str(), "nextval" | "currval" | "setval"));
             if takes_relation
@@ -70,6 +74,20 @@ pub fn name_relations(ddl: &Ddl, node: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// A function that makes values of a user's type of ranges, under that type's OID.
+fn constructor(ddl: &Ddl, function: &ast::ObjectName) -> Option<ast::ObjectName> {
+    let (schema, base) = name::split(function).ok()?;
+    let types = ddl.types();
+    let found = match &schema {
+        Some(schema) => vec![ddl.catalog.schema_named(schema)?.oid],
+        None => types.search_path.to_vec(),
+    };
+    let oid = ddl.catalog.constructed(&base, &found).next()?;
+    let place = ddl.catalog.user_type(oid)?.definition.constructors()?.clone();
+    let schema = ddl.catalog.schema(place.schema).map_or("", |schema| schema.name.as_str());
+    Some(stable_name(oid, schema, &place.name))
 }
 
 /// A user's type under its OID, so that it is found when it is renamed.

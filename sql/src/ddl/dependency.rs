@@ -137,7 +137,10 @@ impl Thing {
             }
             Thing::Type(oid) => {
                 let own = catalog.user_type(oid).map(|entry| &entry.definition);
-                own.map_or_else(Vec::new, |own| of_type(catalog, own.oid, own.array_oid))
+                let Some(own) = own else { return Vec::new() };
+                let mut found = of_type(catalog, own.oid, own.array_oid);
+                found.extend(own.range().map(|range| (Thing::Type(range.multirange), Tie::Part)));
+                found
             }
             Thing::Default(..) => Vec::new(),
         }
@@ -238,7 +241,7 @@ fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     found
 }
 
-/// What uses a type: columns, domains over it, and stored expressions that name it.
+/// What uses a type: columns, domains and ranges over it, and stored expressions that name it.
 fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, Tie)> {
     let is_of = |type_oid: u32| type_oid == oid || type_oid == array_oid;
     let names = |text: &str| text.contains(&format!("\"#{oid}\""));
@@ -278,6 +281,9 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
         })
     });
     found.extend(domains.map(|each| Thing::Type(each.definition.oid)));
+    let ranges = catalog.user_types();
+    let ranges = ranges.filter(|each| each.definition.range().is_some_and(|range| is_of(range.subtype)));
+    found.extend(ranges.map(|each| Thing::Type(each.definition.oid)));
     found.into_iter().map(|thing| (thing, Tie::Use)).collect()
 }
 

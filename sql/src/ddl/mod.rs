@@ -22,6 +22,7 @@ mod maintenance;
 mod materialized;
 mod owned;
 mod owner;
+mod range;
 mod refresh;
 mod rename;
 mod rewrite;
@@ -316,7 +317,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             RightsStatement::DropOwned { .. } => "DROP OWNED",
         },
         Definition::Type(statement) => match statement {
-            TypeStatement::CreateEnum { .. } => "CREATE TYPE",
+            TypeStatement::CreateEnum { .. } | TypeStatement::CreateRange { .. } => "CREATE TYPE",
             TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
             TypeStatement::CreateDomain { .. } => "CREATE DOMAIN",
             TypeStatement::AlterDomain { .. } => "ALTER DOMAIN",

@@ -1,13 +1,13 @@
-//! What enums and domains have in common: their names, and dropping them.
+//! What enums, domains and ranges have in common: their names, and dropping them.
 
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
 use super::dependency::{Thing, drop_things};
-use super::{Ddl, domain, enumeration};
+use super::{Ddl, domain, enumeration, range};
 use crate::binder::{Relation, name};
-use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, UserType, store};
+use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, TypeDefinition, UserType, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::TypeStatement;
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type};
@@ -15,6 +15,7 @@ use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type};
 pub async fn define(ddl: &mut Ddl, statement: &TypeStatement, text: &str) -> Result<()> {
     match statement {
         TypeStatement::CreateEnum { name, labels } => enumeration::create(ddl, name, labels).await,
+        TypeStatement::CreateRange { name, attributes } => range::create(ddl, name, attributes).await,
         TypeStatement::AddValue { name, label, if_not_exists, place } => {
             enumeration::add_value(ddl, name, label, *if_not_exists, place.as_ref()).await
         }
@@ -109,7 +110,7 @@ pub async fn new_name(ddl: &mut Ddl, object: &ObjectName) -> Result<(u32, String
 }
 
 /// 42710 where a type, or a relation with a row type, has the name.
-fn refuse_taken(ddl: &Ddl, schema: u32, base: &str) -> Result<()> {
+pub fn refuse_taken(ddl: &Ddl, schema: u32, base: &str) -> Result<()> {
     let relation = ddl.catalog.relation_named(schema, base);
     let has_row_type =
         relation.is_some_and(|oid| ddl.catalog.table(oid).is_some() || ddl.catalog.view(oid).is_some());
@@ -241,6 +242,9 @@ fn dropped(ddl: &Ddl, object: &ObjectName, found: Named, domains: bool) -> Resul
     };
     match found {
         Named::User(found) => {
+            if let TypeDefinition::Multirange { range, .. } = found.definition {
+                return Err(needed(shown(ddl, found.oid), format!("type {}", shown(ddl, range))));
+            }
             let of_schema = ddl.catalog.schema(found.schema);
             if !of_schema.is_some_and(|schema| ddl.actor().has_role(schema.owner)) {
                 ddl.check_owns_type(&found)?;

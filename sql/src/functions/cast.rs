@@ -77,6 +77,12 @@ impl Registry {
                 method => CastMethod::Array(Box::new(method)),
             });
         }
+        // A user's range as one of its multirange type.
+        if context == CastContext::Explicit
+            && from.range_shape().is_some_and(|shape| shape.multirange == target)
+        {
+            return Some(CastMethod::Binary);
+        }
         if target == oids::RECORD && matches!(from.shape, TypeShape::Composite { .. }) {
             return Some(CastMethod::Binary);
         }
@@ -112,6 +118,12 @@ impl Registry {
             oids::ANYNONARRAY | oids::ANYCOMPATIBLENONARRAY => {
                 types.type_by_oid(base_type(source, types)).is_some_and(|info| info.element().is_none())
             }
+            oids::ANYRANGE | oids::ANYCOMPATIBLERANGE => {
+                types.type_by_oid(base_type(source, types)).is_some_and(|info| info.range_shape().is_some())
+            }
+            oids::ANYMULTIRANGE | oids::ANYCOMPATIBLEMULTIRANGE => types
+                .type_by_oid(base_type(source, types))
+                .is_some_and(|info| info.range_of_multirange().is_some()),
             // A domain over an enum is none.
             oids::ANYENUM => {
                 types.type_by_oid(source).is_some_and(|info| matches!(info.shape, TypeShape::Enum { .. }))

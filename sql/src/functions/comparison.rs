@@ -233,5 +233,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
     by_type!(registry, "enum", oids::ANYENUM, typed, Entry::infallible);
     by_type!(registry, "array", oids::ANYARRAY, typed, Entry::infallible);
+    by_type!(registry, "range", oids::ANYRANGE, typed, Entry::infallible);
+    by_type!(registry, "multirange", oids::ANYMULTIRANGE, typed, Entry::infallible);
     by_type!(registry, "record", oids::RECORD, records, std::convert::identity);
 }

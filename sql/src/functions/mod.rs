@@ -25,6 +25,8 @@ mod number_template;
 mod ordered_set;
 mod overlaps;
 pub(crate) mod pattern;
+mod polymorphic;
+mod range;
 mod regexp;
 mod registry;
 mod regression;
@@ -56,6 +58,7 @@ pub use function::{
 pub use json::assign_member;
 pub(crate) use json::value_tree;
 pub use ordered_set::sort_key_function;
+pub use range::{multirange_constructors, range_constructors};
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
 pub use rows::{RowSource, Rows, listed};

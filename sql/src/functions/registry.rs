@@ -60,6 +60,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::sizes::register(&mut registry);
     super::words::register(&mut registry);
     super::enumeration::register(&mut registry);
+    super::range::register(&mut registry);
     // Behind those that some of its functions are other names of.
     super::system::register(&mut registry);
     registry
@@ -121,6 +122,11 @@ impl Registry {
         let function = Arc::new(entry.0);
         self.functions.entry(function.name.to_string()).or_default().push(function.clone());
         function
+    }
+
+    /// Adds a function that was made.
+    pub(super) fn add_made(&mut self, function: Arc<Function>) {
+        self.functions.entry(function.name.to_string()).or_default().push(function);
     }
 
     /// Adds an operator and the function of its entry. A one-argument function makes a prefix operator.

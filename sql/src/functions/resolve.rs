@@ -9,6 +9,7 @@
 //!    it, preferred types first.
 //! 6. At last take the known arguments' type, if they have but one, for the unknown ones too.
 
+use super::polymorphic::concrete;
 use super::{Aggregate, CastContext, Function, Registry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::domain::base_type;
@@ -329,80 +330,6 @@ fn undefined_function(name: &str, arguments: &[Oid], types: &dyn TypeCatalog) ->
     .with_hint(
         "No function matches the given name and argument types. You might need to add explicit type casts.",
     )
-}
-
-/// Replaces polymorphic types by what the arguments make them: all `anyelement`, `anyarray`, `anynonarray` and
-/// `anyenum` of a signature stand for one type; the `anycompatible` ones for the arguments' common type.
-fn concrete(
-    signature: &[Oid],
-    arguments: &[Oid],
-    return_type: Oid,
-    registry: &Registry,
-    types: &dyn TypeCatalog,
-) -> Result<(Vec<Oid>, Oid)> {
-    let mismatch = |message: &str| Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message.to_owned()));
-    let mut element: Option<Oid> = None;
-    let mut compatible: Vec<Oid> = Vec::new();
-    let mut polymorphic = false;
-    let mut has_element = false;
-    for (&parameter, &argument) in signature.iter().zip(arguments) {
-        let is_array = matches!(parameter, oids::ANYARRAY | oids::ANYCOMPATIBLEARRAY);
-        let is_compatible =
-            matches!(parameter, oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLEARRAY | oids::ANYCOMPATIBLENONARRAY);
-        let is_polymorphic =
-            is_array || matches!(parameter, oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM);
-        if !is_compatible && !is_polymorphic {
-            continue;
-        }
-        polymorphic = true;
-        has_element |= is_polymorphic && !is_compatible;
-        if argument == oids::UNKNOWN {
-            continue;
-        }
-        let bound = if is_array {
-            match types.type_by_oid(base_type(argument, types)).and_then(|info| info.element()) {
-                Some(bound) => bound,
-                None => return mismatch("argument declared anyarray is not an array"),
-            }
-        } else {
-            argument
-        };
-        if is_compatible {
-            compatible.push(bound);
-        } else if *element.get_or_insert(bound) != bound {
-            return mismatch("arguments declared \"anyelement\" are not all alike");
-        }
-    }
-    if !polymorphic {
-        let declared = signature.iter().zip(arguments);
-        let given =
-            declared.map(|(&parameter, &argument)| if parameter == oids::ANY { argument } else { parameter });
-        return Ok((given.collect(), return_type));
-    }
-    let compatible = if compatible.is_empty() {
-        element.unwrap_or(oids::TEXT)
-    } else {
-        common_type(&compatible, "ARRAY", registry, types)?
-    };
-    let array_of = |oid: Oid| types.type_by_oid(oid).map_or(0, |info| info.array_oid);
-    let replace = |parameter: Oid, argument: Oid| match parameter {
-        oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => element.unwrap_or(oids::TEXT),
-        oids::ANYARRAY => element.map_or(oids::TEXT_ARRAY, array_of),
-        oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => compatible,
-        oids::ANYCOMPATIBLEARRAY => array_of(compatible),
-        oids::ANY => argument,
-        other => other,
-    };
-    let given = signature.iter().zip(arguments).map(|(&parameter, &argument)| replace(parameter, argument));
-    let given: Vec<Oid> = given.collect();
-    // A candidate is only tried with a result that nobody uses.
-    if element.is_none() && has_element && return_type != oids::VOID {
-        return Err(SqlError::new(
-            SqlState::DATATYPE_MISMATCH,
-            "could not determine polymorphic type because input has type unknown",
-        ));
-    }
-    Ok((given, replace(return_type, oids::ANY)))
 }
 
 /// The type that the branches of CASE, COALESCE, UNION and the like agree on; `unknown` alone becomes text.

@@ -51,8 +51,10 @@ pub use schema::SchemaElement;
 pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
-pub use user_type::{DomainChange, DomainClause, DomainClauseKind, LabelPlace, TypeStatement};
 pub use unmark::unmark;
+pub use user_type::{
+    DomainChange, DomainClause, DomainClauseKind, LabelPlace, RangeAttribute, RangeValue, TypeStatement,
+};
 pub use utility::{AnalyzeTarget, Overriding, Utility};
 
 use crate::error::{Result, SqlError, SqlState};

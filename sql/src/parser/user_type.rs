@@ -1,4 +1,4 @@
-//! Statements about types: CREATE, ALTER and DROP of enums and domains.
+//! Statements about types: CREATE, ALTER and DROP of enums, ranges and domains.
 
 use sqlparser::ast::{self, Expr, Ident, ObjectName};
 use sqlparser::parser::Parser;
@@ -17,6 +17,10 @@ pub enum TypeStatement {
     CreateEnum {
         name: ObjectName,
         labels: Vec<String>,
+    },
+    CreateRange {
+        name: ObjectName,
+        attributes: Vec<RangeAttribute>,
     },
     /// ALTER TYPE … ADD VALUE
     AddValue {
@@ -46,6 +50,22 @@ pub enum TypeStatement {
         if_exists: bool,
         cascade: bool,
     },
+}
+
+/// What CREATE TYPE … AS RANGE says of one thing: its name, and what stands behind the equals sign.
+#[derive(Clone, Debug)]
+pub struct RangeAttribute {
+    pub name: String,
+    pub value: Option<RangeValue>,
+    /// Where it stands.
+    pub position: Option<u32>,
+}
+
+/// The value of an attribute: `subtype` has a type.
+#[derive(Clone, Debug)]
+pub enum RangeValue {
+    Type(ast::DataType),
+    Name(ObjectName),
 }
 
 /// Where a new label goes: next to one that is there.
@@ -99,9 +119,10 @@ pub enum DomainChange {
 pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Definition>> {
     let statement = match (word(parser.peek_token_ref()).as_str(), word(&parser.peek_nth_token(1)).as_str()) {
         ("create", "domain") => create_domain(parser, source)?,
-        ("create", "type") => match create_enum(parser, source)? {
-            Some(statement) => statement,
-            None => return Ok(None),
+        ("create", "type") => match definition_word(parser).as_str() {
+            "enum" => create_enum(parser, source)?,
+            "range" => create_range(parser, source)?,
+            _ => return Ok(None),
         },
         ("alter", "type") => return alter_type(parser, source).map(Some),
         ("alter", "domain") => return alter_domain(parser, source).map(Some),
@@ -120,16 +141,65 @@ fn unexpected(parser: &Parser<'_>, source: &Source<'_>) -> SqlError {
     syntax_error_at(parser.peek_token_ref(), source)
 }
 
-fn create_enum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<TypeStatement>> {
+/// What stands behind AS in CREATE TYPE.
+fn definition_word(parser: &Parser<'_>) -> String {
     // The name may have a schema.
     let mut ahead = 3;
     while parser.peek_nth_token(ahead).token == Token::Period {
         ahead += 2;
     }
-    let (first, second) = (parser.peek_nth_token(ahead), parser.peek_nth_token(ahead + 1));
-    if (word(&first).as_str(), word(&second).as_str()) != ("as", "enum") {
-        return Ok(None);
+    let is_defined = word(&parser.peek_nth_token(ahead)) == "as";
+    if is_defined { word(&parser.peek_nth_token(ahead + 1)) } else { String::new() }
+}
+
+fn create_range(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {
+    skip(parser, 2);
+    let name = name(parser, source)?;
+    skip(parser, 2);
+    if !parser.consume_token(&Token::LParen) {
+        return Err(unexpected(parser, source));
     }
+    let mut attributes: Vec<RangeAttribute> = Vec::new();
+    loop {
+        let position = source.position_of(parser.peek_token_ref().span.start);
+        if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
+            return Err(unexpected(parser, source));
+        }
+        let attribute = crate::binder::name::fold(&identifier(parser, source)?);
+        let value = match parser.consume_token(&Token::Eq) {
+            true => Some(range_value(parser, source, &attribute)?),
+            false => None,
+        };
+        attributes.push(RangeAttribute { name: attribute, value, position });
+        if parser.consume_token(&Token::RParen) {
+            return Ok(TypeStatement::CreateRange { name, attributes });
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Err(unexpected(parser, source));
+        }
+    }
+}
+
+fn range_value(parser: &mut Parser<'_>, source: &Source<'_>, attribute: &str) -> Result<RangeValue> {
+    if attribute == "subtype" {
+        let data_type = parser.parse_data_type().map_err(|error| syntax_error(&error, source, &[]))?;
+        return Ok(RangeValue::Type(data_type));
+    }
+    // Any attribute may have a string or number, which is a name then.
+    Ok(RangeValue::Name(match &parser.peek_token_ref().token {
+        Token::SingleQuotedString(_) => {
+            ObjectName::from(vec![Ident::with_quote('"', string_literal(parser, source)?)])
+        }
+        Token::Number(digits, _) => {
+            let digits = digits.clone();
+            skip(parser, 1);
+            ObjectName::from(vec![Ident::new(digits)])
+        }
+        _ => self::name(parser, source)?,
+    }))
+}
+
+fn create_enum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {
     skip(parser, 2);
     let name = name(parser, source)?;
     skip(parser, 2);
@@ -138,12 +208,12 @@ fn create_enum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ty
     }
     let mut labels = Vec::new();
     if parser.consume_token(&Token::RParen) {
-        return Ok(Some(TypeStatement::CreateEnum { name, labels }));
+        return Ok(TypeStatement::CreateEnum { name, labels });
     }
     loop {
         labels.push(string_literal(parser, source)?);
         if parser.consume_token(&Token::RParen) {
-            return Ok(Some(TypeStatement::CreateEnum { name, labels }));
+            return Ok(TypeStatement::CreateEnum { name, labels });
         }
         if !parser.consume_token(&Token::Comma) {
             return Err(unexpected(parser, source));

@@ -202,12 +202,21 @@ impl<'e> BoundText<'e> {
         if is_keyword(call) {
             return Some(call.function.name.to_ascii_uppercase());
         }
-        let name = quote(&call.function.name);
+        let own = super::view_text::constructor_name(self.environment, call.function.return_type);
+        let name = own.unwrap_or_else(|| quote(&call.function.name));
         if call.spread {
             let (last, others) = call.arguments.split_last()?;
             let others = self.list(others)?;
             let comma = if others.is_empty() { "" } else { ", " };
             return Some(format!("{name}({others}{comma}VARIADIC {})", self.text(last, true)?));
+        }
+        // PostgreSQL gathers them before it stores the call.
+        if call.function.variadic.is_some_and(|element| element != oids::ANY) {
+            let fixed = call.function.argument_types.len().saturating_sub(1);
+            let (first, gathered) = call.arguments.split_at_checked(fixed)?;
+            let (first, gathered) = (self.list(first)?, self.list(gathered)?);
+            let comma = if first.is_empty() { "" } else { ", " };
+            return Some(format!("{name}({first}{comma}VARIADIC ARRAY[{gathered}])"));
         }
         Some(format!("{name}({})", self.list(&call.arguments)?))
     }

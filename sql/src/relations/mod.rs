@@ -44,7 +44,9 @@ mod view_text;
 mod views;
 
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
-pub use registry::is_reserved;
+pub use columns::collation;
+pub use operator_classes::{btree_class, default_class};
+pub use registry::{COLLATIONS, is_reserved};
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 

@@ -8,7 +8,7 @@ use super::schema_objects::BTREE;
 use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::types::{DataType, Oid, TypeShape, builtin_type, domain, oids};
+use crate::types::{DataType, Oid, TypeCatalog, TypeShape, builtin_type, domain, oids};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] =
@@ -164,14 +164,16 @@ fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
 }
 
 /// The type that a class takes for values of a type that is no domain: theirs, or one that they are read as.
-fn class_input(environment: &Environment, base: Oid) -> Oid {
+fn class_input(types: &dyn TypeCatalog, base: Oid) -> Oid {
     let is_input =
         |type_oid: Oid| KNOWN.classes.iter().any(|class| class.is_default && class.input == type_oid);
-    match environment.catalog.type_info(base).map(|info| &info.shape) {
+    match types.type_by_oid(base).map(|info| &info.shape) {
         _ if is_input(base) => base,
         Some(TypeShape::Enum { .. }) => oids::ANYENUM,
         Some(TypeShape::Array { .. }) => oids::ANYARRAY,
         Some(TypeShape::Composite { .. }) => oids::RECORD,
+        Some(TypeShape::Range(_)) => oids::ANYRANGE,
+        Some(TypeShape::Multirange { .. }) => oids::ANYMULTIRANGE,
         _ => match base {
             oids::VARCHAR => oids::TEXT,
             oids::CIDR => oids::INET,
@@ -179,6 +181,20 @@ fn class_input(environment: &Environment, base: Oid) -> Oid {
             _ => oids::OID,
         },
     }
+}
+
+/// The B-tree class that values of a type have by default, or 0.
+pub fn default_class(types: &dyn TypeCatalog, type_oid: Oid) -> Oid {
+    let input = class_input(types, domain::base_type(type_oid, types));
+    let is_default =
+        |class: &&Class| class.is_default && class.input == input && KNOWN.method(class.family) == BTREE;
+    KNOWN.classes.iter().find(is_default).map_or(0, |class| class.oid)
+}
+
+/// The B-tree class of a name, and the type that it takes.
+pub fn btree_class(name: &str) -> Option<(Oid, Oid)> {
+    let found = KNOWN.classes.iter().find(|class| class.name == name && KNOWN.method(class.family) == BTREE);
+    found.map(|class| (class.oid, class.input))
 }
 
 /// The classes and collations of an index's columns: the class that was named, or the default of the type.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use crate::functions::{CastMethod, Function, Volatility, registry};
-use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types};
+use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types, oids};
 
 /// PostgreSQL's functions, one a line: OID, name, and the types of its arguments.
 const POSTGRESQL: &str = include_str!("procedures.txt");
@@ -98,7 +98,8 @@ fn of_function(function: &Function) -> Procedure {
         variadic: function.variadic.unwrap_or(0),
         optional: function.optional,
         result: function.return_type,
-        strict: function.strict,
+        // The array of arguments is never NULL, whatever is in it.
+        strict: function.strict || function.variadic.is_some_and(|element| element != oids::ANY),
         returns_rows: function.returns_rows(),
         volatility: function.volatility,
     }
@@ -192,6 +193,8 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
         TypeShape::Enum { .. } => format!("enum_{suffix}"),
         TypeShape::Domain { .. } => format!("domain_{suffix}"),
         TypeShape::Composite { .. } => format!("record_{suffix}"),
+        TypeShape::Range(_) => format!("range_{suffix}"),
+        TypeShape::Multirange { .. } => format!("multirange_{suffix}"),
         shape => {
             const SEPARATED: [&str; 16] = [
                 "numeric",

@@ -1,11 +1,12 @@
 //! Types: pg_type, pg_enum, and what information_schema says of domains.
 
+use super::operator_classes::default_class;
 use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::stored_text;
 use crate::catalog::{
-    Domain, DomainCheck, PG_CATALOG, Rights, RowType, SUPERUSER, UserType, system_row_types,
+    Domain, DomainCheck, PG_CATALOG, Rights, RowType, SUPERUSER, UserRange, UserType, system_row_types,
 };
 use crate::error::Result;
 use crate::execute::Environment;
@@ -16,6 +17,7 @@ use crate::value::Datum;
 pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_type", types),
     ("pg_enum", labels),
+    ("pg_range", ranges),
     ("information_schema.domains", domains),
     ("information_schema.domain_constraints", domain_constraints),
 ];
@@ -36,6 +38,8 @@ fn kind_letter(shape: &TypeShape) -> u8 {
         TypeShape::Enum { .. } => b'e',
         TypeShape::Domain { .. } => b'd',
         TypeShape::Composite { .. } => b'c',
+        TypeShape::Range(_) => b'r',
+        TypeShape::Multirange { .. } => b'm',
         TypeShape::Base | TypeShape::Array { .. } => b'b',
     }
 }
@@ -106,6 +110,33 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
     environment.catalog.row_types().for_each(&mut add_row);
     system_row_types().for_each(add_row);
     Ok(rows)
+}
+
+/// The range types, with the class that orders their subtype.
+fn ranges(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |info: &TypeInfo, own: Option<&UserRange>| {
+        let shape = info.range_shape()?;
+        // Built-in range types have functions of their own.
+        let known = |suffix: &str| format!("{}_{suffix}", info.name);
+        let canonical = if shape.discrete { known("canonical") } else { "-".to_owned() };
+        let difference = match own {
+            Some(own) => own.difference.clone().unwrap_or_else(|| "-".to_owned()),
+            None => known("subdiff"),
+        };
+        let collation = own.map_or_else(|| super::columns::collation(shape.subtype), |own| own.collation);
+        let class = own.map_or_else(|| default_class(environment, shape.subtype), |own| own.class);
+        Some(relation.row(&[
+            ("rngtypid", oid(info.oid)),
+            ("rngsubtype", oid(shape.subtype)),
+            ("rngmultitypid", oid(shape.multirange)),
+            ("rngcollation", oid(collation)),
+            ("rngsubopc", oid(class)),
+            ("rngcanonical", text(canonical)),
+            ("rngsubdiff", text(difference)),
+        ]))
+    };
+    let own = environment.catalog.user_types().filter_map(|entry| row(&entry.info, entry.definition.range()));
+    Ok(builtin_types().filter_map(|info| row(info, None)).chain(own).collect())
 }
 
 fn labels(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {

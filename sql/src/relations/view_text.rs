@@ -119,6 +119,12 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
             *name = ObjectName::from(vec![Ident::new(present)]);
         }
         Node::Expr(Expr::Cast { data_type, .. }) => name_type_as_now(environment, data_type),
+        Node::Expr(Expr::Function(function)) => {
+            let Some((oid, ..)) = parse_stable_name(&function.name) else { return };
+            if let Some(present) = constructor_name(environment, oid) {
+                function.name = ObjectName::from(vec![Ident::new(present)]);
+            }
+        }
         Node::Expr(Expr::Identifier(name)) if marked(name).is_none() => *name = ident(&name.value),
         Node::Expr(Expr::CompoundIdentifier(parts)) => {
             for part in parts {
@@ -127,6 +133,17 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
         }
         _ => {}
     }
+}
+
+/// What the functions are called that make values of a user's type, with their schema where their name alone does not find
+/// them.
+pub fn constructor_name(environment: &Environment, oid: u32) -> Option<String> {
+    let place = environment.catalog.user_type(oid)?.definition.constructors()?;
+    let base = quote(&place.name);
+    if environment.search_path.contains(&place.schema) {
+        return Some(base);
+    }
+    Some(format!("{}.{base}", quote(&environment.catalog.schema(place.schema)?.name)))
 }
 
 /// A user's type, which is stored under its OID, by its present name.

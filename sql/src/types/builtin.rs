@@ -28,6 +28,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::datetime::types(),
         super::json::types(),
         super::array::vectors(),
+        super::range::types(),
+        super::multirange::types(),
         super::pseudo::types(),
     ];
     let mut types: Vec<TypeInfo> = scalars.into_iter().flatten().collect();

@@ -19,10 +19,12 @@ pub(crate) mod float;
 pub(crate) mod identifier;
 pub(crate) mod integer;
 pub(crate) mod json;
+pub(crate) mod multirange;
 pub(crate) mod network;
 mod numeric;
 pub mod oids;
 mod pseudo;
+pub(crate) mod range;
 pub(crate) mod scalar;
 pub(crate) mod text;
 
@@ -31,6 +33,7 @@ pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};
 pub use datetime::zone::zone_by_name;
 pub use enumeration::EnumLabels;
+pub use range::RangeShape;
 
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -107,6 +110,12 @@ pub enum TypeShape {
     /// Named fields.
     Composite {
         shape: Arc<RecordShape>,
+    },
+    /// Spans of values of another type: none or one.
+    Range(RangeShape),
+    /// Any number of spans of another type, which is a range.
+    Multirange {
+        range: Oid,
     },
     /// Only for signatures (`anyelement`, `void`, …) and unresolved literals (`unknown`).
     Pseudo,

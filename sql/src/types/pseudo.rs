@@ -59,6 +59,7 @@ pub(super) fn types() -> Vec<TypeInfo> {
     };
     let text = |oid, name| pseudo(oid, name, PhysicalKind::Text);
     let array = |oid, name| pseudo(oid, name, PhysicalKind::Array);
+    let spans = |oid, name| pseudo(oid, name, PhysicalKind::Spans);
     vec![
         text(oids::ANY, "any"),
         TypeInfo { operations: VOID, ..text(oids::VOID, "void") },
@@ -72,6 +73,10 @@ pub(super) fn types() -> Vec<TypeInfo> {
         text(oids::ANYCOMPATIBLENONARRAY, "anycompatiblenonarray"),
         array(oids::ANYARRAY, "anyarray"),
         array(oids::ANYCOMPATIBLEARRAY, "anycompatiblearray"),
+        spans(oids::ANYRANGE, "anyrange"),
+        spans(oids::ANYMULTIRANGE, "anymultirange"),
+        spans(oids::ANYCOMPATIBLERANGE, "anycompatiblerange"),
+        spans(oids::ANYCOMPATIBLEMULTIRANGE, "anycompatiblemultirange"),
         super::composite::record_type(),
     ]
 }

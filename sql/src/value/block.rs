@@ -167,8 +167,9 @@ fn malformed() -> SqlError {
 mod tests {
     use super::*;
     use crate::types::DataType;
+    use crate::value::span::spans;
     use crate::value::{
-        ArrayValue, ColumnBuilder, Datum, Interval, Jsonb, Numeric, RecordShape, RecordValue,
+        ArrayValue, Bound, ColumnBuilder, Datum, Interval, Jsonb, Numeric, RecordShape, RecordValue, Span,
     };
 
     fn samples() -> Vec<Datum> {
@@ -198,6 +199,7 @@ mod tests {
             ArrayValue::from_elements(23, vec![Datum::Int32(1), Datum::Null]).into(),
             record.into(),
             Jsonb::from_bytes(&[1, 2, 3]).into(),
+            spans([Span { lower: Bound::new(Datum::Int32(1), true), upper: Bound::NONE }]),
         ]
     }
 

@@ -3,7 +3,7 @@
 //! A column is *constant* when it holds one stored value standing for every row; kernels then read index 0.
 //! `validity` is `None` when no row is NULL, which kernels test once to take a path without null checks.
 
-use super::{ArrayValue, Datum, Interval, Jsonb, Numeric, PhysicalKind, RecordValue, Text};
+use super::{ArrayValue, Datum, Interval, Jsonb, Numeric, PhysicalKind, RecordValue, Span, Text};
 use crate::error::{Result, SqlError};
 use std::sync::Arc;
 
@@ -139,6 +139,7 @@ pub enum ColumnData {
     Array(Vec<Arc<ArrayValue>>),
     Record(Vec<Arc<RecordValue>>),
     Jsonb(Vec<Jsonb>),
+    Spans(Vec<Arc<[Span]>>),
 }
 
 /// Applies one expression to whichever vector a [`ColumnData`] holds; text has its own arm.
@@ -166,6 +167,7 @@ macro_rules! each_vector {
             ColumnData::Array($vector) => $body,
             ColumnData::Record($vector) => $body,
             ColumnData::Jsonb($vector) => $body,
+            ColumnData::Spans($vector) => $body,
         }
     };
 }
@@ -194,6 +196,7 @@ macro_rules! same_kind {
             (ColumnData::Array($from), ColumnData::Array($to)) => $body,
             (ColumnData::Record($from), ColumnData::Record($to)) => $body,
             (ColumnData::Jsonb($from), ColumnData::Jsonb($to)) => $body,
+            (ColumnData::Spans($from), ColumnData::Spans($to)) => $body,
             (ColumnData::Text($from), ColumnData::Text($to)) => $text($from, $to),
             _ => $other,
         }
@@ -227,6 +230,7 @@ impl ColumnData {
             PhysicalKind::Array => ColumnData::Array(Vec::with_capacity(capacity)),
             PhysicalKind::Record => ColumnData::Record(Vec::with_capacity(capacity)),
             PhysicalKind::Jsonb => ColumnData::Jsonb(Vec::with_capacity(capacity)),
+            PhysicalKind::Spans => ColumnData::Spans(Vec::with_capacity(capacity)),
         }
     }
 
@@ -261,6 +265,7 @@ impl ColumnData {
             ColumnData::Array(values) => Datum::Array(values[index].clone()),
             ColumnData::Record(values) => Datum::Record(values[index].clone()),
             ColumnData::Jsonb(values) => Datum::Jsonb(values[index].clone()),
+            ColumnData::Spans(values) => Datum::Spans(values[index].clone()),
         }
     }
 
@@ -287,6 +292,7 @@ impl ColumnData {
             (ColumnData::Array(values), Datum::Array(value)) => values.push(value),
             (ColumnData::Record(values), Datum::Record(value)) => values.push(value),
             (ColumnData::Jsonb(values), Datum::Jsonb(value)) => values.push(value),
+            (ColumnData::Spans(values), Datum::Spans(value)) => values.push(value),
             (data, datum) => {
                 let wanted = data.kind();
                 return Err(SqlError::internal(format!("{:?} value in a {wanted:?} column", datum.kind())));
@@ -303,6 +309,7 @@ impl ColumnData {
             ColumnData::Array(values) => values.push(Arc::new(ArrayValue::from_elements(0, Vec::new()))),
             ColumnData::Record(values) => values.push(Arc::new(RecordValue::default())),
             ColumnData::Jsonb(values) => values.push(Jsonb::from_bytes(&[])),
+            ColumnData::Spans(values) => values.push(Arc::new([])),
             ColumnData::Bool(values) => values.push(false),
             ColumnData::Int16(values) => values.push(0),
             ColumnData::Int32(values) | ColumnData::Date(values) => values.push(0),
@@ -345,6 +352,7 @@ impl ColumnData {
             ColumnData::Array(_) => PhysicalKind::Array,
             ColumnData::Record(_) => PhysicalKind::Record,
             ColumnData::Jsonb(_) => PhysicalKind::Jsonb,
+            ColumnData::Spans(_) => PhysicalKind::Spans,
         }
     }
 

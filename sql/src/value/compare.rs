@@ -3,7 +3,7 @@
 //! That is SQL's order for all types but the few whose [`crate::types::TypeInfo`] says otherwise (`char(n)`
 //! ignores trailing blanks, enums go by their labels' order).
 
-use super::{ArrayValue, Datum, json};
+use super::{ArrayValue, Datum, json, span};
 use std::cmp::Ordering;
 
 /// Compares two values of one type; NULL is above everything, as in a default sort.
@@ -44,6 +44,7 @@ fn compare_rare(left: &Datum, right: &Datum) -> Ordering {
         (Datum::Array(left), Datum::Array(right)) => compare_arrays(left, right),
         (Datum::Jsonb(left), Datum::Jsonb(right)) => json::compare(left.root(), right.root()),
         (Datum::Record(left), Datum::Record(right)) => compare_lists(left, right),
+        (Datum::Spans(left), Datum::Spans(right)) => span::compare(left, right),
         // Different integer widths meet in cross-type comparisons of indexes and hash keys.
         _ => match (left.as_i64(), right.as_i64()) {
             (Some(left), Some(right)) => left.cmp(&right),
@@ -118,6 +119,7 @@ fn hash_rare(value: &Datum) -> u64 {
             hash_bytes(&key)
         }
         Datum::Record(fields) => hash_list(fields),
+        Datum::Spans(spans) => span::hash(spans),
         _ => 0,
     }
 }

@@ -4,7 +4,7 @@
 //! (for printing, comparing blank-padded strings and so on) comes from the expression or column it belongs to.
 //! Equality here is equality of stored values; SQL comparison goes through [`crate::types::TypeInfo`].
 
-use super::{ArrayValue, Interval, Jsonb, Numeric, RecordValue};
+use super::{ArrayValue, Interval, Jsonb, Numeric, RecordValue, Span};
 use std::sync::Arc;
 
 /// Text: up to 23 bytes inline, longer shared.
@@ -45,6 +45,8 @@ pub enum Datum {
     Array(Arc<ArrayValue>),
     Record(Arc<RecordValue>),
     Jsonb(Jsonb),
+    /// Ranges and multiranges (see `span.rs`).
+    Spans(Arc<[Span]>),
 }
 
 /// How values of a type are held: one kind for each variant of [`Datum`] but `Null`.
@@ -71,6 +73,7 @@ pub enum PhysicalKind {
     Array,
     Record,
     Jsonb,
+    Spans,
 }
 
 impl PhysicalKind {
@@ -93,7 +96,8 @@ impl PhysicalKind {
             | PhysicalKind::Bytes
             | PhysicalKind::Array
             | PhysicalKind::Record
-            | PhysicalKind::Jsonb => None,
+            | PhysicalKind::Jsonb
+            | PhysicalKind::Spans => None,
         }
     }
 }
@@ -140,6 +144,7 @@ impl Datum {
             Datum::Array(_) => PhysicalKind::Array,
             Datum::Record(_) => PhysicalKind::Record,
             Datum::Jsonb(_) => PhysicalKind::Jsonb,
+            Datum::Spans(_) => PhysicalKind::Spans,
         })
     }
 
@@ -147,6 +152,12 @@ impl Datum {
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         if let Datum::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    /// The spans, where this is a range or multirange.
+    #[must_use]
+    pub fn as_spans(&self) -> Option<&[Span]> {
+        if let Datum::Spans(spans) = self { Some(spans) } else { None }
     }
 
     /// The text, where this is text.

@@ -21,10 +21,13 @@
 //! - Array: varint element type OID, varint number of dimensions, for each a varint length and the lower bound
 //!   as i32; then the elements. Record: varint OID of its type, varint number of fields; for each a varint type OID, the i32 type modifier, a varint length and
 //!   the name; then the fields. Jsonb: see `json/mod.rs`.
+//! - Spans (ranges): varint number of spans, for each a byte (bits: 1 the lower value is included, 2 the upper one), and its
+//!   lower and upper value as elements, NULL where there is none.
 //! - An element or field: one tag byte, 0 for NULL, else 1 + its kind's number; then, for kinds of variable
 //!   width, a varint length; then its bytes.
 
 use super::array::Dimension;
+use super::span::{Bound, Span};
 use super::{
     ArrayValue, Datum, Interval, Jsonb, Numeric, PhysicalKind, RecordShape, RecordValue, Text, varint,
 };
@@ -37,8 +40,11 @@ const NUMERIC_NAN: u16 = 0xc000;
 const NUMERIC_INFINITY: u16 = 0xd000;
 const NUMERIC_NEGATIVE_INFINITY: u16 = 0xf000;
 
+const LOWER_INCLUDED: u8 = 1;
+const UPPER_INCLUDED: u8 = 2;
+
 /// The kinds by their stored numbers; only ever appended to.
-const KINDS: [PhysicalKind; 21] = [
+const KINDS: [PhysicalKind; 22] = [
     PhysicalKind::Bool,
     PhysicalKind::Int16,
     PhysicalKind::Int32,
@@ -60,6 +66,7 @@ const KINDS: [PhysicalKind; 21] = [
     PhysicalKind::Array,
     PhysicalKind::Record,
     PhysicalKind::Jsonb,
+    PhysicalKind::Spans,
 ];
 
 impl PhysicalKind {
@@ -118,6 +125,15 @@ pub(crate) fn encode(datum: &Datum, out: &mut Vec<u8>) {
             }
             for element in &array.elements {
                 encode_element(element, out);
+            }
+        }
+        Datum::Spans(spans) => {
+            varint::write(spans.len() as u32, out);
+            for span in spans.iter() {
+                let upper = if span.upper.inclusive { UPPER_INCLUDED } else { 0 };
+                out.push(upper | if span.lower.inclusive { LOWER_INCLUDED } else { 0 });
+                encode_element(&span.lower.value, out);
+                encode_element(&span.upper.value, out);
             }
         }
         Datum::Record(fields) => {
@@ -264,6 +280,7 @@ pub(crate) fn decode(kind: PhysicalKind, bytes: &[u8]) -> Result<Datum> {
         PhysicalKind::Array => decode_array(bytes).map(|array| Datum::Array(Arc::new(array))),
         PhysicalKind::Record => decode_record(bytes).map(Datum::from),
         PhysicalKind::Jsonb => Ok(Datum::Jsonb(Jsonb::from_bytes(bytes))),
+        PhysicalKind::Spans => decode_spans(bytes).map(|spans| Datum::Spans(Arc::from(spans))),
     }
 }
 
@@ -324,6 +341,25 @@ fn decode_record(bytes: &[u8]) -> Result<RecordValue> {
     Ok(RecordValue { fields, shape: Arc::new(shape) })
 }
 
+fn decode_spans(bytes: &[u8]) -> Result<Vec<Span>> {
+    const KIND: PhysicalKind = PhysicalKind::Spans;
+    let mut position = 0;
+    let count = varint::read(bytes, &mut position)? as usize;
+    // Each span takes three bytes at least.
+    if count > bytes.len() / 3 {
+        return Err(malformed(KIND));
+    }
+    let mut spans = Vec::with_capacity(count);
+    for _ in 0..count {
+        let included = *bytes.get(position).ok_or_else(|| malformed(KIND))?;
+        position += 1;
+        let lower = Bound::new(decode_element(bytes, &mut position, KIND)?, included & LOWER_INCLUDED != 0);
+        let upper = Bound::new(decode_element(bytes, &mut position, KIND)?, included & UPPER_INCLUDED != 0);
+        spans.push(Span { lower, upper });
+    }
+    if position == bytes.len() { Ok(spans) } else { Err(malformed(KIND)) }
+}
+
 fn decode_elements(
     bytes: &[u8],
     position: &mut usize,
@@ -336,20 +372,24 @@ fn decode_elements(
     }
     let mut elements = Vec::with_capacity(count);
     for _ in 0..count {
-        let tag = *bytes.get(*position).ok_or_else(|| malformed(outer))?;
-        *position += 1;
-        if tag == 0 {
-            elements.push(Datum::Null);
-            continue;
-        }
-        let kind = *KINDS.get(usize::from(tag) - 1).ok_or_else(|| malformed(outer))?;
-        let length = match kind.fixed_width() {
-            Some(width) => width,
-            None => varint::read(bytes, position)? as usize,
-        };
-        let end = position.checked_add(length).ok_or_else(|| malformed(outer))?;
-        elements.push(decode(kind, bytes.get(*position..end).ok_or_else(|| malformed(outer))?)?);
-        *position = end;
+        elements.push(decode_element(bytes, position, outer)?);
     }
     if *position == bytes.len() { Ok(elements) } else { Err(malformed(outer)) }
+}
+
+fn decode_element(bytes: &[u8], position: &mut usize, outer: PhysicalKind) -> Result<Datum> {
+    let tag = *bytes.get(*position).ok_or_else(|| malformed(outer))?;
+    *position += 1;
+    if tag == 0 {
+        return Ok(Datum::Null);
+    }
+    let kind = *KINDS.get(usize::from(tag) - 1).ok_or_else(|| malformed(outer))?;
+    let length = match kind.fixed_width() {
+        Some(width) => width,
+        None => varint::read(bytes, position)? as usize,
+    };
+    let end = position.checked_add(length).ok_or_else(|| malformed(outer))?;
+    let value = decode(kind, bytes.get(*position..end).ok_or_else(|| malformed(outer))?)?;
+    *position = end;
+    Ok(value)
 }

@@ -3,7 +3,7 @@
 use dashu_int::ops::BitTest as _;
 
 use super::column::{TextData, same_kind};
-use super::{Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, Numeric};
+use super::{Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, Numeric, span};
 use crate::error::Result;
 
 impl ColumnBuilder {
@@ -108,7 +108,8 @@ fn extend_stored(data: &mut ColumnData, parts: &[&ColumnData], places: impl Iter
         Char,
         Array,
         Record,
-        Jsonb
+        Jsonb,
+        Spans
     );
 }
 
@@ -140,6 +141,7 @@ impl Datum {
             Datum::Jsonb(value) => value.as_bytes().len() + 16,
             Datum::Array(array) => 64 + elements_bytes(&array.elements),
             Datum::Record(record) => 64 + elements_bytes(&record.fields),
+            Datum::Spans(spans) => span::heap_bytes(spans),
             Datum::Numeric(Numeric::Big(big)) => 64 + big.mantissa.bit_len() / 8,
             _ => 0,
         }
@@ -159,6 +161,7 @@ fn vector_bytes(data: &ColumnData, validity: Option<&Bitmap>) -> usize {
         ColumnData::Jsonb(values) => values.iter().map(|value| 32 + value.as_bytes().len()).sum(),
         ColumnData::Array(values) => values.iter().map(|value| 72 + elements_bytes(&value.elements)).sum(),
         ColumnData::Record(values) => values.iter().map(|value| 72 + elements_bytes(&value.fields)).sum(),
+        ColumnData::Spans(values) => values.iter().map(|value| 16 + span::heap_bytes(value)).sum(),
         ColumnData::Numeric(values) => {
             let of = |value: &Numeric| match value {
                 Numeric::Big(big) => 64 + big.mantissa.bit_len() / 8,

@@ -12,11 +12,14 @@
 //! - TimeTz: the time in UTC, then the zone. Interval: its span (months of 30 days) as 16 bytes.
 //! - Numeric: see `key_numeric.rs`.
 //! - Jsonb: see `json/compare.rs`.
+//! - Spans (ranges): each span as 0x01 and its ends; then 0x00. An end is 0x00 before all values, 0x02 behind them, else
+//!   0x01, the value's bytes, and 0x00, 0x01 or 0x02: right before the value, at it, right behind it.
 //! - Array: each element as a key column after 0x01, then 0x00; then the dimensions. Record: its fields.
 //!
 //! Equal values have equal keys, so a unique index is exact; where that loses something (a numeric's display
 //! scale, an interval's parts, -0) [`KeyColumn::is_lossless`] says so.
 
+use super::span::Place;
 use super::{Column, ColumnData, Datum, Interval, PhysicalKind, Text, json, key_numeric};
 use crate::error::{Result, SqlError};
 use crate::types::{DataType, oids};
@@ -55,7 +58,8 @@ impl KeyColumn {
             | PhysicalKind::Interval
             | PhysicalKind::Array
             | PhysicalKind::Record
-            | PhysicalKind::Jsonb => false,
+            | PhysicalKind::Jsonb
+            | PhysicalKind::Spans => false,
             _ => true,
         }
     }
@@ -198,6 +202,14 @@ fn encode_value(value: &Datum, out: &mut Vec<u8>) {
             }
         }
         Datum::Jsonb(value) => json::encode_key(value.root(), out),
+        Datum::Spans(spans) => {
+            for span in spans.iter() {
+                out.push(1);
+                encode_place(span.lower.as_lower(), out);
+                encode_place(span.upper.as_upper(), out);
+            }
+            out.push(0);
+        }
         Datum::Record(fields) => {
             for field in fields.iter() {
                 out.push(1);
@@ -218,6 +230,15 @@ fn encode_nested(element: &Datum, out: &mut Vec<u8>) {
     }
 }
 
+/// An end of a range: bytes in the order of ends.
+fn encode_place(place: Place<'_>, out: &mut Vec<u8>) {
+    out.push((place.beyond + 1).cast_unsigned());
+    if place.beyond == 0 {
+        encode_value(place.value, out);
+        out.push((place.beside + 1).cast_unsigned());
+    }
+}
+
 /// The least key above every key that begins with `prefix`, `None` if there is none: the end of a prefix scan.
 #[must_use]
 pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
@@ -231,7 +252,7 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// XX001 if the bytes are no such key; 0A000 for kinds that cannot be decoded (see
-/// [`KeyColumn::is_lossless`]): arrays, records and jsonb.
+/// [`KeyColumn::is_lossless`]): arrays, records, ranges and jsonb.
 pub fn decode(column: &KeyColumn, bytes: &mut &[u8]) -> Result<Datum> {
     let (&mark, rest) = bytes.split_first().ok_or_else(malformed)?;
     *bytes = rest;
@@ -325,8 +346,9 @@ fn decode_value(kind: PhysicalKind, bytes: &mut &[u8], invert: u8) -> Result<Dat
             Datum::Interval(Interval { months, days, micros })
         }
         PhysicalKind::Numeric => Datum::Numeric(key_numeric::decode(bytes, invert)?),
-        PhysicalKind::Array | PhysicalKind::Record | PhysicalKind::Jsonb => {
-            return Err(SqlError::unsupported("arrays, records and jsonb cannot be read back from an index"));
+        PhysicalKind::Array | PhysicalKind::Record | PhysicalKind::Jsonb | PhysicalKind::Spans => {
+            let message = "arrays, records, ranges and jsonb cannot be read back from an index";
+            return Err(SqlError::unsupported(message));
         }
     })
 }

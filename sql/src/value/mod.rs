@@ -16,6 +16,8 @@ mod key_numeric;
 pub mod numeric;
 mod record;
 pub mod row;
+pub mod span;
+pub mod span_set;
 mod varint;
 
 pub use array::ArrayValue;
@@ -31,3 +33,4 @@ pub use key::KeyColumn;
 pub use numeric::Numeric;
 pub use record::{RecordShape, RecordValue};
 pub use row::{RowColumn, RowLayout, RowView};
+pub use span::{Bound, Span};
