@@ -26,8 +26,8 @@ mod sequence;
 mod source;
 mod taken;
 mod targets;
-mod user_type;
 mod unmark;
+mod user_type;
 mod utility;
 pub mod visit;
 

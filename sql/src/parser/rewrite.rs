@@ -660,7 +660,9 @@ fn enclose_bound(out: &mut Vec<TokenWithSpan>) {
             Token::LParen | Token::LBracket => depth -= 1,
             Token::Word(_)
                 if depth == 0
-                    && ["between", "and", "rows", "range", "groups"].iter().any(|word| is(&out[at], word)) =>
+                    && ["between", "and", "rows", "range", "groups"]
+                        .iter()
+                        .any(|word| is(&out[at], word)) =>
             {
                 let Some(first) = out.get(at + 1) else { return };
                 if matches!(first.token, Token::SingleQuotedString(_)) {

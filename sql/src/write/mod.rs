@@ -11,10 +11,10 @@ mod index_build;
 mod merge;
 mod merged_row;
 mod over_rows;
+mod pending;
 mod point;
 mod sorted_entries;
 mod statement;
-mod pending;
 mod unique;
 
 use std::sync::Arc;
