@@ -164,10 +164,12 @@ impl Binder<'_> {
         }
         let bound = match bound {
             Err(error) if error.state() == SqlState::UNDEFINED_COLUMN => {
-                return Err(SqlError::new(
-                    SqlState::INVALID_COLUMN_REFERENCE,
-                    format!("argument of {clause} must not contain variables"),
-                ));
+                let message = format!("argument of {clause} must not contain variables");
+                let variable = SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, message);
+                return Err(match error.fields().position {
+                    Some(position) => variable.at(position),
+                    None => variable,
+                });
             }
             other => other?,
         };
