@@ -54,6 +54,7 @@ impl Binder<'_> {
         let mut left = self.bind_factor(&tables.relation, before)?;
         for each in &tables.joins {
             let mut visible = before.clone();
+            visible = visible.without(&left.scope);
             visible.extend(left.scope.clone())?;
             let right = self.bind_factor(&each.relation, &visible)?;
             left = self.bind_join(left, right, &each.join_operator, before)?;

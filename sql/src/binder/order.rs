@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, OrderByOptions, OrderBySort};
 
-use super::{AggregatesIn, Binder};
+use super::{AggregatesIn, Binder, BoundQuery};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
@@ -89,7 +89,8 @@ pub(super) fn expressions(order_by: Option<&ast::OrderBy>) -> Result<&[ast::Orde
 
 impl Binder<'_> {
     /// Puts LIMIT, OFFSET and FETCH on top of a plan.
-    pub(super) fn bind_limit(&mut self, plan: Logical, query: &ast::Query) -> Result<Logical> {
+    pub(super) fn bind_limit(&mut self, bound: BoundQuery, query: &ast::Query) -> Result<BoundQuery> {
+        let BoundQuery { plan, columns } = bound;
         let (mut limit, mut offset, mut with_ties) = (None, None, false);
         match &query.limit_clause {
             None => {}
@@ -111,7 +112,7 @@ impl Binder<'_> {
             limit = fetch.quantity.as_ref().or(limit).or(Some(&one));
         }
         if limit.is_none() && offset.is_none() {
-            return Ok(plan);
+            return Ok(BoundQuery { plan, columns });
         }
         let others = self.take_pending();
         self.set_aggregates_in(AggregatesIn::Forbidden("LIMIT"));
@@ -127,7 +128,8 @@ impl Binder<'_> {
             collector.pending = others;
         }
         if counting.is_empty() {
-            return Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties });
+            let plan = Logical::Limit { input: Box::new(plan), limit, offset, ties };
+            return Ok(BoundQuery { plan, columns });
         }
         let mut counts = Vec::new();
         let mut lateral = Vec::new();
@@ -144,13 +146,19 @@ impl Binder<'_> {
         // The counts are a row, beside which the rows are read that they count.
         let one_row = Logical::Values { columns: Vec::new(), rows: vec![Vec::new()] };
         let input = Box::new(super::subquery::attach(one_row, counting));
-        Ok(Logical::Join {
+        let join = Logical::Join {
             kind: JoinKind::Inner,
             left: Box::new(Logical::Project { input, outputs: counts }),
             right: Box::new(Logical::Limit { input: Box::new(plan), limit, offset, ties }),
             on: Vec::new(),
             lateral,
-        })
+        };
+        let own = columns.iter().map(|(id, column)| {
+            let expr = Expr::Column { index: *id, data_type: column.data_type };
+            Computed { id: *id, expr }
+        });
+        let plan = Logical::Project { input: Box::new(join), outputs: own.collect() };
+        Ok(BoundQuery { plan, columns })
     }
 
     fn bind_row_count(&mut self, expr: &ast::Expr, clause: &str) -> Result<Expr> {

@@ -170,8 +170,7 @@ impl Binder<'_> {
                 self.order_by_output(inner, keys)?
             }
         };
-        let plan = self.bind_limit(bound.plan, query)?;
-        Ok(BoundQuery { plan, columns: bound.columns })
+        self.bind_limit(bound, query)
     }
 
     pub(super) fn bind_set_expr(&mut self, body: &SetExpr) -> Result<BoundQuery> {

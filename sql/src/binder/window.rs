@@ -258,7 +258,9 @@ impl Binder<'_> {
         let mut offset_expr = self.bind(offset)?;
         if offset_expr.data_type().oid == oids::UNKNOWN {
             let distance = match key.expr.data_type().oid {
-                oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ => DataType::INTERVAL,
+                oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ => {
+                    DataType::INTERVAL
+                }
                 other => DataType::of(other),
             };
             offset_expr = self.coerce(offset_expr, distance, CastContext::Implicit)?;

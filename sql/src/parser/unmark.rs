@@ -1,5 +1,7 @@
 //! The way back from what [`super::rewrite`] makes of a text: the forms that sqlparser lacks, as PostgreSQL writes them.
 
+use std::fmt::Write;
+
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::rewrite::NOTHING;
@@ -41,15 +43,22 @@ impl Unmarking<'_> {
                         self.out.push_str(exclusion);
                     }
                 }
-                Token::Word(word) if word.quote_style == Some('`') => {
-                    if let Some(exclusion) = exclusion(&word.value) {
+                Token::Char('`') => {
+                    let is_end = |token: &TokenWithSpan| token.token == Token::Char('`');
+                    let Some(length) = self.tokens[at..].iter().position(is_end) else { continue };
+                    let end = at + length;
+                    let (from, to) = (token.span.end, self.tokens[end].span.start);
+                    let mark =
+                        self.source.text()[self.source.offset(from)..self.source.offset(to)].to_owned();
+                    at = end + 1;
+                    if let Some(exclusion) = exclusion(&mark) {
                         if let Some(last) = closing.last_mut() {
                             *last = Some(exclusion);
                         }
                         self.drop_list_before();
                         continue;
                     }
-                    match word.value.as_str() {
+                    match mark.as_str() {
                         "rows from" => self.out.push_str("ROWS FROM "),
                         "*" => self.out.push('*'),
                         NOTHING => {}
@@ -57,7 +66,9 @@ impl Unmarking<'_> {
                             self.out.push_str("VARIADIC ");
                             at = self.behind(at, &Token::RArrow);
                         }
-                        _ => self.out.push_str(&text),
+                        _ => {
+                            let _ = write!(self.out, "`{mark}`");
+                        }
                     }
                     continue;
                 }
