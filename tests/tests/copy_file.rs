@@ -17,7 +17,7 @@ fn a_table_goes_to_a_file_and_back() {
         database.execute("CREATE TABLE copy (id int, text text)").unwrap();
         assert_eq!(database.execute(&format!("COPY copy FROM '{path}' {options}")).unwrap(), 5000);
         let rows = database.query("SELECT count(*) FROM t JOIN copy USING (id, text)", &[]).unwrap();
-        assert_eq!(rows[0].get::<i64>(0).unwrap(), 5000, "{options}");
+        assert_eq!(rows[0].get_at::<i64>(0).unwrap(), 5000, "{options}");
         database.execute("DROP TABLE copy").unwrap();
     }
 }
@@ -42,5 +42,5 @@ fn a_line_that_fails_undoes_all_of_them() {
     let error = database.execute(&format!("COPY t FROM '{}'", path.display())).unwrap_err();
     assert_eq!(error.to_string(), "invalid input syntax for type integer: \"three\"");
     let rows = database.query("SELECT count(*) FROM t", &[]).unwrap();
-    assert_eq!(rows[0].get::<i64>(0).unwrap(), 0);
+    assert_eq!(rows[0].get_at::<i64>(0).unwrap(), 0);
 }
