@@ -119,8 +119,7 @@ pub fn plan_copy(
                 .with_hint("psql's \\copy command runs the client's programs."));
         }
     };
-    let (columns, work) =
-        if to { plan_out(binder, source)? } else { plan_in(binder, source, condition)? };
+    let (columns, work) = if to { plan_out(binder, source)? } else { plan_in(binder, source, condition)? };
     Ok(CopyPlan { options, columns, file, work })
 }
 

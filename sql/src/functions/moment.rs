@@ -5,8 +5,10 @@ use super::interval_arithmetic as spans;
 use super::registry::{Entry, Registry};
 use super::string::int4;
 use super::vector::{binary_entry, unary_entry, wrong_arguments};
+use super::zoned::{date_with_time, date_with_zoned_time, instant_in_zone};
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
+use crate::types::Oid;
 use crate::types::datetime::calendar::{
     Civil, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, UNIX_EPOCH_DAYS,
     civil_of_day, date_out_of_range, date_to_timestamp, day_of_civil, days_in_month, is_infinite,
@@ -15,7 +17,6 @@ use crate::types::datetime::calendar::{
 };
 use crate::types::datetime::{interval, zone};
 use crate::types::oids::{BOOL, DATE, FLOAT8, INT4, INTERVAL, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ};
-use crate::types::{Oid, zone_by_name};
 use crate::value::{Datum, Interval};
 
 fn kernel(
@@ -112,9 +113,7 @@ fn dates(registry: &mut Registry) {
     );
     let with_time: ScalarKernel = |arguments, _| match arguments {
         [Datum::Date(date), Datum::Time(time)] | [Datum::Time(time), Datum::Date(date)] => {
-            let midnight = date_to_timestamp(*date)?;
-            let moment = if is_infinite(midnight) { midnight } else { midnight + time };
-            Ok(Datum::Timestamp(moment))
+            date_with_time(*date, *time).map(Datum::Timestamp)
         }
         _ => Err(wrong_arguments()),
     };
@@ -122,12 +121,7 @@ fn dates(registry: &mut Registry) {
     operator(registry, "+", "timedate_pl", [TIME, DATE], TIMESTAMP, with_time);
     let with_zone: ScalarKernel = |arguments, _| match arguments {
         [Datum::Date(date), Datum::TimeTz(time, west)] | [Datum::TimeTz(time, west), Datum::Date(date)] => {
-            let midnight = date_to_timestamp(*date)?;
-            if is_infinite(midnight) {
-                return Ok(Datum::TimestampTz(midnight));
-            }
-            let moment = midnight + time + i64::from(*west) * MICROS_PER_SECOND;
-            if is_timestamp(moment) { Ok(Datum::TimestampTz(moment)) } else { Err(timestamp_out_of_range()) }
+            date_with_zoned_time(*date, *time, *west).map(Datum::TimestampTz)
         }
         _ => Err(wrong_arguments()),
     };
@@ -453,9 +447,7 @@ fn makers(registry: &mut Registry) {
     let zoned = [INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT];
     kernel(registry, "make_timestamptz", &zoned, TIMESTAMPTZ, |arguments, _| {
         let Datum::Text(name) = &arguments[6] else { return Err(wrong_arguments()) };
-        let own = zone::zone_by_name(name)?;
-        let local = make_timestamp(arguments)?;
-        zone::local_to_instant(&own, local).map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
+        instant_in_zone(make_timestamp(arguments)?, name).map(Datum::TimestampTz)
     });
     let make_interval: ScalarKernel = |arguments, _| {
         let part = |index: usize| arguments.get(index).and_then(Datum::as_i64).unwrap_or(0);
@@ -612,8 +604,11 @@ fn cutters(registry: &mut Registry) {
         .stable(),
     );
     kernel(registry, "date_trunc", &[TEXT, TIMESTAMPTZ, TEXT], TIMESTAMPTZ, |arguments, _| match arguments {
+        [Datum::Text(_), Datum::TimestampTz(value), Datum::Text(_)] if is_infinite(*value) => {
+            Ok(Datum::TimestampTz(*value))
+        }
         [Datum::Text(unit), Datum::TimestampTz(value), Datum::Text(name)] => {
-            let zone = zone_by_name(name)?;
+            let zone = zone::zone_by_name(name, zone::Moment::Instant(*value))?;
             let local = truncate(zone::instant_to_local(&zone, *value), unit, ZONED)?;
             zone::local_to_instant(&zone, local).map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
         }
@@ -659,38 +654,6 @@ fn today(context: &EvalContext<'_>) -> i64 {
     local - local.rem_euclid(MICROS_PER_DAY)
 }
 
-/// `AT TIME ZONE`, which the binder writes as `timezone(zone, value)`.
-fn zones(registry: &mut Registry) {
-    kernel(registry, "timezone", &[TEXT, TIMESTAMP], TIMESTAMPTZ, |arguments, _| match arguments {
-        [Datum::Text(_), Datum::Timestamp(value)] if is_infinite(*value) => Ok(Datum::TimestampTz(*value)),
-        [Datum::Text(name), Datum::Timestamp(value)] => zone::local_to_instant(&zone_by_name(name)?, *value)
-            .map(Datum::TimestampTz)
-            .ok_or_else(timestamp_out_of_range),
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[TEXT, TIMESTAMPTZ], TIMESTAMP, |arguments, _| match arguments {
-        [Datum::Text(_), Datum::TimestampTz(value)] if is_infinite(*value) => Ok(Datum::Timestamp(*value)),
-        [Datum::Text(name), Datum::TimestampTz(value)] => {
-            Ok(Datum::Timestamp(zone::instant_to_local(&zone_by_name(name)?, *value)))
-        }
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::Timestamp(value)] => {
-            let moved = value.checked_sub(offset.micros).filter(|moved| is_timestamp(*moved));
-            moved.map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
-        }
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::TimestampTz(value)] => {
-            let moved = value.checked_add(offset.micros).filter(|moved| is_timestamp(*moved));
-            moved.map(Datum::Timestamp).ok_or_else(timestamp_out_of_range)
-        }
-        _ => Err(wrong_arguments()),
-    });
-}
-
 pub(super) fn register(registry: &mut Registry) {
     dates(registry);
     timestamps(registry);
@@ -699,5 +662,4 @@ pub(super) fn register(registry: &mut Registry) {
     clock(registry);
     makers(registry);
     cutters(registry);
-    zones(registry);
 }

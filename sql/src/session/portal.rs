@@ -246,7 +246,11 @@ impl Session {
         self.fail();
     }
 
-    pub(crate) async fn step_here(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+    pub(crate) async fn step_here(
+        &mut self,
+        portal: &mut Portal,
+        rows_max: &mut Option<usize>,
+    ) -> Result<Step> {
         if let State::Ready = portal.state {
             if let Some(step) = self.start(portal).await? {
                 return Ok(step);

@@ -779,8 +779,13 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             "client_encoding" => client_encoding(setting, value),
             super::past::AS_OF => super::past::checked(value),
             "TimeZone" => {
-                time_zone(value)?;
-                Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })
+                let zone = time_zone(value)?;
+                // A name is shown as the zone database has it.
+                Ok(zone
+                    .iana_name()
+                    .filter(|name| name.eq_ignore_ascii_case(value))
+                    .unwrap_or(value)
+                    .to_string())
             }
             _ => Ok(value.to_string()),
         },
@@ -934,5 +939,5 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
     {
         return fixed(sign * (hours * 3_600.0 + minutes * 60.0));
     }
-    TimeZone::get(text).map_err(|_| invalid())
+    crate::types::datetime::zone::named(text).ok_or_else(invalid)
 }
