@@ -6,7 +6,8 @@ use super::vector::wrong_arguments;
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError};
 use crate::types::datetime::calendar::{
-    MICROS_PER_DAY, MICROS_PER_SECOND, date_to_timestamp, is_infinite, is_timestamp, timestamp_out_of_range,
+    MICROS_PER_DAY, MICROS_PER_SECOND, date_beyond_timestamps, date_to_timestamp, is_infinite, is_timestamp,
+    timestamp_out_of_range,
 };
 use crate::types::datetime::interval;
 use crate::types::datetime::zone::{self, Moment, zone_by_name};
@@ -161,7 +162,7 @@ pub(super) fn date_with_zoned_time(date: i32, time: i64, west: i32) -> Result<i6
     if is_infinite(midnight) {
         return Ok(midnight);
     }
-    checked(Some(midnight + time + i64::from(west) * MICROS_PER_SECOND))
+    checked(Some(midnight + time + i64::from(west) * MICROS_PER_SECOND)).map_err(|_| date_beyond_timestamps())
 }
 
 pub(super) fn register(registry: &mut Registry) {

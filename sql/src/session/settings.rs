@@ -780,12 +780,12 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             super::past::AS_OF => super::past::checked(value),
             "TimeZone" => {
                 let zone = time_zone(value)?;
-                // A name is shown as the zone database has it.
-                Ok(zone
-                    .iana_name()
-                    .filter(|name| name.eq_ignore_ascii_case(value))
-                    .unwrap_or(value)
-                    .to_string())
+                // A name is shown as the zone database has it, rules in great letters.
+                Ok(match zone.iana_name() {
+                    Some(name) if name.eq_ignore_ascii_case(value) => name.to_string(),
+                    None if zone_rules(value) => value.to_ascii_uppercase(),
+                    _ => value.to_string(),
+                })
             }
             _ => Ok(value.to_string()),
         },
@@ -906,6 +906,11 @@ fn shown(value: i64, unit: &str) -> String {
         Some((size, name)) => format!("{}{name}", value / size),
         None => format!("{value}{unit}"),
     }
+}
+
+/// Whether a zone is given by POSIX rules, not by an offset.
+fn zone_rules(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '<')
 }
 
 /// The time zone of a name, an offset in hours, or an interval.

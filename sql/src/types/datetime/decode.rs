@@ -35,6 +35,8 @@ pub(super) mod part {
     pub(crate) const WEEKDAY: u32 = 2048;
     pub(crate) const DAY_OF_YEAR: u32 = 4096;
     pub(crate) const ERA: u32 = 8192;
+    /// A word that is a moment of its own.
+    pub(crate) const MOMENT: u32 = 16_384;
 }
 
 /// The years whose days can be counted.
@@ -141,8 +143,7 @@ impl Decoder {
 
     fn set_julian(&mut self, julian: i32) {
         // Whatever lies before the calendar's first year is refused when the date is put together.
-        let Civil { year, month, day } = civil_of_day(julian.saturating_sub(EPOCH_JULIAN));
-        (self.year, self.month, self.day) = (year, month, day);
+        self.set_date(civil_of_day(julian.saturating_sub(EPOCH_JULIAN)));
         self.is_julian = true;
     }
 
@@ -290,6 +291,7 @@ impl Decoder {
 
     /// A number after a label.
     fn labelled(&mut self, text: &str, label: Label) -> Step<u32> {
+        self.special = None;
         let (value, rest) = leading_integer(text)?;
         let may_be_broken = matches!(label, Label::Julian | Label::Time | Label::Second);
         if !rest.is_empty() && !(rest.starts_with('.') && may_be_broken) {
@@ -431,9 +433,6 @@ impl Decoder {
                 0
             }
             Word::Label(label) => {
-                if !time_only && self.label.is_some() {
-                    return Err(Refusal::Syntax);
-                }
                 self.label = Some(label);
                 0
             }
@@ -448,18 +447,22 @@ impl Decoder {
                 part::TIME
             }
             Word::Now => {
-                self.special = Some(Parsed::Instant(context.transaction_timestamp));
+                let (zone, now) = (&context.settings.time_zone, context.transaction_timestamp);
+                let (day, micros) = split_timestamp(zone::instant_to_local(zone, now));
+                self.set_date(civil_of_day(day));
+                (self.hour, self.minute, self.second, self.micros) = (0, 0, 0, micros);
+                self.offset = zone::offset_at(zone, now);
                 part::DATE | part::TIME | part::ZONE
             }
             Word::Day(after) => {
                 let zone = &context.settings.time_zone;
                 let local = zone::instant_to_local(zone, context.transaction_timestamp);
-                let Civil { year, month, day } = civil_of_day(split_timestamp(local).0 + after);
-                (self.year, self.month, self.day) = (year, month, day);
+                self.set_date(civil_of_day(split_timestamp(local).0 + after));
                 part::DATE
             }
             Word::AllBalls => {
                 (self.hour, self.minute, self.second, self.offset) = (0, 0, 0, 0);
+                self.special = None;
                 part::TIME | part::ZONE
             }
             Word::Epoch => self.whole(Parsed::Epoch),
@@ -468,9 +471,15 @@ impl Decoder {
         }))
     }
 
+    /// A moment of its own. What other fields say does not matter, unless they begin a date.
     fn whole(&mut self, special: Parsed) -> u32 {
         self.special = Some(special);
-        part::DATE | part::TIME | part::ZONE
+        part::MOMENT
+    }
+
+    fn set_date(&mut self, date: Civil) {
+        (self.year, self.month, self.day) = (date.year, date.month, date.day);
+        self.special = None;
     }
 
     /// Sets the year that is meant and checks the date's parts.
@@ -546,7 +555,9 @@ impl Decoder {
         let has_date = self.has(part::DATE);
         if time_only {
             self.check_time()?;
-            let needs_date = self.seen & part::DATE != 0 && !has_date && !self.has(part::ZONE);
+            let is_zone_late = matches!(self.late_zone, Some(LateZone::Abbreviation(..)));
+            let needs_date =
+                self.seen & part::DATE != 0 && !has_date && (is_zone_late || !self.has(part::ZONE));
             if !self.has(part::TIME) || needs_date {
                 return Err(Refusal::Syntax);
             }

@@ -218,20 +218,15 @@ fn decode(fields: &Fields, modifier: i32, style: IntervalStyle) -> Step<Sum> {
     let mut is_before = false;
     // The unit of the next number to the left.
     let mut pending: Option<Unit> = None;
-    let mut is_unit_open = false;
     for place in (0..fields.len()).rev() {
         let text = fields.text(place);
         let given = match fields.kind(place) {
             Some(Kind::Word | Kind::Special) => {
-                if is_unit_open {
-                    return Err(Refusal::Syntax);
-                }
                 if text == "ago" {
                     is_before = true;
                     pending = Some(SECOND);
                 } else {
                     pending = Some(unit(text).ok_or(Refusal::Syntax)?);
-                    is_unit_open = true;
                 }
                 continue;
             }
@@ -251,10 +246,13 @@ fn decode(fields: &Fields, modifier: i32, style: IntervalStyle) -> Step<Sum> {
             }
             _ => {
                 let unit = *pending.get_or_insert(bare_unit(modifier));
+                // A number before hours is days.
+                if unit == HOUR {
+                    pending = Some(DAY);
+                }
                 number(text, unit, &mut sum)?
             }
         };
-        is_unit_open = false;
         if given & seen != 0 {
             return Err(Refusal::Syntax);
         }

@@ -14,7 +14,7 @@ pub(crate) mod zone;
 use self::calendar::{
     DATE_END, DATE_INFINITY, DATE_MIN, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_SECOND,
     TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY, date_out_of_range, is_infinite, is_timestamp,
-    round_micros, split_timestamp, timestamp_out_of_range, timestamp_to_date,
+    round_micros, split_timestamp, timestamp_out_of_range,
 };
 use self::parse::{Parsed, Refusal, Wanted, WrittenZone};
 use super::scalar::{entry, operations, wrong_kind, wrong_length};
@@ -28,9 +28,6 @@ fn parse_date(text: &str, context: &EvalContext<'_>) -> Result<i32> {
         Parsed::Infinity => Ok(DATE_INFINITY),
         Parsed::NegativeInfinity => Ok(DATE_NEGATIVE_INFINITY),
         Parsed::Epoch => Ok(-(calendar::UNIX_EPOCH_DAYS as i32)),
-        Parsed::Instant(instant) => {
-            Ok(timestamp_to_date(zone::instant_to_local(&context.settings.time_zone, instant)))
-        }
         Parsed::Fields { date: Some(date), .. } if (DATE_MIN..DATE_END).contains(&date) => Ok(date),
         Parsed::Fields { date: Some(_), .. } => {
             Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("date out of range: \"{text}\"")))
@@ -52,7 +49,6 @@ pub(crate) fn parse_timestamp(text: &str, context: &EvalContext<'_>) -> Result<i
         Parsed::Infinity => Ok(TIMESTAMP_INFINITY),
         Parsed::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
         Parsed::Epoch => Ok(EPOCH),
-        Parsed::Instant(instant) => Ok(zone::instant_to_local(&context.settings.time_zone, instant)),
         // A zone is read and ignored.
         Parsed::Fields { date: Some(date), time, .. } => {
             calendar::join_timestamp(date, time.unwrap_or(0)).ok_or_else(|| timestamp_beyond(text))
@@ -66,7 +62,6 @@ pub(crate) fn parse_timestamptz(text: &str, context: &EvalContext<'_>) -> Result
         Parsed::Infinity => Ok(TIMESTAMP_INFINITY),
         Parsed::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
         Parsed::Epoch => Ok(EPOCH),
-        Parsed::Instant(instant) => Ok(instant),
         Parsed::Fields { date: Some(date), time, zone } => {
             let local = i64::from(date)
                 .checked_mul(MICROS_PER_DAY)

@@ -22,8 +22,6 @@ pub(crate) enum Parsed {
     NegativeInfinity,
     /// The beginning of 1970, in whatever zone.
     Epoch,
-    /// `now`, microseconds since 2000 UTC.
-    Instant(i64),
     Fields {
         /// Days since 2000-01-01.
         date: Option<i32>,
