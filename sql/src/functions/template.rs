@@ -108,6 +108,13 @@ impl Moment {
             let year = civil_of_day(thursday).year;
             (year, (thursday - day_of_civil(year, 1, 1)) / 7 + 1)
         });
+        // The years before Christ are shown by their own numbers, their centuries as negative ones.
+        let shown_iso = iso.map(|(year, _)| if year <= 0 { 1 - year } else { year });
+        let century = match self.year {
+            year if self.days.is_none() => year / 100,
+            ..=0 => self.year / 100 - 1,
+            year => (year - 1) / 100 + 1,
+        };
         let year = |digits: usize, year: i32| number(i64::from(year) % 10i64.pow(digits as u32), digits);
         Some(match name {
             "YYYY" => number(i64::from(shown_year), 4),
@@ -115,10 +122,10 @@ impl Moment {
             "YYY" => year(3, shown_year),
             "YY" => year(2, shown_year),
             "Y" => year(1, shown_year),
-            "IYYY" => number(i64::from(iso?.0), 4),
-            "IYY" => year(3, iso?.0),
-            "IY" => year(2, iso?.0),
-            "I" => year(1, iso?.0),
+            "IYYY" => number(i64::from(shown_iso?), 4),
+            "IYY" => year(3, shown_iso?),
+            "IY" => year(2, shown_iso?),
+            "I" => year(1, shown_iso?),
             "MM" => number(i64::from(self.month), 2),
             "MONTH" => word(&MONTHS[month?].to_uppercase()),
             "Month" => word(MONTHS[month?]),
@@ -145,7 +152,7 @@ impl Moment {
             "IW" => number(i64::from(iso?.1), 2),
             "W" => ((self.day - 1) / 7 + 1).to_string(),
             "Q" => ((self.month - 1) / 3 + 1).to_string(),
-            "CC" => number(i64::from((shown_year + 99) / 100), 2),
+            "CC" => number(i64::from(century), 2),
             "J" => (i64::from(self.days?) + i64::from(EPOCH_JULIAN)).to_string(),
             "HH24" => number(self.hour, 2),
             "HH12" | "HH" => number(if self.hour % 12 == 0 { 12 } else { self.hour % 12 }, 2),

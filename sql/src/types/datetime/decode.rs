@@ -294,7 +294,8 @@ impl Decoder {
         self.special = None;
         let (value, rest) = leading_integer(text)?;
         let may_be_broken = matches!(label, Label::Julian | Label::Time | Label::Second);
-        if !rest.is_empty() && !(rest.starts_with('.') && may_be_broken) {
+        let is_broken = rest.starts_with('.') && may_be_broken;
+        if !rest.is_empty() && !is_broken {
             return Err(Refusal::Syntax);
         }
         let (field, given) = match label {
@@ -359,7 +360,8 @@ impl Decoder {
         match whole_digits {
             Some(_) if self.seen & part::DATE == 0 => self.separated_date(text),
             Some(digits) if digits > 2 => self.run_together(text, self.seen),
-            _ if text.len() >= 6 && !(self.has(part::DATE) && self.has(part::TIME)) => {
+            // A long year comes last: after a date's and a time's first parts.
+            _ if text.len() >= 6 && (self.seen & part::DATE == 0 || self.seen & part::TIME == 0) => {
                 self.run_together(text, self.seen)
             }
             _ => self.single_number(text, self.has_month_name, self.seen),

@@ -64,11 +64,10 @@ pub(super) fn parse(text: &str) -> Option<TimeZone> {
     let standard = take_name(&mut rest)?;
     let offset = take_offset(&mut rest)?;
     if rest.is_empty() {
-        // A short name cannot be shown, so the offset is.
-        if standard.len() < 3 {
-            return Offset::from_seconds(-offset).ok().map(TimeZone::fixed);
-        }
-        return TimeZone::posix(&format!("{}{}", strict_name(standard), strict_offset(offset))).ok();
+        // Where the name is no POSIX name, the offset is shown.
+        let named = TimeZone::posix(&format!("{}{}", strict_name(standard), strict_offset(offset))).ok();
+        let named = named.filter(|_| standard.len() >= 3);
+        return named.or_else(|| Offset::from_seconds(-offset).ok().map(TimeZone::fixed));
     }
     let daylight = take_name(&mut rest).filter(|name| !name.is_empty())?;
     let daylight_offset =
