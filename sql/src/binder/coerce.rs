@@ -159,8 +159,10 @@ impl Binder<'_> {
                 if kind == LiteralKind::Session {
                     return Ok(literal_at_run_time(text, target, explicit));
                 }
+                // What a bare number counts follows from an interval's fields.
+                let modifier = if target.oid == oids::INTERVAL { target.typmod } else { -1 };
                 let value = info
-                    .parse_text(&text, -1, &context)
+                    .parse_text(&text, modifier, &context)
                     .map_err(|error| self.locate_literal(error, data_type))?;
                 if kind == LiteralKind::Settings {
                     return Ok(literal_at_run_time(text, target, explicit));

@@ -275,21 +275,13 @@ impl Binder<'_> {
     }
 
     fn bind_interval(&mut self, interval: &ast::Interval) -> Result<Expr> {
-        let mut text = match interval.value.as_ref() {
+        let text = match interval.value.as_ref() {
             Ast::Value(value) => match &value.value {
                 ast::Value::SingleQuotedString(text) => text.clone(),
                 other => other.to_string(),
             },
             other => other.to_string(),
         };
-        if let Some(field) = &interval.leading_field
-            && interval.last_field.is_none()
-        {
-            let bare = text.trim().trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
-            if bare {
-                text = format!("{text} {}", field_name(field));
-            }
-        }
         let fields = interval_fields(interval.leading_field.as_ref(), interval.last_field.as_ref());
         let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
         let target = data_type::resolve(&ast::DataType::Interval { fields, precision }, &self.types())?;

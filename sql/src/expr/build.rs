@@ -79,7 +79,8 @@ fn literal(value: &Datum, target: DataType, cast: CastContext, context: &EvalCon
         return Ok(Expr::Const { value: Datum::Null, data_type: target });
     };
     let info = context.type_info(target.oid)?;
-    let value = info.parse_text(text, -1, context)?;
+    let modifier = if target.oid == crate::types::oids::INTERVAL { target.typmod } else { -1 };
+    let value = info.parse_text(text, modifier, context)?;
     let value = info.apply_modifier(value, target.typmod, cast == CastContext::Explicit)?;
     Ok(Expr::Const { value, data_type: target })
 }

@@ -4,7 +4,8 @@ use super::registry::{Entry, Registry};
 use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext};
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::datetime::calendar::{MICROS_PER_DAY, is_infinite, timestamp_out_of_range};
+use crate::types::datetime::calendar::{MICROS_PER_DAY, is_infinite, is_timestamp, timestamp_out_of_range};
+use crate::types::datetime::interval::out_of_range;
 use crate::types::oids::{ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, INT4, INTERVAL, TIMESTAMP, TIMESTAMPTZ};
 use crate::value::Datum;
 
@@ -24,12 +25,18 @@ fn bin(stride: &crate::value::Interval, moment: i64, origin: i64) -> Result<i64>
     let stride = i64::from(stride.days)
         .checked_mul(MICROS_PER_DAY)
         .and_then(|days| days.checked_add(stride.micros))
-        .ok_or_else(timestamp_out_of_range)?;
+        .ok_or_else(out_of_range)?;
     if stride <= 0 {
         return Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "stride must be greater than zero"));
     }
-    let since = moment.checked_sub(origin).ok_or_else(timestamp_out_of_range)?;
-    Ok(origin + since.div_euclid(stride) * stride)
+    let since = moment.checked_sub(origin).ok_or_else(out_of_range)?;
+    let after = since % stride;
+    let bin = moment - after;
+    // Before the origin the beginning lies one stretch earlier.
+    if after >= 0 {
+        return Ok(bin);
+    }
+    bin.checked_sub(stride).filter(|bin| is_timestamp(*bin)).ok_or_else(timestamp_out_of_range)
 }
 
 fn date_bin(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {

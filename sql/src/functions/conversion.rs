@@ -6,8 +6,8 @@ use super::vector::{unary_entry, wrong_arguments};
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::datetime::calendar::{
-    MICROS_PER_DAY, date_to_timestamp, is_infinite, split_timestamp, timestamp_out_of_range,
-    timestamp_to_date,
+    MICROS_PER_DAY, date_beyond_timestamps, date_to_timestamp, is_infinite, is_timestamp, split_timestamp,
+    timestamp_out_of_range, timestamp_to_date,
 };
 use crate::types::datetime::zone;
 use crate::types::oids::{
@@ -287,7 +287,8 @@ pub(super) fn to_instant(local: i64, context: &EvalContext<'_>) -> Result<i64> {
     if is_infinite(local) {
         return Ok(local);
     }
-    zone::local_to_instant(&context.settings.time_zone, local).ok_or_else(timestamp_out_of_range)
+    let instant = zone::local_to_instant(&context.settings.time_zone, local);
+    instant.filter(|instant| is_timestamp(*instant)).ok_or_else(timestamp_out_of_range)
 }
 
 /// An instant as the session's local timestamp.
@@ -325,7 +326,9 @@ fn moments(registry: &mut Registry) {
     };
     stable("timestamptz", DATE, TIMESTAMPTZ, Implicit, |arguments, context| {
         let [Datum::Date(date)] = arguments else { return Err(wrong_arguments()) };
-        to_instant(date_to_timestamp(*date)?, context).map(Datum::TimestampTz)
+        to_instant(date_to_timestamp(*date)?, context)
+            .map(Datum::TimestampTz)
+            .map_err(|_| date_beyond_timestamps())
     });
     stable("timestamptz", TIMESTAMP, TIMESTAMPTZ, Implicit, |arguments, context| {
         let [Datum::Timestamp(value)] = arguments else { return Err(wrong_arguments()) };

@@ -43,6 +43,7 @@ mod template_input;
 mod text_output;
 mod vector;
 mod words;
+mod zoned;
 
 pub use array::slice_function;
 pub use array_assign::{assign_element, assign_slice};

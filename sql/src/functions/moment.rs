@@ -5,17 +5,18 @@ use super::interval_arithmetic as spans;
 use super::registry::{Entry, Registry};
 use super::string::int4;
 use super::vector::{binary_entry, unary_entry, wrong_arguments};
+use super::zoned::{date_with_time, date_with_zoned_time, instant_in_zone};
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
+use crate::types::Oid;
 use crate::types::datetime::calendar::{
-    Civil, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, UNIX_EPOCH_DAYS,
-    civil_of_day, date_out_of_range, date_to_timestamp, day_of_civil, days_in_month, is_infinite,
-    is_infinite_date, is_timestamp, join_timestamp, split_timestamp, timestamp_out_of_range,
+    Civil, DATE_END, DATE_MIN, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
+    UNIX_EPOCH_DAYS, civil_of_day, date_out_of_range, date_to_timestamp, day_of_civil, days_in_month,
+    is_infinite, is_infinite_date, is_timestamp, join_timestamp, split_timestamp, timestamp_out_of_range,
     timestamp_to_date,
 };
 use crate::types::datetime::{interval, zone};
 use crate::types::oids::{BOOL, DATE, FLOAT8, INT4, INTERVAL, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ};
-use crate::types::{Oid, zone_by_name};
 use crate::value::{Datum, Interval};
 
 fn kernel(
@@ -112,9 +113,7 @@ fn dates(registry: &mut Registry) {
     );
     let with_time: ScalarKernel = |arguments, _| match arguments {
         [Datum::Date(date), Datum::Time(time)] | [Datum::Time(time), Datum::Date(date)] => {
-            let midnight = date_to_timestamp(*date)?;
-            let moment = if is_infinite(midnight) { midnight } else { midnight + time };
-            Ok(Datum::Timestamp(moment))
+            date_with_time(*date, *time).map(Datum::Timestamp)
         }
         _ => Err(wrong_arguments()),
     };
@@ -122,12 +121,7 @@ fn dates(registry: &mut Registry) {
     operator(registry, "+", "timedate_pl", [TIME, DATE], TIMESTAMP, with_time);
     let with_zone: ScalarKernel = |arguments, _| match arguments {
         [Datum::Date(date), Datum::TimeTz(time, west)] | [Datum::TimeTz(time, west), Datum::Date(date)] => {
-            let midnight = date_to_timestamp(*date)?;
-            if is_infinite(midnight) {
-                return Ok(Datum::TimestampTz(midnight));
-            }
-            let moment = midnight + time + i64::from(*west) * MICROS_PER_SECOND;
-            if is_timestamp(moment) { Ok(Datum::TimestampTz(moment)) } else { Err(timestamp_out_of_range()) }
+            date_with_zoned_time(*date, *time, *west).map(Datum::TimestampTz)
         }
         _ => Err(wrong_arguments()),
     };
@@ -136,7 +130,6 @@ fn dates(registry: &mut Registry) {
 }
 
 fn shift_date(date: i32, days: i64) -> (i32, bool) {
-    use crate::types::datetime::calendar::{DATE_END, DATE_MIN};
     if is_infinite_date(date) {
         return (date, false);
     }
@@ -382,18 +375,21 @@ fn time_of_parts(hour: i32, minute: i32, second: f64) -> Option<i64> {
     (valid && time <= MICROS_PER_DAY).then_some(time)
 }
 
-fn date_of_parts(year: i32, month: i32, day: i32) -> Option<i32> {
-    // A negative year is before Christ; there is no year 0.
-    let year = match year {
-        0 => return None,
-        ..0 => year.checked_add(1)?,
-        _ => year,
+fn date_of_parts(year: i32, month: i32, day: i32) -> Result<i32> {
+    let refused = |what: &str| {
+        SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{what}: {year}-{month:02}-{day:02}"))
     };
-    let valid = (-4713..=5_874_897).contains(&year)
+    // A negative year is before Christ; there is no year 0.
+    let astronomical = if year < 0 { year + 1 } else { year };
+    let valid = year != 0
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
-        && day <= days_in_month(year, month);
-    valid.then(|| day_of_civil(year, month, day))
+        && day <= days_in_month(astronomical, month);
+    if !valid {
+        return Err(refused("date field value out of range"));
+    }
+    let days = (-4713..=5_874_898).contains(&astronomical).then(|| day_of_civil(astronomical, month, day));
+    days.filter(|days| (DATE_MIN..DATE_END).contains(days)).ok_or_else(|| refused("date out of range"))
 }
 
 fn float8(arguments: &[Datum], index: usize) -> Result<f64> {
@@ -406,12 +402,7 @@ fn float8(arguments: &[Datum], index: usize) -> Result<f64> {
 fn make_timestamp(arguments: &[Datum]) -> Result<i64> {
     let (year, month, day) = (int4(arguments, 0)?, int4(arguments, 1)?, int4(arguments, 2)?);
     let (hour, minute, second) = (int4(arguments, 3)?, int4(arguments, 4)?, float8(arguments, 5)?);
-    let date = date_of_parts(year, month, day).ok_or_else(|| {
-        SqlError::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date field value out of range: {year}-{month:02}-{day:02}"),
-        )
-    })?;
+    let date = date_of_parts(year, month, day)?;
     let time =
         time_of_parts(hour, minute, second).ok_or_else(|| time_field_out_of_range(hour, minute, second))?;
     join_timestamp(date, time).ok_or_else(timestamp_out_of_range)
@@ -427,12 +418,7 @@ fn time_field_out_of_range(hour: i32, minute: i32, second: f64) -> SqlError {
 fn makers(registry: &mut Registry) {
     kernel(registry, "make_date", &[INT4, INT4, INT4], DATE, |arguments, _| {
         let (year, month, day) = (int4(arguments, 0)?, int4(arguments, 1)?, int4(arguments, 2)?);
-        date_of_parts(year, month, day).map(Datum::Date).ok_or_else(|| {
-            SqlError::new(
-                SqlState::DATETIME_FIELD_OVERFLOW,
-                format!("date field value out of range: {year}-{month:02}-{day:02}"),
-            )
-        })
+        date_of_parts(year, month, day).map(Datum::Date)
     });
     kernel(registry, "make_time", &[INT4, INT4, FLOAT8], TIME, |arguments, _| {
         let (hour, minute, second) = (int4(arguments, 0)?, int4(arguments, 1)?, float8(arguments, 2)?);
@@ -453,9 +439,7 @@ fn makers(registry: &mut Registry) {
     let zoned = [INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT];
     kernel(registry, "make_timestamptz", &zoned, TIMESTAMPTZ, |arguments, _| {
         let Datum::Text(name) = &arguments[6] else { return Err(wrong_arguments()) };
-        let own = zone::zone_by_name(name)?;
-        let local = make_timestamp(arguments)?;
-        zone::local_to_instant(&own, local).map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
+        instant_in_zone(make_timestamp(arguments)?, name).map(Datum::TimestampTz)
     });
     let make_interval: ScalarKernel = |arguments, _| {
         let part = |index: usize| arguments.get(index).and_then(Datum::as_i64).unwrap_or(0);
@@ -463,6 +447,9 @@ fn makers(registry: &mut Registry) {
             Some(Datum::Float64(seconds)) => (seconds * 1e6).round_ties_even(),
             _ => 0.0,
         };
+        if !(-9.223_372_036_854_775e18..=9.223_372_036_854_775e18).contains(&seconds) {
+            return Err(interval::out_of_range());
+        }
         let months = i32::try_from(part(0) * 12 + part(1)).map_err(|_| interval::out_of_range())?;
         let days = i32::try_from(part(2) * 7 + part(3)).map_err(|_| interval::out_of_range())?;
         let micros = (part(4) * MICROS_PER_HOUR)
@@ -497,11 +484,18 @@ fn makers(registry: &mut Registry) {
         if !is_timestamp(moment) {
             return Err(SqlError::new(
                 SqlState::DATETIME_FIELD_OVERFLOW,
-                format!("timestamp out of range: \"{seconds}\""),
+                format!("timestamp out of range: \"{}\"", six_digits(seconds)),
             ));
         }
         Ok(Datum::TimestampTz(moment))
     });
+}
+
+/// A large number with six digits and its exponent.
+fn six_digits(value: f64) -> String {
+    let text = format!("{value:.5e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    format!("{}e+{exponent:0>2}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// `date_trunc` on a local timestamp.
@@ -612,8 +606,11 @@ fn cutters(registry: &mut Registry) {
         .stable(),
     );
     kernel(registry, "date_trunc", &[TEXT, TIMESTAMPTZ, TEXT], TIMESTAMPTZ, |arguments, _| match arguments {
+        [Datum::Text(_), Datum::TimestampTz(value), Datum::Text(_)] if is_infinite(*value) => {
+            Ok(Datum::TimestampTz(*value))
+        }
         [Datum::Text(unit), Datum::TimestampTz(value), Datum::Text(name)] => {
-            let zone = zone_by_name(name)?;
+            let zone = zone::zone_by_name(name, zone::Moment::Instant(*value))?;
             let local = truncate(zone::instant_to_local(&zone, *value), unit, ZONED)?;
             zone::local_to_instant(&zone, local).map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
         }
@@ -659,38 +656,6 @@ fn today(context: &EvalContext<'_>) -> i64 {
     local - local.rem_euclid(MICROS_PER_DAY)
 }
 
-/// `AT TIME ZONE`, which the binder writes as `timezone(zone, value)`.
-fn zones(registry: &mut Registry) {
-    kernel(registry, "timezone", &[TEXT, TIMESTAMP], TIMESTAMPTZ, |arguments, _| match arguments {
-        [Datum::Text(_), Datum::Timestamp(value)] if is_infinite(*value) => Ok(Datum::TimestampTz(*value)),
-        [Datum::Text(name), Datum::Timestamp(value)] => zone::local_to_instant(&zone_by_name(name)?, *value)
-            .map(Datum::TimestampTz)
-            .ok_or_else(timestamp_out_of_range),
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[TEXT, TIMESTAMPTZ], TIMESTAMP, |arguments, _| match arguments {
-        [Datum::Text(_), Datum::TimestampTz(value)] if is_infinite(*value) => Ok(Datum::Timestamp(*value)),
-        [Datum::Text(name), Datum::TimestampTz(value)] => {
-            Ok(Datum::Timestamp(zone::instant_to_local(&zone_by_name(name)?, *value)))
-        }
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::Timestamp(value)] => {
-            let moved = value.checked_sub(offset.micros).filter(|moved| is_timestamp(*moved));
-            moved.map(Datum::TimestampTz).ok_or_else(timestamp_out_of_range)
-        }
-        _ => Err(wrong_arguments()),
-    });
-    kernel(registry, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP, |arguments, _| match arguments {
-        [Datum::Interval(offset), Datum::TimestampTz(value)] => {
-            let moved = value.checked_add(offset.micros).filter(|moved| is_timestamp(*moved));
-            moved.map(Datum::Timestamp).ok_or_else(timestamp_out_of_range)
-        }
-        _ => Err(wrong_arguments()),
-    });
-}
-
 pub(super) fn register(registry: &mut Registry) {
     dates(registry);
     timestamps(registry);
@@ -699,5 +664,4 @@ pub(super) fn register(registry: &mut Registry) {
     clock(registry);
     makers(registry);
     cutters(registry);
-    zones(registry);
 }

@@ -39,6 +39,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::string::register(&mut registry);
     super::text_output::register(&mut registry);
     super::moment::register(&mut registry);
+    super::zoned::register(&mut registry);
     super::extract::register(&mut registry);
     super::overlaps::register(&mut registry);
     super::array::register(&mut registry);

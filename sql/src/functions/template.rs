@@ -75,6 +75,18 @@ impl Moment {
         }
     }
 
+    /// The place of the month's Roman number. Of an interval months before the beginning count from the year's end.
+    fn roman_month(&self) -> Option<usize> {
+        let place = match (self.month, self.year) {
+            (0, 0) => return None,
+            (0, ..0) => 0,
+            (0, _) => 11,
+            (..0, _) => 12 + self.month,
+            _ => self.month - 1,
+        };
+        usize::try_from(place).ok().filter(|place| *place < ROMAN.len())
+    }
+
     /// The text of one pattern, padded; `None` where it has no meaning here.
     fn pattern(&self, name: &str, fill: bool) -> Option<String> {
         let number = |value: i64, width: usize| {
@@ -96,6 +108,13 @@ impl Moment {
             let year = civil_of_day(thursday).year;
             (year, (thursday - day_of_civil(year, 1, 1)) / 7 + 1)
         });
+        // The years before Christ are shown by their own numbers, their centuries as negative ones.
+        let shown_iso = iso.map(|(year, _)| if year <= 0 { 1 - year } else { year });
+        let century = match self.year {
+            year if self.days.is_none() => year / 100,
+            ..=0 => self.year / 100 - 1,
+            year => (year - 1) / 100 + 1,
+        };
         let year = |digits: usize, year: i32| number(i64::from(year) % 10i64.pow(digits as u32), digits);
         Some(match name {
             "YYYY" => number(i64::from(shown_year), 4),
@@ -103,10 +122,10 @@ impl Moment {
             "YYY" => year(3, shown_year),
             "YY" => year(2, shown_year),
             "Y" => year(1, shown_year),
-            "IYYY" => number(i64::from(iso?.0), 4),
-            "IYY" => year(3, iso?.0),
-            "IY" => year(2, iso?.0),
-            "I" => year(1, iso?.0),
+            "IYYY" => number(i64::from(shown_iso?), 4),
+            "IYY" => year(3, shown_iso?),
+            "IY" => year(2, shown_iso?),
+            "I" => year(1, shown_iso?),
             "MM" => number(i64::from(self.month), 2),
             "MONTH" => word(&MONTHS[month?].to_uppercase()),
             "Month" => word(MONTHS[month?]),
@@ -114,8 +133,10 @@ impl Moment {
             "MON" => MONTHS[month?][..3].to_uppercase(),
             "Mon" => MONTHS[month?][..3].to_owned(),
             "mon" => MONTHS[month?][..3].to_lowercase(),
-            "RM" if fill => format!("{:<4}", ROMAN[month?]),
-            "RM" => ROMAN[month?].to_owned(),
+            "RM" => {
+                let roman = ROMAN[self.roman_month()?];
+                if fill { format!("{roman:<4}") } else { roman.to_owned() }
+            }
             "DD" => number(i64::from(self.day), 2),
             "DDD" => number(i64::from(day_of_year?), 3),
             "D" => (day_of_week? + 1).to_string(),
@@ -131,7 +152,7 @@ impl Moment {
             "IW" => number(i64::from(iso?.1), 2),
             "W" => ((self.day - 1) / 7 + 1).to_string(),
             "Q" => ((self.month - 1) / 3 + 1).to_string(),
-            "CC" => number(i64::from((shown_year + 99) / 100), 2),
+            "CC" => number(i64::from(century), 2),
             "J" => (i64::from(self.days?) + i64::from(EPOCH_JULIAN)).to_string(),
             "HH24" => number(self.hour, 2),
             "HH12" | "HH" => number(if self.hour % 12 == 0 { 12 } else { self.hour % 12 }, 2),
@@ -185,7 +206,11 @@ pub(super) fn leading_pattern(template: &str) -> Option<(usize, &'static str, bo
     let single = ["Y", "I", "D", "W", "Q", "J"];
     let mut all = PATTERNS.iter().chain(&single).chain(&["AD", "BC"]);
     let fits = |pattern: &&&str| {
-        template.get(..pattern.len()).is_some_and(|start| start.eq_ignore_ascii_case(pattern))
+        // All letters are great or all small: `Yyyy` is `Y` and `yyy`.
+        template.get(..pattern.len()).is_some_and(|start| {
+            start.eq_ignore_ascii_case(pattern)
+                && (start == **pattern || !start.bytes().any(|byte| byte.is_ascii_uppercase()))
+        })
     };
     all.find(fits)
         .map(|found| (found.len(), *found, template.starts_with(|first: char| first.is_ascii_lowercase())))
@@ -196,10 +221,18 @@ fn format(moment: &Moment, template: &str) -> String {
     let mut rest = template;
     while let Some(first) = rest.chars().next() {
         if first == '"' {
-            let inner = &rest[1..];
-            let end = inner.find('"').unwrap_or(inner.len());
-            out.push_str(&inner[..end]);
-            rest = inner.get(end + 1..).unwrap_or("");
+            let mut characters = rest[1..].chars();
+            while let Some(character) = characters.next().filter(|character| *character != '"') {
+                let escaped = if character == '\\' { characters.next() } else { None };
+                out.push(escaped.unwrap_or(character));
+            }
+            rest = characters.as_str();
+            continue;
+        }
+        // A backslash is special before a quote only.
+        if rest.starts_with("\\\"") {
+            out.push('"');
+            rest = &rest[2..];
             continue;
         }
         // The names of the only locale there is are not padded by TM.

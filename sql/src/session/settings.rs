@@ -779,8 +779,16 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
             "client_encoding" => client_encoding(setting, value),
             super::past::AS_OF => super::past::checked(value),
             "TimeZone" => {
-                time_zone(value)?;
-                Ok(if value.eq_ignore_ascii_case("utc") { "UTC".into() } else { value.to_string() })
+                let zone = time_zone(value)?;
+                if let Some(east) = offset_in_hours(value).or_else(|| offset_of_interval(value)) {
+                    return Ok(shown_offset(east));
+                }
+                // A name is shown as the zone database has it, rules in great letters.
+                Ok(match zone.iana_name() {
+                    Some(name) if name.eq_ignore_ascii_case(value) => name.to_string(),
+                    None if zone_rules(value) => value.to_ascii_uppercase(),
+                    _ => value.to_string(),
+                })
             }
             _ => Ok(value.to_string()),
         },
@@ -903,6 +911,11 @@ fn shown(value: i64, unit: &str) -> String {
     }
 }
 
+/// Whether a zone is given by POSIX rules, not by an offset.
+fn zone_rules(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '<')
+}
+
 /// The time zone of a name, an offset in hours, or an interval.
 ///
 /// # Errors
@@ -917,22 +930,38 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
     }
     let invalid =
         || SqlError::invalid_parameter(format!("invalid value for parameter \"TimeZone\": \"{name}\""));
-    let fixed = |seconds: f64| {
-        jiff::tz::Offset::from_seconds(seconds as i32).map(TimeZone::fixed).map_err(|_| invalid())
-    };
-    if let Ok(hours) = text.parse::<f64>() {
-        return fixed(hours * 3_600.0);
+    match offset_in_hours(text).or_else(|| offset_of_interval(text)) {
+        Some(seconds) => jiff::tz::Offset::from_seconds(seconds).map(TimeZone::fixed).map_err(|_| invalid()),
+        // Also `+02:00`: the POSIX rules of a zone without a name, west.
+        None => crate::types::datetime::zone::named(text).ok_or_else(invalid),
     }
-    let (sign, rest) = match text.as_bytes().first() {
-        Some(b'+') => (1.0, &text[1..]),
-        Some(b'-') => (-1.0, &text[1..]),
-        _ => (1.0, text),
-    };
-    if let Some((hours, minutes)) = rest.split_once(':')
-        && let (Ok(hours), Ok(minutes)) =
-            (hours.parse::<f64>(), minutes.get(..2).unwrap_or("").parse::<f64>())
-    {
-        return fixed(sign * (hours * 3_600.0 + minutes * 60.0));
+}
+
+/// Seconds east of a number of hours.
+fn offset_in_hours(text: &str) -> Option<i32> {
+    let hours = text.parse::<f64>().ok().filter(|hours| hours.is_finite())?;
+    Some((hours * 3_600.0) as i32)
+}
+
+/// Seconds east of `INTERVAL '[+-]HH:MM[:SS]'`.
+fn offset_of_interval(text: &str) -> Option<i32> {
+    let (word, rest) = text.split_at_checked(8)?;
+    let quoted = rest.trim().strip_prefix('\'')?.strip_suffix('\'')?.trim();
+    let sign = if quoted.starts_with(['+', '-']) { "" } else { "+" };
+    let offset = crate::types::datetime::zone::parse_offset(&format!("{sign}{quoted}"))?;
+    offset.ok().filter(|_| word.eq_ignore_ascii_case("interval"))
+}
+
+/// A fixed offset as PostgreSQL shows it: a name, and POSIX's offset, which counts west.
+fn shown_offset(seconds: i32) -> String {
+    let size = seconds.unsigned_abs();
+    let mut digits = format!("{:02}", size / 3_600);
+    if !size.is_multiple_of(3_600) {
+        digits += &format!(":{:02}", size / 60 % 60);
     }
-    TimeZone::get(text).map_err(|_| invalid())
+    if !size.is_multiple_of(60) {
+        digits += &format!(":{:02}", size % 60);
+    }
+    let (east, west) = if seconds < 0 { ('-', '+') } else { ('+', '-') };
+    format!("<{east}{digits}>{west}{digits}")
 }

@@ -592,10 +592,7 @@ fn setting_value(values: &[ast::Expr]) -> String {
             }
             ast::Expr::Identifier(identifier) => name::quote(&identifier.value),
             ast::Expr::Interval(interval) => match interval.value.as_ref() {
-                ast::Expr::Value(value) => match &value.value {
-                    ast::Value::SingleQuotedString(text) => text.clone(),
-                    other => other.to_string(),
-                },
+                ast::Expr::Value(value) => format!("INTERVAL {}", value.value),
                 other => other.to_string(),
             },
             other => other.to_string(),

@@ -31,7 +31,6 @@ pub(crate) mod text;
 pub use array::{array_type_of, vector};
 pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};
-pub use datetime::zone::zone_by_name;
 pub use enumeration::EnumLabels;
 pub use range::RangeShape;
 

@@ -117,14 +117,18 @@ pub(crate) fn date_out_of_range() -> SqlError {
     SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
 }
 
+/// 22008.
+#[cold]
+pub(crate) fn date_beyond_timestamps() -> SqlError {
+    SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")
+}
+
 /// A date as a timestamp at its midnight.
 pub(crate) fn date_to_timestamp(date: i32) -> Result<i64> {
     match date {
         DATE_INFINITY => Ok(TIMESTAMP_INFINITY),
         DATE_NEGATIVE_INFINITY => Ok(TIMESTAMP_NEGATIVE_INFINITY),
-        _ => join_timestamp(date, 0).ok_or_else(|| {
-            SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")
-        }),
+        _ => join_timestamp(date, 0).ok_or_else(date_beyond_timestamps),
     }
 }
 

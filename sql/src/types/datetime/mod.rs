@@ -1,17 +1,22 @@
 //! DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ and INTERVAL.
 
 pub(crate) mod calendar;
+mod decode;
+mod fields;
 pub(crate) mod interval;
+mod interval_input;
 pub(crate) mod parse;
+pub(crate) mod posix_zone;
 pub(crate) mod print;
+mod words;
 pub(crate) mod zone;
 
 use self::calendar::{
     DATE_END, DATE_INFINITY, DATE_MIN, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_SECOND,
     TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY, date_out_of_range, is_infinite, is_timestamp,
-    round_micros, split_timestamp, timestamp_out_of_range, timestamp_to_date,
+    round_micros, split_timestamp, timestamp_out_of_range,
 };
-use self::parse::{Parsed, Refusal, WrittenZone, parse_for};
+use self::parse::{Parsed, Refusal, Wanted, WrittenZone};
 use super::scalar::{entry, operations, wrong_kind, wrong_length};
 use super::{Category, TypeInfo, TypeOperations, oids};
 use crate::error::{Result, SqlError, SqlState};
@@ -19,19 +24,10 @@ use crate::functions::EvalContext;
 use crate::value::{Datum, PhysicalKind};
 
 fn parse_date(text: &str, context: &EvalContext<'_>) -> Result<i32> {
-    match parse_for("date", text, context)? {
+    match parse::parse(text, Wanted::Date, context)? {
         Parsed::Infinity => Ok(DATE_INFINITY),
         Parsed::NegativeInfinity => Ok(DATE_NEGATIVE_INFINITY),
-        Parsed::Instant(instant) => {
-            // `epoch` is a date whatever the zone; `now` is today here.
-            let epoch = -calendar::UNIX_EPOCH_DAYS * MICROS_PER_DAY;
-            let zone = &context.settings.time_zone;
-            Ok(timestamp_to_date(if instant == epoch {
-                instant
-            } else {
-                zone::instant_to_local(zone, instant)
-            }))
-        }
+        Parsed::Epoch => Ok(-(calendar::UNIX_EPOCH_DAYS as i32)),
         Parsed::Fields { date: Some(date), .. } if (DATE_MIN..DATE_END).contains(&date) => Ok(date),
         Parsed::Fields { date: Some(_), .. } => {
             Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("date out of range: \"{text}\"")))
@@ -40,87 +36,66 @@ fn parse_date(text: &str, context: &EvalContext<'_>) -> Result<i32> {
     }
 }
 
+/// Midnight of 1970-01-01, in whatever zone.
+const EPOCH: i64 = -calendar::UNIX_EPOCH_DAYS * MICROS_PER_DAY;
+
+#[cold]
+fn timestamp_beyond(text: &str) -> SqlError {
+    SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("timestamp out of range: \"{text}\""))
+}
+
 pub(crate) fn parse_timestamp(text: &str, context: &EvalContext<'_>) -> Result<i64> {
-    let out_of_range =
-        || SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("timestamp out of range: \"{text}\""));
-    match parse_for("timestamp", text, context)? {
+    match parse::parse(text, Wanted::Timestamp, context)? {
         Parsed::Infinity => Ok(TIMESTAMP_INFINITY),
         Parsed::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
-        Parsed::Instant(instant) => {
-            let epoch = -calendar::UNIX_EPOCH_DAYS * MICROS_PER_DAY;
-            let zone = &context.settings.time_zone;
-            Ok(if instant == epoch { instant } else { zone::instant_to_local(zone, instant) })
-        }
+        Parsed::Epoch => Ok(EPOCH),
         // A zone is read and ignored.
         Parsed::Fields { date: Some(date), time, .. } => {
-            calendar::join_timestamp(date, time.unwrap_or(0)).ok_or_else(out_of_range)
+            calendar::join_timestamp(date, time.unwrap_or(0)).ok_or_else(|| timestamp_beyond(text))
         }
         Parsed::Fields { date: None, .. } => Err(Refusal::Syntax.into_error("timestamp", text)),
     }
 }
 
 pub(crate) fn parse_timestamptz(text: &str, context: &EvalContext<'_>) -> Result<i64> {
-    const NAME: &str = "timestamp with time zone";
-    let out_of_range =
-        || SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("timestamp out of range: \"{text}\""));
-    match parse_for(NAME, text, context)? {
+    match parse::parse(text, Wanted::TimestampTz, context)? {
         Parsed::Infinity => Ok(TIMESTAMP_INFINITY),
         Parsed::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
-        Parsed::Instant(instant) => Ok(instant),
+        Parsed::Epoch => Ok(EPOCH),
         Parsed::Fields { date: Some(date), time, zone } => {
             let local = i64::from(date)
                 .checked_mul(MICROS_PER_DAY)
-                .and_then(|days| days.checked_add(time.unwrap_or(0)));
-            let local = local.ok_or_else(out_of_range)?;
+                .and_then(|days| days.checked_add(time.unwrap_or(0)))
+                .ok_or_else(|| timestamp_beyond(text))?;
             let instant = match zone {
                 Some(WrittenZone::Offset(east)) => local.checked_sub(i64::from(east) * MICROS_PER_SECOND),
                 Some(WrittenZone::Named(zone)) => zone::local_to_instant(&zone, local),
                 None => zone::local_to_instant(&context.settings.time_zone, local),
             };
-            instant.filter(|instant| is_timestamp(*instant)).ok_or_else(out_of_range)
+            instant.filter(|instant| is_timestamp(*instant)).ok_or_else(|| timestamp_beyond(text))
         }
-        Parsed::Fields { date: None, .. } => Err(Refusal::Syntax.into_error(NAME, text)),
+        Parsed::Fields { date: None, .. } => {
+            Err(Refusal::Syntax.into_error(Wanted::TimestampTz.type_name(), text))
+        }
     }
-}
-
-/// Whether a T stands between a date and a time, which is for timestamps only.
-fn has_time_mark(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|around| {
-        matches!(around[1], b'T' | b't')
-            && (around[0].is_ascii_digit() || around[0].is_ascii_whitespace())
-            && around[2].is_ascii_digit()
-    })
 }
 
 fn parse_time(text: &str, context: &EvalContext<'_>) -> Result<i64> {
-    if has_time_mark(text) {
-        return Err(Refusal::Syntax.into_error("time", text));
-    }
-    match parse_for("time", text, context)? {
-        Parsed::Instant(instant) => {
-            Ok(split_timestamp(zone::instant_to_local(&context.settings.time_zone, instant)).1)
-        }
+    match parse::parse(text, Wanted::Time, context)? {
         Parsed::Fields { time: Some(time), .. } => Ok(time),
         _ => Err(Refusal::Syntax.into_error("time", text)),
     }
 }
 
 fn parse_timetz(text: &str, context: &EvalContext<'_>) -> Result<(i64, i32)> {
-    const NAME: &str = "time with time zone";
     let own_zone = &context.settings.time_zone;
-    if has_time_mark(text) {
-        return Err(Refusal::Syntax.into_error(NAME, text));
-    }
-    match parse_for(NAME, text, context)? {
-        Parsed::Instant(instant) => {
-            let local = zone::instant_to_local(own_zone, instant);
-            Ok((split_timestamp(local).1, -zone::offset_at(own_zone, instant)))
-        }
+    match parse::parse(text, Wanted::TimeTz, context)? {
         Parsed::Fields { time: Some(time), zone, date } => {
-            let local = date.map_or_else(
-                || zone::instant_to_local(own_zone, context.transaction_timestamp),
-                |date| i64::from(date) * MICROS_PER_DAY + time,
-            );
+            // Without a date the zone is as it is today.
+            let day = date.unwrap_or_else(|| {
+                split_timestamp(zone::instant_to_local(own_zone, context.transaction_timestamp)).0
+            });
+            let local = i64::from(day).saturating_mul(MICROS_PER_DAY).saturating_add(time);
             let east = match zone {
                 Some(WrittenZone::Offset(east)) => east,
                 Some(WrittenZone::Named(zone)) => zone::offset_of_local(&zone, local),
@@ -128,7 +103,7 @@ fn parse_timetz(text: &str, context: &EvalContext<'_>) -> Result<(i64, i32)> {
             };
             Ok((time, -east))
         }
-        _ => Err(Refusal::Syntax.into_error(NAME, text)),
+        _ => Err(Refusal::Syntax.into_error(Wanted::TimeTz.type_name(), text)),
     }
 }
 

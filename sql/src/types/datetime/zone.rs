@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 use super::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND, UNIX_EPOCH_DAYS};
+use super::parse::Refusal;
+use super::{decode, posix_zone};
 use crate::error::{Result, SqlError};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -71,7 +73,8 @@ pub(crate) fn instant_to_local(zone: &TimeZone, instant: i64) -> i64 {
     instant.saturating_add(i64::from(offset_at(zone, instant)) * MICROS_PER_SECOND)
 }
 
-/// PostgreSQL's default abbreviations of zones, one a line: seconds east, and whether it is daylight saving time.
+/// PostgreSQL's default abbreviations of zones, one a line: seconds east, whether it is
+/// daylight saving time, and the zone to ask where its meaning has changed.
 const ABBREVIATIONS: &str = include_str!("abbreviations.txt");
 
 /// An abbreviation of a zone.
@@ -81,6 +84,8 @@ pub(crate) struct Abbreviation {
     /// East.
     pub(crate) seconds: i32,
     pub(crate) is_daylight: bool,
+    /// The zone that tells what it means at a time, where that has changed.
+    pub(crate) zone: Option<&'static str>,
 }
 
 /// All abbreviations, by name.
@@ -89,18 +94,11 @@ pub(crate) fn abbreviations() -> &'static [Abbreviation] {
         let read = |line: &'static str| {
             let mut fields = line.split(' ');
             let (name, seconds) = (fields.next()?, fields.next()?.parse().ok()?);
-            Some(Abbreviation { name, seconds, is_daylight: fields.next()? == "t" })
+            Some(Abbreviation { name, seconds, is_daylight: fields.next()? == "t", zone: fields.next() })
         };
         ABBREVIATIONS.lines().filter_map(read).collect()
     });
     &ALL
-}
-
-/// The fixed offset of an abbreviation, in seconds east.
-pub(crate) fn abbreviation(name: &str) -> Option<i32> {
-    let name = name.to_ascii_uppercase();
-    let found = abbreviations().binary_search_by_key(&name.as_str(), |known| known.name).ok()?;
-    Some(abbreviations()[found].seconds)
 }
 
 /// What a zone is at an instant.
@@ -127,27 +125,85 @@ pub(crate) fn zones_at(timestamp: i64) -> Vec<ZoneState> {
     jiff::tz::db().available().filter_map(|name| state(name.as_str())).collect()
 }
 
-/// A zone by name, abbreviation or POSIX offset (`UTC+3` is three hours west, as POSIX has it), as
-/// `AT TIME ZONE` and `SET TIME ZONE` take it.
+/// A zone by its name in any letter case, or by POSIX rules.
+pub(crate) fn named(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok().or_else(|| posix_zone::parse(name))
+}
+
+/// Whether a zone ever changes its offset.
+pub(crate) fn changes(zone: &TimeZone) -> bool {
+    zone.following(Timestamp::MIN).next().is_some()
+}
+
+/// What an abbreviation stands for.
+pub(crate) enum KnownAbbreviation {
+    /// Always the same offset, in seconds east.
+    Fixed { seconds: i32, is_daylight: bool },
+    /// Whatever the zone meant by it at the time.
+    Changing(TimeZone),
+}
+
+/// What an abbreviation in any letter case stands for.
+pub(crate) fn known_abbreviation(name: &str) -> Option<KnownAbbreviation> {
+    // The longest has five letters.
+    if name.len() > 6 {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    let place = abbreviations().binary_search_by_key(&upper.as_str(), |known| known.name).ok()?;
+    let Abbreviation { seconds, is_daylight, zone, .. } = abbreviations()[place];
+    match zone.and_then(|zone| TimeZone::get(zone).ok()) {
+        Some(zone) => Some(KnownAbbreviation::Changing(zone)),
+        None => Some(KnownAbbreviation::Fixed { seconds, is_daylight }),
+    }
+}
+
+/// The offset that a zone's abbreviation had last before an instant, or else had first after it.
+pub(crate) fn abbreviation_offset_at(zone: &TimeZone, name: &str, timestamp: i64) -> i32 {
+    let Ok(instant) = Timestamp::from_second(zone_seconds(timestamp)) else { return 0 };
+    let now = zone.to_offset_info(instant);
+    if now.abbreviation().eq_ignore_ascii_case(name) {
+        return now.offset().seconds();
+    }
+    let before = zone.preceding(instant).find(|change| change.abbreviation().eq_ignore_ascii_case(name));
+    // A zone may go on changing for ever: where it has not used the abbreviation by now, it soon does or never.
+    const CHANGES_MAX: usize = 500;
+    let found = before.or_else(|| {
+        let mut after = zone.following(instant).take(CHANGES_MAX);
+        after.find(|change| change.abbreviation().eq_ignore_ascii_case(name))
+    });
+    found.map_or_else(|| now.offset().seconds(), |change| change.offset().seconds())
+}
+
+/// [`abbreviation_offset_at`] a local time.
+pub(crate) fn abbreviation_offset(zone: &TimeZone, name: &str, local: i64) -> i32 {
+    let instant = local_to_instant(zone, local).unwrap_or(local);
+    abbreviation_offset_at(zone, name, instant)
+}
+
+/// A moment at which a zone is asked for its offset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moment {
+    /// Microseconds since 2000 UTC.
+    Instant(i64),
+    /// Microseconds since 2000 by the zone's own clocks.
+    Local(i64),
+}
+
+/// A zone by abbreviation, name or POSIX rules (`UTC+3` is three hours west, as POSIX has it), as `AT TIME ZONE`
+/// takes it. The moment tells what an abbreviation meant whose meaning has changed.
 ///
 /// # Errors
 /// 22023 `time zone "…" not recognized`.
-pub fn zone_by_name(name: &str) -> Result<TimeZone> {
-    if let Some(seconds) = abbreviation(name) {
-        return fixed(seconds);
+pub(crate) fn zone_by_name(name: &str, moment: Moment) -> Result<TimeZone> {
+    match known_abbreviation(name) {
+        Some(KnownAbbreviation::Fixed { seconds, .. }) => fixed(seconds),
+        Some(KnownAbbreviation::Changing(zone)) => fixed(match moment {
+            Moment::Instant(instant) => abbreviation_offset_at(&zone, name, instant),
+            Moment::Local(local) => abbreviation_offset(&zone, name, local),
+        }),
+        None => named(name).ok_or_else(|| not_recognized(name)),
     }
-    if let Ok(zone) = TimeZone::get(name) {
-        return Ok(zone);
-    }
-    let letters = name.trim_start_matches(|character: char| character.is_ascii_alphabetic());
-    let is_named = letters.len() < name.len();
-    let offset = letters.strip_prefix(['+', '-']);
-    if let Some(seconds) = parse_offset(if offset.is_some() { letters } else { "" })
-        && (is_named || offset.is_some())
-    {
-        return fixed(-seconds);
-    }
-    Err(not_recognized(name))
 }
 
 /// A zone of fixed offset, in seconds east.
@@ -163,31 +219,11 @@ pub(crate) fn not_recognized(name: &str) -> SqlError {
     SqlError::invalid_parameter(format!("time zone \"{name}\" not recognized"))
 }
 
-/// `+HH`, `+HHMM`, `+HH:MM[:SS]`, in seconds.
-pub(crate) fn parse_offset(text: &str) -> Option<i32> {
-    let (sign, rest) = match text.as_bytes().first()? {
-        b'+' => (1, &text[1..]),
-        b'-' => (-1, &text[1..]),
-        _ => return None,
-    };
-    let number = |part: &str| {
-        let valid = (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        if valid { part.parse::<i32>().ok() } else { None }
-    };
-    let (hours, minutes, seconds) = if rest.contains(':') {
-        let mut parts = rest.split(':');
-        let hours = number(parts.next()?)?;
-        let minutes = number(parts.next()?)?;
-        let seconds = parts.next().map_or(Some(0), number)?;
-        if parts.next().is_some() {
-            return None;
-        }
-        (hours, minutes, seconds)
-    } else if rest.len() > 2 && rest.is_ascii() {
-        let (hours, minutes) = rest.split_at(rest.len() - 2);
-        (number(hours)?, number(minutes)?, 0)
-    } else {
-        (number(rest)?, 0, 0)
-    };
-    (hours <= 15 && minutes < 60 && seconds < 60).then_some(sign * (hours * 3600 + minutes * 60 + seconds))
+/// An offset with a sign, in seconds east; `None` for what looks otherwise, an error for one that is too large.
+pub(crate) fn parse_offset(text: &str) -> Option<std::result::Result<i32, ()>> {
+    match decode::offset(text) {
+        Ok(seconds) => Some(Ok(seconds)),
+        Err(Refusal::ZoneDisplacement) => Some(Err(())),
+        Err(_) => None,
+    }
 }
