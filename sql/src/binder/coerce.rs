@@ -168,8 +168,11 @@ impl Binder<'_> {
                     return Ok(literal_at_run_time(text, target, explicit));
                 }
                 // An explicit cast to a length cuts; an assignment refuses.
-                let value = info.apply_modifier(value, target.typmod, explicit)?;
-                Ok(constant(value, target))
+                match info.apply_modifier(value.clone(), target.typmod, explicit) {
+                    Ok(value) => Ok(constant(value, target)),
+                    // What does not fit fails where it is evaluated, without a place in the text.
+                    Err(_) => Ok(literal_at_run_time(text, target, explicit)),
+                }
             }
             Expr::Parameter { index, .. } => {
                 let target = if !self.is_decided(index) {

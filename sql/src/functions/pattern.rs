@@ -1,18 +1,20 @@
 //! LIKE and ILIKE, regular expressions (`~`, `~*`), SIMILAR TO.
 //!
-//! Patterns of LIKE are matched byte by byte with backtracking to the last `%` only. Regular expressions are the
-//! `regex` crate's after a translation of what POSIX and Tcl write otherwise; compiled ones are kept per thread.
+//! Patterns of LIKE are matched byte by byte with backtracking to the last `%` only. Regular expressions are those of
+//! `regular_expression`; compiled ones are kept per thread. A pattern of SIMILAR becomes one of these.
 
+use super::EvalContext;
 use super::registry::{Entry, Registry};
+use super::regular_expression::{Expression, Options};
 use super::string::lower;
 use super::vector::{binary_text, wrong_arguments};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
-use crate::types::oids::{BOOL, BPCHAR, NAME, TEXT};
+use crate::types::oids::{BOOL, BPCHAR, BYTEA, NAME, TEXT};
 use crate::value::{ColumnData, Datum};
 use memchr::memmem;
-use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// How many compiled expressions a thread keeps.
 const CACHED_MAX: usize = 32;
@@ -22,7 +24,11 @@ const CACHED_MAX: usize = 32;
 /// # Errors
 /// 22025 where the pattern ends in an escape.
 pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
-    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    like_bytes(text.as_bytes(), pattern.as_bytes(), character_bytes)
+}
+
+/// The same of bytes, whose characters are as long as `length` says by their first byte.
+fn like_bytes(text: &[u8], pattern: &[u8], length: fn(u8) -> usize) -> Result<bool> {
     let (mut at, mut from) = (0, 0);
     // Where to go back to: the pattern after the last `%`, and the text it was last tried at.
     let mut resume: Option<(usize, usize)> = None;
@@ -35,7 +41,7 @@ pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
                 continue;
             }
             Some(b'_') if at < text.len() => {
-                at += character_bytes(text[at]);
+                at += length(text[at]);
                 from += 1;
                 continue;
             }
@@ -65,7 +71,7 @@ pub(super) fn like(text: &str, pattern: &str) -> Result<bool> {
         }
         match &mut resume {
             Some((pattern_at, text_at)) if *text_at < text.len() => {
-                *text_at += character_bytes(text[*text_at]);
+                *text_at += length(text[*text_at]);
                 (from, at) = (*pattern_at, *text_at);
             }
             _ => return Ok(false),
@@ -110,192 +116,92 @@ pub(super) fn like_escape(pattern: &str, escape: &str) -> Result<String> {
 
 thread_local! {
     /// Compiled expressions, the most recently used last.
-    static COMPILED: RefCell<Vec<(String, bool, Regex)>> = const { RefCell::new(Vec::new()) };
+    static COMPILED: RefCell<Vec<(String, Options, Arc<Expression>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs something with a compiled expression.
+/// The compiled expression of a pattern.
 ///
 /// # Errors
 /// 2201B where the pattern is none.
-pub(super) fn with_regex<T>(pattern: &str, ignore_case: bool, body: impl FnOnce(&Regex) -> T) -> Result<T> {
-    let regex = COMPILED.with_borrow_mut(|compiled| -> Result<Regex> {
+pub(super) fn compiled(pattern: &str, options: Options) -> Result<Arc<Expression>> {
+    COMPILED.with_borrow_mut(|compiled| {
         if let Some(index) =
-            compiled.iter().rposition(|(known, flag, _)| known == pattern && *flag == ignore_case)
+            compiled.iter().rposition(|(known, given, _)| known == pattern && *given == options)
         {
             let entry = compiled.remove(index);
-            let regex = entry.2.clone();
+            let expression = entry.2.clone();
             compiled.push(entry);
-            return Ok(regex);
+            return Ok(expression);
         }
-        let regex = RegexBuilder::new(&translate(pattern))
-            .case_insensitive(ignore_case)
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|error| invalid_regex(&error))?;
+        let expression = Arc::new(Expression::new(pattern, options)?);
         if compiled.len() == CACHED_MAX {
             compiled.remove(0);
         }
-        compiled.push((pattern.to_owned(), ignore_case, regex.clone()));
-        Ok(regex)
-    })?;
-    Ok(body(&regex))
+        compiled.push((pattern.to_owned(), options, expression.clone()));
+        Ok(expression)
+    })
 }
 
-#[cold]
-fn invalid_regex(error: &regex::Error) -> SqlError {
-    let text = error.to_string();
-    let reason = text.lines().last().unwrap_or(&text).trim_start_matches("error: ");
-    let reason = match reason {
-        "unclosed group" | "unopened group" => "parentheses () not balanced",
-        "unclosed character class" => "brackets [] not balanced",
-        "repetition operator missing expression" => "quantifier operand invalid",
-        "unclosed counted repetition" => "braces {} not balanced",
-        "invalid character class range, the start must be <= the end" => "invalid character range",
-        other => other,
-    };
-    SqlError::new(SqlState::INVALID_REGULAR_EXPRESSION, format!("invalid regular expression: {reason}"))
+/// Whether a text matches the regular expression beside it.
+fn matches(arguments: &[Datum], ignore_case: bool, context: &EvalContext<'_>) -> Result<bool> {
+    let (text, pattern) = texts(arguments)?;
+    compiled(pattern, Options { ignore_case, ..Options::DEFAULT })?.is_match(text, context)
 }
 
-/// From PostgreSQL's advanced regular expressions to the crate's syntax.
-fn translate(pattern: &str) -> String {
-    if let Some(literal) = pattern.strip_prefix("***=") {
-        return regex::escape(literal);
-    }
-    let pattern = pattern.strip_prefix("***:").unwrap_or(pattern);
-    let mut result = String::with_capacity(pattern.len() + 8);
-    let mut characters = pattern.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next() {
-                Some('y') => result.push_str("\\b"),
-                Some('Y') => result.push_str("\\B"),
-                Some('m') => result.push_str("\\b{start}"),
-                Some('M') => result.push_str("\\b{end}"),
-                Some('Z') => result.push_str("\\z"),
-                Some(
-                    escaped @ ('"' | '\'' | ',' | ':' | ';' | '=' | '<' | '>' | '!' | '@' | '%' | '_' | '`'
-                    | ' ' | '/'),
-                ) => {
-                    result.push_str(&regex::escape(&escaped.to_string()));
-                }
-                Some(escaped) => {
-                    result.push('\\');
-                    result.push(escaped);
-                }
-                None => result.push('\\'),
-            },
-            '[' => translate_bracket(&mut characters, &mut result),
-            _ => result.push(character),
-        }
-    }
-    result
-}
-
-/// A bracket expression: what is literal there but special to the crate is escaped.
-fn translate_bracket(characters: &mut std::iter::Peekable<std::str::Chars<'_>>, result: &mut String) {
-    result.push('[');
-    if characters.next_if_eq(&'^').is_some() {
-        result.push('^');
-    }
-    let mut first = true;
-    while let Some(character) = characters.next() {
-        match character {
-            ']' if !first => {
-                result.push(']');
-                return;
-            }
-            '[' if characters.peek() == Some(&':') => {
-                // A class such as `[:alpha:]` is written alike.
-                result.push('[');
-                for inner in characters.by_ref() {
-                    result.push(inner);
-                    if inner == ']' {
-                        break;
-                    }
-                }
-            }
-            '\\' => {
-                result.push('\\');
-                if let Some(escaped) = characters.next() {
-                    result.push(escaped);
-                }
-            }
-            '[' | ']' | '&' | '~' => {
-                result.push('\\');
-                result.push(character);
-            }
-            _ => result.push(character),
-        }
-        first = false;
-    }
-}
-
-/// The pattern of `substring(… SIMILAR pattern ESCAPE escape)` as a regular expression: what stands between two escaped
-/// double quotes is the group that is looked for, what stands before matches as little as it can.
+/// A pattern of SIMILAR TO as a regular expression. What stands between two escaped double quotes becomes the group that
+/// `substring` looks for; what stands before it matches as little as it can.
 ///
 /// # Errors
 /// 2200C for more than two of those.
-pub(super) fn similar_substring_regex(pattern: &str, escape: Option<char>) -> Result<String> {
-    let Some(escape) = escape else { return Ok(similar_to_regex(pattern, None)) };
-    let mut parts = vec![String::new()];
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        let last = parts.last_mut().expect("there is always a part");
-        match (character == escape).then(|| characters.next()).flatten() {
-            Some('"') => parts.push(String::new()),
-            Some(literal) => last.extend([character, literal]),
-            None => last.push(character),
-        }
-    }
-    let inner = |part: &str| {
-        similar_to_regex(part, Some(escape)).trim_start_matches('^').trim_end_matches('$').to_owned()
-    };
-    match parts.as_slice() {
-        [whole] => Ok(similar_to_regex(whole, Some(escape))),
-        [before, wanted] => Ok(format!("^(?U:{})({})$", inner(before), inner(wanted))),
-        [before, wanted, after] => Ok(format!("^(?U:{})({}){}$", inner(before), inner(wanted), inner(after))),
-        _ => Err(SqlError::new(
-            SqlState::INVALID_USE_OF_ESCAPE_CHARACTER,
-            "SQL regular expression may not contain more than two escape-double-quote separators",
-        )),
-    }
-}
-
-/// SIMILAR TO's pattern as a regular expression (`similar_to_escape`).
-pub(super) fn similar_to_regex(pattern: &str, escape: Option<char>) -> String {
+pub(super) fn similar_to_regex(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut result = String::from("^(?:");
     let mut in_bracket = false;
+    let mut quotes = 0;
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
         if Some(character) == escape {
-            if let Some(literal) = characters.next() {
-                result.push('\\');
-                result.push(literal);
+            match characters.next() {
+                Some('"') if !in_bracket => {
+                    quotes += 1;
+                    result.push_str(match quotes {
+                        1 => "){1,1}?(",
+                        2 => "){1,1}(?:",
+                        _ => {
+                            return Err(SqlError::new(
+                                SqlState::INVALID_USE_OF_ESCAPE_CHARACTER,
+                                "SQL regular expression may not contain more than two escape-double-quote separators",
+                            ));
+                        }
+                    });
+                }
+                Some(literal) => result.extend(['\\', literal]),
+                None => {}
             }
             continue;
         }
+        if in_bracket {
+            match character {
+                ']' => in_bracket = false,
+                '\\' => result.push('\\'),
+                _ => {}
+            }
+            result.push(character);
+            continue;
+        }
         match character {
-            '[' if !in_bracket => {
+            '[' => {
                 in_bracket = true;
                 result.push('[');
             }
-            ']' if in_bracket => {
-                in_bracket = false;
-                result.push(']');
-            }
-            _ if in_bracket => result.push(character),
             '%' => result.push_str(".*"),
             '_' => result.push('.'),
             '(' => result.push_str("(?:"),
-            '\\' | '.' | '^' | '$' => {
-                result.push('\\');
-                result.push(character);
-            }
+            '\\' | '.' | '^' | '$' => result.extend(['\\', character]),
             _ => result.push(character),
         }
     }
     result.push_str(")$");
-    result
+    Ok(result)
 }
 
 fn texts(arguments: &[Datum]) -> Result<(&str, &str)> {
@@ -369,6 +275,14 @@ fn like_columns(arguments: &[crate::value::Column], negated: bool) -> Result<cra
     }
 }
 
+/// LIKE of bytes: each of them is a character.
+fn bytes_like(arguments: &[Datum]) -> Result<bool> {
+    match arguments {
+        [Datum::Bytes(bytes), Datum::Bytes(pattern)] => like_bytes(bytes, pattern, |_| 1),
+        _ => Err(wrong_arguments()),
+    }
+}
+
 fn add_like(registry: &mut Registry, left: Oid) {
     let entry = |name: &'static str, kernel| Entry::new(name, &[left, TEXT], BOOL, kernel);
     registry.add_operator(
@@ -403,30 +317,26 @@ fn add_like(registry: &mut Registry, left: Oid) {
     );
     registry.add_operator(
         "~",
-        entry("textregexeq", |arguments, _| {
-            let (text, pattern) = texts(arguments)?;
-            with_regex(pattern, false, |regex| Datum::Bool(regex.is_match(text)))
+        entry("textregexeq", |arguments, context| {
+            matches(arguments, false, context).map(|found| Datum::Bool(found))
         }),
     );
     registry.add_operator(
         "!~",
-        entry("textregexne", |arguments, _| {
-            let (text, pattern) = texts(arguments)?;
-            with_regex(pattern, false, |regex| Datum::Bool(!regex.is_match(text)))
+        entry("textregexne", |arguments, context| {
+            matches(arguments, false, context).map(|found| Datum::Bool(!found))
         }),
     );
     registry.add_operator(
         "~*",
-        entry("texticregexeq", |arguments, _| {
-            let (text, pattern) = texts(arguments)?;
-            with_regex(pattern, true, |regex| Datum::Bool(regex.is_match(text)))
+        entry("texticregexeq", |arguments, context| {
+            matches(arguments, true, context).map(|found| Datum::Bool(found))
         }),
     );
     registry.add_operator(
         "!~*",
-        entry("texticregexne", |arguments, _| {
-            let (text, pattern) = texts(arguments)?;
-            with_regex(pattern, true, |regex| Datum::Bool(!regex.is_match(text)))
+        entry("texticregexne", |arguments, context| {
+            matches(arguments, true, context).map(|found| Datum::Bool(!found))
         }),
     );
 }
@@ -435,13 +345,23 @@ pub(super) fn register(registry: &mut Registry) {
     for left in [TEXT, NAME, BPCHAR] {
         add_like(registry, left);
     }
+    registry.add_operator(
+        "~~",
+        Entry::new("bytealike", &[BYTEA, BYTEA], BOOL, |arguments, _| bytes_like(arguments).map(Datum::Bool)),
+    );
+    registry.add_operator(
+        "!~~",
+        Entry::new("byteanlike", &[BYTEA, BYTEA], BOOL, |arguments, _| {
+            bytes_like(arguments).map(|matched| Datum::Bool(!matched))
+        }),
+    );
     registry.add(Entry::new("like_escape", &[TEXT, TEXT], TEXT, |arguments, _| {
         let (pattern, escape) = texts(arguments)?;
         like_escape(pattern, escape).map(Datum::from)
     }));
     registry.add(Entry::new("similar_to_escape", &[TEXT], TEXT, |arguments, _| {
         let [Datum::Text(pattern)] = arguments else { return Err(wrong_arguments()) };
-        Ok(Datum::from(similar_to_regex(pattern, Some('\\'))))
+        similar_to_regex(pattern, Some('\\')).map(Datum::from)
     }));
     registry.add(Entry::new("similar_to_escape", &[TEXT, TEXT], TEXT, |arguments, _| {
         let (pattern, escape) = texts(arguments)?;
@@ -449,7 +369,7 @@ pub(super) fn register(registry: &mut Registry) {
             return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
                 .with_hint("Escape string must be empty or one character."));
         }
-        Ok(Datum::from(similar_to_regex(pattern, escape.chars().next())))
+        similar_to_regex(pattern, escape.chars().next()).map(Datum::from)
     }));
     registry.add(Entry::new("starts_with", &[TEXT, TEXT], BOOL, |arguments, _| {
         let (text, prefix) = texts(arguments)?;

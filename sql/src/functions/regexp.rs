@@ -1,8 +1,9 @@
 //! Functions of regular expressions: `regexp_replace`, `regexp_match(es)`, `regexp_like`, `regexp_count`,
 //! `regexp_instr`, `regexp_substr`, `regexp_split_to_array` and `_to_table`, and `substring(text from pattern)`.
 
-use super::pattern::with_regex;
+use super::pattern::compiled;
 use super::registry::{Entry, Registry};
+use super::regular_expression::{Expression, Matched, Options};
 use super::rows::{Rows, column, listed};
 use super::string::{int4, text};
 use super::{CallTypes, EvalContext, ScalarKernel};
@@ -10,39 +11,24 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{BOOL, INT4, TEXT, TEXT_ARRAY};
 use crate::value::{ArrayValue, Datum};
-use regex::{Captures, Match, Regex};
+use std::sync::Arc;
 
 /// What the flags argument asks for.
-#[derive(Default)]
 struct Flags {
     global: bool,
-    ignore_case: bool,
-    /// The pattern is plain text.
-    literal: bool,
-    /// Written before the pattern for the crate.
-    prefix: &'static str,
+    options: Options,
 }
 
 fn flags(arguments: &[Datum], index: usize) -> Result<Flags> {
-    let mut flags = Flags::default();
+    let mut flags = Flags { global: false, options: Options::DEFAULT };
     let Some(written) = arguments.get(index) else { return Ok(flags) };
     for letter in written.as_text().unwrap_or("").chars() {
-        match letter {
-            'g' => flags.global = true,
-            'i' => flags.ignore_case = true,
-            'c' => flags.ignore_case = false,
-            // Newline-sensitive: the point stops at line ends, anchors match there.
-            'n' | 'm' => flags.prefix = "(?m-s)",
-            'p' => flags.prefix = "(?-s)",
-            'w' => flags.prefix = "(?m)",
-            'x' => flags.prefix = "(?x)",
-            'q' => flags.literal = true,
-            's' | 't' | 'b' | 'e' => {}
-            other => {
-                return Err(SqlError::invalid_parameter(format!(
-                    "invalid regular expression option: \"{other}\""
-                )));
-            }
+        if letter == 'g' {
+            flags.global = true;
+        } else if !flags.options.set_flag(letter) {
+            return Err(SqlError::invalid_parameter(format!(
+                "invalid regular expression option: \"{letter}\""
+            )));
         }
     }
     Ok(flags)
@@ -59,10 +45,53 @@ fn flags_without_global(arguments: &[Datum], index: usize, function: &str) -> Re
     Ok(flags)
 }
 
-fn matched<T>(arguments: &[Datum], flags: &Flags, body: impl FnOnce(&Regex, &str) -> Result<T>) -> Result<T> {
-    let (whole, pattern) = (text(arguments, 0)?, text(arguments, 1)?);
-    let pattern = if flags.literal { regex::escape(pattern) } else { pattern.to_owned() };
-    with_regex(&format!("{}{pattern}", flags.prefix), flags.ignore_case, |regex| body(regex, whole))?
+/// A text, and the expression that is looked for in it.
+struct Search<'a> {
+    whole: &'a str,
+    expression: Arc<Expression>,
+    context: &'a EvalContext<'a>,
+}
+
+impl<'a> Search<'a> {
+    fn new(arguments: &'a [Datum], flags: &Flags, context: &'a EvalContext<'a>) -> Result<Search<'a>> {
+        let (whole, pattern) = (text(arguments, 0)?, text(arguments, 1)?);
+        Ok(Search { whole, expression: compiled(pattern, flags.options)?, context })
+    }
+
+    /// The matches from a character on, up to a number of them; with `groups`, also what the groups matched.
+    fn matches(&self, start: i32, most: usize, groups: bool) -> Result<Vec<Matched>> {
+        let Some(from) = byte_of(self.whole, start) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        let mut at = from;
+        while found.len() < most && at <= self.whole.len() {
+            self.context.check_cancel()?;
+            let Some(next) = self.expression.find_at(self.whole, at, groups, self.context)? else { break };
+            let (begin, end) = next.whole();
+            found.push(next);
+            // An empty match is followed by the next character.
+            at = if end > begin { end } else { next_character(self.whole, end) };
+        }
+        Ok(found)
+    }
+
+    fn first(&self) -> Result<Option<Matched>> {
+        self.expression.find_at(self.whole, 0, true, self.context)
+    }
+
+    /// What a group matched (0: the whole).
+    fn part(&self, matched: &Matched, group: usize) -> Option<&'a str> {
+        matched.group(group).map(|(begin, end)| &self.whole[begin..end])
+    }
+
+    /// The groups of a match, or the whole where the pattern has none.
+    fn groups(&self, matched: &Matched) -> Datum {
+        let found = |index: usize| self.part(matched, index).map_or(Datum::Null, Datum::text);
+        let elements = match matched.groups() {
+            0 => vec![found(0)],
+            groups => (1..=groups).map(found).collect(),
+        };
+        ArrayValue::from_elements(TEXT, elements).into()
+    }
 }
 
 /// The byte of a character's number, counted from 1; `None` beyond the end.
@@ -83,30 +112,12 @@ fn number(arguments: &[Datum], index: usize, default: i32, least: i32, name: &st
     Ok(value)
 }
 
-/// The matches from a character on, as captures.
-fn captures_from<'t>(regex: &Regex, whole: &'t str, start: i32) -> Vec<Captures<'t>> {
-    let Some(from) = byte_of(whole, start) else { return Vec::new() };
-    let mut found = Vec::new();
-    let mut at = from;
-    while let Some(captures) = regex.captures_at(whole, at) {
-        let whole_match = captures.get_match();
-        let (begin, end) = (whole_match.start(), whole_match.end());
-        found.push(captures);
-        // An empty match is followed by the next character.
-        at = if end > begin { end } else { next_character(whole, end) };
-        if at > whole.len() {
-            break;
-        }
-    }
-    found
-}
-
 fn next_character(whole: &str, at: usize) -> usize {
     at + whole[at..].chars().next().map_or(1, char::len_utf8)
 }
 
 /// Writes a replacement: `\1` a group, `\&` the whole match, `\\` a backslash.
-fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
+fn expand(replacement: &str, search: &Search<'_>, matched: &Matched, out: &mut String) {
     let mut characters = replacement.chars();
     while let Some(character) = characters.next() {
         if character != '\\' {
@@ -116,9 +127,9 @@ fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
         match characters.next() {
             Some(digit @ '1'..='9') => {
                 let group = digit as usize - '0' as usize;
-                out.push_str(captures.get(group).map_or("", |found| found.as_str()));
+                out.push_str(search.part(matched, group).unwrap_or(""));
             }
-            Some('&') => out.push_str(&captures[0]),
+            Some('&') => out.push_str(search.part(matched, 0).unwrap_or("")),
             Some('\\') => out.push('\\'),
             Some(other) => {
                 out.push('\\');
@@ -130,26 +141,33 @@ fn expand(replacement: &str, captures: &Captures<'_>, out: &mut String) {
 }
 
 /// Replaces match number `nth` from a character on, or all if it is 0.
-fn replace_from(arguments: &[Datum], flags: &Flags, start: i32, nth: i32) -> Result<Datum> {
+fn replace_from(
+    arguments: &[Datum],
+    flags: &Flags,
+    (start, nth): (i32, i32),
+    context: &EvalContext<'_>,
+) -> Result<Datum> {
     let replacement = text(arguments, 2)?;
-    matched(arguments, flags, |regex, whole| {
-        let mut out = String::with_capacity(whole.len());
-        let mut last = 0;
-        for (index, captures) in captures_from(regex, whole, start).iter().enumerate() {
-            if nth > 0 && index + 1 != nth as usize {
-                continue;
-            }
-            let found = captures.get_match();
-            out.push_str(&whole[last..found.start()]);
-            expand(replacement, captures, &mut out);
-            last = found.end();
+    let search = Search::new(arguments, flags, context)?;
+    let most = if nth > 0 { nth as usize } else { usize::MAX };
+    let groups = replacement.contains('\\');
+    let whole = search.whole;
+    let mut out = String::with_capacity(whole.len());
+    let mut last = 0;
+    for (index, matched) in search.matches(start, most, groups)?.iter().enumerate() {
+        if nth > 0 && index + 1 != nth as usize {
+            continue;
         }
-        out.push_str(&whole[last..]);
-        Ok(Datum::from(out))
-    })
+        let (begin, end) = matched.whole();
+        out.push_str(&whole[last..begin]);
+        expand(replacement, &search, matched, &mut out);
+        last = end;
+    }
+    out.push_str(&whole[last..]);
+    Ok(Datum::from(out))
 }
 
-fn replace(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn replace(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let written = arguments.get(3).and_then(Datum::as_text).unwrap_or("");
     if written.starts_with(|first: char| first.is_ascii_digit()) {
         return Err(SqlError::invalid_parameter(format!(
@@ -161,98 +179,80 @@ fn replace(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
         ));
     }
     let flags = flags(arguments, 3)?;
-    replace_from(arguments, &flags, 1, i32::from(!flags.global))
+    replace_from(arguments, &flags, (1, i32::from(!flags.global)), context)
 }
 
 /// `regexp_replace(text, pattern, replacement, start [, n [, flags]])`.
-fn replace_extended(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn replace_extended(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let start = number(arguments, 3, 1, 1, "start")?;
     let flags = flags(arguments, 5)?;
     let default = i32::from(!flags.global);
     let nth = number(arguments, 4, default, 0, "n")?;
-    replace_from(arguments, &flags, start, nth)
+    replace_from(arguments, &flags, (start, nth), context)
 }
 
-/// The groups of a match, or the whole where the pattern has none.
-fn groups(captures: &Captures<'_>) -> Datum {
-    let found = |index: usize| captures.get(index).map_or(Datum::Null, |found| Datum::text(found.as_str()));
-    let elements =
-        if captures.len() == 1 { vec![found(0)] } else { (1..captures.len()).map(found).collect() };
-    ArrayValue::from_elements(TEXT, elements).into()
-}
-
-fn find(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn find(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let flags = flags_without_global(arguments, 2, "regexp_match")
         .map_err(|error| error.with_hint("Use the regexp_matches function instead."))?;
-    matched(arguments, &flags, |regex, whole| {
-        Ok(regex.captures(whole).map_or(Datum::Null, |captures| groups(&captures)))
-    })
+    let search = Search::new(arguments, &flags, context)?;
+    Ok(search.first()?.map_or(Datum::Null, |matched| search.groups(&matched)))
 }
 
-fn find_all(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Rows> {
+fn find_all(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
     let flags = flags(arguments, 2)?;
-    matched(arguments, &flags, |regex, whole| {
-        let count = if flags.global { usize::MAX } else { 1 };
-        let found = captures_from(regex, whole, 1);
-        Ok(listed(found.iter().take(count).map(|captures| vec![groups(captures)]).collect()))
-    })
+    let search = Search::new(arguments, &flags, context)?;
+    let found = search.matches(1, if flags.global { usize::MAX } else { 1 }, true)?;
+    Ok(listed(found.iter().map(|matched| vec![search.groups(matched)]).collect()))
 }
 
-fn parts(arguments: &[Datum], function: &str) -> Result<Vec<Datum>> {
+fn parts(arguments: &[Datum], function: &str, context: &EvalContext<'_>) -> Result<Vec<Datum>> {
     let flags = flags_without_global(arguments, 2, function)?;
-    matched(arguments, &flags, |regex, whole| {
-        let mut parts = Vec::new();
-        let mut last = 0;
-        for found in regex.find_iter(whole) {
-            // An empty match splits between characters, but not at either end.
-            let at_edge = found.start() == 0 || found.start() == whole.len() || found.start() == last;
-            if found.is_empty() && at_edge {
-                continue;
-            }
-            parts.push(Datum::text(&whole[last..found.start()]));
-            last = found.end();
+    let search = Search::new(arguments, &flags, context)?;
+    let whole = search.whole;
+    let mut parts = Vec::new();
+    let mut last = 0;
+    for matched in search.matches(1, usize::MAX, false)? {
+        let (begin, end) = matched.whole();
+        // An empty match splits between characters, but not at either end.
+        let at_edge = begin == 0 || begin == whole.len() || begin == last;
+        if begin == end && at_edge {
+            continue;
         }
-        parts.push(Datum::text(&whole[last..]));
-        Ok(parts)
-    })
+        parts.push(Datum::text(&whole[last..begin]));
+        last = end;
+    }
+    parts.push(Datum::text(&whole[last..]));
+    Ok(parts)
 }
 
-fn split(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
-    Ok(ArrayValue::from_elements(TEXT, parts(arguments, "regexp_split_to_array")?).into())
+fn split(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+    Ok(ArrayValue::from_elements(TEXT, parts(arguments, "regexp_split_to_array", context)?).into())
 }
 
-fn split_to_rows(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Rows> {
-    Ok(column(parts(arguments, "regexp_split_to_table")?))
+fn split_to_rows(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
+    Ok(column(parts(arguments, "regexp_split_to_table", context)?))
 }
 
-fn like(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn like(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let flags = flags_without_global(arguments, 2, "regexp_like")?;
-    matched(arguments, &flags, |regex, whole| Ok(Datum::Bool(regex.is_match(whole))))
+    let search = Search::new(arguments, &flags, context)?;
+    search.expression.is_match(search.whole, context).map(Datum::Bool)
 }
 
-fn count(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn count(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let start = number(arguments, 2, 1, 1, "start")?;
     let flags = flags_without_global(arguments, 3, "regexp_count")?;
-    matched(arguments, &flags, |regex, whole| {
-        Ok(Datum::Int32(captures_from(regex, whole, start).len() as i32))
-    })
+    let found = Search::new(arguments, &flags, context)?.matches(start, usize::MAX, false)?;
+    Ok(Datum::Int32(found.len() as i32))
 }
 
-/// The group of match number `nth` that `regexp_instr` and `regexp_substr` are asked for.
-fn nth_group<T>(
-    arguments: &[Datum],
-    flags: &Flags,
-    (start, nth, group): (i32, i32, i32),
-    body: impl FnOnce(&str, Option<Match<'_>>) -> T,
-) -> Result<T> {
-    matched(arguments, flags, |regex, whole| {
-        let found = captures_from(regex, whole, start);
-        let captures = found.get(nth as usize - 1);
-        Ok(body(whole, captures.and_then(|captures| captures.get(group as usize))))
-    })
+/// Which bytes the group of match number `nth` takes that `regexp_instr` and `regexp_substr` are asked for.
+fn nth_group(search: &Search<'_>, (start, nth, group): (i32, i32, i32)) -> Result<Option<(usize, usize)>> {
+    let found = search.matches(start, nth as usize, group > 0)?;
+    Ok(found.get(nth as usize - 1).and_then(|matched| matched.group(group as usize)))
 }
 
-fn instr(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn instr(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let start = number(arguments, 2, 1, 1, "start")?;
     let nth = number(arguments, 3, 1, 1, "n")?;
     let end = number(arguments, 4, 0, 0, "endoption")?;
@@ -261,32 +261,27 @@ fn instr(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     }
     let flags = flags_without_global(arguments, 5, "regexp_instr")?;
     let group = number(arguments, 6, 0, 0, "subexpr")?;
-    nth_group(arguments, &flags, (start, nth, group), |whole, found| {
-        let Some(found) = found else { return Datum::Int32(0) };
-        let byte = if end == 1 { found.end() } else { found.start() };
-        Datum::Int32(whole[..byte].chars().count() as i32 + 1)
-    })
+    let search = Search::new(arguments, &flags, context)?;
+    let Some((begin, behind)) = nth_group(&search, (start, nth, group))? else { return Ok(Datum::Int32(0)) };
+    let byte = if end == 1 { behind } else { begin };
+    Ok(Datum::Int32(search.whole[..byte].chars().count() as i32 + 1))
 }
 
-fn substr(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+fn substr(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let start = number(arguments, 2, 1, 1, "start")?;
     let nth = number(arguments, 3, 1, 1, "n")?;
     let flags = flags_without_global(arguments, 4, "regexp_substr")?;
     let group = number(arguments, 5, 0, 0, "subexpr")?;
-    nth_group(arguments, &flags, (start, nth, group), |_, found| {
-        found.map_or(Datum::Null, |found| Datum::text(found.as_str()))
-    })
+    let search = Search::new(arguments, &flags, context)?;
+    let found = nth_group(&search, (start, nth, group))?;
+    Ok(found.map_or(Datum::Null, |(begin, end)| Datum::text(&search.whole[begin..end])))
 }
 
 /// The first group, or the whole match where there is none.
-fn substring(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
-    matched(arguments, &Flags::default(), |regex, whole| {
-        let group = |captures: Captures<'_>| {
-            let index = usize::from(captures.len() > 1);
-            captures.get(index).map_or(Datum::Null, |found| Datum::text(found.as_str()))
-        };
-        Ok(regex.captures(whole).map_or(Datum::Null, group))
-    })
+fn substring(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
+    let search = Search::new(arguments, &Flags { global: false, options: Options::DEFAULT }, context)?;
+    let Some(matched) = search.first()? else { return Ok(Datum::Null) };
+    Ok(search.part(&matched, usize::from(matched.groups() > 0)).map_or(Datum::Null, Datum::text))
 }
 
 /// `substring(text, pattern, escape)`, as SIMILAR has it.
@@ -296,7 +291,7 @@ fn similar_substring(arguments: &[Datum], context: &EvalContext<'_>) -> Result<D
         return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
             .with_hint("Escape string must be empty or one character."));
     }
-    let regex = super::pattern::similar_substring_regex(text(arguments, 1)?, escape.chars().next())?;
+    let regex = super::pattern::similar_to_regex(text(arguments, 1)?, escape.chars().next())?;
     substring(&[arguments[0].clone(), Datum::from(regex)], context)
 }
 

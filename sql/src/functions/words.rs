@@ -4,7 +4,6 @@ use super::registry::{Entry, Registry};
 use super::string::text;
 use crate::error::{Result, SqlError};
 use crate::types::oids::{ANY, BOOL, INT4, TEXT, TEXT_ARRAY};
-use crate::types::text::fit_name;
 use crate::value::{ArrayValue, Datum};
 use unicode_normalization::UnicodeNormalization;
 
@@ -40,11 +39,11 @@ fn parse_ident(whole: &str, strict: bool) -> Result<Vec<Datum>> {
             if name.is_empty() {
                 return Err(no_identifier(whole).with_detail("Quoted identifier must not be empty."));
             }
-            parts.push(Datum::text(fit_name(&name)));
+            parts.push(Datum::text(name));
             rest = inner;
         } else if rest.starts_with(is_start) {
             let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
-            parts.push(Datum::text(fit_name(&rest[..end].to_lowercase())));
+            parts.push(Datum::text(rest[..end].to_lowercase()));
             rest = &rest[end..];
         } else {
             let error = no_identifier(whole);
@@ -66,67 +65,6 @@ fn parse_ident(whole: &str, strict: bool) -> Result<Vec<Datum>> {
             None => return Err(no_identifier(whole)),
         }
     }
-}
-
-/// Replaces Unicode escapes: `\XXXX`, `\+XXXXXX`, `\uXXXX`, `\UXXXXXXXX`, and a doubled escape character.
-///
-/// # Errors
-/// 42601 for anything else behind the escape character.
-pub(crate) fn unescape_unicode(whole: &str, escape: char, with_letters: bool) -> Result<String> {
-    let invalid = || {
-        SqlError::syntax("invalid Unicode escape").with_hint(if with_letters {
-            "Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX."
-        } else {
-            "Unicode escapes must be \\XXXX or \\+XXXXXX."
-        })
-    };
-    let pair = || SqlError::syntax("invalid Unicode surrogate pair");
-    let mut out = String::new();
-    let mut high: Option<u32> = None;
-    let mut rest = whole;
-    while let Some(first) = rest.chars().next() {
-        if first != escape {
-            if high.is_some() {
-                return Err(pair());
-            }
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-            continue;
-        }
-        let body = &rest[first.len_utf8()..];
-        if body.starts_with(escape) {
-            if high.is_some() {
-                return Err(pair());
-            }
-            out.push(escape);
-            rest = &body[escape.len_utf8()..];
-            continue;
-        }
-        let (skipped, digits) = match body.as_bytes().first() {
-            Some(b'+') => (1, 6),
-            Some(b'u') if with_letters => (1, 4),
-            Some(b'U') if with_letters => (1, 8),
-            _ => (0, 4),
-        };
-        let hex = body.get(skipped..skipped + digits).ok_or_else(invalid)?;
-        if !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(invalid());
-        }
-        let code = u32::from_str_radix(hex, 16).map_err(|_| invalid())?;
-        rest = &body[skipped + digits..];
-        let code = match (high.take(), code) {
-            (None, 0xd800..=0xdbff) => {
-                high = Some(code);
-                continue;
-            }
-            (Some(high), 0xdc00..=0xdfff) => 0x10000 + ((high & 0x3ff) << 10) + (code & 0x3ff),
-            (None, 0xdc00..=0xdfff) | (Some(_), _) => return Err(pair()),
-            (None, code) => code,
-        };
-        let character = char::from_u32(code).filter(|character| *character != '\0');
-        out.push(character.ok_or_else(|| SqlError::syntax("invalid Unicode escape value"))?);
-    }
-    if high.is_some() { Err(pair()) } else { Ok(out) }
 }
 
 fn normalized(value: &str, form: &str) -> Result<String> {
@@ -162,7 +100,7 @@ pub(super) fn register(registry: &mut Registry) {
         .parameters(&[("str", None), ("strict", Some("true"))]),
     );
     registry.add(Entry::new("unistr", &[TEXT], TEXT, |arguments, _| {
-        unescape_unicode(text(arguments, 0)?, '\\', true).map(Datum::from)
+        crate::parser::unescape_argument(text(arguments, 0)?).map(Datum::from)
     }));
     registry.add(
         Entry::new("normalize", &[TEXT, TEXT], TEXT, |arguments, _| {

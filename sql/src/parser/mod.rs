@@ -15,6 +15,7 @@ mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod lexemes;
 mod materialized;
 mod operators;
 mod rewrite;
@@ -42,6 +43,7 @@ pub use branch::{BranchFrom, BranchStatement};
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
 pub use dialect::HeliosDialect;
+pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
 pub use materialized::{CreateMaterialized, Refresh};
 pub use rewrite::{ALL, CURRENT_OF, NOTHING, marked};
@@ -160,11 +162,34 @@ pub fn parse_data_type(text: &str) -> Result<ast::DataType> {
 static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
 
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
+    let prepared = lexemes::prepare(source)?;
     let mut tokens = Vec::new();
-    match Tokenizer::new(&*DIALECT, source.text()).tokenize_with_location_into_buf(&mut tokens) {
-        Ok(()) => check_names(operators::cut(&tokens), source),
+    match Tokenizer::new(&*DIALECT, &prepared.text).tokenize_with_location_into_buf(&mut tokens) {
+        Ok(()) => {
+            prepared.restore(&mut tokens);
+            check_strings(&tokens, source)?;
+            check_names(operators::cut(&tokens), source)
+        }
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
     }
+}
+
+/// No string follows another: those that go on are one by now.
+fn check_strings(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<()> {
+    let mut follows_string = false;
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) if follows_string => {
+                return Err(syntax_error_at(token, source));
+            }
+            other => {
+                follows_string =
+                    matches!(other, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// No name in quotation marks is empty.
@@ -263,9 +288,6 @@ fn location_in(message: &str) -> Option<Location> {
 fn lexical_error(message: &str, location: Location, source: &Source<'_>) -> SqlError {
     let start = source.offset(location);
     let rest = &source.text()[start..];
-    if let Some(error) = escape::error_in(rest) {
-        return error.at(source.position(start));
-    }
     let unterminated = if message.contains("Unterminated string")
         || message.contains("nterminated encoded string")
     {

@@ -30,16 +30,13 @@
 //! | `AS OF SCN n`, and so on | `` FOR SYSTEM_TIME AS OF `scn` = n `` |
 //! | `SELECT 1 FOR UPDATE`, where FOR would be the column's name | `SELECT 1 LIMIT ALL FOR UPDATE` |
 //! | `FETCH FIRST (n) ROWS ONLY`, `… WITH TIES` | `LIMIT (n)`, `LIMIT (n) FETCH FIRST ROW WITH TIES` |
-//! | `U&'…' UESCAPE '!'` | the string it is |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
-//! | `'a'` and `'b'` on the next line | `'ab'` |
 
 use super::search_cycle;
 use super::targets::{self, Targets};
-use crate::functions::unescape_unicode;
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -196,8 +193,9 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             Token::Word(word)
                 if kind.has_literals
-                    && word.keyword == Keyword::NoKeyword
-                    && matches!(token_at(at), Token::SingleQuotedString(_)) =>
+                    && (matches!(word.keyword, Keyword::NoKeyword | Keyword::NAME)
+                        || before == Some(Token::Period))
+                    && is_string(token_at(at)) =>
             {
                 cast_literal(token, tokens[at], &mut out);
                 at += 1;
@@ -319,22 +317,6 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     out.push(TokenWithSpan::new(Token::make_keyword(keyword), token.span));
                 }
             }
-            Token::UnicodeStringLiteral(text) if word_at(at, "uescape") => match token_at(at + 1) {
-                Token::SingleQuotedString(escape) if let Some(decoded) = unescaped(text, escape) => {
-                    out.push(TokenWithSpan::new(Token::SingleQuotedString(decoded), token.span));
-                    at += 2;
-                }
-                _ => out.push(token.clone()),
-            },
-            Token::SingleQuotedString(text) => match out.last_mut().map(|last| &mut last.token) {
-                // Literals on lines that follow each other are one.
-                Some(Token::SingleQuotedString(first) | Token::EscapedStringLiteral(first))
-                    if tokens[at - 2].span.end.line < token.span.start.line =>
-                {
-                    first.push_str(text);
-                }
-                _ => out.push(token.clone()),
-            },
             _ => out.push(token.clone()),
         }
     }
@@ -563,6 +545,13 @@ fn lock_each(
     length.min(rest.len()) + wait.len()
 }
 
+fn is_string(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::DollarQuotedString(_)
+    )
+}
+
 /// `CAST(literal AS type)`; the type's schema stands among the tokens already.
 fn cast_literal(name: &TokenWithSpan, literal: &TokenWithSpan, out: &mut Vec<TokenWithSpan>) {
     let mut data_type = vec![name.clone()];
@@ -594,14 +583,6 @@ fn ends_cast(out: &[TokenWithSpan]) -> bool {
         }
     }
     false
-}
-
-/// A Unicode literal with an escape character of its own.
-fn unescaped(text: &str, escape: &str) -> Option<String> {
-    let mut characters = escape.chars();
-    let (Some(escape), None) = (characters.next(), characters.next()) else { return None };
-    let unfit = |c: char| c.is_ascii_hexdigit() || c.is_whitespace() || matches!(c, '+' | '\'' | '"');
-    (!unfit(escape)).then(|| unescape_unicode(text, escape, false).ok()).flatten()
 }
 
 /// Whether the point that the tokens end with stands behind a parenthesis.
