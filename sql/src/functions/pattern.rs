@@ -317,9 +317,7 @@ fn add_like(registry: &mut Registry, left: Oid) {
     );
     registry.add_operator(
         "~",
-        entry("textregexeq", |arguments, context| {
-            matches(arguments, false, context).map(|found| Datum::Bool(found))
-        }),
+        entry("textregexeq", |arguments, context| matches(arguments, false, context).map(Datum::Bool)),
     );
     registry.add_operator(
         "!~",
@@ -329,9 +327,7 @@ fn add_like(registry: &mut Registry, left: Oid) {
     );
     registry.add_operator(
         "~*",
-        entry("texticregexeq", |arguments, context| {
-            matches(arguments, true, context).map(|found| Datum::Bool(found))
-        }),
+        entry("texticregexeq", |arguments, context| matches(arguments, true, context).map(Datum::Bool)),
     );
     registry.add_operator(
         "!~*",
