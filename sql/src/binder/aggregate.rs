@@ -231,9 +231,8 @@ impl Binder<'_> {
         }
         match stray {
             None => Ok(()),
-            Some(id) => Err(self.ungrouped(id, |name| {
-                format!("subquery uses ungrouped column \"{name}\" from outer query")
-            })),
+            Some(id) => Err(self
+                .ungrouped(id, |name| format!("subquery uses ungrouped column \"{name}\" from outer query"))),
         }
     }
 

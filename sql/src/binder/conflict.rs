@@ -135,7 +135,8 @@ impl Binder<'_> {
                 };
                 self.note_special_indexes(entry);
                 let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
-                let at_once = |index: &&Arc<Index>| index.unique && entry.deferrable_unique(index.oid).is_none();
+                let at_once =
+                    |index: &&Arc<Index>| index.unique && entry.deferrable_unique(index.oid).is_none();
                 let unique = entry.indexes.iter().filter(at_once);
                 let fitting = unique.filter(|index| inference.means(index, special));
                 let found: Vec<u32> = fitting.map(|index| index.oid).collect();

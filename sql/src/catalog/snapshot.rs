@@ -85,7 +85,8 @@ impl TableEntry {
     #[must_use]
     pub fn deferrable_unique(&self, index: u32) -> Option<&Arc<Constraint>> {
         self.constraints.iter().find(|each| {
-            each.timing.deferrable && matches!(each.kind, ConstraintKind::Unique { index: own } if own == index)
+            each.timing.deferrable
+                && matches!(each.kind, ConstraintKind::Unique { index: own } if own == index)
         })
     }
 }

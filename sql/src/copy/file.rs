@@ -47,9 +47,7 @@ impl Session {
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("must be superuser or have privileges of the {name} role to COPY {what} a file"),
         )
-        .with_hint(
-            "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
-        ))
+        .with_hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."))
     }
 
     async fn load_file(&mut self, prepared: Arc<Prepared>, path: &str) -> Result<String> {
@@ -68,17 +66,9 @@ impl Session {
         }
     }
 
-    async fn unload_to_file(
-        &mut self,
-        portal: &mut Portal,
-        source: &PlanNode,
-        path: &str,
-    ) -> Result<String> {
+    async fn unload_to_file(&mut self, portal: &mut Portal, source: &PlanNode, path: &str) -> Result<String> {
         if !path.starts_with('/') {
-            return Err(SqlError::new(
-                SqlState::INVALID_NAME,
-                "relative path not allowed for COPY to file",
-            ));
+            return Err(SqlError::new(SqlState::INVALID_NAME, "relative path not allowed for COPY to file"));
         }
         self.start_rows(portal, source).await?;
         let mut file = OutputFile::create(Path::new(path))

@@ -127,12 +127,24 @@ mod tests {
     #[test]
     fn marks_go_back_to_what_was_written() {
         for (marked, written) in [
-            ("sum(a) OVER (ORDER BY a, `exclude ties` ROWS 1 PRECEDING)", "sum(a) OVER (ORDER BY a ROWS 1 PRECEDING EXCLUDE TIES)"),
-            ("sum(a) OVER (PARTITION BY `exclude group` ROWS 1 PRECEDING)", "sum(a) OVER ( ROWS 1 PRECEDING EXCLUDE GROUP)"),
-            ("sum(f(a)) OVER (ORDER BY a, `exclude no others` ROWS 1 PRECEDING)", "sum(f(a)) OVER (ORDER BY a ROWS 1 PRECEDING)"),
+            (
+                "sum(a) OVER (ORDER BY a, `exclude ties` ROWS 1 PRECEDING)",
+                "sum(a) OVER (ORDER BY a ROWS 1 PRECEDING EXCLUDE TIES)",
+            ),
+            (
+                "sum(a) OVER (PARTITION BY `exclude group` ROWS 1 PRECEDING)",
+                "sum(a) OVER ( ROWS 1 PRECEDING EXCLUDE GROUP)",
+            ),
+            (
+                "sum(f(a)) OVER (ORDER BY a, `exclude no others` ROWS 1 PRECEDING)",
+                "sum(f(a)) OVER (ORDER BY a ROWS 1 PRECEDING)",
+            ),
             ("SELECT * FROM `rows from`(f(1), g(2)) AS r", "SELECT * FROM ROWS FROM (f(1), g(2)) AS r"),
             ("concat(`variadic` => ARRAY['a`b'])", "concat(VARIADIC ARRAY['a`b'])"),
-            ("(t).`*`, a BETWEEN NOT 3 AND 1, a NOT BETWEEN NOT 3 AND 1", "(t).*, a BETWEEN SYMMETRIC 3 AND 1, a NOT BETWEEN SYMMETRIC 3 AND 1"),
+            (
+                "(t).`*`, a BETWEEN NOT 3 AND 1, a NOT BETWEEN NOT 3 AND 1",
+                "(t).*, a BETWEEN SYMMETRIC 3 AND 1, a NOT BETWEEN SYMMETRIC 3 AND 1",
+            ),
             ("SELECT 'BETWEEN NOT `exclude ties`' AS \"`\"", "SELECT 'BETWEEN NOT `exclude ties`' AS \"`\""),
         ] {
             assert_eq!(unmark(marked), written);

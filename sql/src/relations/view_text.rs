@@ -14,8 +14,8 @@ use crate::binder::name::quote;
 use crate::binder::{moment_of, parse_stable_name};
 use crate::catalog::{TypeScope, View};
 use crate::execute::Environment;
-use crate::parser::{marked, unmark};
 use crate::parser::visit::{Node, walk, walk_expressions};
+use crate::parser::{marked, unmark};
 use crate::types::{DataType, format_type, is_user_type};
 
 /// What `pg_get_viewdef` gives; the pretty form leaves parentheses out.

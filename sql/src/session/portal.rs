@@ -246,7 +246,11 @@ impl Session {
         self.fail();
     }
 
-    pub(crate) async fn step_here(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
+    pub(crate) async fn step_here(
+        &mut self,
+        portal: &mut Portal,
+        rows_max: &mut Option<usize>,
+    ) -> Result<Step> {
         if let State::Ready = portal.state {
             if let Some(step) = self.start(portal).await? {
                 return Ok(step);
@@ -331,7 +335,10 @@ impl Session {
             Action::Copy(copy) => {
                 if copy.direction() == super::CopyDirection::In {
                     self.begin_statement().await?;
-                    self.refuse_read_only("COPY FROM")?;
+                    match copy.fills_private() {
+                        true => self.refuse_past("COPY FROM")?,
+                        false => self.refuse_read_only("COPY FROM")?,
+                    }
                     portal.state = State::Done;
                 }
                 match (&copy.file, copy.source()) {

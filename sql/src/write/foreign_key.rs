@@ -425,7 +425,9 @@ pub(super) async fn is_broken(
     execution: &mut Execution,
 ) -> Result<bool> {
     let catalog = execution.environment.catalog.clone();
-    let Some(own) = child.constraints.iter().find(|each| each.oid == constraint.oid) else { return Ok(false) };
+    let Some(own) = child.constraints.iter().find(|each| each.oid == constraint.oid) else {
+        return Ok(false);
+    };
     let reference = Reference::new(child, own, &catalog)?;
     let mut row = vec![Datum::Null; child.table.columns.len()];
     for (number, value) in constraint.columns.iter().zip(key) {

@@ -176,8 +176,7 @@ pub(super) fn name_own_entry(
     row_key: &[u8],
     writing: &mut Writing<'_>,
 ) -> Attempt<()> {
-    let is_own =
-        writing.transaction.try_get_latest(index.tree, entry, |holder| holder == Some(row_key))?;
+    let is_own = writing.transaction.try_get_latest(index.tree, entry, |holder| holder == Some(row_key))?;
     if !is_own {
         entry.extend(row_key);
     }

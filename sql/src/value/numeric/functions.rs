@@ -2,9 +2,9 @@
 //!
 //! All work on big integers at a working scale some digits beyond the result's, then round once.
 
+use super::Numeric;
 use super::arithmetic::{overflow, round_divide};
 use super::compare::big_power_of_ten;
-use super::Numeric;
 use crate::error::{Result, SqlError, SqlState};
 use dashu_base::SquareRoot;
 use dashu_int::IBig;
