@@ -33,6 +33,17 @@ pub struct BoundConflictUpdate {
     pub has_condition: bool,
 }
 
+/// 55000 for indexes whose keys may be there twice for a while.
+fn at_once(entry: &TableEntry, arbiters: Vec<u32>) -> Result<Vec<u32>> {
+    if arbiters.iter().any(|index| entry.deferrable_unique(*index).is_some()) {
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+        ));
+    }
+    Ok(arbiters)
+}
+
 impl Binder<'_> {
     pub(super) fn bind_conflict(
         &mut self,
@@ -106,13 +117,7 @@ impl Binder<'_> {
                         format!("constraint \"{wanted}\" for table \"{}\" does not exist", table.name),
                     )
                 })?;
-                if entry.deferrable_unique(index).is_some() {
-                    return Err(SqlError::new(
-                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
-                    ));
-                }
-                Ok(vec![index])
+                at_once(entry, vec![index])
             }
             ast::ConflictTarget::Columns(columns) => {
                 let inference = match columns.as_slice() {
@@ -135,9 +140,7 @@ impl Binder<'_> {
                 };
                 self.note_special_indexes(entry);
                 let special = entry.special_indexes.get().map_or(&[][..], Vec::as_slice);
-                let at_once =
-                    |index: &&Arc<Index>| index.unique && entry.deferrable_unique(index.oid).is_none();
-                let unique = entry.indexes.iter().filter(at_once);
+                let unique = entry.indexes.iter().filter(|index| index.unique);
                 let fitting = unique.filter(|index| inference.means(index, special));
                 let found: Vec<u32> = fitting.map(|index| index.oid).collect();
                 if found.is_empty() {
@@ -146,7 +149,7 @@ impl Binder<'_> {
                         "there is no unique or exclusion constraint matching the ON CONFLICT specification",
                     ));
                 }
-                Ok(found)
+                at_once(entry, found)
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
-use crate::plan::logical::{Logical, SortKey};
+use crate::plan::logical::{Computed, Correlation, JoinKind, Logical, SortKey};
 use crate::types::domain::base_type;
 use crate::types::{DataType, format_type, oids};
 
@@ -113,6 +113,7 @@ impl Binder<'_> {
         if limit.is_none() && offset.is_none() {
             return Ok(plan);
         }
+        let others = self.take_pending();
         self.set_aggregates_in(AggregatesIn::Forbidden("LIMIT"));
         let limit = limit.map(|expr| self.bind_row_count(expr, "LIMIT")).transpose()?;
         self.set_aggregates_in(AggregatesIn::Forbidden("OFFSET"));
@@ -121,29 +122,54 @@ impl Binder<'_> {
         if with_ties && query.locks.iter().any(|lock| lock.nonblock == Some(ast::NonBlock::SkipLocked)) {
             return Err(SqlError::unsupported("SKIP LOCKED and WITH TIES options cannot be used together"));
         }
-        Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties })
+        let counting = self.take_pending();
+        if let Some(collector) = self.collectors.last_mut() {
+            collector.pending = others;
+        }
+        if counting.is_empty() {
+            return Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties });
+        }
+        let mut counts = Vec::new();
+        let mut lateral = Vec::new();
+        let mut from_outside = |expr: Expr| {
+            let (column, slot) = (self.column_id(), self.next_slot);
+            self.next_slot += 1;
+            let data_type = expr.data_type();
+            counts.push(Computed { id: column, expr });
+            lateral.push(Correlation { slot, column });
+            Expr::Outer { index: slot, data_type }
+        };
+        let limit = limit.map(&mut from_outside);
+        let offset = offset.map(&mut from_outside);
+        // The counts are a row, beside which the rows are read that they count.
+        let one_row = Logical::Values { columns: Vec::new(), rows: vec![Vec::new()] };
+        let input = Box::new(super::subquery::attach(one_row, counting));
+        Ok(Logical::Join {
+            kind: JoinKind::Inner,
+            left: Box::new(Logical::Project { input, outputs: counts }),
+            right: Box::new(Logical::Limit { input: Box::new(plan), limit, offset, ties }),
+            on: Vec::new(),
+            lateral,
+        })
     }
 
     fn bind_row_count(&mut self, expr: &ast::Expr, clause: &str) -> Result<Expr> {
         // LIMIT ALL is parsed as no limit, LIMIT NULL means the same.
         // Columns of queries outside may be read, this one's may not.
         let own = self.levels.last_mut().map(std::mem::take);
-        let subqueries = |binder: &Self| binder.collectors.last().map_or(0, |each| each.pending.len());
-        let before = subqueries(self);
         let bound = self.bind(expr);
-        if subqueries(self) > before {
-            return Err(SqlError::unsupported(format!("subqueries in {clause} are not supported yet")));
-        }
         if let (Some(mut own), Some(level)) = (own, self.levels.last_mut()) {
             own.correlations.append(&mut level.correlations);
             *level = own;
         }
         let bound = match bound {
             Err(error) if error.state() == SqlState::UNDEFINED_COLUMN => {
-                return Err(SqlError::new(
-                    SqlState::INVALID_COLUMN_REFERENCE,
-                    format!("argument of {clause} must not contain variables"),
-                ));
+                let message = format!("argument of {clause} must not contain variables");
+                let variable = SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, message);
+                return Err(match error.fields().position {
+                    Some(position) => variable.at(position),
+                    None => variable,
+                });
             }
             other => other?,
         };

@@ -170,7 +170,11 @@ impl Binder<'_> {
         };
         if let Ast::Subquery(query) = inner {
             if let Some(fields) = row_fields(left) {
-                return self.bind_quantified_row(&fields, op, query, all);
+                let bound = self.bind_quantified_row(&fields, op, query, all);
+                return bound.map_err(|error| match self.position_behind(left) {
+                    Some(position) => error.at(position),
+                    None => error,
+                });
             }
             let left = self.bind(left)?;
             return self.bind_quantified(left, &operator, query, all);

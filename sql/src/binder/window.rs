@@ -255,7 +255,16 @@ impl Binder<'_> {
                 "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
             ));
         };
-        let offset_expr = self.bind(offset)?;
+        let mut offset_expr = self.bind(offset)?;
+        if offset_expr.data_type().oid == oids::UNKNOWN {
+            let distance = match key.expr.data_type().oid {
+                oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ => {
+                    DataType::INTERVAL
+                }
+                other => DataType::of(other),
+            };
+            offset_expr = self.coerce(offset_expr, distance, CastContext::Implicit)?;
+        }
         let operator = if preceding == key.descending { "+" } else { "-" };
         let value = self.operate(operator, Some(key.expr.clone()), offset_expr, offset)?;
         Ok(FrameBound::Value(self.coerce(value, key.expr.data_type(), CastContext::Explicit)?))

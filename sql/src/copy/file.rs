@@ -91,7 +91,7 @@ fn write(file: &mut OutputFile, batch: &Batch) -> io::Result<()> {
         && let ColumnData::Bytes(pieces) = column.data()
     {
         let mut block = Vec::new();
-        pieces.into_iter().for_each(|piece| block.extend_from_slice(piece));
+        pieces.iter().for_each(|piece| block.extend_from_slice(piece));
         file.write(&block)?;
     }
     Ok(())

@@ -267,7 +267,7 @@ pub(super) fn refuse_other_forms(create: &ast::CreateTable) -> Result<()> {
         .constraints(create.constraints.clone())
         .table_options(create.table_options.clone())
         .query(create.query.clone())
-        .on_commit(create.on_commit.clone())
+        .on_commit(create.on_commit)
         // What every statement has, whatever was written.
         .hive_distribution(create.hive_distribution.clone())
         .hive_formats(create.hive_formats.clone())

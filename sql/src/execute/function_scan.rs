@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
-use crate::error::Result;
+use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{Rows, listed};
 use crate::plan::logical::TableFunction;
@@ -31,11 +31,24 @@ pub struct FunctionScan {
 }
 
 /// The fields of a row's one record as columns; NULL is a row of NULLs.
-fn spread(row: &[Datum], width: usize) -> Vec<Datum> {
+fn spread(row: &[Datum], width: usize) -> Result<Vec<Datum>> {
     match row {
-        [Datum::Record(record)] => record.fields.clone(),
-        _ => vec![Datum::Null; width],
+        [Datum::Record(record)] if record.fields.len() != width => {
+            let given = record.fields.len();
+            let plural = if given == 1 { "" } else { "s" };
+            Err(other_row(format!(
+                "Returned row contains {given} attribute{plural}, but query expects {width}."
+            )))
+        }
+        [Datum::Record(record)] => Ok(record.fields.clone()),
+        _ => Ok(vec![Datum::Null; width]),
     }
+}
+
+/// 42804: a record is not what the column definition list says.
+fn other_row(detail: String) -> SqlError {
+    let message = "function return row and query-specified return row do not match";
+    SqlError::new(SqlState::DATATYPE_MISMATCH, message).with_detail(detail)
 }
 
 impl FunctionScan {
@@ -103,7 +116,7 @@ impl FunctionScan {
                     source.rows = None;
                 }
                 rows.push(match row {
-                    Some(row) if source.spread => Some(spread(&row, source.width)),
+                    Some(row) if source.spread => Some(spread(&row, source.width)?),
                     row => row,
                 });
             }
@@ -115,8 +128,15 @@ impl FunctionScan {
             let widths = sources.iter().map(|source| source.width);
             let values = rows.into_iter().zip(widths);
             let values = values.flat_map(|(row, width)| row.unwrap_or_else(|| vec![Datum::Null; width]));
-            for (builder, value) in builders.iter_mut().zip(values.chain(ordinality)) {
-                builder.push(value)?;
+            let has_records = sources.iter().any(|source| source.spread);
+            for (at, (builder, value)) in builders.iter_mut().zip(values.chain(ordinality)).enumerate() {
+                builder.push(value).map_err(|error| match has_records {
+                    true => other_row(format!(
+                        "Returned type at ordinal position {} is not what query expects.",
+                        at + 1
+                    )),
+                    false => error,
+                })?;
             }
             count += 1;
         }

@@ -104,7 +104,10 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let last = words.next_back().unwrap_or(first);
         let span = source.offset(first.span.start)..source.offset(last.span.end);
         check_nesting(piece)?;
-        let kind = parse_piece(piece, &source)?;
+        let kind = parse_piece(piece, &source).map_err(|error| match error.message() {
+            END_OF_INPUT => error.at_end_of(piece, &source),
+            _ => error,
+        })?;
         statements.push(Statement { span, kind });
     }
     Ok(statements)
@@ -196,11 +199,7 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     let mut tokens = rewrite::rewrite(piece);
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
-    let utility = utility::parse(&mut parser, source).map_err(|error| match error.message() {
-        END_OF_INPUT => error.at_end_of(piece, source),
-        _ => error,
-    })?;
-    if let Some(utility) = utility {
+    if let Some(utility) = utility::parse(&mut parser, source)? {
         expect_end(&parser, source)?;
         return Ok(StatementKind::Utility(utility));
     }

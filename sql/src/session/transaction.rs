@@ -28,6 +28,7 @@ struct Savepoint {
     settings: Arc<SettingValues>,
     local: Vec<String>,
     notifications: NotificationMark,
+    deferral: Deferral,
 }
 
 /// The running transaction.
@@ -55,6 +56,8 @@ pub(super) struct Active {
     settings: Arc<SettingValues>,
     /// Foreign keys to be looked at before it commits.
     pub pending: Vec<Pending>,
+    /// Those that SET CONSTRAINTS has tested: they wait again where it is undone, back at a savepoint.
+    tested: Vec<Pending>,
     pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
     pub local: Vec<String>,
@@ -107,6 +110,7 @@ impl Session {
             savepoints: Vec::new(),
             settings: settings.clone(),
             pending: Vec::new(),
+            tested: Vec::new(),
             deferral: Deferral::default(),
             local: Vec::new(),
             pinned: None,
@@ -261,6 +265,9 @@ impl Session {
     /// 23503.
     pub(super) async fn check_constraints(&mut self, due: Due) -> Result<()> {
         self.look_at_now(true);
+        if let Some(active) = self.active.as_mut().filter(|active| !active.savepoints.is_empty()) {
+            active.tested.extend_from_slice(&active.pending);
+        }
         let environment = self.begin_statement().await?;
         let mut execution = self.lend(environment, Arc::new([]))?;
         let checked = check_pending(&mut execution, due).await;
@@ -302,7 +309,8 @@ impl Session {
         let (place, locks) = (transaction.savepoint(), transaction.lock_mark());
         let notifications = self.backend.notification_mark();
         let (name, local) = (name.to_string(), active.local.clone());
-        active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications });
+        let deferral = active.deferral.clone();
+        active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications, deferral });
         Ok(())
     }
 
@@ -334,6 +342,8 @@ impl Session {
         self.backend.notifications_back_to(savepoint.notifications);
         active.failed = false;
         active.own_catalog = None;
+        active.deferral.clone_from(&savepoint.deferral);
+        active.pending.append(&mut active.tested);
         active.local.clone_from(&savepoint.local);
         let settings = savepoint.settings.clone();
         self.replace_settings(settings);

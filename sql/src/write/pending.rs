@@ -11,7 +11,7 @@ use crate::execute::Execution;
 use crate::value::Datum;
 
 /// A constraint that a row broke.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pending {
     pub(super) constraint: Arc<Constraint>,
     pub(super) broken: Broken,
@@ -19,7 +19,7 @@ pub struct Pending {
 }
 
 /// What is wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Broken {
     /// Something refers to this, and it is not there: values in the order of the constraint's columns.
     Reference { key: Vec<Datum> },
@@ -41,15 +41,32 @@ pub enum Due {
 /// # Errors
 /// 23503, 23505.
 pub async fn check_pending(execution: &mut Execution, due: Due) -> Result<()> {
-    let mut later = Vec::new();
-    for pending in std::mem::take(&mut execution.pending) {
-        if due == Due::Statement && execution.deferral.is_deferred(&pending.constraint) {
-            later.push(pending);
-        } else if pending.is_broken(execution).await? {
-            return Err(pending.error);
+    let all = std::mem::take(&mut execution.pending);
+    let mut outcome = Ok(());
+    let mut is_later = Vec::with_capacity(all.len());
+    for pending in &all {
+        let deferred = due == Due::Statement && execution.deferral.is_deferred(&pending.constraint);
+        is_later.push(deferred);
+        if deferred {
+            continue;
+        }
+        match pending.is_broken(execution).await {
+            Ok(false) => {}
+            Ok(true) => outcome = Err(pending.error.clone()),
+            Err(error) => outcome = Err(error),
+        }
+        if outcome.is_err() {
+            break;
         }
     }
-    execution.pending = later;
+    if outcome.is_err() {
+        // Back at a savepoint, all of it is to be looked at again.
+        execution.pending = all;
+        return outcome;
+    }
+    let mut is_later = is_later.into_iter();
+    execution.pending = all;
+    execution.pending.retain(|_| is_later.next().unwrap_or(true));
     Ok(())
 }
 

@@ -184,6 +184,15 @@ fn at_path(arguments: &[Datum], on_scalar: &str, how: &Change) -> Result<Datum> 
         return Ok(arguments[0].clone());
     }
     let mut tree = value.to_tree();
+    let is_empty = match &tree {
+        Json::Array(elements) => elements.is_empty(),
+        Json::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    // Of what holds nothing, nothing can be taken, whatever the path is.
+    if is_empty && matches!(how, Change::Delete) {
+        return Ok(arguments[0].clone());
+    }
     change(&mut tree, &path, 1, how)?;
     finished(&tree)
 }

@@ -377,7 +377,7 @@ fn rounded(value: f64, digits: i32) -> f64 {
 /// The decimal logarithm of a number's magnitude, about.
 fn log10(value: &Numeric) -> f64 {
     let Some((mantissa, scale)) = value.to_big() else { return 0.0 };
-    let cut = super::arithmetic::digit_count(&mantissa).saturating_sub(18) as u32;
+    let cut = super::arithmetic::digit_count(&mantissa).saturating_sub(18);
     let leading = (mantissa / big_power_of_ten(cut)).to_f64().value().abs();
     leading.log10() + f64::from(cut) - f64::from(scale)
 }
@@ -392,7 +392,7 @@ impl Decimal {
     /// The product, cut to so many digits.
     fn times(&self, other: &Decimal, digits: u32) -> Decimal {
         let mantissa = &self.mantissa * &other.mantissa;
-        let cut = (super::arithmetic::digit_count(&mantissa) as u32).saturating_sub(digits);
+        let cut = super::arithmetic::digit_count(&mantissa).saturating_sub(digits);
         Decimal {
             mantissa: mantissa / big_power_of_ten(cut),
             exponent: self.exponent + other.exponent + i64::from(cut),
