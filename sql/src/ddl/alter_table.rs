@@ -189,8 +189,8 @@ fn check_storage(entry: &TableEntry, action: &StorageAction) -> Result<()> {
     match action {
         StorageAction::Column(column) => find_column(&entry.table, &name::fold(column)).map(|_| ()),
         StorageAction::ColumnStorage { column, kind } => {
-            let is_known = |known: &&str| kind.eq_ignore_ascii_case(known);
-            if !["plain", "external", "extended", "main"].iter().any(|known| is_known(&known)) {
+            if !["plain", "external", "extended", "main"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+            {
                 return Err(SqlError::invalid_parameter(format!("invalid storage type \"{kind}\"")));
             }
             find_column(&entry.table, &name::fold(column)).map(|_| ())
