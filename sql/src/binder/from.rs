@@ -10,6 +10,7 @@ use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{Rights, SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::parser::refuse_in_table;
 use crate::plan::SpecialIndex;
 use crate::plan::logical::{Computed, Correlation, JoinKind, Logical};
 use crate::relations::VirtualRelation;
@@ -226,6 +227,7 @@ impl Binder<'_> {
     }
 
     fn bind_factor(&mut self, factor: &TableFactor, before: &Scope) -> Result<Item> {
+        refuse_in_table(factor)?;
         match factor {
             TableFactor::Table {
                 name,

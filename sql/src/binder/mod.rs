@@ -78,6 +78,7 @@ pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
 pub use refresh::BoundDifference;
 pub use row_key::ROW_KEY;
+pub use special::is_collation;
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.

@@ -13,7 +13,7 @@ use crate::catalog::{ColumnNumber, Identity, Rights, Table, TableColumn, TableEn
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
-use crate::parser::Overriding;
+use crate::parser::{Overriding, refuse_in_delete, refuse_in_insert, refuse_in_update};
 use crate::plan::logical::{ColumnId, Computed, JoinKind, Logical};
 use crate::types::{DataType, oids};
 use crate::value::Datum;
@@ -350,9 +350,7 @@ impl<'a> Binder<'a> {
         let TableObject::TableName(object) = &insert.table else {
             return Err(SqlError::syntax("INSERT needs a table"));
         };
-        if insert.overwrite || insert.or.is_some() || insert.ignore || insert.replace_into {
-            return Err(SqlError::syntax("this form of INSERT is not PostgreSQL's"));
-        }
+        refuse_in_insert(insert)?;
         let entry = self.stored_table(object)?;
         let relation = Relation::Stored(entry.clone());
         self.note_insert(&relation, None);
@@ -571,9 +569,7 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_update_here(&mut self, update: &ast::Update) -> Result<BoundUpdate> {
-        if !update.table.joins.is_empty() {
-            return Err(SqlError::syntax("syntax error in UPDATE"));
-        }
+        refuse_in_update(update)?;
         let from = match &update.from {
             None => &[],
             Some(ast::UpdateTableFromKind::AfterSet(tables)) => tables.as_slice(),
@@ -617,6 +613,7 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_delete_here(&mut self, delete: &ast::Delete) -> Result<BoundDelete> {
+        refuse_in_delete(delete)?;
         let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &delete.from;
         let [table] = tables.as_slice() else {
             return Err(SqlError::syntax("DELETE takes one table"));

@@ -134,9 +134,7 @@ impl Binder<'_> {
 
     /// Binds a query whose level the caller has pushed.
     pub(super) fn bind_query_at_level(&mut self, query: &Query) -> Result<BoundQuery> {
-        if !query.pipe_operators.is_empty() || query.settings.is_some() || query.format_clause.is_some() {
-            return Err(SqlError::syntax("syntax error in a query"));
-        }
+        parser::refuse_in_query(query)?;
         let common_before = self.common_tables.len();
         if let Some(with) = &query.with {
             self.bind_with(with, query)?;

@@ -9,7 +9,7 @@ use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
 use crate::catalog::Rights;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::{NOTHING, marked};
+use crate::parser::{NOTHING, marked, refuse_in_select};
 use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
 use crate::types::DataType;
@@ -36,7 +36,7 @@ impl Binder<'_> {
         order_by: &[ast::OrderByExpr],
         locking: &[LockingClause],
     ) -> Result<BoundQuery> {
-        refuse_foreign_clauses(select)?;
+        refuse_in_select(select)?;
         self.set_aggregates_in(AggregatesIn::FROM);
         let mut plan = self.bind_from(&select.from)?;
         let locked = self.lock_tables(&mut plan, locking)?;
@@ -688,23 +688,6 @@ fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
         SqlState::INVALID_COLUMN_REFERENCE,
         "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
     ))
-}
-
-fn refuse_foreign_clauses(select: &Select) -> Result<()> {
-    let foreign = select.top.is_some()
-        || select.into.is_some()
-        || !select.lateral_views.is_empty()
-        || select.prewhere.is_some()
-        || !select.connect_by.is_empty()
-        || !select.cluster_by.is_empty()
-        || !select.distribute_by.is_empty()
-        || !select.sort_by.is_empty()
-        || select.qualify.is_some()
-        || select.exclude.is_some();
-    if foreign {
-        return Err(SqlError::unsupported("this form of SELECT is not supported"));
-    }
-    Ok(())
 }
 
 /// The name PostgreSQL gives an output column without an alias.

@@ -299,7 +299,8 @@ impl Binder<'_> {
 
 /// Whether a name is that of a collation which PostgreSQL has or may have: its own, those of ICU (`de-x-icu`) and those of
 /// the operating system (`de_DE.utf8`).
-fn is_collation(name: &str) -> bool {
+/// Whether there is a collation of a name.
+pub fn is_collation(name: &str) -> bool {
     let is_language =
         |text: &str| (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_country = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());

@@ -62,6 +62,11 @@ impl CopyPlan {
         }
     }
 
+    /// Whether the rows go into a temporary table that lives on after the transaction.
+    pub(crate) fn fills_private(&self) -> bool {
+        matches!(&self.work, CopyWork::In { writer, .. } if writer.is_private())
+    }
+
     /// Whether the client gets the data.
     #[must_use]
     pub fn gives_to_client(&self) -> bool {
@@ -123,12 +128,33 @@ pub fn plan_copy(
     Ok(CopyPlan { options, columns, file, work })
 }
 
+/// 0A000: what a statement that changes rows returns does not go out.
+pub fn changing_source() -> SqlError {
+    SqlError::unsupported("COPY of what INSERT, UPDATE or DELETE returns is not supported yet")
+}
+
+fn refuse_change(query: &ast::Query) -> Result<()> {
+    let returning = match query.body.as_ref() {
+        ast::SetExpr::Insert(ast::Statement::Insert(insert)) => insert.returning.is_some(),
+        ast::SetExpr::Update(ast::Statement::Update(update)) => update.returning.is_some(),
+        ast::SetExpr::Delete(ast::Statement::Delete(delete)) => delete.returning.is_some(),
+        _ => return Ok(()),
+    };
+    match returning {
+        true => Err(changing_source()),
+        false => Err(SqlError::unsupported("COPY query must have a RETURNING clause")),
+    }
+}
+
 /// The columns of the data, and the work.
 type Planned = (Vec<(String, DataType)>, CopyWork);
 
 fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned> {
     let bound = match source {
-        ast::CopySource::Query(query) => binder.bind_source_query(query)?,
+        ast::CopySource::Query(query) => {
+            refuse_change(query)?;
+            binder.bind_source_query(query)?
+        }
         ast::CopySource::Table { table_name, columns } => {
             let found = binder.relation(table_name).map_err(SqlError::unplaced)?;
             let kind = found.kind();

@@ -14,7 +14,7 @@ use crate::binder::{Relation, name};
 use crate::catalog::{ColumnIdentity, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
-use crate::parser::{ObjectKind, TableAction};
+use crate::parser::{ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace};
 use crate::value::Datum;
 use crate::write;
 
@@ -66,7 +66,7 @@ pub async fn alter_table(
             TableAction::DropExpression { column, if_exists } => {
                 drop_expression(ddl, &entry, &name::fold(column), *if_exists).await?;
             }
-            TableAction::Nothing => {}
+            TableAction::Storage(action) => check_storage(&entry, action)?,
         }
         // The next one sees what this one did.
         ddl.refresh().await?;
@@ -89,7 +89,7 @@ fn is_about_storage(actions: &[TableAction]) -> bool {
                 | Operation::SetOptionsParens { .. }
                 | Operation::ReplicaIdentity { .. }
         ),
-        TableAction::ResetOptions { .. } | TableAction::Nothing => true,
+        TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
         _ => false,
     })
 }
@@ -119,7 +119,7 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
-        Some(TableAction::Nothing) | None => "SET",
+        Some(TableAction::Storage(_)) | None => "SET",
     }
 }
 
@@ -173,12 +173,42 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             table.options = storage::changed(&table.options, options)?;
             ddl.put(table).await
         }
+        Operation::ReplicaIdentity { identity: ast::ReplicaIdentity::Index(index) } => {
+            check_index(entry, &name::fold(index))
+        }
         Operation::OwnerTo { .. }
         | Operation::SetLogged
         | Operation::SetUnlogged
         | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
+}
+
+/// Whether what an action about storage names is there.
+fn check_storage(entry: &TableEntry, action: &StorageAction) -> Result<()> {
+    match action {
+        StorageAction::Column(column) => find_column(&entry.table, &name::fold(column)).map(|_| ()),
+        StorageAction::ColumnStorage { column, kind } => {
+            if !["plain", "external", "extended", "main"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+            {
+                return Err(SqlError::invalid_parameter(format!("invalid storage type \"{kind}\"")));
+            }
+            find_column(&entry.table, &name::fold(column)).map(|_| ())
+        }
+        StorageAction::Index(index) => check_index(entry, &name::fold(index)),
+        StorageAction::Tablespace(tablespace) => check_tablespace(&name::fold(tablespace)),
+        StorageAction::Method(method) => check_table_method(&name::fold(method)),
+        StorageAction::Nothing => Ok(()),
+    }
+}
+
+/// 42704 where a table has no index of a name.
+fn check_index(entry: &TableEntry, wanted: &str) -> Result<()> {
+    if entry.indexes.iter().any(|index| index.name == wanted) {
+        return Ok(());
+    }
+    let message = format!("index \"{wanted}\" for table \"{}\" does not exist", entry.table.name);
+    Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
 }
 
 /// Makes a generated column one that keeps what it has.

@@ -12,6 +12,7 @@ use crate::catalog::{
     ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::refuse_in_key;
 use crate::rights::{denied, relation};
 use crate::types::{DataType, format_type};
 use crate::write;
@@ -53,16 +54,23 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
     let fold = |identifier: &Option<ast::Ident>| identifier.as_ref().map(name::fold);
     Ok(match constraint {
         TableConstraint::PrimaryKey(key) => {
+            let using = key.index_type.as_ref();
+            refuse_in_key(key.index_name.as_ref(), using, &key.index_options, &key.columns)?;
             let timing = timing(key.characteristics.as_ref())?;
             Wanted::PrimaryKey { name: fold(&key.name), columns: index_columns(&key.columns)?, timing }
         }
-        TableConstraint::Unique(unique) => Wanted::Unique {
-            name: fold(&unique.name),
-            columns: index_columns(&unique.columns)?,
-            nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
-            timing: timing(unique.characteristics.as_ref())?,
-        },
+        TableConstraint::Unique(unique) => {
+            let using = unique.index_type.as_ref();
+            refuse_in_key(unique.index_name.as_ref(), using, &unique.index_options, &unique.columns)?;
+            Wanted::Unique {
+                name: fold(&unique.name),
+                columns: index_columns(&unique.columns)?,
+                nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+                timing: timing(unique.characteristics.as_ref())?,
+            }
+        }
         TableConstraint::Check(check) => {
+            refuse_enforcement(check.enforced)?;
             Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), column: None }
         }
         TableConstraint::ForeignKey(key) => Wanted::ForeignKey {
@@ -85,11 +93,20 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
 /// DEFERRABLE and INITIALLY DEFERRED.
 pub fn timing(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<Timing> {
     let Some(given) = characteristics else { return Ok(Timing::default()) };
+    refuse_enforcement(given.enforced)?;
     let initially_deferred = given.initially == Some(ast::DeferrableInitial::Deferred);
     if given.deferrable == Some(false) && initially_deferred {
         return Err(SqlError::syntax("constraint declared INITIALLY DEFERRED must be DEFERRABLE"));
     }
     Ok(Timing { deferrable: given.deferrable == Some(true) || initially_deferred, initially_deferred })
+}
+
+/// Constraints are always enforced: saying so, or the contrary, is for later versions of PostgreSQL.
+pub fn refuse_enforcement(enforced: Option<bool>) -> Result<()> {
+    match enforced {
+        Some(_) => Err(SqlError::syntax("syntax error at or near \"ENFORCED\"")),
+        None => Ok(()),
+    }
 }
 
 fn index_columns(columns: &[ast::IndexColumn]) -> Result<Vec<String>> {

@@ -8,13 +8,13 @@ use sqlparser::ast::{self, ColumnOption};
 use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
-use crate::binder::{data_type, name};
+use crate::binder::{data_type, is_collation, name};
 use crate::catalog::{
     ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store,
 };
 use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{TableLike, of_standard};
+use crate::parser::{NOT_DISTINCT, TableLike, marked, of_standard};
 use crate::types::{DataType, Representation, TypeCatalog, format_type};
 use crate::value::Datum;
 
@@ -88,6 +88,8 @@ pub fn column_of(
     let mut explicit_null = false;
     let mut identity = None;
     let mut has_default = false;
+    // NULLS NOT DISTINCT, of the UNIQUE behind it.
+    let mut not_distinct = false;
     for option in &definition.options {
         let constraint_name = option.name.as_ref().map(name::fold);
         let own = vec![column_name.clone()];
@@ -132,20 +134,28 @@ pub fn column_of(
             ColumnOption::Unique(unique) => wanted.constraints.push(constraint::Wanted::Unique {
                 name: constraint_name,
                 columns: own,
-                nulls_not_distinct: unique.nulls_distinct == ast::NullsDistinctOption::NotDistinct,
+                nulls_not_distinct: std::mem::take(&mut not_distinct),
                 timing: constraint::timing(unique.characteristics.as_ref())?,
             }),
-            ColumnOption::Check(check) => wanted.constraints.push(constraint::Wanted::Check {
-                name: constraint_name,
-                expression: check.expr.clone(),
-                column: Some(column_name.clone()),
-            }),
+            ColumnOption::Check(check) => {
+                constraint::refuse_enforcement(check.enforced)?;
+                wanted.constraints.push(constraint::Wanted::Check {
+                    name: constraint_name,
+                    expression: check.expr.clone(),
+                    column: Some(column_name.clone()),
+                });
+            }
             ColumnOption::ForeignKey(key) => wanted.constraints.push(constraint::Wanted::ForeignKey {
                 name: constraint_name,
                 columns: own,
                 key: Box::new(key.clone()),
             }),
-            ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+            ColumnOption::Generated { generation_expr: Some(expr), generated_as, .. } => {
+                if *generated_as == ast::GeneratedAs::ByDefault {
+                    return Err(SqlError::syntax(
+                        "for a generated column, GENERATED ALWAYS must be specified",
+                    ));
+                }
                 if has_default || identity.is_some() {
                     let other = if has_default { "default" } else { "identity" };
                     return Err(SqlError::syntax(format!(
@@ -155,8 +165,9 @@ pub fn column_of(
                 column.generated = true;
                 wanted.generated.push((number, expr.clone()));
             }
-            // Both collations that may be named here order by bytes.
-            ColumnOption::Collation(_) => {}
+            ColumnOption::Collation(collation) if is_not_distinct(collation) => not_distinct = true,
+            // All of them order by bytes.
+            ColumnOption::Collation(collation) => check_collation(&types, data_type, collation)?,
             other => {
                 return Err(SqlError::unsupported(format!("column option {other} is not supported yet")));
             }
@@ -192,6 +203,36 @@ pub fn column_of(
         )));
     }
     Ok(column)
+}
+
+/// What stands for NULLS NOT DISTINCT.
+fn is_not_distinct(collation: &ast::ObjectName) -> bool {
+    matches!(collation.0.as_slice(), [ast::ObjectNamePart::Identifier(only)] if marked(only) == Some(NOT_DISTINCT))
+}
+
+/// Whether values of a type can have a collation, and whether it is there.
+///
+/// # Errors
+/// 42804, 42704.
+pub fn check_collation(
+    types: &TypeScope<'_>,
+    data_type: DataType,
+    collation: &ast::ObjectName,
+) -> Result<()> {
+    let (schema, base) = name::split(collation)?;
+    if !is_collation(&base) {
+        let shown = name::display(schema.as_deref(), &base);
+        let message = format!("collation \"{shown}\" for encoding \"UTF8\" does not exist");
+        return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
+    }
+    let info = types.type_by_oid(data_type.oid);
+    let element = info.and_then(|info| info.element()).unwrap_or(data_type.oid);
+    if crate::relations::collation(crate::types::domain::base_type(element, types)) == 0 {
+        let shown = format_type(data_type, types);
+        let message = format!("collations are not supported by type {shown}");
+        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    Ok(())
 }
 
 /// ON COMMIT.

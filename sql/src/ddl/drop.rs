@@ -45,6 +45,24 @@ pub async fn drop_objects(
     drop_things(ddl, &things, cascade).await
 }
 
+/// DROP INDEX CONCURRENTLY, which waits for nobody here without saying so.
+pub async fn drop_concurrently(
+    ddl: &mut Ddl,
+    names: &[ast::ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let refused =
+        |what: &str| Err(SqlError::unsupported(format!("DROP INDEX CONCURRENTLY does not support {what}")));
+    if names.len() > 1 {
+        return refused("dropping multiple objects");
+    }
+    if cascade {
+        return refused("CASCADE");
+    }
+    drop_objects(ddl, &ast::ObjectType::Index, if_exists, names, false).await
+}
+
 /// IF EXISTS makes a notice of the error.
 fn skip_or_fail(ddl: &mut Ddl, if_exists: bool, error: SqlError) -> Result<Option<Thing>> {
     if !if_exists {

@@ -11,11 +11,13 @@ use crate::binder::{Relation, name};
 use crate::catalog::{ColumnNumber, Index, IndexColumn, IndexExpression, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::parser::refuse_in_create_index;
 use crate::plan::walk;
-use crate::types::Representation;
+use crate::types::{DataType, Representation};
 use crate::write;
 
 pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()> {
+    refuse_in_create_index(create)?;
     let found = ddl.relation(&create.table_name)?;
     if matches!(found, Relation::View(_) | Relation::Sequence(_) | Relation::Index(_)) {
         let message = format!("cannot create index on relation \"{}\"", found.name());
@@ -129,9 +131,17 @@ fn index_column(
     let options = &column.column.options;
     let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
     let mut expr = &column.column.expr;
+    let mut collation = None;
     // All collations order by bytes, and parentheses are there for the grammar.
-    while let ast::Expr::Collate { expr: inner, .. } | ast::Expr::Nested(inner) = expr {
-        expr = inner;
+    loop {
+        expr = match expr {
+            ast::Expr::Nested(inner) => inner,
+            ast::Expr::Collate { expr: inner, collation: given } => {
+                collation = collation.or(Some(given));
+                inner
+            }
+            _ => break,
+        };
     }
     let (number, expression, shown) = match expr {
         ast::Expr::Identifier(identifier) => {
@@ -151,7 +161,20 @@ fn index_column(
             (0, Some(IndexExpression { text, type_oid, representation }), shown)
         }
     };
+    let type_oid = match &expression {
+        Some(IndexExpression { type_oid, .. }) => *type_oid,
+        None => table.column_numbered(number).type_oid,
+    };
+    if let Some(collation) = collation {
+        super::create_table::check_collation(&ddl.types(), DataType::of(type_oid), collation)?;
+    }
     let class = column.operator_class.as_ref().map(name::split).transpose()?.map(|(_, class)| class);
+    if let Some(class) = class.as_deref().filter(|class| crate::relations::btree_class(class).is_none()) {
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("operator class \"{class}\" does not exist for access method \"btree\""),
+        ));
+    }
     let nulls_first = options.nulls_first.unwrap_or(descending);
     Ok((IndexColumn { number, expression, class, descending, nulls_first }, shown))
 }

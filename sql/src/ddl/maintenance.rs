@@ -18,6 +18,7 @@ use crate::session::{Notice, Session};
 /// # Errors
 /// 0A000 where another table's foreign key points at one of them.
 pub async fn truncate(ddl: &mut Ddl, truncate: &ast::Truncate) -> Result<()> {
+    crate::parser::refuse_in_truncate(truncate)?;
     let mut entries: Vec<Arc<TableEntry>> = Vec::new();
     for target in &truncate.table_names {
         let entry = match ddl.relation(&target.name)? {

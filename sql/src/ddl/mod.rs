@@ -56,7 +56,9 @@ use crate::catalog::{
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
-use crate::parser::{Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement};
+use crate::parser::{
+    Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement, refuse_in_definition,
+};
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
 
@@ -272,6 +274,9 @@ pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) 
         S::AlterIndex { .. } => "ALTER INDEX",
         _ => return Ok(None),
     };
+    if matches!(statement, S::CreateIndex(create) if create.concurrently) {
+        session.refuse_in_block("CREATE INDEX CONCURRENTLY")?;
+    }
     let tag = session.change_catalog(command, &Work::Statement(statement), text).await?;
     Ok(Some(tag.unwrap_or_else(|| command.to_string())))
 }
@@ -293,6 +298,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
     let command = match definition {
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
         Definition::AlterSequence { .. } => "ALTER SEQUENCE",
+        Definition::DropIndexes { .. } => "DROP INDEX",
         Definition::AlterTable { kind: of, .. }
         | Definition::DependsOnExtension { kind: of, .. }
         | Definition::Rename { kind: of, .. }
@@ -331,6 +337,9 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::RefreshMaterialized(_) => "REFRESH MATERIALIZED VIEW",
         Definition::SelectInto { .. } => "SELECT INTO",
     };
+    if matches!(definition, Definition::DropIndexes { .. }) {
+        session.refuse_in_block("DROP INDEX CONCURRENTLY")?;
+    }
     let work = Work::Definition(definition);
     let tag = match definition {
         // What is said of databases is with the roles.
@@ -397,6 +406,9 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::AlterSequence { name, if_exists, options } => {
             sequence::alter_sequence(ddl, name, *if_exists, options).await
         }
+        Definition::DropIndexes { names, if_exists, cascade } => {
+            drop::drop_concurrently(ddl, names, *if_exists, *cascade).await
+        }
         Definition::AlterTable { kind, name, if_exists, actions } => {
             alter_table::alter_table(ddl, *kind, name, *if_exists, actions, text).await
         }
@@ -433,6 +445,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
 
 async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Result<Option<String>> {
     use ast::Statement as S;
+    refuse_in_definition(statement)?;
     match statement {
         S::CreateTable(create) if create.query.is_some() => {
             return create_as::of_create(ddl, create, &[], true, text).await.map(Some);

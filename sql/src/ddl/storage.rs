@@ -83,13 +83,12 @@ impl Owner {
 /// # Errors
 /// 22023.
 pub fn of_relation(options: &ast::CreateTableOptions, owner: Owner) -> Result<Options> {
-    let list = match options {
-        ast::CreateTableOptions::With(list)
-        | ast::CreateTableOptions::Plain(list)
-        | ast::CreateTableOptions::Options(list) => list.as_slice(),
-        _ => &[],
-    };
-    checked(given(list), owner)
+    match options {
+        ast::CreateTableOptions::None => Ok(Options::new()),
+        ast::CreateTableOptions::With(list) => checked(given(list), owner),
+        // Other databases have them without WITH.
+        other => Err(SqlError::syntax(format!("syntax error at or near \"{other}\""))),
+    }
 }
 
 /// The parameters of a table after ALTER TABLE SET; its fill factor is obeyed by trees that are made from then on.

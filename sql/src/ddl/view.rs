@@ -10,6 +10,7 @@ use crate::binder::{Relation, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
+use crate::parser::refuse_in_create_view;
 use crate::parser::visit::{Node, walk};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
@@ -111,6 +112,7 @@ fn columns_of(
 }
 
 pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) -> Result<()> {
+    refuse_in_create_view(create)?;
     let environment = ddl.binding.clone();
     let catalog = ddl.catalog.clone();
     let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());

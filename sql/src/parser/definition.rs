@@ -42,6 +42,12 @@ pub enum Definition {
         if_exists: bool,
         options: Vec<SequenceOption>,
     },
+    /// DROP INDEX CONCURRENTLY
+    DropIndexes {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+        cascade: bool,
+    },
     /// ALTER TABLE, or ALTER MATERIALIZED VIEW with what it does to storage
     AlterTable {
         kind: ObjectKind,
@@ -182,6 +188,24 @@ pub enum TableAction {
         if_exists: bool,
     },
     /// Something about storage that makes no difference here.
+    Storage(StorageAction),
+}
+
+/// What ALTER TABLE says of storage; what it names must be there.
+#[derive(Clone, Debug)]
+pub enum StorageAction {
+    /// ALTER COLUMN … SET STATISTICS, SET COMPRESSION, SET (…), RESET (…)
+    Column(Ident),
+    /// ALTER COLUMN … SET STORAGE
+    ColumnStorage {
+        column: Ident,
+        kind: String,
+    },
+    /// CLUSTER ON
+    Index(Ident),
+    Tablespace(Ident),
+    Method(Ident),
+    /// SET WITHOUT CLUSTER, SET WITHOUT OIDS
     Nothing,
 }
 
@@ -203,6 +227,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["create", "or", "replace", "materialized"] => {
             Err(syntax_error_at(&parser.peek_nth_token(3), source))
         }
+        ["drop", "index", "concurrently", _] => drop_indexes(parser, source).map(Some),
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
         ["alter", "materialized", "view", _] => materialized::alter(parser, source).map(Some),
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
@@ -275,6 +300,21 @@ fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Defini
         return Err(syntax_error_at(parser.peek_token_ref(), source));
     }
     Ok(Definition::AlterSequence { name, if_exists, options })
+}
+
+/// `DROP INDEX CONCURRENTLY [IF EXISTS] name, … [CASCADE | RESTRICT]`
+fn drop_indexes(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
+    skip(parser, 3);
+    let if_exists = if_exists(parser, source)?;
+    let mut names = vec![name(parser, source)?];
+    while parser.consume_token(&Token::Comma) {
+        names.push(name(parser, source)?);
+    }
+    let cascade = accept(parser, "cascade");
+    if !cascade {
+        accept(parser, "restrict");
+    }
+    Ok(Definition::DropIndexes { names, if_exists, cascade })
 }
 
 fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
@@ -448,20 +488,27 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
                 skip(parser, 2);
                 return Ok(TableAction::DropExpression { column, if_exists: if_exists(parser, source)? });
             }
-            ["set", "statistics" | "storage" | "compression", ..] => {
+            ["set", "storage", ..] => {
                 skip(parser, at);
-                identifier(parser, source)?;
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                let kind = identifier(parser, source)?.value;
+                return Ok(TableAction::Storage(StorageAction::ColumnStorage { column, kind }));
+            }
+            ["set", "statistics" | "compression", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
                 skip(parser, 2);
                 let _ = parser.consume_token(&Token::Minus);
                 skip(parser, 1);
-                return Ok(TableAction::Nothing);
+                return Ok(TableAction::Storage(StorageAction::Column(column)));
             }
             ["set" | "reset", ""] | ["set" | "reset", "", ..] => {
                 skip(parser, at);
-                identifier(parser, source)?;
+                let column = identifier(parser, source)?;
                 skip(parser, 1);
                 parenthesized(parser, source)?;
-                return Ok(TableAction::Nothing);
+                return Ok(TableAction::Storage(StorageAction::Column(column)));
             }
             _ => {}
         }
@@ -469,14 +516,25 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
     match (words[0].as_str(), words[1].as_str()) {
         ("cluster", "on") => {
             skip(parser, 2);
-            identifier(parser, source)?;
-            return Ok(TableAction::Nothing);
+            return Ok(TableAction::Storage(StorageAction::Index(identifier(parser, source)?)));
         }
-        ("set", "without") | ("set", "tablespace" | "access") => {
-            while !matches!(parser.peek_token_ref().token, Token::EOF | Token::Comma) {
-                skip(parser, 1);
+        ("set", "without") => {
+            skip(parser, 2);
+            if !accept(parser, "cluster") {
+                expect(parser, source, "oids")?;
             }
-            return Ok(TableAction::Nothing);
+            return Ok(TableAction::Storage(StorageAction::Nothing));
+        }
+        ("set", "tablespace") => {
+            skip(parser, 2);
+            let tablespace = identifier(parser, source)?;
+            accept(parser, "nowait");
+            return Ok(TableAction::Storage(StorageAction::Tablespace(tablespace)));
+        }
+        ("set", "access") => {
+            skip(parser, 2);
+            expect(parser, source, "method")?;
+            return Ok(TableAction::Storage(StorageAction::Method(identifier(parser, source)?)));
         }
         ("reset", "") => {
             skip(parser, 1);

@@ -10,11 +10,13 @@
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
 mod branch;
+mod create;
 mod cursor;
 mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod foreign;
 mod lexemes;
 mod materialized;
 mod operators;
@@ -40,13 +42,18 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use branch::{BranchFrom, BranchStatement};
+pub use create::{check_table_method, check_tablespace};
 pub use cursor::{Declare, Direction, Fetch};
-pub use definition::{CommentTarget, Definition, ObjectKind, TableAction, TableLike};
+pub use definition::{CommentTarget, Definition, ObjectKind, StorageAction, TableAction, TableLike};
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
+pub use foreign::{
+    refuse_in_create_index, refuse_in_create_view, refuse_in_definition, refuse_in_delete, refuse_in_insert,
+    refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,
+};
 pub use materialized::{CreateMaterialized, Refresh};
-pub use rewrite::{ALL, CURRENT_OF, NOTHING, marked};
+pub use rewrite::{ALL, CURRENT_OF, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;

@@ -34,6 +34,7 @@
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
+//! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
 use super::search_cycle;
 use super::targets::{self, Targets};
@@ -51,6 +52,9 @@ pub const CURRENT_OF: &str = "current of";
 
 /// What stands for all columns in an option of COPY.
 pub const ALL: &str = "*";
+
+/// What stands for NULLS NOT DISTINCT, in place of a collation before UNIQUE.
+pub const NOT_DISTINCT: &str = "nulls not distinct";
 
 /// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
 const NO_KEY: &str = "no key";
@@ -269,7 +273,34 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             {
                 at += fetched_count(token, &tokens[at..], &mut out);
             }
-            Token::Word(_) if is(token, "collate") && ends_cast(&out) => {
+            Token::Word(_)
+                if is(token, "unique")
+                    && (kind.creates_table || kind.alters_table)
+                    && word_at(at, "nulls")
+                    && (word_at(at + 1, "distinct")
+                        || (word_at(at + 1, "not") && word_at(at + 2, "distinct")))
+                    && *token_at(at + if word_at(at + 1, "not") { 3 } else { 2 }) != Token::LParen =>
+            {
+                let is_not = word_at(at + 1, "not");
+                if is_not {
+                    // Before the constraint's name, for it is a clause of its own.
+                    let is_named = out.len() > 2 && is(&out[out.len() - 2], "constraint");
+                    let place = out.len() - if is_named { 2 } else { 0 };
+                    let clause = [
+                        TokenWithSpan::new(Token::make_keyword("COLLATE"), token.span),
+                        mark(token, NOT_DISTINCT),
+                    ];
+                    out.splice(place..place, clause);
+                }
+                out.push(token.clone());
+                at += if is_not { 3 } else { 2 };
+            }
+            Token::Word(_)
+                if is(token, "collate")
+                    && ends_cast(&out)
+                    && matches!(token_at(at), Token::Word(_))
+                    && is_known_collation(&tokens[at..]) =>
+            {
                 at += 1;
                 while *token_at(at) == Token::Period {
                     at += 2;
@@ -569,6 +600,17 @@ fn cast_literal(name: &TokenWithSpan, literal: &TokenWithSpan, out: &mut Vec<Tok
     out.push(token(Token::make_keyword("AS")));
     out.extend(data_type);
     out.push(token(Token::RParen));
+}
+
+/// Whether the name that tokens begin with is a collation's.
+fn is_known_collation(tokens: &[&TokenWithSpan]) -> bool {
+    let mut parts = tokens.chunks(2);
+    let last = parts.find(|pair| pair.get(1).is_none_or(|next| next.token != Token::Period));
+    match last.and_then(|pair| pair.first()).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_some() => crate::binder::is_collation(&word.value),
+        Some(Token::Word(word)) => crate::binder::is_collation(&word.value.to_lowercase()),
+        _ => false,
+    }
 }
 
 /// Whether the last tokens are `::` and a type's name.

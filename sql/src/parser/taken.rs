@@ -6,7 +6,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::definition::{Definition, TableLike};
 use super::utility::{self, Overriding, Utility};
-use super::{Source, StatementKind, sequence};
+use super::{Source, StatementKind, create, sequence};
 use crate::error::Result;
 
 /// What was taken out of a statement.
@@ -23,6 +23,7 @@ pub(super) struct Taken {
 impl Taken {
     /// Rewrites a statement's tokens.
     pub fn from(tokens: &mut Vec<TokenWithSpan>, source: &Source<'_>) -> Result<Taken> {
+        create::prepare(tokens, source)?;
         spell_copy_flags(tokens);
         sequence::order_identity_options(tokens);
         Ok(Taken {

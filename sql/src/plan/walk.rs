@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::logical::ColumnId;
 use crate::expr::Expr;
 use crate::functions::{CastMethod, Volatility};
-use crate::types::is_user_type;
+use crate::types::{is_user_type, oids};
 
 /// What a rewriting step did with a node.
 pub enum Rewritten {
@@ -76,6 +76,10 @@ pub fn is_volatile(expr: &Expr) -> bool {
 #[must_use]
 pub fn is_immutable(expr: &Expr) -> bool {
     !any(expr, &mut |node| match node {
+        // Joining text to a value writes the value as text, which is immutable for most types.
+        Expr::Call(call) if matches!(call.function.name.as_ref(), "textanycat" | "anytextcat") => {
+            !call.argument_types.iter().all(|argument| writes_alike(argument.oid))
+        }
         Expr::Call(call) => call.function.volatility != Volatility::Immutable,
         Expr::Cast(cast) => match &cast.method {
             CastMethod::Function(function) | CastMethod::Sized(function) => {
@@ -88,6 +92,26 @@ pub fn is_immutable(expr: &Expr) -> bool {
         Expr::Parameter { .. } | Expr::Outer { .. } => true,
         _ => false,
     })
+}
+
+/// Whether values of a type are written as the same text whatever the settings and the catalog say.
+fn writes_alike(type_oid: u32) -> bool {
+    matches!(
+        type_oid,
+        oids::TEXT
+            | oids::VARCHAR
+            | oids::BPCHAR
+            | oids::NAME
+            | oids::UNKNOWN
+            | oids::BOOL
+            | oids::INT2
+            | oids::INT4
+            | oids::INT8
+            | oids::FLOAT4
+            | oids::FLOAT8
+            | oids::NUMERIC
+            | oids::UUID
+    )
 }
 
 /// Whether an expression reads nothing of its row: it is worth the same for a whole execution.

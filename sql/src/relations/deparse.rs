@@ -90,7 +90,12 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
     };
     let mut text = match &constraint.kind {
         ConstraintKind::PrimaryKey { .. } => format!("PRIMARY KEY ({})", names(table, &constraint.columns)),
-        ConstraintKind::Unique { .. } => format!("UNIQUE ({})", names(table, &constraint.columns)),
+        ConstraintKind::Unique { index } => {
+            let index = environment.catalog.index(*index);
+            let nulls =
+                if index.is_some_and(|index| index.nulls_not_distinct) { "NULLS NOT DISTINCT " } else { "" };
+            format!("UNIQUE {nulls}({})", names(table, &constraint.columns))
+        }
         ConstraintKind::Check { expression } => {
             format!("CHECK ({})", stored_text::condition(environment, table, expression))
         }

@@ -47,9 +47,11 @@ impl SessionSequences {
         self.as_of.store(as_of.map_or(0, |scn| scn.0), Ordering::Relaxed);
     }
 
-    fn refuse_read_only(&self, function: &str) -> Result<()> {
-        if self.read_only.load(Ordering::Relaxed) {
-            let as_of = Some(Scn(self.as_of.load(Ordering::Relaxed))).filter(|scn| scn.0 != 0);
+    /// 25006; of a temporary sequence only where the session reads the past.
+    fn refuse_read_only(&self, function: &str, entry: &SequenceEntry) -> Result<()> {
+        let as_of = Some(Scn(self.as_of.load(Ordering::Relaxed))).filter(|scn| scn.0 != 0);
+        let is_private = entry.sequence.is_temporary && as_of.is_none();
+        if self.read_only.load(Ordering::Relaxed) && !is_private {
             return Err(crate::session::read_only(function, as_of));
         }
         Ok(())
@@ -71,7 +73,7 @@ impl SessionSequences {
     /// # Errors
     /// 2200H, 25006.
     pub fn next(&self, entry: &SequenceEntry) -> Result<i64> {
-        self.refuse_read_only("nextval()")?;
+        self.refuse_read_only("nextval()", entry)?;
         let counter = self.counter(entry);
         let (number, owed) = counter.draw(&entry.sequence.limits, &entry.sequence.name)?;
         let mut known = self.known.lock();
@@ -114,7 +116,7 @@ impl SessionSequences {
     /// # Errors
     /// 22003 outside of the sequence's bounds, 25006.
     pub fn set(&self, entry: &SequenceEntry, value: i64, is_called: bool) -> Result<i64> {
-        self.refuse_read_only("setval()")?;
+        self.refuse_read_only("setval()", entry)?;
         let limits = &entry.sequence.limits;
         if value < limits.minimum || value > limits.maximum {
             return Err(SqlError::new(

@@ -71,7 +71,10 @@ impl Session {
         let mut tries = 0;
         loop {
             let environment = self.begin_statement().await?;
-            self.refuse_read_only(verb_of(action))?;
+            match is_private(action) {
+                true => self.refuse_past(verb_of(action))?,
+                false => self.refuse_read_only(verb_of(action))?,
+            }
             let active = self.active.as_mut().ok_or_else(lost)?;
             let place = active.transaction.as_mut().ok_or_else(lost)?.savepoint();
             let mut execution = self.lend(environment, parameters.clone())?;
@@ -208,6 +211,22 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
             Ok(Changed { rows, returned })
         }
         _ => Err(SqlError::internal("this action changes no rows")),
+    }
+}
+
+/// Whether a statement changes nothing but the session's own temporary tables, which a read-only transaction may do. What
+/// is emptied at its end is changed by that end, which it may not.
+fn is_private(action: &Action) -> bool {
+    match action {
+        Action::Insert(plan) => plan.writer.is_private(),
+        Action::Update(plan) => plan.writer.is_private(),
+        Action::Delete(plan) => plan.writer.is_private(),
+        Action::Merge(plan) => plan.writer.is_private(),
+        Action::With { changes, action } => {
+            changes.iter().all(|(_, change)| is_private(change)) && is_private(action)
+        }
+        Action::Query(_) => true,
+        _ => false,
     }
 }
 

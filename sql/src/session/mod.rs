@@ -4,6 +4,7 @@
 //! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
+mod accepted_settings;
 mod branch;
 #[cfg(test)]
 mod branch_model;

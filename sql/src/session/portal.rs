@@ -335,7 +335,10 @@ impl Session {
             Action::Copy(copy) => {
                 if copy.direction() == super::CopyDirection::In {
                     self.begin_statement().await?;
-                    self.refuse_read_only("COPY FROM")?;
+                    match copy.fills_private() {
+                        true => self.refuse_past("COPY FROM")?,
+                        false => self.refuse_read_only("COPY FROM")?,
+                    }
                     portal.state = State::Done;
                 }
                 match (&copy.file, copy.source()) {

@@ -430,6 +430,9 @@ impl Session {
         if changes.is_empty() {
             return Ok((action, columns));
         }
+        if matches!(action, Action::Copy(_)) {
+            return Err(crate::copy::changing_source());
+        }
         Ok((Action::With { changes, action: Box::new(action) }, columns))
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::accepted_settings::ACCEPTED;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 
@@ -42,7 +43,7 @@ pub struct Setting {
     pub description: &'static str,
 }
 
-const fn setting(
+pub(super) const fn setting(
     name: &'static str,
     default: &'static str,
     kind: SettingKind,
@@ -71,7 +72,7 @@ const PAGES: SettingKind = SettingKind::Integer { min: 0, max: 715_827_882, unit
 const COST: SettingKind = SettingKind::Real { min: 0.0, max: f64::MAX };
 const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "" };
 
-/// All settings, by name.
+/// The settings that mean something, by name.
 pub static SETTINGS: &[Setting] = &[
     setting(
         "application_name",
@@ -486,8 +487,13 @@ pub static SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// All settings: those that mean something, and the others.
+fn every() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(ACCEPTED)
+}
+
 static BY_NAME: LazyLock<BTreeMap<String, &'static Setting>> =
-    LazyLock::new(|| SETTINGS.iter().map(|setting| (setting.name.to_lowercase(), setting)).collect());
+    LazyLock::new(|| every().map(|setting| (setting.name.to_lowercase(), setting)).collect());
 
 /// The setting of a name, in any case.
 #[must_use]
@@ -669,7 +675,7 @@ impl SettingValues {
     #[must_use]
     pub fn all(&self) -> Vec<(&'static Setting, String)> {
         let mut all: Vec<_> =
-            SETTINGS.iter().map(|setting| (setting, self.get(setting.name).unwrap_or_default())).collect();
+            every().map(|setting| (setting, self.get(setting.name).unwrap_or_default())).collect();
         all.sort_by_key(|(setting, _)| setting.name.to_lowercase());
         all
     }

@@ -278,7 +278,7 @@ impl Session {
     }
 
     /// 25001 for what cannot run in a transaction block.
-    pub(super) fn refuse_in_block(&self, command: &str) -> Result<()> {
+    pub(crate) fn refuse_in_block(&self, command: &str) -> Result<()> {
         if self.is_explicit() {
             return Err(SqlError::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,

@@ -31,7 +31,7 @@ pub use statement::{
 };
 
 use crate::binder::Binder;
-use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, Table, TableEntry};
+use crate::catalog::{CatalogSnapshot, Constraint, ConstraintKind, OnCommit, Table, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
@@ -132,6 +132,12 @@ pub struct OldRow<'r> {
 }
 
 impl TableWriter {
+    /// Whether it writes a temporary table whose rows live on after the transaction.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.entry.table.is_temporary && self.entry.table.on_commit == OnCommit::PreserveRows
+    }
+
     /// Prepares for writing a table.
     ///
     /// # Errors
