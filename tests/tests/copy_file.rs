@@ -1,4 +1,5 @@
 //! COPY between tables and files on the machine.
+#![allow(clippy::disallowed_methods)] // what people have in files
 
 use heliosdb_nano::EmbeddedDatabase;
 
