@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use heliosdb_nano::session::{Prepared, SqlError};
+use heliosdb_nano::session::{Portal, Prepared, SqlError};
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::results::{Formats, ResultShape};
@@ -40,7 +40,16 @@ impl Connection {
         self.limit.begin(&self.session);
         if let Some(prepared) = self.session.known_plan(text, &[]) {
             let shape = self.shapes.of(&prepared);
-            return self.run_prepared(prepared, &shape, true, input).await;
+            let portal = self.begin_prepared(prepared, &shape)?;
+            return self.run_portal(portal, &shape, true, input).await;
+        }
+        if let Some((prepared, constants)) = self.session.known_form(text) {
+            let shape = self.shapes.of(&prepared);
+            if shape.has_rows() {
+                shape.describe(&Formats::Text, &mut self.output);
+            }
+            let portal = self.session.bind_form(prepared, constants, text)?;
+            return self.run_portal(portal, &shape, true, input).await;
         }
         let mut statements = self.session.parse(text)?.into_iter().peekable();
         if statements.peek().is_none() {
@@ -53,29 +62,34 @@ impl Connection {
             self.limit.begin(&self.session);
             let prepared = Arc::new(self.session.prepare_statement(text, statement, Vec::new()).await?);
             if is_alone {
-                self.session.keep_plan(text, &prepared);
+                self.session.keep_plan_of_form(text, &prepared).await;
             }
             let shape = ResultShape::new(prepared.columns.as_deref());
-            self.run_prepared(prepared, &shape, statements.peek().is_none(), input).await?;
+            let portal = self.begin_prepared(prepared, &shape)?;
+            self.run_portal(portal, &shape, statements.peek().is_none(), input).await?;
         }
         Ok(())
     }
 
-    /// Runs a statement of a text to its end, and after the last one commits.
-    async fn run_prepared(
-        &mut self,
-        prepared: Arc<Prepared>,
-        shape: &ResultShape,
-        is_last: bool,
-        input: &mut Input,
-    ) -> Result<(), Failure> {
+    /// A statement of a text, about to run: what its rows will look like is said.
+    fn begin_prepared(&mut self, prepared: Arc<Prepared>, shape: &ResultShape) -> Result<Portal, SqlError> {
         if let Some(error) = &prepared.undefined_parameter {
-            return Err(error.clone().into());
+            return Err(error.clone());
         }
         if shape.has_rows() {
             shape.describe(&Formats::Text, &mut self.output);
         }
-        let mut portal = self.session.bind(prepared, Vec::new())?;
+        self.session.bind(prepared, Vec::new())
+    }
+
+    /// Runs a statement of a text to its end, and after the last one commits.
+    async fn run_portal(
+        &mut self,
+        mut portal: Portal,
+        shape: &ResultShape,
+        is_last: bool,
+        input: &mut Input,
+    ) -> Result<(), Failure> {
         let ended = self.execute(&mut portal, shape, &Formats::Text, None, input).await?;
         if is_last {
             // Nobody hears of success before the commit.

@@ -55,6 +55,8 @@ pub struct Activity {
     pub changed_at: i64,
     /// The latest statement, and its start.
     pub statement: Option<Arc<Prepared>>,
+    /// Its text, where the plan is that of other texts too.
+    pub text: Option<String>,
     pub statement_start: i64,
     pub transaction_start: Option<i64>,
     pub waits_for: Option<WaitEvent>,
@@ -67,11 +69,21 @@ impl Activity {
             doing: Doing::Resting(TransactionStatus::Idle),
             changed_at: now,
             statement: None,
+            text: None,
             statement_start: now,
             transaction_start: None,
             waits_for: None,
             peer: None,
         }
+    }
+}
+
+impl Activity {
+    /// The text of the latest statement.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        let planned = self.statement.as_ref().map(|statement| statement.text.as_str());
+        self.text.as_deref().or(planned)
     }
 }
 
@@ -102,13 +114,20 @@ impl Backend {
     }
 
     /// A statement begins.
-    pub(crate) fn begin(&self, statement: &Arc<Prepared>, now: i64) {
+    pub(crate) fn begin(&self, statement: &Arc<Prepared>, text: Option<&str>, now: i64) {
         let mut activity = self.activity.lock();
         activity.doing = Doing::Running;
         activity.changed_at = now;
         activity.statement_start = now;
         if activity.statement.as_ref().is_none_or(|known| !Arc::ptr_eq(known, statement)) {
             activity.statement = Some(statement.clone());
+        }
+        match (&mut activity.text, text) {
+            (Some(known), Some(text)) => {
+                known.clear();
+                known.push_str(text);
+            }
+            (known, text) => *known = text.map(str::to_string),
         }
         activity.transaction_start.get_or_insert(now);
     }

@@ -33,6 +33,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_current_xact_id", &[], XID8),
     ("pg_current_xact_id_if_assigned", &[], XID8),
     ("pg_blocking_pids", &[INT4], INT4_ARRAY),
+    ("pg_isolation_test_session_is_blocked", &[INT4, INT4_ARRAY], BOOL),
     ("pg_get_expr", &[PG_NODE_TREE, OID], TEXT),
     ("pg_get_expr", &[PG_NODE_TREE, OID, BOOL], TEXT),
     ("pg_get_indexdef", &[OID], TEXT),

@@ -20,6 +20,7 @@ mod foreign;
 mod lexemes;
 mod materialized;
 mod operators;
+mod parameterize;
 mod rewrite;
 mod rights;
 mod role;
@@ -53,6 +54,7 @@ pub use foreign::{
     refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,
 };
 pub use materialized::{CreateMaterialized, Refresh};
+pub use parameterize::Form;
 pub use rewrite::{ALL, CURRENT_OF, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};

@@ -45,7 +45,7 @@ fn sessions(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
         let role = environment.catalog.role_named(&backend.user).map(|role| role.oid);
         let (wait_type, wait_event) = waits_for(environment, &backend, &activity);
         let peer = activity.peer.as_ref();
-        let statement = activity.statement.as_ref().map_or("", |statement| statement.text.as_str());
+        let statement = activity.query().unwrap_or_default();
         let own_settings = backend.settings();
         let mut columns = vec![
             ("datid", oid(database_oid(environment, &backend.database))),

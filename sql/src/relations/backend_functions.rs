@@ -65,7 +65,19 @@ pub(super) fn call(
             Some(peer) if peer.address.is_some() => Datum::Int32(peer.port),
             _ => Datum::Null,
         },
-        "pg_blocking_pids" => blockers(environment, number(0)),
+        "pg_blocking_pids" => {
+            let found = blockers(environment, number(0)).into_iter().map(Datum::Int32).collect();
+            ArrayValue::from_elements(oids::INT4, found).into()
+        }
+        "pg_isolation_test_session_is_blocked" => {
+            let found = blockers(environment, number(0));
+            let asked = match arguments.get(1) {
+                Some(Datum::Array(array)) => array.elements.as_slice(),
+                _ => &[],
+            };
+            let is_asked = |number: &i32| asked.contains(&Datum::Int32(*number));
+            Datum::Bool(found.iter().any(is_asked))
+        }
         _ => return None,
     }))
 }
@@ -98,7 +110,7 @@ fn signal(environment: &Environment, number: i64, signal: Signal) -> Result<Datu
 }
 
 /// Who has what a session waits for.
-fn blockers(environment: &Environment, number: i64) -> Datum {
+fn blockers(environment: &Environment, number: i64) -> Vec<i32> {
     let backends = environment.backend.others();
     let waiting = i32::try_from(number).ok().and_then(|number| backends.get(number));
     let mut found: Vec<i32> =
@@ -108,7 +120,7 @@ fn blockers(environment: &Environment, number: i64) -> Datum {
         let blocking = backends.list().into_iter().filter(|other| owners.contains(&other.lock_owner()));
         found.extend(blocking.map(|other| other.number));
     }
-    ArrayValue::from_elements(oids::INT4, found.into_iter().map(Datum::Int32).collect()).into()
+    found
 }
 
 /// `pg_[try_]advisory_[xact_]{lock,unlock}[_shared]` of one number or two.

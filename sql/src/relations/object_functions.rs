@@ -21,10 +21,7 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
     let word = |at: usize| arguments.get(at).and_then(Datum::as_text).unwrap_or_default();
     Some(Ok(match function {
         "current_of" => return Some(crate::session::current_row(environment, word(0), oid(1))),
-        "current_query" => {
-            let statement = environment.backend.activity().statement;
-            statement.map_or(Datum::Null, |statement| Datum::text(&statement.text))
-        }
+        "current_query" => environment.backend.activity().query().map_or(Datum::Null, Datum::text),
         "to_regproc" => match procedures::named(unqualified(word(0))) {
             [only] => Datum::Oid(only.oid),
             _ => Datum::Null,

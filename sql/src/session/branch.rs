@@ -171,7 +171,7 @@ impl Session {
             self.sequences = Arc::new(SessionSequences::new(self.engine.sequences().clone(), branch.id));
             self.environment = None;
             self.values = None;
-            self.plans.clear();
+            self.forget_plans();
         }
         self.show_branch(&branch.name);
         Ok(())

@@ -18,6 +18,7 @@ mod database_rights;
 mod engine;
 mod execution;
 mod explain;
+mod forms;
 mod function_call;
 mod functions;
 mod listing;
@@ -67,6 +68,7 @@ use crate::plan::{Costs, ParallelCosts};
 use crate::sequence::SessionSequences;
 use crate::value::Text;
 use crate::write::Buffers;
+use forms::Forms;
 use plans::Plans;
 use transaction::Active;
 
@@ -211,6 +213,7 @@ pub struct Session {
     own: Option<Box<Transaction>>,
     prepared: HashMap<String, Arc<Prepared>>,
     plans: Plans,
+    forms: Forms,
     cursors: HashMap<String, cursor::Cursor>,
     listing: Arc<Listing>,
     notices: Vec<Notice>,
@@ -277,6 +280,7 @@ impl Session {
             own: None,
             prepared: HashMap::new(),
             plans: Plans::default(),
+            forms: Forms::default(),
             cursors: HashMap::new(),
             listing: Arc::default(),
             notices: Vec::new(),
@@ -439,7 +443,7 @@ impl Session {
         let earlier = std::mem::replace(&mut self.frequent, frequent);
         // `"$user"` in the search path is another schema for another role.
         if self.frequent.costs != earlier.costs || self.frequent.user != earlier.user {
-            self.plans.clear();
+            self.forget_plans();
         }
         self.backend.set_settings(settings.clone());
         self.settings = settings;

@@ -88,6 +88,8 @@ pub struct Portal {
     state: State,
     rows: u64,
     epoch: u64,
+    /// The client's text, where the plan is that of other texts too.
+    text: Option<String>,
     /// What COPY gives before its rows.
     header: Option<Batch>,
 }
@@ -177,8 +179,19 @@ impl Session {
             state: State::Ready,
             rows: 0,
             epoch: self.portal_epoch,
+            text: None,
             header: None,
         })
+    }
+
+    /// [`Session::bind`] for a text whose constants are the parameters: see [`Session::known_form`].
+    ///
+    /// # Errors
+    /// None that a text with a known form can have.
+    pub fn bind_form(&self, prepared: Arc<Prepared>, constants: Vec<Datum>, text: &str) -> Result<Portal> {
+        let mut portal = self.bind(prepared, constants)?;
+        portal.text = Some(text.to_string());
+        Ok(portal)
     }
 
     /// Executes a portal until it has given `rows_max` rows (0: all), one step at a time.
@@ -188,7 +201,7 @@ impl Session {
     pub async fn step(&mut self, portal: &mut Portal, rows_max: &mut Option<usize>) -> Result<Step> {
         if let State::Ready = portal.state {
             let now = self.now();
-            self.backend.begin(&portal.prepared, now);
+            self.backend.begin(&portal.prepared, portal.text.as_deref(), now);
         }
         let mut stepped = self.step_here(portal, rows_max).await;
         self.buffers.forget_evaluated();

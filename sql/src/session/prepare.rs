@@ -90,7 +90,7 @@ pub struct Prepared {
     uses: Vec<RelationUse>,
     permitted: AtomicBool,
     /// Made within a transaction that changed the catalog or sees an old one: good for that one alone.
-    transient: bool,
+    pub(super) transient: bool,
     has_catalog_types: bool,
     parameter_kinds: Box<[Option<PhysicalKind>]>,
 }
@@ -106,7 +106,7 @@ fn have_catalog_types(parameters: &[DataType], columns: Option<&[ResultColumn]>)
 
 /// Whether results have columns of the same names and types; whose columns they are may change, as where a table is
 /// dropped and made again.
-fn have_same_shape(one: Option<&[ResultColumn]>, other: Option<&[ResultColumn]>) -> bool {
+pub(super) fn have_same_shape(one: Option<&[ResultColumn]>, other: Option<&[ResultColumn]>) -> bool {
     let is_same = |(one, other): (&ResultColumn, &ResultColumn)| {
         one.name == other.name && one.data_type == other.data_type
     };

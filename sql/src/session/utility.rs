@@ -534,7 +534,7 @@ impl Session {
                 self.refuse_in_block("DISCARD ALL")?;
                 self.prepared.clear();
                 self.listing.statements.lock().clear();
-                self.plans.clear();
+                self.forget_plans();
                 self.sequences.forget();
                 self.backend.unlisten(None);
                 self.backend.commit_notifications();
@@ -550,7 +550,7 @@ impl Session {
                 done("DISCARD ALL")
             }
             ast::DiscardObject::PLANS => {
-                self.plans.clear();
+                self.forget_plans();
                 done("DISCARD PLANS")
             }
             ast::DiscardObject::SEQUENCES => {

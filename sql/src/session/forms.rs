@@ -1,0 +1,126 @@
+//! Plans of statements for one row whose texts differ in their constants alone, as those of the simple query protocol do.
+//!
+//! A text that comes with ever other constants would be parsed and planned each time, which costs several times what a
+//! statement for one row does. When its form, which has parameters in place of the constants, is seen for the second
+//! time, the form is planned too. It serves all texts of that form if it is for a single row as well and gives the same
+//! columns. Errors are the plain text's: a constant that its parameter's type does not read sends the text the general way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::prepare::have_same_shape;
+use super::{Prepared, Session};
+use crate::functions::EvalContext;
+use crate::parser::Form;
+use crate::types::{DataType, oids};
+use crate::value::Datum;
+
+/// How many forms are remembered; then all are forgotten.
+const FORMS_MAX: usize = 256;
+
+/// What is known of a form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It came once, or its plan is kept with those of other texts.
+    Seen,
+    /// It has no plan that would serve.
+    Refused,
+}
+
+/// The forms that came so far.
+#[derive(Default)]
+pub(super) struct Forms {
+    /// The one being looked at.
+    form: Form,
+    known: HashMap<String, Known>,
+}
+
+impl Forms {
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    fn note(&mut self, known: Known) {
+        if let Some(before) = self.known.get_mut(&self.form.text) {
+            *before = known;
+            return;
+        }
+        if self.known.len() >= FORMS_MAX {
+            self.known.clear();
+        }
+        self.known.insert(self.form.text.clone(), known);
+    }
+}
+
+impl Session {
+    /// Forgets all plans that are kept by their texts.
+    pub(super) fn forget_plans(&mut self) {
+        self.plans.clear();
+        self.forms.clear();
+    }
+
+    /// The plan of a text's form, with the text's constants as its parameters, where it is known and still holds.
+    #[inline]
+    pub fn known_form(&mut self, text: &str) -> Option<(Arc<Prepared>, Vec<Datum>)> {
+        let failed = self.active.as_ref().is_some_and(|active| active.failed);
+        if failed || !self.forms.form.take(text) {
+            return None;
+        }
+        let form = &self.forms.form;
+        let prepared = self.plans.get(&form.text, &form.types)?.clone();
+        if prepared.point.is_none() || !self.is_current(&prepared) {
+            return None;
+        }
+        let never = AtomicBool::new(false);
+        let context = self.value_context(&prepared, &never);
+        let mut constants = Vec::with_capacity(form.places.len());
+        for (place, data_type) in form.places.iter().zip(&prepared.parameter_types) {
+            constants.push(constant(&text[place.clone()], *data_type, &context)?);
+        }
+        Some((prepared, constants))
+    }
+
+    /// Keeps the plan of a text of one statement for when the text comes again, or one of the same form.
+    pub async fn keep_plan_of_form(&mut self, text: &str, prepared: &Arc<Prepared>) {
+        let may_have_form = prepared.point.is_some() && !prepared.transient && self.forms.form.take(text);
+        let known = if may_have_form { self.forms.known.get(&self.forms.form.text).copied() } else { None };
+        match known {
+            _ if !may_have_form => {}
+            None => self.forms.note(Known::Seen),
+            Some(Known::Refused) => {}
+            Some(Known::Seen) => {
+                let (of_form, types) = (self.forms.form.text.clone(), self.forms.form.types.clone());
+                let serves = match self.prepare(&of_form, types).await {
+                    Ok(plan) => {
+                        plan.point.is_some()
+                            && !plan.has_catalog_types()
+                            && have_same_shape(plan.columns.as_deref(), prepared.columns.as_deref())
+                    }
+                    Err(_) => false,
+                };
+                if serves {
+                    return;
+                }
+                self.forms.note(Known::Refused);
+            }
+        }
+        self.keep_plan(text, prepared);
+    }
+}
+
+/// The value of a constant, as it stands in a text; `None` where it is none of its type.
+fn constant(text: &str, data_type: DataType, context: &EvalContext<'_>) -> Option<Datum> {
+    match data_type.oid {
+        oids::INT4 => text.parse().ok().map(Datum::Int32),
+        oids::INT8 => text.parse().ok().map(Datum::Int64),
+        oid => {
+            let unquoted = if text.contains('\'') { &text.replace("''", "'") } else { text };
+            match oid {
+                oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Some(Datum::text(unquoted)),
+                oid => context.type_info(oid).ok()?.parse_text(unquoted, data_type.typmod, context).ok(),
+            }
+        }
+    }
+}
