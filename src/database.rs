@@ -330,7 +330,15 @@ async fn prepare_in(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
 }
 
 pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
+    if params.is_empty()
+        && let Some((prepared, constants)) = session.known_form(sql)
+    {
+        return run_portal(session, &prepared, constants).await.map(|(rows, _)| rows);
+    }
     let prepared = prepare_in(session, sql).await?;
+    if params.is_empty() {
+        session.keep_plan_of_form(sql, &prepared).await;
+    }
     run(session, &prepared, params, &mut Scratch::default()).await.map(|(rows, _)| rows)
 }
 

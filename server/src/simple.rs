@@ -40,7 +40,7 @@ impl Connection {
         self.limit.begin(&self.session);
         if let Some(prepared) = self.session.known_plan(text, &[]) {
             let shape = self.shapes.of(&prepared);
-            let portal = self.begin_prepared(prepared, &shape)?;
+            let portal = self.begin_prepared(prepared, &shape, text)?;
             return self.run_portal(portal, &shape, true, input).await;
         }
         if let Some((prepared, constants)) = self.session.known_form(text) {
@@ -48,7 +48,7 @@ impl Connection {
             if shape.has_rows() {
                 shape.describe(&Formats::Text, &mut self.output);
             }
-            let portal = self.session.bind_form(prepared, constants, text)?;
+            let portal = self.session.bind_text(prepared, constants, text)?;
             return self.run_portal(portal, &shape, true, input).await;
         }
         let mut statements = self.session.parse(text)?.into_iter().peekable();
@@ -65,21 +65,26 @@ impl Connection {
                 self.session.keep_plan_of_form(text, &prepared).await;
             }
             let shape = ResultShape::new(prepared.columns.as_deref());
-            let portal = self.begin_prepared(prepared, &shape)?;
+            let portal = self.begin_prepared(prepared, &shape, text)?;
             self.run_portal(portal, &shape, statements.peek().is_none(), input).await?;
         }
         Ok(())
     }
 
     /// A statement of a text, about to run: what its rows will look like is said.
-    fn begin_prepared(&mut self, prepared: Arc<Prepared>, shape: &ResultShape) -> Result<Portal, SqlError> {
+    fn begin_prepared(
+        &mut self,
+        prepared: Arc<Prepared>,
+        shape: &ResultShape,
+        text: &str,
+    ) -> Result<Portal, SqlError> {
         if let Some(error) = &prepared.undefined_parameter {
             return Err(error.clone());
         }
         if shape.has_rows() {
             shape.describe(&Formats::Text, &mut self.output);
         }
-        self.session.bind(prepared, Vec::new())
+        self.session.bind_text(prepared, Vec::new(), text)
     }
 
     /// Runs a statement of a text to its end, and after the last one commits.

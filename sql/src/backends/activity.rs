@@ -55,7 +55,7 @@ pub struct Activity {
     pub changed_at: i64,
     /// The latest statement, and its start.
     pub statement: Option<Arc<Prepared>>,
-    /// Its text, where the plan is that of other texts too.
+    /// The client's whole text, where it is not the statement's.
     pub text: Option<String>,
     pub statement_start: i64,
     pub transaction_start: Option<i64>,

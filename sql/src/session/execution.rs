@@ -167,26 +167,37 @@ impl Session {
     /// The first error; what was done is undone, but for what explicit COMMITs ended.
     pub async fn run_script(&mut self, text: &str) -> Result<Vec<String>> {
         let mut tags = Vec::new();
-        for statement in self.parse(text)? {
-            let prepared = Arc::new(self.prepare_statement(text, statement, Vec::new()).await?);
-            let mut portal: Portal = self.bind(prepared, Vec::new())?;
-            let mut rows_max = None;
-            loop {
-                match self.step(&mut portal, &mut rows_max).await? {
-                    Step::Rows(_) => {}
-                    Step::Complete(tag) => {
-                        tags.push(tag);
-                        break;
-                    }
-                    Step::Empty | Step::Suspended => break,
-                    Step::CopyIn => {
-                        return Err(SqlError::unsupported("COPY FROM STDIN needs a client that sends data"));
-                    }
+        if let Some(portal) = self.known_portal(text)? {
+            tags.extend(self.run_to_tag(portal).await?);
+        } else {
+            let statements = self.parse(text)?;
+            let is_alone = statements.len() == 1;
+            for statement in statements {
+                let prepared = Arc::new(self.prepare_statement(text, statement, Vec::new()).await?);
+                if is_alone {
+                    self.keep_plan_of_form(text, &prepared).await;
                 }
+                let portal = self.bind_text(prepared, Vec::new(), text)?;
+                tags.extend(self.run_to_tag(portal).await?);
             }
         }
         self.sync().await?;
         Ok(tags)
+    }
+
+    /// Runs a statement to its end, and gives its tag, if it has one.
+    async fn run_to_tag(&mut self, mut portal: Portal) -> Result<Option<String>> {
+        let mut rows_max = None;
+        loop {
+            match self.step(&mut portal, &mut rows_max).await? {
+                Step::Rows(_) => {}
+                Step::Complete(tag) => return Ok(Some(tag)),
+                Step::Empty | Step::Suspended => return Ok(None),
+                Step::CopyIn => {
+                    return Err(SqlError::unsupported("COPY FROM STDIN needs a client that sends data"));
+                }
+            }
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::prepare::have_same_shape;
-use super::{Prepared, Session};
+use super::{Portal, Prepared, Session};
+use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::parser::Form;
 use crate::types::{DataType, oids};
@@ -59,6 +60,18 @@ impl Session {
     pub(super) fn forget_plans(&mut self) {
         self.plans.clear();
         self.forms.clear();
+    }
+
+    /// A text of one statement whose plan is known, or that of its form, bound and ready to run.
+    ///
+    /// # Errors
+    /// 08P01 for a text with parameters.
+    pub fn known_portal(&mut self, text: &str) -> Result<Option<Portal>> {
+        let known = match self.known_plan(text, &[]) {
+            Some(prepared) => Some((prepared, Vec::new())),
+            None => self.known_form(text),
+        };
+        known.map(|(prepared, constants)| self.bind_text(prepared, constants, text)).transpose()
     }
 
     /// The plan of a text's form, with the text's constants as its parameters, where it is known and still holds.

@@ -88,7 +88,7 @@ pub struct Portal {
     state: State,
     rows: u64,
     epoch: u64,
-    /// The client's text, where the plan is that of other texts too.
+    /// The client's whole text, where it is not the statement's.
     text: Option<String>,
     /// What COPY gives before its rows.
     header: Option<Batch>,
@@ -184,13 +184,13 @@ impl Session {
         })
     }
 
-    /// [`Session::bind`] for a text whose constants are the parameters: see [`Session::known_form`].
+    /// [`Session::bind`] for a statement of a text; `constants` are those of its form: see [`Session::known_form`].
     ///
     /// # Errors
-    /// None that a text with a known form can have.
-    pub fn bind_form(&self, prepared: Arc<Prepared>, constants: Vec<Datum>, text: &str) -> Result<Portal> {
+    /// As [`Session::bind`].
+    pub fn bind_text(&self, prepared: Arc<Prepared>, constants: Vec<Datum>, text: &str) -> Result<Portal> {
         let mut portal = self.bind(prepared, constants)?;
-        portal.text = Some(text.to_string());
+        portal.text = (portal.prepared.text != text).then(|| text.to_string());
         Ok(portal)
     }
 
