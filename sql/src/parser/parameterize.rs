@@ -81,11 +81,11 @@ impl Cutter<'_> {
                     self.at += 1;
                     self.takes = false;
                 }
-                b';' if self.text[self.at + 1..].trim_ascii().is_empty() => self.at = bytes.len(),
+                b';' if self.text[self.at + 1..].trim_ascii().is_empty() => break,
                 _ => return None,
             }
         }
-        self.form.text.push_str(&self.text[self.copied..]);
+        self.form.text.push_str(&self.text[self.copied..self.at]);
         Some(())
     }
 
@@ -191,7 +191,7 @@ mod tests {
         let text =
             "UPDATE accounts SET balance = balance + -123, n = 'it''s' WHERE aid=3000000000 AND x > 1.50;";
         let (text, types, values) = form(text).expect("it has a form");
-        assert_eq!(text, "UPDATE accounts SET balance = balance + -$1, n = $2 WHERE aid=$3 AND x > $4;");
+        assert_eq!(text, "UPDATE accounts SET balance = balance + -$1, n = $2 WHERE aid=$3 AND x > $4");
         assert_eq!(types, [oids::INT4, 0, oids::INT8, oids::NUMERIC]);
         assert_eq!(values, ["123", "it''s", "3000000000", "1.50"]);
         let (text, ..) = form("insert into t2 values (1,'a' , NULL, now())").expect("it has a form");

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::prepare::have_same_shape;
+use super::plans::Plans;
+use super::prepare::{have_same_shape, is_catalog_type};
 use super::{Portal, Prepared, Session};
 use crate::error::Result;
 use crate::functions::EvalContext;
@@ -20,12 +21,12 @@ use crate::value::Datum;
 /// How many forms are remembered; then all are forgotten.
 const FORMS_MAX: usize = 256;
 
-/// What is known of a form.
+/// What is known of a form that has no plan.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
-    /// It came once, or its plan is kept with those of other texts.
+    /// It came once, or its plan is out of date.
     Seen,
-    /// It has no plan that would serve.
+    /// It has none that would serve.
     Refused,
 }
 
@@ -35,14 +36,10 @@ pub(super) struct Forms {
     /// The one being looked at.
     form: Form,
     known: HashMap<String, Known>,
+    plans: Plans,
 }
 
 impl Forms {
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.known.clear();
-    }
-
     fn note(&mut self, known: Known) {
         if let Some(before) = self.known.get_mut(&self.form.text) {
             *before = known;
@@ -59,7 +56,7 @@ impl Session {
     /// Forgets all plans that are kept by their texts.
     pub(super) fn forget_plans(&mut self) {
         self.plans.clear();
-        self.forms.clear();
+        self.forms = Forms::default();
     }
 
     /// A text of one statement whose plan is known, or that of its form, bound and ready to run.
@@ -81,11 +78,16 @@ impl Session {
         if failed || !self.forms.form.take(text) {
             return None;
         }
-        let form = &self.forms.form;
-        let prepared = self.plans.get(&form.text, &form.types)?.clone();
-        if prepared.point.is_none() || !self.is_current(&prepared) {
+        #[cfg(test)]
+        if self.never_at_once {
             return None;
         }
+        let Forms { form, plans, .. } = &mut self.forms;
+        let prepared = plans.get(&form.text, &form.types)?.clone();
+        if !self.is_current(&prepared) {
+            return None;
+        }
+        let form = &self.forms.form;
         let never = AtomicBool::new(false);
         let context = self.value_context(&prepared, &never);
         let mut constants = Vec::with_capacity(form.places.len());
@@ -105,21 +107,29 @@ impl Session {
             Some(Known::Refused) => {}
             Some(Known::Seen) => {
                 let (of_form, types) = (self.forms.form.text.clone(), self.forms.form.types.clone());
-                let serves = match self.prepare(&of_form, types).await {
-                    Ok(plan) => {
-                        plan.point.is_some()
-                            && !plan.has_catalog_types()
-                            && have_same_shape(plan.columns.as_deref(), prepared.columns.as_deref())
-                    }
-                    Err(_) => false,
-                };
-                if serves {
-                    return;
+                match self.prepare_form(&of_form, types, prepared).await {
+                    Some(plan) => return self.forms.plans.insert(&of_form, plan),
+                    None => self.forms.note(Known::Refused),
                 }
-                self.forms.note(Known::Refused);
             }
         }
         self.keep_plan(text, prepared);
+    }
+
+    /// The plan of a form, if it serves for a text whose plan is `of_text`.
+    async fn prepare_form(
+        &mut self,
+        form: &str,
+        types: Vec<DataType>,
+        of_text: &Prepared,
+    ) -> Option<Arc<Prepared>> {
+        let statement = self.parse(form).ok()?.pop()?;
+        let plan = self.prepare_statement(form, statement, types).await.ok()?;
+        let serves = plan.point.is_some()
+            && !plan.transient
+            && !plan.parameter_types.iter().any(|data_type| is_catalog_type(*data_type))
+            && have_same_shape(plan.columns.as_deref(), of_text.columns.as_deref());
+        serves.then(|| Arc::new(plan))
     }
 }
 

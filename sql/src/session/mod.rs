@@ -19,6 +19,8 @@ mod engine;
 mod execution;
 mod explain;
 mod forms;
+#[cfg(test)]
+mod forms_tests;
 mod function_call;
 mod functions;
 mod listing;

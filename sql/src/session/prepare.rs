@@ -95,7 +95,7 @@ pub struct Prepared {
     parameter_kinds: Box<[Option<PhysicalKind>]>,
 }
 
-fn is_catalog_type(data_type: DataType) -> bool {
+pub(super) fn is_catalog_type(data_type: DataType) -> bool {
     is_user_type(data_type.oid) || is_registered_type(data_type.oid)
 }
 
