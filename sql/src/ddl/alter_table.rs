@@ -66,6 +66,10 @@ pub async fn alter_table(
             TableAction::DropExpression { column, if_exists } => {
                 drop_expression(ddl, &entry, &name::fold(column), *if_exists).await?;
             }
+            TableAction::AlterConstraint { name: constraint, deferrable, initially_deferred } => {
+                let timing = Timing { deferrable: *deferrable, initially_deferred: *initially_deferred };
+                alter_constraint(ddl, &entry, &name::fold(constraint), timing).await?;
+            }
             TableAction::Storage(action) => check_storage(&entry, action)?,
         }
         // The next one sees what this one did.
@@ -119,6 +123,7 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
+        Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",
         Some(TableAction::Storage(_)) | None => "SET",
     }
 }
@@ -262,6 +267,19 @@ fn find_constraint<'t>(
             format!("constraint \"{constraint}\" of relation \"{}\" does not exist", entry.table.name),
         )
     })
+}
+
+/// ALTER CONSTRAINT: when a foreign key is tested.
+async fn alter_constraint(ddl: &mut Ddl, entry: &TableEntry, constraint: &str, timing: Timing) -> Result<()> {
+    let found = find_constraint(entry, constraint)?;
+    if !matches!(found.kind, ConstraintKind::ForeignKey { .. }) {
+        let what = format!("constraint \"{constraint}\" of relation \"{}\"", entry.table.name);
+        let message = format!("{what} is not a foreign key constraint");
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
+    let mut changed = (**found).clone();
+    changed.timing = timing;
+    ddl.put(changed).await
 }
 
 async fn add_column(

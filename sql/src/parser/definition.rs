@@ -187,6 +187,12 @@ pub enum TableAction {
         column: Ident,
         if_exists: bool,
     },
+    /// ALTER CONSTRAINT
+    AlterConstraint {
+        name: Ident,
+        deferrable: bool,
+        initially_deferred: bool,
+    },
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -514,6 +520,10 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
         }
     }
     match (words[0].as_str(), words[1].as_str()) {
+        ("alter", "constraint") => {
+            skip(parser, 2);
+            return alter_constraint(parser, source);
+        }
         ("cluster", "on") => {
             skip(parser, 2);
             return Ok(TableAction::Storage(StorageAction::Index(identifier(parser, source)?)));
@@ -544,6 +554,56 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
     }
     let standard = parser.parse_alter_table_operation().map_err(|error| syntax_error(&error, source, &[]))?;
     Ok(TableAction::Standard(Box::new(standard)))
+}
+
+/// What stands behind ALTER CONSTRAINT.
+fn alter_constraint(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAction> {
+    let name = identifier(parser, source)?;
+    let (mut deferrable, mut deferred) = (None, None);
+    loop {
+        let token = parser.peek_token_ref().clone();
+        let second = word(&parser.peek_nth_token(1));
+        let unfit = |what: &str| {
+            SqlError::unsupported(format!("FOREIGN KEY constraints cannot be marked {what}"))
+        };
+        let conflict = || {
+            let error = SqlError::syntax("conflicting constraint properties");
+            error.at(source.position(source.offset(token.span.start)))
+        };
+        match (word(&token).as_str(), second.as_str()) {
+            ("deferrable", _) if deferrable == Some(false) => return Err(conflict()),
+            ("deferrable", _) => {
+                skip(parser, 1);
+                deferrable = Some(true);
+            }
+            ("not", "deferrable") if deferrable == Some(true) => return Err(conflict()),
+            ("not", "deferrable") => {
+                skip(parser, 2);
+                deferrable = Some(false);
+            }
+            ("initially", "immediate") if deferred == Some(true) => return Err(conflict()),
+            ("initially", "immediate") => {
+                skip(parser, 2);
+                deferred = Some(false);
+            }
+            ("initially", "deferred") if deferred == Some(false) => return Err(conflict()),
+            ("initially", "deferred") => {
+                if deferrable == Some(false) {
+                    let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+                    let error = SqlError::syntax(message);
+                    return Err(error.at(source.position(source.offset(token.span.start))));
+                }
+                skip(parser, 2);
+                deferred = Some(true);
+            }
+            ("not", "valid") => return Err(unfit("NOT VALID")),
+            ("no", "inherit") => return Err(unfit("NO INHERIT")),
+            _ => break,
+        }
+    }
+    let initially_deferred = deferred == Some(true);
+    let deferrable = deferrable == Some(true) || initially_deferred;
+    Ok(TableAction::AlterConstraint { name, deferrable, initially_deferred })
 }
 
 /// `(name, …)`: storage parameters.

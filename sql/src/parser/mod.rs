@@ -19,7 +19,9 @@ mod explain;
 mod foreign;
 mod lexemes;
 mod materialized;
+mod merge;
 mod operators;
+mod referential;
 mod rewrite;
 mod rights;
 mod role;
@@ -53,6 +55,8 @@ pub use foreign::{
     refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,
 };
 pub use materialized::{CreateMaterialized, Refresh};
+pub use merge::{are_defaults, merge_columns};
+pub use referential::split_columns;
 pub use rewrite::{ALL, CURRENT_OF, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};

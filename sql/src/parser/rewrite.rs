@@ -34,9 +34,11 @@
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
+//! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
+//! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
-use super::search_cycle;
+use super::{merge, referential, search_cycle};
 use super::targets::{self, Targets};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
@@ -109,9 +111,14 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut depth = 0usize;
     // How deep the arguments of a substring stand.
     let mut substring = None;
+    // Where the source of a MERGE ends that was put into parentheses.
+    let mut source_end = None;
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
+        if source_end.take_if(|end| *end == at).is_some() {
+            out.push(TokenWithSpan::new(Token::RParen, token.span));
+        }
         at += 1;
         if !kind.defines
             && targets.follow(token, tokens.get(at).copied())
@@ -165,6 +172,32 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             {
                 out.extend(keys);
                 out.push(token.clone());
+                at += length;
+            }
+            Token::Word(_)
+                if kind.merges
+                    && depth == 0
+                    && is(token, "using")
+                    && let Some(length) = merge::joined_source(&tokens[at..]) =>
+            {
+                out.push(token.clone());
+                out.push(TokenWithSpan::new(Token::LParen, token.span));
+                source_end = Some(at + length);
+            }
+            Token::Word(_)
+                if kind.merges
+                    && (is(token, "default") || is(token, "overriding"))
+                    && let Some(length) = merge::insert_words(&tokens[at - 1..], &mut out) =>
+            {
+                at += length - 1;
+            }
+            Token::Word(_)
+                if is(token, "references")
+                    && (kind.creates_table || kind.alters_table)
+                    && let Some((moved, length)) = referential::moved(&tokens[at..]) =>
+            {
+                out.push(token.clone());
+                out.extend(moved);
                 at += length;
             }
             Token::Word(_) if is(token, "as") && names_column(&kind, &tokens[at..]) => {
@@ -319,7 +352,10 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             // No table has others that inherit from it.
             Token::Word(_)
                 if is(token, "only")
-                    && out.last().is_some_and(|before| is(before, "from") || is(before, "update"))
+                    && out.last().is_some_and(|before| {
+                        let is_merged = kind.merges && (is(before, "into") || is(before, "using"));
+                        is(before, "from") || is(before, "update") || is_merged
+                    })
                     && matches!(token_at(at), Token::Word(_)) => {}
             // A name like any other, but to dialects that read AT as part of a table.
             Token::Word(_) if is(token, "at") && !word_at(at, "time") => {
@@ -407,6 +443,8 @@ struct StatementWords {
     has_literals: bool,
     /// It is a query, or changes rows.
     is_query: bool,
+    /// It is a MERGE, whatever stands before that.
+    merges: bool,
     creates_table: bool,
     alters_table: bool,
     /// It defines something: SET there is not UPDATE's.
@@ -425,6 +463,8 @@ impl StatementWords {
             is_query: ["select", "insert", "update", "delete", "with", "values", "merge"]
                 .iter()
                 .any(|word| first_is(word)),
+            merges: ["merge", "with", "explain", "prepare"].iter().any(|word| first_is(word))
+                && tokens.iter().any(|token| is(token, "merge")),
             creates_table: is_table && first_is("create"),
             alters_table: is_table && first_is("alter"),
             defines: first_is("create") || first_is("alter"),
@@ -452,7 +492,7 @@ pub(super) fn written(token: &Token) -> String {
 }
 
 /// How many tokens it takes to close the parenthesis that the tokens begin with.
-fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
+pub(super) fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
     let mut depth = 0usize;
     for (at, token) in rest.iter().enumerate() {
         match token.token {
