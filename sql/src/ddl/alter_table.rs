@@ -46,7 +46,22 @@ pub async fn alter_table(
     };
     ddl.check_owns_table(&entry.table)?;
     ddl.lock(&entry.table).await?;
-    for action in actions {
+    let several = actions.iter().filter(|action| new_type(action).is_some()).count() > 1;
+    if several {
+        let mut changes = Vec::new();
+        for (column, data_type, using) in actions.iter().filter_map(new_type) {
+            let column = find_column(&entry.table, &name::fold(column))?.clone();
+            if changes.iter().any(|other: &column_type::Change<'_>| other.column.number == column.number) {
+                let message = format!("cannot alter type of column \"{}\" twice", column.name);
+                return Err(SqlError::unsupported(message));
+            }
+            changes.push(column_type::Change { column, data_type, using });
+        }
+        column_type::change(ddl, &entry, &changes, text).await?;
+        ddl.refresh().await?;
+        entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
+    }
+    for action in actions.iter().filter(|action| !several || new_type(action).is_none()) {
         match action {
             TableAction::Standard(operation) => apply(ddl, &entry, operation, text).await?,
             TableAction::AddIdentity { column, always, options } => {
@@ -77,6 +92,18 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+/// What an action says of a column's type.
+fn new_type(action: &TableAction) -> Option<(&ast::Ident, &ast::DataType, Option<&ast::Expr>)> {
+    let TableAction::Standard(operation) = action else { return None };
+    match &**operation {
+        Operation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { data_type, using, .. },
+        } => Some((column_name, data_type, using.as_ref())),
+        _ => None,
+    }
 }
 
 fn is_renaming(actions: &[TableAction]) -> bool {
@@ -181,10 +208,9 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
         Operation::ReplicaIdentity { identity: ast::ReplicaIdentity::Index(index) } => {
             check_index(entry, &name::fold(index))
         }
-        Operation::OwnerTo { .. }
-        | Operation::SetLogged
-        | Operation::SetUnlogged
-        | Operation::ReplicaIdentity { .. } => Ok(()),
+        Operation::SetLogged => super::persistence::set_table(ddl, entry, true).await,
+        Operation::SetUnlogged => super::persistence::set_table(ddl, entry, false).await,
+        Operation::OwnerTo { .. } | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
 }
@@ -324,7 +350,7 @@ async fn add_column(
         Some(fill) if table.columns[position].generated || crate::plan::walk::is_volatile(&fill) => {
             // Each row has a value of its own.
             let mut rewrite = rewrite::Rewrite::new(entry, table);
-            rewrite.fill = Some((position, fill));
+            rewrite.fills.push((position, fill));
             rewrite.run(ddl).await?;
         }
         fill => {
@@ -527,7 +553,8 @@ async fn alter_column(
             })
         }
         AlterColumnOperation::SetDataType { data_type, using, .. } => {
-            column_type::change(ddl, entry, &found, data_type, using.as_ref(), text).await
+            let change = column_type::Change { column: found, data_type, using: using.as_ref() };
+            column_type::change(ddl, entry, &[change], text).await
         }
         AlterColumnOperation::AddGenerated { .. } => {
             Err(SqlError::internal("our own parser takes ADD GENERATED"))

@@ -9,7 +9,8 @@ use super::storage::Owner;
 use crate::binder::{RelationKind, name};
 use crate::catalog::Rights;
 use crate::catalog::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableColumn, TableEntry,
+    Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::refuse_in_key;
@@ -370,19 +371,7 @@ pub async fn make_foreign_key(
     }
     for (from, to) in referring.iter().zip(&referred) {
         let (from, to) = (table.column_numbered(*from), parent.table.column_numbered(*to));
-        if !write::may_refer(from.representation, to.representation) {
-            return Err(SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!("foreign key constraint \"{name}\" cannot be implemented"),
-            )
-            .with_detail(format!(
-                "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                from.name,
-                to.name,
-                format_type(DataType::of(from.type_oid), &ddl.types()),
-                format_type(DataType::of(to.type_oid), &ddl.types())
-            )));
-        }
+        check_types(ddl, name, from, to)?;
     }
     let mut sorted = referred.clone();
     sorted.sort_unstable();
@@ -429,6 +418,21 @@ pub async fn make_foreign_key(
         timing: timing(key.characteristics.as_ref())?,
         validated: true,
     })
+}
+
+/// 42804 for columns that cannot refer to each other.
+pub fn check_types(ddl: &Ddl, key: &str, from: &TableColumn, to: &TableColumn) -> Result<()> {
+    if write::may_refer(from.representation, to.representation) {
+        return Ok(());
+    }
+    let message = format!("foreign key constraint \"{key}\" cannot be implemented");
+    Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message).with_detail(format!(
+        "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+        from.name,
+        to.name,
+        format_type(DataType::of(from.type_oid), &ddl.types()),
+        format_type(DataType::of(to.type_oid), &ddl.types())
+    )))
 }
 
 /// The numbers of a foreign key's columns on either side.

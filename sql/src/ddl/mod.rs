@@ -22,6 +22,7 @@ mod maintenance;
 mod materialized;
 mod owned;
 mod owner;
+mod persistence;
 mod range;
 mod refresh;
 mod rename;
@@ -297,7 +298,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
     };
     let command = match definition {
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
-        Definition::AlterSequence { .. } => "ALTER SEQUENCE",
+        Definition::AlterSequence { .. } | Definition::SetLogged { .. } => "ALTER SEQUENCE",
         Definition::DropIndexes { .. } => "DROP INDEX",
         Definition::AlterTable { kind: of, .. }
         | Definition::DependsOnExtension { kind: of, .. }
@@ -405,6 +406,9 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         }
         Definition::AlterSequence { name, if_exists, options } => {
             sequence::alter_sequence(ddl, name, *if_exists, options).await
+        }
+        Definition::SetLogged { name, if_exists, logged } => {
+            persistence::set_sequence(ddl, name, *if_exists, *logged).await
         }
         Definition::DropIndexes { names, if_exists, cascade } => {
             drop::drop_concurrently(ddl, names, *if_exists, *cascade).await

@@ -42,6 +42,12 @@ pub enum Definition {
         if_exists: bool,
         options: Vec<SequenceOption>,
     },
+    /// ALTER SEQUENCE … SET LOGGED, SET UNLOGGED
+    SetLogged {
+        name: ObjectName,
+        if_exists: bool,
+        logged: bool,
+    },
     /// DROP INDEX CONCURRENTLY
     DropIndexes {
         names: Vec<ObjectName>,
@@ -300,6 +306,11 @@ fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Defini
     let name = name(parser, source)?;
     if let Some(change) = common_change(parser, source, ObjectKind::Sequence, &name, if_exists)? {
         return Ok(change);
+    }
+    let second = word(&parser.peek_nth_token(1));
+    if word(parser.peek_token_ref()) == "set" && matches!(second.as_str(), "logged" | "unlogged") {
+        skip(parser, 2);
+        return Ok(Definition::SetLogged { name, if_exists, logged: second == "logged" });
     }
     let options = sequence_options(parser, source)?;
     if options.is_empty() {

@@ -36,6 +36,9 @@
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
 //! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
+//! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
+//! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
+//! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
 use super::{merge, referential, search_cycle};
@@ -57,6 +60,15 @@ pub const ALL: &str = "*";
 
 /// What stands for NULLS NOT DISTINCT, in place of a collation before UNIQUE.
 pub const NOT_DISTINCT: &str = "nulls not distinct";
+
+/// What stands for GROUPING SETS within others.
+pub const GROUPING_SETS: &str = "grouping sets";
+
+/// What stands for `()` there.
+pub const NO_GROUPS: &str = "()";
+
+/// What stands first in a GROUP BY DISTINCT.
+pub const DISTINCT_SETS: &str = "group by distinct";
 
 /// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
 const NO_KEY: &str = "no key";
@@ -111,13 +123,13 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut depth = 0usize;
     // How deep the arguments of a substring stand.
     let mut substring = None;
-    // Where the source of a MERGE ends that was put into parentheses.
-    let mut source_end = None;
+    // Where something ends that was put into parentheses, and what closes it.
+    let mut ends: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
-        if source_end.take_if(|end| *end == at).is_some() {
-            out.push(TokenWithSpan::new(Token::RParen, token.span));
+        if let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
+            out.extend(closing);
         }
         at += 1;
         if !kind.defines
@@ -182,7 +194,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             {
                 out.push(token.clone());
                 out.push(TokenWithSpan::new(Token::LParen, token.span));
-                source_end = Some(at + length);
+                ends.push((at + length, vec![TokenWithSpan::new(Token::RParen, token.span)]));
             }
             Token::Word(_)
                 if kind.merges
@@ -190,6 +202,49 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     && let Some(length) = merge::insert_words(&tokens[at - 1..], &mut out) =>
             {
                 at += length - 1;
+            }
+            Token::Word(_)
+                if ["any", "all", "some"].iter().any(|word| is(token, word))
+                    && *token_at(at) == Token::LParen
+                    && word_at(at + 1, "values")
+                    && let Some(length) = closed(&tokens[at..]) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at].span);
+                out.extend([token.clone(), tokens[at].clone(), put(Token::make_keyword("SELECT"))]);
+                out.extend([put(Token::Mul), put(Token::make_keyword("FROM")), put(Token::LParen)]);
+                let alias = Token::Word(Word {
+                    value: "*VALUES*".to_owned(),
+                    quote_style: Some('"'),
+                    keyword: Keyword::NoKeyword,
+                });
+                ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
+                depth += 1;
+                at += 1;
+            }
+            // Grouping sets within grouping sets are read as a function's call.
+            Token::Word(_)
+                if is(token, "grouping")
+                    && word_at(at, "sets")
+                    && *token_at(at + 1) == Token::LParen
+                    && is_in_grouping_sets(&out) =>
+            {
+                out.push(mark(token, GROUPING_SETS));
+                at += 1;
+            }
+            Token::LParen if *token_at(at) == Token::RParen && is_in_nested_sets(&out) => {
+                out.push(mark(token, NO_GROUPS));
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            Token::Word(_)
+                if (is(token, "all") || is(token, "distinct"))
+                    && matches!(out.as_slice(), [.., group, by] if is(group, "group") && is(by, "by"))
+                    && matches!(token_at(at), Token::Word(_) | Token::LParen | Token::Number(..)) =>
+            {
+                if is(token, "distinct") {
+                    out.push(mark(token, DISTINCT_SETS));
+                    out.push(TokenWithSpan::new(Token::Comma, token.span));
+                }
             }
             Token::Word(_)
                 if is(token, "references")
@@ -534,6 +589,32 @@ fn follows_from(out: &[TokenWithSpan]) -> bool {
     let is_end =
         |token: &&TokenWithSpan| is(token, "from") || is(token, "for") || token.token == Token::Comma;
     out.iter().rev().find(is_end).is_some_and(|token| is(token, "from"))
+}
+
+/// What stands before the parenthesis that is open last.
+fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
+    let mut depth = 0usize;
+    for (at, token) in out.iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 0 => return Some(&out[..at]),
+            Token::LParen => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the tokens end in the list of GROUPING SETS, or of one within it.
+fn is_in_grouping_sets(out: &[TokenWithSpan]) -> bool {
+    let is_first = matches!(before_open(out), Some([.., grouping, sets]) if is(grouping, "grouping") && is(sets, "sets"));
+    is_first || is_in_nested_sets(out)
+}
+
+/// Whether the tokens end in the list of GROUPING SETS within others.
+fn is_in_nested_sets(out: &[TokenWithSpan]) -> bool {
+    matches!(before_open(out), Some([.., last])
+        if matches!(&last.token, Token::Word(word) if word.quote_style == Some(MARK) && word.value == GROUPING_SETS))
 }
 
 /// Whether the last tokens are `FOR UPDATE` or `FOR SHARE`.

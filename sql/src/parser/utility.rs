@@ -439,7 +439,10 @@ fn set_constraints(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utili
     Ok(Utility::SetConstraints { names, deferred })
 }
 
-/// `SET x TO DEFAULT` and `SET role TO x`; every other SET goes to sqlparser.
+/// The setting that `SET LOCAL SESSION AUTHORIZATION` changes.
+const SESSION_AUTHORIZATION: &str = "session_authorization";
+
+/// `SET x TO DEFAULT`, `SET role TO x` and `SET LOCAL SESSION AUTHORIZATION`; every other SET goes to sqlparser.
 fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
     let mut ahead = 1;
     let mut local = false;
@@ -450,6 +453,23 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
         }
         "session" => ahead = 2,
         _ => {}
+    }
+    if local
+        && word(&parser.peek_nth_token(2)) == "session"
+        && word(&parser.peek_nth_token(3)) == "authorization"
+    {
+        (0..4).for_each(|_| drop(parser.next_token()));
+        let value = match &parser.peek_token_ref().token {
+            Token::SingleQuotedString(value) => Some(value.clone()),
+            _ if word(parser.peek_token_ref()) == "default" => None,
+            _ => {
+                let name = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
+                let name = fold(&name);
+                return Ok(Some(Utility::Assign { name: SESSION_AUTHORIZATION.into(), value: Some(name), local }));
+            }
+        };
+        parser.next_token();
+        return Ok(Some(Utility::Assign { name: SESSION_AUTHORIZATION.into(), value, local }));
     }
     let is_zone =
         word(&parser.peek_nth_token(ahead)) == "time" && word(&parser.peek_nth_token(ahead + 1)) == "zone";

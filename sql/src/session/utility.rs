@@ -63,6 +63,7 @@ impl Session {
             S::Rollback { chain, savepoint: None } => {
                 let (modes, past) = (self.current_modes(), self.begun_as_of());
                 if !self.is_explicit() {
+                    refuse_chain(*chain, "ROLLBACK")?;
                     self.warn_no_transaction();
                 }
                 self.rollback();
@@ -231,6 +232,7 @@ impl Session {
     async fn run_commit(&mut self, chain: bool) -> Result<Given> {
         let (modes, past) = (self.current_modes(), self.begun_as_of());
         if !self.is_explicit() {
+            refuse_chain(chain, "COMMIT")?;
             self.warn_no_transaction();
         }
         let committed = self.commit().await?;
@@ -578,6 +580,15 @@ fn setting_name(words: &[ast::Ident]) -> String {
 }
 
 /// A setting's value as text: words and literals, with commas between.
+/// 25P01 for AND CHAIN where no transaction was begun.
+fn refuse_chain(chain: bool, command: &str) -> Result<()> {
+    if !chain {
+        return Ok(());
+    }
+    let message = format!("{command} AND CHAIN can only be used in transaction blocks");
+    Err(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message))
+}
+
 fn setting_value(values: &[ast::Expr]) -> String {
     let texts: Vec<String> = values
         .iter()
