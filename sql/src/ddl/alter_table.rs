@@ -202,7 +202,7 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
         }
         Operation::SetOptionsParens { options } => {
             let mut table = (*entry.table).clone();
-            table.options = storage::changed(&table.options, options)?;
+            table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
             ddl.put(table).await
         }
         Operation::ReplicaIdentity { identity: ast::ReplicaIdentity::Index(index) } => {

@@ -300,6 +300,8 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
         Definition::AlterSequence { .. } | Definition::SetLogged { .. } => "ALTER SEQUENCE",
         Definition::DropIndexes { .. } => "DROP INDEX",
+        Definition::AlterIndex { .. } => "ALTER INDEX",
+        Definition::AlterView { .. } => "ALTER VIEW",
         Definition::AlterTable { kind: of, .. }
         | Definition::DependsOnExtension { kind: of, .. }
         | Definition::Rename { kind: of, .. }
@@ -407,6 +409,12 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::AlterSequence { name, if_exists, options } => {
             sequence::alter_sequence(ddl, name, *if_exists, options).await
         }
+        Definition::AlterView { name, if_exists, change } => {
+            view::alter_options(ddl, name, *if_exists, change).await
+        }
+        Definition::AlterIndex { name, if_exists, action } => {
+            index::alter(ddl, name, *if_exists, action).await
+        }
         Definition::SetLogged { name, if_exists, logged } => {
             persistence::set_sequence(ddl, name, *if_exists, *logged).await
         }
@@ -457,7 +465,6 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
-        S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {
             schema::create_schema(ddl, schema_name, *if_not_exists).await.map(|_| ())
         }

@@ -42,6 +42,18 @@ pub enum Definition {
         if_exists: bool,
         options: Vec<SequenceOption>,
     },
+    /// ALTER VIEW … SET (…), RESET (…)
+    AlterView {
+        name: ObjectName,
+        if_exists: bool,
+        change: ViewOptions,
+    },
+    /// ALTER INDEX
+    AlterIndex {
+        name: ObjectName,
+        if_exists: bool,
+        action: IndexAction,
+    },
     /// ALTER SEQUENCE … SET LOGGED, SET UNLOGGED
     SetLogged {
         name: ObjectName,
@@ -203,6 +215,29 @@ pub enum TableAction {
     Storage(StorageAction),
 }
 
+/// What ALTER VIEW does to parameters.
+#[derive(Clone, Debug)]
+pub enum ViewOptions {
+    Set(Vec<ast::SqlOption>),
+    Reset(Vec<String>),
+}
+
+/// What ALTER INDEX does.
+#[derive(Clone, Debug)]
+pub enum IndexAction {
+    Rename(Ident),
+    /// SET (…)
+    Options(Vec<ast::SqlOption>),
+    /// RESET (…)
+    Reset(Vec<String>),
+    /// ALTER COLUMN n SET STATISTICS: the column, and where its number stands.
+    Statistics {
+        column: i64,
+        position: u32,
+    },
+    Tablespace(Ident),
+}
+
 /// What ALTER TABLE says of storage; what it names must be there.
 #[derive(Clone, Debug)]
 pub enum StorageAction {
@@ -243,6 +278,8 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
         ["alter", "materialized", "view", _] => materialized::alter(parser, source).map(Some),
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
+        ["alter", "index", "all", "in"] => Ok(None),
+        ["alter", "index", ..] => alter_index(parser, source),
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
         ["comment", "on", ..] => comment(parser, source).map(Some),
         ["alter", "view", ..] => alter_view(parser, source).map(Some),
@@ -396,6 +433,20 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
     let name = name(parser, source)?;
     if let Some(change) = common_change(parser, source, ObjectKind::View, &name, if_exists)? {
         return Ok(change);
+    }
+    if matches!(word(parser.peek_token_ref()).as_str(), "set" | "reset") {
+        let change = match word(parser.peek_token_ref()).as_str() {
+            "set" => match parser.parse_alter_table_operation() {
+                Ok(ast::AlterTableOperation::SetOptionsParens { options }) => ViewOptions::Set(options),
+                Ok(_) => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+                Err(error) => return Err(syntax_error(&error, source, &[])),
+            },
+            _ => {
+                skip(parser, 1);
+                ViewOptions::Reset(option_names(parser, source)?)
+            }
+        };
+        return Ok(Definition::AlterView { name, if_exists, change });
     }
     expect(parser, source, "rename")?;
     accept(parser, "column");
@@ -565,6 +616,51 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
     }
     let standard = parser.parse_alter_table_operation().map_err(|error| syntax_error(&error, source, &[]))?;
     Ok(TableAction::Standard(Box::new(standard)))
+}
+
+/// ALTER INDEX; `None` leaves what nobody knows to sqlparser.
+fn alter_index(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Definition>> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    let name = name(parser, source)?;
+    let first = word(parser.peek_token_ref());
+    skip(parser, 1);
+    let action = match first.as_str() {
+        "rename" => {
+            expect(parser, source, "to")?;
+            IndexAction::Rename(identifier(parser, source)?)
+        }
+        "set" if accept(parser, "tablespace") => IndexAction::Tablespace(identifier(parser, source)?),
+        "set" => {
+            parser.prev_token();
+            match parser.parse_alter_table_operation() {
+                Ok(ast::AlterTableOperation::SetOptionsParens { options }) => IndexAction::Options(options),
+                Ok(_) => return Err(syntax_error_at(parser.peek_token_ref(), source)),
+                Err(error) => return Err(syntax_error(&error, source, &[])),
+            }
+        }
+        "reset" => IndexAction::Reset(option_names(parser, source)?),
+        "alter" => {
+            accept(parser, "column");
+            let token = parser.next_token();
+            let number = match &token.token {
+                Token::Number(digits, _) => digits.parse::<i64>().ok(),
+                _ => None,
+            };
+            let Some(column) = number else { return Err(syntax_error_at(&token, source)) };
+            expect(parser, source, "set")?;
+            expect(parser, source, "statistics")?;
+            let _ = parser.consume_token(&Token::Minus);
+            skip(parser, 1);
+            let position = source.position(source.offset(token.span.start));
+            IndexAction::Statistics { column, position }
+        }
+        _ => {
+            parser.prev_token();
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    };
+    Ok(Some(Definition::AlterIndex { name, if_exists, action }))
 }
 
 /// What stands behind ALTER CONSTRAINT.

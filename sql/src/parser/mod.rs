@@ -46,7 +46,10 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 pub use branch::{BranchFrom, BranchStatement};
 pub use create::{check_table_method, check_tablespace};
 pub use cursor::{Declare, Direction, Fetch};
-pub use definition::{CommentTarget, Definition, ObjectKind, StorageAction, TableAction, TableLike};
+pub use definition::{
+    CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike,
+    ViewOptions,
+};
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
