@@ -572,7 +572,11 @@ impl Binder<'_> {
                 );
                 return Err(self.locate(error, ast::Spanned::span(expr).start));
             };
-            return self.grouped_output(&outputs[index]);
+            let place = select.projection.get(index).filter(|_| select.projection.len() == outputs.len());
+            return self.grouped_output(&outputs[index]).map_err(|error| match place {
+                Some(item) => self.locate(error, ast::Spanned::span(item).start),
+                None => error,
+            });
         }
         // An input column of the name comes before an output column.
         if let ast::Expr::Identifier(identifier) = expr {

@@ -11,7 +11,7 @@ use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
-use crate::catalog::{ColumnIdentity, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
+use crate::catalog::{ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
 use crate::parser::{ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace};
@@ -55,6 +55,10 @@ pub async fn alter_table(
                 let message = format!("cannot alter type of column \"{}\" twice", column.name);
                 return Err(SqlError::unsupported(message));
             }
+            // As in PostgreSQL, what is dropped is dropped first.
+            if actions.iter().any(|action| drops(action, &column.name)) {
+                return Err(no_column(&entry.table, &column.name));
+            }
             changes.push(column_type::Change { column, data_type, using });
         }
         column_type::change(ddl, &entry, &changes, text).await?;
@@ -72,6 +76,11 @@ pub async fn alter_table(
             }
             TableAction::DropIdentity { column, if_exists } => {
                 identity::drop(ddl, &entry, &name::fold(column), *if_exists).await?;
+            }
+            TableAction::SetOptions { options } => {
+                let mut table = (*entry.table).clone();
+                table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
+                ddl.put(table).await?;
             }
             TableAction::ResetOptions { options } => {
                 let mut table = (*entry.table).clone();
@@ -92,6 +101,13 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+/// Whether an action drops a column.
+fn drops(action: &TableAction, column: &str) -> bool {
+    let TableAction::Standard(operation) = action else { return false };
+    matches!(&**operation, Operation::DropColumn { column_names, .. }
+        if column_names.iter().any(|name| name::fold(name) == column))
 }
 
 /// What an action says of a column's type.
@@ -117,10 +133,9 @@ fn is_about_storage(actions: &[TableAction]) -> bool {
         TableAction::Standard(operation) => matches!(
             **operation,
             Operation::RenameColumn { .. }
-                | Operation::SetOptionsParens { .. }
                 | Operation::ReplicaIdentity { .. }
         ),
-        TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
+        TableAction::SetOptions { .. } | TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
         _ => false,
     })
 }
@@ -151,7 +166,7 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
         Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",
-        Some(TableAction::Storage(_)) | None => "SET",
+        Some(TableAction::SetOptions { .. } | TableAction::Storage(_)) | None => "SET",
     }
 }
 
@@ -199,11 +214,6 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             let mut validated = (**found).clone();
             validated.validated = true;
             add_and_test(ddl, validated).await
-        }
-        Operation::SetOptionsParens { options } => {
-            let mut table = (*entry.table).clone();
-            table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
-            ddl.put(table).await
         }
         Operation::ReplicaIdentity { identity: ast::ReplicaIdentity::Index(index) } => {
             check_index(entry, &name::fold(index))
@@ -275,12 +285,13 @@ async fn change_column(
 }
 
 pub fn find_column<'t>(table: &'t Table, column: &str) -> Result<&'t TableColumn> {
-    table.column(column).ok_or_else(|| {
-        SqlError::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{column}\" of relation \"{}\" does not exist", table.name),
-        )
-    })
+    table.column(column).ok_or_else(|| no_column(table, column))
+}
+
+/// 42703.
+fn no_column(table: &Table, column: &str) -> SqlError {
+    let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+    SqlError::new(SqlState::UNDEFINED_COLUMN, message)
 }
 
 fn find_constraint<'t>(
@@ -635,10 +646,53 @@ async fn add_constraint(
     }
 }
 
+/// Looks at all rows again after their values were converted: at the CHECKs, and at the foreign keys from and to columns
+/// that changed.
+pub async fn test_again(ddl: &mut Ddl, table: u32, columns: &[ColumnNumber]) -> Result<()> {
+    ddl.refresh().await?;
+    let entry = ddl.catalog.expect_table(table)?.clone();
+    let reads = |constraint: &&Arc<Constraint>| {
+        constraint.validated && constraint.columns.iter().any(|number| columns.contains(number))
+    };
+    let is_check = |constraint: &&Arc<Constraint>| matches!(constraint.kind, ConstraintKind::Check { .. });
+    if entry.constraints.iter().filter(reads).any(|constraint| is_check(&constraint)) {
+        let writer = ddl.writer(&entry)?;
+        write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| by_some_row(&entry.table, error))?;
+    }
+    let mut children: Vec<u32> = Vec::new();
+    for constraint in ddl.catalog.constraints() {
+        let ConstraintKind::ForeignKey { table: parent, columns: referred, .. } = &constraint.kind else {
+            continue;
+        };
+        let is_own = constraint.table == table && constraint.columns.iter().any(|each| columns.contains(each));
+        let is_referred = *parent == table && referred.iter().any(|each| columns.contains(each));
+        if constraint.validated && (is_own || is_referred) && !children.contains(&constraint.table) {
+            children.push(constraint.table);
+        }
+    }
+    for child in children {
+        let child = ddl.catalog.expect_table(child)?.clone();
+        let writer = ddl.writer(&child)?;
+        write::check_references(&writer, &mut ddl.execution).await?;
+        write::check_pending(&mut ddl.execution, write::Due::Statement).await?;
+    }
+    Ok(())
+}
+
+/// The error of a CHECK that was tested against the rows that are there.
+fn by_some_row(table: &Table, error: SqlError) -> SqlError {
+    if error.state() != SqlState::CHECK_VIOLATION {
+        return error;
+    }
+    let name = error.fields().constraint.clone().unwrap_or_default();
+    let message = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
+    SqlError::new(SqlState::CHECK_VIOLATION, message).with_table(&table.name).with_constraint(&name)
+}
+
 /// Stores a CHECK or a foreign key, after a look at the rows that are there, unless it is NOT VALID.
 async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
     let is_check = matches!(made.kind, ConstraintKind::Check { .. });
-    let (name, table, validated) = (made.name.clone(), made.table, made.validated);
+    let (table, validated) = (made.table, made.validated);
     ddl.put(made).await?;
     if !validated {
         return Ok(());
@@ -650,18 +704,7 @@ async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
         write::check_references(&writer, &mut ddl.execution).await?;
         return write::check_pending(&mut ddl.execution, write::Due::Statement).await;
     }
-    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
-        if error.state() != SqlState::CHECK_VIOLATION {
-            return error;
-        }
-        let table = &current.table.name;
-        SqlError::new(
-            SqlState::CHECK_VIOLATION,
-            format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row"),
-        )
-        .with_table(table)
-        .with_constraint(&name)
-    })
+    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| by_some_row(&current.table, error))
 }
 
 /// ADD PRIMARY KEY: the rows move into a new tree, clustered on it, and the indexes point at the new keys.

@@ -49,7 +49,9 @@ pub async fn change(
     }
     let mut rewrite = Rewrite::new(entry, table);
     rewrite.fills = fills;
-    rewrite.run(ddl).await
+    rewrite.run(ddl).await?;
+    let columns: Vec<_> = changes.iter().map(|change| change.column.number).collect();
+    super::alter_table::test_again(ddl, entry.table.oid, &columns).await
 }
 
 /// Changes one column of a table that is not stored yet; gives what its rows get.

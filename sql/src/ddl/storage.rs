@@ -95,8 +95,8 @@ pub fn of_relation(options: &ast::CreateTableOptions, owner: Owner) -> Result<Op
 ///
 /// # Errors
 /// 22023.
-pub fn changed(before: &[(String, String)], list: &[ast::SqlOption], owner: Owner) -> Result<Options> {
-    let set = checked(given(list), owner)?;
+pub fn changed(before: &[(String, String)], list: &[(String, String)], owner: Owner) -> Result<Options> {
+    let set = checked(list.iter().cloned(), owner)?;
     let is_kept = |(parameter, _): &&(String, String)| set.iter().all(|(other, _)| other != parameter);
     let mut options: Options = before.iter().filter(is_kept).cloned().collect();
     options.extend(set);

@@ -192,6 +192,10 @@ pub enum TableAction {
         always: Option<bool>,
         options: Vec<SequenceOption>,
     },
+    /// SET (…)
+    SetOptions {
+        options: Vec<(String, String)>,
+    },
     /// RESET (…)
     ResetOptions {
         options: Vec<String>,
@@ -218,7 +222,7 @@ pub enum TableAction {
 /// What ALTER VIEW does to parameters.
 #[derive(Clone, Debug)]
 pub enum ViewOptions {
-    Set(Vec<ast::SqlOption>),
+    Set(Vec<(String, String)>),
     Reset(Vec<String>),
 }
 
@@ -227,7 +231,7 @@ pub enum ViewOptions {
 pub enum IndexAction {
     Rename(Ident),
     /// SET (…)
-    Options(Vec<ast::SqlOption>),
+    Options(Vec<(String, String)>),
     /// RESET (…)
     Reset(Vec<String>),
     /// ALTER COLUMN n SET STATISTICS: the column, and where its number stands.
@@ -436,11 +440,10 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
     }
     if matches!(word(parser.peek_token_ref()).as_str(), "set" | "reset") {
         let change = match word(parser.peek_token_ref()).as_str() {
-            "set" => match parser.parse_alter_table_operation() {
-                Ok(ast::AlterTableOperation::SetOptionsParens { options }) => ViewOptions::Set(options),
-                Ok(_) => return Err(syntax_error_at(parser.peek_token_ref(), source)),
-                Err(error) => return Err(syntax_error(&error, source, &[])),
-            },
+            "set" => {
+                skip(parser, 1);
+                ViewOptions::Set(option_list(parser, source)?)
+            }
             _ => {
                 skip(parser, 1);
                 ViewOptions::Reset(option_names(parser, source)?)
@@ -608,6 +611,10 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             expect(parser, source, "method")?;
             return Ok(TableAction::Storage(StorageAction::Method(identifier(parser, source)?)));
         }
+        ("set", "") if parser.peek_nth_token(1).token == Token::LParen => {
+            skip(parser, 1);
+            return Ok(TableAction::SetOptions { options: option_list(parser, source)? });
+        }
         ("reset", "") => {
             skip(parser, 1);
             return Ok(TableAction::ResetOptions { options: option_names(parser, source)? });
@@ -631,14 +638,7 @@ fn alter_index(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<De
             IndexAction::Rename(identifier(parser, source)?)
         }
         "set" if accept(parser, "tablespace") => IndexAction::Tablespace(identifier(parser, source)?),
-        "set" => {
-            parser.prev_token();
-            match parser.parse_alter_table_operation() {
-                Ok(ast::AlterTableOperation::SetOptionsParens { options }) => IndexAction::Options(options),
-                Ok(_) => return Err(syntax_error_at(parser.peek_token_ref(), source)),
-                Err(error) => return Err(syntax_error(&error, source, &[])),
-            }
-        }
+        "set" => IndexAction::Options(option_list(parser, source)?),
         "reset" => IndexAction::Reset(option_names(parser, source)?),
         "alter" => {
             accept(parser, "column");
@@ -713,6 +713,47 @@ fn alter_constraint(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Tabl
     Ok(TableAction::AlterConstraint { name, deferrable, initially_deferred })
 }
 
+/// The name of a storage parameter. One of the table beside has its place before it.
+fn option_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
+    let mut name = crate::binder::name::fold(&identifier(parser, source)?);
+    while parser.consume_token(&Token::Period) {
+        let rest = crate::binder::name::fold(&identifier(parser, source)?);
+        name = format!("{name}.{rest}");
+    }
+    Ok(name)
+}
+
+/// `(name [= value], …)`: storage parameters; without a value they are true.
+fn option_list(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<(String, String)>> {
+    let mut options = Vec::new();
+    if !parser.consume_token(&Token::LParen) {
+        return Err(syntax_error_at(parser.peek_token_ref(), source));
+    }
+    loop {
+        let name = option_name(parser, source)?;
+        let mut value = "true".to_owned();
+        if parser.consume_token(&Token::Eq) {
+            let sign = if parser.consume_token(&Token::Minus) { "-" } else { "" };
+            let token = parser.next_token();
+            value = match &token.token {
+                Token::Number(digits, _) => format!("{sign}{digits}"),
+                Token::SingleQuotedString(text) if sign.is_empty() => text.clone(),
+                Token::Word(word) if sign.is_empty() => {
+                    crate::binder::name::fold(&word.clone().into_ident(token.span))
+                }
+                _ => return Err(syntax_error_at(&token, source)),
+            };
+        }
+        options.push((name, value));
+        if parser.consume_token(&Token::RParen) {
+            return Ok(options);
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    }
+}
+
 /// `(name, …)`: storage parameters.
 fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -720,14 +761,7 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
         return Err(syntax_error_at(parser.peek_token_ref(), source));
     }
     loop {
-        names.push(crate::binder::name::fold(&identifier(parser, source)?));
-        // A parameter of the table beside has its place before it.
-        while parser.consume_token(&Token::Period) {
-            let rest = crate::binder::name::fold(&identifier(parser, source)?);
-            if let Some(last) = names.last_mut() {
-                *last = format!("{last}.{rest}");
-            }
-        }
+        names.push(option_name(parser, source)?);
         if parser.consume_token(&Token::RParen) {
             return Ok(names);
         }

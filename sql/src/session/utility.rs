@@ -595,7 +595,7 @@ fn setting_value(values: &[ast::Expr]) -> String {
         .map(|value| match value {
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::SingleQuotedString(text) => text.clone(),
-                ast::Value::Boolean(truth) => if *truth { "on" } else { "off" }.to_string(),
+                ast::Value::Boolean(truth) => truth.to_string(),
                 other => other.to_string(),
             },
             ast::Expr::Identifier(identifier) if identifier.quote_style.is_none() => {
