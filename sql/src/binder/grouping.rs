@@ -167,7 +167,8 @@ pub(super) fn crossed(elements: Vec<Vec<Set>>) -> Result<Vec<Set>> {
 
 /// The sets without those that are there before.
 pub(super) fn distinct(sets: Vec<Set>) -> Vec<Set> {
-    let within = |left: &Set, right: &Set| left.iter().all(|one| right.iter().any(|other| walk::same(one, other)));
+    let within =
+        |left: &Set, right: &Set| left.iter().all(|one| right.iter().any(|other| walk::same(one, other)));
     let mut kept: Vec<Set> = Vec::new();
     for set in sets {
         if !kept.iter().any(|other| within(&set, other) && within(other, &set)) {

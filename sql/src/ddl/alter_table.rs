@@ -11,7 +11,9 @@ use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
-use crate::catalog::{ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
+use crate::catalog::{
+    ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
 use crate::parser::{ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace};
@@ -130,11 +132,9 @@ fn is_renaming(actions: &[TableAction]) -> bool {
 /// Whether all actions are such that materialized views have them too.
 fn is_about_storage(actions: &[TableAction]) -> bool {
     actions.iter().all(|action| match action {
-        TableAction::Standard(operation) => matches!(
-            **operation,
-            Operation::RenameColumn { .. }
-                | Operation::ReplicaIdentity { .. }
-        ),
+        TableAction::Standard(operation) => {
+            matches!(**operation, Operation::RenameColumn { .. } | Operation::ReplicaIdentity { .. })
+        }
         TableAction::SetOptions { .. } | TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
         _ => false,
     })
@@ -657,14 +657,17 @@ pub async fn test_again(ddl: &mut Ddl, table: u32, columns: &[ColumnNumber]) -> 
     let is_check = |constraint: &&Arc<Constraint>| matches!(constraint.kind, ConstraintKind::Check { .. });
     if entry.constraints.iter().filter(reads).any(|constraint| is_check(&constraint)) {
         let writer = ddl.writer(&entry)?;
-        write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| by_some_row(&entry.table, error))?;
+        write::check_rows(&writer, &mut ddl.execution)
+            .await
+            .map_err(|error| by_some_row(&entry.table, error))?;
     }
     let mut children: Vec<u32> = Vec::new();
     for constraint in ddl.catalog.constraints() {
         let ConstraintKind::ForeignKey { table: parent, columns: referred, .. } = &constraint.kind else {
             continue;
         };
-        let is_own = constraint.table == table && constraint.columns.iter().any(|each| columns.contains(each));
+        let is_own =
+            constraint.table == table && constraint.columns.iter().any(|each| columns.contains(each));
         let is_referred = *parent == table && referred.iter().any(|each| columns.contains(each));
         if constraint.validated && (is_own || is_referred) && !children.contains(&constraint.table) {
             children.push(constraint.table);
@@ -685,7 +688,8 @@ fn by_some_row(table: &Table, error: SqlError) -> SqlError {
         return error;
     }
     let name = error.fields().constraint.clone().unwrap_or_default();
-    let message = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
+    let message =
+        format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
     SqlError::new(SqlState::CHECK_VIOLATION, message).with_table(&table.name).with_constraint(&name)
 }
 

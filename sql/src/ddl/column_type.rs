@@ -104,9 +104,8 @@ fn refuse_keys(ddl: &Ddl, entry: &TableEntry, table: &Table) -> Result<()> {
     let now = |oid: u32| -> Option<&Table> {
         if oid == table.oid { Some(table) } else { ddl.catalog.table(oid).map(|other| &*other.table) }
     };
-    let before = |oid: u32, number| {
-        ddl.catalog.table(oid).map(|other| other.table.column_numbered(number).type_oid)
-    };
+    let before =
+        |oid: u32, number| ddl.catalog.table(oid).map(|other| other.table.column_numbered(number).type_oid);
     for constraint in ddl.catalog.constraints() {
         let ConstraintKind::ForeignKey { table: parent, columns, .. } = &constraint.kind else { continue };
         if constraint.table != entry.table.oid && *parent != entry.table.oid {

@@ -9,8 +9,8 @@ use super::storage::Owner;
 use crate::binder::{RelationKind, name};
 use crate::catalog::Rights;
 use crate::catalog::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableColumn, TableEntry,
-    Timing,
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableColumn,
+    TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::refuse_in_key;

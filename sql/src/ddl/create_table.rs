@@ -196,7 +196,7 @@ pub fn column_of(
             "both default and generation expression specified for column \"{column_name}\" of table \"{table}\""
         )));
     }
-    if has_default && identity.is_some() {
+    if (has_default || serial.is_some()) && identity.is_some() {
         return Err(SqlError::syntax(format!(
             "both default and identity specified for column \"{column_name}\" of table \"{table}\""
         )));

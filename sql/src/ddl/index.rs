@@ -226,7 +226,9 @@ pub async fn alter(
 /// Whether a column of an index may have a target for statistics: an expression alone may, and it makes no difference.
 fn check_statistics(ddl: &Ddl, index: &Index, number: i64, position: u32) -> Result<()> {
     if !(1..=i64::from(i16::MAX)).contains(&number) {
-        return Err(SqlError::invalid_parameter("column number must be in range from 1 to 32767").at(position));
+        return Err(
+            SqlError::invalid_parameter("column number must be in range from 1 to 32767").at(position)
+        );
     }
     let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
     let key = index.columns.get(at).map(|key| (key.number, key.expression.is_some()));

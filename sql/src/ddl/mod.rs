@@ -33,6 +33,7 @@ mod schema;
 mod sequence;
 mod storage;
 mod temporary;
+mod upkeep;
 mod user_type;
 mod view;
 
@@ -50,6 +51,7 @@ pub use index::fill as fill_index;
 pub use maintenance::{check_tables, tables_named};
 pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
+pub use upkeep::check as check_upkeep;
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
 use crate::catalog::{

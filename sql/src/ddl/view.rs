@@ -11,8 +11,8 @@ use crate::binder::{Relation, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{ObjectKind, ViewOptions, refuse_in_create_view};
 use crate::parser::visit::{Node, walk};
+use crate::parser::{ObjectKind, ViewOptions, refuse_in_create_view};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
 /// Gives the relations of a query names that last, and lists them.

@@ -670,9 +670,8 @@ fn alter_constraint(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Tabl
     loop {
         let token = parser.peek_token_ref().clone();
         let second = word(&parser.peek_nth_token(1));
-        let unfit = |what: &str| {
-            SqlError::unsupported(format!("FOREIGN KEY constraints cannot be marked {what}"))
-        };
+        let unfit =
+            |what: &str| SqlError::unsupported(format!("FOREIGN KEY constraints cannot be marked {what}"));
         let conflict = || {
             let error = SqlError::syntax("conflicting constraint properties");
             error.at(source.position(source.offset(token.span.start)))

@@ -32,6 +32,7 @@ mod source;
 mod taken;
 mod targets;
 mod unmark;
+mod upkeep;
 mod user_type;
 mod utility;
 pub mod visit;
@@ -47,8 +48,7 @@ pub use branch::{BranchFrom, BranchStatement};
 pub use create::{check_table_method, check_tablespace};
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{
-    CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike,
-    ViewOptions,
+    CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
 };
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
@@ -60,9 +60,7 @@ pub use foreign::{
 pub use materialized::{CreateMaterialized, Refresh};
 pub use merge::{are_defaults, merge_columns};
 pub use referential::split_columns;
-pub use rewrite::{
-    ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, marked,
-};
+pub use rewrite::{ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;
@@ -70,6 +68,7 @@ pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use unmark::unmark;
+pub use upkeep::Upkeep;
 pub use user_type::{
     DomainChange, DomainClause, DomainClauseKind, LabelPlace, RangeAttribute, RangeValue, TypeStatement,
 };

@@ -35,8 +35,7 @@ pub(super) fn moved(rest: &[&TokenWithSpan]) -> Option<(Vec<TokenWithSpan>, usiz
         let action_end = if is_at(at + 2, "set") || is_at(at + 2, "no") { at + 4 } else { at + 3 };
         if is_at(at + 1, "delete") && is_at(at + 2, "set") && open_at(action_end) {
             let length = closed(&rest[action_end..]).filter(|length| *length > 2)?;
-            let mut out: Vec<TokenWithSpan> =
-                rest[..name_end].iter().map(|token| (*token).clone()).collect();
+            let mut out: Vec<TokenWithSpan> = rest[..name_end].iter().map(|token| (*token).clone()).collect();
             let mut part = |like: &TokenWithSpan, value: &str| {
                 out.extend([TokenWithSpan::new(Token::Period, like.span), mark(like, value)]);
             };

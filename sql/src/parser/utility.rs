@@ -8,6 +8,7 @@ use super::branch::{self, BranchStatement};
 use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
 use super::explain::Explain;
+use super::upkeep::{self, Upkeep};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::name::fold;
 use crate::error::{Result, SqlError};
@@ -63,8 +64,8 @@ pub enum Utility {
     Close {
         name: Option<Ident>,
     },
-    /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
-    Reindex,
+    /// REINDEX and CLUSTER: indexes never bloat, and rows lie in the order of their keys.
+    Upkeep(Upkeep),
     /// `BEGIN [modes] AS OF …`
     BeginAsOf {
         start: Box<ast::Statement>,
@@ -140,10 +141,8 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
             parser.next_token();
             Utility::Checkpoint
         }
-        ("reindex", _) => {
-            while parser.next_token().token != Token::EOF {}
-            Utility::Reindex
-        }
+        ("reindex", _) => Utility::Upkeep(upkeep::reindex(parser, source)?),
+        ("cluster", _) => Utility::Upkeep(upkeep::cluster(parser, source)?),
         ("declare", _) => Utility::Declare(cursor::declare(parser, source)?),
         ("fetch" | "move", _) => Utility::Fetch(cursor::fetch(parser, source)?),
         ("close", _) => Utility::Close { name: cursor::close(parser, source)? },
@@ -240,7 +239,7 @@ fn targets(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<AnalyzeTa
 }
 
 /// `(option [value], …)`, of those that `command` has, or the bare words of the old syntax; tells which words appeared.
-fn options(
+pub(super) fn options(
     parser: &mut Parser<'_>,
     source: &Source<'_>,
     command: &str,
@@ -465,7 +464,11 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
             _ => {
                 let name = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
                 let name = fold(&name);
-                return Ok(Some(Utility::Assign { name: SESSION_AUTHORIZATION.into(), value: Some(name), local }));
+                return Ok(Some(Utility::Assign {
+                    name: SESSION_AUTHORIZATION.into(),
+                    value: Some(name),
+                    local,
+                }));
             }
         };
         parser.next_token();

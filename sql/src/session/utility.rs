@@ -137,7 +137,7 @@ impl Session {
                 self.engine.store().clone().checkpoint().await?;
                 done("CHECKPOINT")
             }
-            Utility::Reindex => done("REINDEX"),
+            Utility::Upkeep(upkeep) => done(ddl::check_upkeep(self, upkeep).await?),
             Utility::Lock { tables, mode, nowait } => self.lock_tables(tables, mode, *nowait).await,
             Utility::Assign { name, value, local } => {
                 self.change_setting(name, value.as_deref(), *local).await?;
