@@ -45,3 +45,18 @@ fn a_line_that_fails_undoes_all_of_them() {
     let rows = database.query("SELECT count(*) FROM t", &[]).unwrap();
     assert_eq!(rows[0].get_at::<i64>(0).unwrap(), 0);
 }
+
+#[test]
+fn generated_columns_stay_at_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let shown = path.display();
+    let database = EmbeddedDatabase::new_in_memory().unwrap();
+    database.execute("CREATE TABLE t (a int, twice int GENERATED ALWAYS AS (a * 2) STORED, b int)").unwrap();
+    database.execute("INSERT INTO t (a, b) VALUES (1, 10), (2, 20)").unwrap();
+    database.execute(&format!("COPY t TO '{shown}'")).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\t10\n2\t20\n");
+    database.execute(&format!("COPY t FROM '{shown}'")).unwrap();
+    let rows = database.query("SELECT sum(twice) FROM t", &[]).unwrap();
+    assert_eq!(rows[0].get_at::<i64>(0).unwrap(), 12);
+}

@@ -53,14 +53,21 @@ impl Binder<'_> {
         while let Some((first, after)) = rest.split_first() {
             match first {
                 AccessExpr::Dot(Ast::Identifier(field)) => {
-                    value = self.record_field(value, &name::fold(field))?;
+                    value = self
+                        .record_field(value, &name::fold(field))
+                        .map_err(|error| self.locate(error, ast::Spanned::span(root).start))?;
                     rest = after;
                 }
                 AccessExpr::Dot(_) => return Err(SqlError::syntax("a field's name was expected")),
                 AccessExpr::Subscript(_) => {
                     let is_subscript = |access: &&AccessExpr| matches!(access, AccessExpr::Subscript(_));
                     let count = rest.iter().take_while(is_subscript).count();
-                    value = self.bind_subscripts(value, &rest[..count])?;
+                    value = self.bind_subscripts(value, &rest[..count]).map_err(|error| {
+                        match error.message().starts_with("cannot subscript") {
+                            true => self.locate(error, ast::Spanned::span(root).start),
+                            false => error,
+                        }
+                    })?;
                     rest = &rest[count..];
                 }
             }

@@ -126,6 +126,7 @@ impl Binder<'_> {
             ));
         }
         let mut converted = Vec::new();
+        let given = arguments.clone();
         for (argument, wanted) in arguments.into_iter().zip(&resolved.argument_types) {
             let wanted = if *wanted == oids::ANY { argument.data_type() } else { DataType::of(*wanted) };
             let argument = self.coerce(argument, wanted, CastContext::Implicit)?;
@@ -151,6 +152,13 @@ impl Binder<'_> {
             }
         }
         if distinct {
+            // An argument is sorted by as it was converted for the aggregate.
+            for key in &mut order_by {
+                let place = given.iter().position(|each| walk::same(each, &key.expr));
+                if let Some(argument) = place.and_then(|at| converted.get(at)) {
+                    key.expr = argument.clone();
+                }
+            }
             let collects = matches!(base, "array_agg" | "string_agg" | "json_agg" | "jsonb_agg");
             let is_argument = |key: &SortKey| converted.iter().any(|each| walk::same(each, &key.expr));
             if let Some(at) = order_by.iter().position(|key| !is_argument(key)) {

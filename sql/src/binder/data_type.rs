@@ -168,7 +168,7 @@ fn named(name: &str, modifiers: &[String], types: &TypeScope<'_>) -> Result<Data
         (oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ, [precision]) => {
             DataType { oid, typmod: precision_modifier(Some(*precision)) }
         }
-        (_, [modifier, ..]) if info.operations.apply_modifier.is_some() => {
+        (_, [modifier, ..]) if info.operations.apply_modifier.is_some() && info.element().is_none() => {
             DataType { oid, typmod: i32::try_from(*modifier).unwrap_or(i32::MAX) }
         }
         _ => {

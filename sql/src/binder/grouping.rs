@@ -7,6 +7,7 @@ use super::select::Output;
 use super::{Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
+use crate::parser::{GROUPING_SETS, NO_GROUPS, marked};
 use crate::plan::logical::{Computed, GroupingSets};
 use crate::plan::walk;
 use crate::types::DataType;
@@ -126,15 +127,22 @@ impl Binder<'_> {
 fn as_grouping(call: &ast::Function) -> Result<Option<ast::Expr>> {
     let (schema, base) = name::split(&call.name)?;
     let ast::FunctionArguments::List(list) = &call.args else { return Ok(None) };
-    if schema.is_some() || !matches!(base.as_str(), "rollup" | "cube") {
+    let is_nested = matches!(call.name.0.as_slice(), [part]
+        if part.as_ident().and_then(marked) == Some(GROUPING_SETS));
+    if schema.is_some() || !(is_nested || matches!(base.as_str(), "rollup" | "cube")) {
         return Ok(None);
     }
     let mut lists = Vec::new();
     for argument in &list.args {
         lists.push(match argument_expr(argument)? {
             ast::Expr::Tuple(list) => list.clone(),
+            ast::Expr::Identifier(word) if marked(word) == Some(NO_GROUPS) => Vec::new(),
+            ast::Expr::Nested(inner) => vec![(**inner).clone()],
             expr => vec![expr.clone()],
         });
+    }
+    if is_nested {
+        return Ok(Some(ast::Expr::GroupingSets(lists)));
     }
     Ok(Some(if base == "rollup" { ast::Expr::Rollup(lists) } else { ast::Expr::Cube(lists) }))
 }
@@ -155,6 +163,19 @@ pub(super) fn crossed(elements: Vec<Vec<Set>>) -> Result<Vec<Set>> {
             .collect();
     }
     Ok(sets)
+}
+
+/// The sets without those that are there before.
+pub(super) fn distinct(sets: Vec<Set>) -> Vec<Set> {
+    let within =
+        |left: &Set, right: &Set| left.iter().all(|one| right.iter().any(|other| walk::same(one, other)));
+    let mut kept: Vec<Set> = Vec::new();
+    for set in sets {
+        if !kept.iter().any(|other| within(&set, other) && within(other, &set)) {
+            kept.push(set);
+        }
+    }
+    kept
 }
 
 fn too_many() -> SqlError {

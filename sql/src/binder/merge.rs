@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, MergeClauseKind};
 
-use super::modify::{check_width, is_default, type_of};
+use super::modify::{InsertTarget, check_width, is_default, type_of};
 use super::scope::Scope;
 use super::{AggregatesIn, Binder, Relation, RelationKind};
 use crate::catalog::{ColumnNumber, Rights, Table, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
+use crate::parser::{are_defaults, merge_columns};
 use crate::plan::logical::{ColumnId, JoinKind, Logical};
 
 /// What a WHEN clause does; expressions read the joined row.
@@ -168,10 +169,15 @@ impl Binder<'_> {
         let [values] = values.rows.as_slice() else {
             return Err(SqlError::syntax("INSERT in MERGE takes one row"));
         };
-        let (targets, explicit) = self.insert_targets(table, &insert.columns)?;
-        check_width(values.content.len(), targets.len(), explicit)?;
+        let (columns, overriding) = merge_columns(&insert.columns);
+        let (targets, explicit) = self.insert_targets(table, columns)?;
+        let content: &[ast::Expr] = if are_defaults(&values.content) { &[] } else { &values.content };
+        let wanted = InsertTarget { table, columns: &targets, explicit, overriding };
+        if !are_defaults(&values.content) {
+            check_width(content.len(), targets.len(), explicit)?;
+        }
         if let Some(entry) = self.catalog.table(table.oid) {
-            let given = targets.iter().take(values.content.len()).map(|target| target.column.number);
+            let given = targets.iter().take(content.len()).map(|target| target.column.number);
             self.note_insert(&Relation::Stored(entry.clone()), given);
         }
         let mut row = Vec::new();
@@ -183,14 +189,18 @@ impl Binder<'_> {
             });
         }
         let mut begun = Vec::new();
-        for (target, value) in targets.iter().zip(&values.content) {
+        for (target, value) in targets.iter().zip(content) {
             let column = &target.column;
             if is_default(value) && target.subscripts.is_empty() {
                 continue;
             }
+            wanted.refuse_given(column)?;
             let bound = self.bind(value)?;
             let location = ast::Spanned::span(value).start;
             let bound = self.fit_target(target, bound).map_err(|error| self.locate(error, location))?;
+            if wanted.replaces(column) {
+                continue;
+            }
             let place = &mut row[Table::position(column.number)];
             if target.subscripts.is_empty() {
                 *place = bound;

@@ -719,22 +719,22 @@ impl<'a> Binder<'a> {
 }
 
 /// The columns that an INSERT gives values for.
-struct InsertTarget<'t> {
-    table: &'t Table,
-    columns: &'t [Target],
+pub(super) struct InsertTarget<'t> {
+    pub table: &'t Table,
+    pub columns: &'t [Target],
     /// They are named.
-    explicit: bool,
-    overriding: Option<Overriding>,
+    pub explicit: bool,
+    pub overriding: Option<Overriding>,
 }
 
 impl InsertTarget<'_> {
     /// Whether the sequence's number comes in place of what is given for a column.
-    fn replaces(&self, column: &TableColumn) -> bool {
+    pub fn replaces(&self, column: &TableColumn) -> bool {
         column.identity.is_some() && self.overriding == Some(Overriding::User)
     }
 
     /// 428C9 for a value given for a column that is always generated.
-    fn refuse_given(&self, column: &TableColumn) -> Result<()> {
+    pub fn refuse_given(&self, column: &TableColumn) -> Result<()> {
         if column.generated {
             return Err(SqlError::new(
                 SqlState::GENERATED_ALWAYS,

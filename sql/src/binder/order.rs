@@ -35,7 +35,25 @@ fn ties_of(plan: &Logical) -> Result<Vec<Expr>> {
     match plan {
         Logical::Sort { keys, .. } => Ok(keys.iter().map(|key| key.expr.clone()).collect()),
         Logical::Distinct { input, .. } => ties_of(input),
+        Logical::Project { input, outputs }
+            if matches!(**input, Logical::Sort { .. })
+                && outputs.iter().any(|output| crate::plan::walk::is_volatile(&output.expr)) =>
+        {
+            ties_of(input)
+        }
         _ => Err(SqlError::syntax("WITH TIES cannot be specified without ORDER BY clause")),
+    }
+}
+
+/// The first rows of a plan. What varies from call to call is computed for those that are left alone.
+fn limited(plan: Logical, limit: Option<Expr>, offset: Option<Expr>, ties: Vec<Expr>) -> Logical {
+    match plan {
+        Logical::Project { input, outputs }
+            if outputs.iter().any(|output| crate::plan::walk::is_volatile(&output.expr)) =>
+        {
+            Logical::Project { input: Box::new(Logical::Limit { input, limit, offset, ties }), outputs }
+        }
+        plan => Logical::Limit { input: Box::new(plan), limit, offset, ties },
     }
 }
 
@@ -128,7 +146,7 @@ impl Binder<'_> {
             collector.pending = others;
         }
         if counting.is_empty() {
-            let plan = Logical::Limit { input: Box::new(plan), limit, offset, ties };
+            let plan = limited(plan, limit, offset, ties);
             return Ok(BoundQuery { plan, columns });
         }
         let mut counts = Vec::new();
@@ -149,7 +167,7 @@ impl Binder<'_> {
         let join = Logical::Join {
             kind: JoinKind::Inner,
             left: Box::new(Logical::Project { input, outputs: counts }),
-            right: Box::new(Logical::Limit { input: Box::new(plan), limit, offset, ties }),
+            right: Box::new(limited(plan, limit, offset, ties)),
             on: Vec::new(),
             lateral,
         };

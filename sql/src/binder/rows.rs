@@ -159,6 +159,12 @@ impl Binder<'_> {
             Expr::Column { index, .. } if self.record_columns.contains_key(index) => {
                 self.record_columns.get(index).cloned()
             }
+            // A column of a query around this one.
+            Expr::Outer { index, .. } => {
+                let mut all = self.levels.iter().flat_map(|level| &level.correlations);
+                let column = all.find(|each| each.slot == *index)?.column;
+                self.record_columns.get(&column).cloned()
+            }
             Expr::Column { index, .. } => {
                 let call = self.collectors.last()?.row_calls.iter().find(|(id, _)| id == index)?;
                 self.record_shape(&call.1)

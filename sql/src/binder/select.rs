@@ -9,7 +9,7 @@ use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
 use crate::catalog::Rights;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::{NOTHING, marked, refuse_in_select};
+use crate::parser::{DISTINCT_SETS, NOTHING, marked, refuse_in_select};
 use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
 use crate::plan::walk;
 use crate::types::DataType;
@@ -365,6 +365,10 @@ impl Binder<'_> {
             id: each.key,
             expr: Expr::Column { index: each.key, data_type: DataType::BYTEA },
         }));
+        let postponed = match (distinct, on_keys.is_none() && locked.is_empty()) {
+            (None, true) => postpone_volatile(&mut computed, visible, &sort_keys),
+            _ => None,
+        };
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
             columns.iter().try_for_each(|(_, column)| self.require_equality(column.data_type))?;
@@ -372,6 +376,9 @@ impl Binder<'_> {
         }
         if !sort_keys.is_empty() {
             plan = Logical::Sort { input: Box::new(plan), keys: sort_keys };
+        }
+        if let Some(outputs) = postponed {
+            plan = Logical::Project { input: Box::new(plan), outputs };
         }
         if !locked.is_empty() {
             plan = Logical::Lock { input: Box::new(plan), tables: locked };
@@ -509,6 +516,11 @@ impl Binder<'_> {
         let pending = self.collectors.last().map_or(0, |collector| collector.pending.len());
         let mut groups: Vec<Computed> = Vec::new();
         let mut elements = Vec::new();
+        // GROUP BY DISTINCT: no set twice.
+        let (is_distinct, exprs) = match exprs.split_first() {
+            Some((ast::Expr::Identifier(word), rest)) if marked(word) == Some(DISTINCT_SETS) => (true, rest),
+            _ => (false, exprs.as_slice()),
+        };
         for expr in exprs {
             let element = self.grouping_element(expr, select, outputs)?;
             for bound in element.iter().flatten() {
@@ -531,7 +543,9 @@ impl Binder<'_> {
         if exprs.iter().any(is_set)
             && let Some(collector) = self.collectors.last_mut()
         {
-            collector.grouping_sets = Some(super::grouping::crossed(elements)?);
+            let sets = super::grouping::crossed(elements)?;
+            let sets = if is_distinct { super::grouping::distinct(sets) } else { sets };
+            collector.grouping_sets = Some(sets);
         }
         if let Some(collector) = self.collectors.last_mut() {
             let own = collector.pending.split_off(pending);
@@ -558,7 +572,11 @@ impl Binder<'_> {
                 );
                 return Err(self.locate(error, ast::Spanned::span(expr).start));
             };
-            return self.grouped_output(&outputs[index]);
+            let place = select.projection.get(index).filter(|_| select.projection.len() == outputs.len());
+            return self.grouped_output(&outputs[index]).map_err(|error| match place {
+                Some(item) => self.locate(error, ast::Spanned::span(item).start),
+                None => error,
+            });
         }
         // An input column of the name comes before an output column.
         if let ast::Expr::Identifier(identifier) = expr {
@@ -600,6 +618,13 @@ impl Binder<'_> {
                 SqlState::GROUPING_ERROR,
                 "aggregate functions are not allowed in GROUP BY",
             ));
+        }
+        let windows = self.collectors.last().map(|c| c.windows.as_slice()).unwrap_or_default();
+        let is_window = |id| windows.iter().any(|(_, calls)| calls.iter().any(|(each, _)| *each == id));
+        walk::columns(&output.expr, &mut |id| found |= is_window(id));
+        if found {
+            let message = "window functions are not allowed in GROUP BY";
+            return Err(SqlError::new(SqlState::WINDOWING_ERROR, message));
         }
         Ok(output.expr.clone())
     }
@@ -691,6 +716,50 @@ fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
 }
 
 /// The name PostgreSQL gives an output column without an alias.
+/// Leaves what varies from call to call, and is not sorted by, until the rows are sorted: numbers of a sequence then come
+/// in the order of the rows. Gives the outputs above the sort.
+fn postpone_volatile(
+    computed: &mut Vec<Computed>,
+    visible: usize,
+    sort_keys: &[SortKey],
+) -> Option<Vec<Computed>> {
+    let is_key = |id: ColumnId| {
+        let mut found = false;
+        for key in sort_keys {
+            walk::columns(&key.expr, &mut |column| found |= column == id);
+        }
+        found
+    };
+    let waits = |output: &Computed| walk::is_volatile(&output.expr) && !is_key(output.id);
+    if sort_keys.is_empty() || !computed[..visible].iter().any(waits) {
+        return None;
+    }
+    let (mut below, mut above) = (Vec::new(), Vec::new());
+    let mut read: Vec<Computed> = Vec::new();
+    for (at, output) in std::mem::take(computed).into_iter().enumerate() {
+        if at >= visible || !waits(&output) {
+            let expr = Expr::Column { index: output.id, data_type: output.expr.data_type() };
+            above.push(Computed { id: output.id, expr });
+            below.push(output);
+            continue;
+        }
+        walk::any(&output.expr, &mut |node| {
+            if let Expr::Column { index, .. } = node {
+                read.push(Computed { id: *index, expr: node.clone() });
+            }
+            false
+        });
+        above.push(output);
+    }
+    for each in read {
+        if below.iter().all(|known| known.id != each.id) {
+            below.push(each);
+        }
+    }
+    *computed = below;
+    Some(above)
+}
+
 fn column_name(expr: &ast::Expr) -> String {
     name_of(expr).map_or_else(|| "?column?".to_string(), |name| name.text)
 }
@@ -751,7 +820,14 @@ fn name_of(expr: &ast::Expr) -> Option<SuggestedName> {
         Ast::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => firm("overlaps"),
         Ast::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
             Some(ast::AccessExpr::Dot(Ast::Identifier(field))) => firm(name::fold(field)),
-            _ => name_of(root),
+            _ => {
+                // Behind `t.a` come subscripts alone; the field that the last point names gives the name.
+                let field = access_chain.iter().rev().find_map(|access| match access {
+                    ast::AccessExpr::Dot(Ast::Identifier(field)) => Some(field),
+                    _ => None,
+                });
+                field.map_or_else(|| name_of(root), |field| firm(name::fold(field)))
+            }
         },
         _ => None,
     }

@@ -418,13 +418,29 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
             writer.u8(b'c');
             writer.text(expression);
         }
-        ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update, match_full } => {
-            writer.u8(if *match_full { b'F' } else { b'f' });
+        ConstraintKind::ForeignKey {
+            table,
+            columns,
+            index,
+            on_delete,
+            on_update,
+            delete_columns,
+            match_full,
+        } => {
+            writer.u8(match (*match_full, delete_columns.is_empty()) {
+                (false, true) => b'f',
+                (true, true) => b'F',
+                (false, false) => b'd',
+                (true, false) => b'D',
+            });
             writer.u32(*table);
             writer.numbers(columns);
             writer.u32(*index);
             writer.u8(on_delete.code());
             writer.u8(on_update.code());
+            if !delete_columns.is_empty() {
+                writer.numbers(delete_columns);
+            }
         }
     }
 }
@@ -761,13 +777,17 @@ fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
             b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
             b'u' => ConstraintKind::Unique { index: reader.u32()? },
             b'c' => ConstraintKind::Check { expression: reader.text()? },
-            kind @ (b'f' | b'F') => ConstraintKind::ForeignKey {
-                match_full: kind == b'F',
+            kind @ (b'f' | b'F' | b'd' | b'D') => ConstraintKind::ForeignKey {
+                match_full: kind.is_ascii_uppercase(),
                 table: reader.u32()?,
                 columns: reader.numbers()?,
                 index: reader.u32()?,
                 on_delete: ForeignKeyAction::from_code(reader.u8()?).ok_or_else(damaged)?,
                 on_update: ForeignKeyAction::from_code(reader.u8()?).ok_or_else(damaged)?,
+                delete_columns: match kind {
+                    b'd' | b'D' => reader.numbers()?,
+                    _ => Vec::new(),
+                },
             },
             _ => return Err(damaged()),
         },

@@ -217,6 +217,16 @@ impl Index {
     }
 }
 
+/// The columns that PostgreSQL's tables have beside their own.
+pub const SYSTEM_COLUMNS: [(ColumnNumber, &str); 6] =
+    [(-6, "tableoid"), (-5, "cmax"), (-4, "xmax"), (-3, "cmin"), (-2, "xmin"), (-1, "ctid")];
+
+/// Whether no column of a table may have a name.
+#[must_use]
+pub fn is_system_column(name: &str) -> bool {
+    SYSTEM_COLUMNS.iter().any(|(_, system)| *system == name)
+}
+
 /// What a constraint demands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConstraintKind {
@@ -236,6 +246,8 @@ pub enum ConstraintKind {
         index: u32,
         on_delete: ForeignKeyAction,
         on_update: ForeignKeyAction,
+        /// The columns that ON DELETE SET NULL and SET DEFAULT change; none are all.
+        delete_columns: Vec<ColumnNumber>,
         /// MATCH FULL: the columns are NULL together, or not at all.
         match_full: bool,
     },

@@ -17,7 +17,7 @@ pub use load::CopyIn;
 pub use options::{CopyFormat, CopyOptions};
 
 use crate::binder::{Binder, Relation, RelationKind, name};
-use crate::catalog::Table;
+use crate::catalog::{ColumnNumber, Table};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::logical::ColumnId;
@@ -165,12 +165,20 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
                     .with_hint("Try the COPY (SELECT ...) TO variant."));
             }
-            let list = if columns.is_empty() {
-                "*".to_string()
-            } else {
-                let names: Vec<String> = columns.iter().map(ToString::to_string).collect();
-                names.join(", ")
+            let names: Vec<String> = match (&found, columns.is_empty()) {
+                (Relation::Stored(entry), is_all) => {
+                    let table = &entry.table;
+                    if !is_all {
+                        columns.iter().try_for_each(|column| copied_column(table, column).map(|_| ()))?;
+                    }
+                    let all = table.live_columns().filter(|column| !column.generated);
+                    let all = all.map(|column| name::quote(&column.name)).collect();
+                    if is_all { all } else { columns.iter().map(ToString::to_string).collect() }
+                }
+                (_, true) => vec!["*".to_owned()],
+                (_, false) => columns.iter().map(ToString::to_string).collect(),
             };
+            let list = names.join(", ");
             let text = format!("SELECT {list} FROM {table_name}");
             match crate::parser::parse(&text)?.pop().map(|statement| statement.kind) {
                 Some(crate::parser::StatementKind::Sql(statement)) => match *statement {
@@ -186,6 +194,23 @@ fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned
     let columns = bound.columns.into_iter().map(|(_, column)| (column.name, column.data_type)).collect();
     let plan = Box::new(crate::plan::plan_query(bound.plan, &needed, &binder.means())?);
     Ok((columns, CopyWork::Out { plan }))
+}
+
+/// The number of a column that COPY names.
+fn copied_column(table: &Table, column: &ast::Ident) -> Result<ColumnNumber> {
+    let wanted = name::fold(column);
+    let found = table.column(&wanted).ok_or_else(|| {
+        SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
+        )
+    })?;
+    if found.generated {
+        let message = format!("column \"{wanted}\" is a generated column");
+        return Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+            .with_detail("Generated columns cannot be used in COPY."));
+    }
+    Ok(found.number)
 }
 
 fn plan_in(
@@ -209,22 +234,16 @@ fn plan_in(
     let mut positions = Vec::new();
     let mut found = Vec::new();
     if columns.is_empty() {
-        for column in table.live_columns() {
+        for column in table.live_columns().filter(|column| !column.generated) {
             positions.push(Table::position(column.number));
         }
     }
     for column in columns {
-        let wanted = name::fold(column);
-        let number = table.column(&wanted).map(|column| column.number).ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{wanted}\" of relation \"{}\" does not exist", table.name),
-            )
-        })?;
+        let number = copied_column(&table, column)?;
         if positions.contains(&Table::position(number)) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,
-                format!("column \"{wanted}\" specified more than once"),
+                format!("column \"{}\" specified more than once", name::fold(column)),
             ));
         }
         positions.push(Table::position(number));

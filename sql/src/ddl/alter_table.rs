@@ -11,7 +11,9 @@ use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
 use crate::binder::{Relation, name};
-use crate::catalog::{ColumnIdentity, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing};
+use crate::catalog::{
+    ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
 use crate::parser::{ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace};
@@ -46,7 +48,26 @@ pub async fn alter_table(
     };
     ddl.check_owns_table(&entry.table)?;
     ddl.lock(&entry.table).await?;
-    for action in actions {
+    let several = actions.iter().filter(|action| new_type(action).is_some()).count() > 1;
+    if several {
+        let mut changes = Vec::new();
+        for (column, data_type, using) in actions.iter().filter_map(new_type) {
+            let column = find_column(&entry.table, &name::fold(column))?.clone();
+            if changes.iter().any(|other: &column_type::Change<'_>| other.column.number == column.number) {
+                let message = format!("cannot alter type of column \"{}\" twice", column.name);
+                return Err(SqlError::unsupported(message));
+            }
+            // As in PostgreSQL, what is dropped is dropped first.
+            if actions.iter().any(|action| drops(action, &column.name)) {
+                return Err(no_column(&entry.table, &column.name));
+            }
+            changes.push(column_type::Change { column, data_type, using });
+        }
+        column_type::change(ddl, &entry, &changes, text).await?;
+        ddl.refresh().await?;
+        entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
+    }
+    for action in actions.iter().filter(|action| !several || new_type(action).is_none()) {
         match action {
             TableAction::Standard(operation) => apply(ddl, &entry, operation, text).await?,
             TableAction::AddIdentity { column, always, options } => {
@@ -58,6 +79,11 @@ pub async fn alter_table(
             TableAction::DropIdentity { column, if_exists } => {
                 identity::drop(ddl, &entry, &name::fold(column), *if_exists).await?;
             }
+            TableAction::SetOptions { options } => {
+                let mut table = (*entry.table).clone();
+                table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
+                ddl.put(table).await?;
+            }
             TableAction::ResetOptions { options } => {
                 let mut table = (*entry.table).clone();
                 table.options.retain(|(name, _)| !options.contains(name));
@@ -65,6 +91,10 @@ pub async fn alter_table(
             }
             TableAction::DropExpression { column, if_exists } => {
                 drop_expression(ddl, &entry, &name::fold(column), *if_exists).await?;
+            }
+            TableAction::AlterConstraint { name: constraint, deferrable, initially_deferred } => {
+                let timing = Timing { deferrable: *deferrable, initially_deferred: *initially_deferred };
+                alter_constraint(ddl, &entry, &name::fold(constraint), timing).await?;
             }
             TableAction::Storage(action) => check_storage(&entry, action)?,
         }
@@ -75,6 +105,25 @@ pub async fn alter_table(
     Ok(())
 }
 
+/// Whether an action drops a column.
+fn drops(action: &TableAction, column: &str) -> bool {
+    let TableAction::Standard(operation) = action else { return false };
+    matches!(&**operation, Operation::DropColumn { column_names, .. }
+        if column_names.iter().any(|name| name::fold(name) == column))
+}
+
+/// What an action says of a column's type.
+fn new_type(action: &TableAction) -> Option<(&ast::Ident, &ast::DataType, Option<&ast::Expr>)> {
+    let TableAction::Standard(operation) = action else { return None };
+    match &**operation {
+        Operation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { data_type, using, .. },
+        } => Some((column_name, data_type, using.as_ref())),
+        _ => None,
+    }
+}
+
 fn is_renaming(actions: &[TableAction]) -> bool {
     let is_rename = |operation: &Operation| matches!(operation, Operation::RenameColumn { .. });
     matches!(actions, [TableAction::Standard(operation)] if is_rename(operation))
@@ -83,13 +132,10 @@ fn is_renaming(actions: &[TableAction]) -> bool {
 /// Whether all actions are such that materialized views have them too.
 fn is_about_storage(actions: &[TableAction]) -> bool {
     actions.iter().all(|action| match action {
-        TableAction::Standard(operation) => matches!(
-            **operation,
-            Operation::RenameColumn { .. }
-                | Operation::SetOptionsParens { .. }
-                | Operation::ReplicaIdentity { .. }
-        ),
-        TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
+        TableAction::Standard(operation) => {
+            matches!(**operation, Operation::RenameColumn { .. } | Operation::ReplicaIdentity { .. })
+        }
+        TableAction::SetOptions { .. } | TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
         _ => false,
     })
 }
@@ -119,7 +165,8 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
-        Some(TableAction::Storage(_)) | None => "SET",
+        Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",
+        Some(TableAction::SetOptions { .. } | TableAction::Storage(_)) | None => "SET",
     }
 }
 
@@ -168,18 +215,12 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
             validated.validated = true;
             add_and_test(ddl, validated).await
         }
-        Operation::SetOptionsParens { options } => {
-            let mut table = (*entry.table).clone();
-            table.options = storage::changed(&table.options, options)?;
-            ddl.put(table).await
-        }
         Operation::ReplicaIdentity { identity: ast::ReplicaIdentity::Index(index) } => {
             check_index(entry, &name::fold(index))
         }
-        Operation::OwnerTo { .. }
-        | Operation::SetLogged
-        | Operation::SetUnlogged
-        | Operation::ReplicaIdentity { .. } => Ok(()),
+        Operation::SetLogged => super::persistence::set_table(ddl, entry, true).await,
+        Operation::SetUnlogged => super::persistence::set_table(ddl, entry, false).await,
+        Operation::OwnerTo { .. } | Operation::ReplicaIdentity { .. } => Ok(()),
         other => Err(SqlError::unsupported(format!("ALTER TABLE {other} is not supported yet"))),
     }
 }
@@ -244,12 +285,13 @@ async fn change_column(
 }
 
 pub fn find_column<'t>(table: &'t Table, column: &str) -> Result<&'t TableColumn> {
-    table.column(column).ok_or_else(|| {
-        SqlError::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{column}\" of relation \"{}\" does not exist", table.name),
-        )
-    })
+    table.column(column).ok_or_else(|| no_column(table, column))
+}
+
+/// 42703.
+fn no_column(table: &Table, column: &str) -> SqlError {
+    let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+    SqlError::new(SqlState::UNDEFINED_COLUMN, message)
 }
 
 fn find_constraint<'t>(
@@ -262,6 +304,19 @@ fn find_constraint<'t>(
             format!("constraint \"{constraint}\" of relation \"{}\" does not exist", entry.table.name),
         )
     })
+}
+
+/// ALTER CONSTRAINT: when a foreign key is tested.
+async fn alter_constraint(ddl: &mut Ddl, entry: &TableEntry, constraint: &str, timing: Timing) -> Result<()> {
+    let found = find_constraint(entry, constraint)?;
+    if !matches!(found.kind, ConstraintKind::ForeignKey { .. }) {
+        let what = format!("constraint \"{constraint}\" of relation \"{}\"", entry.table.name);
+        let message = format!("{what} is not a foreign key constraint");
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
+    let mut changed = (**found).clone();
+    changed.timing = timing;
+    ddl.put(changed).await
 }
 
 async fn add_column(
@@ -306,7 +361,7 @@ async fn add_column(
         Some(fill) if table.columns[position].generated || crate::plan::walk::is_volatile(&fill) => {
             // Each row has a value of its own.
             let mut rewrite = rewrite::Rewrite::new(entry, table);
-            rewrite.fill = Some((position, fill));
+            rewrite.fills.push((position, fill));
             rewrite.run(ddl).await?;
         }
         fill => {
@@ -509,7 +564,8 @@ async fn alter_column(
             })
         }
         AlterColumnOperation::SetDataType { data_type, using, .. } => {
-            column_type::change(ddl, entry, &found, data_type, using.as_ref(), text).await
+            let change = column_type::Change { column: found, data_type, using: using.as_ref() };
+            column_type::change(ddl, entry, &[change], text).await
         }
         AlterColumnOperation::AddGenerated { .. } => {
             Err(SqlError::internal("our own parser takes ADD GENERATED"))
@@ -590,10 +646,57 @@ async fn add_constraint(
     }
 }
 
+/// Looks at all rows again after their values were converted: at the CHECKs, and at the foreign keys from and to columns
+/// that changed.
+pub async fn test_again(ddl: &mut Ddl, table: u32, columns: &[ColumnNumber]) -> Result<()> {
+    ddl.refresh().await?;
+    let entry = ddl.catalog.expect_table(table)?.clone();
+    let reads = |constraint: &&Arc<Constraint>| {
+        constraint.validated && constraint.columns.iter().any(|number| columns.contains(number))
+    };
+    let is_check = |constraint: &&Arc<Constraint>| matches!(constraint.kind, ConstraintKind::Check { .. });
+    if entry.constraints.iter().filter(reads).any(|constraint| is_check(&constraint)) {
+        let writer = ddl.writer(&entry)?;
+        write::check_rows(&writer, &mut ddl.execution)
+            .await
+            .map_err(|error| by_some_row(&entry.table, error))?;
+    }
+    let mut children: Vec<u32> = Vec::new();
+    for constraint in ddl.catalog.constraints() {
+        let ConstraintKind::ForeignKey { table: parent, columns: referred, .. } = &constraint.kind else {
+            continue;
+        };
+        let is_own =
+            constraint.table == table && constraint.columns.iter().any(|each| columns.contains(each));
+        let is_referred = *parent == table && referred.iter().any(|each| columns.contains(each));
+        if constraint.validated && (is_own || is_referred) && !children.contains(&constraint.table) {
+            children.push(constraint.table);
+        }
+    }
+    for child in children {
+        let child = ddl.catalog.expect_table(child)?.clone();
+        let writer = ddl.writer(&child)?;
+        write::check_references(&writer, &mut ddl.execution).await?;
+        write::check_pending(&mut ddl.execution, write::Due::Statement).await?;
+    }
+    Ok(())
+}
+
+/// The error of a CHECK that was tested against the rows that are there.
+fn by_some_row(table: &Table, error: SqlError) -> SqlError {
+    if error.state() != SqlState::CHECK_VIOLATION {
+        return error;
+    }
+    let name = error.fields().constraint.clone().unwrap_or_default();
+    let message =
+        format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
+    SqlError::new(SqlState::CHECK_VIOLATION, message).with_table(&table.name).with_constraint(&name)
+}
+
 /// Stores a CHECK or a foreign key, after a look at the rows that are there, unless it is NOT VALID.
 async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
     let is_check = matches!(made.kind, ConstraintKind::Check { .. });
-    let (name, table, validated) = (made.name.clone(), made.table, made.validated);
+    let (table, validated) = (made.table, made.validated);
     ddl.put(made).await?;
     if !validated {
         return Ok(());
@@ -605,18 +708,7 @@ async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
         write::check_references(&writer, &mut ddl.execution).await?;
         return write::check_pending(&mut ddl.execution, write::Due::Statement).await;
     }
-    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| {
-        if error.state() != SqlState::CHECK_VIOLATION {
-            return error;
-        }
-        let table = &current.table.name;
-        SqlError::new(
-            SqlState::CHECK_VIOLATION,
-            format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row"),
-        )
-        .with_table(table)
-        .with_constraint(&name)
-    })
+    write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| by_some_row(&current.table, error))
 }
 
 /// ADD PRIMARY KEY: the rows move into a new tree, clustered on it, and the indexes point at the new keys.

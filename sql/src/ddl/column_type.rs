@@ -6,64 +6,122 @@ use sqlparser::ast;
 
 use super::dependency::Thing;
 use super::rewrite::Rewrite;
-use super::{Ddl, default};
+use super::{Ddl, constraint, default, identity};
 use crate::binder::data_type;
 use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
+use crate::expr::Expr;
 use crate::functions::{CastContext, CastMethod, registry};
 use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
 use crate::value::Datum;
 
+/// One column's new type.
+pub struct Change<'a> {
+    pub column: TableColumn,
+    pub data_type: &'a ast::DataType,
+    pub using: Option<&'a ast::Expr>,
+}
+
+/// Changes the types of columns; USING reads the rows as they were before all of it.
 pub async fn change(
     ddl: &mut Ddl,
     entry: &Arc<TableEntry>,
-    column: &TableColumn,
-    data_type: &ast::DataType,
-    using: Option<&ast::Expr>,
+    changes: &[Change<'_>],
     text: &str,
 ) -> Result<()> {
-    let target = data_type::resolve(data_type, &ddl.types())?;
+    let mut table = (*entry.table).clone();
+    let mut fills = Vec::new();
+    let mut keeps = true;
+    for change in changes {
+        let target = data_type::resolve(change.data_type, &ddl.types())?;
+        fills.push(change_in(ddl, entry, &mut table, change, target, text).await?);
+        let source = DataType { oid: change.column.type_oid, typmod: change.column.type_modifier };
+        keeps &= change.using.is_none() && keeps_values(source, target);
+    }
+    refuse_expressions(ddl, entry, &table)?;
+    refuse_keys(ddl, entry, &table)?;
+    table.schema_version += 1;
+    if keeps {
+        return ddl.put(table).await;
+    }
+    for (position, _) in &fills {
+        table.columns[*position].missing = Datum::Null;
+    }
+    let mut rewrite = Rewrite::new(entry, table);
+    rewrite.fills = fills;
+    rewrite.run(ddl).await?;
+    let columns: Vec<_> = changes.iter().map(|change| change.column.number).collect();
+    super::alter_table::test_again(ddl, entry.table.oid, &columns).await
+}
+
+/// Changes one column of a table that is not stored yet; gives what its rows get.
+async fn change_in(
+    ddl: &mut Ddl,
+    entry: &Arc<TableEntry>,
+    table: &mut Table,
+    change: &Change<'_>,
+    target: DataType,
+    text: &str,
+) -> Result<(usize, Expr)> {
+    let column = &change.column;
     ddl.check_may_use_type(target)?;
     super::create_table::refuse_rows(&ddl.types(), target)?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
-    let fill = ddl.binder(text).bind_conversion(&entry.table, column, using, target)?;
+    let fill = ddl.binder(text).bind_conversion(&entry.table, column, change.using, target)?;
+    if column.identity.is_some() {
+        identity::retype(ddl, entry, column, change.data_type, target).await?;
+    }
     let position = Table::position(column.number);
-    let mut table = (*entry.table).clone();
     let changed = &mut table.columns[position];
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
     changed.representation = Representation::of(target.oid, &ddl.types())?;
-    if let Some(default) = column.default.as_ref().filter(|_| !column.generated) {
-        let expr = crate::parser::parse_expression(default)?;
-        let bound = ddl.binder(text).bind_default(changed, &expr);
-        // The default is of the old type: that must convert, whatever a literal of the new type would be.
-        let converts =
-            registry().cast_method(column.type_oid, target.oid, CastContext::Assignment, &ddl.types());
-        let bound = if converts.is_some() { bound.map(|_| ()) } else { Err(mismatch()) };
-        bound.map_err(|error| match error.state() {
-            SqlState::DATATYPE_MISMATCH => SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "default for column \"{}\" cannot be cast automatically to type {}",
-                    column.name,
-                    format_type(target, &ddl.types())
-                ),
+    let Some(default) = column.default.as_ref().filter(|_| !column.generated) else {
+        return Ok((position, fill));
+    };
+    let expr = crate::parser::parse_expression(default)?;
+    let bound = ddl.binder(text).bind_default(changed, &expr);
+    // The default is of the old type: that must convert, whatever a literal of the new type would be.
+    let converts = registry().cast_method(column.type_oid, target.oid, CastContext::Assignment, &ddl.types());
+    let bound = if converts.is_some() { bound.map(|_| ()) } else { Err(mismatch()) };
+    bound.map_err(|error| match error.state() {
+        SqlState::DATATYPE_MISMATCH => SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "default for column \"{}\" cannot be cast automatically to type {}",
+                column.name,
+                format_type(target, &ddl.types())
             ),
-            _ => error,
-        })?;
+        ),
+        _ => error,
+    })?;
+    Ok((position, fill))
+}
+
+/// 42804 for a foreign key, from or to the table, whose columns could no longer refer to each other.
+fn refuse_keys(ddl: &Ddl, entry: &TableEntry, table: &Table) -> Result<()> {
+    let now = |oid: u32| -> Option<&Table> {
+        if oid == table.oid { Some(table) } else { ddl.catalog.table(oid).map(|other| &*other.table) }
+    };
+    let before =
+        |oid: u32, number| ddl.catalog.table(oid).map(|other| other.table.column_numbered(number).type_oid);
+    for constraint in ddl.catalog.constraints() {
+        let ConstraintKind::ForeignKey { table: parent, columns, .. } = &constraint.kind else { continue };
+        if constraint.table != entry.table.oid && *parent != entry.table.oid {
+            continue;
+        }
+        let (Some(from), Some(to)) = (now(constraint.table), now(*parent)) else { continue };
+        for (own, other) in constraint.columns.iter().zip(columns) {
+            let (from, to) = (from.column_numbered(*own), to.column_numbered(*other));
+            let is_same = before(constraint.table, *own) == Some(from.type_oid)
+                && before(*parent, *other) == Some(to.type_oid);
+            if !is_same {
+                constraint::check_types(ddl, &constraint.name, from, to)?;
+            }
+        }
     }
-    refuse_expressions(ddl, entry, &table)?;
-    let source = DataType { oid: column.type_oid, typmod: column.type_modifier };
-    if using.is_none() && keeps_values(source, target) {
-        table.schema_version += 1;
-        return ddl.put(table).await;
-    }
-    table.columns[position].missing = Datum::Null;
-    table.schema_version += 1;
-    let mut rewrite = Rewrite::new(entry, table);
-    rewrite.fill = Some((position, fill));
-    rewrite.run(ddl).await
+    Ok(())
 }
 
 /// 42804.

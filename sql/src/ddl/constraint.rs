@@ -9,7 +9,8 @@ use super::storage::Owner;
 use crate::binder::{RelationKind, name};
 use crate::catalog::Rights;
 use crate::catalog::{
-    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableEntry, Timing,
+    ColumnNumber, Constraint, ConstraintKind, ForeignKeyAction, Index, IndexColumn, Table, TableColumn,
+    TableEntry, Timing,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::refuse_in_key;
@@ -333,13 +334,14 @@ pub async fn make_foreign_key(
     if key.match_kind == Some(ast::ConstraintReferenceMatchKind::Partial) {
         return Err(SqlError::unsupported("MATCH PARTIAL not yet implemented"));
     }
-    let (_, parent_name) = name::split(&key.foreign_table)?;
+    let (foreign_table, delete_columns) = crate::parser::split_columns(&key.foreign_table);
+    let (_, parent_name) = name::split(&foreign_table)?;
     let itself = parent_name == table.name;
     let looked;
     let parent: &TableEntry = match own {
         Some(own) if itself => own,
         _ => {
-            let found = ddl.relation(&key.foreign_table)?;
+            let found = ddl.relation(&foreign_table)?;
             if found.kind() != RelationKind::Table && found.stored_oid().is_some() {
                 let message = format!("referenced relation \"{}\" is not a table", found.name());
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
@@ -348,24 +350,10 @@ pub async fn make_foreign_key(
             &looked
         }
     };
-    let mut referring = Vec::new();
-    for column in columns {
-        referring.push(table.column(column).map(|column| column.number).ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{column}\" referenced in foreign key constraint does not exist"),
-            )
-        })?);
-    }
-    let mut referred = Vec::new();
-    for column in key.referred_columns.iter().map(name::fold) {
-        referred.push(parent.table.column(&column).map(|column| column.number).ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{column}\" referenced in foreign key constraint does not exist"),
-            )
-        })?);
-    }
+    let referring = key_columns(table, columns)?;
+    let delete_columns = set_columns(table, &delete_columns, &referring)?;
+    let referred: Vec<String> = key.referred_columns.iter().map(name::fold).collect();
+    let mut referred = key_columns(&parent.table, &referred)?;
     if referred.is_empty() {
         referred.clone_from(&parent.table.primary_key);
         if referred.is_empty() {
@@ -383,19 +371,7 @@ pub async fn make_foreign_key(
     }
     for (from, to) in referring.iter().zip(&referred) {
         let (from, to) = (table.column_numbered(*from), parent.table.column_numbered(*to));
-        if !write::may_refer(from.representation, to.representation) {
-            return Err(SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!("foreign key constraint \"{name}\" cannot be implemented"),
-            )
-            .with_detail(format!(
-                "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                from.name,
-                to.name,
-                format_type(DataType::of(from.type_oid), &ddl.types()),
-                format_type(DataType::of(to.type_oid), &ddl.types())
-            )));
-        }
+        check_types(ddl, name, from, to)?;
     }
     let mut sorted = referred.clone();
     sorted.sort_unstable();
@@ -436,11 +412,60 @@ pub async fn make_foreign_key(
             index: index_oid,
             on_delete: action(key.on_delete.as_ref()),
             on_update: action(key.on_update.as_ref()),
+            delete_columns,
             match_full: key.match_kind == Some(ast::ConstraintReferenceMatchKind::Full),
         },
         timing: timing(key.characteristics.as_ref())?,
         validated: true,
     })
+}
+
+/// 42804 for columns that cannot refer to each other.
+pub fn check_types(ddl: &Ddl, key: &str, from: &TableColumn, to: &TableColumn) -> Result<()> {
+    if write::may_refer(from.representation, to.representation) {
+        return Ok(());
+    }
+    let message = format!("foreign key constraint \"{key}\" cannot be implemented");
+    Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message).with_detail(format!(
+        "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+        from.name,
+        to.name,
+        format_type(DataType::of(from.type_oid), &ddl.types()),
+        format_type(DataType::of(to.type_oid), &ddl.types())
+    )))
+}
+
+/// The numbers of a foreign key's columns on either side.
+fn key_columns(table: &Table, columns: &[String]) -> Result<Vec<ColumnNumber>> {
+    let number = |column: &String| {
+        if crate::catalog::is_system_column(column) {
+            return Err(SqlError::unsupported("system columns cannot be used in foreign keys"));
+        }
+        table.column(column).map(|column| column.number).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{column}\" referenced in foreign key constraint does not exist"),
+            )
+        })
+    };
+    columns.iter().map(number).collect()
+}
+
+/// The columns that ON DELETE sets, each once: some of those that refer.
+fn set_columns(table: &Table, columns: &[String], referring: &[ColumnNumber]) -> Result<Vec<ColumnNumber>> {
+    let mut found = Vec::new();
+    for (name, number) in columns.iter().zip(key_columns(table, columns)?) {
+        if !referring.contains(&number) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("column \"{name}\" referenced in ON DELETE SET action must be part of foreign key"),
+            ));
+        }
+        if !found.contains(&number) {
+            found.push(number);
+        }
+    }
+    Ok(found)
 }
 
 /// 42501 for columns that no foreign key of the role may point at.

@@ -58,6 +58,10 @@ pub fn column_of(
 ) -> Result<TableColumn> {
     let types = ddl.types();
     let column_name = name::fold(&definition.name);
+    if crate::catalog::is_system_column(&column_name) {
+        let message = format!("column name \"{column_name}\" conflicts with a system column name");
+        return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
+    }
     let serial = sequence::serial_type(&definition.data_type);
     let data_type = match serial {
         Some(serial) => serial,
@@ -192,7 +196,7 @@ pub fn column_of(
             "both default and generation expression specified for column \"{column_name}\" of table \"{table}\""
         )));
     }
-    if has_default && identity.is_some() {
+    if (has_default || serial.is_some()) && identity.is_some() {
         return Err(SqlError::syntax(format!(
             "both default and identity specified for column \"{column_name}\" of table \"{table}\""
         )));

@@ -12,7 +12,7 @@ use super::{Ddl, default_rights, owned, role};
 use crate::binder::{Relation, check_usage, name, stored_relation};
 use crate::catalog::{
     ColumnNumber, Database, EVERYBODY, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_TYPE,
-    Rights, Schema, SecuredKind,
+    Rights, SYSTEM_COLUMNS, Schema, SecuredKind,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
@@ -353,10 +353,6 @@ async fn on_relation(ddl: &mut Ddl, wanted: &Wanted<'_>, kind: GrantKind, found:
     }
     ddl.put(stored).await
 }
-
-/// The columns that PostgreSQL's tables have beside their own: warnings name them.
-const SYSTEM_COLUMNS: [(ColumnNumber, &str); 6] =
-    [(-6, "tableoid"), (-5, "cmax"), (-4, "xmax"), (-3, "cmin"), (-2, "xmin"), (-1, "ctid")];
 
 /// The columns that a statement is about, with the rights on each. What is revoked from the whole is revoked from
 /// all columns.

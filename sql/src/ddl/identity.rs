@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use sqlparser::ast;
+
 use super::dependency::{Thing, remove_all};
 use super::{Ddl, alter_table, sequence};
 use crate::catalog::{Identity, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::SequenceOption;
+use crate::types::DataType;
 
 fn kind(always: bool) -> Identity {
     if always { Identity::Always } else { Identity::ByDefault }
@@ -97,6 +100,25 @@ pub async fn set(
         ddl.put(table).await?;
     }
     Ok(())
+}
+
+/// Lets the sequence of an identity column count in the type that the column gets.
+///
+/// # Errors
+/// 22023 for a type without numbers to count with, and for a sequence that does not fit it.
+pub async fn retype(
+    ddl: &mut Ddl,
+    entry: &TableEntry,
+    column: &TableColumn,
+    written: &ast::DataType,
+    target: DataType,
+) -> Result<()> {
+    sequence::check_type(target.oid, true)?;
+    let owned = ddl.catalog.identity_sequence(entry.table.oid, column.number).cloned();
+    match owned {
+        Some(owned) => sequence::change(ddl, (*owned).clone(), &[SequenceOption::As(written.clone())]).await,
+        None => Ok(()),
+    }
 }
 
 pub async fn drop(ddl: &mut Ddl, entry: &Arc<TableEntry>, column: &str, if_exists: bool) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::binder::{Relation, name};
 use crate::catalog::{ColumnNumber, Index, IndexColumn, IndexExpression, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::refuse_in_create_index;
+use crate::parser::{IndexAction, ObjectKind, check_tablespace, refuse_in_create_index};
 use crate::plan::walk;
 use crate::types::{DataType, Representation};
 use crate::write;
@@ -186,22 +186,70 @@ pub async fn fill(ddl: &mut Ddl, entry: &Arc<TableEntry>, index: &Index) -> Resu
     write::build_index(&writer, &index_writer, &mut ddl.execution).await
 }
 
-pub async fn alter_index(
+/// ALTER INDEX. As in PostgreSQL, what is no index may be renamed by it, if it is a relation of a kind that has rows.
+///
+/// # Errors
+/// 42P01 and 42809 for what is no index; those of the actions.
+pub async fn alter(
     ddl: &mut Ddl,
     object: &ast::ObjectName,
-    operation: &ast::AlterIndexOperation,
+    if_exists: bool,
+    action: &IndexAction,
 ) -> Result<()> {
-    let found = ddl.relation(object)?;
+    if let IndexAction::Rename(new_name) = action {
+        return super::rename::rename(ddl, ObjectKind::Table, object, if_exists, new_name).await;
+    }
+    let Some(found) = ddl.existing(object, if_exists)? else { return Ok(()) };
     let Relation::Index(index) = &found else {
         return Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("\"{}\" is not an index", found.name()),
         ));
     };
-    let ast::AlterIndexOperation::RenameIndex { index_name } = operation;
     ddl.check_owns(&found)?;
-    ddl.check_may_create_in(index.schema)?;
-    rename(ddl, index, name::split(index_name)?.1).await
+    let mut changed = (**index).clone();
+    match action {
+        IndexAction::Rename(_) => Ok(()),
+        IndexAction::Options(options) => {
+            changed.options = storage::changed(&index.options, options, Owner::Index)?;
+            ddl.put(changed).await
+        }
+        IndexAction::Reset(names) => {
+            changed.options.retain(|(name, _)| !names.contains(name));
+            ddl.put(changed).await
+        }
+        IndexAction::Tablespace(tablespace) => check_tablespace(&name::fold(tablespace)),
+        IndexAction::Statistics { column, position } => check_statistics(ddl, index, *column, *position),
+    }
+}
+
+/// Whether a column of an index may have a target for statistics: an expression alone may, and it makes no difference.
+fn check_statistics(ddl: &Ddl, index: &Index, number: i64, position: u32) -> Result<()> {
+    if !(1..=i64::from(i16::MAX)).contains(&number) {
+        return Err(
+            SqlError::invalid_parameter("column number must be in range from 1 to 32767").at(position)
+        );
+    }
+    let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+    let key = index.columns.get(at).map(|key| (key.number, key.expression.is_some()));
+    let included = || index.included.get(at - index.columns.len()).map(|number| (*number, false));
+    let Some((own, is_expression)) = key.or_else(included) else {
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column number {number} of relation \"{}\" does not exist", index.name),
+        ));
+    };
+    if is_expression {
+        return Ok(());
+    }
+    let name = &ddl.catalog.expect_table(index.table)?.table.column_numbered(own).name;
+    if key.is_none() {
+        let what = format!("column \"{name}\" of index \"{}\"", index.name);
+        return Err(SqlError::unsupported(format!("cannot alter statistics on included {what}")));
+    }
+    let what = format!("column \"{name}\" of index \"{}\"", index.name);
+    Err(SqlError::unsupported(format!("cannot alter statistics on non-expression {what}"))
+        .with_hint("Alter statistics on table column instead."))
 }
 
 /// Renames an index, and the constraint that it is a part of.

@@ -22,6 +22,7 @@ mod maintenance;
 mod materialized;
 mod owned;
 mod owner;
+mod persistence;
 mod range;
 mod refresh;
 mod rename;
@@ -32,6 +33,7 @@ mod schema;
 mod sequence;
 mod storage;
 mod temporary;
+mod upkeep;
 mod user_type;
 mod view;
 
@@ -49,6 +51,7 @@ pub use index::fill as fill_index;
 pub use maintenance::{check_tables, tables_named};
 pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
+pub use upkeep::check as check_upkeep;
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
 use crate::catalog::{
@@ -297,8 +300,10 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
     };
     let command = match definition {
         Definition::CreateSequence { .. } => "CREATE SEQUENCE",
-        Definition::AlterSequence { .. } => "ALTER SEQUENCE",
+        Definition::AlterSequence { .. } | Definition::SetLogged { .. } => "ALTER SEQUENCE",
         Definition::DropIndexes { .. } => "DROP INDEX",
+        Definition::AlterIndex { .. } => "ALTER INDEX",
+        Definition::AlterView { .. } => "ALTER VIEW",
         Definition::AlterTable { kind: of, .. }
         | Definition::DependsOnExtension { kind: of, .. }
         | Definition::Rename { kind: of, .. }
@@ -406,6 +411,15 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::AlterSequence { name, if_exists, options } => {
             sequence::alter_sequence(ddl, name, *if_exists, options).await
         }
+        Definition::AlterView { name, if_exists, change } => {
+            view::alter_options(ddl, name, *if_exists, change).await
+        }
+        Definition::AlterIndex { name, if_exists, action } => {
+            index::alter(ddl, name, *if_exists, action).await
+        }
+        Definition::SetLogged { name, if_exists, logged } => {
+            persistence::set_sequence(ddl, name, *if_exists, *logged).await
+        }
         Definition::DropIndexes { names, if_exists, cascade } => {
             drop::drop_concurrently(ddl, names, *if_exists, *cascade).await
         }
@@ -453,7 +467,6 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
-        S::AlterIndex { name, operation } => index::alter_index(ddl, name, operation).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {
             schema::create_schema(ddl, schema_name, *if_not_exists).await.map(|_| ())
         }

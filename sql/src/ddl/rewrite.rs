@@ -19,19 +19,19 @@ pub struct Rewrite<'e> {
     table: Table,
     /// The index of a primary key that it is to have.
     pub primary: Option<Index>,
-    /// A position of the row, and what it gets.
-    pub fill: Option<(usize, Expr)>,
+    /// Positions of the row, and what they get from the row that was.
+    pub fills: Vec<(usize, Expr)>,
 }
 
 impl<'e> Rewrite<'e> {
     /// A rewriting of a table that is to become `table`.
     pub fn new(before: &'e Arc<TableEntry>, table: Table) -> Rewrite<'e> {
-        Rewrite { before, table, primary: None, fill: None }
+        Rewrite { before, table, primary: None, fills: Vec::new() }
     }
 
     /// Does it, and stores the table and its indexes.
     pub async fn run(self, ddl: &mut Ddl) -> Result<()> {
-        let Rewrite { before, mut table, primary, fill } = self;
+        let Rewrite { before, mut table, primary, fills } = self;
         let old_tree = before.table.tree;
         let mut indexes: Vec<Index> = before.indexes.iter().map(|index| (**index).clone()).collect();
         if table.primary_key.is_empty() {
@@ -48,7 +48,7 @@ impl<'e> Rewrite<'e> {
         let primary = indexes.iter().filter(|index| index.primary).cloned().collect();
         let after = TableEntry::bare(table.clone(), primary);
         let writer = ddl.writer(&after)?;
-        write::rewrite_table(&reader, &writer, fill.as_ref(), &mut ddl.execution).await?;
+        write::rewrite_table(&reader, &writer, &fills, &mut ddl.execution).await?;
         for mut index in indexes {
             if !index.primary {
                 ddl.execution.transaction.drop_tree(index.tree)?;

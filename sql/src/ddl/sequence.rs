@@ -80,19 +80,27 @@ impl Change<'_> {
                 return Err(SqlError::syntax("conflicting or redundant options"));
             }
         }
-        let (mut reset_minimum, mut reset_maximum) = (self.is_new, self.is_new);
+        // The bound of the type that it had becomes that of the type that it gets.
+        let (mut follows_minimum, mut follows_maximum) = (false, false);
         if let Some(data_type) = options.iter().find_map(|option| match option {
             SequenceOption::As(data_type) => Some(data_type),
             _ => None,
         }) {
             let (minimum, maximum) = bounds(self.sequence.type_oid);
-            reset_minimum |= self.sequence.limits.minimum == minimum;
-            reset_maximum |= self.sequence.limits.maximum == maximum;
+            follows_minimum = !self.is_new && self.sequence.limits.minimum == minimum;
+            follows_maximum = !self.is_new && self.sequence.limits.maximum == maximum;
             self.sequence.type_oid = data_type::resolve(data_type, TypeScope::builtin())?.oid;
         }
         check_type(self.sequence.type_oid, self.is_identity)?;
         self.set_increment(options)?;
-        self.set_bounds(options, reset_minimum, reset_maximum)?;
+        let (lowest, highest) = bounds(self.sequence.type_oid);
+        if follows_minimum {
+            self.sequence.limits.minimum = lowest;
+        }
+        if follows_maximum {
+            self.sequence.limits.maximum = highest;
+        }
+        self.set_bounds(options, self.is_new, self.is_new)?;
         self.set_start(options)?;
         for option in options {
             if let SequenceOption::Cache(value) = option {

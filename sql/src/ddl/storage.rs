@@ -91,12 +91,12 @@ pub fn of_relation(options: &ast::CreateTableOptions, owner: Owner) -> Result<Op
     }
 }
 
-/// The parameters of a table after ALTER TABLE SET; its fill factor is obeyed by trees that are made from then on.
+/// The parameters of a table or index after ALTER … SET; its fill factor is obeyed by trees that are made from then on.
 ///
 /// # Errors
 /// 22023.
-pub fn changed(before: &[(String, String)], list: &[ast::SqlOption]) -> Result<Options> {
-    let set = checked(given(list), Owner::Table)?;
+pub fn changed(before: &[(String, String)], list: &[(String, String)], owner: Owner) -> Result<Options> {
+    let set = checked(list.iter().cloned(), owner)?;
     let is_kept = |(parameter, _): &&(String, String)| set.iter().all(|(other, _)| other != parameter);
     let mut options: Options = before.iter().filter(is_kept).cloned().collect();
     options.extend(set);

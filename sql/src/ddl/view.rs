@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor};
 
+use super::rename::check_exists;
 use super::storage::{self, Owner};
 use super::{Ddl, default};
 use crate::binder::{Relation, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::refuse_in_create_view;
 use crate::parser::visit::{Node, walk};
+use crate::parser::{ObjectKind, ViewOptions, refuse_in_create_view};
 use crate::types::{BuiltinTypes, DataType, format_type, oids};
 
 /// Gives the relations of a query names that last, and lists them.
@@ -276,6 +277,29 @@ fn refuse_change(ddl: &Ddl, view: &View, columns: &[ViewColumn]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// ALTER VIEW … SET and RESET of parameters.
+///
+/// # Errors
+/// 42P01, 42809 and 42501 for what is no view of the role; 22023 for parameters that views do not have.
+pub async fn alter_options(
+    ddl: &mut Ddl,
+    object: &ast::ObjectName,
+    if_exists: bool,
+    change: &ViewOptions,
+) -> Result<()> {
+    let Some(found) = check_exists(ddl, ObjectKind::View, object, if_exists)? else { return Ok(()) };
+    ddl.check_owns(&found)?;
+    let Relation::View(view) = found else { return Ok(()) };
+    let mut changed = (*view).clone();
+    match change {
+        ViewOptions::Set(list) => {
+            changed.options = storage::changed(&view.options, list, Owner::View)?;
+        }
+        ViewOptions::Reset(names) => changed.options.retain(|(name, _)| !names.contains(name)),
+    }
+    ddl.put(changed).await
 }
 
 /// ALTER VIEW … RENAME COLUMN.

@@ -42,6 +42,24 @@ pub enum Definition {
         if_exists: bool,
         options: Vec<SequenceOption>,
     },
+    /// ALTER VIEW … SET (…), RESET (…)
+    AlterView {
+        name: ObjectName,
+        if_exists: bool,
+        change: ViewOptions,
+    },
+    /// ALTER INDEX
+    AlterIndex {
+        name: ObjectName,
+        if_exists: bool,
+        action: IndexAction,
+    },
+    /// ALTER SEQUENCE … SET LOGGED, SET UNLOGGED
+    SetLogged {
+        name: ObjectName,
+        if_exists: bool,
+        logged: bool,
+    },
     /// DROP INDEX CONCURRENTLY
     DropIndexes {
         names: Vec<ObjectName>,
@@ -174,6 +192,10 @@ pub enum TableAction {
         always: Option<bool>,
         options: Vec<SequenceOption>,
     },
+    /// SET (…)
+    SetOptions {
+        options: Vec<(String, String)>,
+    },
     /// RESET (…)
     ResetOptions {
         options: Vec<String>,
@@ -187,8 +209,37 @@ pub enum TableAction {
         column: Ident,
         if_exists: bool,
     },
+    /// ALTER CONSTRAINT
+    AlterConstraint {
+        name: Ident,
+        deferrable: bool,
+        initially_deferred: bool,
+    },
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
+}
+
+/// What ALTER VIEW does to parameters.
+#[derive(Clone, Debug)]
+pub enum ViewOptions {
+    Set(Vec<(String, String)>),
+    Reset(Vec<String>),
+}
+
+/// What ALTER INDEX does.
+#[derive(Clone, Debug)]
+pub enum IndexAction {
+    Rename(Ident),
+    /// SET (…)
+    Options(Vec<(String, String)>),
+    /// RESET (…)
+    Reset(Vec<String>),
+    /// ALTER COLUMN n SET STATISTICS: the column, and where its number stands.
+    Statistics {
+        column: i64,
+        position: u32,
+    },
+    Tablespace(Ident),
 }
 
 /// What ALTER TABLE says of storage; what it names must be there.
@@ -231,6 +282,8 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
         ["alter", "materialized", "view", _] => materialized::alter(parser, source).map(Some),
         ["alter", "sequence", ..] => alter_sequence(parser, source).map(Some),
+        ["alter", "index", "all", "in"] => Ok(None),
+        ["alter", "index", ..] => alter_index(parser, source),
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
         ["comment", "on", ..] => comment(parser, source).map(Some),
         ["alter", "view", ..] => alter_view(parser, source).map(Some),
@@ -294,6 +347,11 @@ fn alter_sequence(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Defini
     let name = name(parser, source)?;
     if let Some(change) = common_change(parser, source, ObjectKind::Sequence, &name, if_exists)? {
         return Ok(change);
+    }
+    let second = word(&parser.peek_nth_token(1));
+    if word(parser.peek_token_ref()) == "set" && matches!(second.as_str(), "logged" | "unlogged") {
+        skip(parser, 2);
+        return Ok(Definition::SetLogged { name, if_exists, logged: second == "logged" });
     }
     let options = sequence_options(parser, source)?;
     if options.is_empty() {
@@ -379,6 +437,19 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
     let name = name(parser, source)?;
     if let Some(change) = common_change(parser, source, ObjectKind::View, &name, if_exists)? {
         return Ok(change);
+    }
+    if matches!(word(parser.peek_token_ref()).as_str(), "set" | "reset") {
+        let change = match word(parser.peek_token_ref()).as_str() {
+            "set" => {
+                skip(parser, 1);
+                ViewOptions::Set(option_list(parser, source)?)
+            }
+            _ => {
+                skip(parser, 1);
+                ViewOptions::Reset(option_names(parser, source)?)
+            }
+        };
+        return Ok(Definition::AlterView { name, if_exists, change });
     }
     expect(parser, source, "rename")?;
     accept(parser, "column");
@@ -514,6 +585,10 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
         }
     }
     match (words[0].as_str(), words[1].as_str()) {
+        ("alter", "constraint") => {
+            skip(parser, 2);
+            return alter_constraint(parser, source);
+        }
         ("cluster", "on") => {
             skip(parser, 2);
             return Ok(TableAction::Storage(StorageAction::Index(identifier(parser, source)?)));
@@ -536,6 +611,10 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             expect(parser, source, "method")?;
             return Ok(TableAction::Storage(StorageAction::Method(identifier(parser, source)?)));
         }
+        ("set", "") if parser.peek_nth_token(1).token == Token::LParen => {
+            skip(parser, 1);
+            return Ok(TableAction::SetOptions { options: option_list(parser, source)? });
+        }
         ("reset", "") => {
             skip(parser, 1);
             return Ok(TableAction::ResetOptions { options: option_names(parser, source)? });
@@ -546,6 +625,134 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
     Ok(TableAction::Standard(Box::new(standard)))
 }
 
+/// ALTER INDEX; `None` leaves what nobody knows to sqlparser.
+fn alter_index(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Definition>> {
+    skip(parser, 2);
+    let if_exists = if_exists(parser, source)?;
+    let name = name(parser, source)?;
+    let first = word(parser.peek_token_ref());
+    skip(parser, 1);
+    let action = match first.as_str() {
+        "rename" => {
+            expect(parser, source, "to")?;
+            IndexAction::Rename(identifier(parser, source)?)
+        }
+        "set" if accept(parser, "tablespace") => IndexAction::Tablespace(identifier(parser, source)?),
+        "set" => IndexAction::Options(option_list(parser, source)?),
+        "reset" => IndexAction::Reset(option_names(parser, source)?),
+        "alter" => {
+            accept(parser, "column");
+            let token = parser.next_token();
+            let number = match &token.token {
+                Token::Number(digits, _) => digits.parse::<i64>().ok(),
+                _ => None,
+            };
+            let Some(column) = number else { return Err(syntax_error_at(&token, source)) };
+            expect(parser, source, "set")?;
+            expect(parser, source, "statistics")?;
+            let _ = parser.consume_token(&Token::Minus);
+            skip(parser, 1);
+            let position = source.position(source.offset(token.span.start));
+            IndexAction::Statistics { column, position }
+        }
+        _ => {
+            parser.prev_token();
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    };
+    Ok(Some(Definition::AlterIndex { name, if_exists, action }))
+}
+
+/// What stands behind ALTER CONSTRAINT.
+fn alter_constraint(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAction> {
+    let name = identifier(parser, source)?;
+    let (mut deferrable, mut deferred) = (None, None);
+    loop {
+        let token = parser.peek_token_ref().clone();
+        let second = word(&parser.peek_nth_token(1));
+        let unfit =
+            |what: &str| SqlError::unsupported(format!("FOREIGN KEY constraints cannot be marked {what}"));
+        let conflict = || {
+            let error = SqlError::syntax("conflicting constraint properties");
+            error.at(source.position(source.offset(token.span.start)))
+        };
+        match (word(&token).as_str(), second.as_str()) {
+            ("deferrable", _) if deferrable == Some(false) => return Err(conflict()),
+            ("deferrable", _) => {
+                skip(parser, 1);
+                deferrable = Some(true);
+            }
+            ("not", "deferrable") if deferrable == Some(true) => return Err(conflict()),
+            ("not", "deferrable") => {
+                skip(parser, 2);
+                deferrable = Some(false);
+            }
+            ("initially", "immediate") if deferred == Some(true) => return Err(conflict()),
+            ("initially", "immediate") => {
+                skip(parser, 2);
+                deferred = Some(false);
+            }
+            ("initially", "deferred") if deferred == Some(false) => return Err(conflict()),
+            ("initially", "deferred") => {
+                if deferrable == Some(false) {
+                    let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+                    let error = SqlError::syntax(message);
+                    return Err(error.at(source.position(source.offset(token.span.start))));
+                }
+                skip(parser, 2);
+                deferred = Some(true);
+            }
+            ("not", "valid") => return Err(unfit("NOT VALID")),
+            ("no", "inherit") => return Err(unfit("NO INHERIT")),
+            _ => break,
+        }
+    }
+    let initially_deferred = deferred == Some(true);
+    let deferrable = deferrable == Some(true) || initially_deferred;
+    Ok(TableAction::AlterConstraint { name, deferrable, initially_deferred })
+}
+
+/// The name of a storage parameter. One of the table beside has its place before it.
+fn option_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
+    let mut name = crate::binder::name::fold(&identifier(parser, source)?);
+    while parser.consume_token(&Token::Period) {
+        let rest = crate::binder::name::fold(&identifier(parser, source)?);
+        name = format!("{name}.{rest}");
+    }
+    Ok(name)
+}
+
+/// `(name [= value], …)`: storage parameters; without a value they are true.
+fn option_list(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<(String, String)>> {
+    let mut options = Vec::new();
+    if !parser.consume_token(&Token::LParen) {
+        return Err(syntax_error_at(parser.peek_token_ref(), source));
+    }
+    loop {
+        let name = option_name(parser, source)?;
+        let mut value = "true".to_owned();
+        if parser.consume_token(&Token::Eq) {
+            let sign = if parser.consume_token(&Token::Minus) { "-" } else { "" };
+            let token = parser.next_token();
+            value = match &token.token {
+                Token::Number(digits, _) => format!("{sign}{digits}"),
+                Token::SingleQuotedString(text) if sign.is_empty() => text.clone(),
+                Token::Word(word) if sign.is_empty() => {
+                    crate::binder::name::fold(&word.clone().into_ident(token.span))
+                }
+                _ => return Err(syntax_error_at(&token, source)),
+            };
+        }
+        options.push((name, value));
+        if parser.consume_token(&Token::RParen) {
+            return Ok(options);
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
+    }
+}
+
 /// `(name, …)`: storage parameters.
 fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -553,14 +760,7 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
         return Err(syntax_error_at(parser.peek_token_ref(), source));
     }
     loop {
-        names.push(crate::binder::name::fold(&identifier(parser, source)?));
-        // A parameter of the table beside has its place before it.
-        while parser.consume_token(&Token::Period) {
-            let rest = crate::binder::name::fold(&identifier(parser, source)?);
-            if let Some(last) = names.last_mut() {
-                *last = format!("{last}.{rest}");
-            }
-        }
+        names.push(option_name(parser, source)?);
         if parser.consume_token(&Token::RParen) {
             return Ok(names);
         }

@@ -19,8 +19,10 @@ mod explain;
 mod foreign;
 mod lexemes;
 mod materialized;
+mod merge;
 mod operators;
 mod parameterize;
+mod referential;
 mod rewrite;
 mod rights;
 mod role;
@@ -31,6 +33,7 @@ mod source;
 mod taken;
 mod targets;
 mod unmark;
+mod upkeep;
 mod user_type;
 mod utility;
 pub mod visit;
@@ -45,7 +48,9 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 pub use branch::{BranchFrom, BranchStatement};
 pub use create::{check_table_method, check_tablespace};
 pub use cursor::{Declare, Direction, Fetch};
-pub use definition::{CommentTarget, Definition, ObjectKind, StorageAction, TableAction, TableLike};
+pub use definition::{
+    CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
+};
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
@@ -54,8 +59,10 @@ pub use foreign::{
     refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,
 };
 pub use materialized::{CreateMaterialized, Refresh};
+pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
-pub use rewrite::{ALL, CURRENT_OF, NOT_DISTINCT, NOTHING, marked};
+pub use referential::split_columns;
+pub use rewrite::{ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;
@@ -63,6 +70,7 @@ pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
 pub use source::Source;
 pub use unmark::unmark;
+pub use upkeep::Upkeep;
 pub use user_type::{
     DomainChange, DomainClause, DomainClauseKind, LabelPlace, RangeAttribute, RangeValue, TypeStatement,
 };

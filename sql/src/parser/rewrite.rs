@@ -34,10 +34,15 @@
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
+//! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
+//! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
+//! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
+//! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
+//! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
-use super::search_cycle;
 use super::targets::{self, Targets};
+use super::{merge, referential, search_cycle};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -55,6 +60,15 @@ pub const ALL: &str = "*";
 
 /// What stands for NULLS NOT DISTINCT, in place of a collation before UNIQUE.
 pub const NOT_DISTINCT: &str = "nulls not distinct";
+
+/// What stands for GROUPING SETS within others.
+pub const GROUPING_SETS: &str = "grouping sets";
+
+/// What stands for `()` there.
+pub const NO_GROUPS: &str = "()";
+
+/// What stands first in a GROUP BY DISTINCT.
+pub const DISTINCT_SETS: &str = "group by distinct";
 
 /// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
 const NO_KEY: &str = "no key";
@@ -109,9 +123,14 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut depth = 0usize;
     // How deep the arguments of a substring stand.
     let mut substring = None;
+    // Where something ends that was put into parentheses, and what closes it.
+    let mut ends: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
+        if let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
+            out.extend(closing);
+        }
         at += 1;
         if !kind.defines
             && targets.follow(token, tokens.get(at).copied())
@@ -165,6 +184,75 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             {
                 out.extend(keys);
                 out.push(token.clone());
+                at += length;
+            }
+            Token::Word(_)
+                if kind.merges
+                    && depth == 0
+                    && is(token, "using")
+                    && let Some(length) = merge::joined_source(&tokens[at..]) =>
+            {
+                out.push(token.clone());
+                out.push(TokenWithSpan::new(Token::LParen, token.span));
+                ends.push((at + length, vec![TokenWithSpan::new(Token::RParen, token.span)]));
+            }
+            Token::Word(_)
+                if kind.merges
+                    && (is(token, "default") || is(token, "overriding"))
+                    && let Some(length) = merge::insert_words(&tokens[at - 1..], &mut out) =>
+            {
+                at += length - 1;
+            }
+            Token::Word(_)
+                if ["any", "all", "some"].iter().any(|word| is(token, word))
+                    && *token_at(at) == Token::LParen
+                    && word_at(at + 1, "values")
+                    && let Some(length) = closed(&tokens[at..]) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at].span);
+                out.extend([token.clone(), tokens[at].clone(), put(Token::make_keyword("SELECT"))]);
+                out.extend([put(Token::Mul), put(Token::make_keyword("FROM")), put(Token::LParen)]);
+                let alias = Token::Word(Word {
+                    value: "*VALUES*".to_owned(),
+                    quote_style: Some('"'),
+                    keyword: Keyword::NoKeyword,
+                });
+                ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
+                depth += 1;
+                at += 1;
+            }
+            // Grouping sets within grouping sets are read as a function's call.
+            Token::Word(_)
+                if is(token, "grouping")
+                    && word_at(at, "sets")
+                    && *token_at(at + 1) == Token::LParen
+                    && is_in_grouping_sets(&out) =>
+            {
+                out.push(mark(token, GROUPING_SETS));
+                at += 1;
+            }
+            Token::LParen if *token_at(at) == Token::RParen && is_in_nested_sets(&out) => {
+                out.push(mark(token, NO_GROUPS));
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            Token::Word(_)
+                if (is(token, "all") || is(token, "distinct"))
+                    && matches!(out.as_slice(), [.., group, by] if is(group, "group") && is(by, "by"))
+                    && matches!(token_at(at), Token::Word(_) | Token::LParen | Token::Number(..)) =>
+            {
+                if is(token, "distinct") {
+                    out.push(mark(token, DISTINCT_SETS));
+                    out.push(TokenWithSpan::new(Token::Comma, token.span));
+                }
+            }
+            Token::Word(_)
+                if is(token, "references")
+                    && (kind.creates_table || kind.alters_table)
+                    && let Some((moved, length)) = referential::moved(&tokens[at..]) =>
+            {
+                out.push(token.clone());
+                out.extend(moved);
                 at += length;
             }
             Token::Word(_) if is(token, "as") && names_column(&kind, &tokens[at..]) => {
@@ -319,7 +407,10 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             // No table has others that inherit from it.
             Token::Word(_)
                 if is(token, "only")
-                    && out.last().is_some_and(|before| is(before, "from") || is(before, "update"))
+                    && out.last().is_some_and(|before| {
+                        let is_merged = kind.merges && (is(before, "into") || is(before, "using"));
+                        is(before, "from") || is(before, "update") || is_merged
+                    })
                     && matches!(token_at(at), Token::Word(_)) => {}
             // A name like any other, but to dialects that read AT as part of a table.
             Token::Word(_) if is(token, "at") && !word_at(at, "time") => {
@@ -407,6 +498,8 @@ struct StatementWords {
     has_literals: bool,
     /// It is a query, or changes rows.
     is_query: bool,
+    /// It is a MERGE, whatever stands before that.
+    merges: bool,
     creates_table: bool,
     alters_table: bool,
     /// It defines something: SET there is not UPDATE's.
@@ -425,6 +518,8 @@ impl StatementWords {
             is_query: ["select", "insert", "update", "delete", "with", "values", "merge"]
                 .iter()
                 .any(|word| first_is(word)),
+            merges: ["merge", "with", "explain", "prepare"].iter().any(|word| first_is(word))
+                && tokens.iter().any(|token| is(token, "merge")),
             creates_table: is_table && first_is("create"),
             alters_table: is_table && first_is("alter"),
             defines: first_is("create") || first_is("alter"),
@@ -452,7 +547,7 @@ pub(super) fn written(token: &Token) -> String {
 }
 
 /// How many tokens it takes to close the parenthesis that the tokens begin with.
-fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
+pub(super) fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
     let mut depth = 0usize;
     for (at, token) in rest.iter().enumerate() {
         match token.token {
@@ -494,6 +589,32 @@ fn follows_from(out: &[TokenWithSpan]) -> bool {
     let is_end =
         |token: &&TokenWithSpan| is(token, "from") || is(token, "for") || token.token == Token::Comma;
     out.iter().rev().find(is_end).is_some_and(|token| is(token, "from"))
+}
+
+/// What stands before the parenthesis that is open last.
+fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
+    let mut depth = 0usize;
+    for (at, token) in out.iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 0 => return Some(&out[..at]),
+            Token::LParen => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the tokens end in the list of GROUPING SETS, or of one within it.
+fn is_in_grouping_sets(out: &[TokenWithSpan]) -> bool {
+    let is_first = matches!(before_open(out), Some([.., grouping, sets]) if is(grouping, "grouping") && is(sets, "sets"));
+    is_first || is_in_nested_sets(out)
+}
+
+/// Whether the tokens end in the list of GROUPING SETS within others.
+fn is_in_nested_sets(out: &[TokenWithSpan]) -> bool {
+    matches!(before_open(out), Some([.., last])
+        if matches!(&last.token, Token::Word(word) if word.quote_style == Some(MARK) && word.value == GROUPING_SETS))
 }
 
 /// Whether the last tokens are `FOR UPDATE` or `FOR SHARE`.

@@ -179,6 +179,12 @@ fn take_column_names(tokens: &mut Vec<TokenWithSpan>) -> Vec<ast::Ident> {
     let Some(open) = (0..places.len()).find(|at| token_at(*at) == Some(&Token::LParen)) else {
         return Vec::new();
     };
+    // Storage parameters, ON COMMIT and the like may come first.
+    let is_as = |at: usize| {
+        word_at(at) == "as"
+            || (matches!(word_at(at).as_str(), "on" | "with" | "using" | "without" | "tablespace")
+                && (at..places.len()).any(|at| word_at(at) == "as"))
+    };
     let mut names = Vec::new();
     let mut at = open + 1;
     loop {
@@ -189,7 +195,7 @@ fn take_column_names(tokens: &mut Vec<TokenWithSpan>) -> Vec<ast::Ident> {
         at += 2;
         match next {
             Token::Comma => {}
-            Token::RParen if word_at(at) == "as" => break,
+            Token::RParen if is_as(at) => break,
             _ => return Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use super::branch::{self, BranchStatement};
 use super::cursor::{self, Declare, Fetch};
 use super::definition::{self, Definition};
 use super::explain::Explain;
+use super::upkeep::{self, Upkeep};
 use super::{Source, syntax_error, syntax_error_at};
 use crate::binder::name::fold;
 use crate::error::{Result, SqlError};
@@ -63,8 +64,8 @@ pub enum Utility {
     Close {
         name: Option<Ident>,
     },
-    /// `REINDEX …`: indexes never bloat, so it is accepted and does nothing.
-    Reindex,
+    /// REINDEX and CLUSTER: indexes never bloat, and rows lie in the order of their keys.
+    Upkeep(Upkeep),
     /// `BEGIN [modes] AS OF …`
     BeginAsOf {
         start: Box<ast::Statement>,
@@ -140,10 +141,8 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
             parser.next_token();
             Utility::Checkpoint
         }
-        ("reindex", _) => {
-            while parser.next_token().token != Token::EOF {}
-            Utility::Reindex
-        }
+        ("reindex", _) => Utility::Upkeep(upkeep::reindex(parser, source)?),
+        ("cluster", _) => Utility::Upkeep(upkeep::cluster(parser, source)?),
         ("declare", _) => Utility::Declare(cursor::declare(parser, source)?),
         ("fetch" | "move", _) => Utility::Fetch(cursor::fetch(parser, source)?),
         ("close", _) => Utility::Close { name: cursor::close(parser, source)? },
@@ -240,7 +239,7 @@ fn targets(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<AnalyzeTa
 }
 
 /// `(option [value], …)`, of those that `command` has, or the bare words of the old syntax; tells which words appeared.
-fn options(
+pub(super) fn options(
     parser: &mut Parser<'_>,
     source: &Source<'_>,
     command: &str,
@@ -439,7 +438,10 @@ fn set_constraints(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utili
     Ok(Utility::SetConstraints { names, deferred })
 }
 
-/// `SET x TO DEFAULT` and `SET role TO x`; every other SET goes to sqlparser.
+/// The setting that `SET LOCAL SESSION AUTHORIZATION` changes.
+const SESSION_AUTHORIZATION: &str = "session_authorization";
+
+/// `SET x TO DEFAULT`, `SET role TO x` and `SET LOCAL SESSION AUTHORIZATION`; every other SET goes to sqlparser.
 fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Utility>> {
     let mut ahead = 1;
     let mut local = false;
@@ -450,6 +452,27 @@ fn set_default(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Ut
         }
         "session" => ahead = 2,
         _ => {}
+    }
+    if local
+        && word(&parser.peek_nth_token(2)) == "session"
+        && word(&parser.peek_nth_token(3)) == "authorization"
+    {
+        (0..4).for_each(|_| drop(parser.next_token()));
+        let value = match &parser.peek_token_ref().token {
+            Token::SingleQuotedString(value) => Some(value.clone()),
+            _ if word(parser.peek_token_ref()) == "default" => None,
+            _ => {
+                let name = parser.parse_identifier().map_err(|error| syntax_error(&error, source, &[]))?;
+                let name = fold(&name);
+                return Ok(Some(Utility::Assign {
+                    name: SESSION_AUTHORIZATION.into(),
+                    value: Some(name),
+                    local,
+                }));
+            }
+        };
+        parser.next_token();
+        return Ok(Some(Utility::Assign { name: SESSION_AUTHORIZATION.into(), value, local }));
     }
     let is_zone =
         word(&parser.peek_nth_token(ahead)) == "time" && word(&parser.peek_nth_token(ahead + 1)) == "zone";

@@ -25,10 +25,7 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ConstraintKind::PrimaryKey { index } => (b'p', *index, None),
             ConstraintKind::Unique { index } => (b'u', *index, None),
             ConstraintKind::Check { .. } => (b'c', 0, None),
-            ConstraintKind::ForeignKey { table, columns, index, on_delete, on_update, match_full } => {
-                let matching = if *match_full { b'f' } else { b's' };
-                (b'f', *index, Some((*table, columns, on_delete.code(), on_update.code(), matching)))
-            }
+            ConstraintKind::ForeignKey { index, .. } => (b'f', *index, Some(&constraint.kind)),
         };
         let blank = || letter(b' ');
         let mut values = vec![
@@ -49,14 +46,27 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ("conkey", numbers(&constraint.columns)),
         ];
         match foreign {
-            Some((table, columns, on_delete, on_update, matching)) => values.extend([
-                ("confrelid", oid(table)),
-                ("confupdtype", letter(on_update)),
-                ("confdeltype", letter(on_delete)),
-                ("confmatchtype", letter(matching)),
-                ("confkey", numbers(columns)),
-            ]),
-            None => values.extend([
+            Some(ConstraintKind::ForeignKey {
+                table,
+                columns,
+                on_delete,
+                on_update,
+                delete_columns,
+                match_full,
+                ..
+            }) => {
+                values.extend([
+                    ("confrelid", oid(*table)),
+                    ("confupdtype", letter(on_update.code())),
+                    ("confdeltype", letter(on_delete.code())),
+                    ("confmatchtype", letter(if *match_full { b'f' } else { b's' })),
+                    ("confkey", numbers(columns)),
+                ]);
+                if !delete_columns.is_empty() {
+                    values.push(("confdelsetcols", numbers(delete_columns)));
+                }
+            }
+            _ => values.extend([
                 ("confrelid", oid(0)),
                 ("confupdtype", blank()),
                 ("confdeltype", blank()),

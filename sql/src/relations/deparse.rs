@@ -99,7 +99,15 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
         ConstraintKind::Check { expression } => {
             format!("CHECK ({})", stored_text::condition(environment, table, expression))
         }
-        ConstraintKind::ForeignKey { table: other, columns, on_delete, on_update, match_full, .. } => {
+        ConstraintKind::ForeignKey {
+            table: other,
+            columns,
+            on_delete,
+            on_update,
+            delete_columns,
+            match_full,
+            ..
+        } => {
             let Some(parent) = environment.catalog.table(*other) else { return String::new() };
             let mut text = format!(
                 "FOREIGN KEY ({}) REFERENCES {}({})",
@@ -119,6 +127,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
                     ForeignKeyAction::SetDefault => "SET DEFAULT",
                 };
                 text.push_str(&format!(" ON {word} {action}"));
+            }
+            if !delete_columns.is_empty() {
+                text.push_str(&format!(" ({})", names(table, delete_columns)));
             }
             text
         }

@@ -291,6 +291,12 @@ pub static ACCEPTED: &[Setting] = &[
         "Updates the process title to show the active SQL command.",
     ),
     setting(
+        "vacuum_cost_delay",
+        "0",
+        SettingKind::Integer { min: 0, max: 100, unit: "ms" },
+        "Vacuum cost delay in milliseconds.",
+    ),
+    setting(
         "vacuum_cost_limit",
         "200",
         SettingKind::Integer { min: 1, max: 10_000, unit: "" },

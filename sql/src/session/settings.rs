@@ -773,7 +773,13 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
         }
         SettingKind::Enum(allowed) => {
             let lower = value.to_lowercase();
-            match allowed.iter().find(|word| **word == lower) {
+            // Where a setting may be on or off, the other words for that are taken too.
+            let wanted = match lower.as_str() {
+                "true" | "yes" | "1" if allowed.contains(&"on") => "on",
+                "false" | "no" | "0" if allowed.contains(&"off") => "off",
+                other => other,
+            };
+            match allowed.iter().find(|word| **word == wanted) {
                 Some(word) => Ok((*word).to_string()),
                 None => {
                     Err(invalid(setting, value)

@@ -29,6 +29,7 @@ struct Savepoint {
     local: Vec<String>,
     notifications: NotificationMark,
     deferral: Deferral,
+    read_only: bool,
 }
 
 /// The running transaction.
@@ -147,11 +148,12 @@ impl Session {
     pub(super) fn set_transaction(&mut self, modes: &TransactionModes) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
         if let Some(read_only) = modes.read_only {
-            if !read_only && active.read_only && active.used {
-                return Err(SqlError::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "transaction read-write mode must be set before any query",
-                ));
+            if !read_only && active.read_only && (active.used || !active.savepoints.is_empty()) {
+                let message = match active.savepoints.is_empty() {
+                    true => "transaction read-write mode must be set before any query",
+                    false => "cannot set transaction read-write mode inside a read-only transaction",
+                };
+                return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
             }
             active.read_only = read_only;
         }
@@ -309,8 +311,16 @@ impl Session {
         let (place, locks) = (transaction.savepoint(), transaction.lock_mark());
         let notifications = self.backend.notification_mark();
         let (name, local) = (name.to_string(), active.local.clone());
-        let deferral = active.deferral.clone();
-        active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications, deferral });
+        active.savepoints.push(Savepoint {
+            name,
+            place,
+            locks,
+            settings,
+            local,
+            notifications,
+            deferral: active.deferral.clone(),
+            read_only: active.read_only,
+        });
         Ok(())
     }
 
@@ -319,7 +329,13 @@ impl Session {
             return Err(no_transaction("RELEASE SAVEPOINT"));
         };
         let at = find_savepoint(&active.savepoints, name)?;
+        // What a part of the transaction may do is its own.
+        let read_only = active.savepoints[at].read_only;
         active.savepoints.truncate(at);
+        if active.read_only != read_only {
+            active.read_only = read_only;
+            self.show_modes();
+        }
         Ok(())
     }
 
@@ -343,6 +359,7 @@ impl Session {
         active.failed = false;
         active.own_catalog = None;
         active.deferral.clone_from(&savepoint.deferral);
+        active.read_only = savepoint.read_only;
         active.pending.append(&mut active.tested);
         active.local.clone_from(&savepoint.local);
         let settings = savepoint.settings.clone();

@@ -63,6 +63,7 @@ impl Session {
             S::Rollback { chain, savepoint: None } => {
                 let (modes, past) = (self.current_modes(), self.begun_as_of());
                 if !self.is_explicit() {
+                    refuse_chain(*chain, "ROLLBACK")?;
                     self.warn_no_transaction();
                 }
                 self.rollback();
@@ -136,7 +137,7 @@ impl Session {
                 self.engine.store().clone().checkpoint().await?;
                 done("CHECKPOINT")
             }
-            Utility::Reindex => done("REINDEX"),
+            Utility::Upkeep(upkeep) => done(ddl::check_upkeep(self, upkeep).await?),
             Utility::Lock { tables, mode, nowait } => self.lock_tables(tables, mode, *nowait).await,
             Utility::Assign { name, value, local } => {
                 self.change_setting(name, value.as_deref(), *local).await?;
@@ -231,6 +232,7 @@ impl Session {
     async fn run_commit(&mut self, chain: bool) -> Result<Given> {
         let (modes, past) = (self.current_modes(), self.begun_as_of());
         if !self.is_explicit() {
+            refuse_chain(chain, "COMMIT")?;
             self.warn_no_transaction();
         }
         let committed = self.commit().await?;
@@ -578,13 +580,22 @@ fn setting_name(words: &[ast::Ident]) -> String {
 }
 
 /// A setting's value as text: words and literals, with commas between.
+/// 25P01 for AND CHAIN where no transaction was begun.
+fn refuse_chain(chain: bool, command: &str) -> Result<()> {
+    if !chain {
+        return Ok(());
+    }
+    let message = format!("{command} AND CHAIN can only be used in transaction blocks");
+    Err(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message))
+}
+
 fn setting_value(values: &[ast::Expr]) -> String {
     let texts: Vec<String> = values
         .iter()
         .map(|value| match value {
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::SingleQuotedString(text) => text.clone(),
-                ast::Value::Boolean(truth) => if *truth { "on" } else { "off" }.to_string(),
+                ast::Value::Boolean(truth) => truth.to_string(),
                 other => other.to_string(),
             },
             ast::Expr::Identifier(identifier) if identifier.quote_style.is_none() => {

@@ -2,7 +2,7 @@
 //! `oidvector`: elements separated by blanks, subscripts from 0).
 
 use super::scalar::{cut_off, is_space, operations, wrong_kind, wrong_length};
-use super::{Category, Oid, TypeInfo, TypeOperations, TypeShape, oids};
+use super::{BuiltinTypes, Category, Oid, TypeCatalog, TypeInfo, TypeOperations, TypeShape, oids};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
 use crate::value::array::Dimension;
@@ -56,6 +56,10 @@ impl Parser<'_> {
         let mut members = Vec::new();
         self.skip_spaces();
         if self.peek() == Some('}') {
+            // Only the whole of an array is empty.
+            if depth > 1 {
+                return Err(malformed(self.text, "Unexpected \"}\" character."));
+            }
             self.position += 1;
             return Ok(Node::List(members));
         }
@@ -413,7 +417,28 @@ fn write_array(info: &TypeInfo, datum: &Datum, out: &mut Vec<u8>, context: &Eval
     Ok(())
 }
 
-const ARRAY: TypeOperations = operations(parse_array, print_array, read_array, write_array);
+const ARRAY: TypeOperations = {
+    let mut operations = operations(parse_array, print_array, read_array, write_array);
+    operations.apply_modifier = Some(fit_elements);
+    operations
+};
+
+/// Fits each element to the type's modifier, which is the element's. Only built-in types have modifiers.
+fn fit_elements(info: &TypeInfo, value: Datum, typmod: i32, explicit: bool) -> Result<Datum> {
+    let element = element_of(info)?;
+    let Some(element) = BuiltinTypes.type_by_oid(element) else { return Ok(value) };
+    let Datum::Array(mut array) = value else { return Err(wrong_kind(info)) };
+    if element.operations.apply_modifier.is_none() {
+        return Ok(Datum::Array(array));
+    }
+    let fitted = Arc::make_mut(&mut array);
+    for each in &mut fitted.elements {
+        if !each.is_null() {
+            *each = element.apply_modifier(std::mem::take(each), typmod, explicit)?;
+        }
+    }
+    Ok(Datum::Array(array))
+}
 
 const VECTOR: TypeOperations = TypeOperations {
     parse_text: |info, text, typmod, context| {

@@ -14,7 +14,7 @@ use crate::plan::{index_key_columns, primary_key_columns, row_layout};
 use crate::types::Representation;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
-use crate::value::{Datum, PhysicalKind};
+use crate::value::{Datum, Numeric, PhysicalKind};
 
 /// A foreign key of the written table: what its rows refer to must exist.
 pub struct Reference {
@@ -162,11 +162,15 @@ pub struct Referenced {
     pairs: Vec<(usize, usize)>,
     on_delete: ForeignKeyAction,
     on_update: ForeignKeyAction,
+    /// What ON DELETE sets, as positions in the child's row; nothing: all that refer.
+    delete_positions: Vec<usize>,
 }
 
 impl Referenced {
     pub fn new(constraint: &Arc<Constraint>, catalog: &CatalogSnapshot) -> Result<Referenced> {
-        let ConstraintKind::ForeignKey { columns, on_delete, on_update, .. } = &constraint.kind else {
+        let ConstraintKind::ForeignKey { columns, on_delete, on_update, delete_columns, .. } =
+            &constraint.kind
+        else {
             return Err(SqlError::internal("a foreign key was expected"));
         };
         let child = catalog.expect_table(constraint.table)?.clone();
@@ -181,6 +185,7 @@ impl Referenced {
             pairs,
             on_delete: *on_delete,
             on_update: *on_update,
+            delete_positions: delete_columns.iter().map(|number| Table::position(*number)).collect(),
         })
     }
 
@@ -208,15 +213,18 @@ impl Referenced {
                     let kind = self.layout.columns()[*own].kind;
                     as_kind(&new[*at], kind).unwrap_or(Datum::Null)
                 });
-                return self.set(keys, values.collect(), execution).await;
+                let values = values.collect();
+                return self.set(keys, values, &[], execution).await;
             }
             (ForeignKeyAction::SetNull, _) => {
-                return self.set(keys, vec![Datum::Null; self.pairs.len()], execution).await;
+                let only = if new.is_none() { self.delete_positions.as_slice() } else { &[] };
+                return self.set(keys, vec![Datum::Null; self.pairs.len()], only, execution).await;
             }
             (ForeignKeyAction::SetDefault, _) => {
                 // The default may be what they referred to: then they refer to nothing now.
+                let only = if new.is_none() { self.delete_positions.as_slice() } else { &[] };
                 let defaults = self.defaults(execution)?;
-                self.set(keys, defaults, execution).await?;
+                self.set(keys, defaults, only, execution).await?;
             }
             (ForeignKeyAction::NoAction | ForeignKeyAction::Restrict, _) => {}
         }
@@ -396,18 +404,21 @@ impl Referenced {
         Ok(())
     }
 
-    /// Gives the referring rows other values in the referring columns.
+    /// Gives the referring rows other values in the referring columns, or in some of them.
     async fn set(
         &self,
         rows: Vec<(Vec<u8>, Vec<Datum>)>,
         given: Vec<Datum>,
+        only: &[usize],
         execution: &mut Execution,
     ) -> Result<()> {
         let writer = self.child_writer(execution)?;
         for (found, values) in rows {
             let mut new = values.clone();
             for ((own, _), value) in self.pairs.iter().zip(&given) {
-                new[*own] = value.clone();
+                if only.is_empty() || only.contains(own) {
+                    new[*own] = value.clone();
+                }
             }
             writer.generate(&mut new, &execution.context())?;
             let old = super::OldRow { key: &found, values: &values };
@@ -449,28 +460,63 @@ pub(super) async fn is_broken(
 #[must_use]
 pub fn may_refer(from: Representation, to: Representation) -> bool {
     let is_integer = |kind| matches!(kind, PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64);
+    let is_wider = matches!(to.kind, PhysicalKind::Numeric | PhysicalKind::Float32 | PhysicalKind::Float64);
     from.base == to.base
-        || (is_integer(from.kind) && is_integer(to.kind))
+        || (is_integer(from.kind) && (is_integer(to.kind) || is_wider))
+        || (from.kind == PhysicalKind::Numeric && is_wider)
+        || (from.kind == PhysicalKind::Float32 && to.kind == PhysicalKind::Float64)
+        || (from.kind == PhysicalKind::Float64 && to.kind == PhysicalKind::Float32)
         || (from.kind == PhysicalKind::Text && to.kind == from.kind)
 }
 
-/// A value in the width of another column; `None` where it does not fit.
+/// A value as another column has it; `None` where that one has no such value.
 fn as_kind(value: &Datum, kind: PhysicalKind) -> Option<Datum> {
+    if value.is_null() {
+        return Some(Datum::Null);
+    }
+    let is_integer = |kind| matches!(kind, PhysicalKind::Int16 | PhysicalKind::Int32 | PhysicalKind::Int64);
+    let integer = |value: i64| match kind {
+        PhysicalKind::Int16 => value.try_into().ok().map(Datum::Int16),
+        PhysicalKind::Int32 => value.try_into().ok().map(Datum::Int32),
+        _ => Some(Datum::Int64(value)),
+    };
     match (value, kind) {
-        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int16) => {
-            value.as_i64()?.try_into().ok().map(Datum::Int16)
+        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), _) if is_integer(kind) => {
+            integer(value.as_i64()?)
         }
-        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int32) => {
-            value.as_i64()?.try_into().ok().map(Datum::Int32)
+        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Numeric) => {
+            Some(Datum::from(Numeric::from(value.as_i64()?)))
         }
-        (Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_), PhysicalKind::Int64) => {
-            value.as_i64().map(Datum::Int64)
+        (Datum::Numeric(number), _) if is_integer(kind) => {
+            let whole = number.to_i128().filter(|whole| Numeric::from(*whole) == *number);
+            integer(whole?.try_into().ok()?)
         }
+        (Datum::Float32(_) | Datum::Float64(_), _) if is_integer(kind) => {
+            let number = Numeric::from_f64(float_of(value)?).ok()?;
+            as_kind(&Datum::from(number), kind)
+        }
+        (Datum::Float32(_) | Datum::Float64(_), PhysicalKind::Numeric) => {
+            Numeric::from_f64(float_of(value)?).ok().map(Datum::from)
+        }
+        (_, PhysicalKind::Float64) => float_of(value).map(Datum::Float64),
+        #[allow(clippy::cast_possible_truncation)] // as PostgreSQL converts it
+        (_, PhysicalKind::Float32) => float_of(value).map(|value| Datum::Float32(value as f32)),
         _ => Some(value.clone()),
     }
 }
 
+/// A number as a float.
+fn float_of(value: &Datum) -> Option<f64> {
+    match value {
+        Datum::Float32(value) => Some(f64::from(*value)),
+        Datum::Float64(value) => Some(*value),
+        Datum::Numeric(number) => Some(number.to_f64()),
+        #[allow(clippy::cast_precision_loss)] // as PostgreSQL converts it
+        _ => value.as_i64().map(|value| value as f64),
+    }
+}
+
 /// Whether two values of columns that refer to each other are equal.
-fn same(left: &Datum, right: &Datum) -> bool {
-    left == right || (left.as_i64().is_some() && left.as_i64() == right.as_i64())
+fn same(child: &Datum, parent: &Datum) -> bool {
+    child == parent || as_kind(child, parent.kind().unwrap_or(PhysicalKind::Bool)).as_ref() == Some(parent)
 }

@@ -162,7 +162,7 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
 pub async fn rewrite_table(
     reader: &TableWriter,
     target: &TableWriter,
-    fill: Option<&(usize, Expr)>,
+    fills: &[(usize, Expr)],
     execution: &mut Execution,
 ) -> Result<()> {
     let width = target.layout.columns().len();
@@ -175,11 +175,16 @@ pub async fn rewrite_table(
     }
     let mut entries = no_entries(execution);
     let (mut key, mut encoded, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let mut filled = Vec::new();
     visit_rows(reader, execution, &mut entries, |entries, _, row| {
         read_values(reader, row, &mut values)?;
         values.resize(width, Datum::Null);
-        if let Some((position, fill)) = fill {
-            values[*position] = fill.eval_row(&values.as_slice(), &execution.context())?;
+        filled.clear();
+        for (_, fill) in fills {
+            filled.push(fill.eval_row(&values.as_slice(), &execution.context())?);
+        }
+        for ((position, _), value) in fills.iter().zip(filled.drain(..)) {
+            values[*position] = value;
         }
         if let Some(position) = target.not_null.iter().find(|position| values[**position].is_null()) {
             let column = &target.entry.table.columns[*position].name;
