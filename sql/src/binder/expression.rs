@@ -122,6 +122,10 @@ impl Binder<'_> {
             let Some(relation) = scope.relation(qualifier_schema.as_deref(), &qualifier_table) else {
                 continue;
             };
+            if scope.is_ambiguous(qualifier_schema.as_deref(), &qualifier_table) {
+                let message = format!("table reference \"{qualifier_table}\" is ambiguous");
+                return Err(self.locate(SqlError::new(SqlState::AMBIGUOUS_ALIAS, message), location));
+            }
             let mut found = relation.columns.iter().filter(|each| each.name == column_name);
             let Some(first) = found.next().cloned() else {
                 let mut error = SqlError::new(

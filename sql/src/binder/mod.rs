@@ -11,6 +11,7 @@ mod assignment;
 mod call;
 mod cast;
 mod coerce;
+mod collation;
 mod common_table;
 mod conflict;
 pub mod data_type;
@@ -68,6 +69,7 @@ use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
+pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
@@ -78,7 +80,6 @@ pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
 pub use refresh::BoundDifference;
 pub use row_key::ROW_KEY;
-pub use special::is_collation;
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.

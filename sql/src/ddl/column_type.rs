@@ -33,6 +33,7 @@ pub async fn change(
     let changed = &mut table.columns[position];
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
+    changed.collation = 0;
     changed.representation = Representation::of(target.oid, &ddl.types())?;
     if let Some(default) = column.default.as_ref().filter(|_| !column.generated) {
         let expr = crate::parser::parse_expression(default)?;

@@ -40,7 +40,7 @@ use super::search_cycle;
 use super::targets::{self, Targets};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
 use super::Source;
 
@@ -485,8 +485,28 @@ fn conflict_target(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
     if has_condition {
         length += rest[list..].iter().position(|token| is(token, "do"))?;
     }
-    let text: Vec<String> = rest[..length].iter().map(|token| written(&token.token)).collect();
-    Some((mark(rest[0], &text.join(" ")), length))
+    Some((mark(rest[0], &placed(&rest[..length])), length))
+}
+
+/// The text of tokens, each as far from the first one as it stands in the statement: errors tell its place.
+fn placed(tokens: &[&TokenWithSpan]) -> String {
+    let mut text = String::new();
+    let Some(mut place) = tokens.first().map(|first| first.span.start) else { return text };
+    for token in tokens {
+        let start = token.span.start;
+        while place.line < start.line {
+            text.push('\n');
+            place = Location { line: place.line + 1, column: 1 };
+        }
+        match start.column.checked_sub(place.column) {
+            Some(gap) => text.extend((0..gap).map(|_| ' ')),
+            None => text.push(' '),
+        }
+        let shown = written(&token.token);
+        place.column = start.column + shown.chars().count() as u64;
+        text.push_str(&shown);
+    }
+    text
 }
 
 /// Whether the last FROM in the same parentheses stands before a pattern: no FOR and no comma came since.

@@ -234,6 +234,11 @@ pub fn named(name: &str) -> &'static [Procedure] {
     &PROCEDURES[first..first + count]
 }
 
+/// Whether there is one of a name, and of arguments where these are given.
+pub fn has_procedure(name: &str, arguments: Option<&[Oid]>) -> bool {
+    named(name).iter().any(|procedure| arguments.is_none_or(|wanted| procedure.arguments == wanted))
+}
+
 /// The first one of a name.
 pub fn oid_of(name: &str) -> Option<Oid> {
     named(name).first().map(|procedure| procedure.oid)
