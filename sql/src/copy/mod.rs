@@ -163,7 +163,7 @@ fn over_change(query: &ast::Query) -> Result<Option<Box<ast::Query>>> {
     if !returning {
         return Err(SqlError::unsupported("COPY query must have a RETURNING clause"));
     }
-    let mut over = crate::parser::parse_query("WITH \"*CHANGE*\" AS (SELECT) SELECT * FROM \"*CHANGE*\"")?;
+    let mut over = crate::parser::parse_query("WITH \"*CHANGE*\" AS (SELECT 1) SELECT * FROM \"*CHANGE*\"")?;
     let mut change = query.clone();
     let around = change.with.take();
     if let Some(with) = &mut over.with {

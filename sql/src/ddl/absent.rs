@@ -160,6 +160,16 @@ fn missing(ddl: &Ddl, drop: &DropAbsent, thing: &Absent) -> Result<Missing> {
             let error = undefined(format!("{formal} does not exist"));
             Ok((error, Some(format!("{written} does not exist"))))
         }
+        Absent::Mapping { role, server } => {
+            let role = name::fold(role);
+            let is_known = matches!(role.as_str(), "public" | "user" | "current_user" | "current_role")
+                || ddl.catalog.role_named(&role).is_some();
+            let message = match is_known {
+                true => format!("server \"{}\" does not exist", name::fold(server)),
+                false => format!("role \"{role}\" does not exist"),
+            };
+            Ok((undefined(message), None))
+        }
         Absent::For { what: written, owner } => {
             let data_type = match resolved(ddl, written) {
                 Ok(found) => found,

@@ -34,8 +34,10 @@ pub enum Absent {
     /// By name and operands; `None` for NONE.
     Operator { name: String, operands: Vec<Option<ast::DataType>> },
     Cast { source: ast::DataType, target: ast::DataType },
-    /// A transform, or, without a type, the mapping of a user for a server.
+    /// A transform of a type for a language.
     For { what: ast::DataType, owner: Ident },
+    /// A user's mapping for a server.
+    Mapping { role: Ident, server: Ident },
 }
 
 /// The kinds: their words, and how their things are named.
@@ -68,6 +70,7 @@ const KINDS: &[(&str, Form)] = &[
     ("AGGREGATE", Form::Routine),
     ("CAST", Form::Cast),
     ("TRANSFORM", Form::For),
+    ("USER MAPPING", Form::Mapping),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -80,6 +83,7 @@ enum Form {
     Operator,
     Cast,
     For,
+    Mapping,
 }
 
 /// Tries such a statement; `None` leaves the parser at its start.
@@ -99,7 +103,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
     let mut things = Vec::new();
     loop {
         things.push(thing(parser, source, form)?);
-        if matches!(form, Form::On | Form::Of | Form::Cast | Form::For)
+        if matches!(form, Form::On | Form::Of | Form::Cast | Form::For | Form::Mapping)
             || !parser.consume_token(&Token::Comma)
         {
             break;
@@ -159,6 +163,12 @@ fn thing(parser: &mut Parser<'_>, source: &Source<'_>, form: Form) -> Result<Abs
             let what = data_type(parser, source)?;
             expect(parser, source, "language")?;
             Absent::For { what, owner: identifier(parser, source)? }
+        }
+        Form::Mapping => {
+            expect(parser, source, "for")?;
+            let role = identifier(parser, source)?;
+            expect(parser, source, "server")?;
+            Absent::Mapping { role, server: identifier(parser, source)? }
         }
     })
 }

@@ -10,6 +10,7 @@
 //! | `VARIADIC array` | `` `variadic` => array `` |
 //! | `name := value` | `name => value` |
 //! | `BETWEEN SYMMETRIC a AND b` | `BETWEEN NOT a AND b`, which is an error in PostgreSQL |
+//! | `USING (a, b) AS x` | `` USING (a, b, `x`) `` |
 //! | `SET a[1] = …`, `INSERT INTO t (a[1])` | `` a.`[1]` ``: see [`targets`] |
 //! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
 //! | `FOR UPDATE OF a, b` | `FOR UPDATE OF a FOR UPDATE OF b` |
@@ -191,6 +192,20 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     out.push(TokenWithSpan::new(Token::RParen, tokens[at + length - 1].span));
                     at += length;
                 }
+            }
+            Token::Word(_)
+                if is(token, "using")
+                    && let Some(length) = closed(&tokens[at..])
+                    && word_at(at + length, "as")
+                    && let Token::Word(alias) = token_at(at + length + 1) =>
+            {
+                let name = if alias.quote_style.is_some() { alias.value.clone() } else { alias.value.to_lowercase() };
+                out.push(token.clone());
+                out.extend(tokens[at..at + length - 1].iter().map(|each| (*each).clone()));
+                out.push(TokenWithSpan::new(Token::Comma, token.span));
+                out.push(mark(tokens[at + length + 1], &name));
+                out.push(tokens[at + length - 1].clone());
+                at += length + 2;
             }
             Token::Word(_) if is(token, "of") && follows_lock(&out) => {
                 at += lock_each(&tokens[at..], token, None, &mut out)

@@ -100,7 +100,8 @@ const OID: TypeOperations = operations(
 
 const REGISTERED: TypeOperations = TypeOperations {
     parse_text: |info, text, _, context| {
-        if text == "-" {
+        let is_operator = matches!(info.oid, oids::REGOPER | oids::REGOPERATOR);
+        if text == "-" && !is_operator {
             return Ok(Datum::Oid(0));
         }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -111,7 +112,8 @@ const REGISTERED: TypeOperations = TypeOperations {
     print_text: |info, datum, out, context| {
         let Datum::Oid(oid) = datum else { return Err(wrong_kind(info)) };
         if *oid == 0 {
-            out.push('-');
+            let is_operator = matches!(info.oid, oids::REGOPER | oids::REGOPERATOR);
+            out.push(if is_operator { '0' } else { '-' });
             return Ok(());
         }
         match context.session.call(&format!("{}out", info.name), std::slice::from_ref(datum), context)? {
