@@ -326,9 +326,31 @@ struct Collector {
     row_calls_allowed: bool,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
+    /// Subqueries as they are written, where the query groups: one that is written again may be the same.
+    written: Option<Vec<(ast::Expr, Expr)>>,
+    /// The columns that GROUP BY reads, once it is bound.
+    grouped: Option<Vec<ColumnId>>,
 }
 
 impl Collector {
+    /// What a subquery became that was written before: in GROUP BY, any of the select list; behind it, those that are
+    /// grouped.
+    fn known_subquery(&self, wanted: &ast::Expr) -> Option<Expr> {
+        let in_groups = self.aggregates_in == AggregatesIn::Forbidden("GROUP BY");
+        let is_known = |expr: &Expr| {
+            let mut fits = false;
+            walk::columns(expr, &mut |id| {
+                fits |= match &self.grouped {
+                    Some(grouped) => grouped.contains(&id),
+                    None => in_groups && self.pending.iter().any(|pending| pending.output == id),
+                };
+            });
+            fits
+        };
+        let written = self.written.as_ref()?.iter();
+        written.filter(|(known, _)| known == wanted).map(|(_, expr)| expr).find(|expr| is_known(expr)).cloned()
+    }
+
     /// Takes out the subqueries that grouped expressions read, and those that these read.
     fn take_pending_of(&mut self, groups: &[Computed]) -> Vec<PendingApply> {
         let mut wanted: Vec<ColumnId> = Vec::new();
@@ -364,6 +386,8 @@ impl Collector {
             row_calls: Vec::new(),
             row_calls_allowed: false,
             mentions: Vec::new(),
+            written: None,
+            grouped: None,
         }
     }
 }

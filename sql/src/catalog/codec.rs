@@ -20,7 +20,7 @@ use super::statistics::Statistics;
 use super::user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
-use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
+use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type, oids};
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
@@ -62,6 +62,11 @@ const FORMAT: u8 = 2;
 /// The same of an object that has a built-in type of ranges: a program that does not know these would take the values for
 /// text, so it must refuse.
 const FORMAT_WITH_RANGES: u8 = 3;
+/// The same of one that has a type that came later still.
+const FORMAT_WITH_LATER_TYPES: u8 = 4;
+
+/// The built-in types, and those of their arrays, that programs before the newest format do not know.
+const LATER_TYPES: [u32; 2] = [oids::MACADDR8, oids::MACADDR8_ARRAY];
 
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {
@@ -71,18 +76,19 @@ fn is_of_ranges(type_oid: u32) -> bool {
 }
 
 fn format_of(object: &Object) -> u8 {
-    let has_ranges = match object {
-        Object::Table(table) => table.columns.iter().any(|column| is_of_ranges(column.type_oid)),
-        Object::Index(index) => index
-            .columns
-            .iter()
-            .filter_map(|column| column.expression.as_ref())
-            .any(|it| is_of_ranges(it.type_oid)),
-        Object::View(view) => view.columns.iter().any(|column| is_of_ranges(column.type_oid)),
-        Object::Type(own) => own.domain().is_some_and(|domain| is_of_ranges(domain.base.oid)),
+    let any = |test: &dyn Fn(u32) -> bool| match object {
+        Object::Table(table) => table.columns.iter().any(|column| test(column.type_oid)),
+        Object::Index(index) => {
+            index.columns.iter().filter_map(|column| column.expression.as_ref()).any(|it| test(it.type_oid))
+        }
+        Object::View(view) => view.columns.iter().any(|column| test(column.type_oid)),
+        Object::Type(own) => own.domain().is_some_and(|domain| test(domain.base.oid)),
         _ => false,
     };
-    if has_ranges { FORMAT_WITH_RANGES } else { FORMAT }
+    if any(&|type_oid| LATER_TYPES.contains(&type_oid)) {
+        return FORMAT_WITH_LATER_TYPES;
+    }
+    if any(&is_of_ranges) { FORMAT_WITH_RANGES } else { FORMAT }
 }
 
 #[derive(Default)]
@@ -656,7 +662,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
         return Ok(None);
     }
-    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES) {
+    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES) {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
     }
     if is_statistics {

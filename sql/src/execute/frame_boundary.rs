@@ -1,7 +1,7 @@
 //! Where a RANGE frame with an offset begins or ends: the value so far away from a row's, or beyond all there are.
 
 use crate::error::{Result, SqlError, SqlState};
-use crate::value::{Datum, Interval};
+use crate::value::{Datum, Interval, Numeric};
 
 /// Such a place, in the order of values.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,14 @@ pub struct Side {
     pub descending: bool,
 }
 
-/// The place that a row's frame reaches. `moved` is the value there where the type's operators computed it.
+impl Side {
+    /// Whether it is the lowest value of the frame.
+    fn is_lowest(self) -> bool {
+        self.is_start != self.descending
+    }
+}
+
+/// The place that a row's frame reaches. An infinite distance from the other infinity reaches everything but NaN. `moved` is the value there where the type's operators computed it.
 ///
 /// # Errors
 /// 22004 for an offset that is NULL, 22013 for one that is negative.
@@ -57,14 +64,14 @@ pub fn boundary(
             value.map_or(beyond, Boundary::At)
         }
         (Datum::Float32(base), Datum::Float64(offset)) => {
-            match float_boundary(f64::from(*base), *offset, subtract)? {
+            match float_boundary(side, f64::from(*base), *offset, subtract)? {
                 Boundary::At(Datum::Float64(value)) => {
-                    Boundary::At(Datum::Float32(nearest_within(value, side.is_start != side.descending)))
+                    Boundary::At(Datum::Float32(nearest_within(value, side.is_lowest())))
                 }
                 other => other,
             }
         }
-        (Datum::Float64(base), Datum::Float64(offset)) => float_boundary(*base, *offset, subtract)?,
+        (Datum::Float64(base), Datum::Float64(offset)) => float_boundary(side, *base, *offset, subtract)?,
         (Datum::Time(base), Datum::Interval(Interval { micros, .. })) => {
             // Days and months do not count, and the clock does not go round.
             refuse(*micros < 0)?;
@@ -79,7 +86,13 @@ pub fn boundary(
         }
         (_, Datum::Numeric(distance)) => {
             refuse(distance.is_nan() || distance.signum() < 0)?;
-            moved.map_or(beyond, |value| Boundary::At(value.clone()))
+            let reaches_all = *key != Datum::Numeric(Numeric::NaN)
+                && matches!(moved, Some(Datum::Numeric(value)) if value.is_nan());
+            match (reaches_all, side.is_lowest()) {
+                (true, true) => Boundary::At(Datum::Numeric(Numeric::NegativeInfinity)),
+                (true, false) => Boundary::At(Datum::Numeric(Numeric::Infinity)),
+                _ => moved.map_or(beyond, |value| Boundary::At(value.clone())),
+            }
         }
         _ => return Err(SqlError::internal("a RANGE frame over a type without distances")),
     })
@@ -95,16 +108,12 @@ fn refuse(is_negative: bool) -> Result<()> {
     ))
 }
 
-fn float_boundary(base: f64, offset: f64, subtract: bool) -> Result<Boundary> {
+fn float_boundary(side: Side, base: f64, offset: f64, subtract: bool) -> Result<Boundary> {
     refuse(offset.is_nan() || offset < 0.0)?;
     let value = if subtract { base - offset } else { base + offset };
-    // An infinite distance from the other infinity reaches everything.
-    let reaches_all = offset.is_infinite() && base.is_infinite() && value.is_nan();
-    Ok(match (reaches_all, subtract) {
-        (true, true) => Boundary::Before,
-        (true, false) => Boundary::After,
-        _ => Boundary::At(Datum::Float64(value)),
-    })
+    let reaches_all = base.is_infinite() && offset.is_infinite() && value.is_nan();
+    let limit = if side.is_lowest() { f64::NEG_INFINITY } else { f64::INFINITY };
+    Ok(Boundary::At(Datum::Float64(if reaches_all { limit } else { value })))
 }
 
 /// The value of `real` next to a limit that is not beyond it: from below, or from above.

@@ -168,8 +168,10 @@ fn of_types() -> impl Iterator<Item = Procedure> {
         "ginhandler",
     ];
     let of_type = |info| ["in", "out", "recv", "send"].map(|suffix| type_function(info, suffix));
-    let names: BTreeSet<String> =
+    let mut names: BTreeSet<String> =
         builtin_types().flat_map(of_type).chain(OTHERS.map(str::to_owned)).collect();
+    // Some can be called.
+    names.retain(|name| registry().functions(name).is_empty());
     names.into_iter().map(|name| Procedure {
         oid: 0,
         name,
@@ -196,7 +198,7 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
         TypeShape::Range(_) => format!("range_{suffix}"),
         TypeShape::Multirange { .. } => format!("multirange_{suffix}"),
         shape => {
-            const SEPARATED: [&str; 16] = [
+            const SEPARATED: [&str; 17] = [
                 "numeric",
                 "date",
                 "time",
@@ -213,6 +215,7 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
                 "inet",
                 "cidr",
                 "macaddr",
+                "macaddr8",
             ];
             let name = info.name.as_ref();
             let is_separated =
