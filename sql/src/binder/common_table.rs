@@ -275,7 +275,8 @@ fn mentions_below(query: &ast::Query, wanted: &str) -> usize {
     let _ = walk(&mut query.clone(), &mut |node| {
         match node {
             Node::Query(inner) if !std::mem::take(&mut is_first) => {
-                count += hide_shadowed(inner, wanted).iter().map(|query| mentions(query, wanted)).sum::<usize>();
+                count +=
+                    hide_shadowed(inner, wanted).iter().map(|query| mentions(query, wanted)).sum::<usize>();
             }
             Node::Relation(object)
                 if let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
@@ -301,6 +302,7 @@ pub(super) fn hide_shadowed(query: &mut ast::Query, wanted: &str) -> Vec<ast::Qu
     query.with = None;
     query.order_by = None;
     query.limit_clause = None;
-    *query.body = SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() });
+    *query.body =
+        SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() });
     outside
 }

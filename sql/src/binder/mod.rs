@@ -348,7 +348,11 @@ impl Collector {
             fits
         };
         let written = self.written.as_ref()?.iter();
-        written.filter(|(known, _)| known == wanted).map(|(_, expr)| expr).find(|expr| is_known(expr)).cloned()
+        written
+            .filter(|(known, _)| known == wanted)
+            .map(|(_, expr)| expr)
+            .find(|expr| is_known(expr))
+            .cloned()
     }
 
     /// Takes out the subqueries that grouped expressions read, and those that these read.

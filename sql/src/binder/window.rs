@@ -288,8 +288,7 @@ impl Binder<'_> {
             oids::INT2 | oids::INT4 | oids::INT8 | oids::FLOAT4 | oids::FLOAT8 | oids::TIME => None,
             oid => {
                 let operator = if subtract { "-" } else { "+" };
-                let value =
-                    self.operate(operator, Some(key.expr.clone()), offset_expr.clone(), offset)?;
+                let value = self.operate(operator, Some(key.expr.clone()), offset_expr.clone(), offset)?;
                 Some(self.coerce(value, DataType::of(oid), CastContext::Explicit)?)
             }
         };
@@ -399,12 +398,9 @@ fn distance_type(oid: u32) -> Option<u32> {
         oids::INT2 | oids::INT4 | oids::INT8 => oids::INT8,
         oids::FLOAT4 | oids::FLOAT8 => oids::FLOAT8,
         oids::NUMERIC => oids::NUMERIC,
-        oids::DATE
-        | oids::TIME
-        | oids::TIMETZ
-        | oids::TIMESTAMP
-        | oids::TIMESTAMPTZ
-        | oids::INTERVAL => oids::INTERVAL,
+        oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::INTERVAL => {
+            oids::INTERVAL
+        }
         _ => return None,
     })
 }

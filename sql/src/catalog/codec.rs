@@ -66,7 +66,7 @@ const FORMAT_WITH_RANGES: u8 = 3;
 const FORMAT_WITH_LATER_TYPES: u8 = 4;
 
 /// The built-in types, and those of their arrays, that programs before the newest format do not know.
-const LATER_TYPES: [u32; 2] = [oids::MACADDR8, oids::MACADDR8_ARRAY];
+const LATER_TYPES: [u32; 4] = [oids::MACADDR8, oids::MACADDR8_ARRAY, oids::MONEY, oids::MONEY_ARRAY];
 
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {
@@ -400,11 +400,7 @@ fn encode_collations(writer: &mut Writer, collations: impl Iterator<Item = u32>)
 }
 
 /// Sets what [`encode_collations`] wrote.
-fn decode_collations<T>(
-    reader: &mut Reader<'_>,
-    columns: &mut [T],
-    set: impl Fn(&mut T, u32),
-) -> Result<()> {
+fn decode_collations<T>(reader: &mut Reader<'_>, columns: &mut [T], set: impl Fn(&mut T, u32)) -> Result<()> {
     for (place, collation) in reader.list(|reader| Ok((reader.u32()?, reader.u32()?)))? {
         set(columns.get_mut(place as usize).ok_or_else(damaged)?, collation);
     }

@@ -224,7 +224,9 @@ fn routine(ddl: &Ddl, what: &str, object: &ObjectName, arguments: Option<&[Writt
     // The notice calls it what the statement does, the error what it would be.
     let kind = if what == "routine" { "function" } else { what };
     let error = match arguments {
-        None => format!("could not find {} {kind} named \"{base}\"", if kind == "aggregate" { "an" } else { "a" }),
+        None => {
+            format!("could not find {} {kind} named \"{base}\"", if kind == "aggregate" { "an" } else { "a" })
+        }
         Some([]) if kind == "aggregate" => format!("aggregate {base}(*) does not exist"),
         Some(_) => format!("{kind} {base}({}) does not exist", list.join(", ")),
     };

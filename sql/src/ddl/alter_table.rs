@@ -211,8 +211,11 @@ fn check_storage(entry: &TableEntry, action: &StorageAction) -> Result<()> {
         StorageAction::Switch { name: None, .. } | StorageAction::Nothing => Ok(()),
         StorageAction::Switch { kind, name: Some(wanted) } => {
             let word = if *kind == "rule" { "relation" } else { "table" };
-            let message =
-                format!("{kind} \"{}\" for {word} \"{}\" does not exist", name::fold(wanted), entry.table.name);
+            let message = format!(
+                "{kind} \"{}\" for {word} \"{}\" does not exist",
+                name::fold(wanted),
+                entry.table.name
+            );
             Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
         }
     }

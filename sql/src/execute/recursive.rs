@@ -76,7 +76,11 @@ impl Recursive {
 
     /// The next rows of the seed or the step, which sees its working table only while it runs: a recursive query
     /// within another one's step may have the same number.
-    async fn pull(&mut self, operator: &mut dyn Operator, execution: &mut Execution) -> Result<Option<Batch>> {
+    async fn pull(
+        &mut self,
+        operator: &mut dyn Operator,
+        execution: &mut Execution,
+    ) -> Result<Option<Batch>> {
         let Some(working) = self.working.clone() else { return operator.next(execution).await };
         let outer = execution.working_tables.insert(self.table, working);
         let pulled = operator.next(execution).await;

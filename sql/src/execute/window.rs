@@ -8,11 +8,11 @@
 
 use std::collections::VecDeque;
 
+use super::frame_boundary::{self, Boundary, Side};
 use super::keys::{equality_columns, evaluate};
 use super::memory::Reservation;
 use super::sorter::Sorter;
 use super::values::builders;
-use super::frame_boundary::{self, Boundary, Side};
 use super::{BoxFuture, Execution, Operator};
 
 use crate::error::{Result, SqlError, SqlState};

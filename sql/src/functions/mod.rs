@@ -21,6 +21,7 @@ mod json;
 mod mac_address;
 mod math;
 mod moment;
+mod money;
 mod network;
 mod number_template;
 mod ordered_set;

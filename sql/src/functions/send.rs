@@ -28,6 +28,7 @@ const SENDERS: &[(&str, Oid)] = &[
     ("int2vectorsend", oids::INT2VECTOR),
     ("float4send", oids::FLOAT4),
     ("float8send", oids::FLOAT8),
+    ("cash_send", oids::MONEY),
     ("numeric_send", oids::NUMERIC),
     ("date_send", oids::DATE),
     ("time_send", oids::TIME),

@@ -8,8 +8,8 @@ use super::{CallTypes, EvalContext, Function};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{
-    ANY, BOOL, BYTEA, FLOAT8, INT4, INT4_ARRAY, INT8, NAME, NUMERIC, OID, RECORD, REGCLASS, REGCOLLATION, REGOPER,
-    REGOPERATOR, REGPROC, REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
+    ANY, BOOL, BYTEA, FLOAT8, INT4, INT4_ARRAY, INT8, NAME, NUMERIC, OID, RECORD, REGCLASS, REGCOLLATION,
+    REGOPER, REGOPERATOR, REGPROC, REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
 };
 use crate::value::encoding::encode;
 use crate::value::{ArrayValue, Datum};

@@ -26,18 +26,39 @@ pub enum Absent {
     /// By a name that may have a schema.
     Qualified(ObjectName),
     /// As a part of a table.
-    On { name: Ident, table: ObjectName },
+    On {
+        name: Ident,
+        table: ObjectName,
+    },
     /// As something of an access method.
-    Of { name: ObjectName, method: Ident },
+    Of {
+        name: ObjectName,
+        method: Ident,
+    },
     /// By name and arguments; no list: by the name alone.
-    Routine { name: ObjectName, arguments: Option<Vec<ast::DataType>> },
+    Routine {
+        name: ObjectName,
+        arguments: Option<Vec<ast::DataType>>,
+    },
     /// By name and operands; `None` for NONE.
-    Operator { name: String, operands: Vec<Option<ast::DataType>> },
-    Cast { source: ast::DataType, target: ast::DataType },
+    Operator {
+        name: String,
+        operands: Vec<Option<ast::DataType>>,
+    },
+    Cast {
+        source: ast::DataType,
+        target: ast::DataType,
+    },
     /// A transform of a type for a language.
-    For { what: ast::DataType, owner: Ident },
+    For {
+        what: ast::DataType,
+        owner: Ident,
+    },
     /// A user's mapping for a server.
-    Mapping { role: Ident, server: Ident },
+    Mapping {
+        role: Ident,
+        server: Ident,
+    },
 }
 
 /// The kinds: their words, and how their things are named.
@@ -188,7 +209,10 @@ fn arguments(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<ast::Da
         let mode = ["inout", "variadic", "in", "out"].into_iter().find(|mode| accept(parser, mode));
         // A name may stand before the type.
         let two_words = [0, 1].map(|at| matches!(parser.peek_nth_token(at).token, Token::Word(_)));
-        let is_type = matches!(word(parser.peek_token_ref()).as_str(), "double" | "character" | "bit" | "time" | "timestamp" | "national" | "interval");
+        let is_type = matches!(
+            word(parser.peek_token_ref()).as_str(),
+            "double" | "character" | "bit" | "time" | "timestamp" | "national" | "interval"
+        );
         if two_words == [true, true] && !is_type {
             skip(parser, 1);
         }

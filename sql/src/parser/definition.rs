@@ -213,7 +213,10 @@ pub enum StorageAction {
     /// CLUSTER ON
     Index(Ident),
     /// ENABLE or DISABLE TRIGGER or RULE: the kind, and the name but for ALL and USER.
-    Switch { kind: &'static str, name: Option<Ident> },
+    Switch {
+        kind: &'static str,
+        name: Option<Ident>,
+    },
     Tablespace(Ident),
     Method(Ident),
     /// SET WITHOUT CLUSTER, SET WITHOUT OIDS

@@ -195,11 +195,15 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             Token::Word(_)
                 if is(token, "using")
-                    && let Some(length) = closed(&tokens[at..])
+                    && let Some(length) = name_list(&tokens[at..])
                     && word_at(at + length, "as")
                     && let Token::Word(alias) = token_at(at + length + 1) =>
             {
-                let name = if alias.quote_style.is_some() { alias.value.clone() } else { alias.value.to_lowercase() };
+                let name = if alias.quote_style.is_some() {
+                    alias.value.clone()
+                } else {
+                    alias.value.to_lowercase()
+                };
                 out.push(token.clone());
                 out.extend(tokens[at..at + length - 1].iter().map(|each| (*each).clone()));
                 out.push(TokenWithSpan::new(Token::Comma, token.span));
@@ -482,18 +486,20 @@ fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
     None
 }
 
+/// How many tokens a list of names in parentheses takes, if the tokens begin with one.
+fn name_list(rest: &[&TokenWithSpan]) -> Option<usize> {
+    let length = closed(rest).filter(|length| *length > 2)?;
+    let is_list = rest[1..length - 1].chunks(2).all(|pair| {
+        matches!(pair[0].token, Token::Word(_)) && pair.get(1).is_none_or(|next| next.token == Token::Comma)
+    });
+    is_list.then_some(length)
+}
+
 /// A conflict target that is more than columns, as one word that holds its text; and how many tokens it takes.
 fn conflict_target(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
     let list = closed(rest)?;
     let has_condition = rest.get(list).is_some_and(|token| is(token, "where"));
-    let is_plain = |token: &&&TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Comma);
-    let names = rest[1..list - 1].iter();
-    let is_list = names.clone().all(|token| is_plain(&token))
-        && names.clone().collect::<Vec<_>>().chunks(2).all(|pair| {
-            matches!(pair[0].token, Token::Word(_))
-                && pair.get(1).is_none_or(|next| next.token == Token::Comma)
-        });
-    if is_list && !has_condition {
+    if name_list(rest).is_some() && !has_condition {
         return None;
     }
     let mut length = list;

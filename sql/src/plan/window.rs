@@ -76,9 +76,7 @@ impl FrameBound {
     fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
         let (first, second, third) = match self {
             FrameBound::Preceding(expr) | FrameBound::Following(expr) => (Some(expr), None, None),
-            FrameBound::Value(bound) => {
-                (Some(&mut bound.key), Some(&mut bound.offset), bound.moved.as_mut())
-            }
+            FrameBound::Value(bound) => (Some(&mut bound.key), Some(&mut bound.offset), bound.moved.as_mut()),
             _ => (None, None, None),
         };
         first.into_iter().chain(second).chain(third)

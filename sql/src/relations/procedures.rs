@@ -217,6 +217,9 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
                 "macaddr",
                 "macaddr8",
             ];
+            if info.oid == oids::MONEY {
+                return format!("cash_{suffix}");
+            }
             let name = info.name.as_ref();
             let is_separated =
                 matches!(shape, TypeShape::Pseudo) || name.contains('_') || SEPARATED.contains(&name);

@@ -2,7 +2,7 @@
 
 use super::catalog_functions::type_named;
 use super::collations::{collation_name, known};
-use super::registry::{operators_named, operator_with};
+use super::registry::{operator_with, operators_named};
 use crate::binder::name;
 use crate::catalog::PG_CATALOG;
 use crate::error::{Result, SqlError, SqlState};
@@ -154,10 +154,7 @@ fn operator(environment: &Environment, text: &str) -> Result<Oid> {
     match operators_named(&name).as_slice() {
         [only] => Ok(*only),
         [] => Err(no_operator(text)),
-        _ => Err(SqlError::new(
-            SqlState::AMBIGUOUS_FUNCTION,
-            format!("more than one operator named {text}"),
-        )),
+        _ => Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, format!("more than one operator named {text}"))),
     }
 }
 
@@ -165,7 +162,8 @@ fn operator(environment: &Environment, text: &str) -> Result<Oid> {
 fn operator_of(environment: &Environment, text: &str) -> Result<Oid> {
     let malformed = |message: &str| SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, message);
     let (base, rest) = text.split_once('(').ok_or_else(|| malformed("expected a left parenthesis"))?;
-    let inside = rest.trim_end().strip_suffix(')').ok_or_else(|| malformed("expected a right parenthesis"))?;
+    let inside =
+        rest.trim_end().strip_suffix(')').ok_or_else(|| malformed("expected a right parenthesis"))?;
     let mut types = Vec::new();
     for each in inside.split(',').map(str::trim) {
         types.push(match each {

@@ -40,7 +40,7 @@ impl Sizes {
         let (precision, radix, scale) = match info.map(|info| info.kind) {
             Some(PhysicalKind::Int16) => (Some(16), Some(2), Some(0)),
             Some(PhysicalKind::Int32) => (Some(32), Some(2), Some(0)),
-            Some(PhysicalKind::Int64) => (Some(64), Some(2), Some(0)),
+            Some(PhysicalKind::Int64) if data_type.oid == oids::INT8 => (Some(64), Some(2), Some(0)),
             Some(PhysicalKind::Float32) => (Some(24), Some(2), None),
             Some(PhysicalKind::Float64) => (Some(53), Some(2), None),
             Some(PhysicalKind::Numeric) => match data_type.numeric_precision_scale() {
