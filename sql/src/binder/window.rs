@@ -285,7 +285,13 @@ impl Binder<'_> {
         let subtract = preceding != key.descending;
         // What the others compute may lie beyond the type.
         let moved = match key_type.oid {
-            oids::INT2 | oids::INT4 | oids::INT8 | oids::FLOAT4 | oids::FLOAT8 | oids::TIME => None,
+            oids::INT2
+            | oids::INT4
+            | oids::INT8
+            | oids::FLOAT4
+            | oids::FLOAT8
+            | oids::TIME
+            | oids::TIMETZ => None,
             oid => {
                 let operator = if subtract { "-" } else { "+" };
                 let value = self.operate(operator, Some(key.expr.clone()), offset_expr.clone(), offset)?;

@@ -79,6 +79,11 @@ pub fn boundary(
             let in_day = |value: &i64| (0..=86_400_000_000).contains(value);
             value.filter(in_day).map_or(beyond, |value| Boundary::At(Datum::Time(value)))
         }
+        (Datum::TimeTz(base, zone), Datum::Interval(Interval { micros, .. })) => {
+            refuse(*micros < 0)?;
+            let value = if subtract { base.checked_sub(*micros) } else { base.checked_add(*micros) };
+            value.map_or(beyond, |value| Boundary::At(Datum::TimeTz(value, *zone)))
+        }
         (_, Datum::Interval(distance)) => {
             let months = i128::from(distance.months) * 30 + i128::from(distance.days);
             refuse(months * 86_400_000_000 + i128::from(distance.micros) < 0)?;
