@@ -10,6 +10,7 @@
 //! | `VARIADIC array` | `` `variadic` => array `` |
 //! | `name := value` | `name => value` |
 //! | `BETWEEN SYMMETRIC a AND b` | `BETWEEN NOT a AND b`, which is an error in PostgreSQL |
+//! | `f(…) AS (a int)` | `f(…) AS "f" (a int)` |
 //! | `USING (a, b) AS x` | `` USING (a, b, `x`) `` |
 //! | `SET a[1] = …`, `INSERT INTO t (a[1])` | `` a.`[1]` ``: see [`targets`] |
 //! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
@@ -167,6 +168,15 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.extend(keys);
                 out.push(token.clone());
                 at += length;
+            }
+            Token::Word(_)
+                if is(token, "as")
+                    && before == Some(Token::RParen)
+                    && defines_columns(&tokens[at..])
+                    && let Some(called) = called(&out) =>
+            {
+                out.push(token.clone());
+                out.push(called);
             }
             Token::Word(_) if is(token, "as") && names_column(&kind, &tokens[at..]) => {
                 out.push(token.clone());
@@ -493,6 +503,35 @@ fn name_list(rest: &[&TokenWithSpan]) -> Option<usize> {
         matches!(pair[0].token, Token::Word(_)) && pair.get(1).is_none_or(|next| next.token == Token::Comma)
     });
     is_list.then_some(length)
+}
+
+/// Whether the tokens are `(name type …)`, as the columns of a function's rows are defined.
+fn defines_columns(rest: &[&TokenWithSpan]) -> bool {
+    const STATEMENTS: [&str; 8] =
+        ["select", "values", "with", "table", "insert", "update", "delete", "merge"];
+    let is_name = |at: usize| matches!(rest.get(at).map(|token| &token.token), Some(Token::Word(_)));
+    rest.first().is_some_and(|first| first.token == Token::LParen)
+        && is_name(1)
+        && is_name(2)
+        && !STATEMENTS.iter().any(|word| is(rest[1], word))
+}
+
+/// The name of the function whose call the tokens end with.
+fn called(out: &[TokenWithSpan]) -> Option<TokenWithSpan> {
+    let mut depth = 0usize;
+    for (at, token) in out.iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 1 => {
+                let name = out.get(at.checked_sub(1)?)?;
+                let Token::Word(word) = &name.token else { return None };
+                return Some(if word.quote_style.is_some() { name.clone() } else { quoted(name) });
+            }
+            Token::LParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A conflict target that is more than columns, as one word that holds its text; and how many tokens it takes.
