@@ -212,9 +212,7 @@ impl Accumulator for IntegerSum {
             return Ok(Datum::Null);
         }
         match result.oid {
-            // Amounts go round, as `+` lets them.
-            #[allow(clippy::cast_possible_truncation)]
-            MONEY => Ok(Datum::Int64(self.sum as i64)),
+            MONEY => i64::try_from(self.sum).map(Datum::Int64).map_err(|_| SqlError::out_of_range("money")),
             INT8 => i64::try_from(self.sum).map(Datum::Int64).map_err(|_| SqlError::out_of_range("bigint")),
             _ => Ok(Datum::Numeric(Numeric::from(self.sum))),
         }

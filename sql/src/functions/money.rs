@@ -23,30 +23,34 @@ fn factor(argument: &Datum) -> Result<f64> {
     }
 }
 
-/// Whole cents of a computed amount; what lies beyond becomes the lowest there is, as it does in PostgreSQL.
-#[allow(clippy::cast_possible_truncation)] // the range is tested
-fn rounded(value: f64) -> Datum {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    let value = value.round_ties_even();
-    Datum::Int64(if (-LIMIT..LIMIT).contains(&value) { value as i64 } else { i64::MIN })
+fn amount(cents: Option<i64>) -> Result<Datum> {
+    cents.map(Datum::Int64).ok_or_else(|| SqlError::out_of_range("money"))
 }
 
-fn times(amount: &Datum, by: &Datum) -> Result<Datum> {
+/// Whole cents of a computed amount.
+#[allow(clippy::cast_possible_truncation)] // the range is tested
+fn rounded(value: f64) -> Result<Datum> {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    let value = value.round_ties_even();
+    amount((-LIMIT..LIMIT).contains(&value).then_some(value as i64))
+}
+
+fn times(base: &Datum, by: &Datum) -> Result<Datum> {
     match by {
-        Datum::Float32(_) | Datum::Float64(_) => Ok(rounded(cents(amount)? as f64 * factor(by)?)),
-        by => Ok(Datum::Int64(cents(amount)?.wrapping_mul(cents(by)?))),
+        Datum::Float32(_) | Datum::Float64(_) => rounded(cents(base)? as f64 * factor(by)?),
+        by => amount(cents(base)?.checked_mul(cents(by)?)),
     }
 }
 
-fn divided(amount: &Datum, by: &Datum) -> Result<Datum> {
+fn divided(base: &Datum, by: &Datum) -> Result<Datum> {
     match by {
         Datum::Float32(_) | Datum::Float64(_) => match factor(by)? {
             0.0 => Err(SqlError::division_by_zero()),
-            by => Ok(rounded(cents(amount)? as f64 / by)),
+            by => rounded(cents(base)? as f64 / by),
         },
         by => match cents(by)? {
             0 => Err(SqlError::division_by_zero()),
-            by => Ok(Datum::Int64(cents(amount)?.wrapping_div(by))),
+            by => amount(cents(base)?.checked_div(by)),
         },
     }
 }
@@ -55,13 +59,13 @@ fn operators(registry: &mut Registry) {
     registry.add_operator(
         "+",
         Entry::new("cash_pl", &[MONEY, MONEY], MONEY, |arguments, _| {
-            Ok(Datum::Int64(cents(&arguments[0])?.wrapping_add(cents(&arguments[1])?)))
+            amount(cents(&arguments[0])?.checked_add(cents(&arguments[1])?))
         }),
     );
     registry.add_operator(
         "-",
         Entry::new("cash_mi", &[MONEY, MONEY], MONEY, |arguments, _| {
-            Ok(Datum::Int64(cents(&arguments[0])?.wrapping_sub(cents(&arguments[1])?)))
+            amount(cents(&arguments[0])?.checked_sub(cents(&arguments[1])?))
         }),
     );
     registry.add_operator(
