@@ -243,7 +243,8 @@ impl Binder<'_> {
     }
 
     /// The row of the relation that `table.*` names.
-    fn row_of(&mut self, object: &ast::ObjectName) -> Result<Expr> {
+    /// `t.*` as a value: the row.
+    pub(super) fn row_of(&mut self, object: &ast::ObjectName) -> Result<Expr> {
         let (_, alias) = name::split(object)?;
         let location = name::location(object);
         self.whole_row(&alias, location).ok_or_else(|| {

@@ -59,7 +59,7 @@ impl Binder<'_> {
             let is_shared = match table.materialized {
                 Some(CteAsMaterialized::Materialized) => true,
                 Some(CteAsMaterialized::NotMaterialized) => false,
-                None => mentions(query, &wanted) - own > 1,
+                None => mentions_below(query, &wanted).saturating_sub(own) > 1,
             };
             let mut own_query = (*table.query).clone();
             let following = search_cycle::take(&mut own_query);
@@ -261,18 +261,48 @@ impl Binder<'_> {
     }
 }
 
-/// How often a relation of a name is read.
+/// How often a relation of a name is read, where the name means what it does outside of the query.
 fn mentions(query: &ast::Query, wanted: &str) -> usize {
-    let mut count = 0;
+    let mut inner = query.clone();
+    let hidden = hide_shadowed(&mut inner, wanted);
+    hidden.iter().map(|query| mentions(query, wanted)).sum::<usize>() + mentions_below(&inner, wanted)
+}
+
+/// The same of a query whose own WITH items are meant.
+fn mentions_below(query: &ast::Query, wanted: &str) -> usize {
+    let (mut count, mut is_first) = (0, true);
     // Counting does not fail.
     let _ = walk(&mut query.clone(), &mut |node| {
-        if let Node::Relation(object) = node
-            && let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
-            && name::fold(only) == wanted
-        {
-            count += 1;
+        match node {
+            Node::Query(inner) if !std::mem::take(&mut is_first) => {
+                count +=
+                    hide_shadowed(inner, wanted).iter().map(|query| mentions(query, wanted)).sum::<usize>();
+            }
+            Node::Relation(object)
+                if let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice()
+                    && name::fold(only) == wanted =>
+            {
+                count += 1;
+            }
+            _ => {}
         }
         Ok(())
     });
     count
+}
+
+/// Empties a query that gives a name another meaning by a WITH item of its own; gives those of its WITH items in which the
+/// name still means what it does outside.
+pub(super) fn hide_shadowed(query: &mut ast::Query, wanted: &str) -> Vec<ast::Query> {
+    let Some(with) = &query.with else { return Vec::new() };
+    let is_named = |table: &ast::Cte| name::fold(&table.alias.name) == wanted;
+    let Some(at) = with.cte_tables.iter().position(is_named) else { return Vec::new() };
+    let outside = if with.recursive { 0 } else { at + 1 };
+    let outside = with.cte_tables[..outside].iter().map(|table| (*table.query).clone()).collect();
+    query.with = None;
+    query.order_by = None;
+    query.limit_clause = None;
+    *query.body =
+        SetExpr::Values(ast::Values { explicit_row: false, value_keyword: false, rows: Vec::new() });
+    outside
 }

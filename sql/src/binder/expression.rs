@@ -85,9 +85,13 @@ impl Binder<'_> {
             Ast::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
             Ast::Between { expr, negated, low, high } => self.bind_between(ast, expr, *negated, low, high),
             Ast::InList { expr, list, negated } => self.bind_in_list(ast, expr, list, *negated),
-            Ast::InSubquery { expr, subquery, negated } => self.bind_in_subquery(expr, subquery, *negated),
-            Ast::Exists { subquery, negated } => self.bind_exists(subquery, *negated),
-            Ast::Subquery(query) => self.bind_scalar_subquery(query),
+            Ast::InSubquery { expr, subquery, negated } => {
+                self.bind_once(ast, |binder| binder.bind_in_subquery(expr, subquery, *negated))
+            }
+            Ast::Exists { subquery, negated } => {
+                self.bind_once(ast, |binder| binder.bind_exists(subquery, *negated))
+            }
+            Ast::Subquery(query) => self.bind_once(ast, |binder| binder.bind_scalar_subquery(query)),
             Ast::Case { operand, conditions, else_result, .. } => {
                 self.bind_case(operand.as_deref(), conditions, else_result.as_deref())
             }
@@ -122,6 +126,10 @@ impl Binder<'_> {
             let Some(relation) = scope.relation(qualifier_schema.as_deref(), &qualifier_table) else {
                 continue;
             };
+            if scope.is_ambiguous(qualifier_schema.as_deref(), &qualifier_table) {
+                let message = format!("table reference \"{qualifier_table}\" is ambiguous");
+                return Err(self.locate(SqlError::new(SqlState::AMBIGUOUS_ALIAS, message), location));
+            }
             let mut found = relation.columns.iter().filter(|each| each.name == column_name);
             let Some(first) = found.next().cloned() else {
                 let mut error = SqlError::new(

@@ -10,7 +10,7 @@ use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{Rights, SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::refuse_in_table;
+use crate::parser::{marked, refuse_in_table};
 use crate::plan::SpecialIndex;
 use crate::plan::logical::{Computed, Correlation, JoinKind, Logical};
 use crate::relations::VirtualRelation;
@@ -104,10 +104,17 @@ impl Binder<'_> {
         }
         let mut lateral = left.lateral;
         lateral.extend(outward);
+        let mut alias = None;
         let names = match constraint {
             JoinConstraint::Using(columns) => {
                 let mut names = Vec::new();
                 for column in columns {
+                    if let [ast::ObjectNamePart::Identifier(last)] = column.0.as_slice()
+                        && let Some(name) = marked(last)
+                    {
+                        alias = Some(name.to_owned());
+                        continue;
+                    }
                     let column = name::split(column)?.1;
                     if names.contains(&column) {
                         return Err(SqlError::new(
@@ -130,8 +137,23 @@ impl Binder<'_> {
             JoinConstraint::On(_) | JoinConstraint::None => None,
         };
         if let Some(names) = names {
-            let (plan, scope) =
+            let (plan, mut scope) =
                 self.join_using(kind, left.plan, left.scope, right.plan, right.scope, &names, own)?;
+            if let Some(alias) = alias {
+                // The columns that the tables share, under a name of their own.
+                let columns = scope.visible[..names.len()].to_vec();
+                let mut shared = Scope::of(ScopeRelation {
+                    alias,
+                    schema: None,
+                    columns,
+                    primary_key: Vec::new(),
+                    table: None,
+                    row_type: None,
+                    is_optional: false,
+                });
+                shared.visible.clear();
+                scope.extend(shared)?;
+            }
             return Ok(Item { plan, scope, lateral });
         }
         let mut scope = left.scope;

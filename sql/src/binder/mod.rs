@@ -11,6 +11,7 @@ mod assignment;
 mod call;
 mod cast;
 mod coerce;
+mod collation;
 mod common_table;
 mod conflict;
 pub mod data_type;
@@ -68,6 +69,7 @@ use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
+pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
@@ -78,7 +80,6 @@ pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
 pub use refresh::BoundDifference;
 pub use row_key::ROW_KEY;
-pub use special::is_collation;
 pub use view::{parse_stable_name, stable_name};
 
 /// A column of a statement's result.
@@ -325,9 +326,35 @@ struct Collector {
     row_calls_allowed: bool,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
+    /// Subqueries as they are written, where the query groups: one that is written again may be the same.
+    written: Option<Vec<(ast::Expr, Expr)>>,
+    /// The columns that GROUP BY reads, once it is bound.
+    grouped: Option<Vec<ColumnId>>,
 }
 
 impl Collector {
+    /// What a subquery became that was written before: in GROUP BY, any of the select list; behind it, those that are
+    /// grouped.
+    fn known_subquery(&self, wanted: &ast::Expr) -> Option<Expr> {
+        let in_groups = self.aggregates_in == AggregatesIn::Forbidden("GROUP BY");
+        let is_known = |expr: &Expr| {
+            let mut fits = false;
+            walk::columns(expr, &mut |id| {
+                fits |= match &self.grouped {
+                    Some(grouped) => grouped.contains(&id),
+                    None => in_groups && self.pending.iter().any(|pending| pending.output == id),
+                };
+            });
+            fits
+        };
+        let written = self.written.as_ref()?.iter();
+        written
+            .filter(|(known, _)| known == wanted)
+            .map(|(_, expr)| expr)
+            .find(|expr| is_known(expr))
+            .cloned()
+    }
+
     /// Takes out the subqueries that grouped expressions read, and those that these read.
     fn take_pending_of(&mut self, groups: &[Computed]) -> Vec<PendingApply> {
         let mut wanted: Vec<ColumnId> = Vec::new();
@@ -363,6 +390,8 @@ impl Collector {
             row_calls: Vec::new(),
             row_calls_allowed: false,
             mentions: Vec::new(),
+            written: None,
+            grouped: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Ident, SetExpr, TableObject};
 
 use super::assignment::Target;
-use super::conflict::BoundConflict;
+use super::conflict::{BoundConflict, hidden_excluded};
 use super::over_rows::BoundReturning;
 use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, BoundQuery, Collector, Relation, name};
@@ -386,7 +386,10 @@ impl<'a> Binder<'a> {
             }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"DUPLICATE\"")),
         };
-        let returning = self.bind_returning_over_row(&table, &alias, insert.returning.as_deref())?;
+        let updates = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
+        let returning = self
+            .bind_returning_over_row(&table, &alias, insert.returning.as_deref())
+            .map_err(|error| hidden_excluded(error, updates))?;
         Ok(BoundInsert { table: entry, source, values, conflict, returning })
     }
 

@@ -3,6 +3,7 @@
 use sqlparser::ast::{self, JoinOperator, SetExpr, SetOperator, TableFactor};
 use sqlparser::tokenizer::Location;
 
+use super::common_table::hide_shadowed;
 use super::name;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
@@ -71,10 +72,14 @@ impl Search<'_> {
         query: &ast::Query,
         within: Option<&'static str>,
     ) -> std::result::Result<(), Misplaced> {
-        for table in query.with.iter().flat_map(|with| &with.cte_tables) {
+        let mut inner = query.clone();
+        for hidden in hide_shadowed(&mut inner, self.wanted) {
+            self.query(&hidden, within)?;
+        }
+        for table in inner.with.iter().flat_map(|with| &with.cte_tables) {
             self.query(&table.query, within)?;
         }
-        self.set_expr(&query.body, within)
+        self.set_expr(&inner.body, within)
     }
 
     fn set_expr(
@@ -171,7 +176,10 @@ impl Search<'_> {
         // What is found is no failure of the walk.
         let _ = walk(&mut part.clone(), &mut |node| {
             match node {
-                Node::Query(_) => depth += 1,
+                Node::Query(query) => {
+                    depth += 1;
+                    hide_shadowed(query, self.wanted);
+                }
                 Node::QueryEnd => depth = depth.saturating_sub(1),
                 Node::Relation(object) if misplaced.is_none() && self.is_self(object) => {
                     let within = within.unwrap_or("a subquery");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::catalog::ColumnNumber;
+use crate::catalog::{ColumnNumber, Table};
 use crate::error::{Result, SqlError, SqlState};
 use crate::plan::logical::{ColumnId, Correlation};
 use crate::types::DataType;
@@ -42,6 +42,28 @@ pub struct Scope {
     pub relations: Vec<ScopeRelation>,
     /// What an unqualified name may mean, in the order of `*`; columns merged by USING appear once.
     pub visible: Vec<ScopeColumn>,
+}
+
+impl ScopeRelation {
+    /// A table's columns under an alias, for their names alone.
+    #[must_use]
+    pub fn of_names(table: &Table, alias: &str) -> ScopeRelation {
+        let columns = table.live_columns().map(|column| ScopeColumn {
+            id: 0,
+            name: column.name.clone(),
+            data_type: column.data_type(),
+            source: None,
+        });
+        ScopeRelation {
+            alias: alias.to_owned(),
+            schema: None,
+            columns: columns.collect(),
+            primary_key: Vec::new(),
+            table: None,
+            row_type: None,
+            is_optional: false,
+        }
+    }
 }
 
 impl Scope {
@@ -98,6 +120,15 @@ impl Scope {
         self.relations.iter().find(|relation| {
             relation.alias == alias && schema.is_none_or(|schema| relation.schema.as_deref() == Some(schema))
         })
+    }
+
+    /// Whether several relations are named so.
+    #[must_use]
+    pub fn is_ambiguous(&self, schema: Option<&str>, alias: &str) -> bool {
+        let is_named = |relation: &&ScopeRelation| {
+            relation.alias == alias && schema.is_none_or(|schema| relation.schema.as_deref() == Some(schema))
+        };
+        self.relations.iter().filter(is_named).nth(1).is_some()
     }
 
     /// The column an unqualified name means.

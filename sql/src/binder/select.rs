@@ -49,6 +49,8 @@ impl Binder<'_> {
         }
         if let Some(collector) = self.collectors.last_mut() {
             collector.mentions.clear();
+            let groups = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+            (collector.written, collector.grouped) = (groups.then(Vec::new), None);
         }
         self.set_aggregates_in(AggregatesIn::Query);
         self.note_windows(&select.named_window)?;
@@ -552,6 +554,9 @@ impl Binder<'_> {
             let of_outputs = collector.take_pending_of(&groups);
             collector.pending_below.extend(of_outputs);
             collector.pending_below.extend(own);
+            let mut grouped = Vec::new();
+            groups.iter().for_each(|group| walk::columns(&group.expr, &mut |id| grouped.push(id)));
+            collector.grouped = Some(grouped);
         }
         self.set_aggregates_in(AggregatesIn::Query);
         Ok(Some(groups))

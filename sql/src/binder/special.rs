@@ -5,7 +5,7 @@ use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhere
 use super::call::{row, row_fields};
 use super::expression::{negate, operator_name};
 use super::literal::{constant, unknown};
-use super::{Binder, data_type, name};
+use super::{Binder, data_type};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, common_type, registry};
@@ -109,6 +109,7 @@ impl Binder<'_> {
             }
             Ast::Collate { expr, collation } => self.bind_collate(expr, collation),
             Ast::Interval(interval) => self.bind_interval(interval),
+            Ast::QualifiedWildcard(object, _) => self.row_of(object),
             Ast::Array(array) => self
                 .bind_array(array, None)
                 .map_err(|error| self.locate(error, ast::Spanned::span(ast).start)),
@@ -120,28 +121,6 @@ impl Binder<'_> {
             Ast::JsonAccess { .. } => Err(SqlError::syntax("syntax error at or near \":\"")),
             other => Err(SqlError::unsupported(format!("this expression is not supported: {other}"))),
         }
-    }
-
-    /// `text COLLATE name`: strings sort by their bytes, whatever is named: there is no other collation yet.
-    fn bind_collate(&mut self, operand: &Ast, collation: &ast::ObjectName) -> Result<Expr> {
-        let bound = self.bind_settled(operand)?;
-        let placed = |binder: &Self, error: SqlError| match binder.position_behind(operand) {
-            Some(position) => error.at(position),
-            None => error,
-        };
-        let data_type = self.underlying(bound.data_type());
-        let element = self.element_of(data_type).unwrap_or(data_type.oid);
-        if !matches!(element, oids::TEXT | oids::VARCHAR | oids::BPCHAR | oids::NAME) {
-            let message = format!("collations are not supported by type {}", self.type_name(data_type));
-            return Err(placed(self, SqlError::new(SqlState::DATATYPE_MISMATCH, message)));
-        }
-        let (schema, base) = name::split(collation)?;
-        if !is_collation(&base) {
-            let shown = name::display(schema.as_deref(), &base);
-            let message = format!("collation \"{shown}\" for encoding \"UTF8\" does not exist");
-            return Err(placed(self, SqlError::new(SqlState::UNDEFINED_OBJECT, message)));
-        }
-        Ok(bound)
     }
 
     fn bind_like(
@@ -295,23 +274,6 @@ impl Binder<'_> {
         let value = Box::new(self.settle(first)?);
         Ok(Expr::NullIf { equal: Box::new(equal), value })
     }
-}
-
-/// Whether a name is that of a collation which PostgreSQL has or may have: its own, those of ICU (`de-x-icu`) and those of
-/// the operating system (`de_DE.utf8`).
-/// Whether there is a collation of a name.
-pub fn is_collation(name: &str) -> bool {
-    let is_language =
-        |text: &str| (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());
-    let is_country = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    if matches!(name, "default" | "C" | "POSIX" | "ucs_basic" | "unicode" | "C.utf8" | "C.UTF-8") {
-        return true;
-    }
-    if let Some(locale) = name.strip_suffix("-x-icu") {
-        return locale.split('-').next().is_some_and(is_language);
-    }
-    let locale = name.split(['.', '@']).next().unwrap_or_default();
-    locale.split_once('_').is_some_and(|(language, country)| is_language(language) && is_country(country))
 }
 
 /// The fields that an interval literal is cut to.

@@ -59,6 +59,24 @@ impl Binder<'_> {
         })
     }
 
+    /// Binds a subquery, or takes what it became where a query that groups has it before.
+    pub(super) fn bind_once(
+        &mut self,
+        ast: &Ast,
+        bind: impl FnOnce(&mut Self) -> Result<Expr>,
+    ) -> Result<Expr> {
+        if let Some(known) = self.collectors.last().and_then(|collector| collector.known_subquery(ast)) {
+            return Ok(known);
+        }
+        let bound = bind(self)?;
+        if let Some(collector) = self.collectors.last_mut()
+            && let Some(written) = &mut collector.written
+        {
+            written.push((ast.clone(), bound.clone()));
+        }
+        Ok(bound)
+    }
+
     pub(super) fn bind_scalar_subquery(&mut self, query: &Query) -> Result<Expr> {
         let (bound, correlations) = self.bind_inner(query)?;
         let data_type = self.single_column(&bound, query)?;

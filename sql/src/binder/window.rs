@@ -11,7 +11,9 @@ use crate::functions::{CastContext, registry};
 use crate::parser::marked;
 use crate::plan::logical::SortKey;
 use crate::plan::walk;
-use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
+use crate::plan::window::{
+    Exclusion, Frame, FrameBound, FrameUnit, ValueBound, WindowCall, WindowFunction, WindowOrder,
+};
 use crate::types::{DataType, oids};
 use crate::value::Datum;
 
@@ -255,19 +257,48 @@ impl Binder<'_> {
                 "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
             ));
         };
+        let key_type = self.underlying(key.expr.data_type());
+        let distance = distance_type(key_type.oid);
         let mut offset_expr = self.bind(offset)?;
-        if offset_expr.data_type().oid == oids::UNKNOWN {
-            let distance = match key.expr.data_type().oid {
-                oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ => {
-                    DataType::INTERVAL
-                }
-                other => DataType::of(other),
+        let given = offset_expr.data_type();
+        let location = ast::Spanned::span(offset.as_ref()).start;
+        let fits = |distance: u32| {
+            given.oid == oids::UNKNOWN
+                || crate::functions::registry().can_coerce(
+                    given.oid,
+                    distance,
+                    CastContext::Implicit,
+                    &self.types(),
+                )
+        };
+        let Some(distance) = distance.filter(|distance| fits(*distance)) else {
+            let (column, shown) = (self.type_name(key_type), self.type_name(given));
+            let message = "RANGE with offset PRECEDING/FOLLOWING is not supported for column type";
+            let error = match distance {
+                None => SqlError::unsupported(format!("{message} {column}")),
+                Some(_) => SqlError::unsupported(format!("{message} {column} and offset type {shown}"))
+                    .with_hint("Cast the offset value to an appropriate type."),
             };
-            offset_expr = self.coerce(offset_expr, distance, CastContext::Implicit)?;
-        }
-        let operator = if preceding == key.descending { "+" } else { "-" };
-        let value = self.operate(operator, Some(key.expr.clone()), offset_expr, offset)?;
-        Ok(FrameBound::Value(self.coerce(value, key.expr.data_type(), CastContext::Explicit)?))
+            return Err(self.locate(error, location));
+        };
+        offset_expr = self.coerce(offset_expr, DataType::of(distance), CastContext::Implicit)?;
+        let subtract = preceding != key.descending;
+        // What the others compute may lie beyond the type.
+        let moved = match key_type.oid {
+            oids::INT2
+            | oids::INT4
+            | oids::INT8
+            | oids::FLOAT4
+            | oids::FLOAT8
+            | oids::TIME
+            | oids::TIMETZ => None,
+            oid => {
+                let operator = if subtract { "-" } else { "+" };
+                let value = self.operate(operator, Some(key.expr.clone()), offset_expr.clone(), offset)?;
+                Some(self.coerce(value, DataType::of(oid), CastContext::Explicit)?)
+            }
+        };
+        Ok(FrameBound::Value(ValueBound { key: key.expr.clone(), offset: offset_expr, subtract, moved }))
     }
 
     fn window_call(&mut self, function: &ast::Function, base: &str, frame: Frame) -> Result<WindowCall> {
@@ -365,6 +396,19 @@ impl Binder<'_> {
         let arguments = arguments.into_iter().map(|each| self.settle(each)).collect::<Result<_>>()?;
         Ok(WindowCall { function, arguments, filter: None, frame, data_type })
     }
+}
+
+/// What a value of a type can be away from another one: a type, or nothing.
+fn distance_type(oid: u32) -> Option<u32> {
+    Some(match oid {
+        oids::INT2 | oids::INT4 | oids::INT8 => oids::INT8,
+        oids::FLOAT4 | oids::FLOAT8 => oids::FLOAT8,
+        oids::NUMERIC => oids::NUMERIC,
+        oids::DATE | oids::TIME | oids::TIMETZ | oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::INTERVAL => {
+            oids::INTERVAL
+        }
+        _ => return None,
+    })
 }
 
 fn is_null_treatment(clause: &ast::FunctionArgumentClause) -> bool {

@@ -362,6 +362,9 @@ fn merge_column(
         column.default.clone_from(&source.default);
         column.generated = source.generated;
     }
+    if merge_field!(collation => "collation") {
+        column.collation = source.collation;
+    }
     if merge_field!(identity => "identity") {
         column.identity = source.identity;
     }

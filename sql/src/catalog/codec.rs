@@ -20,7 +20,7 @@ use super::statistics::Statistics;
 use super::user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
-use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type};
+use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type, oids};
 use crate::value::{Datum, PhysicalKind, RowColumn, RowLayout};
 
 /// The class part of a catalog key.
@@ -62,6 +62,11 @@ const FORMAT: u8 = 2;
 /// The same of an object that has a built-in type of ranges: a program that does not know these would take the values for
 /// text, so it must refuse.
 const FORMAT_WITH_RANGES: u8 = 3;
+/// The same of one that has a type that came later still.
+const FORMAT_WITH_LATER_TYPES: u8 = 4;
+
+/// The built-in types, and those of their arrays, that programs before the newest format do not know.
+const LATER_TYPES: [u32; 4] = [oids::MACADDR8, oids::MACADDR8_ARRAY, oids::MONEY, oids::MONEY_ARRAY];
 
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {
@@ -71,18 +76,19 @@ fn is_of_ranges(type_oid: u32) -> bool {
 }
 
 fn format_of(object: &Object) -> u8 {
-    let has_ranges = match object {
-        Object::Table(table) => table.columns.iter().any(|column| is_of_ranges(column.type_oid)),
-        Object::Index(index) => index
-            .columns
-            .iter()
-            .filter_map(|column| column.expression.as_ref())
-            .any(|it| is_of_ranges(it.type_oid)),
-        Object::View(view) => view.columns.iter().any(|column| is_of_ranges(column.type_oid)),
-        Object::Type(own) => own.domain().is_some_and(|domain| is_of_ranges(domain.base.oid)),
+    let any = |test: &dyn Fn(u32) -> bool| match object {
+        Object::Table(table) => table.columns.iter().any(|column| test(column.type_oid)),
+        Object::Index(index) => {
+            index.columns.iter().filter_map(|column| column.expression.as_ref()).any(|it| test(it.type_oid))
+        }
+        Object::View(view) => view.columns.iter().any(|column| test(column.type_oid)),
+        Object::Type(own) => own.domain().is_some_and(|domain| test(domain.base.oid)),
         _ => false,
     };
-    if has_ranges { FORMAT_WITH_RANGES } else { FORMAT }
+    if any(&|type_oid| LATER_TYPES.contains(&type_oid)) {
+        return FORMAT_WITH_LATER_TYPES;
+    }
+    if any(&is_of_ranges) { FORMAT_WITH_RANGES } else { FORMAT }
 }
 
 #[derive(Default)]
@@ -277,6 +283,9 @@ pub fn encode(object: &Object) -> Vec<u8> {
             writer.numbers(&index.included);
             writer.numbers(&index.read);
             writer.pairs(&index.options);
+            if index.columns.iter().any(|column| column.collation != 0) {
+                encode_collations(&mut writer, index.columns.iter().map(|column| column.collation));
+            }
         }
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
         Object::Sequence(sequence) => encode_sequence(&mut writer, sequence),
@@ -366,13 +375,36 @@ fn encode_table(writer: &mut Writer, table: &Table) {
     writer.list(&table.columns, |writer, column| {
         writer.list(column.origin.identities(), |writer, identity| writer.u32(*identity));
     });
+    let has_collations = table.columns.iter().any(|column| column.collation != 0);
     // Others end here, as they ever did.
     if let Some(materialized) = &table.materialized {
         writer.bool(true);
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
+    } else if has_collations {
+        writer.bool(false);
     }
+    if has_collations {
+        encode_collations(writer, table.columns.iter().map(|column| column.collation));
+    }
+}
+
+/// The collations that were named, by the places of their columns.
+fn encode_collations(writer: &mut Writer, collations: impl Iterator<Item = u32>) {
+    let named: Vec<(usize, u32)> = collations.enumerate().filter(|(_, collation)| *collation != 0).collect();
+    writer.list(&named, |writer, (place, collation)| {
+        writer.u32(u32::try_from(*place).unwrap_or(u32::MAX));
+        writer.u32(*collation);
+    });
+}
+
+/// Sets what [`encode_collations`] wrote.
+fn decode_collations<T>(reader: &mut Reader<'_>, columns: &mut [T], set: impl Fn(&mut T, u32)) -> Result<()> {
+    for (place, collation) in reader.list(|reader| Ok((reader.u32()?, reader.u32()?)))? {
+        set(columns.get_mut(place as usize).ok_or_else(damaged)?, collation);
+    }
+    Ok(())
 }
 
 fn encode_sources(writer: &mut Writer, sources: &[ViewSource]) {
@@ -642,7 +674,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
         return Ok(None);
     }
-    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES) {
+    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES) {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
     }
     if is_statistics {
@@ -656,35 +688,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             owner: reader.u32()?,
         })),
         2 => Object::Table(Arc::new(decode_table(&mut reader)?)),
-        3 => Object::Index(Arc::new(Index {
-            oid: reader.u32()?,
-            table: reader.u32()?,
-            schema: reader.u32()?,
-            name: reader.text()?,
-            tree: TreeId(reader.u64()?),
-            columns: reader.list(|reader| {
-                Ok(IndexColumn {
-                    number: reader.number()?,
-                    expression: if reader.bool()? {
-                        let (text, type_oid) = (reader.text()?, reader.u32()?);
-                        let representation = decode_representation(reader, type_oid)?;
-                        Some(IndexExpression { text, type_oid, representation })
-                    } else {
-                        None
-                    },
-                    class: reader.optional()?,
-                    descending: reader.bool()?,
-                    nulls_first: reader.bool()?,
-                })
-            })?,
-            unique: reader.bool()?,
-            primary: reader.bool()?,
-            nulls_not_distinct: reader.bool()?,
-            predicate: reader.optional()?,
-            included: reader.numbers()?,
-            read: reader.numbers()?,
-            options: reader.pairs()?,
-        })),
+        3 => Object::Index(Arc::new(decode_index(&mut reader)?)),
         4 => Object::Constraint(Arc::new(decode_constraint(&mut reader)?)),
         5 => Object::Sequence(Arc::new(decode_sequence(&mut reader)?)),
         6 => Object::View(Arc::new(decode_view(&mut reader)?)),
@@ -699,6 +703,44 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
             texts: reader.list(|reader| Ok((reader.number()?, reader.text()?)))?,
         })),
     }))
+}
+
+fn decode_index(reader: &mut Reader<'_>) -> Result<Index> {
+    let mut index = Index {
+        oid: reader.u32()?,
+        table: reader.u32()?,
+        schema: reader.u32()?,
+        name: reader.text()?,
+        tree: TreeId(reader.u64()?),
+        columns: reader.list(|reader| {
+            Ok(IndexColumn {
+                number: reader.number()?,
+                expression: if reader.bool()? {
+                    let (text, type_oid) = (reader.text()?, reader.u32()?);
+                    let representation = decode_representation(reader, type_oid)?;
+                    Some(IndexExpression { text, type_oid, representation })
+                } else {
+                    None
+                },
+                class: reader.optional()?,
+                collation: 0,
+                descending: reader.bool()?,
+                nulls_first: reader.bool()?,
+            })
+        })?,
+        unique: reader.bool()?,
+        primary: reader.bool()?,
+        nulls_not_distinct: reader.bool()?,
+        predicate: reader.optional()?,
+        included: reader.numbers()?,
+        read: reader.numbers()?,
+        options: reader.pairs()?,
+    };
+    // Of indexes with collations alone.
+    if !reader.0.is_empty() {
+        decode_collations(reader, &mut index.columns, |column, collation| column.collation = collation)?;
+    }
+    Ok(index)
 }
 
 fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
@@ -717,6 +759,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 name,
                 type_oid,
                 type_modifier,
+                collation: 0,
                 representation: decode_representation(reader, type_oid)?,
                 not_null: reader.bool()?,
                 default: reader.optional()?,
@@ -760,6 +803,9 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
             sources: decode_sources(reader)?,
             is_populated: reader.bool()?,
         });
+    }
+    if !reader.0.is_empty() {
+        decode_collations(reader, &mut table.columns, |column, collation| column.collation = collation)?;
     }
     Ok(table)
 }

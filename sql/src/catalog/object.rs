@@ -32,6 +32,8 @@ pub struct TableColumn {
     pub name: String,
     pub type_oid: u32,
     pub type_modifier: i32,
+    /// The OID of the collation that was named, 0 for that of the type: it is shown, and orders nothing otherwise.
+    pub collation: u32,
     /// What rows hold of the type.
     pub representation: Representation,
     pub not_null: bool,
@@ -176,6 +178,8 @@ pub struct IndexColumn {
     pub expression: Option<IndexExpression>,
     /// The operator class, where one was named: they all order alike here.
     pub class: Option<String>,
+    /// The OID of the collation that was named, 0 for that of the column or of the expression's type.
+    pub collation: u32,
     pub descending: bool,
     pub nulls_first: bool,
 }

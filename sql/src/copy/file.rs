@@ -9,7 +9,6 @@ use helios_runtime::{InputFile, OutputFile};
 use super::CopyPlan;
 use crate::catalog::{READ_SERVER_FILES, WRITE_SERVER_FILES};
 use crate::error::{Result, SqlError, SqlState};
-use crate::plan::physical::PlanNode;
 use crate::session::{CopyDirection, Portal, Prepared, Session, Step};
 use crate::value::{Batch, ColumnData};
 
@@ -28,9 +27,9 @@ impl Session {
         path: &str,
     ) -> Result<String> {
         self.check_may_copy(plan.direction()).await?;
-        match plan.source() {
-            None => self.load_file(portal.prepared.clone(), path).await,
-            Some(source) => self.unload_to_file(portal, source, path).await,
+        match plan.direction() {
+            CopyDirection::In => self.load_file(portal.prepared.clone(), path).await,
+            CopyDirection::Out => self.unload_to_file(portal, plan, path).await,
         }
     }
 
@@ -66,11 +65,11 @@ impl Session {
         }
     }
 
-    async fn unload_to_file(&mut self, portal: &mut Portal, source: &PlanNode, path: &str) -> Result<String> {
+    async fn unload_to_file(&mut self, portal: &mut Portal, plan: &CopyPlan, path: &str) -> Result<String> {
         if !path.starts_with('/') {
             return Err(SqlError::new(SqlState::INVALID_NAME, "relative path not allowed for COPY to file"));
         }
-        self.start_rows(portal, source).await?;
+        self.start_copy(portal, plan).await?;
         let mut file = OutputFile::create(Path::new(path))
             .map_err(|error| not_opened(&error, path, CopyDirection::Out))?;
         loop {

@@ -159,7 +159,7 @@ impl Session {
         let mut execution = self.lend(environment.clone(), Arc::new([]))?;
         let locked = match &plan.work {
             CopyWork::In { writer, .. } => writer.lock_table(&mut execution).await,
-            CopyWork::Out { .. } => Ok(()),
+            CopyWork::Out { .. } | CopyWork::OutOfChange { .. } => Ok(()),
         };
         self.take_back(execution)?;
         locked?;

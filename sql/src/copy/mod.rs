@@ -22,7 +22,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
-use crate::session::CopyDirection;
+use crate::session::{Action, CopyDirection};
 use crate::types::DataType;
 use crate::value::Batch;
 use crate::write::{NewValue, TableWriter};
@@ -50,6 +50,10 @@ pub enum CopyWork {
     Out {
         plan: Box<PlanNode>,
     },
+    /// What a query that changes rows gives: its changes, and the query over what they return.
+    OutOfChange {
+        action: Box<Action>,
+    },
 }
 
 impl CopyPlan {
@@ -58,7 +62,7 @@ impl CopyPlan {
     pub fn direction(&self) -> CopyDirection {
         match self.work {
             CopyWork::In { .. } => CopyDirection::In,
-            CopyWork::Out { .. } => CopyDirection::Out,
+            CopyWork::Out { .. } | CopyWork::OutOfChange { .. } => CopyDirection::Out,
         }
     }
 
@@ -76,9 +80,26 @@ impl CopyPlan {
     /// The plan of the rows that go out.
     pub(crate) fn source(&self) -> Option<&PlanNode> {
         match &self.work {
-            CopyWork::In { .. } => None,
+            CopyWork::In { .. } | CopyWork::OutOfChange { .. } => None,
             CopyWork::Out { plan } => Some(plan),
         }
+    }
+
+    /// What changes rows, of which those that it returns go out.
+    pub(crate) fn change(&self) -> Option<&Action> {
+        match &self.work {
+            CopyWork::OutOfChange { action } => Some(action),
+            _ => None,
+        }
+    }
+
+    /// Adds the changes that its query reads from.
+    pub(crate) fn above(mut self, changes: Vec<(usize, Action)>) -> CopyPlan {
+        if let CopyWork::Out { plan } = self.work {
+            let action = Box::new(Action::Query(*plan));
+            self.work = CopyWork::OutOfChange { action: Box::new(Action::With { changes, action }) };
+        }
+        self
     }
 
     /// The header line as a batch, where one goes out.
@@ -128,22 +149,33 @@ pub fn plan_copy(
     Ok(CopyPlan { options, columns, file, work })
 }
 
-/// 0A000: what a statement that changes rows returns does not go out.
-pub fn changing_source() -> SqlError {
-    SqlError::unsupported("COPY of what INSERT, UPDATE or DELETE returns is not supported yet")
-}
-
-fn refuse_change(query: &ast::Query) -> Result<()> {
+/// What a query is that changes rows: it is given a name, and a query over it reads what it returns.
+///
+/// # Errors
+/// 0A000 where it returns nothing.
+fn over_change(query: &ast::Query) -> Result<Option<Box<ast::Query>>> {
     let returning = match query.body.as_ref() {
         ast::SetExpr::Insert(ast::Statement::Insert(insert)) => insert.returning.is_some(),
         ast::SetExpr::Update(ast::Statement::Update(update)) => update.returning.is_some(),
         ast::SetExpr::Delete(ast::Statement::Delete(delete)) => delete.returning.is_some(),
-        _ => return Ok(()),
+        _ => return Ok(None),
     };
-    match returning {
-        true => Err(changing_source()),
-        false => Err(SqlError::unsupported("COPY query must have a RETURNING clause")),
+    if !returning {
+        return Err(SqlError::unsupported("COPY query must have a RETURNING clause"));
     }
+    let mut over = crate::parser::parse_query("WITH \"*CHANGE*\" AS (SELECT 1) SELECT * FROM \"*CHANGE*\"")?;
+    let mut change = query.clone();
+    let around = change.with.take();
+    if let Some(with) = &mut over.with {
+        if let Some(named) = with.cte_tables.first_mut() {
+            *named.query = change;
+        }
+        if let Some(around) = around {
+            with.recursive = around.recursive;
+            with.cte_tables.splice(0..0, around.cte_tables);
+        }
+    }
+    Ok(Some(over))
 }
 
 /// The columns of the data, and the work.
@@ -151,10 +183,10 @@ type Planned = (Vec<(String, DataType)>, CopyWork);
 
 fn plan_out(binder: &mut Binder<'_>, source: &ast::CopySource) -> Result<Planned> {
     let bound = match source {
-        ast::CopySource::Query(query) => {
-            refuse_change(query)?;
-            binder.bind_source_query(query)?
-        }
+        ast::CopySource::Query(query) => match over_change(query)? {
+            Some(over) => binder.bind_source_query(&over)?,
+            None => binder.bind_source_query(query)?,
+        },
         ast::CopySource::Table { table_name, columns } => {
             let found = binder.relation(table_name).map_err(SqlError::unplaced)?;
             let kind = found.kind();

@@ -10,7 +10,7 @@ use super::dependency::{Thing, drop_things};
 use super::rename::check_exists;
 use super::storage;
 use super::{column_type, constraint, identity, rewrite, sequence};
-use crate::binder::{Relation, name};
+use crate::binder::{Relation, at_collate, check_collation, name};
 use crate::catalog::{
     ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing,
 };
@@ -96,6 +96,15 @@ pub async fn alter_table(
                 let timing = Timing { deferrable: *deferrable, initially_deferred: *initially_deferred };
                 alter_constraint(ddl, &entry, &name::fold(constraint), timing).await?;
             }
+            TableAction::TypeWithCollation { action, column, collation } => {
+                apply(ddl, &entry, action, text).await?;
+                ddl.refresh().await?;
+                let mut table = (*ddl.catalog.expect_table(entry.table.oid)?.table).clone();
+                let place = Table::position(find_column(&table, &name::fold(column))?.number);
+                let data_type = table.columns[place].data_type();
+                table.columns[place].collation = check_collation(&ddl.types(), data_type, collation)?;
+                ddl.put(table).await?;
+            }
             TableAction::Storage(action) => check_storage(&entry, action)?,
         }
         // The next one sees what this one did.
@@ -160,6 +169,7 @@ fn action_name(actions: &[TableAction]) -> &'static str {
             Operation::AlterColumn { .. } => "ALTER COLUMN ... SET DEFAULT",
             _ => "ALTER",
         },
+        Some(TableAction::TypeWithCollation { .. }) => "ALTER COLUMN ... SET DATA TYPE",
         Some(TableAction::AddIdentity { .. }) => "ALTER COLUMN ... ADD IDENTITY",
         Some(TableAction::SetIdentity { .. }) => "ALTER COLUMN ... SET IDENTITY",
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
@@ -239,7 +249,16 @@ fn check_storage(entry: &TableEntry, action: &StorageAction) -> Result<()> {
         StorageAction::Index(index) => check_index(entry, &name::fold(index)),
         StorageAction::Tablespace(tablespace) => check_tablespace(&name::fold(tablespace)),
         StorageAction::Method(method) => check_table_method(&name::fold(method)),
-        StorageAction::Nothing => Ok(()),
+        StorageAction::Switch { name: None, .. } | StorageAction::Nothing => Ok(()),
+        StorageAction::Switch { kind, name: Some(wanted) } => {
+            let word = if *kind == "rule" { "relation" } else { "table" };
+            let message = format!(
+                "{kind} \"{}\" for {word} \"{}\" does not exist",
+                name::fold(wanted),
+                entry.table.name
+            );
+            Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
+        }
     }
 }
 
@@ -330,7 +349,8 @@ async fn add_column(
     let number = i16::try_from(table.columns.len() + 1)
         .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
     let mut wanted = Wanted::default();
-    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted)?;
+    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted)
+        .map_err(|error| at_collate(error, definition, text))?;
     if table.column(&column.name).is_some() {
         let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
         if if_not_exists {

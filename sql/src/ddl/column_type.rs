@@ -76,6 +76,7 @@ async fn change_in(
     let changed = &mut table.columns[position];
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
+    changed.collation = 0;
     changed.representation = Representation::of(target.oid, &ddl.types())?;
     let Some(default) = column.default.as_ref().filter(|_| !column.generated) else {
         return Ok((position, fill));

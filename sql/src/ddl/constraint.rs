@@ -147,6 +147,7 @@ pub fn plain(numbers: &[ColumnNumber]) -> Vec<IndexColumn> {
         number: *number,
         expression: None,
         class: None,
+        collation: 0,
         descending: false,
         nulls_first: false,
     };

@@ -114,6 +114,7 @@ pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) 
             name,
             type_oid: data_type.oid,
             type_modifier: data_type.typmod,
+            collation: column.source.map_or(0, |source| collation_of(ddl, source)),
             representation: Representation::of(data_type.oid, &ddl.types())?,
             not_null: false,
             default: None,
@@ -125,6 +126,11 @@ pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) 
         });
     }
     Ok(columns)
+}
+
+/// The collation of a column that another one is made from, as it was named.
+fn collation_of(ddl: &Ddl, (table, number): (u32, i16)) -> u32 {
+    ddl.catalog.table(table).map_or(0, |entry| entry.table.column_numbered(number).collation)
 }
 
 /// Writes all rows of a query into a table; gives their number.

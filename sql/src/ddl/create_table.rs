@@ -8,7 +8,7 @@ use sqlparser::ast::{self, ColumnOption};
 use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
-use crate::binder::{data_type, is_collation, name};
+use crate::binder::{at_collate, check_collation, data_type, name};
 use crate::catalog::{
     ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store,
 };
@@ -80,6 +80,7 @@ pub fn column_of(
         name: column_name.clone(),
         type_oid: data_type.oid,
         type_modifier: data_type.typmod,
+        collation: 0,
         representation: Representation::of(data_type.oid, &types)?,
         not_null: false,
         default: None,
@@ -170,8 +171,9 @@ pub fn column_of(
                 wanted.generated.push((number, expr.clone()));
             }
             ColumnOption::Collation(collation) if is_not_distinct(collation) => not_distinct = true,
-            // All of them order by bytes.
-            ColumnOption::Collation(collation) => check_collation(&types, data_type, collation)?,
+            ColumnOption::Collation(collation) => {
+                column.collation = check_collation(&types, data_type, collation)?;
+            }
             other => {
                 return Err(SqlError::unsupported(format!("column option {other} is not supported yet")));
             }
@@ -212,31 +214,6 @@ pub fn column_of(
 /// What stands for NULLS NOT DISTINCT.
 fn is_not_distinct(collation: &ast::ObjectName) -> bool {
     matches!(collation.0.as_slice(), [ast::ObjectNamePart::Identifier(only)] if marked(only) == Some(NOT_DISTINCT))
-}
-
-/// Whether values of a type can have a collation, and whether it is there.
-///
-/// # Errors
-/// 42804, 42704.
-pub fn check_collation(
-    types: &TypeScope<'_>,
-    data_type: DataType,
-    collation: &ast::ObjectName,
-) -> Result<()> {
-    let (schema, base) = name::split(collation)?;
-    if !is_collation(&base) {
-        let shown = name::display(schema.as_deref(), &base);
-        let message = format!("collation \"{shown}\" for encoding \"UTF8\" does not exist");
-        return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
-    }
-    let info = types.type_by_oid(data_type.oid);
-    let element = info.and_then(|info| info.element()).unwrap_or(data_type.oid);
-    if crate::relations::collation(crate::types::domain::base_type(element, types)) == 0 {
-        let shown = format_type(data_type, types);
-        let message = format!("collations are not supported by type {shown}");
-        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
-    }
-    Ok(())
 }
 
 /// ON COMMIT.
@@ -315,7 +292,8 @@ pub async fn create_table(
         }
         let Some(definition) = create.columns.get(at) else { break };
         let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
-        let column = column_of(ddl, definition, number, &base, &mut wanted)?;
+        let column = column_of(ddl, definition, number, &base, &mut wanted)
+            .map_err(|error| at_collate(error, definition, text))?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,

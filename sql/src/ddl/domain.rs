@@ -107,6 +107,7 @@ fn value_column(ddl: &Ddl, domain: &str, base: DataType) -> Result<TableColumn> 
         name: domain.to_string(),
         type_oid: base.oid,
         type_modifier: base.typmod,
+        collation: 0,
         representation: Representation::of(base.oid, &ddl.types())?,
         not_null: false,
         default: None,

@@ -7,7 +7,7 @@ use sqlparser::ast;
 
 use super::storage::{self, Owner};
 use super::{Ddl, constraint, default};
-use crate::binder::{Relation, name};
+use crate::binder::{Relation, check_collation, name, split_collation};
 use crate::catalog::{ColumnNumber, Index, IndexColumn, IndexExpression, Table, TableEntry, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -130,19 +130,7 @@ fn index_column(
 ) -> Result<(IndexColumn, String)> {
     let options = &column.column.options;
     let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
-    let mut expr = &column.column.expr;
-    let mut collation = None;
-    // All collations order by bytes, and parentheses are there for the grammar.
-    loop {
-        expr = match expr {
-            ast::Expr::Nested(inner) => inner,
-            ast::Expr::Collate { expr: inner, collation: given } => {
-                collation = collation.or(Some(given));
-                inner
-            }
-            _ => break,
-        };
-    }
+    let (expr, collation) = split_collation(&column.column.expr);
     let (number, expression, shown) = match expr {
         ast::Expr::Identifier(identifier) => {
             let base = name::fold(identifier);
@@ -165,9 +153,10 @@ fn index_column(
         Some(IndexExpression { type_oid, .. }) => *type_oid,
         None => table.column_numbered(number).type_oid,
     };
-    if let Some(collation) = collation {
-        super::create_table::check_collation(&ddl.types(), DataType::of(type_oid), collation)?;
-    }
+    let collation = match collation {
+        Some(named) => check_collation(&ddl.types(), DataType::of(type_oid), named)?,
+        None => 0,
+    };
     let class = column.operator_class.as_ref().map(name::split).transpose()?.map(|(_, class)| class);
     if let Some(class) = class.as_deref().filter(|class| crate::relations::btree_class(class).is_none()) {
         return Err(SqlError::new(
@@ -176,7 +165,7 @@ fn index_column(
         ));
     }
     let nulls_first = options.nulls_first.unwrap_or(descending);
-    Ok((IndexColumn { number, expression, class, descending, nulls_first }, shown))
+    Ok((IndexColumn { number, expression, class, collation, descending, nulls_first }, shown))
 }
 
 /// Fills a new index from its table's rows.

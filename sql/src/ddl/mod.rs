@@ -1,5 +1,6 @@
 //! DDL: statements that change the catalog, each within the running transaction.
 
+mod absent;
 mod alter_table;
 mod analyze;
 mod column_type;
@@ -338,6 +339,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::CreateSchema { .. } => "CREATE SCHEMA",
         Definition::CreateLike { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
+        Definition::DropAbsent(drop) => drop.kind,
         Definition::CreateMaterialized(_) => "CREATE MATERIALIZED VIEW",
         Definition::RefreshMaterialized(_) => "REFRESH MATERIALIZED VIEW",
         Definition::SelectInto { .. } => "SELECT INTO",
@@ -354,7 +356,8 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::Role(_) => session.change_roles(command, &work, text).await?,
         _ => session.change_catalog(command, &work, text).await?,
     };
-    Ok(tag.unwrap_or_else(|| command.to_string()))
+    let drops = if matches!(definition, Definition::DropAbsent(_)) { "DROP " } else { "" };
+    Ok(tag.unwrap_or_else(|| format!("{drops}{command}")))
 }
 
 /// What a DDL statement does.
@@ -426,6 +429,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         Definition::AlterTable { kind, name, if_exists, actions } => {
             alter_table::alter_table(ddl, *kind, name, *if_exists, actions, text).await
         }
+        Definition::DropAbsent(drop) => absent::drop_absent(ddl, drop),
         Definition::CreateMaterialized(create) => return materialized::create(ddl, create, text).await,
         Definition::RefreshMaterialized(refresh) => refresh::refresh(ddl, refresh).await,
         Definition::DependsOnExtension { kind, name, extension } => {

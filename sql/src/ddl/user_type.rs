@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 
 use super::dependency::{Thing, drop_things};
 use super::{Ddl, domain, enumeration, range};
-use crate::binder::{Relation, name};
+use crate::binder::{Relation, check_collation, data_type, name};
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, TypeDefinition, UserType, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::TypeStatement;
@@ -22,7 +22,11 @@ pub async fn define(ddl: &mut Ddl, statement: &TypeStatement, text: &str) -> Res
         TypeStatement::RenameValue { name, label, new_label } => {
             enumeration::rename_value(ddl, name, label, new_label).await
         }
-        TypeStatement::CreateDomain { name, data_type, clauses } => {
+        TypeStatement::CreateDomain { name, data_type, collation, clauses } => {
+            if let Some(collation) = collation {
+                let base = data_type::resolve(data_type, &ddl.types())?;
+                check_collation(&ddl.types(), base, collation)?;
+            }
             domain::create(ddl, name, data_type, clauses, text).await
         }
         TypeStatement::AlterDomain { name, change } => domain::alter(ddl, name, change, text).await,

@@ -9,6 +9,7 @@ mod apply;
 mod context;
 mod distinct;
 mod filter;
+mod frame_boundary;
 mod function_scan;
 mod gather;
 mod hash_join;

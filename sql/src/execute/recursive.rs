@@ -1,8 +1,8 @@
 //! WITH RECURSIVE.
 //!
 //! 1. The seed's rows are the result's first, and the first *working table*.
-//! 2. The step runs over the working table; what it gives — for UNION, what was not given before — is passed on and
-//!    becomes the next working table.
+//! 2. The step runs over the working table; what it gives — for UNION, what was not given before — is passed on as it
+//!    comes, so that a LIMIT above ends what has no end, and becomes the next working table.
 //! 3. An empty working table is the end.
 //!
 //! The keys of all rows that UNION gave are kept in memory.
@@ -22,16 +22,18 @@ use crate::value::{Batch, KeyColumn};
 pub struct Recursive {
     /// The working table's number within the statement.
     table: usize,
-    seed: Option<Box<dyn Operator>>,
+    /// What gives rows now: the seed, then the step again and again; `None` at the end.
+    current: Option<Box<dyn Operator>>,
     step: PlanNode,
     step_number: usize,
     keys: Vec<KeyColumn>,
     /// For UNION: the keys of all rows given.
     given: Option<KeyTable>,
     reservation: Option<Reservation>,
+    /// What the step reads.
     working: Option<Arc<RowStore>>,
-    /// How much of the working table was passed on.
-    passed: usize,
+    /// What it reads the next time.
+    next: Option<RowStore>,
 }
 
 impl Recursive {
@@ -44,14 +46,14 @@ impl Recursive {
     ) -> Recursive {
         Recursive {
             table,
-            seed: Some(seed),
+            current: Some(seed),
             step: step.clone(),
             step_number,
             keys: step.types.iter().map(|data_type| equality_column(*data_type)).collect(),
             given: (!all).then(KeyTable::default),
             reservation: None,
             working: None,
-            passed: 0,
+            next: None,
         }
     }
 
@@ -72,43 +74,43 @@ impl Recursive {
         batch.gather(&kept)
     }
 
-    /// Reads an operator to its end: the next working table.
-    async fn gather(&mut self, operator: &mut dyn Operator, execution: &mut Execution) -> Result<RowStore> {
-        let mut store = RowStore::new(execution);
-        while let Some(batch) = operator.next(execution).await? {
-            execution.breathe().await?;
-            let batch = self.admit(batch, execution);
-            if batch.row_count > 0 {
-                store.push(batch).await?;
-            }
-        }
-        store.finish().await?;
-        Ok(store)
+    /// The next rows of the seed or the step, which sees its working table only while it runs: a recursive query
+    /// within another one's step may have the same number.
+    async fn pull(
+        &mut self,
+        operator: &mut dyn Operator,
+        execution: &mut Execution,
+    ) -> Result<Option<Batch>> {
+        let Some(working) = self.working.clone() else { return operator.next(execution).await };
+        let outer = execution.working_tables.insert(self.table, working);
+        let pulled = operator.next(execution).await;
+        match outer {
+            Some(outer) => execution.working_tables.insert(self.table, outer),
+            None => execution.working_tables.remove(&self.table),
+        };
+        pulled
     }
 
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
         loop {
             execution.breathe().await?;
-            if let Some(mut seed) = self.seed.take() {
-                self.working = Some(Arc::new(self.gather(&mut *seed, execution).await?));
-            }
-            let Some(working) = self.working.clone() else { return Ok(None) };
-            if let Some(batch) = working.read(self.passed).await? {
-                self.passed += 1;
+            let Some(mut current) = self.current.take() else { return Ok(None) };
+            if let Some(batch) = self.pull(&mut *current, execution).await? {
+                self.current = Some(current);
+                let batch = self.admit(batch, execution);
+                if batch.row_count == 0 {
+                    continue;
+                }
+                let mut next = self.next.take().unwrap_or_else(|| RowStore::new(execution));
+                next.push(batch.clone()).await?;
+                self.next = Some(next);
                 return Ok(Some(batch));
             }
-            if self.passed == 0 {
-                return Ok(None);
-            }
-            let outer = execution.working_tables.insert(self.table, working);
-            let mut step = build_from(&self.step, self.step_number);
-            let stepped = self.gather(&mut *step, execution).await;
-            match outer {
-                Some(outer) => execution.working_tables.insert(self.table, outer),
-                None => execution.working_tables.remove(&self.table),
-            };
-            self.working = Some(Arc::new(stepped?));
-            self.passed = 0;
+            // Nothing was given: the end.
+            let Some(mut next) = self.next.take() else { return Ok(None) };
+            next.finish().await?;
+            self.working = Some(Arc::new(next));
+            self.current = Some(build_from(&self.step, self.step_number));
         }
     }
 }

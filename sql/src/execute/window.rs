@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::frame_boundary::{self, Boundary, Side};
 use super::keys::{equality_columns, evaluate};
 use super::memory::Reservation;
 use super::sorter::Sorter;
@@ -17,7 +18,9 @@ use super::{BoxFuture, Execution, Operator};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{Aggregate, AggregateState, CallTypes, EvalContext};
-use crate::plan::window::{Exclusion, Frame, FrameBound, FrameUnit, WindowCall, WindowFunction, WindowOrder};
+use crate::plan::window::{
+    Exclusion, Frame, FrameBound, FrameUnit, ValueBound, WindowCall, WindowFunction, WindowOrder,
+};
 use crate::types::DataType;
 use crate::value::key::{self, KeyColumn};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
@@ -78,7 +81,14 @@ impl Window {
         };
         for call in &calls {
             let mut value_of = |bound: &FrameBound| match bound {
-                FrameBound::Value(expr) => Some(take(expr)),
+                FrameBound::Value(bound) => {
+                    let first = take(&bound.key);
+                    take(&bound.offset);
+                    bound.moved.iter().for_each(|moved| {
+                        take(moved);
+                    });
+                    Some(first)
+                }
                 _ => None,
             };
             let (start, end) = (value_of(&call.frame.start), value_of(&call.frame.end));
@@ -223,6 +233,25 @@ impl Operator for Window {
     }
 }
 
+/// Where a RANGE frame begins or ends.
+enum Place {
+    /// At an encoded value.
+    Key(Vec<u8>),
+    /// Before the row at a position.
+    Position(usize),
+    /// At the ends of the row's peers.
+    Peers,
+}
+
+/// Whether an encoded value is a NULL that comes before all others, and after them.
+fn is_null_before(order: &[u8]) -> bool {
+    order.first() == Some(&key::MARK_NULL_FIRST)
+}
+
+fn is_null_after(order: &[u8]) -> bool {
+    order.first() == Some(&key::MARK_NULL_LAST)
+}
+
 /// One call over one partition.
 struct PartitionCall<'a> {
     rows: &'a [Row],
@@ -297,8 +326,8 @@ impl<'a> PartitionCall<'a> {
             WindowFunction::Ntile => self.ntile(row)?,
             WindowFunction::Lag => self.shifted(row, -1),
             WindowFunction::Lead => self.shifted(row, 1),
-            WindowFunction::FirstValue => value_at(self.framed(row).next()),
-            WindowFunction::LastValue => value_at(self.framed(row).next_back()),
+            WindowFunction::FirstValue => value_at(self.framed(row)?.next()),
+            WindowFunction::LastValue => value_at(self.framed(row)?.next_back()),
             WindowFunction::NthValue => {
                 let Some(n) = self.argument(row, 1).as_i64() else { return Ok(Datum::Null) };
                 let Some(n) = usize::try_from(n - 1).ok() else {
@@ -307,7 +336,7 @@ impl<'a> PartitionCall<'a> {
                         "argument of nth_value must be greater than zero",
                     ));
                 };
-                value_at(self.framed(row).nth(n))
+                value_at(self.framed(row)?.nth(n))
             }
             WindowFunction::Aggregate(_) => {
                 return Err(SqlError::internal("aggregates have no single result"));
@@ -342,19 +371,19 @@ impl<'a> PartitionCall<'a> {
     }
 
     /// The positions of a row's frame, without what it leaves out.
-    fn framed(&self, row: usize) -> impl DoubleEndedIterator<Item = usize> {
-        let (start, end) = self.frame(row);
+    fn framed(&self, row: usize) -> Result<impl DoubleEndedIterator<Item = usize>> {
+        let (start, end) = self.frame(row)?;
         let is_peer = move |at: usize| self.group_of[at] == self.group_of[row];
-        (start..end).filter(move |at| match self.call.frame.exclusion {
+        Ok((start..end).filter(move |at| match self.call.frame.exclusion {
             Exclusion::Nothing => true,
             Exclusion::CurrentRow => *at != row,
             Exclusion::Group => !is_peer(*at),
             Exclusion::Ties => *at == row || !is_peer(*at),
-        })
+        }))
     }
 
     /// The frame of a row: from the first position to before the second.
-    fn frame(&self, row: usize) -> (usize, usize) {
+    fn frame(&self, row: usize) -> Result<(usize, usize)> {
         let Frame { unit, start, end, .. } = &self.call.frame;
         let count = self.rows.len();
         let (group, groups) = (self.group_of[row], self.group_starts.len() - 1);
@@ -368,9 +397,10 @@ impl<'a> PartitionCall<'a> {
             FrameBound::Preceding(_) => group_start(group.saturating_sub(self.start_offset)),
             FrameBound::Following(_) if rows_unit => row.saturating_add(self.start_offset).min(count),
             FrameBound::Following(_) => group_start(group.saturating_add(self.start_offset)),
-            FrameBound::Value(_) => match self.boundary(row, self.places.start) {
-                Some(key) => self.rows.partition_point(|other| other.order < key),
-                None => group_start(group),
+            FrameBound::Value(bound) => match self.boundary(row, self.places.start, bound, true)? {
+                Place::Key(key) => self.rows.partition_point(|other| other.order < key),
+                Place::Position(position) => position,
+                Place::Peers => group_start(group),
             },
         };
         let last = match end {
@@ -384,23 +414,42 @@ impl<'a> PartitionCall<'a> {
             },
             FrameBound::Following(_) if rows_unit => (row + 1).saturating_add(self.end_offset).min(count),
             FrameBound::Following(_) => group_start(group.saturating_add(self.end_offset).saturating_add(1)),
-            FrameBound::Value(_) => match self.boundary(row, self.places.end) {
-                Some(key) => self.rows.partition_point(|other| other.order <= key),
-                None => group_start(group + 1),
+            FrameBound::Value(bound) => match self.boundary(row, self.places.end, bound, false)? {
+                Place::Key(key) => self.rows.partition_point(|other| other.order <= key),
+                Place::Position(position) => position,
+                Place::Peers => group_start(group + 1),
             },
         };
-        (first, last.max(first))
+        Ok((first, last.max(first)))
     }
 
-    /// The encoded value where a RANGE frame ends; `None` where the row's own is NULL: its peers are the frame then.
-    fn boundary(&self, row: usize, place: Option<usize>) -> Option<Vec<u8>> {
-        let value = &self.rows[row].taken[place?];
-        if value.is_null() {
-            return None;
-        }
-        let mut encoded = Vec::new();
-        key::encode(self.order_keys.first()?, value, &mut encoded);
-        Some(encoded)
+    /// Where a RANGE frame begins or ends.
+    fn boundary(
+        &self,
+        row: usize,
+        place: Option<usize>,
+        bound: &ValueBound,
+        is_start: bool,
+    ) -> Result<Place> {
+        let (Some(place), Some(column)) = (place, self.order_keys.first()) else { return Ok(Place::Peers) };
+        let taken = &self.rows[row].taken;
+        let moved = bound.moved.as_ref().map(|_| &taken[place + 2]);
+        let side = Side { is_start, descending: column.descending };
+        let found = frame_boundary::boundary(side, &taken[place], &taken[place + 1], moved, bound.subtract)?;
+        let is_first = |found: &Boundary| (*found == Boundary::Before) != column.descending;
+        Ok(match found {
+            Boundary::Peers => Place::Peers,
+            Boundary::At(value) => {
+                let mut encoded = Vec::new();
+                key::encode(column, &value, &mut encoded);
+                Place::Key(encoded)
+            }
+            // NULLs lie outside of all values.
+            beyond if is_first(&beyond) => {
+                Place::Position(self.rows.partition_point(|other| is_null_before(&other.order)))
+            }
+            _ => Place::Position(self.rows.partition_point(|other| !is_null_after(&other.order))),
+        })
     }
 
     fn aggregated(&self, aggregate: &Aggregate) -> Result<Vec<Datum>> {
@@ -417,11 +466,11 @@ impl<'a> PartitionCall<'a> {
         for row in 0..self.rows.len() {
             if self.call.frame.exclusion != Exclusion::Nothing {
                 let mut state = fresh();
-                self.accumulate(&mut *state, &argument_types, self.framed(row))?;
+                self.accumulate(&mut *state, &argument_types, self.framed(row)?)?;
                 results.push(state.finish(0, self.context)?);
                 continue;
             }
-            let (start, end) = self.frame(row);
+            let (start, end) = self.frame(row)?;
             if row > 0 && (start, end) == (done_from, done_to) {
                 results.push(results[row - 1].clone());
                 continue;

@@ -235,9 +235,17 @@ impl Call {
 }
 
 impl Call {
-    /// Calls with the elements of the last argument; nothing where it is NULL.
+    /// Calls with the elements of the last argument; nothing where it is NULL, but for `format`, which has no more then.
     pub(super) fn invoke_spread(&self, values: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
-        let Some((Datum::Array(array), first)) = values.split_last() else { return Ok(Datum::Null) };
+        let (array, first) = match values.split_last() {
+            Some((Datum::Array(array), first)) => (array, first),
+            Some((_, first)) if self.function.name == "format" => {
+                let types = &self.argument_types[..first.len()];
+                let types = CallTypes { arguments: types, result: self.data_type };
+                return self.function.invoke(first, &types, context);
+            }
+            _ => return Ok(Datum::Null),
+        };
         let all: Vec<Datum> = first.iter().chain(&array.elements).cloned().collect();
         let mut types = self.argument_types[..first.len()].to_vec();
         types.resize(all.len(), DataType::of(array.element_type));

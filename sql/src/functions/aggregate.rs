@@ -12,7 +12,7 @@ use crate::error::{Result, SqlError};
 
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
-    INT8, INTERVAL, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+    INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::types::{DataType, Oid};
 use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
@@ -212,6 +212,7 @@ impl Accumulator for IntegerSum {
             return Ok(Datum::Null);
         }
         match result.oid {
+            MONEY => i64::try_from(self.sum).map(Datum::Int64).map_err(|_| SqlError::out_of_range("money")),
             INT8 => i64::try_from(self.sum).map(Datum::Int64).map_err(|_| SqlError::out_of_range("bigint")),
             _ => Ok(Datum::Numeric(Numeric::from(self.sum))),
         }
@@ -856,6 +857,7 @@ pub(super) fn register(registry: &mut Registry) {
         registry.add_aggregate("sum", &[argument], result, states::<IntegerSum>);
         registry.add_aggregate("avg", &[argument], NUMERIC, states::<IntegerAverage>);
     }
+    registry.add_aggregate("sum", &[MONEY], MONEY, states::<IntegerSum>);
     for oid in [FLOAT4, FLOAT8] {
         registry.add_aggregate("sum", &[oid], oid, states::<FloatTotal>);
         registry.add_aggregate("avg", &[oid], FLOAT8, states::<FloatAverage>);
@@ -871,6 +873,7 @@ pub(super) fn register(registry: &mut Registry) {
         FLOAT4,
         FLOAT8,
         NUMERIC,
+        MONEY,
         TEXT,
         BPCHAR,
         DATE,

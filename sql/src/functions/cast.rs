@@ -3,7 +3,7 @@
 
 use super::{Function, Registry};
 use crate::types::domain::base_type;
-use crate::types::{Category, Oid, TypeCatalog, TypeShape, is_user_type, oids};
+use crate::types::{Category, Oid, TypeCatalog, TypeShape, is_registered_type, is_user_type, oids};
 use std::sync::Arc;
 
 /// From where a cast may be applied: each context also allows what the ones before it allow.
@@ -72,8 +72,11 @@ impl Registry {
             && let Some(method) = self.cast_method(from_element, to_element, context, types)
         {
             return Some(match method {
-                // The elements say of which type they are; nobody asks for the difference of built-in types.
-                CastMethod::Binary if !is_user_type(from_element) => CastMethod::Binary,
+                // The elements say of which type they are; nobody asks for the difference of built-in types, but for
+                // those that show names.
+                CastMethod::Binary if !is_user_type(from_element) && !is_registered_type(to_element) => {
+                    CastMethod::Binary
+                }
                 method => CastMethod::Array(Box::new(method)),
             });
         }

@@ -172,6 +172,30 @@ fn add_text(registry: &mut Registry, prefix: &str, left: Oid, right: Oid) {
 }
 
 #[inline]
+/// `=` over numbers of 32 bits, and `<>` where it has that too.
+fn equality(registry: &mut Registry, prefix: &str, types: &[Oid; 2], with_inequality: bool) {
+    fn same(arguments: &[Datum]) -> Result<bool> {
+        let number = |argument: &Datum| match argument {
+            Datum::Oid(number) => Ok(*number),
+            Datum::Int32(number) => Ok(number.cast_unsigned()),
+            _ => Err(super::vector::wrong_arguments()),
+        };
+        let [left, right] = arguments else { return Err(super::vector::wrong_arguments()) };
+        Ok(number(left)? == number(right)?)
+    }
+    let suffix = if types[1] == oids::INT4 { "int4" } else { "" };
+    let equal = Entry::new(format!("{prefix}eq{suffix}"), types, oids::BOOL, |arguments, _| {
+        same(arguments).map(Datum::Bool)
+    });
+    registry.add_operator("=", equal);
+    if with_inequality {
+        let entry = Entry::new(format!("{prefix}neq{suffix}"), types, oids::BOOL, |arguments, _| {
+            same(arguments).map(|same| Datum::Bool(!same))
+        });
+        registry.add_operator("<>", entry);
+    }
+}
+
 fn float_order(left: f64, right: f64) -> Ordering {
     crate::value::compare_floats(left, right)
 }
@@ -220,8 +244,12 @@ pub(super) fn register(registry: &mut Registry) {
     by_value!(registry, "jsonb_", oids::JSONB, oids::JSONB, plain);
     by_value!(registry, "timetz_", oids::TIMETZ, oids::TIMETZ, plain);
     by_value!(registry, "xid8", oids::XID8, oids::XID8, plain);
-    by_value!(registry, "xid", oids::XID, oids::XID, plain);
-    by_value!(registry, "cid", oids::CID, oids::CID, plain);
+    by_value!(registry, "cash_", oids::MONEY, oids::MONEY, plain);
+    by_value!(registry, "macaddr8_", oids::MACADDR8, oids::MACADDR8, plain);
+    // These go round, so they have no order.
+    equality(registry, "xid", &[oids::XID, oids::XID], true);
+    equality(registry, "xid", &[oids::XID, oids::INT4], true);
+    equality(registry, "cid", &[oids::CID, oids::CID], false);
     by_value!(registry, "oidvector", oids::OIDVECTOR, oids::OIDVECTOR, plain);
     let moment_types = [(DATE, "date"), (TIMESTAMP, "timestamp"), (TIMESTAMPTZ, "timestamptz")];
     for (left, left_name) in moment_types {

@@ -196,7 +196,7 @@ fn power(base: f64, exponent: f64) -> Result<f64> {
     if base == 0.0 && exponent < 0.0 {
         return invalid("zero raised to a negative power is undefined");
     }
-    if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
+    if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
         return invalid("a negative number raised to a non-integer power yields a complex result");
     }
     let result = base.powf(exponent);
@@ -225,6 +225,10 @@ fn cotangent_degrees(value: f64) -> Result<f64> {
     let ratio = |angle: f64| -> Result<f64> {
         Ok(degrees_of(angle, f64::cos, &COS_DEGREES)? / degrees_of(angle, f64::sin, &SIN_DEGREES)?)
     };
+    // Infinite with the sign of the side that the angle is reached from.
+    if value % 360.0 == 180.0 {
+        return Ok(f64::NEG_INFINITY);
+    }
     let reduced = value.rem_euclid(180.0);
     let (angle, sign) = if reduced > 90.0 { (180.0 - reduced, -1.0) } else { (reduced, 1.0) };
     if value.is_infinite() {
@@ -278,8 +282,16 @@ const COS_DEGREES: [(f64, f64); 8] = [
     (270.0, 0.0),
     (300.0, 0.5),
 ];
-const TAN_DEGREES: [(f64, f64); 6] =
-    [(0.0, 0.0), (45.0, 1.0), (135.0, -1.0), (180.0, 0.0), (225.0, 1.0), (315.0, -1.0)];
+const TAN_DEGREES: [(f64, f64); 8] = [
+    (0.0, 0.0),
+    (45.0, 1.0),
+    (90.0, f64::INFINITY),
+    (135.0, -1.0),
+    (180.0, 0.0),
+    (225.0, 1.0),
+    (270.0, f64::NEG_INFINITY),
+    (315.0, -1.0),
+];
 
 fn floats(registry: &mut Registry) {
     float_arithmetic!(registry, "float4", Float32: FLOAT4, Float32: FLOAT4, Float32: FLOAT4, f32);
@@ -439,7 +451,7 @@ fn numerics(registry: &mut Registry) {
     }
     registry.add(Entry::new("round", &[NUMERIC, INT4], NUMERIC, |arguments, _| {
         let [Datum::Numeric(value), Datum::Int32(digits)] = arguments else { return Err(wrong_arguments()) };
-        Ok(Datum::Numeric(value.round(*digits)))
+        value.round(*digits).checked().map(Datum::Numeric)
     }));
     registry.add(Entry::new("trunc", &[NUMERIC, INT4], NUMERIC, |arguments, _| {
         let [Datum::Numeric(value), Datum::Int32(digits)] = arguments else { return Err(wrong_arguments()) };

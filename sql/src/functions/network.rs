@@ -7,7 +7,7 @@ use super::vector::wrong_arguments;
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::network::Network;
-use crate::types::oids::{BOOL, CIDR, INET, INT4, INT8, MACADDR, TEXT};
+use crate::types::oids::{BOOL, CIDR, INET, INT4, INT8, TEXT};
 use crate::value::Datum;
 
 fn network(arguments: &[Datum], index: usize) -> Result<Network> {
@@ -167,11 +167,5 @@ pub(super) fn register(registry: &mut Registry) {
             return Err(SqlError::invalid_parameter(message));
         }
         Ok(left.merged(right).datum())
-    });
-    add("trunc", &[MACADDR], MACADDR, |arguments, _| {
-        let [Datum::Bytes(octets)] = arguments else { return Err(wrong_arguments()) };
-        let mut kept = octets.to_vec();
-        kept.iter_mut().skip(3).for_each(|octet| *octet = 0);
-        Ok(Datum::from(kept))
     });
 }

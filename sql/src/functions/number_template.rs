@@ -94,10 +94,21 @@ fn parse(template: &str) -> Result<(Vec<Element>, Shape)> {
     let mut rest = template;
     while let Some(first) = rest.chars().next() {
         if first == '"' {
-            let inner = &rest[1..];
-            let end = inner.find('"').unwrap_or(inner.len());
-            elements.push(Element::Literal(inner[..end].to_owned()));
-            rest = inner.get(end + 1..).unwrap_or("");
+            let mut characters = rest[1..].chars();
+            let mut quoted = String::new();
+            while let Some(character) = characters.next().filter(|character| *character != '"') {
+                // A backslash quotes what follows, if anything does.
+                let escaped = if character == '\\' { characters.next() } else { None };
+                quoted.push(escaped.unwrap_or(character));
+            }
+            elements.push(Element::Literal(quoted));
+            rest = characters.as_str();
+            continue;
+        }
+        // Elsewhere it is special before a quote only.
+        if rest.starts_with("\\\"") {
+            elements.push(Element::Literal('"'.to_string()));
+            rest = &rest[2..];
             continue;
         }
         let fits = |key: &&&str| rest.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key));

@@ -56,6 +56,9 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::bytes::register(&mut registry);
     super::bit_string::register(&mut registry);
     super::network::register(&mut registry);
+    super::money::register(&mut registry);
+    super::mac_address::register(&mut registry);
+    super::send::register(&mut registry);
     super::digest::register(&mut registry);
     super::encoding::register(&mut registry);
     super::sizes::register(&mut registry);

@@ -9,7 +9,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::types::Oid;
 use crate::types::oids::{
     ANY, BOOL, BYTEA, FLOAT8, INT4, INT4_ARRAY, INT8, NAME, NUMERIC, OID, RECORD, REGCLASS, REGCOLLATION,
-    REGPROC, REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
+    REGOPER, REGOPERATOR, REGPROC, REGPROCEDURE, TEXT, TIMESTAMPTZ, VOID,
 };
 use crate::value::encoding::encode;
 use crate::value::{ArrayValue, Datum};
@@ -20,6 +20,8 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("to_regproc", &[TEXT], REGPROC),
     ("to_regprocedure", &[TEXT], REGPROCEDURE),
     ("to_regcollation", &[TEXT], REGCOLLATION),
+    ("to_regoper", &[TEXT], REGOPER),
+    ("to_regoperator", &[TEXT], REGOPERATOR),
     ("pg_index_has_property", &[REGCLASS, TEXT], BOOL),
     ("pg_index_column_has_property", &[REGCLASS, INT4, TEXT], BOOL),
     ("pg_indexam_has_property", &[OID, TEXT], BOOL),

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::absent::{self, DropAbsent};
 use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
@@ -110,6 +111,8 @@ pub enum Definition {
         unlogged: bool,
         query: Box<ast::Query>,
     },
+    /// DROP of a kind of which nothing can be made
+    DropAbsent(DropAbsent),
     CreateMaterialized(Box<CreateMaterialized>),
     RefreshMaterialized(Refresh),
     /// ALTER … DEPENDS ON EXTENSION
@@ -215,6 +218,12 @@ pub enum TableAction {
         deferrable: bool,
         initially_deferred: bool,
     },
+    /// ALTER COLUMN … TYPE … COLLATE …: the change of the type, and the collation.
+    TypeWithCollation {
+        action: Box<ast::AlterTableOperation>,
+        column: Ident,
+        collation: ObjectName,
+    },
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -254,6 +263,11 @@ pub enum StorageAction {
     },
     /// CLUSTER ON
     Index(Ident),
+    /// ENABLE or DISABLE TRIGGER or RULE: the kind, and the name but for ALL and USER.
+    Switch {
+        kind: &'static str,
+        name: Option<Ident>,
+    },
     Tablespace(Ident),
     Method(Ident),
     /// SET WITHOUT CLUSTER, SET WITHOUT OIDS
@@ -277,6 +291,9 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         }
         ["create", "or", "replace", "materialized"] => {
             Err(syntax_error_at(&parser.peek_nth_token(3), source))
+        }
+        ["drop", ..] if let Some(drop) = absent::parse(parser, source)? => {
+            Ok(Some(Definition::DropAbsent(drop)))
         }
         ["drop", "index", "concurrently", _] => drop_indexes(parser, source).map(Some),
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
@@ -514,6 +531,16 @@ pub(super) fn table_actions(parser: &mut Parser<'_>, source: &Source<'_>) -> Res
     }
 }
 
+/// How many words `ENABLE [REPLICA | ALWAYS] { TRIGGER | RULE }` or `DISABLE …` takes, if it is that.
+fn switch_words(words: &[String]) -> Option<usize> {
+    let is_kind = |at: usize| matches!(words[at].as_str(), "trigger" | "rule");
+    match words[1].as_str() {
+        _ if is_kind(1) => Some(2),
+        "replica" | "always" if words[0] == "enable" && is_kind(2) => Some(3),
+        _ => None,
+    }
+}
+
 fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAction> {
     let words: Vec<String> = (0..5).map(|at| word(&parser.peek_nth_token(at))).collect();
     if words[0] == "alter" && words[1] != "constraint" {
@@ -589,6 +616,15 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             skip(parser, 2);
             return alter_constraint(parser, source);
         }
+        ("enable" | "disable", _) if let Some(length) = switch_words(&words) => {
+            skip(parser, length);
+            let kind = if words[length - 1] == "rule" { "rule" } else { "trigger" };
+            if kind == "trigger" && length == 2 && (accept(parser, "all") || accept(parser, "user")) {
+                return Ok(TableAction::Storage(StorageAction::Switch { kind, name: None }));
+            }
+            let name = Some(identifier(parser, source)?);
+            return Ok(TableAction::Storage(StorageAction::Switch { kind, name }));
+        }
         ("cluster", "on") => {
             skip(parser, 2);
             return Ok(TableAction::Storage(StorageAction::Index(identifier(parser, source)?)));
@@ -621,7 +657,20 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
         }
         _ => {}
     }
-    let standard = parser.parse_alter_table_operation().map_err(|error| syntax_error(&error, source, &[]))?;
+    let syntax = |error| syntax_error(&error, source, &[]);
+    let mut standard = parser.parse_alter_table_operation().map_err(syntax)?;
+    if let ast::AlterTableOperation::AlterColumn {
+        column_name,
+        op: ast::AlterColumnOperation::SetDataType { using: using @ None, .. },
+    } = &mut standard
+        && accept(parser, "collate")
+    {
+        let (column, collation) = (column_name.clone(), name(parser, source)?);
+        if accept(parser, "using") {
+            *using = Some(parser.parse_expr().map_err(syntax)?);
+        }
+        return Ok(TableAction::TypeWithCollation { action: Box::new(standard), column, collation });
+    }
     Ok(TableAction::Standard(Box::new(standard)))
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Nesting is bounded before parsing, so that no text can exhaust the stack.
 
+mod absent;
 mod branch;
 mod create;
 mod cursor;
@@ -45,6 +46,7 @@ use sqlparser::ast;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+pub use absent::{Absent, DropAbsent};
 pub use branch::{BranchFrom, BranchStatement};
 pub use create::{check_table_method, check_tablespace};
 pub use cursor::{Declare, Direction, Fetch};

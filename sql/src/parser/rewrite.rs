@@ -10,6 +10,8 @@
 //! | `VARIADIC array` | `` `variadic` => array `` |
 //! | `name := value` | `name => value` |
 //! | `BETWEEN SYMMETRIC a AND b` | `BETWEEN NOT a AND b`, which is an error in PostgreSQL |
+//! | `f(…) AS (a int)` | `f(…) AS "f" (a int)` |
+//! | `USING (a, b) AS x` | `` USING (a, b, `x`) `` |
 //! | `SET a[1] = …`, `INSERT INTO t (a[1])` | `` a.`[1]` ``: see [`targets`] |
 //! | `ON CONFLICT (lower(a)) WHERE b` | `` ON CONFLICT (`(lower(a)) WHERE b`) `` |
 //! | `FOR UPDATE OF a, b` | `FOR UPDATE OF a FOR UPDATE OF b` |
@@ -45,7 +47,7 @@ use super::targets::{self, Targets};
 use super::{merge, referential, search_cycle};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
 use super::Source;
 
@@ -255,6 +257,15 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.extend(moved);
                 at += length;
             }
+            Token::Word(_)
+                if is(token, "as")
+                    && before == Some(Token::RParen)
+                    && defines_columns(&tokens[at..])
+                    && let Some(called) = called(&out) =>
+            {
+                out.push(token.clone());
+                out.push(called);
+            }
             Token::Word(_) if is(token, "as") && names_column(&kind, &tokens[at..]) => {
                 out.push(token.clone());
                 out.push(quoted(tokens[at]));
@@ -279,6 +290,24 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                     out.push(TokenWithSpan::new(Token::RParen, tokens[at + length - 1].span));
                     at += length;
                 }
+            }
+            Token::Word(_)
+                if is(token, "using")
+                    && let Some(length) = name_list(&tokens[at..])
+                    && word_at(at + length, "as")
+                    && let Token::Word(alias) = token_at(at + length + 1) =>
+            {
+                let name = if alias.quote_style.is_some() {
+                    alias.value.clone()
+                } else {
+                    alias.value.to_lowercase()
+                };
+                out.push(token.clone());
+                out.extend(tokens[at..at + length - 1].iter().map(|each| (*each).clone()));
+                out.push(TokenWithSpan::new(Token::Comma, token.span));
+                out.push(mark(tokens[at + length + 1], &name));
+                out.push(tokens[at + length - 1].clone());
+                at += length + 2;
             }
             Token::Word(_) if is(token, "of") && follows_lock(&out) => {
                 at += lock_each(&tokens[at..], token, None, &mut out)
@@ -562,26 +591,77 @@ pub(super) fn closed(rest: &[&TokenWithSpan]) -> Option<usize> {
     None
 }
 
+/// How many tokens a list of names in parentheses takes, if the tokens begin with one.
+fn name_list(rest: &[&TokenWithSpan]) -> Option<usize> {
+    let length = closed(rest).filter(|length| *length > 2)?;
+    let is_list = rest[1..length - 1].chunks(2).all(|pair| {
+        matches!(pair[0].token, Token::Word(_)) && pair.get(1).is_none_or(|next| next.token == Token::Comma)
+    });
+    is_list.then_some(length)
+}
+
+/// Whether the tokens are `(name type …)`, as the columns of a function's rows are defined.
+fn defines_columns(rest: &[&TokenWithSpan]) -> bool {
+    const STATEMENTS: [&str; 8] =
+        ["select", "values", "with", "table", "insert", "update", "delete", "merge"];
+    let is_name = |at: usize| matches!(rest.get(at).map(|token| &token.token), Some(Token::Word(_)));
+    rest.first().is_some_and(|first| first.token == Token::LParen)
+        && is_name(1)
+        && is_name(2)
+        && !STATEMENTS.iter().any(|word| is(rest[1], word))
+}
+
+/// The name of the function whose call the tokens end with.
+fn called(out: &[TokenWithSpan]) -> Option<TokenWithSpan> {
+    let mut depth = 0usize;
+    for (at, token) in out.iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth == 1 => {
+                let name = out.get(at.checked_sub(1)?)?;
+                let Token::Word(word) = &name.token else { return None };
+                return Some(if word.quote_style.is_some() { name.clone() } else { quoted(name) });
+            }
+            Token::LParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// A conflict target that is more than columns, as one word that holds its text; and how many tokens it takes.
 fn conflict_target(rest: &[&TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
     let list = closed(rest)?;
     let has_condition = rest.get(list).is_some_and(|token| is(token, "where"));
-    let is_plain = |token: &&&TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Comma);
-    let names = rest[1..list - 1].iter();
-    let is_list = names.clone().all(|token| is_plain(&token))
-        && names.clone().collect::<Vec<_>>().chunks(2).all(|pair| {
-            matches!(pair[0].token, Token::Word(_))
-                && pair.get(1).is_none_or(|next| next.token == Token::Comma)
-        });
-    if is_list && !has_condition {
+    if name_list(rest).is_some() && !has_condition {
         return None;
     }
     let mut length = list;
     if has_condition {
         length += rest[list..].iter().position(|token| is(token, "do"))?;
     }
-    let text: Vec<String> = rest[..length].iter().map(|token| written(&token.token)).collect();
-    Some((mark(rest[0], &text.join(" ")), length))
+    Some((mark(rest[0], &placed(&rest[..length])), length))
+}
+
+/// The text of tokens, each as far from the first one as it stands in the statement: errors tell its place.
+fn placed(tokens: &[&TokenWithSpan]) -> String {
+    let mut text = String::new();
+    let Some(mut place) = tokens.first().map(|first| first.span.start) else { return text };
+    for token in tokens {
+        let start = token.span.start;
+        while place.line < start.line {
+            text.push('\n');
+            place = Location { line: place.line + 1, column: 1 };
+        }
+        match start.column.checked_sub(place.column) {
+            Some(gap) => text.extend((0..gap).map(|_| ' ')),
+            None => text.push(' '),
+        }
+        let shown = written(&token.token);
+        place.column = start.column + shown.chars().count() as u64;
+        text.push_str(&shown);
+    }
+    text
 }
 
 /// Whether the last FROM in the same parentheses stands before a pattern: no FOR and no comma came since.

@@ -38,6 +38,7 @@ pub enum TypeStatement {
     CreateDomain {
         name: ObjectName,
         data_type: ast::DataType,
+        collation: Option<ObjectName>,
         clauses: Vec<DomainClause>,
     },
     AlterDomain {
@@ -256,16 +257,15 @@ fn create_domain(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeSta
     let name = name(parser, source)?;
     accept(parser, "as");
     let data_type = parser.parse_data_type().map_err(|error| syntax_error(&error, source, &[]))?;
-    let mut clauses = Vec::new();
+    let (mut clauses, mut collation) = (Vec::new(), None);
     while !matches!(parser.peek_token_ref().token, Token::EOF) {
-        // All collations order by bytes.
         if accept(parser, "collate") {
-            self::name(parser, source)?;
+            collation = Some(self::name(parser, source)?);
             continue;
         }
         clauses.push(domain_clause(parser, source)?);
     }
-    Ok(TypeStatement::CreateDomain { name, data_type, clauses })
+    Ok(TypeStatement::CreateDomain { name, data_type, collation, clauses })
 }
 
 fn domain_clause(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<DomainClause> {

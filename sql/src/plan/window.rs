@@ -46,8 +46,41 @@ pub enum FrameBound {
     Preceding(Expr),
     /// So many rows or groups after the current one.
     Following(Expr),
-    /// RANGE with an offset: the order column's value where the frame begins or ends, computed from the current row.
-    Value(Expr),
+    /// RANGE with an offset.
+    Value(ValueBound),
+}
+
+/// So far before or after the current row's value of the order column.
+#[derive(Clone)]
+pub struct ValueBound {
+    /// The order column.
+    pub key: Expr,
+    /// How far away; never negative.
+    pub offset: Expr,
+    /// The offset is taken from the value, not added.
+    pub subtract: bool,
+    /// The value there, for types that compute it as their operators do.
+    pub moved: Option<Expr>,
+}
+
+impl FrameBound {
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let (first, second, third) = match self {
+            FrameBound::Preceding(expr) | FrameBound::Following(expr) => (Some(expr), None, None),
+            FrameBound::Value(bound) => (Some(&bound.key), Some(&bound.offset), bound.moved.as_ref()),
+            _ => (None, None, None),
+        };
+        first.into_iter().chain(second).chain(third)
+    }
+
+    fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let (first, second, third) = match self {
+            FrameBound::Preceding(expr) | FrameBound::Following(expr) => (Some(expr), None, None),
+            FrameBound::Value(bound) => (Some(&mut bound.key), Some(&mut bound.offset), bound.moved.as_mut()),
+            _ => (None, None, None),
+        };
+        first.into_iter().chain(second).chain(third)
+    }
 }
 
 /// What a frame leaves out around the current row.
@@ -92,10 +125,7 @@ impl WindowCall {
     pub fn for_each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         self.arguments.iter().chain(&self.filter).for_each(&mut *visit);
         for bound in [&self.frame.start, &self.frame.end] {
-            if let FrameBound::Preceding(expr) | FrameBound::Following(expr) | FrameBound::Value(expr) = bound
-            {
-                visit(expr);
-            }
+            bound.exprs().for_each(&mut *visit);
         }
     }
 
@@ -103,10 +133,7 @@ impl WindowCall {
     pub fn for_each_expr_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         self.arguments.iter_mut().chain(&mut self.filter).for_each(&mut *visit);
         for bound in [&mut self.frame.start, &mut self.frame.end] {
-            if let FrameBound::Preceding(expr) | FrameBound::Following(expr) | FrameBound::Value(expr) = bound
-            {
-                visit(expr);
-            }
+            bound.exprs_mut().for_each(&mut *visit);
         }
     }
 }

@@ -149,14 +149,6 @@ pub fn call(
             environment.text_argument(arguments, 0)?,
         )
         .map_or(Datum::Null, Datum::Oid),
-        "to_regnamespace" => {
-            let schema = environment.catalog.schema_named(environment.text_argument(arguments, 0)?);
-            schema.map_or(Datum::Null, |schema| Datum::Oid(schema.oid))
-        }
-        "to_regrole" => {
-            let role = environment.catalog.role_named(environment.text_argument(arguments, 0)?);
-            role.map_or(Datum::Null, |role| Datum::Oid(role.oid))
-        }
         // Tables have files, as far as anybody can tell; views cannot be changed.
         "pg_relation_filenode" => {
             environment.catalog.table(oid_at(0)).map_or(Datum::Null, |entry| Datum::Oid(entry.table.oid))
@@ -250,8 +242,7 @@ pub fn call(
             });
             Datum::text(format!("{operator}({})", types.join(",")))
         }
-        "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout"
-        | "regcollationout" => {
+        "regprocout" | "regprocedureout" | "regoperout" | "regoperatorout" | "regconfigout" => {
             Datum::text(if oid_at(0) == 0 { "-".to_string() } else { oid_at(0).to_string() })
         }
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),

@@ -1,25 +1,17 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
+use super::collations::collation;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
 use crate::binder::name;
 use crate::catalog::{ColumnIdentity, Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::domain::base_type;
-use crate::types::{Category, builtin_type, oids};
+use crate::types::oids;
 use crate::value::Datum;
 use sqlparser::ast::Expr;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[("pg_attribute", attributes), ("pg_attrdef", defaults)];
-
-/// The collation that a type's values have: `default`, or none.
-pub fn collation(type_oid: u32) -> u32 {
-    match builtin_type(type_oid) {
-        Some(info) if info.name == "name" => 950,
-        Some(info) if info.category == Category::String => 100,
-        _ => 0,
-    }
-}
 
 struct Attribute<'a> {
     relation: u32,
@@ -27,6 +19,8 @@ struct Attribute<'a> {
     number: i16,
     type_oid: u32,
     modifier: i32,
+    /// 0: that of the type.
+    collation: u32,
     not_null: bool,
     has_default: bool,
     identity: u8,
@@ -74,7 +68,7 @@ fn attribute_row(
         ("attisdropped", Datum::Bool(attribute.dropped)),
         ("attislocal", Datum::Bool(true)),
         ("attinhcount", Datum::Int64(0)),
-        ("attcollation", oid(collation(base))),
+        ("attcollation", oid(if attribute.collation == 0 { collation(base) } else { attribute.collation })),
         ("attacl", super::standard_rights::list_of_column(environment, attribute.relation, attribute.number)),
     ])
 }
@@ -91,6 +85,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 number: column.number,
                 type_oid: column.type_oid,
                 modifier: column.type_modifier,
+                collation: column.collation,
                 not_null: column.not_null,
                 has_default: column.default.is_some(),
                 identity: column.identity.map_or(0, Identity::code),
@@ -103,16 +98,23 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         let table: &Table = &entry.table;
         rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
         for index in &entry.indexes {
-            let keys = index.columns.iter().map(|key| (key.expression.as_ref(), key.number));
-            let included = index.included.iter().map(|number| (None, *number));
+            let keys = index.columns.iter().map(|key| (key.expression.as_ref(), key.number, key.collation));
+            let included = index.included.iter().map(|number| (None, *number, 0));
             let mut taken: Vec<String> = Vec::new();
-            for (at, (expression, number)) in keys.chain(included).enumerate() {
+            for (at, (expression, number, collation)) in keys.chain(included).enumerate() {
                 let mut column = match expression {
                     None => table.column_numbered(number).clone(),
                     Some(expression) => expression_column(expression, &taken),
                 };
+                if taken.contains(&column.name) {
+                    let mut numbered = (1..).map(|number| format!("{}{number}", column.name));
+                    column.name = numbered.find(|name| !taken.contains(name)).unwrap_or_default();
+                }
                 taken.push(column.name.clone());
                 column.number = i16::try_from(at + 1).unwrap_or(0);
+                if collation != 0 {
+                    column.collation = collation;
+                }
                 column.not_null = false;
                 column.default = None;
                 column.identity = None;
@@ -132,6 +134,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     number,
                     type_oid: column.type_oid,
                     modifier: column.type_modifier,
+                    collation: 0,
                     not_null: false,
                     has_default: false,
                     identity: 0,
@@ -153,6 +156,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     number,
                     type_oid,
                     modifier: -1,
+                    collation: 0,
                     not_null: true,
                     has_default: false,
                     identity: 0,
@@ -173,6 +177,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     number: i16::try_from(at + 1).unwrap_or(0),
                     type_oid: *type_oid,
                     modifier: -1,
+                    collation: 0,
                     not_null: *name == "oid",
                     has_default: false,
                     identity: 0,
@@ -202,6 +207,7 @@ fn expression_column(expression: &IndexExpression, taken: &[String]) -> TableCol
         name: name.unwrap_or(base),
         type_oid: expression.type_oid,
         type_modifier: -1,
+        collation: 0,
         representation: expression.representation,
         not_null: false,
         default: None,

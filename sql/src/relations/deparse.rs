@@ -67,6 +67,11 @@ pub fn index_column(
         }
     };
     if with_order {
+        let collation = super::collations::collation_name(column.collation);
+        let is_own = column.collation == super::collations::of_source(environment, table, column);
+        if let Some(collation) = collation.filter(|_| !is_own) {
+            text.push_str(&format!(" COLLATE {}", quote(collation)));
+        }
         if let Some(class) = column.class.as_ref().filter(|class| class.contains("pattern")) {
             text.push_str(&format!(" {class}"));
         }

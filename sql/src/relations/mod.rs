@@ -8,6 +8,7 @@ mod backend_functions;
 mod bound_text;
 mod branches;
 mod catalog_functions;
+mod collations;
 mod columns;
 mod constraints;
 pub mod deparse;
@@ -21,6 +22,7 @@ mod operator_classes;
 mod pretty_text;
 mod privileges;
 pub(crate) mod procedures;
+mod registered;
 mod registry;
 mod relation;
 mod reports;
@@ -44,9 +46,12 @@ mod view_text;
 mod views;
 
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
-pub use columns::collation;
-pub use operator_classes::{btree_class, default_class};
-pub use registry::{COLLATIONS, is_reserved};
+pub use collations::{
+    COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
+};
+pub use operator_classes::{btree_class, default_class, family_of, key_family};
+pub use procedures::has_procedure;
+pub use registry::is_reserved;
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 
@@ -56,6 +61,7 @@ use relation::MakeRows;
 const MAKERS: &[&[(&str, MakeRows)]] = &[
     schema_objects::MAKERS,
     columns::MAKERS,
+    collations::MAKERS,
     constraints::MAKERS,
     sequences::MAKERS,
     statistics::MAKERS,

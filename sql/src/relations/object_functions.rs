@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::catalog_functions::{relation_name, type_named};
 use super::procedures;
-use super::registry::COLLATIONS;
 use crate::binder::name;
 use crate::catalog::{Rights, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -40,11 +39,6 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
                 procedure_oid(environment, text).and_then(|found| found.map(Datum::Oid).ok_or_else(missing)),
             );
         }
-        "to_regcollation" => {
-            let base = split_list(unqualified(word(0))).into_iter().next().unwrap_or_default();
-            let found = COLLATIONS.iter().find(|(_, name, _)| *name == base);
-            found.map_or(Datum::Null, |(oid, ..)| Datum::Oid(*oid))
-        }
         "pg_index_has_property" => match environment.catalog.index(oid(0)) {
             Some(_) => known(&INDEX_PROPERTIES, word(1)),
             None => Datum::Null,
@@ -69,7 +63,7 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
         "pg_filenode_relation" => Datum::Null,
         "pg_sequence_parameters" => return Some(sequence_parameters(environment, oid(0))),
         "pg_describe_object" => describe(environment, oid(0), oid(1), number(2).unwrap_or(0)),
-        _ => return None,
+        _ => return super::registered::call(environment, function, arguments),
     }))
 }
 

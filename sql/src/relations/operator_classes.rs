@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::BTREE;
-use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table};
+use crate::catalog::{Index, IndexColumn, PG_CATALOG, SUPERUSER, Table};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::{DataType, Oid, TypeCatalog, TypeShape, builtin_type, domain, oids};
@@ -199,20 +199,35 @@ pub fn btree_class(name: &str) -> Option<(Oid, Oid)> {
 
 /// The classes and collations of an index's columns: the class that was named, or the default of the type.
 pub fn of_index(environment: &Environment, table: &Table, index: &Index) -> Vec<(Oid, Oid)> {
-    let of_column = |column: &crate::catalog::IndexColumn| {
-        let type_oid = match &column.expression {
-            Some(expression) => expression.type_oid,
-            None => table.column_numbered(column.number).type_oid,
-        };
-        let base = domain::underlying(DataType::of(type_oid), environment).oid;
-        let input = class_input(environment, base);
-        let is_btree = |class: &&Class| KNOWN.method(class.family) == BTREE;
-        let mut classes = KNOWN.classes.iter().filter(is_btree);
-        let found = match &column.class {
-            Some(name) => classes.find(|class| class.name == name),
-            None => classes.find(|class| class.is_default && class.input == input),
-        };
-        (found.map_or(0, |class| class.oid), super::columns::collation(base))
+    let of_column = |column: &IndexColumn| {
+        let class = class_of(environment, table, column).map_or(0, |class| class.oid);
+        (class, super::collations::of_key(environment, table, column))
     };
     index.columns.iter().map(of_column).collect()
+}
+
+/// The B-tree class of a column of an index.
+fn class_of(types: &dyn TypeCatalog, table: &Table, column: &IndexColumn) -> Option<&'static Class> {
+    let type_oid = match &column.expression {
+        Some(expression) => expression.type_oid,
+        None => table.column_numbered(column.number).type_oid,
+    };
+    let input = class_input(types, domain::underlying(DataType::of(type_oid), types).oid);
+    let is_btree = |class: &&Class| KNOWN.method(class.family) == BTREE;
+    let mut classes = KNOWN.classes.iter().filter(is_btree);
+    match &column.class {
+        Some(name) => classes.find(|class| class.name == name),
+        None => classes.find(|class| class.is_default && class.input == input),
+    }
+}
+
+/// The family of a B-tree class of a name, and the type that the class takes.
+pub fn family_of(name: &str) -> Option<(Oid, Oid)> {
+    let found = KNOWN.classes.iter().find(|class| class.name == name && KNOWN.method(class.family) == BTREE);
+    found.map(|class| (class.family, class.input))
+}
+
+/// The same of a column of an index.
+pub fn key_family(types: &dyn TypeCatalog, table: &Table, column: &IndexColumn) -> Option<(Oid, Oid)> {
+    class_of(types, table, column).map(|class| (class.family, class.input))
 }

@@ -168,8 +168,10 @@ fn of_types() -> impl Iterator<Item = Procedure> {
         "ginhandler",
     ];
     let of_type = |info| ["in", "out", "recv", "send"].map(|suffix| type_function(info, suffix));
-    let names: BTreeSet<String> =
+    let mut names: BTreeSet<String> =
         builtin_types().flat_map(of_type).chain(OTHERS.map(str::to_owned)).collect();
+    // Some can be called.
+    names.retain(|name| registry().functions(name).is_empty());
     names.into_iter().map(|name| Procedure {
         oid: 0,
         name,
@@ -196,7 +198,7 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
         TypeShape::Range(_) => format!("range_{suffix}"),
         TypeShape::Multirange { .. } => format!("multirange_{suffix}"),
         shape => {
-            const SEPARATED: [&str; 16] = [
+            const SEPARATED: [&str; 17] = [
                 "numeric",
                 "date",
                 "time",
@@ -213,7 +215,11 @@ pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
                 "inet",
                 "cidr",
                 "macaddr",
+                "macaddr8",
             ];
+            if info.oid == oids::MONEY {
+                return format!("cash_{suffix}");
+            }
             let name = info.name.as_ref();
             let is_separated =
                 matches!(shape, TypeShape::Pseudo) || name.contains('_') || SEPARATED.contains(&name);
@@ -232,6 +238,11 @@ pub fn named(name: &str) -> &'static [Procedure] {
     let first = PROCEDURES.partition_point(|procedure| procedure.name.as_str() < name);
     let count = PROCEDURES[first..].iter().take_while(|procedure| procedure.name == name).count();
     &PROCEDURES[first..first + count]
+}
+
+/// Whether there is one of a name, and of arguments where these are given.
+pub fn has_procedure(name: &str, arguments: Option<&[Oid]>) -> bool {
+    named(name).iter().any(|procedure| arguments.is_none_or(|wanted| procedure.arguments == wanted))
 }
 
 /// The first one of a name.

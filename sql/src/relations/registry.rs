@@ -1,4 +1,4 @@
-//! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_collation, pg_language.
+//! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_language.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -17,7 +17,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("pg_operator", operators),
     ("pg_cast", casts),
     ("pg_am", access_methods),
-    ("pg_collation", collations),
     ("pg_language", languages),
     ("pg_get_keywords", keywords),
 ];
@@ -139,6 +138,17 @@ pub fn operator_signature(oid: u32) -> Option<(&'static str, [u32; 2])> {
     OPERATORS_BY_OID.get(&oid).copied()
 }
 
+/// The operators of PostgreSQL's of a name.
+pub fn operators_named(name: &str) -> Vec<u32> {
+    let named = KNOWN_OPERATORS.iter().filter(|((known, ..), _)| *known == name);
+    named.map(|(_, known)| known.oid).collect()
+}
+
+/// The operator of PostgreSQL's of a name and operands.
+pub fn operator_with(name: &str, left: u32, right: u32) -> Option<u32> {
+    KNOWN_OPERATORS.iter().find(|(key, _)| **key == (name, left, right)).map(|(_, known)| known.oid)
+}
+
 /// An operator's name, with its schema where the name alone does not tell which one it is.
 pub fn operator_name(oid: u32) -> Option<String> {
     let (name, _) = operator_signature(oid)?;
@@ -241,29 +251,6 @@ fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<Relatio
                 ("amname", text(name)),
                 ("amhandler", text(format!("{name}handler"))),
                 ("amtype", letter(kind)),
-            ])
-        })
-        .collect())
-}
-
-/// The collations: OID, name and provider. They are of all encodings.
-pub const COLLATIONS: [(u32, &str, u8); 3] = [(100, "default", b'd'), (950, "C", b'c'), (951, "POSIX", b'c')];
-
-fn collations(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok(COLLATIONS
-        .into_iter()
-        .map(|(number, name, provider)| {
-            let locale = if provider == b'd' { Datum::Null } else { text(name) };
-            relation.row(&[
-                ("oid", oid(number)),
-                ("collname", text(name)),
-                ("collnamespace", oid(PG_CATALOG)),
-                ("collowner", oid(SUPERUSER)),
-                ("collprovider", letter(provider)),
-                ("collisdeterministic", Datum::Bool(true)),
-                ("collencoding", Datum::Int32(-1)),
-                ("collcollate", locale.clone()),
-                ("collctype", locale),
             ])
         })
         .collect())

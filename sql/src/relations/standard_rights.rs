@@ -1,7 +1,7 @@
 //! Rights as relations: pg_default_acl, and information_schema's privileges and roles.
 
+use super::collations::COLLATIONS;
 use super::information_schema::yes_or_no;
-use super::registry::COLLATIONS;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
 use super::schema_objects::schema_name;
 use crate::catalog::{

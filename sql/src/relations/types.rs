@@ -86,7 +86,7 @@ fn type_row(
         ("typbasetype", oid(own.domain.map_or(0, |domain| domain.base.oid))),
         ("typtypmod", Datum::Int32(own.domain.map_or(-1, |domain| domain.base.typmod))),
         ("typndims", Datum::Int64(0)),
-        ("typcollation", oid(super::columns::collation(base.oid))),
+        ("typcollation", oid(super::collations::collation(base.oid))),
         ("typdefaultbin", default.clone().unwrap_or_default()),
         ("typdefault", default.unwrap_or_default()),
     ])
@@ -123,7 +123,7 @@ fn ranges(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
             Some(own) => own.difference.clone().unwrap_or_else(|| "-".to_owned()),
             None => known("subdiff"),
         };
-        let collation = own.map_or_else(|| super::columns::collation(shape.subtype), |own| own.collation);
+        let collation = own.map_or_else(|| super::collations::collation(shape.subtype), |own| own.collation);
         let class = own.map_or_else(|| default_class(environment, shape.subtype), |own| own.class);
         Some(relation.row(&[
             ("rngtypid", oid(info.oid)),

@@ -54,7 +54,7 @@ impl Session {
         let mut prepared = prepared.clone();
         loop {
             self.permit(&prepared).await?;
-            match self.change(&prepared.action, parameters.clone(), false).await? {
+            match self.change(prepared.change(), parameters.clone(), false).await? {
                 Some((changed, _)) => return Ok(changed),
                 None => prepared = self.refreshed(&prepared, &parameters).await?,
             }

@@ -57,6 +57,7 @@ pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub(crate) use past::read_only;
 pub use portal::{Portal, Step};
+pub(crate) use prepare::Action;
 pub use prepare::{CopyDirection, Prepared};
 pub use server_files::{HostRule, ServerFiles};
 pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};

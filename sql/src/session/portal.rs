@@ -354,10 +354,10 @@ impl Session {
                     }
                     portal.state = State::Done;
                 }
-                match (&copy.file, copy.source()) {
+                match (&copy.file, copy.direction()) {
                     (Some(path), _) => self.copy_file(portal, copy, path).await.map(Step::Complete).map(Some),
-                    (None, None) => Ok(Some(Step::CopyIn)),
-                    (None, Some(plan)) => self.start_rows(portal, plan).await.map(|()| None),
+                    (None, super::CopyDirection::In) => Ok(Some(Step::CopyIn)),
+                    (None, super::CopyDirection::Out) => self.start_copy(portal, copy).await.map(|()| None),
                 }
             }
             Action::Query(plan) => self.start_rows(portal, plan).await.map(|()| None),
@@ -374,6 +374,27 @@ impl Session {
                 Ok(None)
             }
         }
+    }
+
+    /// Begins to make the rows that a COPY gives; those that a change returns are all there at once.
+    pub(crate) async fn start_copy(&mut self, portal: &mut Portal, copy: &CopyPlan) -> Result<()> {
+        if let Some(plan) = copy.source() {
+            return self.start_rows(portal, plan).await;
+        }
+        let (prepared, parameters) = (portal.prepared.clone(), portal.parameters.clone());
+        let changed = self.change_prepared(&prepared, parameters).await?;
+        let environment = self.begin_statement().await?;
+        let timestamps = self.active.as_ref().ok_or_else(lost)?.timestamps;
+        let memory = Arc::new(QueryMemory::new(&self.settings));
+        let mut rows = Box::new(RowStore::in_account(self.engine.store(), &memory));
+        for batch in changed.returned {
+            rows.push(batch).await?;
+        }
+        rows.finish().await?;
+        portal.header = copy.header().transpose()?;
+        portal.state = State::Gathered { rows, next_block: 0, left: None, environment, timestamps };
+        portal.epoch = self.portal_epoch;
+        Ok(())
     }
 
     /// Begins to make the rows of a plan.

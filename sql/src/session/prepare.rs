@@ -430,8 +430,8 @@ impl Session {
         if changes.is_empty() {
             return Ok((action, columns));
         }
-        if matches!(action, Action::Copy(_)) {
-            return Err(crate::copy::changing_source());
+        if let Action::Copy(copy) = action {
+            return Ok((Action::Copy(Box::new(copy.above(changes))), columns));
         }
         Ok((Action::With { changes, action: Box::new(action) }, columns))
     }
@@ -873,6 +873,14 @@ impl Prepared {
             Action::Query(plan) => Some(plan),
             Action::Copy(copy) => copy.source(),
             _ => None,
+        }
+    }
+
+    /// What changes rows: the statement, or what a COPY gives the rows of.
+    pub(super) fn change(&self) -> &Action {
+        match &self.action {
+            Action::Copy(copy) => copy.change().unwrap_or(&self.action),
+            action => action,
         }
     }
 

@@ -20,6 +20,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::integer::types(),
         super::float::types(),
         super::numeric::types(),
+        super::money::types(),
         super::text::types(),
         super::bytea::types(),
         super::bit::types(),

@@ -100,7 +100,8 @@ const OID: TypeOperations = operations(
 
 const REGISTERED: TypeOperations = TypeOperations {
     parse_text: |info, text, _, context| {
-        if text == "-" {
+        let is_operator = matches!(info.oid, oids::REGOPER | oids::REGOPERATOR);
+        if text == "-" && !is_operator {
             return Ok(Datum::Oid(0));
         }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -111,7 +112,8 @@ const REGISTERED: TypeOperations = TypeOperations {
     print_text: |info, datum, out, context| {
         let Datum::Oid(oid) = datum else { return Err(wrong_kind(info)) };
         if *oid == 0 {
-            out.push('-');
+            let is_operator = matches!(info.oid, oids::REGOPER | oids::REGOPERATOR);
+            out.push(if is_operator { '0' } else { '-' });
             return Ok(());
         }
         match context.session.call(&format!("{}out", info.name), std::slice::from_ref(datum), context)? {
@@ -125,12 +127,37 @@ const REGISTERED: TypeOperations = TypeOperations {
     ..OID
 };
 
+/// A number as C's strtoul reads it: octal, decimal or hexadecimal, up to what is no digit; negative ones wrap around.
+fn parse_unsigned(text: &str) -> u64 {
+    let text = text.trim_start_matches(is_space);
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let (radix, digits) = match hexadecimal.filter(|rest| rest.starts_with(|c: char| c.is_ascii_hexdigit())) {
+        Some(rest) => (16, rest),
+        None if text.starts_with('0') => (8, text),
+        None => (10, text),
+    };
+    let mut value = 0u64;
+    for digit in digits.chars().map_while(|character| character.to_digit(radix)) {
+        let next = value.checked_mul(radix.into()).and_then(|value| value.checked_add(digit.into()));
+        let Some(next) = next else { return u64::MAX };
+        value = next;
+    }
+    if negative { value.wrapping_neg() } else { value }
+}
+
+/// Numbers of transactions and of commands.
+const XID: TypeOperations = TypeOperations {
+    #[allow(clippy::cast_possible_truncation)] // as PostgreSQL's input functions do
+    parse_text: |_, text, _, _| Ok(Datum::Oid(parse_unsigned(text) as u32)),
+    ..OID
+};
+
 const XID8: TypeOperations = operations(
-    |info, text, _, _| {
-        let trimmed = text.trim_matches(is_space);
-        let value: u64 = trimmed.parse().map_err(|_| SqlError::invalid_input(&info.name, text))?;
-        Ok(Datum::Int64(value as i64))
-    },
+    |_, text, _, _| Ok(Datum::Int64(parse_unsigned(text).cast_signed())),
     |info, datum, out, _| {
         let Datum::Int64(value) = datum else { return Err(wrong_kind(info)) };
         let _ = write!(out, "{}", *value as u64);
@@ -183,7 +210,7 @@ pub(super) fn types() -> Vec<TypeInfo> {
     let registered =
         |oid, array_oid, name| entry(oid, array_oid, name, name, Numeric, false, 4, Kind::Oid, REGISTERED);
     let plain =
-        |oid, array_oid, name| entry(oid, array_oid, name, name, UserDefined, false, 4, Kind::Oid, OID);
+        |oid, array_oid, name| entry(oid, array_oid, name, name, UserDefined, false, 4, Kind::Oid, XID);
     vec![
         entry(oids::UUID, oids::UUID_ARRAY, "uuid", "uuid", UserDefined, false, 16, Kind::Uuid, UUID),
         entry(oids::OID, oids::OID_ARRAY, "oid", "oid", Numeric, true, 4, Kind::Oid, OID),

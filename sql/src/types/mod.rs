@@ -19,6 +19,7 @@ pub(crate) mod float;
 pub(crate) mod identifier;
 pub(crate) mod integer;
 pub(crate) mod json;
+mod money;
 pub(crate) mod multirange;
 pub(crate) mod network;
 mod numeric;

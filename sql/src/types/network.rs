@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::scalar::{entry, operations, wrong_kind};
+use super::scalar::{entry, is_space, operations, wrong_kind};
 use super::{Category, TypeInfo, TypeOperations, oids};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::{Datum, PhysicalKind};
@@ -303,6 +303,49 @@ const MAC: TypeOperations = operations(
     },
 );
 
+/// Six or eight pairs of hexadecimal digits, with one separator between any of them; six get FF:FE into their middle.
+fn parse_mac8(text: &str) -> Option<[u8; 8]> {
+    let mut rest = text.trim_start_matches(is_space).trim_end_matches(is_space).as_bytes();
+    let (mut octets, mut count, mut separator) = ([0u8; 8], 0usize, None);
+    while let [high, low, after @ ..] = rest {
+        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        *octets.get_mut(count)? = digit(high)? << 4 | digit(low)?;
+        count += 1;
+        rest = after;
+        if let [found @ (b':' | b'-' | b'.'), after @ ..] = rest {
+            if separator.is_some_and(|known| known != *found) {
+                return None;
+            }
+            separator = Some(*found);
+            rest = after;
+        }
+    }
+    match count {
+        8 if rest.is_empty() => Some(octets),
+        6 if rest.is_empty() => octets[..6].try_into().ok().map(widened),
+        _ => None,
+    }
+}
+
+/// An address of six octets as one of eight.
+pub(crate) fn widened([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
+    [a, b, c, 0xff, 0xfe, d, e, f]
+}
+
+const MAC8: TypeOperations = operations(
+    |info, text, _, _| {
+        let octets = parse_mac8(text).ok_or_else(|| SqlError::invalid_input(&info.name, text))?;
+        Ok(Datum::from(octets.to_vec()))
+    },
+    MAC.print_text,
+    |_, bytes, _, _| match (<[u8; 6]>::try_from(bytes), bytes.len()) {
+        (Ok(octets), _) => Ok(Datum::from(widened(octets).to_vec())),
+        (_, 8) => Ok(Datum::from(bytes.to_vec())),
+        _ => Err(SqlError::invalid_binary("incorrect binary data format")),
+    },
+    MAC.write_binary,
+);
+
 pub(super) fn types() -> Vec<TypeInfo> {
     const KIND: PhysicalKind = PhysicalKind::Bytes;
     let network = Category::Network;
@@ -319,6 +362,17 @@ pub(super) fn types() -> Vec<TypeInfo> {
             6,
             KIND,
             MAC,
+        ),
+        entry(
+            oids::MACADDR8,
+            oids::MACADDR8_ARRAY,
+            "macaddr8",
+            "macaddr8",
+            Category::UserDefined,
+            false,
+            8,
+            KIND,
+            MAC8,
         ),
     ]
 }

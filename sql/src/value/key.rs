@@ -25,9 +25,11 @@ use crate::error::{Result, SqlError};
 use crate::types::{DataType, oids};
 use std::sync::Arc;
 
-const MARK_NULL_FIRST: u8 = 0x00;
+/// What a NULL that comes first begins with.
+pub const MARK_NULL_FIRST: u8 = 0x00;
 const MARK_VALUE: u8 = 0x80;
-const MARK_NULL_LAST: u8 = 0xff;
+/// What a NULL that comes last begins with.
+pub const MARK_NULL_LAST: u8 = 0xff;
 
 /// One column of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

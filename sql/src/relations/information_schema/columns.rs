@@ -4,10 +4,11 @@ use super::is_column_shown;
 use crate::catalog::{Identity, PG_CATALOG, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::relations::collations;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
 use crate::relations::schema_objects::schema_name;
 use crate::types::domain::{self, base_type};
-use crate::types::{DataType, TypeShape, builtin_type, is_user_type, oids};
+use crate::types::{DataType, Oid, TypeShape, builtin_type, is_user_type, oids};
 use crate::value::{Datum, PhysicalKind};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[("information_schema.columns", columns)];
@@ -39,7 +40,7 @@ impl Sizes {
         let (precision, radix, scale) = match info.map(|info| info.kind) {
             Some(PhysicalKind::Int16) => (Some(16), Some(2), Some(0)),
             Some(PhysicalKind::Int32) => (Some(32), Some(2), Some(0)),
-            Some(PhysicalKind::Int64) => (Some(64), Some(2), Some(0)),
+            Some(PhysicalKind::Int64) if data_type.oid == oids::INT8 => (Some(64), Some(2), Some(0)),
             Some(PhysicalKind::Float32) => (Some(24), Some(2), None),
             Some(PhysicalKind::Float64) => (Some(53), Some(2), None),
             Some(PhysicalKind::Numeric) => match data_type.numeric_precision_scale() {
@@ -72,6 +73,8 @@ impl Sizes {
 /// What fills a column where no value is given.
 #[derive(Default)]
 struct Filling<'s> {
+    /// The collation that was named, or 0.
+    collation: Oid,
     default: Option<String>,
     identity: Option<(Identity, &'s Sequence)>,
     generation: Option<String>,
@@ -85,13 +88,16 @@ fn column_row(
     not_null: bool,
     filling: Filling<'_>,
 ) -> Vec<Datum> {
-    let Filling { default, identity, generation } = filling;
+    let Filling { collation, default, identity, generation } = filling;
     let (schema, table, column, number) = place;
     let base = domain::underlying(data_type, environment);
     let sizes = Sizes::of(base);
     let own = |oid: u32| environment.catalog.user_type(oid).map(|it| &it.definition);
     let domain = own(data_type.oid).filter(|own| own.oid == data_type.oid && own.domain().is_some());
     let refuses_null = not_null || domain.and_then(|own| own.domain()).is_some_and(|domain| domain.not_null);
+    let own_collation = if collation == 0 { collations::collation(base.oid) } else { collation };
+    // The default one is not told.
+    let collation = collations::collation_name(own_collation).filter(|name| *name != "default");
     let base_schema = own(base.oid).map_or(PG_CATALOG, |own| own.schema);
     let of_sequence = |value: fn(&Sequence) -> i64| {
         identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
@@ -113,6 +119,9 @@ fn column_row(
         ("numeric_precision_radix", Datum::from(sizes.radix)),
         ("numeric_scale", Datum::from(sizes.scale)),
         ("datetime_precision", Datum::from(sizes.when)),
+        ("collation_catalog", collation.map_or(Datum::Null, |_| text(&environment.database))),
+        ("collation_schema", collation.map_or(Datum::Null, |_| text("pg_catalog"))),
+        ("collation_name", collation.map_or(Datum::Null, text)),
         ("domain_catalog", domain.map_or(Datum::Null, |_| text(&environment.database))),
         ("domain_schema", domain.map_or(Datum::Null, |own| text(schema_name(environment, own.schema)))),
         ("domain_name", domain.map_or(Datum::Null, |own| text(&own.name))),
@@ -154,7 +163,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 (&schema, &entry.table.name, &column.name, number),
                 DataType { oid: column.type_oid, typmod: column.type_modifier },
                 column.not_null,
-                Filling { default, identity, generation },
+                Filling { collation: column.collation, default, identity, generation },
             ));
         }
     }

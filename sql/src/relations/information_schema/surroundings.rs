@@ -4,7 +4,7 @@
 
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::relations::registry::COLLATIONS;
+use crate::relations::COLLATIONS;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, text};
 use crate::types::oids;
 use crate::value::Datum;

@@ -211,21 +211,25 @@ impl Numeric {
     pub fn power(&self, exponent: &Numeric) -> Result<Numeric> {
         let complex =
             |message: &str| SqlError::new(SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION, message.to_owned());
-        if let Some(special) = power_special(self, exponent) {
-            return Ok(special);
-        }
+        let is_number = !self.is_nan() && !exponent.is_nan();
         let is_integer = exponent.trunc(0) == *exponent;
         match self.signum() {
+            _ if !is_number => {}
             0 if exponent.signum() < 0 => {
                 return Err(complex("zero raised to a negative power is undefined"));
             }
-            0 => return Ok(Numeric::new(0, 16)),
             -1 if !is_integer => {
                 return Err(complex(
                     "a negative number raised to a non-integer power yields a complex result",
                 ));
             }
             _ => {}
+        }
+        if let Some(special) = power_special(self, exponent) {
+            return Ok(special);
+        }
+        if self.signum() == 0 {
+            return Ok(Numeric::new(0, 16));
         }
         let inputs = i32::from(self.scale()).max(i32::from(exponent.scale()));
         if let (true, Some(power)) =
