@@ -8,14 +8,14 @@ use heliosdb_nano::session::{Prepared, SqlError};
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::results::{Formats, ResultShape};
-use crate::wire::{Body, Input, Message};
+use crate::wire::{Input, Message};
 
 impl Connection {
     /// Query.
     pub(crate) async fn simple_query(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
-        let mut body = Body::new(input.body(message));
+        let mut body = self.body(input, message);
         // The text is needed while COPY reads on.
-        let text = body.string().and_then(|text| body.end().map(|()| text.to_owned()));
+        let text = body.string().and_then(|text| body.end().map(|()| text.into_owned()));
         self.portals.forget_unnamed();
         let ran = match text {
             Ok(text) => self.run_text(input, &text).await,
@@ -39,7 +39,7 @@ impl Connection {
     async fn run_text(&mut self, input: &mut Input, text: &str) -> Result<(), Failure> {
         self.limit.begin(&self.session);
         if let Some(prepared) = self.session.known_plan(text, &[]) {
-            let shape = self.shapes.of(&prepared);
+            let shape = self.shapes.of(&prepared, self.output.encoding());
             return self.run_prepared(prepared, &shape, true, input).await;
         }
         let mut statements = self.session.parse(text)?.into_iter().peekable();
@@ -55,7 +55,7 @@ impl Connection {
             if is_alone {
                 self.session.keep_plan(text, &prepared);
             }
-            let shape = ResultShape::new(prepared.columns.as_deref());
+            let shape = ResultShape::new(prepared.columns.as_deref(), self.output.encoding());
             self.run_prepared(prepared, &shape, statements.peek().is_none(), input).await?;
         }
         Ok(())
@@ -73,7 +73,7 @@ impl Connection {
             return Err(error.clone().into());
         }
         if shape.has_rows() {
-            shape.describe(&Formats::Text, &mut self.output);
+            shape.describe(&Formats::Text, &mut self.output)?;
         }
         let mut portal = self.session.bind(prepared, Vec::new())?;
         let ended = self.execute(&mut portal, shape, &Formats::Text, None, input).await?;

@@ -378,7 +378,12 @@ impl Binder<'_> {
                 converted.push(self.coerce(argument, wanted, CastContext::Implicit)?);
             }
         }
-        Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
+        match self.bind_large_object_call(&resolved.function, converted)? {
+            Ok(call) => Ok(call),
+            Err(converted) => {
+                Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
+            }
+        }
     }
 
     /// `CURRENT_TIME` and its siblings, rounded to so many digits.

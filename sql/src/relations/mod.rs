@@ -4,12 +4,14 @@
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
 mod activity;
+mod aggregates;
 mod backend_functions;
 mod bound_text;
 mod branches;
 mod catalog_functions;
 mod columns;
 mod constraints;
+mod conversions;
 pub mod deparse;
 mod depend;
 mod diff;
@@ -25,6 +27,7 @@ mod registry;
 mod relation;
 mod reports;
 mod retention;
+mod role_depend;
 pub(crate) mod roles;
 mod row_history;
 mod schema_objects;
@@ -69,6 +72,9 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    aggregates::MAKERS,
+    conversions::MAKERS,
+    role_depend::MAKERS,
     operator_classes::MAKERS,
     roles::MAKERS,
     standard_rights::MAKERS,

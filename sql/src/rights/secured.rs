@@ -33,7 +33,14 @@ impl<'c> Secured<'c> {
 pub fn relation(catalog: &CatalogSnapshot, oid: u32) -> Option<Secured<'_>> {
     let of = |kind, owner| Some(Secured::new(catalog, kind, owner, oid));
     if let Some(entry) = catalog.table(oid) {
-        return of(SecuredKind::Relation, entry.table.owner);
+        let mut secured = Secured::new(catalog, SecuredKind::Relation, entry.table.owner, oid);
+        if entry.table.schema == PG_CATALOG
+            && catalog.rights_on(oid).is_none_or(|rights| rights.grants.is_none())
+            && let Some(computed) = crate::relations::with_oid(oid)
+        {
+            secured.grants = Cow::Owned(computed_grants(computed));
+        }
+        return Some(secured);
     }
     if let Some(view) = catalog.view(oid) {
         return of(SecuredKind::Relation, view.owner);

@@ -23,6 +23,7 @@ mod functions;
 mod listing;
 mod merge;
 mod moment;
+mod named_portal;
 mod past;
 mod plans;
 mod point;
@@ -212,6 +213,8 @@ pub struct Session {
     prepared: HashMap<String, Arc<Prepared>>,
     plans: Plans,
     cursors: HashMap<String, cursor::Cursor>,
+    /// Portals of the protocol, by name. Never locked for long: it makes sessions safe to share.
+    portals: Mutex<HashMap<String, Portal>>,
     listing: Arc<Listing>,
     notices: Vec<Notice>,
     /// Those that the protocol reports and that were changed since it last did, with what it said then.
@@ -278,6 +281,7 @@ impl Session {
             prepared: HashMap::new(),
             plans: Plans::default(),
             cursors: HashMap::new(),
+            portals: Mutex::default(),
             listing: Arc::default(),
             notices: Vec::new(),
             changed_settings: BTreeMap::new(),
@@ -452,6 +456,7 @@ impl Session {
 
     fn end_portals(&mut self) {
         self.portal_epoch += 1;
+        self.forget_portals();
     }
 }
 

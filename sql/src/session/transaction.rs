@@ -311,6 +311,7 @@ impl Session {
         let (name, local) = (name.to_string(), active.local.clone());
         let deferral = active.deferral.clone();
         active.savepoints.push(Savepoint { name, place, locks, settings, local, notifications, deferral });
+        self.listing.large_objects.set_savepoints(active.savepoints.len(), false);
         Ok(())
     }
 
@@ -320,6 +321,7 @@ impl Session {
         };
         let at = find_savepoint(&active.savepoints, name)?;
         active.savepoints.truncate(at);
+        self.listing.large_objects.set_savepoints(at, false);
         Ok(())
     }
 
@@ -334,6 +336,8 @@ impl Session {
         };
         let at = find_savepoint(&active.savepoints, name)?;
         active.savepoints.truncate(at + 1);
+        self.listing.large_objects.set_savepoints(at, true);
+        self.listing.large_objects.set_savepoints(at + 1, false);
         let kept = active.savepoints.len();
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         let savepoint = &active.savepoints[at];
