@@ -378,6 +378,7 @@ impl Binder<'_> {
                 converted.push(self.coerce(argument, wanted, CastContext::Implicit)?);
             }
         }
+        self.note_function("function", &resolved.function.name, &resolved.function.argument_types);
         match self.bind_large_object_call(&resolved.function, converted)? {
             Ok(call) => Ok(call),
             Err(converted) => {

@@ -46,10 +46,11 @@ mod usage;
 mod view_text;
 mod views;
 
-pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
+pub use catalog_functions::{call, relation_name, relation_oid, relation_place, type_named};
 pub use columns::collation;
+pub use object_functions::function_oid;
 pub use operator_classes::{btree_class, default_class};
-pub use registry::{COLLATIONS, is_reserved};
+pub use registry::{COLLATIONS, LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 

@@ -1,15 +1,16 @@
 //! What depends on roles: pg_shdepend, their objects and what was granted to them; and the rights that objects had from
 //! the start: pg_init_privs.
 
+use super::procedures;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid};
 use crate::catalog::{
-    Grant, INFORMATION_SCHEMA, PG_CATALOG, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_TYPE, PUBLIC,
+    Grant, INFORMATION_SCHEMA, PG_CATALOG, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC, PG_TYPE, PUBLIC,
     initial_schema_grants,
 };
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::FIRST_USER_OID;
-use crate::rights::{computed_grants, grants_datum};
+use crate::rights::{computed_grants, grants_datum, initial_function_grants};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] =
@@ -81,5 +82,8 @@ fn initial_privileges(environment: &Environment, relation: &VirtualRelation) -> 
     let schemas = [PG_CATALOG, INFORMATION_SCHEMA, PUBLIC]
         .into_iter()
         .filter_map(|schema| initial_schema_grants(schema).map(|grants| row(PG_NAMESPACE, schema, &grants)));
-    Ok(relations.chain(schemas).collect())
+    let functions = procedures::all().iter();
+    let functions = functions
+        .filter_map(|each| initial_function_grants(each.oid).map(|grants| row(PG_PROC, each.oid, &grants)));
+    Ok(relations.chain(schemas).chain(functions).collect())
 }
