@@ -35,10 +35,7 @@ fn expected() -> BTreeMap<String, Described> {
 fn present(database: &EmbeddedDatabase) -> BTreeMap<String, Described> {
     let mut found: BTreeMap<String, Described> = BTreeMap::new();
     for row in database.query(COLUMNS, params![]).expect("columns") {
-        let text = |column: &str| {
-            let text: String = row.get(column).expect("text");
-            text
-        };
+        let text = |column: &str| -> String { row.get(column).expect("text") };
         let entry = found.entry(text("name")).or_insert_with(|| (text("kind"), false, Vec::new()));
         entry.2.push(text("described"));
     }
