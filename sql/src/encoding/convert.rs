@@ -67,7 +67,7 @@ fn announced(form: Form, bytes: &[u8]) -> usize {
 }
 
 /// Whether bytes of the announced length may be a character, known or not.
-fn is_formed(form: Form, bytes: &[u8]) -> bool {
+pub(super) fn is_formed(form: Form, bytes: &[u8]) -> bool {
     let is_high = |byte: &u8| (0xa1..=0xfe).contains(byte);
     match (form, bytes) {
         (_, [0]) => false,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::Encoding;
+use super::convert::is_formed;
 
 /// An encoding to a line: its name, then the characters of the bytes 80 to FF, in hexadecimal; `-` for none.
 const SINGLE_BYTES: &str = include_str!("single_bytes.txt");
@@ -137,6 +138,9 @@ impl Table {
     /// Asks the crate for each character that bytes of this form may be.
     fn take_from(&mut self, form: Form, known: &'static encoding_rs::Encoding) {
         let mut ask = |bytes: &[u8]| {
+            if !is_formed(form, bytes) {
+                return;
+            }
             let Some(text) = known.decode_without_bom_handling_and_without_replacement(bytes) else { return };
             let mut characters = text.chars();
             // What the crate reads as two characters is none of PostgreSQL's.
