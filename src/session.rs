@@ -4,6 +4,7 @@
 
 pub use helios_sql::backends::{ClientAddress, Encryption, Notification, Signal};
 pub use helios_sql::catalog::Role;
+pub use helios_sql::encoding::Encoding;
 pub use helios_sql::error::{ErrorFields, SqlError, SqlState};
 pub use helios_sql::execute::{Environment, Timestamps};
 pub use helios_sql::session::{

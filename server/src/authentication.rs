@@ -146,7 +146,7 @@ async fn prove(
     output.flush(socket).await?;
     let answer = response(socket, input, "SASL").await?;
     let mut body = Body::new(&answer);
-    let channel = match (body.string()?, end_point) {
+    let channel = match (&*body.string()?, end_point) {
         (MECHANISM_PLUS, Some(end_point)) => Channel::Bound(end_point),
         (MECHANISM, Some(_)) => Channel::Bindable,
         (MECHANISM, None) => Channel::Unbound,

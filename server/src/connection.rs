@@ -176,6 +176,11 @@ impl Connection {
         }
     }
 
+    /// A message's body, whose strings are in the client's encoding.
+    pub(crate) fn body<'i>(&self, input: &'i Input, message: &Message) -> Body<'i> {
+        Body::encoded(input.body(message), self.output.encoding())
+    }
+
     async fn handle(&mut self, input: &mut Input, message: &Message) -> Result<ControlFlow<()>, Failure> {
         match message.kind {
             b'X' => return Ok(ControlFlow::Break(())),
@@ -218,6 +223,7 @@ impl Connection {
     pub(crate) fn end_portals(&mut self) {
         if self.session.transaction_status() == TransactionStatus::Idle {
             self.portals.clear();
+            self.session.forget_portals();
         }
     }
 
@@ -247,6 +253,8 @@ impl Connection {
     /// ReadyForQuery, after what the client must know by then.
     pub(crate) fn ready_for_query(&mut self) {
         self.session.rest();
+        // A rollback takes SET back.
+        self.output.set_encoding(self.session.formats().client_encoding);
         if self.session.transaction_status() == TransactionStatus::Idle {
             self.write_mail();
         }
@@ -295,6 +303,7 @@ impl Connection {
                 step.map_err(
                     |error| if self.limit.explains(&error) { Interruption::Timeout.error() } else { error },
                 );
+            self.output.set_encoding(self.session.formats().client_encoding);
             self.write_notices();
             if step.is_err() && self.target.is_ending() {
                 return Err(Failure::Fatal(terminated()));

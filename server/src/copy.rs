@@ -95,7 +95,7 @@ impl Connection {
                     return Ok(self.session.copy_done(copy).await?);
                 }
                 b'f' => {
-                    let reason = Body::new(body).string()?;
+                    let reason = Body::encoded(body, self.output.encoding()).string()?.into_owned();
                     let message = format!("COPY from stdin failed: {reason}");
                     return Err(copy.located(SqlError::new(SqlState::QUERY_CANCELED, message)).into());
                 }

@@ -1,8 +1,9 @@
 //! The extended query protocol: Parse, Bind, Describe, Execute, Close and Flush.
 //!
 //! Named statements are the session's, where SQL's PREPARE, EXECUTE and DEALLOCATE find them too. The unnamed
-//! statement and all portals are the connection's; portals end with their transaction. SQL's cursors can be described
-//! and closed as portals, as drivers do that fetch from them by SQL.
+//! statement and portal are the connection's; portals end with their transaction. Those that have names are kept by the
+//! session, so that SQL's FETCH and MOVE reach them. SQL's cursors can be described and closed as portals, as drivers do that
+//! fetch from them by SQL.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,7 +20,8 @@ use crate::wire::{Body, Input, Message, protocol_violation};
 
 /// A portal with what its rows look like.
 struct OpenPortal {
-    portal: Portal,
+    /// `None` for one that has a name: the session has it then, where SQL finds it too.
+    portal: Option<Portal>,
     shape: Rc<ResultShape>,
     formats: Formats,
     /// It has been executed to its end.
@@ -75,13 +77,13 @@ impl Connection {
     /// One message of the extended protocol.
     pub(crate) async fn extended(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
         match message.kind {
-            b'P' => self.parse(Body::new(input.body(message))).await?,
-            b'B' => self.bind(Body::new(input.body(message))).await?,
-            b'D' => self.describe(Body::new(input.body(message)))?,
+            b'P' => self.parse(self.body(input, message)).await?,
+            b'B' => self.bind(self.body(input, message)).await?,
+            b'D' => self.describe(self.body(input, message))?,
             b'E' => self.execute_portal(input, message).await?,
-            b'C' => self.close(Body::new(input.body(message)))?,
+            b'C' => self.close(self.body(input, message))?,
             _ => {
-                Body::new(input.body(message)).end()?;
+                self.body(input, message).end()?;
                 self.output.want_flush();
             }
         }
@@ -103,11 +105,11 @@ impl Connection {
         if name.is_empty() {
             self.portals.unnamed_statement = None;
         }
-        let prepared = self.session.prepare(text, declared).await?;
+        let prepared = self.session.prepare(&text, declared).await?;
         if name.is_empty() {
             self.portals.unnamed_statement = Some(prepared);
         } else {
-            self.session.keep_prepared(name, prepared, None)?;
+            self.session.keep_prepared(&name, prepared, None)?;
         }
         self.write_notices();
         self.output.empty_message(b'1');
@@ -125,26 +127,26 @@ impl Connection {
 
     async fn bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
         let (name, statement) = (body.string()?, body.string()?);
-        let prepared = self.statement(statement)?;
+        let prepared = self.statement(&statement)?;
         let formats = FormatCodes::read(&mut body)?;
         self.session.know_types(&prepared).await?;
         let never = AtomicBool::new(false);
         let context = self.session.value_context(&prepared, &never);
         let parameters =
-            read_parameters(&mut body, formats, &prepared.parameter_types, (name, statement), &context)?;
+            read_parameters(&mut body, formats, &prepared.parameter_types, (&name, &statement), &context)?;
         let result_formats = FormatCodes::read(&mut body)?;
         body.end()?;
-        let shape = self.shapes.of(&prepared);
+        let shape = self.shapes.of(&prepared, self.output.encoding());
         let formats = shape.formats(result_formats.iter())?;
-        let is_taken = self.portals.named.contains_key(name) || self.session.describe_cursor(name).is_some();
-        if !name.is_empty() && is_taken {
+        if !name.is_empty() && self.session.has_portal(&name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{name}\" already exists"),
             ));
         }
         let portal = self.session.bind(prepared, parameters)?;
-        self.portals.put(name, OpenPortal { portal, shape, formats, is_done: false });
+        let portal = self.kept(&name, portal);
+        self.portals.put(&name, OpenPortal { portal, shape, formats, is_done: false });
         self.output.empty_message(b'2');
         Ok(())
     }
@@ -154,7 +156,7 @@ impl Connection {
         body.end()?;
         match kind {
             b'S' => {
-                let prepared = self.statement(name)?;
+                let prepared = self.statement(&name)?;
                 let message = self.output.begin(b't');
                 let types = &prepared.parameter_types;
                 // The protocol counts with 16 bits without a sign.
@@ -163,14 +165,17 @@ impl Connection {
                     self.output.u32(data_type.oid);
                 }
                 self.output.end(message);
-                self.shapes.of(&prepared).describe(&Formats::Text, &mut self.output);
+                self.shapes
+                    .of(&prepared, self.output.encoding())
+                    .describe(&Formats::Text, &mut self.output)?;
             }
             b'P' => {
-                if let Some(columns) = self.session.describe_cursor(name) {
-                    ResultShape::new(Some(columns)).describe(&Formats::Text, &mut self.output);
+                if let Some(columns) = self.session.describe_cursor(&name) {
+                    ResultShape::new(Some(columns), self.output.encoding())
+                        .describe(&Formats::Text, &mut self.output)?;
                 } else {
-                    let open = self.portals.get(name)?;
-                    open.shape.describe(&open.formats, &mut self.output);
+                    let open = self.portals.get(&name)?;
+                    open.shape.describe(&open.formats, &mut self.output)?;
                 }
             }
             other => return Err(protocol_violation(format!("invalid DESCRIBE message subtype {other}"))),
@@ -179,19 +184,21 @@ impl Connection {
     }
 
     async fn execute_portal(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
-        let mut body = Body::new(input.body(message));
+        let mut body = self.body(input, message);
         let (name, most) = (body.string()?, body.i32()?);
         body.end()?;
-        let mut open = self.portals.take(name)?;
+        let mut open = self.portals.take(&name)?;
+        let kept = open.portal.take().or_else(|| self.session.take_portal(&name));
+        let mut portal = kept.ok_or_else(|| no_portal(&name))?;
         if open.is_done && !open.shape.has_rows() {
             let message = format!("portal \"{name}\" cannot be run");
             return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         }
         // Most portals have no name, for which this allocates nothing.
-        let name = name.to_owned();
+        let name = name.into_owned();
         let rows_max = usize::try_from(most).ok().filter(|most| *most > 0);
         self.limit.begin(&self.session);
-        let ended = self.execute(&mut open.portal, &open.shape, &open.formats, rows_max, input).await?;
+        let ended = self.execute(&mut portal, &open.shape, &open.formats, rows_max, input).await?;
         self.limit.end();
         match ended {
             Ended::Complete(tag) => {
@@ -201,14 +208,24 @@ impl Connection {
             Ended::Empty => self.output.empty_message(b'I'),
             Ended::Suspended => self.output.empty_message(b's'),
         }
+        open.portal = self.kept(&name, portal);
         self.portals.put(&name, open);
         Ok(())
+    }
+
+    /// Gives a portal that has a name to the session; the others come back.
+    fn kept(&mut self, name: &str, portal: Portal) -> Option<Portal> {
+        if name.is_empty() {
+            return Some(portal);
+        }
+        self.session.keep_portal(name, portal);
+        None
     }
 
     fn close(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
         let (kind, name) = (body.byte()?, body.string()?);
         body.end()?;
-        match (kind, name) {
+        match (kind, &*name) {
             (b'S', "") => self.portals.unnamed_statement = None,
             (b'S', name) => {
                 self.session.close_prepared(name);
@@ -216,6 +233,7 @@ impl Connection {
             (b'P', "") => self.portals.unnamed = None,
             (b'P', name) => {
                 self.portals.named.remove(name);
+                self.session.forget_portal(name);
                 self.session.forget_cursor(name);
             }
             (other, _) => return Err(protocol_violation(format!("invalid CLOSE message subtype {other}"))),

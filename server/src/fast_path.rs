@@ -20,7 +20,7 @@ impl Connection {
         message: &Message,
     ) -> Result<(), Failure> {
         self.limit.begin(&self.session);
-        let called = self.call(Body::new(input.body(message))).await;
+        let called = self.call(self.body(input, message)).await;
         self.end_request(called)
     }
 
@@ -34,7 +34,7 @@ impl Connection {
         let arguments = read_arguments(&mut body, formats, &prepared.parameter_types, &context)?;
         let result_format = body.i16()?;
         body.end()?;
-        let shape = self.shapes.of(&prepared);
+        let shape = self.shapes.of(&prepared, self.output.encoding());
         let mut portal = self.session.bind(prepared, arguments)?;
         let row = self.only_row(&mut portal).await?;
         let is_binary = is_binary_code(result_format)?;

@@ -6,7 +6,7 @@ use heliosdb_nano::session::value::{Datum, PhysicalKind};
 use heliosdb_nano::session::{SqlError, SqlState};
 
 use crate::results::is_binary_code;
-use crate::wire::{Body, checked_text, protocol_violation};
+use crate::wire::{Body, protocol_violation};
 
 /// Format codes in a message's body: a count, then as many codes.
 #[derive(Clone, Copy)]
@@ -143,11 +143,11 @@ fn read_parameter(
     if is_binary {
         return Ok(read_binary(bytes, data_type, context)?);
     }
-    let text = checked_text(bytes)?;
+    let text = context.settings.client_encoding.decode(bytes)?;
     match data_type.oid {
         oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(text)),
         oid => {
-            let value = context.type_info(oid)?.parse_text(text, data_type.typmod, context);
+            let value = context.type_info(oid)?.parse_text(&text, data_type.typmod, context);
             value.map_err(|error| Refusal { error, is_of_text: true })
         }
     }
@@ -157,7 +157,9 @@ fn read_binary(bytes: &[u8], data_type: DataType, context: &EvalContext<'_>) -> 
     match data_type.oid {
         oids::INT4 if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int32(i32::from_be_bytes(bytes))),
         oids::INT8 if let Ok(bytes) = bytes.try_into() => Ok(Datum::Int64(i64::from_be_bytes(bytes))),
-        oids::TEXT | oids::VARCHAR | oids::UNKNOWN => Ok(Datum::text(checked_text(bytes)?)),
+        oids::TEXT | oids::VARCHAR | oids::UNKNOWN => {
+            Ok(Datum::text(context.settings.client_encoding.decode(bytes)?))
+        }
         oid => {
             let info = context.type_info(oid)?;
             // Enums and names come as text, whatever their length says.

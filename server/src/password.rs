@@ -23,5 +23,5 @@ pub(crate) async fn ask(
     let mut body = Body::new(&answer);
     let password = body.string().map_err(|_| protocol_violation("invalid password packet size"))?;
     body.end().map_err(|_| protocol_violation("invalid password packet size"))?;
-    Ok(verifier.is_of(password))
+    Ok(verifier.is_of(&password))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use heliosdb_nano::session::binder::ResultColumn;
 use heliosdb_nano::session::types::builtin_type;
-use heliosdb_nano::session::{Prepared, SqlError};
+use heliosdb_nano::session::{Encoding, Prepared, SqlError};
 
 use crate::rows::ColumnCoder;
 use crate::wire::{Output, protocol_violation};
@@ -52,14 +52,22 @@ pub(crate) struct ResultShape {
     description: Vec<u8>,
     /// Where the formats lie in it.
     format_places: Vec<usize>,
+    /// Why the client cannot be told the columns' names.
+    refused: Option<SqlError>,
 }
 
 impl ResultShape {
-    pub(crate) fn new(columns: Option<&[ResultColumn]>) -> ResultShape {
+    pub(crate) fn new(columns: Option<&[ResultColumn]>, encoding: Encoding) -> ResultShape {
         let Some(columns) = columns else {
-            return ResultShape { columns: Vec::new(), description: Vec::new(), format_places: Vec::new() };
+            return ResultShape {
+                columns: Vec::new(),
+                description: Vec::new(),
+                format_places: Vec::new(),
+                refused: None,
+            };
         };
         let mut output = Output::default();
+        output.set_encoding(encoding);
         let mut format_places = Vec::with_capacity(columns.len());
         let message = output.begin(b'T');
         // More columns than the count can hold are refused by the binder.
@@ -71,6 +79,7 @@ impl ResultShape {
         output.end(message);
         ResultShape {
             columns: columns.iter().map(|column| ColumnCoder::new(column.data_type)).collect(),
+            refused: output.take_refused(),
             description: std::mem::take(output.buffer()),
             format_places,
         }
@@ -82,10 +91,13 @@ impl ResultShape {
     }
 
     /// RowDescription, or NoData.
-    pub(crate) fn describe(&self, formats: &Formats, output: &mut Output) {
+    pub(crate) fn describe(&self, formats: &Formats, output: &mut Output) -> Result<(), SqlError> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
         if !self.has_rows() {
             output.empty_message(b'n');
-            return;
+            return Ok(());
         }
         let start = output.buffer().len();
         output.bytes(&self.description);
@@ -94,6 +106,7 @@ impl ResultShape {
                 output.buffer()[start + place + 1] = u8::from(formats.is_binary(column));
             }
         }
+        Ok(())
     }
 
     /// What a list of format codes means: none is text, one is for all.
@@ -135,11 +148,17 @@ fn describe_column(column: &ResultColumn, output: &mut Output) {
 pub(crate) struct Shapes {
     /// By the statement's address, which the statement kept here holds.
     known: HashMap<usize, (Arc<Prepared>, Rc<ResultShape>)>,
+    /// What they are described in.
+    encoding: Encoding,
 }
 
 impl Shapes {
-    /// A statement's shape.
-    pub(crate) fn of(&mut self, prepared: &Arc<Prepared>) -> Rc<ResultShape> {
+    /// A statement's shape, for a client of some encoding.
+    pub(crate) fn of(&mut self, prepared: &Arc<Prepared>, encoding: Encoding) -> Rc<ResultShape> {
+        if self.encoding != encoding {
+            self.known.clear();
+            self.encoding = encoding;
+        }
         let address = Arc::as_ptr(prepared).addr();
         if let Some((_, shape)) = self.known.get(&address) {
             return shape.clone();
@@ -147,7 +166,7 @@ impl Shapes {
         if self.known.len() >= SHAPES_MAX {
             self.known.clear();
         }
-        let shape = Rc::new(ResultShape::new(prepared.columns.as_deref()));
+        let shape = Rc::new(ResultShape::new(prepared.columns.as_deref(), encoding));
         self.known.insert(address, (prepared.clone(), shape.clone()));
         shape
     }

@@ -55,7 +55,7 @@ impl ColumnCoder {
         }
         if self.is_plain {
             let index = column.stored_index(row);
-            if write_plain(column.data(), index, is_binary, output) {
+            if write_plain(column.data(), index, is_binary, output)? {
                 return Ok(());
             }
         }
@@ -70,7 +70,7 @@ impl ColumnCoder {
         } else {
             scratch.clear();
             info.print_text(&value, scratch, context)?;
-            output.bytes(scratch.as_bytes());
+            output.text(scratch)?;
         }
         output.end_value(length);
         Ok(())
@@ -102,12 +102,17 @@ impl ResultShape {
 }
 
 /// Writes one of the plain kinds; false for any other.
-fn write_plain(data: &ColumnData, index: usize, is_binary: bool, output: &mut Output) -> bool {
+fn write_plain(
+    data: &ColumnData,
+    index: usize,
+    is_binary: bool,
+    output: &mut Output,
+) -> Result<bool, SqlError> {
     match data {
         ColumnData::Text(texts) => {
-            let text = texts.get(index);
-            output.i32(i32::try_from(text.len()).unwrap_or(i32::MAX));
-            output.bytes(text.as_bytes());
+            let length = output.begin_value();
+            output.text(texts.get(index))?;
+            output.end_value(length);
         }
         ColumnData::Int32(values) if is_binary => value(&values[index].to_be_bytes(), output),
         ColumnData::Int64(values) if is_binary => value(&values[index].to_be_bytes(), output),
@@ -119,9 +124,9 @@ fn write_plain(data: &ColumnData, index: usize, is_binary: bool, output: &mut Ou
         ColumnData::Int16(values) => decimal(i64::from(values[index]), output),
         ColumnData::Oid(values) => decimal(i64::from(values[index]), output),
         ColumnData::Bool(values) => value(if values[index] { b"t" } else { b"f" }, output),
-        _ => return false,
+        _ => return Ok(false),
     }
-    true
+    Ok(true)
 }
 
 fn value(bytes: &[u8], output: &mut Output) {

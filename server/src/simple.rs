@@ -8,14 +8,14 @@ use heliosdb_nano::session::{Portal, Prepared, SqlError};
 
 use crate::connection::{Connection, Ended, Failure};
 use crate::results::{Formats, ResultShape};
-use crate::wire::{Body, Input, Message};
+use crate::wire::{Input, Message};
 
 impl Connection {
     /// Query.
     pub(crate) async fn simple_query(&mut self, input: &mut Input, message: &Message) -> Result<(), Failure> {
-        let mut body = Body::new(input.body(message));
+        let mut body = self.body(input, message);
         // The text is needed while COPY reads on.
-        let text = body.string().and_then(|text| body.end().map(|()| text.to_owned()));
+        let text = body.string().and_then(|text| body.end().map(|()| text.into_owned()));
         self.portals.forget_unnamed();
         let ran = match text {
             Ok(text) => self.run_text(input, &text).await,
@@ -39,14 +39,14 @@ impl Connection {
     async fn run_text(&mut self, input: &mut Input, text: &str) -> Result<(), Failure> {
         self.limit.begin(&self.session);
         if let Some(prepared) = self.session.known_plan(text, &[]) {
-            let shape = self.shapes.of(&prepared);
+            let shape = self.shapes.of(&prepared, self.output.encoding());
             let portal = self.begin_prepared(prepared, &shape, text)?;
             return self.run_portal(portal, &shape, true, input).await;
         }
         if let Some((prepared, constants)) = self.session.known_form(text) {
-            let shape = self.shapes.of(&prepared);
+            let shape = self.shapes.of(&prepared, self.output.encoding());
             if shape.has_rows() {
-                shape.describe(&Formats::Text, &mut self.output);
+                shape.describe(&Formats::Text, &mut self.output)?;
             }
             let portal = self.session.bind_text(prepared, constants, text)?;
             return self.run_portal(portal, &shape, true, input).await;
@@ -64,7 +64,7 @@ impl Connection {
             if is_alone {
                 self.session.keep_plan_of_form(text, &prepared).await;
             }
-            let shape = ResultShape::new(prepared.columns.as_deref());
+            let shape = ResultShape::new(prepared.columns.as_deref(), self.output.encoding());
             let portal = self.begin_prepared(prepared, &shape, text)?;
             self.run_portal(portal, &shape, statements.peek().is_none(), input).await?;
         }
@@ -82,7 +82,7 @@ impl Connection {
             return Err(error.clone());
         }
         if shape.has_rows() {
-            shape.describe(&Formats::Text, &mut self.output);
+            shape.describe(&Formats::Text, &mut self.output)?;
         }
         self.session.bind_text(prepared, Vec::new(), text)
     }

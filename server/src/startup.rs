@@ -215,13 +215,13 @@ fn read_request(mut body: Body<'_>) -> Result<StartupRequest, SqlError> {
             break;
         }
         let value = body.string().map_err(|_| unterminated())?;
-        match name {
-            "user" => request.user = value.to_owned(),
-            "database" => request.database = value.to_owned(),
-            "options" => options = settings_of_options(value)?,
-            "replication" => refuse_replication(value)?,
-            _ if name.starts_with("_pq_.") => request.unknown_options.push(name.to_owned()),
-            _ => settings.push((name.to_owned(), value.to_owned())),
+        match &*name {
+            "user" => request.user = value.into_owned(),
+            "database" => request.database = value.into_owned(),
+            "options" => options = settings_of_options(&value)?,
+            "replication" => refuse_replication(&value)?,
+            _ if name.starts_with("_pq_.") => request.unknown_options.push(name.into_owned()),
+            _ => settings.push((name.into_owned(), value.into_owned())),
         }
     }
     body.end().map_err(|_| unterminated())?;
@@ -337,6 +337,7 @@ async fn open(
         session.set_setting(name, value).await?;
     }
     session.end_start();
+    output.set_encoding(session.formats().client_encoding);
     for (name, otherwise) in REPORTED {
         let value = session.setting(name);
         output.parameter_status(name, value.as_deref().unwrap_or(otherwise));

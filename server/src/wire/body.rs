@@ -1,6 +1,8 @@
 //! Reading the body of a message, field by field.
 
-use heliosdb_nano::session::{SqlError, SqlState};
+use std::borrow::Cow;
+
+use heliosdb_nano::session::{Encoding, SqlError, SqlState};
 
 /// 08P01.
 pub(crate) fn protocol_violation(message: impl Into<String>) -> SqlError {
@@ -11,13 +13,20 @@ pub(crate) fn protocol_violation(message: impl Into<String>) -> SqlError {
 #[derive(Clone, Copy)]
 pub(crate) struct Body<'a> {
     rest: &'a [u8],
+    /// What its strings are written in.
+    encoding: Encoding,
 }
 
 type Result<T> = std::result::Result<T, SqlError>;
 
 impl<'a> Body<'a> {
+    /// A body whose strings are UTF-8, or that has none.
     pub(crate) fn new(bytes: &'a [u8]) -> Body<'a> {
-        Body { rest: bytes }
+        Body::encoded(bytes, Encoding::UTF8)
+    }
+
+    pub(crate) fn encoded(bytes: &'a [u8], encoding: Encoding) -> Body<'a> {
+        Body { rest: bytes, encoding }
     }
 
     /// The next `count` bytes.
@@ -68,11 +77,11 @@ impl<'a> Body<'a> {
     }
 
     /// A string up to its terminating zero.
-    pub(crate) fn string(&mut self) -> Result<&'a str> {
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
         let Some(length) = self.rest.iter().position(|byte| *byte == 0) else {
             return Err(protocol_violation("invalid string in message"));
         };
-        let text = checked_text(&self.rest[..length])?;
+        let text = self.encoding.decode(&self.rest[..length])?;
         self.rest = &self.rest[length + 1..];
         Ok(text)
     }
@@ -81,30 +90,6 @@ impl<'a> Body<'a> {
     pub(crate) fn end(self) -> Result<()> {
         if self.rest.is_empty() { Ok(()) } else { Err(protocol_violation("invalid message format")) }
     }
-}
-
-/// Bytes as text: valid UTF-8 without a zero byte, or 22021 with the offending bytes.
-pub(crate) fn checked_text(bytes: &[u8]) -> Result<&str> {
-    let bad = match std::str::from_utf8(bytes) {
-        Ok(text) => match bytes.iter().position(|byte| *byte == 0) {
-            None => return Ok(text),
-            Some(at) => at,
-        },
-        Err(error) => error.valid_up_to(),
-    };
-    // As many bytes as the first one announces, like PostgreSQL.
-    let announced = match bytes[bad] {
-        0xc0..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf7 => 4,
-        _ => 1,
-    };
-    let shown: Vec<String> =
-        bytes[bad..].iter().take(announced).map(|byte| format!("0x{byte:02x}")).collect();
-    Err(SqlError::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-    ))
 }
 
 #[cfg(test)]
@@ -128,11 +113,11 @@ mod tests {
 
     #[test]
     fn invalid_utf8_is_named_as_postgresql_names_it() {
-        let message = |bytes: &[u8]| checked_text(bytes).expect_err("invalid").message().to_owned();
+        let message = |bytes: &[u8]| Encoding::UTF8.decode(bytes).expect_err("invalid").message().to_owned();
         assert_eq!(message(b"a\xff"), "invalid byte sequence for encoding \"UTF8\": 0xff");
         assert_eq!(message(b"\xe4 b"), "invalid byte sequence for encoding \"UTF8\": 0xe4 0x20 0x62");
         assert_eq!(message(b"\xc3"), "invalid byte sequence for encoding \"UTF8\": 0xc3");
         assert_eq!(message(b"a\0b"), "invalid byte sequence for encoding \"UTF8\": 0x00");
-        assert_eq!(checked_text("grün".as_bytes()).expect("valid"), "grün");
+        assert_eq!(Encoding::UTF8.decode("grün".as_bytes()).expect("valid"), "grün");
     }
 }

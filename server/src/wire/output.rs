@@ -7,6 +7,7 @@
 use std::io;
 
 use futures_lite::{AsyncWrite, AsyncWriteExt};
+use heliosdb_nano::session::{Encoding, SqlError};
 
 /// The size from which a result is written while it is made.
 const FULL_BYTES: usize = 64 * 1024;
@@ -18,6 +19,10 @@ const KEPT_BYTES: usize = 256 * 1024;
 pub(crate) struct Output {
     buffer: Vec<u8>,
     is_flush_wanted: bool,
+    /// What the client wants texts written in.
+    encoding: Encoding,
+    /// Why a string could not be written so.
+    refused: Option<SqlError>,
 }
 
 /// Where a message under construction has its length.
@@ -84,10 +89,39 @@ impl Output {
         self.buffer.extend_from_slice(value);
     }
 
-    /// A string and its terminating zero; a zero within would cut it short for the client.
+    /// A string and its terminating zero; a zero within would cut it short for the client. Characters that the client's
+    /// encoding does not have show as question marks, unless somebody asks for [`Output::take_refused`].
     pub(crate) fn string(&mut self, value: &str) {
-        self.buffer.extend_from_slice(value.as_bytes());
+        if let Err(error) = self.text(value) {
+            self.buffer.extend_from_slice(&self.encoding.encode_lossy(value));
+            self.refused = Some(error);
+        }
         self.buffer.push(0);
+    }
+
+    /// A text in the client's encoding.
+    pub(crate) fn text(&mut self, value: &str) -> Result<(), SqlError> {
+        let start = self.buffer.len();
+        let written = self.encoding.encode_to(value, &mut self.buffer);
+        if written.is_err() {
+            self.buffer.truncate(start);
+        }
+        written
+    }
+
+    /// Why one of the strings since the last call could not be written.
+    pub(crate) fn take_refused(&mut self) -> Option<SqlError> {
+        self.refused.take()
+    }
+
+    /// The client's encoding, from now on.
+    pub(crate) fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+    }
+
+    /// What texts are written in.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The buffer itself, for encoders that append to it.

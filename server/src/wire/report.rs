@@ -38,7 +38,14 @@ impl Output {
             Severity::Error => "ERROR",
             Severity::Fatal => "FATAL",
         };
+        let start = self.buffer().len();
+        self.take_refused();
         self.report(b'E', severity, &report.error);
+        // What cannot be said in the client's encoding is told instead.
+        if let Some(refused) = self.take_refused() {
+            self.buffer().truncate(start);
+            self.report(b'E', severity, &refused);
+        }
         // The client should hear of it even if what follows takes long.
         self.want_flush();
     }

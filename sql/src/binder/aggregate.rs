@@ -119,6 +119,7 @@ impl Binder<'_> {
             }
             return Ok(None);
         };
+        self.note_function("aggregate", resolved.aggregate.name, &resolved.aggregate.argument_types);
         if resolved.aggregate.within_group {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,

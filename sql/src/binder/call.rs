@@ -379,7 +379,13 @@ impl Binder<'_> {
                 converted.push(self.coerce(argument, wanted, CastContext::Implicit)?);
             }
         }
-        Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
+        self.note_function("function", &resolved.function.name, &resolved.function.argument_types);
+        match self.bind_large_object_call(&resolved.function, converted)? {
+            Ok(call) => Ok(call),
+            Err(converted) => {
+                Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))
+            }
+        }
     }
 
     /// `CURRENT_TIME` and its siblings, rounded to so many digits.

@@ -19,6 +19,7 @@ mod domain;
 mod expression;
 mod from;
 mod grouping;
+mod large_object;
 mod literal;
 mod merge;
 mod modify;
@@ -436,6 +437,8 @@ pub struct Binder<'a> {
     first_parameter: Option<SqlError>,
     next_column: ColumnId,
     next_slot: usize,
+    /// How many calls of functions of large objects were met.
+    large_object_calls: usize,
     next_working_table: usize,
     levels: Vec<Level>,
     collectors: Vec<Collector>,
@@ -485,6 +488,7 @@ impl<'a> Binder<'a> {
             first_parameter: None,
             next_column: 0,
             next_slot: 0,
+            large_object_calls: 0,
             next_working_table: 0,
             levels: Vec::new(),
             collectors: Vec::new(),
@@ -677,7 +681,9 @@ pub fn lookup_relation(
 ) -> Result<Relation> {
     let in_schema = |oid: u32| -> Result<Option<Relation>> {
         if oid == PG_CATALOG || oid == INFORMATION_SCHEMA {
-            return Ok(relations::find(oid, base).map(Relation::Virtual));
+            // Those of large objects are tables, once there are any.
+            let stored = catalog.relation_named(oid, base).and_then(|found| stored_relation(catalog, found));
+            return Ok(stored.or_else(|| relations::find(oid, base).map(Relation::Virtual)));
         }
         match catalog.relation_named(oid, base) {
             None => Ok(None),

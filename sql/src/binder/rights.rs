@@ -1,14 +1,16 @@
 //! What a statement needs of the relations that it names, noted while they are bound.
 
 use super::{Binder, Relation};
-use crate::catalog::{ColumnNumber, Rights};
-use crate::rights::RelationUse;
+use crate::catalog::{ColumnNumber, Rights, SUPERUSER};
+use crate::rights::{RelationUse, is_function_restricted};
 
 impl Binder<'_> {
     /// Notes that a statement needs some rights on a relation.
     pub(crate) fn note_use(&mut self, relation: &Relation, rights: Rights) -> &mut RelationUse {
         let (oid, as_role) = (relation.oid(), self.as_role);
-        let known = self.uses.iter().position(|each| each.relation == oid && each.as_role == as_role);
+        let is_same =
+            |each: &RelationUse| each.relation == oid && each.as_role == as_role && !each.is_function();
+        let known = self.uses.iter().position(is_same);
         let at = known.unwrap_or_else(|| {
             self.uses.push(RelationUse {
                 relation: oid,
@@ -30,6 +32,27 @@ impl Binder<'_> {
         let found = &mut self.uses[at];
         found.needed = found.needed.with(rights);
         found
+    }
+
+    /// Notes that a statement calls a function, or an aggregate as errors say. It is always who runs the statement that has to have the right.
+    pub(crate) fn note_function(&mut self, word: &'static str, name: &str, arguments: &[u32]) {
+        let Some(oid) = crate::relations::procedures::oid_with(name, arguments) else { return };
+        let is_noted = |each: &RelationUse| each.relation == oid && each.is_function();
+        if !is_function_restricted(self.catalog(), oid) || self.uses.iter().any(is_noted) {
+            return;
+        }
+        self.uses.push(RelationUse {
+            relation: oid,
+            word,
+            name: name.to_owned(),
+            owner: SUPERUSER,
+            as_role: None,
+            needed: Rights::EXECUTE,
+            selected: Default::default(),
+            inserted: Default::default(),
+            updated: Default::default(),
+            is_unpopulated: false,
+        });
     }
 
     /// Notes the columns that a statement writes.
@@ -54,8 +77,10 @@ impl Binder<'_> {
     pub(crate) fn settle_uses(&mut self) {
         for (relation, column) in std::mem::take(&mut self.used_columns) {
             let as_role = self.as_role;
-            let found =
-                self.uses.iter_mut().find(|each| each.relation == relation && each.as_role == as_role);
+            let is_same = |each: &&mut RelationUse| {
+                each.relation == relation && each.as_role == as_role && !each.is_function()
+            };
+            let found = self.uses.iter_mut().find(is_same);
             if let Some(found) = found {
                 found.needed = found.needed.with(Rights::SELECT);
                 found.selected.insert(column);

@@ -1,13 +1,20 @@
 //! COPY TO: rows as text or CSV.
 
+use std::borrow::Cow;
+
 use super::{CopyFormat, CopyOptions, CopyPlan, binary};
+use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::functions::EvalContext;
 use crate::types::DataType;
 use crate::value::{Batch, ColumnBuilder, Datum, PhysicalKind};
 
 /// The header line.
-pub(super) fn header(options: &CopyOptions, columns: &[(String, DataType)]) -> Vec<u8> {
+pub(super) fn header(
+    options: &CopyOptions,
+    columns: &[(String, DataType)],
+    encoding: Encoding,
+) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     for (at, (name, _)) in columns.iter().enumerate() {
         if at > 0 {
@@ -16,7 +23,15 @@ pub(super) fn header(options: &CopyOptions, columns: &[(String, DataType)]) -> V
         field(options, name, false, columns.len() == 1, &mut out);
     }
     out.push(b'\n');
-    out
+    encoded(out, encoding)
+}
+
+/// A line in the encoding of the data.
+fn encoded(line: Vec<u8>, encoding: Encoding) -> Result<Vec<u8>> {
+    if encoding.is_plain() || line.is_ascii() {
+        return Ok(line);
+    }
+    encoding.encode(&Encoding::UTF8.decode(&line)?).map(Cow::into_owned)
 }
 
 /// Lines as rows of one bytea column.
@@ -38,7 +53,12 @@ pub fn encode_batch(plan: &CopyPlan, batch: &Batch, context: &EvalContext<'_>) -
         return lines((0..batch.row_count).map(|row| binary::encode_row(plan, batch, row, context)));
     }
     let mut text = String::new();
-    lines((0..batch.row_count).map(|row| encode_row(plan, batch, row, &mut text, context)))
+    let encoding = plan.encoding(context.settings.client_encoding);
+    lines(
+        (0..batch.row_count).map(|row| {
+            encode_row(plan, batch, row, &mut text, context).and_then(|line| encoded(line, encoding))
+        }),
+    )
 }
 
 fn encode_row(

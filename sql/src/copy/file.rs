@@ -123,7 +123,7 @@ fn not_opened(error: &io::Error, path: &str, direction: CopyDirection) -> SqlErr
 }
 
 /// PostgreSQL's code for what the file system says.
-fn of_file(error: &io::Error, message: String) -> SqlError {
+pub(crate) fn of_file(error: &io::Error, message: String) -> SqlError {
     let state = match error.kind() {
         io::ErrorKind::NotFound => SqlState::UNDEFINED_FILE,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -138,7 +138,7 @@ fn of_file(error: &io::Error, message: String) -> SqlError {
 }
 
 /// What the system says, without the number that Rust puts behind it.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

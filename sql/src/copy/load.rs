@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::binary::BinaryDecoder;
 use super::{CopyDecoder, CopyFormat, CopyWork, Field};
+use crate::encoding::Transcoder;
 use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
 use crate::session::{CopyDirection, Portal, Prepared, Session};
@@ -16,6 +17,8 @@ pub struct CopyIn {
     prepared: Arc<Prepared>,
     decoder: Decoder,
     environment: Arc<Environment>,
+    /// Reads texts in another encoding than the database's.
+    transcoder: Option<Transcoder>,
     rows: u64,
 }
 
@@ -129,6 +132,18 @@ impl CopyIn {
         }
     }
 
+    /// Takes bytes in; tells what is wrong with those that are no text.
+    fn feed(&mut self, bytes: &[u8]) -> Option<SqlError> {
+        let Some(transcoder) = &mut self.transcoder else {
+            self.decoder.feed(bytes);
+            return None;
+        };
+        let mut text = String::new();
+        let fed = transcoder.feed(bytes, &mut text);
+        self.decoder.feed(text.as_bytes());
+        fed.err()
+    }
+
     /// How many columns the data has.
     #[must_use]
     pub fn column_count(&self) -> usize {
@@ -163,7 +178,10 @@ impl Session {
         };
         self.take_back(execution)?;
         locked?;
-        Ok(CopyIn { prepared, decoder, environment, rows: 0 })
+        let encoding = plan.encoding(self.formats().client_encoding);
+        let is_converted = matches!(decoder, Decoder::Text(_)) && !encoding.is_plain();
+        let transcoder = is_converted.then(|| Transcoder::new(encoding));
+        Ok(CopyIn { prepared, decoder, environment, transcoder, rows: 0 })
     }
 
     /// Takes some data.
@@ -171,8 +189,11 @@ impl Session {
     /// # Errors
     /// Those of the data and of writing; the transaction has failed then.
     pub async fn copy_data(&mut self, copy: &mut CopyIn, bytes: &[u8]) -> Result<()> {
-        copy.decoder.feed(bytes);
-        let loaded = self.load(copy, false).await;
+        let refused = copy.feed(bytes);
+        let mut loaded = self.load(copy, false).await;
+        if let (Ok(()), Some(error)) = (&loaded, refused) {
+            loaded = Err(copy.located(error));
+        }
         if loaded.is_err() {
             self.note_error();
         }
@@ -184,7 +205,11 @@ impl Session {
     /// # Errors
     /// As [`Session::copy_data`].
     pub async fn copy_done(&mut self, mut copy: CopyIn) -> Result<String> {
-        let loaded = self.load(&mut copy, true).await;
+        let cut = copy.transcoder.as_mut().and_then(|transcoder| transcoder.finish().err());
+        let loaded = match cut {
+            Some(error) => Err(copy.located(error)),
+            None => self.load(&mut copy, true).await,
+        };
         if loaded.is_err() {
             self.note_error();
         }

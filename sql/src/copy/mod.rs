@@ -13,11 +13,13 @@ use sqlparser::ast;
 
 pub use decode::{CopyDecoder, Field};
 pub use encode::encode_batch;
+pub(crate) use file::{of_file, reason};
 pub use load::CopyIn;
 pub use options::{CopyFormat, CopyOptions};
 
 use crate::binder::{Binder, Relation, RelationKind, name};
 use crate::catalog::{ColumnNumber, Table};
+use crate::encoding::Encoding;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::plan::logical::ColumnId;
@@ -102,17 +104,22 @@ impl CopyPlan {
         self
     }
 
-    /// The header line as a batch, where one goes out.
-    pub(crate) fn header(&self) -> Option<Result<Batch>> {
+    /// What texts of the data are written in, for a client of some encoding.
+    pub(crate) fn encoding(&self, client: Encoding) -> Encoding {
+        self.options.encoding.unwrap_or(client)
+    }
+
+    /// The header line as a batch, where one goes out to a client of some encoding.
+    pub(crate) fn header(&self, client: Encoding) -> Option<Result<Batch>> {
         if self.direction() != CopyDirection::Out {
             return None;
         }
         let header = match self.options.format {
-            CopyFormat::Binary => binary::header(),
-            _ if self.options.header => encode::header(&self.options, &self.columns),
+            CopyFormat::Binary => Ok(binary::header()),
+            _ if self.options.header => encode::header(&self.options, &self.columns, self.encoding(client)),
             _ => return None,
         };
-        Some(encode::lines(std::iter::once(Ok(header))))
+        Some(encode::lines(std::iter::once(header)))
     }
 
     /// What goes out behind the rows, as a batch.

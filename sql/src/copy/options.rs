@@ -3,7 +3,8 @@
 use sqlparser::ast::{self, CopyLegacyCsvOption, CopyLegacyOption, CopyOption};
 
 use crate::binder::name;
-use crate::error::{Result, SqlError};
+use crate::encoding::Encoding;
+use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{ALL, marked};
 
 /// The shape of the data.
@@ -30,6 +31,8 @@ pub struct CopyOptions {
     pub force_not_null: Vec<String>,
     /// Columns whose quoted values may be the null string.
     pub force_null: Vec<String>,
+    /// What texts are written in; `None`: the client's encoding.
+    pub encoding: Option<Encoding>,
 }
 
 fn byte(character: char, option: &str) -> Result<u8> {
@@ -81,6 +84,7 @@ impl CopyOptions {
             force_quote_all: false,
             force_not_null: Vec::new(),
             force_null: Vec::new(),
+            encoding: None,
         };
         let mut escape = None;
         for option in options {
@@ -97,7 +101,7 @@ impl CopyOptions {
                 }
                 CopyOption::ForceNotNull(columns) => result.force_not_null = names(columns),
                 CopyOption::ForceNull(columns) => result.force_null = names(columns),
-                CopyOption::Encoding(encoding) => check_encoding(encoding)?,
+                CopyOption::Encoding(name) => result.encoding = Some(encoding(name)?),
             }
         }
         for option in legacy {
@@ -160,9 +164,15 @@ fn names(columns: &[ast::Ident]) -> Vec<String> {
     columns.iter().map(name::fold).collect()
 }
 
-fn check_encoding(encoding: &str) -> Result<()> {
-    if encoding.to_uppercase().replace(['-', '_'], "") == "UTF8" {
-        return Ok(());
+/// The encoding of a name, which must be one that is known.
+fn encoding(name: &str) -> Result<Encoding> {
+    let found = Encoding::named(name).ok_or_else(|| {
+        SqlError::invalid_parameter("argument to option \"encoding\" must be a valid encoding name")
+    })?;
+    if found.is_known() {
+        return Ok(found);
     }
-    Err(SqlError::unsupported(format!("encoding {encoding} is not supported, only UTF8 is")))
+    let message =
+        format!("default conversion function for encoding \"{}\" to \"UTF8\" does not exist", found.name());
+    Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, message))
 }

@@ -3,10 +3,11 @@
 use sqlparser::ast::{self, ObjectNamePart};
 
 use super::user_type::{Named, altered, named};
-use super::{Ddl, alter_table};
+use super::{Ddl, alter_table, large_object};
 use crate::binder::{Relation, RelationKind, name, stored_relation};
 use crate::catalog::{Comments, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE};
 use crate::error::{Result, SqlError, SqlState};
+use crate::large_object::PG_LARGEOBJECT;
 use crate::parser::CommentTarget;
 use crate::rights::must_own;
 
@@ -74,6 +75,10 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
             })?;
             set(ddl, PG_CONSTRAINT, oid, 0, text).await
         }
+        CommentTarget::LargeObject(oid) => {
+            large_object::check_owns(ddl, *oid).await?;
+            set(ddl, PG_LARGEOBJECT, *oid, 0, text).await
+        }
         CommentTarget::Other => Ok(()),
     }
 }
@@ -116,6 +121,10 @@ fn column(ddl: &Ddl, object: &ast::ObjectName) -> Result<(u32, i16)> {
 
 async fn set(ddl: &mut Ddl, class: u32, oid: u32, column: i16, text: Option<&str>) -> Result<()> {
     let old = ddl.catalog.comments_on(oid).cloned();
+    if old.as_ref().is_some_and(|old| old.class != class) {
+        // Large objects may have the numbers of other objects, which catalogs tell apart by class, and comments are kept by number.
+        return Err(SqlError::unsupported(format!("two objects of OID {oid} cannot both have comments yet")));
+    }
     let mut comments =
         old.as_ref().map_or_else(|| Comments { oid, class, texts: Vec::new() }, |old| (**old).clone());
     comments.texts.retain(|(number, _)| *number != column);

@@ -11,14 +11,17 @@ use super::user_type::{Named, named};
 use super::{Ddl, default_rights, owned, role};
 use crate::binder::{Relation, check_usage, name, stored_relation};
 use crate::catalog::{
-    ColumnNumber, Database, EVERYBODY, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_TYPE,
-    Rights, SYSTEM_COLUMNS, Schema, SecuredKind,
+    ColumnNumber, Database, EVERYBODY, Grant, ObjectRights, PG_CATALOG, PG_CLASS, PG_DATABASE, PG_LANGUAGE,
+    PG_NAMESPACE, PG_PROC, PG_TYPE, Rights, SYSTEM_COLUMNS, Schema, SecuredKind,
 };
 use crate::error::{Result, SqlError, SqlState};
+use crate::functions::FIRST_USER_OID;
 use crate::parser::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
+use crate::relations::{LANGUAGES, function_oid, procedures, type_named};
 use crate::rights::{
     self, Behavior, Change, Secured, best_grantor, denied, merge, object_type, refused, relation, schema,
 };
+use crate::types::{DataType, format_type};
 
 pub async fn define(ddl: &mut Ddl, statement: &RightsStatement) -> Result<()> {
     match statement {
@@ -150,13 +153,20 @@ enum Target {
     Schema(Arc<Schema>),
     Database(Database),
     Type(u32, String),
+    Function(u32, String),
+    Language(u32, &'static str),
 }
 
 async fn on_objects(ddl: &mut Ddl, statement: &GrantStatement) -> Result<()> {
     let (kind, targets) = match &statement.on {
-        GrantTarget::Objects { kind, names } => {
-            let found: Result<Vec<_>> = names.iter().map(|object| target(ddl, *kind, object)).collect();
+        GrantTarget::Objects { kind, names, signatures } => {
+            let named = names.iter().zip(signatures);
+            let found: Result<Vec<_>> =
+                named.map(|(object, signature)| target(ddl, *kind, object, signature.as_deref())).collect();
             (*kind, found?.into_iter().flatten().collect::<Vec<_>>())
+        }
+        GrantTarget::AllIn { kind: GrantKind::Function, schemas } => {
+            (GrantKind::Function, functions_in(ddl, schemas)?)
         }
         GrantTarget::AllIn { kind, schemas } => {
             let found = relations_in(ddl, *kind, schemas)?;
@@ -171,6 +181,18 @@ async fn on_objects(ddl: &mut Ddl, statement: &GrantStatement) -> Result<()> {
             Target::Schema(found) => on_schema(ddl, &wanted, &found).await?,
             Target::Database(found) => on_database(ddl, &wanted, &found).await?,
             Target::Type(oid, base) => on_type(ddl, &wanted, oid, &base).await?,
+            Target::Function(oid, base) => {
+                let catalog = ddl.catalog.clone();
+                let shown = Shown { word: "function", name: &base, column: None };
+                let secured = rights::function(&catalog, oid);
+                on_builtin(ddl, &wanted, &secured, (PG_PROC, oid), &shown).await?;
+            }
+            Target::Language(oid, base) => {
+                let catalog = ddl.catalog.clone();
+                let shown = Shown { word: "language", name: base, column: None };
+                let secured = rights::language(&catalog, oid);
+                on_builtin(ddl, &wanted, &secured, (PG_LANGUAGE, oid), &shown).await?;
+            }
         }
         // The next one sees what this one did, should it be the same.
         ddl.refresh().await?;
@@ -179,7 +201,12 @@ async fn on_objects(ddl: &mut Ddl, statement: &GrantStatement) -> Result<()> {
 }
 
 /// What a statement names; nothing for what is there from the start and everybody may use.
-fn target(ddl: &Ddl, kind: GrantKind, object: &ObjectName) -> Result<Option<Target>> {
+fn target(
+    ddl: &Ddl,
+    kind: GrantKind,
+    object: &ObjectName,
+    signature: Option<&str>,
+) -> Result<Option<Target>> {
     let base = name::split(object)?.1;
     Ok(Some(match kind {
         GrantKind::Table | GrantKind::Sequence => Target::Relation(ddl.relation(object)?),
@@ -206,15 +233,90 @@ fn target(ddl: &Ddl, kind: GrantKind, object: &ObjectName) -> Result<Option<Targ
             }
             Target::Type(oid, base)
         }
-        GrantKind::Function | GrantKind::Language | GrantKind::Tablespace | GrantKind::Parameter => {
-            return Ok(None);
+        GrantKind::Function => Target::Function(function(ddl, &base, signature)?, base),
+        GrantKind::Language => {
+            let found = LANGUAGES.iter().find(|(_, name)| *name == base);
+            let (oid, name) = found.ok_or_else(|| {
+                let message = format!("language \"{base}\" does not exist");
+                SqlError::new(SqlState::UNDEFINED_OBJECT, message)
+            })?;
+            if *name != "sql" {
+                let message = format!("language \"{name}\" is not trusted");
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).with_detail(
+                    "GRANT and REVOKE are not allowed on untrusted languages, because only superusers can use \
+                     untrusted languages.",
+                ));
+            }
+            Target::Language(*oid, name)
         }
+        GrantKind::Tablespace | GrantKind::Parameter => return Ok(None),
         GrantKind::LargeObject | GrantKind::ForeignDataWrapper | GrantKind::ForeignServer => {
             let (_, word) = secured_kind(kind);
             let message = format!("{word} \"{base}\" does not exist");
             return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
         }
     }))
+}
+
+/// The built-in function of a name, and perhaps of arguments.
+fn function(ddl: &Ddl, base: &str, signature: Option<&str>) -> Result<u32> {
+    let undefined = |message: String| SqlError::new(SqlState::UNDEFINED_FUNCTION, message);
+    let oid = match signature {
+        Some(arguments) => {
+            let text = format!("{}({arguments})", name::quote(base));
+            let environment = &ddl.execution.environment;
+            let shown_type = |each: &str| match type_named(environment, each.trim()) {
+                Some(oid) => format_type(DataType::of(oid), environment.as_ref()),
+                None => each.trim().to_owned(),
+            };
+            let shown = || arguments.split(',').map(shown_type).collect::<Vec<_>>().join(", ");
+            function_oid(environment, &text)?
+                .ok_or_else(|| undefined(format!("function {base}({}) does not exist", shown())))?
+        }
+        None => match procedures::named(base) {
+            [] => return Err(undefined(format!("could not find a function named \"{base}\""))),
+            [only] => only.oid,
+            _ => {
+                let message = format!("function name \"{base}\" is not unique");
+                return Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, message)
+                    .with_hint("Specify the argument list to select the function unambiguously."));
+            }
+        },
+    };
+    if oid >= FIRST_USER_OID {
+        // Their numbers are not the same in all programs.
+        let message =
+            format!("rights on function {base}, which PostgreSQL does not have, are not supported yet");
+        return Err(SqlError::unsupported(message));
+    }
+    Ok(oid)
+}
+
+/// ALL FUNCTIONS IN SCHEMA: those that are built in are all in one.
+fn functions_in(ddl: &Ddl, schemas: &[String]) -> Result<Vec<Target>> {
+    let mut found = Vec::new();
+    for base in schemas {
+        let schema = ddl.catalog.schema_named(base).ok_or_else(|| {
+            SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{base}\" does not exist"))
+        })?;
+        if schema.oid == PG_CATALOG {
+            let all = procedures::all().iter().filter(|each| each.oid < FIRST_USER_OID);
+            found.extend(all.map(|each| Target::Function(each.oid, each.name.clone())));
+        }
+    }
+    Ok(found)
+}
+
+async fn on_builtin(
+    ddl: &mut Ddl,
+    wanted: &Wanted<'_>,
+    secured: &Secured<'_>,
+    (class, oid): (u32, u32),
+    shown: &Shown<'_>,
+) -> Result<()> {
+    let mut stored = stored(ddl, class, oid);
+    stored.grants = Some(changed(ddl, wanted, secured, wanted.rights, shown)?);
+    ddl.put(stored).await
 }
 
 /// ALL TABLES and ALL SEQUENCES IN SCHEMA.

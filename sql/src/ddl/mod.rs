@@ -18,6 +18,7 @@ mod extension;
 mod grant;
 mod identity;
 mod index;
+mod large_object;
 mod like;
 mod maintenance;
 mod materialized;
@@ -311,6 +312,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         | Definition::SetSchema { kind: of, .. }
         | Definition::SetOwner { kind: of, .. } => kind(of),
         Definition::RenameViewColumn { .. } => "ALTER VIEW",
+        Definition::OwnLargeObject { .. } => "ALTER LARGE OBJECT",
         Definition::Comment { .. } => "COMMENT",
         Definition::Role(statement) => match statement {
             RoleStatement::Create { .. } => "CREATE ROLE",
@@ -454,6 +456,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
             let Some(Relation::View(found)) = found else { return Ok(None) };
             view::rename_column(ddl, &found, &name::fold(column), &name::fold(new_name)).await
         }
+        Definition::OwnLargeObject { oid, owner } => large_object::set_owner(ddl, *oid, owner).await,
         Definition::SetOwner { kind, name, if_exists, owner } => {
             owner::set_owner(ddl, *kind, name, *if_exists, owner).await
         }

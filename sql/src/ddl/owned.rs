@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::dependency::{Thing, drop_things};
 use super::{Ddl, default_rights, owner, role};
 use crate::catalog::{
-    CatalogSnapshot, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_TYPE, Role, SUPERUSER,
+    CatalogSnapshot, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
+    Role, SUPERUSER,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::RoleName;
 use crate::rights::refused;
+use crate::types::{DataType, format_type};
 
 /// The roles that a statement names, whose objects the current user may deal with.
 fn roles(ddl: &Ddl, names: &[RoleName], verb: &str, what: &str) -> Result<Vec<Arc<Role>>> {
@@ -227,6 +229,11 @@ fn describe(ddl: &Ddl, class: u32, oid: u32, column: i16) -> String {
         }
         PG_NAMESPACE => Thing::Schema(oid).describe(ddl),
         PG_TYPE => Thing::Type(oid).describe(ddl),
+        PG_PROC => crate::relations::procedures::procedure(oid).map_or_else(String::new, |found| {
+            let types = found.arguments.iter().map(|each| format_type(DataType::of(*each), &ddl.types()));
+            format!("function {}({})", found.name, types.collect::<Vec<_>>().join(","))
+        }),
+        PG_LANGUAGE => "language sql".to_owned(),
         PG_DATABASE => {
             let directory = ddl.execution.environment.directory.lock().clone();
             let found = directory.databases.iter().find(|database| database.oid == oid);

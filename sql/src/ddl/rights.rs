@@ -6,7 +6,9 @@ use helios_mvcc::BranchId;
 
 use super::{Ddl, owner};
 use crate::binder::Relation;
-use crate::catalog::{CatalogSnapshot, Database, ObjectRights, PG_DATABASE, Rights, UserType, put_database};
+use crate::catalog::{
+    CatalogSnapshot, Database, ObjectRights, PG_CATALOG, PG_DATABASE, Rights, UserType, put_database,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::rights::{Actor, denied, must_own, object_type, refused};
 use crate::types::{DataType, format_type};
@@ -63,6 +65,9 @@ impl Ddl {
     /// # Errors
     /// That.
     pub fn check_owns(&self, relation: &Relation) -> Result<()> {
+        if relation_schema(relation) == Some(PG_CATALOG) {
+            return Err(refused(format!("permission denied: \"{}\" is a system catalog", relation.name())));
+        }
         let owner = relation_owner(&self.catalog, relation);
         if self.actor().has_role(owner) {
             return Ok(());
@@ -100,6 +105,9 @@ impl Ddl {
     /// # Errors
     /// That.
     pub fn check_may_drop(&self, relation: &Relation) -> Result<()> {
+        if relation_schema(relation) == Some(PG_CATALOG) {
+            return self.check_owns(relation);
+        }
         let actor = self.actor();
         let of_schema = relation_schema(relation).and_then(|schema| self.catalog.schema(schema));
         if of_schema.is_some_and(|schema| actor.has_role(schema.owner)) {

@@ -10,7 +10,8 @@ use super::nested_loop::set_slot;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::make_array;
-use crate::plan::physical::{Apply, ApplyKind, HashedSides, PlanNode};
+use crate::plan::logical::TableFunction;
+use crate::plan::physical::{Apply, ApplyKind, HashedSides, Physical, PlanNode};
 use crate::types::DataType;
 use crate::value::{Batch, Column, ColumnBuilder, Datum, KeyColumn};
 
@@ -24,8 +25,15 @@ pub struct ApplyOperator {
     width: usize,
     correlations: Vec<(usize, usize)>,
     data_type: DataType,
-    /// What an uncorrelated subquery gave.
+    /// It runs once: nothing ties it to the row, and it changes nothing.
+    runs_once: bool,
+    /// What a subquery that runs once gave.
     cached: Option<Answer>,
+}
+
+/// Whether a plan is a call that has to be made for each row.
+fn is_volatile(plan: &PlanNode) -> bool {
+    matches!(&plan.node, Physical::Function { calls, .. } if calls.iter().any(TableFunction::is_volatile))
 }
 
 #[derive(Clone)]
@@ -116,6 +124,7 @@ impl ApplyOperator {
             width: apply.input.types.len(),
             correlations: apply.correlations.clone(),
             data_type: apply.data_type,
+            runs_once: apply.correlations.is_empty() && !is_volatile(&apply.subquery),
             cached: None,
         }
     }
@@ -211,7 +220,7 @@ impl Operator for ApplyOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
-            if self.correlations.is_empty() && self.cached.is_none() {
+            if self.runs_once && self.cached.is_none() {
                 self.cached = Some(self.run(execution).await?);
             }
             let mut builder = ColumnBuilder::new(execution.kind_of(self.data_type)?, batch.row_count);
@@ -226,7 +235,7 @@ impl Operator for ApplyOperator {
                 return Ok(Some(batch));
             }
             for row in 0..batch.row_count {
-                let answer = if self.correlations.is_empty() {
+                let answer = if self.runs_once {
                     self.cached.clone()
                 } else {
                     for (slot, column) in &self.correlations {

@@ -1,6 +1,7 @@
 //! What evaluation may know of the session: settings, times, parameters, and the functions only the engine can
 //! answer.
 
+use crate::encoding::Encoding;
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::{BuiltinTypes, Oid, TypeCatalog, TypeInfo, oids};
 use crate::value::{Datum, Text, compare_values};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub extra_float_digits: i32,
     /// `bytea_output = 'escape'` instead of hex.
     pub bytea_escape: bool,
+    /// What the client's texts are written in, binary values too.
+    pub client_encoding: Encoding,
 }
 
 impl Default for Settings {
@@ -63,6 +66,7 @@ impl Default for Settings {
             time_zone: TimeZone::UTC,
             extra_float_digits: 1,
             bytea_escape: false,
+            client_encoding: Encoding::UTF8,
         }
     }
 }

@@ -18,6 +18,7 @@ mod extract;
 mod function;
 mod interval_arithmetic;
 mod json;
+mod large_object;
 mod mac_address;
 mod math;
 mod moment;

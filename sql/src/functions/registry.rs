@@ -65,6 +65,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::words::register(&mut registry);
     super::enumeration::register(&mut registry);
     super::range::register(&mut registry);
+    super::large_object::register(&mut registry);
     // Behind those that some of its functions are other names of.
     super::system::register(&mut registry);
     registry

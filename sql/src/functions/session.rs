@@ -95,7 +95,6 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_total_relation_size", &[REGCLASS], INT8),
     ("pg_database_size", &[NAME], INT8),
     ("pg_database_size", &[OID], INT8),
-    ("pg_encoding_to_char", &[INT4], NAME),
     ("pg_is_in_recovery", &[], BOOL),
     ("pg_relation_is_publishable", &[REGCLASS], BOOL),
     ("obj_description", &[OID], TEXT),
@@ -292,15 +291,6 @@ pub(super) fn register(registry: &mut Registry) {
         .not_strict()
         .stable(),
     );
-    registry.add(Entry::new("pg_encoding_max_length", &[INT4], INT4, |arguments, _| {
-        // Of those that are known: SQL_ASCII, UTF8 and LATIN1.
-        Ok(match arguments[0] {
-            Datum::Int32(0 | 8) => Datum::Int32(1),
-            Datum::Int32(6) => Datum::Int32(4),
-            _ => Datum::Null,
-        })
-    }));
-    registry.add(Entry::new("pg_client_encoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable());
     registry.add(Entry::new("pg_trigger_depth", &[], INT4, |_, _| Ok(Datum::Int32(0))).stable());
     registry.add(Entry::new("pg_jit_available", &[], BOOL, |_, _| Ok(Datum::Bool(false))).stable());
     registry.add(Entry::new("textin", &[CSTRING], TEXT, |arguments, _| Ok(arguments[0].clone())));

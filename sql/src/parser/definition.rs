@@ -139,6 +139,11 @@ pub enum Definition {
     Rights(RightsStatement),
     /// Something about a type
     Type(TypeStatement),
+    /// ALTER LARGE OBJECT … OWNER TO
+    OwnLargeObject {
+        oid: u32,
+        owner: RoleName,
+    },
     /// ALTER … OWNER TO
     SetOwner {
         kind: ObjectKind,
@@ -176,6 +181,7 @@ pub enum CommentTarget {
         constraint: Ident,
         table: ObjectName,
     },
+    LargeObject(u32),
     /// Something whose comments are not kept.
     Other,
 }
@@ -304,6 +310,13 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ["alter", "table", ..] => alter_table(parser, source).map(Some),
         ["comment", "on", ..] => comment(parser, source).map(Some),
         ["alter", "view", ..] => alter_view(parser, source).map(Some),
+        ["alter", "large", "object", _] => {
+            skip(parser, 3);
+            let oid = large_object(parser, source)?;
+            expect(parser, source, "owner")?;
+            expect(parser, source, "to")?;
+            Ok(Some(Definition::OwnLargeObject { oid, owner: role::role_name(parser, source)? }))
+        }
         ["alter", "schema", ..] => {
             skip(parser, 2);
             let name = name(parser, source)?;
@@ -411,6 +424,10 @@ fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
         "column" => CommentTarget::Column(name(parser, source)?),
         "type" | "domain" => CommentTarget::Type(name(parser, source)?),
         "schema" => CommentTarget::Schema(identifier(parser, source)?),
+        "large" => {
+            expect(parser, source, "object")?;
+            CommentTarget::LargeObject(large_object(parser, source)?)
+        }
         "constraint" => {
             let constraint = identifier(parser, source)?;
             expect(parser, source, "on")?;
@@ -474,6 +491,18 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
     expect(parser, source, "to")?;
     let new_name = identifier(parser, source)?;
     Ok(Definition::RenameViewColumn { name, if_exists, column, new_name })
+}
+
+/// The number of a large object.
+fn large_object(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<u32> {
+    let token = parser.peek_token_ref();
+    let found = match &token.token {
+        Token::Number(digits, _) => digits.parse().ok(),
+        _ => None,
+    };
+    let oid = found.ok_or_else(|| syntax_error_at(token, source))?;
+    skip(parser, 1);
+    Ok(oid)
 }
 
 /// RENAME TO, SET SCHEMA and OWNER TO, which all kinds of objects have.

@@ -63,12 +63,11 @@ pub enum GrantTarget {
     Objects {
         kind: GrantKind,
         names: Vec<ObjectName>,
+        /// The types of functions' arguments, by commas, where they are given.
+        signatures: Vec<Option<String>>,
     },
     /// ALL … IN SCHEMA
-    AllIn {
-        kind: GrantKind,
-        schemas: Vec<String>,
-    },
+    AllIn { kind: GrantKind, schemas: Vec<String> },
     /// Objects that are yet to be.
     Future(GrantKind),
 }
@@ -283,17 +282,15 @@ fn objects(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<GrantTarget> 
         (first, _) => singular(first).filter(|_| is_name).map_or((GrantKind::Table, 0), |kind| (kind, 1)),
     };
     skip(parser, words);
-    let mut names = Vec::new();
+    let (mut names, mut signatures) = (Vec::new(), Vec::new());
     loop {
         if kind == GrantKind::LargeObject {
             return Err(SqlError::unsupported("large objects are not supported yet"));
         }
         names.push(name(parser, source)?);
-        if kind == GrantKind::Function {
-            arguments(parser, source)?;
-        }
+        signatures.push(if kind == GrantKind::Function { arguments(parser, source)? } else { None });
         if !parser.consume_token(&Token::Comma) {
-            return Ok(GrantTarget::Objects { kind, names });
+            return Ok(GrantTarget::Objects { kind, names, signatures });
         }
     }
 }
@@ -314,19 +311,28 @@ fn singular(word: &str) -> Option<GrantKind> {
     })
 }
 
-/// Passes over a function's argument types.
-fn arguments(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<()> {
+/// A function's argument types, by commas; `None` where there are no parentheses.
+fn arguments(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<String>> {
     if !parser.consume_token(&Token::LParen) {
-        return Ok(());
+        return Ok(None);
     }
-    let mut depth = 1;
-    while depth > 0 {
-        match parser.next_token().token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth -= 1,
+    let mut text = String::new();
+    loop {
+        let token = parser.next_token().token;
+        match &token {
+            Token::RParen => return Ok(Some(text)),
             Token::EOF => return Err(syntax_error_at(parser.peek_token_ref(), source)),
-            _ => {}
+            // Modes, of which only the first is a function's that is built in.
+            Token::Word(word) if matches!(word.value.to_ascii_lowercase().as_str(), "in" | "variadic") => {}
+            Token::Comma | Token::LBracket | Token::RBracket | Token::Period => {
+                text.push_str(&token.to_string())
+            }
+            _ => {
+                if !text.is_empty() && !text.ends_with(['.', ',']) {
+                    text.push(' ');
+                }
+                text.push_str(&token.to_string());
+            }
         }
     }
-    Ok(())
 }

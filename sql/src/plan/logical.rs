@@ -274,6 +274,12 @@ impl NeededColumns {
 }
 
 impl TableFunction {
+    /// Whether it has to be called as often as it is asked for.
+    #[must_use]
+    pub fn is_volatile(&self) -> bool {
+        matches!(self, TableFunction::Report { function, .. } if function.is_volatile())
+    }
+
     /// What is evaluated for it.
     #[must_use]
     pub fn expressions(&self) -> &[Expr] {

@@ -84,7 +84,6 @@ pub fn call(
                 found.map_or_else(|| format!("unknown (OID={})", oid_at(0)), |role| role.name.clone()),
             )
         }
-        "pg_encoding_to_char" => Datum::text(if number(0) == Some(6) { "UTF8" } else { "SQL_ASCII" }),
         "pg_table_is_visible" => is_visible(environment, oid_at(0)),
         "pg_type_is_visible" => Datum::Bool(environment.types().is_visible(oid_at(0))),
         "pg_function_is_visible"

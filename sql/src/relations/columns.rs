@@ -1,7 +1,7 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::collations::collation;
-use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
+use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, text};
 use crate::binder::name;
 use crate::catalog::{ColumnIdentity, Identity, IndexExpression, Table, TableColumn};
 use crate::error::Result;
@@ -166,7 +166,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
             ));
         }
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+    for computed in computed_relations(environment) {
         for (at, (name, type_oid)) in computed.columns.iter().enumerate() {
             rows.push(attribute_row(
                 environment,
@@ -178,7 +178,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     type_oid: *type_oid,
                     modifier: -1,
                     collation: 0,
-                    not_null: *name == "oid",
+                    not_null: computed.is_required(name),
                     has_default: false,
                     identity: 0,
                     generated: false,

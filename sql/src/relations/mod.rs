@@ -4,6 +4,7 @@
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
 mod activity;
+mod aggregates;
 mod backend_functions;
 mod bound_text;
 mod branches;
@@ -11,6 +12,7 @@ mod catalog_functions;
 mod collations;
 mod columns;
 mod constraints;
+mod conversions;
 pub mod deparse;
 mod depend;
 mod diff;
@@ -27,6 +29,7 @@ mod registry;
 mod relation;
 mod reports;
 mod retention;
+mod role_depend;
 pub(crate) mod roles;
 mod row_history;
 mod schema_objects;
@@ -45,13 +48,14 @@ mod usage;
 mod view_text;
 mod views;
 
-pub use catalog_functions::{call, relation_name, relation_oid, relation_place};
+pub use catalog_functions::{call, relation_name, relation_oid, relation_place, type_named};
 pub use collations::{
     COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
 };
+pub use object_functions::function_oid;
 pub use operator_classes::{btree_class, default_class, family_of, key_family};
 pub use procedures::has_procedure;
-pub use registry::is_reserved;
+pub use registry::{LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
 pub use reports::{ReportFunction, report};
 
@@ -75,6 +79,9 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    aggregates::MAKERS,
+    conversions::MAKERS,
+    role_depend::MAKERS,
     operator_classes::MAKERS,
     roles::MAKERS,
     standard_rights::MAKERS,

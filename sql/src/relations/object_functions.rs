@@ -25,7 +25,7 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
             [only] => Datum::Oid(only.oid),
             _ => Datum::Null,
         },
-        "to_regprocedure" => match procedure_oid(environment, word(0)) {
+        "to_regprocedure" => match function_oid(environment, word(0)) {
             Ok(found) => found.map_or(Datum::Null, Datum::Oid),
             Err(error) => return Some(Err(error)),
         },
@@ -36,7 +36,7 @@ pub(super) fn call(environment: &Environment, function: &str, arguments: &[Datum
                 SqlError::new(SqlState::UNDEFINED_FUNCTION, message)
             };
             return Some(
-                procedure_oid(environment, text).and_then(|found| found.map(Datum::Oid).ok_or_else(missing)),
+                function_oid(environment, text).and_then(|found| found.map(Datum::Oid).ok_or_else(missing)),
             );
         }
         "pg_index_has_property" => match environment.catalog.index(oid(0)) {
@@ -73,7 +73,7 @@ fn unqualified(text: &str) -> &str {
 }
 
 /// The function of `name(type, …)`.
-fn procedure_oid(environment: &Environment, text: &str) -> Result<Option<Oid>> {
+pub fn function_oid(environment: &Environment, text: &str) -> Result<Option<Oid>> {
     let malformed = |message: &str| SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, message);
     let (base, rest) = text.split_once('(').ok_or_else(|| malformed("expected a left parenthesis"))?;
     let inside =

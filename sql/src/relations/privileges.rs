@@ -7,8 +7,12 @@ use crate::catalog::{EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, defaul
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::rights::{
-    Actor, Secured, database, grant_text, grants_datum, object_type, parse_grant, relation, schema,
+    Actor, Secured, database, function, grant_text, grants_datum, language, object_type, parse_grant,
+    relation, schema,
 };
+
+use super::object_functions::function_oid;
+use super::registry::LANGUAGES;
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
@@ -252,8 +256,22 @@ fn everybodys(actor: &Actor<'_>, kind: SecuredKind, text: &str) -> Result<Option
     Ok(Some(has_any(actor, &secured, &wanted)))
 }
 
-fn on_function(_: &Environment, actor: &Actor<'_>, _: &Datum, text: &str) -> Result<Option<bool>> {
-    everybodys(actor, SecuredKind::Function, text)
+fn on_function(
+    environment: &Environment,
+    actor: &Actor<'_>,
+    object: &Datum,
+    text: &str,
+) -> Result<Option<bool>> {
+    let oid = match object.as_text() {
+        Some(signature) => function_oid(environment, signature)?.ok_or_else(|| {
+            let message = format!("function \"{signature}\" does not exist");
+            SqlError::new(SqlState::UNDEFINED_FUNCTION, message)
+        })?,
+        None => number(object),
+    };
+    let wanted = wanted(text, SecuredKind::Function)?;
+    let exists = super::procedures::procedure(oid).is_some();
+    Ok(exists.then(|| has_any(actor, &function(&environment.catalog, oid), &wanted)))
 }
 
 /// 42704, unless one of the built-in names is asked for.
@@ -266,9 +284,19 @@ fn check_named(object: &Datum, known: &[&str], word: &str) -> Result<()> {
     }
 }
 
-fn on_language(_: &Environment, actor: &Actor<'_>, object: &Datum, text: &str) -> Result<Option<bool>> {
-    check_named(object, &["internal", "c", "sql"], "language")?;
-    everybodys(actor, SecuredKind::Language, text)
+fn on_language(
+    environment: &Environment,
+    actor: &Actor<'_>,
+    object: &Datum,
+    text: &str,
+) -> Result<Option<bool>> {
+    let known = |oid: u32, name: &str| object.as_text().map_or(number(object) == oid, |text| text == name);
+    let found = LANGUAGES.iter().find(|(oid, name)| known(*oid, name));
+    if found.is_none() {
+        check_named(object, &[], "language")?;
+    }
+    let wanted = wanted(text, SecuredKind::Language)?;
+    Ok(found.map(|(oid, _)| has_any(actor, &language(&environment.catalog, *oid), &wanted)))
 }
 
 fn on_tablespace(_: &Environment, actor: &Actor<'_>, object: &Datum, text: &str) -> Result<Option<bool>> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use crate::functions::{CastMethod, Function, Volatility, registry};
+use crate::functions::{Aggregate, CastMethod, Function, Volatility, registry};
 use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types, oids};
 
 /// PostgreSQL's functions, one a line: OID, name, and the types of its arguments.
@@ -140,12 +140,18 @@ fn windows() -> impl Iterator<Item = Procedure> {
 }
 
 fn aggregates() -> impl Iterator<Item = Procedure> {
-    registry().all_aggregates().map(|aggregate| Procedure {
+    // These take as many arguments as there are columns to sort by.
+    const HYPOTHETICAL: [&str; 4] = ["rank", "dense_rank", "percent_rank", "cume_dist"];
+    let is_hypothetical = |aggregate: &Aggregate| HYPOTHETICAL.contains(&aggregate.name);
+    registry().all_aggregates().map(move |aggregate| Procedure {
         oid: 0,
         name: aggregate.name.to_string(),
         kind: ProcedureKind::Aggregate,
-        arguments: aggregate.argument_types.clone(),
-        variadic: 0,
+        arguments: match is_hypothetical(aggregate) {
+            true => vec![oids::ANY],
+            false => aggregate.argument_types.clone(),
+        },
+        variadic: if is_hypothetical(aggregate) { oids::ANY } else { 0 },
         optional: 0,
         result: aggregate.return_type,
         strict: false,

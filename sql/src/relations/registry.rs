@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 
 use super::procedures::{self, Procedure, ProcedureKind};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
+use super::standard_rights::list_of;
 use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::{CastContext, CastMethod, Operator, Volatility, registry};
+use crate::rights::{grants_datum, initial_function_grants};
 use crate::types::{builtin_type, oids};
 use crate::value::{Datum, PhysicalKind};
 
@@ -60,7 +62,15 @@ fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows>
 /// The first of the OIDs of operators that PostgreSQL does not have.
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
 
-fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+/// The list of a function; some begin with one.
+fn list_of_function(environment: &Environment, function: u32) -> Datum {
+    match (list_of(environment, function), initial_function_grants(function)) {
+        (Datum::Null, Some(initial)) => grants_datum(&environment.catalog, &initial),
+        (stored, _) => stored,
+    }
+}
+
+fn functions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |procedure: &Procedure| {
         let kind = match procedure.kind {
             ProcedureKind::Aggregate => b'a',
@@ -91,6 +101,7 @@ fn functions(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
             ("prorettype", oid(procedure.result)),
             ("proargtypes", oid_vector(&procedure.arguments)),
             ("prosrc", text(&procedure.name)),
+            ("proacl", list_of_function(environment, procedure.oid)),
         ])
     };
     Ok(procedures::all().iter().map(row).collect())
@@ -256,8 +267,11 @@ fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<Relatio
         .collect())
 }
 
-fn languages(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok([(12, "internal"), (13, "c"), (14, "sql")]
+/// The languages of functions: OID and name. Only the last is for everybody.
+pub const LANGUAGES: [(u32, &str); 3] = [(12, "internal"), (13, "c"), (14, "sql")];
+
+fn languages(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    Ok(LANGUAGES
         .into_iter()
         .map(|(number, name)| {
             relation.row(&[
@@ -266,6 +280,7 @@ fn languages(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
                 ("lanowner", oid(SUPERUSER)),
                 ("lanispl", Datum::Bool(false)),
                 ("lanpltrusted", Datum::Bool(name == "sql")),
+                ("lanacl", list_of(environment, number)),
             ])
         })
         .collect())

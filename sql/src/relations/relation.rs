@@ -24,6 +24,8 @@ pub struct VirtualRelation {
     /// `r` for a table, `v` for a view.
     pub kind: u8,
     pub columns: Vec<(&'static str, Oid)>,
+    /// Those of the columns that are never NULL.
+    pub required: Vec<&'static str>,
     pub make: MakeRows,
 }
 
@@ -32,6 +34,12 @@ impl VirtualRelation {
     #[must_use]
     pub fn schema_name(&self) -> &'static str {
         if self.schema == INFORMATION_SCHEMA { "information_schema" } else { "pg_catalog" }
+    }
+
+    /// Whether a column is never NULL.
+    #[must_use]
+    pub fn is_required(&self, column: &str) -> bool {
+        self.required.contains(&column)
     }
 
     /// Its rows.
@@ -78,7 +86,7 @@ pub fn none(_: &Environment, _: &VirtualRelation) -> Result<RelationRows> {
     Ok(Vec::new())
 }
 
-/// One relation to a line: schema, OID, name, kind, and columns with their types.
+/// One relation to a line: schema, OID, name, kind, and columns with their types; `!` behind those that are NOT NULL.
 const SHAPES: &str = include_str!("shapes.txt");
 
 /// The relations of the shapes above, with their row makers.
@@ -90,8 +98,10 @@ fn shape(line: &'static str, makers: &[&[(&str, MakeRows)]]) -> Option<VirtualRe
     let mut fields = line.split('|');
     let (schema, oid, name) = (fields.next()?, fields.next()?, fields.next()?);
     let (kind, columns) = (fields.next()?, fields.next()?);
+    let required = columns.split(',').filter_map(|column| column.strip_suffix('!')?.split(':').next());
+    let required = required.collect();
     let columns = columns.split(',').filter_map(|column| {
-        let (name, type_name) = column.split_once(':')?;
+        let (name, type_name) = column.trim_end_matches('!').split_once(':')?;
         // Types that no feature of ours needs show as text.
         let oid = BuiltinTypes.type_by_name(type_name).map_or(oids::TEXT, |info| info.oid);
         Some((name, oid))
@@ -109,6 +119,7 @@ fn shape(line: &'static str, makers: &[&[(&str, MakeRows)]]) -> Option<VirtualRe
         name,
         kind: kind.bytes().next()?,
         columns: columns.collect(),
+        required,
         make,
     })
 }
@@ -122,6 +133,12 @@ static ALL: LazyLock<Vec<VirtualRelation>> = LazyLock::new(|| {
 /// All computed relations.
 pub fn all() -> &'static [VirtualRelation] {
     &ALL
+}
+
+/// Those that are relations to everybody, but for those that are tables by now.
+pub fn computed_relations(environment: &Environment) -> impl Iterator<Item = &'static VirtualRelation> {
+    let is_table = |oid: u32| environment.catalog.table(oid).is_some();
+    all().iter().filter(move |computed| computed.kind != b'f' && !is_table(computed.oid))
 }
 
 /// A text value.

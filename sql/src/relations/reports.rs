@@ -8,6 +8,7 @@ use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::{PG_CATALOG, Rights};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
+use crate::large_object::{self, LargeObjectCall};
 use crate::plan::logical::NeededColumns;
 use crate::rights::{denied, must_own, relation};
 use crate::session::{BranchMerge, check_different, sibling};
@@ -33,6 +34,7 @@ enum Kind {
     Diff,
     History,
     Retention,
+    LargeObject(LargeObjectCall),
 }
 
 /// The columns of merges' findings.
@@ -98,6 +100,7 @@ pub fn conflicts(oid: u32) -> VirtualRelation {
         name: "heliosdb_conflicts",
         kind: b'f',
         columns: FINDING_COLUMNS.to_vec(),
+        required: Vec::new(),
         make: |environment, _| {
             Ok(environment.listing.refused_merge.lock().iter().map(Finding::row).collect())
         },
@@ -105,6 +108,22 @@ pub fn conflicts(oid: u32) -> VirtualRelation {
 }
 
 impl ReportFunction {
+    /// A function of large objects, which gives one value.
+    pub(crate) const fn large_object(
+        name: &'static str,
+        arguments: &'static [Oid],
+        columns: &'static [(&'static str, Oid)],
+        call: LargeObjectCall,
+    ) -> ReportFunction {
+        ReportFunction { name, arguments, required: arguments.len(), columns, kind: Kind::LargeObject(call) }
+    }
+
+    /// Whether each call of it counts: it may change something, or see what others did.
+    #[must_use]
+    pub fn is_volatile(&self) -> bool {
+        matches!(self.kind, Kind::LargeObject(_))
+    }
+
     /// Its rows; arguments that were left out are missing, and so may columns be that nobody needs.
     ///
     /// # Errors
@@ -127,6 +146,7 @@ impl ReportFunction {
                 row_history::rows(table_at(arguments)?, now, execution).await
             }
             Kind::Retention => retention::rows(execution).await,
+            Kind::LargeObject(call) => Ok(vec![vec![large_object::run(call, arguments, execution).await?]]),
             Kind::Diff => {
                 let before = moment(text_at(arguments, 1)?, execution).await?;
                 let after = match arguments.len() {
@@ -148,8 +168,8 @@ impl ReportFunction {
             let may = actor.has_role(environment.who.database_owner);
             return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
         }
-        if let Kind::Retention | Kind::Branches = self.kind {
-            // As sizes and sessions are everybody's to see.
+        if let Kind::Retention | Kind::Branches | Kind::LargeObject(_) = self.kind {
+            // As sizes and sessions are everybody's to see; large objects are asked themselves.
             return Ok(());
         }
         let oid = table_at(arguments)?;

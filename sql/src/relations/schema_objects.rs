@@ -1,7 +1,9 @@
 //! Schemas, tables and indexes: pg_namespace, pg_class, pg_index, pg_tables, pg_indexes.
 
 use super::operator_classes::of_index;
-use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, oid_vector, text, vector};
+use super::relation::{
+    MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, oid_vector, text, vector,
+};
 use super::standard_rights::{list_of, owner_name};
 use super::stored_text;
 use crate::catalog::{Index, PG_CATALOG, SUPERUSER, Table, initial_schema_grants};
@@ -216,7 +218,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         };
         rows.push(class_row(environment, relation, &class));
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+    for computed in computed_relations(environment) {
         let class = Class {
             oid: computed.oid,
             owner: SUPERUSER,
@@ -321,7 +323,9 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
             !entry.indexes.is_empty(),
         ));
     }
-    for computed in all().iter().filter(|each| each.kind == b'r' && each.schema == PG_CATALOG) {
+    for computed in
+        computed_relations(environment).filter(|each| each.kind == b'r' && each.schema == PG_CATALOG)
+    {
         rows.push(row("pg_catalog".into(), computed.name, SUPERUSER, false));
     }
     Ok(rows)

@@ -2,7 +2,7 @@
 
 use super::collations::COLLATIONS;
 use super::information_schema::yes_or_no;
-use super::relation::{MakeRows, RelationRows, VirtualRelation, all, letter, oid, text};
+use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, text};
 use super::schema_objects::schema_name;
 use crate::catalog::{
     EVERYBODY, Grant, PG_CATALOG, Rights, SUPERUSER, SecuredKind, Sequence, default_grants,
@@ -103,7 +103,7 @@ fn relations(environment: &Environment) -> Vec<(u32, String, String)> {
     let views = catalog.views().map(|view| (view.oid, view.schema, &view.name));
     let stored =
         tables.chain(views).map(|(oid, schema, name)| (oid, schema_name(environment, schema), name.clone()));
-    let computed = all().iter().filter(|computed| computed.kind != b'f');
+    let computed = computed_relations(environment);
     let computed = computed.map(|each| (each.oid, each.schema_name().to_string(), each.name.to_string()));
     stored.chain(computed).collect()
 }

@@ -18,6 +18,7 @@ pub fn relations() -> Vec<VirtualRelation> {
             name: "system_config",
             kind: b'v',
             columns: vec![("name", oids::TEXT), ("value", oids::TEXT)],
+            required: Vec::new(),
             make: config,
         },
         VirtualRelation {
@@ -37,6 +38,7 @@ pub fn relations() -> Vec<VirtualRelation> {
                 ("data_file_bytes", oids::INT8),
                 ("waiting_transactions", oids::INT8),
             ],
+            required: Vec::new(),
             make: statistics,
         },
         super::reports::conflicts(FIRST_OID + 3),

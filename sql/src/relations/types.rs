@@ -108,7 +108,8 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
         rows.push(type_row(environment, relation, &row.info, &Own { relation: row.relation, ..of_arrays }));
     };
     environment.catalog.row_types().for_each(&mut add_row);
-    system_row_types().for_each(add_row);
+    let is_table = |row: &&RowType| environment.catalog.table(row.relation).is_some();
+    system_row_types().filter(|row| !is_table(row)).for_each(add_row);
     Ok(rows)
 }
 

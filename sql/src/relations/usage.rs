@@ -1,7 +1,7 @@
 //! How relations are used: pg_stat_all_tables, pg_stat_all_indexes, their pg_statio_ and pg_stat_xact_ siblings, each also
 //! for the system's relations and for those of users alone. Rows and changes are known; scans are not counted.
 
-use super::relation::{MakeRows, RelationRows, VirtualRelation, all, oid, text};
+use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, oid, text};
 use super::schema_objects::schema_name;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -103,7 +103,9 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
             ));
         }
     }
-    for computed in all().iter().filter(|each| each.kind == b'r' && shows(relation, each.schema_name())) {
+    for computed in computed_relations(environment)
+        .filter(|each| each.kind == b'r' && shows(relation, each.schema_name()))
+    {
         let (schema, name) = (computed.schema_name(), computed.name);
         let known = Known { oid: computed.oid, schema, name, has_index: false, rows: 0.0, changes: 0 };
         rows.push(table_row(relation, &known));

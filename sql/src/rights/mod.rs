@@ -17,7 +17,10 @@ use std::collections::BTreeSet;
 pub use conceal::conceal;
 pub use list::{Behavior, Change, best_grantor, change_owner, merge};
 pub use memory::Permitted;
-pub use secured::{Secured, database, object_type, relation, schema};
+pub use secured::{
+    Secured, computed_grants, database, function, initial_function_grants, is_function_restricted, language,
+    object_type, relation, schema,
+};
 pub use text::{grant_text, grants_datum, parse_grant};
 pub use used::{RelationUse, check_populated, check_uses};
 

@@ -33,7 +33,14 @@ impl<'c> Secured<'c> {
 pub fn relation(catalog: &CatalogSnapshot, oid: u32) -> Option<Secured<'_>> {
     let of = |kind, owner| Some(Secured::new(catalog, kind, owner, oid));
     if let Some(entry) = catalog.table(oid) {
-        return of(SecuredKind::Relation, entry.table.owner);
+        let mut secured = Secured::new(catalog, SecuredKind::Relation, entry.table.owner, oid);
+        if entry.table.schema == PG_CATALOG
+            && catalog.rights_on(oid).is_none_or(|rights| rights.grants.is_none())
+            && let Some(computed) = crate::relations::with_oid(oid)
+        {
+            secured.grants = Cow::Owned(computed_grants(computed));
+        }
+        return Some(secured);
     }
     if let Some(view) = catalog.view(oid) {
         return of(SecuredKind::Relation, view.owner);
@@ -102,6 +109,46 @@ pub fn schema(catalog: &CatalogSnapshot, oid: u32) -> Option<Secured<'_>> {
 #[must_use]
 pub fn database(catalog: &CatalogSnapshot, oid: u32, owner: u32) -> Secured<'_> {
     Secured::new(catalog, SecuredKind::Database, owner, oid)
+}
+
+/// Functions that PostgreSQL begins with closed to all but superusers, by their OIDs.
+const CLOSED_FUNCTIONS: [u32; 59] = [
+    764, 765, 767, 2172, 2274, 2282, 2307, 2621, 2622, 2623, 2624, 2625, 2739, 2848, 3071, 3072, 3098, 3293,
+    3295, 3297, 3307, 3329, 3353, 3354, 3400, 3401, 3436, 3775, 3776, 3777, 3800, 3801, 3826, 3827, 3828,
+    4543, 5029, 5030, 5031, 5052, 6003, 6004, 6005, 6006, 6007, 6008, 6009, 6010, 6011, 6012, 6013, 6014,
+    6170, 6230, 6232, 6250, 6270, 6271, 6272,
+];
+
+/// The list that a function begins with, where that is not the default.
+#[must_use]
+pub fn initial_function_grants(oid: u32) -> Option<Vec<Grant>> {
+    CLOSED_FUNCTIONS.binary_search(&oid).ok()?;
+    let rights = SecuredKind::Function.all();
+    Some(vec![Grant { grantee: SUPERUSER, grantor: SUPERUSER, rights, options: Rights::NONE }])
+}
+
+/// A built-in function.
+#[must_use]
+pub fn function(catalog: &CatalogSnapshot, oid: u32) -> Secured<'_> {
+    let mut secured = Secured::new(catalog, SecuredKind::Function, SUPERUSER, oid);
+    if catalog.rights_on(oid).is_none_or(|rights| rights.grants.is_none())
+        && let Some(initial) = initial_function_grants(oid)
+    {
+        secured.grants = Cow::Owned(initial);
+    }
+    secured
+}
+
+/// Whether perhaps not everybody may call a function.
+#[must_use]
+pub fn is_function_restricted(catalog: &CatalogSnapshot, oid: u32) -> bool {
+    catalog.rights_on(oid).is_some() || CLOSED_FUNCTIONS.binary_search(&oid).is_ok()
+}
+
+/// A language, of those that everybody may be trusted with.
+#[must_use]
+pub fn language(catalog: &CatalogSnapshot, oid: u32) -> Secured<'_> {
+    Secured::new(catalog, SecuredKind::Language, SUPERUSER, oid)
 }
 
 /// A type; an array has its elements'.

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Actor, Secured, Who, denied, relation};
+use super::{Actor, Secured, Who, denied, function, relation};
 use crate::catalog::{CatalogSnapshot, ColumnNumber, Rights};
 use crate::error::{Result, SqlError, SqlState};
 
-/// What a statement needs of one relation, as one role.
+/// What a statement needs of one relation, as one role; or of a function that not everybody may call: EXECUTE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelationUse {
     pub relation: u32,
@@ -58,9 +58,19 @@ pub fn check_populated(uses: &[RelationUse]) -> Result<()> {
 }
 
 impl RelationUse {
+    /// Whether it is of a function.
+    #[must_use]
+    pub fn is_function(&self) -> bool {
+        self.needed == Rights::EXECUTE
+    }
+
     fn is_permitted(&self, actor: &Actor<'_>) -> bool {
         if actor.is_superuser() {
             return true;
+        }
+        if self.is_function() {
+            let secured = function(actor.catalog, self.relation);
+            return actor.rights(&secured, Rights::EXECUTE).has(Rights::EXECUTE);
         }
         let Some(secured) = relation(actor.catalog, self.relation) else {
             return actor.has_role(self.owner);

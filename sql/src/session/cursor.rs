@@ -103,11 +103,7 @@ impl Cursor {
         let returns =
             movement.position < self.position || (movement.backwards && movement.from <= movement.to);
         if self.forward_only && returns {
-            return Err(SqlError::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "cursor can only scan forward",
-            )
-            .with_hint("Declare it with SCROLL option to enable backward scan."));
+            return Err(forward_only());
         }
         self.position = movement.position;
         let count = (movement.to - movement.from + 1).max(0);
@@ -159,6 +155,12 @@ impl Cursor {
     }
 }
 
+/// 55000 for a way back.
+pub(super) fn forward_only() -> SqlError {
+    SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
+        .with_hint("Declare it with SCROLL option to enable backward scan.")
+}
+
 /// 0A000 for cursors that go back, or outlive their transaction, over rows that are locked.
 fn refuse_locks(declare: &Declare, mode: LockMode) -> Result<()> {
     let (what, detail) = match declare {
@@ -179,8 +181,10 @@ fn unknown(cursor: &str) -> SqlError {
 impl Session {
     /// The columns that FETCH gives.
     pub(super) fn cursor_columns(&self, fetch: &Fetch) -> Option<Vec<ResultColumn>> {
-        let cursor = self.cursors.get(&name::fold(&fetch.name))?;
-        (!fetch.moves_only).then(|| cursor.columns.clone())
+        let wanted = name::fold(&fetch.name);
+        let columns = self.cursors.get(&wanted).map(|cursor| cursor.columns.clone());
+        let columns = columns.or_else(|| self.portal_columns(&wanted))?;
+        (!fetch.moves_only).then_some(columns)
     }
 
     /// The columns of a cursor's rows, for the protocol, where it is a portal. The name is as it is stored.
@@ -202,7 +206,7 @@ impl Session {
             ));
         }
         let cursor = name::fold(&declare.name);
-        if self.cursors.contains_key(&cursor) {
+        if self.has_portal(&cursor) {
             let message = format!("cursor \"{cursor}\" already exists");
             return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, message));
         }
@@ -298,6 +302,9 @@ impl Session {
 
     pub(super) async fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Given> {
         let wanted = name::fold(&fetch.name);
+        if let Some(given) = self.fetch_portal(&wanted, fetch).await? {
+            return Ok(given);
+        }
         let mut cursor = self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
         let gone = self.go(&mut cursor, fetch, &wanted).await;
         cursor.failed = gone.is_err();
@@ -331,13 +338,16 @@ impl Session {
         let tag = match cursor {
             None => {
                 self.cursors.clear();
+                self.portals.get_mut().clear();
                 self.list_cursors();
                 "CLOSE CURSOR ALL"
             }
             Some(cursor) => {
                 let wanted = name::fold(cursor);
-                self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
-                self.list_cursors();
+                if !self.forget_portal(&wanted) {
+                    self.cursors.remove(&wanted).ok_or_else(|| unknown(&wanted))?;
+                    self.list_cursors();
+                }
                 "CLOSE CURSOR"
             }
         };
@@ -346,6 +356,7 @@ impl Session {
 
     /// At the end of a transaction: what it made goes with it, but for what it holds when it commits.
     pub(super) fn end_cursors(&mut self, committed: bool) {
+        self.listing.large_objects.clear();
         if self.cursors.is_empty() {
             return;
         }
@@ -357,7 +368,7 @@ impl Session {
 
     /// Takes the cursors that are gone off the list.
     pub(super) fn list_cursors(&self) {
-        self.listing.cursors.lock().retain(|listed| self.cursors.contains_key(&listed.name));
+        self.listing.cursors.lock().retain(|listed| self.has_portal(&listed.name));
     }
 
     /// Back at a savepoint: what was made after it goes.

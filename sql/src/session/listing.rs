@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 
 use super::CursorPlace;
 use crate::branch_merge::Finding;
+use crate::large_object::Descriptors;
 use crate::types::DataType;
 
 /// The names of a session.
@@ -14,6 +15,8 @@ pub struct Listing {
     pub statements: Mutex<Vec<ListedStatement>>,
     /// By name.
     pub cursors: Mutex<Vec<ListedCursor>>,
+    /// The large objects that the transaction has open.
+    pub large_objects: Descriptors,
     /// What was in the way of the last merge that was refused.
     pub refused_merge: Mutex<Vec<Finding>>,
 }

@@ -26,6 +26,7 @@ mod functions;
 mod listing;
 mod merge;
 mod moment;
+mod named_portal;
 mod past;
 mod plans;
 mod point;
@@ -218,6 +219,8 @@ pub struct Session {
     plans: Plans,
     forms: Forms,
     cursors: HashMap<String, cursor::Cursor>,
+    /// Portals of the protocol, by name. Never locked for long: it makes sessions safe to share.
+    portals: Mutex<HashMap<String, Portal>>,
     listing: Arc<Listing>,
     notices: Vec<Notice>,
     /// Those that the protocol reports and that were changed since it last did, with what it said then.
@@ -285,6 +288,7 @@ impl Session {
             plans: Plans::default(),
             forms: Forms::default(),
             cursors: HashMap::new(),
+            portals: Mutex::default(),
             listing: Arc::default(),
             notices: Vec::new(),
             changed_settings: BTreeMap::new(),
@@ -459,6 +463,7 @@ impl Session {
 
     fn end_portals(&mut self) {
         self.portal_epoch += 1;
+        self.forget_portals();
     }
 }
 

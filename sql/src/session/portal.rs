@@ -391,7 +391,7 @@ impl Session {
             rows.push(batch).await?;
         }
         rows.finish().await?;
-        portal.header = copy.header().transpose()?;
+        portal.header = copy.header(self.formats.client_encoding).transpose()?;
         portal.state = State::Gathered { rows, next_block: 0, left: None, environment, timestamps };
         portal.epoch = self.portal_epoch;
         Ok(())
@@ -399,7 +399,11 @@ impl Session {
 
     /// Begins to make the rows of a plan.
     pub(crate) async fn start_rows(&mut self, portal: &mut Portal, plan: &PlanNode) -> Result<()> {
-        portal.header = portal.prepared.copy_plan().and_then(CopyPlan::header).transpose()?;
+        portal.header = portal
+            .prepared
+            .copy_plan()
+            .and_then(|plan| plan.header(self.formats.client_encoding))
+            .transpose()?;
         portal.state = self.running(plan).await?;
         portal.epoch = self.portal_epoch;
         // The first batch is made at once: until it is given, a conflict may be undone.
@@ -656,6 +660,11 @@ impl Session {
     /// Takes the transaction back; tells whether a conflict was found.
     pub(crate) fn take_back(&mut self, execution: Execution) -> Result<bool> {
         if let Some(active) = &mut self.active {
+            // The first large object makes the tables of all.
+            if execution.transaction.changes_catalog() && !active.changed_catalog {
+                active.changed_catalog = true;
+                active.own_catalog = None;
+            }
             active.transaction = Some(execution.transaction);
             active.pending = execution.pending;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::accepted_settings::ACCEPTED;
+use crate::encoding::Encoding;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 
@@ -718,6 +719,7 @@ impl SettingValues {
             time_zone: time_zone(&self.get("timezone")?)?,
             extra_float_digits: self.get("extra_float_digits")?.parse().unwrap_or(1),
             bytea_escape: self.get("bytea_output")? == "escape",
+            client_encoding: Encoding::named(&self.get("client_encoding")?).unwrap_or_default(),
         })
     }
 }
@@ -809,16 +811,13 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
 
 /// The encoding of a name, in which only letters and digits count: some drivers send it with quotes.
 fn client_encoding(setting: &Setting, value: &str) -> Result<String> {
-    let name: String = value.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    match name.as_str() {
-        "UTF8" | "UNICODE" => Ok("UTF8".into()),
-        // Nothing is converted for it.
-        "SQLASCII" => Ok("SQL_ASCII".into()),
-        "LATIN1" | "ISO88591" => {
-            Err(SqlError::unsupported(format!("conversion between {name} and UTF8 is not supported")))
-        }
-        _ => Err(invalid(setting, value)),
+    let encoding = Encoding::named(value).ok_or_else(|| invalid(setting, value))?;
+    if encoding.is_known() {
+        return Ok(encoding.name().to_owned());
     }
+    let message = invalid(setting, value).message().to_owned();
+    let detail = format!("Conversion between {} and UTF8 is not supported.", encoding.name());
+    Err(SqlError::unsupported(message).with_detail(detail))
 }
 
 /// A format and an order of fields; what is not said stays as it is.

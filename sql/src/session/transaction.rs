@@ -321,6 +321,7 @@ impl Session {
             deferral: active.deferral.clone(),
             read_only: active.read_only,
         });
+        self.listing.large_objects.set_savepoints(active.savepoints.len(), false);
         Ok(())
     }
 
@@ -332,6 +333,7 @@ impl Session {
         // What a part of the transaction may do is its own.
         let read_only = active.savepoints[at].read_only;
         active.savepoints.truncate(at);
+        self.listing.large_objects.set_savepoints(at, false);
         if active.read_only != read_only {
             active.read_only = read_only;
             self.show_modes();
@@ -350,6 +352,8 @@ impl Session {
         };
         let at = find_savepoint(&active.savepoints, name)?;
         active.savepoints.truncate(at + 1);
+        self.listing.large_objects.set_savepoints(at, true);
+        self.listing.large_objects.set_savepoints(at + 1, false);
         let kept = active.savepoints.len();
         let Some(transaction) = &mut active.transaction else { return Err(lost()) };
         let savepoint = &active.savepoints[at];

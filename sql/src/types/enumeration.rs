@@ -82,17 +82,8 @@ const ENUM: TypeOperations = operations(
         out.push_str(label_of(info, value)?);
         Ok(())
     },
-    |info, bytes, _, context| match std::str::from_utf8(bytes) {
-        Ok(label) => parse_label(info, label, context),
-        Err(_) => Err(SqlError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\"",
-        )),
-    },
-    |info, value, out, _| {
-        out.extend_from_slice(label_of(info, value)?.as_bytes());
-        Ok(())
-    },
+    |info, bytes, _, context| parse_label(info, &context.settings.client_encoding.decode(bytes)?, context),
+    |info, value, out, context| context.settings.client_encoding.encode_to(label_of(info, value)?, out),
 );
 
 /// A user's enum.

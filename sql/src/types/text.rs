@@ -43,11 +43,8 @@ const OPERATIONS: TypeOperations = operations(
         out.push_str(content(info, datum)?);
         Ok(())
     },
-    |_, bytes, _, _| read_utf8(bytes).map(Datum::text),
-    |info, datum, out, _| {
-        out.extend_from_slice(content(info, datum)?.as_bytes());
-        Ok(())
-    },
+    |_, bytes, _, context| context.settings.client_encoding.decode(bytes).map(Datum::text),
+    |info, datum, out, context| context.settings.client_encoding.encode_to(content(info, datum)?, out),
 );
 
 #[cold]

@@ -5,7 +5,7 @@ use crate::catalog::{Identity, PG_CATALOG, Sequence};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::relations::collations;
-use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
+use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, text};
 use crate::relations::schema_objects::schema_name;
 use crate::types::domain::{self, base_type};
 use crate::types::{DataType, Oid, TypeShape, builtin_type, is_user_type, oids};
@@ -178,7 +178,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             rows.push(column_row(environment, relation, place, data_type, false, Filling::default()));
         }
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f' && shown(computed.oid, 0)) {
+    for computed in computed_relations(environment).filter(|computed| shown(computed.oid, 0)) {
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let place = (computed.schema_name(), computed.name, *name, at + 1);
             rows.push(column_row(
@@ -186,7 +186,7 @@ fn columns(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 relation,
                 place,
                 DataType::of(*oid),
-                false,
+                computed.is_required(name),
                 Filling::default(),
             ));
         }
@@ -224,7 +224,7 @@ pub fn each_column(environment: &Environment, mut visit: impl FnMut(ColumnPlace<
             visit(ColumnPlace { schema, relation, relation_oid, name, number: at + 1, data_type });
         }
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f') {
+    for computed in computed_relations(environment) {
         let (schema, relation, relation_oid) = (computed.schema_name(), computed.name, computed.oid);
         for (at, (name, oid)) in computed.columns.iter().enumerate() {
             let data_type = DataType::of(*oid);

@@ -1,6 +1,6 @@
 //! The database itself, its character set and its collations: `information_schema_catalog_name`, `character_sets`,
-//! `collations`, `collation_character_set_applicability`; and fixed tables of what the database is: `sql_implementation_info`,
-//! `sql_parts`, `sql_sizing`.
+//! `collations`, `collation_character_set_applicability`; and fixed tables of what the database is: `sql_features`,
+//! `sql_implementation_info`, `sql_parts`, `sql_sizing`.
 
 use crate::error::Result;
 use crate::execute::Environment;
@@ -14,10 +14,34 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
     ("information_schema.character_sets", character_sets),
     ("information_schema.collations", collations),
     ("information_schema.collation_character_set_applicability", collations),
+    ("information_schema.sql_features", features),
     ("information_schema.sql_implementation_info", facts),
     ("information_schema.sql_parts", facts),
     ("information_schema.sql_sizing", facts),
 ];
+
+/// The features of the standard, one to a line: number, name, number and name of the part, whether it is there, and what there is to
+/// say of that.
+const FEATURES: &str = include_str!("features.txt");
+
+fn features(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let row = |line: &'static str| {
+        let mut fields = line.split('|');
+        let mut next = || fields.next().map(text);
+        let (feature, name) = (next()?, next()?);
+        let (part, part_name) = (next()?, next()?);
+        let (supported, comments) = (next()?, fields.next().unwrap_or_default());
+        Some(relation.row(&[
+            ("feature_id", feature),
+            ("feature_name", name),
+            ("sub_feature_id", part),
+            ("sub_feature_name", part_name),
+            ("is_supported", supported),
+            ("comments", if comments.is_empty() { Datum::Null } else { text(comments) }),
+        ]))
+    };
+    Ok(FEATURES.lines().filter_map(row).collect())
+}
 
 /// A row to a line: the relation's name, then its columns, `\N` for NULL.
 const FACTS: &str = include_str!("facts.txt");

@@ -4,7 +4,7 @@ use super::is_shown;
 use crate::catalog::Rights;
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, all, text};
+use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, text};
 use crate::relations::schema_objects::schema_name;
 use crate::relations::standard_rights::owner_name;
 
@@ -32,7 +32,7 @@ fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<Relat
     for view in environment.catalog.views().filter(|view| shown(view.oid)) {
         rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW"));
     }
-    for computed in all().iter().filter(|computed| computed.kind != b'f' && shown(computed.oid)) {
+    for computed in computed_relations(environment).filter(|computed| shown(computed.oid)) {
         rows.push(row(
             computed.schema_name(),
             computed.name,

@@ -5,7 +5,6 @@ mod parse;
 pub(crate) use parse::{Kind, Node, parse};
 
 use super::scalar::{entry, operations, wrong_kind};
-use super::text::read_utf8;
 use super::{Category, TypeInfo, oids};
 use crate::error::{Result, SqlError};
 use crate::value::json::Jsonb;
@@ -34,10 +33,10 @@ pub(super) fn types() -> Vec<TypeInfo> {
             out.push_str(datum.as_text().ok_or_else(|| wrong_kind(info))?);
             Ok(())
         },
-        |_, bytes, _, _| checked(read_utf8(bytes)?),
-        |info, datum, out, _| {
-            out.extend_from_slice(datum.as_text().ok_or_else(|| wrong_kind(info))?.as_bytes());
-            Ok(())
+        |_, bytes, _, context| checked(&context.settings.client_encoding.decode(bytes)?),
+        |info, datum, out, context| {
+            let text = datum.as_text().ok_or_else(|| wrong_kind(info))?;
+            context.settings.client_encoding.encode_to(text, out)
         },
     );
     let jsonb = operations(
@@ -47,20 +46,21 @@ pub(super) fn types() -> Vec<TypeInfo> {
             value.root().print(out);
             Ok(())
         },
-        |_, bytes, _, _| match bytes {
-            [BINARY_VERSION, text @ ..] => parse_jsonb(read_utf8(text)?).map(Datum::Jsonb),
+        |_, bytes, _, context| match bytes {
+            [BINARY_VERSION, text @ ..] => {
+                parse_jsonb(&context.settings.client_encoding.decode(text)?).map(Datum::Jsonb)
+            }
             _ => {
                 let version = bytes.first().copied().unwrap_or(0);
                 Err(SqlError::internal(format!("unsupported jsonb version number {version}")))
             }
         },
-        |info, datum, out, _| {
+        |info, datum, out, context| {
             let Datum::Jsonb(value) = datum else { return Err(wrong_kind(info)) };
             let mut text = String::new();
             value.root().print(&mut text);
             out.push(BINARY_VERSION);
-            out.extend_from_slice(text.as_bytes());
-            Ok(())
+            context.settings.client_encoding.encode_to(&text, out)
         },
     );
     let base = |oid, array_oid, name, kind, operations| {
