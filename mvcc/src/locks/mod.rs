@@ -6,7 +6,8 @@
 //! 2. Requests for one lock are granted in order of arrival, except that a holder asking for a stronger mode
 //!    goes first. A request conflicts with holders and with the earlier requests it would have to wait for.
 //! 3. When a transaction begins to wait, it is looked up whether it waits for itself, following the waits of those
-//!    it waits for. If so it gets [`Error::Deadlock`] and the others go on. Who waits for whom is read from the locks
+//!    it waits for. If so, one of the circle who waits behind others, but for no holder, goes before them (`circle`); where
+//!    there is none, it gets [`Error::Deadlock`] and the others go on. Who waits for whom is read from the locks
 //!    themselves at that moment: edges that were noted earlier would miss modes strengthened since, and keep those
 //!    who have left.
 //!
@@ -15,6 +16,7 @@
 //! Invariant: a waiting request is either granted or withdrawn, never both; dropping its future withdraws it.
 
 mod alone;
+mod circle;
 mod held;
 
 use std::collections::{HashMap, VecDeque};
@@ -304,7 +306,7 @@ impl LockTable {
             held
         };
         waits.insert(owner, name);
-        if !self.waits_for_itself(&waits, owner) {
+        if self.cut_circles(&waits, owner) {
             return Ok((held, Request::Waiting(granted)));
         }
         waits.remove(&owner);
@@ -328,21 +330,6 @@ impl LockTable {
     /// Whom a transaction waits for at this moment.
     pub(crate) fn blockers_of(&self, owner: LockOwner) -> Vec<LockOwner> {
         self.waited_for(&self.waits.lock(), owner)
-    }
-
-    /// Whether following the waits from `target` leads back to it.
-    fn waits_for_itself(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
-        let mut open = self.waited_for(waits, target);
-        let mut seen = std::collections::HashSet::new();
-        while let Some(owner) = open.pop() {
-            if owner == target {
-                return true;
-            }
-            if seen.insert(owner) {
-                open.extend(self.waited_for(waits, owner));
-            }
-        }
-        false
     }
 
     /// Whom a transaction waits for right now.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use helios_mvcc::TableLockMode;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operation};
 
 use super::Ddl;
@@ -45,7 +46,8 @@ pub async fn alter_table(
         }
     };
     ddl.check_owns_table(&entry.table)?;
-    ddl.lock(&entry.table).await?;
+    let mode = actions.iter().map(lock_of).max().unwrap_or(TableLockMode::AccessExclusive);
+    ddl.lock_as(&entry.table, mode).await?;
     for action in actions {
         match action {
             TableAction::Standard(operation) => apply(ddl, &entry, operation, text).await?,
@@ -73,6 +75,26 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     Ok(())
+}
+
+/// The lock that an action needs, as PostgreSQL's manual has them: reading goes on where rows stay what they are, and
+/// writing where only what is known of them changes.
+fn lock_of(action: &TableAction) -> TableLockMode {
+    match action {
+        TableAction::Standard(operation) => match &**operation {
+            Operation::AddConstraint { constraint: ast::TableConstraint::ForeignKey(_), .. } => {
+                TableLockMode::ShareRowExclusive
+            }
+            Operation::ValidateConstraint { .. } | Operation::SetOptionsParens { .. } => {
+                TableLockMode::ShareUpdateExclusive
+            }
+            _ => TableLockMode::AccessExclusive,
+        },
+        TableAction::ResetOptions { .. } | TableAction::Storage(StorageAction::Index(_)) => {
+            TableLockMode::ShareUpdateExclusive
+        }
+        _ => TableLockMode::AccessExclusive,
+    }
 }
 
 fn is_renaming(actions: &[TableAction]) -> bool {

@@ -315,6 +315,15 @@ impl Execution {
         Ok(())
     }
 
+    /// Waits for what the evaluation of rows made the session owe, before anything is done with these rows.
+    ///
+    /// # Errors
+    /// Those of waiting.
+    pub async fn settle(&mut self) -> Result<()> {
+        let backend = &self.environment.backend;
+        if backend.owes() { backend.settle_waits().await } else { Ok(()) }
+    }
+
     /// Counts a batch; true where the thread's other tasks should run now.
     pub(super) fn turn_is_over(&mut self) -> bool {
         self.batches = self.batches.wrapping_add(1);
