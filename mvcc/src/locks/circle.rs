@@ -3,7 +3,7 @@
 //! Some wait only behind others in a queue: nobody who holds the lock is in their way. In a circle these would wait for
 //! ever for the sake of the order of arrival alone, so one of them gets its lock before those who came first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
@@ -11,39 +11,34 @@ use super::{LockName, LockOwner, LockTable};
 
 impl LockTable {
     /// Cuts the circles that lead from a transaction that has just begun to wait back to it; false where one cannot be
-    /// cut, which is a deadlock. Others pass their queues before the transaction itself does.
+    /// cut, which is a deadlock. Others pass their queues before the transaction itself does, older ones first.
     ///
     /// It ends: each time round, one transaction less waits, and no other begins to while `waits` is locked.
     pub(super) fn cut_circles(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
         loop {
-            let circle = self.circle(waits, target);
-            if circle.is_empty() {
+            let reached = self.reached(waits, target);
+            if !reached.contains(&target) {
                 return true;
             }
-            let others = circle.iter().copied().filter(|owner| *owner != target);
-            if !others.chain([target]).any(|owner| self.pass_queue(waits, owner)) {
+            let is_among = |owner: &LockOwner| self.reached(waits, *owner).contains(&target);
+            let mut circle: Vec<LockOwner> = reached.into_iter().filter(is_among).collect();
+            circle.sort_by_key(|owner| (*owner == target, owner.0));
+            if !circle.into_iter().any(|owner| self.pass_queue(waits, owner)) {
                 return false;
             }
         }
     }
 
-    /// Those who wait for each other from `target` back to it; empty where following the waits does not lead there.
-    fn circle(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> Vec<LockOwner> {
-        let mut open = vec![target];
-        let mut waited_for_by = HashMap::new();
+    /// Those to whom following the waits of a transaction leads.
+    fn reached(&self, waits: &HashMap<LockOwner, LockName>, from: LockOwner) -> HashSet<LockOwner> {
+        let mut open = self.waited_for(waits, from);
+        let mut reached = HashSet::new();
         while let Some(owner) = open.pop() {
-            for next in self.waited_for(waits, owner) {
-                if next == target {
-                    let back = |owner: &LockOwner| waited_for_by.get(owner).copied();
-                    return std::iter::successors(Some(owner), back).collect();
-                }
-                waited_for_by.entry(next).or_insert_with(|| {
-                    open.push(next);
-                    owner
-                });
+            if reached.insert(owner) {
+                open.extend(self.waited_for(waits, owner));
             }
         }
-        Vec::new()
+        reached
     }
 
     /// Gives a transaction that waits its lock, if none of the holders is in its way.
