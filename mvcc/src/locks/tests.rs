@@ -93,13 +93,30 @@ fn a_cycle_through_a_strengthened_mode_is_found() {
     });
 }
 
+/// A row is shared with those who come after one who wants it for himself, and he waits for them too.
+#[test]
+fn a_row_is_shared_past_one_who_waits() {
+    block_on(async {
+        let table = LockTable::new();
+        let (share, update) = (row(LockMode::Share), row(LockMode::Update));
+        table.acquire(A, X, share, WaitPolicy::Block).await.unwrap();
+        let mut b = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
+        assert!(poll_once(&mut b).await.is_none());
+        table.acquire(C, X, share, WaitPolicy::NoWait).await.unwrap();
+        table.release(A, X);
+        assert!(poll_once(&mut b).await.is_none(), "C has it");
+        table.release(C, X);
+        assert!(poll_once(&mut b).await.is_some());
+    });
+}
+
 /// Who waits behind others only goes before them where all would wait for each other otherwise.
 #[test]
 fn a_circle_of_the_order_of_arrival_is_cut() {
     block_on(async {
         let table = LockTable::new();
         const D: LockOwner = LockOwner(4);
-        let (read, write) = (row(LockMode::Share), row(LockMode::Update));
+        let (read, write) = (TableLockMode::AccessShare.into(), TableLockMode::AccessExclusive.into());
         table.acquire(A, X, read, WaitPolicy::Block).await.unwrap();
         table.acquire(B, Y, read, WaitPolicy::Block).await.unwrap();
         let mut c = Box::pin(table.acquire(C, X, write, WaitPolicy::Block));
@@ -209,6 +226,12 @@ impl Model {
         let covered =
             |held: &(LockName, LockOwner, Mode)| held.0 == name && held.1 == owner && held.2.covers(mode);
         if self.holders.iter().any(covered) {
+            return Expected::Granted;
+        }
+        let is_free =
+            |held: &(LockName, LockOwner, Mode)| held.0 != name || held.1 == owner || !mode.conflicts(held.2);
+        if mode.is_of_row() && self.holders.iter().all(is_free) {
+            self.holders.push((name, owner, mode));
             return Expected::Granted;
         }
         let position = if self.holds(owner, name) { 0 } else { self.waiters.len() };

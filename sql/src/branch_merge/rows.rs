@@ -349,7 +349,9 @@ pub async fn write(
     {
         // Its old values must not be in the way of others.
         if let Some(values) = &change.before {
-            writer.put_merged(Some(OldRow { key: &change.key, values, is_newest: false }), None, execution).await?;
+            writer
+                .put_merged(Some(OldRow { key: &change.key, values, is_newest: false }), None, execution)
+                .await?;
         }
         again.push(Change { before: None, ..change });
         return Ok(());

@@ -236,6 +236,8 @@ pub struct Execution {
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.
     pub conflict: bool,
+    /// Several parts of the statement change rows: one that another part has changed already stays as that left it.
+    pub has_several_changes: bool,
     /// Set when the table was changed after the statement was planned: it must be planned anew first.
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
@@ -355,6 +357,7 @@ impl Execution {
             working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
+            has_several_changes: false,
             stale: false,
             instruments: self.instruments.is_some().then(Vec::new),
             buffers: Buffers::default(),

@@ -80,7 +80,8 @@ fn is_timeless_source(source: &PointSource) -> bool {
 
 /// Whether a change evaluates functions that its session has to wait for before it writes the row.
 fn waits(action: &Action) -> bool {
-    let waits = |expr: &Expr| matches!(expr, Expr::Call(call) if crate::functions::waits(&call.function.name));
+    let waits =
+        |expr: &Expr| matches!(expr, Expr::Call(call) if crate::functions::waits(&call.function.name));
     let any = |exprs: &[Expr]| exprs.iter().any(|expr| walk::any(expr, &mut |node| waits(node)));
     let point = match action {
         Action::Insert(plan) => return plan.single.as_ref().is_some_and(|row| any(row)),

@@ -367,6 +367,16 @@ impl TableWriter {
         }
     }
 
+    /// Whether another part of the same statement has changed or deleted a row that was found.
+    ///
+    /// # Errors
+    /// The conflict, and those of locking and reading.
+    pub async fn is_changed_already(&self, key: &[u8], execution: &mut Execution) -> Result<bool> {
+        self.lock_found(key, LockMode::NoKeyUpdate, execution).await?;
+        let seen = execution.transaction.get(self.tree(), key).await?;
+        Ok(execution.transaction.get_latest(self.tree(), key).await? != seen)
+    }
+
     /// Replaces a row that was found.
     ///
     /// # Errors

@@ -343,6 +343,9 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
             if plan.joined && !seen.insert(key.clone()) {
                 continue;
             }
+            if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
+                continue;
+            }
             let old = old_row(width, &plan.row, &batch, at);
             let mut new = old.clone();
             for (position, column) in &plan.assignments {
@@ -380,6 +383,9 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
         for at in 0..batch.row_count {
             let key = key_of(&batch, at)?;
             if plan.joined && !seen.insert(key.clone()) {
+                continue;
+            }
+            if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
                 continue;
             }
             let old = old_row(width, &plan.row, &batch, at);
