@@ -373,8 +373,7 @@ impl TableWriter {
     /// The conflict, and those of locking and reading.
     pub async fn is_changed_already(&self, key: &[u8], execution: &mut Execution) -> Result<bool> {
         self.lock_found(key, LockMode::NoKeyUpdate, execution).await?;
-        let seen = execution.transaction.get(self.tree(), key).await?;
-        Ok(execution.transaction.get_latest(self.tree(), key).await? != seen)
+        Ok(execution.transaction.is_written_by_statement(self.tree(), key).await?)
     }
 
     /// Replaces a row that was found.
