@@ -346,6 +346,24 @@ impl Transaction {
         KnownGap::is_taken(&mut self.gap, engine, self.request.branch, newest, tree, key)
     }
 
+    /// Whether the running statement has written a row already.
+    ///
+    /// # Errors
+    /// Those of reading what moved out of memory.
+    pub async fn is_written_by_statement(&self, tree: TreeId, key: &[u8]) -> Result<bool> {
+        if let Some(writer) = self.request.writes.writer(tree, key) {
+            return Ok(writer == self.statement);
+        }
+        loop {
+            let Some(spilled) = self.request.writes.spilled() else { return Ok(false) };
+            let writer = spilled.writer(tree, key, &mut self.own_partial.lock());
+            match writer {
+                Ok(writer) => return Ok(writer == Some(self.statement)),
+                Err(fault) => self.engine().resolve(fault).await?,
+            }
+        }
+    }
+
     /// Reads own writes before `statement`, else the tree as of `scn`; also gives the stored row's SCN.
     #[inline]
     pub(crate) fn lookup<R>(

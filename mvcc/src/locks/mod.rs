@@ -4,9 +4,11 @@
 //!    key. Two names that collide share a lock, which can make somebody wait without need but never lets two through:
 //!    nothing else depends on it.
 //! 2. Requests for one lock are granted in order of arrival, except that a holder asking for a stronger mode
-//!    goes first. A request conflicts with holders and with the earlier requests it would have to wait for.
+//!    goes first, and that a row is shared at once with whoever conflicts with no holder. A request conflicts with holders
+//!    and with the earlier requests it would have to wait for.
 //! 3. When a transaction begins to wait, it is looked up whether it waits for itself, following the waits of those
-//!    it waits for. If so it gets [`Error::Deadlock`] and the others go on. Who waits for whom is read from the locks
+//!    it waits for. If so, one of the circle who waits behind others, but for no holder, goes before them (`circle`); where
+//!    there is none, it gets [`Error::Deadlock`] and the others go on. Who waits for whom is read from the locks
 //!    themselves at that moment: edges that were noted earlier would miss modes strengthened since, and keep those
 //!    who have left.
 //!
@@ -15,6 +17,7 @@
 //! Invariant: a waiting request is either granted or withdrawn, never both; dropping its future withdraws it.
 
 mod alone;
+mod circle;
 mod held;
 
 use std::collections::{HashMap, VecDeque};
@@ -90,6 +93,12 @@ impl Mode {
     /// Whether it is one of rows and keys.
     fn is_of_row(self) -> bool {
         self.0 < 8
+    }
+
+    /// How many of those who wait a new request waits behind. Rows and keys are for whoever is not in a holder's way, as in
+    /// PostgreSQL: one who wants a row for himself does not keep those out who share it.
+    fn waits_behind(self, is_holder: bool, waiting: usize) -> usize {
+        if is_holder || self.is_of_row() { 0 } else { waiting }
     }
 
     /// Whether holding `self` makes asking for `other` needless.
@@ -234,7 +243,7 @@ impl LockTable {
         if held && entry.holders.iter().any(|(holder, held)| *holder == owner && held.covers(mode)) {
             return Some(Taken::Nothing);
         }
-        let ahead = if held { 0 } else { entry.waiters.len() };
+        let ahead = mode.waits_behind(held, entry.waiters.len());
         if entry.blockers(owner, mode, ahead).is_empty() {
             entry.holders.push((owner, mode));
             return Some(Taken::by(held));
@@ -291,7 +300,7 @@ impl LockTable {
             let mut shard = self.shard(name).lock();
             let entry = shard.entry(name).or_default();
             let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
-            let ahead = if held { 0 } else { entry.waiters.len() };
+            let ahead = mode.waits_behind(held, entry.waiters.len());
             if entry.blockers(owner, mode, ahead).is_empty() {
                 entry.holders.push((owner, mode));
                 return Ok((held, Request::Granted));
@@ -304,7 +313,7 @@ impl LockTable {
             held
         };
         waits.insert(owner, name);
-        if !self.waits_for_itself(&waits, owner) {
+        if self.cut_circles(&waits, owner) {
             return Ok((held, Request::Waiting(granted)));
         }
         waits.remove(&owner);
@@ -328,21 +337,6 @@ impl LockTable {
     /// Whom a transaction waits for at this moment.
     pub(crate) fn blockers_of(&self, owner: LockOwner) -> Vec<LockOwner> {
         self.waited_for(&self.waits.lock(), owner)
-    }
-
-    /// Whether following the waits from `target` leads back to it.
-    fn waits_for_itself(&self, waits: &HashMap<LockOwner, LockName>, target: LockOwner) -> bool {
-        let mut open = self.waited_for(waits, target);
-        let mut seen = std::collections::HashSet::new();
-        while let Some(owner) = open.pop() {
-            if owner == target {
-                return true;
-            }
-            if seen.insert(owner) {
-                open.extend(self.waited_for(waits, owner));
-            }
-        }
-        false
     }
 
     /// Whom a transaction waits for right now.

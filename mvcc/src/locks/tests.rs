@@ -93,6 +93,48 @@ fn a_cycle_through_a_strengthened_mode_is_found() {
     });
 }
 
+/// A row is shared with those who come after one who wants it for himself, and he waits for them too.
+#[test]
+fn a_row_is_shared_past_one_who_waits() {
+    block_on(async {
+        let table = LockTable::new();
+        let (share, update) = (row(LockMode::Share), row(LockMode::Update));
+        table.acquire(A, X, share, WaitPolicy::Block).await.unwrap();
+        let mut b = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
+        assert!(poll_once(&mut b).await.is_none());
+        table.acquire(C, X, share, WaitPolicy::NoWait).await.unwrap();
+        table.release(A, X);
+        assert!(poll_once(&mut b).await.is_none(), "C has it");
+        table.release(C, X);
+        assert!(poll_once(&mut b).await.is_some());
+    });
+}
+
+/// Who waits behind others only goes before them where all would wait for each other otherwise.
+#[test]
+fn a_circle_of_the_order_of_arrival_is_cut() {
+    block_on(async {
+        let table = LockTable::new();
+        const D: LockOwner = LockOwner(4);
+        let (read, write) = (TableLockMode::AccessShare.into(), TableLockMode::AccessExclusive.into());
+        table.acquire(A, X, read, WaitPolicy::Block).await.unwrap();
+        table.acquire(B, Y, read, WaitPolicy::Block).await.unwrap();
+        let mut c = Box::pin(table.acquire(C, X, write, WaitPolicy::Block));
+        let mut d = Box::pin(table.acquire(D, Y, write, WaitPolicy::Block));
+        assert!(poll_once(&mut c).await.is_none() && poll_once(&mut d).await.is_none());
+        let mut a = Box::pin(table.acquire(A, Y, read, WaitPolicy::Block));
+        assert!(poll_once(&mut a).await.is_none(), "A waits behind D");
+        let mut b = Box::pin(table.acquire(B, X, read, WaitPolicy::Block));
+        assert!(poll_once(&mut b).await.is_none(), "B waits behind C");
+        assert!(poll_once(&mut a).await.unwrap().is_ok(), "A need not wait for D");
+        table.release(A, X);
+        table.release(A, Y);
+        assert!(poll_once(&mut c).await.is_some());
+        table.release(C, X);
+        assert!(poll_once(&mut b).await.is_some());
+    });
+}
+
 /// Two sharers that both want to write deadlock; the second to ask is told.
 #[test]
 fn upgrades_by_two_sharers_deadlock() {
@@ -142,7 +184,7 @@ impl Model {
             .collect()
     }
 
-    fn waits_for_itself(&self, owner: LockOwner) -> bool {
+    fn reached(&self, owner: LockOwner) -> Vec<LockOwner> {
         let mut reached = Vec::new();
         let mut open = vec![owner];
         while let Some(next) = open.pop() {
@@ -154,13 +196,42 @@ impl Model {
                 }
             }
         }
-        reached.contains(&owner)
+        reached
+    }
+
+    /// Lets those in circles with an owner pass their queues whom no holder keeps from that; false where a circle is left.
+    fn cut_circles(&mut self, owner: LockOwner) -> bool {
+        loop {
+            let mut circle = self.reached(owner);
+            if !circle.contains(&owner) {
+                return true;
+            }
+            circle.retain(|other| self.reached(*other).contains(&owner));
+            circle.sort_by_key(|other| (*other == owner, other.0));
+            let position = circle.iter().find_map(|other| {
+                let at = self.waiters.iter().position(|waiter| waiter.1 == *other)?;
+                let (name, _, mode) = self.waiters[at];
+                let is_free = |held: &(LockName, LockOwner, Mode)| {
+                    held.0 != name || held.1 == *other || !mode.conflicts(held.2)
+                };
+                self.holders.iter().all(is_free).then_some(at)
+            });
+            let Some(at) = position else { return false };
+            let waiter = self.waiters.remove(at);
+            self.holders.push(waiter);
+        }
     }
 
     fn request(&mut self, owner: LockOwner, name: LockName, mode: Mode) -> Expected {
         let covered =
             |held: &(LockName, LockOwner, Mode)| held.0 == name && held.1 == owner && held.2.covers(mode);
         if self.holders.iter().any(covered) {
+            return Expected::Granted;
+        }
+        let is_free =
+            |held: &(LockName, LockOwner, Mode)| held.0 != name || held.1 == owner || !mode.conflicts(held.2);
+        if mode.is_of_row() && self.holders.iter().all(is_free) {
+            self.holders.push((name, owner, mode));
             return Expected::Granted;
         }
         let position = if self.holds(owner, name) { 0 } else { self.waiters.len() };
@@ -170,11 +241,17 @@ impl Model {
             self.holders.push(waiter);
             return Expected::Granted;
         }
-        if self.waits_for_itself(owner) {
-            self.waiters.remove(position);
-            return Expected::Deadlock;
+        let is_cut = self.cut_circles(owner);
+        match self.waiters.iter().position(|waiter| waiter.1 == owner) {
+            None => Expected::Granted,
+            Some(_) if is_cut => Expected::Waits,
+            Some(position) => {
+                self.waiters.remove(position);
+                // Others may have waited behind it.
+                self.grant();
+                Expected::Deadlock
+            }
         }
-        Expected::Waits
     }
 
     /// How many modes an owner holds.

@@ -297,18 +297,43 @@ impl Spilled {
         before_statement: u32,
         partial: &mut PartialValue,
     ) -> std::result::Result<Option<OwnedChange>, Fault> {
+        let row = self.versions(tree, key, partial)?;
+        Ok(row.and_then(|row| self.visible(&row, before_statement).map(OwnedChange::from)))
+    }
+
+    /// The statement that wrote a key last, if one did. `partial` is kept from fault to fault.
+    ///
+    /// # Errors
+    /// The fault of a missing page.
+    pub(crate) fn writer(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        partial: &mut PartialValue,
+    ) -> std::result::Result<Option<u32>, Fault> {
+        let row = self.versions(tree, key, partial)?;
+        let newest = |row: &[u8]| Versions(row).find(|version| !self.is_dead(version)).map(|it| it.statement);
+        Ok(row.and_then(|row| newest(&row)))
+    }
+
+    /// All that was written for a key.
+    fn versions(
+        &self,
+        tree: TreeId,
+        key: &[u8],
+        partial: &mut PartialValue,
+    ) -> std::result::Result<Option<Vec<u8>>, Fault> {
         if !self.touches(tree) {
             return Ok(None);
         }
         let mut name = Vec::new();
         row_name(tree, key, &mut name);
         let view = self.view();
-        let row = match get(&view, TREE.root(), &name, |cell| cell.map(row_of))? {
-            None => return Ok(None),
-            Some(Row::Inline(row)) => row,
-            Some(Row::Chain(pointer)) => partial.read(&view, &pointer)?,
-        };
-        Ok(self.visible(&row, before_statement).map(OwnedChange::from))
+        match get(&view, TREE.root(), &name, |cell| cell.map(row_of))? {
+            None => Ok(None),
+            Some(Row::Inline(row)) => Ok(Some(row)),
+            Some(Row::Chain(pointer)) => partial.read(&view, &pointer).map(Some),
+        }
     }
 
     /// Visits the rows of a tree that statements before `before_statement` wrote, at most those of one page, from `bound`

@@ -276,6 +276,11 @@ impl WriteSet {
         self.visible(number, before_statement).map(|entry| self.change(entry))
     }
 
+    /// The statement that wrote a key last, if it is in memory.
+    pub(crate) fn writer(&self, tree: TreeId, key: &[u8]) -> Option<u32> {
+        self.find(tree, key).map(|number| self.entries[number as usize].statement)
+    }
+
     /// Whether anything was ever written for this key.
     ///
     /// # Errors

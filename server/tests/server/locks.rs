@@ -129,3 +129,51 @@ fn what_a_savepoint_locked() {
         assert_eq!(sessions.committed("SELECT count(*) FROM t").await, 1);
     });
 }
+
+#[test]
+fn a_foreign_key_waits_for_writers_and_not_for_readers() {
+    Sessions::run(SETUP, |sessions| async move {
+        let (first, second) = (&sessions.first, &sessions.second);
+        first.batch_execute("CREATE TABLE u (t_id int); INSERT INTO u VALUES (1)").await.expect("made");
+        let add = "BEGIN; ALTER TABLE u ADD CONSTRAINT k FOREIGN KEY (t_id) REFERENCES t NOT VALID";
+        first.batch_execute(add).await.expect("added");
+        let reads = "BEGIN; SELECT FROM t FOR UPDATE; SELECT FROM u FOR UPDATE; COMMIT";
+        second.batch_execute(reads).await.expect("it does not wait");
+        for write in ["INSERT INTO u VALUES (2)", "DELETE FROM t WHERE id = 3"] {
+            let waited = sessions.waits(second.batch_execute(write), first.batch_execute("COMMIT")).await;
+            waited.expect("it goes on");
+            first.batch_execute("BEGIN; LOCK TABLE t, u IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
+        }
+        first.batch_execute("COMMIT; BEGIN; ALTER TABLE u VALIDATE CONSTRAINT k").await.expect("validated");
+        second.batch_execute("INSERT INTO u VALUES (1)").await.expect("it does not wait");
+        first.batch_execute("COMMIT").await.expect("committed");
+    });
+}
+
+#[test]
+fn what_looks_after_a_table_waits_for_what_changes_it() {
+    Sessions::run(SETUP, |sessions| async move {
+        let (first, second) = (&sessions.first, &sessions.second);
+        let lock = "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE";
+        for command in ["VACUUM t", "ANALYZE t", "VACUUM (FULL) t", "VACUUM (ANALYZE) t"] {
+            first.batch_execute(lock).await.expect("locked");
+            let waited = sessions.waits(second.batch_execute(command), first.batch_execute("COMMIT")).await;
+            waited.expect("it goes on");
+        }
+        first.batch_execute(lock).await.expect("locked");
+        for command in ["VACUUM (SKIP_LOCKED) t", "ANALYZE (SKIP_LOCKED) t", "VACUUM", "ANALYZE"] {
+            second.batch_execute(command).await.expect("it does not wait");
+        }
+    });
+}
+
+#[test]
+fn a_timeout_that_is_set_within_a_transaction_holds_there() {
+    Sessions::run(SETUP, |sessions| async move {
+        let (first, second) = (&sessions.first, &sessions.second);
+        first.batch_execute("BEGIN; UPDATE t SET v = 0").await.expect("changed");
+        second.batch_execute("BEGIN; SELECT 1; SET LOCAL lock_timeout = '10ms'").await.expect("set");
+        let outcome = second.batch_execute("DELETE FROM t WHERE id = 1").await;
+        assert_eq!(told(outcome).1, "canceling statement due to lock timeout");
+    });
+}

@@ -15,4 +15,5 @@ mod quick_start;
 mod read_committed;
 mod support;
 mod tokio_client;
+mod waits;
 mod wire;

@@ -2,7 +2,8 @@
 //!
 //! 1. Each session has a [`Backend`] here under the number that `pg_backend_pid()` gives, from its begin to its end.
 //! 2. Functions cannot wait: evaluation is synchronous. What a statement must wait for (`pg_sleep`, an advisory lock that
-//!    somebody holds) its session *owes*, and settles before it gives rows to the client ([`Backend::settle`]).
+//!    somebody holds) its session *owes*, and settles before it gives rows to the client ([`Backend::settle`]), and before
+//!    rows that were found are locked or changed.
 //! 3. What a transaction says with NOTIFY is delivered when it has committed: to the mailboxes of those who listen.
 
 mod activity;
@@ -87,6 +88,14 @@ impl Backends {
         self.advisory.blockers_of(backend.number)
     }
 
+    /// How full the fullest mailbox is, of 1: the share of what PostgreSQL's queue for all sessions has room for.
+    #[must_use]
+    pub fn mail_usage(&self) -> f64 {
+        const QUEUE_BYTES: f64 = (8_u64 << 30) as f64;
+        let bytes = self.list().iter().map(|backend| backend.notifications.lock().mailbox_bytes()).max();
+        bytes.unwrap_or(0) as f64 / QUEUE_BYTES
+    }
+
     /// Delivers what a transaction said to all of its database who listen.
     fn deliver(&self, database: u32, notifications: &[Notification]) {
         for backend in self.list().into_iter().filter(|backend| backend.database_oid == database) {
@@ -123,6 +132,8 @@ pub struct Backend {
     lock_timeout: RwLock<Option<Duration>>,
     notifications: Mutex<Notifications>,
     owed: Mutex<Vec<Owed>>,
+    /// What the client is to be told when the statement has its rows.
+    told: Mutex<Vec<Notice>>,
     owes: AtomicBool,
     /// The number of the running transaction, 0 without one; the transaction shares it.
     transaction: Arc<AtomicU64>,
@@ -157,6 +168,7 @@ impl Backend {
             settings: RwLock::new(settings),
             notifications: Mutex::default(),
             owed: Mutex::default(),
+            told: Mutex::default(),
             owes: AtomicBool::new(false),
             transaction: Arc::default(),
             lock_owner: AtomicU64::new(0),
@@ -273,15 +285,12 @@ impl Backend {
         self.owes.load(Ordering::Relaxed)
     }
 
-    /// Waits for what the statement has to wait for; gives what the client is to be told. What is left when this is
-    /// dropped is forgotten with the statement.
+    /// Waits for what the statement has to wait for, in the middle of it: what the client is to be told is told at its end.
     ///
     /// # Errors
     /// 40P01, 55P03, and 57014 where the session was asked to end the statement.
-    pub(crate) async fn settle(&self) -> Result<Vec<Notice>> {
-        self.owes.store(false, Ordering::Relaxed);
+    pub(crate) async fn settle_waits(&self) -> Result<()> {
         let owed = std::mem::take(&mut *self.owed.lock());
-        let mut notices = Vec::new();
         for each in owed {
             match each {
                 Owed::Sleep(duration) => {
@@ -293,17 +302,29 @@ impl Backend {
                     let timeout = *self.lock_timeout.read();
                     self.others.advisory.acquire(self.number, lock, timeout).await?;
                 }
-                Owed::Warning(notice) => notices.push(notice),
+                Owed::Warning(notice) => self.told.lock().push(notice),
                 Owed::Nothing => {}
             }
         }
-        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(notices) }
+        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// Waits for what the statement has to wait for; gives what the client is to be told. What is left when this is
+    /// dropped is forgotten with the statement.
+    ///
+    /// # Errors
+    /// As [`Backend::settle_waits`].
+    pub(crate) async fn settle(&self) -> Result<Vec<Notice>> {
+        self.owes.store(false, Ordering::Relaxed);
+        self.settle_waits().await?;
+        Ok(std::mem::take(&mut *self.told.lock()))
     }
 
     /// A statement is over, whatever it owed.
     pub(crate) fn forgive(&self) {
         if self.owes.swap(false, Ordering::Relaxed) {
             self.owed.lock().clear();
+            self.told.lock().clear();
         }
     }
 }

@@ -41,6 +41,12 @@ impl Notifications {
         self.mailbox.extend(heard.cloned());
         self.mailbox.len() > before
     }
+
+    /// How much room the mail takes that was not fetched yet.
+    pub(super) fn mailbox_bytes(&self) -> usize {
+        let bytes = |each: &Notification| size_of::<Notification>() + each.channel.len() + each.payload.len();
+        self.mailbox.iter().map(bytes).sum()
+    }
 }
 
 /// How much of a transaction's LISTEN and NOTIFY there was at a savepoint.

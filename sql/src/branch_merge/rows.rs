@@ -342,14 +342,16 @@ pub async fn write(
     report: &mut Report,
 ) -> Result<()> {
     let writer = &target.writer;
-    let old = change.before.as_ref().map(|values| OldRow { key: &change.key, values });
+    let old = change.before.as_ref().map(|values| OldRow { key: &change.key, values, is_newest: false });
     let Err(error) = writer.put_merged(old, change.after.as_deref(), execution).await else { return Ok(()) };
     if let Some(again) = again
         && error.state() == SqlState::UNIQUE_VIOLATION
     {
         // Its old values must not be in the way of others.
         if let Some(values) = &change.before {
-            writer.put_merged(Some(OldRow { key: &change.key, values }), None, execution).await?;
+            writer
+                .put_merged(Some(OldRow { key: &change.key, values, is_newest: false }), None, execution)
+                .await?;
         }
         again.push(Change { before: None, ..change });
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use helios_mvcc::TableLockMode;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation as Operation};
 
 use super::Ddl;
@@ -47,7 +48,8 @@ pub async fn alter_table(
         }
     };
     ddl.check_owns_table(&entry.table)?;
-    ddl.lock(&entry.table).await?;
+    let mode = actions.iter().map(lock_of).max().unwrap_or(TableLockMode::AccessExclusive);
+    ddl.lock_as(&entry.table, mode).await?;
     let several = actions.iter().filter(|action| new_type(action).is_some()).count() > 1;
     if several {
         let mut changes = Vec::new();
@@ -130,6 +132,26 @@ fn new_type(action: &TableAction) -> Option<(&ast::Ident, &ast::DataType, Option
             op: AlterColumnOperation::SetDataType { data_type, using, .. },
         } => Some((column_name, data_type, using.as_ref())),
         _ => None,
+    }
+}
+
+/// The lock that an action needs, as PostgreSQL's manual has them: reading goes on where rows stay what they are, and
+/// writing where only what is known of them changes.
+fn lock_of(action: &TableAction) -> TableLockMode {
+    match action {
+        TableAction::Standard(operation) => match &**operation {
+            Operation::AddConstraint { constraint: ast::TableConstraint::ForeignKey(_), .. } => {
+                TableLockMode::ShareRowExclusive
+            }
+            Operation::ValidateConstraint { .. } | Operation::SetOptionsParens { .. } => {
+                TableLockMode::ShareUpdateExclusive
+            }
+            _ => TableLockMode::AccessExclusive,
+        },
+        TableAction::ResetOptions { .. } | TableAction::Storage(StorageAction::Index(_)) => {
+            TableLockMode::ShareUpdateExclusive
+        }
+        _ => TableLockMode::AccessExclusive,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use helios_mvcc::TableLockMode;
 use sqlparser::ast::{self, ReferentialAction, TableConstraint};
 
 use super::Ddl;
@@ -348,6 +349,8 @@ pub async fn make_foreign_key(
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
             }
             looked = found.into_table()?;
+            // Rows that are referred to do not go away before the key is there to keep them.
+            ddl.lock_as(&looked.table, TableLockMode::ShareRowExclusive).await?;
             &looked
         }
     };

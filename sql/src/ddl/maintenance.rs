@@ -11,7 +11,7 @@ use crate::catalog::{Rights, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::AnalyzeTarget;
 use crate::rights::{denied, relation};
-use crate::session::{Notice, Session};
+use crate::session::{Locking, Notice, Session};
 
 /// TRUNCATE: new, empty trees.
 ///
@@ -132,18 +132,30 @@ pub async fn tables_named(
     Ok(entries)
 }
 
-/// VACUUM: space is reclaimed without it; its tables must exist, though.
+/// VACUUM: space is reclaimed without it; its tables must exist, though, and are waited for as PostgreSQL waits for them.
 ///
 /// # Errors
-/// 42P01, and 0A000 for columns, which only ANALYZE looks at.
-pub async fn check_tables(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<()> {
+/// 42P01, 0A000 for columns, which only ANALYZE looks at, and those of locking.
+pub async fn vacuum(
+    session: &mut Session,
+    targets: &[AnalyzeTarget],
+    analyze: bool,
+    locking: Locking,
+) -> Result<()> {
+    if analyze {
+        return super::analyze(session, targets, locking).await;
+    }
     if targets.iter().any(|target| !target.columns.is_empty()) {
         return Err(SqlError::unsupported("ANALYZE option must be specified when a column list is provided"));
     }
     let tables: Vec<ast::ObjectName> = targets.iter().map(|target| target.table.clone()).collect();
     let entries = tables_named(session, &tables, Rights::NONE).await?;
     for entry in entries {
-        may_maintain(session, &entry, "vacuum").await?;
+        if may_maintain(session, &entry, "vacuum").await? {
+            session.lock_maintained(&entry.table, locking, "vacuum").await?;
+            // Each by itself, so that nobody waits for one while there is another to wait for.
+            session.commit().await?;
+        }
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub use column_type::keeps_values;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
-pub use maintenance::{check_tables, tables_named};
+pub use maintenance::{tables_named, vacuum};
 pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 pub use upkeep::check as check_upkeep;

@@ -198,7 +198,7 @@ async fn remove_old(
             if has_new && columns.is_repeated(&row) {
                 repeated.note(writer, &new, execution)?;
             } else if let Some(key) = key.filter(|_| !is_same) {
-                writer.delete(OldRow { key: &key, values: &old }, execution).await?;
+                writer.delete(OldRow { key: &key, values: &old, is_newest: false }, execution).await?;
             }
             if has_new && !is_same {
                 coming.push(u32::try_from(at).unwrap_or(u32::MAX));

@@ -236,6 +236,8 @@ pub struct Execution {
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.
     pub conflict: bool,
+    /// Several parts of the statement change rows: one that another part has changed already stays as that left it.
+    pub has_several_changes: bool,
     /// Set when the table was changed after the statement was planned: it must be planned anew first.
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
@@ -315,6 +317,15 @@ impl Execution {
         Ok(())
     }
 
+    /// Waits for what the evaluation of rows made the session owe, before anything is done with these rows.
+    ///
+    /// # Errors
+    /// Those of waiting.
+    pub async fn settle(&mut self) -> Result<()> {
+        let backend = &self.environment.backend;
+        if backend.owes() { backend.settle_waits().await } else { Ok(()) }
+    }
+
     /// Counts a batch; true where the thread's other tasks should run now.
     pub(super) fn turn_is_over(&mut self) -> bool {
         self.batches = self.batches.wrapping_add(1);
@@ -346,6 +357,7 @@ impl Execution {
             working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
+            has_several_changes: false,
             stale: false,
             instruments: self.instruments.is_some().then(Vec::new),
             buffers: Buffers::default(),

@@ -38,7 +38,10 @@ impl Lock {
             let (batch, mut row) = match self.current.take() {
                 Some(current) => current,
                 None => match self.input.next(execution).await? {
-                    Some(batch) => (batch, 0),
+                    Some(batch) => {
+                        execution.settle().await?;
+                        (batch, 0)
+                    }
                     None => return Ok(None),
                 },
             };

@@ -69,5 +69,6 @@ pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
 pub use rows::{RowSource, Rows, listed};
 pub use sample::{is_sampled, share as sample_share};
+pub use session::waits;
 pub use system::{SEQUENCE_PARAMETERS, current_of};
 pub use text_output::{quote_identifier, quote_literal};

@@ -176,9 +176,15 @@ const VOLATILE: &[(&str, &[Oid], Oid)] = &[
     ("pg_sleep", &[FLOAT8], VOID),
     ("pg_sleep_for", &[INTERVAL], VOID),
     ("pg_sleep_until", &[TIMESTAMPTZ], VOID),
-    ("pg_notify", &[TEXT, TEXT], VOID),
     ("pg_notification_queue_usage", &[], FLOAT8),
 ];
+
+/// Whether a function of this name makes its session wait, for time to pass or for an advisory lock, or takes such a lock,
+/// so that it may not be evaluated again by whoever begins anew.
+#[must_use]
+pub fn waits(name: &str) -> bool {
+    name.starts_with("pg_sleep") || name.starts_with("pg_advisory") || name.starts_with("pg_try_advisory")
+}
 
 /// A row of `aclexplode`, from `grantor grantee grantable right`.
 fn exploded_row(row: &Datum) -> Option<Vec<Datum>> {
@@ -230,6 +236,8 @@ pub(super) fn register(registry: &mut Registry) {
     for (name, arguments, result) in VOLATILE {
         registry.add(Entry::session(name, arguments, *result).volatile());
     }
+    // NULL is no payload.
+    registry.add(Entry::session("pg_notify", &[TEXT, TEXT], VOID).volatile().not_strict());
     registry.add(
         Entry::new("nextval", &[REGCLASS], INT8, |arguments, context| {
             let Datum::Oid(sequence) = arguments[0] else { return Err(wrong_arguments()) };

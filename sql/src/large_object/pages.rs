@@ -111,7 +111,7 @@ pub async fn remove(oid: u32, execution: &mut Execution) -> Result<()> {
     let Some(values) = row(&tables.metadata, &key, View::Latest, execution).await? else {
         return Err(missing(oid));
     };
-    tables.metadata.delete(OldRow { key: &key, values: &values }, execution).await
+    tables.metadata.delete(OldRow { key: &key, values: &values, is_newest: false }, execution).await
 }
 
 /// Gives a large object to another role.
@@ -125,7 +125,7 @@ pub async fn change_owner(oid: u32, owner: u32, execution: &mut Execution) -> Re
         return Err(missing(oid));
     };
     let changed = [Datum::Oid(oid), Datum::Oid(owner), values.get(2).cloned().unwrap_or_default()];
-    tables.metadata.update(OldRow { key: &key, values: &values }, &changed, execution).await
+    tables.metadata.update(OldRow { key: &key, values: &values, is_newest: false }, &changed, execution).await
 }
 
 /// The keys of an object's pages from some number on.
@@ -289,7 +289,9 @@ async fn put_page(
 ) -> Result<()> {
     let new = [oid, page, Datum::Bytes(content.into())];
     match old {
-        Some(old) => tables.pages.update(OldRow { key, values: &old }, &new, execution).await,
+        Some(old) => {
+            tables.pages.update(OldRow { key, values: &old, is_newest: false }, &new, execution).await
+        }
         None => tables.pages.insert(&new, execution).await,
     }
 }
@@ -307,7 +309,7 @@ async fn cut(tables: &Tables, oid: u32, length: i64, execution: &mut Execution) 
         for (page, content) in block {
             let values = [Datum::Oid(oid), Datum::Int32(number(page)), Datum::Bytes(content.into())];
             let key = key_of(&tables.pages, &values[..2]);
-            tables.pages.delete(OldRow { key: &key, values: &values }, execution).await?;
+            tables.pages.delete(OldRow { key: &key, values: &values, is_newest: false }, execution).await?;
         }
         execution.breathe().await?;
     }

@@ -19,10 +19,13 @@ pub enum Utility {
     /// `VACUUM [options] [tables]`; space is reclaimed without it, so only ANALYZE among its options does anything.
     Vacuum {
         analyze: bool,
+        full: bool,
+        skip_locked: bool,
         targets: Vec<AnalyzeTarget>,
     },
     /// `ANALYZE [options] [tables]`
     Analyze {
+        skip_locked: bool,
         targets: Vec<AnalyzeTarget>,
     },
     /// `CHECKPOINT`
@@ -134,8 +137,9 @@ pub fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<Util
         ("vacuum", _) => vacuum(parser, source)?,
         ("analyze" | "analyse", _) => {
             parser.next_token();
-            options(parser, source, "ANALYZE", &["verbose"], &["verbose", "skip_locked"])?;
-            Utility::Analyze { targets: targets(parser, source)? }
+            let options = options(parser, source, "ANALYZE", &["verbose"], &["verbose", "skip_locked"])?;
+            let skip_locked = options.iter().any(|option| option == "skip_locked");
+            Utility::Analyze { skip_locked, targets: targets(parser, source)? }
         }
         ("checkpoint", _) => {
             parser.next_token();
@@ -302,11 +306,13 @@ fn vacuum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {
     ];
     let bare = ["full", "freeze", "verbose", "analyze", "analyse"];
     let options = options(parser, source, "VACUUM", &bare, &known)?;
-    if options.iter().any(|option| option == "full") && options.iter().any(|option| option == "parallel") {
+    let has = |wanted: &str| options.iter().any(|option| option == wanted);
+    if has("full") && has("parallel") {
         return Err(SqlError::unsupported("VACUUM FULL cannot be performed in parallel"));
     }
-    let analyze = options.iter().any(|option| option == "analyze" || option == "analyse");
-    Ok(Utility::Vacuum { analyze, targets: targets(parser, source)? })
+    let (full, skip_locked) = (has("full"), has("skip_locked"));
+    let analyze = has("analyze") || has("analyse");
+    Ok(Utility::Vacuum { analyze, full, skip_locked, targets: targets(parser, source)? })
 }
 
 fn table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Utility> {

@@ -50,7 +50,7 @@ pub(super) fn call(
             let channels = backend.channels().iter().map(Datum::text).collect();
             ArrayValue::from_elements(oids::TEXT, channels).into()
         }
-        "pg_notification_queue_usage" => Datum::Float64(0.0),
+        "pg_notification_queue_usage" => Datum::Float64(backend.others().mail_usage()),
         "pg_cancel_backend" => return Some(signal(environment, number(0), Signal::Cancel)),
         "pg_terminate_backend" => return Some(signal(environment, number(0), Signal::Terminate)),
         "pg_reload_conf" if environment.actor().is_superuser() => {

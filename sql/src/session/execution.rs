@@ -208,6 +208,7 @@ async fn run_change(action: &Action, execution: &mut Execution) -> Result<Change
         Action::Delete(plan) => write::run_delete(plan, execution).await,
         Action::Merge(plan) => write::run_merge(plan, execution).await,
         Action::With { changes, action } => {
+            execution.has_several_changes = true;
             for (table, change) in changes {
                 let changed = Box::pin(run_change(change, execution)).await?;
                 let rows = Arc::new(RowStore::of(changed.returned, execution));

@@ -75,6 +75,7 @@ use crate::write::Buffers;
 use forms::Forms;
 use plans::Plans;
 use transaction::Active;
+pub(crate) use utility::Locking;
 
 /// Days from 1970-01-01 to 2000-01-01, in microseconds.
 pub const EPOCH_MICROS: i64 = 10_957 * 86_400_000_000;
@@ -453,6 +454,9 @@ impl Session {
             self.forget_plans();
         }
         self.backend.set_settings(settings.clone());
+        if let Some(transaction) = self.active.as_mut().and_then(|active| active.transaction.as_mut()) {
+            transaction.set_lock_timeout(settings.duration("lock_timeout"));
+        }
         self.settings = settings;
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Point {
 impl Point {
     /// What an action is, if it is for a single row.
     pub(super) fn of(action: &Action) -> Option<Point> {
-        if returning_of(action).is_some_and(|returning| returning.above.is_some()) {
+        if returning_of(action).is_some_and(|returning| returning.above.is_some()) || waits(action) {
             return None;
         }
         let mut query = None;
@@ -76,6 +76,20 @@ fn is_timeless_lookup(lookup: &PointLookup) -> bool {
 
 fn is_timeless_source(source: &PointSource) -> bool {
     is_timeless_lookup(&source.lookup) && is_timeless(&source.columns)
+}
+
+/// Whether a change evaluates functions that its session has to wait for before it writes the row.
+fn waits(action: &Action) -> bool {
+    let waits =
+        |expr: &Expr| matches!(expr, Expr::Call(call) if crate::functions::waits(&call.function.name));
+    let any = |exprs: &[Expr]| exprs.iter().any(|expr| walk::any(expr, &mut |node| waits(node)));
+    let point = match action {
+        Action::Insert(plan) => return plan.single.as_ref().is_some_and(|row| any(row)),
+        Action::Update(plan) => plan.point.as_ref(),
+        Action::Delete(plan) => plan.point.as_ref(),
+        _ => None,
+    };
+    point.is_some_and(|source| any(&source.lookup.filters) || any(&source.columns))
 }
 
 fn returning_of(action: &Action) -> Option<&ReturningPlan> {

@@ -645,6 +645,7 @@ impl Session {
             working_tables: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
+            has_several_changes: false,
             stale: false,
             instruments: None,
             buffers: std::mem::take(&mut self.buffers),

@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// COMMIT; tells whether it committed, rather than ending a failed transaction.
-    pub(super) async fn commit(&mut self) -> Result<bool> {
+    pub(crate) async fn commit(&mut self) -> Result<bool> {
         let writes = |active: &Active| !active.failed && !active.read_only && active.used;
         if self.has_temporary && self.active.as_ref().is_some_and(writes) {
             self.look_at_now(true);

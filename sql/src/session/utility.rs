@@ -23,6 +23,13 @@ fn done(tag: impl Into<String>) -> Result<Given> {
     Ok(Given { batches: Vec::new(), tag: tag.into() })
 }
 
+/// How VACUUM and ANALYZE lock the tables that they name.
+#[derive(Clone, Copy)]
+pub(crate) struct Locking {
+    pub mode: TableLockMode,
+    pub skip_locked: bool,
+}
+
 impl Session {
     /// The result columns of a statement without a plan.
     pub(super) fn utility_columns(&self, action: &Action) -> Option<Vec<ResultColumn>> {
@@ -112,14 +119,12 @@ impl Session {
 
     pub(super) async fn run_utility(&mut self, utility: &Utility, text: &str) -> Result<Given> {
         match utility {
-            Utility::Vacuum { analyze, targets } => {
+            Utility::Vacuum { analyze, full, skip_locked, targets } => {
                 self.refuse_in_block("VACUUM")?;
                 self.refuse_past("VACUUM")?;
-                if *analyze {
-                    ddl::analyze(self, targets).await?;
-                } else {
-                    ddl::check_tables(self, targets).await?;
-                }
+                let mode =
+                    if *full { TableLockMode::AccessExclusive } else { TableLockMode::ShareUpdateExclusive };
+                ddl::vacuum(self, targets, *analyze, Locking { mode, skip_locked: *skip_locked }).await?;
                 if self.active.is_some() {
                     // Its own snapshot is not to hold the history back.
                     self.commit().await?;
@@ -127,9 +132,10 @@ impl Session {
                 self.engine.clone().cut_history().await?;
                 done("VACUUM")
             }
-            Utility::Analyze { targets } => {
+            Utility::Analyze { skip_locked, targets } => {
                 self.refuse_past("ANALYZE")?;
-                ddl::analyze(self, targets).await?;
+                let mode = TableLockMode::ShareUpdateExclusive;
+                ddl::analyze(self, targets, Locking { mode, skip_locked: *skip_locked }).await?;
                 done("ANALYZE")
             }
             Utility::Checkpoint => {
@@ -332,6 +338,29 @@ impl Session {
                 return done("LOCK TABLE");
             }
             entries = now;
+        }
+    }
+
+    /// Locks a table that is to be looked after; false, with a warning, where it is to be passed over because somebody
+    /// else has it.
+    ///
+    /// # Errors
+    /// Those of locking.
+    pub(crate) async fn lock_maintained(
+        &mut self,
+        table: &Table,
+        locking: Locking,
+        verb: &str,
+    ) -> Result<bool> {
+        self.begin_statement().await?;
+        let wait = if locking.skip_locked { WaitPolicy::NoWait } else { WaitPolicy::Block };
+        match self.lock_table(table, locking.mode, wait).await {
+            Err(error) if locking.skip_locked && error.state() == SqlState::LOCK_NOT_AVAILABLE => {
+                let message = format!("skipping {verb} of \"{}\" --- lock not available", table.name);
+                self.notify(Notice::warning(SqlState::LOCK_NOT_AVAILABLE, message));
+                Ok(false)
+            }
+            locked => locked.map(|()| true),
         }
     }
 

@@ -398,7 +398,7 @@ impl Referenced {
     async fn cascade(&self, rows: Vec<(Vec<u8>, Vec<Datum>)>, execution: &mut Execution) -> Result<()> {
         let writer = self.child_writer(execution)?;
         for (found, values) in rows {
-            let old = super::OldRow { key: &found, values: &values };
+            let old = super::OldRow { key: &found, values: &values, is_newest: false };
             Box::pin(writer.delete(old, execution)).await?;
         }
         Ok(())
@@ -421,7 +421,7 @@ impl Referenced {
                 }
             }
             writer.generate(&mut new, &execution.context())?;
-            let old = super::OldRow { key: &found, values: &values };
+            let old = super::OldRow { key: &found, values: &values, is_newest: false };
             Box::pin(writer.update(old, &new, execution)).await?;
         }
         Ok(())

@@ -46,6 +46,7 @@ pub async fn run_merge(plan: &MergePlan, execution: &mut Execution) -> Result<Ch
     let mut changed = HashSet::new();
     let mut rows = 0;
     while let Some(batch) = source.next(execution).await? {
+        execution.settle().await?;
         for at in 0..batch.row_count {
             let key = match batch.datum(at, 0) {
                 Datum::Bytes(key) => Some(key),
@@ -73,7 +74,7 @@ pub async fn run_merge(plan: &MergePlan, execution: &mut Execution) -> Result<Ch
                 .with_hint("Ensure that not more than one source row matches any one target row."));
             }
             let old = old_row(plan.writer.layout.columns().len(), &plan.row, &batch, at);
-            let place = OldRow { key: &key, values: &old };
+            let place = OldRow { key: &key, values: &old, is_newest: false };
             if let MergeStep::Update(assignments) = step {
                 let exprs = assignments.iter().map(|(_, expr)| expr);
                 let mut new = old.clone();

@@ -129,6 +129,8 @@ pub struct TableWriter {
 pub struct OldRow<'r> {
     pub key: &'r [u8],
     pub values: &'r [Datum],
+    /// It was read as it is now, under its lock, whatever the snapshot has.
+    pub is_newest: bool,
 }
 
 impl TableWriter {
@@ -365,6 +367,15 @@ impl TableWriter {
         }
     }
 
+    /// Whether another part of the same statement has changed or deleted a row that was found.
+    ///
+    /// # Errors
+    /// The conflict, and those of locking and reading.
+    pub async fn is_changed_already(&self, key: &[u8], execution: &mut Execution) -> Result<bool> {
+        self.lock_found(key, LockMode::NoKeyUpdate, execution).await?;
+        Ok(execution.transaction.is_written_by_statement(self.tree(), key).await?)
+    }
+
     /// Replaces a row that was found.
     ///
     /// # Errors
@@ -414,7 +425,10 @@ impl TableWriter {
         }
         let moved = key != old.key;
         let mode = if moved { LockMode::Update } else { LockMode::NoKeyUpdate };
-        writing.lock_found(self.tree(), old.key, mode)?;
+        match old.is_newest {
+            true => writing.lock_key(self.tree(), old.key, mode)?,
+            false => writing.lock_found(self.tree(), old.key, mode)?,
+        }
         self.check(row, &writing.context)?;
         if moved {
             self.claim_primary(key, row, writing)?;

@@ -90,7 +90,7 @@ impl<'p> Found<'p> {
     }
 
     fn row(&self) -> OldRow<'_> {
-        OldRow { key: &self.key, values: &self.old }
+        OldRow { key: &self.key, values: &self.old, is_newest: false }
     }
 
     /// RETURNING's values: over the source's columns, those of the row as it is in `now`.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use helios_mvcc::{Isolation, RowState};
+use helios_mvcc::{Isolation, LockMode, RowState};
 
 use super::over_rows::RowsPlan;
 use super::{OldRow, TableWriter};
@@ -177,6 +177,7 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut source = execute::build(&plan.source);
     let mut row = Vec::new();
     while let Some(batch) = source.next(execution).await? {
+        execution.settle().await?;
         for at in 0..batch.row_count {
             new_row(plan, &batch, at, execution, &mut row)?;
             rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
@@ -260,7 +261,15 @@ async fn upsert(
         )
         .with_hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values."));
     }
-    writer.lock_found(&key, helios_mvcc::LockMode::NoKeyUpdate, execution).await?;
+    // READ COMMITTED goes on with the row as it is now; its condition is asked of that.
+    let takes_newest = execution.transaction.isolation() == Isolation::ReadCommitted;
+    match takes_newest {
+        true => {
+            let mode = LockMode::NoKeyUpdate;
+            execution.transaction.lock_row(writer.tree(), &key, mode, super::WAIT).await?;
+        }
+        false => writer.lock_found(&key, LockMode::NoKeyUpdate, execution).await?,
+    }
     let Some(value) = execution.transaction.get_latest(writer.tree(), &key).await? else {
         return Err(execution.conflict());
     };
@@ -274,7 +283,8 @@ async fn upsert(
         new[*position] = value;
     }
     writer.generate(&mut new, &execution.context())?;
-    writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
+    let old = OldRow { key: &key, values: &old, is_newest: takes_newest };
+    writer.update(old, &new, execution).await?;
     Ok(Some(new))
 }
 
@@ -327,9 +337,13 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
     let mut rows = 0;
     let width = plan.writer.layout.columns().len();
     while let Some(batch) = source.next(execution).await? {
+        execution.settle().await?;
         for at in 0..batch.row_count {
             let key = key_of(&batch, at)?;
             if plan.joined && !seen.insert(key.clone()) {
+                continue;
+            }
+            if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
                 continue;
             }
             let old = old_row(width, &plan.row, &batch, at);
@@ -338,7 +352,7 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
                 new[*position] = batch.datum(at, *column);
             }
             plan.writer.generate(&mut new, &execution.context())?;
-            plan.writer.update(OldRow { key: &key, values: &old }, &new, execution).await?;
+            plan.writer.update(OldRow { key: &key, values: &old, is_newest: false }, &new, execution).await?;
             rows += 1;
             if plan.returning.is_some() {
                 let mut row = batch.row(at);
@@ -365,13 +379,17 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
     let mut rows = 0;
     let width = plan.writer.layout.columns().len();
     while let Some(batch) = source.next(execution).await? {
+        execution.settle().await?;
         for at in 0..batch.row_count {
             let key = key_of(&batch, at)?;
             if plan.joined && !seen.insert(key.clone()) {
                 continue;
             }
+            if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
+                continue;
+            }
             let old = old_row(width, &plan.row, &batch, at);
-            plan.writer.delete(OldRow { key: &key, values: &old }, execution).await?;
+            plan.writer.delete(OldRow { key: &key, values: &old, is_newest: false }, execution).await?;
             rows += 1;
             if plan.returning.is_some() {
                 returning.add(&batch.row(at), execution)?;

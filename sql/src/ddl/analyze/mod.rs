@@ -15,7 +15,7 @@ use crate::catalog::{ColumnNumber, ColumnStatistics, Statistics, Table, TableEnt
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::AnalyzeTarget;
 use crate::plan::row_layout;
-use crate::session::{Notice, Session};
+use crate::session::{Locking, Notice, Session};
 
 /// The size of a page, as far as statistics tell pages.
 const PAGE_BYTES: f64 = 8_192.0;
@@ -31,9 +31,13 @@ struct Wanted {
 ///
 /// # Errors
 /// 42P01, 42703 and 42701 for what is named, and those of reading.
-pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget]) -> Result<()> {
+pub async fn analyze(session: &mut Session, targets: &[AnalyzeTarget], locking: Locking) -> Result<()> {
     for wanted in wanted(session, targets).await? {
         if !may_maintain(session, &wanted.entry, "analyze").await? {
+            continue;
+        }
+        // Whoever analyzes all tables holds none of them up.
+        if !targets.is_empty() && !session.lock_maintained(&wanted.entry.table, locking, "analyze").await? {
             continue;
         }
         let mut ddl = session.begin_ddl("ANALYZE").await?;
