@@ -76,7 +76,7 @@ pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
-pub use moment::{MomentKind, Moments, moment_of};
+pub use moment::{KnownMoment, MomentKind, Moments, moment_of};
 pub use over_rows::{BoundReturning, OverRows, RowsQuery};
 pub use query::lock_words;
 pub use refresh::BoundDifference;

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use helios_mvcc::Scn;
 use parking_lot::Mutex;
 use sqlparser::ast::{self, ObjectName, TableAlias, TableVersion};
 
@@ -66,28 +67,36 @@ pub fn moment_of(version: &TableVersion) -> Result<(MomentKind, &ast::Expr)> {
         .with_hint("Write AS OF TIMESTAMP, AS OF TRANSACTION or AS OF SCN."))
 }
 
-/// The catalogs of the moments that a statement names, by their text.
+/// A moment that a statement names, and the commit that it turned out to be.
+#[derive(Clone, Debug)]
+pub struct KnownMoment {
+    pub version: TableVersion,
+    pub scn: Scn,
+}
+
+/// The moments that a statement names, with their catalogs, by their text.
 #[derive(Clone, Debug, Default)]
 pub struct Moments {
-    known: HashMap<String, Arc<CatalogSnapshot>>,
+    known: HashMap<String, (KnownMoment, Arc<CatalogSnapshot>)>,
     wanted: Arc<Mutex<Option<TableVersion>>>,
 }
 
 impl Moments {
-    /// Whether the statement reads the past.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
     /// The moment for want of which binding failed.
     pub fn take_wanted(&self) -> Option<TableVersion> {
         self.wanted.lock().take()
     }
 
-    /// The catalog of that moment.
-    pub fn learn(&mut self, version: &TableVersion, catalog: Arc<CatalogSnapshot>) {
-        self.known.insert(version.to_string(), catalog);
+    /// The commit that a moment is, and the catalog as it was then.
+    pub fn learn(&mut self, version: &TableVersion, scn: Scn, catalog: Arc<CatalogSnapshot>) {
+        let moment = KnownMoment { version: version.clone(), scn };
+        self.known.insert(version.to_string(), (moment, catalog));
+    }
+
+    /// All that are known; none where the statement does not read the past.
+    #[must_use]
+    pub fn into_known(self) -> Vec<KnownMoment> {
+        self.known.into_values().map(|(moment, _)| moment).collect()
     }
 }
 
@@ -103,7 +112,7 @@ impl Binder<'_> {
         // Decides the types of parameters; whether it can be evaluated is found out by doing it.
         let _ = self.bind_argument(expr, kind.data_type());
         let moments = &self.environment.moments;
-        let Some(then) = moments.known.get(&version.to_string()) else {
+        let Some((_, then)) = moments.known.get(&version.to_string()) else {
             *moments.wanted.lock() = Some(version.clone());
             return Err(SqlError::internal("a moment is not known yet"));
         };

@@ -170,9 +170,18 @@ proptest! {
     }
 }
 
-/// A row of the target is locked, and changed after the merge began to wait for it.
 #[test]
 fn a_merge_begins_anew_when_the_target_moved() {
+    // As much as threads of the program have: a merge that is not optimized needs more than those of tests.
+    const STACK_BYTES: usize = 8 << 20;
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+        builder.spawn_scoped(scope, merge_while_the_target_moves).unwrap().join().unwrap();
+    });
+}
+
+/// A row of the target is locked, and changed after the merge began to wait for it.
+fn merge_while_the_target_moves() {
     block_on(async {
         let store = crate::test_support::memory_store();
         let (engine, mut session) = open(&store).await;

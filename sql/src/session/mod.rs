@@ -26,6 +26,8 @@ mod functions;
 mod listing;
 mod merge;
 mod moment;
+#[cfg(test)]
+mod moment_tests;
 mod named_portal;
 mod past;
 mod plans;

@@ -8,7 +8,7 @@ use sqlparser::ast;
 
 use super::transaction::lost;
 use super::{EPOCH_MICROS, Session};
-use crate::binder::{BindEnvironment, Binder, MomentKind, moment_of};
+use crate::binder::{BindEnvironment, Binder, KnownMoment, MomentKind, moment_of};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
@@ -30,18 +30,52 @@ impl Session {
         declared: &[DataType],
         parameters: &Arc<[Datum]>,
     ) -> Result<()> {
-        let (kind, expr) = moment_of(version)?;
-        let scn = if parameters.is_empty() && has_parameters(expr) {
-            // Not known before the statement runs: until then it is described as it would be now.
-            self.engine.store().visible_scn()
-        } else {
-            let value = self.evaluate(catalog, environment, kind, expr, text, declared, parameters).await?;
-            self.scn_of_moment(kind, &value).await?
-        };
+        let scn = self.find_moment(catalog, environment, version, text, declared, parameters).await?;
         let snapshot = Snapshot { branch: self.branch, scn };
         let then = self.engine.past_catalog(snapshot).await?;
-        environment.moments.learn(version, then);
+        environment.moments.learn(version, scn, then);
         Ok(())
+    }
+
+    async fn find_moment(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        environment: &BindEnvironment,
+        version: &ast::TableVersion,
+        text: &str,
+        declared: &[DataType],
+        parameters: &Arc<[Datum]>,
+    ) -> Result<Scn> {
+        let (kind, expr) = moment_of(version)?;
+        if parameters.is_empty() && has_parameters(expr) {
+            // Not known before the statement runs: until then it is described as it would be now.
+            return Ok(self.engine.store().visible_scn());
+        }
+        let value = self.evaluate(catalog, environment, kind, expr, text, declared, parameters).await?;
+        self.scn_of_moment(kind, &value).await
+    }
+
+    /// Whether moments that a statement was planned for still are the same commits, now that it runs.
+    ///
+    /// # Errors
+    /// As [`Session::learn_moment`].
+    pub(super) async fn are_same_moments(
+        &mut self,
+        moments: &[KnownMoment],
+        text: &str,
+        declared: &[DataType],
+        parameters: &Arc<[Datum]>,
+    ) -> Result<bool> {
+        let catalog = self.current_catalog().await?;
+        let environment = self.bind_environment(&catalog);
+        for moment in moments {
+            let version = &moment.version;
+            let scn = self.find_moment(&catalog, &environment, version, text, declared, parameters).await?;
+            if scn != moment.scn {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The commit that a moment comes right after.

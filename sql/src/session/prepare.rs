@@ -11,8 +11,8 @@ use super::point::Point;
 use super::{ListedStatement, Session};
 use crate::binder::{
     BindEnvironment, Binder, BoundChange, BoundConflict, BoundDelete, BoundInsert, BoundMerge,
-    BoundReturning, BoundUpdate, InsertValue, MergeAction, MergeWhen, Moments, OverRows, ResultColumn,
-    RowsQuery,
+    BoundReturning, BoundUpdate, InsertValue, KnownMoment, MergeAction, MergeWhen, Moments, OverRows,
+    ResultColumn, RowsQuery,
 };
 use crate::catalog::{CatalogSnapshot, PG_CATALOG, Rights, Table};
 use crate::error::{Result, SqlError, SqlState};
@@ -91,6 +91,8 @@ pub struct Prepared {
     permitted: AtomicBool,
     /// Made within a transaction that changed the catalog or sees an old one: good for that one alone.
     pub(super) transient: bool,
+    /// What AS OF meant when it was planned; it may mean another moment when it runs.
+    moments: Vec<KnownMoment>,
     has_catalog_types: bool,
     parameter_kinds: Box<[Option<PhysicalKind>]>,
 }
@@ -213,7 +215,7 @@ impl Session {
     pub fn keep_plan(&mut self, text: &str, prepared: &Arc<Prepared>) {
         // EXECUTE means what has the name then.
         let is_lasting = !matches!(prepared.action, Action::Execute { .. } | Action::Explain(_));
-        if is_lasting && !prepared.transient {
+        if is_lasting && !prepared.transient && prepared.moments.is_empty() {
             self.plans.insert(text, prepared.clone());
         }
     }
@@ -266,11 +268,17 @@ impl Session {
             uses: Vec::new(),
             permitted: AtomicBool::new(true),
             transient: false,
+            moments: Vec::new(),
         }
     }
 
-    /// Whether a prepared statement's plan still holds.
+    /// Whether a prepared statement's plan still holds, whatever may have happened since.
     pub(super) fn is_current(&self, prepared: &Prepared) -> bool {
+        prepared.moments.is_empty() && self.is_current_then(prepared)
+    }
+
+    /// Whether its plan still holds, if its moments are the same.
+    fn is_current_then(&self, prepared: &Prepared) -> bool {
         let needs_plan =
             !matches!(prepared.action, Action::Empty | Action::Statement(_) | Action::Utility(_));
         !needs_plan
@@ -293,8 +301,13 @@ impl Session {
         prepared: &Arc<Prepared>,
         parameters: &Arc<[Datum]>,
     ) -> Result<Arc<Prepared>> {
-        if self.is_current(prepared) {
-            return Ok(prepared.clone());
+        if self.is_current_then(prepared) {
+            let (moments, declared) = (&prepared.moments, &prepared.declared);
+            let is_same = moments.is_empty()
+                || Box::pin(self.are_same_moments(moments, &prepared.text, declared, parameters)).await?;
+            if is_same {
+                return Ok(prepared.clone());
+            }
         }
         let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
         if !have_same_shape(again.columns.as_deref(), prepared.columns.as_deref()) {
@@ -387,8 +400,7 @@ impl Session {
                 (bound, _) => break bound?,
             }
         };
-        // A moment may be another one when the statement runs again.
-        let transient = transient || !environment.moments.is_empty();
+        let moments = environment.moments.into_known();
         let has_catalog_types = have_catalog_types(&parameter_types, columns.as_deref());
         let kind_of = |data_type: &DataType| match is_catalog_type(*data_type) {
             true => None,
@@ -402,7 +414,7 @@ impl Session {
             undefined_parameter,
             row_columns: columns.clone().unwrap_or_default().into(),
             columns,
-            point: Point::of(&action).filter(|_| as_of.is_none()),
+            point: Point::of(&action).filter(|_| as_of.is_none() && moments.is_empty()),
             action,
             declared,
             branch: self.branch,
@@ -414,6 +426,7 @@ impl Session {
             permitted: AtomicBool::new(uses.is_empty()),
             uses,
             transient,
+            moments,
         })
     }
 
