@@ -386,20 +386,20 @@ struct FloatSum {
 
 impl FloatSum {
     fn add_value(&mut self, value: f64) -> Result<()> {
+        let before = self.sum;
         self.count += 1.0;
         self.sum += value;
         if self.count > 1.0 {
             let difference = value * self.count - self.sum;
             self.squares += difference * difference / (self.count * (self.count - 1.0));
+            if self.sum.is_infinite() || self.squares.is_infinite() {
+                if !before.is_infinite() && !value.is_infinite() {
+                    return Err(float_overflow());
+                }
+                self.squares = f64::NAN;
+            }
         } else if !value.is_finite() {
             self.squares = f64::NAN;
-        }
-        if self.sum.is_infinite()
-            && value.is_finite()
-            && self.count > 1.0
-            && !(self.sum - value).is_infinite()
-        {
-            return Err(float_overflow());
         }
         Ok(())
     }
