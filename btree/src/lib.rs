@@ -22,8 +22,7 @@ pub use node_mut::{CellValue, NodeMut};
 pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value_pages};
 pub use pages::{PageRef, ReadPages, WritePages};
 pub use tree::{
-    CellVisitor, Direction, Gap, RandomLeaf, Walk, dividing_keys, find_gap, get, page_count, random_leaf,
-    walk_leaf,
+    Direction, Gap, RandomLeaf, Walk, dividing_keys, find_gap, get, page_count, random_leaf, walk_leaf,
 };
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
 pub use write::{RowValue, create, pages_touched_max, prepare};

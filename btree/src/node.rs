@@ -277,14 +277,18 @@ impl<'a> Node<'a> {
     /// The row at `index` of a leaf.
     #[inline]
     pub fn leaf_cell(self, index: usize) -> LeafCell<'a> {
+        self.leaf_row(index).1
+    }
+
+    /// The row at `index` of a leaf, behind its key without the prefix.
+    #[inline]
+    pub(crate) fn leaf_row(self, index: usize) -> (&'a [u8], LeafCell<'a>) {
         let (_, offset, suffix_length) = self.slot(index);
-        let length = u16_at(self.bytes, offset + 8);
-        let start = offset + LEAF_CELL_HEADER_BYTES + suffix_length;
-        LeafCell {
-            scn: Scn(u64_at(self.bytes, offset)),
-            overflow: length & OVERFLOW_FLAG != 0,
-            value: &self.bytes[start..start + usize::from(length & !OVERFLOW_FLAG)],
-        }
+        let cell = &self.bytes[offset..];
+        let (scn, length) = (Scn(u64_at(cell, 0)), u16_at(cell, 8));
+        let (suffix, value) = cell[LEAF_CELL_HEADER_BYTES..].split_at(suffix_length);
+        let value = &value[..usize::from(length & !OVERFLOW_FLAG)];
+        (suffix, LeafCell { scn, overflow: length & OVERFLOW_FLAG != 0, value })
     }
 
     /// Says that a cell is read soon.

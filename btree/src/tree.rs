@@ -15,9 +15,6 @@ use crate::pages::{PageRef, ReadPages};
 /// outlast any device.
 pub(crate) const LEVELS_MAX: usize = 24;
 
-/// Gets each visited row, as (prefix, suffix, cell), where prefix and suffix make the key.
-pub type CellVisitor<'a> = dyn FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()> + 'a;
-
 /// Which way a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -32,7 +29,7 @@ pub enum Direction {
 pub enum Walk {
     /// Go on at this bound.
     At(Bound<Vec<u8>>),
-    /// There is nothing further.
+    /// There is nothing further within its bounds.
     End,
 }
 
@@ -207,21 +204,56 @@ fn descend<P: ReadPages>(
     panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
-/// Visits the rows of one leaf, from `bound` on in `direction`, as `visit(prefix, suffix, cell)`, until `visit`
-/// breaks. Returns where to go on: after a break, right behind the row that it broke on.
+/// Visits the rows of one leaf, from `from` on in `direction` and not beyond `to`, as `visit(prefix, suffix, cell)`, where
+/// prefix and suffix make the key, until `visit` breaks. Returns where to go on: after a break, right behind the row that it
+/// broke on; else at the leaf's fence, which may be beyond `to`.
+///
+/// Where `to` is in the leaf is looked for once, so that no row is compared with it; and the visitor is no trait object,
+/// so that it becomes part of the loop.
 ///
 /// # Errors
 /// The fault of a missing page; nothing was visited then.
 pub fn walk_leaf<P: ReadPages>(
     pages: &P,
     root: PageId,
-    bound: &Bound<Vec<u8>>,
+    from: &Bound<Vec<u8>>,
+    to: &Bound<Vec<u8>>,
     direction: Direction,
-    visit: &mut CellVisitor<'_>,
+    visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
 ) -> Result<Walk, P::Fault> {
     match direction {
-        Direction::Forward => walk_forward(pages, root, bound, visit),
-        Direction::Backward => walk_backward(pages, root, bound, visit),
+        Direction::Forward => walk_forward(pages, root, from, to, visit),
+        Direction::Backward => walk_backward(pages, root, from, to, visit),
+    }
+}
+
+/// How many rows of a leaf come before its first one beyond `to`.
+fn rows_up_to(node: Node<'_>, to: &Bound<Vec<u8>>) -> usize {
+    let (Bound::Included(key) | Bound::Excluded(key)) = to else { return node.len() };
+    if node.upper_fence().is_some_and(|fence| &key[..] >= fence) {
+        return node.len();
+    }
+    if &key[..] < node.lower_fence() {
+        return 0;
+    }
+    match (node.search(key), to) {
+        (Ok(index), Bound::Included(_)) => index + 1,
+        (Ok(index) | Err(index), _) => index,
+    }
+}
+
+/// How many rows of a leaf come before its first one that is not, seen backwards, beyond `to`.
+fn rows_below(node: Node<'_>, to: &Bound<Vec<u8>>) -> usize {
+    let (Bound::Included(key) | Bound::Excluded(key)) = to else { return 0 };
+    if &key[..] < node.lower_fence() {
+        return 0;
+    }
+    if node.upper_fence().is_some_and(|fence| &key[..] >= fence) {
+        return node.len();
+    }
+    match (node.search(key), to) {
+        (Ok(index), Bound::Excluded(_)) => index + 1,
+        (Ok(index) | Err(index), _) => index,
     }
 }
 
@@ -231,35 +263,42 @@ const CELLS_AHEAD: usize = 5;
 fn walk_forward<P: ReadPages>(
     pages: &P,
     root: PageId,
-    bound: &Bound<Vec<u8>>,
-    visit: &mut CellVisitor<'_>,
+    from: &Bound<Vec<u8>>,
+    to: &Bound<Vec<u8>>,
+    mut visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
 ) -> Result<Walk, P::Fault> {
-    let start: &[u8] = match bound {
+    let start: &[u8] = match from {
         Bound::Included(key) | Bound::Excluded(key) => key,
         Bound::Unbounded => &[],
     };
-    let leaf = match bound {
+    let leaf = match from {
         Bound::Unbounded => descend(pages, root, |_| 0)?,
         _ => descend(pages, root, |node| node.child_index(start))?,
     };
     let node = Node::new(&leaf);
-    let first = match bound {
+    let first = match from {
         Bound::Unbounded => 0,
         // Where a walk goes on it begins at the leaf's begin.
         Bound::Included(_) if start == node.lower_fence() => 0,
         Bound::Included(_) => node.search(start).unwrap_or_else(|index| index),
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
-    for index in first..node.len().min(first + CELLS_AHEAD) {
+    let end = rows_up_to(node, to);
+    for index in first..end.min(first + CELLS_AHEAD) {
         node.prefetch_cell(index);
     }
-    for index in first..node.len() {
-        if index + CELLS_AHEAD < node.len() {
+    let prefix = node.prefix();
+    for index in first..end {
+        if index + CELLS_AHEAD < end {
             node.prefetch_cell(index + CELLS_AHEAD);
         }
-        if visit(node.prefix(), node.suffix(index), node.leaf_cell(index)).is_break() {
+        let (suffix, cell) = node.leaf_row(index);
+        if visit(prefix, suffix, cell).is_break() {
             return Ok(Walk::At(Bound::Excluded(node.key(index))));
         }
+    }
+    if end < node.len() {
+        return Ok(Walk::End);
     }
     Ok(node.upper_fence().map_or(Walk::End, |fence| Walk::At(Bound::Included(fence.to_vec()))))
 }
@@ -267,10 +306,11 @@ fn walk_forward<P: ReadPages>(
 fn walk_backward<P: ReadPages>(
     pages: &P,
     root: PageId,
-    bound: &Bound<Vec<u8>>,
-    visit: &mut CellVisitor<'_>,
+    from: &Bound<Vec<u8>>,
+    to: &Bound<Vec<u8>>,
+    mut visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
 ) -> Result<Walk, P::Fault> {
-    let leaf = descend(pages, root, |node| match bound {
+    let leaf = descend(pages, root, |node| match from {
         Bound::Unbounded => node.len() - 1,
         Bound::Included(key) => node.child_index(key),
         // The rows before `key` end in the last child whose lower fence is smaller.
@@ -280,17 +320,23 @@ fn walk_backward<P: ReadPages>(
         },
     })?;
     let node = Node::new(&leaf);
-    let end = match bound {
+    let end = match from {
         Bound::Unbounded => node.len(),
         Bound::Included(key) => node.search(key).map_or_else(|index| index, |index| index + 1),
         // The leaf may end right at `key`, which its fences then do not cover.
         Bound::Excluded(key) if !node.covers(key) => node.len(),
         Bound::Excluded(key) => node.search(key).unwrap_or_else(|index| index),
     };
-    for index in (0..end).rev() {
-        if visit(node.prefix(), node.suffix(index), node.leaf_cell(index)).is_break() {
+    let begin = rows_below(node, to);
+    let prefix = node.prefix();
+    for index in (begin..end).rev() {
+        let (suffix, cell) = node.leaf_row(index);
+        if visit(prefix, suffix, cell).is_break() {
             return Ok(Walk::At(Bound::Excluded(node.key(index))));
         }
+    }
+    if begin > 0 {
+        return Ok(Walk::End);
     }
     let fence = node.lower_fence();
     Ok(if fence.is_empty() { Walk::End } else { Walk::At(Bound::Excluded(fence.to_vec())) })

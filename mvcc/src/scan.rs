@@ -208,7 +208,6 @@ impl Scan {
             key: std::mem::take(&mut self.key),
             partial: std::mem::take(&mut self.partial),
             last: None,
-            ended: false,
             broken: false,
             fault: None,
         };
@@ -266,8 +265,6 @@ struct Step<'s, 'v, I: Iterator> {
     partial: PartialValue,
     /// The key visited last, when the walk must go on right after it.
     last: Option<Vec<u8>>,
-    /// A row beyond the range was met.
-    ended: bool,
     /// The visitor broke.
     broken: bool,
     fault: Option<Fault>,
@@ -281,12 +278,12 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
         scn: Scn,
     ) -> std::result::Result<Walk, Fault> {
         let view = View::new(transaction.engine(), transaction.branch(), scn);
-        let start = match self.direction {
-            Direction::Forward => &self.range.lower,
-            Direction::Backward => &self.range.upper,
+        let (start, end) = match self.direction {
+            Direction::Forward => (&self.range.lower, &self.range.upper),
+            Direction::Backward => (&self.range.upper, &self.range.lower),
         };
         let mut has_prefix = false;
-        walk_leaf(&view, tree.root(), start, self.direction, &mut |prefix, suffix, cell| {
+        walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
             // All keys of a leaf have the same prefix.
             if has_prefix {
                 self.key.truncate(prefix.len());
@@ -301,24 +298,23 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     }
 
     /// Visits a stored row, after the own rows before it.
+    #[inline]
     fn row(&mut self, view: &View<'_>, cell: LeafCell<'_>) -> ControlFlow<()> {
-        if self.is_beyond(&self.key) {
-            self.ended = true;
-            return ControlFlow::Break(());
-        }
-        let key = std::mem::take(&mut self.key);
-        let flow = self.own_rows_before(&key);
-        self.key = key;
-        flow?;
-        if self.own.peek().is_some_and(|own| own.0 == self.key) {
-            // Written over by this transaction.
-            return match self.own.next() {
-                Some((_, Change::Put(value))) => {
-                    let flow = (self.visit)(&self.key, value);
-                    self.note(flow)
-                }
-                _ => ControlFlow::Continue(()),
-            };
+        if self.own.peek().is_some() {
+            let key = std::mem::take(&mut self.key);
+            let flow = self.own_rows_before(&key);
+            self.key = key;
+            flow?;
+            if self.own.peek().is_some_and(|own| own.0 == self.key) {
+                // Written over by this transaction.
+                return match self.own.next() {
+                    Some((_, Change::Put(value))) => {
+                        let flow = (self.visit)(&self.key, value);
+                        self.note(flow)
+                    }
+                    _ => ControlFlow::Continue(()),
+                };
+            }
         }
         if cell.overflow {
             return match self.partial.read(view, cell.value) {
@@ -337,6 +333,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     }
 
     /// Remembers the row just visited, if the walk stops or may have to stop after it.
+    #[inline]
     fn note(&mut self, flow: ControlFlow<()>) -> ControlFlow<()> {
         self.broken = flow.is_break();
         if self.broken {
@@ -402,7 +399,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             return self.stop_at_fault(fault);
         }
         match walk {
-            Walk::At(bound) if !self.ended => {
+            Walk::At(bound) => {
                 let key = match &bound {
                     Bound::Included(key) | Bound::Excluded(key) => key.clone(),
                     Bound::Unbounded => Vec::new(),
@@ -431,7 +428,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
                 };
                 Ok(if beyond { Next::End } else { Next::At(bound) })
             }
-            _ => {
+            Walk::End => {
                 while self.own.peek().is_some() {
                     if self.own_row().is_break()
                         && let Some(last) = self.last.take()

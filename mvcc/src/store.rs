@@ -469,9 +469,10 @@ impl CatalogScn {
 fn last_number(view: &crate::view::View<'_>, tree: TreeId) -> std::result::Result<u64, Fault> {
     use helios_btree::{Direction, Walk, walk_leaf};
     let mut bound = std::ops::Bound::Unbounded;
+    let all = std::ops::Bound::Unbounded;
     let mut last = 0;
     loop {
-        let walk = walk_leaf(view, tree.root(), &bound, Direction::Backward, &mut |prefix, suffix, _| {
+        let walk = walk_leaf(view, tree.root(), &bound, &all, Direction::Backward, |prefix, suffix, _| {
             let key = [prefix, suffix].concat();
             last = key.try_into().map_or(0, u64::from_be_bytes);
             std::ops::ControlFlow::Break(())

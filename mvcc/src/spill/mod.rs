@@ -402,26 +402,27 @@ impl Spilled {
         let mut fault = None;
         let mut name = Vec::new();
         let mut visited = false;
-        let walk = walk_leaf(&view, TREE.root(), bound, direction, &mut |prefix, suffix, cell| {
-            let row = match row_of(cell) {
-                Row::Inline(row) => row,
-                Row::Chain(pointer) => match partial.read(&view, &pointer) {
-                    Ok(row) => row,
-                    Err(missing) => {
-                        fault = Some(missing);
-                        return ControlFlow::Break(());
-                    }
-                },
-            };
-            name.clear();
-            name.extend_from_slice(prefix);
-            name.extend_from_slice(suffix);
-            visited = true;
-            match name.split_first_chunk::<8>() {
-                Some((tree, key)) => visit(TreeId(u64::from_be_bytes(*tree)), key, &row),
-                None => ControlFlow::Continue(()),
-            }
-        })?;
+        let walk =
+            walk_leaf(&view, TREE.root(), bound, &Bound::Unbounded, direction, |prefix, suffix, cell| {
+                let row = match row_of(cell) {
+                    Row::Inline(row) => row,
+                    Row::Chain(pointer) => match partial.read(&view, &pointer) {
+                        Ok(row) => row,
+                        Err(missing) => {
+                            fault = Some(missing);
+                            return ControlFlow::Break(());
+                        }
+                    },
+                };
+                name.clear();
+                name.extend_from_slice(prefix);
+                name.extend_from_slice(suffix);
+                visited = true;
+                match name.split_first_chunk::<8>() {
+                    Some((tree, key)) => visit(TreeId(u64::from_be_bytes(*tree)), key, &row),
+                    None => ControlFlow::Continue(()),
+                }
+            })?;
         match fault {
             Some(fault) if !visited => Err(fault),
             Some(_) => Ok(Walk::At(Bound::Excluded(name))),

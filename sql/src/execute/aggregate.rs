@@ -10,10 +10,12 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::aggregate_call::Call;
 use super::context::SpaceUsed;
 use super::key_filter::KeyFilter;
-use super::key_table::{KeyTable, hash_of};
+use super::key_table::{KeyTable, Last, Sought, hash_of};
 use super::keys::{Carried, equality_columns, evaluate};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
@@ -134,6 +136,12 @@ impl Aggregation {
         self
     }
 
+    /// Keeps the groups of one way apart from those of the others, where there are any.
+    #[inline]
+    fn set_key(&self, set: usize) -> SmallVec<[u8; 2]> {
+        if self.sets.len() == 1 { SmallVec::new() } else { SmallVec::from((set as u16).to_be_bytes()) }
+    }
+
     fn new_run(&self, execution: &mut Execution) -> Run {
         let memory = execution.memory().clone();
         let members = match (&self.part, &execution.team) {
@@ -178,7 +186,7 @@ impl Aggregation {
         // All rows together are a group even where there is none.
         for (set, members) in self.sets.iter().enumerate() {
             if members.is_empty() {
-                let key = set_key(set);
+                let key = self.set_key(set);
                 run.table.insert(hash_of(&key), &key);
                 run.set_of.push(set as u32);
                 run.values.iter_mut().for_each(ColumnBuilder::push_null);
@@ -276,29 +284,30 @@ impl Aggregation {
         let mut found = Numbered::default();
         found.numbers.reserve(row_count);
         let members = &self.sets[set];
+        let set_key = self.set_key(set);
         if members.is_empty()
-            && let Some(number) = run.table.find(hash_of(&set_key(set)), &set_key(set))
+            && let Some(number) = run.table.find(hash_of(&set_key), &set_key)
         {
             // All rows are one group, which is there from the beginning.
             found.numbers.resize(row_count, number);
             return found;
         }
         let mut new = Vec::new();
-        let (mut key, mut last, mut last_number) = (Vec::new(), Vec::new(), None);
+        let (mut key, mut last) = (Vec::new(), Last::default());
         for row in 0..row_count {
-            std::mem::swap(&mut key, &mut last);
             key.clear();
-            key.extend(set_key(set));
+            key.extend_from_slice(&set_key);
             for member in members {
                 key::encode_at(&self.keys[*member], &columns[*member], row, false, &mut key);
             }
             // Rows of one group often come one after the other.
-            if let Some(number) = last_number.filter(|_| key == last) {
+            let sought = Sought::new(&key);
+            if let Some(number) = run.table.again(&last, &sought) {
                 found.add(row, number, run.has_room);
                 continue;
             }
-            let hash = hash_of(&key);
-            let number = match run.table.find(hash, &key) {
+            let hash = sought.hash();
+            let number = match run.table.find_sought(hash, &sought) {
                 Some(number) => number,
                 None if run.has_room => {
                     new.push(row as u32);
@@ -306,11 +315,10 @@ impl Aggregation {
                 }
                 None => {
                     found.waiting.push((row as u32, hash));
-                    last_number = None;
                     continue;
                 }
             };
-            last_number = Some(number);
+            last = Last::new(&sought, number);
             found.add(row, number, run.has_room);
         }
         run.set_of.extend(std::iter::repeat_n(set as u32, new.len()));
@@ -501,11 +509,6 @@ impl Run {
         self.reservation.set(held + blocks);
         self.has_room = held <= self.limit_bytes || self.level >= LEVELS_MAX;
     }
-}
-
-/// Keeps the groups of one way apart from those of the others.
-fn set_key(set: usize) -> [u8; 2] {
-    (set as u16).to_be_bytes()
 }
 
 impl Operator for Aggregation {

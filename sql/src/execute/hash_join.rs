@@ -220,7 +220,7 @@ impl HashJoinOperator {
             match &mut right {
                 None => {
                     let packed = self.carried_right.pack(&batch, &values);
-                    work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter());
+                    work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter())?;
                     if work.is_full() {
                         right = Some(self.divide_table(&mut work, 0, execution).await?);
                     }
@@ -385,7 +385,7 @@ impl HashJoinOperator {
         while let Some(packed) = right.take(&mut work.file).await? {
             execution.breathe().await?;
             let (_, values) = self.carried_right.unpack(packed.clone());
-            work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter());
+            work.table_mut().add(&self.key_columns, &values, packed, self.keys_matter())?;
             if work.is_full() && right.has_blocks() {
                 return Ok(false);
             }
@@ -414,13 +414,7 @@ impl HashJoinOperator {
                 }
             }
         };
-        let mut key = Vec::new();
-        let mut partners = Vec::with_capacity(batch.row_count);
-        for row in 0..batch.row_count {
-            key.clear();
-            let has_null = append_row_key(&self.key_columns, &values, row, true, &mut key);
-            partners.push(if has_null { None } else { work.table.first(&key) });
-        }
+        let partners = work.table.first_of_each(&self.key_columns, &values, batch.row_count)?;
         let first = work.left_rows;
         work.left_rows += batch.row_count as u64;
         let found = vec![false; batch.row_count];

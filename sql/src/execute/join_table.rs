@@ -1,18 +1,18 @@
 //! The rows of one side of a hash join, by key, and which of them were matched.
 
+use super::join_heads::{IntegerHeads, NONE, each_integer, is_integer};
 use super::key_table::{KeyTable, hash_of};
 use super::keys::append_row_key;
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 use crate::value::{Batch, Column, KeyColumn, gather_picked};
-
-/// No further row.
-const NONE: u32 = u32::MAX;
 
 /// Rows by key.
 #[derive(Clone, Default)]
 pub struct JoinTable {
     batches: Vec<Batch>,
     batches_bytes: usize,
+    /// Where the key is a single integer, instead of `keys` and `heads`.
+    integers: Option<IntegerHeads>,
     keys: KeyTable,
     /// By key: its last row.
     heads: Vec<u32>,
@@ -24,7 +24,46 @@ pub struct JoinTable {
 
 impl JoinTable {
     /// Enters rows, or where only `keys_matter` the first one of each key; those with a NULL in their key match none.
-    pub fn add(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: Batch, keys_matter: bool) {
+    ///
+    /// # Errors
+    /// XX000 if values are not of the key's kind.
+    pub fn add(
+        &mut self,
+        key_columns: &[KeyColumn],
+        values: &[Column],
+        batch: Batch,
+        keys_matter: bool,
+    ) -> Result<()> {
+        if is_integer(key_columns) {
+            self.add_integers(values, &batch, keys_matter)?;
+        } else {
+            self.add_keys(key_columns, values, &batch, keys_matter);
+        }
+        self.batches_bytes += batch.memory_bytes();
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// Of integers further rows of a key are entered too: whoever looks for keys alone finds the first.
+    fn add_integers(&mut self, values: &[Column], batch: &Batch, keys_matter: bool) -> Result<()> {
+        let number = self.batches.len() as u32;
+        let integers = self.integers.get_or_insert_default();
+        let (places, mut row) = (&mut self.places, 0);
+        let are_integers = each_integer(&values[0], |key| {
+            if key.is_some() || !keys_matter {
+                integers.push(key);
+                places.push((number, row));
+            }
+            row += 1;
+        });
+        if !are_integers || row as usize != batch.row_count {
+            return Err(SqlError::internal("the values of a join's key are not of its type"));
+        }
+        self.matched.resize(self.places.len(), false);
+        Ok(())
+    }
+
+    fn add_keys(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: &Batch, keys_matter: bool) {
         let number = self.batches.len() as u32;
         let mut key = Vec::new();
         for row in 0..batch.row_count {
@@ -48,12 +87,15 @@ impl JoinTable {
                 self.next.push(std::mem::replace(&mut self.heads[entered as usize], own));
             }
         }
-        self.batches_bytes += batch.memory_bytes();
-        self.batches.push(batch);
     }
 
-    /// Turns the lists of rows with equal keys around: they come in the order they were entered then.
+    /// No more rows come. Links those with equal keys, or turns their lists around: they come in the order they were
+    /// entered then.
     pub fn finish(&mut self) {
+        if let Some(integers) = &mut self.integers {
+            integers.link(&mut self.next);
+            return;
+        }
         if self.heads.len() == self.places.len() {
             return;
         }
@@ -81,20 +123,50 @@ impl JoinTable {
 
     #[must_use]
     pub fn key_count(&self) -> usize {
-        self.keys.len()
+        self.integers.as_ref().map_or(self.keys.len(), IntegerHeads::key_count)
     }
 
     /// Bytes of memory that it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let by_row = 4 * self.next.capacity() + 8 * self.places.capacity() + self.matched.capacity();
-        self.batches_bytes + self.keys.memory_bytes() + 4 * self.heads.capacity() + by_row
+        let integers = self.integers.as_ref().map_or(0, IntegerHeads::memory_bytes);
+        self.batches_bytes + self.keys.memory_bytes() + 4 * self.heads.capacity() + integers + by_row
+    }
+
+    /// Of each row of other values, the first row with the same key; a NULL has none.
+    ///
+    /// # Errors
+    /// XX000 if the values are not of the key's kind.
+    pub fn first_of_each(
+        &self,
+        key_columns: &[KeyColumn],
+        values: &[Column],
+        row_count: usize,
+    ) -> Result<Vec<Option<u32>>> {
+        if self.places.is_empty() {
+            return Ok(vec![None; row_count]);
+        }
+        let mut first = Vec::with_capacity(row_count);
+        if let Some(integers) = &self.integers {
+            let found = each_integer(&values[0], |key| first.push(key.and_then(|key| integers.first(key))));
+            if !found || first.len() != row_count {
+                return Err(SqlError::internal("the values of a join's key are not of its type"));
+            }
+            return Ok(first);
+        }
+        let mut key = Vec::new();
+        for row in 0..row_count {
+            key.clear();
+            let has_null = append_row_key(key_columns, values, row, true, &mut key);
+            first.push(if has_null { None } else { self.first(&key) });
+        }
+        Ok(first)
     }
 
     /// The first row with a key.
-    #[must_use]
     #[inline]
-    pub fn first(&self, key: &[u8]) -> Option<u32> {
+    fn first(&self, key: &[u8]) -> Option<u32> {
         self.keys.find(hash_of(key), key).map(|number| self.heads[number as usize])
     }
 

@@ -22,14 +22,52 @@ pub struct KeyTable {
 #[must_use]
 #[inline]
 pub fn hash_of(key: &[u8]) -> u64 {
-    match short_key(key) {
-        Some(short) => hash_of_short(short),
-        None => xxh3_64(key),
-    }
+    Sought::new(key).hash()
 }
 
 /// A key of up to 15 bytes, its length in the last one; in words, whose alignment wastes no memory.
 type ShortKey = [u32; 4];
+
+/// A key brought into the form that it is compared in: for who looks at it more than once.
+#[derive(Clone, Copy)]
+pub struct Sought<'k> {
+    key: &'k [u8],
+    short: Option<ShortKey>,
+}
+
+impl<'k> Sought<'k> {
+    #[must_use]
+    #[inline]
+    pub fn new(key: &'k [u8]) -> Sought<'k> {
+        Sought { key, short: short_key(key) }
+    }
+
+    /// [`hash_of`] the key.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        match self.short {
+            Some(short) => hash_of_short(short),
+            None => xxh3_64(self.key),
+        }
+    }
+}
+
+/// The number that a key was found under last, for keys that come several times in a row.
+#[derive(Clone, Copy, Default)]
+pub struct Last {
+    /// `None` for a long key, which is that of the number.
+    short: Option<ShortKey>,
+    number: Option<u32>,
+}
+
+impl Last {
+    #[must_use]
+    #[inline]
+    pub fn new(sought: &Sought<'_>, number: u32) -> Last {
+        Last { short: sought.short, number: Some(number) }
+    }
+}
 
 /// A key in that form, if it is short. Made of loads that overlap: a copy into 16 bytes would have to be waited for.
 #[inline]
@@ -91,10 +129,29 @@ impl KeyTable {
     #[must_use]
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        match short_key(key) {
+        self.find_sought(hash, &Sought::new(key))
+    }
+
+    /// The same for a key in its form.
+    #[must_use]
+    #[inline]
+    pub fn find_sought(&self, hash: u64, sought: &Sought<'_>) -> Option<u32> {
+        match sought.short {
             Some(short) => self.short.find(hash, |(own, _)| *own == short).map(|(_, number)| *number),
-            None => self.long.find(hash, |number| self.key(*number) == key).copied(),
+            None => self.long.find(hash, |number| self.key(*number) == sought.key).copied(),
         }
+    }
+
+    /// The number of a key, if it is the one found last.
+    #[must_use]
+    #[inline]
+    pub fn again(&self, last: &Last, sought: &Sought<'_>) -> Option<u32> {
+        let is_same = match (sought.short, last.number) {
+            (_, None) => false,
+            (Some(_), _) => sought.short == last.short,
+            (None, Some(number)) => last.short.is_none() && self.key(number) == sought.key,
+        };
+        last.number.filter(|_| is_same)
     }
 
     /// Enters a key that is not there.

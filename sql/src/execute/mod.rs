@@ -14,6 +14,7 @@ mod function_scan;
 mod gather;
 mod hash_join;
 mod helper;
+mod join_heads;
 mod join_table;
 mod key_filter;
 mod key_reader;

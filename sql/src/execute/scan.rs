@@ -91,6 +91,7 @@ impl Rows {
         Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None }
     }
 
+    #[inline]
     fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
         match self.decode(scan, tests, value) {
             Ok(false) => {
@@ -112,7 +113,7 @@ impl Rows {
     }
 
     /// Tells whether the row passed.
-    #[inline]
+    #[inline(always)]
     fn decode(&mut self, scan: &TableScan, tests: &[RowTest], value: &[u8]) -> Result<bool> {
         let row = scan.layout.view(value)?;
         for test in tests {

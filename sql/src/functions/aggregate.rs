@@ -386,22 +386,27 @@ struct FloatSum {
 
 impl FloatSum {
     fn add_value(&mut self, value: f64) -> Result<()> {
+        let before = self.sum;
         self.count += 1.0;
         self.sum += value;
         if self.count > 1.0 {
             let difference = value * self.count - self.sum;
             self.squares += difference * difference / (self.count * (self.count - 1.0));
+            if self.sum.is_infinite() || self.squares.is_infinite() {
+                if !before.is_infinite() && !value.is_infinite() {
+                    return Err(float_overflow());
+                }
+                self.squares = f64::NAN;
+            }
         } else if !value.is_finite() {
             self.squares = f64::NAN;
         }
-        if self.sum.is_infinite()
-            && value.is_finite()
-            && self.count > 1.0
-            && !(self.sum - value).is_infinite()
-        {
-            return Err(float_overflow());
-        }
         Ok(())
+    }
+
+    /// Adds a column's values, if they are floats.
+    fn add_column(states: &mut [impl AsMut<FloatSum>], groups: &[u32], column: &Column) -> Result<bool> {
+        each_float(groups, column, |group, value| states[group].as_mut().add_value(value))
     }
 
     fn merge_sums(&mut self, other: &FloatSum) {
@@ -433,12 +438,46 @@ fn as_float(value: &Datum) -> Option<f64> {
     }
 }
 
+/// Gives a column's values with their groups, if they are floats.
+#[inline]
+fn each_float(
+    groups: &[u32],
+    column: &Column,
+    mut add: impl FnMut(usize, f64) -> Result<()>,
+) -> Result<bool> {
+    macro_rules! each {
+        ($values:expr) => {
+            for (row, &group) in groups.iter().enumerate() {
+                if !column.is_null(row) {
+                    add(group as usize, f64::from($values[column.stored_index(row)]))?;
+                }
+            }
+        };
+    }
+    match column.data() {
+        ColumnData::Float64(values) => each!(values),
+        ColumnData::Float32(values) => each!(values),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 macro_rules! float_accumulator {
     ($name:ident, |$state:ident, $result:ident| $finish:expr) => {
         #[derive(Clone, Default)]
         struct $name(FloatSum);
 
+        impl AsMut<FloatSum> for $name {
+            fn as_mut(&mut self) -> &mut FloatSum {
+                &mut self.0
+            }
+        }
+
         impl Accumulator for $name {
+            fn add_columns(states: &mut [$name], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+                FloatSum::add_column(states, groups, &arguments[0])
+            }
+
             fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
                 as_float(&arguments[0]).map_or(Ok(()), |value| self.0.add_value(value))
             }
@@ -476,10 +515,9 @@ float_accumulator!(FloatDeviationPopulation, |state, _result| {
 #[derive(Clone, Default)]
 struct FloatTotal(Option<f64>);
 
-impl Accumulator for FloatTotal {
-    fn add(&mut self, arguments: &[Datum], types: &[DataType], _: &EvalContext<'_>) -> Result<()> {
-        let Some(value) = as_float(&arguments[0]) else { return Ok(()) };
-        let narrow = types.first().is_some_and(|data_type| data_type.oid == FLOAT4);
+impl FloatTotal {
+    #[inline]
+    fn add_value(&mut self, value: f64, narrow: bool) -> Result<()> {
         let before = self.0.unwrap_or(0.0);
         let sum = before + value;
         let sum = if narrow { f64::from(sum as f32) } else { sum };
@@ -488,6 +526,19 @@ impl Accumulator for FloatTotal {
         }
         self.0 = Some(sum);
         Ok(())
+    }
+}
+
+impl Accumulator for FloatTotal {
+    fn add_columns(states: &mut [FloatTotal], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+        let narrow = matches!(arguments[0].data(), ColumnData::Float32(_));
+        each_float(groups, &arguments[0], |group, value| states[group].add_value(value, narrow))
+    }
+
+    fn add(&mut self, arguments: &[Datum], types: &[DataType], _: &EvalContext<'_>) -> Result<()> {
+        let Some(value) = as_float(&arguments[0]) else { return Ok(()) };
+        let narrow = types.first().is_some_and(|data_type| data_type.oid == FLOAT4);
+        self.add_value(value, narrow)
     }
 
     fn merge(&mut self, other: &FloatTotal) -> Result<()> {

@@ -45,8 +45,10 @@ pub struct RowLayout {
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    Fixed { width: usize },
-    Variable,
+    /// At `start` of the fixed values, where none before it is NULL.
+    Fixed { start: usize, width: usize },
+    /// The `nth` value of variable width, where none before it is NULL.
+    Variable { nth: usize },
 }
 
 impl RowLayout {
@@ -59,11 +61,11 @@ impl RowLayout {
         for column in &columns {
             match column.kind.fixed_width() {
                 Some(width) => {
-                    places.push(Place::Fixed { width });
+                    places.push(Place::Fixed { start: bytes, width });
                     bytes += width;
                 }
                 None => {
-                    places.push(Place::Variable);
+                    places.push(Place::Variable { nth: count });
                     count += 1;
                 }
             }
@@ -165,11 +167,21 @@ impl RowLayout {
         builders: &mut [ColumnBuilder],
     ) -> Result<()> {
         for (&index, builder) in projection.iter().zip(builders) {
-            match row.locate(index)? {
-                Located::Null => builder.push_null(),
-                Located::Missing => builder.push(self.columns[index].missing.clone())?,
-                Located::Bytes(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
+            match row.plain(index) {
+                Some(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
+                None => self.decode_located(row, index, builder)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Appends a column of a row that has NULLs or is older than the column.
+    #[inline(never)]
+    fn decode_located(&self, row: &RowView<'_>, index: usize, builder: &mut ColumnBuilder) -> Result<()> {
+        match row.locate(index)? {
+            Located::Null => builder.push_null(),
+            Located::Missing => builder.push(self.columns[index].missing.clone())?,
+            Located::Bytes(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
         }
         Ok(())
     }
@@ -309,13 +321,59 @@ impl<'a> RowView<'a> {
     /// XX001 if the bytes are malformed there.
     #[inline]
     pub fn bytes_of(&self, index: usize) -> Result<Option<&'a [u8]>> {
+        match self.plain(index) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.located_bytes_of(index),
+        }
+    }
+
+    #[inline(never)]
+    fn located_bytes_of(&self, index: usize) -> Result<Option<&'a [u8]>> {
         match self.locate(index)? {
             Located::Bytes(bytes) => Ok(Some(bytes)),
             Located::Null | Located::Missing => Ok(None),
         }
     }
 
+    /// The bytes of a column that is in the row, where none of the row is NULL, which is the usual case: its place is
+    /// that of the layout. `None`: see [`RowView::locate`].
     #[inline]
+    fn plain(&self, index: usize) -> Option<&'a [u8]> {
+        if self.has_nulls || index >= self.column_count {
+            return None;
+        }
+        match self.layout.places[index] {
+            Place::Fixed { start, width } => {
+                let start = self.fixed + start;
+                self.bytes.get(start..start + width)
+            }
+            Place::Variable { nth } => {
+                let width = self.offset_width;
+                let offsets = self.fixed + self.layout.fixed_bytes[self.column_count];
+                let first = offsets + self.layout.variable_count[self.column_count] * width;
+                let start = if nth == 0 { 0 } else { self.offset(offsets + (nth - 1) * width)? };
+                let end = self.offset(offsets + nth * width)?;
+                self.bytes.get(first + start..first + end)
+            }
+        }
+    }
+
+    /// The offset that is stored at a place.
+    #[inline]
+    fn offset(&self, at: usize) -> Option<usize> {
+        match self.offset_width {
+            1 => self.bytes.get(at).map(|byte| usize::from(*byte)),
+            2 => match *self.bytes.get(at..at + 2)? {
+                [a, b] => Some(usize::from(u16::from_le_bytes([a, b]))),
+                _ => None,
+            },
+            _ => match *self.bytes.get(at..at + 4)? {
+                [a, b, c, d] => Some(u32::from_le_bytes([a, b, c, d]) as usize),
+                _ => None,
+            },
+        }
+    }
+
     fn locate(&self, index: usize) -> Result<Located<'a>> {
         if index >= self.column_count {
             return Ok(Located::Missing);
@@ -324,29 +382,20 @@ impl<'a> RowView<'a> {
             return Ok(Located::Null);
         }
         match self.layout.places[index] {
-            Place::Fixed { width } => {
+            Place::Fixed { width, .. } => {
                 let start = self.fixed + self.fixed_before(index);
                 self.bytes.get(start..start + width).map(Located::Bytes).ok_or_else(malformed_row)
             }
-            Place::Variable => self.locate_variable(index),
+            Place::Variable { .. } => self.locate_variable(index),
         }
     }
 
-    #[inline]
     fn locate_variable(&self, index: usize) -> Result<Located<'a>> {
         let width = self.offset_width;
         let offsets = self.fixed + self.fixed_before(self.column_count);
         let first = offsets + self.variable_before(self.column_count) * width;
         let nth = self.variable_before(index);
-        let offset = |nth: usize| -> Result<usize> {
-            let at = offsets + nth * width;
-            match *self.bytes.get(at..at + width).ok_or_else(malformed_row)? {
-                [a] => Ok(usize::from(a)),
-                [a, b] => Ok(usize::from(u16::from_le_bytes([a, b]))),
-                [a, b, c, d] => Ok(u32::from_le_bytes([a, b, c, d]) as usize),
-                _ => Err(malformed_row()),
-            }
-        };
+        let offset = |nth: usize| self.offset(offsets + nth * width).ok_or_else(malformed_row);
         let start = if nth == 0 { 0 } else { offset(nth - 1)? };
         let end = offset(nth)?;
         self.bytes.get(first + start..first + end).map(Located::Bytes).ok_or_else(malformed_row)
@@ -362,8 +411,8 @@ impl<'a> RowView<'a> {
         let absent = (0..index).filter(|&column| self.stored_null(column));
         let absent_bytes: usize = absent
             .map(|column| match self.layout.places[column] {
-                Place::Fixed { width } => width,
-                Place::Variable => 0,
+                Place::Fixed { width, .. } => width,
+                Place::Variable { .. } => 0,
             })
             .sum();
         all - absent_bytes
@@ -377,7 +426,7 @@ impl<'a> RowView<'a> {
             return all;
         }
         let is_absent = |column: &usize| {
-            matches!(self.layout.places[*column], Place::Variable) && self.stored_null(*column)
+            matches!(self.layout.places[*column], Place::Variable { .. }) && self.stored_null(*column)
         };
         all - (0..index).filter(is_absent).count()
     }
