@@ -259,6 +259,21 @@ pub async fn write(
     Ok(())
 }
 
+/// A page's row as it is now, under its lock, and what is in it.
+async fn locked_page(
+    tables: &Tables,
+    key: &[u8],
+    execution: &mut Execution,
+) -> Result<(Option<Vec<Datum>>, Vec<u8>)> {
+    tables.pages.lock_found(key, LockMode::NoKeyUpdate, execution).await?;
+    let old = row(&tables.pages, key, View::Latest, execution).await?;
+    let content = match old.as_deref() {
+        Some([_, _, Datum::Bytes(content)]) => content.to_vec(),
+        _ => Vec::new(),
+    };
+    Ok((old, content))
+}
+
 async fn write_page(
     tables: &Tables,
     (oid, page): (u32, i64),
@@ -268,12 +283,7 @@ async fn write_page(
 ) -> Result<()> {
     let place = [Datum::Oid(oid), Datum::Int32(number(page))];
     let key = key_of(&tables.pages, &place);
-    tables.pages.lock_found(&key, LockMode::NoKeyUpdate, execution).await?;
-    let old = row(&tables.pages, &key, View::Latest, execution).await?;
-    let mut content = match old.as_deref() {
-        Some([_, _, Datum::Bytes(content)]) => content.to_vec(),
-        _ => Vec::new(),
-    };
+    let (old, mut content) = locked_page(tables, &key, execution).await?;
     content.resize(content.len().max(within + bytes.len()), 0);
     content[within..within + bytes.len()].copy_from_slice(bytes);
     put_page(tables, place, &key, old, content, execution).await
@@ -332,12 +342,7 @@ pub async fn truncate(tables: &Tables, oid: u32, length: i64, execution: &mut Ex
     // As in PostgreSQL, the last page tells the length, be it empty.
     let place = [Datum::Oid(oid), Datum::Int32(number(page))];
     let key = key_of(&tables.pages, &place);
-    tables.pages.lock_found(&key, LockMode::NoKeyUpdate, execution).await?;
-    let old = row(&tables.pages, &key, View::Latest, execution).await?;
-    let mut content = match old.as_deref() {
-        Some([_, _, Datum::Bytes(content)]) => content.to_vec(),
-        _ => Vec::new(),
-    };
+    let (old, mut content) = locked_page(tables, &key, execution).await?;
     content.resize(within, 0);
     put_page(tables, place, &key, old, content, execution).await
 }

@@ -2,9 +2,8 @@
 
 use futures_lite::future::block_on;
 
-use super::{Engine, Portal, Session, Step};
-use crate::error::Result;
-use crate::value::Datum;
+use super::point_tests::{Outcome, run_portal};
+use super::{Engine, Session};
 
 const TABLES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'glad');
@@ -13,28 +12,12 @@ const TABLES: &str = "
     INSERT INTO t VALUES (1, 'one', '2020-02-29', 1.50, 1, 'glad', '2020-01-01 00:00+00', true, '{1,2}');
     INSERT INTO t (id) VALUES (2)";
 
-type Outcome = Result<(Vec<Vec<Datum>>, String)>;
-
 fn session() -> Session {
     let store = crate::test_support::memory_store();
     let engine = block_on(Engine::open(store, Vec::new())).unwrap();
     let mut session = engine.session("postgres", "heliosdb");
     block_on(session.run_script(TABLES)).unwrap();
     session
-}
-
-async fn run_portal(session: &mut Session, mut portal: Portal) -> Outcome {
-    let mut rows = Vec::new();
-    loop {
-        match session.step(&mut portal, &mut None).await? {
-            Step::Rows(batch) => rows.extend((0..batch.row_count).map(|row| batch.row(row))),
-            Step::Complete(tag) => {
-                session.sync().await?;
-                return Ok((rows, tag));
-            }
-            _ => panic!("a statement with another outcome"),
-        }
-    }
 }
 
 /// Runs a text as the simple query protocol does; with `plain`, always parsed.

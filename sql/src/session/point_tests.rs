@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::{Engine, Prepared, Session, Step};
+use super::{Engine, Portal, Prepared, Session, Step};
 use crate::error::Result;
 use crate::value::Datum;
 
@@ -29,10 +29,15 @@ fn session(engine: &Engine) -> Session {
 }
 
 /// What a statement gave: its rows and its tag, or its error.
-type Outcome = Result<(Vec<Vec<Datum>>, String)>;
+pub(super) type Outcome = Result<(Vec<Vec<Datum>>, String)>;
 
-async fn run_portal(session: &mut Session, prepared: &Arc<Prepared>, parameters: &[Datum]) -> Outcome {
-    let mut portal = session.bind(prepared.clone(), parameters.to_vec())?;
+async fn run_bound(session: &mut Session, prepared: &Arc<Prepared>, parameters: &[Datum]) -> Outcome {
+    let portal = session.bind(prepared.clone(), parameters.to_vec())?;
+    run_portal(session, portal).await
+}
+
+/// Runs a portal to its end and commits.
+pub(super) async fn run_portal(session: &mut Session, mut portal: Portal) -> Outcome {
     let mut rows = Vec::new();
     loop {
         match session.step(&mut portal, &mut None).await? {
@@ -73,8 +78,8 @@ impl Both {
 
     /// Runs a prepared statement both ways and compares; gives the outcome.
     fn run(&mut self, prepared: &[Arc<Prepared>; 2], parameters: &[Datum]) -> Outcome {
-        let short = block_on(run_portal(&mut self.short, &prepared[0], parameters));
-        let general = block_on(run_portal(&mut self.general, &prepared[1], parameters));
+        let short = block_on(run_bound(&mut self.short, &prepared[0], parameters));
+        let general = block_on(run_bound(&mut self.general, &prepared[1], parameters));
         assert_eq!(short, general, "{} with {parameters:?}", prepared[0].text);
         assert_eq!(self.short.transaction_status(), self.general.transaction_status());
         short
@@ -90,7 +95,7 @@ impl Both {
         let prepared = self.prepare(text);
         let mut row = Vec::new();
         let short = block_on(self.short.run_point(&prepared[0], parameters, &mut row));
-        let general = block_on(run_portal(&mut self.general, &prepared[1], parameters));
+        let general = block_on(run_bound(&mut self.general, &prepared[1], parameters));
         match (short, general) {
             (Ok(Some(count)), Ok((rows, tag))) => {
                 assert!(tag.ends_with(&format!(" {count}")), "{text}: {tag} and {count}");
@@ -99,7 +104,7 @@ impl Both {
             (Err(short), Err(general)) => assert_eq!(short.fields(), general.fields(), "{text}"),
             // The first statement after a change of the catalog looks around first.
             (Ok(None), general) => {
-                let short = block_on(run_portal(&mut self.short, &prepared[0], parameters));
+                let short = block_on(run_bound(&mut self.short, &prepared[0], parameters));
                 assert_eq!(short, general, "{text}");
             }
             (short, general) => panic!("{text}: {short:?} at once, {general:?} else"),
@@ -316,18 +321,18 @@ fn what_is_in_the_way_is_waited_for() {
             .unwrap();
         assert_eq!(second.run_point(&add, &[int(1)], &mut Vec::new()).await.unwrap(), None);
         let parameters = [int(1)];
-        let mut waiting = Box::pin(run_portal(&mut second, &add, &parameters));
+        let mut waiting = Box::pin(run_bound(&mut second, &add, &parameters));
         assert!(poll_once(&mut waiting).await.is_none());
         first.run_script("COMMIT").await.unwrap();
         assert_eq!(waiting.await.unwrap().0, [[int(51)]]);
         // A snapshot that is too old for a change: the transaction that holds on to it gets the error.
         first.run_script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
-        assert_eq!(run_portal(&mut second, &add, &[int(1)]).await.unwrap().0, [[int(52)]]);
+        assert_eq!(run_bound(&mut second, &add, &[int(1)]).await.unwrap().0, [[int(52)]]);
         let again = first.prepare("UPDATE t SET size = 0 WHERE id = 1", Vec::new()).await.unwrap();
-        let error = run_portal(&mut first, &again, &[]).await.unwrap_err();
+        let error = run_bound(&mut first, &again, &[]).await.unwrap_err();
         assert_eq!(error.state().to_string(), "40001");
         first.run_script("ROLLBACK").await.unwrap();
-        assert_eq!(run_portal(&mut first, &again, &[]).await.unwrap().1, "UPDATE 1");
+        assert_eq!(run_bound(&mut first, &again, &[]).await.unwrap().1, "UPDATE 1");
     });
 }
 
@@ -340,13 +345,13 @@ fn snapshots_hold_across_statements() {
     block_on(async {
         let select = reader.prepare("SELECT size FROM t WHERE id = $1", Vec::new()).await.unwrap();
         reader.run_script("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
-        assert_eq!(run_portal(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(10)]]);
+        assert_eq!(run_bound(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(10)]]);
         writer.run_script("UPDATE t SET size = 20 WHERE id = 1").await.unwrap();
-        assert_eq!(run_portal(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(10)]]);
+        assert_eq!(run_bound(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(10)]]);
         reader.run_script("COMMIT; BEGIN ISOLATION LEVEL READ COMMITTED").await.unwrap();
-        assert_eq!(run_portal(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(20)]]);
+        assert_eq!(run_bound(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(20)]]);
         writer.run_script("UPDATE t SET size = 30 WHERE id = 1").await.unwrap();
-        assert_eq!(run_portal(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(30)]]);
+        assert_eq!(run_bound(&mut reader, &select, &[int(1)]).await.unwrap().0, [[int(30)]]);
         reader.run_script("COMMIT").await.unwrap();
     });
 }
@@ -363,7 +368,7 @@ fn new_statistics_leave_statements_short() {
         for id in first..first + 3 {
             let text = "INSERT INTO grown VALUES ($1)";
             let prepared = block_on(session.prepare(text, Vec::new())).unwrap();
-            block_on(run_portal(&mut session, &prepared, &[Datum::Int32(id)])).unwrap();
+            block_on(run_bound(&mut session, &prepared, &[Datum::Int32(id)])).unwrap();
         }
         session.done_at_once
     };
