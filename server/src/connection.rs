@@ -117,7 +117,9 @@ impl Connection {
             Some(Peer::Tcp(address)) => (Some(address.ip().to_string()), i32::from(address.port())),
             _ => (None, -1),
         };
-        session.seen_by_others().set_peer(ClientAddress { address, port, encryption: socket.encryption() });
+        let encryption = socket.encryption();
+        let server = socket.local();
+        session.seen_by_others().set_peer(ClientAddress { address, port, server, encryption });
         let message = output.begin(b'K');
         output.i32(backend);
         output.u32(secret);

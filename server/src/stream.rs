@@ -1,6 +1,7 @@
 //! A connection's bytes, encrypted or not.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -26,6 +27,15 @@ impl Stream {
         match self {
             Stream::Plain(socket) => Some(socket.peer()),
             Stream::Encrypted(stream) => Some(stream.get_ref().0.peer()),
+            Stream::Broken => None,
+        }
+    }
+
+    /// The address of this end, where it is one of the network.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Stream::Plain(socket) => socket.local(),
+            Stream::Encrypted(stream) => stream.get_ref().0.local(),
             Stream::Broken => None,
         }
     }

@@ -57,11 +57,13 @@ pub(super) struct Accepted {
 pub struct Socket {
     stream: EpollStream,
     peer: Peer,
+    local: Option<SocketAddr>,
 }
 
 impl Accepted {
     /// Binds the connection to the worker whose thread this is.
     pub(super) fn bind(self) -> io::Result<Socket> {
+        let mut local = None;
         let peer = match self.family {
             Family::Tcp => {
                 let descriptor = self.socket.as_raw_fd();
@@ -69,12 +71,13 @@ impl Accepted {
                 let tcp = ManuallyDrop::new(unsafe { std::net::TcpStream::from_raw_fd(descriptor) });
                 tcp.set_nodelay(true)?;
                 set_keepalive(descriptor)?;
+                local = Some(tcp.local_addr()?);
                 Peer::Tcp(tcp.peer_addr()?)
             }
             Family::Unix => Peer::Unix(credentials(self.socket.as_raw_fd())?),
         };
         let reactor = with_current(|worker| worker.reactor.clone()).expect("sockets belong to workers");
-        Ok(Socket { stream: EpollStream::new(self.socket, reactor)?, peer })
+        Ok(Socket { stream: EpollStream::new(self.socket, reactor)?, peer, local })
     }
 }
 
@@ -108,6 +111,11 @@ impl Socket {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The address of this end, where it is one of the network.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 }
 

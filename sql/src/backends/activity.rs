@@ -1,5 +1,6 @@
 //! What a session is doing, for pg_stat_activity.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Backend;
@@ -12,6 +13,8 @@ use crate::value::Datum;
 pub struct ClientAddress {
     pub address: Option<String>,
     pub port: i32,
+    /// The server's end of it, where that is one of the network.
+    pub server: Option<SocketAddr>,
     /// `None`: what passes is not encrypted.
     pub encryption: Option<Encryption>,
 }
@@ -31,6 +34,12 @@ impl ClientAddress {
     pub fn datum(&self) -> Datum {
         let parsed = self.address.as_ref().and_then(|address| address.parse().ok());
         parsed.map_or(Datum::Null, |address| Network::host_of(address).datum())
+    }
+
+    /// The server's address as an INET; NULL for a client on this machine's own socket.
+    #[must_use]
+    pub fn server_datum(&self) -> Datum {
+        self.server.map_or(Datum::Null, |address| Network::host_of(address.ip()).datum())
     }
 }
 

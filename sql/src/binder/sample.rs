@@ -21,6 +21,11 @@ impl Binder<'_> {
     ) -> Result<Item> {
         let (TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = sample;
         let mut item = self.bind_table(object, alias)?;
+        if let Logical::Virtual { relation, .. } = &item.plan
+            && relation.kind == b'r'
+        {
+            return self.bind_sampled_rows(item, sample);
+        }
         let Logical::Table { key, .. } = &mut item.plan else {
             let message = "TABLESAMPLE clause can only be applied to tables and materialized views";
             return Err(self.locate(SqlError::unsupported(message), name::location(object)));
@@ -31,6 +36,20 @@ impl Binder<'_> {
             sample_share(value)?;
         }
         let key = Expr::Column { index: key, data_type: DataType::BYTEA };
+        let taken = Expr::call(is_sampled(), vec![key, percentage, seed], DataType::BOOL);
+        item.plan = Logical::Filter { input: Box::new(item.plan), predicates: vec![taken] };
+        Ok(item)
+    }
+
+    /// Rows that are computed have no keys: they are taken by chance, whatever REPEATABLE says.
+    fn bind_sampled_rows(&mut self, mut item: Item, sample: &TableSample) -> Result<Item> {
+        let (percentage, _) = self.sample_arguments(sample)?;
+        if let Expr::Const { value, .. } = &percentage {
+            sample_share(value)?;
+        }
+        let chance = self.call_named("random", Vec::new())?;
+        let key = self.call_named("float8send", vec![chance])?;
+        let seed = self.call_named("random", Vec::new())?;
         let taken = Expr::call(is_sampled(), vec![key, percentage, seed], DataType::BOOL);
         item.plan = Logical::Filter { input: Box::new(item.plan), predicates: vec![taken] };
         Ok(item)

@@ -51,11 +51,20 @@ macro_rules! by_value {
             (">=", "ge", |arguments, context| Ok(Datum::Bool($order(arguments, context)?.is_ge()))),
         ];
         for (operator, suffix, kernel) in entries {
-            let entry =
-                Entry::new(format!("{}{suffix}", $prefix), &[$left_type, $right_type], oids::BOOL, kernel);
+            let entry = Entry::new(named(&$prefix, suffix), &[$left_type, $right_type], oids::BOOL, kernel);
             $registry.add_operator(operator, entry.infallible());
         }
     }};
+}
+
+/// What a comparison is called: its word behind a prefix, or in place of `*`.
+fn named(pattern: &str, word: &str) -> String {
+    match (pattern, word) {
+        // Older than the others.
+        ("text_", "eq" | "ne") => format!("text{word}"),
+        _ if pattern.contains('*') => pattern.replace('*', word),
+        _ => format!("{pattern}{word}"),
+    }
 }
 
 fn plain(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Ordering> {
@@ -92,6 +101,15 @@ fn moments(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Ordering> {
 
 /// Comparison of rows, field by field until two differ, which must be of one type.
 fn records(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Ordering> {
+    rows_by(arguments, context, |data_type, left, right| context.compare(data_type, left, right))
+}
+
+/// The same with values compared by `compare`, which is told their type; NULL comes last.
+pub(super) fn rows_by(
+    arguments: &[Datum],
+    context: &EvalContext<'_>,
+    compare: impl Fn(Oid, &Datum, &Datum) -> Ordering,
+) -> Result<Ordering> {
     let [Datum::Record(left), Datum::Record(right)] = arguments else { return Err(wrong_arguments()) };
     let mismatch = |message: String| Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
     for (at, (left, right)) in (1..).zip(left.named().zip(right.named())) {
@@ -105,7 +123,7 @@ fn records(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) ->
             ));
         }
         let order = match (left.2.is_null(), right.2.is_null()) {
-            (false, false) => context.compare(left_type.oid, left.2, right.2),
+            (false, false) => compare(left_type.oid, left.2, right.2),
             (left, right) => left.cmp(&right),
         };
         if order.is_ne() {
@@ -151,7 +169,7 @@ fn add_text(registry: &mut Registry, prefix: &str, left: Oid, right: Oid) {
         ($operator:literal, $suffix:literal, |$l:ident, $r:ident| $holds:expr) => {
             registry.add_operator(
                 $operator,
-                Entry::new(format!("{prefix}{}", $suffix), &[left, right], oids::BOOL, |arguments, _| {
+                Entry::new(named(prefix, $suffix), &[left, right], oids::BOOL, |arguments, _| {
                     let [Datum::Text($l), Datum::Text($r)] = arguments else { return Err(wrong_arguments()) };
                     let ($l, $r) = ($l.as_str(), $r.as_str());
                     Ok(Datum::Bool($holds))
@@ -233,8 +251,8 @@ pub(super) fn register(registry: &mut Registry) {
     vectorized!(registry, "char", Char: oids::CHAR, Char: oids::CHAR, same);
     add_text(registry, "text_", oids::TEXT, oids::TEXT);
     add_text(registry, "name", oids::NAME, oids::NAME);
-    add_text(registry, "nametext", oids::NAME, oids::TEXT);
-    add_text(registry, "textname", oids::TEXT, oids::NAME);
+    add_text(registry, "name*text", oids::NAME, oids::TEXT);
+    add_text(registry, "text*name", oids::TEXT, oids::NAME);
     by_value!(registry, "bpchar", oids::BPCHAR, oids::BPCHAR, bpchar);
     by_value!(registry, "bytea", oids::BYTEA, oids::BYTEA, plain);
     by_value!(registry, "network_", oids::INET, oids::INET, plain);
@@ -255,7 +273,7 @@ pub(super) fn register(registry: &mut Registry) {
     for (left, left_name) in moment_types {
         for (right, right_name) in moment_types {
             if left != right {
-                by_value!(registry, format!("{left_name}_{right_name}_"), left, right, moments);
+                by_value!(registry, format!("{left_name}_*_{right_name}"), left, right, moments);
             }
         }
     }

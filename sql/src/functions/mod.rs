@@ -25,6 +25,7 @@ mod moment;
 mod money;
 mod network;
 mod number_template;
+mod order_support;
 mod ordered_set;
 mod overlaps;
 pub(crate) mod pattern;

@@ -283,8 +283,9 @@ fn bytes_like(arguments: &[Datum]) -> Result<bool> {
     }
 }
 
-fn add_like(registry: &mut Registry, left: Oid) {
-    let entry = |name: &'static str, kernel| Entry::new(name, &[left, TEXT], BOOL, kernel);
+/// The pattern operators, under the names that PostgreSQL gives their functions by what stands on the left.
+fn add_patterns(registry: &mut Registry, prefix: &str, left: Oid) {
+    let entry = |word: &str, kernel| Entry::new(format!("{prefix}{word}"), &[left, TEXT], BOOL, kernel);
     registry.add_operator(
         "~~",
         entry("like", |arguments, _| {
@@ -295,7 +296,7 @@ fn add_like(registry: &mut Registry, left: Oid) {
     );
     registry.add_operator(
         "!~~",
-        entry("notlike", |arguments, _| {
+        entry("nlike", |arguments, _| {
             let (text, pattern) = texts(arguments)?;
             like(text, pattern).map(|matched| Datum::Bool(!matched))
         })
@@ -303,44 +304,55 @@ fn add_like(registry: &mut Registry, left: Oid) {
     );
     registry.add_operator(
         "~~*",
-        entry("texticlike", |arguments, _| {
+        entry("iclike", |arguments, _| {
             let (text, pattern) = texts(arguments)?;
             like(&lower(text), &lower(pattern)).map(Datum::Bool)
         }),
     );
     registry.add_operator(
         "!~~*",
-        entry("texticnlike", |arguments, _| {
+        entry("icnlike", |arguments, _| {
             let (text, pattern) = texts(arguments)?;
             like(&lower(text), &lower(pattern)).map(|matched| Datum::Bool(!matched))
         }),
     );
     registry.add_operator(
         "~",
-        entry("textregexeq", |arguments, context| matches(arguments, false, context).map(Datum::Bool)),
+        entry("regexeq", |arguments, context| matches(arguments, false, context).map(Datum::Bool)),
     );
     registry.add_operator(
         "!~",
-        entry("textregexne", |arguments, context| {
+        entry("regexne", |arguments, context| {
             matches(arguments, false, context).map(|found| Datum::Bool(!found))
         }),
     );
     registry.add_operator(
         "~*",
-        entry("texticregexeq", |arguments, context| matches(arguments, true, context).map(Datum::Bool)),
+        entry("icregexeq", |arguments, context| matches(arguments, true, context).map(Datum::Bool)),
     );
     registry.add_operator(
         "!~*",
-        entry("texticregexne", |arguments, context| {
+        entry("icregexne", |arguments, context| {
             matches(arguments, true, context).map(|found| Datum::Bool(!found))
         }),
     );
 }
 
-pub(super) fn register(registry: &mut Registry) {
-    for left in [TEXT, NAME, BPCHAR] {
-        add_like(registry, left);
+/// Other names of pattern operators' functions.
+fn add_names(registry: &mut Registry, prefix: &str) {
+    for (name, word) in [("like", "like"), ("notlike", "nlike")] {
+        if let Some(function) = registry.functions(&format!("{prefix}{word}")).first().cloned() {
+            registry.add(Entry::named_after(name, &function));
+        }
     }
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    for (prefix, left) in [("text", TEXT), ("name", NAME), ("bpchar", BPCHAR)] {
+        add_patterns(registry, prefix, left);
+    }
+    add_names(registry, "text");
+    add_names(registry, "name");
     registry.add_operator(
         "~~",
         Entry::new("bytealike", &[BYTEA, BYTEA], BOOL, |arguments, _| bytes_like(arguments).map(Datum::Bool)),

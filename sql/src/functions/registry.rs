@@ -45,6 +45,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::array::register(&mut registry);
     super::json::register(&mut registry);
     super::ordered_set::register(&mut registry);
+    super::order_support::register(&mut registry);
     super::rows::register(&mut registry);
     super::series::register(&mut registry);
     super::regexp::register(&mut registry);

@@ -117,6 +117,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_relation_filenode", &[REGCLASS], OID),
     ("pg_relation_is_updatable", &[REGCLASS, BOOL], INT4),
     ("pg_column_is_updatable", &[REGCLASS, INT2, BOOL], BOOL),
+    ("inet_server_addr", &[], INET),
     ("inet_server_port", &[], INT4),
     ("inet_client_addr", &[], INET),
     ("inet_client_port", &[], INT4),

@@ -17,6 +17,7 @@ use crate::value::{ArrayValue, Datum};
 /// Those that the session answers: name, arguments, result.
 const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("current_query", &[], TEXT),
+    ("pg_get_function_arg_default", &[OID, INT4], TEXT),
     ("to_regproc", &[TEXT], REGPROC),
     ("to_regprocedure", &[TEXT], REGPROCEDURE),
     ("to_regcollation", &[TEXT], REGCOLLATION),
@@ -37,7 +38,6 @@ const NOTHING: &[(&str, &[Oid], Oid)] = &[
     ("pg_last_xact_replay_timestamp", &[], TIMESTAMPTZ),
     ("pg_current_logfile", &[], TEXT),
     ("pg_current_logfile", &[TEXT], TEXT),
-    ("pg_get_function_arg_default", &[OID, INT4], TEXT),
 ];
 
 /// Those that only a server that recovers answers.

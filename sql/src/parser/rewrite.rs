@@ -113,6 +113,22 @@ pub(super) fn is(token: &TokenWithSpan, wanted: &str) -> bool {
         if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }
 
+/// Names of functions that have a syntax of their own where no schema stands before them.
+const FUNCTION_KEYWORDS: [&str; 12] = [
+    "ceil",
+    "ceiling",
+    "convert",
+    "current_user",
+    "extract",
+    "floor",
+    "overlay",
+    "position",
+    "session_user",
+    "substr",
+    "substring",
+    "trim",
+];
+
 /// A statement's tokens in the forms that sqlparser knows; blanks are left out.
 pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let blank = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
@@ -222,6 +238,16 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
                 depth += 1;
                 at += 1;
+            }
+            // Behind a schema they are functions as others are.
+            Token::Word(word)
+                if matches!(before, Some(Token::Period))
+                    && *token_at(at) == Token::LParen
+                    && FUNCTION_KEYWORDS.iter().any(|keyword| is(token, keyword)) =>
+            {
+                let value = word.value.to_ascii_lowercase();
+                let word = Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword };
+                out.push(TokenWithSpan::new(Token::Word(word), token.span));
             }
             // Grouping sets within grouping sets are read as a function's call.
             Token::Word(_)

@@ -40,6 +40,13 @@ fn aggregates(_: &Environment, relation: &VirtualRelation) -> Result<RelationRow
     Ok(aggregates.map(row).collect())
 }
 
+/// Behind how many arguments of an aggregate those come that it is given sorted; `None` where none are.
+pub fn direct_arguments(aggregate: &procedures::Procedure) -> Option<usize> {
+    let fields = KNOWN.get(&aggregate.oid).filter(|_| aggregate.kind == ProcedureKind::Aggregate)?;
+    let (kind, count) = (fields.get(1)?, fields.get(2)?);
+    if *kind == "n" { None } else { count.parse().ok() }
+}
+
 fn value(field: &str, type_oid: Oid) -> Datum {
     match type_oid {
         oids::OID | oids::REGPROC => oid(field.parse().unwrap_or(0)),

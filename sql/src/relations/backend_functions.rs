@@ -65,6 +65,13 @@ pub(super) fn call(
             Some(peer) if peer.address.is_some() => Datum::Int32(peer.port),
             _ => Datum::Null,
         },
+        "inet_server_addr" => {
+            backend.activity().peer.as_ref().map_or(Datum::Null, ClientAddress::server_datum)
+        }
+        "inet_server_port" => {
+            let server = backend.activity().peer.as_ref().and_then(|peer| peer.server);
+            server.map_or(Datum::Null, |address| Datum::Int32(address.port().into()))
+        }
         "pg_blocking_pids" => {
             let found = blockers(environment, number(0)).into_iter().map(Datum::Int32).collect();
             ArrayValue::from_elements(oids::INT4, found).into()

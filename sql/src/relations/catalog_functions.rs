@@ -249,8 +249,7 @@ pub fn call(
         | "pg_get_partkeydef"
         | "pg_partition_ancestors"
         | "pg_get_triggerdef"
-        | "pg_get_ruledef"
-        | "pg_get_functiondef" => Datum::Null,
+        | "pg_get_ruledef" => Datum::Null,
         _ => {
             let _ = context;
             return Err(SqlError::new(

@@ -19,10 +19,13 @@ mod diff;
 mod extensions;
 mod host_rules;
 mod information_schema;
+mod known_procedures;
+mod known_types;
 mod object_functions;
 mod operator_classes;
 mod pretty_text;
 mod privileges;
+mod procedure_rows;
 pub(crate) mod procedures;
 mod registered;
 mod registry;
@@ -79,6 +82,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    procedure_rows::MAKERS,
     aggregates::MAKERS,
     conversions::MAKERS,
     role_depend::MAKERS,

@@ -1,14 +1,14 @@
-//! What pg_proc shows: functions, aggregates, and the functions that read and write types, which tools find by pg_type but
-//! nobody calls. Each has PostgreSQL's OID, where PostgreSQL has it too.
+//! Which functions pg_proc shows: functions, aggregates, and those that other catalogs name (what reads and writes types,
+//! compares for indexes, estimates), which tools look up but nobody calls. Each has PostgreSQL's OID and facts, where
+//! PostgreSQL has it too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
+use super::known_procedures::{self, KnownProcedure};
 use crate::functions::{Aggregate, CastMethod, Function, Volatility, registry};
 use crate::types::{Category, Oid, TypeInfo, TypeShape, builtin_types, oids};
 
-/// PostgreSQL's functions, one a line: OID, name, and the types of its arguments.
-const POSTGRESQL: &str = include_str!("procedures.txt");
 /// The first OID of those that PostgreSQL does not have.
 const FIRST_OWN_OID: Oid = 20_000_000;
 
@@ -18,8 +18,8 @@ pub enum ProcedureKind {
     Function,
     Aggregate,
     Window,
-    /// Of a type, for tools to see.
-    OfType,
+    /// Named by other catalogs, for tools to see.
+    Named,
 }
 
 /// A row of pg_proc.
@@ -36,49 +36,70 @@ pub struct Procedure {
     pub strict: bool,
     pub returns_rows: bool,
     pub volatility: Volatility,
+    /// What PostgreSQL says of it, where it has it.
+    pub known: Option<&'static KnownProcedure>,
+}
+
+impl Procedure {
+    /// Takes what PostgreSQL says of the function, where it has it; else an OID of our own.
+    fn identify(&mut self, own: &mut impl Iterator<Item = Oid>) {
+        let Some(known) = known_procedures::with_signature(&self.name, &self.arguments) else {
+            self.oid = own.next().unwrap_or(0);
+            return;
+        };
+        self.oid = known.oid;
+        self.result = known.result;
+        self.variadic = known.variadic;
+        self.optional = known.optional;
+        self.strict = known.strict;
+        self.returns_rows = known.returns_rows;
+        self.volatility = match known.volatility {
+            b'i' => Volatility::Immutable,
+            b's' => Volatility::Stable,
+            _ => Volatility::Volatile,
+        };
+        self.known = Some(known);
+    }
 }
 
 /// All of them, by name and arguments.
 static PROCEDURES: LazyLock<Vec<Procedure>> = LazyLock::new(|| {
-    let mut all: Vec<Procedure> =
-        functions().chain(of_casts()).chain(aggregates()).chain(windows()).chain(of_types()).collect();
+    let mut all: Vec<Procedure> = functions()
+        .chain(of_casts())
+        .chain(aggregates())
+        .chain(windows())
+        .chain(named_by_catalogs())
+        .chain(of_types())
+        .collect();
     all.sort_by(|left, right| (&left.name, &left.arguments).cmp(&(&right.name, &right.arguments)));
     // Casts call functions by name, too.
     all.dedup_by(|later, first| {
         (&later.name, &later.arguments, later.kind) == (&first.name, &first.arguments, first.kind)
             && first.kind == ProcedureKind::Function
     });
-    let known = postgresql_oids();
     let mut own = FIRST_OWN_OID..;
-    for procedure in &mut all {
-        let arguments: Vec<String> = procedure.arguments.iter().map(Oid::to_string).collect();
-        let arguments =
-            if procedure.kind == ProcedureKind::OfType { String::new() } else { arguments.join(" ") };
-        let found = known.get(&(procedure.name.as_str(), arguments.as_str())).copied();
-        procedure.oid = found.or_else(|| own.next()).unwrap_or(0);
-    }
+    all.iter_mut().for_each(|procedure| procedure.identify(&mut own));
     all
 });
 
 static BY_OID: LazyLock<HashMap<Oid, &'static Procedure>> =
     LazyLock::new(|| PROCEDURES.iter().map(|procedure| (procedure.oid, procedure)).collect());
 
-/// OIDs by name and arguments, and of a name's first function by the name alone.
-fn postgresql_oids() -> HashMap<(&'static str, &'static str), Oid> {
-    let mut oids = HashMap::new();
-    for line in POSTGRESQL.lines() {
-        let mut fields = line.splitn(3, ' ');
-        let (Some(oid), Some(name)) = (fields.next().and_then(|oid| oid.parse().ok()), fields.next()) else {
-            continue;
-        };
-        oids.insert((name, fields.next().unwrap_or_default()), oid);
-        oids.entry((name, "")).or_insert(oid);
-    }
-    oids
-}
+/// Functions of ours behind what PostgreSQL has as syntax alone.
+const SYNTAX: [&str; 8] = [
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "user",
+];
 
 fn functions() -> impl Iterator<Item = Procedure> {
-    registry().all_functions().map(|function| of_function(function))
+    let named = registry().all_functions().filter(|function| !SYNTAX.contains(&function.name.as_ref()));
+    named.map(|function| of_function(function))
 }
 
 /// The functions that casts call.
@@ -102,6 +123,7 @@ fn of_function(function: &Function) -> Procedure {
         strict: function.strict || function.variadic.is_some_and(|element| element != oids::ANY),
         returns_rows: function.returns_rows(),
         volatility: function.volatility,
+        known: None,
     }
 }
 
@@ -136,6 +158,7 @@ fn windows() -> impl Iterator<Item = Procedure> {
         strict: !arguments.is_empty(),
         returns_rows: false,
         volatility: Volatility::Immutable,
+        known: None,
     })
 }
 
@@ -157,81 +180,70 @@ fn aggregates() -> impl Iterator<Item = Procedure> {
         strict: false,
         returns_rows: false,
         volatility: Volatility::Immutable,
+        known: None,
     })
 }
 
+/// PostgreSQL's functions that only its catalogs name here.
+fn named_by_catalogs() -> impl Iterator<Item = Procedure> {
+    let is_callable = |known: &KnownProcedure| {
+        registry().functions(known.name).iter().any(|each| each.argument_types == known.arguments)
+    };
+    let named = known_procedures::all().iter().filter(|known| known.is_used && known.kind == b'f');
+    let named = named.filter(move |known| known.has_known_types() && !is_callable(known));
+    named.map(|known| of_catalogs(known.name.to_owned(), known.arguments.clone(), known.result))
+}
+
+/// The functions of the types that PostgreSQL does not have.
 fn of_types() -> impl Iterator<Item = Procedure> {
-    const OTHERS: [&str; 10] = [
-        "enum_in",
-        "enum_out",
-        "enum_recv",
-        "enum_send",
-        "domain_in",
-        "domain_recv",
-        "heap_tableam_handler",
-        "bthandler",
-        "hashhandler",
-        "ginhandler",
-    ];
-    let of_type = |info| ["in", "out", "recv", "send"].map(|suffix| type_function(info, suffix));
-    let mut names: BTreeSet<String> =
-        builtin_types().flat_map(of_type).chain(OTHERS.map(str::to_owned)).collect();
-    // Some can be called.
-    names.retain(|name| registry().functions(name).is_empty());
-    names.into_iter().map(|name| Procedure {
+    let own = builtin_types().filter(|info| super::known_types::known(info.oid).is_none());
+    let of_type = |info: &TypeInfo| {
+        let given = info.oid;
+        [
+            ("in", oids::CSTRING, given),
+            ("out", given, oids::CSTRING),
+            ("recv", oids::INTERNAL, given),
+            ("send", given, oids::BYTEA),
+        ]
+        .map(|(suffix, takes, gives)| (type_function(info, suffix), takes, gives))
+    };
+    let mut seen = BTreeSet::new();
+    let own: Vec<_> = own.flat_map(of_type).filter(|(name, ..)| seen.insert(name.clone())).collect();
+    let own = own.into_iter().filter(|(name, ..)| {
+        registry().functions(name).is_empty()
+            && known_procedures::all().iter().all(|known| known.name != name)
+    });
+    own.map(|(name, takes, gives)| of_catalogs(name, vec![takes], gives))
+}
+
+fn of_catalogs(name: String, arguments: Vec<Oid>, result: Oid) -> Procedure {
+    Procedure {
         oid: 0,
         name,
-        kind: ProcedureKind::OfType,
-        arguments: Vec::new(),
+        kind: ProcedureKind::Named,
+        arguments,
         variadic: 0,
         optional: 0,
-        result: 0,
+        result,
         strict: true,
         returns_rows: false,
         volatility: Volatility::Stable,
-    })
+        known: None,
+    }
 }
 
-/// The name of a type's function: `int4in`, `array_out`.
+/// The name of a function of a type that PostgreSQL does not have: `vector_in`, `array_out`.
 pub fn type_function(info: &TypeInfo, suffix: &str) -> String {
-    match &info.shape {
-        TypeShape::Array { .. } if info.category == Category::Array && info.name.starts_with('_') => {
-            format!("array_{suffix}")
-        }
-        TypeShape::Enum { .. } => format!("enum_{suffix}"),
-        TypeShape::Domain { .. } => format!("domain_{suffix}"),
-        TypeShape::Composite { .. } => format!("record_{suffix}"),
-        TypeShape::Range(_) => format!("range_{suffix}"),
-        TypeShape::Multirange { .. } => format!("multirange_{suffix}"),
-        shape => {
-            const SEPARATED: [&str; 17] = [
-                "numeric",
-                "date",
-                "time",
-                "timetz",
-                "timestamp",
-                "timestamptz",
-                "interval",
-                "uuid",
-                "json",
-                "jsonb",
-                "xml",
-                "bit",
-                "varbit",
-                "inet",
-                "cidr",
-                "macaddr",
-                "macaddr8",
-            ];
-            if info.oid == oids::MONEY {
-                return format!("cash_{suffix}");
-            }
-            let name = info.name.as_ref();
-            let is_separated =
-                matches!(shape, TypeShape::Pseudo) || name.contains('_') || SEPARATED.contains(&name);
-            format!("{name}{}{suffix}", if is_separated && name != "unknown" { "_" } else { "" })
-        }
-    }
+    let name = match &info.shape {
+        TypeShape::Array { .. } if info.category == Category::Array && info.name.starts_with('_') => "array",
+        TypeShape::Enum { .. } => "enum",
+        TypeShape::Domain { .. } => "domain",
+        TypeShape::Composite { .. } => "record",
+        TypeShape::Range(_) => "range",
+        TypeShape::Multirange { .. } => "multirange",
+        _ => info.name.as_ref(),
+    };
+    format!("{name}_{suffix}")
 }
 
 /// All of them.

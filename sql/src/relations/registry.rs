@@ -1,21 +1,18 @@
-//! What is built in: pg_proc, pg_operator, pg_cast, pg_am, pg_language.
+//! What is built in: pg_operator, pg_cast, pg_am, pg_language.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::procedures::{self, Procedure, ProcedureKind};
-use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, oid_vector, text};
+use super::procedures;
+use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::standard_rights::list_of;
 use crate::catalog::{PG_CATALOG, SUPERUSER};
 use crate::error::Result;
 use crate::execute::Environment;
-use crate::functions::{CastContext, CastMethod, Operator, Volatility, registry};
-use crate::rights::{grants_datum, initial_function_grants};
-use crate::types::{builtin_type, oids};
-use crate::value::{Datum, PhysicalKind};
+use crate::functions::{CastContext, CastMethod, Operator, registry};
+use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
-    ("pg_proc", functions),
     ("pg_operator", operators),
     ("pg_cast", casts),
     ("pg_am", access_methods),
@@ -59,53 +56,10 @@ fn keywords(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows>
     Ok(KEYWORDS.lines().filter_map(row).collect())
 }
 
+/// The first of the OIDs of casts that PostgreSQL does not have.
+const FIRST_CAST_OID: u32 = 31_000_000;
 /// The first of the OIDs of operators that PostgreSQL does not have.
 const FIRST_OPERATOR_OID: u32 = 30_000_000;
-
-/// The list of a function; some begin with one.
-fn list_of_function(environment: &Environment, function: u32) -> Datum {
-    match (list_of(environment, function), initial_function_grants(function)) {
-        (Datum::Null, Some(initial)) => grants_datum(&environment.catalog, &initial),
-        (stored, _) => stored,
-    }
-}
-
-fn functions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let row = |procedure: &Procedure| {
-        let kind = match procedure.kind {
-            ProcedureKind::Aggregate => b'a',
-            ProcedureKind::Window => b'w',
-            ProcedureKind::Function | ProcedureKind::OfType => b'f',
-        };
-        let volatility = match procedure.volatility {
-            Volatility::Immutable => b'i',
-            Volatility::Stable => b's',
-            Volatility::Volatile => b'v',
-        };
-        relation.row(&[
-            ("oid", oid(procedure.oid)),
-            ("proname", text(&procedure.name)),
-            ("pronamespace", oid(PG_CATALOG)),
-            ("proowner", oid(SUPERUSER)),
-            ("prolang", oid(12)),
-            ("provariadic", oid(procedure.variadic)),
-            ("prokind", letter(kind)),
-            ("prosecdef", Datum::Bool(false)),
-            ("proleakproof", Datum::Bool(false)),
-            ("proisstrict", Datum::Bool(procedure.strict)),
-            ("proretset", Datum::Bool(procedure.returns_rows)),
-            ("provolatile", letter(volatility)),
-            ("proparallel", letter(b's')),
-            ("pronargs", Datum::Int64(procedure.arguments.len() as i64)),
-            ("pronargdefaults", Datum::Int64(procedure.optional as i64)),
-            ("prorettype", oid(procedure.result)),
-            ("proargtypes", oid_vector(&procedure.arguments)),
-            ("prosrc", text(&procedure.name)),
-            ("proacl", list_of_function(environment, procedure.oid)),
-        ])
-    };
-    Ok(procedures::all().iter().map(row).collect())
-}
 
 /// PostgreSQL's operators, one a line: OID, name, left and right type, commutator, negator, function, the estimators of
 /// what it selects alone and in a join; `m` where a merge join can use it, `h` where a hash join can.
@@ -196,6 +150,23 @@ fn operators(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows
     Ok(all.iter().map(row).collect())
 }
 
+/// PostgreSQL's casts, one a line: source, target, OID, function, method.
+const CASTS: &str = include_str!("casts.txt");
+
+/// A cast's OID, function and method.
+type KnownCast = (u32, u32, u8);
+
+/// PostgreSQL's casts by source and target.
+static KNOWN_CASTS: LazyLock<HashMap<(u32, u32), KnownCast>> = LazyLock::new(|| {
+    let known = |line: &str| {
+        let mut fields = line.split('|');
+        let mut number = || fields.next()?.parse::<u32>().ok();
+        let (pair, cast, function) = ((number()?, number()?), number()?, number()?);
+        Some((pair, (cast, function, *fields.next()?.as_bytes().first()?)))
+    };
+    CASTS.lines().filter_map(known).collect()
+});
+
 fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut all: Vec<_> = registry().all_casts().collect();
     all.sort_by_key(|(pair, _)| **pair);
@@ -203,13 +174,16 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
         .into_iter()
         .enumerate()
         .map(|(number, ((source, target), cast))| {
-            let is_binary =
-                matches!(cast.method, CastMethod::Binary) || are_numbers_of_objects(*source, *target);
+            let known = KNOWN_CASTS.get(&(*source, *target)).copied();
+            let (number, function, method) = known.unwrap_or_else(|| {
+                let number = FIRST_CAST_OID + u32::try_from(number).unwrap_or(0);
+                (number, cast_function(&cast.method), cast_letter(&cast.method))
+            });
             relation.row(&[
-                ("oid", oid(10_000 + u32::try_from(number).unwrap_or(0))),
+                ("oid", oid(number)),
                 ("castsource", oid(*source)),
                 ("casttarget", oid(*target)),
-                ("castfunc", oid(if is_binary { 0 } else { cast_function(&cast.method) })),
+                ("castfunc", oid(function)),
                 (
                     "castcontext",
                     letter(match cast.context {
@@ -218,28 +192,18 @@ fn casts(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
                         CastContext::Explicit => b'e',
                     }),
                 ),
-                (
-                    "castmethod",
-                    letter(match cast.method {
-                        _ if is_binary => b'b',
-                        CastMethod::Binary => b'b',
-                        CastMethod::InOut => b'i',
-                        CastMethod::Function(_)
-                        | CastMethod::Sized(_)
-                        | CastMethod::Array(_)
-                        | CastMethod::Domain(_) => b'f',
-                    }),
-                ),
+                ("castmethod", letter(method)),
             ])
         })
         .collect())
 }
 
-/// Whether both types are an object's number, or integer: in PostgreSQL nothing is converted between them.
-fn are_numbers_of_objects(source: u32, target: u32) -> bool {
-    let is_number =
-        |oid: u32| oid == oids::INT4 || builtin_type(oid).is_some_and(|info| info.kind == PhysicalKind::Oid);
-    is_number(source) && is_number(target)
+fn cast_letter(method: &CastMethod) -> u8 {
+    match method {
+        CastMethod::Binary => b'b',
+        CastMethod::InOut => b'i',
+        CastMethod::Function(_) | CastMethod::Sized(_) | CastMethod::Array(_) | CastMethod::Domain(_) => b'f',
+    }
 }
 
 /// The function that a cast calls, or 0.
@@ -253,14 +217,19 @@ fn cast_function(method: &CastMethod) -> u32 {
 }
 
 fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let methods = [(2, "heap", b't'), (403, "btree", b'i'), (405, "hash", b'i'), (2742, "gin", b'i')];
+    let methods = [
+        (2, "heap", "heap_tableam_handler", b't'),
+        (403, "btree", "bthandler", b'i'),
+        (405, "hash", "hashhandler", b'i'),
+        (2742, "gin", "ginhandler", b'i'),
+    ];
     Ok(methods
         .into_iter()
-        .map(|(number, name, kind)| {
+        .map(|(number, name, handler, kind)| {
             relation.row(&[
                 ("oid", oid(number)),
                 ("amname", text(name)),
-                ("amhandler", text(format!("{name}handler"))),
+                ("amhandler", text(handler)),
                 ("amtype", letter(kind)),
             ])
         })
@@ -280,6 +249,9 @@ fn languages(environment: &Environment, relation: &VirtualRelation) -> Result<Re
                 ("lanowner", oid(SUPERUSER)),
                 ("lanispl", Datum::Bool(false)),
                 ("lanpltrusted", Datum::Bool(name == "sql")),
+                ("lanplcallfoid", oid(0)),
+                ("laninline", oid(0)),
+                ("lanvalidator", oid(2234 + number)),
                 ("lanacl", list_of(environment, number)),
             ])
         })

@@ -1,5 +1,6 @@
 //! The functions that psql and pg_dump describe objects with, beside those that print definitions.
 
+use super::procedure_rows;
 use super::procedures::procedure;
 use crate::error::Result;
 use crate::execute::Environment;
@@ -22,14 +23,28 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             _ => Datum::Null,
         },
         "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match procedure(oid()) {
-            Some(procedure) => Datum::text(type_list(environment, &procedure.arguments)),
+            Some(procedure) => {
+                let with_defaults = name == "pg_get_function_arguments";
+                Datum::text(procedure_rows::arguments(environment, procedure, with_defaults))
+            }
             None => Datum::Null,
         },
         "pg_get_function_result" => match procedure(oid()) {
-            Some(procedure) => {
-                let set = if procedure.returns_rows { "SETOF " } else { "" };
-                Datum::text(format!("{set}{}", format_type(DataType::of(procedure.result), environment)))
-            }
+            Some(procedure) => Datum::text(procedure_rows::result(environment, procedure)),
+            None => Datum::Null,
+        },
+        "pg_get_function_arg_default" => {
+            let number = arguments.get(1).and_then(Datum::as_i64).and_then(|at| usize::try_from(at).ok());
+            let wanted = number.and_then(|number| number.checked_sub(1));
+            let found = procedure(oid()).zip(wanted).and_then(|(procedure, wanted)| {
+                let mut inputs = procedure_rows::all_arguments(procedure)
+                    .filter(|argument| matches!(argument.mode, b'i' | b'b' | b'v'));
+                inputs.nth(wanted)?.default
+            });
+            found.map_or(Datum::Null, Datum::text)
+        }
+        "pg_get_functiondef" => match procedure(oid()) {
+            Some(procedure) => return Some(procedure_rows::definition(environment, procedure)),
             None => Datum::Null,
         },
         "pg_get_function_sqlbody" | "pg_get_partition_constraintdef" | "pg_get_statisticsobjdef" => {

@@ -1,7 +1,7 @@
 //! Types: pg_type, pg_enum, and what information_schema says of domains.
 
+use super::known_types::facts;
 use super::operator_classes::default_class;
-use super::procedures::type_function;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::stored_text;
@@ -11,7 +11,7 @@ use crate::catalog::{
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::rights::object_type;
-use crate::types::{DataType, TypeInfo, TypeShape, builtin_types, domain, format_type, is_user_type};
+use crate::types::{DataType, TypeInfo, builtin_types, format_type, is_user_type};
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
@@ -32,31 +32,13 @@ struct Own<'t> {
     relation: u32,
 }
 
-fn kind_letter(shape: &TypeShape) -> u8 {
-    match shape {
-        TypeShape::Pseudo => b'p',
-        TypeShape::Enum { .. } => b'e',
-        TypeShape::Domain { .. } => b'd',
-        TypeShape::Composite { .. } => b'c',
-        TypeShape::Range(_) => b'r',
-        TypeShape::Multirange { .. } => b'm',
-        TypeShape::Base | TypeShape::Array { .. } => b'b',
-    }
-}
-
 fn type_row(
     environment: &Environment,
     relation: &VirtualRelation,
     info: &TypeInfo,
     own: &Own<'_>,
 ) -> Vec<Datum> {
-    let base = domain::underlying(DataType::of(info.oid), environment);
-    // A domain is written as its base is.
-    let writer = match (&info.shape, environment.catalog.type_info(base.oid)) {
-        (TypeShape::Domain { .. }, Some(base)) => base,
-        _ => info,
-    };
-    let is_value = matches!(info.shape, TypeShape::Enum { .. }) || (1..=8).contains(&info.length);
+    let facts = facts(environment, info);
     let default = own.domain.and_then(|domain| domain.default.as_deref().map(|it| (domain, it)));
     let default =
         default.map(|(domain, default)| Datum::text(stored_text::default(environment, domain.base, default)));
@@ -66,27 +48,31 @@ fn type_row(
         ("typnamespace", oid(own.schema.unwrap_or(PG_CATALOG))),
         ("typowner", oid(own.owner.unwrap_or(SUPERUSER))),
         ("typacl", super::standard_rights::list_of(environment, info.oid)),
-        ("typlen", Datum::Int16(info.length)),
-        ("typbyval", Datum::Bool(is_value)),
-        ("typtype", letter(kind_letter(&info.shape))),
-        ("typcategory", letter(u8::try_from(info.category.code()).unwrap_or(b'X'))),
-        ("typispreferred", Datum::Bool(info.preferred)),
+        ("typlen", Datum::Int16(facts.length)),
+        ("typbyval", Datum::Bool(facts.by_value)),
+        ("typtype", letter(facts.kind)),
+        ("typcategory", letter(facts.category)),
+        ("typispreferred", Datum::Bool(facts.is_preferred)),
         ("typisdefined", Datum::Bool(true)),
         ("typdelim", letter(b',')),
         ("typrelid", oid(own.relation)),
-        ("typelem", oid(info.element().unwrap_or(0))),
+        ("typsubscript", oid(facts.subscript)),
+        ("typelem", oid(facts.element)),
         ("typarray", oid(info.array_oid)),
-        ("typinput", text(type_function(info, "in"))),
-        ("typoutput", text(type_function(writer, "out"))),
-        ("typreceive", text(type_function(info, "recv"))),
-        ("typsend", text(type_function(writer, "send"))),
-        ("typalign", letter(b'i')),
-        ("typstorage", letter(super::columns::storage(base.oid, info.length))),
+        ("typinput", oid(facts.input)),
+        ("typoutput", oid(facts.output)),
+        ("typreceive", oid(facts.receive)),
+        ("typsend", oid(facts.send)),
+        ("typmodin", oid(facts.modifier_input)),
+        ("typmodout", oid(facts.modifier_output)),
+        ("typanalyze", oid(facts.analyze)),
+        ("typalign", letter(facts.alignment)),
+        ("typstorage", letter(facts.storage)),
         ("typnotnull", Datum::Bool(own.domain.is_some_and(|domain| domain.not_null))),
         ("typbasetype", oid(own.domain.map_or(0, |domain| domain.base.oid))),
         ("typtypmod", Datum::Int32(own.domain.map_or(-1, |domain| domain.base.typmod))),
         ("typndims", Datum::Int64(0)),
-        ("typcollation", oid(super::collations::collation(base.oid))),
+        ("typcollation", oid(facts.collation)),
         ("typdefaultbin", default.clone().unwrap_or_default()),
         ("typdefault", default.unwrap_or_default()),
     ])

@@ -8,7 +8,9 @@ use crate::catalog::{SUPERUSER, SecuredKind, default_grants};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::functions::Volatility;
+use crate::relations::procedure_rows::all_arguments;
 use crate::relations::procedures::{self, Procedure, ProcedureKind};
+use crate::relations::registry::LANGUAGES;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, text};
 use crate::relations::standard_rights::Viewer;
 use crate::types::{DataType, Oid};
@@ -49,7 +51,10 @@ fn routines(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
     let database = || text(&environment.database);
     let row = |procedure: &Procedure| {
         let [data_type, type_schema, type_name] = described(environment, procedure.result);
-        let is_aggregate = procedure.kind == ProcedureKind::Aggregate;
+        let is_routine = matches!(procedure.kind, ProcedureKind::Function | ProcedureKind::Named);
+        let language = LANGUAGES.iter().find(|(oid, _)| *oid == procedure.language());
+        let language = language.map_or_else(String::new, |(_, name)| name.to_uppercase());
+        let external = if language == "C" { text(procedure.source()) } else { Datum::Null };
         relation.row(&[
             ("specific_catalog", database()),
             ("specific_schema", text("pg_catalog")),
@@ -57,15 +62,16 @@ fn routines(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
             ("routine_catalog", database()),
             ("routine_schema", text("pg_catalog")),
             ("routine_name", text(&procedure.name)),
-            ("routine_type", if is_aggregate { Datum::Null } else { text("FUNCTION") }),
+            ("routine_type", if is_routine { text("FUNCTION") } else { Datum::Null }),
             ("data_type", data_type),
             ("type_udt_catalog", if type_schema.is_null() { Datum::Null } else { database() }),
             ("type_udt_schema", type_schema),
             ("type_udt_name", type_name),
             ("dtd_identifier", text("0")),
-            ("routine_body", text("EXTERNAL")),
-            ("routine_definition", if is_own { text(&procedure.name) } else { Datum::Null }),
-            ("external_language", text("INTERNAL")),
+            ("routine_body", text(if language == "SQL" { "SQL" } else { "EXTERNAL" })),
+            ("routine_definition", if is_own { text(procedure.source()) } else { Datum::Null }),
+            ("external_name", external),
+            ("external_language", text(language)),
             ("parameter_style", text("GENERAL")),
             ("is_deterministic", yes_or_no(procedure.volatility == Volatility::Immutable)),
             ("sql_data_access", text("MODIFIES")),
@@ -80,26 +86,35 @@ fn routines(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
     Ok(procedures::all().iter().map(row).collect())
 }
 
-/// The arguments of functions; built-in ones have no names here.
+/// The arguments of functions.
 fn parameters(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
     for procedure in procedures::all() {
-        let name = specific_name(procedure);
-        for (number, oid) in (1_i64..).zip(&procedure.arguments) {
-            let [data_type, type_schema, type_name] = described(environment, *oid);
+        let specific = specific_name(procedure);
+        for (number, argument) in (1_i64..).zip(all_arguments(procedure)) {
+            let [data_type, type_schema, type_name] = described(environment, argument.type_oid);
             rows.push(relation.row(&[
                 ("specific_catalog", text(&environment.database)),
                 ("specific_schema", text("pg_catalog")),
-                ("specific_name", text(&name)),
+                ("specific_name", text(&specific)),
                 ("ordinal_position", Datum::Int64(number)),
-                ("parameter_mode", text("IN")),
+                (
+                    "parameter_mode",
+                    text(match argument.mode {
+                        b'o' | b't' => "OUT",
+                        b'b' => "INOUT",
+                        _ => "IN",
+                    }),
+                ),
                 ("is_result", text("NO")),
                 ("as_locator", text("NO")),
+                ("parameter_name", if argument.name.is_empty() { Datum::Null } else { text(argument.name) }),
                 ("data_type", data_type),
                 ("udt_catalog", text(&environment.database)),
                 ("udt_schema", type_schema),
                 ("udt_name", type_name),
                 ("dtd_identifier", text(number.to_string())),
+                ("parameter_default", Datum::from(argument.default)),
             ]));
         }
     }
