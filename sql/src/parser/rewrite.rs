@@ -114,13 +114,14 @@ pub(super) fn is(token: &TokenWithSpan, wanted: &str) -> bool {
 }
 
 /// Names of functions that have a syntax of their own where no schema stands before them.
-const FUNCTION_KEYWORDS: [&str; 12] = [
+const FUNCTION_KEYWORDS: [&str; 13] = [
     "ceil",
     "ceiling",
     "convert",
     "current_user",
     "extract",
     "floor",
+    "interval",
     "overlay",
     "position",
     "session_user",
