@@ -219,3 +219,13 @@ proptest! {
         agree_on(&operations, GlommioDevice::create_folder(folder.path()).unwrap(), executor);
     }
 }
+
+#[test]
+fn errors_name_a_file_as_it_is_called_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = BlockingDevice::create_folder(folder.path()).unwrap();
+    let file = device.open("partial", OpenMode::CreateNew).unwrap();
+    device.rename("partial", "whole").unwrap();
+    let error = block_on(file.read_at(IoBuf::zeroed(4096), 0)).unwrap_err().to_string();
+    assert!(error.contains(folder.path().join("whole").to_str().unwrap()), "{error}");
+}

@@ -62,6 +62,13 @@ impl RawFile {
         })
     }
 
+    /// What the file is called now: it may have been renamed within its folder since it was opened.
+    fn path(&self) -> PathBuf {
+        let link = fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok();
+        let name = link.as_deref().and_then(Path::file_name);
+        name.map_or_else(|| self.path.clone(), |name| self.path.with_file_name(name))
+    }
+
     pub(super) fn read_exact(&self, buf: &mut IoBuf, offset: u64) -> io::Result<()> {
         self.continue_read(buf, offset, 0)
     }
@@ -78,7 +85,7 @@ impl RawFile {
                 Ok(count) if restart + count > filled => filled = restart + count,
                 Ok(_) => {
                     let size_bytes = self.size()?;
-                    return Err(past_end(&self.path.display().to_string(), offset, buf.len(), size_bytes));
+                    return Err(past_end(&self.path().display().to_string(), offset, buf.len(), size_bytes));
                 }
                 Err(error) => self.tolerate(error, "read", direct)?,
             }
@@ -98,7 +105,7 @@ impl RawFile {
             let direct = self.is_direct();
             match self.file.write_at(&buf[restart..], offset + restart as u64) {
                 Ok(count) if restart + count > done => done = restart + count,
-                Ok(_) => return Err(name_path(io::ErrorKind::WriteZero.into(), "write", &self.path)),
+                Ok(_) => return Err(name_path(io::ErrorKind::WriteZero.into(), "write", &self.path())),
                 Err(error) => self.tolerate(error, "write", direct)?,
             }
         }
@@ -117,12 +124,12 @@ impl RawFile {
             return Ok(());
         }
         if error.raw_os_error() == Some(libc::EINVAL) && direct {
-            self.clear_direct().map_err(|error| name_path(error, action, &self.path))?;
+            self.clear_direct().map_err(|error| name_path(error, action, &self.path()))?;
             self.direct.store(false, Ordering::Release);
-            note_fallback(&self.fell_back, &self.path);
+            note_fallback(&self.fell_back, &self.path());
             return Ok(());
         }
-        Err(name_path(error, action, &self.path))
+        Err(name_path(error, action, &self.path()))
     }
 
     fn clear_direct(&self) -> io::Result<()> {
@@ -138,7 +145,7 @@ impl RawFile {
 
     pub(super) fn check_writable(&self) -> io::Result<()> {
         if !self.writable {
-            return Err(read_only(&self.path.display().to_string()));
+            return Err(read_only(&self.path().display().to_string()));
         }
         self.check_not_poisoned()
     }
@@ -147,7 +154,7 @@ impl RawFile {
         if self.sync_failed.load(Ordering::Acquire) {
             let message = format!(
                 "an earlier sync of {} failed: what was written since the last good one may be lost",
-                self.path.display()
+                self.path().display()
             );
             return Err(io::Error::other(message));
         }
@@ -158,17 +165,17 @@ impl RawFile {
         self.check_not_poisoned()?;
         self.file.sync_data().map_err(|error| {
             self.sync_failed.store(true, Ordering::Release);
-            name_path(error, "sync", &self.path)
+            name_path(error, "sync", &self.path())
         })
     }
 
     pub(super) fn size(&self) -> io::Result<u64> {
-        Ok(self.file.metadata().map_err(|error| name_path(error, "measure", &self.path))?.len())
+        Ok(self.file.metadata().map_err(|error| name_path(error, "measure", &self.path()))?.len())
     }
 
     pub(super) fn set_size(&self, bytes: u64) -> io::Result<()> {
         self.check_writable()?;
-        self.file.set_len(bytes).map_err(|error| name_path(error, "resize", &self.path))
+        self.file.set_len(bytes).map_err(|error| name_path(error, "resize", &self.path()))
     }
 
     pub(super) fn punch_hole(&self, offset: u64, length_bytes: u64) -> io::Result<()> {
@@ -192,7 +199,7 @@ impl RawFile {
                 Some(libc::EINTR) => {}
                 // The file system has no holes: the trait allows leaving the range as it is.
                 Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(()),
-                _ => return Err(name_path(error, "punch a hole in", &self.path)),
+                _ => return Err(name_path(error, "punch a hole in", &self.path())),
             }
         }
     }
@@ -206,7 +213,7 @@ impl RawFile {
         self.check_not_poisoned()?;
         sync.await.map_err(|error| {
             self.sync_failed.store(true, Ordering::Release);
-            name_path(error, "sync", &self.path)
+            name_path(error, "sync", &self.path())
         })
     }
 
