@@ -241,7 +241,7 @@ pub struct Execution {
     /// Set when the table was changed after the statement was planned: it must be planned anew first.
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
-    pub buffers: Buffers,
+    pub buffers: Box<Buffers>,
     /// Counts what was done since the thread's other tasks ran.
     pub batches: u32,
     /// Foreign keys to be looked at again.
@@ -360,7 +360,7 @@ impl Execution {
             has_several_changes: false,
             stale: false,
             instruments: self.instruments.is_some().then(Vec::new),
-            buffers: Buffers::default(),
+            buffers: Box::default(),
             batches: 0,
             pending: Vec::new(),
             deferral: Deferral::default(),

@@ -214,7 +214,8 @@ pub struct Session {
     values: Option<Arc<Environment>>,
     catalog_scn: CatalogWatch,
     /// What statements for one row use again and again.
-    buffers: Buffers,
+    /// Absent while a statement has them: they are too large to be moved for each.
+    buffers: Option<Box<Buffers>>,
     active: Option<Active>,
     /// The transaction of a statement for one row that ran by itself, about to be committed.
     own: Option<Box<Transaction>>,
@@ -283,7 +284,7 @@ impl Session {
             past: None,
             values: None,
             catalog_scn,
-            buffers: Buffers::default(),
+            buffers: None,
             settings,
             active: None,
             own: None,

@@ -229,14 +229,14 @@ impl Session {
             return Ok(None);
         }
         row.clear();
-        let mut buffers = std::mem::take(&mut self.buffers);
+        let mut buffers = self.buffers.take().unwrap_or_default();
         let tried = if within == Within::Own && self.active.is_none() {
             self.own = None;
             self.try_alone(prepared, point, parameters, row, &mut buffers)
         } else {
             self.try_within(prepared, point, parameters, row, &mut buffers)
         };
-        self.buffers = buffers;
+        self.buffers = Some(buffers);
         let tried = tried.and_then(|done| {
             if !point.is_timeless {
                 self.take_changed_by_functions(&done.environment)?;

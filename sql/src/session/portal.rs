@@ -204,7 +204,9 @@ impl Session {
             self.backend.begin(&portal.prepared, portal.text.as_deref(), now);
         }
         let mut stepped = self.step_here(portal, rows_max).await;
-        self.buffers.forget_evaluated();
+        if let Some(buffers) = &mut self.buffers {
+            buffers.forget_evaluated();
+        }
         if self.sequences.owes()
             && let Err(error) = self.sequences.settle(self.engine.store()).await
         {
@@ -648,7 +650,7 @@ impl Session {
             has_several_changes: false,
             stale: false,
             instruments: None,
-            buffers: std::mem::take(&mut self.buffers),
+            buffers: self.buffers.take().unwrap_or_default(),
             batches: 0,
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
@@ -669,7 +671,7 @@ impl Session {
             active.transaction = Some(execution.transaction);
             active.pending = execution.pending;
         }
-        self.buffers = execution.buffers;
+        self.buffers = Some(execution.buffers);
         self.take_changed_by_functions(&execution.environment)?;
         Ok(execution.conflict)
     }

@@ -23,6 +23,8 @@ use super::{ColumnBuilder, ColumnData, Datum, Numeric, PhysicalKind, encoding, v
 use crate::error::{Result, SqlError};
 
 const FLAG_HAS_NULLS: u8 = 1;
+/// Flags and two varints.
+const HEADER_BYTES_MAX: usize = 11;
 
 /// A column of a table as its rows hold it.
 #[derive(Clone, Debug)]
@@ -90,6 +92,8 @@ impl RowLayout {
         }
         let start = out.len();
         let has_nulls = values.iter().any(Datum::is_null);
+        let fixed_bytes = self.fixed_bytes.last().copied().unwrap_or_default();
+        out.reserve(HEADER_BYTES_MAX + values.len() + fixed_bytes);
         out.push(u8::from(has_nulls));
         varint::write(schema_version, out);
         varint::write(values.len() as u32, out);
@@ -102,52 +106,18 @@ impl RowLayout {
                 }
             }
         }
-        let mut variable_lengths = smallvec::SmallVec::<[u32; 16]>::new();
-        for (value, column) in values.iter().zip(&self.columns) {
-            if let Some(kind) = value.kind() {
-                if kind != column.kind {
-                    return Err(SqlError::internal(format!("{kind:?} value for a {:?} column", column.kind)));
-                }
-                if kind.fixed_width().is_some() {
-                    encoding::encode(value, out);
-                }
+        let mut variable = smallvec::SmallVec::<[&Datum; 16]>::new();
+        for ((value, column), place) in values.iter().zip(&self.columns).zip(&self.places) {
+            let Some(kind) = value.kind() else { continue };
+            if kind != column.kind {
+                return Err(SqlError::internal(format!("{kind:?} value for a {:?} column", column.kind)));
+            }
+            match place {
+                Place::Fixed { .. } => encoding::encode(value, out),
+                Place::Variable { .. } => variable.push(value),
             }
         }
-        // The variable bytes are written where the offsets assume a width of one, and moved if that is too
-        // little: short rows, the usual ones, are written once.
-        let offsets = out.len();
-        let variable = |value: &&Datum| value.kind().is_some_and(|kind| kind.fixed_width().is_none());
-        let count = values.iter().filter(variable).count();
-        if count == 0 {
-            return Ok(());
-        }
-        out.resize(offsets + count, 0);
-        let first = out.len();
-        for value in values.iter().filter(variable) {
-            encoding::encode(value, out);
-            let end = u32::try_from(out.len() - first).map_err(|_| {
-                SqlError::new(crate::error::SqlState::PROGRAM_LIMIT_EXCEEDED, "row is too big")
-            })?;
-            variable_lengths.push(end);
-        }
-        let last = out.len() - first;
-        let width_bits: u8 = match last {
-            0..=0xff => 0,
-            0x100..=0xffff => 1,
-            _ => 2,
-        };
-        let width = 1usize << width_bits;
-        if width > 1 {
-            let total = out.len();
-            out.resize(total + count * (width - 1), 0);
-            out.copy_within(first..total, offsets + count * width);
-            out[start] |= width_bits << 1;
-        }
-        for (index, end) in variable_lengths.iter().enumerate() {
-            let at = offsets + index * width;
-            out[at..at + width].copy_from_slice(&end.to_le_bytes()[..width]);
-        }
-        Ok(())
+        if variable.is_empty() { Ok(()) } else { encode_variable(&variable, start, out) }
     }
 
     /// Opens a row's bytes for reading single columns.
@@ -185,6 +155,44 @@ impl RowLayout {
         }
         Ok(())
     }
+}
+
+/// Appends the values of variable width, and before them where each ends, to the row that begins at `start`.
+///
+/// They are written where the offsets assume a width of one, and moved if that is too little: short rows, the usual ones,
+/// are written once.
+fn encode_variable(values: &[&Datum], start: usize, out: &mut Vec<u8>) -> Result<()> {
+    let offsets = out.len();
+    let count = values.len();
+    out.resize(offsets + count, 0);
+    let first = out.len();
+    let mut ends = smallvec::SmallVec::<[u32; 16]>::new();
+    for value in values {
+        encoding::encode(value, out);
+        let end = u32::try_from(out.len() - first)
+            .map_err(|_| SqlError::new(crate::error::SqlState::PROGRAM_LIMIT_EXCEEDED, "row is too big"))?;
+        ends.push(end);
+    }
+    let width_bits: u8 = match out.len() - first {
+        0..=0xff => {
+            for (byte, end) in out[offsets..first].iter_mut().zip(&ends) {
+                *byte = *end as u8;
+            }
+            return Ok(());
+        }
+        0x100..=0xffff => 1,
+        _ => 2,
+    };
+    let width = 1usize << width_bits;
+    let total = out.len();
+    out.resize(total + count * (width - 1), 0);
+    out.copy_within(first..total, offsets + count * width);
+    out[start] |= width_bits << 1;
+    for (index, end) in ends.iter().enumerate() {
+        let at = offsets + index * width;
+        out[at..at + width].copy_from_slice(&end.to_le_bytes()[..width]);
+    }
+    Ok(())
 }
 
 /// Appends one stored value to a builder without making a datum of it.

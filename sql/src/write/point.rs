@@ -15,7 +15,12 @@ pub(super) fn evaluate(
     out: &mut Vec<Datum>,
 ) -> Result<()> {
     for expr in exprs {
-        out.push(expr.eval_row(&row, context)?);
+        out.push(match expr {
+            // The usual ones of an INSERT.
+            Expr::Parameter { index, .. } => context.parameter(*index)?,
+            Expr::Const { value, .. } => value.clone(),
+            _ => expr.eval_row(&row, context)?,
+        });
     }
     Ok(())
 }
