@@ -46,12 +46,12 @@ pub(crate) fn cell_bytes_max(page_size: usize) -> usize {
     page_size / 4
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     u16::from_le_bytes([bytes[offset], bytes[offset + 1]])
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }
@@ -236,12 +236,12 @@ impl<'a> Node<'a> {
         key >= self.lower_fence() && self.upper_fence().is_none_or(|fence| key < fence)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slots_start(self) -> usize {
         NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38)) + usize::from(u16_at(self.bytes, 40))
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(self, index: usize) -> (u32, usize, usize) {
         let start = self.slots_start() + index * SLOT_BYTES;
         let slot = u64_at(self.bytes, start);
@@ -281,7 +281,8 @@ impl<'a> Node<'a> {
     }
 
     /// The row at `index` of a leaf, behind its key without the prefix.
-    #[inline]
+    // Inlined in any case: a cell that is given through memory is loaded in other widths than it was stored in.
+    #[inline(always)]
     pub(crate) fn leaf_row(self, index: usize) -> (&'a [u8], LeafCell<'a>) {
         let (_, offset, suffix_length) = self.slot(index);
         let cell = &self.bytes[offset..];
@@ -292,7 +293,7 @@ impl<'a> Node<'a> {
     }
 
     /// Says that a cell is read soon.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch_cell(self, index: usize) {
         helios_bufferpool::prefetch(self.bytes, self.slot(index).1);
     }

@@ -298,7 +298,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     }
 
     /// Visits a stored row, after the own rows before it.
-    #[inline]
+    #[inline(always)]
     fn row(&mut self, view: &View<'_>, cell: LeafCell<'_>) -> ControlFlow<()> {
         if self.own.peek().is_some() {
             let key = std::mem::take(&mut self.key);

@@ -187,9 +187,37 @@ impl RowLayout {
     }
 }
 
-/// Appends one stored value to a builder without making a datum of it.
-#[inline]
+/// Appends one stored value to a builder without making a datum of it; the kinds that most tables are made of at once.
+#[inline(always)]
 fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
+    match (builder.data_mut(), bytes) {
+        (ColumnData::Int32(values) | ColumnData::Date(values), &[a, b, c, d]) => {
+            values.push(i32::from_le_bytes([a, b, c, d]));
+        }
+        (
+            ColumnData::Int64(values)
+            | ColumnData::Time(values)
+            | ColumnData::Timestamp(values)
+            | ColumnData::TimestampTz(values),
+            &[a, b, c, d, e, f, g, h],
+        ) => values.push(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
+        (ColumnData::Float64(values), &[a, b, c, d, e, f, g, h]) => {
+            values.push(f64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        }
+        (ColumnData::Numeric(values), _) => match encoding::decode_short_numeric(bytes) {
+            Some((mantissa, scale)) => values.push(Numeric::new(i128::from(mantissa), scale)),
+            None => return push_rare(kind, bytes, builder),
+        },
+        (ColumnData::Text(values), _) => values.push(encoding::decode_text(bytes)?),
+        _ => return push_rare(kind, bytes, builder),
+    }
+    builder.mark_valid();
+    Ok(())
+}
+
+/// The same for all others.
+#[inline(never)]
+fn push_rare(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
     macro_rules! fixed {
         ($values:ident, $native:ty) => {
             $values.push(<$native>::from_le_bytes(bytes.try_into().map_err(|_| encoding::malformed(kind))?))
@@ -197,20 +225,9 @@ fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> 
     }
     match builder.data_mut() {
         ColumnData::Int16(values) => fixed!(values, i16),
-        ColumnData::Int32(values) | ColumnData::Date(values) => fixed!(values, i32),
-        ColumnData::Int64(values)
-        | ColumnData::Time(values)
-        | ColumnData::Timestamp(values)
-        | ColumnData::TimestampTz(values) => fixed!(values, i64),
         ColumnData::Float32(values) => fixed!(values, f32),
-        ColumnData::Float64(values) => fixed!(values, f64),
         ColumnData::Oid(values) => fixed!(values, u32),
         ColumnData::Char(values) => fixed!(values, u8),
-        ColumnData::Text(values) => values.push(encoding::decode_text(bytes)?),
-        ColumnData::Numeric(values) => match encoding::decode_short_numeric(bytes) {
-            Some((mantissa, scale)) => values.push(Numeric::new(i128::from(mantissa), scale)),
-            None => values.push(encoding::decode_numeric(bytes)?),
-        },
         ColumnData::Interval(values) => values.push(encoding::decode_interval(bytes)?),
         _ => return builder.push(encoding::decode(kind, bytes)?),
     }
@@ -337,8 +354,8 @@ impl<'a> RowView<'a> {
 
     /// The bytes of a column that is in the row, where none of the row is NULL, which is the usual case: its place is
     /// that of the layout. `None`: see [`RowView::locate`].
-    #[inline]
-    fn plain(&self, index: usize) -> Option<&'a [u8]> {
+    #[inline(always)]
+    pub(crate) fn plain(&self, index: usize) -> Option<&'a [u8]> {
         if self.has_nulls || index >= self.column_count {
             return None;
         }
@@ -359,7 +376,7 @@ impl<'a> RowView<'a> {
     }
 
     /// The offset that is stored at a place.
-    #[inline]
+    #[inline(always)]
     fn offset(&self, at: usize) -> Option<usize> {
         match self.offset_width {
             1 => self.bytes.get(at).map(|byte| usize::from(*byte)),
