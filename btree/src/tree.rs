@@ -284,17 +284,16 @@ fn walk_forward<P: ReadPages>(
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
     let end = rows_up_to(node, to);
-    for index in first..end.min(first + CELLS_AHEAD) {
-        node.prefetch_cell(index);
-    }
     let prefix = node.prefix();
-    for index in first..end {
-        if index + CELLS_AHEAD < end {
-            node.prefetch_cell(index + CELLS_AHEAD);
+    let slots = node.slots(first..end.max(first));
+    slots.iter().take(CELLS_AHEAD).for_each(|slot| node.prefetch_slot(u64::from_le_bytes(*slot)));
+    for (at, slot) in slots.iter().enumerate() {
+        if let Some(slot) = slots.get(at + CELLS_AHEAD) {
+            node.prefetch_slot(u64::from_le_bytes(*slot));
         }
-        let (suffix, cell) = node.leaf_row(index);
+        let (suffix, cell) = node.leaf_row_at(u64::from_le_bytes(*slot));
         if visit(prefix, suffix, cell).is_break() {
-            return Ok(Walk::At(Bound::Excluded(node.key(index))));
+            return Ok(Walk::At(Bound::Excluded(node.key(first + at))));
         }
     }
     if end < node.len() {

@@ -64,6 +64,8 @@ pub struct Scan {
     done: bool,
     statement: u32,
     scn: Scn,
+    /// The visitor is given no keys.
+    values_only: bool,
     key: Vec<u8>,
     /// The large value that the walk was in the middle of.
     partial: PartialValue,
@@ -82,6 +84,7 @@ impl Scan {
             done: false,
             statement,
             scn,
+            values_only: false,
             key: Vec::new(),
             partial: PartialValue::default(),
             own: None,
@@ -92,7 +95,15 @@ impl Scan {
     /// A scan of another range of the same tree, that sees what this one sees.
     #[must_use]
     pub fn over(&self, range: KeyRange) -> Scan {
-        Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn)
+        let scan =
+            Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn);
+        Scan { values_only: self.values_only, ..scan }
+    }
+
+    /// The same for a visitor that reads no keys: they may be empty then.
+    #[must_use]
+    pub fn values_only(self) -> Scan {
+        Scan { values_only: true, ..self }
     }
 
     /// Reads another row as the scan sees things: the row that an entry of a scanned index names.
@@ -204,6 +215,7 @@ impl Scan {
             range,
             direction: self.direction,
             own: own.peekable(),
+            values_only: self.values_only,
             visit,
             key: std::mem::take(&mut self.key),
             partial: std::mem::take(&mut self.partial),
@@ -260,6 +272,7 @@ struct Step<'s, 'v, I: Iterator> {
     range: &'s KeyRange,
     direction: Direction,
     own: Peekable<I>,
+    values_only: bool,
     visit: &'s mut RowVisitor<'v>,
     key: Vec<u8>,
     partial: PartialValue,
@@ -282,6 +295,18 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             Direction::Forward => (&self.range.lower, &self.range.upper),
             Direction::Backward => (&self.range.upper, &self.range.lower),
         };
+        if self.values_only && self.own.peek().is_none() {
+            return walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
+                if !cell.overflow {
+                    // The walk itself tells where it stopped.
+                    return (self.visit)(&[], cell.value);
+                }
+                self.key.clear();
+                self.key.extend_from_slice(prefix);
+                self.key.extend_from_slice(suffix);
+                self.row(&view, cell)
+            });
+        }
         let mut has_prefix = false;
         walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
             // All keys of a leaf have the same prefix.

@@ -237,13 +237,14 @@ impl TableScanner {
         };
         let Some(range) = range else { return Ok(State::Done) };
         let reader = self.past.reader(execution);
+        let of_rows = |scan: Scan| State::Rows(if self.scan.with_key { scan } else { scan.values_only() });
         Ok(match (&self.state, &self.scan.access) {
             // Between two ranges other statements may have run.
-            (State::Rows(before), _) => State::Rows(before.over(range)),
+            (State::Rows(before), _) => of_rows(before.over(range)),
             (State::Index(before), _) => State::Index(before.over(range)),
-            (_, Access::Full { reverse }) => State::Rows(reader.scan(tree, range, *reverse)),
+            (_, Access::Full { reverse }) => of_rows(reader.scan(tree, range, *reverse)),
             (_, Access::Keys(access)) => match access.index_tree {
-                None => State::Rows(reader.scan(tree, range, access.reverse)),
+                None => of_rows(reader.scan(tree, range, access.reverse)),
                 Some(index) => State::Index(reader.scan(index, range, access.reverse)),
             },
         })

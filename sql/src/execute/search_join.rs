@@ -154,7 +154,9 @@ impl SearchJoin {
                         current.row += 1;
                         continue;
                     };
-                    self.past.reader(execution).scan(tree, range, self.access.reverse)
+                    let search = self.past.reader(execution).scan(tree, range, self.access.reverse);
+                    let reads_keys = self.access.index_tree.is_some() || self.key_reader.is_some();
+                    if reads_keys || self.scan.with_key { search } else { search.values_only() }
                 }
             };
             let is_done = if let Some(reader) = &self.key_reader {

@@ -264,10 +264,11 @@ impl<'a> RowView<'a> {
     // a moment ago in other widths waits for the stores.
     #[inline(always)]
     fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<RowView<'a>> {
-        let flags = *bytes.first().ok_or_else(malformed_row)?;
-        let mut position = 1;
-        let schema_version = varint::read(bytes, &mut position)?;
-        let column_count = varint::read(bytes, &mut position)? as usize;
+        // Nearly all heads are three bytes.
+        let (flags, schema_version, column_count, mut position) = match *bytes {
+            [flags, version @ 0..0x80, count @ 0..0x80, ..] => (flags, u32::from(version), usize::from(count), 3),
+            _ => RowView::long_head(bytes)?,
+        };
         if flags > 5 || column_count > layout.columns.len() {
             return Err(malformed_row());
         }
@@ -289,6 +290,16 @@ impl<'a> RowView<'a> {
             fixed: position,
             offset_width: 1 << (flags >> 1),
         })
+    }
+
+    /// Flags, schema version, column count, and where they end.
+    #[inline(never)]
+    fn long_head(bytes: &[u8]) -> Result<(u8, u32, usize, usize)> {
+        let flags = *bytes.first().ok_or_else(malformed_row)?;
+        let mut position = 1;
+        let schema_version = varint::read(bytes, &mut position)?;
+        let column_count = varint::read(bytes, &mut position)? as usize;
+        Ok((flags, schema_version, column_count, position))
     }
 
     /// The version of the table's schema that wrote the row.
