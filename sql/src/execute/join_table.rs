@@ -237,6 +237,18 @@ impl JoinTable {
         self.matched[row as usize] = true;
     }
 
+    /// Marks all rows of some keys, each given by its first row.
+    pub fn mark_partners(&mut self, first: &[Option<u32>]) {
+        for first in first.iter().flatten() {
+            let mut at = *first;
+            // Rows of one key are marked together.
+            while at != NONE && !self.matched[at as usize] {
+                self.matched[at as usize] = true;
+                at = self.next[at as usize];
+            }
+        }
+    }
+
     /// Rows by number, in that order.
     ///
     /// # Errors
@@ -246,13 +258,13 @@ impl JoinTable {
         gather_picked(&self.batches, &picks)
     }
 
-    /// Up to `count` rows from `start` on that were not matched, and where to go on.
+    /// Up to `count` rows from `start` on that were matched, or were not, and where to go on.
     #[must_use]
-    pub fn unmatched(&self, start: usize, count: usize) -> (Vec<u32>, usize) {
+    pub fn by_match(&self, matched: bool, start: usize, count: usize) -> (Vec<u32>, usize) {
         let mut rows = Vec::new();
         let mut at = start;
         while at < self.matched.len() && rows.len() < count {
-            if !self.matched[at] {
+            if self.matched[at] == matched {
                 rows.push(at as u32);
             }
             at += 1;

@@ -173,7 +173,8 @@ fn shared(plan: &PlanNode, costs: &Costs) -> Option<(PlanNode, usize)> {
 /// Whether the left rows of a join may be divided: which right rows found nobody is not asked for.
 fn is_shareable(join: &HashJoin) -> bool {
     let keys = join.left_keys.iter().chain(&join.right_keys);
-    !matches!(join.kind, JoinKind::Right | JoinKind::Full) && keys.chain(&join.residual).all(is_safe)
+    let gives_right = join.gives_right || matches!(join.kind, JoinKind::Right | JoinKind::Full);
+    !gives_right && keys.chain(&join.residual).all(is_safe)
 }
 
 /// Whether a join searches a table for each left row, and reads nothing else of what is outside of it: its members may have
