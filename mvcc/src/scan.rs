@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{Direction, LeafCell, Walk, walk_leaf};
-use helios_bufferpool::Scn;
+use helios_bufferpool::{PageId, Scn};
 
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
@@ -66,6 +66,9 @@ pub struct Scan {
     scn: Scn,
     /// The visitor is given no keys.
     values_only: bool,
+    /// The leaf visited last by a walk for values alone, as of one SCN: keys that are near each other need not go down the
+    /// tree again.
+    near: Option<PageId>,
     key: Vec<u8>,
     /// The large value that the walk was in the middle of.
     partial: PartialValue,
@@ -85,6 +88,7 @@ impl Scan {
             statement,
             scn,
             values_only: false,
+            near: None,
             key: Vec::new(),
             partial: PartialValue::default(),
             own: None,
@@ -97,7 +101,7 @@ impl Scan {
     pub fn over(&self, range: KeyRange) -> Scan {
         let scan =
             Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn);
-        Scan { values_only: self.values_only, ..scan }
+        Scan { values_only: self.values_only, near: self.near, ..scan }
     }
 
     /// The same for a visitor that reads no keys: they may be empty then.
@@ -226,7 +230,7 @@ impl Scan {
         let walk = if transaction.writes().created(self.tree) {
             Ok(Walk::End)
         } else {
-            step.walk(transaction, self.tree, self.scn)
+            step.walk(transaction, self.tree, self.scn, &mut self.near)
         };
         let outcome = step.finish(walk);
         self.key = outcome.key;
@@ -289,6 +293,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
         transaction: &Transaction,
         tree: TreeId,
         scn: Scn,
+        near: &mut Option<PageId>,
     ) -> std::result::Result<Walk, Fault> {
         let view = View::new(transaction.engine(), transaction.branch(), scn);
         let (start, end) = match self.direction {
@@ -296,7 +301,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             Direction::Backward => (&self.range.upper, &self.range.lower),
         };
         if self.values_only && self.own.peek().is_none() {
-            return walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
+            return walk_leaf(&view, tree.root(), near, start, end, self.direction, |prefix, suffix, cell| {
                 if !cell.overflow {
                     // The walk itself tells where it stopped.
                     return (self.visit)(&[], cell.value);
@@ -308,7 +313,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             });
         }
         let mut has_prefix = false;
-        walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
+        walk_leaf(&view, tree.root(), &mut None, start, end, self.direction, |prefix, suffix, cell| {
             // All keys of a leaf have the same prefix.
             if has_prefix {
                 self.key.truncate(prefix.len());

@@ -403,7 +403,7 @@ impl Spilled {
         let mut name = Vec::new();
         let mut visited = false;
         let walk =
-            walk_leaf(&view, TREE.root(), bound, &Bound::Unbounded, direction, |prefix, suffix, cell| {
+            walk_leaf(&view, TREE.root(), &mut None, bound, &Bound::Unbounded, direction, |prefix, suffix, cell| {
                 let row = match row_of(cell) {
                     Row::Inline(row) => row,
                     Row::Chain(pointer) => match partial.read(&view, &pointer) {

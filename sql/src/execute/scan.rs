@@ -213,6 +213,7 @@ impl TableScanner {
                 None => self.filters.push(filter.clone()),
             }
         }
+        self.tests.sort_by_key(RowTest::cost_rank);
         Ok(())
     }
 
@@ -398,6 +399,7 @@ impl Operator for TableScanner {
     fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
         if let Some(stored) = self.scan.projection.get(column) {
             self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
+            self.tests.sort_by_key(RowTest::cost_rank);
         }
     }
 
