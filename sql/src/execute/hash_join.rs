@@ -372,8 +372,7 @@ impl HashJoinOperator {
         work.finish_table();
         let has_more = part.right.has_blocks();
         let counts_left = !self.gives_right && !matches!(self.kind, JoinKind::Inner | JoinKind::Right);
-        work.found = (has_more && counts_left)
-            .then(|| Bitmap::filled(part.left.rows() as usize, false));
+        work.found = (has_more && counts_left).then(|| Bitmap::filled(part.left.rows() as usize, false));
         work.left_rows = 0;
         work.source = Source::Part { left: part.left, block: 0, right: part.right };
         Ok(true)

@@ -29,12 +29,11 @@ fn width_bits(key: &KeyColumn) -> Option<u32> {
         PhysicalKind::Bool | PhysicalKind::Char => 8,
         PhysicalKind::Int16 => 16,
         PhysicalKind::Int32 | PhysicalKind::Date | PhysicalKind::Oid => 32,
-        PhysicalKind::Int64
-        | PhysicalKind::Time
-        | PhysicalKind::Timestamp
-        | PhysicalKind::TimestampTz => 64,
+        PhysicalKind::Int64 | PhysicalKind::Time | PhysicalKind::Timestamp | PhysicalKind::TimestampTz => 64,
         // A character takes up to four bytes.
-        PhysicalKind::Text => 32 * u32::try_from(key.data_type.character_length()?).ok().filter(|n| *n < 4)?,
+        PhysicalKind::Text => {
+            32 * u32::try_from(key.data_type.character_length()?).ok().filter(|n| *n < 4)?
+        }
         _ => return None,
     })
 }
@@ -60,10 +59,10 @@ impl Packing {
     /// The packing of two integers of any width, as joins compare them. What is NULL has to be looked up beside.
     #[must_use]
     pub fn of_two_integers(keys: &[KeyColumn]) -> Option<Packing> {
-        let is_integer =
-            |key: &KeyColumn| matches!(key.data_type.oid, oids::INT2 | oids::INT4 | oids::INT8);
+        let is_integer = |key: &KeyColumn| matches!(key.data_type.oid, oids::INT2 | oids::INT4 | oids::INT8);
         let place = |shift| Place { shift, bits: 64, has_null: false, is_padded: false };
-        (keys.len() == 2 && keys.iter().all(is_integer)).then(|| Packing { places: vec![place(0), place(64)] })
+        (keys.len() == 2 && keys.iter().all(is_integer))
+            .then(|| Packing { places: vec![place(0), place(64)] })
     }
 
     /// Whether all keys but NULL are 64-bit integers.
@@ -185,7 +184,8 @@ mod tests {
     /// Rows have equal keys where they have equal values, NULL being one.
     #[test]
     fn keys_tell_rows_apart() {
-        let days = [Datum::Date(-1), Datum::Date(0), Datum::Null, Datum::Date(i32::MAX), Datum::Date(i32::MIN)];
+        let days =
+            [Datum::Date(-1), Datum::Date(0), Datum::Null, Datum::Date(i32::MAX), Datum::Date(i32::MIN)];
         let numbers = [Datum::Int64(-1), Datum::Int64(0), Datum::Null, Datum::Int64(i64::MIN)];
         let texts = [Datum::text("ö"), Datum::text("o "), Datum::text("o"), Datum::text(""), Datum::Null];
         let mut rows = Vec::new();
@@ -208,7 +208,8 @@ mod tests {
         assert_eq!(keys.len(), rows.len());
 
         let padded = DataType::bpchar(2);
-        let packing = Packing::of(&[KeyColumn::ascending(padded, PhysicalKind::Text)]).expect("there is room");
+        let packing =
+            Packing::of(&[KeyColumn::ascending(padded, PhysicalKind::Text)]).expect("there is room");
         packing.pack([column(PhysicalKind::Text, &texts)].iter(), 5, &mut keys).expect("these types");
         assert_eq!(keys[1], keys[2]);
         keys.sort_unstable();

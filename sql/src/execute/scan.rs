@@ -91,7 +91,7 @@ impl Rows {
         Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
         match self.decode(scan, tests, value) {
             Ok(false) => {

@@ -248,7 +248,8 @@ fn strings(registry: &mut Registry) {
         Ok(Datum::text(text.trim_end_matches(' ')))
     };
     for target in [TEXT, VARCHAR] {
-        let entry = Entry::new("text", &[BPCHAR], target, trimmed).vectorized(|arguments, _| trim_column(arguments));
+        let entry =
+            Entry::new("text", &[BPCHAR], target, trimmed).vectorized(|arguments, _| trim_column(arguments));
         add(registry, BPCHAR, target, Implicit, entry);
     }
     for (source, target, context) in [

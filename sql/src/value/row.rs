@@ -166,6 +166,31 @@ impl RowLayout {
         projection: &[usize],
         builders: &mut [ColumnBuilder],
     ) -> Result<()> {
+        if row.has_nulls || row.column_count != self.columns.len() {
+            return self.decode_any(row, projection, builders);
+        }
+        let variable = row.variable_part();
+        for (&index, builder) in projection.iter().zip(builders) {
+            let bytes = match self.places[index] {
+                Place::Fixed { start, width } => row.fixed_bytes(start, width),
+                Place::Variable { nth } => row.variable_bytes(variable, nth),
+            };
+            match bytes {
+                Some(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
+                None => return Err(malformed_row()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of a row that has NULLs or is older than some column.
+    #[inline(never)]
+    fn decode_any(
+        &self,
+        row: &RowView<'_>,
+        projection: &[usize],
+        builders: &mut [ColumnBuilder],
+    ) -> Result<()> {
         for (&index, builder) in projection.iter().zip(builders) {
             match row.plain(index) {
                 Some(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
@@ -266,7 +291,9 @@ impl<'a> RowView<'a> {
     fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<RowView<'a>> {
         // Nearly all heads are three bytes.
         let (flags, schema_version, column_count, mut position) = match *bytes {
-            [flags, version @ 0..0x80, count @ 0..0x80, ..] => (flags, u32::from(version), usize::from(count), 3),
+            [flags, version @ 0..0x80, count @ 0..0x80, ..] => {
+                (flags, u32::from(version), usize::from(count), 3)
+            }
             _ => RowView::long_head(bytes)?,
         };
         if flags > 5 || column_count > layout.columns.len() {
@@ -371,19 +398,29 @@ impl<'a> RowView<'a> {
             return None;
         }
         match self.layout.places[index] {
-            Place::Fixed { start, width } => {
-                let start = self.fixed + start;
-                self.bytes.get(start..start + width)
-            }
-            Place::Variable { nth } => {
-                let width = self.offset_width;
-                let offsets = self.fixed + self.layout.fixed_bytes[self.column_count];
-                let first = offsets + self.layout.variable_count[self.column_count] * width;
-                let start = if nth == 0 { 0 } else { self.offset(offsets + (nth - 1) * width)? };
-                let end = self.offset(offsets + nth * width)?;
-                self.bytes.get(first + start..first + end)
-            }
+            Place::Fixed { start, width } => self.fixed_bytes(start, width),
+            Place::Variable { nth } => self.variable_bytes(self.variable_part(), nth),
         }
+    }
+
+    #[inline(always)]
+    fn fixed_bytes(&self, start: usize, width: usize) -> Option<&'a [u8]> {
+        self.bytes.get(self.fixed + start..)?.get(..width)
+    }
+
+    /// Where the end offsets and the variable bytes of a row without NULLs begin.
+    #[inline(always)]
+    fn variable_part(&self) -> (usize, usize) {
+        let offsets = self.fixed + self.layout.fixed_bytes[self.column_count];
+        (offsets, offsets + self.layout.variable_count[self.column_count] * self.offset_width)
+    }
+
+    #[inline(always)]
+    fn variable_bytes(&self, (offsets, first): (usize, usize), nth: usize) -> Option<&'a [u8]> {
+        let width = self.offset_width;
+        let start = if nth == 0 { 0 } else { self.offset(offsets + (nth - 1) * width)? };
+        let end = self.offset(offsets + nth * width)?;
+        self.bytes.get(first + start..first + end)
     }
 
     /// The offset that is stored at a place.
