@@ -301,16 +301,24 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
             Direction::Backward => (&self.range.upper, &self.range.lower),
         };
         if self.values_only && self.own.peek().is_none() {
-            return walk_leaf(&view, tree.root(), near, start, end, self.direction, |prefix, suffix, cell| {
-                if !cell.overflow {
-                    // The walk itself tells where it stopped.
-                    return (self.visit)(&[], cell.value);
-                }
-                self.key.clear();
-                self.key.extend_from_slice(prefix);
-                self.key.extend_from_slice(suffix);
-                self.row(&view, cell)
-            });
+            return walk_leaf(
+                &view,
+                tree.root(),
+                near,
+                start,
+                end,
+                self.direction,
+                |prefix, suffix, cell| {
+                    if !cell.overflow {
+                        // The walk itself tells where it stopped.
+                        return (self.visit)(&[], cell.value);
+                    }
+                    self.key.clear();
+                    self.key.extend_from_slice(prefix);
+                    self.key.extend_from_slice(suffix);
+                    self.row(&view, cell)
+                },
+            );
         }
         let mut has_prefix = false;
         walk_leaf(&view, tree.root(), &mut None, start, end, self.direction, |prefix, suffix, cell| {

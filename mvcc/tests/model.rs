@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, Scan, ScanStep,
-    Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, Scan,
+    ScanStep, Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
 };
 use helios_runtime::SimulatedDevice;
 use helios_runtime::device::{Device, MemoryDevice};
