@@ -46,12 +46,12 @@ pub(crate) fn cell_bytes_max(page_size: usize) -> usize {
     page_size / 4
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     u16::from_le_bytes([bytes[offset], bytes[offset + 1]])
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }
@@ -236,12 +236,12 @@ impl<'a> Node<'a> {
         key >= self.lower_fence() && self.upper_fence().is_none_or(|fence| key < fence)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slots_start(self) -> usize {
         NODE_HEADER_BYTES + usize::from(u16_at(self.bytes, 38)) + usize::from(u16_at(self.bytes, 40))
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(self, index: usize) -> (u32, usize, usize) {
         let start = self.slots_start() + index * SLOT_BYTES;
         let slot = u64_at(self.bytes, start);
@@ -281,20 +281,35 @@ impl<'a> Node<'a> {
     }
 
     /// The row at `index` of a leaf, behind its key without the prefix.
-    #[inline]
+    // Inlined in any case: a cell that is given through memory is loaded in other widths than it was stored in.
+    #[inline(always)]
     pub(crate) fn leaf_row(self, index: usize) -> (&'a [u8], LeafCell<'a>) {
-        let (_, offset, suffix_length) = self.slot(index);
-        let cell = &self.bytes[offset..];
-        let (scn, length) = (Scn(u64_at(cell, 0)), u16_at(cell, 8));
-        let (suffix, value) = cell[LEAF_CELL_HEADER_BYTES..].split_at(suffix_length);
+        self.leaf_row_at(u64_at(self.bytes, self.slots_start() + index * SLOT_BYTES))
+    }
+
+    /// The row of a slot.
+    #[inline(always)]
+    pub(crate) fn leaf_row_at(self, slot: u64) -> (&'a [u8], LeafCell<'a>) {
+        let (offset, suffix_length) = (usize::from((slot >> 32) as u16), (slot >> 48) as usize);
+        let (header, rest) =
+            self.bytes[offset..].split_first_chunk::<LEAF_CELL_HEADER_BYTES>().expect("a cell has a header");
+        let [scn @ .., low, high] = *header;
+        let (scn, length) = (Scn(u64::from_le_bytes(scn)), u16::from_le_bytes([low, high]));
+        let (suffix, value) = rest.split_at(suffix_length);
         let value = &value[..usize::from(length & !OVERFLOW_FLAG)];
         (suffix, LeafCell { scn, overflow: length & OVERFLOW_FLAG != 0, value })
     }
 
-    /// Says that a cell is read soon.
-    #[inline]
-    pub(crate) fn prefetch_cell(self, index: usize) {
-        helios_bufferpool::prefetch(self.bytes, self.slot(index).1);
+    /// The slots of some rows of a leaf, in order.
+    pub(crate) fn slots(self, rows: std::ops::Range<usize>) -> &'a [[u8; SLOT_BYTES]] {
+        let slots = &self.bytes[self.slots_start()..][..self.len() * SLOT_BYTES];
+        &slots.as_chunks::<SLOT_BYTES>().0[rows]
+    }
+
+    /// Says that the cell of a slot is read soon.
+    #[inline(always)]
+    pub(crate) fn prefetch_slot(self, slot: u64) {
+        helios_bufferpool::prefetch(self.bytes, usize::from((slot >> 32) as u16));
     }
 
     /// The child at `index` of an inner node.

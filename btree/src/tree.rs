@@ -4,6 +4,7 @@
 //! new children. Leaves are not linked; a walk goes on at the fence of the leaf it left, so it needs no page
 //! between two calls, and survives splits, merges and evictions.
 
+use std::cell::Cell;
 use std::ops::{Bound, ControlFlow};
 
 use helios_bufferpool::PageId;
@@ -204,6 +205,32 @@ fn descend<P: ReadPages>(
     panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
+/// The leaf that a key belongs to. `near` is a leaf of the same tree at the same moment, if one is known: keys that are looked
+/// for one after the other often belong to the same. It becomes the one found.
+#[inline]
+fn leaf_of<'p, P: ReadPages>(
+    pages: &'p P,
+    root: PageId,
+    near: &mut Option<PageId>,
+    key: &[u8],
+) -> Result<PageRef<'p>, P::Fault> {
+    if let Some(near) = *near {
+        let page = pages.page(near)?;
+        let node = Node::new(&page);
+        if node.is_leaf() && node.covers(key) {
+            return Ok(page);
+        }
+    }
+    let found = Cell::new(root);
+    let leaf = descend(pages, root, |node| {
+        let index = node.child_index(key);
+        found.set(node.child(index));
+        index
+    })?;
+    *near = Some(found.get());
+    Ok(leaf)
+}
+
 /// Visits the rows of one leaf, from `from` on in `direction` and not beyond `to`, as `visit(prefix, suffix, cell)`, where
 /// prefix and suffix make the key, until `visit` breaks. Returns where to go on: after a break, right behind the row that it
 /// broke on; else at the leaf's fence, which may be beyond `to`.
@@ -211,18 +238,22 @@ fn descend<P: ReadPages>(
 /// Where `to` is in the leaf is looked for once, so that no row is compared with it; and the visitor is no trait object,
 /// so that it becomes part of the loop.
 ///
+/// `near` is a leaf that such a walk of the same tree at the same moment visited before, if one is known, and becomes the one
+/// visited.
+///
 /// # Errors
 /// The fault of a missing page; nothing was visited then.
 pub fn walk_leaf<P: ReadPages>(
     pages: &P,
     root: PageId,
+    near: &mut Option<PageId>,
     from: &Bound<Vec<u8>>,
     to: &Bound<Vec<u8>>,
     direction: Direction,
     visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
 ) -> Result<Walk, P::Fault> {
     match direction {
-        Direction::Forward => walk_forward(pages, root, from, to, visit),
+        Direction::Forward => walk_forward(pages, root, near, (from, to), visit),
         Direction::Backward => walk_backward(pages, root, from, to, visit),
     }
 }
@@ -263,8 +294,8 @@ const CELLS_AHEAD: usize = 5;
 fn walk_forward<P: ReadPages>(
     pages: &P,
     root: PageId,
-    from: &Bound<Vec<u8>>,
-    to: &Bound<Vec<u8>>,
+    near: &mut Option<PageId>,
+    (from, to): (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
     mut visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
 ) -> Result<Walk, P::Fault> {
     let start: &[u8] = match from {
@@ -273,7 +304,7 @@ fn walk_forward<P: ReadPages>(
     };
     let leaf = match from {
         Bound::Unbounded => descend(pages, root, |_| 0)?,
-        _ => descend(pages, root, |node| node.child_index(start))?,
+        _ => leaf_of(pages, root, near, start)?,
     };
     let node = Node::new(&leaf);
     let first = match from {
@@ -284,17 +315,16 @@ fn walk_forward<P: ReadPages>(
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
     let end = rows_up_to(node, to);
-    for index in first..end.min(first + CELLS_AHEAD) {
-        node.prefetch_cell(index);
-    }
     let prefix = node.prefix();
-    for index in first..end {
-        if index + CELLS_AHEAD < end {
-            node.prefetch_cell(index + CELLS_AHEAD);
+    let slots = node.slots(first..end.max(first));
+    slots.iter().take(CELLS_AHEAD).for_each(|slot| node.prefetch_slot(u64::from_le_bytes(*slot)));
+    for (at, slot) in slots.iter().enumerate() {
+        if let Some(slot) = slots.get(at + CELLS_AHEAD) {
+            node.prefetch_slot(u64::from_le_bytes(*slot));
         }
-        let (suffix, cell) = node.leaf_row(index);
+        let (suffix, cell) = node.leaf_row_at(u64::from_le_bytes(*slot));
         if visit(prefix, suffix, cell).is_break() {
-            return Ok(Walk::At(Bound::Excluded(node.key(index))));
+            return Ok(Walk::At(Bound::Excluded(node.key(first + at))));
         }
     }
     if end < node.len() {

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{Direction, LeafCell, Walk, walk_leaf};
-use helios_bufferpool::Scn;
+use helios_bufferpool::{PageId, Scn};
 
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
@@ -64,6 +64,11 @@ pub struct Scan {
     done: bool,
     statement: u32,
     scn: Scn,
+    /// The visitor is given no keys.
+    values_only: bool,
+    /// The leaf visited last by a walk for values alone, as of one SCN: keys that are near each other need not go down the
+    /// tree again.
+    near: Option<PageId>,
     key: Vec<u8>,
     /// The large value that the walk was in the middle of.
     partial: PartialValue,
@@ -82,6 +87,8 @@ impl Scan {
             done: false,
             statement,
             scn,
+            values_only: false,
+            near: None,
             key: Vec::new(),
             partial: PartialValue::default(),
             own: None,
@@ -92,7 +99,15 @@ impl Scan {
     /// A scan of another range of the same tree, that sees what this one sees.
     #[must_use]
     pub fn over(&self, range: KeyRange) -> Scan {
-        Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn)
+        let scan =
+            Scan::new(self.tree, range, self.direction == Direction::Backward, self.statement, self.scn);
+        Scan { values_only: self.values_only, near: self.near, ..scan }
+    }
+
+    /// The same for a visitor that reads no keys: they may be empty then.
+    #[must_use]
+    pub fn values_only(self) -> Scan {
+        Scan { values_only: true, ..self }
     }
 
     /// Reads another row as the scan sees things: the row that an entry of a scanned index names.
@@ -204,6 +219,7 @@ impl Scan {
             range,
             direction: self.direction,
             own: own.peekable(),
+            values_only: self.values_only,
             visit,
             key: std::mem::take(&mut self.key),
             partial: std::mem::take(&mut self.partial),
@@ -214,7 +230,7 @@ impl Scan {
         let walk = if transaction.writes().created(self.tree) {
             Ok(Walk::End)
         } else {
-            step.walk(transaction, self.tree, self.scn)
+            step.walk(transaction, self.tree, self.scn, &mut self.near)
         };
         let outcome = step.finish(walk);
         self.key = outcome.key;
@@ -260,6 +276,7 @@ struct Step<'s, 'v, I: Iterator> {
     range: &'s KeyRange,
     direction: Direction,
     own: Peekable<I>,
+    values_only: bool,
     visit: &'s mut RowVisitor<'v>,
     key: Vec<u8>,
     partial: PartialValue,
@@ -276,14 +293,35 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
         transaction: &Transaction,
         tree: TreeId,
         scn: Scn,
+        near: &mut Option<PageId>,
     ) -> std::result::Result<Walk, Fault> {
         let view = View::new(transaction.engine(), transaction.branch(), scn);
         let (start, end) = match self.direction {
             Direction::Forward => (&self.range.lower, &self.range.upper),
             Direction::Backward => (&self.range.upper, &self.range.lower),
         };
+        if self.values_only && self.own.peek().is_none() {
+            return walk_leaf(
+                &view,
+                tree.root(),
+                near,
+                start,
+                end,
+                self.direction,
+                |prefix, suffix, cell| {
+                    if !cell.overflow {
+                        // The walk itself tells where it stopped.
+                        return (self.visit)(&[], cell.value);
+                    }
+                    self.key.clear();
+                    self.key.extend_from_slice(prefix);
+                    self.key.extend_from_slice(suffix);
+                    self.row(&view, cell)
+                },
+            );
+        }
         let mut has_prefix = false;
-        walk_leaf(&view, tree.root(), start, end, self.direction, |prefix, suffix, cell| {
+        walk_leaf(&view, tree.root(), &mut None, start, end, self.direction, |prefix, suffix, cell| {
             // All keys of a leaf have the same prefix.
             if has_prefix {
                 self.key.truncate(prefix.len());
@@ -298,7 +336,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     }
 
     /// Visits a stored row, after the own rows before it.
-    #[inline]
+    #[inline(always)]
     fn row(&mut self, view: &View<'_>, cell: LeafCell<'_>) -> ControlFlow<()> {
         if self.own.peek().is_some() {
             let key = std::mem::take(&mut self.key);

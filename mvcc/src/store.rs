@@ -472,11 +472,19 @@ fn last_number(view: &crate::view::View<'_>, tree: TreeId) -> std::result::Resul
     let all = std::ops::Bound::Unbounded;
     let mut last = 0;
     loop {
-        let walk = walk_leaf(view, tree.root(), &bound, &all, Direction::Backward, |prefix, suffix, _| {
-            let key = [prefix, suffix].concat();
-            last = key.try_into().map_or(0, u64::from_be_bytes);
-            std::ops::ControlFlow::Break(())
-        })?;
+        let walk = walk_leaf(
+            view,
+            tree.root(),
+            &mut None,
+            &bound,
+            &all,
+            Direction::Backward,
+            |prefix, suffix, _| {
+                let key = [prefix, suffix].concat();
+                last = key.try_into().map_or(0, u64::from_be_bytes);
+                std::ops::ControlFlow::Break(())
+            },
+        )?;
         match walk {
             Walk::At(next) if last == 0 => bound = next,
             _ => return Ok(last),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use helios_mvcc::{
-    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, ScanStep,
-    Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
+    BranchId, CompressedTierSize, Compression, Error, Isolation, KeyRange, MasterKey, NewBranch, Scan,
+    ScanStep, Scn, Snapshot, Store, StoreOptions, Surroundings, Transaction, TreeId,
 };
 use helios_runtime::SimulatedDevice;
 use helios_runtime::device::{Device, MemoryDevice};
@@ -95,8 +95,16 @@ async fn contents(
     range: KeyRange,
     reverse: bool,
 ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    let scan = transaction.scan(tree, range.clone(), reverse);
+    let rows = all_rows(transaction, scan).await?;
+    // Without keys there are the same values.
+    let without = all_rows(transaction, transaction.scan(tree, range, reverse).values_only()).await?;
+    assert!(rows.iter().map(|row| &row.1).eq(without.iter().map(|row| &row.1)));
+    Ok(rows)
+}
+
+async fn all_rows(transaction: &Transaction, mut scan: Scan) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
     let mut rows = Vec::new();
-    let mut scan = transaction.scan(tree, range, reverse);
     loop {
         let step = scan
             .next(transaction, &mut |key, value| {

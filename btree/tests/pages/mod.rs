@@ -117,11 +117,19 @@ where
     let mut rows = Vec::new();
     let mut bound = Bound::Unbounded;
     loop {
-        let walk = walk_leaf(pages, ROOT, &bound, &Bound::Unbounded, direction, |prefix, suffix, cell| {
-            rows.push(([prefix, suffix].concat(), resolve(pages, cell)));
-            // Break now and then, so that resuming after a row is exercised too.
-            if rows.len() % 7 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let walk = walk_leaf(
+            pages,
+            ROOT,
+            &mut None,
+            &bound,
+            &Bound::Unbounded,
+            direction,
+            |prefix, suffix, cell| {
+                rows.push(([prefix, suffix].concat(), resolve(pages, cell)));
+                // Break now and then, so that resuming after a row is exercised too.
+                if rows.len() % 7 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        );
         match walk.unwrap() {
             Walk::At(next) => bound = next,
             Walk::End => return rows,

@@ -402,8 +402,14 @@ impl Spilled {
         let mut fault = None;
         let mut name = Vec::new();
         let mut visited = false;
-        let walk =
-            walk_leaf(&view, TREE.root(), bound, &Bound::Unbounded, direction, |prefix, suffix, cell| {
+        let walk = walk_leaf(
+            &view,
+            TREE.root(),
+            &mut None,
+            bound,
+            &Bound::Unbounded,
+            direction,
+            |prefix, suffix, cell| {
                 let row = match row_of(cell) {
                     Row::Inline(row) => row,
                     Row::Chain(pointer) => match partial.read(&view, &pointer) {
@@ -422,7 +428,8 @@ impl Spilled {
                     Some((tree, key)) => visit(TreeId(u64::from_be_bytes(*tree)), key, &row),
                     None => ControlFlow::Continue(()),
                 }
-            })?;
+            },
+        )?;
         match fault {
             Some(fault) if !visited => Err(fault),
             Some(_) => Ok(Walk::At(Bound::Excluded(name))),

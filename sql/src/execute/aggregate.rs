@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 
 use super::aggregate_call::Call;
 use super::context::SpaceUsed;
+use super::group_table::{GroupTable, Grouped, Numbered};
 use super::key_filter::KeyFilter;
-use super::key_table::{KeyTable, Last, Sought, hash_of};
 use super::keys::{Carried, equality_columns, evaluate};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
@@ -27,7 +27,7 @@ use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{AggregateCall, GroupingSets};
 use crate::types::DataType;
-use crate::value::key::{self, KeyColumn};
+use crate::value::key::KeyColumn;
 use crate::value::{BATCH_ROWS, Batch, Column, ColumnBuilder, Datum, PhysicalKind};
 
 /// Groups rows and aggregates them.
@@ -61,7 +61,7 @@ pub enum Part {
 
 /// Groups at hand, and rows that wait.
 pub struct Run {
-    table: KeyTable,
+    table: GroupTable,
     /// Of each group, by which set it is one.
     set_of: Vec<u32>,
     /// The grouped values, by group.
@@ -142,6 +142,14 @@ impl Aggregation {
         if self.sets.len() == 1 { SmallVec::new() } else { SmallVec::from((set as u16).to_be_bytes()) }
     }
 
+    fn new_table(&self) -> GroupTable {
+        let sole = match self.sets.as_slice() {
+            [sole] => Some(sole.as_slice()),
+            _ => None,
+        };
+        GroupTable::new(&self.keys, sole)
+    }
+
     fn new_run(&self, execution: &mut Execution) -> Run {
         let memory = execution.memory().clone();
         let members = match (&self.part, &execution.team) {
@@ -149,7 +157,7 @@ impl Aggregation {
             _ => 1,
         };
         Run {
-            table: KeyTable::default(),
+            table: self.new_table(),
             set_of: Vec::new(),
             values: Vec::new(),
             calls: Vec::new(),
@@ -169,7 +177,7 @@ impl Aggregation {
 
     /// Begins with no groups.
     fn begin(&self, run: &mut Run, level: u32, execution: &Execution) -> Result<()> {
-        run.table.clear();
+        run.table = self.new_table();
         run.set_of = Vec::new();
         let types: Vec<DataType> = self.groups.iter().map(Expr::data_type).collect();
         run.values = builders(&types, 0, execution)?;
@@ -187,7 +195,7 @@ impl Aggregation {
         for (set, members) in self.sets.iter().enumerate() {
             if members.is_empty() {
                 let key = self.set_key(set);
-                run.table.insert(hash_of(&key), &key);
+                run.table.enter_all_rows(&key)?;
                 run.set_of.push(set as u32);
                 run.values.iter_mut().for_each(ColumnBuilder::push_null);
             }
@@ -264,7 +272,7 @@ impl Aggregation {
         execution: &mut Execution,
     ) -> Result<()> {
         execution.breathe().await?;
-        let found = self.number(run, set, columns, batch.row_count);
+        let found = self.number(run, set, columns, batch.row_count)?;
         run.resize();
         if found.waiting.is_empty() {
             run.add(batch, &found.numbers, execution).await?;
@@ -279,58 +287,22 @@ impl Aggregation {
         Ok(())
     }
 
-    /// The group of each row, in one way to group.
-    fn number(&self, run: &mut Run, set: usize, columns: &[Column], row_count: usize) -> Numbered {
-        let mut found = Numbered::default();
-        found.numbers.reserve(row_count);
+    /// The group of each row, in one way to group; keeps the values of new ones.
+    fn number(&self, run: &mut Run, set: usize, columns: &[Column], row_count: usize) -> Result<Numbered> {
         let members = &self.sets[set];
-        let set_key = self.set_key(set);
-        if members.is_empty()
-            && let Some(number) = run.table.find(hash_of(&set_key), &set_key)
-        {
-            // All rows are one group, which is there from the beginning.
-            found.numbers.resize(row_count, number);
-            return found;
-        }
-        let mut new = Vec::new();
-        let (mut key, mut last) = (Vec::new(), Last::default());
-        for row in 0..row_count {
-            key.clear();
-            key.extend_from_slice(&set_key);
-            for member in members {
-                key::encode_at(&self.keys[*member], &columns[*member], row, false, &mut key);
-            }
-            // Rows of one group often come one after the other.
-            let sought = Sought::new(&key);
-            if let Some(number) = run.table.again(&last, &sought) {
-                found.add(row, number, run.has_room);
-                continue;
-            }
-            let hash = sought.hash();
-            let number = match run.table.find_sought(hash, &sought) {
-                Some(number) => number,
-                None if run.has_room => {
-                    new.push(row as u32);
-                    run.table.insert(hash, &key)
-                }
-                None => {
-                    found.waiting.push((row as u32, hash));
-                    continue;
-                }
-            };
-            last = Last::new(&sought, number);
-            found.add(row, number, run.has_room);
-        }
-        run.set_of.extend(std::iter::repeat_n(set as u32, new.len()));
+        let prefix = self.set_key(set);
+        let grouped = Grouped { keys: &self.keys, members, prefix: &prefix };
+        let found = run.table.number(&grouped, columns, row_count, run.has_room)?;
+        run.set_of.extend(std::iter::repeat_n(set as u32, found.new.len()));
         for (at, (builder, column)) in run.values.iter_mut().zip(columns).enumerate() {
             if members.contains(&at) || self.determined[at] {
                 // The kinds are those of the expressions' types.
-                let _ = builder.extend_from(column, &new);
+                let _ = builder.extend_from(column, &found.new);
             } else {
-                new.iter().for_each(|_| builder.push_null());
+                found.new.iter().for_each(|_| builder.push_null());
             }
         }
-        found
+        Ok(found)
     }
 
     /// No more rows come for the groups at hand: they are given next.
@@ -430,28 +402,6 @@ impl Aggregation {
     }
 }
 
-/// Rows by whether they have a group.
-#[derive(Default)]
-struct Numbered {
-    /// Groups of the rows that have one.
-    numbers: Vec<u32>,
-    /// Those rows, where it is not all of them.
-    rows: Vec<u32>,
-    /// The others, with their hashes.
-    waiting: Vec<(u32, u64)>,
-}
-
-impl Numbered {
-    /// Notes the group of a row; where there is no room for further groups, others may have none.
-    #[inline]
-    fn add(&mut self, row: usize, number: u32, has_room: bool) {
-        self.numbers.push(number);
-        if !has_room {
-            self.rows.push(row as u32);
-        }
-    }
-}
-
 impl Run {
     fn resize(&mut self) {
         let count = self.set_of.len();
@@ -468,16 +418,8 @@ impl Run {
     /// Adds the groups of another, none of whose rows wait.
     fn merge(&mut self, other: Run) -> Result<()> {
         let columns: Vec<Column> = other.values.into_iter().map(ColumnBuilder::finish).collect();
-        let (mut numbers, mut new) = (Vec::with_capacity(other.set_of.len()), Vec::new());
-        for (at, set) in other.set_of.iter().enumerate() {
-            let key = other.table.key(at as u32);
-            let (number, is_new) = self.table.enter(hash_of(key), key);
-            numbers.push(number);
-            if is_new {
-                new.push(at as u32);
-                self.set_of.push(*set);
-            }
-        }
+        let (numbers, new) = self.table.merge(&other.table)?;
+        self.set_of.extend(new.iter().map(|at| other.set_of[*at as usize]));
         for (builder, column) in self.values.iter_mut().zip(&columns) {
             builder.extend_from(column, &new)?;
         }

@@ -3,7 +3,7 @@
 //! 1. Right rows are entered in a table until all have come or it takes more memory than it may.
 //! 2. If all are there, left batches are probed as they come: candidate pairs are formed, some thousands at a time, and
 //!    the remaining conditions tested on them. LEFT and FULL add left rows without a partner, RIGHT and FULL at last the
-//!    right ones.
+//!    right ones. A semi or anti join gives rows of either side: of the right one, those that were marked, or the others.
 //!    Where several share the left side, one of them makes the table, and all probe it.
 //! 3. If not, both sides are divided by hash among parts of a temporary file, and each part is joined in the same way. A
 //!    part whose right rows do not fit is divided again; where that does not make it smaller, because most keys are equal,
@@ -34,6 +34,8 @@ const PAIRS_MAX: usize = 4 * BATCH_ROWS;
 /// Joins by equal keys.
 pub struct HashJoinOperator {
     kind: JoinKind,
+    /// Of a semi or anti join: its rows are the right side's.
+    gives_right: bool,
     left: Box<dyn Operator>,
     right: Box<dyn Operator>,
     number: usize,
@@ -158,6 +160,7 @@ impl HashJoinOperator {
         let key_columns = join.left_keys.iter().map(|expr| wide_equality_column(expr.data_type()));
         HashJoinOperator {
             kind: join.kind,
+            gives_right: join.gives_right,
             left,
             right,
             number,
@@ -175,16 +178,16 @@ impl HashJoinOperator {
 
     /// Whether left rows without a partner matter.
     fn keeps_left(&self) -> bool {
-        matches!(self.kind, JoinKind::Left | JoinKind::Full | JoinKind::Anti)
+        !self.gives_right && matches!(self.kind, JoinKind::Left | JoinKind::Full | JoinKind::Anti)
     }
 
     /// Whether all that matters of the right rows is which keys there are.
     fn keys_matter(&self) -> bool {
-        matches!(self.kind, JoinKind::Semi | JoinKind::Anti) && self.residual.is_empty()
+        !self.gives_right && matches!(self.kind, JoinKind::Semi | JoinKind::Anti) && self.residual.is_empty()
     }
 
     fn keeps_right(&self) -> bool {
-        matches!(self.kind, JoinKind::Right | JoinKind::Full)
+        self.gives_right || matches!(self.kind, JoinKind::Right | JoinKind::Full)
     }
 
     /// Reads the right side; divides both sides if it does not fit.
@@ -260,7 +263,7 @@ impl HashJoinOperator {
     /// Which keys of the left side are in the table, where its other rows are of no use; by column.
     fn restrictions(&self, table: &JoinTable) -> Vec<(usize, Arc<KeyFilter>)> {
         let mut restrictions = Vec::new();
-        if !matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
+        if !self.gives_right && !matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
             return restrictions;
         }
         for (at, key) in self.left_keys.iter().enumerate() {
@@ -326,6 +329,7 @@ impl HashJoinOperator {
         let right = right.finish(&mut work.file).await?;
         for (left, right) in left.into_iter().zip(right) {
             let matters = match self.kind {
+                JoinKind::Anti if self.gives_right => right.rows() > 0,
                 JoinKind::Inner | JoinKind::Semi => left.rows() > 0 && right.rows() > 0,
                 JoinKind::Left | JoinKind::Anti => left.rows() > 0,
                 JoinKind::Right => right.rows() > 0,
@@ -367,8 +371,8 @@ impl HashJoinOperator {
         work.batches += 1;
         work.finish_table();
         let has_more = part.right.has_blocks();
-        work.found = (has_more && self.kind != JoinKind::Inner && self.kind != JoinKind::Right)
-            .then(|| Bitmap::filled(part.left.rows() as usize, false));
+        let counts_left = !self.gives_right && !matches!(self.kind, JoinKind::Inner | JoinKind::Right);
+        work.found = (has_more && counts_left).then(|| Bitmap::filled(part.left.rows() as usize, false));
         work.left_rows = 0;
         work.source = Source::Part { left: part.left, block: 0, right: part.right };
         Ok(true)
@@ -449,7 +453,12 @@ impl HashJoinOperator {
         probe: &mut Probe,
         execution: &Execution,
     ) -> Result<Option<Batch>> {
-        if matches!(self.kind, JoinKind::Semi | JoinKind::Anti) {
+        if self.gives_right && self.residual.is_empty() {
+            Arc::make_mut(table).mark_partners(&probe.partners);
+            probe.row = probe.batch.row_count;
+            return Ok(None);
+        }
+        if !self.gives_right && matches!(self.kind, JoinKind::Semi | JoinKind::Anti) {
             self.look_for_partners(table, probe, execution)?;
             return Ok(None);
         }
@@ -473,6 +482,9 @@ impl HashJoinOperator {
         if self.keeps_right() {
             let table = Arc::make_mut(table);
             right_rows.iter().for_each(|row| table.mark_matched(*row));
+        }
+        if self.gives_right {
+            return Ok(None);
         }
         Ok((joined.row_count > 0).then_some(joined))
     }
@@ -518,6 +530,9 @@ impl HashJoinOperator {
 
     /// A left batch is through: its rows that are given by whether they had a partner.
     fn after_probe(&self, work: &mut Work, probe: Probe, execution: &Execution) -> Result<Option<Batch>> {
+        if self.gives_right {
+            return Ok(None);
+        }
         let mut found = probe.found;
         let is_last = !matches!(&work.source, Source::Part { right, .. } if right.has_blocks());
         if let Some(before) = &mut work.found {
@@ -546,15 +561,19 @@ impl HashJoinOperator {
         Ok(Some(given))
     }
 
-    /// The next right rows that no left row matched, with NULLs on the left.
+    /// The next right rows that no left row matched, with NULLs on the left; or those that a semi or anti join gives.
     fn next_unmatched(&self, work: &mut Work, execution: &Execution) -> Result<Option<Batch>> {
         let Some(start) = work.unmatched.filter(|_| self.keeps_right()) else { return Ok(None) };
-        let (rows, end) = work.table.unmatched(start, BATCH_ROWS);
+        let wanted = self.gives_right && self.kind == JoinKind::Semi;
+        let (rows, end) = work.table.by_match(wanted, start, BATCH_ROWS);
         work.unmatched = Some(end);
         if rows.is_empty() {
             return Ok(None);
         }
-        let mut columns = null_columns(&self.left_types, rows.len(), execution)?;
+        let mut columns = Vec::new();
+        if !self.gives_right {
+            columns = null_columns(&self.left_types, rows.len(), execution)?;
+        }
         columns.extend(self.right_batch(&work.table, rows.iter().copied())?.columns);
         Ok(Some(Batch::new(columns, rows.len())))
     }
@@ -667,6 +686,10 @@ impl Work {
 
 impl Operator for HashJoinOperator {
     fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
+        if self.gives_right {
+            self.right.restrict(column, keys);
+            return;
+        }
         let width = self.left_types.len();
         let narrows_left =
             matches!(self.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti);

@@ -3,6 +3,8 @@
 use super::join_heads::{IntegerHeads, NONE, each_integer, is_integer};
 use super::key_table::{KeyTable, hash_of};
 use super::keys::append_row_key;
+use super::packed_table::PackedTable;
+use super::packing::Packing;
 use crate::error::{Result, SqlError};
 use crate::value::{Batch, Column, KeyColumn, gather_picked};
 
@@ -13,6 +15,8 @@ pub struct JoinTable {
     batches_bytes: usize,
     /// Where the key is a single integer, instead of `keys` and `heads`.
     integers: Option<IntegerHeads>,
+    /// Where it is two, instead of `keys`.
+    pairs: Option<Pairs>,
     keys: KeyTable,
     /// By key: its last row.
     heads: Vec<u32>,
@@ -20,6 +24,27 @@ pub struct JoinTable {
     next: Vec<u32>,
     places: Vec<(u32, u32)>,
     matched: Vec<bool>,
+}
+
+/// Keys of two integers.
+#[derive(Clone)]
+struct Pairs {
+    packing: Packing,
+    table: PackedTable,
+}
+
+impl Pairs {
+    fn of(key_columns: &[KeyColumn]) -> Option<Pairs> {
+        Packing::of_two_integers(key_columns).map(|packing| Pairs { packing, table: PackedTable::new(false) })
+    }
+
+    /// The keys of rows, `None` for those with a NULL.
+    fn keys(&self, values: &[Column], row_count: usize) -> Result<Vec<Option<u128>>> {
+        let mut keys = Vec::new();
+        self.packing.pack(values.iter(), row_count, &mut keys)?;
+        let has_null = |row: usize| values.iter().any(|column| column.is_null(row));
+        Ok(keys.into_iter().enumerate().map(|(row, key)| (!has_null(row)).then_some(key)).collect())
+    }
 }
 
 impl JoinTable {
@@ -34,8 +59,14 @@ impl JoinTable {
         batch: Batch,
         keys_matter: bool,
     ) -> Result<()> {
+        if self.batches.is_empty() {
+            self.pairs = Pairs::of(key_columns);
+        }
         if is_integer(key_columns) {
             self.add_integers(values, &batch, keys_matter)?;
+        } else if let Some(pairs) = &mut self.pairs {
+            let keys = pairs.keys(values, batch.row_count)?;
+            self.add_pairs(keys, keys_matter);
         } else {
             self.add_keys(key_columns, values, &batch, keys_matter);
         }
@@ -63,30 +94,50 @@ impl JoinTable {
         Ok(())
     }
 
+    fn add_pairs(&mut self, keys: Vec<Option<u128>>, keys_matter: bool) {
+        let Some(mut pairs) = self.pairs.take() else { return };
+        for (row, key) in keys.into_iter().enumerate() {
+            match key {
+                None if keys_matter => {}
+                None => self.add_row(row, None, keys_matter),
+                Some(key) => self.add_row(row, Some(pairs.table.enter(key)), keys_matter),
+            }
+        }
+        self.pairs = Some(pairs);
+    }
+
     fn add_keys(&mut self, key_columns: &[KeyColumn], values: &[Column], batch: &Batch, keys_matter: bool) {
-        let number = self.batches.len() as u32;
         let mut key = Vec::new();
         for row in 0..batch.row_count {
             key.clear();
             let has_null = append_row_key(key_columns, values, row, true, &mut key);
-            if keys_matter && (has_null || self.keys.find(hash_of(&key), &key).is_some()) {
-                continue;
-            }
-            let own = self.places.len() as u32;
-            self.places.push((number, row as u32));
-            self.matched.push(false);
-            if has_null {
-                self.next.push(NONE);
-                continue;
-            }
-            let (entered, is_new) = self.keys.enter(hash_of(&key), &key);
-            if is_new {
-                self.heads.push(own);
-                self.next.push(NONE);
-            } else {
-                self.next.push(std::mem::replace(&mut self.heads[entered as usize], own));
+            if !has_null {
+                let entered = self.keys.enter(hash_of(&key), &key);
+                self.add_row(row, Some(entered), keys_matter);
+            } else if !keys_matter {
+                self.add_row(row, None, keys_matter);
             }
         }
+    }
+
+    /// Enters a row of the next batch with the number of its key, and whether that is new; without one it matches none.
+    #[inline]
+    fn add_row(&mut self, row: usize, key: Option<(u32, bool)>, keys_matter: bool) {
+        if keys_matter && matches!(key, Some((_, false))) {
+            return;
+        }
+        let own = self.places.len() as u32;
+        self.places.push((self.batches.len() as u32, row as u32));
+        self.matched.push(false);
+        let next = match key {
+            None => NONE,
+            Some((_, true)) => {
+                self.heads.push(own);
+                NONE
+            }
+            Some((number, false)) => std::mem::replace(&mut self.heads[number as usize], own),
+        };
+        self.next.push(next);
     }
 
     /// No more rows come. Links those with equal keys, or turns their lists around: they come in the order they were
@@ -123,7 +174,7 @@ impl JoinTable {
 
     #[must_use]
     pub fn key_count(&self) -> usize {
-        self.integers.as_ref().map_or(self.keys.len(), IntegerHeads::key_count)
+        self.integers.as_ref().map_or(self.heads.len(), IntegerHeads::key_count)
     }
 
     /// Bytes of memory that it takes.
@@ -131,7 +182,8 @@ impl JoinTable {
     pub fn memory_bytes(&self) -> usize {
         let by_row = 4 * self.next.capacity() + 8 * self.places.capacity() + self.matched.capacity();
         let integers = self.integers.as_ref().map_or(0, IntegerHeads::memory_bytes);
-        self.batches_bytes + self.keys.memory_bytes() + 4 * self.heads.capacity() + integers + by_row
+        let pairs = self.pairs.as_ref().map_or(0, |pairs| pairs.table.memory_bytes());
+        self.batches_bytes + self.keys.memory_bytes() + 4 * self.heads.capacity() + integers + pairs + by_row
     }
 
     /// Of each row of other values, the first row with the same key; a NULL has none.
@@ -154,6 +206,10 @@ impl JoinTable {
                 return Err(SqlError::internal("the values of a join's key are not of its type"));
             }
             return Ok(first);
+        }
+        if let Some(pairs) = &self.pairs {
+            let head = |key| pairs.table.find(key).map(|number| self.heads[number as usize]);
+            return Ok(pairs.keys(values, row_count)?.into_iter().map(|key| key.and_then(head)).collect());
         }
         let mut key = Vec::new();
         for row in 0..row_count {
@@ -181,6 +237,18 @@ impl JoinTable {
         self.matched[row as usize] = true;
     }
 
+    /// Marks all rows of some keys, each given by its first row.
+    pub fn mark_partners(&mut self, first: &[Option<u32>]) {
+        for first in first.iter().flatten() {
+            let mut at = *first;
+            // Rows of one key are marked together.
+            while at != NONE && !self.matched[at as usize] {
+                self.matched[at as usize] = true;
+                at = self.next[at as usize];
+            }
+        }
+    }
+
     /// Rows by number, in that order.
     ///
     /// # Errors
@@ -190,13 +258,13 @@ impl JoinTable {
         gather_picked(&self.batches, &picks)
     }
 
-    /// Up to `count` rows from `start` on that were not matched, and where to go on.
+    /// Up to `count` rows from `start` on that were matched, or were not, and where to go on.
     #[must_use]
-    pub fn unmatched(&self, start: usize, count: usize) -> (Vec<u32>, usize) {
+    pub fn by_match(&self, matched: bool, start: usize, count: usize) -> (Vec<u32>, usize) {
         let mut rows = Vec::new();
         let mut at = start;
         while at < self.matched.len() && rows.len() < count {
-            if !self.matched[at] {
+            if self.matched[at] == matched {
                 rows.push(at as u32);
             }
             at += 1;

@@ -91,7 +91,7 @@ impl Rows {
         Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, scan: &TableScan, tests: &[RowTest], key: &[u8], value: &[u8]) -> ControlFlow<()> {
         match self.decode(scan, tests, value) {
             Ok(false) => {
@@ -213,6 +213,7 @@ impl TableScanner {
                 None => self.filters.push(filter.clone()),
             }
         }
+        self.tests.sort_by_key(RowTest::cost_rank);
         Ok(())
     }
 
@@ -237,13 +238,14 @@ impl TableScanner {
         };
         let Some(range) = range else { return Ok(State::Done) };
         let reader = self.past.reader(execution);
+        let of_rows = |scan: Scan| State::Rows(if self.scan.with_key { scan } else { scan.values_only() });
         Ok(match (&self.state, &self.scan.access) {
             // Between two ranges other statements may have run.
-            (State::Rows(before), _) => State::Rows(before.over(range)),
+            (State::Rows(before), _) => of_rows(before.over(range)),
             (State::Index(before), _) => State::Index(before.over(range)),
-            (_, Access::Full { reverse }) => State::Rows(reader.scan(tree, range, *reverse)),
+            (_, Access::Full { reverse }) => of_rows(reader.scan(tree, range, *reverse)),
             (_, Access::Keys(access)) => match access.index_tree {
-                None => State::Rows(reader.scan(tree, range, access.reverse)),
+                None => of_rows(reader.scan(tree, range, access.reverse)),
                 Some(index) => State::Index(reader.scan(index, range, access.reverse)),
             },
         })
@@ -397,6 +399,7 @@ impl Operator for TableScanner {
     fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
         if let Some(stored) = self.scan.projection.get(column) {
             self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
+            self.tests.sort_by_key(RowTest::cost_rank);
         }
     }
 

@@ -44,6 +44,8 @@ pub struct SearchJoin {
     /// What is read of an index alone.
     key_reader: Option<KeyReader>,
     current: Option<Current>,
+    /// The search before, which knows where it was.
+    before: Option<Scan>,
 }
 
 /// A left batch and where in it we are.
@@ -104,6 +106,7 @@ impl SearchJoin {
             past: Past::default(),
             key_reader: KeyReader::of(scan),
             current: None,
+            before: None,
         })
     }
 
@@ -127,6 +130,7 @@ impl SearchJoin {
                 None => self.conditions.push(condition),
             }
         }
+        tests.sort_by_key(RowTest::cost_rank);
         self.conditions.append(&mut on_pairs);
         self.tests = Some(tests);
         self.past = Past::of(&self.scan.table, execution)?;
@@ -154,7 +158,15 @@ impl SearchJoin {
                         current.row += 1;
                         continue;
                     };
-                    self.past.reader(execution).scan(tree, range, self.access.reverse)
+                    let reads_keys = self.access.index_tree.is_some() || self.key_reader.is_some();
+                    let reader = self.past.reader(execution);
+                    match self.before.take() {
+                        Some(before) => before.over(range),
+                        None if reads_keys || self.scan.with_key => {
+                            reader.scan(tree, range, self.access.reverse)
+                        }
+                        None => reader.scan(tree, range, self.access.reverse).values_only(),
+                    }
                 }
             };
             let is_done = if let Some(reader) = &self.key_reader {
@@ -167,6 +179,7 @@ impl SearchJoin {
             of_left.resize(rows.count(), current.row as u32);
             if is_done {
                 current.row += 1;
+                self.before = Some(search);
             } else {
                 current.search = Some(search);
             }

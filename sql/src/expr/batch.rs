@@ -81,6 +81,9 @@ impl Expr {
             }
             Expr::InList { argument, set: Some(set), negated, .. } => {
                 let column = argument.eval_batch(batch, context)?;
+                if let Some(found) = set.contains_each(&column, *negated) {
+                    return Ok(found);
+                }
                 fill(DataType::BOOL, batch.row_count, column.is_constant(), context, |row| {
                     Ok(truth(set.contains(&column.get(row), context).map(|found| found != *negated)))
                 })
@@ -314,10 +317,15 @@ impl Pieces {
         Ok(column)
     }
 
-    fn assemble(self, data_type: DataType, context: &EvalContext<'_>) -> Result<Column> {
-        fill(data_type, self.places.len(), false, context, |row| match self.places[row] {
-            (0, _) => Ok(Datum::Null),
-            (piece, position) => Ok(self.columns[piece as usize - 1].get(position as usize)),
-        })
+    fn assemble(mut self, data_type: DataType, context: &EvalContext<'_>) -> Result<Column> {
+        let kind = kind_of(data_type, context)?;
+        if self.places.iter().any(|(piece, _)| *piece == 0) {
+            self.columns.insert(0, Column::constant(kind, &Datum::Null, 1)?);
+        } else {
+            self.places.iter_mut().for_each(|(piece, _)| *piece -= 1);
+        }
+        let mut builder = ColumnBuilder::new(kind, self.places.len());
+        builder.extend_picked(&self.columns.iter().collect::<Vec<_>>(), &self.places)?;
+        Ok(builder.finish())
     }
 }

@@ -254,69 +254,97 @@ impl Accumulator for IntegerAverage {
     }
 }
 
-/// Sum, average and spread of numerics: the sums of the values and of their squares.
+/// Sum and average of numerics.
 #[derive(Clone)]
 struct NumericSum {
     sum: Numeric,
-    squares: Numeric,
     count: i64,
 }
 
 impl Default for NumericSum {
     fn default() -> NumericSum {
-        NumericSum { sum: Numeric::ZERO, squares: Numeric::ZERO, count: 0 }
+        NumericSum { sum: Numeric::ZERO, count: 0 }
+    }
+}
+
+/// What numerics are added to.
+trait AddNumeric {
+    fn add_value(&mut self, value: &Numeric) -> Result<()>;
+}
+
+impl AddNumeric for NumericSum {
+    #[inline]
+    fn add_value(&mut self, value: &Numeric) -> Result<()> {
+        self.sum.increase(value)?;
+        self.count += 1;
+        Ok(())
     }
 }
 
 impl NumericSum {
-    #[inline]
-    fn add_value(&mut self, value: &Numeric, with_squares: bool) -> Result<()> {
-        self.sum.increase(value)?;
-        if with_squares {
-            self.squares.increase(&value.mul(value)?)?;
-        }
-        self.count += 1;
-        Ok(())
-    }
-
-    /// Adds a column's values, if they are numerics.
-    fn add_column(
-        states: &mut [impl AsMut<NumericSum>],
-        groups: &[u32],
-        column: &Column,
-        with_squares: bool,
-    ) -> Result<bool> {
-        let ColumnData::Numeric(values) = column.data() else { return Ok(false) };
-        for (row, &group) in groups.iter().enumerate() {
-            if !column.is_null(row) {
-                let value = &values[column.stored_index(row)];
-                states[group as usize].as_mut().add_value(value, with_squares)?;
-            }
-        }
-        Ok(true)
-    }
-
     fn merge_sums(&mut self, other: &NumericSum) -> Result<()> {
-        self.sum = self.sum.add(&other.sum)?;
-        self.squares = self.squares.add(&other.squares)?;
+        self.sum.increase(&other.sum)?;
         self.count += other.count;
         Ok(())
+    }
+}
+
+/// Adds a column's values to their groups, if they are numerics.
+fn add_numerics<A: AddNumeric>(
+    states: &mut [impl AsMut<A>],
+    groups: &[u32],
+    column: &Column,
+) -> Result<bool> {
+    let ColumnData::Numeric(values) = column.data() else { return Ok(false) };
+    if is_plain(column) {
+        for (value, &group) in values.iter().zip(groups) {
+            states[group as usize].as_mut().add_value(value)?;
+        }
+        return Ok(true);
+    }
+    for (row, &group) in groups.iter().enumerate() {
+        if !column.is_null(row) {
+            states[group as usize].as_mut().add_value(&values[column.stored_index(row)])?;
+        }
+    }
+    Ok(true)
+}
+
+/// The spread of numerics: the sums of the values and of their squares.
+#[derive(Clone, Default)]
+struct NumericSpread {
+    values: NumericSum,
+    squares: Numeric,
+}
+
+impl AddNumeric for NumericSpread {
+    fn add_value(&mut self, value: &Numeric) -> Result<()> {
+        self.squares.increase(&value.mul(value)?)?;
+        self.values.add_value(value)
+    }
+}
+
+impl NumericSpread {
+    fn merge_sums(&mut self, other: &NumericSpread) -> Result<()> {
+        self.squares.increase(&other.squares)?;
+        self.values.merge_sums(&other.values)
     }
 
     /// `sum((x - mean)²)` times the count, and the divisor for a sample or the population: `numeric_stddev_internal`.
     fn spread(&self, sample: bool, root: bool) -> Result<Datum> {
-        if self.count == 0 || (sample && self.count <= 1) {
+        let NumericSum { sum, count } = &self.values;
+        if *count == 0 || (sample && *count <= 1) {
             return Ok(Datum::Null);
         }
-        if !self.sum.is_finite() {
+        if !sum.is_finite() {
             return Ok(Datum::Numeric(Numeric::NaN));
         }
-        let count = Numeric::from(self.count);
-        let numerator = count.mul(&self.squares)?.sub(&self.sum.mul(&self.sum)?)?;
+        let (number, before) = (Numeric::from(*count), Numeric::from(*count - 1));
+        let numerator = number.mul(&self.squares)?.sub(&sum.mul(sum)?)?;
         if numerator.signum() <= 0 {
             return Ok(Datum::Numeric(Numeric::ZERO));
         }
-        let divisor = if sample { count.mul(&Numeric::from(self.count - 1))? } else { count.mul(&count)? };
+        let divisor = number.mul(if sample { &before } else { &number })?;
         let variance = numerator.div(&divisor)?;
         Ok(Datum::Numeric(if root { variance.sqrt_to(variance.scale())? } else { variance }))
     }
@@ -324,26 +352,26 @@ impl NumericSum {
 
 /// Makes an accumulator type over numerics (or integers taken as such).
 macro_rules! numeric_accumulator {
-    ($name:ident, $squares:literal, |$state:ident| $finish:expr) => {
+    ($name:ident, $sums:ident, |$state:ident| $finish:expr) => {
         #[derive(Clone, Default)]
-        struct $name(NumericSum);
+        struct $name($sums);
 
-        impl AsMut<NumericSum> for $name {
-            fn as_mut(&mut self) -> &mut NumericSum {
+        impl AsMut<$sums> for $name {
+            fn as_mut(&mut self) -> &mut $sums {
                 &mut self.0
             }
         }
 
         impl Accumulator for $name {
             fn add_columns(states: &mut [$name], groups: &[u32], arguments: &[Column]) -> Result<bool> {
-                NumericSum::add_column(states, groups, &arguments[0], $squares)
+                add_numerics::<$sums>(states, groups, &arguments[0])
             }
 
             fn add(&mut self, arguments: &[Datum], _: &[DataType], _: &EvalContext<'_>) -> Result<()> {
                 match &arguments[0] {
-                    Datum::Numeric(value) => self.0.add_value(value, $squares),
+                    Datum::Numeric(value) => self.0.add_value(value),
                     other => match other.as_i64() {
-                        Some(value) => self.0.add_value(&Numeric::from(value), $squares),
+                        Some(value) => self.0.add_value(&Numeric::from(value)),
                         None => Ok(()),
                     },
                 }
@@ -361,20 +389,20 @@ macro_rules! numeric_accumulator {
     };
 }
 
-numeric_accumulator!(NumericTotal, false, |state| {
+numeric_accumulator!(NumericTotal, NumericSum, |state| {
     Ok(if state.count == 0 { Datum::Null } else { Datum::Numeric(state.sum.clone()) })
 });
-numeric_accumulator!(NumericAverage, false, |state| {
+numeric_accumulator!(NumericAverage, NumericSum, |state| {
     if state.count == 0 {
         Ok(Datum::Null)
     } else {
         state.sum.div(&Numeric::from(state.count)).map(Datum::Numeric)
     }
 });
-numeric_accumulator!(NumericVarianceSample, true, |state| state.spread(true, false));
-numeric_accumulator!(NumericVariancePopulation, true, |state| state.spread(false, false));
-numeric_accumulator!(NumericDeviationSample, true, |state| state.spread(true, true));
-numeric_accumulator!(NumericDeviationPopulation, true, |state| state.spread(false, true));
+numeric_accumulator!(NumericVarianceSample, NumericSpread, |state| state.spread(true, false));
+numeric_accumulator!(NumericVariancePopulation, NumericSpread, |state| state.spread(false, false));
+numeric_accumulator!(NumericDeviationSample, NumericSpread, |state| state.spread(true, true));
+numeric_accumulator!(NumericDeviationPopulation, NumericSpread, |state| state.spread(false, true));
 
 /// Floats by Youngs and Cramer: count, sum, and the sum of squared differences from the mean.
 #[derive(Clone, Copy, Default)]

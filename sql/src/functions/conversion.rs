@@ -16,7 +16,7 @@ use crate::types::oids::{
 };
 use crate::types::text::fit_name;
 use crate::types::{Oid, oids};
-use crate::value::{Datum, Interval, Numeric, Text};
+use crate::value::{Column, ColumnData, Datum, Interval, Numeric, Text, TextData};
 use CastContext::{Assignment, Explicit, Implicit};
 
 /// 22003, as reading the number's text would give it.
@@ -232,13 +232,26 @@ fn identifiers(registry: &mut Registry) {
     });
 }
 
+/// A column of texts without the blanks at their ends.
+fn trim_column(arguments: &[Column]) -> Result<Column> {
+    let [column] = arguments else { return Err(wrong_arguments()) };
+    let ColumnData::Text(texts) = column.data() else { return Err(wrong_arguments()) };
+    let mut trimmed = TextData::default();
+    (0..texts.len()).for_each(|at| trimmed.push(texts.get(at).trim_end_matches(' ')));
+    let result = Column::new(ColumnData::Text(trimmed), column.validity().cloned());
+    Ok(if column.is_constant() { result.into_constant(column.len()) } else { result })
+}
+
 fn strings(registry: &mut Registry) {
     let trimmed: ScalarKernel = |arguments, _| {
         let [Datum::Text(text)] = arguments else { return Err(wrong_arguments()) };
         Ok(Datum::text(text.trim_end_matches(' ')))
     };
-    scalar(registry, "text", BPCHAR, TEXT, Implicit, trimmed);
-    scalar(registry, "text", BPCHAR, VARCHAR, Implicit, trimmed);
+    for target in [TEXT, VARCHAR] {
+        let entry =
+            Entry::new("text", &[BPCHAR], target, trimmed).vectorized(|arguments, _| trim_column(arguments));
+        add(registry, BPCHAR, target, Implicit, entry);
+    }
     for (source, target, context) in [
         (VARCHAR, TEXT, Implicit),
         (VARCHAR, BPCHAR, Implicit),

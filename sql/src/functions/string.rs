@@ -5,7 +5,7 @@ use super::vector::{unary, wrong_arguments};
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::oids::{BPCHAR, BYTEA, INT4, INT8, TEXT, TEXT_ARRAY};
-use crate::value::{ArrayValue, Column, ColumnData, Datum, TextData};
+use crate::value::{ArrayValue, Column, ColumnBuilder, ColumnData, Datum, PhysicalKind, TextData};
 use std::fmt::Write;
 
 /// The most bytes a value may have, PostgreSQL's limit.
@@ -179,6 +179,38 @@ fn map_text(arguments: &[Column], function: impl Fn(&str) -> String) -> Result<C
     Ok(if column.is_constant() { mapped.into_constant(column.len()) } else { mapped })
 }
 
+/// `substring` over whole columns.
+fn substring_columns(arguments: &[Column]) -> Result<Column> {
+    let (Some(column), Some(starts)) = (arguments.first(), arguments.get(1)) else {
+        return Err(wrong_arguments());
+    };
+    let (ColumnData::Text(texts), ColumnData::Int32(from)) = (column.data(), starts.data()) else {
+        return Err(wrong_arguments());
+    };
+    let lengths = match arguments.get(2).map(|lengths| (lengths, lengths.data())) {
+        None => None,
+        Some((lengths, ColumnData::Int32(values))) => Some((lengths, values)),
+        Some(_) => return Err(wrong_arguments()),
+    };
+    let is_constant = !column.is_empty() && arguments.iter().all(Column::is_constant);
+    let row_count = if is_constant { 1 } else { column.len() };
+    let mut result = ColumnBuilder::new(PhysicalKind::Text, row_count);
+    for row in 0..row_count {
+        if arguments.iter().any(|argument| argument.is_null(row)) {
+            result.push_null();
+            continue;
+        }
+        let length = lengths.map(|(lengths, values)| values[lengths.stored_index(row)]);
+        let part = substring(texts.get(column.stored_index(row)), from[starts.stored_index(row)], length)?;
+        if let ColumnData::Text(parts) = result.data_mut() {
+            parts.push(part);
+        }
+        result.mark_valid();
+    }
+    let result = result.finish();
+    Ok(if is_constant { result.into_constant(column.len()) } else { result })
+}
+
 /// Text to integer over whole columns.
 fn measure_text(arguments: &[Column], function: impl Fn(&str) -> usize) -> Result<Column> {
     let [column] = arguments else { return Err(wrong_arguments()) };
@@ -246,12 +278,14 @@ fn cases(registry: &mut Registry) {
 
 fn parts(registry: &mut Registry) {
     for name in ["substr", "substring"] {
-        registry.add(Entry::new(name, &[TEXT, INT4], TEXT, |arguments, _| {
+        let from = Entry::new(name, &[TEXT, INT4], TEXT, |arguments, _| {
             substring(text(arguments, 0)?, int4(arguments, 1)?, None).map(Datum::text)
-        }));
-        registry.add(Entry::new(name, &[TEXT, INT4, INT4], TEXT, |arguments, _| {
+        });
+        registry.add(from.vectorized(|arguments, _| substring_columns(arguments)));
+        let from_for = Entry::new(name, &[TEXT, INT4, INT4], TEXT, |arguments, _| {
             substring(text(arguments, 0)?, int4(arguments, 1)?, Some(int4(arguments, 2)?)).map(Datum::text)
-        }));
+        });
+        registry.add(from_for.vectorized(|arguments, _| substring_columns(arguments)));
         for (types, kernel) in [
             (&[BYTEA, INT4][..], substring_bytes as ScalarKernel),
             (&[BYTEA, INT4, INT4][..], substring_bytes as ScalarKernel),

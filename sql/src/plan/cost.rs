@@ -3,7 +3,7 @@
 use super::estimate;
 use super::logical::{JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Access, Choices, Physical, PlanNode};
+use super::physical::{Access, Choices, Phase, Physical, PlanNode};
 use crate::catalog::TableEntry;
 
 /// The settings that the planner weighs plans by.
@@ -297,7 +297,10 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
         Physical::Gather { input, .. } => {
             let Cost { startup, total } = below(input);
             let setup = costs.parallel.setup;
-            Cost { startup: startup + setup, total: total + setup + plan.rows * costs.parallel.tuple }
+            // Groups are handed in as they are; putting them together is the aggregation's part.
+            let is_handed_in = matches!(input.node, Physical::Aggregate { phase: Phase::Partial, .. });
+            let tuple = if is_handed_in { 0.0 } else { costs.parallel.tuple };
+            Cost { startup: startup + setup, total: total + setup + plan.rows * tuple }
         }
         Physical::Distinct { input, keys, sorted: false } => {
             let startup = below(input).total + input.rows * keys.len() as f64 * costs.cpu_operator;

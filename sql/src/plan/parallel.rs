@@ -1,7 +1,7 @@
 //! Which parts of a plan several work on.
 //!
-//! A part that can be shared is one full scan of a table, with filters, projections and hash joins above it whose other sides
-//! are read once for all, and perhaps an aggregation. Everybody runs the same nodes over other rows of the scanned table; a
+//! A part that can be shared is one full scan of a table, with filters, projections and joins above it, whose other sides
+//! are read once for all, or searched by each for its own rows, and perhaps an aggregation. Everybody runs the same nodes over other rows of the scanned table; a
 //! `Gather` above brings the rows together, in no order. From the top down, the first such part is shared that costs less then.
 //! An aggregation is shared in two halves: each member groups its own rows, and the groups are put together above.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::cost::{Cost, Costs, of_physical, pages};
 use super::logical::{AggregateCall, JoinKind, SetKind};
-use super::physical::{Access, HashJoin, Phase, Physical, PlanNode, TableScan};
+use super::physical::{Access, Choices, HashJoin, NestedLoop, Phase, Physical, PlanNode, TableScan};
 use super::walk;
 use crate::expr::Expr;
 use crate::functions::Volatility;
@@ -160,6 +160,10 @@ fn shared(plan: &PlanNode, costs: &Costs) -> Option<(PlanNode, usize)> {
             let join = HashJoin { left: Box::new(left), right, ..(**join).clone() };
             (Physical::HashJoin(Box::new(join)), workers)
         }
+        Physical::NestedLoop(join) if is_searching(join) => {
+            let (left, workers) = shared(&join.left, costs)?;
+            (Physical::NestedLoop(Box::new(NestedLoop { left: Box::new(left), ..(**join).clone() })), workers)
+        }
         _ => return None,
     };
     let rows = (plan.rows / costs.parallel.divisor(workers)).max(1.0);
@@ -169,7 +173,33 @@ fn shared(plan: &PlanNode, costs: &Costs) -> Option<(PlanNode, usize)> {
 /// Whether the left rows of a join may be divided: which right rows found nobody is not asked for.
 fn is_shareable(join: &HashJoin) -> bool {
     let keys = join.left_keys.iter().chain(&join.right_keys);
-    !matches!(join.kind, JoinKind::Right | JoinKind::Full) && keys.chain(&join.residual).all(is_safe)
+    let gives_right = join.gives_right || matches!(join.kind, JoinKind::Right | JoinKind::Full);
+    !gives_right && keys.chain(&join.residual).all(is_safe)
+}
+
+/// Whether a join searches a table for each left row, and reads nothing else of what is outside of it: its members may have
+/// rows of their own then.
+fn is_searching(join: &NestedLoop) -> bool {
+    let Physical::Table(scan) = &join.right.node else { return false };
+    let Access::Keys(access) = &scan.access else { return false };
+    let values = match &access.choices {
+        Some(Choices::Values(values)) => values.as_slice(),
+        Some(Choices::Elements(array)) => std::slice::from_ref(array),
+        None => &[],
+    };
+    let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
+    let is_own = |expr: &Expr| {
+        let reads_others = walk::any(expr, &mut |node| match node {
+            Expr::Outer { index, .. } => !join.lateral.iter().any(|(slot, _)| slot == index),
+            _ => false,
+        });
+        !reads_others && expr.volatility() < Volatility::Volatile
+    };
+    let keeps_right = matches!(join.kind, JoinKind::Right | JoinKind::Full);
+    !keeps_right
+        && !join.lateral.is_empty()
+        && join.on.iter().all(is_safe)
+        && scan.filters.iter().chain(&access.equal).chain(values).chain(bounds).all(is_own)
 }
 
 /// How many helpers a scan is large enough for: one more each time that it is three times as large (PostgreSQL's rule).

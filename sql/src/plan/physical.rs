@@ -122,6 +122,8 @@ pub struct HashJoin {
     pub right_keys: Vec<Expr>,
     /// What else must hold, over left and right columns.
     pub residual: Vec<Expr>,
+    /// Of a semi or anti join: the rows given are those of the right side, by whether the left one has a partner.
+    pub gives_right: bool,
 }
 
 /// A nested loop join; the right side may read the left row through slots.

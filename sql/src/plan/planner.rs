@@ -509,7 +509,8 @@ fn build_join(
         JoinKind::Inner | JoinKind::Full => Some(kind),
         JoinKind::Left => Some(JoinKind::Right),
         JoinKind::Right => Some(JoinKind::Left),
-        JoinKind::Semi | JoinKind::Anti => None,
+        // It is the right side's rows that are given then.
+        JoinKind::Semi | JoinKind::Anti => Some(kind),
     };
     let is_equality = |term: &Expr| matches!(as_comparison(term), Some((Comparison::Equal, ..)));
     if let Some(exchanged) = exchanged
@@ -517,21 +518,21 @@ fn build_join(
         && estimate::rows(left) < estimate::rows(right)
         && on.iter().any(is_equality)
     {
-        return build_join_as(planner, exchanged, right, left, on, lateral, rows);
+        return build_join_as(planner, exchanged, (right, left), true, on, lateral, rows);
     }
-    build_join_as(planner, kind, left, right, on, lateral, rows)
+    build_join_as(planner, kind, (left, right), false, on, lateral, rows)
 }
 
 fn build_join_as(
     planner: &Planner<'_>,
     kind: JoinKind,
-    left: &Logical,
-    right: &Logical,
+    sides: (&Logical, &Logical),
+    exchanged: bool,
     on: &[Expr],
     lateral: &[Correlation],
     rows: f64,
 ) -> Result<Built> {
-    let (left, right) = (build(planner, left, &[], false)?, build(planner, right, &[], false)?);
+    let (left, right) = (build(planner, sides.0, &[], false)?, build(planner, sides.1, &[], false)?);
     let both: Vec<ColumnId> = left.ids.iter().chain(&right.ids).copied().collect();
     let (mut left_keys, mut right_keys, mut residual) = (Vec::new(), Vec::new(), Vec::new());
     for term in on {
@@ -554,9 +555,15 @@ fn build_join_as(
         }
         residual.push(resolve(term, &both)?);
     }
+    let gives_one = matches!(kind, JoinKind::Semi | JoinKind::Anti);
+    let gives_right = gives_one && exchanged;
+    if gives_right && left_keys.is_empty() {
+        return build_join_as(planner, kind, (sides.1, sides.0), false, on, lateral, rows);
+    }
+    let given = if gives_right { &right } else { &left };
     let (mut names, mut types, mut ids) =
-        (left.plan.names.clone(), left.plan.types.clone(), left.ids.clone());
-    if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+        (given.plan.names.clone(), given.plan.types.clone(), given.ids.clone());
+    if !gives_one {
         names.extend(right.plan.names.iter().cloned());
         types.extend(right.plan.types.iter().copied());
         ids.extend(&right.ids);
@@ -566,7 +573,8 @@ fn build_join_as(
     let node = if left_keys.is_empty() {
         Physical::NestedLoop(Box::new(NestedLoop { kind, left, right, on: residual, lateral }))
     } else {
-        Physical::HashJoin(Box::new(HashJoin { kind, left, right, left_keys, right_keys, residual }))
+        let join = HashJoin { kind, left, right, left_keys, right_keys, residual, gives_right };
+        Physical::HashJoin(Box::new(join))
     };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }

@@ -136,6 +136,31 @@ impl RowLayout {
         projection: &[usize],
         builders: &mut [ColumnBuilder],
     ) -> Result<()> {
+        if row.has_nulls || row.column_count != self.columns.len() {
+            return self.decode_any(row, projection, builders);
+        }
+        let variable = row.variable_part();
+        for (&index, builder) in projection.iter().zip(builders) {
+            let bytes = match self.places[index] {
+                Place::Fixed { start, width } => row.fixed_bytes(start, width),
+                Place::Variable { nth } => row.variable_bytes(variable, nth),
+            };
+            match bytes {
+                Some(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
+                None => return Err(malformed_row()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of a row that has NULLs or is older than some column.
+    #[inline(never)]
+    fn decode_any(
+        &self,
+        row: &RowView<'_>,
+        projection: &[usize],
+        builders: &mut [ColumnBuilder],
+    ) -> Result<()> {
         for (&index, builder) in projection.iter().zip(builders) {
             match row.plain(index) {
                 Some(bytes) => push_bytes(self.columns[index].kind, bytes, builder)?,
@@ -195,9 +220,37 @@ fn encode_variable(values: &[&Datum], start: usize, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Appends one stored value to a builder without making a datum of it.
-#[inline]
+/// Appends one stored value to a builder without making a datum of it; the kinds that most tables are made of at once.
+#[inline(always)]
 fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
+    match (builder.data_mut(), bytes) {
+        (ColumnData::Int32(values) | ColumnData::Date(values), &[a, b, c, d]) => {
+            values.push(i32::from_le_bytes([a, b, c, d]));
+        }
+        (
+            ColumnData::Int64(values)
+            | ColumnData::Time(values)
+            | ColumnData::Timestamp(values)
+            | ColumnData::TimestampTz(values),
+            &[a, b, c, d, e, f, g, h],
+        ) => values.push(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
+        (ColumnData::Float64(values), &[a, b, c, d, e, f, g, h]) => {
+            values.push(f64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        }
+        (ColumnData::Numeric(values), _) => match encoding::decode_short_numeric(bytes) {
+            Some((mantissa, scale)) => values.push(Numeric::new(i128::from(mantissa), scale)),
+            None => return push_rare(kind, bytes, builder),
+        },
+        (ColumnData::Text(values), _) => values.push(encoding::decode_text(bytes)?),
+        _ => return push_rare(kind, bytes, builder),
+    }
+    builder.mark_valid();
+    Ok(())
+}
+
+/// The same for all others.
+#[inline(never)]
+fn push_rare(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
     macro_rules! fixed {
         ($values:ident, $native:ty) => {
             $values.push(<$native>::from_le_bytes(bytes.try_into().map_err(|_| encoding::malformed(kind))?))
@@ -205,20 +258,9 @@ fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> 
     }
     match builder.data_mut() {
         ColumnData::Int16(values) => fixed!(values, i16),
-        ColumnData::Int32(values) | ColumnData::Date(values) => fixed!(values, i32),
-        ColumnData::Int64(values)
-        | ColumnData::Time(values)
-        | ColumnData::Timestamp(values)
-        | ColumnData::TimestampTz(values) => fixed!(values, i64),
         ColumnData::Float32(values) => fixed!(values, f32),
-        ColumnData::Float64(values) => fixed!(values, f64),
         ColumnData::Oid(values) => fixed!(values, u32),
         ColumnData::Char(values) => fixed!(values, u8),
-        ColumnData::Text(values) => values.push(encoding::decode_text(bytes)?),
-        ColumnData::Numeric(values) => match encoding::decode_short_numeric(bytes) {
-            Some((mantissa, scale)) => values.push(Numeric::new(i128::from(mantissa), scale)),
-            None => values.push(encoding::decode_numeric(bytes)?),
-        },
         ColumnData::Interval(values) => values.push(encoding::decode_interval(bytes)?),
         _ => return builder.push(encoding::decode(kind, bytes)?),
     }
@@ -255,10 +297,13 @@ impl<'a> RowView<'a> {
     // a moment ago in other widths waits for the stores.
     #[inline(always)]
     fn new(layout: &'a RowLayout, bytes: &'a [u8]) -> Result<RowView<'a>> {
-        let flags = *bytes.first().ok_or_else(malformed_row)?;
-        let mut position = 1;
-        let schema_version = varint::read(bytes, &mut position)?;
-        let column_count = varint::read(bytes, &mut position)? as usize;
+        // Nearly all heads are three bytes.
+        let (flags, schema_version, column_count, mut position) = match *bytes {
+            [flags, version @ 0..0x80, count @ 0..0x80, ..] => {
+                (flags, u32::from(version), usize::from(count), 3)
+            }
+            _ => RowView::long_head(bytes)?,
+        };
         if flags > 5 || column_count > layout.columns.len() {
             return Err(malformed_row());
         }
@@ -280,6 +325,16 @@ impl<'a> RowView<'a> {
             fixed: position,
             offset_width: 1 << (flags >> 1),
         })
+    }
+
+    /// Flags, schema version, column count, and where they end.
+    #[inline(never)]
+    fn long_head(bytes: &[u8]) -> Result<(u8, u32, usize, usize)> {
+        let flags = *bytes.first().ok_or_else(malformed_row)?;
+        let mut position = 1;
+        let schema_version = varint::read(bytes, &mut position)?;
+        let column_count = varint::read(bytes, &mut position)? as usize;
+        Ok((flags, schema_version, column_count, position))
     }
 
     /// The version of the table's schema that wrote the row.
@@ -345,29 +400,39 @@ impl<'a> RowView<'a> {
 
     /// The bytes of a column that is in the row, where none of the row is NULL, which is the usual case: its place is
     /// that of the layout. `None`: see [`RowView::locate`].
-    #[inline]
-    fn plain(&self, index: usize) -> Option<&'a [u8]> {
+    #[inline(always)]
+    pub(crate) fn plain(&self, index: usize) -> Option<&'a [u8]> {
         if self.has_nulls || index >= self.column_count {
             return None;
         }
         match self.layout.places[index] {
-            Place::Fixed { start, width } => {
-                let start = self.fixed + start;
-                self.bytes.get(start..start + width)
-            }
-            Place::Variable { nth } => {
-                let width = self.offset_width;
-                let offsets = self.fixed + self.layout.fixed_bytes[self.column_count];
-                let first = offsets + self.layout.variable_count[self.column_count] * width;
-                let start = if nth == 0 { 0 } else { self.offset(offsets + (nth - 1) * width)? };
-                let end = self.offset(offsets + nth * width)?;
-                self.bytes.get(first + start..first + end)
-            }
+            Place::Fixed { start, width } => self.fixed_bytes(start, width),
+            Place::Variable { nth } => self.variable_bytes(self.variable_part(), nth),
         }
     }
 
+    #[inline(always)]
+    fn fixed_bytes(&self, start: usize, width: usize) -> Option<&'a [u8]> {
+        self.bytes.get(self.fixed + start..)?.get(..width)
+    }
+
+    /// Where the end offsets and the variable bytes of a row without NULLs begin.
+    #[inline(always)]
+    fn variable_part(&self) -> (usize, usize) {
+        let offsets = self.fixed + self.layout.fixed_bytes[self.column_count];
+        (offsets, offsets + self.layout.variable_count[self.column_count] * self.offset_width)
+    }
+
+    #[inline(always)]
+    fn variable_bytes(&self, (offsets, first): (usize, usize), nth: usize) -> Option<&'a [u8]> {
+        let width = self.offset_width;
+        let start = if nth == 0 { 0 } else { self.offset(offsets + (nth - 1) * width)? };
+        let end = self.offset(offsets + nth * width)?;
+        self.bytes.get(first + start..first + end)
+    }
+
     /// The offset that is stored at a place.
-    #[inline]
+    #[inline(always)]
     fn offset(&self, at: usize) -> Option<usize> {
         match self.offset_width {
             1 => self.bytes.get(at).map(|byte| usize::from(*byte)),

@@ -441,8 +441,11 @@ impl Builder<'_> {
             }
             Physical::Filter { .. } | Physical::Project { .. } | Physical::Apply(_) => named("Result"),
             Physical::HashJoin(join) => {
-                let facts = vec![fact("Join Type", join_type(join.kind))];
-                ("Hash Join", format!("Hash {}", join_title(join.kind)), facts)
+                let kind = join_type(join.kind);
+                let kind = if join.gives_right { format!("Right {kind}") } else { kind.to_string() };
+                let facts = vec![fact("Join Type", kind)];
+                let side = if join.gives_right { "Right " } else { "" };
+                ("Hash Join", format!("Hash {side}{}", join_title(join.kind)), facts)
             }
             Physical::NestedLoop(join) => {
                 let facts = vec![fact("Join Type", join_type(join.kind))];
