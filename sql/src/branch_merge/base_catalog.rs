@@ -10,7 +10,7 @@ use super::base_table::{BaseTable, Known, Parts, join};
 use super::columns::is_changed;
 use super::objects::{Class, Objects, belongs_to, is_same, objects};
 use super::overlap::Overlap;
-use super::renumber::{Numbers, numbers, renumbered};
+use super::renumber::{Numbers, names_gone, numbers, renumbered};
 use crate::catalog::{CatalogSnapshot, ColumnNumber, Comments, Object};
 
 /// What no comment says.
@@ -69,6 +69,7 @@ pub fn join_catalogs(
         other,
         overlap,
         base_numbers: Numbers::new(),
+        one_numbers: Numbers::new(),
         other_numbers: Numbers::new(),
         kept: HashSet::new(),
         joined: BaseCatalog::default(),
@@ -91,6 +92,7 @@ struct Joining<'a> {
     other: &'a BaseCatalog,
     overlap: &'a Overlap,
     base_numbers: Numbers,
+    one_numbers: Numbers,
     other_numbers: Numbers,
     /// Tables, with the number 0, and columns of which it is undecided whether they are there.
     kept: HashSet<(u32, ColumnNumber)>,
@@ -107,7 +109,8 @@ impl Joining<'_> {
         let joined = match (self.one.table(oid), self.other.table(oid)) {
             (Some(one), Some(other)) => {
                 let joined = join(known, one, other, [&self.overlap.source, &self.overlap.target]);
-                if let Parts::Both { other, base, .. } = &joined.parts {
+                if let Parts::Both { one, other, base, .. } = &joined.parts {
+                    self.one_numbers.insert(oid, numbers(&joined.live_places(one)));
                     self.other_numbers.insert(oid, numbers(other));
                     if matches!(known, Known::Some(_)) {
                         self.base_numbers.insert(oid, numbers(base));
@@ -153,7 +156,7 @@ impl Joining<'_> {
 
     /// An object that is taken from one of both as it is.
     fn join_whole(&mut self, key: (Class, u32)) {
-        let one = self.one.objects.get(&key).cloned();
+        let one = self.one.objects.get(&key).map(|object| renumbered(object, &self.one_numbers));
         let other = self.other.objects.get(&key).map(|object| renumbered(object, &self.other_numbers));
         let was = self.base.map(|base| {
             let object = base.objects.get(&key).map(|object| renumbered(object, &self.base_numbers));
@@ -186,6 +189,8 @@ impl Joining<'_> {
                 one.or(other)
             }
         };
+        // What is about a column that is gone goes with it.
+        let taken = taken.filter(|object| !names_gone(object));
         self.joined.objects.extend(taken.map(|object| (key, object)));
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use helios_mvcc::{KeyRange, RowDifference, ScanStep, Snapshot, Transaction, TreeDifference};
 
 use super::base::Node;
+use super::base_layout::Layout;
 use super::base_table::Parts;
 use super::cells::{BaseVersion, same};
 use super::columns::key_places;
@@ -51,6 +52,16 @@ struct BaseRow {
     cells: Vec<Cell>,
 }
 
+impl BaseRow {
+    /// Without the cells of other columns than these.
+    fn only(mut self, columns: &[bool]) -> BaseRow {
+        for (cell, _) in self.cells.iter_mut().zip(columns).filter(|(_, is_there)| !**is_there) {
+            *cell = Cell::Absent;
+        }
+        self
+    }
+}
+
 const NO_ROW: BaseRow = BaseRow { exists: Existence::No, cells: Vec::new() };
 
 /// A table at a moment.
@@ -59,14 +70,21 @@ pub struct Leaf {
     pub table: Arc<Table>,
     /// Where its columns are in the merged table.
     pub places: Places,
-    pub reading: Reading,
+    reading: Reading,
     reader: Transaction,
+    width: usize,
 }
 
-/// A column that two versions added: where it is, and what cells hold that were not written since in either.
-struct Twin {
-    place: usize,
-    unwritten: [Option<Datum>; 2],
+impl Leaf {
+    /// A stored row, as one of the merged table.
+    ///
+    /// # Errors
+    /// XX001; those of converting values.
+    pub fn row(&self, bytes: &[u8], context: &EvalContext<'_>) -> Result<Vec<Datum>> {
+        let mut row = self.reading.row(bytes, context)?;
+        row.truncate(self.width);
+        Ok(row)
+    }
 }
 
 /// What a node of the base has of the table.
@@ -79,8 +97,19 @@ enum Part {
         one: usize,
         other: usize,
         base: Option<usize>,
-        twins: Vec<Twin>,
+        /// Columns that both added, by position.
+        twins: Vec<usize>,
+        /// Which columns the table that they make has, by position.
+        columns: Vec<bool>,
+        unwritten: Box<Unwritten>,
     },
+}
+
+/// What cells hold that were not written since their column was added: in both versions, and in what they make.
+struct Unwritten {
+    one: Vec<Datum>,
+    other: Vec<Datum>,
+    joined: Vec<Datum>,
 }
 
 /// The rows of one table of a base.
@@ -91,6 +120,8 @@ pub struct BaseRows {
     /// Which cells count, and what the merged table's columns hold that a version has not.
     counts: Vec<bool>,
     missing: Vec<Datum>,
+    /// How many columns the merged table has.
+    width: usize,
 }
 
 impl BaseRows {
@@ -106,13 +137,18 @@ impl BaseRows {
         (merged, missing): (&Table, Vec<Datum>),
         context: &EvalContext<'_>,
     ) -> Result<BaseRows> {
+        let layout = Layout::new(lineage, node, oid, places, merged);
+        let columns = &layout.table.columns;
+        let mut all_missing = missing;
+        all_missing.extend(columns[all_missing.len()..].iter().map(|column| column.missing.clone()));
         let mut rows = BaseRows {
             parts: Vec::new(),
             by_node: HashMap::new(),
-            counts: merged.columns.iter().map(|column| !column.dropped && !column.generated).collect(),
-            missing,
+            counts: columns.iter().map(|column| !column.dropped && !column.generated).collect(),
+            missing: all_missing,
+            width: merged.columns.len(),
         };
-        rows.add(lineage, node, oid, places, merged, context)?;
+        rows.add(lineage, node, oid, &layout, context)?;
         Ok(rows)
     }
 
@@ -121,8 +157,7 @@ impl BaseRows {
         lineage: &Lineage,
         node: usize,
         oid: u32,
-        places: &Places,
-        merged: &Table,
+        layout: &Layout,
         context: &EvalContext<'_>,
     ) -> Result<usize> {
         if let Some(known) = self.by_node.get(&node) {
@@ -132,39 +167,43 @@ impl BaseRows {
             (None, _) => Part::NoTable,
             (Some(own), Node::Moment(moment)) => {
                 let reader = lineage.store().begin_as_of(moment.branch, moment.scn)?;
-                let (table, places) = (own.table.clone(), places.clone());
-                let reading = Reading::new(&table, &places, merged);
-                Part::Leaf(Box::new(Leaf { moment, table, places, reading, reader }))
+                let (table, places, width) = (own.table.clone(), layout.places(node), self.width);
+                let reading = Reading::new(&table, &places, &layout.table);
+                Part::Leaf(Box::new(Leaf { moment, table, places, reading, reader, width }))
             }
             (Some(own), Node::Joined { one, other, base }) => match &own.parts {
-                Parts::Own | Parts::One => Part::Same(self.add(lineage, one, oid, places, merged, context)?),
-                Parts::Other => Part::Same(self.add(lineage, other, oid, places, merged, context)?),
-                Parts::Both { one: in_one, other: in_other, base: in_base, twins } => {
-                    let within = |inner: &Places| -> Places {
-                        inner.iter().map(|at| at.and_then(|at| places[at])).collect()
+                Parts::Own | Parts::One => Part::Same(self.add(lineage, one, oid, layout, context)?),
+                Parts::Other => Part::Same(self.add(lineage, other, oid, layout, context)?),
+                Parts::Both { twins, .. } => {
+                    let unwritten = |node: usize| {
+                        let mut unwritten = vec![Datum::Null; layout.table.columns.len()];
+                        let table = lineage.catalog(node).table(oid).map(|table| &table.table);
+                        let columns = table.into_iter().flat_map(|table| &table.columns);
+                        for (column, place) in columns.zip(layout.places(node)) {
+                            let Some(place) = place else { continue };
+                            let new = layout.table.columns[place].data_type();
+                            let value = converted(column.missing.clone(), column.data_type(), new, context);
+                            unwritten[place] = value.unwrap_or(Datum::Null);
+                        }
+                        unwritten
                     };
-                    let tables = [one, other].map(|node| lineage.catalog(node).table(oid));
-                    let unwritten = |side: usize, at: usize, place: usize| {
-                        let column = &tables[side]?.table.columns[at];
-                        let new = merged.columns[place].data_type();
-                        converted(column.missing.clone(), column.data_type(), new, context).ok()
-                    };
-                    let twin = |twin: &super::base_table::Twin| {
-                        let place = places[twin.one]?;
-                        let unwritten = [unwritten(0, twin.one, place), unwritten(1, twin.other, place)];
-                        Some(Twin { place, unwritten })
-                    };
-                    let twins = twins.iter().filter_map(twin).collect();
+                    let places = layout.places(node);
+                    let mut columns = vec![false; layout.table.columns.len()];
+                    places.iter().flatten().for_each(|place| columns[*place] = true);
                     Part::Joined {
-                        one: self.add(lineage, one, oid, &within(in_one), merged, context)?,
-                        other: self.add(lineage, other, oid, &within(in_other), merged, context)?,
+                        columns,
+                        twins: twins.iter().filter_map(|twin| places[*twin]).collect(),
+                        unwritten: Box::new(Unwritten {
+                            one: unwritten(one),
+                            other: unwritten(other),
+                            joined: unwritten(node),
+                        }),
+                        one: self.add(lineage, one, oid, layout, context)?,
+                        other: self.add(lineage, other, oid, layout, context)?,
                         base: match base {
-                            Some(base) => {
-                                Some(self.add(lineage, base, oid, &within(in_base), merged, context)?)
-                            }
+                            Some(base) => Some(self.add(lineage, base, oid, layout, context)?),
                             None => None,
                         },
-                        twins,
                     }
                 }
             },
@@ -285,7 +324,7 @@ impl BaseRows {
         }
     }
 
-    /// All rows of a moment, with their keys.
+    /// All rows of a moment, with their keys; behind the merged table's columns they have those of [`Layout`].
     ///
     /// # Errors
     /// Those of reading pages; XX001, and those of converting values.
@@ -337,16 +376,17 @@ impl BaseRows {
             Part::NoTable => NO_ROW,
             Part::Leaf(_) => return Err(at),
             Part::Same(same) => self.joined(*same, found)?,
-            Part::Joined { one, other, base, twins } => {
-                let (mine, theirs) = (self.joined(*one, found)?, self.joined(*other, found)?);
+            Part::Joined { one, other, base, twins, columns, unwritten } => {
+                let mine = self.joined(*one, found)?.only(columns);
+                let theirs = self.joined(*other, found)?.only(columns);
                 if mine == theirs {
                     mine
                 } else {
                     let base = match base {
-                        Some(base) => Some(self.joined(*base, found)?),
+                        Some(base) => Some(self.joined(*base, found)?.only(columns)),
                         None => None,
                     };
-                    self.join_rows(base.as_ref(), mine, theirs, twins)
+                    self.join_rows(base.as_ref(), mine, theirs, (twins, unwritten))
                 }
             }
         };
@@ -355,18 +395,24 @@ impl BaseRows {
     }
 
     /// Joins two rows with that of their base, where it is known.
-    fn join_rows(&self, base: Option<&BaseRow>, one: BaseRow, other: BaseRow, twins: &[Twin]) -> BaseRow {
-        let (kept, is_kept_by_both) = match (one.exists, other.exists) {
+    fn join_rows(
+        &self,
+        base: Option<&BaseRow>,
+        one: BaseRow,
+        other: BaseRow,
+        (twins, unwritten): (&[usize], &Unwritten),
+    ) -> BaseRow {
+        let alone = match (one.exists, other.exists) {
             (Existence::No, Existence::No) => return NO_ROW,
-            (_, Existence::No) => (&one, false),
-            (Existence::No, _) => (&other, false),
-            _ => (&one, true),
+            (_, Existence::No) => Some((&one, &unwritten.one)),
+            (Existence::No, _) => Some((&other, &unwritten.other)),
+            _ => None,
         };
-        if !is_kept_by_both {
+        if let Some((kept, unwritten)) = alone {
             let exists = match base {
                 Some(base) if kept.exists == Existence::Yes => match base.exists {
                     Existence::No => Existence::Yes,
-                    Existence::Yes if self.holds_same(base, kept) => return NO_ROW,
+                    Existence::Yes if self.holds_same(base, kept, unwritten) => return NO_ROW,
                     _ => Existence::Undecided,
                 },
                 _ => Existence::Undecided,
@@ -384,16 +430,14 @@ impl BaseRows {
             if same(&mine, &theirs) {
                 return Cell::Value(mine);
             }
-            if let Some(twin) = twins.iter().find(|twin| twin.place == at) {
-                let is_unwritten =
-                    |side: usize, value: &Datum| twin.unwritten[side].as_ref().is_some_and(|old| same(old, value));
-                return match (is_unwritten(0, &mine), is_unwritten(1, &theirs)) {
+            if twins.contains(&at) {
+                return match (same(&unwritten.one[at], &mine), same(&unwritten.other[at], &theirs)) {
                     (true, false) => Cell::Value(theirs),
                     (false, true) => Cell::Value(mine),
                     _ => Cell::Undecided,
                 };
             }
-            match base.and_then(|base| self.cell(base, at)) {
+            match base.and_then(|base| cell(base, at, &unwritten.joined)) {
                 Some(was) if same(was, &mine) => Cell::Value(theirs),
                 Some(was) if same(was, &theirs) => Cell::Value(mine),
                 _ => Cell::Undecided,
@@ -403,28 +447,20 @@ impl BaseRows {
         BaseRow { exists, cells: cells.collect() }
     }
 
-    /// What a row holds in a column; what new columns do, where it has it not. `None`: it is undecided.
-    fn cell<'r>(&'r self, row: &'r BaseRow, at: usize) -> Option<&'r Datum> {
-        match &row.cells[at] {
-            Cell::Absent => Some(&self.missing[at]),
-            Cell::Undecided => None,
-            Cell::Value(value) => Some(value),
-        }
-    }
-
     /// Whether nobody wrote a row since.
-    fn holds_same(&self, base: &BaseRow, now: &BaseRow) -> bool {
+    fn holds_same(&self, base: &BaseRow, now: &BaseRow, unwritten: &[Datum]) -> bool {
         (0..self.counts.len()).filter(|at| self.counts[*at]).all(|at| match &now.cells[at] {
             Cell::Absent => true,
             Cell::Undecided => false,
-            Cell::Value(value) => self.cell(base, at).is_some_and(|was| same(was, value)),
+            Cell::Value(value) => cell(base, at, unwritten).is_some_and(|was| same(was, value)),
         })
     }
 
-    fn version(&self, row: BaseRow) -> BaseVersion {
+    fn version(&self, mut row: BaseRow) -> BaseVersion {
         if row.exists == Existence::No {
             return BaseVersion::default();
         }
+        row.cells.truncate(self.width);
         let is_undecided: Vec<bool> = row.cells.iter().map(|cell| *cell == Cell::Undecided).collect();
         let value = |(at, cell): (usize, Cell)| match cell {
             Cell::Absent => self.missing[at].clone(),
@@ -436,6 +472,15 @@ impl BaseRows {
             undecided: if is_undecided.contains(&true) { is_undecided } else { Vec::new() },
             is_gone: row.exists == Existence::Undecided,
         }
+    }
+}
+
+/// What a row holds in a column; what is given for new columns, where it has it not. `None`: it is undecided.
+fn cell<'r>(row: &'r BaseRow, at: usize, unwritten: &'r [Datum]) -> Option<&'r Datum> {
+    match &row.cells[at] {
+        Cell::Absent => Some(&unwritten[at]),
+        Cell::Undecided => None,
+        Cell::Value(value) => Some(value),
     }
 }
 

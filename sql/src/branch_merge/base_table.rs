@@ -11,6 +11,9 @@ use super::matching::Places;
 use super::overlap::Written;
 use crate::catalog::{Table, TableColumn};
 
+/// What the names of columns begin with that have none.
+const NAMELESS: char = '\0';
+
 /// A table of a base.
 #[derive(Clone, Debug)]
 pub struct BaseTable {
@@ -27,16 +30,8 @@ pub enum Parts {
     /// The first, or the second, of two versions alone has it.
     One,
     Other,
-    /// Where the columns of both, and of their base, are in it; and those that both added.
-    Both { one: Places, other: Places, base: Places, twins: Vec<Twin> },
-}
-
-/// A column that two versions added.
-#[derive(Clone, Debug)]
-pub struct Twin {
-    /// Where it is in each of them, and in the table that they make.
-    pub one: usize,
-    pub other: usize,
+    /// Where the columns of both, and of their base, are in it; and those of it that both added.
+    Both { one: Places, other: Places, base: Places, twins: Vec<usize> },
 }
 
 /// What two versions hold differently of a table.
@@ -89,6 +84,13 @@ impl BaseTable {
     #[must_use]
     pub fn own(table: Arc<Table>) -> BaseTable {
         BaseTable { table, undecided: Undecided::default(), parts: Parts::Own }
+    }
+
+    /// Which columns have numbers in it that one version has.
+    #[must_use]
+    pub fn live_places(&self, places: &Places) -> Places {
+        let is_live = |at: &usize| !self.table.columns[*at].dropped;
+        places.iter().map(|place| place.filter(is_live)).collect()
     }
 
     fn column(&self, at: usize) -> Side<'_> {
@@ -197,7 +199,7 @@ impl Joining {
         other: &BaseTable,
         (in_one, in_other): (&Places, &Places),
         is_unknown: bool,
-    ) -> Vec<Twin> {
+    ) -> Vec<usize> {
         let mut twins = Vec::new();
         let is_new = |places: &Places, at: usize| !places.contains(&Some(at));
         for (at, column) in other.table.columns.iter().enumerate() {
@@ -205,11 +207,13 @@ impl Joining {
                 continue;
             }
             let mut mine = one.table.columns.iter().enumerate();
-            let twin = mine.position(|(place, own)| is_new(in_one, place) && is_twin_of(own, column));
+            let is_free = |place: usize| !twins.contains(&place);
+            let twin = mine
+                .position(|(place, own)| is_new(in_one, place) && is_free(place) && is_twin_of(own, column));
             if let Some(twin) = twin {
                 self.other[at] = Some(twin);
                 self.join_column(twin, None, other.column(at), [false, false]);
-                twins.push(Twin { one: twin, other: at });
+                twins.push(twin);
                 continue;
             }
             let place = self.append(other, at);
@@ -218,9 +222,8 @@ impl Joining {
             }
         }
         if is_unknown {
-            let is_twin = |at: usize| twins.iter().any(|twin| twin.one == at);
             let own = one.table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
-            let alone = own.map(|(at, _)| at).filter(|at| is_new(in_one, *at) && !is_twin(*at));
+            let alone = own.map(|(at, _)| at).filter(|at| is_new(in_one, *at) && !twins.contains(at));
             self.undecided.columns.extend(alone);
         }
         twins
@@ -259,13 +262,11 @@ impl Joining {
             let was = base.column.data_type();
             (types[0] != was && written[1]) || (types[1] != was && written[0])
         });
-        let was = base.map(|base| base.column.data_type());
         if types[0] != types[1] && is_disputed {
             undecided.insert(Some(at), "type");
         }
-        let takes_type = types[0] != types[1] && was == Some(types[0]);
         join_field!(type_oid, type_modifier => "type");
-        if takes_type {
+        if column.data_type() != types[0] {
             column.representation = other.column.representation;
             column.missing = other.column.missing.clone();
         }
@@ -329,13 +330,16 @@ impl Joining {
         }
     }
 
-    /// Two columns that came to one name: which has it is undecided.
+    /// Two columns that came to one name: which has it is undecided, and the second one has none.
     fn mark_namesakes(&mut self) {
-        let live: Vec<(usize, &TableColumn)> =
-            self.table.columns.iter().enumerate().filter(|(_, column)| !column.dropped).collect();
-        for (at, column) in &live {
-            if live.iter().any(|(other, each)| other != at && each.name == column.name) {
-                self.undecided.insert(Some(*at), "name");
+        for at in 0..self.table.columns.len() {
+            let name = &self.table.columns[at].name;
+            let mut before = self.table.columns[..at].iter();
+            let namesake = before.position(|each| !each.dropped && each.name == *name);
+            if let Some(namesake) = namesake.filter(|_| !self.table.columns[at].dropped) {
+                self.undecided.insert(Some(namesake), "name");
+                self.undecided.insert(Some(at), "name");
+                self.table.columns[at].name = format!("{NAMELESS}{at}");
             }
         }
     }

@@ -93,6 +93,10 @@ pub fn merge(
         |column: &str, what: String| Finding::of_object(format!("column {column} of {shown}"), what);
     let has_keys = !source.primary_key.is_empty() && !target.primary_key.is_empty();
     for (at, column) in base.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
+        // Two columns may have come to one name in a base.
+        let now = in_target[at].map(|ours| &target.columns[ours]);
+        let now = now.or_else(|| in_source[at].map(|theirs| &source.columns[theirs]));
+        let name = &now.unwrap_or(column).name;
         let is_as_it_was = |now: &TableColumn| same_column(column, now) && !undecided.has_any_of(at);
         let written_by = [overlap.source.has_cell(base.oid, at), overlap.target.has_cell(base.oid, at)];
         match (in_source[at], in_target[at]) {
@@ -104,7 +108,7 @@ pub fn merge(
                     [column, &source.columns[theirs], &target.columns[ours]],
                     written_by,
                     report,
-                    (|what| conflict(&column.name, what), |what| undecided.has(Some(at), what)),
+                    (|what| conflict(name, what), |what| undecided.has(Some(at), what)),
                 );
             }
             (None, Some(ours)) => {
@@ -113,7 +117,7 @@ pub fn merge(
                     (true, true) => "its cells changed on the target",
                     (true, false) => "",
                 };
-                let what = || conflict(&column.name, format!("dropped on the branch, {change}"));
+                let what = || conflict(name, format!("dropped on the branch, {change}"));
                 let goes = if change.is_empty() {
                     true
                 } else if has_keys {
@@ -135,7 +139,7 @@ pub fn merge(
                     (true, true) => "its cells changed on the branch",
                     (true, false) => continue,
                 };
-                let what = || conflict(&column.name, format!("{change}, dropped on the target"));
+                let what = || conflict(name, format!("{change}, dropped on the target"));
                 if is_computed(theirs.1) || !has_keys {
                     // Nothing says which rows its cells would come back to.
                     report.refuse_unless(Settled::Ours, what);

@@ -206,7 +206,7 @@ async fn deltas(
         execution.check_cancel()?;
         let context = execution.context();
         let before = match (leaf, &change.before) {
-            (Some(leaf), Some(bytes)) => leaf.reading.row(bytes, &context).ok(),
+            (Some(leaf), Some(bytes)) => leaf.row(bytes, &context).ok(),
             _ => None,
         };
         if let Some(row) = before {

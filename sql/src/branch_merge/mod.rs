@@ -15,6 +15,7 @@ mod ancestry;
 mod apply;
 mod base;
 mod base_catalog;
+mod base_layout;
 mod base_rows;
 mod base_table;
 mod cells;
@@ -35,6 +36,8 @@ mod tests;
 
 pub use apply::{Request, apply};
 pub use base::Base;
+#[cfg(test)]
+pub use base::LEVELS_MAX;
 pub use distance::rows_differing;
 pub use matching::{difference, matches};
 pub use report::{Finding, Report, Resolution};

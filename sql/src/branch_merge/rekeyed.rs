@@ -104,7 +104,7 @@ impl<'t> Gathering<'t> {
     }
 
     fn add(&mut self, key: Vec<u8>, row: Vec<Datum>) -> Result<()> {
-        let mut named: Vec<Datum> = vec![Datum::Null; row.len()];
+        let mut named: Vec<Datum> = vec![Datum::Null; self.target.counts.len()];
         for at in self.by {
             self.is_ambiguous |= row[*at].is_null();
             named[*at] = row[*at].clone();

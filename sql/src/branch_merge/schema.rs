@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::base_catalog::BaseCatalog;
-use super::base_table::Undecided;
+use super::base_table::{BaseTable, Undecided};
 use super::columns::{self, Conversion, Twin};
 use super::matching::Places;
 use super::objects::{Class, Objects, belongs_to, is_same, objects, shown};
@@ -217,8 +217,10 @@ impl Merging<'_> {
 
     /// Whether a side declares a table otherwise than the base.
     fn is_changed(&self, base: &Table, now: &Table) -> bool {
-        let is_undecided = self.base.table(base.oid).is_some_and(|base| base.undecided.has_attributes());
-        is_undecided || columns::is_changed(base, now)
+        let is_undecided = |base: &BaseTable| {
+            base.undecided.has_attributes() || !base.undecided.columns.is_empty()
+        };
+        self.base.table(base.oid).is_some_and(is_undecided) || columns::is_changed(base, now)
     }
 
     /// A table that the source dropped.
