@@ -165,7 +165,7 @@ impl Merge {
         if let Some(base) = &base
             && let Some(by) = told_apart(versions, base, &entry.table)
         {
-            let all = theirs.from_moment(self.lineage.moment()).await?.all_rows(None, Some(source.tree))?;
+            let all = theirs.since(self.lineage.moment()).await?.all_rows(None, Some(source.tree))?;
             return rekeyed::merge(&rows, &by, (base, all), &mut ddl.execution, report).await;
         }
         if !entry.table.primary_key.is_empty() {
@@ -220,7 +220,7 @@ impl Merge {
             Some(base) => theirs.rows(&[base], source, is_whole).await,
             None => {
                 let moment = self.lineage.moment();
-                let all = theirs.from_moment(moment).await?.tree(None, Some(source.tree)).await?;
+                let all = theirs.since(moment).await?.tree(None, Some(source.tree)).await?;
                 Ok(Differences::new(theirs.pivot(), vec![(moment, all)]))
             }
         }

@@ -246,12 +246,13 @@ impl BaseRows {
         let key = key_places(merged, &own);
         let has_types = |leaf: &Leaf| {
             leaf.table.primary_key.iter().zip(&merged.primary_key).all(|(one, other)| {
-                let [one, other] =
-                    [(&*leaf.table, *one), (merged, *other)].map(|(table, number)| &table.columns[Table::position(number)]);
+                let [one, other] = [(&*leaf.table, *one), (merged, *other)]
+                    .map(|(table, number)| &table.columns[Table::position(number)]);
                 one.data_type() == other.data_type()
             })
         };
-        !key.is_empty() && self.leaves().all(|leaf| key_places(&leaf.table, &leaf.places) == key && has_types(leaf))
+        !key.is_empty()
+            && self.leaves().all(|leaf| key_places(&leaf.table, &leaf.places) == key && has_types(leaf))
     }
 
     /// What the base has of a row; `known` are stored rows of some of its moments, the others are read by its key.
@@ -328,11 +329,7 @@ impl BaseRows {
     ///
     /// # Errors
     /// Those of reading pages; XX001, and those of converting values.
-    pub async fn rows_at(
-        &self,
-        leaf: &Leaf,
-        execution: &Execution,
-    ) -> Result<Vec<(Vec<u8>, Vec<Datum>)>> {
+    pub async fn rows_at(&self, leaf: &Leaf, execution: &Execution) -> Result<Vec<(Vec<u8>, Vec<Datum>)>> {
         let mut stored = Vec::new();
         let mut scan = leaf.reader.scan(leaf.table.tree, KeyRange::all(), false);
         let mut visit = |key: &[u8], value: &[u8]| {
@@ -364,11 +361,7 @@ impl BaseRows {
     }
 
     /// The row of a part, or the moment whose row is needed for that.
-    fn joined(
-        &self,
-        at: usize,
-        found: &mut Vec<Option<BaseRow>>,
-    ) -> std::result::Result<BaseRow, usize> {
+    fn joined(&self, at: usize, found: &mut Vec<Option<BaseRow>>) -> std::result::Result<BaseRow, usize> {
         if let Some(found) = &found[at] {
             return Ok(found.clone());
         }
@@ -542,4 +535,3 @@ impl Differences {
         Ok(Some(DifferingRow { key, known, after }))
     }
 }
-

@@ -31,7 +31,12 @@ pub enum Parts {
     One,
     Other,
     /// Where the columns of both, and of their base, are in it; and those of it that both added.
-    Both { one: Places, other: Places, base: Places, twins: Vec<usize> },
+    Both {
+        one: Places,
+        other: Places,
+        base: Places,
+        twins: Vec<usize>,
+    },
 }
 
 /// What two versions hold differently of a table.
@@ -108,12 +113,7 @@ struct Side<'t> {
 
 /// Joins two versions; `written` says which cells of the base's columns each of them wrote.
 #[must_use]
-pub fn join(
-    base: Known<'_>,
-    one: &BaseTable,
-    other: &BaseTable,
-    written: [&Written; 2],
-) -> BaseTable {
+pub fn join(base: Known<'_>, one: &BaseTable, other: &BaseTable, written: [&Written; 2]) -> BaseTable {
     let known = if let Known::Some(base) = base { Some(base) } else { None };
     let stand_in = common(&one.table, &other.table);
     let was = known.map_or(&stand_in, |base| &base.table);
@@ -129,17 +129,20 @@ pub fn join(
         let is_kept = |side: Side<'_>, written: &Written| {
             side.undecided.columns.contains(&side.at)
                 || side.undecided.has_any_of(side.at)
-                || known.is_none_or(|base| base.undecided.has_any_of(at) || base.undecided.columns.contains(&at))
+                || known
+                    .is_none_or(|base| base.undecided.has_any_of(at) || base.undecided.columns.contains(&at))
                 || !same_column(column, side.column)
                 || written.has_cell(was.oid, at)
         };
         base_places[at] = match (in_one[at], in_other[at]) {
             (Some(mine), Some(theirs)) => {
                 joining.other[theirs] = Some(mine);
-                joining.join_column(mine, known.map(|base| base.column(at)), other.column(theirs), [
-                    written[0].has_cell(was.oid, at),
-                    written[1].has_cell(was.oid, at),
-                ]);
+                joining.join_column(
+                    mine,
+                    known.map(|base| base.column(at)),
+                    other.column(theirs),
+                    [written[0].has_cell(was.oid, at), written[1].has_cell(was.oid, at)],
+                );
                 Some(mine)
             }
             (Some(mine), None) if is_kept(one.column(mine), written[0]) => {

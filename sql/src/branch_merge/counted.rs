@@ -90,7 +90,8 @@ pub async fn merge(
     }
     // What is common to the source and one of the moments is common to all that is compared with that.
     let first = leaves[0];
-    numbers.ours = deltas(target, (first, first.map_or(moment, |leaf| leaf.moment)), &mut ours, execution).await?;
+    numbers.ours =
+        deltas(target, (first, first.map_or(moment, |leaf| leaf.moment)), &mut ours, execution).await?;
     numbers.theirs = numbers.moments[0].1.clone();
     target.writer.lock_table(execution).await?;
     let mut left_over = BTreeMap::new();
@@ -199,7 +200,7 @@ async fn deltas(
     side: &mut Side<'_>,
     execution: &Execution,
 ) -> Result<Deltas> {
-    let divergence = side.divergences.from_moment(moment).await?;
+    let divergence = side.divergences.since(moment).await?;
     let mut rows = difference(divergence, leaf.map(|leaf| &*leaf.table), side.table).await?;
     let mut deltas = Deltas::new();
     while let Some(change) = rows.next().await? {

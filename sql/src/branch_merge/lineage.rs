@@ -112,7 +112,7 @@ impl Divergences {
     ///
     /// # Errors
     /// Those of reading pages.
-    pub async fn from_moment(&mut self, moment: Snapshot) -> Result<&Divergence> {
+    pub async fn since(&mut self, moment: Snapshot) -> Result<&Divergence> {
         let at = match self.found.iter().position(|found| found.0 == moment) {
             Some(at) => at,
             None => {
@@ -142,7 +142,7 @@ impl Divergences {
     /// # Errors
     /// Those of reading pages.
     pub async fn rows_since(&mut self, leaf: &Leaf, is: &Table, is_whole: bool) -> Result<TreeDifference> {
-        let divergence = self.from_moment(leaf.moment).await?;
+        let divergence = self.since(leaf.moment).await?;
         match is_whole {
             true => Ok(divergence.all_rows(Some(leaf.table.tree), Some(is.tree))?),
             false => difference(divergence, Some(&leaf.table), Some(is)).await,

@@ -58,7 +58,8 @@ pub async fn merge(
     let names = before.iter().flat_map(|(_, each)| each.rows.keys()).chain(theirs.rows.keys());
     let names: BTreeSet<Vec<u8>> = names.cloned().collect();
     for name in names {
-        let known = before.iter_mut().filter_map(|(moment, each)| Some((*moment, take(&mut each.rows, &name)?)));
+        let known =
+            before.iter_mut().filter_map(|(moment, each)| Some((*moment, take(&mut each.rows, &name)?)));
         let base = base.row_of(known.collect());
         let theirs: Version = take(&mut theirs.rows, &name);
         let (key, own) = ours.rows.remove(&name).map_or((Vec::new(), None), |(key, row)| (key, Some(row)));

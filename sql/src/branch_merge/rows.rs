@@ -4,7 +4,7 @@
 //! versions are merged cell by cell, and the result is written through the table's writer. A row that collides with
 //! another in a unique key is tried again when all others are written, since two rows may have exchanged their values.
 
-use super::base_rows::{BaseRows, DifferingRow, Differences};
+use super::base_rows::{BaseRows, Differences, DifferingRow};
 use super::cells::{self, BaseVersion, Outcome, Version};
 use super::columns::Twin;
 use super::matching::Places;

@@ -91,7 +91,8 @@ pub fn plan(
         plan: Plan::default(),
         report,
     };
-    let mut keys: Vec<(Class, u32)> = merging.base.objects.keys().chain(merging.source.keys()).copied().collect();
+    let mut keys: Vec<(Class, u32)> =
+        merging.base.objects.keys().chain(merging.source.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
@@ -217,9 +218,8 @@ impl Merging<'_> {
 
     /// Whether a side declares a table otherwise than the base.
     fn is_changed(&self, base: &Table, now: &Table) -> bool {
-        let is_undecided = |base: &BaseTable| {
-            base.undecided.has_attributes() || !base.undecided.columns.is_empty()
-        };
+        let is_undecided =
+            |base: &BaseTable| base.undecided.has_attributes() || !base.undecided.columns.is_empty();
         self.base.table(base.oid).is_some_and(is_undecided) || columns::is_changed(base, now)
     }
 
@@ -276,8 +276,7 @@ impl Merging<'_> {
         }
         // What is undecided equals nothing.
         let is_undecided = base.is_some() && self.base.is_undecided(key);
-        let is_of_base =
-            |side: Option<&Object>| !is_undecided && is_same(base.as_ref(), side);
+        let is_of_base = |side: Option<&Object>| !is_undecided && is_same(base.as_ref(), side);
         if is_of_base(source.as_ref()) || is_same(source.as_ref(), target.as_ref()) {
             return;
         }

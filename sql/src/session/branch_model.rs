@@ -234,7 +234,12 @@ impl Model {
     }
 
     /// One state of several commits; `None`: it is not known.
-    fn join_all(&self, commits: Vec<(usize, usize)>, level: usize, known: &mut Known) -> Option<Arc<BaseState>> {
+    fn join_all(
+        &self,
+        commits: Vec<(usize, usize)>,
+        level: usize,
+        known: &mut Known,
+    ) -> Option<Arc<BaseState>> {
         if let Some(found) = known.get(&(level, commits.clone())) {
             return found.clone();
         }

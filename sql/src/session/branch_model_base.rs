@@ -145,7 +145,12 @@ impl Joint {
         Joint { column, one: None, other: None, base: None, undecided, is_gone, is_twin: false }
     }
 
-    fn join(&mut self, base: Option<(&BaseTable, &Column)>, other: (&BaseTable, &Column), written: [bool; 2]) {
+    fn join(
+        &mut self,
+        base: Option<(&BaseTable, &Column)>,
+        other: (&BaseTable, &Column),
+        written: [bool; 2],
+    ) {
         let (side, theirs) = other;
         self.other = Some(theirs.name);
         self.column.origin.extend(&theirs.origin);
@@ -259,14 +264,18 @@ fn join_columns(base: Option<Option<&BaseTable>>, one: &BaseTable, other: &BaseT
             side.columns.contains(&name)
                 || side.has_any_of(name)
                 || known.is_none_or(|base| {
-                    base.has_any_of(old.name) || base.columns.contains(&old.name) || base.is_written(side, old)
+                    base.has_any_of(old.name)
+                        || base.columns.contains(&old.name)
+                        || base.is_written(side, old)
                 })
                 || side.table.column(name).map(declared) != Some(declared(old))
         };
         let at = |joints: &[Joint], name: u32| joints.iter().position(|joint| joint.one == Some(name));
         match (in_one.get(&old.name), in_other.get(&old.name)) {
             (Some(mine), Some(theirs)) => {
-                let (Some(at), Some(theirs)) = (at(&joints, *mine), other.table.column(*theirs)) else { continue };
+                let (Some(at), Some(theirs)) = (at(&joints, *mine), other.table.column(*theirs)) else {
+                    continue;
+                };
                 let written = [one, other].map(|side| known.is_some_and(|base| base.is_written(side, old)));
                 joints[at].join(known.map(|base| (base, old)), (other, theirs), written);
                 joints[at].base = Some(old.name);
@@ -322,10 +331,11 @@ fn join_row(
     one: &BaseTable,
     other: &BaseTable,
 ) {
-    let cells = |side: &BaseTable, name: &dyn Fn(&Joint) -> Option<u32>| -> Option<Vec<Option<Option<i32>>>> {
-        let row = side.table.rows.get(&id)?;
-        Some(joints.iter().map(|joint| name(joint).and_then(|name| row.get(&name).copied())).collect())
-    };
+    let cells =
+        |side: &BaseTable, name: &dyn Fn(&Joint) -> Option<u32>| -> Option<Vec<Option<Option<i32>>>> {
+            let row = side.table.rows.get(&id)?;
+            Some(joints.iter().map(|joint| name(joint).and_then(|name| row.get(&name).copied())).collect())
+        };
     let (mine, theirs) = (cells(one, &|joint| joint.one), cells(other, &|joint| joint.other));
     let is_open = |side: &BaseTable| side.rows.contains(&id);
     let base: Option<Vec<Option<Option<i32>>>> = was.flatten().map(|(_, row)| {
@@ -378,11 +388,11 @@ fn join_row(
         if mine == UNDECIDED || theirs == UNDECIDED {
             return Some(UNDECIDED);
         }
-        let unwritten =
-            |side: &BaseTable, name: Option<u32>| side.table.column(name?).and_then(|column| column.unwritten);
+        let unwritten = |side: &BaseTable, name: Option<u32>| {
+            side.table.column(name?).and_then(|column| column.unwritten)
+        };
         if joint.is_twin {
-            let is_unwritten =
-                (unwritten(one, joint.one) == mine, unwritten(other, joint.other) == theirs);
+            let is_unwritten = (unwritten(one, joint.one) == mine, unwritten(other, joint.other) == theirs);
             return Some(match is_unwritten {
                 (true, false) => theirs,
                 (false, true) => mine,

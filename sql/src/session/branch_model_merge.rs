@@ -229,7 +229,8 @@ fn merge_columns(
                     );
                 }
                 None => {
-                    let is_touched = is_open(old) || declared(old) != declared(own) || has_written(base, ours, old);
+                    let is_touched =
+                        is_open(old) || declared(old) != declared(own) || has_written(base, ours, old);
                     if !is_touched || referee.settle() == Side::Theirs {
                         continue;
                     }
@@ -251,7 +252,8 @@ fn merge_columns(
         place.theirs = Some(new.name);
         match was_of(&in_theirs, new.name) {
             Some(old) if !in_ours.contains_key(&old.name) => {
-                let is_touched = is_open(old) || declared(old) != declared(new) || has_written(base, theirs, old);
+                let is_touched =
+                    is_open(old) || declared(old) != declared(new) || has_written(base, theirs, old);
                 if is_touched && referee.settle() == Side::Theirs {
                     place.base = Some(old.name);
                     place.is_restored = true;
