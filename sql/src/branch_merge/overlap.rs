@@ -183,8 +183,7 @@ impl<'t> Versions<'t> {
         if let ([was], [_]) = (&moments[0][..], &moments[1][..])
             && let Key::Columns(columns) = self.key()
         {
-            let rows =
-                divergences.since(*was).await?.all_rows(Some(self.was.tree), Some(self.is.tree))?;
+            let rows = divergences.since(*was).await?.all_rows(Some(self.was.tree), Some(self.is.tree))?;
             return self.by_columns(rows, &columns).await;
         }
         let is_alone = moments.iter().all(|moments| moments.len() == 1);
