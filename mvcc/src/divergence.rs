@@ -81,22 +81,23 @@ impl Store {
 }
 
 impl Store {
-    /// The last commit of a branch up to a moment and later than `since` that changed one of its rows, if there was one. It
-    /// writes a checkpoint, and costs the pages that changed later than `since`.
+    /// Whether a branch was changed by a commit up to a moment and later than `since`. It writes a checkpoint, and costs the
+    /// pages that changed later than `since` until one tells.
     ///
     /// # Errors
     /// [`Error::TooOld`]; those of the device.
-    pub async fn last_change(&self, moment: Snapshot, since: Scn) -> Result<Option<Scn>> {
+    pub async fn has_changed(&self, moment: Snapshot, since: Scn) -> Result<bool> {
         let _hold = self.begin_as_of(moment.branch, moment.scn)?;
         self.checkpoint().await?;
         let engine = self.engine();
-        let mut last = since;
         for page in engine.file.changed_pages(moment.branch, since).await? {
-            if leaf_as_of(self, moment, page).await?.is_some() {
-                last = last.max(engine.version_of(PageKey::new(moment.branch, page), moment.scn).await?);
+            if leaf_as_of(self, moment, page).await?.is_some()
+                && engine.version_of(PageKey::new(moment.branch, page), moment.scn).await? > since
+            {
+                return Ok(true);
             }
         }
-        Ok(Some(last).filter(|last| *last > since))
+        Ok(false)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::ids::{BranchId, Scn};
 
 /// What a transaction reads: one branch as of one SCN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     /// The branch.
     pub branch: BranchId,

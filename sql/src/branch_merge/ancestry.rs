@@ -5,18 +5,16 @@
 //! value SCN (8, big-endian), for each branch that came along, directly or through others. So branches that are made
 //! from it later inherit that too, and no merge is known before it is done.
 //!
-//! The *base* of a merge is a best common moment: one that both sides contain, and that no other such moment contains. What
-//! both contain of each branch is a moment of that branch, so these are looked at. Where a branch was not changed since it began,
-//! or not for a while, its moment is the same as an earlier one, its parent's perhaps, which another may contain. So each
-//! counts as old as the last commit that changed its branch ([`newest`]). A later commit is never contained in an earlier one: the
-//! newest of these is a best one. Where merges crossed there are several, of which it is one.
+//! The base of a merge is made of the *best common moments*: those that both sides contain, and that no other such moment contains
+//! ([`best`]). What both contain of each branch is a moment of that branch, so these are looked at. Where a branch was not changed
+//! since it began, or not for a while, its moment is the same as an earlier one, its parent's perhaps, which another may
+//! contain. Where merges crossed there are several best ones; `base.rs` makes one base of them.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use helios_mvcc::{BranchId, Error, KeyRange, ScanStep, Scn, Snapshot, Store, Transaction, TreeId};
+use helios_mvcc::{BranchId, KeyRange, ScanStep, Scn, Snapshot, Store, Transaction, TreeId};
 
-use crate::catalog::Directory;
 use crate::error::{Result, SqlError, SqlState};
 
 /// The class of the rows, behind those of all objects.
@@ -39,94 +37,105 @@ pub async fn ancestry(store: &Store, moment: Snapshot) -> Result<Ancestry> {
     Ok(contained)
 }
 
-/// The base of a merge; `exists` says which branches can still be read.
+/// The best common moments of two sides, in a defined order; `exists` says which branches can still be read.
 ///
 /// # Errors
-/// 55000 where there is none; those of reading pages.
-pub async fn base(
+/// Those of reading pages.
+pub async fn best(
     store: &Store,
-    source: &Ancestry,
-    target: &Ancestry,
+    one: &Ancestry,
+    other: &Ancestry,
     exists: impl Fn(BranchId) -> bool,
-) -> Result<Snapshot> {
-    let common = source.iter().filter_map(|(branch, scn)| {
-        let scn = target.get(branch)?.min(scn);
-        exists(*branch).then_some((*branch, *scn))
-    });
-    newest(store, common.collect()).await?.ok_or_else(|| Error::Unrelated.into())
-}
-
-/// How far back the first look for changes goes.
-const WINDOW: u64 = 256;
-
-/// The moment whose branch was changed last, of these of different branches.
-///
-/// It looks at all of them in the same window of SCNs, which grows to earlier ones until one was changed in it; a moment
-/// whose branch began later and was not changed is its parent's.
-async fn newest(store: &Store, mut moments: Ancestry) -> Result<Option<Snapshot>> {
-    let latest = moments.values().max().copied().unwrap_or_default();
-    let mut window = WINDOW;
-    while moments.len() > 1 {
-        let since = Scn(latest.0.saturating_sub(window));
-        let mut found: Option<(Scn, Snapshot)> = None;
-        let mut unchanged = Ancestry::new();
-        let mut open: Vec<(BranchId, Scn)> = moments.iter().map(|(branch, scn)| (*branch, *scn)).collect();
-        while let Some((branch, scn)) = open.pop() {
-            let moment = Snapshot { branch, scn };
-            let origin = store.line_of_descent(moment).await?.get(1).copied();
-            let begin = origin.map_or(since, |origin| origin.scn.max(since));
-            let changed = match scn > begin {
-                true => store.last_change(moment, begin).await,
-                false => Ok(None),
-            };
-            let changed = match changed {
-                // What is not kept is no base, unless it is the only one.
-                Err(Error::TooOld { .. }) => continue,
-                changed => changed?,
-            };
-            match (changed, origin) {
-                (Some(changed), _) => {
-                    note(&mut unchanged, branch, scn);
-                    found = found.into_iter().chain([(changed, moment)]).max_by_key(|each| each.0);
-                }
-                // As it was where it began.
-                (None, Some(origin)) if origin.scn >= since => open.push((origin.branch, origin.scn)),
-                (None, _) => {
-                    note(&mut unchanged, branch, scn);
-                }
-            }
-        }
-        if let Some((_, moment)) = found {
-            return Ok(Some(moment));
-        }
-        if since == Scn(0) {
-            break;
-        }
-        if !unchanged.is_empty() {
-            moments = unchanged;
-        }
-        window = window.saturating_mul(8);
+) -> Result<Vec<Snapshot>> {
+    let common: Vec<Snapshot> = one
+        .iter()
+        .filter_map(|(branch, scn)| {
+            let scn = other.get(branch)?.min(scn);
+            exists(*branch).then_some(Snapshot { branch: *branch, scn: *scn })
+        })
+        .collect();
+    if common.len() <= 1 {
+        return Ok(common);
     }
-    Ok(moments.into_iter().map(|(branch, scn)| Snapshot { branch, scn }).max_by_key(|moment| moment.scn))
+    // What is not kept is no base, unless there is nothing else.
+    let newest = common.iter().max_by_key(|moment| moment.scn).copied();
+    let mut left = Vec::new();
+    for moment in common {
+        match ancestry(store, moment).await {
+            Ok(contained) => left.push((moment, contained)),
+            Err(error) if error.state() == SqlState::SNAPSHOT_TOO_OLD => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // What the numbers tell goes first: the pages need not be looked at.
+    let mut at = 0;
+    while at < left.len() {
+        let moment = left[at].0;
+        let knows = |(other, (_, contained)): (usize, &(Snapshot, Ancestry))| {
+            other != at && contained.get(&moment.branch).is_some_and(|scn| *scn >= moment.scn)
+        };
+        if left.iter().enumerate().any(knows) {
+            left.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    let mut at = 0;
+    while at < left.len() && left.len() > 1 {
+        let (mut is_inside, moment) = (false, left[at].0);
+        for (other, contained) in &left {
+            is_inside = is_inside || (*other != moment && contains(store, contained, moment).await?);
+        }
+        if is_inside {
+            left.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    let mut moments: Vec<Snapshot> = left.into_iter().map(|(moment, _)| moment).collect();
+    if moments.is_empty() {
+        return Ok(newest.into_iter().collect());
+    }
+    if moments.len() > 1 {
+        for moment in &mut moments {
+            *moment = as_changed(store, *moment).await?;
+        }
+        moments.sort_by_key(|moment| (moment.branch, moment.scn));
+    }
+    Ok(moments)
 }
 
-/// What a merge of two branches, as they are now, begins from; `None` where they have nothing in common.
-///
-/// # Errors
-/// Those of reading pages; XX001.
-pub async fn merge_base(
-    store: &Store,
-    directory: &Directory,
-    one: BranchId,
-    other: BranchId,
-) -> Result<Option<Snapshot>> {
-    let scn = store.visible_scn();
-    let one = ancestry(store, Snapshot { branch: one, scn }).await?;
-    let other = ancestry(store, Snapshot { branch: other, scn }).await?;
-    match base(store, &one, &other, |branch| directory.has(branch)).await {
-        Ok(base) => Ok(Some(base)),
-        Err(error) if error.state() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Ok(None),
-        Err(error) => Err(error),
+/// Whether all that a moment holds is contained in something: the moment, or an older one that holds the same.
+async fn contains(store: &Store, contained: &Ancestry, mut moment: Snapshot) -> Result<bool> {
+    loop {
+        let line = store.line_of_descent(moment).await?;
+        moment = line[0];
+        let known = contained.get(&moment.branch).copied();
+        if known.is_some_and(|known| known >= moment.scn) {
+            return Ok(true);
+        }
+        let origin = line.get(1).copied();
+        let begin = origin.map_or(Scn(0), |origin| origin.scn);
+        if store.has_changed(moment, known.unwrap_or_default().max(begin)).await? {
+            return Ok(false);
+        }
+        if known.is_some_and(|known| known >= begin) {
+            return Ok(true);
+        }
+        let Some(origin) = origin else { return Ok(false) };
+        moment = origin;
+    }
+}
+
+/// A moment as one of the branch that was changed last: of its parent, where it was not changed since it began.
+async fn as_changed(store: &Store, mut moment: Snapshot) -> Result<Snapshot> {
+    loop {
+        let line = store.line_of_descent(moment).await?;
+        moment = line[0];
+        match line.get(1) {
+            Some(origin) if !store.has_changed(moment, origin.scn).await? => moment = *origin,
+            _ => return Ok(moment),
+        }
     }
 }
 
@@ -143,6 +152,13 @@ pub async fn record(transaction: &mut Transaction, source: &Ancestry) -> Result<
         }
     }
     Ok(())
+}
+
+/// What both contain, as one.
+pub fn add(contained: &mut Ancestry, other: &Ancestry) {
+    for (branch, scn) in other {
+        note(contained, *branch, *scn);
+    }
 }
 
 /// Raises the moment of a branch; tells whether it did.

@@ -8,12 +8,16 @@
 
 use std::sync::Arc;
 
-use helios_mvcc::{BranchId, Divergence, Snapshot};
+use helios_mvcc::{BranchId, Snapshot};
 
 use super::ancestry;
+use super::base::Base;
+use super::base_rows::{BaseRows, Differences, Leaf};
 use super::columns::{Conversion, key_places};
 use super::counted;
-use super::matching::{Places, difference};
+use super::lineage::{Divergences, Lineage};
+use super::matching::Places;
+use super::objects::shown;
 use super::overlap::Overlap;
 use super::rekeyed;
 use super::report::Report;
@@ -23,6 +27,7 @@ use crate::binder::name::quote;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, Object, Table};
 use crate::ddl::{self, Ddl, Thing, contains_nulls};
 use crate::error::{Result, SqlError};
+use crate::execute::Execution;
 use crate::functions::{CastContext, EvalContext, registry};
 use crate::parser::{self, StatementKind, Utility};
 use crate::types::format_type;
@@ -47,23 +52,18 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     let base = {
         let own = ancestry::ancestry(&store, target).await?;
         let directory = ddl.engine.directory();
-        ancestry::base(&store, &contained, &own, |branch| directory.has(branch)).await?
+        Base::find(&store, &contained, &own, |branch| directory.has(branch)).await?
     };
-    let (base_catalog, source_catalog) =
-        (ddl.engine.past_catalog(base).await?, ddl.engine.past_catalog(source).await?);
-    let overlap = Overlap::find(
-        &store,
-        (base, &base_catalog),
-        (source, &source_catalog),
-        (target, &ddl.catalog.clone()),
-    )
-    .await?;
-    let merge = Merge { base, target, base_catalog, source_catalog, overlap };
+    let source_catalog = ddl.engine.past_catalog(source).await?;
+    let mut lineage = Lineage::new(&base, &ddl.engine, &ddl.execution).await?;
+    let (theirs, ours) = (lineage.add(source, &source_catalog), lineage.add(target, &ddl.catalog));
+    let overlap = Overlap::find(&lineage, lineage.base(), theirs, ours, &ddl.execution).await?;
+    let merge = Merge { lineage, target, source_catalog, overlap };
     let plan = merge.plan(ddl, report);
     if report.is_refused() {
         return Ok(true);
     }
-    let theirs = store.divergence(base, source).await?;
+    let mut theirs = Divergences::new(&store, source);
     let plan = merge.clear_away(plan, ddl, report).await?;
     if report.is_refused() {
         return Ok(true);
@@ -72,7 +72,7 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     put_all(ddl, plan.before_rows).await?;
     ddl.refresh().await?;
     for versions in &plan.tables {
-        merge.rows(versions, &theirs, ddl, report).await?;
+        merge.rows(versions, &mut theirs, ddl, report).await?;
     }
     if report.is_refused() {
         return Ok(true);
@@ -89,16 +89,16 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
 
 /// The moments that are merged, with their catalogs.
 struct Merge {
-    base: Snapshot,
+    lineage: Lineage,
     target: Snapshot,
-    base_catalog: Arc<CatalogSnapshot>,
     source_catalog: Arc<CatalogSnapshot>,
     overlap: Overlap,
 }
 
 impl Merge {
     fn plan(&self, ddl: &Ddl, report: &mut Report) -> Plan {
-        schema::plan(&self.base_catalog, &self.source_catalog, &ddl.catalog, &self.overlap, report)
+        let base = self.lineage.catalog(self.lineage.base());
+        schema::plan(base, &self.source_catalog, &ddl.catalog, &self.overlap, report)
     }
 
     /// Converts columns and drops objects; gives the plan of what is left to do.
@@ -150,42 +150,86 @@ impl Merge {
     async fn rows(
         &self,
         versions: &TableVersions,
-        theirs: &Divergence,
+        theirs: &mut Divergences,
         ddl: &mut Ddl,
         report: &mut Report,
     ) -> Result<()> {
-        let base = versions.base.as_ref().map(|(table, _)| &**table);
-        let source = Some(&*versions.source.0);
-        let mut differing = match versions.restored.is_empty() {
-            true => difference(theirs, base, source).await?,
-            // Cells come back that the source did not change.
-            false => theirs.all_rows(base.map(|table| table.tree), source.map(|table| table.tree))?,
-        };
-        let Some(first) = differing.next().await? else { return Ok(()) };
         let entry = ddl.catalog.expect_table(versions.oid)?.clone();
-        let shown = schema::shown(&ddl.catalog, &Object::Table(entry.table.clone()));
-        let rows = Target::new(ddl.writer(&entry)?, shown, versions);
-        if let Some(by) = told_apart(versions, &entry.table) {
-            let rows_of = (difference(theirs, base, None).await?, difference(theirs, None, source).await?);
-            return rekeyed::merge(&rows, &by, rows_of, &mut ddl.execution, report).await;
+        let base = self.base_rows(versions, &entry.table, &ddl.execution)?;
+        let is_whole = !versions.restored.is_empty();
+        let source = &versions.source.0;
+        let mut differing = self.differing(base.as_ref(), source, theirs, is_whole).await?;
+        let Some(first) = differing.next().await? else { return Ok(()) };
+        let name = shown(&ddl.catalog, &Object::Table(entry.table.clone()));
+        let rows = Target::new(ddl.writer(&entry)?, name, versions);
+        if let Some(base) = &base
+            && let Some(by) = told_apart(versions, base, &entry.table)
+        {
+            let all = theirs.since(self.lineage.moment()).await?.all_rows(None, Some(source.tree))?;
+            return rekeyed::merge(&rows, &by, (base, all), &mut ddl.execution, report).await;
         }
         if !entry.table.primary_key.is_empty() {
-            return rows::merge(&rows, first, differing, &mut ddl.execution, report).await;
+            return rows::merge(&rows, base, first, differing, &mut ddl.execution, report).await;
         }
         let before = ddl.engine.past_catalog(self.target).await?;
         let own = before.table(versions.oid).map(|entry| &*entry.table);
-        let ours = ddl.engine.store().divergence(self.base, self.target).await?;
-        let ours = difference(&ours, base, own).await?;
-        let again = difference(theirs, base, source).await?;
         // Rows of the target as they were before anything was converted.
-        let before = own.map(|own| Reading::of_target(own, &entry.table, versions));
-        counted::merge(&rows, again, (ours, before.as_ref()), &mut ddl.execution, report).await
+        let reading = own.map(|own| Reading::of_target(own, &entry.table, versions));
+        let mut ours = Divergences::new(self.lineage.store(), self.target);
+        let sides = [
+            counted::Side { table: Some(source), divergences: theirs, reading: &rows.source },
+            counted::Side {
+                table: own,
+                divergences: &mut ours,
+                reading: reading.as_ref().unwrap_or(&rows.own),
+            },
+        ];
+        let moment = self.lineage.moment();
+        counted::merge(&rows, (base.as_ref(), moment), sides, &mut ddl.execution, report).await
+    }
+
+    /// What the base has of a table, as rows of the merged one; `None` where it has it not.
+    fn base_rows(
+        &self,
+        versions: &TableVersions,
+        merged: &Table,
+        execution: &Execution,
+    ) -> Result<Option<BaseRows>> {
+        let Some((_, places)) = &versions.base else { return Ok(None) };
+        let mut places = places.clone();
+        // What the target's rows do not hold any more, those of the base did.
+        let restored = versions.restored.iter().map(|(at, place)| (*at, *place));
+        restored.for_each(|(at, place)| places[at] = Some(place));
+        let mut missing: Vec<Datum> = merged.columns.iter().map(|column| column.missing.clone()).collect();
+        for twin in &versions.twins {
+            missing[twin.place] = twin.merged.clone();
+        }
+        let (node, context) = (self.lineage.base(), execution.context());
+        BaseRows::new(&self.lineage, node, versions.oid, &places, (merged, missing), &context).map(Some)
+    }
+
+    /// The rows that the source may have otherwise than the base.
+    async fn differing(
+        &self,
+        base: Option<&BaseRows>,
+        source: &Table,
+        theirs: &mut Divergences,
+        is_whole: bool,
+    ) -> Result<Differences> {
+        match base {
+            Some(base) => theirs.rows(&[base], source, is_whole).await,
+            None => {
+                let moment = self.lineage.moment();
+                let all = theirs.since(moment).await?.tree(None, Some(source.tree)).await?;
+                Ok(Differences::new(theirs.pivot(), vec![(moment, all)]))
+            }
+        }
     }
 }
 
 /// By which columns the rows of a table are told apart whose primary key is another one than at the base, or on the source;
 /// `None` for other tables.
-fn told_apart(versions: &TableVersions, merged: &Table) -> Option<Vec<usize>> {
+fn told_apart(versions: &TableVersions, rows: &BaseRows, merged: &Table) -> Option<Vec<usize>> {
     let (base, base_places) = versions.base.as_ref()?;
     let own: Places = (0..merged.columns.len()).map(Some).collect();
     let keys = [
@@ -193,7 +237,8 @@ fn told_apart(versions: &TableVersions, merged: &Table) -> Option<Vec<usize>> {
         key_places(&versions.source.0, &versions.source.1),
         key_places(merged, &own),
     ];
-    if keys[0] == keys[1] && keys[1] == keys[2] {
+    let has_same = |leaf: &Leaf| key_places(&leaf.table, &leaf.places) == keys[0];
+    if keys[0] == keys[1] && keys[1] == keys[2] && rows.leaves().all(has_same) {
         return None;
     }
     keys.into_iter().find(|key| !key.is_empty()).map(|key| key.into_iter().flatten().collect())
@@ -375,6 +420,6 @@ fn violate(ddl: &Ddl, table: u32, error: SqlError, report: &mut Report) -> Resul
         return Err(error);
     }
     let entry = ddl.catalog.expect_table(table)?;
-    report.violate(schema::shown(&ddl.catalog, &Object::Table(entry.table.clone())), None, error);
+    report.violate(shown(&ddl.catalog, &Object::Table(entry.table.clone())), None, error);
     Ok(())
 }

@@ -22,18 +22,49 @@ pub enum Outcome {
     },
 }
 
+/// A row of the base, or none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BaseVersion {
+    pub row: Version,
+    /// Cells that are undecided, by position; none are where it is empty.
+    pub undecided: Vec<bool>,
+    /// Whether there is such a row is undecided, too; `row` is it, if there is.
+    pub is_gone: bool,
+}
+
+impl BaseVersion {
+    /// Whether a cell is undecided.
+    #[must_use]
+    pub fn is_undecided(&self, at: usize) -> bool {
+        self.undecided.get(at).copied().unwrap_or(false)
+    }
+
+    /// Takes a cell for decided.
+    pub fn decide(&mut self, at: usize) {
+        if let Some(undecided) = self.undecided.get_mut(at) {
+            *undecided = false;
+        }
+    }
+}
+
 /// Merges; `counts` says which cells do, by position: others are computed from them.
 #[must_use]
-pub fn merge(base: &Version, ours: &Version, theirs: &Version, counts: &[bool]) -> Outcome {
+pub fn merge(base: &BaseVersion, ours: &Version, theirs: &Version, counts: &[bool]) -> Outcome {
     let is_same = |one: &Version, other: &Version| match (one, other) {
         (None, None) => true,
         (Some(one), Some(other)) => (0..counts.len()).all(|at| !counts[at] || same(&one[at], &other[at])),
         _ => false,
     };
-    if is_same(theirs, base) || is_same(theirs, ours) {
+    let is_kept_on_both = ours.is_some() && theirs.is_some();
+    let is_of_base = |side: &Version| {
+        is_same(side, &base.row)
+            && (!base.is_gone || is_kept_on_both)
+            && !(side.is_some() && (0..counts.len()).any(|at| counts[at] && base.is_undecided(at)))
+    };
+    if is_same(theirs, ours) || is_of_base(theirs) {
         return Outcome::Keep;
     }
-    if is_same(ours, base) {
+    if is_of_base(ours) {
         return Outcome::Write(theirs.clone());
     }
     let (Some(own), Some(new)) = (ours, theirs) else {
@@ -42,7 +73,7 @@ pub fn merge(base: &Version, ours: &Version, theirs: &Version, counts: &[bool]) 
     let mut cells = Vec::new();
     let (mut source_wins, mut target_wins) = (own.clone(), own.clone());
     for at in (0..counts.len()).filter(|at| counts[*at]) {
-        let old = base.as_ref().map(|base| &base[at]);
+        let old = base.row.as_ref().filter(|_| !base.is_undecided(at)).map(|base| &base[at]);
         let changed = |value: &Datum| old.is_none_or(|old| !same(old, value));
         if !changed(&new[at]) || same(&new[at], &own[at]) {
             continue;

@@ -3,6 +3,7 @@
 //! The merged table keeps the target's numbers, and what the source added, or the target gets back, has the next ones; so
 //! rows of the target stay as they are. Columns of one name that both sides added become one.
 
+use super::base_table::Undecided;
 use super::cells::same;
 use super::matching::{Places, matches};
 use super::overlap::Overlap;
@@ -69,6 +70,7 @@ pub fn common(source: &Table, target: &Table) -> Table {
 /// Merges the columns and what else there is of a table; conflicts go to the report.
 pub fn merge(
     base: &Table,
+    undecided: &Undecided,
     source: &Table,
     target: &Table,
     overlap: &Overlap,
@@ -91,6 +93,11 @@ pub fn merge(
         |column: &str, what: String| Finding::of_object(format!("column {column} of {shown}"), what);
     let has_keys = !source.primary_key.is_empty() && !target.primary_key.is_empty();
     for (at, column) in base.columns.iter().enumerate().filter(|(_, column)| !column.dropped) {
+        // Two columns may have come to one name in a base.
+        let now = in_target[at].map(|ours| &target.columns[ours]);
+        let now = now.or_else(|| in_source[at].map(|theirs| &source.columns[theirs]));
+        let name = &now.unwrap_or(column).name;
+        let is_as_it_was = |now: &TableColumn| same_column(column, now) && !undecided.has_any_of(at);
         let written_by = [overlap.source.has_cell(base.oid, at), overlap.target.has_cell(base.oid, at)];
         match (in_source[at], in_target[at]) {
             (Some(theirs), Some(ours)) => {
@@ -101,16 +108,16 @@ pub fn merge(
                     [column, &source.columns[theirs], &target.columns[ours]],
                     written_by,
                     report,
-                    |what| conflict(&column.name, what),
+                    (|what| conflict(name, what), |what| undecided.has(Some(at), what)),
                 );
             }
             (None, Some(ours)) => {
-                let change = match (same_column(column, &target.columns[ours]), written_by[1]) {
+                let change = match (is_as_it_was(&target.columns[ours]), written_by[1]) {
                     (false, _) => "changed on the target",
                     (true, true) => "its cells changed on the target",
                     (true, false) => "",
                 };
-                let what = || conflict(&column.name, format!("dropped on the branch, {change}"));
+                let what = || conflict(name, format!("dropped on the branch, {change}"));
                 let goes = if change.is_empty() {
                     true
                 } else if has_keys {
@@ -127,12 +134,12 @@ pub fn merge(
             }
             (Some(theirs), None) => {
                 let theirs = (theirs, &source.columns[theirs]);
-                let change = match (same_column(column, theirs.1), written_by[0]) {
+                let change = match (is_as_it_was(theirs.1), written_by[0]) {
                     (false, _) => "changed on the branch",
                     (true, true) => "its cells changed on the branch",
                     (true, false) => continue,
                 };
-                let what = || conflict(&column.name, format!("{change}, dropped on the target"));
+                let what = || conflict(name, format!("{change}, dropped on the target"));
                 if is_computed(theirs.1) || !has_keys {
                     // Nothing says which rows its cells would come back to.
                     report.refuse_unless(Settled::Ours, what);
@@ -146,14 +153,15 @@ pub fn merge(
     }
     add_columns(&mut merged, source, target, (&in_source, &in_target), report, &conflict);
     refuse_namesakes(&merged, shown, report);
-    merge_rest(&mut merged.table, base, source, target, shown, report);
-    merge_key(&mut merged, base, source, target, shown, report);
+    merge_rest(&mut merged.table, (base, undecided), source, target, shown, report);
+    merge_key(&mut merged, (base, undecided), source, target, shown, report);
     merged
 }
 
 /// Which columns of both sides those of the base are. Where a column of a side has nothing but its name in common with the
 /// base's, and is one that the other side has too, it is that one.
-fn matches_of_both(base: &Table, source: &Table, target: &Table) -> (Places, Places) {
+#[must_use]
+pub fn matches_of_both(base: &Table, source: &Table, target: &Table) -> (Places, Places) {
     let (in_source, in_target) = (matches(base, source), matches(base, target));
     let pruned = |own: &Places, side: &Table, theirs: &Places, other: &Table| -> Places {
         let is_anothers = |at: usize, place: usize| {
@@ -207,7 +215,7 @@ pub fn key_places(table: &Table, places: &Places) -> Places {
 /// none, by the new one: so both sides must have its columns.
 fn merge_key(
     merged: &mut MergedTable,
-    base: &Table,
+    (base, undecided): (&Table, &Undecided),
     source: &Table,
     target: &Table,
     shown: &str,
@@ -216,13 +224,14 @@ fn merge_key(
     let own: Places = (0..target.columns.len()).map(Some).collect();
     let [before, theirs, ours] =
         [key_places(base, &merged.base), key_places(source, &merged.source), key_places(target, &own)];
-    if theirs == ours && ours == before {
+    let is_undecided = undecided.has(None, "primary key");
+    if theirs == ours && (ours == before || is_undecided) {
         return;
     }
     let told_apart = [&before, &theirs, &ours].into_iter().find(|key| !key.is_empty()).unwrap_or(&before);
     let is_in = |places: &Places| told_apart.iter().all(|place| place.is_some() && places.contains(place));
     let both_have = is_in(&merged.base) && is_in(&merged.source) && is_in(&own);
-    let what = match (theirs == before, ours == before) {
+    let what = match (theirs == before && !is_undecided, ours == before && !is_undecided) {
         (false, false) if theirs != ours => "both sides changed its primary key",
         (false, _) if !both_have || theirs.iter().any(|place| !own.contains(place)) => {
             "its primary key was changed on the branch, to or from columns that the target does not have"
@@ -253,9 +262,7 @@ fn add_columns(
             continue;
         }
         let is_twin = |(place, own): (usize, &TableColumn)| {
-            !own.dropped && !in_target.contains(&Some(place)) && {
-                own.origin.is_same(&column.origin) || own.name == column.name
-            }
+            !in_target.contains(&Some(place)) && is_twin_of(own, column)
         };
         match target.columns.iter().enumerate().position(is_twin) {
             Some(twin) => {
@@ -268,6 +275,12 @@ fn add_columns(
             }
         }
     }
+}
+
+/// Whether two columns that both sides added are one.
+#[must_use]
+pub fn is_twin_of(own: &TableColumn, column: &TableColumn) -> bool {
+    !own.dropped && (own.origin.is_same(&column.origin) || own.name == column.name)
 }
 
 /// Makes one column of two that were added on both sides. Which cells were written since cannot be told from what they hold
@@ -323,7 +336,8 @@ pub fn is_changed(base: &Table, now: &Table) -> bool {
 }
 
 /// Whether two columns are declared alike, whatever their numbers.
-fn same_column(one: &TableColumn, other: &TableColumn) -> bool {
+#[must_use]
+pub fn same_column(one: &TableColumn, other: &TableColumn) -> bool {
     let aligned = TableColumn {
         number: one.number,
         missing: one.missing.clone(),
@@ -340,16 +354,17 @@ fn merge_column(
     [base, source, target]: [&TableColumn; 3],
     written_by: [bool; 2],
     report: &mut Report,
-    conflict: impl Fn(String) -> Finding,
+    (conflict, is_undecided): (impl Fn(String) -> Finding, impl Fn(&'static str) -> bool),
 ) {
     let column = &mut merged.table.columns[place];
     column.origin.join(&source.origin);
     macro_rules! merge_field {
         ($($field:ident),+ => $what:literal) => {{
             let differs = |one: &TableColumn, other: &TableColumn| $(one.$field != other.$field)||+;
-            let is_theirs = differs(source, base) && differs(source, target);
+            let is_changed = |side: &TableColumn| is_undecided($what) || differs(side, base);
+            let is_theirs = is_changed(source) && differs(source, target);
             let what = || conflict(format!("both sides changed its {}", $what));
-            is_theirs && (!differs(target, base) || report.settle(what) == Settled::Theirs)
+            is_theirs && (!is_changed(target) || report.settle(what) == Settled::Theirs)
         }};
     }
     if merge_field!(name => "name") {
@@ -368,7 +383,8 @@ fn merge_column(
     if merge_field!(identity => "identity") {
         column.identity = source.identity;
     }
-    let is_theirs = match [source, target].map(|side| side.data_type() != base.data_type()) {
+    let is_changed = |side: &TableColumn| is_undecided("type") || side.data_type() != base.data_type();
+    let is_theirs = match [source, target].map(is_changed) {
         _ if source.data_type() == target.data_type() => false,
         [true, true] => report.settle(|| conflict("both sides changed its type".into())) == Settled::Theirs,
         [true, false] if written_by[1] => {
@@ -390,7 +406,7 @@ fn merge_column(
 /// Name, schema, owner, parameters.
 fn merge_rest(
     merged: &mut Table,
-    base: &Table,
+    (base, undecided): (&Table, &Undecided),
     source: &Table,
     target: &Table,
     shown: &str,
@@ -400,9 +416,10 @@ fn merge_rest(
         |what: &str| Finding::of_object(shown.to_string(), format!("both sides changed its {what}"));
     macro_rules! merge_field {
         ($field:ident, $what:literal) => {
-            if source.$field != base.$field
+            let is_changed = |side: &Table| undecided.has(None, $what) || side.$field != base.$field;
+            if is_changed(source)
                 && source.$field != target.$field
-                && (target.$field == base.$field || report.settle(|| conflict($what)) == Settled::Theirs)
+                && (!is_changed(target) || report.settle(|| conflict($what)) == Settled::Theirs)
             {
                 merged.$field = source.$field.clone();
             }

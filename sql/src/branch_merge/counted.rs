@@ -4,19 +4,23 @@
 //! fewer of such rows; where both changed it to the same, nothing happens; else it is a conflict. What changed is kept in
 //! memory until the table is done, on both sides: row numbers mean nothing across branches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use helios_mvcc::{KeyRange, ScanStep, TreeDifference};
+use helios_mvcc::{KeyRange, ScanStep, Snapshot};
 
+use super::base_rows::{BaseRows, Leaf};
+use super::lineage::Divergences;
+use super::matching::difference;
 use super::report::{Report, Settled};
 use super::rows::{Change, Reading, Target, write};
+use crate::catalog::Table;
 use crate::error::Result;
 use crate::execute::Execution;
 use crate::value::Datum;
 
 /// How many of a row came and went on a side.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Delta {
     row: Vec<Datum>,
     by: i64,
@@ -28,53 +32,106 @@ struct Delta {
 /// By the row's stored form.
 type Deltas = BTreeMap<Vec<u8>, Delta>;
 
-/// Merges what the source changed since the base, with what the target changed since then.
+/// A side of the merge.
+pub struct Side<'a> {
+    pub table: Option<&'a Table>,
+    pub divergences: &'a mut Divergences,
+    pub reading: &'a Reading,
+}
+
+/// How the numbers of rows differ.
+struct Numbers {
+    /// What the source has more than one moment of the base, and the target.
+    theirs: Deltas,
+    ours: Deltas,
+    /// What the source has more than each moment of the base.
+    moments: Vec<(Snapshot, Deltas)>,
+}
+
+impl Numbers {
+    /// What both have more than the base of a row, and what the base has more than that moment; that is undecided where several
+    /// moments do not agree.
+    fn of(&self, stored: &[u8], base: Option<&BaseRows>) -> (i64, i64, Option<i64>) {
+        let by = |deltas: &Deltas| deltas.get(stored).map_or(0, |delta| delta.by);
+        let (theirs, ours) = (by(&self.theirs), by(&self.ours));
+        let was = match base {
+            Some(base) if self.moments.len() > 1 => {
+                let number = |(moment, deltas): &(Snapshot, Deltas)| (*moment, theirs - by(deltas));
+                base.number_of(&self.moments.iter().map(number).collect())
+            }
+            _ => Some(0),
+        };
+        (theirs - was.unwrap_or(0), ours - was.unwrap_or(0), was)
+    }
+}
+
+/// Merges what the source changed since the base, with what the target changed since then; `moment` is one of the base.
 ///
 /// # Errors
 /// Those of reading and writing; conflicts and broken constraints go to the report.
 pub async fn merge(
     target: &Target,
-    theirs: TreeDifference,
-    (ours, own): (TreeDifference, Option<&Reading>),
+    (base, moment): (Option<&BaseRows>, Snapshot),
+    [mut theirs, mut ours]: [Side<'_>; 2],
     execution: &mut Execution,
     report: &mut Report,
 ) -> Result<()> {
-    let theirs = deltas(target, theirs, &target.source, execution).await?;
-    if theirs.values().all(|delta| delta.by == 0) {
+    let mut numbers = Numbers { theirs: Deltas::new(), ours: Deltas::new(), moments: Vec::new() };
+    let mut leaves: Vec<Option<&Leaf>> = base.map_or_else(Vec::new, |base| base.leaves().map(Some).collect());
+    if leaves.is_empty() {
+        leaves.push(None);
+    }
+    for leaf in &leaves {
+        let moment = leaf.map_or(moment, |leaf| leaf.moment);
+        numbers.moments.push((moment, deltas(target, (*leaf, moment), &mut theirs, execution).await?));
+    }
+    if numbers.moments.iter().all(|(_, deltas)| deltas.values().all(|delta| delta.by == 0)) {
         return Ok(());
     }
-    let ours = deltas(target, ours, own.unwrap_or(&target.own), execution).await?;
+    // What is common to the source and one of the moments is common to all that is compared with that.
+    let first = leaves[0];
+    numbers.ours =
+        deltas(target, (first, first.map_or(moment, |leaf| leaf.moment)), &mut ours, execution).await?;
+    numbers.theirs = numbers.moments[0].1.clone();
     target.writer.lock_table(execution).await?;
     let mut left_over = BTreeMap::new();
-    for (stored, delta) in theirs.into_iter().filter(|(_, delta)| delta.by != 0) {
-        let own = ours.get(&stored);
-        let own_by = own.map_or(0, |own| own.by);
-        if own_by == delta.by {
+    let changed: BTreeSet<Vec<u8>> =
+        numbers.moments.iter().flat_map(|(_, deltas)| deltas.keys().cloned()).collect();
+    for stored in changed {
+        let (theirs_by, own_by, was) = numbers.of(&stored, base);
+        if theirs_by == own_by || (theirs_by == 0 && was.is_some()) {
             continue;
         }
-        let row = Some(delta.row.clone());
-        let versions = [&None, if delta.by > 0 { &None } else { &row }, &row];
-        let operation = if delta.by > 0 { "insert" } else { "delete" };
-        if own_by != 0 {
+        let of_moments = numbers.moments.iter().filter_map(|(_, deltas)| deltas.get(&stored));
+        let Some(row) = of_moments.clone().next().map(|delta| delta.row.clone()) else { continue };
+        let row = Some(row);
+        let own = numbers.ours.get(&stored);
+        let grows = theirs_by > if was.is_some() { 0 } else { own_by };
+        let versions = [&None, if grows { &None } else { &row }, &row];
+        let operation = if grows { "insert" } else { "delete" };
+        if own_by != 0 || was.is_none() {
             let text =
-                format!("it came {:+} times on the branch and {own_by:+} times on the target", delta.by);
+                format!("it came {theirs_by:+} times on the branch and {own_by:+} times on the target");
             let finding = target.finding(operation, Some(text), versions, &execution.context())?;
             if report.settle(|| finding) == Settled::Ours {
                 continue;
             }
         }
-        let by = delta.by - own_by;
+        let by = theirs_by - own_by;
         for _ in 0..by.max(0) {
             let finding = target.finding("insert", None, versions, &execution.context())?;
             report.change(|| finding);
-            let mut row = delta.row.clone();
-            target.writer.generate(&mut row, &execution.context())?;
-            let change = Change { key: Vec::new(), before: None, after: Some(row) };
+            let mut row = row.clone();
+            if let Some(row) = &mut row {
+                target.writer.generate(row, &execution.context())?;
+            }
+            let change = Change { key: Vec::new(), before: None, after: row };
             write(target, change, None, execution, report).await?;
         }
         let mut left = (-by).max(0);
         // Where the source's rows were, such rows most likely still are; else they are among what the target added.
-        let candidates = delta.gone.iter().chain(own.into_iter().flat_map(|own| &own.here));
+        let gone = of_moments.flat_map(|delta| &delta.gone);
+        let candidates = gone.chain(own.into_iter().flat_map(|own| &own.here));
         for key in candidates {
             if left == 0 {
                 break;
@@ -136,17 +193,21 @@ async fn delete_anywhere(
     }
 }
 
+/// What a side has more, and less, than a moment of the base; all rows, where that has not the table.
 async fn deltas(
     target: &Target,
-    mut difference: TreeDifference,
-    after: &Reading,
+    (leaf, moment): (Option<&Leaf>, Snapshot),
+    side: &mut Side<'_>,
     execution: &Execution,
 ) -> Result<Deltas> {
+    let divergence = side.divergences.since(moment).await?;
+    let mut rows = difference(divergence, leaf.map(|leaf| &*leaf.table), side.table).await?;
     let mut deltas = Deltas::new();
-    while let Some(change) = difference.next().await? {
+    while let Some(change) = rows.next().await? {
+        execution.check_cancel()?;
         let context = execution.context();
-        let before = match (&target.base, &change.before) {
-            (Some(reading), Some(bytes)) => reading.row(bytes, &context).ok(),
+        let before = match (leaf, &change.before) {
+            (Some(leaf), Some(bytes)) => leaf.row(bytes, &context).ok(),
             _ => None,
         };
         if let Some(row) = before {
@@ -156,7 +217,7 @@ async fn deltas(
             delta.gone.push(change.key.clone());
         }
         if let Some(bytes) = change.after {
-            let row = after.row(&bytes, &context)?;
+            let row = side.reading.row(&bytes, &context)?;
             let delta = deltas.entry(stored_form(target, &row)?).or_default();
             delta.by += 1;
             delta.row = row;

@@ -1,6 +1,7 @@
 //! MERGE DATABASE BRANCH: what a branch changed since it was made, or last merged, comes to another.
 //!
-//! 1. The *base* is the newest moment that both branches contain (`ancestry.rs`). What the source changed since then is
+//! 1. The *base* is the best moment that both branches contain (`ancestry.rs`), or made of several (`base.rs`, `lineage.rs`), catalogs
+//!    first (`base_catalog.rs`, `base_table.rs`) and rows when they are asked for (`base_rows.rs`). What the source changed since then is
 //!    found at the cost of the pages that it changed (`helios_mvcc::Divergence`).
 //! 2. What one side wrote of what the other dropped or converted is looked up (`overlap.rs`). Catalogs are merged object by
 //!    object, tables column by column (`schema.rs`, `columns.rs`), each known by its identity (`matching.rs`).
@@ -12,10 +13,18 @@
 
 mod ancestry;
 mod apply;
+mod base;
+mod base_catalog;
+mod base_layout;
+mod base_rows;
+mod base_table;
 mod cells;
 mod columns;
 mod counted;
+mod distance;
+mod lineage;
 mod matching;
+mod objects;
 mod overlap;
 mod rekeyed;
 mod renumber;
@@ -25,7 +34,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use ancestry::merge_base;
 pub use apply::{Request, apply};
+pub use base::Base;
+#[cfg(test)]
+pub use base::LEVELS_MAX;
+pub use distance::rows_differing;
 pub use matching::{difference, matches};
 pub use report::{Finding, Report, Resolution};

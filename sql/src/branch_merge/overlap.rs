@@ -6,13 +6,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use helios_mvcc::{Divergence, Snapshot, Store, TreeDifference};
+use helios_mvcc::TreeDifference;
 
+use super::base_rows::{BaseRows, Differences};
 use super::cells::same;
-use super::matching::{Places, difference, matches};
-use crate::catalog::{CatalogSnapshot, Table};
+use super::lineage::{Divergences, Lineage};
+use super::matching::{Places, matches};
+use crate::catalog::Table;
 use crate::ddl::keeps_values;
 use crate::error::Result;
+use crate::execute::Execution;
 use crate::plan::row_layout;
 use crate::value::Datum;
 use crate::value::row::RowLayout;
@@ -46,41 +49,44 @@ pub struct Overlap {
     pub target: Written,
 }
 
-/// A moment and its catalog.
-pub type Moment<'c> = (Snapshot, &'c CatalogSnapshot);
-
 impl Overlap {
-    /// Finds out.
+    /// Finds out, of a base and two sides, which may be made of several moments themselves.
     ///
     /// # Errors
     /// Those of reading pages.
     pub async fn find(
-        store: &Store,
-        base: Moment<'_>,
-        source: Moment<'_>,
-        target: Moment<'_>,
+        lineage: &Lineage,
+        base: usize,
+        source: usize,
+        target: usize,
+        execution: &Execution,
     ) -> Result<Overlap> {
         Ok(Overlap {
-            source: written(store, base, source, target.1).await?,
-            target: written(store, base, target, source.1).await?,
+            source: written(lineage, base, source, target, execution).await?,
+            target: written(lineage, base, target, source, execution).await?,
         })
     }
 }
 
-/// What a side wrote of what the other one dropped or converted.
+/// What a side wrote of what the other one dropped or converted; what is undecided at the base counts as written.
 async fn written(
-    store: &Store,
-    base: Moment<'_>,
-    side: Moment<'_>,
-    other: &CatalogSnapshot,
+    lineage: &Lineage,
+    base: usize,
+    side: usize,
+    other: usize,
+    execution: &Execution,
 ) -> Result<Written> {
     let mut written = Written::default();
-    let mut divergence = None;
-    let tables = base.1.tables().filter(|entry| !base.1.is_special_schema(entry.table.schema));
-    for entry in tables {
+    let mut divergences: Vec<Divergences> = Vec::new();
+    let (base_catalog, side_catalog) = (lineage.catalog(base), lineage.catalog(side));
+    for entry in base_catalog.tables() {
         let was = &entry.table;
-        let Some(is) = side.1.table(was.oid).map(|entry| &entry.table) else { continue };
-        let other = other.table(was.oid).map(|entry| &entry.table);
+        if entry.undecided.is_gone {
+            written.tables.insert(was.oid);
+        }
+        written.cells.extend(entry.undecided.columns.iter().map(|at| (was.oid, *at)));
+        let Some(is) = side_catalog.table(was.oid).map(|entry| &entry.table) else { continue };
+        let other = lineage.catalog(other).table(was.oid).map(|entry| &entry.table);
         let watched = match other {
             Some(other) if other == was => continue,
             other => watched(was, is, other.map(|other| &**other)),
@@ -88,12 +94,33 @@ async fn written(
         if other.is_some() && watched.is_empty() {
             continue;
         }
-        if divergence.is_none() {
-            divergence = Some(store.divergence(base.0, side.0).await?);
-        }
-        let Some(divergence) = &divergence else { continue };
+        let rows = {
+            let context = execution.context();
+            // Nothing else is read, so that nothing else has to have its type.
+            let is_read = |at: usize| {
+                watched.contains(&at) || was.primary_key.iter().any(|number| Table::position(*number) == at)
+            };
+            let all = matches(was, is);
+            let places: Places =
+                all.iter().enumerate().map(|(at, place)| place.filter(|_| is_read(at))).collect();
+            let own: Places =
+                (0..is.columns.len()).map(|at| Some(at).filter(|_| places.contains(&Some(at)))).collect();
+            let merged = || (&**is, is.columns.iter().map(|column| column.missing.clone()).collect());
+            (
+                BaseRows::new(lineage, base, was.oid, &places, merged(), &context)?,
+                BaseRows::new(lineage, side, was.oid, &own, merged(), &context)?,
+            )
+        };
+        let Some((pivot, table)) = rows.1.best_leaves().first().map(|leaf| (leaf.moment, leaf.table.clone()))
+        else {
+            continue;
+        };
+        let at = divergences.iter().position(|each| each.pivot() == pivot).unwrap_or_else(|| {
+            divergences.push(Divergences::new(lineage.store(), pivot));
+            divergences.len() - 1
+        });
         let versions = Versions::new(was, is, watched);
-        let found = versions.changes(divergence, other.is_none()).await?;
+        let found = versions.changes(rows, &table, &mut divergences[at], other.is_none(), execution).await?;
         if found.any_row && other.is_none() {
             written.tables.insert(was.oid);
         }
@@ -142,18 +169,36 @@ impl<'t> Versions<'t> {
         Versions { was, is, places: matches(was, is), layouts, watched }
     }
 
-    /// What changed of the watched columns; of a table that is watched as a whole, until the first change.
-    async fn changes(&self, divergence: &Divergence, is_whole: bool) -> Result<Found> {
-        match self.key() {
-            Key::OfTree => {
-                let rows = difference(divergence, Some(self.was), Some(self.is)).await?;
-                self.by_tree(rows, is_whole).await
-            }
-            Key::Columns(columns) => {
-                let rows = divergence.all_rows(Some(self.was.tree), Some(self.is.tree))?;
-                self.by_columns(rows, &columns).await
-            }
+    /// What changed of the watched columns; of a table that is watched as a whole, until the first change. `table` is what the
+    /// pivot has.
+    async fn changes(
+        &self,
+        (mut base, mut side): (BaseRows, BaseRows),
+        table: &Table,
+        divergences: &mut Divergences,
+        is_whole: bool,
+        execution: &Execution,
+    ) -> Result<Found> {
+        let moments = [&base, &side].map(|rows| rows.leaves().map(|leaf| leaf.moment).collect::<Vec<_>>());
+        if let ([was], [_]) = (&moments[0][..], &moments[1][..])
+            && let Key::Columns(columns) = self.key()
+        {
+            let rows = divergences.since(*was).await?.all_rows(Some(self.was.tree), Some(self.is.tree))?;
+            return self.by_columns(rows, &columns).await;
         }
+        let is_alone = moments.iter().all(|moments| moments.len() == 1);
+        let differences = divergences.rows(&[&base, &side], table, false).await?;
+        if is_alone || [&base, &side].iter().all(|rows| rows.have_key_of(self.is)) {
+            return self.by_tree(differences, (&mut base, &mut side), is_whole, execution).await;
+        }
+        self.any(differences).await
+    }
+
+    /// Where rows cannot be told apart at several moments, all columns count as written where any row differs.
+    async fn any(&self, mut rows: Differences) -> Result<Found> {
+        let any_row = rows.next().await?.is_some();
+        let columns = if any_row { self.watched.clone() } else { Vec::new() };
+        Ok(Found { any_row, columns })
     }
 
     /// What tells rows apart.
@@ -183,22 +228,29 @@ impl<'t> Versions<'t> {
         columns.iter().all(is_same)
     }
 
-    async fn by_tree(&self, mut rows: TreeDifference, is_whole: bool) -> Result<Found> {
+    async fn by_tree(
+        &self,
+        mut rows: Differences,
+        (base, side): (&mut BaseRows, &mut BaseRows),
+        is_whole: bool,
+        execution: &Execution,
+    ) -> Result<Found> {
         let mut found = Found::default();
         while let Some(row) = rows.next().await? {
-            let (Some(before), Some(after)) = (&row.before, &row.after) else {
-                found.any_row = true;
-                if is_whole {
-                    break;
-                }
-                continue;
-            };
-            let (before, after) = (self.layouts[0].view(before)?, self.layouts[1].view(after)?);
-            for at in &self.watched {
-                let Some(place) = self.places[*at].filter(|_| !found.columns.contains(at)) else { continue };
-                if !same(&before.get(*at)?, &after.get(place)?) {
-                    found.any_row = true;
-                    found.columns.push(*at);
+            execution.check_cancel()?;
+            let was = base.row(&row.key, &row.known, execution).await?;
+            let is = side.row(&row.key, &row.known, execution).await?;
+            found.any_row |= was.is_gone || is.is_gone || was.row.is_some() != is.row.is_some();
+            if let (Some(before), Some(after)) = (&was.row, &is.row) {
+                for at in &self.watched {
+                    let Some(place) = self.places[*at].filter(|_| !found.columns.contains(at)) else {
+                        continue;
+                    };
+                    let is_undecided = was.is_undecided(place) || is.is_undecided(place);
+                    if is_undecided || !same(&before[place], &after[place]) {
+                        found.any_row = true;
+                        found.columns.push(*at);
+                    }
                 }
             }
             let has_all = !is_whole && found.columns.len() == self.watched.len();

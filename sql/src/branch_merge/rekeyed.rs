@@ -3,11 +3,12 @@
 //! Keys of the versions' trees are different things then, so rows are told apart by the values of the base's key, or, where
 //! the base had none, of the new one. All rows of all three versions are read, and held until the table is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use helios_mvcc::{KeyRange, ScanStep, TreeDifference};
+use helios_mvcc::{KeyRange, ScanStep, Snapshot, TreeDifference};
 
+use super::base_rows::BaseRows;
 use super::cells::Version;
 use super::report::{Finding, Report};
 use super::rows::{Target, decide, write};
@@ -25,16 +26,18 @@ type Rows = BTreeMap<Vec<u8>, (Vec<u8>, Vec<Datum>)>;
 pub async fn merge(
     target: &Target,
     by: &[usize],
-    (mut base, mut source): (TreeDifference, TreeDifference),
+    (base, mut source): (&BaseRows, TreeDifference),
     execution: &mut Execution,
     report: &mut Report,
 ) -> Result<()> {
     target.writer.lock_table(execution).await?;
-    let mut before = Gathering::new(target, by);
-    while let Some(row) = base.next().await? {
-        if let (Some(reading), Some(bytes)) = (&target.base, &row.before) {
-            before.add(row.key, reading.row(bytes, &execution.context())?)?;
+    let mut before: Vec<(Snapshot, Gathering<'_>)> = Vec::new();
+    for leaf in base.leaves() {
+        let mut gathering = Gathering::new(target, by);
+        for (key, row) in base.rows_at(leaf, execution).await? {
+            gathering.add(key, row)?;
         }
+        before.push((leaf.moment, gathering));
     }
     let mut theirs = Gathering::new(target, by);
     while let Some(row) = source.next().await? {
@@ -46,22 +49,21 @@ pub async fn merge(
     for (key, bytes) in own_rows(target, execution).await? {
         ours.add(key, target.own.row(&bytes, &execution.context())?)?;
     }
-    if before.is_ambiguous || theirs.is_ambiguous || ours.is_ambiguous {
+    if before.iter().any(|(_, each)| each.is_ambiguous) || theirs.is_ambiguous || ours.is_ambiguous {
         let what = "its primary key was changed, and its rows cannot be told apart by the one that it had";
         report.refuse(Finding::of_object(target.shown.clone(), what.into()));
         return Ok(());
     }
     let mut again = Vec::new();
-    let names: Vec<Vec<u8>> = before.rows.keys().chain(theirs.rows.keys()).cloned().collect();
+    let names = before.iter().flat_map(|(_, each)| each.rows.keys()).chain(theirs.rows.keys());
+    let names: BTreeSet<Vec<u8>> = names.cloned().collect();
     for name in names {
-        let (base, theirs): (Version, Version) =
-            (take(&mut before.rows, &name), take(&mut theirs.rows, &name));
-        if base.is_none() && theirs.is_none() {
-            // It was among both.
-            continue;
-        }
+        let known =
+            before.iter_mut().filter_map(|(moment, each)| Some((*moment, take(&mut each.rows, &name)?)));
+        let base = base.row_of(known.collect());
+        let theirs: Version = take(&mut theirs.rows, &name);
         let (key, own) = ours.rows.remove(&name).map_or((Vec::new(), None), |(key, row)| (key, Some(row)));
-        let change = decide(target, key, [base, own, theirs], &execution.context(), report)?;
+        let change = decide(target, key, base, [own, theirs], &execution.context(), report)?;
         if let Some(change) = change {
             write(target, change, Some(&mut again), execution, report).await?;
         }
@@ -103,7 +105,7 @@ impl<'t> Gathering<'t> {
     }
 
     fn add(&mut self, key: Vec<u8>, row: Vec<Datum>) -> Result<()> {
-        let mut named: Vec<Datum> = vec![Datum::Null; row.len()];
+        let mut named: Vec<Datum> = vec![Datum::Null; self.target.counts.len()];
         for at in self.by {
             self.is_ambiguous |= row[*at].is_null();
             named[*at] = row[*at].clone();

@@ -5,11 +5,19 @@ use std::sync::Arc;
 
 use helios_mvcc::TreeId;
 
+use super::matching::Places;
 use crate::catalog::{ColumnNumber, ConstraintKind, Object, ViewSource};
 use crate::sequence::Position;
 
 /// By table: the number that each of its columns has in the merged table.
 pub type Numbers = HashMap<u32, Vec<Option<ColumnNumber>>>;
+
+/// Places as numbers.
+#[must_use]
+pub fn numbers(places: &Places) -> Vec<Option<ColumnNumber>> {
+    let number = |place: &Option<usize>| place.and_then(|place| ColumnNumber::try_from(place + 1).ok());
+    places.iter().map(number).collect()
+}
 
 /// A number that no column has, for those that are gone.
 const GONE: ColumnNumber = ColumnNumber::MAX;

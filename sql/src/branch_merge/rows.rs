@@ -4,9 +4,8 @@
 //! versions are merged cell by cell, and the result is written through the table's writer. A row that collides with
 //! another in a unique key is tried again when all others are written, since two rows may have exchanged their values.
 
-use helios_mvcc::{RowDifference, TreeDifference};
-
-use super::cells::{self, Outcome, Version};
+use super::base_rows::{BaseRows, Differences, DifferingRow};
+use super::cells::{self, BaseVersion, Outcome, Version};
 use super::columns::Twin;
 use super::matching::Places;
 use super::report::{Finding, Report, Settled};
@@ -27,7 +26,7 @@ use crate::write::{OldRow, TableWriter};
 struct Place {
     from: usize,
     to: usize,
-    conversion: Option<(u32, DataType)>,
+    conversion: Option<(DataType, DataType)>,
     /// Of a column that both sides added: what a cell holds that was not written since, and in the merged table.
     unwritten: Option<(Datum, Datum)>,
 }
@@ -47,7 +46,7 @@ impl Reading {
         let place = |(from, to): (usize, &Option<usize>)| {
             let to = (*to)?;
             let (old, new) = (table.columns[from].data_type(), merged.columns[to].data_type());
-            Some(Place { from, to, conversion: (old != new).then_some((old.oid, new)), unwritten: None })
+            Some(Place { from, to, conversion: (old != new).then_some((old, new)), unwritten: None })
         };
         Reading {
             layout: row_layout(table),
@@ -72,7 +71,6 @@ impl Reading {
     }
 
     /// Has cells that were not written since both sides added their column hold what that begins with in the merged table.
-    #[must_use]
     fn with_twins(mut self, twins: &[Twin]) -> Reading {
         for twin in twins {
             self.missing[twin.place] = twin.merged.clone();
@@ -99,15 +97,24 @@ impl Reading {
                 continue;
             }
             row[*to] = match conversion {
-                Some((old, new)) if !value.is_null() => {
-                    let text = context.to_text(&value, *old)?;
-                    context.type_info(new.oid)?.parse_text(&text, new.typmod, context)?
-                }
-                _ => value,
+                Some((old, new)) => converted(value, *old, *new, context)?,
+                None => value,
             };
         }
         Ok(row)
     }
+}
+
+/// A value of one type as one of another.
+///
+/// # Errors
+/// Those of reading its text.
+pub fn converted(value: Datum, old: DataType, new: DataType, context: &EvalContext<'_>) -> Result<Datum> {
+    if value.is_null() || old == new {
+        return Ok(value);
+    }
+    let text = context.to_text(&value, old.oid)?;
+    context.type_info(new.oid)?.parse_text(&text, new.typmod, context)
 }
 
 /// The table that rows are merged into, and what is told of it.
@@ -116,7 +123,6 @@ pub struct Target {
     pub shown: String,
     /// Which cells count, by position: those that exist, and are not computed from others.
     pub counts: Vec<bool>,
-    pub base: Option<Reading>,
     pub source: Reading,
     pub own: Reading,
     /// Columns that only the target has, by position.
@@ -134,13 +140,6 @@ impl Target {
         Target {
             shown,
             counts: merged.columns.iter().map(|column| !column.dropped && !column.generated).collect(),
-            base: versions.base.as_ref().map(|(table, places)| {
-                let mut places = places.clone();
-                // What the target's rows do not hold any more, those of the base did.
-                let restored = versions.restored.iter().map(|(at, place)| (*at, *place));
-                restored.for_each(|(at, place)| places[at] = Some(place));
-                Reading::new(table, &places, &merged).with_twins(&versions.twins)
-            }),
             source: Reading::new(&versions.source.0, &versions.source.1, &merged).with_twins(&versions.twins),
             ours_alone: (0..merged.columns.len())
                 .filter(|at| !merged.columns[*at].dropped && !versions.source.1.contains(&Some(*at)))
@@ -216,8 +215,9 @@ pub struct Change {
 /// Those of reading and writing; conflicts and broken constraints go to the report.
 pub async fn merge(
     target: &Target,
-    first: RowDifference,
-    mut others: TreeDifference,
+    mut base: Option<BaseRows>,
+    first: DifferingRow,
+    mut others: Differences,
     execution: &mut Execution,
     report: &mut Report,
 ) -> Result<()> {
@@ -225,7 +225,7 @@ pub async fn merge(
     let mut again = Vec::new();
     let mut next = Some(first);
     while let Some(row) = next {
-        if let Some(change) = merged(target, row, execution, report).await? {
+        if let Some(change) = merged(target, base.as_mut(), row, execution, report).await? {
             write(target, change, Some(&mut again), execution, report).await?;
         }
         execution.breathe().await?;
@@ -240,21 +240,21 @@ pub async fn merge(
 /// What becomes of one row.
 async fn merged(
     target: &Target,
-    row: RowDifference,
+    base: Option<&mut BaseRows>,
+    row: DifferingRow,
     execution: &mut Execution,
     report: &mut Report,
 ) -> Result<Option<Change>> {
     let own = execution.transaction.get(target.writer.tree(), &row.key).await?;
-    let context = execution.context();
-    let base = match (&target.base, &row.before) {
-        // A value that its new type does not take is none that any side has.
-        (Some(reading), Some(bytes)) => reading.row(bytes, &context).ok(),
-        _ => None,
+    let base = match base {
+        Some(base) => base.row(&row.key, &row.known, execution).await?,
+        None => BaseVersion::default(),
     };
+    let context = execution.context();
     let ours = own.map(|bytes| target.own.row(&bytes, &context)).transpose()?;
     let theirs = match row.after.map(|bytes| target.source.row(&bytes, &context)).transpose() {
         Err(error) if does_not_fit(&error) => {
-            let named = ours.as_ref().or(base.as_ref());
+            let named = ours.as_ref().or(base.row.as_ref());
             let positions = &target.writer.primary_positions;
             let key = named.map(|row| target.writer.key_text(positions, row, &context)).transpose()?;
             report.violate(target.shown.clone(), key, error);
@@ -262,7 +262,7 @@ async fn merged(
         }
         theirs => theirs?,
     };
-    decide(target, row.key, [base, ours, theirs], &context, report)
+    decide(target, row.key, base, [ours, theirs], &context, report)
 }
 
 /// What becomes of the target's row, which has this key, where the base, the target and the source have these.
@@ -272,22 +272,27 @@ async fn merged(
 pub fn decide(
     target: &Target,
     key: Vec<u8>,
-    [mut base, ours, mut theirs]: [Version; 3],
+    mut base: BaseVersion,
+    [ours, mut theirs]: [Version; 2],
     context: &EvalContext<'_>,
     report: &mut Report,
 ) -> Result<Option<Change>> {
     // Who has not a column has no say in what its cells hold.
-    if let (Some(theirs), Some(other)) = (&mut theirs, ours.as_ref().or(base.as_ref())) {
+    if let (Some(theirs), Some(other)) = (&mut theirs, ours.as_ref().or(base.row.as_ref())) {
         target.ours_alone.iter().for_each(|at| theirs[*at] = other[*at].clone());
+        if ours.is_none() {
+            target.ours_alone.iter().for_each(|at| base.decide(*at));
+        }
     }
     let mut own = ours.clone();
     if let (Some(own), Some(theirs)) = (&mut own, &theirs) {
         target.theirs_alone.iter().for_each(|at| own[*at] = theirs[*at].clone());
     }
-    if let (Some(base), Some(own)) = (&mut base, &own) {
-        target.theirs_alone.iter().for_each(|at| base[*at] = own[*at].clone());
+    if let (Some(was), Some(own)) = (&mut base.row, &own) {
+        target.theirs_alone.iter().for_each(|at| was[*at] = own[*at].clone());
+        target.theirs_alone.iter().for_each(|at| base.decide(*at));
     }
-    let versions = [&base, &ours, &theirs];
+    let versions = [&base.row, &ours, &theirs];
     let (after, conflict) = match cells::merge(&base, &own, &theirs, &target.counts) {
         Outcome::Keep => (own, None),
         Outcome::Write(after) => (after, None),

@@ -6,38 +6,21 @@
 //! the next refresh, and those of the source come along only where the view does.
 //! What the base and the source say of columns by number is put into the merged table's numbers first (`renumber.rs`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::base_catalog::BaseCatalog;
+use super::base_table::{BaseTable, Undecided};
 use super::columns::{self, Conversion, Twin};
 use super::matching::Places;
+use super::objects::{Class, Objects, belongs_to, is_same, objects, shown};
 use super::overlap::Overlap;
-use super::renumber::{Numbers, bare, names_gone, renumbered};
+use super::renumber::{Numbers, bare, names_gone, numbers, renumbered};
 use super::report::{Finding, Report, Settled};
-use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, ColumnNumber, Comments, ConstraintKind, Object, PG_DATABASE, Table};
+use crate::catalog::{CatalogSnapshot, ColumnNumber, Comments, ConstraintKind, Object, Table};
 use crate::ddl::Thing;
 use crate::functions::FIRST_USER_OID;
 use crate::types::is_user_type;
-
-/// The classes of objects, in the order in which they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Schema,
-    Extension,
-    Type,
-    Table,
-    Sequence,
-    /// Materialized ones too.
-    View,
-    Index,
-    Constraint,
-    Comments,
-    Rights,
-    DefaultRights,
-}
-
-type Objects = BTreeMap<(Class, u32), Object>;
 
 /// An object as it was, where there was one, and as it is to be.
 pub type Put = (Option<Object>, Object);
@@ -63,6 +46,7 @@ pub struct Plan {
 /// A table whose rows are merged.
 pub struct TableVersions {
     pub oid: u32,
+    /// The base's table, and where its columns are.
     pub base: Option<(Arc<Table>, Places)>,
     pub source: (Arc<Table>, Places),
     /// Columns that both sides added.
@@ -87,17 +71,17 @@ impl Plan {
 
 /// Merges catalogs; conflicts go to the report.
 pub fn plan(
-    base: &CatalogSnapshot,
+    base: &BaseCatalog,
     source: &CatalogSnapshot,
     target: &CatalogSnapshot,
     overlap: &Overlap,
     report: &mut Report,
 ) -> Plan {
     let mut merging = Merging {
-        base: objects(base),
+        base,
         source: objects(source),
         target: objects(target),
-        catalogs: [base, source, target],
+        catalogs: [source, target],
         base_numbers: Numbers::new(),
         source_numbers: Numbers::new(),
         added: HashMap::new(),
@@ -107,7 +91,8 @@ pub fn plan(
         plan: Plan::default(),
         report,
     };
-    let mut keys: Vec<(Class, u32)> = merging.base.keys().chain(merging.source.keys()).copied().collect();
+    let mut keys: Vec<(Class, u32)> =
+        merging.base.objects.keys().chain(merging.source.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
@@ -116,11 +101,15 @@ pub fn plan(
     merging.plan
 }
 
+/// Where nothing is undecided.
+static DECIDED: std::sync::LazyLock<Undecided> = std::sync::LazyLock::new(Undecided::default);
+
 struct Merging<'a> {
-    base: Objects,
+    base: &'a BaseCatalog,
     source: Objects,
     target: Objects,
-    catalogs: [&'a CatalogSnapshot; 3],
+    /// Of the source and the target.
+    catalogs: [&'a CatalogSnapshot; 2],
     base_numbers: Numbers,
     source_numbers: Numbers,
     /// Objects that the source adds; false: that it wanted to add.
@@ -137,7 +126,7 @@ struct Merging<'a> {
 impl Merging<'_> {
     fn merge(&mut self, key: (Class, u32)) {
         let get = |objects: &Objects| objects.get(&key).cloned();
-        let versions = (get(&self.base), get(&self.source), get(&self.target));
+        let versions = (get(&self.base.objects), get(&self.source), get(&self.target));
         match versions {
             (None, Some(Object::Table(source)), None) => self.add_table(source),
             (base, Some(Object::Table(source)), Some(Object::Table(target))) => {
@@ -160,7 +149,7 @@ impl Merging<'_> {
             return;
         }
         let places: Places = (0..source.columns.len()).map(Some).collect();
-        self.report.change(|| change("create", shown(self.catalogs[1], &Object::Table(source.clone()))));
+        self.report.change(|| change("create", shown(self.catalogs[0], &Object::Table(source.clone()))));
         self.plan.before_rows.push((None, object));
         let (twins, restored, own_width) = (Vec::new(), Vec::new(), source.columns.len());
         self.plan.tables.push(TableVersions {
@@ -174,9 +163,13 @@ impl Merging<'_> {
     }
 
     fn merge_table(&mut self, base: Option<Arc<Table>>, source: Arc<Table>, target: &Arc<Table>) {
-        let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
+        let shown = shown(self.catalogs[1], &Object::Table(target.clone()));
         let common = base.clone().unwrap_or_else(|| columns::common(&source, target).into());
-        let merged = columns::merge(&common, &source, target, self.overlap, &shown, self.report);
+        let merged = {
+            let known = base.as_ref().and_then(|base| self.base.table(base.oid));
+            let undecided = known.map_or(&*DECIDED, |base| &base.undecided);
+            columns::merge(&common, undecided, &source, target, self.overlap, &shown, self.report)
+        };
         self.base_numbers.insert(source.oid, numbers(&merged.base));
         self.source_numbers.insert(source.oid, numbers(&merged.source));
         self.plan.drops.extend(merged.dropped.iter().map(|number| Thing::Column(target.oid, *number)));
@@ -223,10 +216,17 @@ impl Merging<'_> {
         });
     }
 
+    /// Whether a side declares a table otherwise than the base.
+    fn is_changed(&self, base: &Table, now: &Table) -> bool {
+        let is_undecided =
+            |base: &BaseTable| base.undecided.has_attributes() || !base.undecided.columns.is_empty();
+        self.base.table(base.oid).is_some_and(is_undecided) || columns::is_changed(base, now)
+    }
+
     /// A table that the source dropped.
     fn drop_table(&mut self, base: &Table, target: &Arc<Table>) {
-        let shown = shown(self.catalogs[2], &Object::Table(target.clone()));
-        let change_of_target = match columns::is_changed(base, target) {
+        let shown = shown(self.catalogs[1], &Object::Table(target.clone()));
+        let change_of_target = match self.is_changed(base, target) {
             true => "changed on the target",
             // What a materialized view holds comes from its query.
             false if target.materialized.is_none() && self.overlap.target.has_rows(base.oid) => {
@@ -247,8 +247,8 @@ impl Merging<'_> {
 
     /// A table that the target dropped: it comes back where the source, which changed it since, wins.
     fn restore_table(&mut self, base: &Table, source: Arc<Table>) {
-        let shown = shown(self.catalogs[1], &Object::Table(source.clone()));
-        let change = match columns::is_changed(base, &source) {
+        let shown = shown(self.catalogs[0], &Object::Table(source.clone()));
+        let change = match self.is_changed(base, &source) {
             true => "changed on the branch",
             false if self.overlap.source.has_rows(base.oid) => "its rows changed on the branch",
             false => return,
@@ -274,12 +274,10 @@ impl Merging<'_> {
             // It comes back with that.
             base = None;
         }
-        let is_same = |one: &Option<Object>, other: &Option<Object>| match (one, other) {
-            (Some(one), Some(other)) => bare(one) == bare(other),
-            (None, None) => true,
-            _ => false,
-        };
-        if is_same(&base, &source) || is_same(&source, &target) {
+        // What is undecided equals nothing.
+        let is_undecided = base.is_some() && self.base.is_undecided(key);
+        let is_of_base = |side: Option<&Object>| !is_undecided && is_same(base.as_ref(), side);
+        if is_of_base(source.as_ref()) || is_same(source.as_ref(), target.as_ref()) {
             return;
         }
         // A primary key that was dropped and made again is the same; another one was refused with its table.
@@ -289,7 +287,7 @@ impl Merging<'_> {
             return;
         }
         let named = source.as_ref().or(target.as_ref()).or(base.as_ref());
-        let catalog = self.catalogs[if source.is_some() { 1 } else { 2 }];
+        let catalog = self.catalogs[usize::from(source.is_none())];
         let Some(shown) = named.map(|object| shown(catalog, object)) else { return };
         match (&base, source, target) {
             (None, Some(source), None) => {
@@ -303,7 +301,7 @@ impl Merging<'_> {
                 let why = || {
                     Finding::of_object(shown.clone(), "dropped on the branch, changed on the target".into())
                 };
-                if is_same(&base, &Some(target.clone())) || self.report.settle(why) == Settled::Theirs {
+                if is_of_base(Some(&target)) || self.report.settle(why) == Settled::Theirs {
                     self.drop(target, shown);
                 }
             }
@@ -316,7 +314,7 @@ impl Merging<'_> {
                     (Some(Object::Comments(base)), Object::Comments(source), Object::Comments(target)) => {
                         Some(self.merge_comments(base, source, target, &shown))
                     }
-                    _ if is_same(&base, &Some(target.clone())) => Some(source),
+                    _ if is_of_base(Some(&target)) => Some(source),
                     _ => {
                         let why = || Finding::of_object(shown.clone(), "both sides changed it".into());
                         (self.report.settle(why) == Settled::Theirs).then_some(source)
@@ -370,7 +368,7 @@ impl Merging<'_> {
 
     /// Whether there is room for an object that the source made: its name is free, and what it belongs to is there.
     fn may_add(&mut self, object: &Object) -> bool {
-        let target = self.catalogs[2];
+        let target = self.catalogs[1];
         let holder = match object {
             Object::Schema(schema) => target.schema_named(&schema.name).map(|schema| schema.oid),
             Object::Type(own) => target.type_named(own.schema, &own.name),
@@ -390,7 +388,7 @@ impl Merging<'_> {
         let may_add = !is_taken && !is_gone && missing.is_none();
         self.added.insert(object.oid(), may_add);
         if !may_add && !missing.is_some_and(|owner| self.added.contains_key(&owner)) {
-            let shown = shown(self.catalogs[1], object);
+            let shown = shown(self.catalogs[0], object);
             let why = if is_taken {
                 "made on both sides"
             } else {
@@ -407,7 +405,7 @@ impl Merging<'_> {
         if let Object::Table(table) = object {
             let types = table.live_columns().map(|column| column.type_oid).filter(|oid| is_user_type(*oid));
             let elements =
-                types.map(|oid| self.catalogs[1].user_type(oid).map_or(oid, |own| own.definition.oid));
+                types.map(|oid| self.catalogs[0].user_type(oid).map_or(oid, |own| own.definition.oid));
             owners.extend(elements);
         }
         owners
@@ -416,7 +414,7 @@ impl Merging<'_> {
     /// Whether an object of the target is one that the source dropped.
     fn goes(&self, oid: u32) -> bool {
         let is_in = |objects: &Objects| objects.keys().any(|key| key.1 == oid);
-        is_in(&self.base) && !is_in(&self.source)
+        is_in(&self.base.objects) && !is_in(&self.source)
     }
 
     /// Whether an object of the target belongs to a table that the source dropped: it goes with that, or stays where the
@@ -436,7 +434,7 @@ impl Merging<'_> {
 
     /// Whether a foreign key of the target refers to a table's primary key.
     fn is_referred_to(&self, table: u32) -> bool {
-        let target = self.catalogs[2];
+        let target = self.catalogs[1];
         target.constraints().any(|each| match each.kind {
             ConstraintKind::ForeignKey { index, .. } => {
                 target.index(index).is_some_and(|index| index.primary && index.table == table)
@@ -508,27 +506,6 @@ fn has_table(objects: &Objects, oid: u32) -> bool {
         || matches!(objects.get(&(Class::View, oid)), Some(Object::Table(_)))
 }
 
-/// Whether an object of the merged schema is a part of one of these tables, or about one of these columns.
-fn belongs_to(object: &Object, among: &HashSet<(u32, ColumnNumber)>) -> bool {
-    if among.is_empty() {
-        return false;
-    }
-    let has = |table: u32, number: ColumnNumber| among.contains(&(table, number));
-    let has_any = |table: u32, depends: &dyn Fn(ColumnNumber) -> bool| {
-        among.iter().any(|(oid, number)| *oid == table && (*number == 0 || depends(*number)))
-    };
-    match object {
-        Object::Index(index) => has_any(index.table, &|number| index.depends_on(number)),
-        Object::Constraint(each) => has_any(each.table, &|number| each.columns.contains(&number)),
-        Object::Sequence(sequence) => {
-            sequence.owned_by.is_some_and(|owner| has(owner.table, 0) || has(owner.table, owner.column))
-        }
-        Object::Comments(comments) => has(comments.oid, 0),
-        Object::Rights(rights) => has(rights.oid, 0),
-        _ => false,
-    }
-}
-
 /// What an object cannot be without.
 fn owners(object: &Object) -> Vec<u32> {
     match object {
@@ -562,92 +539,4 @@ fn owners(object: &Object) -> Vec<u32> {
 
 fn change(operation: &'static str, object: String) -> Finding {
     Finding { operation, conflict: None, ..Finding::of_object(object, String::new()) }
-}
-
-fn numbers(places: &Places) -> Vec<Option<i16>> {
-    let number = |place: &Option<usize>| place.and_then(|place| i16::try_from(place + 1).ok());
-    places.iter().map(number).collect()
-}
-
-/// All objects that are merged: roles are the folder's, temporary objects those of sessions.
-fn objects(catalog: &CatalogSnapshot) -> Objects {
-    let mut objects = Objects::new();
-    let mut add = |class: Class, schema: Option<u32>, object: Object| {
-        if schema.is_none_or(|schema| !catalog.is_special_schema(schema)) {
-            objects.insert((class, object.oid()), object);
-        }
-    };
-    for schema in catalog.schemas() {
-        add(Class::Schema, Some(schema.oid), Object::Schema(schema.clone()));
-    }
-    for entry in catalog.user_types() {
-        add(Class::Type, Some(entry.definition.schema), Object::Type(entry.definition.clone()));
-    }
-    for entry in catalog.tables() {
-        let class = if entry.table.materialized.is_some() { Class::View } else { Class::Table };
-        add(class, Some(entry.table.schema), Object::Table(entry.table.clone()));
-    }
-    for sequence in catalog.sequences() {
-        add(Class::Sequence, Some(sequence.schema), Object::Sequence(sequence.clone()));
-    }
-    for index in catalog.indexes() {
-        add(Class::Index, Some(index.schema), Object::Index(index.clone()));
-    }
-    for constraint in catalog.constraints() {
-        add(Class::Constraint, Some(constraint.schema), Object::Constraint(constraint.clone()));
-    }
-    for view in catalog.views() {
-        add(Class::View, Some(view.schema), Object::View(view.clone()));
-    }
-    for extension in catalog.extensions() {
-        add(Class::Extension, Some(extension.schema), Object::Extension(extension.clone()));
-    }
-    // Rights on databases are the folder's.
-    for rights in catalog.rights().filter(|rights| rights.class != PG_DATABASE) {
-        add(Class::Rights, None, Object::Rights(rights.clone()));
-    }
-    for rights in catalog.default_rights() {
-        add(Class::DefaultRights, None, Object::DefaultRights(rights.clone()));
-    }
-    for comments in catalog.comments() {
-        add(Class::Comments, None, Object::Comments(comments.clone()));
-    }
-    objects
-}
-
-/// `table public.users`
-#[must_use]
-pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
-    let qualified = |kind: &str, schema: u32, name: &str| match catalog.schema(schema) {
-        Some(schema) => format!("{kind} {}.{}", quote(&schema.name), quote(name)),
-        None => format!("{kind} {}", quote(name)),
-    };
-    let of_table = |oid: u32| match catalog.table(oid) {
-        Some(entry) => qualified(entry.table.word(), entry.table.schema, &entry.table.name),
-        None => format!("table {oid}"),
-    };
-    match object {
-        Object::Schema(schema) => format!("schema {}", quote(&schema.name)),
-        Object::Table(table) => qualified(table.word(), table.schema, &table.name),
-        Object::Index(index) => qualified("index", index.schema, &index.name),
-        Object::Constraint(each) => format!("constraint {} on {}", quote(&each.name), of_table(each.table)),
-        Object::Sequence(sequence) => qualified("sequence", sequence.schema, &sequence.name),
-        Object::View(view) => qualified("view", view.schema, &view.name),
-        Object::Type(own) => qualified("type", own.schema, &own.name),
-        Object::Role(role) => format!("role {}", quote(&role.name)),
-        Object::Extension(extension) => format!("extension {}", quote(&extension.name)),
-        Object::Comments(comments) => match catalog.table(comments.oid) {
-            Some(_) => format!("comment on {}", of_table(comments.oid)),
-            None => match catalog.view(comments.oid) {
-                Some(view) => qualified("comment on view", view.schema, &view.name),
-                None => format!("comment on object {}", comments.oid),
-            },
-        },
-        Object::Rights(rights) => match catalog.table(rights.oid) {
-            Some(_) => format!("rights on {}", of_table(rights.oid)),
-            None => format!("rights on object {}", rights.oid),
-        },
-        Object::DefaultRights(_) => "default rights".into(),
-        Object::Statistics(statistics) => format!("statistics of {}", of_table(statistics.table)),
-    }
 }

@@ -8,7 +8,7 @@ use helios_mvcc::{Branch, Snapshot};
 
 use super::diff::{Version, differing};
 use super::relation::{RelationRows, text};
-use crate::branch_merge::{difference, merge_base};
+use crate::branch_merge::{Base, difference, rows_differing};
 use crate::catalog::Directory;
 use crate::error::Result;
 use crate::execute::Execution;
@@ -114,19 +114,24 @@ async fn distance(
         return Ok([const { Datum::Null }; 4]);
     }
     let store = &execution.environment.store;
-    let Some(base) = merge_base(store, directory, branch.id, parent.id).await? else {
+    let Some(base) = Base::of_branches(store, directory, branch.id, parent.id).await? else {
         return Ok([const { Datum::Null }; 4]);
     };
     let mut counts = [const { Datum::Null }; 2];
     for (count, (is_wanted, side)) in counts.iter_mut().zip([(ahead, branch), (behind, parent)]) {
         if is_wanted {
             let now = Snapshot { branch: side.id, scn: store.visible_scn() };
-            *count = number(rows_changed(base, now, execution).await?);
+            let changed = match base.only() {
+                Some(moment) => rows_changed(moment, now, execution).await?,
+                None => rows_differing(&base, now, execution).await?,
+            };
+            *count = number(changed);
         }
     }
-    let name = named(directory, base.branch).map_or(Datum::Null, |branch| text(&branch.name));
+    let moment = base.newest();
+    let name = named(directory, moment.branch).map_or(Datum::Null, |branch| text(&branch.name));
     let [ahead, behind] = counts;
-    Ok([name, number(base.scn.0), ahead, behind])
+    Ok([name, number(moment.scn.0), ahead, behind])
 }
 
 /// How many rows of tables differ between two moments, by what they mean: as `heliosdb_diff` tells it. Of tables whose rows

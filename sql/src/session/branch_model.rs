@@ -3,10 +3,13 @@
 //! Tables, indexes and columns have numbers that are given once; a column has a name beside, since both sides of a merge may
 //! add columns of one name, which are one afterwards. A version that is not told belongs to the parent, as of where the
 //! branch left it. What a version contains of others is told commit by commit, so that the base of a merge is found by
-//! looking at all of them.
+//! looking at all of them; several best ones are joined in `branch_model_base.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use super::branch_model_base::{BaseState, join, plain};
+use crate::branch_merge::LEVELS_MAX;
 
 /// Cells by their columns' names; one that is missing holds what the column began with.
 pub type Row = BTreeMap<u32, Option<i32>>;
@@ -41,6 +44,9 @@ pub struct Table {
 
 /// Tables by number.
 pub type State = BTreeMap<u32, Arc<Table>>;
+
+/// What was made of commits, on each level.
+type Known = BTreeMap<(usize, Vec<(usize, usize)>), Option<Arc<BaseState>>>;
 
 /// Commits by number.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +97,10 @@ impl Commits {
     fn add(&mut self, other: &Commits) {
         self.0.resize(self.0.len().max(other.0.len()), 0);
         self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
     /// The numbers that are in both, the greatest first.
@@ -192,12 +202,64 @@ impl Model {
         !self.branches[branch].is_dropped || descendants.any(|at| self.exists(at))
     }
 
-    /// The newest commit that both contain. None that contains it is older, so it is a best one.
-    pub fn base(&self, one: usize, other: usize) -> Option<&Version> {
+    /// What all best common commits make together.
+    pub fn base(&self, one: usize, other: usize) -> BaseState {
         let (one, other) = (&self.now(one).contained, &self.now(other).contained);
-        let mut common = one.common(other).map(|commit| self.commits[commit]);
-        let (branch, at) = common.find(|(branch, _)| self.exists(*branch))?;
-        Some(&self.branches[branch].versions[at])
+        let best = self.best(one, other);
+        let found = self.join_all(best, 0, &mut BTreeMap::new());
+        (*found.expect("all descend from the first")).clone()
+    }
+
+    /// Whether there are several best common commits.
+    pub fn is_crossed(&self, one: usize, other: usize) -> bool {
+        self.best(&self.now(one).contained, &self.now(other).contained).len() > 1
+    }
+
+    fn version(&self, (branch, at): (usize, usize)) -> &Version {
+        &self.branches[branch].versions[at]
+    }
+
+    /// The commits that both contain, and that no other such commit contains, by branch. None contains a later one.
+    fn best(&self, one: &Commits, other: &Commits) -> Vec<(usize, usize)> {
+        let (mut best, mut covered) = (Vec::new(), Commits::default());
+        for commit in one.common(other) {
+            let place = self.commits[commit];
+            if self.exists(place.0) && !covered.has(commit) {
+                covered.add(&self.version(place).contained);
+                best.push(place);
+            }
+        }
+        best.sort_unstable();
+        best
+    }
+
+    /// One state of several commits; `None`: it is not known.
+    fn join_all(
+        &self,
+        commits: Vec<(usize, usize)>,
+        level: usize,
+        known: &mut Known,
+    ) -> Option<Arc<BaseState>> {
+        if let Some(found) = known.get(&(level, commits.clone())) {
+            return found.clone();
+        }
+        let joined = commits.split_first().and_then(|(first, others)| {
+            if level == LEVELS_MAX && !others.is_empty() {
+                return None;
+            }
+            let mut joined = plain(&self.version(*first).state);
+            let mut contained = (*self.version(*first).contained).clone();
+            for other in others {
+                let theirs = self.version(*other);
+                let best = self.best(&contained, &theirs.contained);
+                let base = self.join_all(best, level + 1, known);
+                joined = join(base.as_deref(), &joined, &plain(&theirs.state));
+                contained.add(&theirs.contained);
+            }
+            Some(Arc::new(joined))
+        });
+        known.insert((level, commits), joined.clone());
+        joined
     }
 
     /// Notes that a branch contains another as it is.

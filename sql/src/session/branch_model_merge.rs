@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::branch_model::{Column, Outcome, Resolution, Row, State, Table};
+use super::branch_model_base::{Attribute, BaseState, BaseTable, UNDECIDED};
 
 /// Decides conflicts, and counts those that are in the way.
 struct Referee {
@@ -29,8 +30,8 @@ impl Referee {
     }
 }
 
-/// Merges three states.
-pub fn merge(base: &State, ours: &State, theirs: &State, resolution: Resolution) -> Outcome {
+/// Merges two states with their base.
+pub fn merge(base: &BaseState, ours: &State, theirs: &State, resolution: Resolution) -> Outcome {
     let mut referee = Referee { resolution, refused: 0 };
     let mut merged = ours.clone();
     let numbers: BTreeSet<u32> = base.keys().chain(theirs.keys()).copied().collect();
@@ -50,7 +51,7 @@ pub fn merge(base: &State, ours: &State, theirs: &State, resolution: Resolution)
             (Some(base), None, Some(kept)) => {
                 if is_changed(base, kept) && referee.settle() == Side::Theirs {
                     merged.insert(number, kept.clone());
-                } else if kept.indexes.keys().any(|index| !base.indexes.contains_key(index)) {
+                } else if kept.indexes.keys().any(|index| !base.table.indexes.contains_key(index)) {
                     referee.settle_for_ours();
                 }
             }
@@ -63,12 +64,12 @@ pub fn merge(base: &State, ours: &State, theirs: &State, resolution: Resolution)
     }
 }
 
-fn is_same(one: &Column, other: &Column) -> bool {
+pub fn is_same(one: &Column, other: &Column) -> bool {
     !one.origin.is_disjoint(&other.origin)
 }
 
 /// For each column of a table, which one of another it is, by names: the same, or, of those that are left, one of its name.
-fn matches(from: &Table, to: &Table) -> BTreeMap<u32, u32> {
+pub fn matches(from: &Table, to: &Table) -> BTreeMap<u32, u32> {
     let mut found = BTreeMap::new();
     for is_same in [is_same, |one: &Column, other: &Column| one.name == other.name] {
         for column in &from.columns {
@@ -84,7 +85,11 @@ fn matches(from: &Table, to: &Table) -> BTreeMap<u32, u32> {
 }
 
 /// The same for both sides of a merge: a column that has but its name from the base, and that the other side has too, is that one.
-fn matches_of_both(was: &Table, ours: &Table, theirs: &Table) -> (BTreeMap<u32, u32>, BTreeMap<u32, u32>) {
+pub fn matches_of_both(
+    was: &Table,
+    ours: &Table,
+    theirs: &Table,
+) -> (BTreeMap<u32, u32>, BTreeMap<u32, u32>) {
     let (in_ours, in_theirs) = (matches(was, ours), matches(was, theirs));
     let pruned = |own: &BTreeMap<u32, u32>, side: &Table, others: &BTreeMap<u32, u32>, other: &Table| {
         let is_own = |(old, name): &(&u32, &u32)| {
@@ -102,12 +107,14 @@ fn same_in<'t>(from: &Table, to: &'t Table, column: &Column) -> Option<&'t Colum
     matches(from, to).get(&column.name).and_then(|name| to.column(*name))
 }
 
-fn declared(column: &Column) -> (u32, super::branch_model::Kind, Option<i32>) {
+pub fn declared(column: &Column) -> (u32, super::branch_model::Kind, Option<i32>) {
     (column.name, column.kind, column.default)
 }
 
 /// Whether a table, or what is in it, is another than at the base; indexes are no part of it.
-fn is_changed(base: &Arc<Table>, now: &Arc<Table>) -> bool {
+fn is_changed(base: &BaseTable, now: &Table) -> bool {
+    let is_undecided = base.is_undecided() || base.is_gone || !base.rows.is_empty();
+    let base = &base.table;
     let is_alike =
         |column: &Column| same_in(base, now, column).is_some_and(|now| declared(now) == declared(column));
     // In whatever order the columns are.
@@ -117,15 +124,20 @@ fn is_changed(base: &Arc<Table>, now: &Arc<Table>) -> bool {
             |new: &Arc<Row>| names.iter().all(|(old, name)| base.cell(row, *old) == now.cell(new, *name));
         now.rows.get(id).is_some_and(is_same_row)
     };
-    !Arc::ptr_eq(base, now)
-        && (base.columns.len() != now.columns.len()
-            || !base.columns.iter().all(is_alike)
-            || base.rows.len() != now.rows.len()
-            || !base.rows.iter().all(holds_same))
+    is_undecided
+        || base.columns.len() != now.columns.len()
+        || !base.columns.iter().all(is_alike)
+        || base.rows.len() != now.rows.len()
+        || !base.rows.iter().all(holds_same)
 }
 
 /// Whether a side has another cell in a column where there is a row, as there was.
-fn has_written(base: &Table, side: &Table, column: &Column) -> bool {
+fn has_written(base: Option<&BaseTable>, side: &Table, column: &Column) -> bool {
+    let Some(base) = base else { return false };
+    if base.columns.contains(&column.name) {
+        return true;
+    }
+    let base = &base.table;
     let Some(own) = same_in(base, side, column).filter(|own| own.kind == column.kind) else { return false };
     base.rows.iter().any(|(id, row)| {
         let now = side.rows.get(id).map(|now| side.cell(now, own.name));
@@ -155,7 +167,7 @@ impl Place {
 }
 
 /// A table that both sides have.
-fn merge_tables(base: Option<&Arc<Table>>, ours: &Table, theirs: &Table, referee: &mut Referee) -> Table {
+fn merge_tables(base: Option<&BaseTable>, ours: &Table, theirs: &Table, referee: &mut Referee) -> Table {
     let no_table = Table { columns: Vec::new(), rows: BTreeMap::new(), indexes: BTreeMap::new() };
     // Where the base has it not, what both have of one column is common to them.
     let common = Table {
@@ -167,8 +179,8 @@ fn merge_tables(base: Option<&Arc<Table>>, ours: &Table, theirs: &Table, referee
             .collect(),
         ..no_table
     };
-    let was = base.map_or(&common, |base| &**base);
-    let (mut places, kept) = merge_columns(was, ours, theirs, referee);
+    let was = base.map_or(&common, |base| &base.table);
+    let (mut places, kept) = merge_columns((base, was), ours, theirs, referee);
     let names: BTreeSet<u32> = places.iter().map(|place| place.column.name).collect();
     if names.len() < places.len() {
         // Nobody can decide which of two columns has the name.
@@ -181,18 +193,19 @@ fn merge_tables(base: Option<&Arc<Table>>, ours: &Table, theirs: &Table, referee
         indexes: BTreeMap::new(),
     };
     merge_indexes(&mut merged, &places, &kept, (was, ours, theirs), referee);
-    merge_rows(&mut merged, &places, (base.map(|base| &**base), ours, theirs), referee);
+    merge_rows(&mut merged, &places, (base, ours, theirs), referee);
     merged
 }
 
 /// The columns, the target's first; and those that the target keeps although the source dropped them.
 fn merge_columns(
-    was: &Table,
+    (base, was): (Option<&BaseTable>, &Table),
     ours: &Table,
     theirs: &Table,
     referee: &mut Referee,
 ) -> (Vec<Place>, BTreeSet<u32>) {
     let (mut places, mut last, mut kept) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let is_open = |old: &Column| base.is_some_and(|base| base.has_any_of(old.name));
     let (in_ours, in_theirs) = matches_of_both(was, ours, theirs);
     let was_of = |side: &BTreeMap<u32, u32>, name: u32| {
         let old = side.iter().find(|each| *each.1 == name);
@@ -208,15 +221,16 @@ fn merge_columns(
                     place.theirs = Some(new.name);
                     merge_column(
                         &mut place,
-                        old,
+                        (base, old),
                         own,
                         new,
                         referee,
-                        [has_written(was, theirs, old), has_written(was, ours, old)],
+                        [has_written(base, theirs, old), has_written(base, ours, old)],
                     );
                 }
                 None => {
-                    let is_touched = declared(old) != declared(own) || has_written(was, ours, old);
+                    let is_touched =
+                        is_open(old) || declared(old) != declared(own) || has_written(base, ours, old);
                     if !is_touched || referee.settle() == Side::Theirs {
                         continue;
                     }
@@ -238,7 +252,8 @@ fn merge_columns(
         place.theirs = Some(new.name);
         match was_of(&in_theirs, new.name) {
             Some(old) if !in_ours.contains_key(&old.name) => {
-                let is_touched = declared(old) != declared(new) || has_written(was, theirs, old);
+                let is_touched =
+                    is_open(old) || declared(old) != declared(new) || has_written(base, theirs, old);
                 if is_touched && referee.settle() == Side::Theirs {
                     place.base = Some(old.name);
                     place.is_restored = true;
@@ -262,20 +277,28 @@ fn merge_columns(
 /// A column that all three have.
 fn merge_column(
     place: &mut Place,
-    old: &Column,
+    (base, old): (Option<&BaseTable>, &Column),
     own: &Column,
     new: &Column,
     referee: &mut Referee,
     [theirs_wrote, ours_wrote]: [bool; 2],
 ) {
     place.column.origin.extend(&new.origin);
-    let is_theirs = |theirs: bool, ours: bool, referee: &mut Referee| {
-        theirs && (!ours || referee.settle() == Side::Theirs)
+    let is_open = |attribute| base.is_some_and(|base| base.has(old.name, attribute));
+    let mut is_theirs = |attribute: Attribute, theirs: bool, ours: bool, differs: bool| {
+        let (theirs, ours) = (theirs || is_open(attribute), ours || is_open(attribute));
+        theirs && differs && (!ours || referee.settle() == Side::Theirs)
     };
-    if is_theirs(new.name != old.name && new.name != own.name, own.name != old.name, referee) {
+    let differs = new.name != own.name;
+    if is_theirs(Attribute::Name, new.name != old.name, own.name != old.name, differs) {
         place.column.name = new.name;
     }
-    let is_theirs = match (new.kind != old.kind, own.kind != old.kind) {
+    let differs = new.default != own.default;
+    if is_theirs(Attribute::Default, new.default != old.default, own.default != old.default, differs) {
+        place.column.default = new.default;
+    }
+    let is_changed = |side: &Column| is_open(Attribute::Kind) || side.kind != old.kind;
+    let is_theirs = match (is_changed(new), is_changed(own)) {
         _ if new.kind == own.kind => false,
         (true, true) => referee.settle() == Side::Theirs,
         (true, false) => !ours_wrote || referee.settle() == Side::Theirs,
@@ -335,11 +358,15 @@ fn merge_indexes(
 fn merge_rows(
     merged: &mut Table,
     places: &[Place],
-    (base, ours, theirs): (Option<&Table>, &Table, &Table),
+    (base, ours, theirs): (Option<&BaseTable>, &Table, &Table),
     referee: &mut Referee,
 ) {
     let no_rows = BTreeMap::new();
-    let base_rows = base.map_or(&no_rows, |base| &base.rows);
+    let base_rows = base.map_or(&no_rows, |base| &base.table.rows);
+    // A cell that no moment of the base has holds what the column begins with.
+    let was_in = |place: &Place, row: &Row| {
+        place.base.map(|name| row.get(&name).copied().unwrap_or(place.column.unwritten))
+    };
     let ids: BTreeSet<i32> =
         base_rows.keys().chain(ours.rows.keys()).chain(theirs.rows.keys()).copied().collect();
     for id in ids {
@@ -360,13 +387,14 @@ fn merge_rows(
         });
         let new: Option<Row> = theirs.rows.get(&id).map(|row| {
             let cell = |place: &Place| {
-                let was = || place.base.zip(base).zip(base_rows.get(&id));
+                let was = || base_rows.get(&id).and_then(|row| was_in(place, row));
                 let cell = match (place.theirs, &own) {
                     (Some(name), _) => theirs.cell(row, name),
                     // Who has not a column has no say in its cells.
                     (None, Some(own)) => own[&place.column.name],
                     (None, None) => match was() {
-                        Some(((name, base), row)) => base.cell(row, name),
+                        Some(UNDECIDED) => None,
+                        Some(cell) => cell,
                         None => place.column.unwritten,
                     },
                 };
@@ -377,26 +405,39 @@ fn merge_rows(
             };
             places.iter().map(|place| (place.column.name, cell(place))).collect()
         });
-        let old: Option<Row> = base.zip(base_rows.get(&id)).map(|(base, row)| {
-            let cell = |place: &Place| match (&own, place.twin, place.base) {
-                (Some(own), ..) if place.ours.is_none() => own[&place.column.name],
-                (_, Some((_, unwritten)), _) => unwritten,
-                (_, None, Some(name)) => base.cell(row, name),
-                (_, None, None) => place.column.unwritten,
+        let old: Option<Row> = base_rows.get(&id).map(|row| {
+            let cell = |place: &Place| match (&own, place.twin) {
+                (Some(own), _) if place.ours.is_none() => own[&place.column.name],
+                (_, Some((_, unwritten))) => unwritten,
+                (_, None) => match was_in(place, row) {
+                    // Who has no such column says nothing of it.
+                    Some(UNDECIDED) if place.theirs.is_none() && own.is_none() => None,
+                    Some(cell) => cell,
+                    None => place.column.unwritten,
+                },
             };
             places.iter().map(|place| (place.column.name, cell(place))).collect()
         });
-        if let Some(row) = merge_row(old.as_ref(), own, new, referee) {
+        let is_gone = base.is_some_and(|base| base.rows.contains(&id));
+        if let Some(row) = merge_row((old.as_ref(), is_gone), own, new, referee) {
             merged.rows.insert(id, Arc::new(row));
         }
     }
 }
 
-fn merge_row(old: Option<&Row>, own: Option<Row>, new: Option<Row>, referee: &mut Referee) -> Option<Row> {
-    if new.as_ref() == old || new == own {
+/// `is_gone`: whether there was such a row is undecided.
+fn merge_row(
+    (old, is_gone): (Option<&Row>, bool),
+    own: Option<Row>,
+    new: Option<Row>,
+    referee: &mut Referee,
+) -> Option<Row> {
+    let is_of_base =
+        |side: &Option<Row>| side.as_ref() == old && (!is_gone || (own.is_some() && new.is_some()));
+    if new == own || is_of_base(&new) {
         return own;
     }
-    if own.as_ref() == old {
+    if is_of_base(&own) {
         return new;
     }
     let (Some(own), Some(new)) = (&own, &new) else {

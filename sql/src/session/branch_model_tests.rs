@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_lite::future::block_on;
 use helios_mvcc::{Store, StoreOptions, Surroundings};
@@ -54,6 +55,8 @@ struct Run {
     on: usize,
     /// The last number given to anything.
     number: u32,
+    /// How many merges had several best common moments.
+    crossed: usize,
 }
 
 type Shown = Vec<Vec<Option<i32>>>;
@@ -72,7 +75,7 @@ impl Run {
         let session = engine.session("postgres", "heliosdb");
         let model = Model::new(engine.store().visible_scn().0);
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Run { device, engine, session, model, random, on: 0, number: 0 }
+        Run { device, engine, session, model, random, on: 0, number: 0, crossed: 0 }
     }
 
     fn scn(&self) -> u64 {
@@ -360,9 +363,10 @@ impl Run {
             "MERGE DATABASE BRANCH {} INTO {} WITH (conflict_resolution = '{option}')",
             names[0], names[1]
         );
-        let base = self.model.base(source, target).expect("all descend from the first");
+        let base = self.model.base(source, target);
+        self.crossed += usize::from(self.model.is_crossed(source, target));
         let (ours, theirs) = (self.model.now(target), self.model.now(source));
-        let wanted = merge(&base.state, &ours.state, &theirs.state, resolution);
+        let wanted = merge(&base, &ours.state, &theirs.state, resolution);
         let versions = format!("base {base:?}\nours {ours:?}\ntheirs {theirs:?}");
         let done = self.try_run(&text).await;
         match (done, wanted) {
@@ -449,6 +453,7 @@ fn sql(value: Option<i32>) -> String {
 #[test]
 fn every_version_of_every_branch_can_be_read() {
     let (seeds, operations) = extent();
+    let crossed = AtomicUsize::new(0);
     let run_seeds = |parity: u64| {
         for seed in (1..=seeds).filter(|seed| seed % 2 == parity) {
             block_on(async {
@@ -456,6 +461,7 @@ fn every_version_of_every_branch_can_be_read() {
                 for _ in 0..operations {
                     run.operate().await;
                 }
+                crossed.fetch_add(run.crossed, Ordering::Relaxed);
             });
         }
     };
@@ -468,4 +474,5 @@ fn every_version_of_every_branch_can_be_read() {
         });
         halves.into_iter().for_each(|half| half.join().unwrap());
     });
+    assert!(crossed.into_inner() > 0, "some merges crossed");
 }

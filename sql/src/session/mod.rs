@@ -9,6 +9,8 @@ mod branch;
 #[cfg(test)]
 mod branch_model;
 #[cfg(test)]
+mod branch_model_base;
+#[cfg(test)]
 mod branch_model_merge;
 #[cfg(test)]
 mod branch_model_tests;

@@ -7,7 +7,7 @@
 use helios_mvcc::{Branch, BranchId, Error, Scn, Snapshot};
 
 use super::{EPOCH_MICROS, Engine};
-use crate::branch_merge::merge_base;
+use crate::branch_merge::Base;
 use crate::catalog::{Database, Directory};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::SettingChange;
@@ -151,9 +151,10 @@ impl Engine {
         let mut bases = Vec::new();
         for (index, one) in branches.iter().enumerate() {
             for other in &branches[index + 1..] {
-                if let Some(moment) = merge_base(self.store(), directory, one.id, other.id).await? {
-                    bases.push(MergeBase { branches: [one.name.clone(), other.name.clone()], moment });
-                }
+                let base = Base::of_branches(self.store(), directory, one.id, other.id).await?;
+                let branches = [one.name.clone(), other.name.clone()];
+                let moments = base.iter().flat_map(Base::moments);
+                bases.extend(moments.map(|moment| MergeBase { branches: branches.clone(), moment }));
             }
         }
         Ok(bases)
