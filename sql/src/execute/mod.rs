@@ -22,6 +22,7 @@ mod key_table;
 mod keys;
 mod limit;
 mod lock;
+mod memo;
 mod memory;
 mod nested_loop;
 mod partitions;
