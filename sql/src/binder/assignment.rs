@@ -162,6 +162,12 @@ impl Binder<'_> {
             }
             return Ok(fields.into_iter().map(Given::Expression).collect());
         }
+        if let Some(fields) = self.bind_starred_row(source)? {
+            if fields.len() != count {
+                return Err(self.locate(mismatch(), ast::Spanned::span(source).start));
+            }
+            return Ok(fields.into_iter().map(Given::Bound).collect());
+        }
         let ast::Expr::Subquery(query) = source else {
             let error = SqlError::unsupported(
                 "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",

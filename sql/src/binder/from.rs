@@ -5,7 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::expression::logical;
-use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::scope::{RowPlace, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{Rights, SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -148,6 +148,7 @@ impl Binder<'_> {
                     columns,
                     primary_key: Vec::new(),
                     table: None,
+                    place: RowPlace::Nowhere,
                     row_type: None,
                     is_optional: false,
                 });
@@ -383,13 +384,15 @@ impl Binder<'_> {
         let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
         relation.table = Some(table.oid);
         relation.row_type = relation.table.filter(|_| entry.as_of.is_none());
+        let key = relation.row_type.map(|_| self.column_id());
+        relation.place = key.map_or(RowPlace::Gone, RowPlace::Key);
         self.note_special_indexes(entry);
         let plan = Logical::Table {
             table: entry.clone(),
             alias: relation.alias.clone(),
             columns,
             hidden: 0,
-            key: None,
+            key,
             filters: Vec::new(),
         };
         Ok((plan, relation))
@@ -572,6 +575,7 @@ pub(super) fn aliased(
             columns,
             primary_key,
             table: None,
+            place: RowPlace::Nowhere,
             row_type: None,
             is_optional: false,
         });
@@ -596,6 +600,7 @@ pub(super) fn aliased(
         columns,
         primary_key,
         table: None,
+        place: RowPlace::Nowhere,
         row_type: None,
         is_optional: false,
     })

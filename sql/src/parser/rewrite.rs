@@ -38,6 +38,8 @@
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
 //! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
+//! | `((SELECT 1) UNION SELECT 2)` as a value | `(SELECT * FROM ((SELECT 1) UNION SELECT 2) "*SELECT*")` |
+//! | `ROLLUP ((SELECT 1), a)` | `ROLLUP (((SELECT 1)), a)` |
 //! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
 //! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
 //! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
@@ -130,7 +132,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
-        if let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
+        while let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
             out.extend(closing);
         }
         at += 1;
@@ -222,6 +224,32 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
                 depth += 1;
                 at += 1;
+            }
+            Token::LParen
+                if begins_query(&tokens[at..])
+                    && is_in_grouping(&out)
+                    && let Some(length) = closed(&tokens[at - 1..]) =>
+            {
+                out.extend([token.clone(), token.clone()]);
+                ends.push((at - 1 + length, vec![TokenWithSpan::new(Token::RParen, token.span)]));
+            }
+            Token::LParen
+                if *token_at(at) == Token::LParen
+                    && before.as_ref().is_some_and(goes_before_value)
+                    && let Some(length) = closed(&tokens[at..])
+                    && ["union", "intersect", "except"].iter().any(|word| word_at(at + length, word))
+                    && begins_query(&tokens[at..])
+                    && let Some(length) = closed(&tokens[at - 1..]) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at].span);
+                out.extend([token.clone(), put(Token::make_keyword("SELECT")), put(Token::Mul)]);
+                out.extend([put(Token::make_keyword("FROM")), put(Token::LParen)]);
+                let alias = Token::Word(Word {
+                    value: "*SELECT*".to_owned(),
+                    quote_style: Some('"'),
+                    keyword: Keyword::NoKeyword,
+                });
+                ends.push((at + length - 2, vec![put(Token::RParen), put(alias)]));
             }
             // Grouping sets within grouping sets are read as a function's call.
             Token::Word(_)
@@ -683,6 +711,45 @@ fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
         }
     }
     None
+}
+
+/// Whether tokens begin with a query, perhaps in parentheses.
+fn begins_query(rest: &[&TokenWithSpan]) -> bool {
+    let first = rest.iter().find(|token| token.token != Token::LParen);
+    first.is_some_and(|first| ["select", "with", "values"].iter().any(|word| is(first, word)))
+}
+
+/// Whether the tokens end in the list of ROLLUP, CUBE or GROUPING SETS.
+fn is_in_grouping(out: &[TokenWithSpan]) -> bool {
+    matches!(out.last().map(|token| &token.token), Some(Token::LParen | Token::Comma))
+        && matches!(before_open(out), Some([.., last]) if ["rollup", "cube", "sets"].iter().any(|word| is(last, word)))
+}
+
+/// Whether what follows a token is a value, and no list, table or query.
+fn goes_before_value(token: &Token) -> bool {
+    const WORDS: [&str; 17] = [
+        "select", "and", "or", "not", "where", "on", "then", "else", "when", "case", "having", "by", "returning",
+        "between", "like", "ilike", "distinct",
+    ];
+    match token {
+        Token::Word(word) => {
+            word.quote_style.is_none() && WORDS.iter().any(|known| word.value.eq_ignore_ascii_case(known))
+        }
+        Token::Comma
+        | Token::LParen
+        | Token::Eq
+        | Token::Neq
+        | Token::Lt
+        | Token::Gt
+        | Token::LtEq
+        | Token::GtEq
+        | Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::StringConcat => true,
+        _ => false,
+    }
 }
 
 /// Whether the tokens end in the list of GROUPING SETS, or of one within it.
