@@ -525,11 +525,14 @@ fn plan_columns(left: &Scope, right: &Scope) -> Vec<Computed> {
     let relations = left.relations.iter().chain(&right.relations);
     let mut columns: Vec<&ScopeColumn> = relations.flat_map(|relation| &relation.columns).collect();
     columns.extend(left.visible.iter().chain(&right.visible));
+    let keys = left.relations.iter().chain(&right.relations).filter_map(|relation| match relation.place {
+        RowPlace::Key(id) => Some((id, DataType::BYTEA)),
+        _ => None,
+    });
     let mut outputs: Vec<Computed> = Vec::new();
-    for column in columns {
-        if outputs.iter().all(|output| output.id != column.id) {
-            let expr = Expr::Column { index: column.id, data_type: column.data_type };
-            outputs.push(Computed { id: column.id, expr });
+    for (id, data_type) in columns.into_iter().map(|column| (column.id, column.data_type)).chain(keys) {
+        if outputs.iter().all(|output| output.id != id) {
+            outputs.push(Computed { id, expr: Expr::Column { index: id, data_type } });
         }
     }
     outputs

@@ -548,14 +548,15 @@ impl<'a> Binder<'a> {
         updates: bool,
     ) -> Result<Option<BoundReturning>> {
         let Some(items) = returning else { return Ok(None) };
-        let first = self.column_ids(table.columns.len());
-        let scope = self.row_scope(table, alias, first);
-        let mut named = scope.clone();
-        for relation in &mut named.relations {
+        // Behind the columns the row has its xmax, where it may have been there before.
+        let first = self.column_ids(table.columns.len() + 1);
+        let xmax = updates.then_some(first + table.columns.len());
+        let mut scope = self.row_scope(table, alias, first);
+        for relation in &mut scope.relations {
             relation.table = Some(table.oid);
-            relation.place = RowPlace::Written { updates };
+            relation.place = RowPlace::Written { xmax };
         }
-        self.set_scope(named);
+        self.set_scope(scope.clone());
         let bound = self.bind_returning_list(items)?;
         Ok(Some(BoundReturning { rows: bound.rows.by_position(&scope, first), columns: bound.columns }))
     }
@@ -603,7 +604,7 @@ impl<'a> Binder<'a> {
         let plan = self.attach_pending(target.plan);
         let source = Logical::Project { input: Box::new(plan), outputs };
         let returning =
-            self.bind_returning_here(update.returning.as_deref(), RowPlace::Written { updates: false })?;
+            self.bind_returning_here(update.returning.as_deref(), RowPlace::Written { xmax: None })?;
         Ok(BoundUpdate {
             table: target.entry,
             source,

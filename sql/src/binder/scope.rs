@@ -27,8 +27,8 @@ pub enum RowPlace {
     Key(ColumnId),
     /// They are being written.
     Written {
-        /// Some of them may be there already: ON CONFLICT DO UPDATE.
-        updates: bool,
+        /// Who changed them, where some may have been there before: ON CONFLICT DO UPDATE.
+        xmax: Option<ColumnId>,
     },
     /// They are no longer what the table has.
     Gone,

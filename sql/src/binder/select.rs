@@ -4,13 +4,15 @@ use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItem
 
 use super::order::sort_key;
 use super::query::{LockingClause, ordinal};
-use super::scope::ScopeColumn;
+use super::scope::{RowPlace, ScopeColumn};
 use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
 use crate::catalog::Rights;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::{DISTINCT_SETS, NOTHING, marked, refuse_in_select};
-use crate::plan::logical::{AggregateCall, ColumnId, Computed, GroupingSets, LockedRows, Logical, RowLocking, SortKey};
+use crate::plan::logical::{
+    AggregateCall, ColumnId, Computed, GroupingSets, LockedRows, Logical, RowLocking, SortKey,
+};
 use crate::plan::walk;
 use crate::types::DataType;
 
@@ -286,13 +288,18 @@ impl Binder<'_> {
             {
                 continue;
             }
-            for column in &relation.columns {
-                if !groups.iter().any(|group| group.id == column.id) {
-                    let expr = Expr::Column { index: column.id, data_type: column.data_type };
+            let key = match relation.place {
+                RowPlace::Key(id) => Some((id, DataType::BYTEA)),
+                _ => None,
+            };
+            let columns = relation.columns.iter().map(|column| (column.id, column.data_type));
+            for (id, data_type) in columns.chain(key) {
+                if !groups.iter().any(|group| group.id == id) {
+                    let expr = Expr::Column { index: id, data_type };
                     for set in sets.iter_mut().flat_map(|sets| &mut sets.sets) {
                         set.push(groups.len());
                     }
-                    groups.push(Computed { id: column.id, expr });
+                    groups.push(Computed { id, expr });
                 }
             }
         }

@@ -4,12 +4,13 @@
 //! in FROM, since evaluation cannot wait. A row that can be seen was never deleted, and no row tells the place of its
 //! command, so the others are 0.
 
+use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
 use super::Binder;
-use super::literal::constant;
 use super::expression::unless_absent;
-use super::scope::{RowPlace, ScopeRelation};
+use super::literal::constant;
+use super::scope::{RowPlace, ScopeRelation, ambiguous};
 use crate::catalog::is_system_column;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
@@ -35,7 +36,12 @@ impl Binder<'_> {
         let relation = match (alias, scope.relations.as_slice()) {
             (Some(alias), _) => scope.relation(None, alias),
             (None, [only]) => Some(only),
-            (None, _) => None,
+            (None, several) => {
+                if several.iter().filter(|relation| relation.place != RowPlace::Nowhere).nth(1).is_some() {
+                    return Err(self.locate(ambiguous(column), location));
+                }
+                None
+            }
         };
         let Some(relation) = relation.cloned() else { return Ok(None) };
         let Some(table) = relation.table else { return Ok(None) };
@@ -43,7 +49,8 @@ impl Binder<'_> {
         if !is_there {
             return Ok(None);
         }
-        let value = self.system_value(level, column, &relation, table).map_err(|e| self.locate(e, location))?;
+        let value =
+            self.system_value(level, column, &relation, table).map_err(|e| self.locate(e, location))?;
         let data_type = value.data_type();
         // Keys are absent with their rows; what does not read them has to be told.
         if !relation.is_optional || column == "ctid" || column == "xmin" {
@@ -66,7 +73,9 @@ impl Binder<'_> {
         match (column, relation.place) {
             ("tableoid", _) => Ok(constant(Datum::Oid(table), DataType::OID)),
             (_, RowPlace::Gone | RowPlace::Nowhere) => Err(unknown()),
-            ("xmax", RowPlace::Written { updates: true }) => Err(unknown()),
+            ("xmax", RowPlace::Written { xmax: Some(id) }) => {
+                Ok(Expr::Column { index: id, data_type: DataType::of(oids::XID) })
+            }
             ("xmax", _) => zero(oids::XID),
             ("cmin" | "cmax", _) => zero(oids::CID),
             ("xmin", RowPlace::Written { .. }) => {
@@ -80,8 +89,12 @@ impl Binder<'_> {
                 Ok(Expr::call(function, vec![key], DataType::of(oids::TID)))
             }
             ("xmin", RowPlace::Key(key)) => {
-                let key = self.row_key_at(level, key);
-                self.row_writer(table, key)
+                // One look-up serves all who name it, and is grouped as a column is.
+                let named = ast::Expr::Identifier(ast::Ident::new(format!("xmin {key}")));
+                self.bind_once(&named, |binder| {
+                    let key = binder.row_key_at(level, key);
+                    binder.row_writer(table, key)
+                })
             }
             _ => Err(unknown()),
         }

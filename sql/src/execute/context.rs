@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use helios_mvcc::{BranchId, Store, Transaction, TreeId, Scn};
+use helios_mvcc::{BranchId, Scn, Store, Transaction, TreeId};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 

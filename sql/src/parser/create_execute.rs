@@ -34,7 +34,9 @@ impl CreateExecute {
             let Token::Placeholder(name) = &token.token else { continue };
             let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
             let at = number.wrapping_sub(1);
-            let (Some((argument, _)), Some(data_type)) = (self.arguments.get(at), types.get(at)) else { continue };
+            let (Some((argument, _)), Some(data_type)) = (self.arguments.get(at), types.get(at)) else {
+                continue;
+            };
             text.push_str(&query[copied..source.offset(token.span.start)]);
             // Evaluated once, whatever it calls.
             text.push_str(&format!("(SELECT CAST(({argument}) AS {data_type}))"));

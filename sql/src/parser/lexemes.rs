@@ -144,20 +144,20 @@ impl Lexer<'_, '_> {
         let bytes = self.text.as_bytes();
         let next = self.byte(self.at + 1);
         Ok(match byte {
-                b'\'' => self.plain_string()?,
-                b'E' | b'e' if next == b'\'' => self.string(self.at, self.at + 2, true)?,
-                b'U' | b'u' if next == b'&' && matches!(self.byte(self.at + 2), b'\'' | b'"') => {
-                    self.unicode()?
-                }
-                b'"' => behind_quoted(bytes, self.at + 1, b'"', false),
-                b'-' if next == b'-' => Some(self.line_end(self.at)),
-                b'/' if next == b'*' => self.behind_comment(),
-                b'$' if next.is_ascii_digit() => Some(self.parameter()?),
-                b'$' => self.behind_dollars(),
-                b'0'..=b'9' => Some(self.number()?),
-                b'.' if next.is_ascii_digit() => Some(self.number()?),
-                _ if begins_word(byte) => Some(self.behind_word(self.at)),
-                _ => Some(self.at + 1),
+            b'\'' => self.plain_string()?,
+            b'E' | b'e' if next == b'\'' => self.string(self.at, self.at + 2, true)?,
+            b'U' | b'u' if next == b'&' && matches!(self.byte(self.at + 2), b'\'' | b'"') => {
+                self.unicode()?
+            }
+            b'"' => behind_quoted(bytes, self.at + 1, b'"', false),
+            b'-' if next == b'-' => Some(self.line_end(self.at)),
+            b'/' if next == b'*' => self.behind_comment(),
+            b'$' if next.is_ascii_digit() => Some(self.parameter()?),
+            b'$' => self.behind_dollars(),
+            b'0'..=b'9' => Some(self.number()?),
+            b'.' if next.is_ascii_digit() => Some(self.number()?),
+            _ if begins_word(byte) => Some(self.behind_word(self.at)),
+            _ => Some(self.at + 1),
         })
     }
 

@@ -728,8 +728,23 @@ fn is_in_grouping(out: &[TokenWithSpan]) -> bool {
 /// Whether what follows a token is a value, and no list, table or query.
 fn goes_before_value(token: &Token) -> bool {
     const WORDS: [&str; 17] = [
-        "select", "and", "or", "not", "where", "on", "then", "else", "when", "case", "having", "by", "returning",
-        "between", "like", "ilike", "distinct",
+        "select",
+        "and",
+        "or",
+        "not",
+        "where",
+        "on",
+        "then",
+        "else",
+        "when",
+        "case",
+        "having",
+        "by",
+        "returning",
+        "between",
+        "like",
+        "ilike",
+        "distinct",
     ];
     match token {
         Token::Word(word) => {

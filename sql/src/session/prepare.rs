@@ -23,9 +23,7 @@ use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::rights::{RelationUse, Who, check_populated, check_uses};
-use crate::types::{
-    BuiltinTypes, DataType, TypeCatalog, format_type, is_registered_type, is_user_type,
-};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type, is_registered_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, Text};
 use crate::write::{
     ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,

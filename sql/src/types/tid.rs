@@ -52,10 +52,10 @@ fn place_in(value: &[u8]) -> Option<(u32, u16)> {
 }
 
 fn parse(text: &str) -> Option<Vec<u8>> {
-    let (block, offset) = text.trim_start().strip_prefix('(')?.split_once(',')?;
-    let offset = offset.trim_end().strip_suffix(')')?.trim_start();
+    let (block, offset) = text.split_once('(')?.1.split_once(',')?;
+    let (offset, _) = offset.split_once(')')?;
+    let (block, offset) = (block.trim_start(), offset.trim_start());
     let Some(digits) = block.strip_prefix('x') else {
-        let block = block.trim_start();
         // PostgreSQL takes blocks above the half of their range as negative numbers too.
         let block = block.parse::<u32>().or_else(|_| block.parse::<i32>().map(i32::cast_unsigned)).ok()?;
         return Some(place(block, offset.parse().ok()?));
