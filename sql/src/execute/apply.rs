@@ -37,7 +37,7 @@ pub struct ApplyOperator {
 /// Whether answers are kept by what was asked.
 enum Memory {
     Untried,
-    Kept(Memo),
+    Kept(Box<Memo>),
     Useless,
 }
 
@@ -148,7 +148,7 @@ impl ApplyOperator {
     async fn answer(&mut self, batch: &Batch, row: usize, execution: &mut Execution) -> Result<Answer> {
         if matches!(self.memo, Memory::Untried) {
             let memo = Memo::new(&self.correlations, &self.input_types, self.data_type, execution);
-            self.memo = memo.map_or(Memory::Useless, Memory::Kept);
+            self.memo = memo.map_or(Memory::Useless, |memo| Memory::Kept(Box::new(memo)));
         }
         if let Memory::Kept(memo) = &mut self.memo
             && let Some(known) = memo.find(batch, row)

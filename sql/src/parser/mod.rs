@@ -24,6 +24,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
+mod query_value;
 mod referential;
 mod rewrite;
 mod rights;

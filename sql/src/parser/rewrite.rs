@@ -45,6 +45,7 @@
 //! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
+use super::query_value::{begins_query, goes_before_value, is_in_grouping};
 use super::targets::{self, Targets};
 use super::{merge, referential, search_cycle};
 use sqlparser::ast::Ident;
@@ -700,7 +701,7 @@ fn follows_from(out: &[TokenWithSpan]) -> bool {
 }
 
 /// What stands before the parenthesis that is open last.
-fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
+pub(super) fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
     let mut depth = 0usize;
     for (at, token) in out.iter().enumerate().rev() {
         match token.token {
@@ -711,60 +712,6 @@ fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
         }
     }
     None
-}
-
-/// Whether tokens begin with a query, perhaps in parentheses.
-fn begins_query(rest: &[&TokenWithSpan]) -> bool {
-    let first = rest.iter().find(|token| token.token != Token::LParen);
-    first.is_some_and(|first| ["select", "with", "values"].iter().any(|word| is(first, word)))
-}
-
-/// Whether the tokens end in the list of ROLLUP, CUBE or GROUPING SETS.
-fn is_in_grouping(out: &[TokenWithSpan]) -> bool {
-    matches!(out.last().map(|token| &token.token), Some(Token::LParen | Token::Comma))
-        && matches!(before_open(out), Some([.., last]) if ["rollup", "cube", "sets"].iter().any(|word| is(last, word)))
-}
-
-/// Whether what follows a token is a value, and no list, table or query.
-fn goes_before_value(token: &Token) -> bool {
-    const WORDS: [&str; 17] = [
-        "select",
-        "and",
-        "or",
-        "not",
-        "where",
-        "on",
-        "then",
-        "else",
-        "when",
-        "case",
-        "having",
-        "by",
-        "returning",
-        "between",
-        "like",
-        "ilike",
-        "distinct",
-    ];
-    match token {
-        Token::Word(word) => {
-            word.quote_style.is_none() && WORDS.iter().any(|known| word.value.eq_ignore_ascii_case(known))
-        }
-        Token::Comma
-        | Token::LParen
-        | Token::Eq
-        | Token::Neq
-        | Token::Lt
-        | Token::Gt
-        | Token::LtEq
-        | Token::GtEq
-        | Token::Plus
-        | Token::Minus
-        | Token::Mul
-        | Token::Div
-        | Token::StringConcat => true,
-        _ => false,
-    }
 }
 
 /// Whether the tokens end in the list of GROUPING SETS, or of one within it.
