@@ -243,6 +243,20 @@ impl Transaction {
         self.try_get_cow(tree, key, |value| read(value.as_deref()))
     }
 
+    /// The commit that wrote a row as this transaction reads it; the inner `None` for one that it has written itself.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing.
+    pub fn try_writer(
+        &mut self,
+        tree: TreeId,
+        key: &[u8],
+    ) -> std::result::Result<Option<Option<Scn>>, Fault> {
+        let scn = self.snapshot().scn;
+        let (exists, writer) = self.lookup(tree, key, scn, self.statement, |value| value.is_some())?;
+        Ok(exists.then_some(writer))
+    }
+
     #[inline]
     fn try_get_cow<R>(
         &mut self,

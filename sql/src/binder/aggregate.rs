@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, DuplicateTreatment, FunctionArg, FunctionArgExpr, FunctionArgumentClause};
 
+use super::scope::RowPlace;
 use super::{AggregatesIn, Binder};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -249,6 +250,9 @@ impl Binder<'_> {
     fn ungrouped(&self, id: ColumnId, message: impl Fn(&str) -> String) -> SqlError {
         let scope = self.levels.last().map(|level| &level.scope);
         let name = scope.and_then(|scope| {
+            if let Some(own) = scope.relations.iter().find(|relation| relation.place == RowPlace::Key(id)) {
+                return Some(format!("{}.ctid", own.alias));
+            }
             let relation = scope.relations.iter().find(|r| r.columns.iter().any(|column| column.id == id))?;
             let column = relation.columns.iter().find(|column| column.id == id)?;
             Some(format!("{}.{}", relation.alias, column.name))

@@ -6,7 +6,7 @@ use sqlparser::tokenizer::Location;
 use super::call::row_fields;
 use super::modify::{always_identity, is_default, type_of};
 use super::{Binder, name};
-use crate::catalog::{ColumnNumber, Identity, Table, TableColumn};
+use crate::catalog::{ColumnNumber, Identity, Table, TableColumn, is_system_column};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, assign_element, assign_member, assign_slice};
@@ -54,10 +54,10 @@ impl Binder<'_> {
         for assignment in assignments {
             match &assignment.target {
                 AssignmentTarget::ColumnName(object) => {
-                    pairs.push((self.target(table, object)?, Given::Expression(&assignment.value)));
+                    pairs.push((self.set_target(table, object)?, Given::Expression(&assignment.value)));
                 }
                 AssignmentTarget::Tuple(objects) => {
-                    let targets = objects.iter().map(|object| self.target(table, object));
+                    let targets = objects.iter().map(|object| self.set_target(table, object));
                     let targets = targets.collect::<Result<Vec<_>>>()?;
                     let given = self.split_source(targets.len(), &assignment.value)?;
                     pairs.extend(targets.into_iter().zip(given));
@@ -117,6 +117,18 @@ impl Binder<'_> {
         Ok((targets, true))
     }
 
+    /// The column that a target of SET names.
+    fn set_target(&self, table: &Table, object: &ObjectName) -> Result<Target> {
+        if let [ObjectNamePart::Identifier(only)] = object.0.as_slice()
+            && is_system_column(&name::fold(only))
+        {
+            let error =
+                SqlError::unsupported(format!("cannot assign to system column \"{}\"", name::fold(only)));
+            return Err(self.locate(error, name::location(object)));
+        }
+        self.target(table, object)
+    }
+
     /// The column that a target of SET or of INSERT's list names, and where in it.
     ///
     /// # Errors
@@ -161,6 +173,12 @@ impl Binder<'_> {
                 return Err(mismatch());
             }
             return Ok(fields.into_iter().map(Given::Expression).collect());
+        }
+        if let Some(fields) = self.bind_starred_row(source)? {
+            if fields.len() != count {
+                return Err(self.locate(mismatch(), ast::Spanned::span(source).start));
+            }
+            return Ok(fields.into_iter().map(Given::Bound).collect());
         }
         let ast::Expr::Subquery(query) = source else {
             let error = SqlError::unsupported(

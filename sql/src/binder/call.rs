@@ -269,6 +269,19 @@ impl Binder<'_> {
         }
     }
 
+    /// The fields of `ROW(…)` with `table.*` among them, `None` for anything else.
+    pub(super) fn bind_starred_row(&mut self, expr: &Ast) -> Result<Option<Vec<Expr>>> {
+        match expr {
+            Ast::Function(ast::Function { name, args: FunctionArguments::List(list), .. })
+                if row_fields(expr).is_none()
+                    && name::last(name).is_some_and(|name| name.value.eq_ignore_ascii_case("row")) =>
+            {
+                self.bind_row(&list.args).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// A row of fields of known types.
     pub(super) fn settled_row(&mut self, fields: Vec<Expr>) -> Result<Expr> {
         let fields = fields.into_iter().map(|field| self.settle(field)).collect::<Result<_>>()?;

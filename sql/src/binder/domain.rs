@@ -2,7 +2,7 @@
 
 use sqlparser::ast;
 
-use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::scope::{RowPlace, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, BindEnvironment, Binder};
 use crate::catalog::{PG_CATALOG, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
@@ -35,6 +35,7 @@ impl Binder<'_> {
                 columns,
                 primary_key: Vec::new(),
                 table: None,
+                place: RowPlace::Nowhere,
                 row_type: None,
                 is_optional: false,
             };

@@ -139,8 +139,8 @@ impl Binder<'_> {
                 if let Some(hint) = scope.similar_columns(Some(&qualifier_table), &column_name) {
                     error = error.with_hint(hint);
                 }
-                let oid = self.table_oid(level, &column_name, Some(&qualifier_table), location);
-                return oid.ok_or_else(|| self.locate(error, location));
+                let system = self.system_column(level, &column_name, Some(&qualifier_table), location)?;
+                return system.ok_or_else(|| self.locate(error, location));
             };
             if found.next().is_some() {
                 return Err(self.locate(ambiguous(&column_name), location));
@@ -190,8 +190,8 @@ impl Binder<'_> {
             return Ok(row);
         }
         let level = self.levels.len().saturating_sub(1);
-        if let Some(oid) = self.table_oid(level, column_name, None, location) {
-            return Ok(oid);
+        if let Some(system) = self.system_column(level, column_name, None, location)? {
+            return Ok(system);
         }
         if matches!(column_name, "current_schema" | "current_role") {
             return self.call_named(column_name, Vec::new());
@@ -218,7 +218,7 @@ impl Binder<'_> {
     }
 
     /// What a relation's row is: of its table's or view's row type, where it has just the columns of that.
-    fn row_shape(&self, relation: &ScopeRelation) -> Arc<RecordShape> {
+    pub(super) fn row_shape(&self, relation: &ScopeRelation) -> Arc<RecordShape> {
         let row_type = relation.row_type.and_then(|of| self.catalog.row_type(of));
         let types = relation.columns.iter().map(|column| column.data_type);
         match row_type.and_then(|row| row.info.row_shape()) {
@@ -229,33 +229,6 @@ impl Binder<'_> {
                 Arc::new(RecordShape::anonymous(fields))
             }
         }
-    }
-
-    /// The system column `tableoid`, of the relation of that alias or of the only one there is.
-    fn table_oid(
-        &mut self,
-        level: usize,
-        column_name: &str,
-        alias: Option<&str>,
-        location: Location,
-    ) -> Option<Expr> {
-        if column_name != "tableoid" {
-            return None;
-        }
-        let scope = &self.levels.get(level)?.scope;
-        let relation = match (alias, scope.relations.as_slice()) {
-            (Some(alias), _) => scope.relation(None, alias)?,
-            (None, [only]) => only,
-            (None, _) => return None,
-        };
-        let relation = relation.clone();
-        let oid = constant(Datum::Oid(relation.table?), DataType::OID);
-        if !relation.is_optional {
-            return Some(oid);
-        }
-        let shape = self.row_shape(&relation);
-        let fields = relation.columns.iter().map(|column| self.reference(level, column, location)).collect();
-        Some(unless_absent(Expr::Row { fields, shape }, oid, DataType::OID))
     }
 
     /// A reference to a column of a level: direct at the innermost one, through a slot further out.
@@ -744,7 +717,7 @@ pub(super) fn operator_name(op: &BinaryOperator) -> Result<String> {
 }
 
 /// A value that is NULL where an outer join found no row: all columns are NULL then.
-fn unless_absent(row: Expr, value: Expr, data_type: DataType) -> Expr {
+pub(super) fn unless_absent(row: Expr, value: Expr, data_type: DataType) -> Expr {
     let is_absent = Expr::IsNull { argument: Box::new(row), negated: false };
     let branches = vec![(is_absent, constant(Datum::Null, data_type))];
     Expr::Case { branches, otherwise: Some(Box::new(value)), data_type }

@@ -5,7 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::expression::logical;
-use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::scope::{RowPlace, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, Relation, name};
 use crate::catalog::{Rights, SequenceEntry, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -148,6 +148,7 @@ impl Binder<'_> {
                     columns,
                     primary_key: Vec::new(),
                     table: None,
+                    place: RowPlace::Nowhere,
                     row_type: None,
                     is_optional: false,
                 });
@@ -383,13 +384,15 @@ impl Binder<'_> {
         let mut relation = aliased(alias, &table.name, schema, scope_columns, primary_key)?;
         relation.table = Some(table.oid);
         relation.row_type = relation.table.filter(|_| entry.as_of.is_none());
+        let key = relation.row_type.map(|_| self.column_id());
+        relation.place = key.map_or(RowPlace::Gone, RowPlace::Key);
         self.note_special_indexes(entry);
         let plan = Logical::Table {
             table: entry.clone(),
             alias: relation.alias.clone(),
             columns,
             hidden: 0,
-            key: None,
+            key,
             filters: Vec::new(),
         };
         Ok((plan, relation))
@@ -522,11 +525,14 @@ fn plan_columns(left: &Scope, right: &Scope) -> Vec<Computed> {
     let relations = left.relations.iter().chain(&right.relations);
     let mut columns: Vec<&ScopeColumn> = relations.flat_map(|relation| &relation.columns).collect();
     columns.extend(left.visible.iter().chain(&right.visible));
+    let keys = left.relations.iter().chain(&right.relations).filter_map(|relation| match relation.place {
+        RowPlace::Key(id) => Some((id, DataType::BYTEA)),
+        _ => None,
+    });
     let mut outputs: Vec<Computed> = Vec::new();
-    for column in columns {
-        if outputs.iter().all(|output| output.id != column.id) {
-            let expr = Expr::Column { index: column.id, data_type: column.data_type };
-            outputs.push(Computed { id: column.id, expr });
+    for (id, data_type) in columns.into_iter().map(|column| (column.id, column.data_type)).chain(keys) {
+        if outputs.iter().all(|output| output.id != id) {
+            outputs.push(Computed { id, expr: Expr::Column { index: id, data_type } });
         }
     }
     outputs
@@ -572,6 +578,7 @@ pub(super) fn aliased(
             columns,
             primary_key,
             table: None,
+            place: RowPlace::Nowhere,
             row_type: None,
             is_optional: false,
         });
@@ -596,6 +603,7 @@ pub(super) fn aliased(
         columns,
         primary_key,
         table: None,
+        place: RowPlace::Nowhere,
         row_type: None,
         is_optional: false,
     })

@@ -71,10 +71,10 @@ impl Binder<'_> {
         let relation = Relation::Stored(entry.clone());
         self.note_use(&relation, Rights::NONE);
         let (mut target, target_scope) = self.scan(&entry, alias.as_ref())?;
-        let key = self.column_id();
+        let mut key = self.column_id();
         let mut row = Vec::new();
         if let Logical::Table { key: wanted, columns, .. } = &mut target {
-            *wanted = Some(key);
+            key = *wanted.get_or_insert(key);
             row.clone_from(columns);
         }
         let from = ast::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };

@@ -42,6 +42,7 @@ mod search_cycle;
 mod select;
 mod special;
 mod subquery;
+mod system_column;
 mod table_function;
 mod view;
 mod window;

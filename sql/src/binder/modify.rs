@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Ident, SetExpr, TableObject};
 use super::assignment::Target;
 use super::conflict::{BoundConflict, hidden_excluded};
 use super::over_rows::BoundReturning;
-use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
+use super::scope::{Level, RowPlace, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, BoundQuery, Collector, Relation, name};
 use crate::catalog::{ColumnNumber, Identity, Rights, Table, TableColumn, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -93,6 +93,7 @@ impl<'a> Binder<'a> {
             columns,
             primary_key: Vec::new(),
             table: None,
+            place: RowPlace::Nowhere,
             row_type: Some(table.oid),
             is_optional: false,
         };
@@ -388,7 +389,7 @@ impl<'a> Binder<'a> {
         };
         let updates = conflict.as_ref().is_some_and(|conflict| conflict.update.is_some());
         let returning = self
-            .bind_returning_over_row(&table, &alias, insert.returning.as_deref())
+            .bind_returning_over_row(&table, &alias, insert.returning.as_deref(), updates)
             .map_err(|error| hidden_excluded(error, updates))?;
         Ok(BoundInsert { table: entry, source, values, conflict, returning })
     }
@@ -544,10 +545,17 @@ impl<'a> Binder<'a> {
         table: &Table,
         alias: &str,
         returning: Option<&[ast::SelectItem]>,
+        updates: bool,
     ) -> Result<Option<BoundReturning>> {
         let Some(items) = returning else { return Ok(None) };
-        let first = self.column_ids(table.columns.len());
-        let scope = self.row_scope(table, alias, first);
+        // Behind the columns the row has its xmax, where it may have been there before.
+        let first = self.column_ids(table.columns.len() + 1);
+        let xmax = updates.then_some(first + table.columns.len());
+        let mut scope = self.row_scope(table, alias, first);
+        for relation in &mut scope.relations {
+            relation.table = Some(table.oid);
+            relation.place = RowPlace::Written { xmax };
+        }
         self.set_scope(scope.clone());
         let bound = self.bind_returning_list(items)?;
         Ok(Some(BoundReturning { rows: bound.rows.by_position(&scope, first), columns: bound.columns }))
@@ -595,7 +603,8 @@ impl<'a> Binder<'a> {
         self.note_update(&Relation::Stored(target.entry.clone()), changed);
         let plan = self.attach_pending(target.plan);
         let source = Logical::Project { input: Box::new(plan), outputs };
-        let returning = self.bind_returning_here(update.returning.as_deref())?;
+        let returning =
+            self.bind_returning_here(update.returning.as_deref(), RowPlace::Written { xmax: None })?;
         Ok(BoundUpdate {
             table: target.entry,
             source,
@@ -624,7 +633,7 @@ impl<'a> Binder<'a> {
         let using = delete.using.as_deref().unwrap_or_default();
         let target = self.bind_target(&table.relation, using, delete.selection.as_ref(), Rights::DELETE)?;
         let source = Logical::Project { input: Box::new(target.plan), outputs: target.outputs };
-        let returning = self.bind_returning_here(delete.returning.as_deref())?;
+        let returning = self.bind_returning_here(delete.returning.as_deref(), RowPlace::Gone)?;
         Ok(BoundDelete {
             table: target.entry,
             source,
@@ -635,7 +644,18 @@ impl<'a> Binder<'a> {
         })
     }
 
-    fn bind_returning_here(&mut self, items: Option<&[ast::SelectItem]>) -> Result<Option<BoundReturning>> {
+    /// RETURNING of a statement whose first relation is the changed one; the rows of the others are as they were read.
+    fn bind_returning_here(
+        &mut self,
+        items: Option<&[ast::SelectItem]>,
+        place: RowPlace,
+    ) -> Result<Option<BoundReturning>> {
+        let relations = self.levels.last_mut().map(|level| &mut level.scope.relations);
+        for (at, relation) in relations.into_iter().flatten().enumerate() {
+            if relation.place != RowPlace::Nowhere {
+                relation.place = if at == 0 { place } else { RowPlace::Gone };
+            }
+        }
         items.map(|items| self.bind_returning_list(items)).transpose()
     }
 
@@ -654,10 +674,10 @@ impl<'a> Binder<'a> {
         let entry = self.stored_table(object)?;
         self.note_use(&Relation::Stored(entry.clone()), right);
         let (mut plan, relation) = self.scan(&entry, alias.as_ref())?;
-        let key = self.column_id();
+        let mut key = self.column_id();
         let mut row = Vec::new();
         if let Logical::Table { key: wanted, columns, .. } = &mut plan {
-            *wanted = Some(key);
+            key = *wanted.get_or_insert(key);
             row.clone_from(columns);
         }
         let mut scope = Scope::of(relation);

@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use super::scope::Scope;
+use super::scope::{RowPlace, Scope};
 use super::{Binder, PendingApply, ResultColumn, subquery};
 use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, Computed, Logical};
 use crate::plan::walk;
-use crate::types::DataType;
+use crate::types::{DataType, oids};
 
 /// A query over rows that were made.
 #[derive(Clone)]
@@ -40,7 +40,12 @@ pub struct BoundReturning {
 /// The types of a scope's columns, by their ids.
 fn types_in(scope: &Scope) -> Vec<(ColumnId, DataType)> {
     let columns = scope.relations.iter().flat_map(|relation| &relation.columns);
-    columns.map(|column| (column.id, column.data_type)).collect()
+    let columns = columns.map(|column| (column.id, column.data_type));
+    let changed = scope.relations.iter().filter_map(|relation| match relation.place {
+        RowPlace::Written { xmax: Some(id) } => Some((id, DataType::of(oids::XID))),
+        _ => None,
+    });
+    columns.chain(changed).collect()
 }
 
 impl Binder<'_> {

@@ -4,7 +4,7 @@ use sqlparser::ast::{self, Query, SetExpr, SetOperator, SetQuantifier};
 use sqlparser::tokenizer::Location;
 
 use super::order::{self, sort_key};
-use super::scope::{Level, Scope, ScopeColumn, ScopeRelation};
+use super::scope::{Level, RowPlace, Scope, ScopeColumn, ScopeRelation};
 use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -356,6 +356,7 @@ impl Binder<'_> {
             columns,
             primary_key: Vec::new(),
             table: None,
+            place: RowPlace::Nowhere,
             row_type: None,
             is_optional: false,
         };

@@ -17,6 +17,23 @@ pub struct ScopeColumn {
     pub source: Option<(u32, ColumnNumber)>,
 }
 
+/// What system columns can be made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowPlace {
+    /// The rows lie in no table.
+    #[default]
+    Nowhere,
+    /// The column that has their keys.
+    Key(ColumnId),
+    /// They are being written.
+    Written {
+        /// Who changed them, where some may have been there before: ON CONFLICT DO UPDATE.
+        xmax: Option<ColumnId>,
+    },
+    /// They are no longer what the table has.
+    Gone,
+}
+
 /// A relation of FROM.
 #[derive(Clone, Debug)]
 pub struct ScopeRelation {
@@ -30,6 +47,8 @@ pub struct ScopeRelation {
     pub primary_key: Vec<ColumnId>,
     /// The table that it is, for `tableoid`.
     pub table: Option<u32>,
+    /// What there is to say of where its rows are.
+    pub place: RowPlace,
     /// The table or view whose row type its rows are of.
     pub row_type: Option<u32>,
     /// An outer join may give it no row.
@@ -60,6 +79,7 @@ impl ScopeRelation {
             columns: columns.collect(),
             primary_key: Vec::new(),
             table: None,
+            place: RowPlace::Nowhere,
             row_type: None,
             is_optional: false,
         }

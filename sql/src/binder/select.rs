@@ -4,13 +4,15 @@ use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItem
 
 use super::order::sort_key;
 use super::query::{LockingClause, ordinal};
-use super::scope::ScopeColumn;
+use super::scope::{RowPlace, ScopeColumn};
 use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
 use crate::catalog::Rights;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::{DISTINCT_SETS, NOTHING, marked, refuse_in_select};
-use crate::plan::logical::{ColumnId, Computed, LockedRows, Logical, RowLocking, SortKey};
+use crate::plan::logical::{
+    AggregateCall, ColumnId, Computed, GroupingSets, LockedRows, Logical, RowLocking, SortKey,
+};
 use crate::plan::walk;
 use crate::types::DataType;
 
@@ -224,12 +226,13 @@ impl Binder<'_> {
         let plan = self.attach_pending_below(plan);
         let plan = self.attach_grouped_row_calls(plan, groups);
         let sets = self.collectors.last_mut().and_then(|collector| collector.grouping_sets.take());
-        let sets = self.grouping_sets(sets, groups)?;
-        if sets.is_none() {
-            self.add_dependent_groups(groups);
-        }
+        let mut sets = self.grouping_sets(sets, groups)?;
+        self.add_dependent_groups(groups, sets.as_mut());
         let aggregates =
             self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
+        if sets.is_some() {
+            refuse_grouped_rank(&aggregates)?;
+        }
         let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
         known.extend(sets.iter().flat_map(|sets| &sets.groupings).map(|(id, _)| *id));
         if let Some(collector) = self.collectors.last() {
@@ -269,12 +272,13 @@ impl Binder<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Where a whole primary key is grouped, it determines the table's other columns.
-    fn add_dependent_groups(&self, groups: &mut Vec<Computed>) {
+    /// Where a whole primary key is grouped, in each of the ways to group, it determines the table's other columns.
+    fn add_dependent_groups(&self, groups: &mut Vec<Computed>, mut sets: Option<&mut GroupingSets>) {
         let Some(level) = self.levels.last() else { return };
-        let grouped: Vec<ColumnId> = groups
-            .iter()
-            .filter_map(|group| match group.expr {
+        let in_all = |at: &usize| sets.iter().flat_map(|sets| &sets.sets).all(|set| set.contains(at));
+        let grouped: Vec<ColumnId> = (0..groups.len())
+            .filter(in_all)
+            .filter_map(|at| match groups[at].expr {
                 Expr::Column { index, .. } => Some(index),
                 _ => None,
             })
@@ -284,10 +288,18 @@ impl Binder<'_> {
             {
                 continue;
             }
-            for column in &relation.columns {
-                if !grouped.contains(&column.id) {
-                    let expr = Expr::Column { index: column.id, data_type: column.data_type };
-                    groups.push(Computed { id: column.id, expr });
+            let key = match relation.place {
+                RowPlace::Key(id) => Some((id, DataType::BYTEA)),
+                _ => None,
+            };
+            let columns = relation.columns.iter().map(|column| (column.id, column.data_type));
+            for (id, data_type) in columns.chain(key) {
+                if !groups.iter().any(|group| group.id == id) {
+                    let expr = Expr::Column { index: id, data_type };
+                    for set in sets.iter_mut().flat_map(|sets| &mut sets.sets) {
+                        set.push(groups.len());
+                    }
+                    groups.push(Computed { id, expr });
                 }
             }
         }
@@ -835,5 +847,22 @@ fn name_of(expr: &ast::Expr) -> Option<SuggestedName> {
             }
         },
         _ => None,
+    }
+}
+
+/// What a row is ranked by is one value for all ways to group here, while a column that is grouped by is NULL in some.
+fn refuse_grouped_rank(aggregates: &[(ColumnId, AggregateCall)]) -> Result<()> {
+    const RANKS: [&str; 4] = ["rank", "dense_rank", "percent_rank", "cume_dist"];
+    let reads = |call: &AggregateCall| {
+        let mut reads = false;
+        call.arguments.iter().take(1).for_each(|asked| walk::columns(asked, &mut |_| reads = true));
+        reads
+    };
+    match aggregates.iter().find(|(_, call)| RANKS.contains(&call.aggregate.name) && reads(call)) {
+        Some((_, call)) => Err(SqlError::unsupported(format!(
+            "{} of a column that is grouped by is not supported with grouping sets",
+            call.aggregate.name
+        ))),
+        None => Ok(()),
     }
 }

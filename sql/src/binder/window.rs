@@ -227,6 +227,16 @@ impl Binder<'_> {
         Ok(Frame { unit, start, end, exclusion })
     }
 
+    /// Whether an expression reads nothing of the rows; subqueries behind the first `before` may be in it.
+    fn is_same_for_all(&self, expr: &Expr, before: usize) -> bool {
+        let subqueries = self.collectors.last().map_or(&[][..], |collector| &collector.pending[before..]);
+        let mut same = !walk::is_volatile(expr);
+        walk::columns(expr, &mut |id| {
+            same &= subqueries.iter().any(|each| each.output == id && each.correlations.is_empty());
+        });
+        same
+    }
+
     fn frame_bound(
         &mut self,
         bound: &WindowFrameBound,
@@ -242,9 +252,10 @@ impl Binder<'_> {
             WindowFrameBound::Following(Some(offset)) => (offset, false),
         };
         if unit != FrameUnit::Range {
+            let before = self.collectors.last().map_or(0, |collector| collector.pending.len());
             let rows = self.bind_as(offset, DataType::INT8)?;
             let clause = if unit == FrameUnit::Rows { "ROWS" } else { "GROUPS" };
-            if !walk::is_constant(&rows) {
+            if !self.is_same_for_all(&rows, before) {
                 return Err(SqlError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
                     format!("argument of {clause} must not contain variables"),

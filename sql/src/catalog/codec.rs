@@ -66,7 +66,8 @@ const FORMAT_WITH_RANGES: u8 = 3;
 const FORMAT_WITH_LATER_TYPES: u8 = 4;
 
 /// The built-in types, and those of their arrays, that programs before the newest format do not know.
-const LATER_TYPES: [u32; 4] = [oids::MACADDR8, oids::MACADDR8_ARRAY, oids::MONEY, oids::MONEY_ARRAY];
+const LATER_TYPES: [u32; 6] =
+    [oids::MACADDR8, oids::MACADDR8_ARRAY, oids::MONEY, oids::MONEY_ARRAY, oids::TID, oids::TID_ARRAY];
 
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {

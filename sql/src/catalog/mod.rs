@@ -27,7 +27,7 @@ pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, availab
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
     IndexExpression, Materialized, Object, OnCommit, SYSTEM_COLUMNS, Schema, Sequence, SequenceOwner, Table,
-    TableColumn, Timing, View, ViewColumn, ViewSource, is_system_column,
+    TableColumn, Timing, View, ViewColumn, ViewSource, is_system_column, refuse_system_name,
 };
 pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,

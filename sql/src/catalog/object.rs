@@ -10,6 +10,7 @@ use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
 use super::user_type::UserType;
+use crate::error::{Result, SqlError, SqlState};
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation};
 use crate::value::Datum;
@@ -229,6 +230,18 @@ pub const SYSTEM_COLUMNS: [(ColumnNumber, &str); 6] =
 #[must_use]
 pub fn is_system_column(name: &str) -> bool {
     SYSTEM_COLUMNS.iter().any(|(_, system)| *system == name)
+}
+
+/// 42701 for a column's name that no table may have.
+///
+/// # Errors
+/// 42701.
+pub fn refuse_system_name(name: &str) -> Result<()> {
+    if !is_system_column(name) {
+        return Ok(());
+    }
+    let message = format!("column name \"{name}\" conflicts with a system column name");
+    Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message))
 }
 
 /// What a constraint demands.

@@ -488,6 +488,9 @@ async fn drop_column(
 ) -> Result<()> {
     let table = &entry.table;
     let Some(found) = table.column(column) else {
+        if crate::catalog::is_system_column(column) {
+            return Err(SqlError::unsupported(format!("cannot drop system column \"{column}\"")));
+        }
         let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
         if if_exists {
             ddl.notice(format!("{message}, skipping"));
@@ -502,6 +505,7 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
     if entry.table.column(old).is_none() {
         return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist")));
     }
+    crate::catalog::refuse_system_name(new)?;
     if entry.table.column(new).is_some() {
         return Err(SqlError::new(
             SqlState::DUPLICATE_COLUMN,

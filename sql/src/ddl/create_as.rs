@@ -97,6 +97,7 @@ pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) 
     }
     for (number, (at, (_, column))) in (1..).zip(bound.iter().enumerate()) {
         let name = names.get(at).unwrap_or(&column.name).clone();
+        crate::catalog::refuse_system_name(&name)?;
         if columns.iter().any(|each| each.name == name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,

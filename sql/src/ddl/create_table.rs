@@ -58,10 +58,7 @@ pub fn column_of(
 ) -> Result<TableColumn> {
     let types = ddl.types();
     let column_name = name::fold(&definition.name);
-    if crate::catalog::is_system_column(&column_name) {
-        let message = format!("column name \"{column_name}\" conflicts with a system column name");
-        return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
-    }
+    crate::catalog::refuse_system_name(&column_name)?;
     let serial = sequence::serial_type(&definition.data_type);
     let data_type = match serial {
         Some(serial) => serial,

@@ -89,7 +89,10 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
 
 fn number_of(table: &Table, column: &str) -> Result<ColumnNumber> {
     table.column(column).map(|column| column.number).ok_or_else(|| {
-        SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist"))
+        match crate::catalog::is_system_column(column) {
+            true => SqlError::unsupported("index creation on system columns is not supported"),
+            false => SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{column}\" does not exist")),
+        }
     })
 }
 

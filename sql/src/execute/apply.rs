@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::key_filter::KeyFilter;
 use super::key_table::{KeyTable, hash_of};
 use super::keys::{append_row_key, wide_equality_column};
+use super::memo::Memo;
 use super::memory::Reservation;
 use super::nested_loop::set_slot;
 use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
@@ -29,6 +30,15 @@ pub struct ApplyOperator {
     runs_once: bool,
     /// What a subquery that runs once gave.
     cached: Option<Answer>,
+    input_types: Vec<DataType>,
+    memo: Memory,
+}
+
+/// Whether answers are kept by what was asked.
+enum Memory {
+    Untried,
+    Kept(Box<Memo>),
+    Useless,
 }
 
 /// Whether a plan is a call that has to be made for each row.
@@ -126,7 +136,35 @@ impl ApplyOperator {
             data_type: apply.data_type,
             runs_once: apply.correlations.is_empty() && !is_volatile(&apply.subquery),
             cached: None,
+            input_types: apply.input.types.clone(),
+            memo: match apply.kind {
+                ApplyKind::Scalar | ApplyKind::Exists if apply.repeatable => Memory::Untried,
+                _ => Memory::Useless,
+            },
         }
+    }
+
+    /// The answer for a row of a subquery that runs for each.
+    async fn answer(&mut self, batch: &Batch, row: usize, execution: &mut Execution) -> Result<Answer> {
+        if matches!(self.memo, Memory::Untried) {
+            let memo = Memo::new(&self.correlations, &self.input_types, self.data_type, execution);
+            self.memo = memo.map_or(Memory::Useless, |memo| Memory::Kept(Box::new(memo)));
+        }
+        if let Memory::Kept(memo) = &mut self.memo
+            && let Some(known) = memo.find(batch, row)
+        {
+            return Ok(Answer::Value(known));
+        }
+        for (slot, column) in &self.correlations {
+            set_slot(execution, *slot, batch.datum(row, *column));
+        }
+        let answer = self.run(execution).await?;
+        if let (Memory::Kept(memo), Answer::Value(value)) = (&mut self.memo, &answer)
+            && !memo.remember(value.clone())
+        {
+            self.memo = Memory::Useless;
+        }
+        Ok(answer)
     }
 
     async fn run(&mut self, execution: &mut Execution) -> Result<Answer> {
@@ -235,15 +273,11 @@ impl Operator for ApplyOperator {
                 return Ok(Some(batch));
             }
             for row in 0..batch.row_count {
-                let answer = if self.runs_once {
-                    self.cached.clone()
-                } else {
-                    for (slot, column) in &self.correlations {
-                        set_slot(execution, *slot, batch.datum(row, *column));
-                    }
-                    Some(self.run(execution).await?)
+                let answer = match (&self.cached, self.runs_once) {
+                    (Some(cached), true) => cached.clone(),
+                    (None, true) => return Err(SqlError::internal("a subquery without an answer")),
+                    (_, false) => self.answer(&batch, row, execution).await?,
                 };
-                let answer = answer.ok_or_else(|| SqlError::internal("a subquery without an answer"))?;
                 builder.push(self.conclude(&answer, &batch, row, execution).await?)?;
             }
             batch.columns.push(builder.finish());

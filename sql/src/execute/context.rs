@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use helios_mvcc::{BranchId, Store, Transaction, TreeId};
+use helios_mvcc::{BranchId, Scn, Store, Transaction, TreeId};
 use helios_runtime::{Clock, Entropy};
 use parking_lot::Mutex;
 
@@ -232,6 +232,8 @@ pub struct Execution {
     pub outer: Vec<Datum>,
     /// The rows that the steps of recursive queries at work read.
     pub working_tables: WorkingTables,
+    /// The transactions of commits that were asked for.
+    pub writers: HashMap<Scn, u32>,
     pub cancel: Arc<AtomicBool>,
     /// Set when a row that the statement wanted to write had been changed since its snapshot: the statement
     /// may be run again on a newer one.
@@ -355,6 +357,7 @@ impl Execution {
             parameters: self.parameters.clone(),
             outer: Vec::new(),
             working_tables: HashMap::new(),
+            writers: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
             has_several_changes: false,

@@ -23,6 +23,7 @@ mod key_table;
 mod keys;
 mod limit;
 mod lock;
+mod memo;
 mod memory;
 mod nested_loop;
 mod packed_table;

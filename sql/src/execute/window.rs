@@ -284,8 +284,8 @@ impl<'a> PartitionCall<'a> {
             group_of.push(group_starts.len() - 1);
         }
         group_starts.push(rows.len());
-        let start_offset = offset(&call.frame.start, "starting", context)?;
-        let end_offset = offset(&call.frame.end, "ending", context)?;
+        let start_offset = offset(&call.frame.start, "starting", rows, context)?;
+        let end_offset = offset(&call.frame.end, "ending", rows, context)?;
         Ok(PartitionCall {
             rows,
             call,
@@ -513,10 +513,11 @@ impl<'a> PartitionCall<'a> {
 }
 
 /// How many rows or groups a bound is away.
-fn offset(bound: &FrameBound, which: &str, context: &EvalContext<'_>) -> Result<usize> {
+fn offset(bound: &FrameBound, which: &str, rows: &[Row], context: &EvalContext<'_>) -> Result<usize> {
     let (FrameBound::Preceding(expr) | FrameBound::Following(expr)) = bound else { return Ok(0) };
-    let no_row: [Datum; 0] = [];
-    let Some(rows) = expr.eval_row(&no_row.as_slice(), context)?.as_i64() else {
+    // What it reads are subqueries that give the same for all rows.
+    let row = rows.first().map_or(&[][..], |row| &row.values);
+    let Some(rows) = expr.eval_row(&row, context)?.as_i64() else {
         return Err(SqlError::new(
             SqlState::NULL_VALUE_NOT_ALLOWED,
             format!("frame {which} offset must not be null"),

@@ -3,7 +3,7 @@
 use super::{Call, Cast, Expr};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{CallTypes, CastMethod, EvalContext, Function, Kernel, Rows, listed};
-use crate::types::{DataType, domain, oids};
+use crate::types::{DataType, TypeShape, domain, oids};
 use crate::value::array::Dimension;
 use crate::value::{ArrayValue, Datum, RecordValue, RowView};
 use smallvec::SmallVec;
@@ -422,7 +422,13 @@ pub(crate) fn make_array(
     context: &EvalContext<'_>,
 ) -> Result<Datum> {
     let element_type = context.type_info(data_type.oid)?.element().unwrap_or(oids::TEXT);
-    if !values.iter().any(|value| matches!(value, Datum::Array(_))) {
+    // Domains over arrays and the catalogs' vectors are elements, whatever their values look like.
+    let mut element = context.type_info(element_type)?;
+    while let TypeShape::Domain { base } = element.shape {
+        element = context.type_info(base.oid)?;
+    }
+    let is_element = element.element().is_some();
+    if is_element || !values.iter().any(|value| matches!(value, Datum::Array(_))) {
         return Ok(ArrayValue::from_elements(element_type, values).into());
     }
     let mismatch = || {

@@ -12,7 +12,7 @@ use crate::error::{Result, SqlError};
 
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
-    INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+    INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::types::{DataType, Oid};
 use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
@@ -963,6 +963,7 @@ pub(super) fn register(registry: &mut Registry) {
         INTERVAL,
         OID,
         INET,
+        TID,
         ANYARRAY,
         ANYENUM,
     ] {

@@ -22,6 +22,7 @@ const SENDERS: &[(&str, Oid)] = &[
     ("varcharsend", oids::VARCHAR),
     ("oidsend", oids::OID),
     ("xidsend", oids::XID),
+    ("tidsend", oids::TID),
     ("xid8send", oids::XID8),
     ("cidsend", oids::CID),
     ("oidvectorsend", oids::OIDVECTOR),

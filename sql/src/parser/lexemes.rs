@@ -14,7 +14,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::escape;
 use super::source::Source;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 
 /// The first character of a string that stands for something decoded.
 const MARK: char = '\u{1}';
@@ -66,6 +66,40 @@ struct Lexer<'s, 'a> {
     decoded: Vec<Token>,
 }
 
+/// What is said of the first backslash in a literal that does not announce it.
+fn nonstandard(escaped: u8) -> SqlError {
+    let (what, hint) = match escaped {
+        b'\'' => ("\\'", "Use '' to write quotes in strings, or use the escape string syntax (E'...')."),
+        b'\\' => ("\\\\", "Use the escape string syntax for backslashes, e.g., E'\\\\'."),
+        _ => ("escape", "Use the escape string syntax for escapes, e.g., E'\\r\\n'."),
+    };
+    let message = format!("nonstandard use of {what} in a string literal");
+    SqlError::new(SqlState::NONSTANDARD_USE_OF_ESCAPE_CHARACTER, message).with_hint(hint)
+}
+
+/// A text in which the literals that have escapes say so, so that it means the same by the standard's rules.
+pub(super) fn standard(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let rules = super::StringRules { escapes: true, ..super::StringRules::STANDARD };
+    let source = Source::under(text, rules);
+    let mut lexer =
+        Lexer { source: &source, text, at: 0, copied: 0, out: String::new(), decoded: Vec::new() };
+    let mut out = String::new();
+    let mut copied = 0;
+    while let Some(&byte) = bytes.get(lexer.at) {
+        let (begin, seen) = (lexer.at, lexer.decoded.len());
+        let Ok(Some(behind)) = lexer.lexeme(byte) else { break };
+        if byte == b'\'' && lexer.decoded.len() > seen && text[begin..behind].contains('\\') {
+            out.push_str(&text[copied..begin]);
+            out.push_str(" E");
+            copied = begin;
+        }
+        lexer.at = behind;
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
 /// Whether a byte begins a word (those of several bytes do).
 fn begins_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
@@ -98,29 +132,33 @@ impl Lexer<'_, '_> {
     }
 
     fn run(&mut self) -> Result<()> {
-        let bytes = self.text.as_bytes();
-        while let Some(&byte) = bytes.get(self.at) {
-            let next = self.byte(self.at + 1);
-            let behind = match byte {
-                b'\'' => self.string(self.at, self.at + 1, false)?,
-                b'E' | b'e' if next == b'\'' => self.string(self.at, self.at + 2, true)?,
-                b'U' | b'u' if next == b'&' && matches!(self.byte(self.at + 2), b'\'' | b'"') => {
-                    self.unicode()?
-                }
-                b'"' => behind_quoted(bytes, self.at + 1, b'"', false),
-                b'-' if next == b'-' => Some(self.line_end(self.at)),
-                b'/' if next == b'*' => self.behind_comment(),
-                b'$' if next.is_ascii_digit() => Some(self.parameter()?),
-                b'$' => self.behind_dollars(),
-                b'0'..=b'9' => Some(self.number()?),
-                b'.' if next.is_ascii_digit() => Some(self.number()?),
-                _ if begins_word(byte) => Some(self.behind_word(self.at)),
-                _ => Some(self.at + 1),
-            };
-            let Some(behind) = behind else { return Ok(()) };
+        while let Some(&byte) = self.text.as_bytes().get(self.at) {
+            let Some(behind) = self.lexeme(byte)? else { return Ok(()) };
             self.at = behind;
         }
         Ok(())
+    }
+
+    /// Where the lexeme ends that begins here with a byte; `None` where it does not end.
+    fn lexeme(&mut self, byte: u8) -> Result<Option<usize>> {
+        let bytes = self.text.as_bytes();
+        let next = self.byte(self.at + 1);
+        Ok(match byte {
+            b'\'' => self.plain_string()?,
+            b'E' | b'e' if next == b'\'' => self.string(self.at, self.at + 2, true)?,
+            b'U' | b'u' if next == b'&' && matches!(self.byte(self.at + 2), b'\'' | b'"') => {
+                self.unicode()?
+            }
+            b'"' => behind_quoted(bytes, self.at + 1, b'"', false),
+            b'-' if next == b'-' => Some(self.line_end(self.at)),
+            b'/' if next == b'*' => self.behind_comment(),
+            b'$' if next.is_ascii_digit() => Some(self.parameter()?),
+            b'$' => self.behind_dollars(),
+            b'0'..=b'9' => Some(self.number()?),
+            b'.' if next.is_ascii_digit() => Some(self.number()?),
+            _ if begins_word(byte) => Some(self.behind_word(self.at)),
+            _ => Some(self.at + 1),
+        })
     }
 
     fn line_end(&self, from: usize) -> usize {
@@ -241,14 +279,65 @@ impl Lexer<'_, '_> {
         }
     }
 
+    /// A literal without a letter before it: whether backslashes escape in it is for the rules to say.
+    fn plain_string(&mut self) -> Result<Option<usize>> {
+        let (begin, inside) = (self.at, self.at + 1);
+        let rules = self.source.rules;
+        let parts = if rules.escapes { self.string_parts(inside, true) } else { None };
+        if rules.escapes && parts.is_none() {
+            let rest = &self.text[begin..];
+            let error = format!("unterminated quoted string at or near \"{rest}\"");
+            return self.fail(SqlError::syntax(error), begin);
+        }
+        let first = parts.iter().flat_map(|(parts, _)| parts).find_map(|(from, to)| {
+            memchr::memchr(b'\\', &self.text.as_bytes()[*from..*to]).map(|at| self.byte(from + at + 1))
+        });
+        let (Some((parts, behind)), Some(first)) = (parts, first) else {
+            return self.string(begin, inside, false);
+        };
+        if rules.warns {
+            self.source.warnings.borrow_mut().push(nonstandard(first).at(self.source.position(begin)));
+        }
+        let text = self.unescaped(begin, &parts, behind)?;
+        self.replace(begin, behind, Token::SingleQuotedString(text));
+        Ok(Some(behind))
+    }
+
+    /// What the parts of a string with escapes mean.
+    fn unescaped(&self, begin: usize, parts: &[(usize, usize)], behind: usize) -> Result<String> {
+        let mut decoder = escape::Decoder::default();
+        for (from, to) in parts {
+            if !self.source.rules.quotes {
+                self.refuse_quotes(begin, *from, *to)?;
+            }
+            decoder.part(&self.text[..*to], *from).map_err(|(error, at)| self.placed(error, at))?;
+        }
+        decoder.finish().map_err(|(error, at)| self.placed(error, at.map(|_| behind - 1)))
+    }
+
+    /// A backslash makes no quotation mark.
+    fn refuse_quotes(&self, begin: usize, mut at: usize, end: usize) -> Result<()> {
+        while at < end {
+            if self.byte(at) != b'\\' {
+                at += 1;
+                continue;
+            }
+            if self.byte(at + 1) == b'\'' {
+                let error = "unsafe use of \\' in a string literal";
+                let error = SqlError::new(SqlState::NONSTANDARD_USE_OF_ESCAPE_CHARACTER, error).with_hint(
+                    "Use '' to write quotes in strings. \\' is insecure in client-only encodings.",
+                );
+                return self.fail(error, begin);
+            }
+            at += 2;
+        }
+        Ok(())
+    }
+
     fn string(&mut self, begin: usize, inside: usize, escaped: bool) -> Result<Option<usize>> {
         let Some((parts, behind)) = self.string_parts(inside, escaped) else { return Ok(None) };
         if escaped {
-            let mut decoder = escape::Decoder::default();
-            for (from, to) in parts {
-                decoder.part(&self.text[..to], from).map_err(|(error, at)| self.placed(error, at))?;
-            }
-            let text = decoder.finish().map_err(|(error, at)| self.placed(error, at.map(|_| behind - 1)))?;
+            let text = self.unescaped(begin, &parts, behind)?;
             self.replace(begin, behind, Token::EscapedStringLiteral(text));
         } else if parts.len() > 1 || self.text[inside..].starts_with(MARK) {
             let pieces: Vec<String> =
@@ -269,6 +358,12 @@ impl Lexer<'_, '_> {
     fn unicode(&mut self) -> Result<Option<usize>> {
         let (begin, inside) = (self.at, self.at + 3);
         let is_name = self.byte(begin + 2) == b'"';
+        if self.source.rules.escapes && !is_name {
+            let error = SqlError::unsupported("unsafe use of string constant with Unicode escapes").with_detail(
+                "String constants with Unicode escapes cannot be used when standard_conforming_strings is off.",
+            );
+            return self.fail(error, begin);
+        }
         let found = match is_name {
             true => behind_quoted(self.text.as_bytes(), inside, b'"', false)
                 .map(|behind| (vec![(inside, behind - 1)], behind)),

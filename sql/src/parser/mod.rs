@@ -12,6 +12,7 @@
 mod absent;
 mod branch;
 mod create;
+mod create_execute;
 mod cursor;
 mod definition;
 mod dialect;
@@ -23,6 +24,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
+mod query_value;
 mod referential;
 mod rewrite;
 mod rights;
@@ -49,6 +51,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 pub use absent::{Absent, DropAbsent};
 pub use branch::{BranchFrom, BranchStatement};
 pub use create::{check_table_method, check_tablespace};
+pub use create_execute::CreateExecute;
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{
     CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
@@ -70,7 +73,7 @@ pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;
 pub use search_cycle::{CYCLE, SEARCH_BREADTH, SEARCH_DEPTH};
 pub use sequence::{SequenceOption, of_standard};
-pub use source::Source;
+pub use source::{Source, StringRules};
 pub use unmark::unmark;
 pub use upkeep::Upkeep;
 pub use user_type::{
@@ -109,8 +112,27 @@ pub enum StatementKind {
 /// # Errors
 /// 42601 and the other errors of lexing and parsing; the whole text is rejected.
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
-    let source = Source::new(text);
-    let tokens = tokenize(&source)?;
+    parse_source(&Source::new(text))
+}
+
+/// The same for a text that is read by a session's rules; with what there is to warn of.
+///
+/// # Errors
+/// As [`parse`]; 22P06.
+pub fn parse_under(text: &str, rules: StringRules) -> Result<(Vec<Statement>, Vec<SqlError>)> {
+    let source = Source::under(text, rules);
+    let statements = parse_source(&source)?;
+    Ok((statements, source.warnings.take()))
+}
+
+/// A text that means the same by the standard's rules as it does where backslashes escape in plain literals.
+#[must_use]
+pub fn standard(text: &str) -> String {
+    lexemes::standard(text)
+}
+
+fn parse_source(source: &Source<'_>) -> Result<Vec<Statement>> {
+    let tokens = tokenize(source)?;
     let mut statements = Vec::new();
     for piece in tokens.split(|token| token.token == Token::SemiColon) {
         let mut words = piece.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -118,8 +140,8 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let last = words.next_back().unwrap_or(first);
         let span = source.offset(first.span.start)..source.offset(last.span.end);
         check_nesting(piece)?;
-        let kind = parse_piece(piece, &source).map_err(|error| match error.message() {
-            END_OF_INPUT => error.at_end_of(piece, &source),
+        let kind = parse_piece(piece, source).map_err(|error| match error.message() {
+            END_OF_INPUT => error.at_end_of(piece, source),
             _ => error,
         })?;
         statements.push(Statement { span, kind });
@@ -187,7 +209,7 @@ fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
         Ok(()) => {
             prepared.restore(&mut tokens);
             check_strings(&tokens, source)?;
-            check_names(operators::cut(&tokens), source)
+            check_names(operators::cut(&tokens, source), source)
         }
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
     }
@@ -229,6 +251,9 @@ fn parser_over(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
 fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<StatementKind> {
     if let Some(explain) = explain::parse(piece, source)? {
         return Ok(StatementKind::Utility(Utility::Explain(Box::new(explain))));
+    }
+    if let Some(create) = create_execute::parse(piece, source)? {
+        return Ok(StatementKind::Utility(Utility::CreateExecute(Box::new(create))));
     }
     if let Some(definition) = schema::parse(piece, source)? {
         return Ok(StatementKind::Utility(Utility::Define(Box::new(definition))));

@@ -4,12 +4,14 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use super::Source;
+
 const CHARACTERS: &str = "~!@#^&|`?+-*/%<>=";
 /// Those that let an operator end in a sign.
 const SPECIAL: &str = "~!@#^&|`?%";
 
 /// Cuts the runs of operator characters in a statement's tokens anew.
-pub(super) fn cut(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+pub(super) fn cut(tokens: &[TokenWithSpan], source: &Source<'_>) -> Vec<TokenWithSpan> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -20,7 +22,7 @@ pub(super) fn cut(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         if length < 2 && run.first().is_none_or(|token| is_whole(&token.token)) {
             out.extend_from_slice(run);
         } else {
-            recut(run, &mut out);
+            recut(run, source, &mut out);
         }
         at += length.max(1);
     }
@@ -53,8 +55,8 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
-fn recut(run: &[TokenWithSpan], out: &mut Vec<TokenWithSpan>) {
-    let texts: Vec<String> = run.iter().map(|token| token.token.to_string()).collect();
+fn recut(run: &[TokenWithSpan], source: &Source<'_>, out: &mut Vec<TokenWithSpan>) {
+    let texts: Vec<String> = run.iter().map(|token| written(token, source)).collect();
     let whole = texts.concat();
     let mut pieces = Vec::new();
     let mut rest = whole.as_str();
@@ -76,6 +78,14 @@ fn recut(run: &[TokenWithSpan], out: &mut Vec<TokenWithSpan>) {
         span.end =
             if column >= end.column { end } else { sqlparser::tokenizer::Location { column, ..start } };
         out.push(TokenWithSpan::new(token_of(piece), span));
+    }
+}
+
+/// An operator as it is written: inequality has two spellings.
+fn written(token: &TokenWithSpan, source: &Source<'_>) -> String {
+    match token.token {
+        Token::Neq => source.text()[source.offset(token.span.start)..].chars().take(2).collect(),
+        ref other => other.to_string(),
     }
 }
 

@@ -38,11 +38,14 @@
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
 //! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
+//! | `((SELECT 1) UNION SELECT 2)` as a value | `(SELECT * FROM ((SELECT 1) UNION SELECT 2) "*SELECT*")` |
+//! | `ROLLUP ((SELECT 1), a)` | `ROLLUP (((SELECT 1)), a)` |
 //! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
 //! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
 //! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
+use super::query_value::{begins_query, goes_before_value, is_in_grouping};
 use super::targets::{self, Targets};
 use super::{merge, referential, search_cycle};
 use sqlparser::ast::Ident;
@@ -147,7 +150,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut at = 0;
     while at < tokens.len() {
         let token = tokens[at];
-        if let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
+        while let Some((_, closing)) = ends.pop_if(|(end, _)| *end == at) {
             out.extend(closing);
         }
         at += 1;
@@ -249,6 +252,32 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 let value = word.value.to_ascii_lowercase();
                 let word = Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword };
                 out.push(TokenWithSpan::new(Token::Word(word), token.span));
+            }
+            Token::LParen
+                if begins_query(&tokens[at..])
+                    && is_in_grouping(&out)
+                    && let Some(length) = closed(&tokens[at - 1..]) =>
+            {
+                out.extend([token.clone(), token.clone()]);
+                ends.push((at - 1 + length, vec![TokenWithSpan::new(Token::RParen, token.span)]));
+            }
+            Token::LParen
+                if *token_at(at) == Token::LParen
+                    && before.as_ref().is_some_and(goes_before_value)
+                    && let Some(length) = closed(&tokens[at..])
+                    && ["union", "intersect", "except"].iter().any(|word| word_at(at + length, word))
+                    && begins_query(&tokens[at..])
+                    && let Some(length) = closed(&tokens[at - 1..]) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at].span);
+                out.extend([token.clone(), put(Token::make_keyword("SELECT")), put(Token::Mul)]);
+                out.extend([put(Token::make_keyword("FROM")), put(Token::LParen)]);
+                let alias = Token::Word(Word {
+                    value: "*SELECT*".to_owned(),
+                    quote_style: Some('"'),
+                    keyword: Keyword::NoKeyword,
+                });
+                ends.push((at + length - 2, vec![put(Token::RParen), put(alias)]));
             }
             // Grouping sets within grouping sets are read as a function's call.
             Token::Word(_)
@@ -699,7 +728,7 @@ fn follows_from(out: &[TokenWithSpan]) -> bool {
 }
 
 /// What stands before the parenthesis that is open last.
-fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
+pub(super) fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
     let mut depth = 0usize;
     for (at, token) in out.iter().enumerate().rev() {
         match token.token {

@@ -1,20 +1,49 @@
 //! Positions in a statement's text: from the tokenizer's lines and columns to PostgreSQL's character counts.
 
+use std::cell::RefCell;
+
 use sqlparser::tokenizer::Location;
+
+use crate::error::SqlError;
+
+/// What settings say of strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StringRules {
+    /// Backslashes escape in plain literals: `standard_conforming_strings = off`.
+    pub escapes: bool,
+    /// `escape_string_warning`: those that do are told of.
+    pub warns: bool,
+    /// `backslash_quote`: `\'` is a quotation mark.
+    pub quotes: bool,
+}
+
+impl StringRules {
+    /// Those of texts that the database itself has written.
+    pub const STANDARD: StringRules = StringRules { escapes: false, warns: false, quotes: true };
+}
 
 /// A text and where its lines begin.
 pub struct Source<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
+    pub(super) rules: StringRules,
+    /// What there is to say of it besides errors.
+    pub(super) warnings: RefCell<Vec<SqlError>>,
 }
 
 impl<'a> Source<'a> {
     /// Finds the lines of `text`.
     #[must_use]
     pub fn new(text: &'a str) -> Source<'a> {
+        Source::under(text, StringRules::STANDARD)
+    }
+
+    /// The same for a text that is read by other rules.
+    #[must_use]
+    pub fn under(text: &'a str, rules: StringRules) -> Source<'a> {
         let mut line_starts = vec![0];
         line_starts.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
-        Source { text, line_starts }
+        Source { text, line_starts, rules, warnings: RefCell::default() }
     }
 
     /// The byte offset of a location; the end of the text for one beyond it.

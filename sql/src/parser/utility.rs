@@ -16,6 +16,8 @@ use crate::error::{Result, SqlError};
 /// A statement of our own parsers.
 #[derive(Clone, Debug)]
 pub enum Utility {
+    /// `CREATE TABLE … AS EXECUTE name`
+    CreateExecute(Box<super::CreateExecute>),
     /// `VACUUM [options] [tables]`; space is reclaimed without it, so only ANALYZE among its options does anything.
     Vacuum {
         analyze: bool,

@@ -5,13 +5,13 @@
 //! are pulled out of filters, through projections and inner joins; anything else that reads the outer row (below an
 //! aggregate, a limit, the far side of an outer join) leaves the subquery as it is.
 
-use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical, SubqueryKind};
+use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical, SubqueryKind, TableFunction};
 use super::operators::{Comparison, as_comparison, operator_name};
 use super::simplify::{any_input, each_expr};
 use super::{strictness, walk};
 use crate::expr::Expr;
-use crate::functions::CastMethod;
-use crate::types::oids;
+use crate::functions::{CastMethod, Volatility};
+use crate::types::{DataType, oids};
 use crate::value::Datum;
 
 /// A subquery without what it read of the outer row.
@@ -19,6 +19,28 @@ pub struct PulledUp {
     pub plan: Logical,
     /// Conditions between the outer row and the plan's.
     pub conditions: Vec<Expr>,
+    /// Subqueries of its own that read the outer row alone: they are asked of that.
+    pub hoisted: Vec<Hoisted>,
+}
+
+/// A subquery that a subquery had, which reads nothing of its rows.
+pub struct Hoisted {
+    pub subquery: Logical,
+    pub kind: SubqueryKind,
+    pub correlations: Vec<Correlation>,
+    pub output: ColumnId,
+    pub data_type: DataType,
+}
+
+/// What a subquery's rows are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whether there is any.
+    Existence,
+    /// Which there are; how often each comes does not matter.
+    Members,
+    /// All of them.
+    Rows,
 }
 
 /// How the conditions above a subquery use its outcome: as the join that keeps rows with a match, or without one.
@@ -37,11 +59,21 @@ pub fn join_kind(term: &Expr, output: ColumnId, kind: &SubqueryKind) -> Option<J
 
 /// Takes what a subquery reads of the outer row out of it; `None` where that cannot be done.
 #[must_use]
-pub fn pull_up(subquery: &Logical, correlations: &[Correlation], exists: bool) -> Option<PulledUp> {
-    let mut conditions = Vec::new();
-    let plan = pulled(subquery.clone(), correlations, exists, &mut conditions)?;
-    let conditions = conditions.into_iter().map(|condition| over_columns(condition, correlations)).collect();
-    Some(PulledUp { plan, conditions })
+pub fn pull_up(subquery: &Logical, correlations: &[Correlation], purpose: Purpose) -> Option<PulledUp> {
+    let mut pulling = Pulling { correlations, conditions: Vec::new(), hoisted: Vec::new() };
+    let plan = pulling.pulled(subquery.clone(), purpose)?;
+    let conditions = pulling.conditions.into_iter().map(|condition| over_columns(condition, correlations));
+    Some(PulledUp { plan, conditions: conditions.collect(), hoisted: pulling.hoisted })
+}
+
+/// The keys by which one finds whether a pulled-up subquery has rows for an outer row, each once, and the first of
+/// them; `None` where its conditions say more than that.
+#[must_use]
+pub fn keys_of(pulled: &PulledUp) -> Option<(Logical, Expr)> {
+    let groups = grouping(&pulled.conditions, &pulled.plan.outputs())?;
+    let first = groups.first()?.expr.clone();
+    let input = Box::new(pulled.plan.clone());
+    Some((Logical::Aggregate { input, groups, aggregates: Vec::new(), sets: None }, first))
 }
 
 /// A subquery of one aggregated row as the groups that all outer rows together ask for: the plan gives what the outer row is
@@ -65,7 +97,7 @@ pub fn pull_up_groups(
         (None, [(id, call)]) => Expr::Column { index: *id, data_type: call.data_type },
         _ => return None,
     };
-    let PulledUp { plan, conditions } = pull_up(input, correlations, false)?;
+    let PulledUp { plan, conditions, hoisted } = pull_up(input, correlations, Purpose::Rows)?;
     let aggregated = Logical::Aggregate {
         input: Box::new(plan),
         groups: grouping(&conditions, &input.outputs())?,
@@ -82,7 +114,7 @@ pub fn pull_up_groups(
     let Logical::Aggregate { groups, .. } = &aggregated else { return None };
     let mut outputs: Vec<Computed> = groups.clone();
     outputs.push(Computed { id: output, expr: value });
-    Some(PulledUp { plan: Logical::Project { input: Box::new(aggregated), outputs }, conditions })
+    Some(PulledUp { plan: Logical::Project { input: Box::new(aggregated), outputs }, conditions, hoisted })
 }
 
 /// The inner columns that equal something of the outer row; `None` if a condition says anything else.
@@ -150,88 +182,151 @@ fn is_independent(plan: &Logical, correlations: &[Correlation]) -> bool {
     })
 }
 
-/// Sorts out the terms that read the outer row.
-fn take(terms: Vec<Expr>, correlations: &[Correlation], conditions: &mut Vec<Expr>) -> Option<Vec<Expr>> {
-    let (pulled, stay): (Vec<Expr>, Vec<Expr>) =
-        terms.into_iter().partition(|term| reads_row(term, correlations));
-    if pulled.iter().any(walk::is_volatile) {
-        return None;
-    }
-    conditions.extend(pulled);
-    Some(stay)
+/// The walk that takes the outer row out.
+struct Pulling<'a> {
+    correlations: &'a [Correlation],
+    conditions: Vec<Expr>,
+    hoisted: Vec<Hoisted>,
 }
 
-fn pulled(
-    plan: Logical,
-    correlations: &[Correlation],
-    exists: bool,
-    conditions: &mut Vec<Expr>,
-) -> Option<Logical> {
-    if is_independent(&plan, correlations) {
-        return Some(plan);
+impl Pulling<'_> {
+    /// Whether an expression reads the outer row, or what became of a subquery that does.
+    fn reads(&self, expr: &Expr) -> bool {
+        reads_row(expr, self.correlations)
+            || walk::any(expr, &mut |node| match node {
+                Expr::Column { index, .. } => self.hoisted.iter().any(|each| each.output == *index),
+                _ => false,
+            })
     }
-    Some(match plan {
-        Logical::Filter { input, predicates } => {
-            let input = pulled(*input, correlations, false, conditions)?;
-            let predicates = take(predicates, correlations, conditions)?;
-            if predicates.is_empty() { input } else { Logical::Filter { input: Box::new(input), predicates } }
+
+    /// Sorts out the terms that read the outer row.
+    fn take(&mut self, terms: Vec<Expr>) -> Option<Vec<Expr>> {
+        let (pulled, stay): (Vec<Expr>, Vec<Expr>) = terms.into_iter().partition(|term| self.reads(term));
+        if pulled.iter().any(walk::is_volatile) {
+            return None;
         }
-        Logical::Table { table, alias, columns, hidden, key, filters } => {
-            let filters = take(filters, correlations, conditions)?;
-            Logical::Table { table, alias, columns, hidden, key, filters }
+        self.conditions.extend(pulled);
+        Some(stay)
+    }
+
+    fn pulled(&mut self, plan: Logical, purpose: Purpose) -> Option<Logical> {
+        if is_independent(&plan, self.correlations) {
+            return Some(plan);
         }
-        Logical::Project { input, mut outputs } => {
-            let computes =
-                |output: &Computed| reads_row(&output.expr, correlations) || walk::is_volatile(&output.expr);
-            let mut own = Vec::new();
-            let input = pulled(*input, correlations, false, &mut own)?;
-            if exists && !outputs.iter().any(|output| walk::is_volatile(&output.expr)) {
-                // Nobody looks at what the rows are.
-                conditions.extend(own);
-                return Some(input);
+        // Below the top, conditions may read any column.
+        let below = if purpose == Purpose::Rows { Purpose::Rows } else { Purpose::Members };
+        Some(match plan {
+            Logical::Filter { input, predicates } => {
+                let input = self.pulled(*input, below)?;
+                let predicates = self.take(predicates)?;
+                if predicates.is_empty() {
+                    input
+                } else {
+                    Logical::Filter { input: Box::new(input), predicates }
+                }
             }
-            if outputs.iter().any(computes) {
-                return None;
+            Logical::Table { table, alias, columns, hidden, key, filters } => {
+                let filters = self.take(filters)?;
+                Logical::Table { table, alias, columns, hidden, key, filters }
             }
-            // What the conditions read goes along.
-            let below = input.outputs();
-            for condition in &own {
-                note_columns(condition, &mut |id, data_type| {
-                    if below.contains(&id) && !outputs.iter().any(|output| output.id == id) {
-                        outputs.push(Computed { id, expr: Expr::Column { index: id, data_type } });
-                    }
-                });
+            Logical::Project { input, outputs } => self.projected(*input, outputs, purpose)?,
+            Logical::Join { kind, left, right, on, lateral } if lateral.is_empty() => {
+                let sides = (*left, *right);
+                self.joined(kind, sides, on, below)?
             }
-            conditions.extend(own);
-            Logical::Project { input: Box::new(input), outputs }
+            Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
+                let input = self.pulled(*input, below)?;
+                if is_independent(&subquery, self.correlations) && !self.reads_kind(&kind) {
+                    let (input, subquery) = (Box::new(input), subquery);
+                    Logical::Apply { input, subquery, kind, correlations, output, data_type }
+                } else if correlations.is_empty()
+                    && matches!(kind, SubqueryKind::Exists)
+                    && !is_volatile_plan(&subquery)
+                {
+                    let correlations = self.correlations.to_vec();
+                    let subquery = *subquery;
+                    self.hoisted.push(Hoisted { subquery, kind, correlations, output, data_type });
+                    input
+                } else {
+                    return None;
+                }
+            }
+            Logical::Sort { input, .. } if purpose == Purpose::Existence => self.pulled(*input, purpose)?,
+            Logical::Distinct { input, on: None } if purpose == Purpose::Existence => {
+                self.pulled(*input, purpose)?
+            }
+            Logical::Limit { input, limit: Some(limit), offset: None, ties }
+                if purpose == Purpose::Existence && ties.is_empty() && is_positive(&limit) =>
+            {
+                self.pulled(*input, purpose)?
+            }
+            _ => return None,
+        })
+    }
+
+    fn reads_kind(&self, kind: &SubqueryKind) -> bool {
+        matches!(kind, SubqueryKind::Quantified { comparison, .. } if self.reads(comparison))
+    }
+
+    fn projected(&mut self, input: Logical, mut outputs: Vec<Computed>, purpose: Purpose) -> Option<Logical> {
+        let below = if purpose == Purpose::Rows { Purpose::Rows } else { Purpose::Members };
+        let before = self.conditions.len();
+        let input = self.pulled(input, below)?;
+        if purpose == Purpose::Existence && !outputs.iter().any(|output| walk::is_volatile(&output.expr)) {
+            // Nobody looks at what the rows are.
+            return Some(input);
         }
-        Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
-            let left = Box::new(pulled(*left, correlations, false, conditions)?);
-            let right = Box::new(pulled(*right, correlations, false, conditions)?);
-            let on = take(on, correlations, conditions)?;
-            Logical::Join { kind: JoinKind::Inner, left, right, on, lateral }
+        if outputs.iter().any(|output| self.reads(&output.expr) || walk::is_volatile(&output.expr)) {
+            return None;
         }
-        Logical::Join {
-            kind: kind @ (JoinKind::Left | JoinKind::Semi | JoinKind::Anti),
-            left,
-            right,
-            on,
-            lateral,
-        } if lateral.is_empty()
-            && is_independent(&right, correlations)
-            && !on.iter().any(|term| reads_row(term, correlations)) =>
-        {
-            let left = Box::new(pulled(*left, correlations, false, conditions)?);
-            Logical::Join { kind, left, right, on, lateral }
+        // What the conditions read goes along.
+        let inner = input.outputs();
+        for condition in &self.conditions[before..] {
+            note_columns(condition, &mut |id, data_type| {
+                if inner.contains(&id) && !outputs.iter().any(|output| output.id == id) {
+                    outputs.push(Computed { id, expr: Expr::Column { index: id, data_type } });
+                }
+            });
         }
-        Logical::Sort { input, .. } if exists => pulled(*input, correlations, true, conditions)?,
-        Logical::Distinct { input, on: None } if exists => pulled(*input, correlations, true, conditions)?,
-        Logical::Limit { input, limit: Some(limit), offset: None, ties }
-            if exists && ties.is_empty() && is_positive(&limit) =>
-        {
-            pulled(*input, correlations, true, conditions)?
+        Some(Logical::Project { input: Box::new(input), outputs })
+    }
+
+    fn joined(
+        &mut self,
+        kind: JoinKind,
+        (left, right): (Logical, Logical),
+        on: Vec<Expr>,
+        purpose: Purpose,
+    ) -> Option<Logical> {
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            return None;
         }
-        _ => return None,
+        let left = self.pulled(left, purpose)?;
+        let is_own = is_independent(&right, self.correlations) && !on.iter().any(|term| self.reads(term));
+        let (kind, right, on) = match kind {
+            JoinKind::Left | JoinKind::Semi | JoinKind::Anti if is_own => (kind, right, on),
+            // A row that comes once for each match is as good where nobody counts.
+            JoinKind::Inner | JoinKind::Semi if kind == JoinKind::Inner || purpose != Purpose::Rows => {
+                let right = self.pulled(right, purpose)?;
+                (JoinKind::Inner, right, self.take(on)?)
+            }
+            _ => return None,
+        };
+        Some(Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral: Vec::new() })
+    }
+}
+
+/// Whether a plan has to run as often as it is asked for.
+#[must_use]
+pub fn is_volatile_plan(plan: &Logical) -> bool {
+    any_input(plan, &|node| {
+        let mut volatile = match node {
+            Logical::Lock { .. } | Logical::WorkingTable { .. } => true,
+            Logical::FunctionScan { calls, .. } => calls.iter().any(TableFunction::is_volatile),
+            _ => false,
+        };
+        each_expr(node, &mut |expr| volatile = volatile || expr.volatility() == Volatility::Volatile);
+        volatile
     })
 }
 
@@ -239,7 +334,7 @@ fn is_positive(limit: &Expr) -> bool {
     matches!(limit, Expr::Const { value: Datum::Int64(count), .. } if *count > 0)
 }
 
-fn note_columns(expr: &Expr, visit: &mut dyn FnMut(ColumnId, crate::types::DataType)) {
+fn note_columns(expr: &Expr, visit: &mut dyn FnMut(ColumnId, DataType)) {
     if let Expr::Column { index, data_type } = expr {
         visit(*index, *data_type);
     }

@@ -21,6 +21,7 @@ pub mod physical;
 mod planner;
 pub use planner::{row_layout, sort_columns};
 pub mod point;
+mod postpone;
 mod prune;
 mod pushdown;
 mod renames;
@@ -29,6 +30,7 @@ mod special_index;
 pub use special_index::SpecialIndex;
 pub mod simplify;
 mod strictness;
+mod subqueries;
 #[cfg(test)]
 mod tests;
 pub mod walk;
@@ -42,7 +44,7 @@ use physical::PlanNode;
 /// Improves a logical plan of which `needed` columns are used; gives what they are called in the result.
 #[must_use]
 pub fn optimize(plan: Logical, needed: &[ColumnId], costs: &Costs) -> (Logical, Vec<ColumnId>) {
-    let plan = simplify::simplify(plan);
+    let plan = postpone::postpone(simplify::simplify(plan));
     let (plan, renames) = renames::take_out(plan);
     let needed: Vec<ColumnId> = needed.iter().map(|id| renames.of(*id)).collect();
     let plan = pushdown::push_down(plan, costs);

@@ -172,6 +172,8 @@ pub struct Apply {
     /// Slots, and the input's columns that fill them; none: it runs once.
     pub correlations: Vec<(usize, usize)>,
     pub data_type: DataType,
+    /// For the same outer values it gives the same.
+    pub repeatable: bool,
 }
 
 /// Which part of the rows an aggregation sees.

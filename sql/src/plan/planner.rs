@@ -14,7 +14,7 @@ use super::physical::{
     Apply, ApplyKind, HashJoin, HashedSides, LockedTable, NestedLoop, Phase, Physical, PlanNode, TableScan,
 };
 use super::window::{WindowCall, WindowOrder};
-use super::{access, estimate, extremes, walk};
+use super::{access, decorrelate, estimate, extremes, walk};
 use crate::catalog::{Table, TableEntry, TypeScope};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
@@ -185,6 +185,7 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
             let input = build(planner, input, wanted, limited)?;
             let inner_ids = subquery.outputs();
+            let repeatable = !decorrelate::is_volatile_plan(subquery);
             let subquery = arrange(build(planner, subquery, &[], false)?, &inner_ids)?;
             let kind = match kind {
                 SubqueryKind::Scalar => ApplyKind::Scalar,
@@ -210,6 +211,7 @@ fn build_here(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited
                 kind,
                 correlations,
                 data_type: *data_type,
+                repeatable,
             };
             Built { plan: node(Physical::Apply(Box::new(apply)), names, types), ids }
         }
@@ -652,6 +654,14 @@ fn build_sort(planner: &Planner<'_>, input: &Logical, keys: &[SortKey], limited:
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids: input.ids })
 }
 
+fn same_order(keys: &[SortKey], others: &[SortKey]) -> bool {
+    let same = |(key, other): (&SortKey, &SortKey)| {
+        (key.descending, key.nulls_first) == (other.descending, other.nulls_first)
+            && walk::same(&key.expr, &other.expr)
+    };
+    keys.len() == others.len() && keys.iter().zip(others).all(same)
+}
+
 /// The input built so that its rows come in order, where its table can give them so.
 fn build_ordered(
     planner: &Planner<'_>,
@@ -673,6 +683,15 @@ fn build_ordered(
             }
             Logical::Filter { input, .. } | Logical::Apply { input, .. } => below = input,
             Logical::Table { .. } => break,
+            // The rows that a limit lets through are in its order.
+            Logical::Limit { input: limited_rows, .. } => {
+                return match limited_rows.as_ref() {
+                    Logical::Sort { keys: own, .. } if same_order(own, &wanted) => {
+                        build(planner, input, &[], limited).map(Some)
+                    }
+                    _ => Ok(None),
+                };
+            }
             _ => return Ok(None),
         }
     }

@@ -1,15 +1,26 @@
-//! Predicate pushdown: every condition is tested as early as it can be; and subqueries become joins on the way.
+//! Predicate pushdown: every condition is tested as early as it can be; and subqueries become joins on the way (`subqueries`).
 
-use super::cost::{self, Costs};
-use super::decorrelate::PulledUp;
-use super::logical::{ColumnId, Correlation, JoinKind, Logical, SubqueryKind};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use super::cost::Costs;
+use super::logical::{ColumnId, Correlation, JoinKind, Logical};
 use super::simplify::map_inputs;
-use super::{constants, decorrelate, disjunction, join_order, strictness, walk};
+use super::subqueries::{self, Applied};
+use super::{constants, disjunction, strictness, walk};
 use crate::expr::Expr;
 
 /// Pushes all filters of a plan down.
 pub fn push_down(plan: Logical, costs: &Costs) -> Logical {
-    push(plan, Vec::new(), costs)
+    push(plan, Vec::new(), &Pushing { costs, settled: RefCell::default() })
+}
+
+/// What is known while predicates are pushed down.
+pub struct Pushing<'a> {
+    pub costs: &'a Costs,
+    /// The outputs of subqueries that will not become joins: parts of a plan are walked again with further predicates, and
+    /// deciding once keeps that from doubling with each subquery.
+    pub settled: RefCell<HashSet<ColumnId>>,
 }
 
 fn covered(expr: &Expr, columns: &[ColumnId]) -> bool {
@@ -19,21 +30,21 @@ fn covered(expr: &Expr, columns: &[ColumnId]) -> bool {
 }
 
 /// Puts predicates on top of a plan.
-fn filtered(plan: Logical, predicates: Vec<Expr>) -> Logical {
+pub(super) fn filtered(plan: Logical, predicates: Vec<Expr>) -> Logical {
     if predicates.is_empty() { plan } else { Logical::Filter { input: Box::new(plan), predicates } }
 }
 
 /// Splits predicates into those that read only `columns`, and the rest.
-fn split(predicates: Vec<Expr>, columns: &[ColumnId]) -> (Vec<Expr>, Vec<Expr>) {
+pub(super) fn split(predicates: Vec<Expr>, columns: &[ColumnId]) -> (Vec<Expr>, Vec<Expr>) {
     predicates.into_iter().partition(|predicate| covered(predicate, columns) && !walk::is_volatile(predicate))
 }
 
 /// Pushes `predicates`, which hold for the plan's rows, as far down as they go.
-fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
+pub(super) fn push(plan: Logical, mut predicates: Vec<Expr>, pushing: &Pushing<'_>) -> Logical {
     match plan {
         Logical::Filter { input, predicates: own } => {
             predicates.splice(0..0, own);
-            push(*input, predicates, costs)
+            push(*input, predicates, pushing)
         }
         Logical::Table { table, alias, columns, hidden, key, mut filters } => {
             // The scan tests columns: what looks at the key itself, as TABLESAMPLE does, is tested above.
@@ -73,50 +84,16 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
                     })
                 })
                 .collect();
-            let input = Box::new(push(*input, rewritten, costs));
+            let input = Box::new(push(*input, rewritten, pushing));
             filtered(Logical::Project { input, outputs }, stay)
         }
         Logical::Join { kind, left, right, on, lateral } => {
-            push_join(kind, (*left, *right), on, lateral, predicates, costs)
+            push_join(kind, (*left, *right), on, lateral, predicates, pushing)
         }
         Logical::Apply { input, subquery, kind, correlations, output, data_type } => {
-            let below = input.outputs();
-            let (down, mut stay) = split(predicates, &below);
-            let used = |terms: &[Expr]| terms.iter().filter(|term| reads(term, output)).count();
-            let found = stay
-                .iter()
-                .enumerate()
-                .find_map(|(at, term)| Some((at, decorrelate::join_kind(term, output, &kind)?)));
-            let exists = matches!(kind, SubqueryKind::Exists);
-            if let Some((position, join)) = found
-                && used(&stay) == 1
-                && let Some(pulled) = decorrelate::pull_up(&subquery, &correlations, exists)
-                // Whether there is any row at all is asked once.
-                && (!exists || !pulled.conditions.is_empty())
-            {
-                stay.remove(position);
-                let mut on = pulled.conditions;
-                if let SubqueryKind::Quantified { comparison, .. } = kind {
-                    walk::split_conjunction(comparison, &mut on);
-                }
-                let input = push(*input, down, costs);
-                let sides = (input, pulled.plan);
-                return filtered(push_join(join, sides, on, Vec::new(), Vec::new(), costs), stay);
-            }
-            let joined = match kind {
-                SubqueryKind::Scalar => {
-                    join_groups(&input, &subquery, &correlations, output, &down, &stay, costs)
-                }
-                _ => None,
-            };
-            let subquery = Box::new(push(*subquery, Vec::new(), costs));
-            let input = Box::new(push(*input, down, costs));
-            let apply = Logical::Apply { input, subquery, kind, correlations, output, data_type };
-            let applied = filtered(apply, stay);
-            match joined {
-                Some(joined) if ordered_cost(&joined, costs) < ordered_cost(&applied, costs) => joined,
-                _ => applied,
-            }
+            let applied =
+                Applied { input: *input, subquery: *subquery, kind, correlations, output, data_type };
+            subqueries::push(applied, predicates, pushing)
         }
         Logical::Aggregate { input, groups, aggregates, sets } => {
             let grouped: Vec<ColumnId> = groups.iter().map(|group| group.id).collect();
@@ -134,14 +111,14 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
                     })
                 })
                 .collect();
-            let input = Box::new(push(*input, down, costs));
+            let input = Box::new(push(*input, down, pushing));
             filtered(Logical::Aggregate { input, groups, aggregates, sets }, stay)
         }
         Logical::Sort { input, keys } => {
-            Logical::Sort { input: Box::new(push(*input, predicates, costs)), keys }
+            Logical::Sort { input: Box::new(push(*input, predicates, pushing)), keys }
         }
         Logical::Distinct { input, on: None } => {
-            Logical::Distinct { input: Box::new(push(*input, predicates, costs)), on: None }
+            Logical::Distinct { input: Box::new(push(*input, predicates, pushing)), on: None }
         }
         Logical::Window { input, order, calls } => {
             // A condition on what all partitions are made by keeps or drops whole partitions.
@@ -150,7 +127,7 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
                 _ => None,
             });
             let (down, stay) = split(predicates, &keys.collect::<Vec<_>>());
-            let input = Box::new(push(*input, down, costs));
+            let input = Box::new(push(*input, down, pushing));
             filtered(Logical::Window { input, order, calls }, stay)
         }
         Logical::SetOperation { kind, all, left, right, columns } => {
@@ -160,13 +137,13 @@ fn push(plan: Logical, mut predicates: Vec<Expr>, costs: &Costs) -> Logical {
                 let outputs = side.outputs();
                 let below = down.iter().map(|predicate| over_side(predicate.clone(), &ids, &outputs));
                 let below = below.collect();
-                Box::new(push(side, below, costs))
+                Box::new(push(side, below, pushing))
             };
             let (left, right) = (side(*left), side(*right));
             filtered(Logical::SetOperation { kind, all, left, right, columns }, stay)
         }
         mut other => {
-            map_inputs(&mut other, &mut |input| push_down(input, costs));
+            map_inputs(&mut other, &mut |input| push(input, Vec::new(), pushing));
             filtered(other, predicates)
         }
     }
@@ -182,30 +159,6 @@ fn over_side(predicate: Expr, ids: &[ColumnId], side: &[ColumnId]) -> Expr {
         }
         other => walk::Rewritten::Descend(other),
     })
-}
-
-/// The join with the groups that a subquery of one aggregated row makes, instead of a run for each row.
-fn join_groups(
-    input: &Logical,
-    subquery: &Logical,
-    correlations: &[Correlation],
-    output: ColumnId,
-    down: &[Expr],
-    above: &[Expr],
-    costs: &Costs,
-) -> Option<Logical> {
-    let PulledUp { plan, conditions } = decorrelate::pull_up_groups(subquery, correlations, output)?;
-    let sides = (push(input.clone(), down.to_vec(), costs), plan);
-    Some(push_join(JoinKind::Left, sides, conditions, Vec::new(), above.to_vec(), costs))
-}
-
-/// What a plan costs once its joins are ordered.
-fn ordered_cost(plan: &Logical, costs: &Costs) -> f64 {
-    if costs.reorder_joins {
-        cost::of_logical(&join_order::order_joins(plan.clone(), costs), costs)
-    } else {
-        cost::of_logical(plan, costs)
-    }
 }
 
 /// The columns of the relations that inner joins put together.
@@ -236,13 +189,13 @@ fn implied(conditions: &[Expr], side: &Logical) -> Vec<Expr> {
     relations.iter().flat_map(of).collect()
 }
 
-fn push_join(
+pub(super) fn push_join(
     kind: JoinKind,
     (left, right): (Logical, Logical),
     on: Vec<Expr>,
     lateral: Vec<Correlation>,
     predicates: Vec<Expr>,
-    costs: &Costs,
+    pushing: &Pushing<'_>,
 ) -> Logical {
     let (left_columns, right_columns) = (left.outputs(), right.outputs());
     let kind = strictness::strengthened(kind, &predicates, &left_columns, &right_columns);
@@ -282,8 +235,8 @@ fn push_join(
             above = predicates;
         }
     }
-    let left = Box::new(push(left, to_left, costs));
-    let right = Box::new(push(right, to_right, costs));
+    let left = Box::new(push(left, to_left, pushing));
+    let right = Box::new(push(right, to_right, pushing));
     filtered(Logical::Join { kind, left, right, on: join_on, lateral }, above)
 }
 
@@ -294,7 +247,7 @@ fn completed(mut on: Vec<Expr>, predicates: &[Expr]) -> Vec<Expr> {
     on
 }
 
-fn reads(expr: &Expr, column: ColumnId) -> bool {
+pub(super) fn reads(expr: &Expr, column: ColumnId) -> bool {
     let mut found = false;
     walk::columns(expr, &mut |id| found |= id == column);
     found

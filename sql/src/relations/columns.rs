@@ -3,7 +3,7 @@
 use super::collations::collation;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, text};
 use crate::binder::name;
-use crate::catalog::{ColumnIdentity, Identity, IndexExpression, Table, TableColumn};
+use crate::catalog::{ColumnIdentity, Identity, IndexExpression, SYSTEM_COLUMNS, Table, TableColumn};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::domain::base_type;
@@ -97,6 +97,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
     for entry in environment.catalog.tables() {
         let table: &Table = &entry.table;
         rows.extend(table.columns.iter().map(|column| of_column(table.oid, column)));
+        rows.extend(system_columns(table.oid).map(|column| attribute_row(environment, relation, &column)));
         for index in &entry.indexes {
             let keys = index.columns.iter().map(|key| (key.expression.as_ref(), key.number, key.collation));
             let included = index.included.iter().map(|number| (None, *number, 0));
@@ -188,6 +189,28 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
         }
     }
     Ok(rows)
+}
+
+/// The columns that a table has beside its own.
+fn system_columns(table: u32) -> impl Iterator<Item = Attribute<'static>> {
+    SYSTEM_COLUMNS.iter().map(move |(number, name)| Attribute {
+        relation: table,
+        name,
+        number: *number,
+        type_oid: match *name {
+            "tableoid" => oids::OID,
+            "ctid" => oids::TID,
+            "cmin" | "cmax" => oids::CID,
+            _ => oids::XID,
+        },
+        modifier: -1,
+        collation: 0,
+        not_null: true,
+        has_default: false,
+        identity: 0,
+        generated: false,
+        dropped: false,
+    })
 }
 
 /// An index's column that is an expression: it has the name of the function that is called.

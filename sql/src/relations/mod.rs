@@ -35,6 +35,7 @@ mod retention;
 mod role_depend;
 pub(crate) mod roles;
 mod row_history;
+mod row_writer;
 mod schema_objects;
 mod sequences;
 mod session_objects;
@@ -60,7 +61,7 @@ pub use operator_classes::{btree_class, default_class, family_of, key_family};
 pub use procedures::has_procedure;
 pub use registry::{LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
-pub use reports::{ReportFunction, report};
+pub use reports::{ROW_WRITER, ReportFunction, report};
 
 use relation::MakeRows;
 

@@ -3,7 +3,7 @@
 
 use helios_mvcc::{Scn, Snapshot};
 
-use super::{branches, diff, retention, row_history};
+use super::{branches, diff, retention, row_history, row_writer};
 use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::{PG_CATALOG, Rights};
 use crate::error::{Result, SqlError};
@@ -35,6 +35,7 @@ enum Kind {
     History,
     Retention,
     LargeObject(LargeObjectCall),
+    RowWriter,
 }
 
 /// The columns of merges' findings.
@@ -85,6 +86,15 @@ static REPORTS: &[ReportFunction] = &[
         kind: Kind::Retention,
     },
 ];
+
+/// `xmin`: the transaction that wrote the row of a table with a key.
+pub static ROW_WRITER: ReportFunction = ReportFunction {
+    name: "xmin",
+    arguments: &[oids::OID, oids::BYTEA],
+    required: 2,
+    columns: &[("xmin", oids::XID)],
+    kind: Kind::RowWriter,
+};
 
 /// The function of that name.
 #[must_use]
@@ -145,6 +155,7 @@ impl ReportFunction {
                 let now = execution.transaction.snapshot();
                 row_history::rows(table_at(arguments)?, now, execution).await
             }
+            Kind::RowWriter => row_writer::rows(arguments, execution).await,
             Kind::Retention => retention::rows(execution).await,
             Kind::LargeObject(call) => Ok(vec![vec![large_object::run(call, arguments, execution).await?]]),
             Kind::Diff => {
@@ -168,8 +179,9 @@ impl ReportFunction {
             let may = actor.has_role(environment.who.database_owner);
             return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
         }
-        if let Kind::Retention | Kind::Branches | Kind::LargeObject(_) = self.kind {
-            // As sizes and sessions are everybody's to see; large objects are asked themselves.
+        if let Kind::Retention | Kind::Branches | Kind::LargeObject(_) | Kind::RowWriter = self.kind {
+            // As sizes and sessions are everybody's to see; large objects are asked themselves, and so is the query for its
+            // table.
             return Ok(());
         }
         let oid = table_at(arguments)?;

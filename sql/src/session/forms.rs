@@ -99,7 +99,10 @@ impl Session {
 
     /// Keeps the plan of a text of one statement for when the text comes again, or one of the same form.
     pub async fn keep_plan_of_form(&mut self, text: &str, prepared: &Arc<Prepared>) {
-        let may_have_form = prepared.point.is_some() && !prepared.transient && self.forms.form.take(text);
+        let may_have_form = prepared.point.is_some()
+            && !prepared.transient
+            && !self.frequent.strings.escapes
+            && self.forms.form.take(text);
         let known = if may_have_form { self.forms.known.get(&self.forms.form.text).copied() } else { None };
         match known {
             _ if !may_have_form => {}

@@ -72,6 +72,7 @@ use crate::backends::Backend;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::Settings;
+use crate::parser::StringRules;
 use crate::plan::{Costs, ParallelCosts};
 use crate::sequence::SessionSequences;
 use crate::value::Text;
@@ -122,6 +123,8 @@ struct FrequentSettings {
     as_of: Option<Scn>,
     deferrable: bool,
     costs: Costs,
+    /// How literals are read; whether a backslash may quote, other settings say too.
+    strings: StringRules,
 }
 
 /// What the settings say of plans.
@@ -166,8 +169,24 @@ impl FrequentSettings {
             as_of: past::moment_set(settings),
             deferrable: settings.is_on("default_transaction_deferrable"),
             costs: costs_of(settings),
+            strings: string_rules(settings),
         }
     }
+}
+
+/// What the settings say of strings in texts.
+fn string_rules(settings: &SettingValues) -> StringRules {
+    /// The encodings in which a backslash may be part of a character.
+    const UNSAFE: [&str; 7] = ["SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"];
+    let escapes = !settings.is_on("standard_conforming_strings");
+    let quotes = match settings.get("backslash_quote").as_deref() {
+        Ok("off") => false,
+        Ok("safe_encoding") => {
+            !settings.get("client_encoding").is_ok_and(|name| UNSAFE.contains(&name.as_str()))
+        }
+        _ => true,
+    };
+    StringRules { escapes, warns: escapes && settings.is_on("escape_string_warning"), quotes }
 }
 
 /// What a statement was evaluated in, which may serve the next one.
@@ -455,7 +474,10 @@ impl Session {
         let frequent = FrequentSettings::of(&settings);
         let earlier = std::mem::replace(&mut self.frequent, frequent);
         // `"$user"` in the search path is another schema for another role.
-        if self.frequent.costs != earlier.costs || self.frequent.user != earlier.user {
+        if self.frequent.costs != earlier.costs
+            || self.frequent.user != earlier.user
+            || self.frequent.strings != earlier.strings
+        {
             self.forget_plans();
         }
         self.backend.set_settings(settings.clone());

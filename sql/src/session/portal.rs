@@ -645,6 +645,7 @@ impl Session {
             parameters,
             outer: Vec::new(),
             working_tables: HashMap::new(),
+            writers: HashMap::new(),
             cancel: self.cancel.clone(),
             conflict: false,
             has_several_changes: false,

@@ -14,16 +14,16 @@ use crate::binder::{
     BoundReturning, BoundUpdate, InsertValue, KnownMoment, MergeAction, MergeWhen, Moments, OverRows,
     ResultColumn, RowsQuery,
 };
-use crate::catalog::{CatalogSnapshot, PG_CATALOG, Rights, Table};
+use crate::catalog::{CatalogSnapshot, PG_CATALOG, Rights, Table, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::parser::{self, Statement, StatementKind, Utility};
+use crate::parser::{self, CreateExecute, Statement, StatementKind, Utility};
 use crate::plan::logical::ColumnId;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::{self, PointSource};
 use crate::plan::{self, walk};
 use crate::rights::{RelationUse, Who, check_populated, check_uses};
-use crate::types::{BuiltinTypes, DataType, TypeCatalog, is_registered_type, is_user_type};
+use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type, is_registered_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, Text};
 use crate::write::{
     ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
@@ -190,14 +190,19 @@ impl Session {
     ///
     /// # Errors
     /// 42601 and its like.
-    pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
+    pub fn parse(&mut self, text: &str) -> Result<Vec<Statement>> {
         if text.contains('\0') {
             return Err(SqlError::new(
                 SqlState::CHARACTER_NOT_IN_REPERTOIRE,
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
             ));
         }
-        with_deep_stack(text, || parser::parse(text))
+        let rules = self.frequent.strings;
+        let (statements, warnings) = with_deep_stack(text, || parser::parse_under(text, rules))?;
+        for error in warnings {
+            self.notify(super::Notice { severity: "WARNING", error });
+        }
+        Ok(statements)
     }
 
     /// The plan of a text that was prepared before with the same declared types, if it still holds.
@@ -214,7 +219,8 @@ impl Session {
     /// Keeps the plan of a text of one statement for when the text comes again.
     pub fn keep_plan(&mut self, text: &str, prepared: &Arc<Prepared>) {
         // EXECUTE means what has the name then.
-        let is_lasting = !matches!(prepared.action, Action::Execute { .. } | Action::Explain(_));
+        let is_lasting = !matches!(prepared.action, Action::Execute { .. } | Action::Explain(_))
+            && !self.frequent.strings.escapes;
         if is_lasting && !prepared.transient && prepared.moments.is_empty() {
             self.plans.insert(text, prepared.clone());
         }
@@ -338,7 +344,17 @@ impl Session {
         parameters: &Arc<[Datum]>,
     ) -> Result<Prepared> {
         let span = statement.span.clone();
-        let own_text = text.get(statement.span.clone()).unwrap_or(text).to_string();
+        let mut own_text = text.get(statement.span.clone()).unwrap_or(text).to_string();
+        if self.frequent.strings.escapes {
+            // It may be read again, under other settings.
+            own_text = parser::standard(&own_text);
+        }
+        if let StatementKind::Utility(Utility::CreateExecute(create)) = &statement.kind {
+            let text = self.create_of_prepared(create).await?;
+            let statement = parser::parse(&text)?.pop();
+            let Some(statement) = statement else { return Ok(self.empty(&text)) };
+            return Box::pin(self.prepare_parsed(&text, statement, declared, parameters)).await;
+        }
         if !needs_catalog(&statement.kind) {
             if self.active.as_ref().is_some_and(|active| active.failed) && !ends_transaction(&statement.kind)
             {
@@ -510,6 +526,29 @@ impl Session {
         }
     }
 
+    /// CREATE TABLE AS EXECUTE as CREATE TABLE AS the query that was prepared.
+    async fn create_of_prepared(&mut self, create: &CreateExecute) -> Result<String> {
+        let prepared = self.prepared_named(&create.name)?;
+        if !prepared.is_query() {
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, "prepared statement is not a SELECT"));
+        }
+        check_count(&create.name, prepared.parameter_types.len(), create.arguments.len())?;
+        let catalog = self.current_catalog().await?;
+        let environment = self.bind_environment(&catalog);
+        for ((argument, begin), data_type) in create.arguments.iter().zip(&prepared.parameter_types) {
+            let mut binder = Binder::new(&catalog, &environment, argument, Vec::new());
+            let bound = parser::parse_expression(argument)
+                .and_then(|argument| binder.bind_argument(&argument, *data_type));
+            bound.map_err(|error| match error.fields().position {
+                Some(position) => error.at(begin + position - 1),
+                None => error,
+            })?;
+        }
+        let types = TypeScope { catalog: &catalog, search_path: &environment.search_path };
+        let names = prepared.parameter_types.iter().map(|data_type| format_type(*data_type, &types));
+        create.with_query(&prepared.text, &names.collect::<Vec<_>>())
+    }
+
     fn plan_execute(
         &self,
         binder: &mut Binder<'_>,
@@ -519,16 +558,7 @@ impl Session {
         let name =
             name.map(crate::binder::name::split).transpose()?.map_or_else(String::new, |(_, name)| name);
         let prepared = self.prepared_named(&name)?;
-        if parameters.len() != prepared.parameter_types.len() {
-            return Err(SqlError::syntax(format!(
-                "wrong number of parameters for prepared statement \"{name}\""
-            ))
-            .with_detail(format!(
-                "Expected {} parameters but got {}.",
-                prepared.parameter_types.len(),
-                parameters.len()
-            )));
-        }
+        check_count(&name, prepared.parameter_types.len(), parameters.len())?;
         let mut arguments = Vec::new();
         for (parameter, data_type) in parameters.iter().zip(&prepared.parameter_types) {
             arguments.push(binder.bind_argument(parameter, *data_type)?);
@@ -623,6 +653,15 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
 }
 
 /// Whether preparing a statement looks anything up.
+/// Whether so many arguments are given as a prepared statement has parameters.
+fn check_count(name: &str, expected: usize, given: usize) -> Result<()> {
+    if expected == given {
+        return Ok(());
+    }
+    Err(SqlError::syntax(format!("wrong number of parameters for prepared statement \"{name}\""))
+        .with_detail(format!("Expected {expected} parameters but got {given}.")))
+}
+
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
         StatementKind::Utility(utility) => {

@@ -193,6 +193,7 @@ impl Session {
                 Box::pin(self.run_branch_statement(statement, text)).await?;
                 done(statement.tag())
             }
+            Utility::CreateExecute(_) => Err(SqlError::internal("EXECUTE is prepared before it runs")),
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
             Utility::Deferrable { statement, deferrable } => {
                 let given = Box::pin(self.run_statement(statement, text)).await?;

@@ -21,6 +21,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::float::types(),
         super::numeric::types(),
         super::money::types(),
+        super::tid::types(),
         super::text::types(),
         super::bytea::types(),
         super::bit::types(),

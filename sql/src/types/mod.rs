@@ -28,6 +28,7 @@ mod pseudo;
 pub(crate) mod range;
 pub(crate) mod scalar;
 pub(crate) mod text;
+pub(crate) mod tid;
 
 pub use array::{array_type_of, vector};
 pub use builtin::{BuiltinTypes, builtin_type, builtin_types};

@@ -201,7 +201,11 @@ async fn write_new(
         returning.add(row, execution)?;
         return Ok(1);
     };
-    let Some(row) = upsert(plan, conflict, row.to_vec(), proposed, execution).await? else { return Ok(0) };
+    let written = upsert(plan, conflict, row.to_vec(), proposed, execution).await?;
+    let Some((mut row, was_there)) = written else { return Ok(0) };
+    // RETURNING may ask who changed a row that was there: `xmax`, which is 0 for a new one.
+    #[allow(clippy::cast_possible_truncation)] // as `xid` holds it
+    row.push(Datum::Oid(if was_there { execution.transaction.xid().0 as u32 } else { 0 }));
     returning.add(&row, execution)?;
     Ok(1)
 }
@@ -226,14 +230,14 @@ fn new_row(
     Ok(())
 }
 
-/// Inserts a row, or does what ON CONFLICT says; gives the row that was written.
+/// Inserts a row, or does what ON CONFLICT says; gives the row that was written, and whether there was one before.
 async fn upsert(
     plan: &InsertPlan,
     conflict: &ConflictPlan,
     row: Vec<Datum>,
     proposed: &mut HashSet<Vec<u8>>,
     execution: &mut Execution,
-) -> Result<Option<Vec<Datum>>> {
+) -> Result<Option<(Vec<Datum>, bool)>> {
     let writer = &plan.writer;
     writer.check(&row, &execution.context())?;
     let Some(key) = writer.colliding(&row, &conflict.arbiters, execution).await? else {
@@ -243,7 +247,7 @@ async fn upsert(
         {
             proposed.insert(key);
         }
-        return Ok(Some(row));
+        return Ok(Some((row, false)));
     };
     let Some(update) = &conflict.update else {
         // Whoever keeps a snapshot that lacks the row cannot say that it was there.
@@ -285,7 +289,7 @@ async fn upsert(
     writer.generate(&mut new, &execution.context())?;
     let old = OldRow { key: &key, values: &old, is_newest: takes_newest };
     writer.update(old, &new, execution).await?;
-    Ok(Some(new))
+    Ok(Some((new, true)))
 }
 
 impl ConflictUpdate {

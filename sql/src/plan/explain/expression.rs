@@ -113,6 +113,10 @@ pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> S
         Expr::Call(call) => match (operator_name(&call.function), call.arguments.as_slice()) {
             (Some(operator), [left, right]) => format!("({} {operator} {})", text(left), text(right)),
             (Some(operator), [operand]) => format!("({operator} {})", text(operand)),
+            // The place of a row is shown as the column that it is asked for by.
+            (None, [key]) if matches!(call.function.name.as_ref(), "ctid_of_number" | "ctid_of_key") => {
+                text(key)
+            }
             _ => format!("{}({})", call.function.name, list(&call.arguments)),
         },
         Expr::Cast(cast) => {

@@ -1,0 +1,59 @@
+//! Where a query in parentheses is a value that sqlparser does not expect there: see the table in [`super::rewrite`].
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::rewrite::{before_open, is};
+
+/// Whether tokens begin with a query, perhaps in parentheses.
+pub(super) fn begins_query(rest: &[&TokenWithSpan]) -> bool {
+    let first = rest.iter().find(|token| token.token != Token::LParen);
+    first.is_some_and(|first| ["select", "with", "values"].iter().any(|word| is(first, word)))
+}
+
+/// Whether the tokens end in the list of ROLLUP, CUBE or GROUPING SETS.
+pub(super) fn is_in_grouping(out: &[TokenWithSpan]) -> bool {
+    matches!(out.last().map(|token| &token.token), Some(Token::LParen | Token::Comma))
+        && matches!(before_open(out), Some([.., last]) if ["rollup", "cube", "sets"].iter().any(|word| is(last, word)))
+}
+
+/// Whether what follows a token is a value, and no list, table or query.
+pub(super) fn goes_before_value(token: &Token) -> bool {
+    const WORDS: [&str; 17] = [
+        "select",
+        "and",
+        "or",
+        "not",
+        "where",
+        "on",
+        "then",
+        "else",
+        "when",
+        "case",
+        "having",
+        "by",
+        "returning",
+        "between",
+        "like",
+        "ilike",
+        "distinct",
+    ];
+    match token {
+        Token::Word(word) => {
+            word.quote_style.is_none() && WORDS.iter().any(|known| word.value.eq_ignore_ascii_case(known))
+        }
+        Token::Comma
+        | Token::LParen
+        | Token::Eq
+        | Token::Neq
+        | Token::Lt
+        | Token::Gt
+        | Token::LtEq
+        | Token::GtEq
+        | Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::StringConcat => true,
+        _ => false,
+    }
+}
