@@ -23,8 +23,8 @@ const IDS: u64 = 40;
 /// Names of columns that are given again and again.
 const COMMON_NAMES: [u32; 3] = [900_001, 900_002, 900_003];
 
-/// How many seeds there are, and how many operations each has: about 2 ms of processor time each, most of it in parsing, planning
-/// and reading catalogs, where the crate is not optimized.
+/// How many seeds there are, and how many operations each has: about 2 ms of processor time each where the crate is not
+/// optimized, most of it in parsing, planning and reading catalogs.
 fn extent() -> (u64, u64) {
     let is_long = std::env::var("HELIOS_TESTS_ALL").is_ok_and(|all| all == "true");
     if is_long { (200, 10_000) } else { (10, 10_000) }
