@@ -2,11 +2,14 @@
 //!
 //! The join becomes a lateral one: its condition becomes a filter of the table, which compares a column with a slot that
 //! the row of the other side fills; how the table is searched then is decided as for any other filter.
+//!
+//! A semi join whose right side has few different rows (`WHERE id IN (SELECT …)`) can be one with these, which then search the
+//! left side: each of its rows has one partner at most.
 
 use super::access;
 use super::cost::{self, Costs};
 use super::estimate;
-use super::logical::{ColumnId, Correlation, JoinKind, Logical};
+use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
@@ -121,7 +124,7 @@ fn link<'e>(
 pub fn choose_searches(plan: Logical, costs: &Costs) -> Logical {
     let mut next_slot = 0;
     note_slots(&plan, &mut next_slot);
-    choose(plan, costs, &mut next_slot)
+    choose(plan, costs, &mut next_slot, false)
 }
 
 /// The first slot that nothing uses.
@@ -141,8 +144,18 @@ fn note_slots(plan: &Logical, next: &mut usize) {
     super::simplify::each_input(plan, &mut |input| note_slots(input, next));
 }
 
-fn choose(mut plan: Logical, costs: &Costs, next_slot: &mut usize) -> Logical {
-    map_inputs(&mut plan, &mut |input| choose(input, costs, next_slot));
+/// `exactly`: the plan's outputs are all read, by their places.
+fn choose(mut plan: Logical, costs: &Costs, next_slot: &mut usize, exactly: bool) -> Logical {
+    let exactly_below = match &plan {
+        Logical::Distinct { on: None, .. }
+        | Logical::SetOperation { .. }
+        | Logical::Recursive { .. }
+        | Logical::Shared { .. }
+        | Logical::Apply { .. } => true,
+        Logical::Project { .. } | Logical::Aggregate { .. } => false,
+        _ => exactly,
+    };
+    map_inputs(&mut plan, &mut |input| choose(input, costs, next_slot, exactly_below));
     match plan {
         Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
             // Either side may be the one that is searched.
@@ -159,13 +172,49 @@ fn choose(mut plan: Logical, costs: &Costs, next_slot: &mut usize) -> Logical {
         Logical::Join { kind, left, right, on, lateral }
             if lateral.is_empty() && !matches!(kind, JoinKind::Right | JoinKind::Full) =>
         {
-            searched(kind, *left, *right, on, costs, next_slot).unwrap_or_else(|sides| {
-                let (left, right, on) = *sides;
-                joined(kind, left, right, on)
-            })
+            searched(kind, *left, *right, on, costs, next_slot)
+                .or_else(|sides| match kind {
+                    JoinKind::Semi if !exactly => searched_by_different(*sides, costs, next_slot),
+                    _ => Err(sides),
+                })
+                .unwrap_or_else(|sides| {
+                    let (left, right, on) = *sides;
+                    joined(kind, left, right, on)
+                })
         }
         other => other,
     }
+}
+
+/// A semi join as a join with the different rows of its right side, which search the left one; it has their columns too.
+fn searched_by_different(sides: Sides, costs: &Costs, next_slot: &mut usize) -> Result<Logical, Box<Sides>> {
+    let (left, right, on) = sides;
+    let Some(groups) = different(&left, &right, &on) else { return Err(Box::new((left, right, on))) };
+    let different = Logical::Aggregate { input: Box::new(right), groups, aggregates: Vec::new(), sets: None };
+    searched(JoinKind::Inner, different, left, on, costs, next_slot).map_err(|sides| match *sides {
+        (Logical::Aggregate { input, .. }, left, on) => Box::new((left, *input, on)),
+        (different, left, on) => Box::new((left, different, on)),
+    })
+}
+
+/// The columns of the right side that decide which rows have a partner, if each condition compares one with something of
+/// the left side: of what is the same in all of them, one is enough.
+fn different(left: &Logical, right: &Logical, on: &[Expr]) -> Option<Vec<Computed>> {
+    let (left, right) = (left.outputs(), right.outputs());
+    let mut groups: Vec<Computed> = Vec::new();
+    for condition in on {
+        let (Comparison::Equal, one, other) = as_comparison(condition)? else { return None };
+        let column = [(one, other), (other, one)].into_iter().find_map(|(column, value)| {
+            let Expr::Column { index, .. } = column else { return None };
+            let mut is_left = !walk::is_volatile(value);
+            walk::columns(value, &mut |id| is_left &= left.contains(&id));
+            (right.contains(index) && is_left).then(|| Computed { id: *index, expr: column.clone() })
+        })?;
+        if groups.iter().all(|group| group.id != column.id) {
+            groups.push(column);
+        }
+    }
+    (!groups.is_empty()).then_some(groups)
 }
 
 fn joined(kind: JoinKind, left: Logical, right: Logical, on: Vec<Expr>) -> Logical {
