@@ -59,7 +59,7 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     let (theirs, ours) = (lineage.add(source, &source_catalog), lineage.add(target, &ddl.catalog));
     let overlap = Overlap::find(&lineage, lineage.base(), theirs, ours, &ddl.execution).await?;
     let merge = Merge { lineage, target, source_catalog, overlap };
-    let plan = merge.plan(ddl, report);
+    let plan = merge.plan(ddl, &[], report);
     if report.is_refused() {
         return Ok(true);
     }
@@ -96,9 +96,10 @@ struct Merge {
 }
 
 impl Merge {
-    fn plan(&self, ddl: &Ddl, report: &mut Report) -> Plan {
+    /// What is to be done, after this merge dropped some things of the target.
+    fn plan(&self, ddl: &Ddl, cleared: &[Thing], report: &mut Report) -> Plan {
         let base = self.lineage.catalog(self.lineage.base());
-        schema::plan(base, &self.source_catalog, &ddl.catalog, &self.overlap, report)
+        schema::plan(base, &self.source_catalog, &ddl.catalog, (&self.overlap, cleared), report)
     }
 
     /// Converts columns and drops objects; gives the plan of what is left to do.
@@ -126,7 +127,7 @@ impl Merge {
         drop_all(ddl, &plan.drops).await?;
         ddl.refresh().await?;
         // What was decided before is decided the same way: nothing is left to decide.
-        Ok(self.plan(ddl, &mut report.another()))
+        Ok(self.plan(ddl, &plan.drops, &mut report.another()))
     }
 
     /// Gives a table of the target the primary key that it has on the source.

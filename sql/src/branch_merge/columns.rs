@@ -8,7 +8,7 @@ use super::cells::same;
 use super::matching::{Places, matches};
 use super::overlap::Overlap;
 use super::report::{Finding, Report, Settled};
-use crate::catalog::{Table, TableColumn};
+use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::types::DataType;
 use crate::value::Datum;
 
@@ -67,17 +67,21 @@ pub fn common(source: &Table, target: &Table) -> Table {
     common
 }
 
-/// Merges the columns and what else there is of a table; conflicts go to the report.
+/// Merges the columns and what else there is of a table; conflicts go to the report. Columns of the target that this merge
+/// dropped already are `cleared`, by number.
 pub fn merge(
     base: &Table,
     undecided: &Undecided,
     source: &Table,
-    target: &Table,
+    (target, cleared): (&Table, &[ColumnNumber]),
     overlap: &Overlap,
     shown: &str,
     report: &mut Report,
 ) -> MergedTable {
-    let (in_source, in_target) = matches_of_both(base, source, target);
+    let (in_source, in_target) = match cleared {
+        [] => matches_of_both(base, source, target),
+        _ => matches_before_clearing(base, source, target, cleared),
+    };
     let mut merged = MergedTable {
         table: target.clone(),
         base: in_target.clone(),
@@ -174,6 +178,25 @@ pub fn matches_of_both(base: &Table, source: &Table, target: &Table) -> (Places,
         own.iter().enumerate().map(|(at, place)| place.filter(|place| !is_anothers(at, *place))).collect()
     };
     (pruned(&in_source, source, &in_target, target), pruned(&in_target, target, &in_source, source))
+}
+
+/// The same where columns of the target were dropped since it was told first: what was one of these is none of the others
+/// now, though one may have its name.
+fn matches_before_clearing(
+    base: &Table,
+    source: &Table,
+    target: &Table,
+    cleared: &[ColumnNumber],
+) -> (Places, Places) {
+    let mut before = target.clone();
+    for column in before.columns.iter_mut().filter(|column| cleared.contains(&column.number)) {
+        column.dropped = false;
+    }
+    let (in_source, mut in_target) = matches_of_both(base, source, &before);
+    for place in &mut in_target {
+        *place = place.filter(|place| !target.columns[*place].dropped);
+    }
+    (in_source, in_target)
 }
 
 impl MergedTable {

@@ -69,12 +69,12 @@ impl Plan {
     }
 }
 
-/// Merges catalogs; conflicts go to the report.
+/// Merges catalogs; conflicts go to the report. What this merge dropped of the target already is `cleared`.
 pub fn plan(
     base: &BaseCatalog,
     source: &CatalogSnapshot,
     target: &CatalogSnapshot,
-    overlap: &Overlap,
+    (overlap, cleared): (&Overlap, &[Thing]),
     report: &mut Report,
 ) -> Plan {
     let mut merging = Merging {
@@ -88,6 +88,7 @@ pub fn plan(
         restored: HashSet::new(),
         kept: HashSet::new(),
         overlap,
+        cleared,
         plan: Plan::default(),
         report,
     };
@@ -119,6 +120,7 @@ struct Merging<'a> {
     /// What the source dropped and the target keeps, likewise.
     kept: HashSet<(u32, ColumnNumber)>,
     overlap: &'a Overlap,
+    cleared: &'a [Thing],
     plan: Plan,
     report: &'a mut Report,
 }
@@ -168,6 +170,12 @@ impl Merging<'_> {
         let merged = {
             let known = base.as_ref().and_then(|base| self.base.table(base.oid));
             let undecided = known.map_or(&*DECIDED, |base| &base.undecided);
+            let cleared = self.cleared.iter().filter_map(|thing| match thing {
+                Thing::Column(table, number) if *table == target.oid => Some(*number),
+                _ => None,
+            });
+            let cleared: Vec<ColumnNumber> = cleared.collect();
+            let target = (&**target, cleared.as_slice());
             columns::merge(&common, undecided, &source, target, self.overlap, &shown, self.report)
         };
         self.base_numbers.insert(source.oid, numbers(&merged.base));

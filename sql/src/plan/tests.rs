@@ -160,11 +160,12 @@ fn large_tables_are_sampled() {
     script(&mut session, "ANALYZE large");
     let counted = query(&mut session, "SELECT reltuples::int FROM pg_class WHERE relname = 'large'");
     let counted = counted[0][0].as_i64().unwrap();
-    assert!((12_600..=15_400).contains(&counted), "{counted}");
+    // Which pages are looked at is chance: a tenth off is rare, a quarter is not to be had by chance.
+    assert!((10_500..=17_500).contains(&counted), "{counted}");
     let distinct = "SELECT n_distinct::int FROM pg_stats WHERE tablename = 'large' AND attname = 'part'";
     assert_eq!(query(&mut session, distinct)[0][0].as_i64(), Some(100));
     let expected = expected_rows(&mut session, "SELECT * FROM large WHERE id BETWEEN 3000 AND 5000");
-    assert!((1_400.0..=2_600.0).contains(&expected), "{expected}");
+    assert!((1_200.0..=2_800.0).contains(&expected), "{expected}");
 }
 
 /// A chain of twelve tables, and a star of ten, are planned at once.

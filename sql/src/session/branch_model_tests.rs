@@ -46,6 +46,7 @@ impl Random {
 }
 
 struct Run {
+    seed: u64,
     device: SimulatedDevice,
     engine: Engine,
     session: Session,
@@ -75,7 +76,7 @@ impl Run {
         let session = engine.session("postgres", "heliosdb");
         let model = Model::new(engine.store().visible_scn().0);
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Run { device, engine, session, model, random, on: 0, number: 0, crossed: 0 }
+        Run { seed, device, engine, session, model, random, on: 0, number: 0, crossed: 0 }
     }
 
     fn scn(&self) -> u64 {
@@ -389,7 +390,7 @@ impl Run {
             let query = format!("SELECT * FROM t{number} ORDER BY id");
             let found =
                 self.rows(&query).await.unwrap_or_else(|error| panic!("{query}: {error:?} after {after}"));
-            assert_eq!(found, table.shown(), "{query} after {after}");
+            assert_eq!(found, table.shown(), "{query} after {after}, with seed {}", self.seed);
             let indexes = format!(
                 "SELECT substr(relname, 2)::int FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                  WHERE i.indrelid = 't{number}'::regclass AND NOT i.indisprimary ORDER BY 1"
