@@ -9,7 +9,7 @@ use super::Execution;
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::physical::{Choices, KeyAccess};
-use crate::types::{DataType, builtin_type};
+use crate::types::{DataType, builtin_type, tid};
 use crate::value::key::{self, KeyColumn};
 use crate::value::{Batch, Column, Datum, PhysicalKind};
 
@@ -127,8 +127,9 @@ pub fn key_ranges(access: &KeyAccess, execution: &Execution) -> Result<VecDeque<
     let mut starts: Vec<Vec<u8>> = Vec::with_capacity(values.len());
     for value in values.iter().filter(|value| !value.is_null()) {
         let mut start = prefix.clone();
-        key::encode(column, value, &mut start);
-        starts.push(start);
+        if encode(access, column, value, &mut start) {
+            starts.push(start);
+        }
     }
     starts.sort_unstable();
     starts.dedup();
@@ -136,6 +137,18 @@ pub fn key_ranges(access: &KeyAccess, execution: &Execution) -> Result<VecDeque<
         starts.reverse();
     }
     Ok(starts.iter().map(|start| KeyRange::prefix(start)).collect())
+}
+
+/// Appends a value of a search's key; tells whether there can be a row with it.
+fn encode(access: &KeyAccess, column: &KeyColumn, value: &Datum, out: &mut Vec<u8>) -> bool {
+    if !access.by_place {
+        key::encode(column, value, out);
+        return true;
+    }
+    let Datum::Bytes(place) = value else { return false };
+    let found = tid::row_key(place);
+    out.extend(found.iter().flatten());
+    found.is_some()
 }
 
 /// The bytes that all keys of a search begin with; `None` where a NULL makes it empty.
@@ -148,7 +161,9 @@ fn equal_prefix(access: &KeyAccess, execution: &Execution) -> Result<Option<Vec<
         if value.is_null() {
             return Ok(None);
         }
-        key::encode(column, &value, &mut prefix);
+        if !encode(access, column, &value, &mut prefix) {
+            return Ok(None);
+        }
     }
     Ok(Some(prefix))
 }

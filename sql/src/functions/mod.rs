@@ -69,7 +69,7 @@ pub use ordered_set::sort_key_function;
 pub use range::{multirange_constructors, range_constructors};
 pub use registry::{Operator, Registry, registry};
 pub use resolve::{ResolvedAggregate, ResolvedFunction, common_type};
-pub use row_place::row_place;
+pub use row_place::{is_row_place, row_place};
 pub use rows::{RowSource, Rows, listed};
 pub use sample::{is_sampled, share as sample_share};
 pub use session::waits;

@@ -18,6 +18,12 @@ pub fn row_place(numbered: bool) -> Arc<Function> {
     if numbered { NUMBERED.clone() } else { KEYED.clone() }
 }
 
+/// Whether a function is one of them.
+#[must_use]
+pub fn is_row_place(function: &Arc<Function>) -> bool {
+    Arc::ptr_eq(function, &row_place(true)) || Arc::ptr_eq(function, &row_place(false))
+}
+
 fn made(name: &'static str, kernel: super::ScalarKernel) -> Arc<Function> {
     Entry::new(name, &[BYTEA], TID, kernel).into_function()
 }

@@ -15,9 +15,10 @@ use super::special_index::{self, SpecialIndex};
 use super::walk;
 use crate::catalog::{ColumnNumber, Index, Table, TableEntry};
 use crate::expr::Expr;
+use crate::functions::is_row_place;
 use crate::types::{DataType, Representation, builtin_type, oids};
-use crate::value::Datum;
 use crate::value::key::KeyColumn;
+use crate::value::{Datum, PhysicalKind};
 
 /// A filter that bounds a column.
 #[derive(Clone)]
@@ -39,23 +40,73 @@ struct Listed {
     count: f64,
 }
 
+/// Stands for the place of a row among the numbers of columns: `ctid`, by which the table's own tree can be searched.
+pub const PLACE: ColumnNumber = ColumnNumber::MIN;
+
+const PLACE_REPRESENTATION: Representation = Representation { kind: PhysicalKind::Bytes, base: oids::TID };
+
+/// The columns of a table in a plan.
+#[derive(Clone, Copy)]
+pub struct Sides<'p> {
+    columns: &'p [(ColumnId, ColumnNumber)],
+    key: Option<ColumnId>,
+}
+
+impl<'p> Sides<'p> {
+    /// Those that it is read with; `key` is its rows' key.
+    #[must_use]
+    pub fn new(columns: &'p [(ColumnId, ColumnNumber)], key: Option<ColumnId>) -> Sides<'p> {
+        Sides { columns, key }
+    }
+
+    /// The column that a side of a comparison is.
+    #[must_use]
+    pub fn number(self, side: &Expr) -> Option<ColumnNumber> {
+        match side {
+            Expr::Column { index, .. } => {
+                self.columns.iter().find(|(id, _)| id == index).map(|(_, number)| *number)
+            }
+            Expr::Call(call) if is_row_place(&call.function) => match call.arguments.as_slice() {
+                [Expr::Column { index, .. }] => (self.key == Some(*index)).then_some(PLACE),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Whether a condition says which place a row has.
+#[must_use]
+pub fn names_place(condition: &Expr, columns: &[(ColumnId, ColumnNumber)], key: Option<ColumnId>) -> bool {
+    let sides = Sides::new(columns, key);
+    let is_named = |place: &Expr, value: &Expr| {
+        sides.number(place) == Some(PLACE) && walk::is_constant(value) && fits(value, oids::TID)
+    };
+    match as_comparison(condition) {
+        Some((Comparison::Equal, left, right)) => is_named(left, right) || is_named(right, left),
+        _ => false,
+    }
+}
+
+/// The type whose values a column's key holds.
+#[must_use]
+pub fn searched_type(table: &Table, number: ColumnNumber) -> u32 {
+    if number == PLACE { oids::TID } else { table.column_numbered(number).representation.base }
+}
+
 /// How many elements an array is taken to have that is not known yet (PostgreSQL's guess).
 const UNKNOWN_ELEMENTS: f64 = 10.0;
 
 /// The filters that list values of columns.
-fn lists(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) -> Vec<Listed> {
-    let number_of = |side: &Expr| match side {
-        Expr::Column { index, .. } => columns.iter().find(|(id, _)| id == index).map(|(_, number)| *number),
-        _ => None,
-    };
+fn lists(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Listed> {
     let listed = |(filter, expr): (usize, &Expr)| {
         if reads_slot(expr) {
             return None;
         }
-        let base_of = |number: ColumnNumber| table.column_numbered(number).representation.base;
+        let base_of = |number: ColumnNumber| searched_type(table, number);
         let (column, choices, count) = match expr {
             Expr::InList { argument, list, negated: false, .. } => {
-                let column = number_of(argument)?;
+                let column = sides.number(argument)?;
                 let value =
                     |value: &Expr| walk::is_constant(value).then(|| key_value(value, base_of(column)))?;
                 let values: Vec<Expr> = list.iter().map(value).collect::<Option<_>>()?;
@@ -65,7 +116,7 @@ fn lists(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) 
             Expr::Quantified { left, array, function, all: false }
                 if operator_name(function) == Some("=") =>
             {
-                let column = number_of(left)?;
+                let column = sides.number(left)?;
                 let element = builtin_type(array.data_type().oid)?.element()?;
                 if element != base_of(column) || !walk::is_constant(array) {
                     return None;
@@ -143,19 +194,18 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .collect()
 }
 
-fn bounds(columns: &[(ColumnId, ColumnNumber)], table: &Table, filters: &[Expr]) -> Vec<Bound> {
+fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
     let mut found = Vec::new();
     for (at, filter) in filters.iter().enumerate() {
         let Some((comparison, left, right)) = as_comparison(filter) else { continue };
         for (column, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())] {
-            let Expr::Column { index, .. } = column else { continue };
-            let Some((_, number)) = columns.iter().find(|(id, _)| id == index) else { continue };
-            if !walk::is_constant(value) {
+            let Some(number) = sides.number(column).filter(|_| walk::is_constant(value)) else { continue };
+            // Places are searched for, not ranges of them.
+            if number == PLACE && comparison != Comparison::Equal {
                 continue;
             }
-            let column_type = table.column_numbered(*number).representation.base;
-            if let Some(value) = key_value(value, column_type) {
-                found.push(Bound { filter: at, column: *number, comparison, value });
+            if let Some(value) = key_value(value, searched_type(table, number)) {
+                found.push(Bound { filter: at, column: number, comparison, value });
             }
         }
     }
@@ -183,7 +233,8 @@ pub fn plain_keys(entry: &TableEntry) -> Vec<PlainKey> {
         unique: index.unique && entry.deferrable_unique(index.oid).is_none(),
         numbers: index.columns.iter().map(|column| column.number).collect(),
     });
-    own.into_iter().chain(indexes).collect()
+    let place = PlainKey { by_index: false, unique: true, numbers: vec![PLACE] };
+    own.into_iter().chain([place]).chain(indexes).collect()
 }
 
 /// Whether a column of a type can be searched for a value.
@@ -195,10 +246,11 @@ pub fn fits(value: &Expr, column_type: u32) -> bool {
 /// What the cheapest way to find a table's rows costs.
 #[must_use]
 pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
-    let Logical::Table { table: entry, columns, filters, .. } = plan else { return 0.0 };
+    let Logical::Table { table: entry, columns, filters, key, .. } = plan else { return 0.0 };
     let full = costs.full_scan(entry, filters.len());
-    let bounds = bounds(columns, &entry.table, filters);
-    let lists = lists(columns, &entry.table, filters);
+    let sides = Sides::new(columns, *key);
+    let bounds = bounds(sides, &entry.table, filters);
+    let lists = lists(sides, &entry.table, filters);
     let searches = plain_keys(entry).into_iter().filter_map(|key| {
         let first = *key.numbers.first()?;
         let mut used: Vec<&Expr> =
@@ -317,6 +369,7 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     let access = KeyAccess {
         index_name: name.to_string(),
         index_tree: tree,
+        by_place: numbers == [PLACE],
         key,
         key_names,
         equal,
@@ -340,8 +393,9 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         return (Access::Full { reverse: false }, wanted.is_empty());
     };
     let table = &entry.table;
-    let bounds = bounds(columns, table, filters);
-    let lists = lists(columns, table, filters);
+    let sides = Sides::new(columns, *key);
+    let bounds = bounds(sides, table, filters);
+    let lists = lists(sides, table, filters);
     let mut candidates = candidates(entry, columns, filters, &bounds, &lists);
     if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
         return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
@@ -459,6 +513,16 @@ fn candidates(
         };
         candidates.extend(candidate(search, bounds, lists));
     }
+    let place = SearchKey {
+        name: "ctid",
+        tree: None,
+        columns: vec![key_column_of(PLACE_REPRESENTATION, -1, false, false)],
+        numbers: &[PLACE],
+        names: vec!["ctid".to_owned()],
+        unique: true,
+        implied_by: Vec::new(),
+    };
+    candidates.extend(candidate(place, bounds, lists));
     for index in entry.indexes.iter().filter(|index| !index.primary && index.is_plain()) {
         let numbers: Vec<ColumnNumber> = index.columns.iter().map(|column| column.number).collect();
         let search = SearchKey {
@@ -533,6 +597,7 @@ fn whole_indexes(entry: &TableEntry) -> impl Iterator<Item = KeyAccess> {
     indexes.map(|index| KeyAccess {
         index_name: index.name.clone(),
         index_tree: Some(index.tree),
+        by_place: false,
         key: index_key_columns(table, index),
         key_names: index
             .columns

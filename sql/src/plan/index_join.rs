@@ -48,17 +48,18 @@ struct Link {
 
 /// The ways to search a plan, if it is a table, by equalities among `conditions`.
 pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u64) -> Vec<Lookup> {
-    let Logical::Table { table: entry, columns, filters, .. } = plan else { return Vec::new() };
-    let own: Vec<ColumnId> = columns.iter().map(|column| column.0).collect();
+    let Logical::Table { table: entry, columns, filters, key, .. } = plan else { return Vec::new() };
+    let sides = access::Sides::new(columns, *key);
+    let own: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
     let scope = Scope(&[plan]);
     let mut links = Vec::new();
     for filter in filters {
-        if let Some((number, _)) = link(filter, entry, columns, &own) {
+        if let Some((number, _)) = link(filter, entry, sides, &own) {
             links.push(Link { number, condition: None, part: scope.selectivity(filter) });
         }
     }
     for (at, condition) in conditions.iter().enumerate() {
-        if let Some((number, value)) = link(condition, entry, columns, &own) {
+        if let Some((number, value)) = link(condition, entry, sides, &own) {
             let read = read_by(value);
             let column = super::selectivity::StoredColumn { entry, number };
             let part = 1.0 / column.distinct().max(1.0);
@@ -105,18 +106,20 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u
 fn link<'e>(
     condition: &'e Expr,
     entry: &TableEntry,
-    columns: &[(ColumnId, ColumnNumber)],
+    sides: access::Sides<'_>,
     own: &[ColumnId],
 ) -> Option<(ColumnNumber, &'e Expr)> {
     let (Comparison::Equal, left, right) = as_comparison(condition)? else { return None };
     [(left, right), (right, left)].into_iter().find_map(|(column, value)| {
-        let Expr::Column { index, .. } = column else { return None };
-        let (_, number) = columns.iter().find(|(id, _)| id == index)?;
+        let number = sides.number(column)?;
         let mut reads_own = false;
         walk::columns(value, &mut |id| reads_own |= own.contains(&id));
-        let type_oid = entry.table.column_numbered(*number).type_oid;
+        let type_oid = match number {
+            access::PLACE => access::searched_type(&entry.table, number),
+            _ => entry.table.column_numbered(number).type_oid,
+        };
         let usable = !reads_own && !walk::is_volatile(value) && access::fits(value, type_oid);
-        usable.then_some((*number, value))
+        usable.then_some((number, value))
     })
 }
 

@@ -53,6 +53,8 @@ pub struct KeyAccess {
     pub index_name: String,
     /// `None`: the table's own tree.
     pub index_tree: Option<TreeId>,
+    /// The one column of the key is the row's place in the table.
+    pub by_place: bool,
     /// The columns of the searched key.
     pub key: Vec<KeyColumn>,
     /// The columns' names, for EXPLAIN.

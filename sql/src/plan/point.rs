@@ -82,7 +82,7 @@ impl PointLookup {
     fn of(scan: &TableScan) -> Option<PointLookup> {
         let Access::Keys(access) = &scan.access else { return None };
         let is_now = scan.table.as_of.is_none();
-        if !is_now || !access.single || access.key.len() != access.equal.len() {
+        if !is_now || access.by_place || !access.single || access.key.len() != access.equal.len() {
             return None;
         }
         let filters: Vec<Expr> = scan

@@ -27,7 +27,7 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             let mut read = needed.clone();
             note_all(&filters, &mut read);
             columns.retain(|(id, _)| read.contains(id));
-            let key = key.filter(|id| needed.contains(id));
+            let key = key.filter(|id| read.contains(id));
             let mut hidden = 0;
             // Rows that are changed or locked are looked at as a whole.
             if key.is_none() {

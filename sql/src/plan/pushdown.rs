@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use super::access;
 use super::cost::Costs;
 use super::logical::{ColumnId, Correlation, JoinKind, Logical};
 use super::simplify::map_inputs;
@@ -53,7 +54,10 @@ pub(super) fn push(plan: Logical, mut predicates: Vec<Expr>, pushing: &Pushing<'
                 walk::columns(predicate, &mut |id| reads |= Some(id) == key);
                 reads
             };
-            let (above, own): (Vec<Expr>, Vec<Expr>) = predicates.into_iter().partition(reads_key);
+            // A place is searched for.
+            let is_place = |predicate: &Expr| access::names_place(predicate, &columns, key);
+            let (above, own): (Vec<Expr>, Vec<Expr>) =
+                predicates.into_iter().partition(|predicate| reads_key(predicate) && !is_place(predicate));
             filters.extend(own);
             let scan = Logical::Table { table, alias, columns, hidden, key, filters };
             match above.is_empty() {

@@ -7,12 +7,13 @@
 //!   taken to be on the other side too.
 //! - Predicates are taken to be independent of each other, but for a lower and an upper bound of one column.
 
+use super::access;
 use super::logical::{ColumnId, Logical};
 use super::operators::{Comparison, as_comparison, operator_name};
 use super::walk;
 use crate::catalog::{ColumnNumber, ColumnStatistics, TableEntry};
 use crate::expr::Expr;
-use crate::functions::{CastMethod, EvalContext, Settings};
+use crate::functions::{CastMethod, EvalContext, Settings, is_row_place};
 use crate::value::Datum;
 
 /// `column = value`, where nothing is known: one of so many values.
@@ -41,7 +42,7 @@ pub struct StoredColumn<'p> {
 
 impl<'p> StoredColumn<'p> {
     fn statistics(self) -> Option<&'p ColumnStatistics> {
-        self.entry.column_statistics(self.number)
+        if self.number == access::PLACE { None } else { self.entry.column_statistics(self.number) }
     }
 
     /// How many different values the whole table has.
@@ -57,11 +58,12 @@ impl<'p> StoredColumn<'p> {
     }
 
     fn is_unique(self) -> bool {
-        self.entry.indexes.iter().any(|index| {
-            index.unique
-                && index.predicate.is_none()
-                && matches!(index.columns.as_slice(), [only] if only.number == self.number)
-        })
+        self.number == access::PLACE
+            || self.entry.indexes.iter().any(|index| {
+                index.unique
+                    && index.predicate.is_none()
+                    && matches!(index.columns.as_slice(), [only] if only.number == self.number)
+            })
     }
 
     pub fn null_fraction(self) -> f64 {
@@ -73,6 +75,9 @@ impl<'p> StoredColumn<'p> {
 #[must_use]
 pub fn stored_column(plan: &Logical, id: ColumnId) -> Option<StoredColumn<'_>> {
     match plan {
+        Logical::Table { table, key, .. } if *key == Some(id) => {
+            Some(StoredColumn { entry: table, number: access::PLACE })
+        }
         Logical::Table { table, columns, .. } => {
             let (_, number) = columns.iter().find(|(each, _)| *each == id)?;
             Some(StoredColumn { entry: table, number: *number })
@@ -111,6 +116,7 @@ fn column_id(expr: &Expr) -> Option<ColumnId> {
     match expr {
         Expr::Column { index, .. } => Some(*index),
         Expr::Cast(cast) if matches!(cast.method, CastMethod::Binary) => column_id(&cast.argument),
+        Expr::Call(call) if is_row_place(&call.function) => call.arguments.first().and_then(column_id),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //! All of them are commits of the program's own, outside of the session's transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use helios_mvcc::{Branch, BranchId, NewBranch, Snapshot};
@@ -121,7 +122,7 @@ impl Session {
                 if database.root == self.root()? {
                     return Err(SqlError::unsupported("current database cannot be renamed"));
                 }
-                self.check_unused(&database)?;
+                self.check_unused(&database).await?;
                 if self.engine.directory().database(new_name).is_some() {
                     return Err(duplicate_database(new_name));
                 }
@@ -366,11 +367,21 @@ impl Session {
         self.branch_off(new, now, Some(database)).await
     }
 
-    fn check_unused(&self, database: &Database) -> Result<()> {
+    /// 55006, if other sessions stay in a database: some are about to end, and get as long for it as in PostgreSQL.
+    async fn check_unused(&self, database: &Database) -> Result<()> {
+        const TRIES_MAX: usize = 500;
+        for _ in 0..TRIES_MAX {
+            if self.sessions_in(database) == 0 || self.cancel.load(Ordering::Relaxed) {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        refuse_used("database", &database.name, self.sessions_in(database))
+    }
+
+    fn sessions_in(&self, database: &Database) -> usize {
         let directory = self.engine.directory();
-        let sessions =
-            directory.branches_of(database.root).map(|branch| self.engine.sessions_on(branch.id)).sum();
-        refuse_used("database", &database.name, sessions)
+        directory.branches_of(database.root).map(|branch| self.engine.sessions_on(branch.id)).sum()
     }
 
     /// Ends the sessions of a database, and waits for their end, though not for ever.
@@ -415,7 +426,7 @@ impl Session {
         if force {
             self.end_sessions(&database).await?;
         }
-        self.check_unused(&database)?;
+        self.check_unused(&database).await?;
         let branches: Vec<BranchId> =
             self.engine.directory().branches_of(database.root).map(|branch| branch.id).collect();
         put_database(self.engine.store(), &database, false).await?;

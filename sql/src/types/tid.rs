@@ -34,6 +34,20 @@ pub fn of_row_key(key: &[u8], numbered: bool) -> Vec<u8> {
     value
 }
 
+/// The key of the row that a value names, where it names one.
+#[must_use]
+pub fn row_key(value: &[u8]) -> Option<Vec<u8>> {
+    match (place_in(value), value) {
+        (Some((_, 0)), _) => None,
+        (Some((block, offset)), _) => {
+            let number = u64::from(block) * BLOCK_ROWS + u64::from(offset) - 1;
+            (u64::from(offset) <= BLOCK_ROWS).then(|| number.to_be_bytes().to_vec())
+        }
+        (None, [KEY, key @ ..]) => Some(key.to_vec()),
+        _ => None,
+    }
+}
+
 fn place(block: u32, offset: u16) -> Vec<u8> {
     let mut value = vec![PLACE];
     value.extend(block.to_be_bytes());

@@ -2,7 +2,7 @@
 
 use super::SLOT;
 use crate::expr::Expr;
-use crate::functions::{EvalContext, Settings};
+use crate::functions::{EvalContext, Settings, is_row_place};
 use crate::plan::logical::{AggregateCall, SortKey};
 use crate::plan::operators::{as_comparison, operator_name};
 use crate::plan::physical::{Choices, KeyAccess};
@@ -110,6 +110,14 @@ pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> S
         Expr::Column { index, .. } => names.get(*index).cloned().unwrap_or_else(|| format!("column{index}")),
         Expr::Parameter { index, .. } => format!("${}", index + 1),
         Expr::Outer { index, .. } => format!("{SLOT}{index}"),
+        Expr::Call(call) if is_row_place(&call.function) => {
+            let key = call.arguments.first().map_or_else(String::new, text);
+            // The key is behind a table's columns, and joins call it by the table too.
+            match key.rsplit_once('.') {
+                Some((table, _)) => format!("{table}.ctid"),
+                None => "ctid".to_owned(),
+            }
+        }
         Expr::Call(call) => match (operator_name(&call.function), call.arguments.as_slice()) {
             (Some(operator), [left, right]) => format!("({} {operator} {})", text(left), text(right)),
             (Some(operator), [operand]) => format!("({operator} {})", text(operand)),

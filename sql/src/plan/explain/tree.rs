@@ -418,6 +418,9 @@ impl Builder<'_> {
                         facts,
                     ),
                     Access::Full { .. } => ("Seq Scan", format!("Seq Scan on {table}"), facts),
+                    Access::Keys(access) if access.by_place => {
+                        ("Tid Scan", format!("Tid Scan on {table}"), facts)
+                    }
                     Access::Keys(access) => {
                         index_scan(scan.key_only, access.reverse, &access.index_name, &table, facts)
                     }
@@ -519,7 +522,7 @@ impl Builder<'_> {
                 let names: Vec<String> = names.collect();
                 if let Access::Keys(access) = &scan.access {
                     if let Some(condition) = index_condition(catalog, access) {
-                        put(node, "Index Cond", condition);
+                        put(node, if access.by_place { "TID Cond" } else { "Index Cond" }, condition);
                     }
                     remaining.retain(|filter| !served(catalog, filter, access, &names));
                 }
