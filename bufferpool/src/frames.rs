@@ -7,7 +7,9 @@
 //! 3. Publishing a new version of a page puts the new frame into the old one's place in the chain with one
 //!    store, so a reader finds the old version or the new one, never neither.
 //! 4. Several versions of a page may be published: the newest (`until` = MAX) and rebuilt old ones, each
-//!    valid for the snapshots in `[from, until)`.
+//!    valid for the snapshots in `[from, until)`. The newest comes first in its chain, and of rebuilt ones at most
+//!    [`OLD_VERSIONS_MAX`] are kept for each page: a page that every commit writes and somebody reads a moment later
+//!    would else be searched among thousands that nobody needs any more.
 //!
 //! Invariant: between publication and the end of its retirement epoch a frame's bytes do not change.
 
@@ -28,6 +30,8 @@ const USES_MAX: u8 = 3;
 const RECLAIM_BATCH: usize = 16;
 /// Frames that one operation and the reserves of commits need.
 const FRAMES_MIN: usize = 64;
+/// Rebuilt versions of one page that are published at a time; another one takes the oldest one's place.
+const OLD_VERSIONS_MAX: usize = 16;
 /// Threads with a counter of their own; further ones share.
 const COUNTERS: usize = 64;
 
@@ -292,19 +296,50 @@ impl FramePool {
     pub fn publish_if_absent(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, until: Scn) -> bool {
         let bucket = self.bucket(key);
         let _stripe = self.stripes[bucket % STRIPES].lock();
-        let mut index = self.buckets[bucket].load(Ordering::Acquire);
-        while index != NONE {
-            let header = &self.headers[index as usize];
-            let serves = until == Scn::MAX || header.from.load(Ordering::Relaxed) <= from.0;
-            if header.is(key) && header.until.load(Ordering::Relaxed) == until.0 && serves {
-                return false;
+        // Where a rebuilt version goes: behind the newest one, which most readers look for.
+        let mut place = &self.buckets[bucket];
+        let (mut old_versions, mut oldest) = (0, None::<(u64, &AtomicU32)>);
+        let mut link = &self.buckets[bucket];
+        loop {
+            let index = link.load(Ordering::Acquire);
+            if index == NONE {
+                break;
             }
-            index = header.next.load(Ordering::Acquire);
+            let header = &self.headers[index as usize];
+            if header.is(key) {
+                let (starts, ends) =
+                    (header.from.load(Ordering::Relaxed), header.until.load(Ordering::Relaxed));
+                if ends == until.0 && (until == Scn::MAX || starts <= from.0) {
+                    return false;
+                }
+                if ends == u64::MAX {
+                    place = &header.next;
+                } else {
+                    old_versions += 1;
+                    let stamp = header.stamp.load(Ordering::Relaxed);
+                    if oldest.is_none_or(|(earliest, _)| stamp < earliest) {
+                        oldest = Some((stamp, link));
+                    }
+                }
+            }
+            link = &header.next;
+        }
+        if until == Scn::MAX {
+            place = &self.buckets[bucket];
+        } else if let Some((_, link)) = oldest.filter(|_| old_versions >= OLD_VERSIONS_MAX) {
+            let index = link.load(Ordering::Acquire);
+            let next = &self.headers[index as usize].next;
+            if std::ptr::eq(place, next) {
+                place = link;
+            }
+            link.store(next.load(Ordering::Acquire), Ordering::Release);
+            self.retire(index);
         }
         let index = frame.into_index();
         let stamp = self.publications.fetch_add(1, Ordering::Relaxed);
         self.headers[index as usize].set(key, from, until, 0, stamp);
-        self.link(bucket, index, |_| false);
+        self.headers[index as usize].next.store(place.load(Ordering::Acquire), Ordering::Relaxed);
+        place.store(index, Ordering::Release);
         true
     }
 
@@ -569,5 +604,55 @@ impl<'g> FrameRef<'g> {
 
     fn header(self) -> &'g Header {
         &self.pool.headers[self.index as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{BranchId, PageId};
+
+    /// A page that is changed again and again, with an old version rebuilt after each change: it keeps few of them, the newest
+    /// stays first in its chain, and no frame is lost.
+    #[test]
+    fn few_rebuilt_versions_are_kept() {
+        const CHANGES: u64 = 1_000;
+        let pool = FramePool::new(FramePool::size_bytes_min(4096) * 4, 4096).expect("a pool");
+        let key = PageKey::new(BranchId(1), PageId(7));
+        let frames = pool.free_count();
+        let publish = |from: u64| pool.publish(pool.try_allocate().expect("a frame"), key, Scn(from), 1);
+        publish(2);
+        for change in 2..CHANGES {
+            let old = pool.try_allocate().expect("a frame");
+            publish(2 * change);
+            // The version before, for the snapshots between the two changes.
+            assert!(pool.publish_if_absent(old, key, Scn(2 * change - 1), Scn(2 * change)));
+            let guard = epoch::pin();
+            let first = pool.buckets[pool.bucket(key)].load(Ordering::Acquire);
+            assert_eq!(pool.headers[first as usize].until.load(Ordering::Relaxed), u64::MAX);
+            let version = |scn: u64| pool.find(&guard, key, Scn(scn)).map(FrameRef::from);
+            assert_eq!(version(2 * change), Some(Scn(2 * change)));
+            for back in 0..CHANGES {
+                let is_kept = back < (change - 1).min(OLD_VERSIONS_MAX as u64);
+                let scn = (2 * change - 1).saturating_sub(2 * back);
+                assert_eq!(version(scn), is_kept.then_some(Scn(scn)), "{back} changes before {change}");
+            }
+        }
+        assert_eq!(pool.free_count(), frames - 1 - OLD_VERSIONS_MAX);
+    }
+
+    /// A version that is there already is not published once more, whichever place it has in the chain.
+    #[test]
+    fn what_is_there_is_not_published_again() {
+        let pool = FramePool::new(FramePool::size_bytes_min(4096), 4096).expect("a pool");
+        let key = PageKey::new(BranchId(1), PageId(7));
+        let again = |from: u64, until: Scn| {
+            pool.publish_if_absent(pool.try_allocate().expect("a frame"), key, Scn(from), until)
+        };
+        assert!(again(5, Scn(6)), "without a newest version");
+        assert!(again(8, Scn::MAX));
+        assert!(again(3, Scn(4)));
+        assert!(!again(5, Scn(6)) && !again(3, Scn(4)) && !again(8, Scn::MAX));
+        assert!(again(2, Scn(4)), "one that serves earlier snapshots as well");
     }
 }

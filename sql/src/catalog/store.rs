@@ -16,6 +16,7 @@ use super::user_type::UserType;
 use super::{PG_NAMESPACE, PUBLIC};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::FIRST_USER_OID;
+use crate::large_object;
 
 /// How many OIDs one durable step reserves.
 const OIDS_PER_RESERVATION: u32 = 64;
@@ -89,6 +90,8 @@ pub async fn bootstrap(store: &Store, branch: BranchId) -> Result<()> {
     let texts = vec![(0, "standard public schema".to_string())];
     let comments = Comments { oid: PUBLIC, class: PG_NAMESPACE, texts };
     put(&mut transaction, &Object::Comments(Arc::new(comments))).await?;
+    // With the database, since of several sessions that make them at once all but one would fail.
+    large_object::create_tables(&mut transaction).await?;
     transaction.mark_catalog_change();
     transaction.commit().await?;
     Ok(())

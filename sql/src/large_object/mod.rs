@@ -2,8 +2,9 @@
 //!
 //! They are rows of two tables of `pg_catalog`, as in PostgreSQL: `pg_largeobject_metadata` has whose they are,
 //! `pg_largeobject` their bytes, in pages of 2 KiB, of which those that were never written are not there. Both are tables
-//! like others, but for where they are: so transactions, branches, merges and the past are theirs too. A database has
-//! them once the first large object is made; before, the relations of their names are computed and empty.
+//! like others, but for where they are: so transactions, branches, merges and the past are theirs too. A database begins with
+//! them; one of an older program has them once the first large object is made, and before that relations of their names
+//! that are computed and empty.
 //!
 //! Functions of large objects read and write rows, for which evaluation cannot wait. So the binder makes each call
 //! a subquery over a function in FROM ([`FUNCTIONS`]), which runs where waiting is possible.
@@ -16,7 +17,7 @@ mod tables;
 pub use calls::{FUNCTIONS, LargeObjectCall, run};
 pub use descriptors::Descriptors;
 pub use pages::{View, change_owner, owner_of};
-pub use tables::PG_LARGEOBJECT;
+pub use tables::{PG_LARGEOBJECT, create as create_tables};
 
 use crate::error::{SqlError, SqlState};
 use crate::rights::refused;

@@ -1,6 +1,8 @@
-//! The two tables, made with the first large object.
+//! The two tables, made with the database; in folders of programs that did not yet, with the first large object.
 
 use std::sync::Arc;
+
+use helios_mvcc::Transaction;
 
 use crate::binder::Binder;
 use crate::catalog::{
@@ -65,27 +67,7 @@ impl Tables {
         if let Some(tables) = Tables::found(execution)? {
             return Ok(tables);
         }
-        let pages = entry(
-            execution,
-            (PG_LARGEOBJECT, "pg_largeobject"),
-            (PAGES_INDEX, "pg_largeobject_loid_pn_index"),
-            &[("loid", oids::OID), ("pageno", oids::INT4), ("data", oids::BYTEA)],
-            &[1, 2],
-        );
-        let metadata = entry(
-            execution,
-            (PG_LARGEOBJECT_METADATA, "pg_largeobject_metadata"),
-            (METADATA_INDEX, "pg_largeobject_metadata_oid_index"),
-            &[("oid", oids::OID), ("lomowner", oids::OID), ("lomacl", oids::ACLITEM_ARRAY)],
-            &[1],
-        );
-        let (pages, metadata) = (pages?, metadata?);
-        for entry in [&pages, &metadata] {
-            store::put(&mut execution.transaction, &Object::from((*entry.table).clone())).await?;
-            for index in &entry.indexes {
-                store::put(&mut execution.transaction, &Object::from((**index).clone())).await?;
-            }
-        }
+        let (pages, metadata) = create(&mut execution.transaction).await?;
         let catalog = execution.environment.catalog.clone();
         let tables = Tables::of(&catalog, execution, &pages, &metadata)?;
         // The catalog of the running statement does not have them yet.
@@ -95,9 +77,37 @@ impl Tables {
     }
 }
 
+/// Writes the tables, pages first, to the catalog.
+///
+/// # Errors
+/// Those of writing the catalog.
+pub async fn create(transaction: &mut Transaction) -> Result<(Arc<TableEntry>, Arc<TableEntry>)> {
+    let pages = entry(
+        transaction,
+        (PG_LARGEOBJECT, "pg_largeobject"),
+        (PAGES_INDEX, "pg_largeobject_loid_pn_index"),
+        &[("loid", oids::OID), ("pageno", oids::INT4), ("data", oids::BYTEA)],
+        &[1, 2],
+    )?;
+    let metadata = entry(
+        transaction,
+        (PG_LARGEOBJECT_METADATA, "pg_largeobject_metadata"),
+        (METADATA_INDEX, "pg_largeobject_metadata_oid_index"),
+        &[("oid", oids::OID), ("lomowner", oids::OID), ("lomacl", oids::ACLITEM_ARRAY)],
+        &[1],
+    )?;
+    for entry in [&pages, &metadata] {
+        store::put(transaction, &Object::from((*entry.table).clone())).await?;
+        for index in &entry.indexes {
+            store::put(transaction, &Object::from((**index).clone())).await?;
+        }
+    }
+    Ok((pages, metadata))
+}
+
 /// A new table with its primary key. All columns but the last of the metadata are NOT NULL.
 fn entry(
-    execution: &mut Execution,
+    transaction: &mut Transaction,
     (oid, name): (Oid, &str),
     (index, index_name): (Oid, &str),
     columns: &[(&str, Oid)],
@@ -126,7 +136,7 @@ fn entry(
         schema: PG_CATALOG,
         name: name.to_owned(),
         owner: SUPERUSER,
-        tree: execution.transaction.create_tree(),
+        tree: transaction.create_tree(),
         schema_version: 1,
         columns: (1..).zip(columns).map(column).collect::<Result<_>>()?,
         primary_key: key.to_vec(),

@@ -59,7 +59,8 @@ fn refuse_used(what: &str, name: &str, sessions: usize) -> Result<()> {
 }
 
 impl Session {
-    /// Runs one.
+    /// Runs one, and gives what the client is told: of a merge, how many rows and objects it changed, since libpq
+    /// reads a number behind MERGE.
     ///
     /// # Errors
     /// 25001 in a transaction block, 3D000, 42P04, 55006, and those of committing.
@@ -67,7 +68,8 @@ impl Session {
         &mut self,
         statement: &BranchStatement,
         text: &str,
-    ) -> Result<()> {
+    ) -> Result<String> {
+        let tag = statement.tag().to_owned();
         self.refuse_in_block(statement.tag())?;
         if !matches!(statement, BranchStatement::Use { .. }) {
             self.refuse_past(statement.tag())?;
@@ -77,7 +79,7 @@ impl Session {
             self.commit().await?;
         }
         self.check_may_branch(statement).await?;
-        match statement {
+        let ran = match statement {
             BranchStatement::Create { name, from, as_of, options } => {
                 let branch = self.branch_from(from)?;
                 let now = as_of.is_none();
@@ -99,7 +101,8 @@ impl Session {
                 self.branch_off(NewBranch { name, origin, root, options }, now, None).await
             }
             BranchStatement::Merge { source, target, options } => {
-                Box::pin(self.merge_branch(source, target, options)).await
+                let changes = Box::pin(self.merge_branch(source, target, options)).await?;
+                return Ok(format!("MERGE {changes}"));
             }
             BranchStatement::Drop { name, if_exists } => self.drop_branch(name, *if_exists).await,
             BranchStatement::Rename { name, new_name } => {
@@ -133,7 +136,7 @@ impl Session {
                 let database = self.database_named(name)?;
                 let new = self.role_oid(owner).await?;
                 if database.owner == new {
-                    return Ok(());
+                    return Ok(tag);
                 }
                 self.check_owns_database(&database, "").await?;
                 self.check_is_member(new, owner).await?;
@@ -146,7 +149,8 @@ impl Session {
                 retention::change_setting(&mut database, change)?;
                 self.put(&database).await
             }
-        }
+        };
+        ran.map(|()| tag)
     }
 
     /// Goes on on another branch of the database.

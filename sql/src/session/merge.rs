@@ -154,7 +154,7 @@ impl Session {
         source: &str,
         target: &str,
         options: &[(String, String)],
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let options = options_of(options)?;
         let (source, target) = (self.branch_named(source)?, self.branch_named(target)?);
         check_different(&source, &target)?;
@@ -192,7 +192,7 @@ impl Session {
         if options.delete_branch_after {
             self.drop_branch(&source.name, false).await?;
         }
-        Ok(())
+        Ok(report.changes)
     }
 }
 

@@ -190,8 +190,8 @@ impl Session {
             }
             Utility::SetConstraints { names, deferred } => self.set_constraints(names, *deferred).await,
             Utility::Branch(statement) => {
-                Box::pin(self.run_branch_statement(statement, text)).await?;
-                done(statement.tag())
+                let tag = Box::pin(self.run_branch_statement(statement, text)).await?;
+                done(tag)
             }
             Utility::CreateExecute(_) => Err(SqlError::internal("EXECUTE is prepared before it runs")),
             Utility::Define(definition) => done(ddl::define(self, definition, text).await?),
