@@ -11,7 +11,7 @@
 use helios_mvcc::{Branch, OpenSnapshot, Scn, Snapshot, Store};
 
 use super::relation::{RelationRows, text};
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{CatalogSnapshot, PG_CATALOG};
 use crate::error::Result;
 use crate::execute::{Environment, Execution};
 use crate::session::EPOCH_MICROS;
@@ -131,6 +131,10 @@ async fn tables(catalog: &CatalogSnapshot, branch: &Branch, execution: &mut Exec
         let mut bytes = store.history_bytes(branch.id, entry.table.tree).await?;
         for index in entry.indexes.iter().filter(|index| !index.primary) {
             bytes += store.history_bytes(branch.id, index.tree).await?;
+        }
+        if bytes == 0 && entry.table.schema == PG_CATALOG {
+            // The tables of large objects, which every database has.
+            continue;
         }
         let schema = catalog.schema(entry.table.schema).map_or("", |schema| &schema.name);
         let name = Some(format!("{schema}.{}", entry.table.name));
