@@ -292,8 +292,14 @@ impl FramePool {
     }
 
     /// Publishes a page just read, or a rebuilt old version, unless somebody else did so meanwhile.
-    /// Returns whether it was published.
-    pub fn publish_if_absent(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, until: Scn) -> bool {
+    /// Names the publication, if it was published.
+    pub fn publish_if_absent(
+        &self,
+        frame: OwnedFrame<'_>,
+        key: PageKey,
+        from: Scn,
+        until: Scn,
+    ) -> Option<Stamp> {
         let bucket = self.bucket(key);
         let _stripe = self.stripes[bucket % STRIPES].lock();
         // Where a rebuilt version goes: behind the newest one, which most readers look for.
@@ -310,7 +316,7 @@ impl FramePool {
                 let (starts, ends) =
                     (header.from.load(Ordering::Relaxed), header.until.load(Ordering::Relaxed));
                 if ends == until.0 && (until == Scn::MAX || starts <= from.0) {
-                    return false;
+                    return None;
                 }
                 if ends == u64::MAX {
                     place = &header.next;
@@ -340,7 +346,7 @@ impl FramePool {
         self.headers[index as usize].set(key, from, until, 0, stamp);
         self.headers[index as usize].next.store(place.load(Ordering::Acquire), Ordering::Relaxed);
         place.store(index, Ordering::Release);
-        true
+        Some(Stamp(stamp))
     }
 
     /// Unlinks and retires the version of a page that was published under `stamp`, if it still is and is not
@@ -626,7 +632,7 @@ mod tests {
             let old = pool.try_allocate().expect("a frame");
             publish(2 * change);
             // The version before, for the snapshots between the two changes.
-            assert!(pool.publish_if_absent(old, key, Scn(2 * change - 1), Scn(2 * change)));
+            assert!(pool.publish_if_absent(old, key, Scn(2 * change - 1), Scn(2 * change)).is_some());
             let guard = epoch::pin();
             let first = pool.buckets[pool.bucket(key)].load(Ordering::Acquire);
             assert_eq!(pool.headers[first as usize].until.load(Ordering::Relaxed), u64::MAX);
@@ -647,7 +653,7 @@ mod tests {
         let pool = FramePool::new(FramePool::size_bytes_min(4096), 4096).expect("a pool");
         let key = PageKey::new(BranchId(1), PageId(7));
         let again = |from: u64, until: Scn| {
-            pool.publish_if_absent(pool.try_allocate().expect("a frame"), key, Scn(from), until)
+            pool.publish_if_absent(pool.try_allocate().expect("a frame"), key, Scn(from), until).is_some()
         };
         assert!(again(5, Scn(6)), "without a newest version");
         assert!(again(8, Scn::MAX));

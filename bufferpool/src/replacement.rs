@@ -9,7 +9,11 @@ use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
+use crate::frames::Stamp;
 use crate::ids::{PageKey, Scn};
+
+/// Entries that each admission looks at where the queues hold more than they have to.
+const LOOKED_AT: usize = 4;
 
 /// A published version, as the queues know it: the newest of a page, or an old one by where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,10 +37,19 @@ pub enum Verdict {
     Busy,
 }
 
+/// A version in a queue.
+#[derive(Clone, Copy)]
+struct Entry {
+    key: CacheKey,
+    /// Of an old version, the publication that was admitted: the same version may go and be published again. The newest version of a page
+    /// is admitted once, whichever publication it is by now.
+    stamp: Option<Stamp>,
+}
+
 #[derive(Default)]
 struct Queues {
-    small: VecDeque<CacheKey>,
-    main: VecDeque<CacheKey>,
+    small: VecDeque<Entry>,
+    main: VecDeque<Entry>,
     /// Ghosts by the number of their entry, which a later entry of the same page replaces.
     ghosts: HashMap<CacheKey, u64>,
     ghost_order: VecDeque<(CacheKey, u64)>,
@@ -55,13 +68,34 @@ impl Replacement {
         Replacement { queues: Mutex::default(), capacity }
     }
 
-    /// Says that a version has come into memory.
-    pub fn admit(&self, key: CacheKey) {
+    /// Says that a version has come into memory; an old one with its publication.
+    ///
+    /// Versions that went otherwise than by eviction stay in the queues until eviction meets them. Where nothing has to be evicted they
+    /// would become ever more, so beyond twice the capacity each admission asks `is_there` about a few at a queue's end.
+    pub fn admit(
+        &self,
+        key: CacheKey,
+        stamp: Option<Stamp>,
+        is_there: impl Fn(CacheKey, Option<Stamp>) -> bool,
+    ) {
+        let entry = Entry { key, stamp };
         let mut queues = self.queues.lock();
         if queues.ghosts.remove(&key).is_some() {
-            queues.main.push_back(key);
+            queues.main.push_back(entry);
         } else {
-            queues.small.push_back(key);
+            queues.small.push_back(entry);
+        }
+        for _ in 0..LOOKED_AT {
+            if queues.small.len() + queues.main.len() <= 2 * self.capacity {
+                break;
+            }
+            let from_small = queues.small.len() > queues.main.len();
+            let queue = if from_small { &mut queues.small } else { &mut queues.main };
+            if let Some(oldest) = queue.pop_front()
+                && is_there(oldest.key, oldest.stamp)
+            {
+                queue.push_back(oldest);
+            }
         }
     }
 
@@ -82,18 +116,18 @@ impl Replacement {
             let from_small = queues.small.len() > self.capacity / 10 || queues.main.is_empty();
             let candidate = if from_small { queues.small.pop_front() } else { queues.main.pop_front() };
             drop(queues);
-            let Some(key) = candidate else { break };
-            let verdict = judge(key, from_small);
+            let Some(entry) = candidate else { break };
+            let verdict = judge(entry.key, from_small);
             let mut queues = self.queues.lock();
             match verdict {
                 Verdict::Gone => {}
-                Verdict::Used => queues.main.push_back(key),
-                Verdict::Busy if from_small => queues.small.push_back(key),
-                Verdict::Busy => queues.main.push_back(key),
+                Verdict::Used => queues.main.push_back(entry),
+                Verdict::Busy if from_small => queues.small.push_back(entry),
+                Verdict::Busy => queues.main.push_back(entry),
                 Verdict::Evicted => {
                     evicted += 1;
                     if from_small {
-                        queues.remember(key, self.capacity);
+                        queues.remember(entry.key, self.capacity);
                     }
                 }
             }
@@ -152,8 +186,30 @@ mod tests {
                 });
             }
             resident.insert(wanted, 0);
-            replacement.admit(wanted);
+            replacement.admit(wanted, None, |_, _| true);
         }
         assert!(hot_misses < 500, "{hot_misses} misses of 10,000 in the hot set");
+    }
+
+    /// Versions that went by themselves do not pile up, however many come and go while there is room for all.
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let (capacity, lasting) = (1_000u64, 900);
+        let replacement = Replacement::new(capacity as usize);
+        let key = |page| CacheKey { page: PageKey::new(BranchId(2), PageId(page)), until: Scn::MAX };
+        let mut longest = 0;
+        for page in 0..100 * capacity {
+            replacement.admit(key(page), None, |each, _| each.page.page.0 < lasting);
+            let queues = replacement.queues.lock();
+            longest = longest.max(queues.small.len() + queues.main.len());
+        }
+        // While those that last pass by, nothing is forgotten.
+        assert!(longest <= (2 * capacity + lasting / LOOKED_AT as u64) as usize + 1, "{longest} entries");
+        let mut there = 0;
+        replacement.evict(usize::MAX, 4 * capacity as usize, |each, _| {
+            there += u64::from(each.page.page.0 < lasting);
+            Verdict::Evicted
+        });
+        assert_eq!(there, lasting, "what is there can be evicted, once each");
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use helios_btree::{ChainWriter, PageRef, ReadPages, RowValue, UndoOp, WritePages, Writer};
-use helios_bufferpool::{CacheKey, PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
+use helios_bufferpool::{PageId, PageKey, ParkedFrame, PinnedReader, Scn, SeenPages, page};
 
 use crate::access_method::RowChange;
 use crate::engine::{Engine, FRAMES_RESERVED};
@@ -127,7 +127,7 @@ impl Workspace {
                 engine.dirty.lock().push(working.key);
             }
             if working.is_new || replaced.is_none() {
-                engine.replacement.admit(CacheKey { page: working.key, until: Scn::MAX });
+                engine.admit(working.key);
             }
         }
         let kept = if engine.pool.frame_count() < RESERVE_FROM_FRAMES { 0 } else { RESERVE_MAX };

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use helios_bufferpool::{
-    CacheKey, CompressedTier, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Timed, UndoRing,
-    page, pin,
+    CompressedTier, FramePool, OwnedFrame, PageFile, PageKey, Replacement, Scn, Timed, UndoRing, page, pin,
 };
 use helios_runtime::{Clock, Device};
 use parking_lot::{Mutex, RwLock};
@@ -256,8 +255,8 @@ impl Engine {
         page::set_undo_position(frame.bytes_mut(), undo_head);
         page::set_from_device(frame.bytes_mut());
         let from = page::scn(frame.bytes());
-        if self.pool.publish_if_absent(frame, key, from, Scn::MAX) {
-            self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+        if self.pool.publish_if_absent(frame, key, from, Scn::MAX).is_some() {
+            self.admit(key);
         }
     }
 

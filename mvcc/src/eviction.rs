@@ -106,7 +106,7 @@ impl Engine {
             });
             if !left {
                 // It changed while it was written.
-                self.readmit(key);
+                self.admit(key);
             }
         }
         Ok(())
@@ -134,8 +134,22 @@ impl Engine {
         Ok(())
     }
 
-    fn readmit(&self, key: PageKey) {
-        self.replacement.admit(CacheKey { page: key, until: Scn::MAX });
+    /// Says that a page has come into memory.
+    pub(crate) fn admit(&self, key: PageKey) {
+        self.admit_version(CacheKey { page: key, until: Scn::MAX }, None);
+    }
+
+    /// Says that an old version has come into memory, by this publication.
+    pub(crate) fn admit_old(&self, key: PageKey, until: Scn, stamp: Stamp) {
+        self.admit_version(CacheKey { page: key, until }, Some(stamp));
+    }
+
+    fn admit_version(&self, version: CacheKey, stamp: Option<Stamp>) {
+        self.replacement.admit(version, stamp, |version, stamp| {
+            let guard = pin();
+            let there = self.pool.peek(&guard, version.page, version.until);
+            there.is_some_and(|frame| stamp.is_none_or(|stamp| frame.stamp() == stamp))
+        });
     }
 
     /// Decides about one candidate. A changed page's image joins `changed`: it leaves the queues now, and memory
@@ -297,6 +311,6 @@ impl Readmit<'_> {
 
 impl Drop for Readmit<'_> {
     fn drop(&mut self) {
-        self.pages.drain(..).for_each(|(key, _)| self.engine.readmit(key));
+        self.pages.drain(..).for_each(|(key, _)| self.engine.admit(key));
     }
 }

@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use helios_bufferpool::{CacheKey, Encoded, ImageKind, MapKey, PageKey, Scn, page, pin};
+use helios_bufferpool::{Encoded, ImageKind, MapKey, PageKey, Scn, page, pin};
 
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
@@ -215,8 +215,8 @@ impl Engine {
         let next_row = back.rebuild.finish(frame.bytes_mut(), scn);
         // The version holds until the first change that was taken back, or the first row that was left out.
         let until = back.undone.into_iter().chain(next_row).min().unwrap_or(Scn(scn.0 + 1));
-        if self.pool.publish_if_absent(frame, key, scn, until) {
-            self.replacement.admit(CacheKey { page: key, until });
+        if let Some(stamp) = self.pool.publish_if_absent(frame, key, scn, until) {
+            self.admit_old(key, until, stamp);
         }
         Ok(())
     }
