@@ -63,3 +63,54 @@ fn a_sleep_comes_before_changes() {
         assert_eq!(crate::driver::told(rows).0, "57014");
     });
 }
+
+/// The first session has a row and wants a number, the second has the number and wants the row: whichever wait is the last, one of the two
+/// statements fails.
+#[test]
+fn circles_of_different_locks_are_cut() {
+    for advisory_last in [false, true] {
+        Sessions::run(SETUP, |sessions| async move {
+            let (first, second) = (&sessions.first, &sessions.second);
+            first
+                .batch_execute("SET deadlock_timeout = '20ms'; BEGIN; UPDATE t SET v = 10 WHERE id = 1")
+                .await
+                .expect("has the row");
+            second.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.expect("has the number");
+            let (number, row) = ("SELECT pg_advisory_xact_lock(1)", "UPDATE t SET v = 20 WHERE id = 1");
+            let wait = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            let earlier = async {
+                match advisory_last {
+                    false => first.batch_execute(number).await,
+                    true => second.batch_execute(row).await,
+                }
+            };
+            let later = async {
+                while sessions.committed(wait).await == 0 {}
+                match advisory_last {
+                    false => second.batch_execute(row).await,
+                    true => first.batch_execute(number).await,
+                }
+            };
+            // Who fails lets go, so that the other goes on.
+            let first_ends = async |outcome: Result<(), tokio_postgres::Error>| match outcome {
+                Ok(()) => None,
+                Err(error) => {
+                    first.batch_execute("ROLLBACK").await.expect("it lets go");
+                    Some(error.code().expect("of the server").code().to_owned())
+                }
+            };
+            let (advisory, row) = match advisory_last {
+                false => futures_util::future::join(async { first_ends(earlier.await).await }, later).await,
+                true => {
+                    let (row, advisory) =
+                        futures_util::future::join(earlier, async { first_ends(later.await).await }).await;
+                    (advisory, row)
+                }
+            };
+            assert_eq!(advisory.as_deref(), Some("40P01"));
+            row.expect("it goes on");
+            second.batch_execute("COMMIT").await.expect("committed");
+            assert_eq!(sessions.committed("SELECT v::bigint FROM t WHERE id = 1").await, 20);
+        });
+    }
+}

@@ -2,10 +2,13 @@
 //!
 //! A session may take a lock many times, and gives it back as often; what its transaction took goes with the
 //! transaction. Requests are granted in order of arrival, but a holder never waits behind others for what it may have.
+//! Of sessions that wait for each other in a circle of advisory locks alone, the last one to wait is told at once. In a circle that goes
+//! through locks of rows or tables too, one that waits for an advisory lock finds it, as often as `deadlock_timeout` says.
+//!
 //! Invariant: a waiting request is granted or withdrawn, never both; dropping its future withdraws it.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
@@ -120,6 +123,19 @@ pub(super) struct AdvisoryLocks {
     entries: Mutex<HashMap<AdvisoryKey, Entry>>,
 }
 
+/// How long a request waits.
+#[derive(Clone, Copy)]
+pub(super) struct WaitLimits {
+    /// Until it fails; for ever if absent.
+    pub(super) timeout: Option<Duration>,
+    /// Until it looks for deadlocks, again and again.
+    pub(super) deadlock_timeout: Option<Duration>,
+}
+
+fn deadlock() -> SqlError {
+    SqlError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+}
+
 /// Whom a session waits for among all locks: it waits for one at most.
 fn blockers_among(entries: &HashMap<AdvisoryKey, Entry>, backend: i32) -> Vec<i32> {
     let blockers = entries.values().map(|entry| {
@@ -178,7 +194,7 @@ impl AdvisoryLocks {
         })
     }
 
-    /// Takes a lock, waiting if need be.
+    /// Takes a lock, waiting if need be; `is_deadlock` says whether the session waits for itself by locks of any kind.
     ///
     /// # Errors
     /// 40P01, 55P03.
@@ -186,7 +202,8 @@ impl AdvisoryLocks {
         &self,
         backend: i32,
         lock: AdvisoryLock,
-        timeout: Option<Duration>,
+        limits: WaitLimits,
+        is_deadlock: impl Fn() -> bool,
     ) -> Result<()> {
         if self.try_acquire(backend, &lock) {
             return Ok(());
@@ -197,7 +214,7 @@ impl AdvisoryLocks {
         });
         let request = Request { locks: self, lock, backend, is_taken: AtomicBool::new(false) };
         if self.waits_for_itself(backend) {
-            return Err(SqlError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected"));
+            return Err(deadlock());
         }
         let granted = poll_fn(|context| {
             let mut entries = self.entries.lock();
@@ -214,12 +231,25 @@ impl AdvisoryLocks {
                 }
             }
         });
-        let Some(timeout) = timeout else { return granted.await };
         let too_late = async {
-            sleep(timeout).await;
+            match limits.timeout {
+                Some(timeout) => sleep(timeout).await,
+                None => pending().await,
+            }
             Err(SqlError::lock_timeout())
         };
-        pin!(granted).or(too_late).await
+        let in_circle = async {
+            loop {
+                match limits.deadlock_timeout {
+                    Some(timeout) => sleep(timeout).await,
+                    None => pending().await,
+                }
+                if is_deadlock() {
+                    return Err(deadlock());
+                }
+            }
+        };
+        pin!(granted).or(too_late).or(in_circle).await
     }
 
     /// Whom a session waits for at this moment.

@@ -10,7 +10,7 @@ mod activity;
 mod advisory;
 mod notifications;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) use notifications::NotificationMark;
 
 use crate::error::{Result, SqlError, SqlState};
 use crate::session::{Notice, SettingValues};
-use advisory::AdvisoryLocks;
+use advisory::{AdvisoryLocks, WaitLimits};
 use notifications::Notifications;
 
 /// What one session asks of another.
@@ -44,13 +44,18 @@ pub enum Signal {
 pub type SignalHandler = Arc<dyn Fn(Signal) + Send + Sync>;
 
 /// All sessions of an engine.
-#[derive(Default)]
 pub struct Backends {
     all: RwLock<BTreeMap<i32, Arc<Backend>>>,
     advisory: AdvisoryLocks,
+    store: Store,
 }
 
 impl Backends {
+    /// Those of an engine over a store: none yet.
+    pub(crate) fn new(store: Store) -> Backends {
+        Backends { all: RwLock::default(), advisory: AdvisoryLocks::default(), store }
+    }
+
     /// A new session's entry; it is there until [`Backends::leave`].
     pub(crate) fn enter(self: &Arc<Backends>, backend: Backend) -> Arc<Backend> {
         let backend = Arc::new(backend);
@@ -82,10 +87,31 @@ impl Backends {
         self.advisory.list()
     }
 
-    /// The sessions that have the advisory lock that a session waits for.
+    /// The sessions that have what a session waits for, be it an advisory lock or one of rows or tables.
     #[must_use]
-    pub fn advisory_blockers(&self, backend: &Backend) -> Vec<i32> {
-        self.advisory.blockers_of(backend.number)
+    pub fn blockers(&self, number: i32) -> Vec<i32> {
+        let mut found = self.advisory.blockers_of(number);
+        let owner = self.get(number).map_or(0, |waiting| waiting.lock_owner());
+        if owner != 0 {
+            let owners = self.store.lock_blockers(owner);
+            let blocking = self.list().into_iter().filter(|other| owners.contains(&other.lock_owner()));
+            found.extend(blocking.map(|other| other.number));
+        }
+        found
+    }
+
+    /// Whether following all waits from a session leads back to it.
+    fn waits_for_itself(&self, number: i32) -> bool {
+        let (mut open, mut seen) = (self.blockers(number), HashSet::new());
+        while let Some(other) = open.pop() {
+            if other == number {
+                return true;
+            }
+            if seen.insert(other) {
+                open.extend(self.blockers(other));
+            }
+        }
+        false
     }
 
     /// How full the fullest mailbox is, of 1: the share of what PostgreSQL's queue for all sessions has room for.
@@ -299,8 +325,13 @@ impl Backend {
                 }
                 Owed::Lock(lock) => {
                     let _waiting = self.wait_for(WaitEvent::Advisory);
-                    let timeout = *self.lock_timeout.read();
-                    self.others.advisory.acquire(self.number, lock, timeout).await?;
+                    let limits = WaitLimits {
+                        timeout: *self.lock_timeout.read(),
+                        deadlock_timeout: self.settings.read().duration("deadlock_timeout"),
+                    };
+                    // Waits are looked at one by one: only what is found twice was a circle all the time.
+                    let is_deadlock = || (0..2).all(|_| self.others.waits_for_itself(self.number));
+                    self.others.advisory.acquire(self.number, lock, limits, is_deadlock).await?;
                 }
                 Owed::Warning(notice) => self.told.lock().push(notice),
                 Owed::Nothing => {}

@@ -118,16 +118,7 @@ fn signal(environment: &Environment, number: i64, signal: Signal) -> Result<Datu
 
 /// Who has what a session waits for.
 fn blockers(environment: &Environment, number: i64) -> Vec<i32> {
-    let backends = environment.backend.others();
-    let waiting = i32::try_from(number).ok().and_then(|number| backends.get(number));
-    let mut found: Vec<i32> =
-        waiting.iter().flat_map(|waiting| backends.advisory_blockers(waiting)).collect();
-    if let Some(owner) = waiting.map(|waiting| waiting.lock_owner()).filter(|owner| *owner != 0) {
-        let owners = environment.store.lock_blockers(owner);
-        let blocking = backends.list().into_iter().filter(|other| owners.contains(&other.lock_owner()));
-        found.extend(blocking.map(|other| other.number));
-    }
-    found
+    i32::try_from(number).map_or_else(|_| Vec::new(), |number| environment.backend.others().blockers(number))
 }
 
 /// `pg_[try_]advisory_[xact_]{lock,unlock}[_shared]` of one number or two.

@@ -116,6 +116,7 @@ impl Engine {
         let directory = Directory::load(&store).await?;
         let shared = Shared {
             sequences,
+            backends: Arc::new(Backends::new(store.clone())),
             store,
             clock,
             entropy,
@@ -126,7 +127,6 @@ impl Engine {
             next_backend: AtomicI32::new(1),
             directory: Arc::new(Mutex::new(Arc::new(directory))),
             sessions: Mutex::default(),
-            backends: Arc::default(),
             config,
             mock_secret,
             helpers: Helpers::default(),
