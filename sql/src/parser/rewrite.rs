@@ -47,7 +47,7 @@
 
 use super::query_value::{begins_query, goes_before_value, is_in_grouping};
 use super::targets::{self, Targets};
-use super::{merge, referential, search_cycle};
+use super::{merge, referential, search_cycle, star_cast};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
@@ -200,6 +200,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.push(TokenWithSpan::new(Token::RParen, tokens[at + 3].span));
                 at += 4;
             }
+            Token::Mul if star_cast::enclose(&mut out, token, token_at(at)) => {}
             Token::RParen
                 if (word_at(at, "search") || word_at(at, "cycle"))
                     && let Some((keys, length)) = search_cycle::keys(&tokens[at..]) =>
