@@ -61,7 +61,7 @@ pub const NOTHING: &str = "nothing";
 pub const CURRENT_OF: &str = "current of";
 
 /// What stands for all columns in an option of COPY.
-pub const ALL: &str = "*";
+pub const ALL: &str = "all fields";
 
 /// What stands for NULLS NOT DISTINCT, in place of a collation before UNIQUE.
 pub const NOT_DISTINCT: &str = "nulls not distinct";
@@ -381,7 +381,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             // Arguments by name, as they were once written.
             Token::Assignment => out.push(TokenWithSpan::new(Token::RArrow, token.span)),
             Token::Mul if before == Some(Token::Period) && follows_parenthesis(&out) => {
-                out.push(mark(token, "*"));
+                out.push(mark(token, ALL));
             }
             Token::Word(_)
                 if is(token, "rows") && word_at(at, "from") && *token_at(at + 1) == Token::LParen =>
