@@ -72,6 +72,13 @@ impl Binder<'_> {
             FunctionArguments::None => return self.bind_keyword(&base),
             FunctionArguments::Subquery(_) => return Err(SqlError::internal("a subquery was handled above")),
         };
+        if let [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] = list {
+            self.call_named(&base, Vec::new())?;
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{base}(*) specified, but {base} is not an aggregate function"),
+            ));
+        }
         if let [argument] = list
             && let Ok(Ast::Value(value)) = argument_expr(argument)
             && let ast::Value::Number(digits, _) = &value.value

@@ -62,8 +62,15 @@ impl Binder<'_> {
         if source.oid == oids::UNKNOWN {
             return self.coerce_unknown(expr, target, context);
         }
-        if source == target || target.oid == oids::ANY || (source.oid == target.oid && target.typmod < 0) {
+        if source == target || target.oid == oids::ANY {
             return Ok(expr);
+        }
+        if source.oid == target.oid && target.typmod < 0 {
+            // `x::numeric` promises no scale, whatever the values that come now have.
+            return Ok(match context {
+                CastContext::Explicit => cast_expr(expr, CastMethod::Binary, target, true),
+                _ => expr,
+            });
         }
         if source == DataType::RECORD
             && let Some(shape) = self.row_shape_of(target).cloned()

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{self, CteAsMaterialized, SetExpr, Statement, TableAlias};
+use sqlparser::tokenizer::Location;
 
 use super::from::{Item, aliased};
 use super::modify::{BoundDelete, BoundInsert, BoundUpdate};
@@ -56,10 +57,11 @@ impl Binder<'_> {
         for table in in_order {
             let wanted = name::fold(&table.alias.name);
             let own = mentions(&table.query, &wanted);
+            let reads = mentions_below(query, &wanted).saturating_sub(own);
             let is_shared = match table.materialized {
                 Some(CteAsMaterialized::Materialized) => true,
                 Some(CteAsMaterialized::NotMaterialized) => false,
-                None => mentions_below(query, &wanted).saturating_sub(own) > 1,
+                None => reads > 1,
             };
             let mut own_query = (*table.query).clone();
             let following = search_cycle::take(&mut own_query);
@@ -80,12 +82,27 @@ impl Binder<'_> {
                 is_shared,
                 shared: None,
             };
-            if let SetExpr::Insert(statement) | SetExpr::Update(statement) | SetExpr::Delete(statement) =
-                table.query.body.as_ref()
+            if let SetExpr::Insert(statement)
+            | SetExpr::Update(statement)
+            | SetExpr::Delete(statement)
+            | SetExpr::Merge(statement) = table.query.body.as_ref()
             {
-                common.shared = Some(self.bind_change(statement)?);
+                if is_recursive {
+                    let message = format!(
+                        "recursive query \"{}\" must not contain data-modifying statements",
+                        common.name
+                    );
+                    let error = SqlError::new(SqlState::INVALID_RECURSION, message);
+                    return Err(self.locate(error, common.location));
+                }
+                common.shared = Some(self.bind_change(statement, common.location)?);
             }
+            let is_unread = reads == 0 && common.shared.is_none();
             self.common_tables.push(common);
+            if is_unread {
+                // Nobody asks for its rows; what is wrong with it is said all the same.
+                self.bind_common_table(self.common_tables.len() - 1, None)?;
+            }
         }
         Ok(())
     }
@@ -137,11 +154,13 @@ impl Binder<'_> {
         std::mem::take(&mut self.changes)
     }
 
-    fn bind_change(&mut self, statement: &Statement) -> Result<Shared> {
+    /// A statement that changes rows, of a WITH item whose name stands at `place`.
+    fn bind_change(&mut self, statement: &Statement, place: Location) -> Result<Shared> {
         if self.levels.len() > 1 {
-            return Err(SqlError::unsupported(
+            let error = SqlError::unsupported(
                 "WITH clause containing a data-modifying statement must be at the top level",
-            ));
+            );
+            return Err(self.locate(error, place));
         }
         // It sees nothing of the query that it stands before.
         let levels = std::mem::take(&mut self.levels);
@@ -149,7 +168,7 @@ impl Binder<'_> {
             Statement::Insert(insert) => self.bind_insert(insert, None).map(BoundChange::Insert),
             Statement::Update(update) => self.bind_update(update).map(BoundChange::Update),
             Statement::Delete(delete) => self.bind_delete(delete).map(BoundChange::Delete),
-            _ => Err(SqlError::unsupported("MERGE not supported in WITH query")),
+            _ => Err(self.locate(SqlError::unsupported("MERGE not supported in WITH query"), place)),
         };
         self.levels = levels;
         let change = change?;
@@ -245,14 +264,15 @@ impl Binder<'_> {
     ) -> Result<super::scope::ScopeRelation> {
         let CommonTable { name: base, columns: names, .. } = &self.common_tables[position];
         if names.len() > columns.len() {
-            return Err(SqlError::new(
+            let error = SqlError::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
                 format!(
                     "WITH query \"{base}\" has {} columns available but {} columns specified",
                     columns.len(),
                     names.len()
                 ),
-            ));
+            );
+            return Err(self.locate(error, self.common_tables[position].location));
         }
         for (column, renamed) in columns.iter_mut().zip(names) {
             column.name.clone_from(renamed);

@@ -156,7 +156,7 @@ impl Binder<'_> {
     }
 
     /// A table that is there under an alias must be named by it.
-    fn hint_about_alias(&self, error: SqlError, table: &str) -> SqlError {
+    pub(super) fn hint_about_alias(&self, error: SqlError, table: &str) -> SqlError {
         let Ok(super::Relation::Stored(entry)) = self.relation_named(None, table) else { return error };
         for level in self.levels.iter().rev() {
             for relation in &level.scope.relations {

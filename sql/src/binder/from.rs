@@ -296,7 +296,12 @@ impl Binder<'_> {
         if schema.is_none()
             && let Some(position) = self.common_tables.iter().rposition(|common| common.name == base)
         {
-            return self.bind_common_table(position, alias);
+            return self.bind_common_table(position, alias).map_err(|error| {
+                match error.fields().position.is_none() && error.message().ends_with("RETURNING clause") {
+                    true => self.locate(error, name::location(object)),
+                    false => error,
+                }
+            });
         }
         if let Some((relation, schema, base)) = self.view_source(object)? {
             let mut item = self.bind_relation(relation, object, alias)?;

@@ -112,7 +112,8 @@ impl<'a> Binder<'a> {
         self.modify(|binder| {
             let scope = binder.row_scope(table, &table.name, 0);
             binder.set_scope(scope);
-            binder.set_aggregates_in(AggregatesIn::Forbidden(clause));
+            let place = if clause == "CHECK" { "check constraints" } else { clause };
+            binder.set_aggregates_in(AggregatesIn::Forbidden(place));
             let bound = binder.bind_condition(expr, clause)?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
                 let place = match clause {
@@ -236,7 +237,8 @@ impl<'a> Binder<'a> {
             binder.set_aggregates_in(AggregatesIn::Forbidden("DEFAULT expressions"));
             let bound = binder.bind(expr).map_err(|error| match error.state() {
                 SqlState::UNDEFINED_COLUMN => {
-                    SqlError::unsupported("cannot use column reference in DEFAULT expression")
+                    let wrong = SqlError::unsupported("cannot use column reference in DEFAULT expression");
+                    error.fields().position.map_or(wrong.clone(), |position| wrong.at(position))
                 }
                 _ => error,
             })?;
@@ -278,12 +280,25 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// All the errors of binding.
-    pub fn bind_argument(&mut self, expr: &ast::Expr, data_type: DataType) -> Result<Expr> {
+    pub fn bind_argument(&mut self, number: usize, expr: &ast::Expr, data_type: DataType) -> Result<Expr> {
         self.modify(|binder| {
             binder.set_aggregates_in(AggregatesIn::Forbidden("EXECUTE parameters"));
             let bound = binder.bind(expr)?;
             binder.refuse_pending("EXECUTE parameters")?;
-            binder.coerce(bound, data_type, CastContext::Assignment)
+            let given = bound.data_type();
+            binder.coerce(bound, data_type, CastContext::Assignment).map_err(|error| match error.state() {
+                SqlState::CANNOT_COERCE => {
+                    let message = format!(
+                        "parameter ${number} of type {} cannot be coerced to the expected type {}",
+                        binder.type_name(given),
+                        binder.type_name(data_type)
+                    );
+                    let error = SqlError::new(SqlState::DATATYPE_MISMATCH, message)
+                        .with_hint("You will need to rewrite or cast the expression.");
+                    binder.locate(error, super::expression::start_of(expr))
+                }
+                _ => error,
+            })
         })
     }
 

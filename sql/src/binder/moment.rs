@@ -110,7 +110,7 @@ impl Binder<'_> {
     ) -> Result<Item> {
         let (kind, expr) = moment_of(version)?;
         // Decides the types of parameters; whether it can be evaluated is found out by doing it.
-        let _ = self.bind_argument(expr, kind.data_type());
+        let _ = self.bind_argument(1, expr, kind.data_type());
         let moments = &self.environment.moments;
         let Some((_, then)) = moments.known.get(&version.to_string()) else {
             *moments.wanted.lock() = Some(version.clone());

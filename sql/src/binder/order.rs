@@ -34,7 +34,7 @@ pub(super) fn sort_key(binder: &Binder<'_>, expr: Expr, options: &OrderByOptions
 fn ties_of(plan: &Logical) -> Result<Vec<Expr>> {
     match plan {
         Logical::Sort { keys, .. } => Ok(keys.iter().map(|key| key.expr.clone()).collect()),
-        Logical::Distinct { input, .. } => ties_of(input),
+        Logical::Distinct { input, .. } | Logical::Lock { input, .. } => ties_of(input),
         Logical::Project { input, outputs }
             if matches!(**input, Logical::Sort { .. })
                 && outputs.iter().any(|output| crate::plan::walk::is_volatile(&output.expr)) =>
@@ -132,15 +132,24 @@ impl Binder<'_> {
         if limit.is_none() && offset.is_none() {
             return Ok(BoundQuery { plan, columns });
         }
+        if with_ties && query.locks.iter().any(|lock| lock.nonblock == Some(ast::NonBlock::SkipLocked)) {
+            return Err(SqlError::unsupported("SKIP LOCKED and WITH TIES options cannot be used together"));
+        }
+        if with_ties
+            && let Some(ast::Expr::Value(value)) = limit
+            && value.value == ast::Value::Null
+        {
+            return Err(SqlError::new(
+                SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+                "row count cannot be null in FETCH FIRST ... WITH TIES clause",
+            ));
+        }
         let others = self.take_pending();
         self.set_aggregates_in(AggregatesIn::Forbidden("LIMIT"));
         let limit = limit.map(|expr| self.bind_row_count(expr, "LIMIT")).transpose()?;
         self.set_aggregates_in(AggregatesIn::Forbidden("OFFSET"));
         let offset = offset.map(|expr| self.bind_row_count(expr, "OFFSET")).transpose()?;
         let ties = if with_ties { ties_of(&plan)? } else { Vec::new() };
-        if with_ties && query.locks.iter().any(|lock| lock.nonblock == Some(ast::NonBlock::SkipLocked)) {
-            return Err(SqlError::unsupported("SKIP LOCKED and WITH TIES options cannot be used together"));
-        }
         let counting = self.take_pending();
         if let Some(collector) = self.collectors.last_mut() {
             collector.pending = others;

@@ -439,12 +439,23 @@ pub(super) fn ordinal(expr: &ast::Expr) -> Result<Option<i64>> {
 
 /// Where the first column of a query's result stands.
 fn first_output(query: &SetExpr) -> Location {
+    output_place(query, 0)
+}
+
+/// Where a column of a query's result stands.
+pub(super) fn output_place(query: &SetExpr, at: usize) -> Location {
+    let place = |expr: Option<&ast::Expr>| expr.map_or(Location::empty(), super::expression::start_of);
     match query {
-        SetExpr::Select(select) => {
-            select.projection.first().map_or(Location::empty(), |output| ast::Spanned::span(output).start)
-        }
-        SetExpr::Query(query) => first_output(&query.body),
-        SetExpr::SetOperation { left, .. } => first_output(left),
+        SetExpr::Select(select) => match select.projection.get(at) {
+            None => Location::empty(),
+            Some(ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) => {
+                place(Some(expr))
+            }
+            Some(output) => ast::Spanned::span(output).start,
+        },
+        SetExpr::Query(query) => output_place(&query.body, at),
+        SetExpr::SetOperation { left, .. } => output_place(left, at),
+        SetExpr::Values(values) => place(values.rows.first().and_then(|row| row.content.get(at))),
         other => ast::Spanned::span(other).start,
     }
 }

@@ -32,13 +32,11 @@ pub(super) fn check(
         return Ok(());
     };
     let mut search = Search { wanted, is_aggregate, found: 0 };
-    search.set_expr(left, Some("its non-recursive term"))?;
     if let Some(with) = &query.with {
         for table in &with.cte_tables {
-            search.query(&table.query, None)?;
+            search.query(&table.query, Some("a subquery"))?;
         }
     }
-    search.set_expr(right, None)?;
     let clause = |what: &str, location| {
         let error = SqlError::unsupported(format!("{what} in a recursive query is not implemented"));
         Err((error, location))
@@ -46,7 +44,7 @@ pub(super) fn check(
     if let Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(keys), .. }) = &query.order_by
         && let Some(key) = keys.first()
     {
-        return clause("ORDER BY", ast::Spanned::span(&key.expr).start);
+        return clause("ORDER BY", super::expression::start_of(&key.expr));
     }
     if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
         if let Some(offset) = offset {
@@ -62,7 +60,8 @@ pub(super) fn check(
     if !query.locks.is_empty() {
         return clause("FOR UPDATE/SHARE", Location::empty());
     }
-    Ok(())
+    search.set_expr(left, Some("its non-recursive term"))?;
+    search.set_expr(right, None)
 }
 
 impl Search<'_> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier};
 
-use super::query::narrow;
+use super::query::{narrow, output_place};
 use super::scope::{Level, ScopeColumn};
 use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, recursion, search_cycle};
 use crate::error::{Result, SqlError, SqlState};
@@ -89,7 +89,7 @@ impl Binder<'_> {
         if let Some(working) = working.filter(|_| !following.is_empty()) {
             step = self.carry_through(step, &working, &carried)?;
         }
-        let mut step = self.fitting_step(&name, &seed, step)?;
+        let mut step = self.fitting_step(&name, &seed, step, left)?;
         if !following.is_empty() {
             step = self.carry_on(&following, &names, step, &carried)?;
         }
@@ -107,7 +107,13 @@ impl Binder<'_> {
     }
 
     /// The step with the seed's types.
-    fn fitting_step(&mut self, name: &str, seed: &BoundQuery, step: BoundQuery) -> Result<BoundQuery> {
+    fn fitting_step(
+        &mut self,
+        name: &str,
+        seed: &BoundQuery,
+        step: BoundQuery,
+        written: &SetExpr,
+    ) -> Result<BoundQuery> {
         if seed.columns.len() != step.columns.len() {
             return Err(SqlError::syntax("each UNION query must have the same number of columns"));
         }
@@ -116,9 +122,9 @@ impl Binder<'_> {
             let exprs = [seed.data_type, step.data_type]
                 .map(|data_type| crate::expr::Expr::Column { index: 0, data_type });
             let common = self.common(&exprs, "UNION")?;
-            if common.oid != seed.data_type.oid {
+            if common != seed.data_type {
                 let shown = |data_type: DataType| format_type(data_type, &self.types());
-                return Err(SqlError::new(
+                let error = SqlError::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!(
                         "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
@@ -127,7 +133,8 @@ impl Binder<'_> {
                         shown(common)
                     ),
                 )
-                .with_hint("Cast the output of the non-recursive term to the correct type."));
+                .with_hint("Cast the output of the non-recursive term to the correct type.");
+                return Err(self.locate(error, output_place(written, at)));
             }
             wanted.push(seed.data_type);
         }

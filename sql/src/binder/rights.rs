@@ -1,7 +1,7 @@
 //! What a statement needs of the relations that it names, noted while they are bound.
 
 use super::{Binder, Relation};
-use crate::catalog::{ColumnNumber, Rights, SUPERUSER};
+use crate::catalog::{ColumnNumber, PRIMARY_KEY, Rights, SUPERUSER};
 use crate::rights::{RelationUse, is_function_restricted};
 
 impl Binder<'_> {
@@ -76,6 +76,9 @@ impl Binder<'_> {
     /// Takes the columns that were named so far for columns that are read.
     pub(crate) fn settle_uses(&mut self) {
         for (relation, column) in std::mem::take(&mut self.used_columns) {
+            if column == PRIMARY_KEY {
+                continue;
+            }
             let as_role = self.as_role;
             let is_same = |each: &&mut RelationUse| {
                 each.relation == relation && each.as_role == as_role && !each.is_function()

@@ -2,11 +2,12 @@
 
 use sqlparser::ast::{self, Distinct, GroupByExpr, Select, SelectItem, SelectItemQualifiedWildcardKind};
 
+use super::expression::start_of;
 use super::order::sort_key;
 use super::query::{LockingClause, ordinal};
 use super::scope::{RowPlace, ScopeColumn};
 use super::{AggregatesIn, Binder, BoundQuery, Relation, ResultColumn, name};
-use crate::catalog::Rights;
+use crate::catalog::{PRIMARY_KEY, Rights};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::parser::{DISTINCT_SETS, NOTHING, marked, refuse_in_select};
@@ -45,7 +46,20 @@ impl Binder<'_> {
         self.asked_key = self.row_key(select, &mut plan);
         if let Some(selection) = &select.selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
-            let predicate = self.bind_condition(selection, "WHERE")?;
+            let depth = (self.levels.len(), self.collectors.len(), self.common_tables.len());
+            let predicate = match self.bind_condition(selection, "WHERE") {
+                Ok(predicate) => predicate,
+                Err(error) => {
+                    // Of two errors that of the select list is told.
+                    self.levels.truncate(depth.0);
+                    self.collectors.truncate(depth.1);
+                    self.common_tables.truncate(depth.2);
+                    self.set_aggregates_in(AggregatesIn::Query);
+                    self.note_windows(&select.named_window)?;
+                    self.allow_row_calls(true);
+                    return Err(self.bind_items(&select.projection).err().unwrap_or(error));
+                }
+            };
             plan = self.attach_pending(plan);
             plan = Logical::Filter { input: Box::new(plan), predicates: vec![predicate] };
         }
@@ -58,7 +72,11 @@ impl Binder<'_> {
         self.note_windows(&select.named_window)?;
         self.allow_row_calls(true);
         let mut outputs = self.bind_items(&select.projection)?;
-        let groups = self.bind_groups(&select.group_by, select, &outputs)?;
+        let groups = match self.bind_groups(&select.group_by, select, &outputs) {
+            Ok(groups) => groups,
+            // Of two errors that of ORDER BY is told.
+            Err(error) => return Err(self.bind_order(order_by, &outputs).err().unwrap_or(error)),
+        };
         self.allow_row_calls(false);
         let having = select.having.as_ref().map(|having| self.bind_having(having)).transpose()?;
         self.allow_row_calls(true);
@@ -80,7 +98,7 @@ impl Binder<'_> {
             let mut groups = groups.unwrap_or_default();
             let mut exprs: Vec<&mut Expr> = outputs.iter_mut().map(|output| &mut output.expr).collect();
             exprs.extend(keys.iter_mut().filter_map(|key| key.expr_mut()));
-            exprs.extend(distinct_on.iter_mut().flatten());
+            exprs.extend(distinct_on.iter_mut().flatten().filter_map(|key| key.expr_mut()));
             let mut having = having;
             exprs.extend(having.iter_mut());
             plan = self.group(plan, &mut groups, exprs)?;
@@ -227,7 +245,9 @@ impl Binder<'_> {
         let plan = self.attach_grouped_row_calls(plan, groups);
         let sets = self.collectors.last_mut().and_then(|collector| collector.grouping_sets.take());
         let mut sets = self.grouping_sets(sets, groups)?;
+        let written = groups.len();
         self.add_dependent_groups(groups, sets.as_mut());
+        let dependent: Vec<ColumnId> = groups[written..].iter().map(|group| group.id).collect();
         let aggregates =
             self.collectors.last_mut().map(|c| std::mem::take(&mut c.aggregates)).unwrap_or_default();
         if sets.is_some() {
@@ -246,8 +266,24 @@ impl Binder<'_> {
         for expr in exprs {
             let taken = std::mem::replace(expr, super::literal::unknown(crate::value::Datum::Null));
             *expr = self.above_grouping(taken, groups, &known)?;
+            self.note_key_uses(expr, &dependent);
         }
         Ok(Logical::Aggregate { input: Box::new(plan), groups: std::mem::take(groups), aggregates, sets })
+    }
+
+    /// Notes the primary keys without which an expression could not read columns that are not grouped.
+    fn note_key_uses(&mut self, expr: &Expr, dependent: &[ColumnId]) {
+        if dependent.is_empty() {
+            return;
+        }
+        let mut read = Vec::new();
+        walk::columns(expr, &mut |id| read.extend(dependent.contains(&id).then_some(id)));
+        let Some(level) = self.levels.last() else { return };
+        let has = |relation: &&super::scope::ScopeRelation| {
+            relation.columns.iter().any(|column| read.contains(&column.id))
+        };
+        let tables = level.scope.relations.iter().filter(has).filter_map(|relation| relation.table);
+        self.used_columns.extend(tables.map(|table| (table, PRIMARY_KEY)));
     }
 
     /// What calls over windows read is grouped too.
@@ -311,7 +347,7 @@ impl Binder<'_> {
         outputs: Vec<Output>,
         keys: Vec<OrderKey>,
         distinct: Option<&Distinct>,
-        distinct_on: Option<Vec<Expr>>,
+        distinct_on: Option<Vec<OrderKey>>,
         locked: Vec<LockedRows>,
     ) -> Result<BoundQuery> {
         let mut computed: Vec<Computed> = Vec::new();
@@ -359,8 +395,28 @@ impl Binder<'_> {
         }
         let mut on_keys = None;
         if let Some(exprs) = distinct_on {
-            let exprs: Vec<Expr> = exprs.into_iter().map(|expr| add(self, expr, &mut computed)).collect();
-            check_distinct_on(&exprs, &sort_keys)?;
+            let exprs: Vec<Expr> = exprs
+                .into_iter()
+                .map(|key| match key {
+                    OrderKey::Output { position, .. } => {
+                        let (id, column) = &columns[position];
+                        Expr::Column { index: *id, data_type: column.data_type }
+                    }
+                    OrderKey::Expr(key) => add(self, key.expr, &mut computed),
+                })
+                .collect();
+            if let Some(at) = distinct_on_mismatch(&exprs, &sort_keys) {
+                let error = SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                );
+                return Err(match distinct {
+                    Some(Distinct::On(written)) if written.len() == exprs.len() => {
+                        self.locate(error, start_of(&written[at]))
+                    }
+                    _ => error,
+                });
+            }
             // Equal rows come one after the other then.
             for expr in &exprs {
                 if !sort_keys.iter().any(|key| walk::same(expr, &key.expr)) {
@@ -451,7 +507,7 @@ impl Binder<'_> {
                             SqlState::UNDEFINED_TABLE,
                             format!("missing FROM-clause entry for table \"{alias}\""),
                         );
-                        return Err(self.locate(error, location));
+                        return Err(self.locate(self.hint_about_alias(error, &alias), location));
                     };
                     self.push_columns(&mut outputs, level, columns, location);
                 }
@@ -693,19 +749,20 @@ impl Binder<'_> {
         Ok(Some(position))
     }
 
-    fn bind_distinct_on(&mut self, exprs: &[ast::Expr], outputs: &[Output]) -> Result<Vec<Expr>> {
+    fn bind_distinct_on(&mut self, exprs: &[ast::Expr], outputs: &[Output]) -> Result<Vec<OrderKey>> {
+        let (descending, nulls_first) = (false, false);
         let mut keys = Vec::new();
         for expr in exprs {
             keys.push(match self.output_position(expr, outputs, "DISTINCT ON")? {
-                Some(position) => outputs[position].expr.clone(),
-                None => self.bind_settled(expr)?,
+                Some(position) => OrderKey::Output { position, descending, nulls_first },
+                None => OrderKey::Expr(SortKey { expr: self.bind_settled(expr)?, descending, nulls_first }),
             });
         }
         Ok(keys)
     }
 }
 
-/// An ORDER BY key: an output column, or an expression over the input.
+/// A key of ORDER BY or DISTINCT ON: an output column, or an expression over the input.
 enum OrderKey {
     Output { position: usize, descending: bool, nulls_first: bool },
     Expr(SortKey),
@@ -720,16 +777,15 @@ impl OrderKey {
     }
 }
 
-/// DISTINCT ON's keys must be the first ones of ORDER BY, in any order.
-fn check_distinct_on(on: &[Expr], keys: &[SortKey]) -> Result<()> {
-    let matched = keys.iter().take(on.len()).all(|key| on.iter().any(|expr| walk::same(expr, &key.expr)));
-    if matched {
-        return Ok(());
+/// DISTINCT ON's keys must be the first ones of ORDER BY, in any order: the place of one that is not.
+fn distinct_on_mismatch(on: &[Expr], keys: &[SortKey]) -> Option<usize> {
+    let place = |key: &SortKey| on.iter().position(|expr| walk::same(expr, &key.expr));
+    let skipped = keys.iter().position(|key| place(key).is_none())?;
+    let (before, behind) = keys.split_at(skipped);
+    if let Some(at) = behind.iter().find_map(place) {
+        return Some(at);
     }
-    Err(SqlError::new(
-        SqlState::INVALID_COLUMN_REFERENCE,
-        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-    ))
+    on.iter().position(|expr| !before.iter().any(|key| walk::same(expr, &key.expr)))
 }
 
 /// The name PostgreSQL gives an output column without an alias.
@@ -802,6 +858,7 @@ fn name_of(expr: &ast::Expr) -> Option<SuggestedName> {
         Ast::Identifier(identifier) => firm(name::fold(identifier)),
         Ast::CompoundIdentifier(parts) => firm(name::fold(parts.last()?)),
         Ast::Function(function) => firm(name::parts(&function.name).ok()?.pop()?),
+        Ast::QualifiedWildcard(object, _) => firm(name::parts(object).ok()?.pop()?),
         Ast::Nested(inner) | Ast::Collate { expr: inner, .. } => name_of(inner),
         Ast::Cast { expr, data_type, .. } => {
             unless_firm(name_of(expr), super::data_type::catalog_name(data_type)?)

@@ -26,8 +26,9 @@ pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_databas
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,
-    IndexExpression, Materialized, Object, OnCommit, SYSTEM_COLUMNS, Schema, Sequence, SequenceOwner, Table,
-    TableColumn, Timing, View, ViewColumn, ViewSource, is_system_column, refuse_system_name,
+    IndexExpression, Materialized, Object, OnCommit, PRIMARY_KEY, SYSTEM_COLUMNS, Schema, Sequence,
+    SequenceOwner, Table, TableColumn, Timing, View, ViewColumn, ViewSource, is_system_column,
+    refuse_system_name,
 };
 pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,

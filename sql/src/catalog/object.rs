@@ -367,9 +367,12 @@ pub struct ViewSource {
     pub relation: u32,
     /// Its columns when the view was made, by the names that the query calls them.
     pub columns: Vec<(ColumnNumber, String)>,
-    /// Those that the query reads.
+    /// Those that the query reads; [`PRIMARY_KEY`] where it groups by the key and reads other columns for that.
     pub used: Vec<ColumnNumber>,
 }
+
+/// What stands for a table's primary key among the columns that a query uses.
+pub const PRIMARY_KEY: ColumnNumber = 0;
 
 /// A view.
 #[derive(Clone, Debug, PartialEq)]

@@ -388,7 +388,7 @@ async fn add_column(
     let position = table.columns.len();
     table.columns.push(column);
     if let Some((_, expr)) = wanted.generated.first() {
-        let text = super::default::stored_generation(ddl, &table, &table.columns[position], expr)?;
+        let text = super::default::stored_generation(ddl, &table, &table.columns[position], expr, text)?;
         table.columns[position].default = Some(text);
     }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;

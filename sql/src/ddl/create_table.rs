@@ -65,7 +65,9 @@ pub fn column_of(
         None => data_type::resolve(&definition.data_type, &types)?,
     };
     ddl.check_may_use_type(data_type)?;
-    if types.type_by_oid(data_type.oid).is_some_and(|info| info.category == crate::types::Category::Pseudo) {
+    let is_pseudo = |info: &crate::types::TypeInfo| info.category == crate::types::Category::Pseudo;
+    if data_type.oid == crate::types::oids::UNKNOWN || types.type_by_oid(data_type.oid).is_some_and(is_pseudo)
+    {
         return Err(SqlError::new(
             SqlState::INVALID_TABLE_DEFINITION,
             format!("column \"{column_name}\" has pseudo-type {}", definition.data_type),
@@ -164,7 +166,11 @@ pub fn column_of(
                         "both {other} and generation expression specified for column \"{column_name}\" of table \"{table}\""
                     )));
                 }
-                column.generated = true;
+                if std::mem::replace(&mut column.generated, true) {
+                    return Err(SqlError::syntax(format!(
+                        "multiple generation clauses specified for column \"{column_name}\" of table \"{table}\""
+                    )));
+                }
                 wanted.generated.push((number, expr.clone()));
             }
             ColumnOption::Collation(collation) if is_not_distinct(collation) => not_distinct = true,
@@ -193,6 +199,11 @@ pub fn column_of(
     if has_default && column.generated {
         return Err(SqlError::syntax(format!(
             "both default and generation expression specified for column \"{column_name}\" of table \"{table}\""
+        )));
+    }
+    if column.generated && identity.is_some() {
+        return Err(SqlError::syntax(format!(
+            "both identity and generation expression specified for column \"{column_name}\" of table \"{table}\""
         )));
     }
     if (has_default || serial.is_some()) && identity.is_some() {
@@ -325,7 +336,8 @@ pub async fn create_table(
         column.default = Some(super::default::stored(ddl, column, expr, text)?);
     }
     for (number, expr) in &wanted.generated {
-        let text = super::default::stored_generation(ddl, &table, table.column_numbered(*number), expr)?;
+        let text =
+            super::default::stored_generation(ddl, &table, table.column_numbered(*number), expr, text)?;
         table.columns[Table::position(*number)].default = Some(text);
     }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;

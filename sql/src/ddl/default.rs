@@ -16,8 +16,14 @@ pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Resul
 }
 
 /// The text of the expression that generates a column, after it was bound once to see that it is good.
-pub fn stored_generation(ddl: &Ddl, table: &Table, column: &TableColumn, expr: &Expr) -> Result<String> {
-    ddl.binder("").bind_generation(table, column, expr)?;
+pub fn stored_generation(
+    ddl: &Ddl,
+    table: &Table,
+    column: &TableColumn,
+    expr: &Expr,
+    text: &str,
+) -> Result<String> {
+    ddl.binder(text).bind_generation(table, column, expr)?;
     Ok(with_oids(ddl, expr)?.to_string())
 }
 

@@ -14,7 +14,7 @@ use super::Ddl;
 use super::rewrite::Rewrite;
 use super::user_type::shown;
 use crate::binder::name;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, Table, ViewSource};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::Datum;
 
@@ -124,12 +124,7 @@ impl Thing {
             Thing::Column(oid, number) => of_column(catalog, oid, number),
             Thing::Sequence(oid) => of_sequence(catalog, oid),
             Thing::Index(oid) => of_index(catalog, oid),
-            Thing::Constraint(oid) => match catalog.constraint(oid).map(|constraint| &constraint.kind) {
-                Some(ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index }) => {
-                    vec![(Thing::Index(*index), Tie::Part)]
-                }
-                _ => Vec::new(),
-            },
+            Thing::Constraint(oid) => of_constraint(catalog, oid),
             Thing::View(oid) => {
                 let mut found = views_on(catalog, oid, None);
                 found.extend(of_row_type(catalog, oid));
@@ -220,6 +215,19 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     found.extend(generated.map(|column| (Thing::Column(oid, column.number), Tie::Use)));
     found.extend(views_on(catalog, oid, Some(number)));
     found
+}
+
+fn of_constraint(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
+    let Some(constraint) = catalog.constraint(oid) else { return Vec::new() };
+    match constraint.kind {
+        ConstraintKind::PrimaryKey { index } => {
+            let mut found = views_on(catalog, constraint.table, Some(PRIMARY_KEY));
+            found.push((Thing::Index(index), Tie::Part));
+            found
+        }
+        ConstraintKind::Unique { index } => vec![(Thing::Index(index), Tie::Part)],
+        _ => Vec::new(),
+    }
 }
 
 fn of_sequence(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {

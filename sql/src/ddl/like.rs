@@ -106,6 +106,10 @@ pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<
                 let is_constraint = source.constraints.iter().any(|each| each.index() == Some(index.oid));
                 if !is_constraint {
                     let made = copy_of(ddl, index, &source.table, &entry.table).await?;
+                    let comments = ddl.catalog.comments_on(index.oid).filter(|_| includes(like, "comments"));
+                    if let Some(comments) = comments.map(|of| Comments { oid: made.oid, ..(**of).clone() }) {
+                        ddl.put(comments).await?;
+                    }
                     ddl.put(made).await?;
                     ddl.refresh().await?;
                 }
@@ -118,9 +122,14 @@ pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<
             let texts = texts.filter_map(|(number, text)| {
                 Some((moved(*number, &source.table, &entry.table)?, text.clone()))
             });
-            let copied = Comments { oid: table, class: comments.class, texts: texts.collect() };
-            if !copied.texts.is_empty() {
-                ddl.put(copied).await?;
+            let copied: Vec<(i16, String)> = texts.collect();
+            if !copied.is_empty() {
+                // Another LIKE may have brought comments along.
+                let own = ddl.catalog.comments_on(table).map(|own| own.texts.clone());
+                let mut texts = own.unwrap_or_default();
+                texts.extend(copied);
+                texts.sort();
+                ddl.put(Comments { oid: table, class: comments.class, texts }).await?;
             }
         }
     }

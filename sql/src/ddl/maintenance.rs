@@ -100,29 +100,18 @@ pub async fn empty(ddl: &mut Ddl, entry: &TableEntry) -> Result<()> {
     ddl.put(table).await
 }
 
-/// The stored tables of some names, on which the role has one of some rights at least, if there are any.
+/// The stored tables of some names.
 ///
 /// # Errors
 /// 42P01.
-pub async fn tables_named(
-    session: &mut Session,
-    tables: &[ast::ObjectName],
-    rights: Rights,
-) -> Result<Vec<Arc<TableEntry>>> {
+async fn tables_named(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Vec<Arc<TableEntry>>> {
     let (catalog, binding) = session.binding().await?;
     let actor = binding.who.among(&catalog);
     let mut entries = Vec::new();
     for object in tables {
         let (schema, base) = name::split(object)?;
         match lookup_relation(&catalog, &actor, &binding.search_path, schema.as_deref(), &base)? {
-            Relation::Stored(entry) => {
-                let secured = relation(&catalog, entry.table.oid);
-                let is_denied = |secured| !rights.is_empty() && actor.rights(&secured, rights).is_empty();
-                if secured.is_some_and(is_denied) {
-                    return Err(denied(entry.table.word(), &entry.table.name));
-                }
-                entries.push(entry);
-            }
+            Relation::Stored(entry) => entries.push(entry),
             Relation::Index(_) | Relation::Sequence(_) | Relation::View(_) => {
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{base}\" is not a table")));
             }
@@ -149,7 +138,7 @@ pub async fn vacuum(
         return Err(SqlError::unsupported("ANALYZE option must be specified when a column list is provided"));
     }
     let tables: Vec<ast::ObjectName> = targets.iter().map(|target| target.table.clone()).collect();
-    let entries = tables_named(session, &tables, Rights::NONE).await?;
+    let entries = tables_named(session, &tables).await?;
     for entry in entries {
         if may_maintain(session, &entry, "vacuum").await? {
             session.lock_maintained(&entry.table, locking, "vacuum").await?;

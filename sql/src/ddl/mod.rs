@@ -20,6 +20,7 @@ mod identity;
 mod index;
 mod large_object;
 mod like;
+mod lock;
 mod maintenance;
 mod materialized;
 mod owned;
@@ -50,7 +51,8 @@ pub use column_type::keeps_values;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
-pub use maintenance::{tables_named, vacuum};
+pub use lock::tables_to_lock;
+pub use maintenance::vacuum;
 pub use owned::count_dependents;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 pub use upkeep::check as check_upkeep;
@@ -260,6 +262,7 @@ impl Ddl {
 pub async fn run(session: &mut Session, statement: &ast::Statement, text: &str) -> Result<Option<String>> {
     use ast::Statement as S;
     let command = match statement {
+        S::CreateTable(create) if create.query.is_some() => "CREATE TABLE AS",
         S::CreateTable(_) => "CREATE TABLE",
         S::CreateIndex(_) => "CREATE INDEX",
         S::CreateView(_) => "CREATE VIEW",

@@ -7,9 +7,9 @@ use super::vector::wrong_arguments;
 use crate::error::Result;
 use crate::types::Oid;
 use crate::types::oids::{
-    ACLITEM, ACLITEM_ARRAY, ANY, BOOL, CHAR, CSTRING, FLOAT8, INET, INT2, INT4, INT4_ARRAY, INT8, INTERVAL,
-    NAME, NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
-    TEXT_ARRAY, TIMESTAMPTZ, UUID, VOID, XID8,
+    ACLITEM, ACLITEM_ARRAY, ANY, BOOL, BPCHAR, CHAR, CSTRING, FLOAT8, INET, INT2, INT4, INT4_ARRAY, INT8,
+    INTERVAL, NAME, NAME_ARRAY, OID, OIDVECTOR, PG_NODE_TREE, RECORD, REGCLASS, REGNAMESPACE, REGROLE,
+    REGTYPE, TEXT, TEXT_ARRAY, TIMESTAMPTZ, UUID, VOID, XID8,
 };
 use crate::value::Datum;
 
@@ -286,7 +286,10 @@ pub(super) fn register(registry: &mut Registry) {
         Entry::new("format_type", &[OID, INT4], TEXT, |arguments, context| {
             let Datum::Oid(oid) = arguments[0] else { return Ok(Datum::Null) };
             let typmod = arguments[1].as_i64().map_or(-1, |typmod| typmod as i32);
-            // A modifier of -1 given outright asks for the bare `character`.
+            // As a column's type it is not `character`, which is `character(1)`.
+            if oid == BPCHAR && typmod < 0 && !arguments[1].is_null() {
+                return Ok(Datum::from("bpchar"));
+            }
             let data_type = crate::types::DataType { oid, typmod };
             Ok(Datum::from(crate::types::format_type(data_type, context.types)))
         })

@@ -3,20 +3,23 @@
 use super::registry::{Entry, Registry};
 use super::string::text;
 use super::vector::wrong_arguments;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::types::oids::{INT8, NUMERIC, TEXT};
 use crate::value::{Datum, Numeric};
 
 const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
 
+/// From where on sizes are not shown in bytes.
+const BYTES_LIMIT: i128 = 10 * 1024;
+
 /// A size in the largest unit of which there are at least ten; halves are rounded away from zero.
 fn pretty(bytes: i128) -> String {
-    let limit = |unit: usize| if unit == 0 { 10 * 1024 } else { 20 * 1024 - 1 };
+    let limit = |unit: usize| if unit == 0 { BYTES_LIMIT } else { 20 * 1024 - 1 };
     let mut size = bytes;
     let mut unit = 0;
     // Beyond bytes a size is kept doubled, to round at the end.
     while unit + 1 < UNITS.len() && size.abs() >= limit(unit) {
-        size = if unit == 0 { size >> 9 } else { size >> 10 };
+        size /= if unit == 0 { 1 << 9 } else { 1 << 10 };
         unit += 1;
     }
     if unit > 0 {
@@ -40,15 +43,18 @@ fn bytes_of(whole: &str) -> Result<i64> {
             end = trimmed.len() - digits.len() + length;
         }
     }
-    let number = Numeric::parse(&trimmed[..end]).map_err(|_| invalid())?;
+    let number = Numeric::parse(&trimmed[..end]).map_err(|error| match error.state() {
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE => error,
+        _ => invalid(),
+    })?;
     let unit = trimmed[end..].trim();
-    let place = if unit.is_empty() || unit.eq_ignore_ascii_case("b") {
+    let place = if unit.is_empty() {
         0
     } else {
         UNITS.iter().position(|known| known.eq_ignore_ascii_case(unit)).ok_or_else(|| {
             invalid()
                 .with_detail(format!("Invalid size unit: \"{unit}\"."))
-                .with_hint("Valid units are \"bytes\", \"B\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\".")
+                .with_hint("Valid units are \"bytes\", \"kB\", \"MB\", \"GB\", \"TB\", and \"PB\".")
         })?
     };
     let size = number.mul(&Numeric::from(1i64 << (10 * place)))?.round(0).to_i128();
@@ -59,7 +65,14 @@ pub(super) fn register(registry: &mut Registry) {
     for oid in [INT8, NUMERIC] {
         registry.add(Entry::new("pg_size_pretty", &[oid], TEXT, |arguments, _| {
             let bytes = match &arguments[0] {
-                Datum::Numeric(number) => number.trunc(0).to_i128(),
+                Datum::Numeric(number) => {
+                    let bytes = number.trunc(0).to_i128();
+                    // Parts of a byte are shown where bytes are.
+                    if bytes.is_some_and(|bytes| bytes.abs() < BYTES_LIMIT) {
+                        return Ok(Datum::from(format!("{number} {}", UNITS[0])));
+                    }
+                    bytes
+                }
                 other => other.as_i64().map(i128::from),
             };
             Ok(Datum::from(pretty(bytes.ok_or_else(wrong_arguments)?)))

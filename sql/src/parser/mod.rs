@@ -33,6 +33,7 @@ mod schema;
 mod search_cycle;
 mod sequence;
 mod source;
+mod star_cast;
 mod taken;
 mod targets;
 mod unmark;

@@ -47,7 +47,7 @@
 
 use super::query_value::{begins_query, goes_before_value, is_in_grouping};
 use super::targets::{self, Targets};
-use super::{merge, referential, search_cycle};
+use super::{merge, referential, search_cycle, star_cast};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
@@ -61,7 +61,7 @@ pub const NOTHING: &str = "nothing";
 pub const CURRENT_OF: &str = "current of";
 
 /// What stands for all columns in an option of COPY.
-pub const ALL: &str = "*";
+pub const ALL: &str = "all fields";
 
 /// What stands for NULLS NOT DISTINCT, in place of a collation before UNIQUE.
 pub const NOT_DISTINCT: &str = "nulls not distinct";
@@ -200,6 +200,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.push(TokenWithSpan::new(Token::RParen, tokens[at + 3].span));
                 at += 4;
             }
+            Token::Mul if star_cast::enclose(&mut out, token, token_at(at)) => {}
             Token::RParen
                 if (word_at(at, "search") || word_at(at, "cycle"))
                     && let Some((keys, length)) = search_cycle::keys(&tokens[at..]) =>
@@ -380,7 +381,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             // Arguments by name, as they were once written.
             Token::Assignment => out.push(TokenWithSpan::new(Token::RArrow, token.span)),
             Token::Mul if before == Some(Token::Period) && follows_parenthesis(&out) => {
-                out.push(mark(token, "*"));
+                out.push(mark(token, ALL));
             }
             Token::Word(_)
                 if is(token, "rows") && word_at(at, "from") && *token_at(at + 1) == Token::LParen =>

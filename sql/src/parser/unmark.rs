@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::rewrite::NOTHING;
+use super::rewrite::{ALL, NOTHING};
 use super::{DIALECT, Source};
 
 /// A query's text without marks, where they stand for something that can be written.
@@ -60,7 +60,7 @@ impl Unmarking<'_> {
                     }
                     match mark.as_str() {
                         "rows from" => self.out.push_str("ROWS FROM "),
-                        "*" => self.out.push('*'),
+                        ALL => self.out.push('*'),
                         NOTHING => {}
                         "variadic" => {
                             self.out.push_str("VARIADIC ");

@@ -60,18 +60,6 @@ pub fn call(
         "pg_postmaster_start_time" | "pg_conf_load_time" => Datum::TimestampTz(context.statement_timestamp),
         "current_setting" => current_setting(environment, arguments)?,
         "set_config" => set_config(environment, arguments, truth_at(2))?,
-        "format_type" => match number(0) {
-            None => Datum::Null,
-            Some(_) => {
-                let typmod = number(1).and_then(|typmod| i32::try_from(typmod).ok()).unwrap_or(-1);
-                let data_type = DataType { oid: oid_at(0), typmod };
-                if data_type.oid == 0 {
-                    Datum::text("-")
-                } else {
-                    Datum::text(format_type(data_type, environment))
-                }
-            }
-        },
         "pg_get_expr" => match arguments.first().and_then(Datum::as_text) {
             Some(text) if truth_at(2) => Datum::text(pretty(text)),
             _ => arguments.first().cloned().unwrap_or_default(),
@@ -261,13 +249,16 @@ pub fn call(
 }
 
 fn current_schemas(environment: &Environment, implicit: bool) -> Vec<String> {
-    let named = environment.settings.search_path().iter().any(|schema| schema == "pg_catalog");
+    let path = environment.settings.search_path();
+    let names = |wanted: &str| path.iter().any(|name| name == wanted);
     environment
         .search_path
         .iter()
-        .filter(|oid| **oid != PG_CATALOG || implicit || named)
-        .filter(|oid| **oid == PG_CATALOG || implicit || !environment.catalog.is_special_schema(**oid))
         .filter_map(|oid| environment.catalog.schema(*oid))
+        .filter(|schema| match schema.name.starts_with(crate::ddl::TEMPORARY_PREFIX) {
+            true => implicit || names("pg_temp") || names(&schema.name),
+            false => implicit || schema.oid != PG_CATALOG || names("pg_catalog"),
+        })
         .map(|schema| schema.name.clone())
         .collect()
 }

@@ -2,9 +2,12 @@
 //! to, which default uses it, which relations a view reads, which schema tables and views are in (dumps find the materialized
 //! views that read others by that).
 
+use std::sync::Arc;
+
 use super::columns::default_oid;
+use super::object_functions::{PG_REWRITE, RULE_OF_VIEW};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
-use crate::catalog::{PG_CLASS, PG_NAMESPACE};
+use crate::catalog::{Constraint, ConstraintKind, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PRIMARY_KEY};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
@@ -13,7 +16,6 @@ pub const MAKERS: &[(&str, MakeRows)] = &[("pg_depend", dependencies), ("pg_desc
 
 /// The OIDs of the catalogs that objects are in.
 const PG_ATTRDEF: u32 = 2604;
-const PG_REWRITE: u32 = 2618;
 
 fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let row = |object: (u32, u32), on: (u32, u32, i16), kind: u8| {
@@ -56,8 +58,19 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
     for view in environment.catalog.stored_queries() {
         for source in &view.sources {
             for number in &source.used {
-                let rule = (PG_REWRITE, 0x4000_0000 | view.oid);
-                rows.push(row(rule, (PG_CLASS, source.relation, *number), b'n'));
+                let rule = (PG_REWRITE, RULE_OF_VIEW | view.oid);
+                let place = match *number {
+                    PRIMARY_KEY => {
+                        let entry = environment.catalog.table(source.relation);
+                        let is_key =
+                            |each: &&Arc<Constraint>| matches!(each.kind, ConstraintKind::PrimaryKey { .. });
+                        entry
+                            .and_then(|entry| entry.constraints.iter().find(is_key))
+                            .map(|key| (PG_CONSTRAINT, key.oid, 0))
+                    }
+                    number => Some((PG_CLASS, source.relation, number)),
+                };
+                rows.extend(place.map(|place| row(rule, place, b'n')));
             }
         }
     }

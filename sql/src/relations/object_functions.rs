@@ -152,6 +152,10 @@ fn sequence_parameters(environment: &Environment, oid: Oid) -> Result<Datum> {
     Ok(RecordValue { fields, shape: Arc::new(RecordShape::anonymous(named)) }.into())
 }
 
+/// The catalog of rules, and what the OID of a view's rule has beside that of the view.
+pub(super) const PG_REWRITE: u32 = 2618;
+pub(super) const RULE_OF_VIEW: u32 = 0x4000_0000;
+
 /// What PostgreSQL calls an object in messages; NULL for one that is not there.
 fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Datum {
     use crate::catalog::{PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_PROC, PG_TYPE};
@@ -180,6 +184,11 @@ fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Dat
             let table = relation_name(environment, constraint.table);
             format!("constraint {} on table {table}", name::quote(&constraint.name))
         }),
+        PG_REWRITE => {
+            let view = oid & !RULE_OF_VIEW;
+            relation_word(environment, view)
+                .map(|word| format!("rule _RETURN on {word} {}", relation_name(environment, view)))
+        }
         1260 => catalog.role(oid).map(|role| format!("role {}", name::quote(&role.name))),
         _ => None,
     };

@@ -15,7 +15,7 @@ use crate::binder::{moment_of, parse_stable_name};
 use crate::catalog::{TypeScope, View};
 use crate::execute::Environment;
 use crate::parser::visit::{Node, walk, walk_expressions};
-use crate::parser::{marked, unmark};
+use crate::parser::{CYCLE, DISTINCT_SETS, SEARCH_BREADTH, SEARCH_DEPTH, marked, unmark};
 use crate::types::{DataType, format_type, is_user_type};
 
 /// What `pg_get_viewdef` gives; the pretty form leaves parentheses out.
@@ -23,7 +23,7 @@ use crate::types::{DataType, format_type, is_user_type};
 pub fn definition(environment: &Environment, view: &View, is_pretty: bool) -> String {
     let Ok(mut query) = crate::parser::parse_query(&view.query) else { return view.query.clone() };
     name_result(&mut query, view);
-    qualify(&mut query);
+    qualify(environment, &mut query);
     // Naming does not fail.
     let _ = walk(&mut query, &mut |node| {
         name_as_now(environment, node);
@@ -57,7 +57,7 @@ fn name_result(query: &mut Query, view: &View) {
 }
 
 /// The columns of the only table of a query, under its name.
-fn qualify(query: &mut Query) {
+fn qualify(environment: &Environment, query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_mut() else { return };
     let [TableWithJoins { relation: TableFactor::Table { name, alias, args: None, .. }, joins }] =
         select.from.as_slice()
@@ -72,13 +72,31 @@ fn qualify(query: &mut Query) {
         (None, Some((_, _, base))) => base.to_string(),
         (None, None) => return,
     };
+    let oid = parse_stable_name(name).map(|(oid, ..)| oid);
+    let entry = oid.and_then(|oid| environment.catalog.table(oid));
+    let is_column = entry.is_some_and(|entry| entry.table.column(&table).is_some());
+    // What stands for words is no column, nor is the table's name where it stands for its row.
+    let is_bare =
+        |name: &Ident| marked(name).is_some() || (!is_column && crate::binder::name::fold(name) == table);
     let mut depth = 0usize;
+    // Names of fields, which stand behind a row; told by where they are.
+    let mut fields: Vec<*const Expr> = Vec::new();
     let mut meet = |node: Node<'_>| {
         match node {
             Node::Query(_) => depth += 1,
             Node::QueryEnd => depth -= 1,
             Node::Expr(expr) if depth == 0 => {
-                if let Expr::Identifier(column) = expr {
+                if let Expr::CompoundFieldAccess { access_chain, .. } = &*expr {
+                    fields.extend(access_chain.iter().filter_map(|access| match access {
+                        ast::AccessExpr::Dot(field) => Some(std::ptr::from_ref(field)),
+                        ast::AccessExpr::Subscript(_) => None,
+                    }));
+                }
+                let is_field = fields.contains(&std::ptr::from_ref(&*expr));
+                if let Expr::Identifier(column) = expr
+                    && !is_field
+                    && !is_bare(column)
+                {
                     *expr = Expr::CompoundIdentifier(vec![ident(&table), column.clone()]);
                 }
             }
@@ -201,7 +219,7 @@ impl Layout {
     fn query(self, query: &Query) -> String {
         let mut out = String::new();
         if let Some(with) = &query.with {
-            out.push_str(&format!(" {with}\n"));
+            out.push_str(&format!(" {}\n", with_text(with)));
         }
         out.push_str(&self.body(&query.body));
         if let Some(order_by) = &query.order_by
@@ -211,8 +229,12 @@ impl Layout {
                 .iter()
                 .map(|key| {
                     let mut text = self.expr(&key.expr);
-                    if key.options.sort == Some(ast::OrderBySort::Desc) {
-                        text.push_str(" DESC");
+                    match &key.options.sort {
+                        Some(ast::OrderBySort::Desc) => text.push_str(" DESC"),
+                        Some(ast::OrderBySort::Using(operator)) if operator.to_string() == ">" => {
+                            text.push_str(" DESC");
+                        }
+                        _ => {}
                     }
                     match key.options.nulls_first {
                         Some(true) => text.push_str(" NULLS FIRST"),
@@ -226,6 +248,16 @@ impl Layout {
         }
         if let Some(limit) = &query.limit_clause {
             out.push_str(&format!("\n {}", limit.to_string().trim()));
+        }
+        if let Some(fetch) = &query.fetch {
+            let count = fetch.quantity.as_ref().map_or_else(|| "1".to_string(), expr_text);
+            out.push_str(&match fetch.with_ties {
+                true => format!("\n FETCH FIRST {count} ROWS WITH TIES"),
+                false => format!("\n LIMIT {count}"),
+            });
+        }
+        for lock in &query.locks {
+            out.push_str(&format!("\n {}", lock_text(lock)));
         }
         out
     }
@@ -271,11 +303,18 @@ impl Layout {
         if let GroupByExpr::Expressions(keys, _) = &select.group_by
             && !keys.is_empty()
         {
-            let keys: Vec<String> = keys.iter().map(|key| self.expr(key)).collect();
-            out.push_str(&format!("\n  GROUP BY {}", keys.join(", ")));
+            let is_distinct =
+                matches!(&keys[0], Expr::Identifier(word) if marked(word) == Some(DISTINCT_SETS));
+            let word = if is_distinct { "DISTINCT " } else { "" };
+            let keys = keys.iter().skip(usize::from(is_distinct)).map(|key| self.expr(key));
+            out.push_str(&format!("\n  GROUP BY {word}{}", keys.collect::<Vec<_>>().join(", ")));
         }
         if let Some(having) = &select.having {
             out.push_str(&format!("\n HAVING {}", self.expr(having)));
+        }
+        if !select.named_window.is_empty() {
+            let windows: Vec<String> = select.named_window.iter().map(ToString::to_string).collect();
+            out.push_str(&format!("\n  WINDOW {}", windows.join(", ")));
         }
         out
     }
@@ -297,12 +336,23 @@ impl Layout {
                 JoinOperator::CrossJoin(constraint) => ("CROSS JOIN", constraint),
                 _ => ("JOIN", &JoinConstraint::None),
             };
+            let word = match constraint {
+                JoinConstraint::Natural => format!("NATURAL {word}"),
+                _ => word.to_string(),
+            };
             let condition = match constraint {
                 JoinConstraint::On(condition) if self.is_pretty => format!(" ON {}", self.expr(condition)),
                 JoinConstraint::On(condition) => format!(" ON ({})", self.expr(condition)),
                 JoinConstraint::Using(columns) => {
-                    let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-                    format!(" USING ({})", columns.join(", "))
+                    let mark = |column: &ObjectName| match column.0.as_slice() {
+                        [ast::ObjectNamePart::Identifier(only)] => marked(only).map(str::to_owned),
+                        _ => None,
+                    };
+                    let alias = columns.last().and_then(mark);
+                    let named = columns.iter().filter(|column| mark(column).is_none());
+                    let named: Vec<String> = named.map(ToString::to_string).collect();
+                    let alias = alias.map_or_else(String::new, |alias| format!(" AS {}", quote(&alias)));
+                    format!(" USING ({}){alias}", named.join(", "))
                 }
                 JoinConstraint::Natural | JoinConstraint::None => String::new(),
             };
@@ -343,6 +393,62 @@ impl Layout {
     }
 }
 
+/// A locking clause; a weaker lock is marked by the first part of the name behind OF.
+fn lock_text(lock: &ast::LockClause) -> String {
+    let parts = lock.of.as_ref().map_or(&[][..], |object| &object.0);
+    let weaker = parts.first().and_then(|part| part.as_ident()).and_then(marked);
+    let words = match (&lock.lock_type, weaker) {
+        (ast::LockType::Update, Some(_)) => "NO KEY UPDATE",
+        (ast::LockType::Update, None) => "UPDATE",
+        (ast::LockType::Share, Some(_)) => "KEY SHARE",
+        (ast::LockType::Share, None) => "SHARE",
+    };
+    let named = parts.iter().skip(usize::from(weaker.is_some())).map(ToString::to_string);
+    let named: Vec<String> = named.collect();
+    let of = if named.is_empty() { String::new() } else { format!(" OF {}", named.join(".")) };
+    let nonblock = lock.nonblock.as_ref().map_or_else(String::new, |nonblock| format!(" {nonblock}"));
+    format!("FOR {words}{of}{nonblock}")
+}
+
+/// WITH, in which SEARCH and CYCLE stand in the queries' ORDER BY, where the parser put them.
+fn with_text(with: &ast::With) -> String {
+    let items = with.cte_tables.iter().map(|table| {
+        let mut table = table.clone();
+        let keys = match &table.query.order_by {
+            Some(ast::OrderBy { kind: OrderByKind::Expressions(keys), .. }) => keys.as_slice(),
+            _ => &[],
+        };
+        let behind: String = keys.iter().filter_map(|key| search_or_cycle(&key.expr)).collect();
+        if !behind.is_empty() {
+            table.query.order_by = None;
+        }
+        format!("{table}{behind}")
+    });
+    let recursive = if with.recursive { "RECURSIVE " } else { "" };
+    format!("WITH {recursive}{}", items.collect::<Vec<_>>().join(", "))
+}
+
+/// SEARCH or CYCLE, with a blank before it.
+fn search_or_cycle(key: &Expr) -> Option<String> {
+    let Expr::Function(call) = key else { return None };
+    let kind = crate::binder::name::last(&call.name).and_then(marked)?;
+    let ast::FunctionArguments::List(list) = &call.args else { return None };
+    let arguments: Vec<String> = list.args.iter().map(ToString::to_string).collect();
+    match (kind, arguments.as_slice()) {
+        (SEARCH_DEPTH, [sequence, columns @ ..]) => {
+            Some(format!(" SEARCH DEPTH FIRST BY {} SET {sequence}", columns.join(", ")))
+        }
+        (SEARCH_BREADTH, [sequence, columns @ ..]) => {
+            Some(format!(" SEARCH BREADTH FIRST BY {} SET {sequence}", columns.join(", ")))
+        }
+        (CYCLE, [mark, path, value, default, columns @ ..]) => Some(format!(
+            " CYCLE {} SET {mark} TO {value} DEFAULT {default} USING {path}",
+            columns.join(", ")
+        )),
+        _ => None,
+    }
+}
+
 fn alias_text(alias: &ast::TableAlias) -> String {
     let columns: Vec<String> = alias.columns.iter().map(|column| column.name.to_string()).collect();
     let name = quote(&crate::binder::name::fold(&alias.name));
@@ -369,6 +475,7 @@ pub fn cast_type(data_type: &ast::DataType) -> String {
 pub fn expr_text(expr: &Expr) -> String {
     match expr {
         Expr::Nested(inner) => expr_text(inner),
+        Expr::Identifier(column) if marked(column).is_some() => column.to_string(),
         Expr::Identifier(column) => quote(&crate::binder::name::fold(column)),
         Expr::CompoundIdentifier(parts) => {
             let parts: Vec<String> =

@@ -1,6 +1,7 @@
 //! Views: pg_views, pg_matviews, pg_rewrite, information_schema.views.
 
 use super::information_schema::is_shown;
+use super::object_functions::RULE_OF_VIEW;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use super::schema_objects::schema_name;
 use super::standard_rights::owner_name;
@@ -47,7 +48,7 @@ fn materialized(environment: &Environment, relation: &VirtualRelation) -> Result
 fn rules(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let rules = environment.catalog.stored_queries().map(|view| {
         relation.row(&[
-            ("oid", oid(0x4000_0000 | view.oid)),
+            ("oid", oid(RULE_OF_VIEW | view.oid)),
             ("rulename", text("_RETURN")),
             ("ev_class", oid(view.oid)),
             ("ev_type", letter(b'1')),

@@ -16,6 +16,7 @@ mod branch_model_merge;
 mod branch_model_tests;
 mod cursor;
 mod cursor_key;
+mod custom_settings;
 mod database_rights;
 mod engine;
 mod execution;

@@ -535,10 +535,11 @@ impl Session {
         check_count(&create.name, prepared.parameter_types.len(), create.arguments.len())?;
         let catalog = self.current_catalog().await?;
         let environment = self.bind_environment(&catalog);
-        for ((argument, begin), data_type) in create.arguments.iter().zip(&prepared.parameter_types) {
+        let given = create.arguments.iter().zip(&prepared.parameter_types);
+        for (number, ((argument, begin), data_type)) in (1..).zip(given) {
             let mut binder = Binder::new(&catalog, &environment, argument, Vec::new());
             let bound = parser::parse_expression(argument)
-                .and_then(|argument| binder.bind_argument(&argument, *data_type));
+                .and_then(|argument| binder.bind_argument(number, &argument, *data_type));
             bound.map_err(|error| match error.fields().position {
                 Some(position) => error.at(begin + position - 1),
                 None => error,
@@ -560,8 +561,8 @@ impl Session {
         let prepared = self.prepared_named(&name)?;
         check_count(&name, prepared.parameter_types.len(), parameters.len())?;
         let mut arguments = Vec::new();
-        for (parameter, data_type) in parameters.iter().zip(&prepared.parameter_types) {
-            arguments.push(binder.bind_argument(parameter, *data_type)?);
+        for (number, (parameter, data_type)) in (1..).zip(parameters.iter().zip(&prepared.parameter_types)) {
+            arguments.push(binder.bind_argument(number, parameter, *data_type)?);
         }
         Ok((Action::Execute { name, arguments }, prepared.columns.clone()))
     }
@@ -623,14 +624,19 @@ impl Session {
         }
     }
 
-    /// The schemas of `search_path` that exist; `pg_catalog` first, unless it is named.
+    /// The schemas of `search_path` that exist; first that of temporary objects, then `pg_catalog`, unless they are
+    /// named: whoever names `pg_temp` last keeps temporary objects from standing before others.
     pub(super) fn search_path(&self, catalog: &CatalogSnapshot) -> Vec<u32> {
         let mut path = Vec::new();
-        let temporary = catalog.schema_named(&crate::ddl::temporary_schema(self.backend.number));
-        path.extend(temporary.filter(|_| self.has_temporary).map(|schema| schema.oid));
+        let own = crate::ddl::temporary_schema(self.backend.number);
+        let temporary = catalog.schema_named(&own).filter(|_| self.has_temporary).map(|schema| schema.oid);
         let actor = self.who(catalog).among(catalog);
         for name in self.settings.search_path() {
             let name = if name == "$user" { self.current_user() } else { &name };
+            if name == "pg_temp" || name == own {
+                path.extend(temporary.filter(|oid| !path.contains(oid)));
+                continue;
+            }
             // Schemas that may not be used are as if they were not there.
             if let Some(schema) = catalog.schema_named(name)
                 && actor.may_in_schema(schema.oid, Rights::USAGE)
@@ -641,6 +647,11 @@ impl Session {
         }
         if !path.contains(&PG_CATALOG) {
             path.insert(0, PG_CATALOG);
+        }
+        if let Some(temporary) = temporary
+            && !path.contains(&temporary)
+        {
+            path.insert(0, temporary);
         }
         path
     }

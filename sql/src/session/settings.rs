@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::accepted_settings::ACCEPTED;
+use super::custom_settings::{check_name, is_custom};
 use crate::encoding::Encoding;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
@@ -506,7 +507,7 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 #[derive(Clone, Debug, Default)]
 pub struct SettingValues {
     /// By lower-case name.
-    values: BTreeMap<String, String>,
+    pub(super) values: BTreeMap<String, String>,
     /// What RESET goes back to, where it is not the built-in default.
     initial: BTreeMap<String, String>,
     /// The roles that `session_authorization` and `role` name.
@@ -602,7 +603,8 @@ impl SettingValues {
         let name = name.to_lowercase();
         let Some(setting) = find(&name) else {
             // A name with a dot may be anybody's.
-            if name.contains('.') && !name.starts_with("heliosdb.") {
+            if is_custom(&name) {
+                check_name(&name)?;
                 self.values.insert(name, value.to_string());
                 return Ok(());
             }
@@ -642,7 +644,10 @@ impl SettingValues {
         if find(&name).is_none() && !self.values.contains_key(&name) {
             return Err(unknown(&name));
         }
-        self.values.remove(&name);
+        match is_custom(&name) && !self.initial.contains_key(&name) {
+            true => self.values.insert(name, String::new()),
+            false => self.values.remove(&name),
+        };
         Ok(())
     }
 
@@ -653,7 +658,12 @@ impl SettingValues {
 
     /// Goes back to all defaults, but for who the session is.
     pub fn reset_all(&mut self) {
-        self.values.retain(|name, _| {
+        let initial = &self.initial;
+        self.values.retain(|name, value| {
+            if is_custom(name) && !initial.contains_key(name) {
+                value.clear();
+                return true;
+            }
             TRANSACTION_MODES.contains(&name.as_str())
                 || matches!(name.as_str(), "role" | "session_authorization" | "is_superuser")
         });
@@ -663,6 +673,9 @@ impl SettingValues {
     pub fn restore(&mut self, name: &str, earlier: &SettingValues) {
         match earlier.values.get(name) {
             Some(value) => self.values.insert(name.to_string(), value.clone()),
+            None if is_custom(name) && !self.initial.contains_key(name) => {
+                self.values.insert(name.to_string(), String::new())
+            }
             None => self.values.remove(name),
         };
         match name {
@@ -764,6 +777,9 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
         SettingKind::Integer { min, max, unit } => integer(setting, value, min, max, unit),
         SettingKind::Real { min, max } => {
             let number = value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
+            if number.is_nan() {
+                return Err(invalid(setting, value));
+            }
             if !(min..=max).contains(&number) {
                 let max = if max == f64::MAX { "1.79769e+308".to_string() } else { max.to_string() };
                 return Err(SqlError::invalid_parameter(format!(

@@ -26,10 +26,18 @@ struct Savepoint {
     place: SavepointId,
     locks: LockMark,
     settings: Arc<SettingValues>,
-    local: Vec<String>,
+    local: Vec<LocalSetting>,
     notifications: NotificationMark,
     deferral: Deferral,
     read_only: bool,
+}
+
+/// A setting that ends with the transaction, and the settings that say what it goes back to: those before the first
+/// SET LOCAL, among which a SET of the same transaction may be.
+#[derive(Clone)]
+pub(super) struct LocalSetting {
+    pub name: String,
+    pub before: Arc<SettingValues>,
 }
 
 /// The running transaction.
@@ -61,7 +69,7 @@ pub(super) struct Active {
     tested: Vec<Pending>,
     pub deferral: Deferral,
     /// Those that SET LOCAL changed: they end with the transaction.
-    pub local: Vec<String>,
+    pub local: Vec<LocalSetting>,
     /// The moment that it was begun as of, and who reads it so that it is kept.
     pub pinned: Option<(Scn, Transaction)>,
     /// Whatever moment the session reads otherwise.
@@ -199,8 +207,9 @@ impl Session {
         let mut settings = (*self.settings).clone();
         for (name, value) in modes {
             settings.set_fixed(name, value);
-            if !active.local.iter().any(|local| local == name) {
-                active.local.push(name.to_string());
+            if !active.local.iter().any(|local| local.name == name) {
+                let before = active.settings.clone();
+                active.local.push(LocalSetting { name: name.to_string(), before });
             }
         }
         self.replace_settings(Arc::new(settings));
@@ -292,12 +301,20 @@ impl Session {
     /// After the end of a transaction: SET LOCAL ends with it, SET with its rollback.
     fn undo_settings(&mut self, active: &Active, all: bool) {
         if all {
-            self.replace_settings(active.settings.clone());
+            self.go_back_to(active.settings.clone());
         } else if !active.local.is_empty() {
             let mut settings = (*self.settings).clone();
-            for name in &active.local {
-                settings.restore(name, &active.settings);
+            for local in &active.local {
+                settings.restore(&local.name, &local.before);
             }
+            self.replace_settings(Arc::new(settings));
+        }
+    }
+
+    /// Takes earlier settings, but for what is known of custom ones.
+    fn go_back_to(&mut self, earlier: Arc<SettingValues>) {
+        if !Arc::ptr_eq(&earlier, &self.settings) {
+            let settings = earlier.with_known_custom(&self.settings);
             self.replace_settings(Arc::new(settings));
         }
     }
@@ -367,7 +384,7 @@ impl Session {
         active.pending.append(&mut active.tested);
         active.local.clone_from(&savepoint.local);
         let settings = savepoint.settings.clone();
-        self.replace_settings(settings);
+        self.go_back_to(settings);
         self.cursors_back_to(kept);
         Ok(())
     }

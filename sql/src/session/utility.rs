@@ -9,7 +9,7 @@ use super::execution::{text_batches, text_column};
 use super::past;
 use super::portal::Given;
 use super::prepare::Action;
-use super::transaction::{TransactionModes, lost};
+use super::transaction::{LocalSetting, TransactionModes, lost};
 use super::{Notice, Session};
 use crate::binder::{Moments, ResultColumn, data_type, name};
 use crate::catalog::{Rights, Table};
@@ -323,18 +323,13 @@ impl Session {
             TableLockMode::RowExclusive => writes.with(Rights::INSERT),
             _ => writes,
         };
-        let mut entries = ddl::tables_named(self, tables, needed).await?;
-        if let Some(entry) = entries.iter().find(|entry| entry.table.materialized.is_some()) {
-            let message = format!("cannot lock relation \"{}\"", entry.table.name);
-            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
-                .with_detail("This operation is not supported for materialized views."));
-        }
+        let mut entries = ddl::tables_to_lock(self, tables, needed).await?;
         loop {
             for entry in &entries {
                 self.lock_table(&entry.table, mode, wait).await?;
             }
             // Who had to wait may have waited for the table's end, or for another one of that name.
-            let now = ddl::tables_named(self, tables, needed).await?;
+            let now = ddl::tables_to_lock(self, tables, needed).await?;
             if now.iter().map(|entry| entry.table.oid).eq(entries.iter().map(|entry| entry.table.oid)) {
                 return done("LOCK TABLE");
             }
@@ -461,7 +456,7 @@ impl Session {
         Ok(())
     }
 
-    /// Notes whether settings end with the transaction.
+    /// Notes whether settings end with the transaction, before they are changed.
     pub(super) fn note_locality(&mut self, settings: &[&str], local: bool) {
         if local && !self.is_explicit() {
             self.notify(Notice::warning(
@@ -469,10 +464,15 @@ impl Session {
                 "SET LOCAL can only be used in transaction blocks",
             ));
         }
-        if let Some(active) = &mut self.active {
-            active.local.retain(|each| !settings.contains(&each.as_str()));
-            if local {
-                active.local.extend(settings.iter().map(|setting| (*setting).to_string()));
+        let before = &self.settings;
+        let Some(active) = &mut self.active else { return };
+        if !local {
+            active.local.retain(|each| !settings.contains(&each.name.as_str()));
+            return;
+        }
+        for setting in settings {
+            if !active.local.iter().any(|each| each.name == *setting) {
+                active.local.push(LocalSetting { name: (*setting).to_string(), before: before.clone() });
             }
         }
     }
