@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{
-    ChainReader, ChainWriter, Direction, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps, Walk,
-    WritePages, Writer, create, is_overflow, walk_leaf,
+    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps,
+    Walk, WritePages, Writer, create, is_overflow, walk_leaf,
 };
 use helios_bufferpool::{PageId, Scn, page};
 
@@ -120,7 +120,7 @@ where
         let walk = walk_leaf(
             pages,
             ROOT,
-            &mut None,
+            &mut Near::default(),
             &bound,
             &Bound::Unbounded,
             direction,

@@ -557,6 +557,16 @@ impl ColumnBuilder {
         }
     }
 
+    /// The same for all values that were pushed since.
+    pub fn mark_all_valid(&mut self) {
+        let len = self.data.stored_len();
+        if let Some(validity) = &mut self.validity {
+            while validity.len() < len {
+                validity.push(true);
+            }
+        }
+    }
+
     /// The column.
     #[must_use]
     pub fn finish(self) -> Column {

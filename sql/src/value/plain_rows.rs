@@ -1,0 +1,240 @@
+//! Stored rows of one leaf, read column by column.
+//!
+//! Rows are mostly alike: none of their columns is NULL or missing, and their offsets have the same width. Then a column is at
+//! the same place in each, and what has to be asked of a row is asked once for all of them.
+
+use helios_mvcc::ValuePlace;
+
+use super::row::{FLAG_HAS_NULLS, Place, RowLayout, malformed_row, push_bytes};
+use super::{ColumnBuilder, ColumnData, Numeric, encoding};
+use crate::error::Result;
+
+/// Flags, a schema version and a column count of a byte each.
+const HEADER_BYTES: usize = 3;
+
+/// Rows in a page that are alike.
+pub struct PlainRows<'a> {
+    layout: &'a RowLayout,
+    page: &'a [u8],
+    places: &'a [ValuePlace],
+    offset_width: usize,
+    /// Where, counted from a row's first byte, its end offsets and its variable bytes begin.
+    offsets: usize,
+    variable: usize,
+}
+
+impl<'a> PlainRows<'a> {
+    /// The rows at some places of a page; `None` where they are not alike, or malformed.
+    #[must_use]
+    pub fn of(layout: &'a RowLayout, page: &'a [u8], places: &'a [ValuePlace]) -> Option<PlainRows<'a>> {
+        let head = |place: &ValuePlace| page.get(place.start as usize..)?.first_chunk::<HEADER_BYTES>();
+        let [flags, _, count] = *head(places.first()?)?;
+        if flags > 5 || flags & FLAG_HAS_NULLS != 0 || count >= 0x80 {
+            return None;
+        }
+        let columns = layout.columns().len();
+        let offset_width = 1 << (flags >> 1);
+        let offsets = HEADER_BYTES + layout.fixed_bytes[columns];
+        let variable = offsets + layout.variable_count[columns] * offset_width;
+        let alike = usize::from(count) == columns
+            && places.iter().all(|place| {
+                let is_alike = |head: &[u8; HEADER_BYTES]| {
+                    head[0] == flags && head[1] < 0x80 && head[2] == count && place.start <= place.end
+                };
+                head(place).is_some_and(is_alike) && (place.end - place.start) as usize >= variable
+            });
+        alike.then_some(PlainRows { layout, page, places, offset_width, offsets, variable })
+    }
+
+    /// Keeps those of the selected rows for which a column of fixed width, `WIDTH` bytes, is as demanded.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there.
+    #[inline(always)]
+    pub fn retain_fixed<const WIDTH: usize>(
+        &self,
+        column: usize,
+        selected: &mut Vec<u16>,
+        demand: impl Fn([u8; WIDTH]) -> bool,
+    ) -> Result<()> {
+        let read = self.fixed::<WIDTH>(column).ok_or_else(malformed_row)?;
+        retain(selected, |row| Ok(demand(read(row).ok_or_else(malformed_row)?)))
+    }
+
+    /// Keeps those of the selected rows for which two columns of fixed width, `WIDTH` bytes, are as demanded.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there.
+    #[inline(always)]
+    pub fn retain_pairs<const WIDTH: usize>(
+        &self,
+        (one, other): (usize, usize),
+        selected: &mut Vec<u16>,
+        demand: impl Fn([u8; WIDTH], [u8; WIDTH]) -> bool,
+    ) -> Result<()> {
+        let one = self.fixed::<WIDTH>(one).ok_or_else(malformed_row)?;
+        let other = self.fixed::<WIDTH>(other).ok_or_else(malformed_row)?;
+        retain(selected, |row| match (one(row), other(row)) {
+            (Some(one), Some(other)) => Ok(demand(one, other)),
+            _ => Err(malformed_row()),
+        })
+    }
+
+    /// Keeps those of the selected rows for which a column's bytes are as demanded.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there; those of the demand.
+    #[inline(always)]
+    pub fn retain_bytes(
+        &self,
+        column: usize,
+        selected: &mut Vec<u16>,
+        demand: impl Fn(&[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        match self.layout.places[column] {
+            Place::Fixed { start, width } => {
+                retain(selected, |row| demand(self.fixed_bytes(row, start, width).ok_or_else(malformed_row)?))
+            }
+            Place::Variable { nth } => {
+                retain(selected, |row| demand(self.variable_bytes(row, nth).ok_or_else(malformed_row)?))
+            }
+        }
+    }
+
+    /// Appends the wanted columns of some rows to builders (one for each of `projection`, of the columns' kinds).
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there.
+    pub fn decode_into(
+        &self,
+        projection: &[usize],
+        rows: &[u16],
+        builders: &mut [ColumnBuilder],
+    ) -> Result<()> {
+        for (&column, builder) in projection.iter().zip(builders) {
+            self.decode_column(column, rows, builder)?;
+        }
+        Ok(())
+    }
+
+    fn decode_column(&self, column: usize, rows: &[u16], builder: &mut ColumnBuilder) -> Result<()> {
+        let nth = match self.layout.places[column] {
+            Place::Fixed { start, width } => {
+                match builder.data_mut() {
+                    ColumnData::Int32(values) | ColumnData::Date(values) => {
+                        self.append(column, rows, values, i32::from_le_bytes)?;
+                    }
+                    ColumnData::Int64(values)
+                    | ColumnData::Time(values)
+                    | ColumnData::Timestamp(values)
+                    | ColumnData::TimestampTz(values) => {
+                        self.append(column, rows, values, i64::from_le_bytes)?;
+                    }
+                    ColumnData::Float64(values) => self.append(column, rows, values, f64::from_le_bytes)?,
+                    ColumnData::Int16(values) => self.append(column, rows, values, i16::from_le_bytes)?,
+                    _ => {
+                        let kind = self.layout.columns()[column].kind;
+                        for &row in rows {
+                            let bytes = self.fixed_bytes(row, start, width).ok_or_else(malformed_row)?;
+                            push_bytes(kind, bytes, builder)?;
+                        }
+                        return Ok(());
+                    }
+                }
+                builder.mark_all_valid();
+                return Ok(());
+            }
+            Place::Variable { nth } => nth,
+        };
+        match builder.data_mut() {
+            ColumnData::Numeric(values) => {
+                values.reserve(rows.len());
+                for &row in rows {
+                    let bytes = self.variable_bytes(row, nth).ok_or_else(malformed_row)?;
+                    values.push(match encoding::decode_short_numeric(bytes) {
+                        Some((mantissa, scale)) => Numeric::new(i128::from(mantissa), scale),
+                        None => encoding::decode_numeric(bytes)?,
+                    });
+                }
+            }
+            _ => {
+                let kind = self.layout.columns()[column].kind;
+                for &row in rows {
+                    let bytes = self.variable_bytes(row, nth).ok_or_else(malformed_row)?;
+                    push_bytes(kind, bytes, builder)?;
+                }
+                return Ok(());
+            }
+        }
+        builder.mark_all_valid();
+        Ok(())
+    }
+
+    /// Appends a column of fixed width to a vector.
+    #[inline(always)]
+    fn append<const WIDTH: usize, T>(
+        &self,
+        column: usize,
+        rows: &[u16],
+        values: &mut Vec<T>,
+        decode: impl Fn([u8; WIDTH]) -> T,
+    ) -> Result<()> {
+        let read = self.fixed::<WIDTH>(column).ok_or_else(malformed_row)?;
+        values.reserve(rows.len());
+        for &row in rows {
+            values.push(decode(read(row).ok_or_else(malformed_row)?));
+        }
+        Ok(())
+    }
+
+    /// What reads a column of fixed width; `None` where its width is another.
+    #[inline(always)]
+    fn fixed<const WIDTH: usize>(&self, column: usize) -> Option<impl Fn(u16) -> Option<[u8; WIDTH]>> {
+        match self.layout.places[column] {
+            Place::Fixed { start, width } if width == WIDTH => {
+                let from = HEADER_BYTES + start;
+                Some(move |row: u16| {
+                    let start = self.places.get(usize::from(row))?.start as usize + from;
+                    self.page.get(start..start + WIDTH)?.first_chunk::<WIDTH>().copied()
+                })
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_bytes(&self, row: u16, start: usize, width: usize) -> Option<&'a [u8]> {
+        let start = self.places.get(usize::from(row))?.start as usize + HEADER_BYTES + start;
+        self.page.get(start..start + width)
+    }
+
+    #[inline(always)]
+    fn variable_bytes(&self, row: u16, nth: usize) -> Option<&'a [u8]> {
+        let place = self.places.get(usize::from(row))?;
+        let bytes = self.page.get(place.start as usize..place.end as usize)?;
+        let end = |nth: usize| {
+            let at = self.offsets + nth * self.offset_width;
+            match self.offset_width {
+                1 => bytes.get(at).map(|byte| usize::from(*byte)),
+                2 => bytes.get(at..)?.first_chunk::<2>().map(|bytes| usize::from(u16::from_le_bytes(*bytes))),
+                _ => bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize),
+            }
+        };
+        let start = if nth == 0 { 0 } else { end(nth - 1)? };
+        bytes.get(self.variable + start..self.variable + end(nth)?)
+    }
+}
+
+/// Keeps the rows that pass. No branch depends on which do, since that is hard to foretell.
+#[inline(always)]
+fn retain(selected: &mut Vec<u16>, passes: impl Fn(u16) -> Result<bool>) -> Result<()> {
+    let mut kept = 0;
+    for at in 0..selected.len() {
+        let row = selected[at];
+        let passes = passes(row)?;
+        selected[kept] = row;
+        kept += usize::from(passes);
+    }
+    selected.truncate(kept);
+    Ok(())
+}
