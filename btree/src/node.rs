@@ -37,6 +37,8 @@ pub(crate) const OVERFLOW_FLAG: u16 = 0x8000;
 const HAS_UPPER_FENCE: u8 = 1;
 /// How many cells a walk asks the memory for ahead of the one it visits.
 pub(crate) const CELLS_AHEAD: usize = 5;
+/// The same for a walk that reads but the cells' heads, and so is quicker than the memory.
+const HEADS_AHEAD: usize = 16;
 
 /// The longest key a tree takes, for a page size in bytes.
 pub fn key_bytes_max(page_size: usize) -> usize {
@@ -322,9 +324,9 @@ impl<'a> Node<'a> {
         let slots = self.slots(rows);
         places.clear();
         places.reserve(slots.len());
-        slots.iter().take(CELLS_AHEAD).for_each(|slot| self.prefetch_slot(u64::from_le_bytes(*slot)));
+        slots.iter().take(HEADS_AHEAD).for_each(|slot| self.prefetch_slot(u64::from_le_bytes(*slot)));
         for (at, slot) in slots.iter().enumerate() {
-            if let Some(slot) = slots.get(at + CELLS_AHEAD) {
+            if let Some(slot) = slots.get(at + HEADS_AHEAD) {
                 self.prefetch_slot(u64::from_le_bytes(*slot));
             }
             let slot = u64::from_le_bytes(*slot);
@@ -369,6 +371,16 @@ impl<'a> Node<'a> {
     pub(crate) fn raw_cell(self, index: usize) -> &'a [u8] {
         let (_, offset, _) = self.slot(index);
         &self.bytes[offset..offset + self.cell_bytes(index)]
+    }
+
+    /// How the key at `index` of a leaf compares with one that begins with the prefix and goes on with `suffix`.
+    #[inline]
+    pub(crate) fn order(self, index: usize, suffix: &[u8]) -> Ordering {
+        let slot = u64_at(self.bytes, self.slots_start() + index * SLOT_BYTES);
+        (slot as u32).cmp(&head(suffix)).then_with(|| {
+            let start = usize::from((slot >> 32) as u16) + LEAF_CELL_HEADER_BYTES;
+            compare_behind_heads(&self.bytes[start..start + (slot >> 48) as usize], suffix)
+        })
     }
 
     /// The place of `key`: `Ok` where it is, `Err` where it would go. `key` must be covered by the fences.

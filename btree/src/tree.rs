@@ -4,6 +4,7 @@
 //! new children. Leaves are not linked; a walk goes on at the fence of the leaf it left, so it needs no page
 //! between two calls, and survives splits, merges and evictions.
 
+use std::cmp::Ordering;
 use std::ops::{Bound, ControlFlow, Range};
 
 use helios_bufferpool::PageId;
@@ -241,6 +242,10 @@ impl Near {
         let leaf = node.child(index);
         let page = pages.page(leaf)?;
         *self = Near { leaf: Some(leaf), parent: Some((parent, index)), ended: false };
+        // A walk that comes from one leaf to the next goes on to the one behind it.
+        if index + 1 < node.len() {
+            pages.expect(node.child(index + 1));
+        }
         Ok(Some(page))
     }
 }
@@ -304,14 +309,24 @@ pub fn walk_leaf<P: ReadPages>(
     }
 }
 
-/// How many rows of a leaf come before its first one beyond `to`.
-fn rows_up_to(node: Node<'_>, to: &Bound<Vec<u8>>) -> usize {
+/// How many rows of a leaf come before its first one beyond `to`; those before `first` do.
+fn rows_up_to(node: Node<'_>, to: &Bound<Vec<u8>>, first: usize) -> usize {
+    /// Searches for few rows end close to where they begin.
+    const CLOSE: usize = 6;
     let (Bound::Included(key) | Bound::Excluded(key)) = to else { return node.len() };
     if node.upper_fence().is_some_and(|fence| &key[..] >= fence) {
         return node.len();
     }
     if &key[..] < node.lower_fence() {
         return 0;
+    }
+    let suffix = &key[node.prefix_len()..];
+    for index in first..node.len().min(first + CLOSE) {
+        match (node.order(index, suffix), to) {
+            (Ordering::Less, _) => {}
+            (Ordering::Equal, Bound::Included(_)) => return index + 1,
+            _ => return index,
+        }
     }
     match (node.search(key), to) {
         (Ok(index), Bound::Included(_)) => index + 1,
@@ -355,7 +370,7 @@ fn leaf_forward<'p, P: ReadPages>(
         Bound::Included(_) => node.search(start).unwrap_or_else(|index| index),
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
-    let end = rows_up_to(node, to);
+    let end = rows_up_to(node, to, first);
     Ok((leaf, first..end.max(first)))
 }
 

@@ -226,6 +226,11 @@ impl RowTest {
                     satisfies(*comparison, i64::from_le_bytes(one).cmp(&i64::from_le_bytes(other)))
                 })
             }
+            Demand::Numeric { comparison, value, mantissas } => {
+                rows.retain_numerics(column, selected, |short, bytes| {
+                    numeric_holds(*comparison, value, mantissas, short, bytes)
+                })
+            }
             demand => rows.retain_bytes(column, selected, |bytes| demand.holds(bytes, None)),
         }
     }
@@ -422,11 +427,7 @@ impl Demand {
             Demand::Integers { kind, sorted } => sorted.binary_search(&integer(*kind, bytes)?).is_ok(),
             Demand::Numeric { comparison, value, mantissas } => {
                 let short = encoding::decode_short_numeric(bytes);
-                let ordering = match short.map(|(own, scale)| (own, mantissas.get(usize::from(scale)))) {
-                    Some((own, Some(Some(mantissa)))) => own.cmp(mantissa),
-                    _ => decode_numeric(bytes)?.cmp(value),
-                };
-                satisfies(*comparison, ordering)
+                numeric_holds(*comparison, value, mantissas, short, bytes)?
             }
             Demand::Texts { values, padded } => {
                 let text = if *padded { without_blanks(bytes) } else { bytes };
@@ -444,6 +445,22 @@ impl Demand {
             Demand::Key { kind, keys } => keys.may_contain(integer(*kind, bytes)?),
         })
     }
+}
+
+/// Whether a numeric, whose mantissa and scale are given where it is short, compares as it should.
+#[inline(always)]
+fn numeric_holds(
+    comparison: Comparison,
+    value: &Numeric,
+    mantissas: &[Option<i64>; SCALES],
+    short: Option<(i64, u16)>,
+    bytes: &[u8],
+) -> Result<bool> {
+    let ordering = match short.map(|(own, scale)| (own, mantissas.get(usize::from(scale)))) {
+        Some((own, Some(Some(mantissa)))) => own.cmp(mantissa),
+        _ => decode_numeric(bytes)?.cmp(value),
+    };
+    Ok(satisfies(comparison, ordering))
 }
 
 fn satisfies(comparison: Comparison, ordering: Ordering) -> bool {

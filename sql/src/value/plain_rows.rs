@@ -12,6 +12,9 @@ use crate::error::Result;
 /// Flags, a schema version and a column count of a byte each.
 const HEADER_BYTES: usize = 3;
 
+/// From how many texts on they are checked together.
+const TEXTS_TOGETHER: usize = 8;
+
 /// Rows in a page that are alike.
 pub struct PlainRows<'a> {
     layout: &'a RowLayout,
@@ -101,6 +104,25 @@ impl<'a> PlainRows<'a> {
         }
     }
 
+    /// Keeps those of the selected rows for which a numeric column is as demanded: it is given as mantissa and scale where it
+    /// is short, and in any case as its bytes.
+    ///
+    /// # Errors
+    /// XX001 if the bytes are malformed there; those of the demand.
+    #[inline(always)]
+    pub fn retain_numerics(
+        &self,
+        column: usize,
+        selected: &mut Vec<u16>,
+        demand: impl Fn(Option<(i64, u16)>, &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let Place::Variable { nth } = self.layout.places[column] else { return Err(malformed_row()) };
+        retain(selected, |row| {
+            let (start, end) = self.variable_range(row, nth).ok_or_else(malformed_row)?;
+            demand(encoding::decode_short_numeric_at(self.page, start, end), &self.page[start..end])
+        })
+    }
+
     /// Appends the wanted columns of some rows to builders (one for each of `projection`, of the columns' kinds).
     ///
     /// # Errors
@@ -147,15 +169,10 @@ impl<'a> PlainRows<'a> {
             Place::Variable { nth } => nth,
         };
         match builder.data_mut() {
-            ColumnData::Numeric(values) => {
-                values.reserve(rows.len());
-                for &row in rows {
-                    let bytes = self.variable_bytes(row, nth).ok_or_else(malformed_row)?;
-                    values.push(match encoding::decode_short_numeric(bytes) {
-                        Some((mantissa, scale)) => Numeric::new(i128::from(mantissa), scale),
-                        None => encoding::decode_numeric(bytes)?,
-                    });
-                }
+            ColumnData::Numeric(values) => self.append_numerics(nth, rows, values)?,
+            ColumnData::Text(values) if rows.len() >= TEXTS_TOGETHER => {
+                let texts = rows.iter().map(|row| self.variable_bytes(*row, nth));
+                values.extend_from_bytes(texts).ok_or_else(malformed_row)?;
             }
             _ => {
                 let kind = self.layout.columns()[column].kind;
@@ -187,6 +204,35 @@ impl<'a> PlainRows<'a> {
         Ok(())
     }
 
+    /// Appends the numerics that are the `nth` values of variable width.
+    fn append_numerics(&self, nth: usize, rows: &[u16], values: &mut Vec<Numeric>) -> Result<()> {
+        const STAGED: usize = 64;
+        values.reserve(rows.len());
+        let mut rows = rows;
+        while !rows.is_empty() {
+            // Made in two steps, so that no value goes through memory in other widths than it is loaded in.
+            let mut staged = [(0, 0); STAGED];
+            let mut count = 0;
+            for (slot, row) in staged.iter_mut().zip(rows) {
+                let (start, end) = self.variable_range(*row, nth).ok_or_else(malformed_row)?;
+                let Some(short) = encoding::decode_short_numeric_at(self.page, start, end) else { break };
+                *slot = short;
+                count += 1;
+            }
+            let numeric = |(mantissa, scale): &(i64, u16)| Numeric::new(i128::from(*mantissa), *scale);
+            values.extend(staged[..count].iter().map(numeric));
+            rows = &rows[count..];
+            if count < STAGED
+                && let Some((long, rest)) = rows.split_first()
+            {
+                let bytes = self.variable_bytes(*long, nth).ok_or_else(malformed_row)?;
+                values.push(encoding::decode_numeric(bytes)?);
+                rows = rest;
+            }
+        }
+        Ok(())
+    }
+
     /// What reads a column of fixed width; `None` where its width is another.
     #[inline(always)]
     fn fixed<const WIDTH: usize>(&self, column: usize) -> Option<impl Fn(u16) -> Option<[u8; WIDTH]>> {
@@ -208,20 +254,29 @@ impl<'a> PlainRows<'a> {
         self.page.get(start..start + width)
     }
 
+    /// Where in the page the `nth` value of variable width is: within the row.
     #[inline(always)]
-    fn variable_bytes(&self, row: u16, nth: usize) -> Option<&'a [u8]> {
+    fn variable_range(&self, row: u16, nth: usize) -> Option<(usize, usize)> {
         let place = self.places.get(usize::from(row))?;
-        let bytes = self.page.get(place.start as usize..place.end as usize)?;
+        let first = place.start as usize;
         let end = |nth: usize| {
-            let at = self.offsets + nth * self.offset_width;
+            let at = first + self.offsets + nth * self.offset_width;
             match self.offset_width {
-                1 => bytes.get(at).map(|byte| usize::from(*byte)),
-                2 => bytes.get(at..)?.first_chunk::<2>().map(|bytes| usize::from(u16::from_le_bytes(*bytes))),
-                _ => bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize),
+                1 => self.page.get(at).map(|byte| usize::from(*byte)),
+                2 => self.page.get(at..)?.first_chunk().map(|bytes| usize::from(u16::from_le_bytes(*bytes))),
+                _ => self.page.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize),
             }
         };
+        let variable = first + self.variable;
         let start = if nth == 0 { 0 } else { end(nth - 1)? };
-        bytes.get(self.variable + start..self.variable + end(nth)?)
+        let end = variable + end(nth)?;
+        (variable + start <= end && end <= place.end as usize).then_some((variable + start, end))
+    }
+
+    #[inline(always)]
+    fn variable_bytes(&self, row: u16, nth: usize) -> Option<&'a [u8]> {
+        let (start, end) = self.variable_range(row, nth)?;
+        self.page.get(start..end)
     }
 }
 
