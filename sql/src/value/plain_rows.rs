@@ -293,3 +293,115 @@ fn retain(selected: &mut Vec<u16>, passes: impl Fn(u16) -> Result<bool>) -> Resu
     selected.truncate(kept);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use helios_mvcc::ValuePlace;
+
+    use super::PlainRows;
+    use crate::value::row::{RowColumn, RowLayout};
+    use crate::value::{ColumnBuilder, Datum, Numeric, PhysicalKind};
+
+    const KINDS: [PhysicalKind; 7] = [
+        PhysicalKind::Int16,
+        PhysicalKind::Numeric,
+        PhysicalKind::Int32,
+        PhysicalKind::Text,
+        PhysicalKind::Bool,
+        PhysicalKind::Float64,
+        PhysicalKind::Numeric,
+    ];
+
+    fn layout() -> RowLayout {
+        RowLayout::new(KINDS.map(|kind| RowColumn { kind, missing: Datum::Null }).to_vec())
+    }
+
+    fn row(at: i64, filler: usize) -> Vec<Datum> {
+        // Mantissas of all lengths and both signs.
+        let mantissa = i128::from(at - 20) << (at % 20 * 6);
+        vec![
+            Datum::Int16(at as i16),
+            Datum::Numeric(Numeric::new(mantissa, (at % 9) as u16)),
+            Datum::Int32(-7 * at as i32),
+            Datum::text(&"ä€x".repeat(at as usize % 4 + filler)),
+            Datum::Bool(at % 2 == 0),
+            Datum::Float64(at as f64 / 3.0),
+            Datum::Numeric(if at == 5 { Numeric::NaN } else { Numeric::new(i128::from(at), 2) }),
+        ]
+    }
+
+    /// Rows one behind the other, with nothing behind the last one.
+    fn page(layout: &RowLayout, rows: &[Vec<Datum>]) -> (Vec<u8>, Vec<ValuePlace>) {
+        let (mut page, mut places) = (vec![0xee; 32], Vec::new());
+        for row in rows {
+            let start = page.len() as u32;
+            layout.encode(1, row, &mut page).expect("a row");
+            places.push(ValuePlace { start, end: page.len() as u32 });
+        }
+        (page, places)
+    }
+
+    fn decoded(rows: &PlainRows<'_>, wanted: &[u16]) -> crate::error::Result<Vec<Vec<Datum>>> {
+        let mut builders: Vec<ColumnBuilder> = KINDS.map(|kind| ColumnBuilder::new(kind, 0)).into();
+        rows.decode_into(&[0, 1, 2, 3, 4, 5, 6], wanted, &mut builders)?;
+        let columns: Vec<_> = builders.into_iter().map(ColumnBuilder::finish).collect();
+        Ok((0..wanted.len()).map(|row| columns.iter().map(|column| column.get(row)).collect()).collect())
+    }
+
+    /// Whatever the width of the offsets, values come back as they were stored, of few rows and of many.
+    #[test]
+    fn values_come_back() {
+        let layout = layout();
+        for filler in [0, 100, 20_000] {
+            let rows: Vec<Vec<Datum>> = (0..150).map(|at| row(at, filler)).collect();
+            let (page, places) = page(&layout, &rows);
+            let plain = PlainRows::of(&layout, &page, &places).expect("they are alike");
+            for wanted in [vec![], vec![3], vec![0, 5, 149], (0..150).collect::<Vec<u16>>()] {
+                let found = decoded(&plain, &wanted).expect("well formed");
+                let expected: Vec<_> = wanted.iter().map(|at| rows[usize::from(*at)].clone()).collect();
+                assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+            }
+        }
+    }
+
+    /// Rows with NULLs, of other widths or of fewer columns are not taken for like the others.
+    #[test]
+    fn others_are_told() {
+        let layout = layout();
+        let mut rows: Vec<Vec<Datum>> = (0..20).map(|at| row(at, 0)).collect();
+        rows[13][2] = Datum::Null;
+        let (bytes, places) = page(&layout, &rows);
+        assert!(PlainRows::of(&layout, &bytes, &places).is_none());
+        assert!(PlainRows::of(&layout, &bytes, &places[..13]).is_some());
+        rows[13] = row(13, 200);
+        let (bytes, places) = page(&layout, &rows);
+        assert!(PlainRows::of(&layout, &bytes, &places).is_none());
+        let mut columns = layout.columns().to_vec();
+        columns.push(RowColumn { kind: PhysicalKind::Int32, missing: Datum::Int32(1) });
+        assert!(PlainRows::of(&RowLayout::new(columns), &bytes, &places[..13]).is_none());
+    }
+
+    /// Bytes that are no rows are an error or other values, and no panic.
+    #[test]
+    fn malformed_rows_are_errors() {
+        let layout = layout();
+        let rows: Vec<Vec<Datum>> = (0..12).map(|at| row(at, 0)).collect();
+        let (page, places) = page(&layout, &rows);
+        let all: Vec<u16> = (0..12).collect();
+        let mut failed = 0;
+        for at in 32..page.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut page = page.clone();
+                page[at] = byte;
+                let Some(plain) = PlainRows::of(&layout, &page, &places) else { continue };
+                failed += usize::from(decoded(&plain, &all).is_err());
+                let mut selected = all.clone();
+                let _ = plain.retain_numerics(1, &mut selected, |short, _| Ok(short.is_some()));
+                let _ = plain.retain_bytes(3, &mut selected, |bytes| Ok(bytes.len() > 3));
+                let _ = plain.retain_fixed::<4>(2, &mut selected, |bytes| bytes[0] > 3);
+                assert!(plain.retain_fixed::<8>(2, &mut selected, |_| true).is_err());
+            }
+        }
+        assert!(failed > 100, "{failed}");
+    }
+}
