@@ -17,12 +17,13 @@ mod undo;
 mod write;
 mod writer;
 
-pub use node::{LeafCell, Node, key_bytes_max};
+pub use node::{LeafCell, Node, ValuePlace, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
 pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value_pages};
 pub use pages::{PageRef, ReadPages, WritePages};
 pub use tree::{
-    Direction, Gap, RandomLeaf, Walk, dividing_keys, find_gap, get, page_count, random_leaf, walk_leaf,
+    Direction, Gap, Near, RandomLeaf, Walk, dividing_keys, find_gap, get, page_count, random_leaf, walk_leaf,
+    walk_leaf_values,
 };
 pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
 pub use write::{RowValue, create, pages_touched_max, prepare};

@@ -35,6 +35,10 @@ pub(crate) const LEAF_CELL_HEADER_BYTES: usize = 10;
 pub(crate) const INNER_CELL_HEADER_BYTES: usize = 8;
 pub(crate) const OVERFLOW_FLAG: u16 = 0x8000;
 const HAS_UPPER_FENCE: u8 = 1;
+/// How many cells a walk asks the memory for ahead of the one it visits.
+pub(crate) const CELLS_AHEAD: usize = 5;
+/// The same for a walk that reads but the cells' heads, and so is quicker than the memory.
+const HEADS_AHEAD: usize = 16;
 
 /// The longest key a tree takes, for a page size in bytes.
 pub fn key_bytes_max(page_size: usize) -> usize {
@@ -144,6 +148,15 @@ pub struct LeafCell<'a> {
     pub overflow: bool,
     /// The value's bytes.
     pub value: &'a [u8],
+}
+
+/// Where in a leaf's page the value of a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValuePlace {
+    /// Its first byte.
+    pub start: u32,
+    /// The byte behind it; within the page.
+    pub end: u32,
 }
 
 impl<'a> Node<'a> {
@@ -306,6 +319,30 @@ impl<'a> Node<'a> {
         &slots.as_chunks::<SLOT_BYTES>().0[rows]
     }
 
+    /// Where the values of some rows of a leaf are. `false`, and not all of them, where one is on pages of its own.
+    pub(crate) fn value_places(self, rows: std::ops::Range<usize>, places: &mut Vec<ValuePlace>) -> bool {
+        let slots = self.slots(rows);
+        places.clear();
+        places.reserve(slots.len());
+        slots.iter().take(HEADS_AHEAD).for_each(|slot| self.prefetch_slot(u64::from_le_bytes(*slot)));
+        for (at, slot) in slots.iter().enumerate() {
+            if let Some(slot) = slots.get(at + HEADS_AHEAD) {
+                self.prefetch_slot(u64::from_le_bytes(*slot));
+            }
+            let slot = u64::from_le_bytes(*slot);
+            let (offset, suffix_length) = (usize::from((slot >> 32) as u16), (slot >> 48) as usize);
+            let length = u16_at(self.bytes, offset + LEAF_CELL_HEADER_BYTES - 2);
+            if length & OVERFLOW_FLAG != 0 {
+                return false;
+            }
+            let start = offset + LEAF_CELL_HEADER_BYTES + suffix_length;
+            let end = start + usize::from(length);
+            assert!(end <= self.bytes.len(), "a cell is in its page");
+            places.push(ValuePlace { start: start as u32, end: end as u32 });
+        }
+        true
+    }
+
     /// Says that the cell of a slot is read soon.
     #[inline(always)]
     pub(crate) fn prefetch_slot(self, slot: u64) {
@@ -334,6 +371,16 @@ impl<'a> Node<'a> {
     pub(crate) fn raw_cell(self, index: usize) -> &'a [u8] {
         let (_, offset, _) = self.slot(index);
         &self.bytes[offset..offset + self.cell_bytes(index)]
+    }
+
+    /// How the key at `index` of a leaf compares with one that begins with the prefix and goes on with `suffix`.
+    #[inline]
+    pub(crate) fn order(self, index: usize, suffix: &[u8]) -> Ordering {
+        let slot = u64_at(self.bytes, self.slots_start() + index * SLOT_BYTES);
+        (slot as u32).cmp(&head(suffix)).then_with(|| {
+            let start = usize::from((slot >> 32) as u16) + LEAF_CELL_HEADER_BYTES;
+            compare_behind_heads(&self.bytes[start..start + (slot >> 48) as usize], suffix)
+        })
     }
 
     /// The place of `key`: `Ok` where it is, `Err` where it would go. `key` must be covered by the fences.

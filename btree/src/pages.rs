@@ -35,6 +35,9 @@ pub trait ReadPages {
     /// # Errors
     /// The fault to resolve before trying again.
     fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault>;
+
+    /// Says that the page is read soon.
+    fn expect(&self, _page: PageId) {}
 }
 
 /// Pages that one commit changes.

@@ -4,12 +4,12 @@
 //! new children. Leaves are not linked; a walk goes on at the fence of the leaf it left, so it needs no page
 //! between two calls, and survives splits, merges and evictions.
 
-use std::cell::Cell;
-use std::ops::{Bound, ControlFlow};
+use std::cmp::Ordering;
+use std::ops::{Bound, ControlFlow, Range};
 
 use helios_bufferpool::PageId;
 
-use crate::node::{LeafCell, Node};
+use crate::node::{CELLS_AHEAD, LeafCell, Node, ValuePlace};
 use crate::pages::{PageRef, ReadPages};
 
 /// The levels a tree can have. An inner page has room for four of the longest separators, so 24 levels
@@ -205,30 +205,82 @@ fn descend<P: ReadPages>(
     panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
-/// The leaf that a key belongs to. `near` is a leaf of the same tree at the same moment, if one is known: keys that are looked
-/// for one after the other often belong to the same. It becomes the one found.
+/// Where a walk of a tree was last, which spares the next one of the same tree at the same moment the way down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Near {
+    leaf: Option<PageId>,
+    /// The node above it, and which of its children it is.
+    parent: Option<(PageId, usize)>,
+    /// The walk came to the leaf's end, so it probably goes on in the next one.
+    ended: bool,
+}
+
+impl Near {
+    /// The leaf itself, if a key belongs to it.
+    #[inline]
+    fn same<'p, P: ReadPages>(&self, pages: &'p P, key: &[u8]) -> Result<Option<PageRef<'p>>, P::Fault> {
+        let Some(leaf) = self.leaf else { return Ok(None) };
+        let page = pages.page(leaf)?;
+        let node = Node::new(&page);
+        let covers = node.is_leaf() && node.covers(key);
+        Ok(covers.then_some(page))
+    }
+
+    /// The leaf behind it below the same node, if it begins with a key; it becomes the one where the walk is.
+    #[inline]
+    fn next<'p, P: ReadPages>(&mut self, pages: &'p P, key: &[u8]) -> Result<Option<PageRef<'p>>, P::Fault> {
+        let Some((parent, index)) = self.parent else { return Ok(None) };
+        let page = pages.page(parent)?;
+        let node = Node::new(&page);
+        let index = index + 1;
+        if node.level() != 1
+            || index >= node.len()
+            || key.strip_prefix(node.prefix()) != Some(node.suffix(index))
+        {
+            return Ok(None);
+        }
+        let leaf = node.child(index);
+        let page = pages.page(leaf)?;
+        *self = Near { leaf: Some(leaf), parent: Some((parent, index)), ended: false };
+        // A walk that comes from one leaf to the next goes on to the one behind it.
+        if index + 1 < node.len() {
+            pages.expect(node.child(index + 1));
+        }
+        Ok(Some(page))
+    }
+}
+
+/// The leaf that a key belongs to, which becomes the one that the walk is near: keys that are looked for one after the other
+/// often belong to the same.
 #[inline]
 fn leaf_of<'p, P: ReadPages>(
     pages: &'p P,
     root: PageId,
-    near: &mut Option<PageId>,
+    near: &mut Near,
     key: &[u8],
 ) -> Result<PageRef<'p>, P::Fault> {
-    if let Some(near) = *near {
-        let page = pages.page(near)?;
+    if near.ended
+        && let Some(page) = near.next(pages, key)?
+    {
+        return Ok(page);
+    }
+    if let Some(page) = near.same(pages, key)? {
+        near.ended = false;
+        return Ok(page);
+    }
+    let (mut id, mut parent) = (root, None);
+    for _ in 0..LEVELS_MAX {
+        let page = pages.page(id)?;
         let node = Node::new(&page);
-        if node.is_leaf() && node.covers(key) {
+        if node.is_leaf() {
+            *near = Near { leaf: Some(id), parent, ended: false };
             return Ok(page);
         }
-    }
-    let found = Cell::new(root);
-    let leaf = descend(pages, root, |node| {
         let index = node.child_index(key);
-        found.set(node.child(index));
-        index
-    })?;
-    *near = Some(found.get());
-    Ok(leaf)
+        parent = Some((id, index));
+        id = node.child(index);
+    }
+    panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
 /// Visits the rows of one leaf, from `from` on in `direction` and not beyond `to`, as `visit(prefix, suffix, cell)`, where
@@ -238,15 +290,14 @@ fn leaf_of<'p, P: ReadPages>(
 /// Where `to` is in the leaf is looked for once, so that no row is compared with it; and the visitor is no trait object,
 /// so that it becomes part of the loop.
 ///
-/// `near` is a leaf that such a walk of the same tree at the same moment visited before, if one is known, and becomes the one
-/// visited.
+/// `near` is where such a walk of the same tree at the same moment was before, and becomes where this one was.
 ///
 /// # Errors
 /// The fault of a missing page; nothing was visited then.
 pub fn walk_leaf<P: ReadPages>(
     pages: &P,
     root: PageId,
-    near: &mut Option<PageId>,
+    near: &mut Near,
     from: &Bound<Vec<u8>>,
     to: &Bound<Vec<u8>>,
     direction: Direction,
@@ -258,14 +309,24 @@ pub fn walk_leaf<P: ReadPages>(
     }
 }
 
-/// How many rows of a leaf come before its first one beyond `to`.
-fn rows_up_to(node: Node<'_>, to: &Bound<Vec<u8>>) -> usize {
+/// How many rows of a leaf come before its first one beyond `to`; those before `first` do.
+fn rows_up_to(node: Node<'_>, to: &Bound<Vec<u8>>, first: usize) -> usize {
+    /// Searches for few rows end close to where they begin.
+    const CLOSE: usize = 6;
     let (Bound::Included(key) | Bound::Excluded(key)) = to else { return node.len() };
     if node.upper_fence().is_some_and(|fence| &key[..] >= fence) {
         return node.len();
     }
     if &key[..] < node.lower_fence() {
         return 0;
+    }
+    let suffix = &key[node.prefix_len()..];
+    for index in first..node.len().min(first + CLOSE) {
+        match (node.order(index, suffix), to) {
+            (Ordering::Less, _) => {}
+            (Ordering::Equal, Bound::Included(_)) => return index + 1,
+            _ => return index,
+        }
     }
     match (node.search(key), to) {
         (Ok(index), Bound::Included(_)) => index + 1,
@@ -288,24 +349,19 @@ fn rows_below(node: Node<'_>, to: &Bound<Vec<u8>>) -> usize {
     }
 }
 
-/// How many cells a walk asks the memory for ahead of the one it visits.
-const CELLS_AHEAD: usize = 5;
-
-fn walk_forward<P: ReadPages>(
-    pages: &P,
+/// The leaf that a walk forwards begins in, and which of its rows are within the walk's bounds.
+#[inline]
+fn leaf_forward<'p, P: ReadPages>(
+    pages: &'p P,
     root: PageId,
-    near: &mut Option<PageId>,
+    near: &mut Near,
     (from, to): (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
-    mut visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
-) -> Result<Walk, P::Fault> {
+) -> Result<(PageRef<'p>, Range<usize>), P::Fault> {
     let start: &[u8] = match from {
         Bound::Included(key) | Bound::Excluded(key) => key,
         Bound::Unbounded => &[],
     };
-    let leaf = match from {
-        Bound::Unbounded => descend(pages, root, |_| 0)?,
-        _ => leaf_of(pages, root, near, start)?,
-    };
+    let leaf = leaf_of(pages, root, near, start)?;
     let node = Node::new(&leaf);
     let first = match from {
         Bound::Unbounded => 0,
@@ -314,9 +370,31 @@ fn walk_forward<P: ReadPages>(
         Bound::Included(_) => node.search(start).unwrap_or_else(|index| index),
         Bound::Excluded(_) => node.search(start).map_or_else(|index| index, |index| index + 1),
     };
-    let end = rows_up_to(node, to);
+    let end = rows_up_to(node, to, first);
+    Ok((leaf, first..end.max(first)))
+}
+
+/// Where a walk goes on that visited all rows of a leaf before `end`.
+#[inline]
+fn behind(node: Node<'_>, end: usize, near: &mut Near) -> Walk {
+    if end < node.len() {
+        return Walk::End;
+    }
+    near.ended = true;
+    node.upper_fence().map_or(Walk::End, |fence| Walk::At(Bound::Included(fence.to_vec())))
+}
+
+fn walk_forward<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    near: &mut Near,
+    bounds: (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
+    mut visit: impl FnMut(&[u8], &[u8], LeafCell<'_>) -> ControlFlow<()>,
+) -> Result<Walk, P::Fault> {
+    let (leaf, rows) = leaf_forward(pages, root, near, bounds)?;
+    let node = Node::new(&leaf);
     let prefix = node.prefix();
-    let slots = node.slots(first..end.max(first));
+    let slots = node.slots(rows.clone());
     slots.iter().take(CELLS_AHEAD).for_each(|slot| node.prefetch_slot(u64::from_le_bytes(*slot)));
     for (at, slot) in slots.iter().enumerate() {
         if let Some(slot) = slots.get(at + CELLS_AHEAD) {
@@ -324,13 +402,38 @@ fn walk_forward<P: ReadPages>(
         }
         let (suffix, cell) = node.leaf_row_at(u64::from_le_bytes(*slot));
         if visit(prefix, suffix, cell).is_break() {
-            return Ok(Walk::At(Bound::Excluded(node.key(first + at))));
+            return Ok(Walk::At(Bound::Excluded(node.key(rows.start + at))));
         }
     }
-    if end < node.len() {
-        return Ok(Walk::End);
+    Ok(behind(node, rows.end, near))
+}
+
+/// The same forwards for the values alone, which are visited together, as `visit(page, places)`; it tells how many of them it
+/// took, one at least: the walk goes on behind those. `None`, and nothing was visited, where one of them is on pages of its
+/// own. `places` is room to work in.
+///
+/// # Errors
+/// The fault of a missing page; nothing was visited then.
+pub fn walk_leaf_values<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    near: &mut Near,
+    bounds: (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
+    places: &mut Vec<ValuePlace>,
+    visit: impl FnOnce(&[u8], &[ValuePlace]) -> usize,
+) -> Result<Option<Walk>, P::Fault> {
+    let (leaf, rows) = leaf_forward(pages, root, near, bounds)?;
+    let node = Node::new(&leaf);
+    if !node.value_places(rows.clone(), places) {
+        return Ok(None);
     }
-    Ok(node.upper_fence().map_or(Walk::End, |fence| Walk::At(Bound::Included(fence.to_vec()))))
+    if !places.is_empty() {
+        let taken = visit(&leaf, places).max(1);
+        if taken < places.len() {
+            return Ok(Some(Walk::At(Bound::Excluded(node.key(rows.start + taken - 1)))));
+        }
+    }
+    Ok(Some(behind(node, rows.end, near)))
 }
 
 fn walk_backward<P: ReadPages>(

@@ -3,8 +3,8 @@
 use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
-use helios_btree::{Direction, LeafCell, Walk, walk_leaf};
-use helios_bufferpool::{PageId, Scn};
+use helios_btree::{Direction, LeafCell, Near, ValuePlace, Walk, walk_leaf, walk_leaf_values};
+use helios_bufferpool::Scn;
 
 use crate::error::{Fault, Result};
 use crate::ids::TreeId;
@@ -46,6 +46,31 @@ impl KeyRange {
 /// Gets each visited row, as (key, value); stops the walk by breaking.
 pub type RowVisitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send + 'a;
 
+/// Gets rows as a scan comes to them, one by one or many together.
+pub trait Visit: Send {
+    /// A row, as [`RowVisitor`] gets it.
+    fn row(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()>;
+
+    /// The values of rows that follow one another, where they lie in `page`, of a scan for values alone. Tells how many of
+    /// them it took, one at least; where that is not all, the scan stops behind those. There is at least one.
+    fn values(&mut self, page: &[u8], places: &[ValuePlace]) -> usize;
+}
+
+/// A visitor that wants rows one by one.
+struct OneByOne<'s, 'v>(&'s mut RowVisitor<'v>);
+
+impl Visit for OneByOne<'_, '_> {
+    fn row(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        (self.0)(key, value)
+    }
+
+    fn values(&mut self, page: &[u8], places: &[ValuePlace]) -> usize {
+        let value = |place: &ValuePlace| &page[place.start as usize..place.end as usize];
+        let stop = places.iter().position(|place| (self.0)(&[], value(place)).is_break());
+        stop.map_or(places.len(), |last| last + 1)
+    }
+}
+
 /// How far a call of [`Scan::try_next`] got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanStep {
@@ -66,10 +91,11 @@ pub struct Scan {
     scn: Scn,
     /// The visitor is given no keys.
     values_only: bool,
-    /// The leaf visited last by a walk for values alone, as of one SCN: keys that are near each other need not go down the
-    /// tree again.
-    near: Option<PageId>,
+    /// Where the walk was last, as of one SCN: keys that are near each other need not go down the tree again.
+    near: Near,
     key: Vec<u8>,
+    /// Room for the places of a leaf's values.
+    places: Vec<ValuePlace>,
     /// The large value that the walk was in the middle of.
     partial: PartialValue,
     /// Own rows that are not in memory, for the part of the range at hand.
@@ -88,8 +114,9 @@ impl Scan {
             statement,
             scn,
             values_only: false,
-            near: None,
+            near: Near::default(),
             key: Vec::new(),
+            places: Vec::new(),
             partial: PartialValue::default(),
             own: None,
             own_partial: PartialValue::default(),
@@ -136,6 +163,18 @@ impl Scan {
         transaction: &Transaction,
         visit: &mut RowVisitor<'_>,
     ) -> std::result::Result<ScanStep, Fault> {
+        self.try_visit(transaction, &mut OneByOne(visit))
+    }
+
+    /// [`Scan::try_next`] for a visitor that takes many rows at once.
+    ///
+    /// # Errors
+    /// [`Fault`] when a page is missing; nothing was visited in that call then.
+    pub fn try_visit(
+        &mut self,
+        transaction: &Transaction,
+        visit: &mut dyn Visit,
+    ) -> std::result::Result<ScanStep, Fault> {
         if self.done {
             return Ok(ScanStep::Done);
         }
@@ -166,7 +205,7 @@ impl Scan {
     fn try_next_spilled(
         &mut self,
         transaction: &Transaction,
-        visit: &mut RowVisitor<'_>,
+        visit: &mut dyn Visit,
     ) -> std::result::Result<ScanStep, Fault> {
         let writes = transaction.writes();
         let own = match (self.own.take(), writes.spilled()) {
@@ -213,7 +252,7 @@ impl Scan {
         transaction: &Transaction,
         range: &KeyRange,
         own: impl Iterator<Item = (&'a [u8], Change<'a>)>,
-        visit: &mut RowVisitor<'_>,
+        visit: &mut dyn Visit,
     ) -> std::result::Result<Next, Fault> {
         let mut step = Step {
             range,
@@ -222,6 +261,7 @@ impl Scan {
             values_only: self.values_only,
             visit,
             key: std::mem::take(&mut self.key),
+            places: std::mem::take(&mut self.places),
             partial: std::mem::take(&mut self.partial),
             last: None,
             broken: false,
@@ -234,6 +274,7 @@ impl Scan {
         };
         let outcome = step.finish(walk);
         self.key = outcome.key;
+        self.places = outcome.places;
         self.partial = outcome.partial;
         outcome.result
     }
@@ -243,8 +284,16 @@ impl Scan {
     /// # Errors
     /// Those of reading pages.
     pub async fn next(&mut self, transaction: &Transaction, visit: &mut RowVisitor<'_>) -> Result<ScanStep> {
+        self.visit(transaction, &mut OneByOne(visit)).await
+    }
+
+    /// [`Scan::try_visit`], waiting for pages.
+    ///
+    /// # Errors
+    /// Those of reading pages.
+    pub async fn visit(&mut self, transaction: &Transaction, visit: &mut dyn Visit) -> Result<ScanStep> {
         loop {
-            match self.try_next(transaction, visit) {
+            match self.try_visit(transaction, visit) {
                 Ok(step) => return Ok(step),
                 Err(fault) => transaction.store().resolve(fault).await?,
             }
@@ -267,18 +316,20 @@ enum Next {
 
 struct Finished {
     key: Vec<u8>,
+    places: Vec<ValuePlace>,
     partial: PartialValue,
     result: std::result::Result<Next, Fault>,
 }
 
 /// One call: the rows of one leaf, merged with own writes.
-struct Step<'s, 'v, I: Iterator> {
+struct Step<'s, I: Iterator> {
     range: &'s KeyRange,
     direction: Direction,
     own: Peekable<I>,
     values_only: bool,
-    visit: &'s mut RowVisitor<'v>,
+    visit: &'s mut dyn Visit,
     key: Vec<u8>,
+    places: Vec<ValuePlace>,
     partial: PartialValue,
     /// The key visited last, when the walk must go on right after it.
     last: Option<Vec<u8>>,
@@ -287,41 +338,36 @@ struct Step<'s, 'v, I: Iterator> {
     fault: Option<Fault>,
 }
 
-impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
+impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, I> {
     fn walk(
         &mut self,
         transaction: &Transaction,
         tree: TreeId,
         scn: Scn,
-        near: &mut Option<PageId>,
+        near: &mut Near,
     ) -> std::result::Result<Walk, Fault> {
         let view = View::new(transaction.engine(), transaction.branch(), scn);
         let (start, end) = match self.direction {
             Direction::Forward => (&self.range.lower, &self.range.upper),
             Direction::Backward => (&self.range.upper, &self.range.lower),
         };
-        if self.values_only && self.own.peek().is_none() {
-            return walk_leaf(
+        if self.values_only && self.direction == Direction::Forward && self.own.peek().is_none() {
+            let visit = &mut *self.visit;
+            // The walk itself tells where it stopped.
+            let walk = walk_leaf_values(
                 &view,
                 tree.root(),
                 near,
-                start,
-                end,
-                self.direction,
-                |prefix, suffix, cell| {
-                    if !cell.overflow {
-                        // The walk itself tells where it stopped.
-                        return (self.visit)(&[], cell.value);
-                    }
-                    self.key.clear();
-                    self.key.extend_from_slice(prefix);
-                    self.key.extend_from_slice(suffix);
-                    self.row(&view, cell)
-                },
-            );
+                (start, end),
+                &mut self.places,
+                |page, places| visit.values(page, places),
+            )?;
+            if let Some(walk) = walk {
+                return Ok(walk);
+            }
         }
         let mut has_prefix = false;
-        walk_leaf(&view, tree.root(), &mut None, start, end, self.direction, |prefix, suffix, cell| {
+        walk_leaf(&view, tree.root(), near, start, end, self.direction, |prefix, suffix, cell| {
             // All keys of a leaf have the same prefix.
             if has_prefix {
                 self.key.truncate(prefix.len());
@@ -347,7 +393,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
                 // Written over by this transaction.
                 return match self.own.next() {
                     Some((_, Change::Put(value))) => {
-                        let flow = (self.visit)(&self.key, value);
+                        let flow = self.visit.row(&self.key, value);
                         self.note(flow)
                     }
                     _ => ControlFlow::Continue(()),
@@ -357,7 +403,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
         if cell.overflow {
             return match self.partial.read(view, cell.value) {
                 Ok(value) => {
-                    let flow = (self.visit)(&self.key, &value);
+                    let flow = self.visit.row(&self.key, &value);
                     self.note(flow)
                 }
                 Err(fault) => {
@@ -366,7 +412,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
                 }
             };
         }
-        let flow = (self.visit)(&self.key, cell.value);
+        let flow = self.visit.row(&self.key, cell.value);
         self.note(flow)
     }
 
@@ -398,7 +444,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
 
     fn own_row(&mut self) -> ControlFlow<()> {
         if let Some((key, Change::Put(value))) = self.own.next()
-            && (self.visit)(key, value).is_break()
+            && self.visit.row(key, value).is_break()
         {
             self.broken = true;
             self.last = Some(key.to_vec());
@@ -425,7 +471,7 @@ impl<'a, I: Iterator<Item = (&'a [u8], Change<'a>)>> Step<'_, '_, I> {
     /// Visits the own rows up to where the walk stands, and says where it goes on.
     fn finish(mut self, walk: std::result::Result<Walk, Fault>) -> Finished {
         let result = self.next_position(walk);
-        Finished { key: self.key, partial: self.partial, result }
+        Finished { key: self.key, places: self.places, partial: self.partial, result }
     }
 
     fn next_position(&mut self, walk: std::result::Result<Walk, Fault>) -> std::result::Result<Next, Fault> {

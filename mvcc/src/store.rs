@@ -467,7 +467,7 @@ impl CatalogScn {
 }
 
 fn last_number(view: &crate::view::View<'_>, tree: TreeId) -> std::result::Result<u64, Fault> {
-    use helios_btree::{Direction, Walk, walk_leaf};
+    use helios_btree::{Direction, Near, Walk, walk_leaf};
     let mut bound = std::ops::Bound::Unbounded;
     let all = std::ops::Bound::Unbounded;
     let mut last = 0;
@@ -475,7 +475,7 @@ fn last_number(view: &crate::view::View<'_>, tree: TreeId) -> std::result::Resul
         let walk = walk_leaf(
             view,
             tree.root(),
-            &mut None,
+            &mut Near::default(),
             &bound,
             &all,
             Direction::Backward,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use helios_btree::{PageRebuild, PageRef, ReadPages, UndoOps};
-use helios_bufferpool::{Guard, PageId, PageKey, Scn, UndoRing, page, pin};
+use helios_bufferpool::{Guard, PageId, PageKey, Scn, UndoRing, page, pin, prefetch};
 
 use crate::engine::Engine;
 use crate::error::{Fault, FaultReason};
@@ -173,7 +173,19 @@ impl ReadPages for View<'_> {
             None => self.old_version(key),
         }
     }
+
+    #[inline]
+    fn expect(&self, page: PageId) {
+        let key = PageKey::new(self.branch, page);
+        if let Some(frame) = self.engine.pool.peek(&self.guard, key, Scn::MAX) {
+            let bytes = frame.bytes();
+            EXPECTED_OFFSETS.iter().for_each(|offset| prefetch(bytes, *offset));
+        }
+    }
 }
+
+/// What is read first of a leaf: its head and its first slots.
+const EXPECTED_OFFSETS: [usize; 4] = [0, 128, 256, 384];
 
 #[cfg(test)]
 mod tests {

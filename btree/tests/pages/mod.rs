@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{
-    ChainReader, ChainWriter, Direction, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps, Walk,
-    WritePages, Writer, create, is_overflow, walk_leaf,
+    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps,
+    ValuePlace, Walk, WritePages, Writer, create, is_overflow, walk_leaf, walk_leaf_values,
 };
 use helios_bufferpool::{PageId, Scn, page};
 
@@ -120,7 +120,7 @@ where
         let walk = walk_leaf(
             pages,
             ROOT,
-            &mut None,
+            &mut Near::default(),
             &bound,
             &Bound::Unbounded,
             direction,
@@ -137,10 +137,72 @@ where
     }
 }
 
+/// The values between two bounds, of many rows at a time where that is possible; now and then fewer are taken than there are.
+fn values<P: ReadPages>(pages: &P, from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> Vec<Vec<u8>>
+where
+    P::Fault: std::fmt::Debug,
+{
+    let (mut found, mut near, mut places, mut from) = (Vec::new(), Near::default(), Vec::new(), from.clone());
+    for step in 0.. {
+        let taken = walk_leaf_values(pages, ROOT, &mut near, (&from, to), &mut places, |page, places| {
+            let taken = if step % 3 == 0 { places.len().min(4) } else { places.len() };
+            let value = |place: &ValuePlace| page[place.start as usize..place.end as usize].to_vec();
+            found.extend(places[..taken].iter().map(value));
+            taken
+        });
+        let walk = taken.unwrap().unwrap_or_else(|| {
+            walk_leaf(pages, ROOT, &mut near, &from, to, Direction::Forward, |_, _, cell| {
+                found.push(resolve(pages, cell));
+                if found.len() % 5 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap()
+        });
+        match walk {
+            Walk::At(next) => from = next,
+            Walk::End => break,
+        }
+    }
+    found
+}
+
+fn check_values<P: ReadPages>(pages: &P, model: &Model)
+where
+    P::Fault: std::fmt::Debug,
+{
+    let keys: Vec<&Vec<u8>> = model.keys().collect();
+    let at = |part: usize| keys.get(keys.len() * part / 4).map(|key| (*key).clone()).unwrap_or_default();
+    let beyond = |part: usize| [&at(part)[..], &[1]].concat();
+    let ranges = [
+        (Bound::Unbounded, Bound::Unbounded),
+        (Bound::Included(at(1)), Bound::Included(at(3))),
+        (Bound::Excluded(at(1)), Bound::Excluded(at(1))),
+        (Bound::Included(at(2)), Bound::Included(at(2))),
+        (Bound::Included(beyond(0)), Bound::Excluded(beyond(1))),
+    ];
+    for (from, to) in ranges {
+        let within = model.iter().filter(|(key, _)| {
+            let after = match &from {
+                Bound::Included(from) => *key >= from,
+                Bound::Excluded(from) => *key > from,
+                Bound::Unbounded => true,
+            };
+            after
+                && match &to {
+                    Bound::Included(to) => *key <= to,
+                    Bound::Excluded(to) => *key < to,
+                    Bound::Unbounded => true,
+                }
+        });
+        let expected: Vec<Vec<u8>> = within.map(|(_, value)| value.clone()).collect();
+        assert_eq!(values(pages, &from, &to), expected, "{from:?} to {to:?}");
+    }
+}
+
 pub fn check<P: ReadPages>(pages: &P, model: &Model)
 where
     P::Fault: std::fmt::Debug,
 {
+    check_values(pages, model);
     let expected: Vec<_> = model.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     assert_eq!(contents(pages, Direction::Forward), expected);
     let backward: Vec<_> = expected.into_iter().rev().collect();

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::Arc;
 
-use helios_btree::{Direction, LeafCell, Walk, get, walk_leaf};
+use helios_btree::{Direction, LeafCell, Near, Walk, get, walk_leaf};
 use helios_bufferpool::{BranchId, PageId, PageKey, Scn, pin};
 
 use crate::apply::{Apply, Workspace};
@@ -405,7 +405,7 @@ impl Spilled {
         let walk = walk_leaf(
             &view,
             TREE.root(),
-            &mut None,
+            &mut Near::default(),
             bound,
             &Bound::Unbounded,
             direction,

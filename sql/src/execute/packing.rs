@@ -150,14 +150,19 @@ impl Place {
                 *key |= self.null_bit();
                 continue;
             }
-            let mut text = text_at(column.stored_index(row));
-            if self.is_padded {
-                text = text.trim_end_matches(' ');
+            let mut text = text_at(column.stored_index(row)).as_bytes();
+            while self.is_padded
+                && let [before @ .., b' '] = text
+            {
+                text = before;
             }
             if 8 * text.len() > self.bits as usize {
                 return Err(of_another_type());
             }
-            let bits = text.bytes().rev().fold(0u128, |bits, byte| bits << 8 | u128::from(byte));
+            let bits = match *text {
+                [only] => u128::from(only),
+                _ => text.iter().rev().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte)),
+            };
             *key |= bits << self.shift;
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::plan::operators::{Comparison, as_comparison, operator_name};
 use crate::types::{Oid, oids};
 use crate::value::encoding::{self, decode_numeric};
 use crate::value::row::{RowLayout, RowView};
-use crate::value::{Datum, Numeric, PhysicalKind};
+use crate::value::{Datum, Numeric, PhysicalKind, PlainRows};
 
 /// One test of a row.
 pub struct RowTest {
@@ -126,9 +126,8 @@ impl RowTest {
         Some(RowTest { column, demand, missing })
     }
 
-    /// What it costs beside others: the cheap ones go first. None of them can fail, so their order changes nothing else.
-    #[must_use]
-    pub fn cost_rank(&self) -> u8 {
+    /// What it costs beside others.
+    fn cost_rank(&self) -> u8 {
         match &self.demand {
             Demand::Between { .. } => 0,
             Demand::Key { .. } => 1,
@@ -137,6 +136,31 @@ impl RowTest {
             Demand::Texts { .. } => 4,
             Demand::Like { .. } => 5,
         }
+    }
+
+    /// Makes one test of those of one column that a range of values is demanded of, and puts the cheap ones first. None can
+    /// fail, so their order changes nothing else.
+    pub fn arrange(tests: &mut Vec<RowTest>) {
+        let mut arranged: Vec<RowTest> = Vec::new();
+        for test in tests.drain(..) {
+            let known = arranged.iter_mut().find(|known| known.column == test.column && known.is_range());
+            match (known, &test.demand) {
+                (Some(known), Demand::Between { low, high, .. }) => {
+                    known.missing &= test.missing;
+                    if let Demand::Between { low: lowest, high: highest, .. } = &mut known.demand {
+                        *lowest = (*lowest).max(*low);
+                        *highest = (*highest).min(*high);
+                    }
+                }
+                _ => arranged.push(test),
+            }
+        }
+        arranged.sort_by_key(RowTest::cost_rank);
+        *tests = arranged;
+    }
+
+    fn is_range(&self) -> bool {
+        matches!(self.demand, Demand::Between { .. })
     }
 
     /// Whether a row passes.
@@ -160,7 +184,58 @@ impl RowTest {
         self.passes_located(row)
     }
 
-    /// The same for a row that has NULLs or is older than the column.
+    /// Keeps those of the selected rows that pass.
+    ///
+    /// # Errors
+    /// XX001 if their bytes are malformed.
+    pub fn retain(&self, rows: &PlainRows<'_>, selected: &mut Vec<u16>) -> Result<()> {
+        use PhysicalKind::{Date, Int16, Int32, Int64};
+        let column = self.column;
+        match &self.demand {
+            Demand::Between { kind: Int32 | Date, low, high } => {
+                let (low, high) = (*low, *high);
+                rows.retain_fixed(column, selected, |bytes| {
+                    let value = i64::from(i32::from_le_bytes(bytes));
+                    (low <= value) & (value <= high)
+                })
+            }
+            Demand::Between { kind, low, high } if *kind != Int16 => {
+                rows.retain_fixed(column, selected, |bytes| {
+                    let value = i64::from_le_bytes(bytes);
+                    (*low <= value) & (value <= *high)
+                })
+            }
+            Demand::Key { kind: Int32, keys } => rows.retain_fixed(column, selected, |bytes| {
+                keys.may_contain(i64::from(i32::from_le_bytes(bytes)))
+            }),
+            Demand::Key { kind: Int64, keys } => {
+                rows.retain_fixed(column, selected, |bytes| keys.may_contain(i64::from_le_bytes(bytes)))
+            }
+            Demand::Column { kind: Int32 | Date, comparison, other } => {
+                rows.retain_pairs((column, *other), selected, |one, other| {
+                    satisfies(*comparison, i32::from_le_bytes(one).cmp(&i32::from_le_bytes(other)))
+                })
+            }
+            Demand::Column { kind: Int16, comparison, other } => {
+                rows.retain_pairs((column, *other), selected, |one, other| {
+                    satisfies(*comparison, i16::from_le_bytes(one).cmp(&i16::from_le_bytes(other)))
+                })
+            }
+            Demand::Column { comparison, other, .. } => {
+                rows.retain_pairs((column, *other), selected, |one, other| {
+                    satisfies(*comparison, i64::from_le_bytes(one).cmp(&i64::from_le_bytes(other)))
+                })
+            }
+            Demand::Numeric { comparison, value, mantissas } => {
+                rows.retain_numerics(column, selected, |short, bytes| {
+                    numeric_holds(*comparison, value, mantissas, short, bytes)
+                })
+            }
+            demand => rows.retain_bytes(column, selected, |bytes| demand.holds(bytes, None)),
+        }
+    }
+
+    /// [`RowTest::passes`] for a row that has NULLs or is older than the column.
     #[inline(never)]
     fn passes_located(&self, row: &RowView<'_>) -> Result<bool> {
         if row.is_older_than(self.column) {
@@ -352,11 +427,7 @@ impl Demand {
             Demand::Integers { kind, sorted } => sorted.binary_search(&integer(*kind, bytes)?).is_ok(),
             Demand::Numeric { comparison, value, mantissas } => {
                 let short = encoding::decode_short_numeric(bytes);
-                let ordering = match short.map(|(own, scale)| (own, mantissas.get(usize::from(scale)))) {
-                    Some((own, Some(Some(mantissa)))) => own.cmp(mantissa),
-                    _ => decode_numeric(bytes)?.cmp(value),
-                };
-                satisfies(*comparison, ordering)
+                numeric_holds(*comparison, value, mantissas, short, bytes)?
             }
             Demand::Texts { values, padded } => {
                 let text = if *padded { without_blanks(bytes) } else { bytes };
@@ -374,6 +445,22 @@ impl Demand {
             Demand::Key { kind, keys } => keys.may_contain(integer(*kind, bytes)?),
         })
     }
+}
+
+/// Whether a numeric, whose mantissa and scale are given where it is short, compares as it should.
+#[inline(always)]
+fn numeric_holds(
+    comparison: Comparison,
+    value: &Numeric,
+    mantissas: &[Option<i64>; SCALES],
+    short: Option<(i64, u16)>,
+    bytes: &[u8],
+) -> Result<bool> {
+    let ordering = match short.map(|(own, scale)| (own, mantissas.get(usize::from(scale)))) {
+        Some((own, Some(Some(mantissa)))) => own.cmp(mantissa),
+        _ => decode_numeric(bytes)?.cmp(value),
+    };
+    Ok(satisfies(comparison, ordering))
 }
 
 fn satisfies(comparison: Comparison, ordering: Ordering) -> bool {

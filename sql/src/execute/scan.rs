@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId};
+use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId, ValuePlace, Visit};
 
 use super::filter::filter;
 use super::key_filter::KeyFilter;
@@ -19,7 +19,7 @@ use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::physical::{Access, TableScan};
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind, PlainRows};
 
 enum State {
     Start,
@@ -82,13 +82,15 @@ pub(super) struct Rows {
     /// How many did not pass the tests.
     failed: usize,
     failure: Option<SqlError>,
+    /// Room for the numbers of those rows of a page that pass.
+    selected: Vec<u16>,
 }
 
 impl Rows {
     /// Room for so many rows, of which some are expected.
     pub(super) fn new(kinds: &[PhysicalKind], room: usize, expected: usize) -> Rows {
         let builders = kinds.iter().map(|kind| ColumnBuilder::new(*kind, expected.min(room))).collect();
-        Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None }
+        Rows { builders, keys: Vec::new(), count: 0, room, failed: 0, failure: None, selected: Vec::new() }
     }
 
     #[inline(always)]
@@ -123,6 +125,30 @@ impl Rows {
         }
         scan.layout.decode_into(&row, &scan.projection, &mut self.builders)?;
         Ok(true)
+    }
+
+    /// Adds those of some rows of a page that pass the tests, as long as there is room; tells how many were looked at.
+    fn add_all(&mut self, (scan, tests): Tested<'_>, page: &[u8], places: &[ValuePlace]) -> Result<usize> {
+        let Some(plain) = PlainRows::of(&scan.layout, page, places) else {
+            let value = |place: &ValuePlace| &page[place.start as usize..place.end as usize];
+            let stop = places.iter().position(|place| self.add(scan, tests, &[], value(place)).is_break());
+            return Ok(stop.map_or(places.len(), |last| last + 1));
+        };
+        self.selected.clear();
+        self.selected.extend(0..places.len() as u16);
+        for test in tests {
+            test.retain(&plain, &mut self.selected)?;
+        }
+        let room = self.room - self.count;
+        let looked_at = match self.selected.get(room - 1) {
+            Some(last) => usize::from(*last) + 1,
+            None => places.len(),
+        };
+        self.selected.truncate(room);
+        plain.decode_into(&scan.projection, &self.selected, &mut self.builders)?;
+        self.count += self.selected.len();
+        self.failed += looked_at - self.selected.len();
+        Ok(looked_at)
     }
 
     /// Adds a row of which the columns were decoded.
@@ -213,7 +239,7 @@ impl TableScanner {
                 None => self.filters.push(filter.clone()),
             }
         }
-        self.tests.sort_by_key(RowTest::cost_rank);
+        RowTest::arrange(&mut self.tests);
         Ok(())
     }
 
@@ -320,26 +346,44 @@ pub(super) type Tested<'s> = (&'s TableScan, &'s [RowTest]);
 /// Fills a batch from the table's tree; tells whether the range is exhausted.
 pub(super) async fn read_rows(
     cursor: &mut Scan,
-    (scan, tests): Tested<'_>,
+    tested: Tested<'_>,
     rows: &mut Rows,
     past: &Past,
     execution: &mut Execution,
 ) -> Result<bool> {
-    let mut visited = 0;
-    while rows.has_room() {
-        let visit = &mut |key: &[u8], value: &[u8]| {
-            visited += 1;
-            rows.add(scan, tests, key, value)
-        };
-        if cursor.next(past.reader(execution), visit).await? == ScanStep::Done {
+    let mut visitor = Testing { tested, rows, visited: 0 };
+    while visitor.rows.has_room() {
+        if cursor.visit(past.reader(execution), &mut visitor).await? == ScanStep::Done {
             return Ok(true);
         }
-        if visited >= BATCH_ROWS {
-            visited = 0;
+        if visitor.visited >= BATCH_ROWS {
+            visitor.visited = 0;
             execution.breathe().await?;
         }
     }
     Ok(false)
+}
+
+/// Adds the rows of a scan that pass the tests.
+struct Testing<'t> {
+    tested: Tested<'t>,
+    rows: &'t mut Rows,
+    visited: usize,
+}
+
+impl Visit for Testing<'_> {
+    fn row(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        self.visited += 1;
+        self.rows.add(self.tested.0, self.tested.1, key, value)
+    }
+
+    fn values(&mut self, page: &[u8], places: &[ValuePlace]) -> usize {
+        self.visited += places.len();
+        self.rows.add_all(self.tested, page, places).unwrap_or_else(|error| {
+            self.rows.failure = Some(error);
+            places.len()
+        })
+    }
 }
 
 /// Fills a batch by way of an index; tells whether the range is exhausted.
@@ -399,7 +443,7 @@ impl Operator for TableScanner {
     fn restrict(&mut self, column: usize, keys: &Arc<KeyFilter>) {
         if let Some(stored) = self.scan.projection.get(column) {
             self.tests.extend(RowTest::key(*stored, keys.clone(), &self.scan.layout));
-            self.tests.sort_by_key(RowTest::cost_rank);
+            RowTest::arrange(&mut self.tests);
         }
     }
 

@@ -130,7 +130,7 @@ impl SearchJoin {
                 None => self.conditions.push(condition),
             }
         }
-        tests.sort_by_key(RowTest::cost_rank);
+        RowTest::arrange(&mut tests);
         self.conditions.append(&mut on_pairs);
         self.tests = Some(tests);
         self.past = Past::of(&self.scan.table, execution)?;

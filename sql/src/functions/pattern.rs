@@ -240,8 +240,16 @@ impl Pieces {
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
         let Some(suffix) = &self.suffix else { return text == self.prefix };
-        let rest = text.strip_prefix(self.prefix.as_slice());
-        let Some(mut rest) = rest.and_then(|rest| rest.strip_suffix(suffix.as_slice())) else { return false };
+        let mut rest = text;
+        // Comparing no bytes with those of an empty vector, whose address is none, costs some processors a trap.
+        if !self.prefix.is_empty() {
+            let Some(behind) = rest.strip_prefix(self.prefix.as_slice()) else { return false };
+            rest = behind;
+        }
+        if !suffix.is_empty() {
+            let Some(before) = rest.strip_suffix(suffix.as_slice()) else { return false };
+            rest = before;
+        }
         self.middle.iter().all(|piece| match piece.find(rest) {
             Some(at) => {
                 rest = &rest[at + piece.needle().len()..];

@@ -7,12 +7,16 @@
 
 use std::sync::Arc;
 
-use super::cost::{Cost, Costs, of_physical, pages};
+use super::cost::{Cost, Costs, ParallelCosts, of_physical, pages};
 use super::logical::{AggregateCall, JoinKind, SetKind};
 use super::physical::{Access, Choices, HashJoin, NestedLoop, Phase, Physical, PlanNode, TableScan};
 use super::walk;
 use crate::expr::Expr;
 use crate::functions::Volatility;
+
+/// What it costs to hand a row on within a batch, as a part of `parallel_tuple_cost`, which is meant for rows that are copied one
+/// by one.
+const ROW_OF_A_BATCH: f64 = 0.02;
 
 /// The same plan with those parts shared for which that is cheaper.
 #[must_use]
@@ -54,7 +58,14 @@ fn below(mut plan: PlanNode, costs: &Costs, wanted: f64) -> PlanNode {
             share(input, wanted);
         }
         Physical::HashJoin(join) => {
-            share(&mut join.left, wanted);
+            if gives_right(join) {
+                // Its pairs are made here in any case.
+                let tuple = costs.parallel.tuple * ROW_OF_A_BATCH;
+                let costs = Costs { parallel: ParallelCosts { tuple, ..costs.parallel }, ..*costs };
+                take(&mut join.left, |left| best(left, &costs, wanted));
+            } else {
+                share(&mut join.left, wanted);
+            }
             share(&mut join.right, all);
         }
         Physical::NestedLoop(join) => share(&mut join.left, wanted),
@@ -170,11 +181,15 @@ fn shared(plan: &PlanNode, costs: &Costs) -> Option<(PlanNode, usize)> {
     Some((PlanNode { node, rows, names: plan.names.clone(), types: plan.types.clone() }, workers))
 }
 
+/// Whether a join gives right rows by whether they had a partner, so that one alone has to see all left ones.
+fn gives_right(join: &HashJoin) -> bool {
+    join.gives_right || matches!(join.kind, JoinKind::Right | JoinKind::Full)
+}
+
 /// Whether the left rows of a join may be divided: which right rows found nobody is not asked for.
 fn is_shareable(join: &HashJoin) -> bool {
     let keys = join.left_keys.iter().chain(&join.right_keys);
-    let gives_right = join.gives_right || matches!(join.kind, JoinKind::Right | JoinKind::Full);
-    !gives_right && keys.chain(&join.residual).all(is_safe)
+    !gives_right(join) && keys.chain(&join.residual).all(is_safe)
 }
 
 /// Whether a join searches a table for each left row, and reads nothing else of what is outside of it: its members may have

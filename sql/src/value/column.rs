@@ -108,6 +108,27 @@ impl TextData {
         &self.text[self.offsets[index] as usize..self.offsets[index + 1] as usize]
     }
 
+    /// Appends texts, which are checked together; `None` where one is missing or not UTF-8, and it is of no use then.
+    pub(super) fn extend_from_bytes<'t>(
+        &mut self,
+        texts: impl Iterator<Item = Option<&'t [u8]>>,
+    ) -> Option<()> {
+        let (before, first) = (self.text.len(), self.offsets.len());
+        let mut bytes = Vec::new();
+        for text in texts {
+            bytes.extend_from_slice(text?);
+            self.offsets.push((before + bytes.len()) as u32);
+        }
+        let added = std::str::from_utf8(&bytes).ok()?;
+        // Characters could be cut into two texts.
+        let whole = |end: &u32| added.is_char_boundary(*end as usize - before);
+        if !self.offsets[first..].iter().all(whole) {
+            return None;
+        }
+        self.text.push_str(added);
+        Some(())
+    }
+
     #[inline]
     pub fn push(&mut self, value: &str) {
         self.text.push_str(value);
@@ -554,6 +575,16 @@ impl ColumnBuilder {
     pub fn mark_valid(&mut self) {
         if let Some(validity) = &mut self.validity {
             validity.push(true);
+        }
+    }
+
+    /// The same for all values that were pushed since.
+    pub fn mark_all_valid(&mut self) {
+        let len = self.data.stored_len();
+        if let Some(validity) = &mut self.validity {
+            while validity.len() < len {
+                validity.push(true);
+            }
         }
     }
 

@@ -235,6 +235,26 @@ pub(crate) fn decode_short_numeric(bytes: &[u8]) -> Option<(i64, u16)> {
     Some(((unsigned << spare) as i64 >> spare, scale))
 }
 
+/// The same of the numeric that lies in `bytes` from `start` to `end`. Where there are further bytes behind it, as there mostly
+/// are, no branch depends on its length.
+#[inline(always)]
+pub(crate) fn decode_short_numeric_at(bytes: &[u8], start: usize, end: usize) -> Option<(i64, u16)> {
+    const LONGEST: usize = 10;
+    let length = end.checked_sub(start)?;
+    let Some(window) = bytes.get(start..)?.first_chunk::<LONGEST>() else {
+        return decode_short_numeric(bytes.get(start..end)?);
+    };
+    let [low, high, mantissa @ ..] = *window;
+    let scale = u16::from_le_bytes([low, high]);
+    if !(2..=LONGEST).contains(&length) || scale >= NUMERIC_NAN {
+        return None;
+    }
+    // By up to 64 bits, which is more than one shift can.
+    let spare = 8 * (LONGEST - length) as u32;
+    let (some, rest) = (spare / 2, spare - spare / 2);
+    Some(((u64::from_le_bytes(mantissa) << some << rest) as i64 >> some >> rest, scale))
+}
+
 /// Reads the text that is the whole of `bytes`.
 #[inline]
 pub(crate) fn decode_text(bytes: &[u8]) -> Result<&str> {

@@ -22,7 +22,7 @@
 use super::{ColumnBuilder, ColumnData, Datum, Numeric, PhysicalKind, encoding, varint};
 use crate::error::{Result, SqlError};
 
-const FLAG_HAS_NULLS: u8 = 1;
+pub(super) const FLAG_HAS_NULLS: u8 = 1;
 /// Flags and two varints.
 const HEADER_BYTES_MAX: usize = 11;
 
@@ -38,15 +38,15 @@ pub struct RowColumn {
 #[derive(Clone, Debug)]
 pub struct RowLayout {
     columns: Vec<RowColumn>,
-    places: Vec<Place>,
+    pub(super) places: Vec<Place>,
     /// `fixed_bytes[i]`: bytes of the fixed-width columns among `0..i`; one more than there are columns.
-    fixed_bytes: Vec<usize>,
+    pub(super) fixed_bytes: Vec<usize>,
     /// `variable_count[i]`: columns of variable width among `0..i`.
-    variable_count: Vec<usize>,
+    pub(super) variable_count: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(super) enum Place {
     /// At `start` of the fixed values, where none before it is NULL.
     Fixed { start: usize, width: usize },
     /// The `nth` value of variable width, where none before it is NULL.
@@ -222,7 +222,7 @@ fn encode_variable(values: &[&Datum], start: usize, out: &mut Vec<u8>) -> Result
 
 /// Appends one stored value to a builder without making a datum of it; the kinds that most tables are made of at once.
 #[inline(always)]
-fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
+pub(super) fn push_bytes(kind: PhysicalKind, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<()> {
     match (builder.data_mut(), bytes) {
         (ColumnData::Int32(values) | ColumnData::Date(values), &[a, b, c, d]) => {
             values.push(i32::from_le_bytes([a, b, c, d]));
@@ -506,6 +506,6 @@ impl<'a> RowView<'a> {
 }
 
 #[cold]
-fn malformed_row() -> SqlError {
+pub(super) fn malformed_row() -> SqlError {
     SqlError::corrupted("stored row is malformed")
 }
