@@ -31,6 +31,8 @@ pub struct PageRebuild {
     upper: Option<Option<Vec<u8>>>,
     /// The commit that made the page.
     created: Scn,
+    /// The slot found last. A commit's operations come in key order, so that the next one is often beside it.
+    last: usize,
 }
 
 /// What a cell is.
@@ -62,7 +64,7 @@ impl PageRebuild {
 
     fn of_copy(base: Box<[u8]>, created: Scn) -> PageRebuild {
         let (noted, added, values) = (Vec::new(), BTreeMap::new(), Vec::new());
-        PageRebuild { base, noted, added, values, upper: None, created }
+        PageRebuild { base, noted, added, values, upper: None, created, last: 0 }
     }
 
     fn node(&self) -> Node<'_> {
@@ -93,8 +95,8 @@ impl PageRebuild {
     }
 
     /// The slot that a key has on the page, whatever became of it.
-    fn place(&self, key: &[u8]) -> Place {
-        let node = self.node();
+    fn place(&mut self, key: &[u8]) -> Place {
+        let node = Node::new(&self.base);
         if !node.is_leaf() && key.is_empty() {
             // The first key of an inner node stands for its lower fence.
             return if node.is_empty() { Place::Elsewhere } else { Place::Slot(0) };
@@ -102,7 +104,13 @@ impl PageRebuild {
         if !key.starts_with(node.prefix()) {
             return Place::Elsewhere;
         }
-        node.search(key).map_or(Place::Elsewhere, Place::Slot)
+        let before = self.last.wrapping_sub(1);
+        let is_beside = before < node.len() && node.suffix(before) == &key[node.prefix_len()..];
+        let found = if is_beside { Ok(before) } else { node.search(key) };
+        if let Ok(index) = found {
+            self.last = index;
+        }
+        found.map_or(Place::Elsewhere, Place::Slot)
     }
 
     fn note(&mut self, index: usize, noted: Noted) {

@@ -13,6 +13,13 @@ pub fn put_varint(mut number: u64, out: &mut Vec<u8>) {
 /// Takes a number off the beginning; `None` where there is none.
 #[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Most are short.
+    if let Some((first, rest)) = bytes.split_first()
+        && *first < 0x80
+    {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
     let mut number = 0;
     for (at, byte) in bytes.iter().enumerate().take(10) {
         number |= u64::from(byte & 0x7f) << (7 * at);

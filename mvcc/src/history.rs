@@ -20,7 +20,7 @@ use helios_bufferpool::{CacheKey, Encoded, ImageKind, MapKey, PageKey, Scn, page
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::history_image::{
-    Contents, Records, cut_before, cut_behind, newest_of, open_image, push_record, records_after,
+    Contents, Records, cost, cut_before, cut_behind, newest_of, open_image, push_record, records_after,
     sealed_image,
 };
 use crate::view::{StepsBack, View};
@@ -129,7 +129,7 @@ impl Engine {
         // The image of a commit that is still being made serves only those who read before it.
         let mut version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
         // What fills no page stays open.
-        let left = if unfinished { 0 } else { history.records.len() % page_size };
+        let left = if unfinished { 0 } else { cost(&history.records)? % page_size };
         let (records, mut rest) = cut_before(&history.records, left)?;
         if !records.is_empty() {
             let raw = open_image(records);

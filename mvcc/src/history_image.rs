@@ -14,6 +14,9 @@ use helios_bufferpool::{Scn, page};
 use crate::error::{Error, Result};
 
 const PACKED: u32 = 1 << 31;
+/// The bytes that a record counts for at least, where records are cut into a page's worth each: applying one takes time,
+/// however short it is.
+const RECORD_COST_MIN: usize = 40;
 /// What stood before a record that is not packed.
 const LOOSE_HEADER_BYTES: usize = 20;
 
@@ -132,35 +135,54 @@ pub(crate) fn newest_of(records: &[u8]) -> Result<Scn> {
     Records(records).next().unwrap_or_else(|| Err(damaged())).map(|record| record.0)
 }
 
-/// Cuts off the newest records: as many whole commits as take no more than `bytes`.
-pub(crate) fn cut_before(records: &[u8], bytes: usize) -> Result<(&[u8], &[u8])> {
-    let (mut rest, mut last, mut cut) = (Records(records), None, 0);
+/// What some records cost whoever goes back over them: their bytes, or what is about as dear where they are short.
+pub(crate) fn cost(mut records: &[u8]) -> Result<usize> {
+    let mut cost = 0;
+    while !records.is_empty() {
+        let mut rest = Records(records);
+        rest.next().transpose()?;
+        cost += record_cost(records.len() - rest.0.len());
+        records = rest.0;
+    }
+    Ok(cost)
+}
+
+fn record_cost(bytes: usize) -> usize {
+    bytes.max(RECORD_COST_MIN)
+}
+
+/// Cuts off the newest records: as many whole commits as cost no more than `cost`.
+pub(crate) fn cut_before(records: &[u8], cost: usize) -> Result<(&[u8], &[u8])> {
+    let (mut rest, mut last, mut cut, mut taken) = (Records(records), None, 0, 0);
     loop {
-        let taken = records.len() - rest.0.len();
-        if taken > bytes {
+        let at = records.len() - rest.0.len();
+        if taken > cost {
             return Ok(records.split_at(cut));
         }
         let Some(next) = rest.next().transpose()? else { return Ok((records, &[])) };
         if last.is_some_and(|last| next.0 < last) {
-            cut = taken;
+            cut = at;
         }
+        taken += record_cost(records.len() - rest.0.len() - at);
         last = Some(next.0);
     }
 }
 
-/// Cuts off the newest records: those of `version` and later, and as few whole commits as take `bytes`; all, where half of that
+/// Cuts off the newest records: those of `version` and later, and as few whole commits as cost `wanted`; all, where half of that
 /// would be left.
-pub(crate) fn cut_behind(records: &[u8], bytes: usize, version: Scn) -> Result<(&[u8], &[u8])> {
-    let (mut rest, mut last) = (Records(records), None);
+pub(crate) fn cut_behind(records: &[u8], wanted: usize, version: Scn) -> Result<(&[u8], &[u8])> {
+    let all = cost(records)?;
+    let (mut rest, mut last, mut taken) = (Records(records), None, 0);
     loop {
-        let taken = records.len() - rest.0.len();
+        let at = records.len() - rest.0.len();
         let Some(next) = rest.next().transpose()? else { return Ok((records, &[])) };
-        if records.len() - taken < bytes / 2 {
+        if all - taken < wanted / 2 {
             return Ok((records, &[]));
         }
-        if taken >= bytes && next.0 < version && last.is_some_and(|last| next.0 < last) {
-            return Ok(records.split_at(taken));
+        if taken >= wanted && next.0 < version && last.is_some_and(|last| next.0 < last) {
+            return Ok(records.split_at(at));
         }
+        taken += record_cost(records.len() - rest.0.len() - at);
         last = Some(next.0);
     }
 }
@@ -195,18 +217,21 @@ mod tests {
 
     #[test]
     fn commits_are_cut_as_a_whole() {
-        let all = records(&[(9, 20), (9, 20), (8, 20), (5, 50), (5, 50), (4, 20)]);
+        // Each has three bytes before its operations, and counts for 40 at least.
+        let all = records(&[(9, 20), (9, 20), (8, 20), (5, 57), (5, 57), (4, 20)]);
+        assert_eq!(cost(&all).unwrap(), 4 * 40 + 2 * 60);
         let cut = |bytes| scns(cut_before(&all, bytes).unwrap().0);
         assert_eq!(cut(0), [0; 0]);
-        assert_eq!(cut(30), [0; 0]);
-        assert_eq!(cut(46), [9, 9]);
-        assert_eq!(cut(100), [9, 9, 8]);
+        assert_eq!(cut(79), [0; 0]);
+        assert_eq!(cut(80), [9, 9]);
+        assert_eq!(cut(150), [9, 9, 8]);
         assert_eq!(cut(1000).len(), 6);
         let cut = |bytes, version| scns(cut_behind(&all, bytes, Scn(version)).unwrap().0);
         assert_eq!(cut(10, 9), [9, 9]);
         assert_eq!(cut(10, 8), [9, 9, 8]);
-        assert_eq!(cut(50, 9), [9, 9, 8]);
-        assert_eq!(cut(70, 9).len(), 6, "what would be left is less than half");
+        assert_eq!(cut(90, 9), [9, 9, 8]);
+        assert_eq!(cut(79, 5), [9, 9, 8, 5, 5]);
+        assert_eq!(cut(200, 9).len(), 6, "what would be left is less than half");
         assert_eq!(records_after(&all, Scn(8)).unwrap(), 46);
         assert_eq!(records_after(&all, Scn(0)).unwrap(), all.len());
     }
