@@ -1,6 +1,6 @@
 //! What history costs, and what cutting it does: rows as pgbench's accounts have them, on disk without a log. Updates with
 //! all history kept and with a cut now and then; bytes of history for each updated row; reads of the past beside reads of now;
-//! and the longest waits while history is cut. `history [FOLDER]`.
+//! and the longest waits while history is cut. `history [FOLDER [updates|past|waits]]`.
 #![allow(clippy::disallowed_methods)] // it clears its folder
 
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use helios_mvcc::{
     BranchId, Compression, Error, Isolation, KeyRange, ScanStep, Scn, Store, StoreOptions, Surroundings,
     Transaction, TreeId,
 };
-use helios_runtime::device::open_disk;
+use helios_runtime::device::{Device, MemoryDevice, open_disk};
 use helios_runtime::{Clock, SystemClock, SystemEntropy};
 
 const ROWS: u64 = 100_000;
@@ -29,11 +29,12 @@ const READS: u64 = 100;
 
 fn open(folder: &Path, compression: Compression) -> Result<Store, Error> {
     let _ = std::fs::remove_dir_all(folder);
-    let surroundings = Surroundings {
-        device: open_disk(folder)?,
-        clock: Arc::new(SystemClock::new()),
-        entropy: Arc::new(SystemEntropy),
-    };
+    open_on(open_disk(folder)?, compression)
+}
+
+fn open_on(device: Arc<dyn Device>, compression: Compression) -> Result<Store, Error> {
+    let surroundings =
+        Surroundings { device, clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy) };
     let options = StoreOptions {
         cache_size_bytes: 256 << 20,
         compression,
@@ -160,23 +161,22 @@ fn repeated(
     Ok((point, (clock.now_micros() - started) as f64 / READS as f64))
 }
 
-fn past(folder: &Path, clock: &SystemClock) -> Result<(), Error> {
-    let store = open(folder, Compression::Zstd)?;
-    let tree = load(&store, HOT_ROWS)?;
+fn past(store: &Store, clock: &SystemClock) -> Result<(), Error> {
+    let tree = load(store, HOT_ROWS)?;
     let mut moments = Vec::new();
     for round in 0..VERSIONS {
-        moments.push(update(&store, tree, HOT_ROWS, round, HOT_ROWS)?);
+        moments.push(update(store, tree, HOT_ROWS, round, HOT_ROWS)?);
         if round % 1_000 == 0 {
             block_on(store.checkpoint())?;
         }
     }
     block_on(store.checkpoint())?;
-    let (point, whole) = repeated(|| Ok(begin(&store)), tree, clock)?;
+    let (point, whole) = repeated(|| Ok(begin(store)), tree, clock)?;
     println!("now: point {point:.2} µs, scan {whole:.1} µs");
     for back in [1, 100, 10_000] {
         let end = moments.len() - back;
         let from = end.saturating_sub(if back == 1 { 2 } else { READS.min(back as u64) as usize });
-        let (points, scans) = reads(&store, tree, &moments[from..end], clock)?;
+        let (points, scans) = reads(store, tree, &moments[from..end], clock)?;
         println!(
             "{back} versions back: point {points:.1} µs ({:.0} times), scan {scans:.1} µs ({:.0} times)",
             points / point,
@@ -243,9 +243,20 @@ fn main() -> Result<(), Error> {
     let folder =
         std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("helios-history"), PathBuf::from);
     let clock = SystemClock::new();
-    updates(&folder, &clock)?;
-    past(&folder, &clock)?;
-    waits(&folder, &clock)?;
+    let part = std::env::args().nth(2);
+    let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if is_wanted("updates") {
+        updates(&folder, &clock)?;
+    }
+    if is_wanted("past") {
+        println!("on disk:");
+        past(&open(&folder, Compression::Zstd)?, &clock)?;
+        println!("on a device in memory, so without the time that reading takes:");
+        past(&open_on(Arc::new(MemoryDevice::new()), Compression::Zstd)?, &clock)?;
+    }
+    if is_wanted("waits") {
+        waits(&folder, &clock)?;
+    }
     let _ = std::fs::remove_dir_all(&folder);
     Ok(())
 }

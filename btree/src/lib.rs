@@ -12,8 +12,10 @@ mod node;
 mod node_mut;
 mod overflow;
 mod pages;
+mod rebuild;
 mod tree;
 mod undo;
+mod varint;
 mod write;
 mod writer;
 
@@ -21,10 +23,12 @@ pub use node::{LeafCell, Node, ValuePlace, key_bytes_max};
 pub use node_mut::{CellValue, NodeMut};
 pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value_pages};
 pub use pages::{PageRef, ReadPages, WritePages};
+pub use rebuild::PageRebuild;
 pub use tree::{
     Direction, Gap, Near, RandomLeaf, Walk, dividing_keys, find_gap, get, page_count, random_leaf, walk_leaf,
     walk_leaf_values,
 };
-pub use undo::{DecodedUndo, PackedImage, PageRebuild, UndoOp, UndoOps, encode_restore};
+pub use undo::{DecodedUndo, Difference, PackedImage, UndoOp, UndoOps, encode_restore};
+pub use varint::{put_varint, take_varint};
 pub use write::{RowValue, create, pages_touched_max, prepare};
 pub use writer::Writer;

@@ -255,7 +255,7 @@ impl<'a> Node<'a> {
     }
 
     #[inline(always)]
-    fn slot(self, index: usize) -> (u32, usize, usize) {
+    pub(crate) fn slot(self, index: usize) -> (u32, usize, usize) {
         let start = self.slots_start() + index * SLOT_BYTES;
         let slot = u64_at(self.bytes, start);
         (slot as u32, (slot >> 32) as u16 as usize, (slot >> 48) as usize)

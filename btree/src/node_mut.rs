@@ -15,9 +15,20 @@ fn set_u16(bytes: &mut [u8], offset: usize, value: usize) {
     bytes[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
 }
 
-/// How many bytes two keys have in common at their beginning.
+/// How many bytes two strings have in common at their beginning.
 pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+    // Eight at a time as far as they are the same.
+    let pairs = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let same = 8 * pairs.take_while(|(a, b)| a == b).count();
+    same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+}
+
+/// How many they have in common at their end.
+pub(crate) fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    let pairs = a.as_rchunks::<8>().1.iter().rev().zip(b.as_rchunks::<8>().1.iter().rev());
+    let same = 8 * pairs.take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[..a.len() - same], &b[..b.len() - same]);
+    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// The value of a cell to write.
@@ -110,19 +121,23 @@ impl<'a> NodeMut<'a> {
 
     /// Overwrites the row at `index` where it lies, if the new value has the same length.
     pub(crate) fn overwrite(&mut self, index: usize, scn: Scn, overflow: bool, value: &[u8]) -> bool {
-        let node = self.as_node();
-        let cell = node.leaf_cell(index);
-        if cell.value.len() != value.len() {
-            return false;
+        let same_length = self.as_node().leaf_cell(index).value.len() == value.len();
+        if same_length {
+            self.rewrite(index, scn, overflow).copy_from_slice(value);
         }
-        let start = cell.value.as_ptr() as usize - self.bytes.as_ptr() as usize;
-        let suffix_length = node.suffix(index).len();
-        let cell_start = start - suffix_length - LEAF_CELL_HEADER_BYTES;
-        self.bytes[start..start + value.len()].copy_from_slice(value);
-        self.bytes[cell_start..cell_start + 8].copy_from_slice(&scn.0.to_le_bytes());
-        let length = value.len() as u16 | if overflow { OVERFLOW_FLAG } else { 0 };
-        self.bytes[cell_start + 8..cell_start + 10].copy_from_slice(&length.to_le_bytes());
-        true
+        same_length
+    }
+
+    /// Gives the row at `index` another writer, and its value's bytes to be changed.
+    pub(crate) fn rewrite(&mut self, index: usize, scn: Scn, overflow: bool) -> &mut [u8] {
+        let node = self.as_node();
+        let length = node.leaf_cell(index).value.len();
+        let (_, offset, suffix_length) = node.slot(index);
+        let start = offset + LEAF_CELL_HEADER_BYTES + suffix_length;
+        self.bytes[offset..offset + 8].copy_from_slice(&scn.0.to_le_bytes());
+        let flagged = length as u16 | if overflow { OVERFLOW_FLAG } else { 0 };
+        self.bytes[offset + 8..offset + 10].copy_from_slice(&flagged.to_le_bytes());
+        &mut self.bytes[start..start + length]
     }
 
     /// Appends a cell with the whole `key`; cells must come in key order. Returns false when it does not fit.
@@ -208,5 +223,26 @@ impl<'a> Node<'a> {
     /// The key at `index`, as the fences see it: an inner node's first key is its lower fence.
     pub(crate) fn bound(self, index: usize) -> Vec<u8> {
         if !self.is_leaf() && index == 0 { self.lower_fence().to_vec() } else { self.key(index) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_ends_of_all_lengths() {
+        for length in 0..40 {
+            for unlike in 0..length {
+                let (one, mut other) = (vec![1u8; length], vec![1u8; length]);
+                other[unlike] = 2;
+                assert_eq!(common_prefix(&one, &other), unlike);
+                assert_eq!(common_suffix(&one, &other), length - 1 - unlike);
+                assert_eq!(common_prefix(&one, &other[..unlike]), unlike);
+                assert_eq!(common_suffix(&one, &other[unlike + 1..]), length - 1 - unlike);
+            }
+            assert_eq!(common_prefix(&vec![1; length], &[1; 17]), length.min(17));
+            assert_eq!(common_suffix(&vec![1; length], &[1; 17]), length.min(17));
+        }
     }
 }

@@ -72,8 +72,9 @@ pub trait WritePages: ReadPages {
     /// [`WritePages::page_mut`] was called for the page before.
     fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]);
 
-    /// [`WritePages::undo`] with the row at `index` of a leaf, as it is now.
-    fn undo_row(&mut self, page: PageId, index: usize);
+    /// [`WritePages::undo`] with the row at `index` of a leaf, as it is now; `newer` is the value that it is about to get, if it
+    /// will lie in a leaf too.
+    fn undo_row(&mut self, page: PageId, index: usize, newer: Option<&[u8]>);
 
     /// [`WritePages::undo`] with the page's present image.
     fn undo_image(&mut self, page: PageId);

@@ -1,23 +1,31 @@
 //! Reverse operations: how to get from a version of a page back to the one before.
 //!
 //! They are logical and carry full keys, so they apply whatever the page's physical layout is by then; a
-//! rebuilt page is logically equal to what it was, not byte for byte. Rows that were inserted need no operation: their
-//! SCN says that they were not there before ([`PageRebuild::finish`] leaves them out).
+//! rebuilt page ([`PageRebuild`](crate::PageRebuild)) is logically equal to what it was, not byte for byte. Rows that were
+//! inserted need no operation: their SCN says that they were not there before.
 //!
 //! | operation | bytes |
 //! |---|---|
 //! | remove | 1, key length (2), key |
-//! | restore | 2 (3 for an overflow value), key length (2), SCN (8), value length (2), key, value |
 //! | restore child | 4, key length (2), child page (8), key |
 //! | upper fence | 5 (none) or 6, key length (2), key |
 //! | image | 7, `lower` (2), bytes used at the back (2), the used bytes of the page |
-
-use std::collections::BTreeMap;
+//! | restore | 8 (9 for an overflow value), key length (varint), SCN (varint), value length (varint), key, value |
+//! | difference | 10, key length (varint), SCN (varint), bytes kept at the front (varint) and at the back (varint), bytes between (varint), key, these |
+//! | restore, of earlier programs | 2 (3 for an overflow value), key length (2), SCN (8), value length (2), key, value |
+//!
+//! A *difference* says what a row was by what it became: where an update changed a part of a value, the bytes before and
+//! behind that part are taken from the newer value. It is of values, not of pages: the newer value is the one that this very
+//! commit wrote, whatever page it is on and wherever there, which the row's SCN confirms when it is applied.
 
 use helios_bufferpool::{PageId, Scn, page};
 
-use crate::node::{LeafCell, Node, Shape, u16_at, u64_at};
-use crate::node_mut::{CellValue, NodeMut};
+use crate::node::{LeafCell, Node, u16_at, u64_at};
+use crate::node_mut::{common_prefix, common_suffix};
+use crate::varint::{put_varint, take_varint};
+
+/// A difference is made where it leaves out so many bytes of the value.
+const SAVED_BYTES_MIN: usize = 8;
 
 /// One reverse operation.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +54,7 @@ impl UndoOp<'_> {
                 out.extend_from_slice(key);
             }
             UndoOp::Restore { key, cell } => {
-                out.push(if cell.overflow { 3 } else { 2 });
-                key_length(out, key);
-                out.extend_from_slice(&cell.scn.0.to_le_bytes());
-                out.extend_from_slice(&(cell.value.len() as u16).to_le_bytes());
-                out.extend_from_slice(key);
-                out.extend_from_slice(cell.value);
+                encode_cell([key, &[]], cell, None, out);
             }
             UndoOp::RestoreChild { key, child } => {
                 out.push(4);
@@ -78,17 +81,36 @@ impl UndoOp<'_> {
 }
 
 /// Appends the operation that restores the row at `index` of a leaf as it is now, without copying its key
-/// together first.
-pub fn encode_restore(leaf: &[u8], index: usize, out: &mut Vec<u8>) {
+/// together first. `newer` is the value that it is about to get, if that will be in the leaf too.
+pub fn encode_restore(leaf: &[u8], index: usize, newer: Option<&[u8]>, out: &mut Vec<u8>) {
     let node = Node::new(leaf);
-    let (prefix, suffix, cell) = (node.prefix(), node.suffix(index), node.leaf_cell(index));
-    out.push(if cell.overflow { 3 } else { 2 });
-    out.extend_from_slice(&((prefix.len() + suffix.len()) as u16).to_le_bytes());
-    out.extend_from_slice(&cell.scn.0.to_le_bytes());
-    out.extend_from_slice(&(cell.value.len() as u16).to_le_bytes());
-    out.extend_from_slice(prefix);
-    out.extend_from_slice(suffix);
-    out.extend_from_slice(cell.value);
+    encode_cell([node.prefix(), node.suffix(index)], node.leaf_cell(index), newer, out);
+}
+
+/// The same of a cell with the two parts of its key.
+fn encode_cell(key: [&[u8]; 2], cell: LeafCell<'_>, newer: Option<&[u8]>, out: &mut Vec<u8>) {
+    let value = cell.value;
+    let kept = newer.filter(|_| !cell.overflow).map(|newer| {
+        let front = common_prefix(value, newer);
+        (front, common_suffix(&value[front..], &newer[front..]))
+    });
+    let kept = kept.filter(|(front, back)| front + back >= SAVED_BYTES_MIN);
+    out.push(match kept {
+        Some(_) => 10,
+        None if cell.overflow => 9,
+        None => 8,
+    });
+    put_varint((key[0].len() + key[1].len()) as u64, out);
+    put_varint(cell.scn.0, out);
+    let (front, back) = kept.unwrap_or_default();
+    if kept.is_some() {
+        put_varint(front as u64, out);
+        put_varint(back as u64, out);
+    }
+    let own = &value[front..value.len() - back];
+    put_varint(own.len() as u64, out);
+    key.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(own);
 }
 
 /// An image as the undo log keeps it.
@@ -100,13 +122,26 @@ pub struct PackedImage<'a> {
 
 impl PackedImage<'_> {
     /// The page, its unused middle zeroed.
-    fn unpack(&self, page_size: usize) -> Vec<u8> {
+    pub(crate) fn unpack(&self, page_size: usize) -> Vec<u8> {
         let mut bytes = vec![0; page_size];
         bytes[..self.front.len()].copy_from_slice(self.front);
         let end = page::content_end(page_size);
         bytes[end - self.back.len()..end].copy_from_slice(self.back);
         bytes
     }
+}
+
+/// What a row's value was, by the value after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Difference<'a> {
+    /// Who had written it.
+    pub(crate) scn: Scn,
+    /// So many bytes are those at the newer value's front.
+    pub(crate) front: usize,
+    /// So many are those at its back.
+    pub(crate) back: usize,
+    /// What was between them.
+    pub(crate) middle: &'a [u8],
 }
 
 /// A decoded operation.
@@ -116,6 +151,8 @@ pub enum DecodedUndo<'a> {
     Remove { key: &'a [u8] },
     /// See [`UndoOp::Restore`].
     Restore { key: &'a [u8], cell: LeafCell<'a> },
+    /// The row was its next value, but for a part.
+    Difference { key: &'a [u8], difference: Difference<'a> },
     /// See [`UndoOp::RestoreChild`].
     RestoreChild { key: &'a [u8], child: PageId },
     /// See [`UndoOp::UpperFence`].
@@ -134,6 +171,22 @@ impl<'a> UndoOps<'a> {
     pub fn new(bytes: &'a [u8]) -> UndoOps<'a> {
         UndoOps { bytes }
     }
+
+    /// An operation that gives a row's value.
+    fn next_value(&mut self, kind: u8) -> DecodedUndo<'a> {
+        let mut rest = &self.bytes[1..];
+        let mut number = || take_varint(&mut rest).expect("an undo operation is whole");
+        let (key_length, scn) = (number() as usize, Scn(number()));
+        let (front, back) = if kind == 10 { (number() as usize, number() as usize) } else { (0, 0) };
+        let length = number() as usize;
+        let (key, rest) = rest.split_at(key_length);
+        let (value, rest) = rest.split_at(length);
+        self.bytes = rest;
+        match kind {
+            10 => DecodedUndo::Difference { key, difference: Difference { scn, front, back, middle: value } },
+            _ => DecodedUndo::Restore { key, cell: LeafCell { scn, overflow: kind == 9, value } },
+        }
+    }
 }
 
 impl<'a> Iterator for UndoOps<'a> {
@@ -142,6 +195,9 @@ impl<'a> Iterator for UndoOps<'a> {
     fn next(&mut self) -> Option<DecodedUndo<'a>> {
         let bytes = self.bytes;
         let kind = *bytes.first()?;
+        if (8..=10).contains(&kind) {
+            return Some(self.next_value(kind));
+        }
         let length = usize::from(u16_at(bytes, 1));
         let (op, end) = match kind {
             1 => (DecodedUndo::Remove { key: &bytes[3..3 + length] }, 3 + length),
@@ -172,117 +228,5 @@ impl<'a> Iterator for UndoOps<'a> {
         };
         self.bytes = &bytes[end..];
         Some(op)
-    }
-}
-
-/// A page taken apart, for going back in time.
-pub struct PageRebuild {
-    level: u8,
-    fill_percent: u8,
-    lower: Vec<u8>,
-    upper: Option<Vec<u8>>,
-    cells: BTreeMap<Vec<u8>, OwnedCell>,
-    page_size: usize,
-    /// The commit that made the page.
-    created: Scn,
-}
-
-enum OwnedCell {
-    Leaf { scn: Scn, overflow: bool, value: Vec<u8> },
-    Inner(PageId),
-}
-
-impl PageRebuild {
-    /// Takes `page` apart.
-    pub fn new(page: &[u8]) -> PageRebuild {
-        let node = Node::new(page);
-        let cells = (0..node.len())
-            .map(|index| {
-                let cell = match node.cell_value(index) {
-                    CellValue::Leaf { scn, overflow, value } => {
-                        OwnedCell::Leaf { scn, overflow, value: value.to_vec() }
-                    }
-                    CellValue::Inner(child) => OwnedCell::Inner(child),
-                };
-                (if index == 0 && !node.is_leaf() { Vec::new() } else { node.key(index) }, cell)
-            })
-            .collect();
-        PageRebuild {
-            level: node.level(),
-            fill_percent: node.fill_percent(),
-            lower: node.lower_fence().to_vec(),
-            upper: node.upper_fence().map(<[u8]>::to_vec),
-            cells,
-            page_size: page.len(),
-            created: page::created(page),
-        }
-    }
-
-    /// Takes one step back.
-    pub fn apply(&mut self, op: DecodedUndo<'_>) {
-        match op {
-            DecodedUndo::Remove { key } => {
-                self.cells.remove(key);
-            }
-            DecodedUndo::Restore { key, cell } => {
-                let cell =
-                    OwnedCell::Leaf { scn: cell.scn, overflow: cell.overflow, value: cell.value.to_vec() };
-                self.cells.insert(key.to_vec(), cell);
-            }
-            DecodedUndo::RestoreChild { key, child } => {
-                self.cells.insert(key.to_vec(), OwnedCell::Inner(child));
-            }
-            DecodedUndo::UpperFence { fence } => self.upper = fence.map(<[u8]>::to_vec),
-            DecodedUndo::Image(image) => {
-                *self =
-                    PageRebuild { created: self.created, ..PageRebuild::new(&image.unpack(self.page_size)) };
-            }
-        }
-    }
-
-    /// The last commit up to `scn` that the page itself tells of: that of its newest row, or the one that made the page,
-    /// perhaps of rows from elsewhere.
-    #[must_use]
-    pub fn newest_change(&self, scn: Scn) -> Option<Scn> {
-        let written = self.cells.values().filter_map(|cell| match cell {
-            OwnedCell::Leaf { scn, .. } => Some(*scn),
-            OwnedCell::Inner(_) => None,
-        });
-        written.chain([self.created]).filter(|written| *written <= scn).max()
-    }
-
-    /// Puts the page together again in `bytes` as it was at `scn`, without the rows that came later; returns when
-    /// the first of these came.
-    ///
-    /// # Panics
-    /// When the content is larger than the page: it was a page once, so that is a defect.
-    pub fn finish(self, bytes: &mut [u8], scn: Scn) -> Option<Scn> {
-        let mut next_row = None;
-        bytes.fill(0);
-        let shape = Shape {
-            level: self.level,
-            fill_percent: self.fill_percent,
-            lower: &self.lower,
-            upper: self.upper.as_deref(),
-        };
-        let mut node = NodeMut::format(bytes, shape);
-        for (key, cell) in &self.cells {
-            if let OwnedCell::Leaf { scn: written, .. } = cell
-                && *written > scn
-            {
-                next_row = Some(next_row.map_or(*written, |next: Scn| next.min(*written)));
-                continue;
-            }
-            let value = match cell {
-                OwnedCell::Leaf { scn, overflow, value } => {
-                    CellValue::Leaf { scn: *scn, overflow: *overflow, value }
-                }
-                OwnedCell::Inner(child) => CellValue::Inner(*child),
-            };
-            assert!(node.append(key, value), "a rebuilt page fits its page");
-        }
-        page::set_scn_raw(bytes, scn.0);
-        page::set_created_raw(bytes, self.created.0);
-        next_row
     }
 }

@@ -158,11 +158,19 @@ pub(crate) fn put<P: WritePages>(
     if is_at_end && (free_bytes < cell_bytes + SLOT_BYTES || node.is_full_at_end(found, cell_bytes)) {
         return Ok(Put::AtEnd);
     }
+    // A row's difference from its next value is for those who find that on the same page: not where a split may move it.
+    let newer = match (value, found) {
+        (RowValue::Inline(value), Ok(index)) => Some(value).filter(|value| {
+            let has_room = free_bytes + node.cell_bytes(index) >= cell_bytes;
+            node.leaf_cell(index).value.len() == value.len() || (has_room && node.upper_fence().is_some())
+        }),
+        _ => None,
+    };
     drop(bytes);
     pages.page_mut(leaf);
     pages.set_last_leaf(root, leaf);
     if let Ok(index) = found {
-        pages.undo_row(leaf, index);
+        pages.undo_row(leaf, index, newer);
         let mut node = NodeMut::new(pages.page_mut(leaf));
         let CellValue::Leaf { overflow, value, .. } = cell else { unreachable!("rows are in leaves") };
         if !node.overwrite(index, scn, overflow, value) {
@@ -240,7 +248,7 @@ fn put_in_leaf<P: WritePages>(
     let cell = CellValue::Leaf { scn, overflow: false, value };
     pages.page_mut(leaf);
     if let Ok(index) = place {
-        pages.undo_row(leaf, index);
+        pages.undo_row(leaf, index, Some(value));
     }
     let bytes = pages.page_mut(leaf);
     let mut node = NodeMut::new(bytes);
@@ -409,7 +417,7 @@ pub fn remove<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<
     read_neighbours(pages, &path, index)?;
     // The frame is copied only now: removing nothing changes nothing.
     pages.page_mut(leaf);
-    pages.undo_row(leaf, index);
+    pages.undo_row(leaf, index, None);
     let mut node = NodeMut::new(pages.page_mut(leaf));
     node.remove(index);
     let used = node.as_node().used_bytes();

@@ -20,10 +20,14 @@ fn key_strategy() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Of few different bytes, so that a row's values often begin or end alike.
 fn value_strategy() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        6 => (any::<u8>(), 0usize..60).prop_map(|(byte, length)| vec![byte; length]),
-        2 => (any::<u8>(), 60usize..250).prop_map(|(byte, length)| vec![byte; length]),
+        3 => (0u8..2, 0usize..60, any::<u8>()).prop_map(|(byte, length, middle)| {
+            [&vec![byte; length][..], &[middle], &vec![byte; length / 2]].concat()
+        }),
+        3 => (0u8..2, 0usize..60).prop_map(|(byte, length)| vec![byte; length]),
+        2 => (0u8..2, 60usize..250).prop_map(|(byte, length)| vec![byte; length]),
         1 => (any::<u8>(), 250usize..5000).prop_map(|(byte, length)| vec![byte; length]),
     ]
 }
@@ -33,7 +37,7 @@ enum Operation {
     Put(Vec<u8>, Vec<u8>),
     Remove(Vec<u8>),
     RemoveRange(u32, u32),
-    PutRange(u32, u32),
+    PutRange(u32, u32, Vec<u8>),
 }
 
 fn operation_strategy() -> impl Strategy<Value = Operation> {
@@ -41,7 +45,8 @@ fn operation_strategy() -> impl Strategy<Value = Operation> {
         6 => (key_strategy(), value_strategy()).prop_map(|(key, value)| Operation::Put(key, value)),
         3 => key_strategy().prop_map(Operation::Remove),
         1 => (0u32..500, 1u32..200).prop_map(|(start, count)| Operation::RemoveRange(start, count)),
-        1 => (0u32..500, 1u32..100).prop_map(|(start, count)| Operation::PutRange(start, count)),
+        1 => (0u32..500, 1u32..100, value_strategy())
+            .prop_map(|(start, count, value)| Operation::PutRange(start, count, value)),
     ]
 }
 
@@ -68,8 +73,8 @@ fn run(operations: Vec<Operation>) {
             Operation::RemoveRange(start, count) => (start..start + count).for_each(|number| {
                 remove_both(&mut pages, &mut writer, &mut model, &number.to_be_bytes());
             }),
-            Operation::PutRange(start, count) => (start..start + count).for_each(|number| {
-                put_both(&mut pages, &mut writer, &mut model, &number.to_be_bytes(), &[7; 20]);
+            Operation::PutRange(start, count, value) => (start..start + count).for_each(|number| {
+                put_both(&mut pages, &mut writer, &mut model, &number.to_be_bytes(), &value);
             }),
         }
         writer.finish(&mut pages).unwrap();

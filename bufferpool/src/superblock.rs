@@ -101,8 +101,10 @@ pub struct Superblock {
 
 /// An incompatible feature: history was cut. A program that does not know it would read what is gone as if it were there.
 pub const HISTORY_CUT: u64 = 1;
+/// An incompatible feature: records of history are packed, and tell of values by their difference from newer ones.
+pub const HISTORY_PACKED: u64 = 2;
 /// What this program knows of features.
-const FEATURES_KNOWN: [u64; 3] = [0, 0, HISTORY_CUT];
+const FEATURES_KNOWN: [u64; 3] = [0, 0, HISTORY_CUT | HISTORY_PACKED];
 
 impl Superblock {
     fn encode(&self) -> IoBuf {

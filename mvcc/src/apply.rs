@@ -487,9 +487,9 @@ impl WritePages for Apply<'_, '_> {
         self.record(page, |_, out| operations.iter().for_each(|operation| operation.encode(out)));
     }
 
-    fn undo_row(&mut self, page: PageId, index: usize) {
+    fn undo_row(&mut self, page: PageId, index: usize, newer: Option<&[u8]>) {
         self.note_freed_value(page, index);
-        self.record(page, |bytes, out| helios_btree::encode_restore(bytes, index, out));
+        self.record(page, |bytes, out| helios_btree::encode_restore(bytes, index, newer, out));
     }
 
     fn undo_image(&mut self, page: PageId) {

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use helios_btree::ReadPages;
-use helios_bufferpool::{Encoded, GivenUp, HISTORY_CUT, Located, PageKey, Scn, page, pin};
+use helios_bufferpool::{Encoded, GivenUp, HISTORY_CUT, HISTORY_PACKED, Located, PageKey, Scn, page, pin};
 
 use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::{Engine, UndoPin};
@@ -130,6 +130,9 @@ impl Engine {
                 superblock.clean = clean;
                 if self.retention.has_cut() {
                     superblock.features[2] |= HISTORY_CUT;
+                }
+                if self.file.history_writes() > 0 {
+                    superblock.features[2] |= HISTORY_PACKED;
                 }
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
                 // 0: nothing to replay, and no segment that has to be there.

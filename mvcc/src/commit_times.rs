@@ -19,6 +19,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
+use helios_btree::put_varint;
+
 use crate::commit::Request;
 use crate::error::{Error, Result};
 use crate::ids::{BranchId, Scn, TreeId, Xid};
@@ -303,24 +305,6 @@ fn damaged() -> Error {
     Error::Corruption("a row of the commit-time index is damaged".into())
 }
 
-/// Seven bits at a time, the lowest first; bit 7 says that more follow.
-fn put_varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn take_varint(bytes: &mut &[u8]) -> Result<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or_else(damaged)?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(damaged())
+    helios_btree::take_varint(bytes).ok_or_else(damaged)
 }

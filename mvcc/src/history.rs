@@ -3,18 +3,14 @@
 //! 1. The undo ring keeps the reverse operations of recent commits in memory. [`Engine::flush_history`] takes what is
 //!    there to the data file, page by page, before it is released.
 //! 2. A page has at most one *open* history: records that lead back from its newest image. Flushing adds to it by
-//!    writing it anew. Once it outweighs a page it is *sealed*: written together with an image of the page at its
-//!    newer end, under that image's SCN, and never touched again. Where one flush finds more than a page's worth, it
-//!    seals several, each of about that much and of whole commits.
+//!    writing it anew. Where it outweighs a page, so much of it as fills pages, from its older end, is *sealed*: each
+//!    page's worth of whole commits is written together with an image of the page at its newer end, under that image's
+//!    SCN, and never touched again. So there is no image for less than a page's worth of records.
 //! 3. So any version is rebuilt from at most two reads — a sealed history, or the newest image and the open one — and
 //!    about one page's worth of records ([`Engine::rebuild_old`]). It is then published as an old version, found like
 //!    any page by those who read between its commit and the next.
 //!
-//! A history image holds the length of the page image (4, 0 for an open one) and the image: bytes at the front (4),
-//! then those and the ones at the back; then the records, newest first, each SCN (8), the version it goes back to (8),
-//! length (4), operations.
-//!
-//! Rows inserted leave no record: rows carry their writer's SCN.
+//! What its bytes are is in `history_image`. Rows inserted leave no record: rows carry their writer's SCN.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -23,12 +19,15 @@ use helios_bufferpool::{Encoded, ImageKind, MapKey, PageKey, Scn, page, pin};
 
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
+use crate::history_image::{
+    Contents, Records, cost, cut_before, cut_behind, newest_of, open_image, push_record, records_after,
+    sealed_image,
+};
 use crate::view::{StepsBack, View};
 use helios_btree::{PageRebuild, ReadPages, UndoOps};
 
 /// History images written at once.
 const BATCH_IMAGES: usize = 256;
-const RECORD_HEADER_BYTES: usize = 20;
 
 /// What [`Engine::flush_history`] has to write for one page.
 struct PageHistory {
@@ -57,8 +56,8 @@ impl Engine {
         let _one_at_a_time = self.flushing.lock().await;
         let Some(raw) = self.file.read_history(sealed).await? else { return Ok(()) };
         let contents = Contents::parse(&raw)?;
-        let after_newest = records_after(contents.records, newest)?;
-        let after_oldest = records_after(contents.records, oldest)?;
+        let after_newest = records_after(&contents.records, newest)?;
+        let after_oldest = records_after(&contents.records, oldest)?;
         let (later, needed) = contents.records[..after_oldest].split_at(after_newest.min(after_oldest));
         let page = step_back(&contents.page(self.pool.page_size())?, later, newest)?;
         let image = self.seal(sealed.page, newest, &page, needed).await?;
@@ -104,10 +103,7 @@ impl Engine {
             for position in positions.into_iter().rev() {
                 let record = self.ring.get(&guard, position).expect("unflushed records are kept");
                 history.newest = history.newest.max(record.scn);
-                history.records.extend_from_slice(&record.scn.0.to_le_bytes());
-                history.records.extend_from_slice(&record.restores.0.to_le_bytes());
-                history.records.extend_from_slice(&(record.operations.len() as u32).to_le_bytes());
-                history.records.extend_from_slice(record.operations);
+                push_record(record.scn, record.restores, record.operations, &mut history.records);
             }
             (key, history)
         });
@@ -125,35 +121,42 @@ impl Engine {
         let open = MapKey::open_history(key);
         let open_before = self.file.read_history(open).await?;
         if let Some(open_before) = &open_before {
-            history.records.extend_from_slice(Contents::parse(open_before)?.records);
+            history.records.extend_from_slice(&Contents::parse(open_before)?.records);
         }
         // Part of a commit that is still being made can only be told from the rest by an image between them.
         let unfinished = history.newest > self.visible_scn();
-        if !unfinished && history.records.len() <= self.pool.page_size() {
-            let mut raw = Vec::with_capacity(history.records.len() + 4);
-            raw.extend_from_slice(&0u32.to_le_bytes());
-            raw.extend_from_slice(&history.records);
-            let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
-            images.push((open, history.newest, encoded));
-            return Ok(());
-        }
+        let page_size = self.pool.page_size();
         // The image of a commit that is still being made serves only those who read before it.
         let mut version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
+        // What fills no page stays open.
+        let left = if unfinished { 0 } else { cost(&history.records)? % page_size };
+        let (records, mut rest) = cut_before(&history.records, left)?;
+        if !records.is_empty() {
+            let raw = open_image(records);
+            let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
+            images.push((open, history.newest, encoded));
+        } else if open_before.is_some() {
+            gone.push(open);
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
         let mut page = self.page_as_of(key, as_of).await?;
-        let mut rest = &history.records[..];
+        if !records.is_empty() {
+            version = newest_of(rest)?;
+            page = step_back(&page, records, version)?;
+        }
         loop {
-            let (records, older) = cut_records(rest, version, self.pool.page_size())?;
+            let (records, older) = cut_behind(rest, page_size, version)?;
             images.push(self.seal(key, version, &page, records).await?);
-            let Some(newest_older) = Records(older).next() else { break };
+            if older.is_empty() {
+                return Ok(());
+            }
             // A page's worth of records leads to the next image, and no reader has to go further.
-            version = newest_older?.0;
+            version = newest_of(older)?;
             page = step_back(&page, records, version)?;
             rest = older;
         }
-        if open_before.is_some() {
-            gone.push(open);
-        }
-        Ok(())
     }
 
     /// Makes a sealed history: a page as it was at `version`, and the records that lead back from there.
@@ -167,16 +170,9 @@ impl Engine {
         let sealed = MapKey::sealed_history(key, version);
         // The earlier part of the same commit may have been sealed already.
         let sealed_before = self.file.read_history(sealed).await?;
-        let (lower, upper) = (usize::from(page::lower(page)), usize::from(page::upper(page)));
-        let back = &page[upper..page::content_end(page.len())];
-        let mut raw = Vec::with_capacity(8 + lower + back.len() + records.len());
-        raw.extend_from_slice(&((4 + lower + back.len()) as u32).to_le_bytes());
-        raw.extend_from_slice(&(lower as u32).to_le_bytes());
-        raw.extend_from_slice(&page[..lower]);
-        raw.extend_from_slice(back);
-        raw.extend_from_slice(records);
+        let mut raw = sealed_image(page, records);
         if let Some(before) = &sealed_before {
-            raw.extend_from_slice(Contents::parse(before)?.records);
+            raw.extend_from_slice(&Contents::parse(before)?.records);
         }
         let encoded = self.file.codec().encode(ImageKind::History, key, version, &raw, 0);
         Ok((sealed, version, encoded))
@@ -298,7 +294,7 @@ impl Engine {
         };
         let Some(raw) = raw else { return Ok(()) };
         reads.images += 1;
-        for record in Records(Contents::parse(&raw)?.records) {
+        for record in Records(&Contents::parse(&raw)?.records) {
             let (record_scn, restores, operations) = record?;
             if applied.is_some_and(|applied| record_scn >= applied) {
                 continue;
@@ -339,102 +335,14 @@ struct OldRead {
     record_bytes: u64,
 }
 
-/// A decoded history image.
-struct Contents<'a> {
-    image: &'a [u8],
-    records: &'a [u8],
-}
-
-impl<'a> Contents<'a> {
-    fn parse(raw: &'a [u8]) -> Result<Contents<'a>> {
-        let damaged = || Error::Corruption("a history image has the wrong length".into());
-        let (length, rest) = raw.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (image, records) =
-            rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        Ok(Contents { image, records })
-    }
-
-    fn page(&self, page_size: usize) -> Result<Vec<u8>> {
-        let damaged = || Error::Corruption("a history image has the wrong length".into());
-        let (front_bytes, rest) = self.image.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (front, back) =
-            rest.split_at_checked(u32::from_le_bytes(*front_bytes) as usize).ok_or_else(damaged)?;
-        let end = page::content_end(page_size);
-        if front.len() + back.len() > end {
-            return Err(damaged());
-        }
-        let mut bytes = vec![0; page_size];
-        bytes[..front.len()].copy_from_slice(front);
-        bytes[end - back.len()..end].copy_from_slice(back);
-        // Its undo chain is what follows the image, not what is in the ring.
-        page::set_undo_position(&mut bytes, 0);
-        page::set_from_device(&mut bytes);
-        Ok(bytes)
-    }
-}
-
-/// Cuts off the newest records: those of `version` and later, and about a page's worth, whole commits only.
-fn cut_records(records: &[u8], version: Scn, page_size: usize) -> Result<(&[u8], &[u8])> {
-    let mut rest = Records(records);
-    let mut last = None;
-    loop {
-        let taken = records.len() - rest.0.len();
-        let Some(next) = rest.next() else { return Ok((records, &[])) };
-        let (scn, _, operations) = next?;
-        let is_large = taken + operations.len() + RECORD_HEADER_BYTES > page_size;
-        if is_large && scn < version && last.is_some_and(|last| scn < last) {
-            return Ok(records.split_at(taken));
-        }
-        last = Some(scn);
-    }
-}
-
-/// The length of those records, the first ones, that are of commits after `scn`.
-fn records_after(records: &[u8], scn: Scn) -> Result<usize> {
-    let mut rest = Records(records);
-    loop {
-        let length = records.len() - rest.0.len();
-        match rest.next() {
-            Some(record) if record.as_ref().is_ok_and(|record| record.0 <= scn) => return Ok(length),
-            Some(record) => drop(record?),
-            None => return Ok(length),
-        }
-    }
-}
-
 /// A page as it was at `version`, which `records` lead back to.
 fn step_back(page: &[u8], records: &[u8], version: Scn) -> Result<Box<[u8]>> {
     let mut rebuild = PageRebuild::new(page);
     for record in Records(records) {
-        UndoOps::new(record?.2).for_each(|operation| rebuild.apply(operation));
+        let (undone, _, operations) = record?;
+        UndoOps::new(operations).for_each(|operation| rebuild.apply(undone, operation));
     }
     let mut bytes = vec![0; page.len()].into_boxed_slice();
     rebuild.finish(&mut bytes, version);
     Ok(bytes)
-}
-
-/// Walks over the records of a history image.
-struct Records<'a>(&'a [u8]);
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<(Scn, Scn, &'a [u8])>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let damaged = || Error::Corruption("a history image ends in the middle of a record".into());
-        let Some((header, rest)) = self.0.split_at_checked(RECORD_HEADER_BYTES) else {
-            self.0 = &[];
-            return Some(Err(damaged()));
-        };
-        let u64_at = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
-        let length = u32::from_le_bytes(header[16..20].try_into().expect("four bytes")) as usize;
-        let Some((operations, rest)) = rest.split_at_checked(length) else {
-            self.0 = &[];
-            return Some(Err(damaged()));
-        };
-        self.0 = rest;
-        Some(Ok((Scn(u64_at(0)), Scn(u64_at(8)), operations)))
-    }
 }

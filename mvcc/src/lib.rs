@@ -25,6 +25,7 @@ mod eviction;
 mod freed_pages;
 mod history;
 mod history_bytes;
+mod history_image;
 mod ids;
 mod known_gap;
 mod large_value;

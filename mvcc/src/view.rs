@@ -130,7 +130,7 @@ impl StepsBack {
 
     /// Applies one record.
     pub(crate) fn apply(&mut self, scn: Scn, restores: Scn, operations: &[u8]) {
-        UndoOps::new(operations).for_each(|operation| self.rebuild.apply(operation));
+        UndoOps::new(operations).for_each(|operation| self.rebuild.apply(scn, operation));
         self.undone = Some(scn);
         self.restores = Some(restores);
     }

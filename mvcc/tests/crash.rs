@@ -51,7 +51,16 @@ fn changes(work: Work, number: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         .map(|_| {
             let key = next(600).to_be_bytes().to_vec();
             let length = if next(40) == 0 { 9_000 } else { next(700) };
-            let value = (next(5) != 0).then(|| vec![number as u8; length as usize]);
+            let value = (next(5) != 0).then(|| {
+                let mut value = vec![b'v'; length as usize];
+                value
+                    .get_mut(length as usize / 2..)
+                    .into_iter()
+                    .flatten()
+                    .take(9)
+                    .for_each(|at| *at = number as u8);
+                value
+            });
             (key, value)
         })
         .collect()

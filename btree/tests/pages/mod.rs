@@ -48,19 +48,14 @@ impl WritePages for Pages {
     }
     fn free(&mut self, _page: PageId) {}
     fn undo(&mut self, page: PageId, operations: &[UndoOp<'_>]) {
-        assert_eq!(self.copied.get(&page), Some(&self.scn), "page {page} is copied before its undo");
-        if page::created(&self.pages[&page]) == self.scn {
-            // Nobody can go back behind its first version.
-            return;
-        }
         let mut bytes = Vec::new();
         operations.iter().for_each(|operation| operation.encode(&mut bytes));
-        self.undo.entry(page).or_default().push((self.scn, bytes));
+        self.keep(page, bytes);
     }
-    fn undo_row(&mut self, page: PageId, index: usize) {
-        let bytes = self.pages[&page].clone();
-        let node = helios_btree::Node::new(&bytes);
-        self.undo(page, &[UndoOp::Restore { key: &node.key(index), cell: node.leaf_cell(index) }]);
+    fn undo_row(&mut self, page: PageId, index: usize, newer: Option<&[u8]>) {
+        let mut operation = Vec::new();
+        helios_btree::encode_restore(&self.pages[&page], index, newer, &mut operation);
+        self.keep(page, operation);
     }
     fn undo_image(&mut self, page: PageId) {
         let bytes = self.pages[&page].clone();
@@ -87,7 +82,7 @@ impl ReadPages for AsOf<'_> {
         let mut rebuild = PageRebuild::new(bytes);
         for (scn, operations) in self.0.undo.get(&page).map_or(&[][..], Vec::as_slice).iter().rev() {
             if *scn > self.1 {
-                UndoOps::new(operations).for_each(|operation| rebuild.apply(operation));
+                UndoOps::new(operations).for_each(|operation| rebuild.apply(*scn, operation));
             }
         }
         let mut built = vec![0; self.0.size];
@@ -210,6 +205,15 @@ where
 }
 
 impl Pages {
+    /// Keeps the encoded operations that take back what this commit is about to do to a page.
+    fn keep(&mut self, page: PageId, operations: Vec<u8>) {
+        assert_eq!(self.copied.get(&page), Some(&self.scn), "page {page} is copied before its undo");
+        // Nobody can go back behind its first version.
+        if page::created(&self.pages[&page]) != self.scn {
+            self.undo.entry(page).or_default().push((self.scn, operations));
+        }
+    }
+
     /// An empty tree.
     pub fn with_tree(size: usize, fill_percent: u8) -> Pages {
         let mut pages = Pages { size, next: ROOT.0, scn: Scn(1), ..Default::default() };
