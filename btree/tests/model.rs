@@ -4,7 +4,7 @@
 
 mod pages;
 
-use helios_btree::{Writer, get};
+use helios_btree::{LeafCell, Node, PageRebuild, UndoOps, Writer, get};
 use helios_bufferpool::Scn;
 use pages::{AsOf, Model, Pages, ROOT, check, resolve};
 use proptest::prelude::*;
@@ -97,4 +97,30 @@ proptest! {
     ) {
         run(operations);
     }
+}
+
+/// Rows as earlier programs wrote them to histories, with lengths and SCNs of fixed width.
+#[test]
+fn operations_of_earlier_programs_are_read() {
+    let mut pages = Pages::with_tree(4096, 100);
+    let mut writer = Writer::default();
+    for key in [b"ka", b"kb"] {
+        pages.put(&mut writer, key, b"now");
+    }
+    writer.finish(&mut pages).unwrap();
+    let old = |kind: u8, key: &[u8], value: &[u8]| {
+        let mut bytes = vec![kind, key.len() as u8, 0];
+        bytes.extend_from_slice(&7u64.to_le_bytes());
+        bytes.extend_from_slice(&[value.len() as u8, 0]);
+        [&bytes, key, value].concat()
+    };
+    let operations = [old(2, b"ka", b"earlier"), old(3, b"kc", &[5; 16]), vec![1, 2, 0, b'k', b'b']].concat();
+    let mut rebuild = PageRebuild::new(&pages.pages[&ROOT]);
+    UndoOps::new(&operations).for_each(|operation| rebuild.apply(Scn(9), operation));
+    let mut built = vec![0; 4096];
+    rebuild.finish(&mut built, Scn(8));
+    let node = Node::new(&built);
+    let rows: Vec<_> = (0..node.len()).map(|index| (node.key(index), node.leaf_cell(index))).collect();
+    let row = |overflow, value| LeafCell { scn: Scn(7), overflow, value };
+    assert_eq!(rows, [(b"ka".to_vec(), row(false, &b"earlier"[..])), (b"kc".to_vec(), row(true, &[5; 16]))]);
 }
