@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -163,12 +164,17 @@ impl Engine {
     }
 
     /// Makes what a fault missed available.
-    pub(crate) async fn resolve(&self, fault: Fault) -> Result<()> {
-        match fault.0 {
-            FaultReason::Page(key) => self.load(key).await,
-            FaultReason::Pause => Ok(()),
-            FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
-        }
+    ///
+    /// The future is behind a pointer: all that reads pages waits for it, and with its parts the types of the futures of a program
+    /// that embeds this one would be nested deeper than compilers follow by default.
+    pub(crate) fn resolve(&self, fault: Fault) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            match fault.0 {
+                FaultReason::Page(key) => self.load(key).await,
+                FaultReason::Pause => Ok(()),
+                FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
+            }
+        })
     }
 
     /// Keeps the undo records from now on until the returned value is dropped.
