@@ -45,6 +45,8 @@ struct Header {
     next: AtomicU32,
     uses: AtomicU8,
     dirty: AtomicU8,
+    /// 1 while it is among those that the pool counts as dirty.
+    counted: AtomicU8,
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
@@ -63,6 +65,8 @@ pub struct FramePool {
     stripes: Box<[Mutex<()>]>,
     free: Mutex<FreeList>,
     free_count: AtomicUsize,
+    /// Published frames that are dirty.
+    dirty_count: AtomicUsize,
     publications: AtomicU64,
     hits: Box<[HitCounter]>,
 }
@@ -141,6 +145,7 @@ impl FramePool {
                 next: AtomicU32::new(NONE),
                 uses: AtomicU8::new(0),
                 dirty: AtomicU8::new(0),
+                counted: AtomicU8::new(0),
             })
             .collect();
         let buckets = (0..count.next_power_of_two()).map(|_| AtomicU32::new(NONE)).collect();
@@ -153,6 +158,7 @@ impl FramePool {
             buckets,
             stripes,
             free: Mutex::new(free),
+            dirty_count: AtomicUsize::new(0),
             free_count: AtomicUsize::new(count),
             publications: AtomicU64::new(0),
             hits: (0..COUNTERS).map(|_| HitCounter::default()).collect(),
@@ -172,6 +178,17 @@ impl FramePool {
     /// Frames that are free, or will be once the readers of this moment are done. Approximate.
     pub fn free_count(&self) -> usize {
         self.free_count.load(Ordering::Relaxed)
+    }
+
+    /// Published pages that changed since they were last written to the device: only writing them frees their frames.
+    pub fn dirty_count(&self) -> usize {
+        self.dirty_count.load(Ordering::Relaxed)
+    }
+
+    fn count_clean(&self, header: &Header) {
+        if header.counted.swap(0, Ordering::Relaxed) != 0 {
+            self.dirty_count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Takes up to `count` free frames out of use, and gives their memory back; returns how many. `keep_free` free
@@ -276,6 +293,9 @@ impl FramePool {
     /// is retired. `dirty` is 0 for a clean page, else the caller's mark; returns the mark of the version
     /// replaced, if there was one.
     pub fn publish(&self, frame: OwnedFrame<'_>, key: PageKey, from: Scn, dirty: u8) -> Option<u8> {
+        if dirty != 0 {
+            self.dirty_count.fetch_add(1, Ordering::Relaxed);
+        }
         let index = frame.into_index();
         let header = &self.headers[index as usize];
         header.set(key, from, Scn::MAX, dirty, self.publications.fetch_add(1, Ordering::Relaxed));
@@ -286,7 +306,9 @@ impl FramePool {
         let replaced = replaced?;
         let old = &self.headers[replaced as usize];
         header.uses.store(old.uses.load(Ordering::Relaxed), Ordering::Relaxed);
+        // As it is: who looks at the old version meanwhile must not take it for one that is on the device.
         let was_dirty = old.dirty.load(Ordering::Relaxed);
+        self.count_clean(old);
         self.retire(replaced);
         Some(was_dirty)
     }
@@ -488,6 +510,7 @@ impl Header {
         self.stamp.store(stamp, Ordering::Relaxed);
         self.uses.store(0, Ordering::Relaxed);
         self.dirty.store(dirty, Ordering::Relaxed);
+        self.counted.store(u8::from(dirty != 0), Ordering::Relaxed);
     }
 }
 
@@ -599,6 +622,7 @@ impl<'g> FrameRef<'g> {
     /// Says that this very version is on the device now.
     pub fn mark_clean(self) {
         self.header().dirty.store(0, Ordering::Relaxed);
+        self.pool.count_clean(self.header());
     }
 
     /// Forgets one use, or all of them, and returns how many there were.

@@ -108,12 +108,19 @@ impl Replacement {
         mut judge: impl FnMut(CacheKey, bool) -> Verdict,
     ) -> usize {
         let mut evicted = 0;
+        // Those that cannot leave go around their queue: what is behind them, and the other queue, comes to its turn all the same.
+        let (mut busy_in_small, mut busy_in_main) = (0, 0);
         for _ in 0..tries_max {
             if evicted >= wanted {
                 break;
             }
             let mut queues = self.queues.lock();
-            let from_small = queues.small.len() > self.capacity / 10 || queues.main.is_empty();
+            let left_in_small = queues.small.len().saturating_sub(busy_in_small);
+            let left_in_main = queues.main.len().saturating_sub(busy_in_main);
+            if left_in_small + left_in_main == 0 {
+                break;
+            }
+            let from_small = left_in_small > self.capacity / 10 || left_in_main == 0;
             let candidate = if from_small { queues.small.pop_front() } else { queues.main.pop_front() };
             drop(queues);
             let Some(entry) = candidate else { break };
@@ -122,8 +129,14 @@ impl Replacement {
             match verdict {
                 Verdict::Gone => {}
                 Verdict::Used => queues.main.push_back(entry),
-                Verdict::Busy if from_small => queues.small.push_back(entry),
-                Verdict::Busy => queues.main.push_back(entry),
+                Verdict::Busy if from_small => {
+                    busy_in_small += 1;
+                    queues.small.push_back(entry);
+                }
+                Verdict::Busy => {
+                    busy_in_main += 1;
+                    queues.main.push_back(entry);
+                }
                 Verdict::Evicted => {
                     evicted += 1;
                     if from_small {
@@ -189,6 +202,26 @@ mod tests {
             replacement.admit(wanted, None, |_, _| true);
         }
         assert!(hot_misses < 500, "{hot_misses} misses of 10,000 in the hot set");
+    }
+
+    /// Pages that cannot leave keep neither those behind them nor those of the other queue from leaving.
+    #[test]
+    fn the_busy_keep_nobody_else() {
+        let key = |page| CacheKey { page: PageKey::new(BranchId(2), PageId(page)), until: Scn::MAX };
+        let replacement = Replacement::new(100);
+        let admit = |page| replacement.admit(key(page), None, |_, _| true);
+        // The first fifty are used, and so in the main queue; those behind them cannot leave, but for one.
+        (0..50).for_each(admit);
+        replacement.evict(1, 50, |_, _| Verdict::Used);
+        (50..100).for_each(admit);
+        let evict = |wanted| {
+            replacement.evict(wanted, 400, |each, _| match each.page.page.0 {
+                0..50 | 70 => Verdict::Evicted,
+                _ => Verdict::Busy,
+            })
+        };
+        assert_eq!(evict(51), 51);
+        assert_eq!(evict(1), 0);
     }
 
     /// Versions that went by themselves do not pile up, however many come and go while there is room for all.

@@ -16,6 +16,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -41,6 +42,8 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// Operations of a group that is applied to private copies at once.
 const OPERATIONS_NOW_MAX: usize = 1024;
+/// Inner nodes and the like that a small commit may change besides its leaves.
+const PAGES_MORE: usize = 16;
 
 /// A transaction on its way to being committed.
 pub(crate) struct Request {
@@ -158,7 +161,7 @@ pub(crate) struct Pipeline {
 pub(crate) async fn commit(engine: &Arc<Engine>, request: Request) -> Result<Scn> {
     let waiting = Unqueued { engine, request: Some(request) };
     engine.check_poisoned()?;
-    match engine.bound_waiting().await {
+    match bound(engine).await {
         Ok(()) => engine.admit_on_full_disk(|| waiting.has_puts()).await?,
         // Deleting goes on: it needs the log alone.
         Err(error) if error.is_want_of_space() && !waiting.has_puts() => {}
@@ -169,6 +172,12 @@ pub(crate) async fn commit(engine: &Arc<Engine>, request: Request) -> Result<Scn
         Some(scn) => Ok(scn),
         None => submit(engine, request).await,
     }
+}
+
+/// Keeps what waits in memory for the device within its bounds.
+async fn bound(engine: &Arc<Engine>) -> Result<()> {
+    engine.bound_waiting().await?;
+    engine.bound_changed(0).await
 }
 
 /// Commits a transaction of a database in memory, where nothing has to be waited for; its locks are released. `None`:
@@ -440,7 +449,9 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Ve
     let applied = match apply_now(engine, &mut state.workspace, requests, first) {
         true => Applied::Privately,
         false => {
-            refuse_unreadable(engine, state, group).await?;
+            let refused: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> =
+                Box::pin(refuse_unreadable(engine, state, group));
+            refused.await?;
             Applied::No
         }
     };
@@ -455,15 +466,15 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Ve
     Ok(Scn(first.0 + 1))
 }
 
-/// Reads the pages that the members of a group will change. A member that has one which cannot be read is told so and
-/// leaves the group.
+/// Reads the pages that the members of a group will change, and makes room for changing them. A member that has one which cannot be read, or
+/// for which there is no room, is told so and leaves the group.
 ///
 /// # Errors
 /// When it is nobody's page in particular: the database is being closed, or ended.
 async fn refuse_unreadable(engine: &Engine, state: &mut CommitState, group: &mut Vec<Member>) -> Result<()> {
     let mut index = 0;
     while index < group.len() {
-        match read_pages(engine, &mut state.workspace, &group[index].request).await {
+        match prepare_pages(engine, &mut state.workspace, &group[index].request).await {
             Ok(()) => index += 1,
             Err(error) => {
                 tracing::error!("a commit is refused: {error}");
@@ -474,7 +485,16 @@ async fn refuse_unreadable(engine: &Engine, state: &mut CommitState, group: &mut
     engine.check_poisoned()
 }
 
-async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<()> {
+async fn prepare_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<()> {
+    let leaves = read_pages(engine, workspace, request).await?;
+    // Half of a page that splits is new, and inner nodes are few.
+    let added = request.writes.log_bytes_max(OPERATION_BYTES) / (engine.pool.page_size() / 2);
+    engine.make_room_for_commit(leaves, leaves / 16 + added + PAGES_MORE).await
+}
+
+/// Returns how many leaves they are.
+async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<usize> {
+    let mut leaves = 0;
     let mut steps = Steps::new(&request.writes);
     // There is nothing to read of trees that this commit makes.
     let mut created = HashSet::new();
@@ -492,7 +512,10 @@ async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Reques
                     Operation::Change(tree, key, _) => {
                         let leaf = last.filter(|last| last.0 == tree).map(|last| last.1);
                         match apply.prepare(tree, key, leaf) {
-                            Ok(leaf) => last = Some((tree, leaf)),
+                            Ok(leaf) => {
+                                leaves += usize::from(last != Some((tree, leaf)));
+                                last = Some((tree, leaf));
+                            }
                             Err(missed) => {
                                 fault = Some(missed);
                                 break;
@@ -509,7 +532,7 @@ async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Reques
             engine.resolve(fault).await?;
         }
     }
-    Ok(())
+    Ok(leaves)
 }
 
 /// A commit of the program's own that writes down when commits were, and which pages they freed.

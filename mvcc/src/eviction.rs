@@ -8,11 +8,13 @@
 //!    before the next one has to wait for it.
 //! 4. Frames and compressed tier share their memory: `withheld` frames are out of use, and their bytes are the tier's.
 //!    After each decision the tier's ghosts ask for, one step moves.
-//! 5. On a full disk changed pages stay: clean ones leave, so reading goes on.
+//! 5. On a full disk changed pages stay: clean ones leave, so reading goes on. A part of the frames is kept from changed pages, so that there
+//!    always are some for that ([`Engine::bound_changed`]).
 //!
 //! Invariant: a page that is being loaded does not leave, so what a loader publishes is never older than what left.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -21,7 +23,7 @@ use helios_bufferpool::{
     CacheKey, Decision, Encoded, PageFile, PageKey, Scn, Stamp, Timed, Totals, Verdict, page, pin,
 };
 
-use crate::engine::{Engine, FRAMES_RESERVED, eviction_batch};
+use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED, eviction_batch};
 use crate::error::{Error, Result};
 use crate::spill::is_temporary;
 use crate::store::CompressedTierSize;
@@ -66,6 +68,61 @@ impl Engine {
         Ok(())
     }
 
+    /// Frames that changed pages are kept out of.
+    pub(crate) fn frames_for_reading(&self) -> usize {
+        self.pool.frame_count() / 16
+    }
+
+    /// Writes changed pages where there are so many that a commit which changes `pages` would leave too few frames for reading; as many
+    /// as there are, if that is not enough.
+    ///
+    /// # Errors
+    /// Those of writing; a full disk above all.
+    pub(crate) async fn bound_changed(&self, pages: usize) -> Result<()> {
+        // At most half of the frames are the compressed tier's.
+        if !self.is_durable || self.pool.dirty_count() + pages < self.pool.frame_count() / SPLIT_MAX / 2 {
+            return Ok(());
+        }
+        let writing: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> =
+            Box::pin(self.write_changed(pages));
+        writing.await
+    }
+
+    async fn write_changed(&self, pages: usize) -> Result<()> {
+        loop {
+            let excess = self.changed_beyond(self.frames_for_reading(), pages);
+            if excess == 0 {
+                return Ok(());
+            }
+            let _evicting = self.evicting.lock().await;
+            let mut changed: Vec<Leaving> = Vec::new();
+            let tries_max = 4 * self.pool.frame_count() + 64;
+            let left =
+                self.replacement.evict(excess.min(EVICTION_BATCH), tries_max, |candidate, from_small| {
+                    let is_dirty = {
+                        let guard = pin();
+                        let frame = self.pool.peek(&guard, candidate.page, candidate.until);
+                        frame.is_some_and(|frame| frame.is_dirty())
+                    };
+                    match is_dirty {
+                        true => self.judge(candidate, from_small, true, &mut changed),
+                        false => Verdict::Busy,
+                    }
+                });
+            self.write_and_leave(changed).await?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many changed pages too many there are with `pages` more, if `kept` frames are to be kept from them. A commit that needs more than
+    /// half of the frames lets pages leave on its way.
+    pub(crate) fn changed_beyond(&self, kept: usize, pages: usize) -> usize {
+        let frames = self.pool.frame_count() - self.pool.withheld_count();
+        (self.pool.dirty_count() + pages.min(frames / 2)).saturating_sub(frames.saturating_sub(kept))
+    }
+
     async fn evict(&self, count: usize, may_write: bool) -> Result<()> {
         let mut changed: Vec<Leaving> = Vec::new();
         let tries_max = 4 * self.pool.frame_count() + 64;
@@ -89,6 +146,18 @@ impl Engine {
                 false => Error::disk_full("changed pages cannot leave memory"),
             });
         }
+        self.write_and_leave(changed).await
+    }
+
+    /// Writes changed pages and lets them leave. Behind a pointer, as [`Engine::resolve`].
+    fn write_and_leave(
+        &self,
+        changed: Vec<Leaving>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(self.write_then_leave(changed))
+    }
+
+    async fn write_then_leave(&self, changed: Vec<Leaving>) -> Result<()> {
         if changed.is_empty() {
             return Ok(());
         }
@@ -283,16 +352,22 @@ impl Engine {
     /// Those of writing images.
     pub(crate) async fn clean_ahead(&self) -> Result<()> {
         let batch = eviction_batch(self.pool.frame_count());
+        let mut is_stuck = false;
         loop {
             poll_fn(|context| {
                 *self.cleaner.lock() = Some(context.waker().clone());
-                match self.pool.free_count() <= FRAMES_RESERVED + batch {
+                // On a full disk only until the next frame is taken: there may be room by then.
+                let waits = std::mem::take(&mut is_stuck);
+                match !waits && self.pool.free_count() <= FRAMES_RESERVED + batch {
                     true => Poll::Ready(()),
                     false => Poll::Pending,
                 }
             })
             .await;
-            self.free_frames(FRAMES_RESERVED + 3 * batch).await?;
+            match self.free_frames(FRAMES_RESERVED + 3 * batch).await {
+                Err(error) if error.is_want_of_space() => is_stuck = true,
+                freed => freed?,
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use helios_runtime::device::Device;
 use helios_runtime::{IoBuf, OpenMode};
 
 use crate::engine::Engine;
@@ -18,6 +19,11 @@ const FILE: &str = "reserve";
 /// Its size: a 32nd of the cache, within these.
 const BYTES_MIN: usize = 1 << 20;
 const BYTES_MAX: usize = 16 << 20;
+
+/// Removes the reserve of a folder that is being opened; whether there was one.
+pub(crate) fn remove_reserve(device: &dyn Device) -> bool {
+    device.remove(FILE).is_ok()
+}
 
 impl Engine {
     /// Makes the reserve if there is none. A full disk is no error: the reserve is then missing.
@@ -67,9 +73,7 @@ impl Engine {
     /// # Errors
     /// A full disk; other errors of looking whether it still is.
     pub(crate) async fn admit_on_full_disk(self: &Arc<Self>, has_puts: impl FnOnce() -> bool) -> Result<()> {
-        let is_full =
-            self.is_durable && (self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve());
-        if !is_full || !has_puts() {
+        if !self.is_disk_full() || !has_puts() {
             return Ok(());
         }
         // Perhaps there is room again.
@@ -79,9 +83,46 @@ impl Engine {
             log.ensure(1).await?;
             self.log_is_full.store(log.is_full(), Ordering::Relaxed);
         }
-        match self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve() {
+        match self.is_disk_full() {
             true => Err(Error::disk_full("until there is room, rows can only be deleted")),
             false => Ok(()),
+        }
+    }
+
+    /// Whether the disk had no room when something was last wanted of it.
+    fn is_disk_full(&self) -> bool {
+        self.is_durable && (self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve())
+    }
+
+    /// Makes room in memory for what a commit changes before anything is logged or changed for it: in the middle of it a full disk would
+    /// end all writing. It changes so many `leaves`, and at most so many pages more (`others`).
+    ///
+    /// # Errors
+    /// A full disk, which refuses that commit alone; other errors of writing.
+    pub(crate) async fn make_room_for_commit(&self, leaves: usize, others: usize) -> Result<()> {
+        if !self.is_durable {
+            return Ok(());
+        }
+        let too_large =
+            || Error::disk_full("for so many rows at once there is no room left: change fewer at a time");
+        let pages = leaves + others;
+        let made = self.bound_changed(pages).await;
+        // Others have few rows that were there before.
+        let undo_bytes = leaves.saturating_mul(self.pool.page_size());
+        // What goes around the ring's end wants its room twice.
+        let undo_max = self.ring.size_bytes() as usize / 4;
+        let made = match made {
+            Ok(()) if !self.ring.has_room(undo_bytes.min(undo_max)) => self.make_undo_room().await,
+            made => made,
+        };
+        match made {
+            Ok(()) if !self.is_disk_full() => Ok(()),
+            Err(error) if !error.is_want_of_space() => Err(error),
+            // What is in memory is enough for few changes, half of what is kept for reading among it.
+            _ if undo_bytes > undo_max || !self.ring.has_room(undo_bytes) => Err(too_large()),
+            _ if pages > self.pool.frame_count() / 4 => Err(too_large()),
+            _ if self.changed_beyond(self.frames_for_reading() / 2, pages) > 0 => Err(too_large()),
+            _ => Ok(()),
         }
     }
 }

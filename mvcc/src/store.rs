@@ -20,6 +20,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{BranchId, Isolation, Scn, TreeId, Xid};
 use crate::locks::{LockOwner, LockTable};
 use crate::log::{Log, is_segment, open_segments};
+use crate::reserve::remove_reserve;
 use crate::spill::{TemporaryPages, remove_leftovers};
 use crate::transaction::{Transaction, lookup};
 
@@ -196,6 +197,11 @@ impl Store {
             create_new(options, &surroundings, folder_lock).await?
         };
         Ok(Store { engine })
+    }
+
+    /// Whether anything can be committed: not after a failure of the device, nor where the disk was full when the folder was opened.
+    pub fn accepts_commits(&self) -> bool {
+        self.engine.poisoned.get().is_none()
     }
 
     /// Starts a transaction on `branch`. Its snapshot is taken at the first statement.
@@ -642,7 +648,7 @@ async fn open_existing(
     }
     let has_index = engine.has_page(BranchId::SYSTEM, TreeId::COMMIT_TIMES).await?;
     engine.commit_times.set_tree_exists(has_index);
-    begin_life(&engine, surroundings, end_lsn).await?;
+    begin_life_or_read(&engine, surroundings, end_lsn).await?;
     let store = Store { engine: engine.clone() };
     crate::retention::load(&store).await?;
     let last_branch = store.branches().await?.into_iter().map(|branch| branch.id.0).max().unwrap_or(0);
@@ -661,6 +667,27 @@ fn check_key(options: &StoreOptions, superblock: &Superblock) -> Result<()> {
             "the key is not the one that the database was encrypted with: give that one".into(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Starts a new life of the log. On a full disk the reserve gives its room for that; where this is not enough, the folder stays as it is, and
+/// what is in it can only be read.
+async fn begin_life_or_read(engine: &Arc<Engine>, surroundings: &Surroundings, end_lsn: u64) -> Result<()> {
+    let mut begun = begin_life(engine, surroundings, end_lsn).await;
+    if begun.as_ref().is_err_and(Error::is_want_of_space) && remove_reserve(&*surroundings.device) {
+        begun = begin_life(engine, surroundings, end_lsn).await;
+    }
+    match begun {
+        Err(error) if error.is_want_of_space() => {
+            if let Some(state) = engine.pipeline.state.lock().await.as_mut() {
+                state.log = None;
+            }
+            let reason = format!("{error}: the database can only be read; make room, and open it again");
+            tracing::warn!("{reason}");
+            let _ = engine.poisoned.set(reason);
+            Ok(())
+        }
+        begun => begun,
     }
 }
 

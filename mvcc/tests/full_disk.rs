@@ -158,10 +158,10 @@ async fn checkpoint_if_due(store: &Store) {
     }
 }
 
-async fn run(disk_bytes: u64) -> Result<(), Error> {
+async fn run(disk_bytes: u64, cache_size_bytes: usize) -> Result<(), Error> {
     let disk = Disk { memory: MemoryDevice::new(), bytes: Arc::new(AtomicU64::new(disk_bytes)) };
     let options = StoreOptions {
-        cache_size_bytes: 2 << 20,
+        cache_size_bytes,
         compression: Compression::None,
         log_segment_bytes: 256 << 10,
         checkpoint_log_bytes: 512 << 10,
@@ -189,8 +189,25 @@ async fn run(disk_bytes: u64) -> Result<(), Error> {
     assert!(rows(&store).await? == model, "all rows but the deleted ones are read");
     let again = insert(&store, &mut model, 1_000_000).await.expect_err("there is still no room");
     assert!(again.is_want_of_space(), "{again}");
-    // As if the process ended here; more room makes everything work again.
+    // What there is no room for at all is done or refused, and that alone: the rest goes on.
+    let all = model.len();
+    if let Err(error) = delete(&store, &mut model, all).await {
+        assert!(error.is_want_of_space(), "{error}");
+    }
+    assert!(rows(&store).await? == model, "all rows are read after many were to be deleted");
+    assert!(store.accepts_commits());
+    drop(store);
+    // As if the process ended here: what there is can be read, on a disk that is still full.
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
+    assert!(rows(&store).await? == model, "all rows are read after opening on a full disk");
+    if !store.accepts_commits() {
+        let refused = insert(&store, &mut model, 2_000_000).await.expect_err("there is no log");
+        assert!(refused.to_string().contains("make room"), "{refused}");
+    }
+    drop(store);
+    // More room makes everything work again.
     disk.bytes.store(4 * disk_bytes, Ordering::Relaxed);
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
     insert(&store, &mut model, next).await?;
     store.checkpoint().await?;
     assert!(rows(&store).await? == model);
@@ -205,6 +222,10 @@ async fn run(disk_bytes: u64) -> Result<(), Error> {
 #[test]
 fn reading_and_deleting_go_on() {
     for disk_bytes in [5 << 20, 6 << 20, (7 << 20) + 100_000, 9 << 20] {
-        block_on(run(disk_bytes)).unwrap_or_else(|error| panic!("a disk of {disk_bytes} bytes: {error}"));
+        for cache_size_bytes in [2 << 20, 8 << 20] {
+            block_on(run(disk_bytes, cache_size_bytes)).unwrap_or_else(|error| {
+                panic!("a disk of {disk_bytes} bytes, a cache of {cache_size_bytes}: {error}")
+            });
+        }
     }
 }

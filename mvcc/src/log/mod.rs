@@ -67,7 +67,7 @@ impl Log {
     ) -> Result<Log> {
         let next_lsn = segments.next_segment_lsn(after_lsn);
         let (number, _) = segments.place(next_lsn);
-        segments.ensure(number).await?;
+        segments.ensure_named(number).await?;
         Ok(Log {
             segments,
             codec,

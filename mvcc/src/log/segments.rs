@@ -115,6 +115,23 @@ impl Segments {
         Ok(())
     }
 
+    /// [`Segments::ensure`] for the first segment of a life. One that is there already may have been made by a start that failed when its name
+    /// was to become durable, which a later attempt would not mend: so it gets its name once more. Nothing needs it yet.
+    ///
+    /// # Errors
+    /// As [`Segments::ensure`].
+    pub(crate) async fn ensure_named(&mut self, number: u64) -> Result<()> {
+        if self.files.contains_key(&number) {
+            let name = file_name(number);
+            let partial = format!("{name}.new");
+            self.device.rename(&name, &partial)?;
+            self.device.rename(&partial, &name)?;
+            self.device.sync_folder()?;
+            return Ok(());
+        }
+        self.ensure(number).await
+    }
+
     async fn fill(&self, file: &dyn File) -> Result<()> {
         let size = self.blocks_per_segment * BLOCK_SIZE as u64;
         let mut offset = 0;

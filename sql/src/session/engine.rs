@@ -112,7 +112,10 @@ impl Engine {
         catalog_store::bootstrap(&store, BranchId::MAIN).await?;
         let mock_secret = catalog_store::mock_secret(&store, &*entropy).await?;
         let sequences = Arc::new(Sequences::load(&store).await?);
-        store.remove_dropped().await?;
+        let accepts_commits = store.accepts_commits();
+        if accepts_commits {
+            store.remove_dropped().await?;
+        }
         let directory = Directory::load(&store).await?;
         let shared = Shared {
             sequences,
@@ -136,7 +139,9 @@ impl Engine {
             server_files: Mutex::default(),
         };
         let engine = Engine { shared: Arc::new(shared) };
-        engine.drop_leftovers().await?;
+        if accepts_commits {
+            engine.drop_leftovers().await?;
+        }
         Ok(engine)
     }
 
