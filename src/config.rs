@@ -13,6 +13,9 @@ use serde::Deserialize;
 use crate::crypto::EncryptionKey;
 use crate::{Error, Result};
 
+/// Threads that serve connections, at most.
+const WORKER_THREADS_MAX: usize = 1_024;
+
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -261,6 +264,12 @@ impl Config {
         }
         if self.performance.worker_threads == Some(0) {
             return Err(Error::config("performance.worker_threads = 0 is not allowed: at least 1 is needed"));
+        }
+        if let Some(threads) = self.performance.worker_threads.filter(|threads| *threads > WORKER_THREADS_MAX)
+        {
+            return Err(Error::config(format!(
+                "performance.worker_threads = {threads} is not allowed: at most {WORKER_THREADS_MAX} are, and one for each core is best"
+            )));
         }
         if self.encryption.algorithm != "Aes256Gcm" {
             return Err(Error::config(format!(

@@ -1,6 +1,8 @@
 //! Branches through the embedded interface: a handle stays on its branch, and keeps it from being dropped; and all of it
 //! is there again when the folder is opened anew.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use heliosdb_nano::{EmbeddedDatabase, params};
 
 fn names(database: &EmbeddedDatabase) -> Vec<String> {
@@ -39,4 +41,52 @@ fn a_handle_stays_on_its_branch() {
     assert_eq!(names(&main), ["ada"]);
     drop(staging);
     main.execute("DROP DATABASE BRANCH staging").expect("nobody is on it any more");
+}
+
+/// Merges end although others write to the target all the time, and nothing of either side is lost.
+#[test]
+fn merges_beside_writers_end() {
+    const ROWS: i64 = 300;
+    const MERGES: i32 = 5;
+    let database = EmbeddedDatabase::new_in_memory().expect("opened");
+    database
+        .execute(&format!(
+            "CREATE TABLE t (id bigint PRIMARY KEY, merged int, written bigint);
+             INSERT INTO t SELECT g, 0, 0 FROM generate_series(1, {ROWS}) AS g"
+        ))
+        .expect("made");
+    let ends = AtomicBool::new(false);
+    let written: i64 = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|writer| {
+                let (database, ends) = (database.on_branch("main").expect("it is there"), &ends);
+                scope.spawn(move || {
+                    let mut count = 0;
+                    while !ends.load(Ordering::Relaxed) {
+                        let row = (count * 7 + writer * 150) % ROWS + 1;
+                        let update = "UPDATE t SET written = written + 1 WHERE id = $1";
+                        // A merge that keeps writers off may be in a circle with one of them.
+                        count += database.execute_with(update, params![row]).map_or(0, |rows| rows as i64);
+                    }
+                    count
+                })
+            })
+            .collect();
+        for number in 1..=MERGES {
+            database.execute("CREATE DATABASE BRANCH work FROM main AS OF NOW").expect("branched");
+            let work = database.on_branch("work").expect("it is there");
+            work.execute(&format!("UPDATE t SET merged = {number}")).expect("changed");
+            drop(work);
+            database
+                .execute("MERGE DATABASE BRANCH work INTO main WITH (delete_branch_after = true)")
+                .unwrap_or_else(|error| panic!("merge {number}: {error}"));
+        }
+        ends.store(true, Ordering::Relaxed);
+        writers.into_iter().map(|writer| writer.join().expect("a writer that ends well")).sum()
+    });
+    let sums = database
+        .query("SELECT sum(written)::bigint AS written, min(merged) AS merged FROM t", params![])
+        .expect("read");
+    assert_eq!(sums[0].get::<i32>("merged").expect("a number"), MERGES);
+    assert_eq!(sums[0].get::<i64>("written").expect("a number"), written);
 }

@@ -13,6 +13,9 @@ use crate::error::{Result, SqlError, SqlState};
 
 /// How often a merge begins anew because somebody else changed what it wants to change.
 const TRIES_MAX: usize = 10;
+/// How many of these leave everybody alone. Those behind them keep others from writing to the target meanwhile: where writers come
+/// faster than merges end, a merge would never be done.
+const FREE_TRIES: usize = 3;
 
 /// A merge, whoever asks for it.
 pub struct BranchMerge<'a> {
@@ -39,7 +42,7 @@ impl Engine {
     ) -> Result<bool> {
         let empty = report.clone();
         for attempt in 1.. {
-            let tried = self.try_merge(merge, report, is_preview).await;
+            let tried = self.try_merge(merge, report, is_preview, attempt > FREE_TRIES).await;
             let is_lost = |error: &SqlError| {
                 matches!(error.state(), SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED)
             };
@@ -56,8 +59,12 @@ impl Engine {
         merge: &BranchMerge<'_>,
         report: &mut Report,
         is_preview: bool,
+        is_alone: bool,
     ) -> Result<bool> {
         let mut session = self.session_for_merge(merge);
+        if is_alone {
+            session.hold_off_writers().await?;
+        }
         let mut ddl = session.begin_ddl("MERGE DATABASE BRANCH").await?;
         let request = Request { source: merge.source.id };
         // On the heap: it holds the futures of all DDL.

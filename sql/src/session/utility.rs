@@ -360,6 +360,22 @@ impl Session {
         }
     }
 
+    /// Begins a transaction that keeps others from writing to the tables of the branch until it ends; they may read. It has no snapshot
+    /// yet, so that it will see what they wrote before.
+    ///
+    /// # Errors
+    /// Those of locking, and of reading the catalog.
+    pub(super) async fn hold_off_writers(&mut self) -> Result<()> {
+        let catalog = self.newest_catalog().await?;
+        self.begin_in_transaction();
+        let mut tables: Vec<_> = catalog.tables().cloned().collect();
+        tables.sort_by_key(|entry| entry.table.oid);
+        for entry in tables {
+            self.lock_table(&entry.table, TableLockMode::ShareRowExclusive, WaitPolicy::Block).await?;
+        }
+        Ok(())
+    }
+
     async fn lock_table(&mut self, table: &Table, mode: TableLockMode, wait: WaitPolicy) -> Result<()> {
         let active = self.active.as_mut().ok_or_else(lost)?;
         let transaction = active.transaction.as_mut().ok_or_else(lost)?;
