@@ -153,7 +153,9 @@ impl<'a> EvalContext<'a> {
 
     /// 57014 if the statement was canceled; long loops call it now and then.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+        // Constants are folded while a statement is planned.
+        let is_over = self.cancel.load(Ordering::Relaxed) || crate::watch::is_over();
+        if is_over { Err(SqlError::canceled()) } else { Ok(()) }
     }
 
     /// A type that must exist.
