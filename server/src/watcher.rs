@@ -72,7 +72,8 @@ impl Bell {
             return false;
         }
         let is_over = if self.is_asleep.load(Ordering::SeqCst) {
-            self.rung.wait_while(is_over, |over| !*over && self.is_asleep.load(Ordering::SeqCst))
+            self.rung
+                .wait_while(is_over, |over| !*over && self.is_asleep.load(Ordering::SeqCst))
                 .unwrap_or_else(PoisonError::into_inner)
         } else {
             self.rung.wait_timeout(is_over, TICK).unwrap_or_else(PoisonError::into_inner).0

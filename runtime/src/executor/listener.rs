@@ -183,8 +183,9 @@ impl Acceptor {
         dispatch: impl Fn(Accepted) + Send + 'static,
     ) -> io::Result<Acceptor> {
         let (stop, stopped) = UnixStream::pair()?;
-        let thread =
-            crate::cpu::spawn_unpinned("helios-accept", move || accept_all(&listeners, &stopped, &Reception { glance, dispatch }))?;
+        let thread = crate::cpu::spawn_unpinned("helios-accept", move || {
+            accept_all(&listeners, &stopped, &Reception { glance, dispatch })
+        })?;
         Ok(Acceptor { stop: Some(stop), thread: Some(thread) })
     }
 }

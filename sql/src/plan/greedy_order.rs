@@ -268,7 +268,8 @@ impl Greedy<'_, '_> {
         if !self.crossing {
             for at in 0..self.search.attached.len() {
                 let relation = self.search.attached[at];
-                let is_alone = matches!(&self.parts[self.part_of[relation]], Some(part) if part.attached.is_some());
+                let is_alone =
+                    matches!(&self.parts[self.part_of[relation]], Some(part) if part.attached.is_some());
                 if is_alone {
                     self.offer_attached(relation);
                 }

@@ -21,8 +21,8 @@ use super::relation_set::Set;
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
 use super::{disjunction, walk};
-use std::collections::HashMap;
 use crate::expr::Expr;
+use std::collections::HashMap;
 
 /// Beyond so many relations not all orders are looked at.
 const EXHAUSTIVE_MAX: usize = 10;
@@ -136,7 +136,8 @@ impl Region {
     fn part(&self, condition: &Expr, scope: Scope<'_, '_>) -> f64 {
         let read = self.read_by(condition);
         let tested = read.iter().filter_map(|at| {
-            disjunction::implied(condition, &self.relations[at].columns).map(|implied| scope.selectivity(&implied))
+            disjunction::implied(condition, &self.relations[at].columns)
+                .map(|implied| scope.selectivity(&implied))
         });
         (scope.selectivity(condition) / tested.product::<f64>().max(1e-9)).min(1.0)
     }
