@@ -86,7 +86,7 @@ fn echo_over_both_families() {
             }
             echo(socket)
         };
-        executor.serve(listeners, handler).unwrap();
+        executor.serve(listeners, |_| false, handler).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         let mut connections: Vec<Box<dyn Connection>> = Vec::new();
@@ -271,15 +271,19 @@ fn graceful_stop() {
         let executor = start(kind, 2);
         let token = executor.stop_token();
         executor
-            .serve(vec![listener], move |mut socket| {
-                let token = token.clone();
-                async move {
-                    socket.write_all(b"hello").await.unwrap();
-                    token.stopped().await;
-                    sleep(Duration::from_millis(50)).await;
-                    socket.write_all(b"goodbye").await.unwrap();
-                }
-            })
+            .serve(
+                vec![listener],
+                |_| false,
+                move |mut socket| {
+                    let token = token.clone();
+                    async move {
+                        socket.write_all(b"hello").await.unwrap();
+                        token.stopped().await;
+                        sleep(Duration::from_millis(50)).await;
+                        socket.write_all(b"goodbye").await.unwrap();
+                    }
+                },
+            )
             .unwrap();
         let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
         for client in &mut clients {

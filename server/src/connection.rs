@@ -110,7 +110,7 @@ impl Connection {
     pub(crate) fn new(socket: Stream, mut output: Output, opened: Opened, shared: Arc<Shared>) -> Connection {
         let Opened { session, mut place, secret } = opened;
         let backend = session.backend();
-        let target = place.announce(backend, secret, session.cancel_handle());
+        let target = place.announce(backend, secret, session.cancel_handle(), socket.hang_up());
         let heard = target.clone();
         session.seen_by_others().set_handler(Arc::new(move |signal| heard.hear(signal)));
         let (address, port) = match socket.peer() {
@@ -130,7 +130,7 @@ impl Connection {
             session,
             portals: Portals::default(),
             shapes: Shapes::default(),
-            limit: TimeLimit::default(),
+            limit: TimeLimit::of(&target),
             target,
             shared,
             is_skipping: false,
@@ -231,6 +231,7 @@ impl Connection {
 
     /// Tells the client about an error; the transaction has failed.
     pub(crate) fn report(&mut self, error: SqlError) {
+        let error = if self.limit.explains(&error) { Interruption::Timeout.error() } else { error };
         self.limit.end();
         self.session.note_error();
         self.write_notices();

@@ -30,8 +30,10 @@ impl Interruption {
 }
 
 /// The time limit of a connection's statements.
-#[derive(Default)]
 pub(crate) struct TimeLimit {
+    target: Arc<CancelTarget>,
+    /// The target knows when the running statement's time is up.
+    is_told: bool,
     /// The settings that `limit` was read from.
     settings: Option<Arc<SettingValues>>,
     limit: Option<Duration>,
@@ -41,24 +43,43 @@ pub(crate) struct TimeLimit {
 }
 
 impl TimeLimit {
+    pub(crate) fn of(target: &Arc<CancelTarget>) -> TimeLimit {
+        TimeLimit {
+            target: target.clone(),
+            is_told: false,
+            settings: None,
+            limit: None,
+            running: None,
+            has_passed: false,
+        }
+    }
+
     /// A statement begins.
     pub(crate) fn begin(&mut self, session: &Session) {
         if self.settings.as_ref().is_none_or(|known| !Arc::ptr_eq(known, session.settings())) {
             self.settings = Some(session.settings().clone());
             self.limit = session.settings().duration("statement_timeout");
         }
+        self.end();
         self.running = self.limit.map(sleep);
+        if let Some(limit) = self.limit {
+            self.target.limit_time(limit);
+            self.is_told = true;
+        }
         self.has_passed = false;
     }
 
     /// The statement has ended.
     pub(crate) fn end(&mut self) {
         self.running = None;
+        if std::mem::take(&mut self.is_told) {
+            self.target.unlimit_time();
+        }
     }
 
     /// Whether an error comes from the time limit of the running statement.
     pub(crate) fn explains(&self, error: &SqlError) -> bool {
-        self.has_passed && error.state() == SqlState::QUERY_CANCELED
+        (self.has_passed || self.target.is_late()) && error.state() == SqlState::QUERY_CANCELED
     }
 
     fn poll_passed(&mut self, context: &mut Context<'_>) -> bool {

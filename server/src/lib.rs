@@ -44,6 +44,7 @@ mod simple;
 mod startup;
 mod stream;
 mod tls;
+mod watcher;
 mod wire;
 
 pub use options::{Authentication, ServerMode, ServerOptions, StorageDescription, TlsFiles};

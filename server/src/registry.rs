@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
+use helios_runtime::executor::HangUp;
 use heliosdb_nano::session::{CancelHandle, Role, Signal};
+
+use crate::watcher::Bell;
 
 /// All connections of a server.
 #[derive(Default)]
@@ -17,6 +21,7 @@ pub(crate) struct Registry {
     targets: Mutex<HashMap<i32, Arc<CancelTarget>>>,
     /// How many connections the roles have that may have only so many, by OID.
     limited: Mutex<HashMap<u32, i32>>,
+    bell: Arc<Bell>,
 }
 
 /// A place among the connections, held as long as this lives.
@@ -39,9 +44,34 @@ pub(crate) struct CancelTarget {
     is_ending: AtomicBool,
     /// The connection's task while it waits, within a statement or for the client.
     waiting: Mutex<Option<Waker>>,
+    /// Tells whether the client is gone.
+    hang_up: Option<HangUp>,
+    /// When the running statement's time is up.
+    limit: Mutex<Limit>,
+    bell: Arc<Bell>,
+}
+
+/// The time of the running statement, as those see it who look while its worker is busy.
+#[derive(Default)]
+struct Limit {
+    /// Since the bell was made.
+    until: Option<Duration>,
+    /// It has passed, and what runs was told so.
+    is_late: bool,
 }
 
 impl Registry {
+    /// What the watcher is woken by.
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// The connections on which something runs.
+    pub(crate) fn running(&self) -> Vec<Arc<CancelTarget>> {
+        let is_running = |target: &&Arc<CancelTarget>| target.is_running.load(Ordering::SeqCst);
+        lock(&self.targets).values().filter(is_running).cloned().collect()
+    }
+
     /// Takes a place, if fewer than `most` are taken.
     pub(crate) fn enter(self: &Arc<Registry>, most: usize) -> Option<Place> {
         let taken = self
@@ -93,7 +123,13 @@ impl Place {
     }
 
     /// Makes the connection known to cancel requests.
-    pub(crate) fn announce(&mut self, backend: i32, secret: u32, handle: CancelHandle) -> Arc<CancelTarget> {
+    pub(crate) fn announce(
+        &mut self,
+        backend: i32,
+        secret: u32,
+        handle: CancelHandle,
+        hang_up: Option<HangUp>,
+    ) -> Arc<CancelTarget> {
         let target = Arc::new(CancelTarget {
             secret,
             handle,
@@ -101,6 +137,9 @@ impl Place {
             is_requested: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             waiting: Mutex::new(None),
+            hang_up,
+            limit: Mutex::default(),
+            bell: self.registry.bell.clone(),
         });
         lock(&self.registry.targets).insert(backend, target.clone());
         self.backend = Some(backend);
@@ -130,6 +169,55 @@ impl CancelTarget {
         self.is_requested.store(true, Ordering::SeqCst);
         self.handle.cancel();
         self.wake();
+    }
+
+    /// Ends what runs, whoever wanted it.
+    pub(crate) fn end_now(&self) {
+        self.handle.cancel();
+        self.wake();
+    }
+
+    /// Ends what runs as a cancel request does.
+    pub(crate) fn give_up(&self) {
+        self.request();
+    }
+
+    /// The number of what is parsed, bound or planned at the moment.
+    pub(crate) fn preparing(&self) -> Option<u64> {
+        self.handle.preparing()
+    }
+
+    /// Whether the client is gone.
+    pub(crate) fn is_client_gone(&self) -> bool {
+        self.hang_up.is_some_and(HangUp::has_happened)
+    }
+
+    /// The running statement has so much time.
+    pub(crate) fn limit_time(&self, limit: Duration) {
+        lock(&self.limit).until = Some(self.bell.now().saturating_add(limit));
+    }
+
+    /// The running statement has ended: nothing later may suffer from its limit.
+    pub(crate) fn unlimit_time(&self) {
+        let mut limit = lock(&self.limit);
+        limit.until = None;
+        if std::mem::take(&mut limit.is_late) && !self.is_requested.load(Ordering::SeqCst) {
+            self.handle.forget();
+        }
+    }
+
+    /// Whether the running statement was told that its time is up.
+    pub(crate) fn is_late(&self) -> bool {
+        lock(&self.limit).is_late
+    }
+
+    /// Tells the running statement that its time is up, if it is.
+    pub(crate) fn look_at_time(&self, now: Duration) {
+        let mut limit = lock(&self.limit);
+        if limit.until.is_some_and(|until| until <= now) {
+            *limit = Limit { until: None, is_late: true };
+            self.handle.cancel();
+        }
     }
 
     fn wake(&self) {
@@ -169,6 +257,7 @@ impl CancelTarget {
     pub(crate) fn begin(&self) -> bool {
         let is_stale = self.is_requested.swap(false, Ordering::SeqCst);
         self.is_running.store(true, Ordering::SeqCst);
+        self.bell.ring();
         is_stale
     }
 

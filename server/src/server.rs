@@ -12,7 +12,9 @@ use crate::connection;
 use crate::hba::{Encryption, HostFiles, Hosts};
 use crate::options::{Authentication, ServerOptions};
 use crate::registry::Registry;
+use crate::startup;
 use crate::tls::Tls;
+use crate::watcher::Watcher;
 
 /// What all connections of a server share.
 pub(crate) struct Shared {
@@ -127,13 +129,17 @@ impl Server {
             registry: Arc::default(),
             stop: executor.stop_token(),
         });
-        executor.serve(self.listeners, move |socket| connection::serve(socket, shared.clone()))?;
+        let watcher = Watcher::start(&shared, stop_patience)?;
+        let registry = shared.registry.clone();
+        let glance = move |bytes: &[u8]| startup::serve_cancel(bytes, &registry);
+        executor.serve(self.listeners, glance, move |socket| connection::serve(socket, shared.clone()))?;
         for address in addresses {
             tracing::info!("Server listening on {address}");
         }
         block_on(stop.stopped());
         tracing::info!("Stopping: waiting for running statements");
         let left = executor.stop(stop_patience);
+        drop(watcher);
         ended.set_server_files(None);
         if left > 0 {
             tracing::warn!("Stopped; {left} connections were still busy and have been cut off");

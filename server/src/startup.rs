@@ -17,7 +17,7 @@ use heliosdb_nano::session::{Session, SqlError, SqlState};
 
 use crate::authentication::authenticate;
 use crate::connection::Connection;
-use crate::registry::Place;
+use crate::registry::{Place, Registry};
 use crate::server::Shared;
 use crate::stream::Stream;
 use crate::wire::{Body, Input, Output, Report, protocol_violation};
@@ -108,6 +108,17 @@ pub(crate) async fn start(socket: Socket, input: &mut Input, shared: &Arc<Shared
         tracing::debug!(%error, "closing a refused connection");
     }
     None
+}
+
+/// Carries out a cancel request whose bytes are all there: while all workers are busy nobody else could.
+pub(crate) fn serve_cancel(bytes: &[u8], registry: &Registry) -> bool {
+    let Ok(packet) = <&[u8; 16]>::try_from(bytes) else { return false };
+    let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
+    if word(0) != 16 || word(4) != CANCEL_REQUEST {
+        return false;
+    }
+    registry.cancel(word(8).cast_signed(), word(12));
+    true
 }
 
 /// Reads packets until one is a startup request.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_lite::{AsyncRead, AsyncWrite};
 use futures_rustls::rustls::ProtocolVersion;
 use futures_rustls::server::TlsStream;
-use helios_runtime::executor::{Peer, Socket};
+use helios_runtime::executor::{HangUp, Peer, Socket};
 use heliosdb_nano::session::Encryption;
 
 use crate::tls::Tls;
@@ -27,6 +27,15 @@ impl Stream {
         match self {
             Stream::Plain(socket) => Some(socket.peer()),
             Stream::Encrypted(stream) => Some(stream.get_ref().0.peer()),
+            Stream::Broken => None,
+        }
+    }
+
+    /// What tells whether the client is gone.
+    pub(crate) fn hang_up(&self) -> Option<HangUp> {
+        match self {
+            Stream::Plain(socket) => Some(socket.hang_up()),
+            Stream::Encrypted(stream) => Some(stream.get_ref().0.hang_up()),
             Stream::Broken => None,
         }
     }

@@ -22,6 +22,7 @@ mod sequence;
 pub mod session;
 pub mod types;
 pub mod value;
+pub mod watch;
 mod write;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -194,6 +194,11 @@ impl EpollStream {
     pub(super) fn new(socket: OwnedFd, reactor: Rc<EpollReactor>) -> io::Result<EpollStream> {
         let key = reactor.register(&socket)?;
         Ok(EpollStream { socket, reactor, key })
+    }
+
+    /// The socket's number, while this lives.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     pub(super) fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -13,12 +13,18 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::socket::{Accepted, Family};
+use super::timer::now;
 
 /// Connections that may wait for being accepted; the kernel caps it at net.core.somaxconn.
 const BACKLOG: libc::c_int = 1024;
+/// How much of a client's first bytes is looked at before a worker gets them.
+pub const GLANCE_BYTES: usize = 16;
+/// How long the accepting thread waits for them, and for how many clients at a time.
+const SILENCE: Duration = Duration::from_millis(250);
+const SILENT_MAX: usize = 64;
 /// The pause after running out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -173,11 +179,13 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn start(
         listeners: Vec<Listener>,
+        glance: impl Fn(&[u8]) -> bool + Send + 'static,
         dispatch: impl Fn(Accepted) + Send + 'static,
     ) -> io::Result<Acceptor> {
         let (stop, stopped) = UnixStream::pair()?;
-        let thread =
-            crate::cpu::spawn_unpinned("helios-accept", move || accept_all(&listeners, &stopped, &dispatch))?;
+        let thread = crate::cpu::spawn_unpinned("helios-accept", move || {
+            accept_all(&listeners, &stopped, &Reception { glance, dispatch })
+        })?;
         Ok(Acceptor { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -193,14 +201,53 @@ impl Drop for Acceptor {
     }
 }
 
-fn accept_all(listeners: &[Listener], mut stopped: &UnixStream, dispatch: &impl Fn(Accepted)) {
-    let wish = |descriptor: RawFd| libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
-    let mut wishes: Vec<libc::pollfd> =
-        listeners.iter().map(|listener| wish(listener.socket.as_raw_fd())).collect();
-    wishes.push(wish(stopped.as_raw_fd()));
-    loop {
+/// What becomes of connections.
+struct Reception<G, D> {
+    glance: G,
+    dispatch: D,
+}
+
+/// A connection that has said nothing yet.
+struct Silent {
+    accepted: Accepted,
+    until: Instant,
+}
+
+impl<G: Fn(&[u8]) -> bool, D: Fn(Accepted)> Reception<G, D> {
+    /// Looks at what a connection has said, and sends it on; it comes back where it has said nothing.
+    fn receive(&self, accepted: Accepted) -> Option<Accepted> {
+        let mut bytes = [0u8; GLANCE_BYTES];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let descriptor = accepted.socket.as_raw_fd();
         // SAFETY: the pointer and length describe a live, writable array.
-        let count = unsafe { libc::poll(wishes.as_mut_ptr(), wishes.len() as libc::nfds_t, -1) };
+        let count = unsafe { libc::recv(descriptor, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+        if count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+            return Some(accepted);
+        }
+        let said = &bytes[..usize::try_from(count).unwrap_or(0)];
+        if !(self.glance)(said) {
+            (self.dispatch)(accepted);
+        }
+        None
+    }
+}
+
+fn accept_all<G: Fn(&[u8]) -> bool, D: Fn(Accepted)>(
+    listeners: &[Listener],
+    mut stopped: &UnixStream,
+    reception: &Reception<G, D>,
+) {
+    let wish = |descriptor: RawFd| libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
+    let mut silent: Vec<Silent> = Vec::new();
+    loop {
+        let mut wishes = vec![wish(stopped.as_raw_fd())];
+        wishes.extend(listeners.iter().map(|listener| wish(listener.socket.as_raw_fd())));
+        wishes.extend(silent.iter().map(|each| wish(each.accepted.socket.as_raw_fd())));
+        let patience = silent.iter().map(|each| each.until).min().map_or(-1, |until| {
+            i32::try_from(until.saturating_duration_since(now()).as_millis() + 1).unwrap_or(i32::MAX)
+        });
+        // SAFETY: the pointer and length describe a live, writable array.
+        let count = unsafe { libc::poll(wishes.as_mut_ptr(), wishes.len() as libc::nfds_t, patience) };
         if count < 0 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
@@ -209,19 +256,39 @@ fn accept_all(listeners: &[Listener], mut stopped: &UnixStream, dispatch: &impl 
             }
             continue;
         }
-        if wishes.last().is_some_and(|wish| wish.revents != 0) {
+        if wishes[0].revents != 0 {
             // The other end never writes, so that this is its closing.
             debug_assert!(stopped.read(&mut [0]).is_ok_and(|count| count == 0));
             return;
         }
-        for (listener, _) in listeners.iter().zip(&wishes).filter(|(_, wish)| wish.revents != 0) {
-            accept_waiting(listener, dispatch);
+        let moment = now();
+        let spoke = wishes[1 + listeners.len()..].iter().map(|wish| wish.revents != 0);
+        for (each, spoke) in std::mem::take(&mut silent).into_iter().zip(spoke) {
+            if spoke {
+                if let Some(accepted) = reception.receive(each.accepted) {
+                    silent.push(Silent { accepted, until: each.until });
+                }
+            } else if each.until <= moment {
+                (reception.dispatch)(each.accepted);
+            } else {
+                silent.push(each);
+            }
+        }
+        for (listener, _) in listeners.iter().zip(&wishes[1..]).filter(|(_, wish)| wish.revents != 0) {
+            accept_waiting(listener, &mut |accepted| {
+                let Some(accepted) = reception.receive(accepted) else { return };
+                if silent.len() < SILENT_MAX {
+                    silent.push(Silent { accepted, until: moment + SILENCE });
+                } else {
+                    (reception.dispatch)(accepted);
+                }
+            });
         }
     }
 }
 
 /// Accepts what is waiting, a bounded number, so that other listeners get their turn.
-fn accept_waiting(listener: &Listener, dispatch: &impl Fn(Accepted)) {
+fn accept_waiting(listener: &Listener, dispatch: &mut dyn FnMut(Accepted)) {
     for _ in 0..BACKLOG {
         match listener.accept() {
             Ok(Some(accepted)) => dispatch(accepted),

@@ -37,8 +37,8 @@ use self::worker::Shared;
 pub use background::BackgroundExecutor;
 pub use futures_lite::future::block_on;
 pub use helpers::Helpers;
-pub use listener::{ListenAddress, Listener};
-pub use socket::{Peer, Socket, UnixCredentials};
+pub use listener::{GLANCE_BYTES, ListenAddress, Listener};
+pub use socket::{HangUp, Peer, Socket, UnixCredentials};
 pub use stop::StopToken;
 pub use timer::{Sleep, TimedOut, sleep, timeout};
 pub(crate) use worker::{GlommioOperation, glommio_local, tasks_here};
@@ -182,17 +182,24 @@ impl Executor {
     }
 
     /// Accepts connections from all of `listeners` and runs `handler` for each as a task of its own,
-    /// on the workers in turn, until [`Executor::stop`].
+    /// on the workers in turn, until [`Executor::stop`]. `glance` sees the first bytes that a client has sent, up to
+    /// [`GLANCE_BYTES`], in the accepting thread, and so also while all workers are busy: a connection that it says yes
+    /// to is served by that, and closed.
     ///
     /// # Errors
     /// What the operating system says when the accepting thread cannot be started.
-    pub fn serve<F, Fut>(&self, listeners: Vec<Listener>, handler: F) -> io::Result<()>
+    pub fn serve<F, Fut>(
+        &self,
+        listeners: Vec<Listener>,
+        glance: impl Fn(&[u8]) -> bool + Send + 'static,
+        handler: F,
+    ) -> io::Result<()>
     where
         F: Fn(Socket) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + 'static,
     {
         let (shared, handler) = (self.shared.clone(), Arc::new(handler));
-        let acceptor = Acceptor::start(listeners, move |accepted| {
+        let acceptor = Acceptor::start(listeners, glance, move |accepted| {
             let handler = handler.clone();
             let handle = shared.spawn_on(shared.next_worker(), move || async move {
                 match accepted.bind() {

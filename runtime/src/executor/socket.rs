@@ -107,7 +107,27 @@ fn credentials(descriptor: RawFd) -> io::Result<UnixCredentials> {
     Ok(UnixCredentials { process_id: found.pid, user_id: found.uid, group_id: found.gid })
 }
 
+/// Tells whether a socket's peer has closed its end, from any thread and without reading. It is asked only while the
+/// socket lives; later its answer means nothing, though asking does no harm.
+#[derive(Clone, Copy, Debug)]
+pub struct HangUp(RawFd);
+
+impl HangUp {
+    /// Whether the peer sends nothing more.
+    pub fn has_happened(self) -> bool {
+        let mut wish = libc::pollfd { fd: self.0, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: the pointer describes one live, writable element.
+        let count = unsafe { libc::poll(&raw mut wish, 1, 0) };
+        count == 1 && wish.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+    }
+}
+
 impl Socket {
+    /// What tells whether the peer is gone.
+    pub fn hang_up(&self) -> HangUp {
+        HangUp(self.stream.descriptor())
+    }
+
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.peer

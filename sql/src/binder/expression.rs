@@ -23,6 +23,7 @@ impl Binder<'_> {
     /// # Errors
     /// All the errors of names, types and functions.
     pub(super) fn bind(&mut self, ast: &Ast) -> Result<Expr> {
+        crate::watch::check()?;
         stacker::maybe_grow(256 << 10, 4 << 20, || self.bind_here(ast))
     }
 

@@ -601,6 +601,7 @@ impl<'a> Binder<'a> {
             return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
         }
         self.depth += 1;
+        crate::watch::check()?;
         let result = stacker::maybe_grow(256 << 10, 4 << 20, || bind(self));
         self.depth -= 1;
         result

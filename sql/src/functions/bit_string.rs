@@ -70,16 +70,20 @@ fn overlay(arguments: &[Datum]) -> Result<Datum> {
     Ok(Datum::text([part(value, 1, Some(start - 1))?, new, part(value, after, None)?].concat()))
 }
 
+/// The longest bit string there may be.
+const BITS_MAX: usize = 2_147_483_640;
+
 /// The low bits of a number, so many; all of them where that is not said.
-fn of_number(number: i64, own_bits: usize, length: i32) -> Datum {
-    let length = usize::try_from(length).ok().filter(|length| *length > 0).unwrap_or(1);
+fn of_number(number: i64, own_bits: usize, length: i32, context: &EvalContext<'_>) -> Result<Datum> {
+    // As PostgreSQL does with lengths that are none.
+    let length = usize::try_from(length).ok().filter(|length| (1..=BITS_MAX).contains(length)).unwrap_or(1);
     let digits = format!("{number:064b}");
     let digits = &digits[64 - own_bits..];
-    let sign = if number < 0 { '1' } else { '0' };
-    Datum::Text(match length.checked_sub(own_bits) {
-        Some(more) => Text::from(sign.to_string().repeat(more) + digits),
+    let sign = if number < 0 { "1" } else { "0" };
+    Ok(Datum::Text(match length.checked_sub(own_bits) {
+        Some(more) => Text::from(context.repeated(sign, more)? + digits),
         None => Text::new(&digits[own_bits - length..]),
-    })
+    }))
 }
 
 /// The number that bits are, which must fit.
@@ -94,11 +98,21 @@ fn number(arguments: &[Datum], own_bits: usize, type_name: &str) -> Result<i64> 
 fn casts(registry: &mut Registry) {
     for (source, own_bits) in [(INT4, 32), (INT8, 64)] {
         let kernel: ScalarKernel = match own_bits {
-            32 => |arguments, _| {
-                Ok(of_number(arguments[0].as_i64().ok_or_else(wrong_arguments)?, 32, int4(arguments, 1)?))
+            32 => |arguments, context| {
+                of_number(
+                    arguments[0].as_i64().ok_or_else(wrong_arguments)?,
+                    32,
+                    int4(arguments, 1)?,
+                    context,
+                )
             },
-            _ => |arguments, _| {
-                Ok(of_number(arguments[0].as_i64().ok_or_else(wrong_arguments)?, 64, int4(arguments, 1)?))
+            _ => |arguments, context| {
+                of_number(
+                    arguments[0].as_i64().ok_or_else(wrong_arguments)?,
+                    64,
+                    int4(arguments, 1)?,
+                    context,
+                )
             },
         };
         let function = registry.add(Entry::new("bit", &[source, INT4], BIT, kernel));

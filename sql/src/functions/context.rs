@@ -133,6 +133,9 @@ pub struct EvalContext<'a> {
     pub outer: &'a [Datum],
 }
 
+/// What is done between two looks at whether the statement was canceled.
+const PIECE_BYTES: usize = 1 << 20;
+
 static NEVER_CANCELED: AtomicBool = AtomicBool::new(false);
 
 impl<'a> EvalContext<'a> {
@@ -153,7 +156,30 @@ impl<'a> EvalContext<'a> {
 
     /// 57014 if the statement was canceled; long loops call it now and then.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(SqlError::canceled()) } else { Ok(()) }
+        // Constants are folded while a statement is planned.
+        let is_over = self.cancel.load(Ordering::Relaxed) || crate::watch::is_over();
+        if is_over { Err(SqlError::canceled()) } else { Ok(()) }
+    }
+
+    /// The pieces of what takes long in one go: before each, 57014 if the statement was canceled.
+    pub fn pieces<'b>(&'b self, bytes: &'b [u8]) -> impl Iterator<Item = Result<&'b [u8]>> + 'b {
+        bytes.chunks(PIECE_BYTES).map(|piece| self.check_cancel().map(|()| piece))
+    }
+
+    /// A text so many times.
+    ///
+    /// # Errors
+    /// 57014 if the statement was canceled.
+    pub fn repeated(&self, part: &str, times: usize) -> Result<String> {
+        let mut out = String::with_capacity(part.len() * times);
+        let at_once = (PIECE_BYTES / part.len().max(1)).clamp(1, times.max(1));
+        let piece = part.repeat(at_once);
+        for _ in 0..times / at_once {
+            self.check_cancel()?;
+            out.push_str(&piece);
+        }
+        out.push_str(&part.repeat(times % at_once));
+        Ok(out)
     }
 
     /// A type that must exist.

@@ -457,7 +457,7 @@ fn numerics(registry: &mut Registry) {
         let [Datum::Numeric(value), Datum::Int32(digits)] = arguments else { return Err(wrong_arguments()) };
         Ok(Datum::Numeric(value.trunc(*digits)))
     }));
-    registry.add(Entry::new("factorial", &[INT8], NUMERIC, |arguments, _| {
+    registry.add(Entry::new("factorial", &[INT8], NUMERIC, |arguments, context| {
         let [Datum::Int64(value)] = arguments else { return Err(wrong_arguments()) };
         if *value < 0 {
             return Err(SqlError::new(
@@ -469,7 +469,10 @@ fn numerics(registry: &mut Registry) {
             return Err(crate::value::numeric::arithmetic::overflow());
         }
         (2..=*value)
-            .try_fold(Numeric::ONE, |product, factor| product.mul(&Numeric::from(factor)))
+            .try_fold(Numeric::ONE, |product, factor| {
+                context.check_cancel()?;
+                product.mul(&Numeric::from(factor))
+            })
             .map(Datum::Numeric)
     }));
 }

@@ -41,11 +41,22 @@ pub(super) fn column(values: impl IntoIterator<Item = Datum>) -> Rows {
     listed(values.into_iter().map(|value| vec![value]).collect())
 }
 
-fn unnest(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Rows> {
-    Ok(match &arguments[0] {
-        Datum::Array(array) => column(array.elements.iter().cloned()),
-        _ => column([]),
-    })
+fn unnest(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
+    match &arguments[0] {
+        Datum::Array(array) => elements(&array.elements, context),
+        _ => Ok(column([])),
+    }
+}
+
+/// An array's elements as rows.
+fn elements(elements: &[Datum], context: &EvalContext<'_>) -> Result<Rows> {
+    const ELEMENTS_PER_LOOK: usize = 16_384;
+    let mut rows = Vec::with_capacity(elements.len());
+    for piece in elements.chunks(ELEMENTS_PER_LOOK) {
+        context.check_cancel()?;
+        rows.extend(piece.iter().map(|each| vec![each.clone()]));
+    }
+    Ok(listed(rows))
 }
 
 /// The subscripts of one dimension, backwards if asked for.
@@ -68,7 +79,7 @@ fn subscripts(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Re
 
 fn string_to_table(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
     match super::string::string_to_array(arguments, context)? {
-        Datum::Array(array) => Ok(column(array.elements.iter().cloned())),
+        Datum::Array(array) => elements(&array.elements, context),
         _ => Ok(column([])),
     }
 }

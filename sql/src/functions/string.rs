@@ -12,6 +12,9 @@ use std::fmt::Write;
 const BYTES_MAX: usize = 0x3fff_ffff;
 
 /// Argument `index` as text.
+/// How many elements are made between two looks at whether the statement was canceled.
+const ELEMENTS_PER_LOOK: usize = 16_384;
+
 pub(super) fn text(arguments: &[Datum], index: usize) -> Result<&str> {
     arguments.get(index).and_then(Datum::as_text).ok_or_else(wrong_arguments)
 }
@@ -364,12 +367,12 @@ fn changes(registry: &mut Registry) {
     registry.add(Entry::new("translate", &[TEXT, TEXT, TEXT], TEXT, |arguments, _| {
         Ok(Datum::from(translate(text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?)))
     }));
-    registry.add(Entry::new("repeat", &[TEXT, INT4], TEXT, |arguments, _| {
+    registry.add(Entry::new("repeat", &[TEXT, INT4], TEXT, |arguments, context| {
         let (part, times) = (text(arguments, 0)?, int4(arguments, 1)?.max(0) as usize);
         if part.len().checked_mul(times).is_none_or(|bytes| bytes > BYTES_MAX) {
             return Err(too_large());
         }
-        Ok(Datum::from(part.repeat(times)))
+        context.repeated(part, times).map(Datum::from)
     }));
     for (name, at_left) in [("lpad", true), ("rpad", false)] {
         let (two, three): (ScalarKernel, ScalarKernel) = if at_left {
@@ -407,16 +410,23 @@ fn changes(registry: &mut Registry) {
         .add(Entry::new("string_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY, string_to_array).not_strict());
 }
 
-pub(super) fn string_to_array(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
+pub(super) fn string_to_array(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
     let Some(whole) = arguments[0].as_text() else { return Ok(Datum::Null) };
     let null_text = arguments.get(2).and_then(Datum::as_text);
-    let element = |part: &str| if Some(part) == null_text { Datum::Null } else { Datum::text(part) };
-    let elements: Vec<Datum> = match arguments[1].as_text() {
-        _ if whole.is_empty() => Vec::new(),
-        None => whole.chars().map(|character| element(character.encode_utf8(&mut [0; 4]))).collect(),
-        Some("") => vec![element(whole)],
-        Some(delimiter) => whole.split(delimiter).map(element).collect(),
+    let mut elements = Vec::new();
+    let mut add = |part: &str| {
+        if elements.len().is_multiple_of(ELEMENTS_PER_LOOK) {
+            context.check_cancel()?;
+        }
+        elements.push(if Some(part) == null_text { Datum::Null } else { Datum::text(part) });
+        Ok::<(), SqlError>(())
     };
+    match arguments[1].as_text() {
+        _ if whole.is_empty() => Ok(()),
+        None => whole.chars().try_for_each(|character| add(character.encode_utf8(&mut [0; 4]))),
+        Some("") => add(whole),
+        Some(delimiter) => whole.split(delimiter).try_for_each(add),
+    }?;
     Ok(ArrayValue::from_elements(TEXT, elements).into())
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::types::bytea::{parse_hex, print_escape, print_hex};
 use crate::types::oids::{ANY, ANYELEMENT, ANYNONARRAY, BPCHAR, BYTEA, TEXT};
 use crate::value::{Datum, Text};
-use md5::{Digest, Md5};
+use md5::Md5;
 
 /// A value's text; booleans inside `concat` and `format` are `t` and `f` as in their output.
 fn shown(value: &Datum, types: &CallTypes<'_>, index: usize, context: &EvalContext<'_>) -> Result<Text> {
@@ -311,14 +311,24 @@ fn unrecognized_encoding(name: &str) -> SqlError {
 
 fn binary(registry: &mut Registry) {
     for oid in [TEXT, BYTEA] {
-        registry
-            .add(Entry::new("md5", &[oid], TEXT, |arguments, _| Ok(hex(&Md5::digest(bytes(arguments)?)))));
+        registry.add(Entry::new("md5", &[oid], TEXT, |arguments, context| {
+            Ok(hex(&super::digest::hashed::<Md5>(bytes(arguments)?, context)?))
+        }));
     }
-    registry.add(Entry::new("encode", &[BYTEA, TEXT], TEXT, |arguments, _| {
+    registry.add(Entry::new("encode", &[BYTEA, TEXT], TEXT, |arguments, context| {
         let mut out = String::new();
         match text(arguments, 1)?.to_ascii_lowercase().as_str() {
-            "hex" => print_hex(bytes(arguments)?, &mut out),
-            "escape" => print_escape(bytes(arguments)?, &mut out),
+            "hex" => {
+                out.reserve_exact(2 * bytes(arguments)?.len());
+                for piece in context.pieces(bytes(arguments)?) {
+                    print_hex(piece?, &mut out);
+                }
+            }
+            "escape" => {
+                for piece in context.pieces(bytes(arguments)?) {
+                    print_escape(piece?, &mut out);
+                }
+            }
             "base64" => out = base64_encode(bytes(arguments)?),
             _ => return Err(unrecognized_encoding(text(arguments, 1)?)),
         }

@@ -210,7 +210,7 @@ fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
         Ok(()) => {
             prepared.restore(&mut tokens);
             check_strings(&tokens, source)?;
-            check_names(operators::cut(&tokens, source), source)
+            check_names(operators::cut(&tokens, source)?, source)
         }
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
     }

@@ -5,13 +5,16 @@
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::Source;
+use crate::error::{Result, SqlError};
 
 const CHARACTERS: &str = "~!@#^&|`?+-*/%<>=";
 /// Those that let an operator end in a sign.
 const SPECIAL: &str = "~!@#^&|`?%";
+/// An operator has no more characters than a name.
+const LENGTH_MAX: usize = 63;
 
-/// Cuts the runs of operator characters in a statement's tokens anew.
-pub(super) fn cut(tokens: &[TokenWithSpan], source: &Source<'_>) -> Vec<TokenWithSpan> {
+/// Cuts the runs of operator characters in a statement's tokens anew; 42601 for an operator with too many.
+pub(super) fn cut(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -22,11 +25,11 @@ pub(super) fn cut(tokens: &[TokenWithSpan], source: &Source<'_>) -> Vec<TokenWit
         if length < 2 && run.first().is_none_or(|token| is_whole(&token.token)) {
             out.extend_from_slice(run);
         } else {
-            recut(run, source, &mut out);
+            recut(run, source, &mut out)?;
         }
         at += length.max(1);
     }
-    out
+    Ok(out)
 }
 
 /// How many tokens at the front are operators without anything between them.
@@ -55,19 +58,20 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
-fn recut(run: &[TokenWithSpan], source: &Source<'_>, out: &mut Vec<TokenWithSpan>) {
+fn recut(run: &[TokenWithSpan], source: &Source<'_>, out: &mut Vec<TokenWithSpan>) -> Result<()> {
     let texts: Vec<String> = run.iter().map(|token| written(token, source)).collect();
     let whole = texts.concat();
-    let mut pieces = Vec::new();
-    let mut rest = whole.as_str();
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(piece_length(rest));
-        pieces.push(piece);
-        rest = behind;
+    let (first, signs) = whole.split_at(piece_length(&whole));
+    if first.len() > LENGTH_MAX {
+        let error = SqlError::syntax(format!("operator too long at or near \"{first}\""));
+        return Err(error.at(source.position(source.offset(run[0].span.start))));
     }
+    // What was cut off are signs, each an operator of its own.
+    let pieces: Vec<&str> =
+        std::iter::once(first).chain((0..signs.len()).map(|at| &signs[at..=at])).collect();
     if pieces == texts && !matches!(run, [TokenWithSpan { token: Token::CustomBinaryOperator(_), .. }]) {
         out.extend_from_slice(run);
-        return;
+        return Ok(());
     }
     let (start, end) = (run[0].span.start, run[run.len() - 1].span.end);
     let mut column = start.column;
@@ -79,6 +83,7 @@ fn recut(run: &[TokenWithSpan], source: &Source<'_>, out: &mut Vec<TokenWithSpan
             if column >= end.column { end } else { sqlparser::tokenizer::Location { column, ..start } };
         out.push(TokenWithSpan::new(token_of(piece), span));
     }
+    Ok(())
 }
 
 /// An operator as it is written: inequality has two spellings.

@@ -11,6 +11,7 @@ use super::cost::{self, Costs};
 use super::estimate;
 use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
+use super::relation_set::Set;
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
 use super::walk;
@@ -20,7 +21,7 @@ use crate::expr::Expr;
 /// A way to search a table for the partners of a row.
 pub struct Lookup {
     /// The relations that the values come from.
-    pub read: u64,
+    pub read: Set,
     entry: std::sync::Arc<TableEntry>,
     by_index: bool,
     /// The rows found by one search, before the table's other filters.
@@ -42,12 +43,12 @@ impl Lookup {
 struct Link {
     number: ColumnNumber,
     /// The condition's position, and what it reads; `None`: a filter of the table itself.
-    condition: Option<(usize, u64)>,
+    condition: Option<(usize, Set)>,
     part: f64,
 }
 
 /// The ways to search a plan, if it is a table, by equalities among `conditions`.
-pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u64) -> Vec<Lookup> {
+pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> Set) -> Vec<Lookup> {
     let Logical::Table { table: entry, columns, filters, key, .. } = plan else { return Vec::new() };
     let sides = access::Sides::new(columns, *key);
     let own: Vec<ColumnId> = columns.iter().map(|column| column.0).chain(*key).collect();
@@ -74,15 +75,15 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u
         first.map(move |first| (key, first))
     });
     for (key, first) in begun {
-        let (mut read, mut part, mut used) = (0, 1.0, Vec::new());
+        let (mut read, mut part, mut used) = (Set::default(), 1.0, Vec::new());
         for (at, number) in key.numbers.iter().enumerate() {
             let of_column =
                 if at == 0 { Some(first) } else { links.iter().find(|link| link.number == *number) };
             let Some(link) = of_column else { break };
             part *= link.part;
-            if let Some((condition, from)) = link.condition {
-                read |= from;
-                used.push(condition);
+            if let Some((condition, from)) = &link.condition {
+                read.extend(from);
+                used.push(*condition);
             }
             if used.is_empty() {
                 continue;
@@ -90,7 +91,7 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> u
             let whole = key.unique && at + 1 == key.numbers.len();
             let rows = if whole { 1.0 } else { (estimate::table_rows(entry) * part).max(1.0) };
             found.push(Lookup {
-                read,
+                read: read.clone(),
                 entry: entry.clone(),
                 by_index: key.by_index,
                 rows,
@@ -236,7 +237,7 @@ fn searched(
     next_slot: &mut usize,
 ) -> Result<Logical, Box<Sides>> {
     let rows = estimate::rows(&left);
-    let found = lookups(&right, &on, |_| 0)
+    let found = lookups(&right, &on, |_| Set::default())
         .into_iter()
         .map(|lookup| (lookup.cost(costs, rows), lookup))
         .min_by(|first, second| first.0.total_cmp(&second.0));

@@ -6,28 +6,28 @@
 //!    `(A ⋈ C) ⟕ B`. Conditions that read it are tested above its join, never in it.
 //! 3. Up to [`EXHAUSTIVE_MAX`] relations the best plan of each set of relations is found from those of its parts: dynamic
 //!    programming over connected sets, as in Moerkotte and Neumann, "Analysis of two existing and one new dynamic
-//!    programming algorithm" (2006). Beyond that the two parts that are cheapest to join are joined, again and again.
+//!    programming algorithm" (2006). Beyond that the order is found greedily (`greedy_order`).
 //! 4. Of the conditions that make the same columns equal (`equal_columns`) each join tests one.
 //! 5. Parts that nothing connects are joined only where there is no other way.
 
 use super::cost::Costs;
 use super::equal_columns;
 use super::estimate;
+use super::greedy_order;
 use super::index_join;
 use super::logical::{ColumnId, JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
+use super::relation_set::Set;
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
 use super::{disjunction, walk};
 use crate::expr::Expr;
+use std::collections::HashMap;
 
 /// Beyond so many relations not all orders are looked at.
 const EXHAUSTIVE_MAX: usize = 10;
-/// A region has no more relations than a set has bits.
-const RELATIONS_MAX: usize = 60;
-
-/// A set of relations, by bits.
-type Set = u64;
+/// A set of few relations, by bits.
+type Few = u64;
 
 /// Reorders all joins of a plan.
 pub fn order_joins(plan: Logical, costs: &Costs) -> Logical {
@@ -53,11 +53,11 @@ fn is_region(plan: &Logical) -> bool {
 }
 
 /// How a relation is attached to others.
-struct Attached {
+pub(super) struct Attached {
     kind: JoinKind,
     on: Vec<Expr>,
     /// The relations that must be there before.
-    needs: Set,
+    pub(super) needs: Set,
 }
 
 struct Relation {
@@ -69,6 +69,8 @@ struct Relation {
 #[derive(Default)]
 struct Region {
     relations: Vec<Relation>,
+    /// The relation that a column is of.
+    relation_of: HashMap<ColumnId, usize>,
     conditions: Vec<Expr>,
     /// Of each condition, the class of columns that it makes equal, if there are more of those than two.
     classes: Vec<Option<usize>>,
@@ -76,14 +78,13 @@ struct Region {
 
 impl Region {
     fn take_apart(&mut self, plan: Logical, costs: &Costs) {
-        if !is_region(&plan) || self.relations.len() >= RELATIONS_MAX / 2 {
-            let mut plan = plan;
-            if is_region(&plan) {
-                map_inputs(&mut plan, &mut |input| order_joins(input, costs));
-                return self.add(plan, None);
-            }
+        if !is_region(&plan) {
             return self.add(order_joins(plan, costs), None);
         }
+        stacker::maybe_grow(256 << 10, 4 << 20, || self.take_region_apart(plan, costs));
+    }
+
+    fn take_region_apart(&mut self, plan: Logical, costs: &Costs) {
         match plan {
             Logical::Filter { input, predicates } => {
                 self.take_apart(*input, costs);
@@ -101,9 +102,11 @@ impl Region {
                 };
                 let first = self.relations.len();
                 self.take_apart(*left, costs);
-                let whole_left = (first..self.relations.len()).fold(0, |set, at| set | (1 << at));
-                let read = on.iter().fold(0, |set, term| set | self.read_by(term));
-                let needs = if read == 0 { whole_left } else { read };
+                let mut whole_left = Set::default();
+                (first..self.relations.len()).for_each(|at| whole_left.insert(at));
+                let mut read = Set::default();
+                on.iter().for_each(|term| read.extend(&self.read_by(term)));
+                let needs = if read.is_empty() { whole_left } else { read };
                 self.add(order_joins(*right, costs), Some(Attached { kind, on, needs }));
             }
             other => self.add(other, None),
@@ -112,15 +115,18 @@ impl Region {
 
     fn add(&mut self, plan: Logical, attached: Option<Attached>) {
         let columns = plan.outputs();
+        for column in &columns {
+            self.relation_of.entry(*column).or_insert(self.relations.len());
+        }
         self.relations.push(Relation { plan, columns, attached });
     }
 
     /// The relations that an expression reads.
     fn read_by(&self, expr: &Expr) -> Set {
-        let mut set = 0;
+        let mut set = Set::default();
         walk::columns(expr, &mut |id| {
-            if let Some(at) = self.relations.iter().position(|relation| relation.columns.contains(&id)) {
-                set |= 1 << at;
+            if let Some(at) = self.relation_of.get(&id) {
+                set.insert(*at);
             }
         });
         set
@@ -128,17 +134,18 @@ impl Region {
 
     /// The part of the pairs that a condition keeps, beyond what was tested on single relations already.
     fn part(&self, condition: &Expr, scope: Scope<'_, '_>) -> f64 {
-        let tested = self.relations.iter().filter_map(|relation| {
-            disjunction::implied(condition, &relation.columns).map(|implied| scope.selectivity(&implied))
+        let read = self.read_by(condition);
+        let tested = read.iter().filter_map(|at| {
+            disjunction::implied(condition, &self.relations[at].columns)
+                .map(|implied| scope.selectivity(&implied))
         });
         (scope.selectivity(condition) / tested.product::<f64>().max(1e-9)).min(1.0)
     }
 
     fn put_together(mut self, costs: &Costs) -> Logical {
         // What a join may have filled with NULLs is compared after it.
-        let is_own = |relation: &Relation, id| relation.attached.is_none() && relation.columns.contains(&id);
-        let relations = &self.relations;
-        let relation_of = |id| relations.iter().position(|relation| is_own(relation, id));
+        let (relations, known) = (&self.relations, &self.relation_of);
+        let relation_of = |id| known.get(&id).copied().filter(|at| relations[*at].attached.is_none());
         self.classes = equal_columns::complete(&mut self.conditions, relation_of);
         let best = Search::new(&self, costs).run();
         self.assemble(&best)
@@ -166,7 +173,7 @@ fn filtered(plan: Logical, predicates: Vec<Expr>) -> Logical {
 }
 
 /// A tree of joins over relations.
-enum Order {
+pub(super) enum Order {
     One(usize),
     Join(Box<Order>, Box<Order>),
 }
@@ -174,8 +181,12 @@ enum Order {
 impl Order {
     fn set(&self) -> Set {
         match self {
-            Order::One(at) => 1 << at,
-            Order::Join(left, right) => left.set() | right.set(),
+            Order::One(at) => Set::of(*at),
+            Order::Join(left, right) => {
+                let mut set = left.set();
+                set.extend(&right.set());
+                set
+            }
         }
     }
 }
@@ -198,7 +209,7 @@ impl Parts {
         let (left, right) = match order {
             Order::One(at) => {
                 let relation = self.relations[*at].take();
-                let conditions = self.conditions_of(order.set());
+                let conditions = self.conditions_of(&order.set());
                 let plan = relation.map_or_else(Logical::one_row, |relation| relation.plan);
                 return filtered(plan, conditions);
             }
@@ -211,7 +222,7 @@ impl Parts {
         let left = Box::new(self.build(left));
         let Some(Attached { kind, on, .. }) = attached else {
             let right = Box::new(self.build(right));
-            let on = self.conditions_of(order.set());
+            let on = self.conditions_of(&order.set());
             return Logical::Join { kind: JoinKind::Inner, left, right, on, lateral: Vec::new() };
         };
         let Order::One(at) = right.as_ref() else { return *left };
@@ -219,14 +230,14 @@ impl Parts {
         let right = Box::new(right);
         let join = Logical::Join { kind, left, right, on, lateral: Vec::new() };
         // Conditions on what the join may have filled with NULLs come after it.
-        let conditions = self.conditions_of(order.set());
+        let conditions = self.conditions_of(&order.set());
         filtered(join, conditions)
     }
 
     /// The conditions that can be tested on a set of relations and were not yet.
-    fn conditions_of(&mut self, set: Set) -> Vec<Expr> {
+    fn conditions_of(&mut self, set: &Set) -> Vec<Expr> {
         let (mut ready, mut classes) = (Vec::new(), Vec::new());
-        let is_ready = |waiting: &mut Waiting| waiting.read != 0 && waiting.read & !set == 0;
+        let is_ready = |waiting: &mut Waiting| !waiting.read.is_empty() && waiting.read.is_within(set);
         for waiting in self.conditions.iter_mut().filter_map(|condition| condition.take_if(is_ready)) {
             // Within each side the columns of a class are equal already.
             if waiting.class.is_some_and(|class| classes.contains(&class)) {
@@ -241,30 +252,32 @@ impl Parts {
 
 /// The best way to join a set of relations.
 #[derive(Clone, Copy)]
-struct Best {
-    cost: f64,
-    rows: f64,
+pub(super) struct Best {
+    pub(super) cost: f64,
+    pub(super) rows: f64,
     /// The sets that are joined last; `None` for a single relation.
-    split: Option<(Set, Set)>,
+    pub(super) split: Option<(Few, Few)>,
 }
 
 /// A condition, as the search sees it.
-struct Condition {
-    read: Set,
-    part: f64,
-    is_equality: bool,
+pub(super) struct Condition {
+    pub(super) read: Set,
+    pub(super) part: f64,
+    pub(super) is_equality: bool,
 }
 
-struct Search<'r> {
+pub(super) struct Search<'r> {
     region: &'r Region,
-    costs: &'r Costs,
-    conditions: Vec<Condition>,
+    pub(super) costs: &'r Costs,
+    pub(super) conditions: Vec<Condition>,
     /// The conditions that make the same columns equal, those that keep the fewest rows first.
     classes: Vec<Vec<usize>>,
     /// For attached relations: what the join makes of the number of rows.
-    factors: Vec<f64>,
+    pub(super) factors: Vec<f64>,
+    /// The attached relations.
+    pub(super) attached: Vec<usize>,
     lookups: Vec<Vec<index_join::Lookup>>,
-    single: Vec<Best>,
+    pub(super) single: Vec<Best>,
     /// Whether parts that no condition connects may be joined.
     crossing: bool,
 }
@@ -294,15 +307,30 @@ impl<'r> Search<'r> {
             conditions,
             classes,
             factors: Vec::new(),
+            attached: Vec::new(),
             lookups: Vec::new(),
             single: Vec::new(),
             crossing: false,
         };
-        for relation in &region.relations {
+        // Each relation looks for what can search it among the conditions that read it.
+        let mut reading: Vec<Vec<Expr>> = vec![Vec::new(); region.relations.len()];
+        for (condition, known) in region.conditions.iter().zip(&search.conditions) {
+            known.read.iter().for_each(|at| reading[at].push(condition.clone()));
+        }
+        for (at, relation) in region.relations.iter().enumerate() {
+            if crate::watch::is_over() {
+                search.single.push(Best { cost: 0.0, rows: 1.0, split: None });
+                search.factors.push(1.0);
+                search.lookups.push(Vec::new());
+                continue;
+            }
+            if relation.attached.is_some() {
+                search.attached.push(at);
+            }
             let rows = estimate::rows(&relation.plan);
             let conditions = match &relation.attached {
                 Some(attached) => &attached.on,
-                None => &region.conditions,
+                None => &reading[at],
             };
             search.factors.push(relation.attached.as_ref().map_or(1.0, |attached| {
                 let partners = estimate::partners(attached.kind, &relation.plan, &attached.on);
@@ -315,15 +343,30 @@ impl<'r> Search<'r> {
         search
     }
 
-    fn attached(&self, set: Set) -> Option<&'r Attached> {
+    fn attached(&self, set: Few) -> Option<&'r Attached> {
         if set.count_ones() != 1 {
             return None;
         }
-        self.region.relations[set.trailing_zeros() as usize].attached.as_ref()
+        self.attached_at(set.trailing_zeros() as usize)
+    }
+
+    /// How a relation is attached, if it is.
+    pub(super) fn attached_at(&self, at: usize) -> Option<&'r Attached> {
+        self.region.relations[at].attached.as_ref()
+    }
+
+    /// Whether a relation is attached.
+    pub(super) fn is_attached(&self, at: usize) -> bool {
+        self.region.relations[at].attached.is_some()
+    }
+
+    /// The class of columns that a condition makes equal.
+    pub(super) fn class_of(&self, condition: usize) -> Option<usize> {
+        self.region.classes[condition]
     }
 
     /// The rows of a set, in whatever order it is joined.
-    fn rows(&self, set: Set) -> f64 {
+    fn rows(&self, set: Few) -> f64 {
         let mut rows = 1.0;
         for (at, relation) in self.region.relations.iter().enumerate() {
             if set & (1 << at) != 0 {
@@ -331,7 +374,7 @@ impl<'r> Search<'r> {
             }
         }
         for (condition, class) in self.conditions.iter().zip(&self.region.classes) {
-            if condition.read & !set == 0 && class.is_none() {
+            if condition.read.bits() & !set == 0 && class.is_none() {
                 rows *= condition.part;
             }
         }
@@ -340,63 +383,72 @@ impl<'r> Search<'r> {
     }
 
     /// The part of the pairs that a class of equal columns keeps: as many conditions as connect its relations.
-    fn part_of_class(&self, class: &[usize], set: Set) -> f64 {
+    fn part_of_class(&self, class: &[usize], set: Few) -> f64 {
         let mut part = 1.0;
-        let mut connected: Vec<Set> = Vec::new();
+        let mut connected: Vec<Few> = Vec::new();
         for condition in class.iter().map(|at| &self.conditions[*at]) {
-            let follows = connected.iter().any(|known| condition.read & !known == 0);
-            if condition.read & !set != 0 || follows {
+            let read = condition.read.bits();
+            let follows = connected.iter().any(|known| read & !known == 0);
+            if read & !set != 0 || follows {
                 continue;
             }
             part *= condition.part;
-            let touched = connected.extract_if(.., |known| *known & condition.read != 0);
-            let whole = touched.fold(condition.read, |whole, known| whole | known);
+            let touched = connected.extract_if(.., |known| *known & read != 0);
+            let whole = touched.fold(read, |whole, known| whole | known);
             connected.push(whole);
         }
         part
     }
 
     /// Joining two sets: what it costs, if it is allowed.
-    fn join(&self, left: (Set, &Best), right: (Set, &Best), rows: f64) -> Option<f64> {
+    fn join(&self, left: (Few, &Best), right: (Few, &Best), rows: f64) -> Option<f64> {
         let both = left.0 | right.0;
         if self.attached(left.0).is_some() {
             return None;
         }
-        let below = left.1.cost + right.1.cost;
-        if let Some(attached) = self.attached(right.0) {
-            if attached.needs & !left.0 != 0 {
+        let alone = (right.0.count_ones() == 1).then(|| right.0.trailing_zeros() as usize);
+        let mut equality = false;
+        if alone.is_none_or(|at| !self.is_attached(at)) {
+            let mut links = self.conditions.iter().filter(|condition| {
+                let read = condition.read.bits();
+                read & !both == 0 && read & left.0 != 0 && read & right.0 != 0
+            });
+            let first = links.next();
+            if first.is_none() && !self.crossing {
                 return None;
             }
-            let cost = if attached.on.iter().any(is_equality) {
-                below + self.costs.best_hash_join(attached.kind, left.1.rows, right.1.rows, rows)
-            } else {
-                below + self.costs.nested_loop(left.1.rows, right.1.rows, rows)
-            };
-            return Some(cost.min(self.by_search(left, right.0, rows)));
+            equality = first.into_iter().chain(links).any(|condition| condition.is_equality);
         }
-        let mut links = self.conditions.iter().filter(|condition| {
-            condition.read & !both == 0 && condition.read & left.0 != 0 && condition.read & right.0 != 0
-        });
-        let first = links.next();
-        if first.is_none() && !self.crossing {
+        self.cost_of((&Set::of_bits(left.0), left.1), (alone, right.1), equality, rows)
+    }
+
+    /// What joining two sets costs, by a hash table where an equality connects them; `None` where the right one is a
+    /// relation that needs others before. The left one is a set and the right one a relation, if it is one alone.
+    pub(super) fn cost_of(
+        &self,
+        left: (&Set, &Best),
+        right: (Option<usize>, &Best),
+        equality: bool,
+        rows: f64,
+    ) -> Option<f64> {
+        let below = left.1.cost + right.1.cost;
+        let attached = right.0.and_then(|at| self.attached_at(at));
+        if attached.is_some_and(|attached| !attached.needs.is_within(left.0)) {
             return None;
         }
-        let equality = first.into_iter().chain(links).any(|condition| condition.is_equality);
+        let kind = attached.map_or(JoinKind::Inner, |attached| attached.kind);
+        let equality = attached.map_or(equality, |attached| attached.on.iter().any(is_equality));
         let cost = if equality {
-            below + self.costs.best_hash_join(JoinKind::Inner, left.1.rows, right.1.rows, rows)
+            below + self.costs.best_hash_join(kind, left.1.rows, right.1.rows, rows)
         } else {
             below + self.costs.nested_loop(left.1.rows, right.1.rows, rows)
         };
-        Some(cost.min(self.by_search(left, right.0, rows)))
+        Some(right.0.map_or(cost, |at| cost.min(self.by_search(left, at, rows))))
     }
 
     /// What it costs to search a table for each row of a set.
-    fn by_search(&self, left: (Set, &Best), right: Set, rows: f64) -> f64 {
-        if right.count_ones() != 1 {
-            return f64::INFINITY;
-        }
-        let lookups = &self.lookups[right.trailing_zeros() as usize];
-        let each = lookups.iter().filter(|lookup| lookup.read & !left.0 == 0);
+    fn by_search(&self, left: (&Set, &Best), right: usize, rows: f64) -> f64 {
+        let each = self.lookups[right].iter().filter(|lookup| lookup.read.is_within(left.0));
         let each = each.map(|lookup| lookup.cost(self.costs, left.1.rows)).fold(f64::INFINITY, f64::min);
         left.1.cost + self.costs.search_loop(left.1.rows, each, rows)
     }
@@ -411,16 +463,19 @@ impl<'r> Search<'r> {
                 }
             }
         }
-        self.greedy(count)
+        greedy_order::order(&self, count)
     }
 
     fn exhaustive(&self, count: usize) -> Option<Order> {
-        let all: Set = (1 << count) - 1;
+        let all: Few = (1 << count) - 1;
         let mut best: Vec<Option<Best>> = vec![None; 1 << count];
         for (at, single) in self.single.iter().enumerate() {
             best[1 << at] = Some(*single);
         }
         for set in 1..=all {
+            if crate::watch::is_over() {
+                return None;
+            }
             if set.count_ones() < 2 {
                 continue;
             }
@@ -442,7 +497,7 @@ impl<'r> Search<'r> {
             }
             best[set as usize] = found;
         }
-        fn order(best: &[Option<Best>], set: Set) -> Option<Order> {
+        fn order(best: &[Option<Best>], set: Few) -> Option<Order> {
             Some(match best[set as usize]?.split {
                 None => Order::One(set.trailing_zeros() as usize),
                 Some((left, right)) => {
@@ -451,44 +506,6 @@ impl<'r> Search<'r> {
             })
         }
         order(&best, all)
-    }
-
-    fn greedy(&mut self, count: usize) -> Order {
-        let mut parts: Vec<(Order, Set, Best)> =
-            (0..count).map(|at| (Order::One(at), 1 << at, self.single[at])).collect();
-        while parts.len() > 1 {
-            let mut found: Option<(usize, usize, Best)> = None;
-            for first in 0..parts.len() {
-                for second in (0..parts.len()).filter(|second| *second != first) {
-                    let (left, right) = (&parts[first], &parts[second]);
-                    let rows = self.rows(left.1 | right.1);
-                    let Some(cost) = self.join((left.1, &left.2), (right.1, &right.2), rows) else {
-                        continue;
-                    };
-                    // What a join adds: its own cost, and the rows that it gives to those above.
-                    let added = cost - left.2.cost - right.2.cost + rows * self.costs.cpu_tuple;
-                    let before = |best: &Best| best.cost;
-                    if found.as_ref().is_none_or(|(.., best)| added < before(best)) {
-                        found = Some((first, second, Best { cost: added, rows, split: None }));
-                    }
-                }
-            }
-            let Some((first, second, best)) = found else {
-                // Nothing connects what is left.
-                self.crossing = true;
-                continue;
-            };
-            let right = parts.remove(second);
-            let left = parts.remove(if second < first { first - 1 } else { first });
-            let set = left.1 | right.1;
-            let cost = left.2.cost + right.2.cost + best.cost;
-            parts.push((
-                Order::Join(Box::new(left.0), Box::new(right.0)),
-                set,
-                Best { cost, rows: best.rows, split: None },
-            ));
-        }
-        parts.pop().map_or(Order::One(0), |part| part.0)
     }
 }
 

@@ -13,12 +13,14 @@ mod equal_columns;
 mod estimate;
 pub mod explain;
 mod extremes;
+mod greedy_order;
 mod join_order;
 pub mod logical;
 pub mod operators;
 mod parallel;
 pub mod physical;
 mod planner;
+mod relation_set;
 pub use planner::{row_layout, sort_columns};
 pub mod point;
 mod postpone;
@@ -59,7 +61,10 @@ pub fn optimize(plan: Logical, needed: &[ColumnId], costs: &Costs) -> (Logical, 
 /// 0A000 for what cannot be executed yet.
 pub fn plan(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<PlanNode> {
     stacker::maybe_grow(512 << 10, 8 << 20, || {
+        crate::watch::check()?;
         let (plan, needed) = optimize(plan, needed, means.costs);
+        // What was given up is no plan.
+        crate::watch::check()?;
         planner::physical(means, &plan, &needed)
     })
 }
@@ -69,7 +74,9 @@ pub fn plan(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<Pla
 /// # Errors
 /// As [`plan`].
 pub fn plan_query(plan: Logical, needed: &[ColumnId], means: &Means<'_>) -> Result<PlanNode> {
-    Ok(parallel::shared_out(self::plan(plan, needed, means)?, means.costs))
+    let planned = parallel::shared_out(self::plan(plan, needed, means)?, means.costs);
+    crate::watch::check()?;
+    Ok(planned)
 }
 
 /// What the planner goes by.

@@ -135,6 +135,7 @@ pub fn row_layout(table: &Table) -> RowLayout {
 
 /// Builds a node; `wanted` is the order its rows are best in, and `limited` whether only the first are.
 fn build(planner: &Planner<'_>, plan: &Logical, wanted: &[SortKey], limited: bool) -> Result<Built> {
+    crate::watch::check()?;
     stacker::maybe_grow(256 << 10, 4 << 20, || build_here(planner, plan, wanted, limited))
 }
 

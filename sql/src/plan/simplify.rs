@@ -124,6 +124,9 @@ pub fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
 
 /// Visits every input of a node.
 pub fn each_input<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Logical)) {
+    if crate::watch::is_over() {
+        return;
+    }
     match plan {
         Logical::WorkingTable { .. }
         | Logical::Values { .. }
@@ -155,6 +158,10 @@ pub fn each_input<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Logical)) {
 
 /// Applies `change` to every input of a node.
 pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical) {
+    // Nobody wants the plan any more: `plan` says so.
+    if crate::watch::is_over() {
+        return;
+    }
     let mut apply = |input: &mut Box<Logical>| {
         let taken = std::mem::replace(input.as_mut(), Logical::one_row());
         **input = change(taken);

@@ -77,6 +77,7 @@ use crate::parser::StringRules;
 use crate::plan::{Costs, ParallelCosts};
 use crate::sequence::SessionSequences;
 use crate::value::Text;
+use crate::watch::Preparing;
 use crate::write::Buffers;
 use forms::Forms;
 use plans::Plans;
@@ -103,12 +104,24 @@ impl Notice {
 #[derive(Clone, Debug)]
 pub struct CancelHandle {
     flag: Arc<AtomicBool>,
+    preparing: Arc<Preparing>,
 }
 
 impl CancelHandle {
     /// The running statement ends with 57014 at its next step.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// What has ended was not cancelled in time: what follows is not meant.
+    pub fn forget(&self) {
+        self.flag.store(false, Ordering::Relaxed);
+    }
+
+    /// The number of what is parsed, bound or planned at the moment: work that has done nothing yet, and never waits.
+    #[must_use]
+    pub fn preparing(&self) -> Option<u64> {
+        self.preparing.current()
     }
 }
 
@@ -252,6 +265,7 @@ pub struct Session {
     /// Those that the protocol reports and that were changed since it last did, with what it said then.
     changed_settings: BTreeMap<&'static str, String>,
     cancel: Arc<AtomicBool>,
+    preparing: Arc<Preparing>,
     sequences: Arc<SessionSequences>,
     /// The program's own, which nobody is to see.
     is_hidden: bool,
@@ -319,6 +333,7 @@ impl Session {
             notices: Vec::new(),
             changed_settings: BTreeMap::new(),
             cancel,
+            preparing: Arc::default(),
             sequences,
             is_hidden: false,
             has_temporary: false,
@@ -371,7 +386,7 @@ impl Session {
     /// A handle to cancel what runs.
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { flag: self.cancel.clone() }
+        CancelHandle { flag: self.cancel.clone(), preparing: self.preparing.clone() }
     }
 
     /// Tells the client something, unless `client_min_messages` says that it does not want to know.

@@ -25,6 +25,7 @@ use crate::plan::{self, walk};
 use crate::rights::{RelationUse, Who, check_populated, check_uses};
 use crate::types::{BuiltinTypes, DataType, TypeCatalog, format_type, is_registered_type, is_user_type};
 use crate::value::{Datum, PhysicalKind, Text};
+use crate::watch;
 use crate::write::{
     ConflictPlan, ConflictUpdate, DeletePlan, InsertPlan, MergeClause, MergePlan, MergeStep, NewValue,
     ReturningPlan, RowsPlan, TableWriter, UpdatePlan,
@@ -198,7 +199,10 @@ impl Session {
             ));
         }
         let rules = self.frequent.strings;
-        let (statements, warnings) = with_deep_stack(text, || parser::parse_under(text, rules))?;
+        let (statements, warnings) = {
+            let _watched = watch::watch(&self.cancel, &self.preparing);
+            with_deep_stack(text, || parser::parse_under(text, rules))?
+        };
         for error in warnings {
             self.notify(super::Notice { severity: "WARNING", error });
         }
@@ -388,6 +392,7 @@ impl Session {
             || as_of.is_none() && catalog.as_of < scn;
         let mut kind = Some(statement.kind);
         let (action, columns, parameter_types, undefined_parameter, uses) = loop {
+            let watched = watch::watch(&self.cancel, &self.preparing);
             let bound = with_deep_stack(text, || {
                 let kind = match kind.take() {
                     Some(kind) => kind,
@@ -408,6 +413,7 @@ impl Session {
                     binder.take_uses(),
                 ))
             });
+            drop(watched);
             match (bound, environment.moments.take_wanted()) {
                 (Err(_), Some(version)) => {
                     self.learn_moment(&catalog, &mut environment, &version, text, &declared, parameters)
