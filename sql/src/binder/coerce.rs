@@ -163,6 +163,9 @@ impl Binder<'_> {
                     _ if is_row => LiteralKind::Settings,
                     element => literal_kind(element),
                 };
+                if kind != LiteralKind::Session && !is_row {
+                    self.note_literal(&text, data_type, target);
+                }
                 if kind == LiteralKind::Session {
                     return Ok(literal_at_run_time(text, target, explicit));
                 }

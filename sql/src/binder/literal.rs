@@ -13,7 +13,37 @@ use crate::value::Datum;
 /// The highest parameter number.
 const PARAMETERS_MAX: usize = 65_535;
 
+/// A literal of unknown type, and the type that its use gave it.
+#[derive(Clone, Debug)]
+pub struct LiteralUse {
+    pub location: Location,
+    pub text: String,
+    pub data_type: DataType,
+}
+
 impl Binder<'_> {
+    /// From here on notes what literals are converted to.
+    #[must_use]
+    pub fn noting_literals(mut self) -> Self {
+        self.literal_uses = Some(Vec::new());
+        self
+    }
+
+    /// The literals of unknown type outside of views, with the types that they were converted to.
+    #[must_use]
+    pub fn literal_uses(&self) -> &[LiteralUse] {
+        self.literal_uses.as_deref().unwrap_or_default()
+    }
+
+    /// Notes what a literal is converted to.
+    pub(super) fn note_literal(&mut self, text: &str, literal: DataType, target: DataType) {
+        let Some(uses) = self.literal_uses.as_mut().filter(|_| self.views.is_empty()) else { return };
+        let found = usize::try_from(literal.typmod).ok().and_then(|at| self.literals.get(at));
+        if let Some(location) = found {
+            uses.push(LiteralUse { location: *location, text: text.to_owned(), data_type: target });
+        }
+    }
+
     pub(super) fn bind_value(&mut self, value: &ValueWithSpan) -> Result<Expr> {
         let location = value.span.start;
         let bound = match &value.value {

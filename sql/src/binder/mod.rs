@@ -75,6 +75,7 @@ pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
+pub use literal::LiteralUse;
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{KnownMoment, MomentKind, Moments, moment_of};
@@ -466,6 +467,8 @@ pub struct Binder<'a> {
     depth: usize,
     /// Where the literals of unknown type stand.
     literals: Vec<Location>,
+    /// What became of them, where that was asked for.
+    literal_uses: Option<Vec<LiteralUse>>,
 }
 
 /// The deepest nesting of queries.
@@ -505,6 +508,7 @@ impl<'a> Binder<'a> {
             record_columns: HashMap::new(),
             depth: 0,
             literals: Vec::new(),
+            literal_uses: None,
         }
     }
 

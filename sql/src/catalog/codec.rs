@@ -284,8 +284,11 @@ pub fn encode(object: &Object) -> Vec<u8> {
             writer.numbers(&index.included);
             writer.numbers(&index.read);
             writer.pairs(&index.options);
-            if index.columns.iter().any(|column| column.collation != 0) {
+            if index.is_hash || index.columns.iter().any(|column| column.collation != 0) {
                 encode_collations(&mut writer, index.columns.iter().map(|column| column.collation));
+            }
+            if index.is_hash {
+                writer.bool(true);
             }
         }
         Object::Constraint(constraint) => encode_constraint(&mut writer, constraint),
@@ -447,8 +450,8 @@ fn encode_constraint(writer: &mut Writer, constraint: &Constraint) {
             writer.u8(b'u');
             writer.u32(*index);
         }
-        ConstraintKind::Check { expression } => {
-            writer.u8(b'c');
+        ConstraintKind::Check { expression, no_inherit } => {
+            writer.u8(if *no_inherit { b'C' } else { b'c' });
             writer.text(expression);
         }
         ConstraintKind::ForeignKey {
@@ -736,10 +739,14 @@ fn decode_index(reader: &mut Reader<'_>) -> Result<Index> {
         included: reader.numbers()?,
         read: reader.numbers()?,
         options: reader.pairs()?,
+        is_hash: false,
     };
-    // Of indexes with collations alone.
+    // Of indexes with collations, and of hash indexes, alone.
     if !reader.0.is_empty() {
         decode_collations(reader, &mut index.columns, |column, collation| column.collation = collation)?;
+    }
+    if !reader.0.is_empty() {
+        index.is_hash = reader.bool()?;
     }
     Ok(index)
 }
@@ -823,7 +830,9 @@ fn decode_constraint(reader: &mut Reader<'_>) -> Result<Constraint> {
         kind: match reader.u8()? {
             b'p' => ConstraintKind::PrimaryKey { index: reader.u32()? },
             b'u' => ConstraintKind::Unique { index: reader.u32()? },
-            b'c' => ConstraintKind::Check { expression: reader.text()? },
+            kind @ (b'c' | b'C') => {
+                ConstraintKind::Check { expression: reader.text()?, no_inherit: kind == b'C' }
+            }
             kind @ (b'f' | b'F' | b'd' | b'D') => ConstraintKind::ForeignKey {
                 match_full: kind.is_ascii_uppercase(),
                 table: reader.u32()?,

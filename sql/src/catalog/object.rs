@@ -204,7 +204,10 @@ pub struct Index {
     /// The columns that expressions and the condition read.
     pub read: Vec<ColumnNumber>,
     pub options: Vec<(String, String)>,
+    /// It was made with `USING hash`: so it is shown, though it is a tree as all are.
+    pub is_hash: bool,
 }
+
 
 impl Index {
     /// Whether it has all rows, ordered by columns alone.
@@ -256,6 +259,8 @@ pub enum ConstraintKind {
     /// The text of the expression.
     Check {
         expression: String,
+        /// NO INHERIT, which is shown: there are no tables that inherit.
+        no_inherit: bool,
     },
     ForeignKey {
         table: u32,

@@ -513,11 +513,11 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
         ));
     }
     for constraint in &entry.constraints {
-        if let ConstraintKind::Check { expression } = &constraint.kind {
+        if let ConstraintKind::Check { expression, no_inherit } = &constraint.kind {
             let mut ast = crate::parser::parse_expression(expression)?;
             rename_in(&mut ast, old, new);
             let mut changed = (**constraint).clone();
-            changed.kind = ConstraintKind::Check { expression: ast.to_string() };
+            changed.kind = ConstraintKind::Check { expression: ast.to_string(), no_inherit: *no_inherit };
             ddl.put(changed).await?;
         }
     }
@@ -676,10 +676,10 @@ async fn add_constraint(
             ddl.replace((*found).clone(), renamed).await?;
             ddl.put(made).await
         }
-        constraint::Wanted::Check { name, expression, column } => {
-            let columns = constraint::naming_columns(ddl, &table, &expression, column, text)?;
+        constraint::Wanted::Check { name, expression, no_inherit } => {
+            let columns = constraint::naming_columns(ddl, &table, &expression, text)?;
             let name = named(name, constraint::generated_name(&table.name, &columns, "check"), ddl)?;
-            let mut made = constraint::make_check(ddl, &table, &name, &expression, text).await?;
+            let mut made = constraint::make_check(ddl, &table, &name, &expression, no_inherit, text).await?;
             made.validated = !not_valid;
             add_and_test(ddl, made).await
         }

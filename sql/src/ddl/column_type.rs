@@ -158,7 +158,7 @@ fn refuse_expressions(ddl: &Ddl, entry: &TableEntry, table: &Table) -> Result<()
         }
     };
     for constraint in &entry.constraints {
-        if let ConstraintKind::Check { expression } = &constraint.kind {
+        if let ConstraintKind::Check { expression, .. } = &constraint.kind {
             bind(expression, false).map_err(SqlError::unplaced)?;
         }
     }

@@ -42,7 +42,7 @@ pub enum Wanted {
     Check {
         name: Option<String>,
         expression: Box<ast::Expr>,
-        column: Option<String>,
+        no_inherit: bool,
     },
     ForeignKey {
         name: Option<String>,
@@ -73,7 +73,7 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
         }
         TableConstraint::Check(check) => {
             refuse_enforcement(check.enforced)?;
-            Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), column: None }
+            Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), no_inherit: check.no_inherit }
         }
         TableConstraint::ForeignKey(key) => Wanted::ForeignKey {
             name: fold(&key.name),
@@ -193,6 +193,7 @@ pub async fn make_key(
         included: Vec::new(),
         read: Vec::new(),
         options: Vec::new(),
+        is_hash: false,
     };
     let kind = if primary {
         ConstraintKind::PrimaryKey { index: index.oid }
@@ -271,17 +272,13 @@ pub async fn of_index(ddl: &mut Ddl, index: &Index, name: &str, timing: Timing) 
     })
 }
 
-/// The columns that name a CHECK: its own, or the only one that it reads.
+/// The columns that name a CHECK: the only one that it reads, be it written behind that column or not.
 pub fn naming_columns(
     ddl: &Ddl,
     table: &Table,
     expression: &ast::Expr,
-    own: Option<String>,
     text: &str,
 ) -> Result<Vec<String>> {
-    if own.is_some() {
-        return Ok(own.into_iter().collect());
-    }
     let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
     let mut read: Vec<usize> = Vec::new();
     crate::plan::walk::columns(&bound, &mut |position| {
@@ -301,9 +298,12 @@ pub async fn make_check(
     table: &Table,
     name: &str,
     expression: &ast::Expr,
+    no_inherit: bool,
     text: &str,
 ) -> Result<Constraint> {
-    let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
+    let mut binder = ddl.binder(text).noting_literals();
+    let bound = binder.bind_over_row(table, expression, "CHECK")?;
+    let kept = super::default::kept(ddl, &binder, expression)?;
     let mut columns: Vec<ColumnNumber> = Vec::new();
     crate::plan::walk::columns(&bound, &mut |position| {
         let number = ColumnNumber::try_from(position + 1).unwrap_or(0);
@@ -318,7 +318,7 @@ pub async fn make_check(
         schema: table.schema,
         name: name.to_string(),
         columns,
-        kind: ConstraintKind::Check { expression: super::default::with_oids(ddl, expression)?.to_string() },
+        kind: ConstraintKind::Check { expression: kept, no_inherit },
         timing: Timing::default(),
         validated: true,
     })

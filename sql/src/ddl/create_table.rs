@@ -146,7 +146,7 @@ pub fn column_of(
                 wanted.constraints.push(constraint::Wanted::Check {
                     name: constraint_name,
                     expression: check.expr.clone(),
-                    column: Some(column_name.clone()),
+                    no_inherit: check.no_inherit,
                 });
             }
             ColumnOption::ForeignKey(key) => wanted.constraints.push(constraint::Wanted::ForeignKey {
@@ -411,11 +411,11 @@ async fn constraints(
             constraint::Wanted::UsingIndex { .. } => {
                 return Err(SqlError::syntax("cannot use an existing index in CREATE TABLE"));
             }
-            constraint::Wanted::Check { name, expression, column } => {
-                let columns = constraint::naming_columns(ddl, table, &expression, column, text)?;
+            constraint::Wanted::Check { name, expression, no_inherit } => {
+                let columns = constraint::naming_columns(ddl, table, &expression, text)?;
                 let generated = constraint::generated_name(&table.name, &columns, "check");
                 let name = name.unwrap_or_else(|| ddl.free_name(table.schema, &generated, &taken));
-                constraint::make_check(ddl, table, &name, &expression, text).await?
+                constraint::make_check(ddl, table, &name, &expression, no_inherit, text).await?
             }
             constraint::Wanted::ForeignKey { name, columns, key } => {
                 let generated = constraint::generated_name(&table.name, &columns, "fkey");

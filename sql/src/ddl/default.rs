@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
-use super::Ddl;
-use crate::binder::{name, stable_name};
+use super::{Ddl, pin};
+use crate::binder::{Binder, name, stable_name};
 use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::error::Result;
 use crate::parser::visit::walk_expressions;
@@ -11,8 +11,9 @@ use crate::relations;
 
 /// The text of a column's default, after it was bound once to see that it is good.
 pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Result<String> {
-    ddl.binder(text).bind_default(column, expr)?;
-    Ok(with_oids(ddl, expr)?.to_string())
+    let mut binder = ddl.binder(text).noting_literals();
+    binder.bind_default(column, expr)?;
+    kept(ddl, &binder, expr)
 }
 
 /// The text of the expression that generates a column, after it was bound once to see that it is good.
@@ -23,8 +24,9 @@ pub fn stored_generation(
     expr: &Expr,
     text: &str,
 ) -> Result<String> {
-    ddl.binder(text).bind_generation(table, column, expr)?;
-    Ok(with_oids(ddl, expr)?.to_string())
+    let mut binder = ddl.binder(text).noting_literals();
+    binder.bind_generation(table, column, expr)?;
+    kept(ddl, &binder, expr)
 }
 
 /// The columns of a table that a stored expression names.
@@ -44,9 +46,16 @@ pub fn named_columns(table: &Table, text: &str) -> Vec<ColumnNumber> {
     found
 }
 
+/// The text of an expression that was bound, as it is stored: relations and types are named by OID, literals have types.
+pub fn kept(ddl: &Ddl, binder: &Binder<'_>, expr: &Expr) -> Result<String> {
+    let mut expr = with_oids(ddl, expr)?;
+    pin::pin(ddl, binder.literal_uses(), &mut expr)?;
+    Ok(expr.to_string())
+}
+
 /// An expression in which relations are named by OID: it goes on to mean them when they are renamed, and what it
 /// depends on can be read off it.
-pub fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
+fn with_oids(ddl: &Ddl, expr: &Expr) -> Result<Expr> {
     let mut expr = expr.clone();
     walk_expressions(&mut expr, &mut |node| name_relations(ddl, node))?;
     Ok(expr)

@@ -276,7 +276,7 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
         let checks = entry
             .constraints
             .iter()
-            .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression } if names(expression)));
+            .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression, .. } if names(expression)));
         found.extend(checks.map(|each| Thing::Constraint(each.oid)));
     }
     let queries = catalog.stored_queries().filter(|query| names(&query.query));

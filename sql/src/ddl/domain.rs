@@ -137,11 +137,13 @@ async fn add_check(
         Some(given) => given,
         None => free_name(ddl, schema, base, domain),
     };
-    ddl.binder(text).bind_domain_check(domain.base, condition)?;
+    let mut binder = ddl.binder(text).noting_literals();
+    binder.bind_domain_check(domain.base, condition)?;
+    let expression = default::kept(ddl, &binder, condition)?;
     domain.checks.push(DomainCheck {
         oid: ddl.oid().await?,
         name,
-        expression: default::with_oids(ddl, condition)?.to_string(),
+        expression,
         validated: true,
     });
     // They are tested in the order of their names.

@@ -198,11 +198,11 @@ async fn rename_in_texts(ddl: &mut Ddl, renamed: &Renamed<'_>) -> Result<()> {
             ddl.put(table).await?;
         }
         for constraint in &entry.constraints {
-            if let ConstraintKind::Check { expression } = &constraint.kind
+            if let ConstraintKind::Check { expression, no_inherit } = &constraint.kind
                 && let Some(expression) = renamed.change(expression, false)?
             {
                 let mut changed = (**constraint).clone();
-                changed.kind = ConstraintKind::Check { expression };
+                changed.kind = ConstraintKind::Check { expression, no_inherit: *no_inherit };
                 ddl.put(changed).await?;
             }
         }

@@ -29,7 +29,8 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
     ddl.check_owns_table(&table)?;
     ddl.check_may_create_in(table.schema)?;
     match &create.using {
-        None | Some(ast::IndexType::BTree | ast::IndexType::Hash) => {}
+        None | Some(ast::IndexType::BTree) => {}
+        Some(ast::IndexType::Hash) => refuse_of_hash(create)?,
         Some(other) => {
             return Err(SqlError::unsupported(format!(
                 "access method \"{}\" is not supported yet",
@@ -68,6 +69,7 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
     // Rows stay as they are meanwhile; reading them goes on, locked or not.
     ddl.lock_as(&table, TableLockMode::Share).await?;
     let options = storage::of_index(&create.with)?;
+    let is_hash = matches!(create.using, Some(ast::IndexType::Hash));
     let index = Index {
         oid: ddl.oid().await?,
         table: table.oid,
@@ -82,9 +84,28 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
         included,
         read,
         options,
+        is_hash,
     };
     fill(ddl, &entry, &index).await?;
     ddl.put(index).await
+}
+
+/// 0A000 for what PostgreSQL's hash indexes cannot have.
+fn refuse_of_hash(create: &ast::CreateIndex) -> Result<()> {
+    let options = || create.columns.iter().map(|column| &column.column.options);
+    let unfit = [
+        (create.unique, "unique indexes"),
+        (create.columns.len() > 1, "multicolumn indexes"),
+        (!create.include.is_empty(), "included columns"),
+        (options().any(|each| each.sort.is_some()), "ASC/DESC options"),
+        (options().any(|each| each.nulls_first.is_some()), "NULLS FIRST/LAST options"),
+    ];
+    match unfit.into_iter().find(|(is_met, _)| *is_met) {
+        Some((_, what)) => {
+            Err(SqlError::unsupported(format!("access method \"hash\" does not support {what}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn number_of(table: &Table, column: &str) -> Result<ColumnNumber> {
@@ -113,7 +134,8 @@ fn stored_predicate(
     predicate: &ast::Expr,
     read: &mut Vec<ColumnNumber>,
 ) -> Result<String> {
-    let bound = ddl.binder("").bind_over_row(table, predicate, "index predicates")?;
+    let mut binder = ddl.binder("").noting_literals();
+    let bound = binder.bind_over_row(table, predicate, "index predicates")?;
     if !walk::is_immutable(&bound) {
         return Err(SqlError::new(
             SqlState::INVALID_OBJECT_DEFINITION,
@@ -121,7 +143,7 @@ fn stored_predicate(
         ));
     }
     note_columns(&bound, read);
-    Ok(default::with_oids(ddl, predicate)?.to_string())
+    default::kept(ddl, &binder, predicate)
 }
 
 /// A column of an index, and what it adds to the index's name.
@@ -140,9 +162,10 @@ fn index_column(
             (number_of(table, &base)?, None, base)
         }
         other => {
-            let bound = ddl.binder("").bind_index_expression(table, other)?;
+            let mut binder = ddl.binder("").noting_literals();
+            let bound = binder.bind_index_expression(table, other)?;
             note_columns(&bound, read);
-            let text = default::with_oids(ddl, other)?.to_string();
+            let text = default::kept(ddl, &binder, other)?;
             let shown = match other {
                 ast::Expr::Function(function) => name::split(&function.name)?.1,
                 _ => "expr".to_string(),

@@ -75,10 +75,10 @@ fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) ->
     for each in &entry.constraints {
         let (timing, columns) = (each.timing, names(&each.columns));
         match &each.kind {
-            ConstraintKind::Check { expression } if includes(like, "constraints") => {
+            ConstraintKind::Check { expression, no_inherit } if includes(like, "constraints") => {
                 let expression = Box::new(crate::parser::parse_expression(expression)?);
                 let name = Some(each.name.clone());
-                wanted.constraints.push(constraint::Wanted::Check { name, expression, column: None });
+                wanted.constraints.push(constraint::Wanted::Check { name, expression, no_inherit: *no_inherit });
             }
             ConstraintKind::PrimaryKey { .. } if includes(like, "indexes") => {
                 wanted.constraints.push(constraint::Wanted::PrimaryKey { name: None, columns, timing });

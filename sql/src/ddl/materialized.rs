@@ -15,13 +15,13 @@ use crate::parser::CreateMaterialized;
 /// Those of the query and of making a table; 0A000 for a query that a materialized view cannot have.
 pub async fn create(ddl: &mut Ddl, create: &CreateMaterialized, text: &str) -> Result<Option<String>> {
     let (catalog, environment) = (ddl.catalog.clone(), ddl.binding.clone());
-    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
+    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new()).noting_literals();
     let bound = binder.bind_query(&create.query)?;
     if let Some(error) = binder.take_first_parameter() {
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    let stored = view::stored_query(ddl, &create.query, &bound.columns, &used)?;
+    let stored = view::stored_query(ddl, &create.query, &bound.columns, &used, binder.literal_uses())?;
     refuse(create, !binder.take_changes().is_empty(), stored.reads_temporary)?;
     binder.settle_uses();
     let uses = binder.take_uses();

@@ -26,6 +26,7 @@ mod materialized;
 mod owned;
 mod owner;
 mod persistence;
+mod pin;
 mod range;
 mod refresh;
 mod rename;

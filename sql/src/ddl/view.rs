@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor}
 use super::rename::check_exists;
 use super::storage::{self, Owner};
 use super::{Ddl, default};
-use crate::binder::{Relation, lookup_relation, name, stable_name};
+use crate::binder::{LiteralUse, Relation, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -116,13 +116,13 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
     refuse_in_create_view(create)?;
     let environment = ddl.binding.clone();
     let catalog = ddl.catalog.clone();
-    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new());
+    let mut binder = crate::binder::Binder::new(&catalog, &environment, text, Vec::new()).noting_literals();
     let bound = binder.bind_query(&create.query)?;
     if let Some(error) = binder.take_first_parameter() {
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    let stored = stored_query(ddl, &create.query, &bound.columns, &used)?;
+    let stored = stored_query(ddl, &create.query, &bound.columns, &used, binder.literal_uses())?;
     let is_temporary = create.temporary || stored.reads_temporary;
     if is_temporary && !create.temporary {
         ddl.notice(format!("view \"{}\" will be a temporary view", name::split(&create.name)?.1));
@@ -178,6 +178,7 @@ pub fn stored_query(
     query: &Query,
     columns: &[(usize, crate::binder::ResultColumn)],
     used: &BTreeSet<(u32, i16)>,
+    literals: &[LiteralUse],
 ) -> Result<StoredQuery> {
     let mut query = query.clone();
     walk(&mut query, &mut |node| match node {
@@ -187,6 +188,7 @@ pub fn stored_query(
     expand_star(&mut query, columns);
     let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
     walk(&mut query, &mut |node| naming.meet(node))?;
+    super::pin::pin(ddl, literals, &mut query)?;
     let mut sources: Vec<ViewSource> = Vec::new();
     let mut reads_temporary = false;
     for relation in &naming.found {

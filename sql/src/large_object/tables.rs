@@ -169,6 +169,7 @@ fn entry(
         included: Vec::new(),
         read: Vec::new(),
         options: Vec::new(),
+        is_hash: false,
     };
     Ok(TableEntry::bare(table, vec![index]))
 }

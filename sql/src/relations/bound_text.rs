@@ -72,7 +72,14 @@ impl<'e> BoundText<'e> {
     }
 
     fn type_name(&self, data_type: DataType) -> String {
-        format_type(data_type, self.environment)
+        let name = format_type(data_type, self.environment);
+        // Without a length these words alone would mean a length of 1.
+        let (base, rest) = name.split_at(name.find('[').unwrap_or(name.len()));
+        match base {
+            "bit" => format!("\"bit\"{rest}"),
+            "character" => format!("bpchar{rest}"),
+            _ => name,
+        }
     }
 
     fn list(&self, exprs: &[Expr]) -> Option<String> {
@@ -168,7 +175,9 @@ impl<'e> BoundText<'e> {
 
     /// PostgreSQL's rules for when a constant needs quotes, and its type.
     fn constant(&self, value: &Datum, data_type: DataType) -> Option<String> {
-        let type_name = self.type_name(DataType::of(data_type.oid));
+        // Intervals alone are read by their modifier.
+        let shown = if data_type.oid == oids::INTERVAL { data_type } else { DataType::of(data_type.oid) };
+        let type_name = self.type_name(shown);
         if value.is_null() {
             return Some(format!("NULL::{type_name}"));
         }
@@ -182,9 +191,7 @@ impl<'e> BoundText<'e> {
             oids::INT4 if starts_with_digit => printed,
             oids::NUMERIC if starts_with_digit && printed.contains(['e', 'E', '.']) => printed,
             _ => {
-                let escape = if printed.contains('\\') { "E" } else { "" };
-                let quoted = printed.replace('\'', "''").replace('\\', "\\\\");
-                format!("{escape}'{quoted}'::{type_name}")
+                format!("'{}'::{type_name}", printed.replace('\'', "''"))
             }
         })
     }
@@ -198,6 +205,16 @@ impl<'e> BoundText<'e> {
                 }
                 _ => {}
             }
+        }
+        // These have a grammar of their own.
+        match (&*call.function.name, call.arguments.as_slice()) {
+            ("extract", [Expr::Const { value: Datum::Text(field), .. }, source]) => {
+                return Some(format!("EXTRACT({} FROM {})", quote(field), self.operand(source)?));
+            }
+            ("position", [text, part]) => {
+                return Some(format!("POSITION(({}) IN ({}))", self.operand(part)?, self.operand(text)?));
+            }
+            _ => {}
         }
         if is_keyword(call) {
             return Some(call.function.name.to_ascii_uppercase());
@@ -222,11 +239,6 @@ impl<'e> BoundText<'e> {
     }
 
     fn cast(&self, cast: &Cast, implicit: bool) -> Option<String> {
-        if !cast.explicit && !implicit {
-            return self.text(&cast.argument, implicit);
-        }
-        let target =
-            self.type_name(if cast.explicit { cast.data_type } else { DataType::of(cast.data_type.oid) });
         // What depends on settings is read when it is needed: until then it is a literal without a type.
         if let Some(literal) = literal_of(&cast.argument) {
             let never = AtomicBool::new(false);
@@ -234,6 +246,11 @@ impl<'e> BoundText<'e> {
             let value = context.type_info(cast.data_type.oid).ok()?.parse_text(literal, -1, &context).ok()?;
             return self.constant(&value, cast.data_type);
         }
+        if !cast.explicit && !implicit {
+            return self.text(&cast.argument, implicit);
+        }
+        let target =
+            self.type_name(if cast.explicit { cast.data_type } else { DataType::of(cast.data_type.oid) });
         // A literal of the very type is not converted twice.
         if let Expr::Const { value, data_type } = &cast.argument
             && data_type.oid == cast.data_type.oid

@@ -1,6 +1,7 @@
 //! Columns and their defaults: pg_attribute, pg_attrdef.
 
 use super::collations::collation;
+use super::known_types::facts;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, text};
 use crate::binder::name;
 use crate::catalog::{ColumnIdentity, Identity, IndexExpression, SYSTEM_COLUMNS, Table, TableColumn};
@@ -28,15 +29,6 @@ struct Attribute<'a> {
     dropped: bool,
 }
 
-/// How PostgreSQL would store a type's long values: those of `numeric` in the row itself first.
-pub fn storage(type_oid: u32, length: i16) -> u8 {
-    match type_oid {
-        oids::NUMERIC => b'm',
-        _ if length > 0 => b'p',
-        _ => b'x',
-    }
-}
-
 fn attribute_row(
     environment: &Environment,
     relation: &VirtualRelation,
@@ -45,6 +37,7 @@ fn attribute_row(
     let info = environment.catalog.type_info(attribute.type_oid);
     let length = info.map_or(-1, |info| info.length);
     let by_value = (1..=8).contains(&length);
+    let storage = info.map_or(b'x', |info| facts(environment, info).storage);
     let base = base_type(attribute.type_oid, environment);
     relation.row(&[
         ("attrelid", oid(attribute.relation)),
@@ -58,7 +51,7 @@ fn attribute_row(
         ("atttypmod", Datum::Int32(attribute.modifier)),
         ("attbyval", Datum::Bool(by_value)),
         ("attalign", letter(b'i')),
-        ("attstorage", letter(storage(attribute.type_oid, length))),
+        ("attstorage", letter(storage)),
         ("attcompression", letter(0)),
         ("attnotnull", Datum::Bool(attribute.not_null)),
         ("atthasdef", Datum::Bool(attribute.has_default)),

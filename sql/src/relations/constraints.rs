@@ -27,6 +27,7 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ConstraintKind::Check { .. } => (b'c', 0, None),
             ConstraintKind::ForeignKey { index, .. } => (b'f', *index, Some(&constraint.kind)),
         };
+        let stays = !matches!(constraint.kind, ConstraintKind::Check { no_inherit: false, .. });
         let blank = || letter(b' ');
         let mut values = vec![
             ("oid", oid(constraint.oid)),
@@ -42,7 +43,7 @@ fn constraints(environment: &Environment, relation: &VirtualRelation) -> Result<
             ("conparentid", oid(0)),
             ("conislocal", Datum::Bool(true)),
             ("coninhcount", Datum::Int64(0)),
-            ("connoinherit", Datum::Bool(kind != b'c')),
+            ("connoinherit", Datum::Bool(stays)),
             ("conkey", numbers(&constraint.columns)),
         ];
         match foreign {

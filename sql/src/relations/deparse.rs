@@ -28,6 +28,7 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index,
         let text = stored_text::condition(environment, table, predicate);
         format!(" WHERE {}", if is_pretty { pretty(&text) } else { text })
     });
+    let method = if index.is_hash { "hash" } else { "btree" };
     let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
     let option = |(key, value): &(String, String)| {
         let is_plain = quote(value) == *value;
@@ -36,10 +37,17 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index,
     let options: Vec<String> = index.options.iter().map(option).collect();
     let options = if options.is_empty() { String::new() } else { format!(" WITH ({})", options.join(", ")) };
     format!(
-        "CREATE {unique}INDEX {} ON {place} USING btree ({}){included}{nulls}{options}{predicate}",
+        "CREATE {unique}INDEX {} ON {place} USING {method} ({}){included}{nulls}{options}{predicate}",
         quote(&index.name),
         columns.join(", ")
     )
+}
+
+/// Whether an expression is written as a call, which needs no parentheses among an index's columns.
+fn is_call(text: &str) -> bool {
+    let name = text.split('(').next().unwrap_or_default();
+    let is_name = |character: char| character.is_alphanumeric() || matches!(character, '_' | '"' | '.' | '$');
+    text.ends_with(')') && !name.is_empty() && name != "ROW" && name.chars().all(is_name)
 }
 
 /// One column of an index's key; with its order, where that is not the plain one.
@@ -61,7 +69,7 @@ pub fn index_column(
         // What is no call goes in parentheses of its own.
         Some(expression) => {
             let text = stored_text::index_expression(environment, table, &expression.text);
-            let is_call = !text.starts_with('(');
+            let is_call = is_call(&text);
             let text = if is_pretty { pretty(&text) } else { text };
             if is_call { text } else { format!("({text})") }
         }
@@ -101,8 +109,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
                 if index.is_some_and(|index| index.nulls_not_distinct) { "NULLS NOT DISTINCT " } else { "" };
             format!("UNIQUE {nulls}({})", names(table, &constraint.columns))
         }
-        ConstraintKind::Check { expression } => {
-            format!("CHECK ({})", stored_text::condition(environment, table, expression))
+        ConstraintKind::Check { expression, no_inherit } => {
+            let inherit = if *no_inherit { " NO INHERIT" } else { "" };
+            format!("CHECK ({}){inherit}", stored_text::condition(environment, table, expression))
         }
         ConstraintKind::ForeignKey {
             table: other,
@@ -154,11 +163,9 @@ pub fn constraint_definition(environment: &Environment, table: &Table, constrain
 /// A CHECK in the pretty form.
 #[must_use]
 pub fn pretty_check(text: String, is_pretty: bool) -> String {
-    let valid = " NOT VALID";
-    let (check, rest) = match text.strip_suffix(valid) {
-        Some(check) => (check, valid),
-        None => (text.as_str(), ""),
-    };
+    let inherit = text.rfind(") NO INHERIT").filter(|at| !text[at + 1..].contains('\''));
+    let end = inherit.or_else(|| text.strip_suffix(" NOT VALID").map(|check| check.len() - 1));
+    let (check, rest) = text.split_at(end.map_or(text.len(), |at| at + 1));
     match check.strip_prefix("CHECK (").and_then(|rest| rest.strip_suffix(')')) {
         Some(condition) if is_pretty => format!("CHECK ({}){rest}", pretty(condition)),
         _ => text,

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
-use super::schema_objects::BTREE;
+use super::schema_objects::{BTREE, HASH};
 use crate::catalog::{Index, IndexColumn, PG_CATALOG, SUPERUSER, Table};
 use crate::error::Result;
 use crate::execute::Environment;
@@ -200,21 +200,26 @@ pub fn btree_class(name: &str) -> Option<(Oid, Oid)> {
 /// The classes and collations of an index's columns: the class that was named, or the default of the type.
 pub fn of_index(environment: &Environment, table: &Table, index: &Index) -> Vec<(Oid, Oid)> {
     let of_column = |column: &IndexColumn| {
-        let class = class_of(environment, table, column).map_or(0, |class| class.oid);
+        let class = class_of(environment, table, column, index.is_hash).map_or(0, |class| class.oid);
         (class, super::collations::of_key(environment, table, column))
     };
     index.columns.iter().map(of_column).collect()
 }
 
-/// The B-tree class of a column of an index.
-fn class_of(types: &dyn TypeCatalog, table: &Table, column: &IndexColumn) -> Option<&'static Class> {
+/// The class of a column of an index; of those for hash indexes where it is one.
+fn class_of(
+    types: &dyn TypeCatalog,
+    table: &Table,
+    column: &IndexColumn,
+    is_hash: bool,
+) -> Option<&'static Class> {
     let type_oid = match &column.expression {
         Some(expression) => expression.type_oid,
         None => table.column_numbered(column.number).type_oid,
     };
     let input = class_input(types, domain::underlying(DataType::of(type_oid), types).oid);
-    let is_btree = |class: &&Class| KNOWN.method(class.family) == BTREE;
-    let mut classes = KNOWN.classes.iter().filter(is_btree);
+    let method = if is_hash { HASH } else { BTREE };
+    let mut classes = KNOWN.classes.iter().filter(|class| KNOWN.method(class.family) == method);
     match &column.class {
         Some(name) => classes.find(|class| class.name == name),
         None => classes.find(|class| class.is_default && class.input == input),
@@ -229,5 +234,5 @@ pub fn family_of(name: &str) -> Option<(Oid, Oid)> {
 
 /// The same of a column of an index.
 pub fn key_family(types: &dyn TypeCatalog, table: &Table, column: &IndexColumn) -> Option<(Oid, Oid)> {
-    class_of(types, table, column).map(|class| (class.family, class.input))
+    class_of(types, table, column, false).map(|class| (class.family, class.input))
 }

@@ -23,6 +23,8 @@ pub const MAKERS: &[(&str, MakeRows)] = &[
 /// The access methods' OIDs.
 pub const HEAP: u32 = 2;
 pub const BTREE: u32 = 403;
+/// The access method of indexes that were made with `USING hash`.
+pub const HASH: u32 = 405;
 
 /// The list of a schema; those that are there from the start begin with one.
 fn list_of_schema(environment: &Environment, schema: u32) -> Datum {
@@ -159,7 +161,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 name: &index.name,
                 schema: index.schema,
                 kind: b'i',
-                method: BTREE,
+                method: if index.is_hash { HASH } else { BTREE },
                 columns: index.columns.len(),
                 tuples: entry.rows_analyzed().unwrap_or(0.0),
                 pages: 1.0,

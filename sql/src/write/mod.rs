@@ -150,7 +150,7 @@ impl TableWriter {
         let mut references = Vec::new();
         for constraint in &entry.constraints {
             match &constraint.kind {
-                ConstraintKind::Check { expression } => {
+                ConstraintKind::Check { expression, .. } => {
                     let ast = crate::parser::parse_expression(expression)?;
                     checks.push((constraint.name.clone(), binder.bind_over_row(table, &ast, "CHECK")?));
                 }
