@@ -155,12 +155,7 @@ impl Binder<'_> {
         }
         if distinct {
             // One that is converted by itself is no argument, though the aggregate would convert it alike.
-            let is_argument = |key: &SortKey| {
-                given.iter().zip(&converted).any(|(given, converted)| {
-                    let is_untyped = given.data_type().oid == oids::UNKNOWN;
-                    walk::same(given, &key.expr) || is_untyped && walk::same(converted, &key.expr)
-                })
-            };
+            let is_argument = |key: &SortKey| given.iter().any(|each| walk::same(each, &key.expr));
             let stranger = order_by.iter().position(|key| !is_argument(key));
             // An argument is sorted by as it was converted for the aggregate.
             for key in &mut order_by {

@@ -4,6 +4,7 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::call::argument_expr;
+use super::expression::start_of;
 use super::literal::constant;
 use super::order::sort_key;
 use super::window::needs_over;
@@ -37,7 +38,12 @@ impl Binder<'_> {
         }
         let mut arguments = Vec::new();
         for argument in &list.args {
-            arguments.push(self.bind(argument_expr(argument)?)?);
+            let written = argument_expr(argument)?;
+            let bound = self.bind(written)?;
+            if let Some(collector) = self.collectors.last_mut() {
+                walk::columns(&bound, &mut |id| collector.direct.push((id, start_of(written))));
+            }
+            arguments.push(bound);
         }
         let mut keys = Vec::new();
         for key in &function.within_group {
@@ -156,7 +162,12 @@ impl Binder<'_> {
             )
         };
         let detail = "Direct arguments of an ordered-set aggregate must use only grouped columns.";
-        Err(self.ungrouped(id, message).with_detail(detail))
+        let error = self.ungrouped(id, message).unplaced().with_detail(detail);
+        let direct = self.collectors.last().map(|collector| collector.direct.as_slice()).unwrap_or_default();
+        match direct.iter().find(|(read, _)| *read == id) {
+            Some((_, place)) => Err(self.locate(error, *place)),
+            None => Err(error),
+        }
     }
 
     /// Whether a column is one of what FROM gives.
