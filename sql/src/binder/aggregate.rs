@@ -154,6 +154,9 @@ impl Binder<'_> {
             }
         }
         if distinct {
+            // One that is converted by itself is no argument, though the aggregate would convert it alike.
+            let is_argument = |key: &SortKey| given.iter().any(|each| walk::same(each, &key.expr));
+            let stranger = order_by.iter().position(|key| !is_argument(key));
             // An argument is sorted by as it was converted for the aggregate.
             for key in &mut order_by {
                 let place = given.iter().position(|each| walk::same(each, &key.expr));
@@ -162,8 +165,7 @@ impl Binder<'_> {
                 }
             }
             let collects = matches!(base, "array_agg" | "string_agg" | "json_agg" | "jsonb_agg");
-            let is_argument = |key: &SortKey| converted.iter().any(|each| walk::same(each, &key.expr));
-            if let Some(at) = order_by.iter().position(|key| !is_argument(key)) {
+            if let Some(at) = stranger {
                 let error = SqlError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
                     "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
@@ -247,7 +249,7 @@ impl Binder<'_> {
     }
 
     /// 42803.
-    fn ungrouped(&self, id: ColumnId, message: impl Fn(&str) -> String) -> SqlError {
+    pub(super) fn ungrouped(&self, id: ColumnId, message: impl Fn(&str) -> String) -> SqlError {
         let scope = self.levels.last().map(|level| &level.scope);
         let name = scope.and_then(|scope| {
             if let Some(own) = scope.relations.iter().find(|relation| relation.place == RowPlace::Key(id)) {

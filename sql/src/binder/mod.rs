@@ -329,6 +329,8 @@ struct Collector {
     row_calls_allowed: bool,
     /// Where columns were mentioned, for errors about grouping.
     mentions: Vec<(ColumnId, Location)>,
+    /// The columns of direct arguments of aggregates WITHIN GROUP, and where these begin.
+    direct: Vec<(ColumnId, Location)>,
     /// Subqueries as they are written, where the query groups: one that is written again may be the same.
     written: Option<Vec<(ast::Expr, Expr)>>,
     /// The columns that GROUP BY reads, once it is bound.
@@ -393,6 +395,7 @@ impl Collector {
             row_calls: Vec::new(),
             row_calls_allowed: false,
             mentions: Vec::new(),
+            direct: Vec::new(),
             written: None,
             grouped: None,
         }

@@ -16,14 +16,18 @@ pub fn fold(identifier: &Ident) -> String {
     } else {
         identifier.value.to_ascii_lowercase()
     };
-    if folded.len() > IDENTIFIER_BYTES_MAX {
-        let mut end = IDENTIFIER_BYTES_MAX;
-        while !folded.is_char_boundary(end) {
-            end -= 1;
-        }
-        folded.truncate(end);
-    }
+    let length = cut(&folded).len();
+    folded.truncate(length);
     folded
+}
+
+/// What is kept of a name.
+pub fn cut(name: &str) -> &str {
+    let mut end = name.len().min(IDENTIFIER_BYTES_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 /// The parts of a name, folded.

@@ -113,8 +113,14 @@ impl Binder<'_> {
         for (order, calls) in windows {
             plan = Logical::Window { input: Box::new(plan), order, calls };
         }
-        let row_calls = self.take_row_calls();
-        plan = super::rows::attach(plan, row_calls);
+        let mut row_calls = self.take_row_calls();
+        let waits = match (&distinct_on, keys.is_empty()) {
+            (Some(on), false) => !keys.iter().chain(on).any(|key| key.reads_any(&outputs, &row_calls)),
+            _ => false,
+        };
+        if !waits {
+            plan = super::rows::attach(plan, std::mem::take(&mut row_calls));
+        }
         if let [LockingClause { locking: first, .. }, ..] = locking {
             let what = match &select.distinct {
                 Some(_) => Some("DISTINCT clause"),
@@ -127,7 +133,7 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(format!("{words} is not allowed with {what}")));
             }
         }
-        self.finish_select(plan, outputs, keys, select.distinct.as_ref(), distinct_on, locked)
+        self.finish_select(plan, outputs, keys, (select.distinct.as_ref(), distinct_on, row_calls), locked)
     }
 
     /// The tables that the locking clauses are for; their scans give the rows' keys from now on.
@@ -253,6 +259,7 @@ impl Binder<'_> {
         if sets.is_some() {
             refuse_grouped_rank(&aggregates)?;
         }
+        self.refuse_ungrouped_direct(&aggregates, groups)?;
         let mut known: Vec<ColumnId> = aggregates.iter().map(|(id, _)| *id).collect();
         known.extend(sets.iter().flat_map(|sets| &sets.groupings).map(|(id, _)| *id));
         if let Some(collector) = self.collectors.last() {
@@ -341,13 +348,13 @@ impl Binder<'_> {
         }
     }
 
+    /// The select list, its order, and DISTINCT [ON]; with functions of rows that come behind DISTINCT ON.
     fn finish_select(
         &mut self,
         plan: Logical,
         outputs: Vec<Output>,
         keys: Vec<OrderKey>,
-        distinct: Option<&Distinct>,
-        distinct_on: Option<Vec<OrderKey>>,
+        (distinct, distinct_on, row_calls): (Option<&Distinct>, Option<Vec<OrderKey>>, Vec<(ColumnId, Expr)>),
         locked: Vec<LockedRows>,
     ) -> Result<BoundQuery> {
         let mut computed: Vec<Computed> = Vec::new();
@@ -439,6 +446,7 @@ impl Binder<'_> {
             (None, true) => postpone_volatile(&mut computed, visible, &sort_keys),
             _ => None,
         };
+        let behind = (!row_calls.is_empty()).then(|| postpone_row_calls(&mut computed, visible, &row_calls));
         let mut plan = Logical::Project { input: Box::new(plan), outputs: computed };
         if matches!(distinct, Some(Distinct::Distinct)) {
             columns.iter().try_for_each(|(_, column)| self.require_equality(column.data_type))?;
@@ -455,6 +463,10 @@ impl Binder<'_> {
         }
         if on_keys.is_some() {
             plan = Logical::Distinct { input: Box::new(plan), on: on_keys };
+        }
+        if let Some(outputs) = behind {
+            let input = Box::new(super::rows::attach(plan, row_calls));
+            plan = Logical::Project { input, outputs };
         }
         Ok(BoundQuery { plan, columns })
     }
@@ -775,6 +787,14 @@ impl OrderKey {
             OrderKey::Expr(key) => Some(&mut key.expr),
         }
     }
+
+    /// Whether it reads one of these calls.
+    fn reads_any(&self, outputs: &[Output], row_calls: &[(ColumnId, Expr)]) -> bool {
+        match self {
+            OrderKey::Output { position, .. } => reads_any(&outputs[*position].expr, row_calls),
+            OrderKey::Expr(key) => reads_any(&key.expr, row_calls),
+        }
+    }
 }
 
 /// DISTINCT ON's keys must be the first ones of ORDER BY, in any order: the place of one that is not.
@@ -788,7 +808,6 @@ fn distinct_on_mismatch(on: &[Expr], keys: &[SortKey]) -> Option<usize> {
     on.iter().position(|expr| !before.iter().any(|key| walk::same(expr, &key.expr)))
 }
 
-/// The name PostgreSQL gives an output column without an alias.
 /// Leaves what varies from call to call, and is not sorted by, until the rows are sorted: numbers of a sequence then come
 /// in the order of the rows. Gives the outputs above the sort.
 fn postpone_volatile(
@@ -807,8 +826,46 @@ fn postpone_volatile(
     if sort_keys.is_empty() || !computed[..visible].iter().any(waits) {
         return None;
     }
+    Some(postpone(computed, visible, waits, &[]))
+}
+
+/// Leaves what reads functions of rows until these are there: behind DISTINCT ON, where ORDER BY reads none of them.
+fn postpone_row_calls(
+    computed: &mut Vec<Computed>,
+    visible: usize,
+    row_calls: &[(ColumnId, Expr)],
+) -> Vec<Computed> {
+    let waits = |output: &Computed| reads_any(&output.expr, row_calls);
+    postpone(computed, visible, waits, row_calls)
+}
+
+fn reads_any(expr: &Expr, row_calls: &[(ColumnId, Expr)]) -> bool {
+    let mut found = false;
+    walk::columns(expr, &mut |id| found |= row_calls.iter().any(|(call, _)| *call == id));
+    found
+}
+
+/// Takes the outputs that wait out of those that are computed at once, which then give what is read by them and by
+/// the calls between; gives the outputs above.
+fn postpone(
+    computed: &mut Vec<Computed>,
+    visible: usize,
+    waits: impl Fn(&Computed) -> bool,
+    between: &[(ColumnId, Expr)],
+) -> Vec<Computed> {
     let (mut below, mut above) = (Vec::new(), Vec::new());
     let mut read: Vec<Computed> = Vec::new();
+    let mut note = |expr: &Expr| {
+        walk::any(expr, &mut |node| {
+            if let Expr::Column { index, .. } = node
+                && between.iter().all(|(call, _)| call != index)
+            {
+                read.push(Computed { id: *index, expr: node.clone() });
+            }
+            false
+        });
+    };
+    between.iter().for_each(|(_, call)| note(call));
     for (at, output) in std::mem::take(computed).into_iter().enumerate() {
         if at >= visible || !waits(&output) {
             let expr = Expr::Column { index: output.id, data_type: output.expr.data_type() };
@@ -816,12 +873,7 @@ fn postpone_volatile(
             below.push(output);
             continue;
         }
-        walk::any(&output.expr, &mut |node| {
-            if let Expr::Column { index, .. } = node {
-                read.push(Computed { id: *index, expr: node.clone() });
-            }
-            false
-        });
+        note(&output.expr);
         above.push(output);
     }
     for each in read {
@@ -830,10 +882,11 @@ fn postpone_volatile(
         }
     }
     *computed = below;
-    Some(above)
+    above
 }
 
-fn column_name(expr: &ast::Expr) -> String {
+/// The name PostgreSQL gives an output column without an alias.
+pub(super) fn column_name(expr: &ast::Expr) -> String {
     name_of(expr).map_or_else(|| "?column?".to_string(), |name| name.text)
 }
 
@@ -880,7 +933,7 @@ fn name_of(expr: &ast::Expr) -> Option<SuggestedName> {
         Ast::Tuple(_) => firm("row"),
         Ast::Extract { .. } => firm("extract"),
         Ast::Position { .. } => firm("position"),
-        Ast::Substring { .. } => firm("substring"),
+        Ast::Substring { shorthand, .. } => firm(if *shorthand { "substr" } else { "substring" }),
         Ast::Overlay { .. } => firm("overlay"),
         Ast::Ceil { .. } => firm("ceil"),
         Ast::Floor { .. } => firm("floor"),

@@ -71,8 +71,12 @@ impl Binder<'_> {
             arguments.retain(|argument| !is_out_parameter(argument));
             binder.table_function(&base, arguments, alias).map_err(|error| binder.locate(error, location))
         })?;
-        let shown = if is_rows_from { "" } else { base.as_str() };
-        self.function_item(shown, functions, ordinality, alias)
+        // Several are called by the first one's name.
+        let shown = match args.first() {
+            Some(first) if is_rows_from => super::select::column_name(argument_expr(first)?),
+            _ => base,
+        };
+        self.function_item(&shown, functions, ordinality, alias)
     }
 
     /// `UNNEST(array, …)`, which the parser knows by itself.
@@ -94,8 +98,17 @@ impl Binder<'_> {
     fn bind_rows_from(&mut self, args: &[ast::FunctionArg]) -> Result<Bound> {
         let (mut calls, mut columns) = (Vec::new(), Vec::new());
         for argument in args {
-            let ast::Expr::Function(function) = argument_expr(argument)? else {
-                return Err(SqlError::syntax("a function was expected in ROWS FROM"));
+            let expr = argument_expr(argument)?;
+            let function = match expr {
+                ast::Expr::Function(function) if !is_expression(function)? => function,
+                // What looks like a function.
+                expr => {
+                    let bound = self.bind(expr)?;
+                    let (more, outputs) = self.call_rows(&super::select::column_name(expr), bound, None)?;
+                    calls.extend(more);
+                    columns.extend(outputs);
+                    continue;
+                }
             };
             let base = name::split(&function.name)?.1;
             let mut arguments = Vec::new();
@@ -231,6 +244,11 @@ impl Binder<'_> {
             }
             false => self.call_named(base, arguments)?,
         };
+        self.call_rows(base, call, alias)
+    }
+
+    /// The columns that a bound call gives.
+    fn call_rows(&mut self, base: &str, call: Expr, alias: Option<&TableAlias>) -> Result<Bound> {
         let data_type = call.data_type();
         let row_shape = self.row_shape_of(data_type).cloned();
         if let Some(shape) = row_shape {
@@ -269,6 +287,29 @@ impl Binder<'_> {
         }
         Ok(arguments)
     }
+}
+
+/// Whether a call is of an expression that the parser reads as a function.
+fn is_expression(function: &ast::Function) -> Result<bool> {
+    let (schema, base) = name::split(&function.name)?;
+    const NAMES: [&str; 15] = [
+        "coalesce",
+        "greatest",
+        "least",
+        "nullif",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "current_role",
+        "current_user",
+        "session_user",
+        "user",
+        "current_catalog",
+        "current_schema",
+    ];
+    Ok(schema.is_none() && NAMES.contains(&base.as_str()))
 }
 
 /// The columns that an alias declares: `AS name (column type, …)`.

@@ -4,13 +4,15 @@ use sqlparser::ast;
 
 use super::Binder;
 use super::call::argument_expr;
+use super::expression::start_of;
 use super::literal::constant;
 use super::order::sort_key;
 use super::window::needs_over;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, ResolvedAggregate, registry, sort_key_function};
-use crate::plan::logical::{AggregateCall, SortKey};
+use crate::plan::logical::{AggregateCall, ColumnId, Computed, SortKey};
+use crate::plan::walk;
 use crate::types::DataType;
 use crate::value::Datum;
 
@@ -36,7 +38,12 @@ impl Binder<'_> {
         }
         let mut arguments = Vec::new();
         for argument in &list.args {
-            arguments.push(self.bind(argument_expr(argument)?)?);
+            let written = argument_expr(argument)?;
+            let bound = self.bind(written)?;
+            if let Some(collector) = self.collectors.last_mut() {
+                walk::columns(&bound, &mut |id| collector.direct.push((id, start_of(written))));
+            }
+            arguments.push(bound);
         }
         let mut keys = Vec::new();
         for key in &function.within_group {
@@ -123,6 +130,50 @@ impl Binder<'_> {
             filter: None,
             order_by: Vec::new(),
         })
+    }
+
+    /// What is asked of an ordered set is one value for each group.
+    pub(super) fn refuse_ungrouped_direct(
+        &self,
+        aggregates: &[(ColumnId, AggregateCall)],
+        groups: &[Computed],
+    ) -> Result<()> {
+        // Expressions that are grouped by may be part of what is asked.
+        let is_column = |group: &Computed| matches!(group.expr, Expr::Column { .. });
+        if !groups.iter().all(is_column) {
+            return Ok(());
+        }
+        let mut stray = None;
+        for (_, call) in aggregates.iter().filter(|(_, call)| call.aggregate.within_group) {
+            let direct = call.arguments.len().saturating_sub(1);
+            for argument in &call.arguments[..direct] {
+                walk::columns(argument, &mut |id| {
+                    let is_grouped = groups.iter().any(|group| {
+                        group.id == id || matches!(group.expr, Expr::Column { index, .. } if index == id)
+                    });
+                    stray = stray.or((!is_grouped && self.is_input(id)).then_some(id));
+                });
+            }
+        }
+        let Some(id) = stray else { return Ok(()) };
+        let message = |name: &str| {
+            format!(
+                "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+            )
+        };
+        let detail = "Direct arguments of an ordered-set aggregate must use only grouped columns.";
+        let error = self.ungrouped(id, message).unplaced().with_detail(detail);
+        let direct = self.collectors.last().map(|collector| collector.direct.as_slice()).unwrap_or_default();
+        match direct.iter().find(|(read, _)| *read == id) {
+            Some((_, place)) => Err(self.locate(error, *place)),
+            None => Err(error),
+        }
+    }
+
+    /// Whether a column is one of what FROM gives.
+    fn is_input(&self, id: ColumnId) -> bool {
+        let relations = self.levels.last().map(|level| level.scope.relations.as_slice()).unwrap_or_default();
+        relations.iter().any(|relation| relation.columns.iter().any(|column| column.id == id))
     }
 
     fn resolve_within_group(&self, base: &str, arguments: &[Expr]) -> Result<ResolvedAggregate> {

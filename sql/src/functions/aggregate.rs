@@ -8,7 +8,7 @@ use super::bit_string::combine_bits;
 use super::registry::Registry;
 use super::vector::wrong_arguments;
 use super::{AggregateState, CallTypes, EvalContext};
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
@@ -104,7 +104,7 @@ fn is_plain(column: &Column) -> bool {
     column.validity().is_none() && !column.is_constant()
 }
 
-/// `count(*)` and `count(x)`.
+/// `count(*)`, `count(x)`, and `regr_count(y, x)`, which counts the rows without NULL.
 #[derive(Clone, Default)]
 pub(super) struct Count(i64);
 
@@ -124,6 +124,9 @@ impl Accumulator for Count {
     }
 
     fn add_columns(states: &mut [Count], groups: &[u32], arguments: &[Column]) -> Result<bool> {
+        if arguments.len() > 1 {
+            return Ok(false);
+        }
         match arguments.first().filter(|column| column.validity().is_some()) {
             None => match sole_group(groups) {
                 Some(group) => states[group].0 += groups.len() as i64,
@@ -254,7 +257,7 @@ impl Accumulator for IntegerAverage {
     }
 }
 
-/// Sum and average of numerics.
+/// Sum and average of numerics; only what comes out of the sum has to keep within the format's digits.
 #[derive(Clone)]
 struct NumericSum {
     sum: Numeric,
@@ -275,7 +278,7 @@ trait AddNumeric {
 impl AddNumeric for NumericSum {
     #[inline]
     fn add_value(&mut self, value: &Numeric) -> Result<()> {
-        self.sum.increase(value)?;
+        self.sum.increase_beyond(value);
         self.count += 1;
         Ok(())
     }
@@ -283,7 +286,7 @@ impl AddNumeric for NumericSum {
 
 impl NumericSum {
     fn merge_sums(&mut self, other: &NumericSum) -> Result<()> {
-        self.sum.increase(&other.sum)?;
+        self.sum.increase_beyond(&other.sum);
         self.count += other.count;
         Ok(())
     }
@@ -319,14 +322,14 @@ struct NumericSpread {
 
 impl AddNumeric for NumericSpread {
     fn add_value(&mut self, value: &Numeric) -> Result<()> {
-        self.squares.increase(&value.mul(value)?)?;
+        self.squares.increase_beyond(&value.mul_exact(value));
         self.values.add_value(value)
     }
 }
 
 impl NumericSpread {
     fn merge_sums(&mut self, other: &NumericSpread) -> Result<()> {
-        self.squares.increase(&other.squares)?;
+        self.squares.increase_beyond(&other.squares);
         self.values.merge_sums(&other.values)
     }
 
@@ -340,7 +343,7 @@ impl NumericSpread {
             return Ok(Datum::Numeric(Numeric::NaN));
         }
         let (number, before) = (Numeric::from(*count), Numeric::from(*count - 1));
-        let numerator = number.mul(&self.squares)?.sub(&sum.mul(sum)?)?;
+        let numerator = number.mul_exact(&self.squares).add_beyond(&sum.mul_exact(sum).neg());
         if numerator.signum() <= 0 {
             return Ok(Datum::Numeric(Numeric::ZERO));
         }
@@ -390,13 +393,13 @@ macro_rules! numeric_accumulator {
 }
 
 numeric_accumulator!(NumericTotal, NumericSum, |state| {
-    Ok(if state.count == 0 { Datum::Null } else { Datum::Numeric(state.sum.clone()) })
+    Ok(if state.count == 0 { Datum::Null } else { Datum::Numeric(state.sum.clone().checked()?) })
 });
 numeric_accumulator!(NumericAverage, NumericSum, |state| {
     if state.count == 0 {
         Ok(Datum::Null)
     } else {
-        state.sum.div(&Numeric::from(state.count)).map(Datum::Numeric)
+        state.sum.clone().checked()?.div(&Numeric::from(state.count)).map(Datum::Numeric)
     }
 });
 numeric_accumulator!(NumericVarianceSample, NumericSpread, |state| state.spread(true, false));
@@ -455,7 +458,7 @@ impl FloatSum {
 
 #[cold]
 fn float_overflow() -> SqlError {
-    SqlError::new(crate::error::SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
 }
 
 fn as_float(value: &Datum) -> Option<f64> {
@@ -877,10 +880,19 @@ impl Accumulator for Gathered {
     fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
         let value = &arguments[0];
         if value.is_null() && context.type_info(types[0].oid)?.element().is_some() {
-            return Err(SqlError::new(
-                crate::error::SqlState::NULL_VALUE_NOT_ALLOWED,
-                "cannot accumulate null arrays",
-            ));
+            return Err(SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "cannot accumulate null arrays"));
+        }
+        if let Datum::Array(array) = value {
+            let refused = |what: &str| {
+                Err(SqlError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, format!("cannot accumulate {what}")))
+            };
+            match self.elements.first() {
+                _ if array.dimensions.is_empty() => return refused("empty arrays"),
+                Some(Datum::Array(first)) if first.dimensions != array.dimensions => {
+                    return refused("arrays of different dimensionality");
+                }
+                _ => {}
+            }
         }
         self.elements.push(value.clone());
         self.seen = true;

@@ -68,24 +68,28 @@ fn concatenate(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> R
     if right.dimensions.is_empty() {
         return Ok(arguments[0].clone());
     }
-    let incompatible =
-        || SqlError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "cannot concatenate incompatible arrays");
+    let incompatible = |why: &str| {
+        SqlError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "cannot concatenate incompatible arrays")
+            .with_detail(format!("Arrays {why} are not compatible for concatenation."))
+    };
     let lengths =
         |dimensions: &[Dimension]| dimensions.iter().map(|dimension| dimension.length).collect::<Vec<_>>();
     let mut dimensions;
     if left.dimensions.len() == right.dimensions.len() {
         if lengths(&left.dimensions[1..]) != lengths(&right.dimensions[1..]) {
-            return Err(incompatible());
+            return Err(incompatible("with differing element dimensions"));
         }
         dimensions = left.dimensions.clone();
         dimensions[0].length += right.dimensions[0].length;
     } else {
         let (outer, inner) =
             if left.dimensions.len() > right.dimensions.len() { (left, right) } else { (right, left) };
-        if outer.dimensions.len() != inner.dimensions.len() + 1
-            || lengths(&outer.dimensions[1..]) != lengths(&inner.dimensions)
-        {
-            return Err(incompatible());
+        if outer.dimensions.len() != inner.dimensions.len() + 1 {
+            let (left, right) = (left.dimensions.len(), right.dimensions.len());
+            return Err(incompatible(&format!("of {left} and {right} dimensions")));
+        }
+        if lengths(&outer.dimensions[1..]) != lengths(&inner.dimensions) {
+            return Err(incompatible("with differing dimensions"));
         }
         dimensions = outer.dimensions.clone();
         dimensions[0].length += 1;

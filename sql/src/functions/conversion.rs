@@ -222,6 +222,11 @@ fn identifiers(registry: &mut Registry) {
     for source in [TEXT, VARCHAR] {
         let entry = Entry::new("regclass", &[source], oids::REGCLASS, |arguments, context| {
             let [Datum::Text(name)] = arguments else { return Err(wrong_arguments()) };
+            // A number is no name of a relation here, as it is in a literal.
+            if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+                let message = format!("relation \"{name}\" does not exist");
+                return Err(SqlError::new(SqlState::UNDEFINED_TABLE, message));
+            }
             context.type_info(oids::REGCLASS)?.parse_text(name, -1, context)
         });
         add(registry, source, oids::REGCLASS, Implicit, entry.stable());

@@ -502,6 +502,9 @@ fn numeric_gcd(left: &Numeric, right: &Numeric) -> Result<Numeric> {
 }
 
 fn numeric_lcm(left: &Numeric, right: &Numeric) -> Result<Numeric> {
+    if !left.is_finite() || !right.is_finite() {
+        return Ok(Numeric::NaN);
+    }
     let scale = left.scale().max(right.scale());
     if left.signum() == 0 || right.signum() == 0 {
         return Ok(Numeric::new(0, scale));

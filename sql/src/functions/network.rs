@@ -7,7 +7,7 @@ use super::vector::wrong_arguments;
 use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::network::Network;
-use crate::types::oids::{BOOL, CIDR, INET, INT4, INT8, TEXT};
+use crate::types::oids::{BOOL, BPCHAR, CIDR, INET, INT4, INT8, TEXT, VARCHAR};
 use crate::value::Datum;
 
 fn network(arguments: &[Datum], index: usize) -> Result<Network> {
@@ -128,7 +128,9 @@ fn casts(registry: &mut Registry) {
     let to_text = registry.add(Entry::new("text", &[INET], TEXT, |arguments, _| {
         Ok(Datum::text(network(arguments, 0)?.text()))
     }));
-    registry.add_cast(INET, TEXT, CastContext::Assignment, CastMethod::Function(to_text));
+    for target in [TEXT, VARCHAR, BPCHAR] {
+        registry.add_cast(INET, target, CastContext::Assignment, CastMethod::Function(to_text.clone()));
+    }
 }
 
 pub(super) fn register(registry: &mut Registry) {

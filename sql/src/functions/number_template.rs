@@ -499,8 +499,8 @@ fn scientific(number: &Numeric, shape: &Shape) -> String {
     format!("{sign}{digits}e{exponent_sign}{:02}", exponent.abs())
 }
 
-/// Formats a number; `digits_max` bounds what of it means anything.
-fn format(number: &Numeric, template: &str, digits_max: Option<usize>) -> Result<String> {
+/// Formats a number; of a float the digits that mean something, of its exact value.
+fn format(number: &Numeric, template: &str, float: Option<(f64, usize)>) -> Result<String> {
     let (elements, mut shape) = parse(template)?;
     if shape.roman {
         return Ok(roman(number, &shape, &elements));
@@ -509,20 +509,28 @@ fn format(number: &Numeric, template: &str, digits_max: Option<usize>) -> Result
         return Ok(scientific(number, &shape));
     }
     let mut number = number.clone();
+    let mut minus_zero = false;
     let mut before = shape.before;
     if let Some(shift) = shape.shift {
         number = number.mul(&Numeric::parse(&format!("1e{shift}"))?)?;
         before += shift;
     }
-    if let Some(most) = digits_max
+    if let Some((value, most)) = float
         && number.is_finite()
     {
-        let whole = number.abs().round(0).to_string().len();
+        let value = value * 10f64.powi(shape.shift.unwrap_or(0).min(400) as i32);
+        let whole = format!("{:.0}", value.abs()).len();
         shape.behind = if whole >= most { 0 } else { shape.behind.min(most - whole) };
+        if value.is_finite() {
+            // Half of a digit goes to the even one, as the exact value of the float says.
+            let text = format!("{value:.*}", shape.behind);
+            (number, minus_zero) = (Numeric::parse(&text)?, text.starts_with('-'));
+        }
     }
     let (digits, blanks) = digits_of(&number, before, shape.behind);
     let negative = number.signum() < 0 && number.round(shape.behind as i32).signum() < 0
-        || number == Numeric::NegativeInfinity;
+        || number == Numeric::NegativeInfinity
+        || minus_zero;
     let mut writer = Writer::new(&shape, digits, blanks, negative, before);
     for element in &elements {
         writer.write(element);
@@ -610,16 +618,8 @@ fn read(input: &str, template: &str) -> Result<Numeric> {
 }
 
 pub(super) fn register(registry: &mut Registry) {
-    // Floats have that many digits that mean something.
-    let entries: [(u32, Option<usize>); 5] =
-        [(INT4, None), (INT8, None), (NUMERIC, None), (FLOAT4, Some(6)), (FLOAT8, Some(15))];
-    for (oid, digits_max) in entries {
-        let kernel: super::ScalarKernel = match digits_max {
-            None => |arguments, _| to_char(arguments, None),
-            Some(6) => |arguments, _| to_char(arguments, Some(6)),
-            Some(_) => |arguments, _| to_char(arguments, Some(15)),
-        };
-        registry.add(Entry::new("to_char", &[oid, TEXT], TEXT, kernel).stable());
+    for oid in [INT4, INT8, NUMERIC, FLOAT4, FLOAT8] {
+        registry.add(Entry::new("to_char", &[oid, TEXT], TEXT, |arguments, _| to_char(arguments)).stable());
     }
     registry.add(Entry::new("to_number", &[TEXT, TEXT], NUMERIC, |arguments, _| {
         let template = text(arguments, 1)?;
@@ -630,7 +630,13 @@ pub(super) fn register(registry: &mut Registry) {
     }));
 }
 
-fn to_char(arguments: &[Datum], digits_max: Option<usize>) -> Result<Datum> {
+fn to_char(arguments: &[Datum]) -> Result<Datum> {
+    // Floats have that many digits that mean something.
+    let float = match &arguments[0] {
+        Datum::Float32(value) => Some((f64::from(*value), 6)),
+        Datum::Float64(value) => Some((*value, 15)),
+        _ => None,
+    };
     let number = match &arguments[0] {
         Datum::Numeric(number) => number.clone(),
         Datum::Float32(value) if value.is_nan() => Numeric::NaN,
@@ -638,5 +644,5 @@ fn to_char(arguments: &[Datum], digits_max: Option<usize>) -> Result<Datum> {
         Datum::Float64(value) => Numeric::parse(&value.to_string().replace("inf", "Infinity"))?,
         other => Numeric::from(other.as_i64().ok_or_else(wrong_arguments)?),
     };
-    format(&number, text(arguments, 1)?, digits_max).map(Datum::from)
+    format(&number, text(arguments, 1)?, float).map(Datum::from)
 }

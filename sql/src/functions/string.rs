@@ -67,9 +67,13 @@ fn left(text: &str, n: i32) -> &str {
 }
 
 /// The last `n` characters, or all but the first `-n`.
+/// The last characters, or all but the first ones; the least integer has no opposite, and leaves all.
 fn right(text: &str, n: i32) -> &str {
-    let drop =
-        if n >= 0 { text.chars().count().saturating_sub(n as usize) } else { n.unsigned_abs() as usize };
+    let drop = if n >= 0 {
+        text.chars().count().saturating_sub(n as usize)
+    } else {
+        n.wrapping_neg().max(0) as usize
+    };
     &text[byte_at(text, drop)..]
 }
 

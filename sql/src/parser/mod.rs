@@ -24,6 +24,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
+mod places;
 mod query_value;
 mod referential;
 mod rewrite;
@@ -210,6 +211,7 @@ fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
         Ok(()) => {
             prepared.restore(&mut tokens);
             check_strings(&tokens, source)?;
+            note_long_names(&tokens, source);
             check_names(operators::cut(&tokens, source)?, source)
         }
         Err(error) => Err(lexical_error(&error.message, error.location, source)),
@@ -232,6 +234,22 @@ fn check_strings(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names that are too long are cut where they are read.
+fn note_long_names(tokens: &[TokenWithSpan], source: &Source<'_>) {
+    for token in tokens {
+        let Token::Word(word) = &token.token else { continue };
+        if word.value.len() > crate::binder::name::IDENTIFIER_BYTES_MAX {
+            let whole = match word.quote_style {
+                Some(_) => word.value.clone(),
+                None => word.value.to_ascii_lowercase(),
+            };
+            let cut = crate::binder::name::cut(&whole);
+            let message = format!("identifier \"{whole}\" will be truncated to \"{cut}\"");
+            source.warnings.borrow_mut().push(SqlError::new(SqlState::NAME_TOO_LONG, message));
+        }
+    }
 }
 
 /// No name in quotation marks is empty.

@@ -47,7 +47,7 @@
 
 use super::query_value::{begins_query, goes_before_value, is_in_grouping};
 use super::targets::{self, Targets};
-use super::{merge, referential, search_cycle, star_cast};
+use super::{merge, places, referential, search_cycle, star_cast};
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
@@ -136,7 +136,8 @@ const FUNCTION_KEYWORDS: [&str; 13] = [
 /// A statement's tokens in the forms that sqlparser knows; blanks are left out.
 pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let blank = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
-    let tokens: Vec<&TokenWithSpan> = piece.iter().filter(blank).collect();
+    let placed = places::placed(piece.iter().filter(blank).collect());
+    let tokens: Vec<&TokenWithSpan> = placed.iter().map(|token| &**token).collect();
     let word_at = |at: usize, wanted: &str| tokens.get(at).is_some_and(|token| is(token, wanted));
     let token_at = |at: usize| tokens.get(at).map_or(&Token::EOF, |token| &token.token);
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(piece.len());

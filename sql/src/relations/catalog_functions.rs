@@ -52,7 +52,13 @@ pub fn call(
             Datum::Int64(i64::try_from(environment.store.visible_scn().0).unwrap_or(i64::MAX))
         }
         "pg_backend_pid" => Datum::Int32(environment.backend.number),
-        "pg_is_in_recovery" | "pg_is_other_temp_schema" | "row_security_active" => Datum::Bool(false),
+        "pg_is_in_recovery" | "pg_is_other_temp_schema" => Datum::Bool(false),
+        "row_security_active" => {
+            if let Some(Datum::Text(name)) = arguments.first() {
+                relation_oid(&environment.actor(), &environment.search_path, name)?;
+            }
+            Datum::Bool(false)
+        }
         "pg_my_temp_schema" => {
             let own = crate::ddl::temporary_schema(environment.backend.number);
             Datum::Oid(environment.catalog.schema_named(&own).map_or(0, |schema| schema.oid))
@@ -130,12 +136,13 @@ pub fn call(
             view.map_or(Datum::Null, |view| Datum::text(view_text::definition(environment, &view, is_pretty)))
         }
         "pg_get_serial_sequence" => serial_sequence(environment, arguments)?,
-        "to_regclass" => relation_oid(
-            &environment.actor(),
-            &environment.search_path,
-            environment.text_argument(arguments, 0)?,
-        )
-        .map_or(Datum::Null, Datum::Oid),
+        "to_regclass" => {
+            let text = environment.text_argument(arguments, 0)?;
+            match relation_oid(&environment.actor(), &environment.search_path, text) {
+                Err(error) if error.state() == SqlState::INVALID_NAME => return Err(error),
+                found => found.map_or(Datum::Null, Datum::Oid),
+            }
+        }
         // Tables have files, as far as anybody can tell; views cannot be changed.
         "pg_relation_filenode" => {
             environment.catalog.table(oid_at(0)).map_or(Datum::Null, |entry| Datum::Oid(entry.table.oid))
@@ -150,7 +157,7 @@ pub fn call(
             Datum::Bool(is_column && environment.catalog.table(oid_at(0)).is_some())
         }
         // There are the two that PostgreSQL begins with, within the data folder.
-        "to_regtype" => type_oid(environment, arguments).map_or(Datum::Null, Datum::Oid),
+        "to_regtype" => type_oid(environment, arguments)?.map_or(Datum::Null, Datum::Oid),
         "regclassin" => {
             let text = environment.text_argument(arguments, 0)?;
             Datum::Oid(relation_oid(&environment.actor(), &environment.search_path, text)?)
@@ -158,7 +165,10 @@ pub fn call(
         "regclassout" => Datum::text(relation_name(environment, oid_at(0))),
         "regtypein" => {
             let text = environment.text_argument(arguments, 0)?;
-            let found = text.parse().ok().or_else(|| type_oid(environment, arguments));
+            let found = match text.parse().ok() {
+                None => type_oid(environment, arguments)?,
+                number => number,
+            };
             Datum::Oid(found.ok_or_else(|| {
                 SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
             })?)
@@ -390,6 +400,9 @@ pub fn relation_oid(actor: &Actor<'_>, search_path: &[u32], text: &str) -> Resul
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
+    if text.trim_ascii().is_empty() {
+        return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax"));
+    }
     let parts: Vec<String> = text.split('.').flat_map(split_list).collect();
     let (schema, base) = match parts.as_slice() {
         [base] => (None, base),
@@ -415,12 +428,20 @@ pub fn relation_name(environment: &Environment, oid: u32) -> String {
     format!("{}.{}", name::quote(&schema), name::quote(&base))
 }
 
-/// The type of a name, as SQL writes it.
-fn type_oid(environment: &Environment, arguments: &[Datum]) -> Option<u32> {
-    type_named(environment, arguments.first()?.as_text()?)
+/// The type of a name, as SQL writes it, if there is one.
+///
+/// # Errors
+/// 42601 for what is no name of a type.
+fn type_oid(environment: &Environment, arguments: &[Datum]) -> Result<Option<u32>> {
+    let Some(text) = arguments.first().and_then(Datum::as_text) else { return Ok(None) };
+    if text.trim_ascii().is_empty() {
+        return Err(SqlError::syntax(format!("invalid type name \"{text}\"")));
+    }
+    let ast = crate::parser::parse_data_type(text)?;
+    Ok(crate::binder::data_type::resolve(&ast, &environment.types()).ok().map(|found| found.oid))
 }
 
-/// The same, of the name itself.
+/// The type of a name that was stored.
 pub fn type_named(environment: &Environment, text: &str) -> Option<u32> {
     let ast = crate::parser::parse_data_type(text).ok()?;
     Some(crate::binder::data_type::resolve(&ast, &environment.types()).ok()?.oid)

@@ -204,7 +204,8 @@ impl Session {
             with_deep_stack(text, || parser::parse_under(text, rules))?
         };
         for error in warnings {
-            self.notify(super::Notice { severity: "WARNING", error });
+            let severity = if error.state() == SqlState::NAME_TOO_LONG { "NOTICE" } else { "WARNING" };
+            self.notify(super::Notice { severity, error });
         }
         Ok(statements)
     }
@@ -489,6 +490,11 @@ impl Session {
         };
         match *statement {
             ast::Statement::Query(query) if let Some(statement) = changing(&query) => {
+                if matches!(statement, ast::Statement::Merge(..))
+                    && query.with.as_ref().is_some_and(|with| with.recursive)
+                {
+                    return Err(SqlError::syntax("WITH RECURSIVE is not supported for MERGE statement"));
+                }
                 binder.bind_statement_with(&query)?;
                 self.plan_main(binder, StatementKind::Sql(Box::new(statement)))
             }

@@ -102,35 +102,55 @@ impl Numeric {
         Ok(())
     }
 
+    /// The same for what is summed on the way: also beyond the format.
+    #[inline]
+    pub(crate) fn increase_beyond(&mut self, other: &Numeric) {
+        if let (Numeric::Small { mantissa, scale }, Numeric::Small { mantissa: more, scale: other_scale }) =
+            (&mut *self, other)
+            && scale == other_scale
+            && let Some(sum) = mantissa.checked_add(*more)
+        {
+            *mantissa = sum;
+            return;
+        }
+        *self = self.add_beyond(other);
+    }
+
     /// Sum.
     ///
     /// # Errors
     /// 22003 beyond the format, for all operations here.
     #[inline]
     pub fn add(&self, other: &Numeric) -> Result<Numeric> {
+        self.add_beyond(other).checked()
+    }
+
+    /// Sum, also beyond the format.
+    #[inline]
+    pub(crate) fn add_beyond(&self, other: &Numeric) -> Numeric {
         if let (
             Numeric::Small { mantissa: left, scale: left_scale },
             Numeric::Small { mantissa: right, scale: right_scale },
         ) = (self, other)
             && let Some((mantissa, scale)) = small::sum((*left, *left_scale), (*right, *right_scale))
         {
-            return Ok(Numeric::Small { mantissa, scale });
+            return Numeric::Small { mantissa, scale };
         }
         match (self.to_big(), other.to_big()) {
             (Some((left, left_scale)), Some((right, right_scale))) => {
                 let scale = left_scale.max(right_scale);
                 let left = left * big_power_of_ten(u32::from(scale - left_scale));
                 let right = right * big_power_of_ten(u32::from(scale - right_scale));
-                Numeric::from_big(left + right, scale).checked()
+                Numeric::from_big(left + right, scale)
             }
-            _ => Ok(match (self, other) {
+            _ => match (self, other) {
                 (Numeric::NaN, _)
                 | (_, Numeric::NaN)
                 | (Numeric::Infinity, Numeric::NegativeInfinity)
                 | (Numeric::NegativeInfinity, Numeric::Infinity) => Numeric::NaN,
                 (Numeric::Infinity | Numeric::NegativeInfinity, _) => self.clone(),
                 _ => other.clone(),
-            }),
+            },
         }
     }
 
@@ -159,6 +179,26 @@ impl Numeric {
     #[must_use]
     pub fn abs(&self) -> Numeric {
         if self.signum() < 0 { self.neg() } else { self.clone() }
+    }
+
+    /// Product with all its digits, of numbers within the format; also beyond it.
+    pub(crate) fn mul_exact(&self, other: &Numeric) -> Numeric {
+        if let (
+            Numeric::Small { mantissa: left, scale: left_scale },
+            Numeric::Small { mantissa: right, scale: right_scale },
+        ) = (self, other)
+            && let Some((mantissa, scale)) = small::product((*left, *left_scale), (*right, *right_scale))
+        {
+            return Numeric::Small { mantissa, scale };
+        }
+        match (self.to_big(), other.to_big()) {
+            // Twice the largest scale is one that a number may be told with.
+            (Some((left, left_scale)), Some((right, right_scale))) => {
+                Numeric::from_big(left * right, left_scale.saturating_add(right_scale))
+            }
+            _ if self.is_nan() || other.is_nan() => Numeric::NaN,
+            _ => infinity_of(self.signum() * other.signum()),
+        }
     }
 
     /// Product.

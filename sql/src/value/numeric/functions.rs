@@ -43,6 +43,9 @@ fn from_fixed(value: IBig, working: u32, scale: u16) -> Result<Numeric> {
 /// digits are needed than the result has.
 fn ln_scaled(value: &Numeric, working: u32) -> IBig {
     let Some((mantissa, own)) = value.to_big() else { return IBig::ZERO };
+    if is_near_one(value) {
+        return ln_fixed(&fixed(value, working), working);
+    }
     let weight = decimal_weight(value);
     let shift = i64::from(working) - i64::from(own) - i64::from(weight);
     let power = big_power_of_ten(shift.unsigned_abs() as u32);
@@ -54,7 +57,7 @@ fn ln_scaled(value: &Numeric, working: u32) -> IBig {
     logarithm + ln_fixed(&big_power_of_ten(working + 1), working) * IBig::from(weight)
 }
 
-/// `ln(value)` at a working scale, for a fixed-point value between one and ten thousand: take square roots until near one,
+/// `ln(value)` at a working scale, for a fixed-point value between 0.9 and ten thousand: take square roots until near one,
 /// then the series of `atanh`.
 fn ln_fixed(value: &IBig, working: u32) -> IBig {
     let one = big_power_of_ten(working);
@@ -240,7 +243,14 @@ impl Numeric {
         let magnitude = self.abs();
         // As rough as PostgreSQL's estimate, which decides how many digits are shown.
         let digits = (8 - estimate_ln_weight(&magnitude)).max(0);
-        let argument = rounded(exponent.to_f64() * rounded(ln_f64(&magnitude), digits), digits);
+        let argument = match tiny_difference(&magnitude) {
+            // Neither the logarithm nor the exponent need be within a double.
+            Some(difference) => {
+                let sign = f64::from(difference.signum() * exponent.signum());
+                sign * 10f64.powf(log10(&difference) + log10(exponent))
+            }
+            None => rounded(exponent.to_f64() * rounded(ln_f64(&magnitude), digits), digits),
+        };
         if argument.abs() >= EXPONENT_MAX {
             return if argument > 0.0 { Err(overflow()) } else { Ok(Numeric::new(0, DISPLAY_SCALE_MAX)) };
         }
@@ -251,6 +261,9 @@ impl Numeric {
         let working = u32::from(scale) + GUARD_DIGITS + weight.abs() as u32 * 2 + exponent_digits;
         let one = big_power_of_ten(working);
         let product = ln_scaled(&magnitude, working) * fixed(exponent, working) / one;
+        // Its own digits are right now: what is to come needs no more of them than the result.
+        let product = round_divide(product, big_power_of_ten(exponent_digits));
+        let working = working - exponent_digits;
         let result = from_fixed(exp_fixed(&product, working), working, scale)?;
         let odd = exponent.rem(&Numeric::from(2i32))?.signum() != 0;
         Ok(if self.signum() < 0 && odd { result.neg() } else { result })
@@ -281,10 +294,20 @@ fn ln_f64(value: &Numeric) -> f64 {
     f64::from(digit.max(1)).ln() + f64::from(weight) * 10_000f64.ln()
 }
 
+/// Whether a number is between 0.9 and 1.1.
+fn is_near_one(value: &Numeric) -> bool {
+    *value >= Numeric::new(9, 1) && *value <= Numeric::new(11, 1)
+}
+
+/// What a number differs from one by, where its logarithm is about that.
+fn tiny_difference(value: &Numeric) -> Option<Numeric> {
+    let difference = value.sub(&Numeric::ONE).ok()?;
+    (difference.signum() != 0 && difference.abs() < Numeric::new(1, 10)).then_some(difference)
+}
+
 /// `estimate_ln_dweight` of numeric.c: the decimal weight of `ln(value)`.
 fn estimate_ln_weight(value: &Numeric) -> i32 {
-    let near_one = *value >= Numeric::new(9, 1) && *value <= Numeric::new(11, 1);
-    if near_one {
+    if is_near_one(value) {
         let difference = value.sub(&Numeric::ONE).unwrap_or(Numeric::ZERO);
         if difference.signum() == 0 {
             return 0;
