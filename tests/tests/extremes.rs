@@ -56,3 +56,28 @@ fn as_many_parameters_as_the_protocol_has() {
     assert_eq!(found[0].get::<i64>("n").expect("a number"), 65_535);
     assert_eq!(found[0].get::<i64>("s").expect("a number"), 65_535 * 65_536 / 2);
 }
+
+/// None takes time like the square of its length, or like the number of ways to join: a minute is far more than is needed.
+#[test]
+fn long_lists_are_planned_soon() {
+    let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");
+    let begun = std::time::Instant::now();
+    let signs = format!("SELECT 1 {} 1 AS n", "+".repeat(1_000_000));
+    assert_eq!(database.query(&signs, params![]).expect_err("too deep").sqlstate(), "54001");
+    let ones =
+        |from: usize| (from..400).map(|at| format!(" CROSS JOIN (SELECT 1) x{at}")).collect::<String>();
+    let crossed = format!("SELECT count(*) AS n FROM (SELECT 1) x0{}", ones(1));
+    let tables = (0..400).map(|at| format!("pg_am x{at}")).collect::<Vec<_>>().join(", ");
+    let equal = (1..400).map(|at| format!("x{}.oid = x{at}.oid", at - 1)).collect::<Vec<_>>().join(" AND ");
+    let joined = format!("SELECT count(*) / (SELECT count(*) FROM pg_am) AS n FROM {tables} WHERE {equal}");
+    for statement in [crossed, joined] {
+        let found = database.query(&statement, params![]).expect("a count");
+        assert_eq!(found[0].get::<i64>("n").expect("a number"), 1);
+    }
+    let tables = (1..3_000).map(|at| format!(", c{at} AS (SELECT n FROM c0)")).collect::<String>();
+    let shared = format!("WITH c0 AS (SELECT 1 AS n){tables} SELECT n FROM c2999");
+    let found = database.query(&shared, params![]).expect("a row");
+    assert_eq!(found[0].get::<i32>("n").expect("a number"), 1);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+    works(&database);
+}

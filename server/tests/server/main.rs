@@ -16,4 +16,5 @@ mod read_committed;
 mod support;
 mod tokio_client;
 mod waits;
+mod while_busy;
 mod wire;

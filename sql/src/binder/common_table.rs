@@ -4,6 +4,7 @@
 //! is MATERIALIZED, is computed once for the whole statement, unless it reads rows of the queries around it. A change
 //! runs before the statement that WITH belongs to, whether its rows are read or not.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlparser::ast::{self, CteAsMaterialized, SetExpr, Statement, TableAlias};
@@ -54,10 +55,16 @@ impl Binder<'_> {
         let in_order =
             if with.recursive { self.ordered(&with.cte_tables)? } else { with.cte_tables.iter().collect() };
         self.refuse_repeated(&with.cte_tables)?;
+        let all = all_mentions(query);
         for table in in_order {
+            crate::watch::check()?;
             let wanted = name::fold(&table.alias.name);
             let own = mentions(&table.query, &wanted);
-            let reads = mentions_below(query, &wanted).saturating_sub(own);
+            let reads = match &all {
+                Some(all) => all.get(&wanted).copied().unwrap_or(0),
+                None => mentions_below(query, &wanted),
+            };
+            let reads = reads.saturating_sub(own);
             let is_shared = match table.materialized {
                 Some(CteAsMaterialized::Materialized) => true,
                 Some(CteAsMaterialized::NotMaterialized) => false,
@@ -109,9 +116,10 @@ impl Binder<'_> {
 
     /// 42712 for a name that two common tables have.
     fn refuse_repeated(&self, tables: &[ast::Cte]) -> Result<()> {
-        for (at, table) in tables.iter().enumerate() {
+        let mut known = HashSet::new();
+        for table in tables {
             let wanted = name::fold(&table.alias.name);
-            if tables[..at].iter().any(|other| name::fold(&other.alias.name) == wanted) {
+            if !known.insert(wanted.clone()) {
                 let message = format!("WITH query name \"{wanted}\" specified more than once");
                 let error = SqlError::new(SqlState::DUPLICATE_ALIAS, message);
                 return Err(self.locate(error, table.alias.name.span.start));
@@ -288,7 +296,30 @@ fn mentions(query: &ast::Query, wanted: &str) -> usize {
     hidden.iter().map(|query| mentions(query, wanted)).sum::<usize>() + mentions_below(&inner, wanted)
 }
 
-/// The same of a query whose own WITH items are meant.
+/// How often a query whose own WITH items are meant names each relation; `None` where a query in it has a WITH of its
+/// own, so that a name may have several meanings.
+fn all_mentions(query: &ast::Query) -> Option<HashMap<String, usize>> {
+    let (mut counts, mut queries, mut with) = (HashMap::new(), 0, false);
+    // Counting does not fail.
+    let _ = walk(&mut query.clone(), &mut |node| {
+        match node {
+            Node::Query(inner) => {
+                with |= queries > 0 && inner.with.is_some();
+                queries += 1;
+            }
+            Node::Relation(object) => {
+                if let [ast::ObjectNamePart::Identifier(only)] = object.0.as_slice() {
+                    *counts.entry(name::fold(only)).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    (!with).then_some(counts)
+}
+
+/// The same of one name.
 fn mentions_below(query: &ast::Query, wanted: &str) -> usize {
     let (mut count, mut is_first) = (0, true);
     // Counting does not fail.
