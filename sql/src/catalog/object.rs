@@ -208,7 +208,6 @@ pub struct Index {
     pub is_hash: bool,
 }
 
-
 impl Index {
     /// Whether it has all rows, ordered by columns alone.
     #[must_use]

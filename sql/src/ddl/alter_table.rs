@@ -382,7 +382,7 @@ async fn add_column(
         return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
     }
     if let Some((_, expr)) = wanted.defaults.first() {
-        column.default = Some(super::default::stored(ddl, &column, expr, text)?);
+        column.default = super::default::stored(ddl, &column, expr, text)?;
     }
     column.origin = ColumnIdentity::added(ddl.oid().await?);
     let position = table.columns.len();
@@ -573,7 +573,7 @@ async fn alter_column(
         AlterColumnOperation::SetDefault { value } => {
             identity::refuse(entry, &found)?;
             let default = super::default::stored(ddl, &found, value, text)?;
-            change_column(ddl, entry, column, |column| column.default = Some(default)).await
+            change_column(ddl, entry, column, |column| column.default = default).await
         }
         AlterColumnOperation::DropDefault => {
             identity::refuse(entry, &found)?;

@@ -73,7 +73,11 @@ pub fn wanted(constraint: &TableConstraint) -> Result<Wanted> {
         }
         TableConstraint::Check(check) => {
             refuse_enforcement(check.enforced)?;
-            Wanted::Check { name: fold(&check.name), expression: check.expr.clone(), no_inherit: check.no_inherit }
+            Wanted::Check {
+                name: fold(&check.name),
+                expression: check.expr.clone(),
+                no_inherit: check.no_inherit,
+            }
         }
         TableConstraint::ForeignKey(key) => Wanted::ForeignKey {
             name: fold(&key.name),
@@ -273,12 +277,7 @@ pub async fn of_index(ddl: &mut Ddl, index: &Index, name: &str, timing: Timing) 
 }
 
 /// The columns that name a CHECK: the only one that it reads, be it written behind that column or not.
-pub fn naming_columns(
-    ddl: &Ddl,
-    table: &Table,
-    expression: &ast::Expr,
-    text: &str,
-) -> Result<Vec<String>> {
+pub fn naming_columns(ddl: &Ddl, table: &Table, expression: &ast::Expr, text: &str) -> Result<Vec<String>> {
     let bound = ddl.binder(text).bind_over_row(table, expression, "CHECK")?;
     let mut read: Vec<usize> = Vec::new();
     crate::plan::walk::columns(&bound, &mut |position| {

@@ -333,7 +333,7 @@ pub async fn create_table(
     };
     for (number, expr) in &wanted.defaults {
         let column = &mut table.columns[Table::position(*number)];
-        column.default = Some(super::default::stored(ddl, column, expr, text)?);
+        column.default = super::default::stored(ddl, column, expr, text)?;
     }
     for (number, expr) in &wanted.generated {
         let text =

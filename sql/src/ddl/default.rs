@@ -6,14 +6,21 @@ use super::{Ddl, pin};
 use crate::binder::{Binder, name, stable_name};
 use crate::catalog::{ColumnNumber, Table, TableColumn};
 use crate::error::Result;
+use crate::expr::Expr as Bound;
 use crate::parser::visit::walk_expressions;
 use crate::relations;
 
-/// The text of a column's default, after it was bound once to see that it is good.
-pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Result<String> {
+/// The text of a column's default, after it was bound once to see that it is good. A plain NULL is none, as it is without.
+pub fn stored(ddl: &Ddl, column: &TableColumn, expr: &Expr, text: &str) -> Result<Option<String>> {
     let mut binder = ddl.binder(text).noting_literals();
-    binder.bind_default(column, expr)?;
-    kept(ddl, &binder, expr)
+    let bound = binder.bind_default(column, expr)?;
+    if let Bound::Const { value, data_type } = &bound
+        && value.is_null()
+        && data_type.typmod < 0
+    {
+        return Ok(None);
+    }
+    kept(ddl, &binder, expr).map(Some)
 }
 
 /// The text of the expression that generates a column, after it was bound once to see that it is good.

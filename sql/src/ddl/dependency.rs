@@ -273,10 +273,9 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
                 || index.columns.iter().any(|each| each.expression.as_ref().is_some_and(|it| names(&it.text)))
         });
         found.extend(indexes.map(|index| Thing::Index(index.oid)));
-        let checks = entry
-            .constraints
-            .iter()
-            .filter(|each| matches!(&each.kind, ConstraintKind::Check { expression, .. } if names(expression)));
+        let checks = entry.constraints.iter().filter(
+            |each| matches!(&each.kind, ConstraintKind::Check { expression, .. } if names(expression)),
+        );
         found.extend(checks.map(|each| Thing::Constraint(each.oid)));
     }
     let queries = catalog.stored_queries().filter(|query| names(&query.query));

@@ -97,7 +97,7 @@ fn stored_default(
 ) -> Result<Option<String>> {
     let column = value_column(ddl, domain, base)?;
     let stored = default::stored(ddl, &column, expr, text)?;
-    Ok(Some(stored).filter(|stored| !stored.eq_ignore_ascii_case("null")))
+    Ok(stored.filter(|stored| !stored.eq_ignore_ascii_case("null")))
 }
 
 /// A column as wide as a domain's values, to bind a default for.
@@ -140,12 +140,7 @@ async fn add_check(
     let mut binder = ddl.binder(text).noting_literals();
     binder.bind_domain_check(domain.base, condition)?;
     let expression = default::kept(ddl, &binder, condition)?;
-    domain.checks.push(DomainCheck {
-        oid: ddl.oid().await?,
-        name,
-        expression,
-        validated: true,
-    });
+    domain.checks.push(DomainCheck { oid: ddl.oid().await?, name, expression, validated: true });
     // They are tested in the order of their names.
     domain.checks.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(())

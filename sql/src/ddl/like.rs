@@ -78,7 +78,11 @@ fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) ->
             ConstraintKind::Check { expression, no_inherit } if includes(like, "constraints") => {
                 let expression = Box::new(crate::parser::parse_expression(expression)?);
                 let name = Some(each.name.clone());
-                wanted.constraints.push(constraint::Wanted::Check { name, expression, no_inherit: *no_inherit });
+                wanted.constraints.push(constraint::Wanted::Check {
+                    name,
+                    expression,
+                    no_inherit: *no_inherit,
+                });
             }
             ConstraintKind::PrimaryKey { .. } if includes(like, "indexes") => {
                 wanted.constraints.push(constraint::Wanted::PrimaryKey { name: None, columns, timing });

@@ -132,7 +132,8 @@ fn as_read_now(ddl: &Ddl, oid: u32, text: &str) -> Option<String> {
     let info = context.type_info(oid).ok()?;
     let value = info.parse_text(text, -1, &context).ok()?;
     let plain = Settings::default();
-    let times = Timestamps { transaction: context.transaction_timestamp, statement: context.statement_timestamp };
+    let times =
+        Timestamps { transaction: context.transaction_timestamp, statement: context.statement_timestamp };
     let shown = EvalContext { settings: &plain, ..execution.environment.context(times, &execution.cancel) };
     let mut printed = String::new();
     info.print_text(&value, &mut printed, &shown).ok()?;

@@ -175,7 +175,11 @@ fn name_type_as_now(environment: &Environment, data_type: &mut ast::DataType) {
         ast::DataType::Array(
             ast::ArrayElemTypeDef::SquareBracket(element, _) | ast::ArrayElemTypeDef::Qualified(element, _),
         ) => name_type_as_now(environment, element),
-        _ => {}
+        // PostgreSQL's name for it, also where the text is not laid out here.
+        other => {
+            let name = cast_type(other);
+            *other = ast::DataType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
+        }
     }
 }
 
