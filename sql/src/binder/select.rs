@@ -133,7 +133,13 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(format!("{words} is not allowed with {what}")));
             }
         }
-        self.finish_select(plan, outputs, keys, (select.distinct.as_ref(), distinct_on, row_calls), locked)
+        self.finish_select(
+            plan,
+            outputs,
+            keys,
+            Distinction { distinct: select.distinct.as_ref(), distinct_on, row_calls },
+            locked,
+        )
     }
 
     /// The tables that the locking clauses are for; their scans give the rows' keys from now on.
@@ -354,7 +360,7 @@ impl Binder<'_> {
         plan: Logical,
         outputs: Vec<Output>,
         keys: Vec<OrderKey>,
-        (distinct, distinct_on, row_calls): (Option<&Distinct>, Option<Vec<OrderKey>>, Vec<(ColumnId, Expr)>),
+        Distinction { distinct, distinct_on, row_calls }: Distinction<'_>,
         locked: Vec<LockedRows>,
     ) -> Result<BoundQuery> {
         let mut computed: Vec<Computed> = Vec::new();
@@ -772,6 +778,13 @@ impl Binder<'_> {
         }
         Ok(keys)
     }
+}
+
+/// DISTINCT, the keys of DISTINCT ON, and the functions of rows that come behind it.
+struct Distinction<'a> {
+    distinct: Option<&'a Distinct>,
+    distinct_on: Option<Vec<OrderKey>>,
+    row_calls: Vec<(ColumnId, Expr)>,
 }
 
 /// A key of ORDER BY or DISTINCT ON: an output column, or an expression over the input.
