@@ -62,7 +62,8 @@ pub async fn rows(needed: NeededColumns, execution: &Execution) -> Result<Relati
             branch.origin.filter(|_| branch.id != root).and_then(|origin| named(&directory, origin.branch));
         // Under the name of one that was dropped another may go by now, perhaps this very branch.
         let is_known = |parent: &&Branch| {
-            !parent.is_dropped || directory.branch(root, &parent.name).is_none_or(|known| known.id == parent.id)
+            !parent.is_dropped
+                || directory.branch(root, &parent.name).is_none_or(|known| known.id == parent.id)
         };
         let parent = parent.filter(is_known);
         let created = i64::try_from(branch.created_micros).unwrap_or(i64::MAX) - EPOCH_MICROS;
