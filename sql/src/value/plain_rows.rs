@@ -323,7 +323,7 @@ mod tests {
             Datum::Int16(at as i16),
             Datum::Numeric(Numeric::new(mantissa, (at % 9) as u16)),
             Datum::Int32(-7 * at as i32),
-            Datum::text(&"ä€x".repeat(at as usize % 4 + filler)),
+            Datum::text("ä€x".repeat(at as usize % 4 + filler)),
             Datum::Bool(at % 2 == 0),
             Datum::Float64(at as f64 / 3.0),
             Datum::Numeric(if at == 5 { Numeric::NaN } else { Numeric::new(i128::from(at), 2) }),
