@@ -153,7 +153,7 @@ mod tests {
             ("SELECT * FROM `rows from`(f(1), g(2)) AS r", "SELECT * FROM ROWS FROM (f(1), g(2)) AS r"),
             ("concat(`variadic` => ARRAY['a`b'])", "concat(VARIADIC ARRAY['a`b'])"),
             (
-                "(t).`*`, a BETWEEN NOT 3 AND 1, a NOT BETWEEN NOT 3 AND 1",
+                "(t).`all fields`, a BETWEEN NOT 3 AND 1, a NOT BETWEEN NOT 3 AND 1",
                 "(t).*, a BETWEEN SYMMETRIC 3 AND 1, a NOT BETWEEN SYMMETRIC 3 AND 1",
             ),
             ("SELECT 'BETWEEN NOT `exclude ties`' AS \"`\"", "SELECT 'BETWEEN NOT `exclude ties`' AS \"`\""),
