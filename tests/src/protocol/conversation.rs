@@ -11,14 +11,14 @@
 //!
 //! 1. The client's messages up to one that asks for an answer, or to a blank line, are sent at once; then what they ask
 //!    for is read. A `+` at the end of a line joins what follows. `2>` is a second connection.
-//! 2. What is not a message: `Await NAME` reads up to a message of that name (`Closed`: the end), `Later` reads nothing
-//!    for now, `Leave` ends the connection on the client's side.
+//! 2. What is not a message: `Await NAME` reads up to a message of that name (`Closed`: the end), `Until VALUE` asks again
+//!    until a row of that one value comes, `Later` reads nothing for now, `Leave` ends the connection on the client's side.
 //! 3. Playing a conversation gives its text with what this server says.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use super::client::client_message;
+use super::client::{ClientMessage, client_message};
 use super::connection::{Connection, Server};
 use super::words::{Word, words_of};
 
@@ -96,6 +96,7 @@ fn asks(words: &[Word]) -> bool {
 /// What a line says that is no message.
 enum Direction {
     Await(String),
+    Until(String),
     Later,
     Leave,
 }
@@ -103,6 +104,7 @@ enum Direction {
 fn direction(words: &[Word]) -> Option<Direction> {
     match words {
         [Word::Plain(name), Word::Plain(what)] if name == "Await" => Some(Direction::Await(what.clone())),
+        [Word::Plain(name), Word::Plain(value)] if name == "Until" => Some(Direction::Until(value.clone())),
         [Word::Plain(name)] if name == "Later" => Some(Direction::Later),
         [Word::Plain(name)] if name == "Leave" => Some(Direction::Leave),
         _ => None,
@@ -118,6 +120,27 @@ fn client_line(line: &str) -> Result<Option<(usize, Vec<Word>)>, String> {
 
 fn is_server_line(line: &str) -> bool {
     line.trim_start_matches(|character: char| character.is_ascii_digit()).starts_with('<')
+}
+
+/// Reads what was asked, and asks again until a row of just this value comes: for what another connection has to reach.
+fn ask_until(
+    connection: &mut Connection,
+    messages: &[ClientMessage],
+    value: &str,
+) -> io::Result<Vec<String>> {
+    let row = format!("DataRow [\"{value}\"]");
+    let mut tries = 100_000;
+    loop {
+        let heard = connection.read_answers()?;
+        if heard.contains(&row) {
+            return Ok(heard);
+        }
+        tries -= 1;
+        if tries == 0 {
+            return Err(io::Error::other(format!("no {row} came")));
+        }
+        connection.send(messages)?;
+    }
 }
 
 struct Player<'s> {
@@ -160,6 +183,7 @@ impl Player<'_> {
         for direction in directions {
             match direction {
                 Direction::Await(name) => heard.append(&mut connection.read_until(&name)?),
+                Direction::Until(value) => heard.append(&mut ask_until(connection, &messages, &value)?),
                 Direction::Later => {}
                 Direction::Leave => {
                     self.connections.remove(&speaker);
