@@ -195,10 +195,17 @@ fn check_key(open: Option<&EncryptionKey>, given: Option<&EncryptionKey>) -> Res
     Err(SqlError::from(helios_mvcc::Error::Open(text.into())).into())
 }
 
+/// What one transaction keeps of its writes in memory: a quarter of the cache, within these.
+const WRITE_SET_BYTES_MIN: usize = 1 << 20;
+const WRITE_SET_BYTES_MAX: usize = 32 << 20;
+
 async fn open_store(device: Arc<dyn Device>, config: &Config) -> Result<Store> {
+    let cache_size_bytes = usize::try_from(config.storage.cache_size)
+        .map_err(|_| Error::config("storage.cache_size is larger than this machine can address"))?;
     let options = StoreOptions {
-        cache_size_bytes: usize::try_from(config.storage.cache_size)
-            .map_err(|_| Error::config("storage.cache_size is larger than this machine can address"))?,
+        cache_size_bytes,
+        // Who wants a small cache wants no transaction that takes several times as much.
+        write_set_bytes: (cache_size_bytes / 4).clamp(WRITE_SET_BYTES_MIN, WRITE_SET_BYTES_MAX),
         compression: match config.storage.compression {
             CompressionType::None => Compression::None,
             CompressionType::Lz4 => Compression::Lz4,

@@ -388,7 +388,10 @@ impl ImageHeader {
     /// [`Error::Corruption`] when it is none.
     pub fn parse(image: &[u8]) -> Result<ImageHeader> {
         if image.len() < IMAGE_HEADER_BYTES || image[..2] != MAGIC {
-            return Err(Error::Corruption("there is no image where one should be".into()));
+            return Err(Error::Corruption(
+                "the data file has no image of a page where one should be: restore the folder from a backup"
+                    .into(),
+            ));
         }
         let u32_at =
             |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().expect("four bytes")) as usize;

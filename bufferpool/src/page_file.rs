@@ -306,6 +306,11 @@ impl PageFile {
         self.reserve.lock().is_some()
     }
 
+    /// Bytes of the file in which nothing is, so that they can be written whatever the device's room.
+    pub fn free_bytes(&self) -> u64 {
+        self.extents.lock().free_blocks() * BLOCK_SIZE as u64
+    }
+
     fn makes_room(&self, error: &Error) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         let is_full =
@@ -605,12 +610,8 @@ impl PageFile {
     /// # Errors
     /// Those of the device.
     pub fn usage(&self) -> Result<FileUsage> {
-        let extents = self.extents.lock();
-        Ok(FileUsage {
-            used_bytes: extents.used_bytes(),
-            file_bytes: self.file.size()?,
-            free_bytes: extents.free_blocks() * BLOCK_SIZE as u64,
-        })
+        let used_bytes = self.extents.lock().used_bytes();
+        Ok(FileUsage { used_bytes, file_bytes: self.file.size()?, free_bytes: self.free_bytes() })
     }
 
     /// Gives the file's free end back to the file system.

@@ -224,7 +224,8 @@ impl Superblock {
         let bytes = SUPERBLOCK_BLOCKS as usize * BLOCK_SIZE;
         if file.size()? < bytes as u64 {
             return Err(Error::Corruption(format!(
-                "the data file has {} bytes, too few to hold a superblock: restore the folder from a backup",
+                "the data file has {} bytes, too few to hold a superblock: restore the folder from a backup, or \
+                 name another folder if this file is something else's",
                 file.size()?
             )));
         }

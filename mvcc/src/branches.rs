@@ -143,6 +143,7 @@ impl Store {
         let (mut transaction, all) = self.begin_branch_change().await?;
         let mut branch = live(&all, id)?;
         branch.is_dropped = true;
+        transaction.mark_giving_room();
         transaction.put(TreeId::CATALOG, &row_key(id), &encode(&branch))?;
         transaction.commit().await?;
         Ok(())

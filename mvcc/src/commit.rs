@@ -53,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) writes: WriteSet,
     pub(crate) locks: HeldLocks,
     pub(crate) catalog_changed: bool,
+    /// It is there to make room, so a full disk does not refuse it as long as it is small.
+    pub(crate) gives_room: bool,
 }
 
 impl Request {
@@ -65,6 +67,7 @@ impl Request {
             writes: WriteSet::default(),
             locks: HeldLocks::default(),
             catalog_changed: false,
+            gives_room: false,
         }
     }
 }
@@ -115,6 +118,9 @@ impl Ticket {
     }
 }
 
+/// The rows of the catalogs that a DROP of many objects changes.
+const ROOM_GIVER_BYTES_MAX: usize = 256 << 10;
+
 /// What the group at work uses; one user at a time.
 pub(crate) struct CommitState {
     pub(crate) workspace: Workspace,
@@ -162,9 +168,9 @@ pub(crate) async fn commit(engine: &Arc<Engine>, request: Request) -> Result<Scn
     let waiting = Unqueued { engine, request: Some(request) };
     engine.check_poisoned()?;
     match bound(engine).await {
-        Ok(()) => engine.admit_on_full_disk(|| waiting.has_puts()).await?,
+        Ok(()) => engine.admit_on_full_disk(|| waiting.needs_room()).await?,
         // Deleting goes on: it needs the log alone.
-        Err(error) if error.is_want_of_space() && !waiting.has_puts() => {}
+        Err(error) if error.is_want_of_space() && !waiting.needs_room() => {}
         Err(error) => return Err(error),
     }
     let mut request = waiting.into_request();
@@ -193,8 +199,8 @@ struct Unqueued<'e> {
 }
 
 impl Unqueued<'_> {
-    fn has_puts(&self) -> bool {
-        self.request.as_ref().is_some_and(has_puts)
+    fn needs_room(&self) -> bool {
+        self.request.as_ref().is_some_and(needs_room)
     }
 
     fn into_request(mut self) -> Request {
@@ -210,9 +216,13 @@ impl Drop for Unqueued<'_> {
     }
 }
 
-fn has_puts(request: &Request) -> bool {
+/// Whether it adds to the database, other than a little of what makes room.
+fn needs_room(request: &Request) -> bool {
     if request.writes.spilled().is_some() {
         return true;
+    }
+    if request.gives_room && request.writes.len_bytes() <= ROOM_GIVER_BYTES_MAX {
+        return false;
     }
     let operations = request.writes.operations();
     (0..operations.len())

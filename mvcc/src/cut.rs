@@ -127,6 +127,7 @@ impl Store {
     ) -> Result<BTreeMap<BranchId, Needs>> {
         let engine = self.engine();
         let (mut transaction, all) = self.begin_branch_change().await?;
+        transaction.mark_giving_room();
         let mut asked_for: HashMap<BranchId, Vec<Scn>> = HashMap::new();
         for point in points {
             let point = self.origin_of(*point).await?;

@@ -1,9 +1,9 @@
 //! Room for a full disk: a file of zeros that is removed when the data file finds no place.
 //!
 //! 1. It is made when the folder is opened, and anew after a checkpoint if it was used up and there is room.
-//! 2. Once it is gone, commits that do anything but delete are refused ([`Engine::admit_on_full_disk`]): what it left
-//!    belongs to deletes, to undo records and pages that must leave memory, and to the next checkpoint, which makes
-//!    log and replaced images reusable.
+//! 2. Once it is gone, commits that do anything but delete or drop are refused ([`Engine::admit_on_full_disk`]): what it left
+//!    belongs to those, to undo records and pages that must leave memory, and to the next checkpoint, which makes
+//!    log and replaced images reusable. Where the data file itself has room inside, by what was dropped or cut, that is the reserve.
 
 use std::io;
 use std::sync::Arc;
@@ -51,8 +51,12 @@ impl Engine {
         }
     }
 
+    fn reserve_bytes(&self) -> usize {
+        (self.options.cache_size_bytes / 32).clamp(BYTES_MIN, BYTES_MAX).next_multiple_of(4096)
+    }
+
     async fn make_reserve(&self) -> Result<()> {
-        let bytes = (self.options.cache_size_bytes / 32).clamp(BYTES_MIN, BYTES_MAX).next_multiple_of(4096);
+        let bytes = self.reserve_bytes();
         let file = match self.device.open(FILE, OpenMode::ReadWrite) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.device.open(FILE, OpenMode::CreateNew)?
@@ -68,12 +72,16 @@ impl Engine {
         Ok(file.sync().await?)
     }
 
-    /// On a full disk, only commits that do nothing but delete go on, in the room that is left to them.
+    /// On a full disk, only commits that do nothing but delete go on, in the room that is left to them, and small ones that give
+    /// room: those that drop or empty tables, drop branches, and cut history.
     ///
     /// # Errors
     /// A full disk; other errors of looking whether it still is.
-    pub(crate) async fn admit_on_full_disk(self: &Arc<Self>, has_puts: impl FnOnce() -> bool) -> Result<()> {
-        if !self.is_disk_full() || !has_puts() {
+    pub(crate) async fn admit_on_full_disk(
+        self: &Arc<Self>,
+        needs_room: impl FnOnce() -> bool,
+    ) -> Result<()> {
+        if !self.is_disk_full() || !needs_room() {
             return Ok(());
         }
         // Perhaps there is room again.
@@ -84,14 +92,19 @@ impl Engine {
             self.log_is_full.store(log.is_full(), Ordering::Relaxed);
         }
         match self.is_disk_full() {
-            true => Err(Error::disk_full("until there is room, rows can only be deleted")),
+            true => Err(Error::disk_full(
+                "until there is room, rows can only be deleted, and tables emptied or dropped",
+            )),
             false => Ok(()),
         }
     }
 
     /// Whether the disk had no room when something was last wanted of it.
     fn is_disk_full(&self) -> bool {
-        self.is_durable && (self.log_is_full.load(Ordering::Relaxed) || !self.file.has_reserve())
+        // Twice the reserve, since a part of it is in pieces that are too small.
+        let has_room =
+            || self.file.has_reserve() || self.file.free_bytes() >= 2 * self.reserve_bytes() as u64;
+        self.is_durable && (self.log_is_full.load(Ordering::Relaxed) || !has_room())
     }
 
     /// Makes room in memory for what a commit changes before anything is logged or changed for it: in the middle of it a full disk would

@@ -655,6 +655,7 @@ impl Transaction {
     /// # Errors
     /// [`Error::OutOfMemory`] as [`Transaction::put`].
     pub fn drop_tree(&mut self, tree: TreeId) -> Result<()> {
+        self.mark_giving_room();
         self.put(TreeId::CATALOG, &dropped_tree::row_key(tree), &[])
     }
 
@@ -666,6 +667,11 @@ impl Transaction {
     /// Says that this transaction changes the catalog: at commit [`Store::catalog_scn`] moves.
     pub fn mark_catalog_change(&mut self) {
         self.request.catalog_changed = true;
+    }
+
+    /// Says that this transaction is there to make room: a full disk does not refuse it as long as it is small.
+    pub fn mark_giving_room(&mut self) {
+        self.request.gives_room = true;
     }
 
     /// Remembers this place.

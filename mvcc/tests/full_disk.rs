@@ -1,5 +1,6 @@
 //! Shows what works on a full disk: reading everything, deleting rows durably, closing and opening; what does not is
-//! refused with an error that says so, and nothing that was acknowledged is lost. Once there is room again, all works.
+//! refused with an error that says so, and nothing that was acknowledged is lost. Once there is room again, all works; what is
+//! dropped and cut makes room.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -158,7 +159,7 @@ async fn checkpoint_if_due(store: &Store) {
     }
 }
 
-async fn run(disk_bytes: u64, cache_size_bytes: usize) -> Result<(), Error> {
+fn small(disk_bytes: u64, cache_size_bytes: usize) -> (Disk, StoreOptions) {
     let disk = Disk { memory: MemoryDevice::new(), bytes: Arc::new(AtomicU64::new(disk_bytes)) };
     let options = StoreOptions {
         cache_size_bytes,
@@ -167,18 +168,30 @@ async fn run(disk_bytes: u64, cache_size_bytes: usize) -> Result<(), Error> {
         checkpoint_log_bytes: 512 << 10,
         ..StoreOptions::default()
     };
-    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
-    let mut model = Model::new();
+    (disk, options)
+}
+
+/// Inserts until there is no room; returns the first number that was not inserted.
+async fn fill(store: &Store, model: &mut Model, disk: &Disk) -> u32 {
     let mut next = 0;
     let refused = loop {
-        if let Err(error) = insert(&store, &mut model, next).await {
+        if let Err(error) = insert(store, model, next).await {
             break error;
         }
         next += 20;
+        let disk_bytes = disk.bytes.load(Ordering::Relaxed);
         assert!(u64::from(next) * 700 < 2 * disk_bytes, "the disk does not get full");
-        checkpoint_if_due(&store).await;
+        checkpoint_if_due(store).await;
     };
     assert!(refused.is_want_of_space(), "an insert says why it is refused: {refused}");
+    next
+}
+
+async fn run(disk_bytes: u64, cache_size_bytes: usize) -> Result<(), Error> {
+    let (disk, options) = small(disk_bytes, cache_size_bytes);
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
+    let mut model = Model::new();
+    let next = fill(&store, &mut model, &disk).await;
     // Reading goes on, and so does deleting, a little at a time, as long as the reserve lasts.
     assert!(rows(&store).await? == model, "all rows are read");
     for round in 0..100 {
@@ -224,6 +237,47 @@ fn reading_and_deleting_go_on() {
     for disk_bytes in [5 << 20, 6 << 20, (7 << 20) + 100_000, 9 << 20] {
         for cache_size_bytes in [2 << 20, 8 << 20] {
             block_on(run(disk_bytes, cache_size_bytes)).unwrap_or_else(|error| {
+                panic!("a disk of {disk_bytes} bytes, a cache of {cache_size_bytes}: {error}")
+            });
+        }
+    }
+}
+
+/// A table is dropped, its history is cut, and there is room for other rows.
+async fn make_room(disk_bytes: u64, cache_size_bytes: usize) -> Result<(), Error> {
+    let (disk, options) = small(disk_bytes, cache_size_bytes);
+    let store = Store::open(options.clone(), Surroundings::repeatable(Arc::new(disk.clone()))).await?;
+    let mut transaction = begin(&store);
+    let dropped = transaction.create_tree();
+    for number in 0..10_000_u32 {
+        transaction.put(dropped, &number.to_be_bytes(), &[number as u8; 300])?;
+    }
+    transaction.commit().await?;
+    let mut model = Model::new();
+    let next = fill(&store, &mut model, &disk).await;
+    let mut transaction = begin(&store);
+    transaction.drop_tree(dropped)?;
+    let row = model.pop_first().expect("there are rows").0;
+    transaction.delete(TREE, &row.to_be_bytes())?;
+    transaction.commit().await?;
+    store.cut_history(&[(BranchId::MAIN, store.visible_scn())], &[]).await?;
+    for round in 0..20 {
+        insert(&store, &mut model, next + 20 * round).await?;
+        checkpoint_if_due(&store).await;
+    }
+    assert!(rows(&store).await? == model);
+    drop(store);
+    let store = Store::open(options, Surroundings::repeatable(Arc::new(disk))).await?;
+    assert!(rows(&store).await? == model, "all is there after opening again");
+    insert(&store, &mut model, next + 1_000).await?;
+    store.close().await
+}
+
+#[test]
+fn dropping_and_cutting_make_room() {
+    for disk_bytes in [7 << 20, (8 << 20) + 100_000, 12 << 20] {
+        for cache_size_bytes in [2 << 20, 8 << 20] {
+            block_on(make_room(disk_bytes, cache_size_bytes)).unwrap_or_else(|error| {
                 panic!("a disk of {disk_bytes} bytes, a cache of {cache_size_bytes}: {error}")
             });
         }

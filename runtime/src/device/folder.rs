@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::OpenMode;
 use super::checks::{LOCK_FILE_NAME, PROBE_FILE_NAME, check_name};
-use super::raw_file::{RawFile, name_path};
+use super::raw_file::{CREATE_FOLDER, RawFile, name_path};
 
 /// An open folder.
 pub(super) struct Folder {
@@ -20,7 +20,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Creates the folder, its parents too, and makes its own entry durable.
     pub(super) fn create(path: &Path) -> io::Result<Folder> {
-        fs::create_dir_all(path).map_err(|error| name_path(error, "create folder", path))?;
+        fs::create_dir_all(path).map_err(|error| name_path(error, CREATE_FOLDER, path))?;
         let folder = Folder::open(path)?;
         let path = path.canonicalize().map_err(|error| name_path(error, "resolve", path))?;
         if let Some(parent) = path.parent() {

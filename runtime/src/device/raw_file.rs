@@ -228,6 +228,9 @@ fn note_fallback(fell_back: &AtomicBool, path: &Path) {
     }
 }
 
+/// What is being done when a folder cannot be made.
+pub(super) const CREATE_FOLDER: &str = "create folder";
+
 /// The same error, saying what was being done to which path.
 pub(super) fn name_path(error: io::Error, action: &'static str, path: &Path) -> io::Error {
     let kind = error.kind();
@@ -243,7 +246,16 @@ struct PathError {
 
 impl std::fmt::Display for PathError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.error)
+        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.error)?;
+        f.write_str(match self.error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; the user that runs this must be able to read and write there"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "; it has to be mounted for writing",
+            io::ErrorKind::AlreadyExists if self.action == CREATE_FOLDER => "; name another folder",
+            io::ErrorKind::NotADirectory => "; name another folder",
+            _ => "",
+        })
     }
 }
 

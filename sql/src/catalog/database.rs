@@ -233,6 +233,8 @@ pub async fn put_database(store: &Store, database: &Database, exists: bool) -> R
         true => transaction.put(TreeId::CATALOG, &database.settings_key(), &database.encode_settings())?,
         false => transaction.delete(TreeId::CATALOG, &database.settings_key())?,
     }
+    // For how long history is kept can be changed on a full disk.
+    transaction.mark_giving_room();
     transaction.commit().await?;
     Ok(())
 }
