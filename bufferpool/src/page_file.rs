@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::extents::{Extent, Extents};
 use crate::ids::{BranchId, PageId, PageKey, Scn};
 use crate::image_writer::ImageWriter;
-use crate::page_map::{Entry, Located, MapIo, MapKey, Merged, PageMap, read_extent};
+use crate::page_map::{Entry, Located, MapIo, MapKey, Merged, PageMap, read_extent, read_extents};
 use crate::superblock::{SUPERBLOCK_BLOCKS, Superblock};
 
 /// A free end of the file of at least this many bytes, and an eighth of it, is given back at a checkpoint.
@@ -406,17 +406,52 @@ impl PageFile {
     /// # Errors
     /// Those of the device; [`Error::Corruption`].
     pub async fn read_history(&self, key: MapKey) -> Result<Option<Vec<u8>>> {
-        let decode = |image: &[u8], located: Located| {
-            let (header, raw) = self.codec.decode(image, located.checksum)?;
-            if header.key != key.page || header.kind != ImageKind::History as u8 {
-                return Err(Error::Corruption(format!(
-                    "found another image in the place of history of page {}",
-                    key.page.page
-                )));
+        self.read_moving(key, |image, located| self.decode_history(key, image, located)).await
+    }
+
+    /// Reads several history images as one batch: their bytes before compression.
+    ///
+    /// # Errors
+    /// As [`PageFile::read_history`].
+    pub async fn read_histories(&self, keys: &[MapKey]) -> Result<Vec<Option<Vec<u8>>>> {
+        let mut located: Vec<Option<Located>> = Vec::with_capacity(keys.len());
+        let mut alone: Vec<usize> = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            located.push(self.locate(*key).await.unwrap_or_else(|_| {
+                alone.push(index);
+                None
+            }));
+        }
+        let mut found: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
+        let places: Vec<(usize, Located)> =
+            located.into_iter().enumerate().filter_map(|(index, place)| Some((index, place?))).collect();
+        match read_extents(&*self.file, places.iter().map(|place| place.1.extent)).await {
+            Ok(images) => {
+                for ((index, place), image) in places.into_iter().zip(images) {
+                    match self.decode_history(keys[index], &image, place) {
+                        Ok(raw) => found[index] = Some(raw),
+                        Err(_) => alone.push(index),
+                    }
+                }
             }
-            Ok(raw)
-        };
-        self.read_moving(key, decode).await
+            Err(_) => alone.extend(places.iter().map(|place| place.0)),
+        }
+        // What moved meanwhile, or is damaged.
+        for index in alone {
+            found[index] = self.read_history(keys[index]).await?;
+        }
+        Ok(found)
+    }
+
+    fn decode_history(&self, key: MapKey, image: &[u8], located: Located) -> Result<Vec<u8>> {
+        let (header, raw) = self.codec.decode(image, located.checksum)?;
+        if header.key != key.page || header.kind != ImageKind::History as u8 {
+            return Err(Error::Corruption(format!(
+                "found another image in the place of history of page {}",
+                key.page.page
+            )));
+        }
+        Ok(raw)
     }
 
     /// The oldest sealed history of a page whose image is not older than `scn`.

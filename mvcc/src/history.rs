@@ -26,7 +26,7 @@ use crate::history_image::{
 use crate::view::{StepsBack, View};
 use helios_btree::{PageRebuild, ReadPages, UndoOps};
 
-/// History images written at once.
+/// History images read, and written, at once.
 const BATCH_IMAGES: usize = 256;
 
 /// What [`Engine::flush_history`] has to write for one page.
@@ -73,11 +73,20 @@ impl Engine {
         }
         let mut images: Vec<(MapKey, Scn, Encoded)> = Vec::new();
         let mut gone: Vec<MapKey> = Vec::new();
-        for (key, history) in self.collect_history(start, end) {
-            self.flush_page(key, history, as_of, &mut images, &mut gone).await?;
-            if images.len() >= BATCH_IMAGES {
-                self.file.write_history(std::mem::take(&mut images), &gone).await?;
-                gone.clear();
+        let mut histories = self.collect_history(start, end).into_iter();
+        loop {
+            let batch: Vec<(PageKey, PageHistory)> = histories.by_ref().take(BATCH_IMAGES).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let open: Vec<MapKey> = batch.iter().map(|(key, _)| MapKey::open_history(*key)).collect();
+            let open_before = self.file.read_histories(&open).await?;
+            for ((key, history), open_before) in batch.into_iter().zip(open_before) {
+                self.flush_page(key, history, open_before, as_of, (&mut images, &mut gone)).await?;
+                // Pages that are sealed have several.
+                if images.len() >= BATCH_IMAGES {
+                    self.file.write_history(std::mem::take(&mut images), &std::mem::take(&mut gone)).await?;
+                }
             }
         }
         self.file.write_history(images, &gone).await?;
@@ -114,12 +123,11 @@ impl Engine {
         &self,
         key: PageKey,
         mut history: PageHistory,
+        open_before: Option<Vec<u8>>,
         as_of: Scn,
-        images: &mut Vec<(MapKey, Scn, Encoded)>,
-        gone: &mut Vec<MapKey>,
+        (images, gone): (&mut Vec<(MapKey, Scn, Encoded)>, &mut Vec<MapKey>),
     ) -> Result<()> {
         let open = MapKey::open_history(key);
-        let open_before = self.file.read_history(open).await?;
         if let Some(open_before) = &open_before {
             history.records.extend_from_slice(&Contents::parse(open_before)?.records);
         }
