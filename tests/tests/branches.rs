@@ -39,8 +39,11 @@ fn a_handle_stays_on_its_branch() {
     assert_eq!(ids[0].get::<i32>("id").expect("an id"), 3, "its sequence went on where it was");
     let main = staging.on_branch("main").expect("it is there");
     assert_eq!(names(&main), ["ada"]);
+    main.execute("ALTER DATABASE BRANCH staging RENAME TO stage").expect("renamed");
+    let shown = staging.query("SHOW heliosdb.branch", params![]).expect("shown");
+    assert_eq!(shown[0].get::<String>("heliosdb.branch").expect("a text"), "stage");
     drop(staging);
-    main.execute("DROP DATABASE BRANCH staging").expect("nobody is on it any more");
+    main.execute("DROP DATABASE BRANCH stage").expect("nobody is on it any more");
 }
 
 /// Merges end although others write to the target all the time, and nothing of either side is lost.

@@ -218,7 +218,25 @@ impl Lexer<'_, '_> {
             return Ok(end);
         }
         let shown = &self.text[self.at..self.behind_word(end)];
-        self.fail(SqlError::syntax(format!("trailing junk after {what} at or near \"{shown}\"")), self.at)
+        let error = SqlError::syntax(format!("trailing junk after {what} at or near \"{shown}\""));
+        let names_branch = self.follows_sign_in_name() && self.has_before("branch");
+        let hint = "The name of a branch is put in double quotes where a part of it begins with a digit.";
+        self.fail(if names_branch { error.with_hint(hint) } else { error }, self.at)
+    }
+
+    /// Whether what begins here continues something like `fix-`.
+    fn follows_sign_in_name(&self) -> bool {
+        let before = self.text[..self.at].as_bytes();
+        matches!(before, [.., byte, b'-' | b'.' | b'/'] if in_word(*byte))
+    }
+
+    /// Whether a word, in small letters, comes before this place in the same statement, or nearly: it may be in a literal.
+    fn has_before(&self, word: &str) -> bool {
+        let before = &self.text[..self.at];
+        let statement = &before[before.rfind(';').map_or(0, |at| at + 1)..];
+        statement
+            .split(|character: char| !character.is_alphanumeric())
+            .any(|found| found.eq_ignore_ascii_case(word))
     }
 
     fn number(&self) -> Result<usize> {

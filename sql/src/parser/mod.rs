@@ -24,6 +24,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
+mod past;
 mod places;
 mod query_value;
 mod referential;
@@ -144,7 +145,7 @@ fn parse_source(source: &Source<'_>) -> Result<Vec<Statement>> {
         check_nesting(piece)?;
         let kind = parse_piece(piece, source).map_err(|error| match error.message() {
             END_OF_INPUT => error.at_end_of(piece, source),
-            _ => error,
+            _ => past::explain(error, piece, source),
         })?;
         statements.push(Statement { span, kind });
     }

@@ -555,6 +555,11 @@ impl Session {
     }
 
     fn show(&mut self, setting: &str) -> Result<Given> {
+        // Another session may have renamed the branch.
+        let branch = self.branch_name();
+        if self.settings.get("heliosdb.branch")? != branch {
+            self.show_branch(&branch);
+        }
         if setting == "all" {
             let mut columns = [Vec::new(), Vec::new(), Vec::new()];
             for (each, value) in self.settings.all() {
