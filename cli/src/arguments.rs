@@ -60,8 +60,8 @@ pub struct StartArguments {
     /// The address to listen on, or several with commas [default: 127.0.0.1]
     #[arg(short, long, value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub listen: Vec<IpAddr>,
-    /// The memory for cached pages, in bytes [default: 134217728]
-    #[arg(long, value_name = "BYTES")]
+    /// The memory for cached pages, in bytes, or with kB, MB or GB behind the number [default: 134217728]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub cache_size: Option<u64>,
     /// How many clients may be connected at a time [default: 100]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -102,4 +102,20 @@ pub fn address(text: &str) -> Result<IpAddr, String> {
         "*" => Ok(IpAddr::from([0, 0, 0, 0])),
         other => other.parse().map_err(|_| "an IP address, localhost or * is needed".to_string()),
     }
+}
+
+/// A number of bytes, with PostgreSQL's units: each is 1024 times the one before.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let shift = match text[digits..].trim_start() {
+        "" | "B" => 0,
+        "kB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        "TB" => 40,
+        unit => return Err(format!("\"{unit}\" is no unit; B, kB, MB, GB and TB are")),
+    };
+    let number: u64 = text[..digits].parse().map_err(|_| "a number of bytes is needed".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "that is more than can be addressed".to_string())
 }

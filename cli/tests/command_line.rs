@@ -97,9 +97,9 @@ fn init_refuses_a_folder_in_use() {
 /// A server tells its mode, cache and address, and a signal ends it in good order.
 #[test]
 fn the_server_starts_and_stops() {
-    for command in ["start", "server"] {
+    for (command, cache_size) in [("start", "536870912"), ("server", "512MB")] {
         let arguments =
-            [command, "--memory", "--port", "0", "--cache-size", "536870912", "--worker-threads", "1"];
+            [command, "--memory", "--port", "0", "--cache-size", cache_size, "--worker-threads", "1"];
         let mut server = program(&arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut lines = BufReader::new(server.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         let mut log: Vec<String> = Vec::new();
@@ -116,6 +116,17 @@ fn the_server_starts_and_stops() {
         assert_eq!(log[0], "[INFO] Starting HeliosDB Nano in Hybrid Mode");
         assert_eq!(log[1], "[INFO] Cache size: 512 MB");
         assert!(log.iter().any(|line| line == "[INFO] Stopped"), "{log:?}");
+    }
+}
+
+#[test]
+fn sizes_have_units() {
+    for (size, complaint) in
+        [("12 parsecs", "is no unit"), ("MB", "a number"), ("99999999999 TB", "more than")]
+    {
+        let output = run(&["start", "--memory", "--cache-size", size], "");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(complaint), "{}", text(&output.stderr));
     }
 }
 
