@@ -16,6 +16,8 @@ use crate::registry::CancelTarget;
 pub(crate) enum Interruption {
     Cancel,
     Timeout,
+    /// The server's own limit.
+    ServerTimeout,
 }
 
 impl Interruption {
@@ -25,6 +27,9 @@ impl Interruption {
             Interruption::Timeout => {
                 SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
             }
+            Interruption::ServerTimeout => Interruption::Timeout.error().with_hint(
+                "The server lets no statement run for longer than performance.query_timeout_secs in its configuration.",
+            ),
         }
     }
 }
@@ -67,6 +72,7 @@ impl TimeLimit {
             self.is_told = true;
         }
         self.has_passed = false;
+        self.target.begin_turn();
     }
 
     /// The statement has ended.
@@ -75,18 +81,30 @@ impl TimeLimit {
         if std::mem::take(&mut self.is_told) {
             self.target.unlimit_time();
         }
+        self.target.end_turn();
     }
 
-    /// Whether an error comes from the time limit of the running statement.
-    pub(crate) fn explains(&self, error: &SqlError) -> bool {
-        (self.has_passed || self.target.is_late()) && error.state() == SqlState::QUERY_CANCELED
+    /// What a client hears of an error: that of the time limit of the running statement, where it comes from that.
+    pub(crate) fn explained(&self, error: SqlError) -> SqlError {
+        if error.state() != SqlState::QUERY_CANCELED {
+            error
+        } else if self.has_passed || self.target.is_late() {
+            Interruption::Timeout.error()
+        } else if self.target.is_turn_late() {
+            Interruption::ServerTimeout.error()
+        } else {
+            error
+        }
     }
 
-    fn poll_passed(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_passed(&mut self, context: &mut Context<'_>) -> Option<Interruption> {
         if let Some(running) = &mut self.running {
             self.has_passed |= Pin::new(running).poll(context).is_ready();
         }
-        self.has_passed
+        if self.has_passed {
+            return Some(Interruption::Timeout);
+        }
+        self.target.is_turn_late().then_some(Interruption::ServerTimeout)
     }
 }
 
@@ -107,8 +125,8 @@ pub(crate) async fn interruptible<T>(
         if target.is_requested(context.waker()) {
             return Poll::Ready(Err(Interruption::Cancel));
         }
-        if limit.poll_passed(context) {
-            return Poll::Ready(Err(Interruption::Timeout));
+        if let Some(passed) = limit.poll_passed(context) {
+            return Poll::Ready(Err(passed));
         }
         Poll::Pending
     })

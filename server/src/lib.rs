@@ -44,6 +44,7 @@ mod simple;
 mod startup;
 mod stream;
 mod tls;
+mod turn;
 mod watcher;
 mod wire;
 

@@ -82,6 +82,8 @@ pub struct ServerOptions {
     pub storage: StorageDescription,
     /// How long a client may take to introduce itself and to show who it is.
     pub startup_patience: Duration,
+    /// How long a statement may run, whatever its session says; `None`: for ever.
+    pub query_timeout: Option<Duration>,
     /// How long running statements may take to end after the stop signal.
     pub stop_patience: Duration,
 }
@@ -104,6 +106,7 @@ impl Default for ServerOptions {
             mode: ServerMode::default(),
             storage: StorageDescription::default(),
             startup_patience: Duration::from_secs(60),
+            query_timeout: None,
             stop_patience: Duration::from_secs(10),
         }
     }
