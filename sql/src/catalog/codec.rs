@@ -8,6 +8,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::column_identity::ColumnIdentity;
+use super::configuration::Configuration;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
@@ -43,6 +44,8 @@ pub enum Class {
     /// What ALTER DEFAULT PRIVILEGES said.
     DefaultRights = 11,
     Extension = 12,
+    /// What sessions begin with in a database, by its OID.
+    Configuration = 13,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -297,6 +300,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Type(user_type) => encode_type(&mut writer, user_type),
         Object::Extension(extension) => extension.encode(&mut writer),
         Object::Role(role) => role.encode(&mut writer),
+        Object::Configuration(configuration) => configuration.encode(&mut writer),
         Object::Rights(rights) => rights.encode(&mut writer),
         Object::DefaultRights(rights) => rights.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
@@ -675,7 +679,7 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
     let is_statistics = class == Class::Statistics as u8;
-    if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
+    if class == Class::Meta as u8 || (class > Class::Configuration as u8 && !is_statistics) {
         return Ok(None);
     }
     if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES) {
@@ -701,6 +705,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         10 => Object::Rights(Arc::new(ObjectRights::decode(&mut reader)?)),
         11 => Object::DefaultRights(Arc::new(DefaultRights::decode(&mut reader)?)),
         12 => Object::Extension(Arc::new(Extension::decode(&mut reader)?)),
+        13 => Object::Configuration(Arc::new(Configuration::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,

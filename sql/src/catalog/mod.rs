@@ -8,6 +8,7 @@
 mod changes;
 mod codec;
 mod column_identity;
+mod configuration;
 mod database;
 mod extension;
 mod object;
@@ -22,6 +23,7 @@ mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
 pub use column_identity::ColumnIdentity;
+pub use configuration::Configuration;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
@@ -56,6 +58,8 @@ pub const PG_NAMESPACE: u32 = 2615;
 pub const PG_CONSTRAINT: u32 = 2606;
 pub const PG_TYPE: u32 = 1247;
 pub const PG_DATABASE: u32 = 1262;
+/// The OID of the catalog that roles are in.
+pub const PG_AUTHID: u32 = 1260;
 pub const PG_PROC: u32 = 1255;
 pub const PG_LANGUAGE: u32 = 2612;
 /// The OID of the role that owns what nobody else does.

@@ -5,6 +5,7 @@ mod alter_table;
 mod analyze;
 mod column_type;
 mod comment;
+mod configuration;
 mod constraint;
 mod create_as;
 mod create_table;
@@ -65,7 +66,8 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::parser::{
-    Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement, refuse_in_definition,
+    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement,
+    refuse_in_definition,
 };
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
@@ -359,7 +361,10 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::Rights(RightsStatement::Grant(grant)) if grant::is_about_databases(grant) => {
             session.change_roles(command, &work, text).await?
         }
-        Definition::Role(_) => session.change_roles(command, &work, text).await?,
+        Definition::Role(_)
+        | Definition::Comment { target: CommentTarget::Role(_) | CommentTarget::Database(_), .. } => {
+            session.change_roles(command, &work, text).await?
+        }
         _ => session.change_catalog(command, &work, text).await?,
     };
     let drops = if matches!(definition, Definition::DropAbsent(_)) { "DROP " } else { "" };

@@ -5,6 +5,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::absent::{self, DropAbsent};
+use super::comment::{CommentTarget, comment};
 use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
@@ -13,7 +14,6 @@ use super::sequence::{SequenceOption, identity_options, sequence_option, sequenc
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
 use super::{Source, syntax_error, syntax_error_at};
-use crate::binder::RelationKind;
 use crate::error::{Result, SqlError};
 
 /// A kind of object that ALTER names.
@@ -161,29 +161,6 @@ pub struct TableLike {
     pub table: ObjectName,
     /// What it takes over beside columns.
     pub including: Vec<String>,
-}
-
-/// What a comment is on.
-#[derive(Clone, Debug)]
-pub enum CommentTarget {
-    Relation {
-        kind: RelationKind,
-        name: ObjectName,
-    },
-    Column(ObjectName),
-    Schema(Ident),
-    Type(ObjectName),
-    DomainConstraint {
-        constraint: Ident,
-        domain: ObjectName,
-    },
-    Constraint {
-        constraint: Ident,
-        table: ObjectName,
-    },
-    LargeObject(u32),
-    /// Something whose comments are not kept.
-    Other,
 }
 
 /// One action of ALTER TABLE.
@@ -405,55 +382,6 @@ fn drop_indexes(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definiti
     Ok(Definition::DropIndexes { names, if_exists, cascade })
 }
 
-fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
-    skip(parser, 2);
-    let kind = word(parser.peek_token_ref());
-    skip(parser, 1);
-    let relation = |kind, parser: &mut Parser<'_>| {
-        Ok::<_, SqlError>(CommentTarget::Relation { kind, name: name(parser, source)? })
-    };
-    let target = match kind.as_str() {
-        "table" => relation(RelationKind::Table, parser)?,
-        "view" => relation(RelationKind::View, parser)?,
-        "materialized" => {
-            expect(parser, source, "view")?;
-            relation(RelationKind::MaterializedView, parser)?
-        }
-        "sequence" => relation(RelationKind::Sequence, parser)?,
-        "index" => relation(RelationKind::Index, parser)?,
-        "column" => CommentTarget::Column(name(parser, source)?),
-        "type" | "domain" => CommentTarget::Type(name(parser, source)?),
-        "schema" => CommentTarget::Schema(identifier(parser, source)?),
-        "large" => {
-            expect(parser, source, "object")?;
-            CommentTarget::LargeObject(large_object(parser, source)?)
-        }
-        "constraint" => {
-            let constraint = identifier(parser, source)?;
-            expect(parser, source, "on")?;
-            if accept(parser, "domain") {
-                CommentTarget::DomainConstraint { constraint, domain: name(parser, source)? }
-            } else {
-                CommentTarget::Constraint { constraint, table: name(parser, source)? }
-            }
-        }
-        _ => {
-            while !matches!(word(parser.peek_token_ref()).as_str(), "is")
-                && parser.peek_token_ref().token != Token::EOF
-            {
-                skip(parser, 1);
-            }
-            CommentTarget::Other
-        }
-    };
-    expect(parser, source, "is")?;
-    if accept(parser, "null") {
-        return Ok(Definition::Comment { target, text: None });
-    }
-    let text = string_literal(parser, source)?;
-    Ok(Definition::Comment { target, text: Some(text) })
-}
-
 /// A string as written between quotes of any kind.
 pub(super) fn string_literal(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
     let text = match &parser.peek_token_ref().token {
@@ -494,7 +422,7 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
 }
 
 /// The number of a large object.
-fn large_object(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<u32> {
+pub(super) fn large_object(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<u32> {
     let token = parser.peek_token_ref();
     let found = match &token.token {
         Token::Number(digits, _) => digits.parse().ok(),

@@ -1,5 +1,6 @@
 //! The functions that look at the catalog and the session.
 
+use super::depend::description as object_description;
 use super::pretty_text::pretty;
 use super::roles::has_role;
 use super::{backend_functions, object_functions, privileges, procedures, sizes, tool_functions};
@@ -87,8 +88,10 @@ pub fn call(
         | "pg_opfamily_is_visible"
         | "pg_conversion_is_visible" => Datum::Bool(true),
         "getdatabaseencoding" => Datum::text("UTF8"),
-        "shobj_description" => Datum::Null,
-        "obj_description" => description(environment, oid_at(0), 0),
+        "shobj_description" | "obj_description" => {
+            let class = arguments.get(1).and_then(Datum::as_text);
+            object_description(environment, oid_at(0), class, name == "shobj_description")
+        }
         "col_description" => {
             description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
         }

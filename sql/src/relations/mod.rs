@@ -59,9 +59,11 @@ pub use collations::{
 pub use object_functions::function_oid;
 pub use operator_classes::{btree_class, default_class, family_of, key_family};
 pub use procedures::has_procedure;
-pub use registry::{LANGUAGES, is_reserved};
+pub use procedures::{ProcedureKind, procedure};
+pub use registry::{ACCESS_METHODS, LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
 pub use reports::{ROW_WRITER, ReportFunction, report};
+pub use roles::TABLESPACES;
 
 use relation::MakeRows;
 

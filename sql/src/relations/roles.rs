@@ -1,5 +1,7 @@
 //! Roles, databases, settings: pg_authid, pg_roles, pg_user, pg_database, pg_tablespace, pg_settings.
 
+use std::collections::BTreeMap;
+
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::backends::Signal;
 use crate::catalog::{CatalogSnapshot, Role, SUPERUSER};
@@ -214,12 +216,24 @@ fn memberships(environment: &Environment, relation: &VirtualRelation) -> Result<
 
 fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let directory = environment.directory.lock().clone();
-    let of_databases = directory.databases.iter().map(|database| (database.oid, 0, &database.settings));
-    let of_roles = environment.catalog.roles().map(|role| (0, role.oid, &role.settings));
-    let configured = of_databases.chain(of_roles).filter(|(.., settings)| !settings.is_empty());
+    let catalog = &environment.catalog;
+    let mut configured: BTreeMap<(u32, u32), Vec<(String, String)>> = BTreeMap::new();
+    for database in &directory.databases {
+        configured.insert((database.oid, 0), database.settings.clone());
+    }
+    for role in catalog.roles() {
+        configured.insert((0, role.oid), role.settings.clone());
+    }
+    for of in catalog.configurations() {
+        for (role, settings) in &of.roles {
+            configured.entry((of.oid, *role)).or_default().extend(settings.iter().cloned());
+        }
+    }
+    configured.retain(|_, settings| !settings.is_empty());
     Ok(configured
-        .map(|(database, role, settings)| {
-            let configuration = configuration(settings);
+        .iter()
+        .map(|((database, role), settings)| {
+            let (database, role, configuration) = (*database, *role, configuration(settings));
             relation.row(&[
                 ("setdatabase", oid(database)),
                 ("setrole", oid(role)),
@@ -261,8 +275,11 @@ fn databases(environment: &Environment, relation: &VirtualRelation) -> Result<Re
     Ok(rows.collect())
 }
 
+/// The tablespaces: OID and name.
+pub const TABLESPACES: [(u32, &str); 2] = [(1663, "pg_default"), (1664, "pg_global")];
+
 fn tablespaces(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok([(1663, "pg_default"), (1664, "pg_global")]
+    Ok(TABLESPACES
         .into_iter()
         .map(|(number, name)| {
             relation.row(&[("oid", oid(number)), ("spcname", text(name)), ("spcowner", oid(SUPERUSER))])
@@ -293,10 +310,10 @@ fn settings(environment: &Environment, relation: &VirtualRelation) -> Result<Rel
                 ("short_desc", text(setting.description)),
                 ("context", text(if setting.fixed { "internal" } else { "user" })),
                 ("vartype", text(kind)),
-                ("source", text("default")),
+                ("source", text(environment.settings.source(setting.name))),
                 ("enumvals", allowed),
                 ("boot_val", text(setting.default)),
-                ("reset_val", text(setting.default)),
+                ("reset_val", text(environment.settings.reset_value(setting))),
                 ("pending_restart", Datum::Bool(false)),
             ])
         })

@@ -13,7 +13,7 @@ pub(super) fn is_custom(name: &str) -> bool {
 ///
 /// # Errors
 /// 42602.
-pub(super) fn check_name(name: &str) -> Result<()> {
+pub fn check_name(name: &str) -> Result<()> {
     let begins = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
     let goes_on = |c: char| begins(c) || c.is_ascii_digit() || c == '$';
     let is_simple = |part: &str| part.starts_with(begins) && part.chars().all(goes_on);

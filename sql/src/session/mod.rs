@@ -57,6 +57,7 @@ use helios_mvcc::{BranchId, CatalogScn, Isolation, Scn, Transaction};
 use parking_lot::Mutex;
 
 pub use cursor_key::{CursorPlace, current_row};
+pub use custom_settings::check_name as check_custom_setting;
 pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use function_call::CalledFunction;
 pub use listing::{ListedCursor, ListedStatement, Listing};

@@ -81,12 +81,37 @@ impl Session {
         settings.roles.initial = role.oid;
         settings.set_initial(IS_SUPERUSER, if role.attributes.superuser { "on" } else { "off" });
         self.replace_settings(Arc::new(settings));
-        for (name, value) in &role.settings {
+        for (origin, name, value) in self.configured(role).await {
+            self.begin_settings_of(origin);
             // As PostgreSQL, a value that is no good any more keeps nobody out.
-            if let Err(error) = self.set_setting(name, value).await {
+            if let Err(error) = self.set_setting(&name, &value).await {
                 self.notify(super::Notice { severity: "WARNING", error });
             }
         }
+        self.begin_settings_of("client");
+    }
+
+    fn begin_settings_of(&mut self, origin: &'static str) {
+        let mut settings = (*self.settings).clone();
+        settings.set_origin(origin);
+        self.replace_settings(Arc::new(settings));
+    }
+
+    /// What a role's sessions begin with here, in the order in which it is set, with what it comes from.
+    async fn configured(&mut self, role: &Role) -> Vec<(&'static str, String, String)> {
+        let Ok(catalog) = self.current_catalog().await else { return Vec::new() };
+        let database = self.engine.directory().database_of(self.branch).map_or(0, |database| database.oid);
+        let of = |database, role| catalog.configuration(database).map_or(&[][..], |found| found.of(role));
+        let all = [
+            ("global", of(0, 0)),
+            ("database", of(database, 0)),
+            ("user", &role.settings[..]),
+            ("database user", of(database, role.oid)),
+        ];
+        let each = all.into_iter().flat_map(|(origin, settings)| {
+            settings.iter().map(move |(name, value)| (origin, name.clone(), value.clone()))
+        });
+        each.collect()
     }
 
     /// SET, RESET and their forms; `None` goes back to the default.

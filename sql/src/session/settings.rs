@@ -510,6 +510,10 @@ pub struct SettingValues {
     pub(super) values: BTreeMap<String, String>,
     /// What RESET goes back to, where it is not the built-in default.
     initial: BTreeMap<String, String>,
+    /// Where the values of the start come from.
+    origins: BTreeMap<String, &'static str>,
+    /// Where values come from that are set now; empty once the session has begun.
+    origin: &'static str,
     /// The roles that `session_authorization` and `role` name.
     pub roles: SessionRoles,
 }
@@ -620,8 +624,41 @@ impl SettingValues {
             "DateStyle" => date_style(setting, value, &self.get("datestyle")?)?,
             _ => checked(setting, value)?,
         };
+        if !self.origin.is_empty() {
+            self.origins.insert(name.clone(), self.origin);
+        }
         self.values.insert(name, value);
         Ok(())
+    }
+
+    /// Tests whether a setting may be changed, without another value at hand.
+    ///
+    /// # Errors
+    /// 42704, 55P02.
+    pub fn set_checked_default(&mut self, name: &str) -> Result<()> {
+        let default = find(name).ok_or_else(|| unknown(name))?.default;
+        self.set(name, default)
+    }
+
+    /// Has what is set from now on come from somewhere, as `pg_settings` says it, until the session has begun.
+    pub fn set_origin(&mut self, origin: &'static str) {
+        self.origin = origin;
+    }
+
+    /// Where a setting's value comes from.
+    #[must_use]
+    pub fn source(&self, name: &str) -> &'static str {
+        let name = name.to_lowercase();
+        match self.values.contains_key(&name) {
+            true => "session",
+            false => self.origins.get(&name).copied().unwrap_or("default"),
+        }
+    }
+
+    /// What RESET goes back to.
+    #[must_use]
+    pub fn reset_value(&self, setting: &Setting) -> &str {
+        self.initial.get(&setting.name.to_lowercase()).map_or(setting.default, String::as_str)
     }
 
     /// Sets what a session begins with, fixed settings included.
@@ -632,6 +669,7 @@ impl SettingValues {
     /// What is set now is what RESET goes back to, but for who the session is.
     pub fn keep_as_initial(&mut self) {
         let is_kept = |name: &str| !matches!(name, "role" | "session_authorization" | "is_superuser");
+        self.origin = "";
         self.initial.extend(self.values.extract_if(.., |name, _| is_kept(name)));
     }
 
