@@ -36,8 +36,8 @@ pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,
 };
 pub use role::{
-    DATABASE_OWNER, Membership, READ_SERVER_FILES, Role, RoleAttributes, WRITE_SERVER_FILES, builtin_roles,
-    is_builtin_role,
+    DATABASE_OWNER, Membership, READ_ALL_SETTINGS, READ_SERVER_FILES, Role, RoleAttributes,
+    WRITE_SERVER_FILES, builtin_roles, is_builtin_role,
 };
 pub use row_type::{RowType, relation_of_type, row_type_oid, system_row_types};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};

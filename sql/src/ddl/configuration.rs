@@ -109,7 +109,7 @@ fn changed(
     }
     match &value {
         Some(value) => checked.set(setting, value)?,
-        None if known.is_some() => checked.set_checked_default(setting)?,
+        None if known.is_some() => checked.check_changeable(setting)?,
         None => {}
     }
     let setting = known.map_or(setting.as_str(), |known| known.name);

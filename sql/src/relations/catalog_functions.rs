@@ -11,7 +11,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
 use crate::rights::Actor;
-use crate::session::split_list;
+use crate::session::{may_examine, split_list};
 use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::{ArrayValue, Datum};
 
@@ -279,6 +279,7 @@ fn current_schemas(environment: &Environment, implicit: bool) -> Vec<String> {
 fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Datum> {
     let name = environment.text_argument(arguments, 0)?;
     let missing_is_fine = arguments.get(1).and_then(Datum::as_bool).unwrap_or(false);
+    may_examine(&environment.actor(), name)?;
     match environment.settings.get(name) {
         Ok(value) => Ok(Datum::text(value)),
         Err(_) if missing_is_fine => Ok(Datum::Null),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::backends::Signal;
-use crate::catalog::{CatalogSnapshot, Role, SUPERUSER};
+use crate::catalog::{CatalogSnapshot, READ_ALL_SETTINGS, Role, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::rights::Actor;
-use crate::session::SettingKind;
+use crate::session::{SettingKind, SettingValues};
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
@@ -288,32 +288,35 @@ fn tablespaces(_: &Environment, relation: &VirtualRelation) -> Result<RelationRo
 }
 
 fn settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let all = environment.settings.all();
-    Ok(all
+    let optional = |value: &str| if value.is_empty() { Datum::Null } else { text(value) };
+    let values = &environment.settings;
+    let sees_all = environment.actor().has_role(READ_ALL_SETTINGS);
+    Ok(values
+        .all()
         .into_iter()
+        .filter(|(setting, _)| sees_all || !setting.is_private)
         .map(|(setting, value)| {
-            let (kind, unit, allowed) = match setting.kind {
-                SettingKind::Bool => ("bool", "", None),
-                SettingKind::Integer { unit, .. } => ("integer", unit, None),
-                SettingKind::Real { .. } => ("real", "", None),
-                SettingKind::Text => ("string", "", None),
-                SettingKind::Enum(allowed) => ("enum", "", Some(allowed)),
+            let words = match &setting.kind {
+                SettingKind::Enum(words) => {
+                    Datum::from(ArrayValue::from_elements(oids::TEXT, words.iter().map(text).collect()))
+                }
+                _ => Datum::Null,
             };
-            let allowed = allowed.map_or(Datum::Null, |words| {
-                Datum::from(ArrayValue::from_elements(oids::TEXT, words.iter().map(text).collect()))
-            });
             relation.row(&[
                 ("name", text(setting.name)),
-                ("setting", text(&value)),
-                ("unit", if unit.is_empty() { Datum::Null } else { text(unit) }),
-                ("category", text("Client Connection Defaults")),
+                ("setting", text(SettingValues::in_unit(setting, &value))),
+                ("unit", setting.unit().map_or(Datum::Null, |unit| text(unit.name()))),
+                ("category", text(setting.category)),
                 ("short_desc", text(setting.description)),
-                ("context", text(if setting.fixed { "internal" } else { "user" })),
-                ("vartype", text(kind)),
-                ("source", text(environment.settings.source(setting.name))),
-                ("enumvals", allowed),
-                ("boot_val", text(setting.default)),
-                ("reset_val", text(environment.settings.reset_value(setting))),
+                ("extra_desc", optional(setting.more)),
+                ("context", text(setting.context.name())),
+                ("vartype", text(setting.type_name())),
+                ("source", text(values.source(setting.name))),
+                ("min_val", optional(setting.bounds[0])),
+                ("max_val", optional(setting.bounds[1])),
+                ("enumvals", words),
+                ("boot_val", setting.boot_value.map_or(Datum::Null, text)),
+                ("reset_val", text(SettingValues::in_unit(setting, values.reset_value(setting)))),
                 ("pending_restart", Datum::Bool(false)),
             ])
         })

@@ -1,7 +1,8 @@
 //! Settings that nobody declared: a name with a dot may be anybody's. One that was set once stays known to the session,
 //! and is empty where nothing else is left of it: after RESET, and after the end of the transaction that had it.
 
-use super::settings::{SettingValues, find};
+use super::known_settings::find;
+use super::settings::SettingValues;
 use crate::error::{Result, SqlError, SqlState};
 
 /// Whether a name, in small letters, is that of a setting of somebody's own.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::branch::is_branch_setting;
 use super::past::is_past_setting;
 use super::{Session, SettingValues};
-use crate::catalog::{CatalogSnapshot, Role};
+use crate::catalog::{CatalogSnapshot, READ_ALL_SETTINGS, Role};
 use crate::error::{Result, SqlError, SqlState};
-use crate::rights::Who;
+use crate::rights::{Actor, Who};
 
 const ROLE: &str = "role";
 const SESSION_AUTHORIZATION: &str = "session_authorization";
@@ -29,6 +29,18 @@ pub(super) fn current_user_of(settings: &SettingValues) -> String {
 
 fn session_user_of(settings: &SettingValues) -> String {
     settings.get(SESSION_AUTHORIZATION).unwrap_or_default()
+}
+
+/// 42501 for a setting that a role may not see.
+///
+/// # Errors
+/// That.
+pub fn may_examine(actor: &Actor<'_>, setting: &str) -> Result<()> {
+    let found = super::find_setting(setting).filter(|found| found.is_private);
+    let Some(found) = found.filter(|_| !actor.has_role(READ_ALL_SETTINGS)) else { return Ok(()) };
+    let message =
+        format!("must be superuser or have privileges of pg_read_all_settings to examine \"{}\"", found.name);
+    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
 }
 
 /// The role of an OID, or, where nobody looked for that yet, of a name.
@@ -64,6 +76,15 @@ impl Session {
         session_user_of(&self.settings)
     }
 
+    /// 42501 for a setting that the current role may not see.
+    pub(super) async fn check_may_examine(&mut self, setting: &str) -> Result<()> {
+        if !super::find_setting(setting).is_some_and(|found| found.is_private) {
+            return Ok(());
+        }
+        let catalog = self.current_catalog().await?;
+        may_examine(&self.who(&catalog).among(&catalog), setting)
+    }
+
     /// 42501 for who may not have a checkpoint made.
     pub(super) async fn check_may_checkpoint(&mut self) -> Result<()> {
         const CHECKPOINT: u32 = 4544;
@@ -88,7 +109,7 @@ impl Session {
                 self.notify(super::Notice { severity: "WARNING", error });
             }
         }
-        self.begin_settings_of("client");
+        self.begin_settings_of(super::settings::CLIENT);
     }
 
     fn begin_settings_of(&mut self, origin: &'static str) {
