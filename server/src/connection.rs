@@ -197,6 +197,7 @@ impl Connection {
                 }
             }
             _ if self.is_skipping => {}
+            _ if self.shared.options.constant_row => self.answer_constantly(input, message)?,
             b'Q' => self.simple_query(input, message).await?,
             b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => match self.extended(input, message).await {
                 Err(Failure::Sql(error)) => {

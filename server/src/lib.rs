@@ -24,6 +24,7 @@
 mod authentication;
 mod common_name;
 mod connection;
+mod constant;
 mod copy;
 mod der;
 mod end_point;

@@ -84,6 +84,9 @@ pub struct ServerOptions {
     pub startup_patience: Duration,
     /// How long a statement may run, whatever its session says; `None`: for ever.
     pub query_timeout: Option<Duration>,
+    /// Every statement is answered with one constant row, and none is run: what the protocol alone costs, for benches.
+    #[doc(hidden)]
+    pub constant_row: bool,
     /// How long running statements may take to end after the stop signal.
     pub stop_patience: Duration,
 }
@@ -107,6 +110,7 @@ impl Default for ServerOptions {
             storage: StorageDescription::default(),
             startup_patience: Duration::from_secs(60),
             query_timeout: None,
+            constant_row: false,
             stop_patience: Duration::from_secs(10),
         }
     }

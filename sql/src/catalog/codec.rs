@@ -8,6 +8,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::column_identity::ColumnIdentity;
+use super::column_settings::ColumnSettings;
 use super::configuration::Configuration;
 use super::extension::Extension;
 use super::object::{
@@ -384,17 +385,21 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.list(column.origin.identities(), |writer, identity| writer.u32(*identity));
     });
     let has_collations = table.columns.iter().any(|column| column.collation != 0);
+    let has_settings = table.columns.iter().any(|column| !column.settings.is_empty());
     // Others end here, as they ever did.
     if let Some(materialized) = &table.materialized {
         writer.bool(true);
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
-    } else if has_collations {
+    } else if has_collations || has_settings {
         writer.bool(false);
     }
-    if has_collations {
+    if has_collations || has_settings {
         encode_collations(writer, table.columns.iter().map(|column| column.collation));
+    }
+    if has_settings {
+        writer.list(&table.columns, |writer, column| column.settings.encode(writer));
     }
 }
 
@@ -785,6 +790,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 missing: Datum::Null,
                 dropped: false,
                 origin: ColumnIdentity::default(),
+                settings: ColumnSettings::default(),
             };
             column.missing = missing_layout(column.representation.kind).view(reader.bytes()?)?.get(0)?;
             column.dropped = reader.bool()?;
@@ -819,6 +825,12 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
     }
     if !reader.0.is_empty() {
         decode_collations(reader, &mut table.columns, |column, collation| column.collation = collation)?;
+    }
+    if !reader.0.is_empty() {
+        let settings = reader.list(ColumnSettings::decode)?;
+        for (column, settings) in table.columns.iter_mut().zip(settings) {
+            column.settings = settings;
+        }
     }
     Ok(table)
 }

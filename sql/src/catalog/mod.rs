@@ -8,6 +8,7 @@
 mod changes;
 mod codec;
 mod column_identity;
+mod column_settings;
 mod configuration;
 mod database;
 mod extension;
@@ -23,6 +24,7 @@ mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
 pub use column_identity::ColumnIdentity;
+pub use column_settings::ColumnSettings;
 pub use configuration::Configuration;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::column_identity::ColumnIdentity;
+use super::column_settings::ColumnSettings;
 use super::configuration::Configuration;
 use super::extension::Extension;
 use super::rights::{DefaultRights, ObjectRights};
@@ -49,6 +50,8 @@ pub struct TableColumn {
     pub dropped: bool,
     /// Which column of the table it is, on all branches.
     pub origin: ColumnIdentity,
+    /// What is kept of it for tools.
+    pub settings: ColumnSettings,
 }
 
 impl TableColumn {

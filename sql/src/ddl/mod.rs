@@ -3,6 +3,7 @@
 mod absent;
 mod alter_table;
 mod analyze;
+mod column_settings;
 mod column_type;
 mod comment;
 mod configuration;
@@ -169,7 +170,7 @@ impl Ddl {
     ) -> Result<(u32, String)> {
         let (schema, base) = self.find_target(object, temporary).await?;
         // Whether temporary objects may be made was asked before their schema was made.
-        if !temporary {
+        if !temporary && !self.makes_temporary {
             self.check_may_create_in(schema)?;
         }
         Ok((schema, base))
@@ -183,6 +184,9 @@ impl Ddl {
             return temporary::target(self, object).await;
         }
         let (schema, base) = name::split(object)?;
+        if schema.as_deref() == Some("pg_temp") {
+            return Box::pin(self.find_target(object, true)).await;
+        }
         let Some(schema) = schema else {
             let own = self.binding.search_path.iter().find(|oid| !self.catalog.is_special_schema(**oid));
             let own = own.ok_or_else(|| {

@@ -14,6 +14,7 @@ use super::sequence::{SequenceOption, identity_options, sequence_option, sequenc
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
 use super::{Source, syntax_error, syntax_error_at};
+use crate::binder::name::fold;
 use crate::error::{Result, SqlError};
 
 /// A kind of object that ALTER names.
@@ -207,6 +208,11 @@ pub enum TableAction {
         column: Ident,
         collation: ObjectName,
     },
+    /// ALTER COLUMN … SET STATISTICS and the like
+    ColumnSetting {
+        column: Ident,
+        setting: ColumnSetting,
+    },
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -234,16 +240,24 @@ pub enum IndexAction {
     Tablespace(Ident),
 }
 
+/// What ALTER COLUMN says of a column's statistics and storage.
+#[derive(Clone, Debug)]
+pub enum ColumnSetting {
+    /// SET STATISTICS
+    Statistics(i64),
+    /// SET STORAGE
+    Storage(String),
+    /// SET COMPRESSION
+    Compression(String),
+    /// SET (…)
+    Options(Vec<(String, String)>),
+    /// RESET (…)
+    Reset(Vec<String>),
+}
+
 /// What ALTER TABLE says of storage; what it names must be there.
 #[derive(Clone, Debug)]
 pub enum StorageAction {
-    /// ALTER COLUMN … SET STATISTICS, SET COMPRESSION, SET (…), RESET (…)
-    Column(Ident),
-    /// ALTER COLUMN … SET STORAGE
-    ColumnStorage {
-        column: Ident,
-        kind: String,
-    },
     /// CLUSTER ON
     Index(Ident),
     /// ENABLE or DISABLE TRIGGER or RULE: the kind, and the name but for ALL and USER.
@@ -547,23 +561,34 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
                 skip(parser, at);
                 let column = identifier(parser, source)?;
                 skip(parser, 2);
-                let kind = identifier(parser, source)?.value;
-                return Ok(TableAction::Storage(StorageAction::ColumnStorage { column, kind }));
+                let setting = ColumnSetting::Storage(identifier(parser, source)?.value);
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
-            ["set", "statistics" | "compression", ..] => {
+            ["set", "statistics", ..] => {
                 skip(parser, at);
                 let column = identifier(parser, source)?;
                 skip(parser, 2);
-                let _ = parser.consume_token(&Token::Minus);
-                skip(parser, 1);
-                return Ok(TableAction::Storage(StorageAction::Column(column)));
+                let setting = ColumnSetting::Statistics(statistics_target(parser, source)?);
+                return Ok(TableAction::ColumnSetting { column, setting });
+            }
+            ["set", "compression", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                let setting = ColumnSetting::Compression(fold(&identifier(parser, source)?));
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
             ["set" | "reset", ""] | ["set" | "reset", "", ..] => {
                 skip(parser, at);
                 let column = identifier(parser, source)?;
-                skip(parser, 1);
-                parenthesized(parser, source)?;
-                return Ok(TableAction::Storage(StorageAction::Column(column)));
+                let setting = match accept(parser, "set") {
+                    true => ColumnSetting::Options(option_list(parser, source)?),
+                    false => {
+                        skip(parser, 1);
+                        ColumnSetting::Reset(option_names(parser, source)?)
+                    }
+                };
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
             _ => {}
         }
@@ -776,17 +801,17 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
     }
 }
 
-/// Skips `( … )`.
-fn parenthesized(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<()> {
-    if !parser.consume_token(&Token::LParen) {
-        return Err(syntax_error_at(parser.peek_token_ref(), source));
-    }
-    while !parser.consume_token(&Token::RParen) {
-        if parser.next_token().token == Token::EOF {
-            return Err(syntax_error_at(parser.peek_token_ref(), source));
-        }
-    }
-    Ok(())
+/// The number behind SET STATISTICS.
+fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
+    let sign = if parser.consume_token(&Token::Minus) { -1 } else { 1 };
+    let token = parser.peek_token_ref();
+    let number = match &token.token {
+        Token::Number(digits, _) => digits.parse::<i64>().ok(),
+        _ => None,
+    };
+    let number = number.ok_or_else(|| syntax_error_at(token, source))?;
+    skip(parser, 1);
+    Ok(sign * number)
 }
 
 /// ALWAYS or BY DEFAULT.

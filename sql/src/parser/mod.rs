@@ -58,7 +58,7 @@ pub use create::{check_table_method, check_tablespace};
 pub use create_execute::CreateExecute;
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{
-    Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
+    ColumnSetting, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
 };
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;

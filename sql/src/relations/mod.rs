@@ -56,6 +56,7 @@ pub use catalog_functions::{call, relation_name, relation_oid, relation_place, t
 pub use collations::{
     COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
 };
+pub use columns::type_storage;
 pub use object_functions::function_oid;
 pub use operator_classes::{btree_class, default_class, family_of, key_family};
 pub use procedures::has_procedure;

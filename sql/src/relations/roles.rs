@@ -37,7 +37,7 @@ fn valid_until(role: &Role) -> Datum {
 }
 
 /// Settings, as `name=value`.
-fn configuration(settings: &[(String, String)]) -> Datum {
+pub(super) fn configuration(settings: &[(String, String)]) -> Datum {
     if settings.is_empty() {
         return Datum::Null;
     }
