@@ -55,7 +55,14 @@ fn refuse_used(what: &str, name: &str, sessions: usize) -> Result<()> {
         1 => format!("There is 1 other session using the {what}."),
         several => format!("There are {several} other sessions using the {what}."),
     };
-    Err(in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail))
+    let error = in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail);
+    // Of databases, PostgreSQL gives no advice either.
+    Err(match what {
+        "branch" => {
+            error.with_hint("pg_stat_activity shows who they are, pg_terminate_backend(pid) ends one.")
+        }
+        _ => error,
+    })
 }
 
 impl Session {

@@ -284,9 +284,7 @@ impl SettingValues {
     pub fn in_unit(setting: &Setting, value: &str) -> String {
         let number = || setting_value::parse(value, setting.unit()).ok();
         let text = match setting.kind {
-            SettingKind::Integer { .. } if !is_octal(setting) => {
-                number().map(|number| general_integer(number))
-            }
+            SettingKind::Integer { .. } if !is_octal(setting) => number().map(general_integer),
             SettingKind::Real { .. } => number().map(general),
             _ => None,
         };
