@@ -22,7 +22,7 @@ impl Turn {
     /// The statement ends, if one runs; tells whether its time was up.
     pub(crate) fn end(&self) -> bool {
         let number = self.0.load(Ordering::SeqCst);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return false;
         }
         // The watcher may have marked it since.
@@ -33,7 +33,7 @@ impl Turn {
     /// What runs; no two statements have the same number.
     pub(crate) fn running(&self) -> Option<u64> {
         let number = self.0.load(Ordering::SeqCst);
-        (number % 2 == 1 && number & LATE == 0).then_some(number)
+        (!number.is_multiple_of(2) && number & LATE == 0).then_some(number)
     }
 
     /// The time of a statement is up; false if it has ended.

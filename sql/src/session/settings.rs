@@ -380,7 +380,7 @@ pub(super) fn checked(setting: &Setting, value: &str) -> Result<String> {
                 "false" | "no" | "0" if allowed.contains(&"off") => "off",
                 other => other,
             };
-            match allowed.iter().find(|word| **word == wanted) {
+            match allowed.iter().find(|word| word.eq_ignore_ascii_case(wanted)) {
                 Some(word) => Ok((*word).to_string()),
                 None => {
                     Err(invalid(setting, value)
