@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use helios_runtime::executor::ExecutorKind;
 use helios_server::{
@@ -104,6 +105,8 @@ fn server_options(config: &Config, arguments: &StartArguments) -> Result<ServerO
         hba_file: config.server.hba_file.clone(),
         ident_file: config.server.ident_file.clone(),
         tls: tls_files(config),
+        query_timeout: Some(Duration::from_secs(config.performance.query_timeout_secs))
+            .filter(|limit| !limit.is_zero()),
         max_connections: usize::try_from(config.server.max_connections)?,
         database_names: folder_name.into_iter().collect(),
         mode: if is_default_cache { ServerMode::Server } else { ServerMode::Hybrid },

@@ -22,7 +22,7 @@ use heliosdb_nano::session::{
 
 use crate::copy::copied_columns;
 use crate::extended::Portals;
-use crate::interrupt::{IdleWait, Interruption, TimeLimit, Waited, idle_too_long, interruptible, terminated};
+use crate::interrupt::{IdleWait, TimeLimit, Waited, idle_too_long, interruptible, terminated};
 use crate::registry::{CancelTarget, Place};
 use crate::results::{Formats, ResultShape, Shapes};
 use crate::server::Shared;
@@ -197,6 +197,7 @@ impl Connection {
                 }
             }
             _ if self.is_skipping => {}
+            _ if self.shared.options.constant_row => self.answer_constantly(input, message)?,
             b'Q' => self.simple_query(input, message).await?,
             b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => match self.extended(input, message).await {
                 Err(Failure::Sql(error)) => {
@@ -231,7 +232,7 @@ impl Connection {
 
     /// Tells the client about an error; the transaction has failed.
     pub(crate) fn report(&mut self, error: SqlError) {
-        let error = if self.limit.explains(&error) { Interruption::Timeout.error() } else { error };
+        let error = self.limit.explained(error);
         self.limit.end();
         self.session.note_error();
         self.write_notices();
@@ -302,10 +303,7 @@ impl Connection {
                     .await
                     .unwrap_or_else(|interruption| Err(interruption.error()))
             };
-            let step =
-                step.map_err(
-                    |error| if self.limit.explains(&error) { Interruption::Timeout.error() } else { error },
-                );
+            let step = step.map_err(|error| self.limit.explained(error));
             self.output.set_encoding(self.session.formats().client_encoding);
             self.write_notices();
             if step.is_err() && self.target.is_ending() {

@@ -16,6 +16,8 @@ use crate::registry::CancelTarget;
 pub(crate) enum Interruption {
     Cancel,
     Timeout,
+    /// The server's own limit.
+    ServerTimeout,
 }
 
 impl Interruption {
@@ -25,6 +27,9 @@ impl Interruption {
             Interruption::Timeout => {
                 SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
             }
+            Interruption::ServerTimeout => Interruption::Timeout.error().with_hint(
+                "The server's configuration has a limit, performance.query_timeout_secs. SET statement_timeout sets another one.",
+            ),
         }
     }
 }
@@ -37,6 +42,8 @@ pub(crate) struct TimeLimit {
     /// The settings that `limit` was read from.
     settings: Option<Arc<SettingValues>>,
     limit: Option<Duration>,
+    /// Somebody set `statement_timeout`, so that the server's own limit does not count: dumps and restores do, to have none.
+    is_own: bool,
     /// That of the running statement.
     running: Option<Sleep>,
     has_passed: bool,
@@ -49,6 +56,7 @@ impl TimeLimit {
             is_told: false,
             settings: None,
             limit: None,
+            is_own: false,
             running: None,
             has_passed: false,
         }
@@ -59,6 +67,7 @@ impl TimeLimit {
         if self.settings.as_ref().is_none_or(|known| !Arc::ptr_eq(known, session.settings())) {
             self.settings = Some(session.settings().clone());
             self.limit = session.settings().duration("statement_timeout");
+            self.is_own = session.settings().source("statement_timeout") != "default";
         }
         self.end();
         self.running = self.limit.map(sleep);
@@ -67,6 +76,9 @@ impl TimeLimit {
             self.is_told = true;
         }
         self.has_passed = false;
+        if !self.is_own {
+            self.target.begin_turn();
+        }
     }
 
     /// The statement has ended.
@@ -75,18 +87,30 @@ impl TimeLimit {
         if std::mem::take(&mut self.is_told) {
             self.target.unlimit_time();
         }
+        self.target.end_turn();
     }
 
-    /// Whether an error comes from the time limit of the running statement.
-    pub(crate) fn explains(&self, error: &SqlError) -> bool {
-        (self.has_passed || self.target.is_late()) && error.state() == SqlState::QUERY_CANCELED
+    /// What a client hears of an error: that of the time limit of the running statement, where it comes from that.
+    pub(crate) fn explained(&self, error: SqlError) -> SqlError {
+        if error.state() != SqlState::QUERY_CANCELED {
+            error
+        } else if self.has_passed || self.target.is_late() {
+            Interruption::Timeout.error()
+        } else if self.target.is_turn_late() {
+            Interruption::ServerTimeout.error()
+        } else {
+            error
+        }
     }
 
-    fn poll_passed(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_passed(&mut self, context: &mut Context<'_>) -> Option<Interruption> {
         if let Some(running) = &mut self.running {
             self.has_passed |= Pin::new(running).poll(context).is_ready();
         }
-        self.has_passed
+        if self.has_passed {
+            return Some(Interruption::Timeout);
+        }
+        self.target.is_turn_late().then_some(Interruption::ServerTimeout)
     }
 }
 
@@ -107,8 +131,8 @@ pub(crate) async fn interruptible<T>(
         if target.is_requested(context.waker()) {
             return Poll::Ready(Err(Interruption::Cancel));
         }
-        if limit.poll_passed(context) {
-            return Poll::Ready(Err(Interruption::Timeout));
+        if let Some(passed) = limit.poll_passed(context) {
+            return Poll::Ready(Err(passed));
         }
         Poll::Pending
     })

@@ -24,6 +24,7 @@
 mod authentication;
 mod common_name;
 mod connection;
+mod constant;
 mod copy;
 mod der;
 mod end_point;
@@ -44,6 +45,7 @@ mod simple;
 mod startup;
 mod stream;
 mod tls;
+mod turn;
 mod watcher;
 mod wire;
 

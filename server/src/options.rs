@@ -82,6 +82,11 @@ pub struct ServerOptions {
     pub storage: StorageDescription,
     /// How long a client may take to introduce itself and to show who it is.
     pub startup_patience: Duration,
+    /// How long a statement may run, whatever its session says; `None`: for ever.
+    pub query_timeout: Option<Duration>,
+    /// Every statement is answered with one constant row, and none is run: what the protocol alone costs, for benches.
+    #[doc(hidden)]
+    pub constant_row: bool,
     /// How long running statements may take to end after the stop signal.
     pub stop_patience: Duration,
 }
@@ -104,6 +109,8 @@ impl Default for ServerOptions {
             mode: ServerMode::default(),
             storage: StorageDescription::default(),
             startup_patience: Duration::from_secs(60),
+            query_timeout: None,
+            constant_row: false,
             stop_patience: Duration::from_secs(10),
         }
     }

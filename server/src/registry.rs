@@ -9,6 +9,7 @@ use std::time::Duration;
 use helios_runtime::executor::HangUp;
 use heliosdb_nano::session::{CancelHandle, Role, Signal};
 
+use crate::turn::Turn;
 use crate::watcher::Bell;
 
 /// All connections of a server.
@@ -48,6 +49,8 @@ pub(crate) struct CancelTarget {
     hang_up: Option<HangUp>,
     /// When the running statement's time is up.
     limit: Mutex<Limit>,
+    /// What runs, for the limit that the server sets for all.
+    turn: Turn,
     bell: Arc<Bell>,
 }
 
@@ -139,6 +142,7 @@ impl Place {
             waiting: Mutex::new(None),
             hang_up,
             limit: Mutex::default(),
+            turn: Turn::default(),
             bell: self.registry.bell.clone(),
         });
         lock(&self.registry.targets).insert(backend, target.clone());
@@ -218,6 +222,42 @@ impl CancelTarget {
             *limit = Limit { until: None, is_late: true };
             self.handle.cancel();
         }
+    }
+
+    /// What runs, for [`CancelTarget::end_late`].
+    pub(crate) fn turn(&self) -> Option<u64> {
+        self.turn.running()
+    }
+
+    /// A statement begins.
+    pub(crate) fn begin_turn(&self) {
+        self.turn.begin();
+    }
+
+    /// The statement ends: nothing later may suffer from the server's time limit.
+    pub(crate) fn end_turn(&self) {
+        if self.turn.end() {
+            // Whoever marked it has cancelled it by the time that this is free.
+            let limit = lock(&self.limit);
+            if !limit.is_late && !self.is_requested.load(Ordering::SeqCst) {
+                self.handle.forget();
+            }
+        }
+    }
+
+    /// Ends a statement whose time is up, if it still runs.
+    pub(crate) fn end_late(&self, turn: u64) {
+        let limit = lock(&self.limit);
+        if self.turn.mark_late(turn) {
+            self.handle.cancel();
+        }
+        drop(limit);
+        self.wake();
+    }
+
+    /// Whether the running statement has met the server's time limit.
+    pub(crate) fn is_turn_late(&self) -> bool {
+        self.turn.is_late()
     }
 
     fn wake(&self) {

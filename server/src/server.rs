@@ -120,6 +120,7 @@ impl Server {
         let stop_patience = self.options.stop_patience;
         let addresses = self.addresses();
         engine.set_server_files(Some(self.hosts.clone()));
+        engine.set_server_settings(shown_settings(&self.options, &addresses));
         let ended = engine.clone();
         let shared = Arc::new(Shared {
             engine,
@@ -141,6 +142,7 @@ impl Server {
         let left = executor.stop(stop_patience);
         drop(watcher);
         ended.set_server_files(None);
+        ended.set_server_settings(Vec::new());
         if left > 0 {
             tracing::warn!("Stopped; {left} connections were still busy and have been cut off");
         } else {
@@ -148,6 +150,36 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// What sessions show of how the server was started.
+fn shown_settings(options: &ServerOptions, addresses: &[ListenAddress]) -> Vec<(&'static str, String)> {
+    let path = |path: &std::path::Path| path.display().to_string();
+    let listened: Vec<_> = options.addresses.iter().map(ToString::to_string).collect();
+    let mut settings = vec![
+        ("listen_addresses", listened.join(",")),
+        ("max_connections", options.max_connections.to_string()),
+        ("ssl", options.tls.is_some().to_string()),
+        ("shared_buffers", (options.storage.cache_bytes / 8_192).max(16).to_string()),
+        ("unix_socket_directories", String::new()),
+        ("unix_socket_permissions", format!("0{:o}", options.unix_socket_mode)),
+    ];
+    settings.extend(addresses.iter().find_map(|address| match address {
+        ListenAddress::Tcp(bound) => Some(("port", bound.port().to_string())),
+        ListenAddress::Unix(_) => None,
+    }));
+    let files = options.tls.as_ref();
+    let named = [
+        ("unix_socket_directories", options.unix_socket_directory.as_deref()),
+        ("data_directory", options.storage.path.as_deref()),
+        ("hba_file", options.hba_file.as_deref()),
+        ("ident_file", options.ident_file.as_deref()),
+        ("ssl_cert_file", files.map(|files| files.certificate.as_path())),
+        ("ssl_key_file", files.map(|files| files.key.as_path())),
+        ("ssl_ca_file", files.and_then(|files| files.authorities.as_deref())),
+    ];
+    settings.extend(named.into_iter().filter_map(|(name, file)| Some((name, path(file?)))));
+    settings
 }
 
 /// Nobody could come in where passwords are asked for and there are none.

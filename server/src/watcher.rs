@@ -7,7 +7,8 @@
 //! 1. One whose time is up is told so.
 //! 2. One that parses, binds or plans, and did so at the last tick, is given up when its client is gone or the server stops:
 //!    it has done nothing yet.
-//! 3. Once the server's patience has ended, all are to end.
+//! 3. One whose statement it has seen for longer than the server lets any run is told so.
+//! 4. Once the server's patience has ended, all are to end.
 //!
 //! While nothing runs it sleeps.
 
@@ -115,12 +116,16 @@ fn look_after(shared: &Shared, patience: Duration) {
     let mut stopping_since = None;
     // What was being prepared at the last tick, by connection.
     let mut prepared: HashMap<usize, u64> = HashMap::new();
+    // Since when the statements of the last tick were seen, by connection.
+    let mut seen: HashMap<usize, (u64, Duration)> = HashMap::new();
+    let query_timeout = shared.options.query_timeout;
     while bell.wait() {
         // Set before looking: who begins after that wakes us.
         bell.is_asleep.store(true, Ordering::SeqCst);
         let running = shared.registry.running();
         if running.is_empty() {
             prepared.clear();
+            seen.clear();
             continue;
         }
         bell.is_asleep.store(false, Ordering::SeqCst);
@@ -129,20 +134,28 @@ fn look_after(shared: &Shared, patience: Duration) {
             stopping_since.get_or_insert(now);
         }
         let is_patience_over = stopping_since.is_some_and(|since: Duration| now >= since + patience);
-        let mut preparing = HashMap::new();
+        let (mut preparing, mut seen_now) = (HashMap::new(), HashMap::new());
         for target in &running {
             target.look_at_time(now);
             if is_patience_over {
                 target.end_now();
             }
-            let Some(turn) = target.preparing() else { continue };
             let place = Arc::as_ptr(target).addr();
+            if let (Some(limit), Some(turn)) = (query_timeout, target.turn()) {
+                let known = seen.get(&place).filter(|known| known.0 == turn);
+                let since = known.map_or(now, |known| known.1);
+                if now.saturating_sub(since) >= limit {
+                    target.end_late(turn);
+                }
+                seen_now.insert(place, (turn, since));
+            }
+            let Some(turn) = target.preparing() else { continue };
             let is_same = prepared.get(&place) == Some(&turn);
             if is_same && (stopping_since.is_some() || target.is_client_gone()) {
                 target.give_up();
             }
             preparing.insert(place, turn);
         }
-        prepared = preparing;
+        (prepared, seen) = (preparing, seen_now);
     }
 }

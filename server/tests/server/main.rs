@@ -6,6 +6,7 @@ mod anomalies;
 mod authentication;
 mod branches;
 mod busy;
+mod configuration;
 mod driver;
 mod encryption;
 mod foreign_keys;

@@ -400,6 +400,9 @@ fn merge_column(
         column.default.clone_from(&source.default);
         column.generated = source.generated;
     }
+    if merge_field!(settings => "storage") {
+        column.settings.clone_from(&source.settings);
+    }
     if merge_field!(collation => "collation") {
         column.collation = source.collation;
     }

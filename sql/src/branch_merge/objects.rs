@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::renumber::bare;
 use crate::binder::name::quote;
-use crate::catalog::{CatalogSnapshot, ColumnNumber, Object, PG_DATABASE};
+use crate::catalog::{CatalogSnapshot, ColumnNumber, Object, PG_AUTHID, PG_DATABASE};
 
 /// The classes of objects, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,14 +92,15 @@ pub fn objects(catalog: &CatalogSnapshot) -> Objects {
     for extension in catalog.extensions() {
         add(Class::Extension, Some(extension.schema), Object::Extension(extension.clone()));
     }
-    // Rights on databases are the folder's.
+    // Rights on databases, and comments on them and on roles, are the folder's.
     for rights in catalog.rights().filter(|rights| rights.class != PG_DATABASE) {
         add(Class::Rights, None, Object::Rights(rights.clone()));
     }
     for rights in catalog.default_rights() {
         add(Class::DefaultRights, None, Object::DefaultRights(rights.clone()));
     }
-    for comments in catalog.comments() {
+    let is_of_folder = |class: u32| matches!(class, PG_AUTHID | PG_DATABASE);
+    for comments in catalog.comments().filter(|comments| !is_of_folder(comments.class)) {
         add(Class::Comments, None, Object::Comments(comments.clone()));
     }
     objects
@@ -125,6 +126,7 @@ pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
         Object::View(view) => qualified("view", view.schema, &view.name),
         Object::Type(own) => qualified("type", own.schema, &own.name),
         Object::Role(role) => format!("role {}", quote(&role.name)),
+        Object::Configuration(of) => format!("settings of database {}", of.oid),
         Object::Extension(extension) => format!("extension {}", quote(&extension.name)),
         Object::Comments(comments) => match catalog.table(comments.oid) {
             Some(_) => format!("comment on {}", of_table(comments.oid)),

@@ -89,6 +89,7 @@ pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
         | Object::Table(_)
         | Object::Type(_)
         | Object::Role(_)
+        | Object::Configuration(_)
         | Object::Extension(_)
         | Object::DefaultRights(_)
         | Object::Statistics(_) => {}

@@ -541,7 +541,7 @@ fn owners(object: &Object) -> Vec<u32> {
         Object::DefaultRights(rights) => {
             Some(rights.schema).filter(|schema| *schema != 0).into_iter().collect()
         }
-        Object::Schema(_) | Object::Role(_) | Object::Statistics(_) => Vec::new(),
+        Object::Schema(_) | Object::Role(_) | Object::Configuration(_) | Object::Statistics(_) => Vec::new(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::column_identity::ColumnIdentity;
+use super::column_settings::ColumnSettings;
+use super::configuration::Configuration;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
@@ -43,6 +45,8 @@ pub enum Class {
     /// What ALTER DEFAULT PRIVILEGES said.
     DefaultRights = 11,
     Extension = 12,
+    /// What sessions begin with in a database, by its OID.
+    Configuration = 13,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -297,6 +301,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Type(user_type) => encode_type(&mut writer, user_type),
         Object::Extension(extension) => extension.encode(&mut writer),
         Object::Role(role) => role.encode(&mut writer),
+        Object::Configuration(configuration) => configuration.encode(&mut writer),
         Object::Rights(rights) => rights.encode(&mut writer),
         Object::DefaultRights(rights) => rights.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
@@ -380,17 +385,21 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.list(column.origin.identities(), |writer, identity| writer.u32(*identity));
     });
     let has_collations = table.columns.iter().any(|column| column.collation != 0);
+    let has_settings = table.columns.iter().any(|column| !column.settings.is_empty());
     // Others end here, as they ever did.
     if let Some(materialized) = &table.materialized {
         writer.bool(true);
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
-    } else if has_collations {
+    } else if has_collations || has_settings {
         writer.bool(false);
     }
-    if has_collations {
+    if has_collations || has_settings {
         encode_collations(writer, table.columns.iter().map(|column| column.collation));
+    }
+    if has_settings {
+        writer.list(&table.columns, |writer, column| column.settings.encode(writer));
     }
 }
 
@@ -675,7 +684,7 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
     let is_statistics = class == Class::Statistics as u8;
-    if class == Class::Meta as u8 || (class > Class::Extension as u8 && !is_statistics) {
+    if class == Class::Meta as u8 || (class > Class::Configuration as u8 && !is_statistics) {
         return Ok(None);
     }
     if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES) {
@@ -701,6 +710,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         10 => Object::Rights(Arc::new(ObjectRights::decode(&mut reader)?)),
         11 => Object::DefaultRights(Arc::new(DefaultRights::decode(&mut reader)?)),
         12 => Object::Extension(Arc::new(Extension::decode(&mut reader)?)),
+        13 => Object::Configuration(Arc::new(Configuration::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,
@@ -780,6 +790,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
                 missing: Datum::Null,
                 dropped: false,
                 origin: ColumnIdentity::default(),
+                settings: ColumnSettings::default(),
             };
             column.missing = missing_layout(column.representation.kind).view(reader.bytes()?)?.get(0)?;
             column.dropped = reader.bool()?;
@@ -814,6 +825,12 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
     }
     if !reader.0.is_empty() {
         decode_collations(reader, &mut table.columns, |column, collation| column.collation = collation)?;
+    }
+    if !reader.0.is_empty() {
+        let settings = reader.list(ColumnSettings::decode)?;
+        for (column, settings) in table.columns.iter_mut().zip(settings) {
+            column.settings = settings;
+        }
     }
     Ok(table)
 }

@@ -8,6 +8,8 @@
 mod changes;
 mod codec;
 mod column_identity;
+mod column_settings;
+mod configuration;
 mod database;
 mod extension;
 mod object;
@@ -22,6 +24,8 @@ mod user_type;
 
 pub use changes::{ChangeCounter, Changes};
 pub use column_identity::ColumnIdentity;
+pub use column_settings::ColumnSettings;
+pub use configuration::Configuration;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
@@ -34,8 +38,8 @@ pub use rights::{
     DefaultRights, EVERYBODY, Grant, ObjectRights, Rights, SecuredKind, default_grants, initial_schema_grants,
 };
 pub use role::{
-    DATABASE_OWNER, Membership, READ_SERVER_FILES, Role, RoleAttributes, WRITE_SERVER_FILES, builtin_roles,
-    is_builtin_role,
+    DATABASE_OWNER, Membership, READ_ALL_SETTINGS, READ_SERVER_FILES, Role, RoleAttributes,
+    WRITE_SERVER_FILES, builtin_roles, is_builtin_role,
 };
 pub use row_type::{RowType, relation_of_type, row_type_oid, system_row_types};
 pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
@@ -56,6 +60,8 @@ pub const PG_NAMESPACE: u32 = 2615;
 pub const PG_CONSTRAINT: u32 = 2606;
 pub const PG_TYPE: u32 = 1247;
 pub const PG_DATABASE: u32 = 1262;
+/// The OID of the catalog that roles are in.
+pub const PG_AUTHID: u32 = 1260;
 pub const PG_PROC: u32 = 1255;
 pub const PG_LANGUAGE: u32 = 2612;
 /// The OID of the role that owns what nobody else does.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::column_identity::ColumnIdentity;
+use super::column_settings::ColumnSettings;
+use super::configuration::Configuration;
 use super::extension::Extension;
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
@@ -48,6 +50,8 @@ pub struct TableColumn {
     pub dropped: bool,
     /// Which column of the table it is, on all branches.
     pub origin: ColumnIdentity,
+    /// What is kept of it for tools.
+    pub settings: ColumnSettings,
 }
 
 impl TableColumn {
@@ -431,6 +435,7 @@ pub enum Object {
     View(Arc<View>),
     Type(Arc<UserType>),
     Role(Arc<Role>),
+    Configuration(Arc<Configuration>),
     Extension(Arc<Extension>),
     Comments(Arc<Comments>),
     Rights(Arc<ObjectRights>),
@@ -451,6 +456,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Type(user_type) => user_type.oid,
             Object::Role(role) => role.oid,
+            Object::Configuration(configuration) => configuration.oid,
             Object::Extension(extension) => extension.oid,
             Object::Comments(comments) => comments.oid,
             Object::Rights(rights) => rights.oid,

@@ -145,7 +145,8 @@ impl Role {
 /// The role that has its members' rights on the database it owns; nobody can be made a member of it.
 pub const DATABASE_OWNER: u32 = 6171;
 const MONITOR: u32 = 3373;
-const READ_ALL_SETTINGS: u32 = 3374;
+/// The predefined role that sees all settings.
+pub const READ_ALL_SETTINGS: u32 = 3374;
 const READ_ALL_STATS: u32 = 3375;
 /// The predefined roles for COPY with files.
 pub const READ_SERVER_FILES: u32 = 4569;

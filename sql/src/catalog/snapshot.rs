@@ -8,6 +8,7 @@ use helios_mvcc::{KeyRange, OWN_ROWS, ScanStep, Scn, Snapshot, Transaction, Tree
 
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
+use super::configuration::Configuration;
 use super::extension::Extension;
 use super::object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, Index, Object, Schema, Sequence, Table, View,
@@ -17,7 +18,7 @@ use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
 use super::user_type::{Constructors, TypeDefinition, UserType};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, PG_DATABASE, SUPERUSER};
+use super::{INFORMATION_SCHEMA, PG_AUTHID, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
 use crate::error::{Result, SqlError};
@@ -49,6 +50,8 @@ pub struct CatalogSnapshot {
     default_rights: BTreeMap<u32, Arc<DefaultRights>>,
     roles: BTreeMap<u32, Arc<Role>>,
     roles_by_name: HashMap<String, u32>,
+    /// By the database's OID.
+    configurations: BTreeMap<u32, Arc<Configuration>>,
     relations_by_name: HashMap<(u32, String), u32>,
     types: BTreeMap<u32, Arc<TypeEntry>>,
     /// Types and those of their arrays.
@@ -234,6 +237,9 @@ impl CatalogSnapshot {
                 Object::Type(user_type) => snapshot.add_type(user_type),
                 Object::Role(role) => {
                     snapshot.roles.insert(role.oid, role);
+                }
+                Object::Configuration(configuration) => {
+                    snapshot.configurations.insert(configuration.oid, configuration);
                 }
                 Object::Extension(extension) => {
                     snapshot.extensions.insert(extension.name.clone(), extension);
@@ -427,10 +433,15 @@ impl CatalogSnapshot {
         }
     }
 
-    /// Takes over the roles of another catalog, and who may do what with databases.
+    /// Takes over the roles of another catalog, and what is said there of databases: rights, settings and comments.
     pub fn take_roles(&mut self, of: &CatalogSnapshot) {
         self.roles.clone_from(&of.roles);
         self.roles_by_name.clone_from(&of.roles_by_name);
+        self.configurations.clone_from(&of.configurations);
+        let is_of_folder = |comments: &Comments| matches!(comments.class, PG_AUTHID | PG_DATABASE);
+        self.comments.retain(|_, comments| !is_of_folder(comments));
+        let of_folder = of.comments.iter().filter(|(_, comments)| is_of_folder(comments));
+        self.comments.extend(of_folder.map(|(oid, comments)| (*oid, comments.clone())));
         self.rights.retain(|_, rights| rights.class != PG_DATABASE);
         let of_databases = of.rights.iter().filter(|(_, rights)| rights.class == PG_DATABASE);
         self.rights.extend(of_databases.map(|(oid, rights)| (*oid, rights.clone())));
@@ -442,6 +453,7 @@ impl CatalogSnapshot {
         CatalogSnapshot {
             roles: of.roles.clone(),
             roles_by_name: of.roles_by_name.clone(),
+            configurations: of.configurations.clone(),
             rights: of.rights.clone(),
             ..self.clone()
         }
@@ -627,6 +639,17 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn role_named(&self, name: &str) -> Option<&Arc<Role>> {
         self.roles.get(self.roles_by_name.get(name)?)
+    }
+
+    /// What sessions of a database begin with; 0: of all databases.
+    #[must_use]
+    pub fn configuration(&self, database: u32) -> Option<&Arc<Configuration>> {
+        self.configurations.get(&database)
+    }
+
+    /// What sessions of all databases begin with.
+    pub fn configurations(&self) -> impl Iterator<Item = &Arc<Configuration>> {
+        self.configurations.values()
     }
 
     /// All roles.

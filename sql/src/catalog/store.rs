@@ -7,6 +7,7 @@ use helios_mvcc::{BranchId, Isolation, LockMode, RowState, Scn, Store, Transacti
 use helios_runtime::Entropy;
 
 use super::codec::{self, Class};
+use super::configuration::Configuration;
 use super::extension::Extension;
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::rights::{DefaultRights, ObjectRights};
@@ -157,6 +158,7 @@ fn class_of(object: &Object) -> Class {
         Object::View(_) => Class::View,
         Object::Type(_) => Class::Type,
         Object::Role(_) => Class::Role,
+        Object::Configuration(_) => Class::Configuration,
         Object::Extension(_) => Class::Extension,
         Object::Comments(_) => Class::Comments,
         Object::Rights(_) => Class::Rights,
@@ -181,6 +183,7 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
             (codec::type_name_key(own.schema, &own.array_name), own.array_oid),
         ],
         Object::Constraint(_)
+        | Object::Configuration(_)
         | Object::Comments(_)
         | Object::Rights(_)
         | Object::DefaultRights(_)
@@ -287,6 +290,7 @@ fn duplicate(object: &Object) -> SqlError {
             SqlError::new(SqlState::DUPLICATE_OBJECT, "rights already exist")
         }
         Object::Statistics(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "statistics already exist"),
+        Object::Configuration(_) => SqlError::new(SqlState::DUPLICATE_OBJECT, "settings already exist"),
         Object::Constraint(constraint) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("constraint \"{}\" already exists", constraint.name),
@@ -321,6 +325,12 @@ impl From<UserType> for Object {
 impl From<Extension> for Object {
     fn from(extension: Extension) -> Object {
         Object::Extension(Arc::new(extension))
+    }
+}
+
+impl From<Configuration> for Object {
+    fn from(configuration: Configuration) -> Object {
+        Object::Configuration(Arc::new(configuration))
     }
 }
 

@@ -10,14 +10,17 @@ use super::create_table::{Wanted, column_of};
 use super::dependency::{Thing, drop_things};
 use super::rename::check_exists;
 use super::storage;
-use super::{column_type, constraint, identity, rewrite, sequence};
+use super::{column_settings, column_type, constraint, identity, rewrite, sequence, view};
 use crate::binder::{Relation, at_collate, check_collation, name};
 use crate::catalog::{
-    ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing,
+    ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing, View,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
-use crate::parser::{ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace};
+use crate::parser::{
+    ColumnSetting, ObjectKind, StorageAction, TableAction, check_table_method, check_tablespace,
+};
+use crate::rights::must_own;
 use crate::value::Datum;
 use crate::write;
 
@@ -35,6 +38,7 @@ pub async fn alter_table(
     let mut entry = match relation {
         Relation::Stored(entry) if entry.table.materialized.is_none() || is_about_storage(actions) => entry,
         Relation::Virtual(_) => return relation.into_table().map(|_| ()),
+        Relation::View(view) if is_renaming(actions) => return rename_of_view(ddl, &view, actions).await,
         other => {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -107,6 +111,9 @@ pub async fn alter_table(
                 table.columns[place].collation = check_collation(&ddl.types(), data_type, collation)?;
                 ddl.put(table).await?;
             }
+            TableAction::ColumnSetting { column, setting } => {
+                column_settings::set(ddl, &entry, column, setting).await?;
+            }
             TableAction::Storage(action) => check_storage(&entry, action)?,
         }
         // The next one sees what this one did.
@@ -155,6 +162,16 @@ fn lock_of(action: &TableAction) -> TableLockMode {
     }
 }
 
+/// ALTER TABLE … RENAME COLUMN of a view.
+async fn rename_of_view(ddl: &mut Ddl, view: &View, actions: &[TableAction]) -> Result<()> {
+    let Some(TableAction::Standard(operation)) = actions.first() else { return Ok(()) };
+    let Operation::RenameColumn { old_column_name, new_column_name } = &**operation else { return Ok(()) };
+    if !ddl.actor().has_role(view.owner) {
+        return Err(must_own("view", &view.name));
+    }
+    view::rename_column(ddl, view, &name::fold(old_column_name), &name::fold(new_column_name)).await
+}
+
 fn is_renaming(actions: &[TableAction]) -> bool {
     let is_rename = |operation: &Operation| matches!(operation, Operation::RenameColumn { .. });
     matches!(actions, [TableAction::Standard(operation)] if is_rename(operation))
@@ -166,7 +183,10 @@ fn is_about_storage(actions: &[TableAction]) -> bool {
         TableAction::Standard(operation) => {
             matches!(**operation, Operation::RenameColumn { .. } | Operation::ReplicaIdentity { .. })
         }
-        TableAction::SetOptions { .. } | TableAction::ResetOptions { .. } | TableAction::Storage(_) => true,
+        TableAction::SetOptions { .. }
+        | TableAction::ResetOptions { .. }
+        | TableAction::ColumnSetting { .. }
+        | TableAction::Storage(_) => true,
         _ => false,
     })
 }
@@ -198,6 +218,13 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
         Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",
+        Some(TableAction::ColumnSetting { setting, .. }) => match setting {
+            ColumnSetting::Statistics(_) => "ALTER COLUMN ... SET STATISTICS",
+            ColumnSetting::Storage(_) => "ALTER COLUMN ... SET STORAGE",
+            ColumnSetting::Compression(_) => "ALTER COLUMN ... SET COMPRESSION",
+            ColumnSetting::Options(_) => "ALTER COLUMN ... SET",
+            ColumnSetting::Reset(_) => "ALTER COLUMN ... RESET",
+        },
         Some(TableAction::SetOptions { .. } | TableAction::Storage(_)) | None => "SET",
     }
 }
@@ -260,14 +287,6 @@ async fn apply(ddl: &mut Ddl, entry: &Arc<TableEntry>, operation: &Operation, te
 /// Whether what an action about storage names is there.
 fn check_storage(entry: &TableEntry, action: &StorageAction) -> Result<()> {
     match action {
-        StorageAction::Column(column) => find_column(&entry.table, &name::fold(column)).map(|_| ()),
-        StorageAction::ColumnStorage { column, kind } => {
-            if !["plain", "external", "extended", "main"].iter().any(|known| kind.eq_ignore_ascii_case(known))
-            {
-                return Err(SqlError::invalid_parameter(format!("invalid storage type \"{kind}\"")));
-            }
-            find_column(&entry.table, &name::fold(column)).map(|_| ())
-        }
         StorageAction::Index(index) => check_index(entry, &name::fold(index)),
         StorageAction::Tablespace(tablespace) => check_tablespace(&name::fold(tablespace)),
         StorageAction::Method(method) => check_table_method(&name::fold(method)),

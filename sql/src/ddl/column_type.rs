@@ -74,6 +74,8 @@ async fn change_in(
     }
     let position = Table::position(column.number);
     let changed = &mut table.columns[position];
+    // The new type's is what it is stored by from now on.
+    changed.settings.storage = None;
     changed.type_oid = target.oid;
     changed.type_modifier = target.typmod;
     changed.collation = 0;

@@ -65,7 +65,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         columns,
         primary_key: Vec::new(),
         unlogged: create.unlogged,
-        is_temporary: create.temporary,
+        is_temporary: create.temporary || ddl.makes_temporary,
         on_commit: create.on_commit,
         options: create.options,
         row_estimate: -1,
@@ -124,6 +124,7 @@ pub fn columns_of(ddl: &Ddl, names: &[String], bound: &[(usize, ResultColumn)]) 
             missing: Datum::Null,
             dropped: false,
             origin: ColumnIdentity::first(number),
+            settings: Default::default(),
         });
     }
     Ok(columns)

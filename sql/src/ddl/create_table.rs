@@ -88,6 +88,7 @@ pub fn column_of(
         missing: Datum::Null,
         dropped: false,
         origin: ColumnIdentity::first(number),
+        settings: Default::default(),
     };
     let mut explicit_null = false;
     let mut identity = None;
@@ -325,8 +326,8 @@ pub async fn create_table(
         columns,
         primary_key: Vec::new(),
         unlogged: create.unlogged,
-        is_temporary: create.temporary,
-        on_commit: on_commit(create.on_commit.as_ref(), create.temporary)?,
+        is_temporary: create.temporary || ddl.makes_temporary,
+        on_commit: on_commit(create.on_commit.as_ref(), create.temporary || ddl.makes_temporary)?,
         options,
         row_estimate: -1,
         materialized: None,

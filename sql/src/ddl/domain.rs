@@ -116,6 +116,7 @@ fn value_column(ddl: &Ddl, domain: &str, base: DataType) -> Result<TableColumn> 
         missing: Datum::Null,
         dropped: false,
         origin: ColumnIdentity::default(),
+        settings: Default::default(),
     })
 }
 

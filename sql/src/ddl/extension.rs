@@ -2,7 +2,7 @@
 
 use sqlparser::ast;
 
-use super::Ddl;
+use super::{Ddl, comment};
 use crate::binder::name;
 use crate::catalog::{Extension, PUBLIC, Rights, available_extension};
 use crate::error::{Result, SqlError, SqlState};
@@ -68,7 +68,10 @@ pub async fn drop(ddl: &mut Ddl, drop: &ast::DropExtension) -> Result<()> {
     for extension in &drop.names {
         let name = name::fold(extension);
         match ddl.catalog.extension_named(&name).cloned() {
-            Some(found) => ddl.remove((*found).clone()).await?,
+            Some(found) => {
+                comment::forget(ddl, found.oid).await?;
+                ddl.remove((*found).clone()).await?;
+            }
             None if drop.if_exists => ddl.notice(format!("extension \"{name}\" does not exist, skipping")),
             None => {
                 let message = format!("extension \"{name}\" does not exist");

@@ -259,7 +259,7 @@ fn target(
 }
 
 /// The built-in function of a name, and perhaps of arguments.
-fn function(ddl: &Ddl, base: &str, signature: Option<&str>) -> Result<u32> {
+pub fn function(ddl: &Ddl, base: &str, signature: Option<&str>) -> Result<u32> {
     let undefined = |message: String| SqlError::new(SqlState::UNDEFINED_FUNCTION, message);
     let oid = match signature {
         Some(arguments) => {

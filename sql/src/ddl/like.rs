@@ -2,12 +2,15 @@
 
 use super::create_table::Wanted;
 use super::{Ddl, constraint, sequence};
+use crate::binder::Relation;
 use crate::catalog::{
-    ColumnIdentity, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry,
+    ColumnIdentity, ColumnSettings, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry,
+    View,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{SequenceOption, TableLike};
 use crate::rights::{denied, relation};
+use crate::types::Representation;
 use crate::value::Datum;
 
 fn includes(like: &TableLike, what: &str) -> bool {
@@ -21,7 +24,10 @@ pub fn add_columns(
     columns: &mut Vec<TableColumn>,
     wanted: &mut Wanted,
 ) -> Result<()> {
-    let entry = ddl.relation(&like.table)?.into_stored()?;
+    let entry = match ddl.relation(&like.table)? {
+        Relation::View(view) => return add_columns_of_view(ddl, &view, columns),
+        other => other.into_stored()?,
+    };
     let secured = relation(&ddl.catalog, entry.table.oid);
     if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::SELECT).is_empty()) {
         return Err(denied(entry.table.word(), &entry.table.name));
@@ -42,6 +48,11 @@ pub fn add_columns(
             identity: None,
             missing: Datum::Null,
             origin: ColumnIdentity::first(number),
+            settings: ColumnSettings {
+                storage: source.settings.storage.filter(|_| includes(like, "storage")),
+                compression: source.settings.compression.filter(|_| includes(like, "compression")),
+                ..ColumnSettings::default()
+            },
             ..source.clone()
         });
         if let Some(identity) = source.identity.filter(|_| includes(like, "identity")) {
@@ -66,6 +77,60 @@ pub fn add_columns(
         }
     }
     add_constraints(like, &entry, wanted)
+}
+
+/// Adds the columns of a view, which bring nothing along but comments.
+fn add_columns_of_view(ddl: &Ddl, view: &View, columns: &mut Vec<TableColumn>) -> Result<()> {
+    let secured = relation(&ddl.catalog, view.oid);
+    if secured.is_some_and(|secured| ddl.actor().rights(&secured, Rights::SELECT).is_empty()) {
+        return Err(denied("view", &view.name));
+    }
+    for source in &view.columns {
+        if columns.iter().any(|each| each.name == source.name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{}\" specified more than once", source.name),
+            ));
+        }
+        let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
+        columns.push(TableColumn {
+            number,
+            name: source.name.clone(),
+            type_oid: source.type_oid,
+            type_modifier: source.type_modifier,
+            collation: 0,
+            representation: Representation::of(source.type_oid, &ddl.types())?,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: false,
+            missing: Datum::Null,
+            dropped: false,
+            origin: ColumnIdentity::first(number),
+            settings: ColumnSettings::default(),
+        });
+    }
+    Ok(())
+}
+
+/// Adds the comments on a view's columns.
+async fn add_comments_of_view(ddl: &mut Ddl, view: &View, table: u32) -> Result<()> {
+    let Some(comments) = ddl.catalog.comments_on(view.oid).cloned() else { return Ok(()) };
+    ddl.refresh().await?;
+    let entry = ddl.catalog.expect_table(table)?.clone();
+    let names = (1..).zip(&view.columns);
+    let moved = names.filter_map(|(number, column)| {
+        let (_, text) = comments.texts.iter().find(|(own, _)| *own == number)?;
+        Some((entry.table.column(&column.name)?.number, text.clone()))
+    });
+    let mut texts: Vec<(i16, String)> = moved.collect();
+    texts.extend(ddl.catalog.comments_on(table).map(|own| own.texts.clone()).unwrap_or_default());
+    texts.sort();
+    if texts.is_empty() {
+        Ok(())
+    } else {
+        ddl.put(Comments { oid: table, class: comments.class, texts }).await
+    }
 }
 
 fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) -> Result<()> {
@@ -102,7 +167,14 @@ fn add_constraints(like: &TableLike, entry: &TableEntry, wanted: &mut Wanted) ->
 /// Adds what needs the new table: indexes that are no constraints, and comments on columns.
 pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<()> {
     for like in likes {
-        let source = ddl.relation(&like.table)?.into_stored()?;
+        let source = match ddl.relation(&like.table)? {
+            Relation::View(view) if includes(like, "comments") => {
+                add_comments_of_view(ddl, &view, table).await?;
+                continue;
+            }
+            Relation::View(_) => continue,
+            other => other.into_stored()?,
+        };
         ddl.refresh().await?;
         let entry = ddl.catalog.expect_table(table)?.clone();
         if includes(like, "indexes") {

@@ -3,8 +3,10 @@
 mod absent;
 mod alter_table;
 mod analyze;
+mod column_settings;
 mod column_type;
 mod comment;
+mod configuration;
 mod constraint;
 mod create_as;
 mod create_table;
@@ -65,7 +67,8 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::parser::{
-    Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement, refuse_in_definition,
+    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement,
+    refuse_in_definition,
 };
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
@@ -167,7 +170,7 @@ impl Ddl {
     ) -> Result<(u32, String)> {
         let (schema, base) = self.find_target(object, temporary).await?;
         // Whether temporary objects may be made was asked before their schema was made.
-        if !temporary {
+        if !temporary && !self.makes_temporary {
             self.check_may_create_in(schema)?;
         }
         Ok((schema, base))
@@ -181,6 +184,9 @@ impl Ddl {
             return temporary::target(self, object).await;
         }
         let (schema, base) = name::split(object)?;
+        if schema.as_deref() == Some("pg_temp") {
+            return Box::pin(self.find_target(object, true)).await;
+        }
         let Some(schema) = schema else {
             let own = self.binding.search_path.iter().find(|oid| !self.catalog.is_special_schema(**oid));
             let own = own.ok_or_else(|| {
@@ -359,7 +365,10 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
         Definition::Rights(RightsStatement::Grant(grant)) if grant::is_about_databases(grant) => {
             session.change_roles(command, &work, text).await?
         }
-        Definition::Role(_) => session.change_roles(command, &work, text).await?,
+        Definition::Role(_)
+        | Definition::Comment { target: CommentTarget::Role(_) | CommentTarget::Database(_), .. } => {
+            session.change_roles(command, &work, text).await?
+        }
         _ => session.change_catalog(command, &work, text).await?,
     };
     let drops = if matches!(definition, Definition::DropAbsent(_)) { "DROP " } else { "" };

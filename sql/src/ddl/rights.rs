@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use helios_mvcc::BranchId;
 
-use super::{Ddl, owner};
+use super::{Ddl, comment, configuration, owner};
 use crate::binder::Relation;
 use crate::catalog::{
     CatalogSnapshot, Database, ObjectRights, PG_CATALOG, PG_DATABASE, Rights, UserType, put_database,
@@ -53,6 +53,12 @@ impl Ddl {
             Some(rights) => self.remove((*rights).clone()).await,
             None => Ok(()),
         }
+    }
+
+    /// Forgets what was said of a database that is no more, and of its sessions.
+    pub async fn forget_settings(&mut self, database: u32) -> Result<()> {
+        comment::forget(self, database).await?;
+        configuration::forget_database(self, database).await
     }
 
     /// The role that new objects belong to.

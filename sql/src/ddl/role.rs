@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
-use super::Ddl;
+use super::{Ddl, comment, configuration};
 use crate::catalog::{DATABASE_OWNER, Membership, Role, RoleAttributes, is_builtin_role, store};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{RoleName, RoleOption, RoleStatement, SettingChange};
+use crate::parser::{RoleName, RoleOption, RoleStatement};
 use crate::scram::{ITERATIONS, SALT_BYTES, Verifier};
 use crate::types::datetime::parse_timestamptz;
 
@@ -19,7 +19,10 @@ pub async fn define(ddl: &mut Ddl, statement: &RoleStatement) -> Result<()> {
         RoleStatement::Create { name, options } => create(ddl, name, options).await,
         RoleStatement::Alter { role, options } => alter(ddl, role, options).await,
         RoleStatement::Rename { name, new_name } => rename(ddl, name, new_name).await,
-        RoleStatement::Set { role, change } => set(ddl, role, change).await,
+        RoleStatement::Set { role, database, change } => {
+            let target = configuration::Target { role: role.as_ref(), database: database.as_deref() };
+            configuration::set(ddl, target, change).await
+        }
         RoleStatement::Drop { names, if_exists } => drop(ddl, names, *if_exists).await,
         RoleStatement::Grant { roles, members, admin, grantor } => {
             let grantor = grantor.as_ref().map(|name| find(ddl, name)).transpose()?;
@@ -37,11 +40,11 @@ pub async fn define(ddl: &mut Ddl, statement: &RoleStatement) -> Result<()> {
     }
 }
 
-fn denied(message: impl Into<String>) -> SqlError {
+pub(super) fn denied(message: impl Into<String>) -> SqlError {
     SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
 }
 
-fn refuse(is_refused: bool, message: &str) -> Result<()> {
+pub(super) fn refuse(is_refused: bool, message: &str) -> Result<()> {
     if is_refused { Err(denied(message)) } else { Ok(()) }
 }
 
@@ -50,7 +53,7 @@ fn missing(name: &str) -> SqlError {
 }
 
 /// 42939 for the names that are kept for PostgreSQL's own roles.
-fn refuse_reserved(name: &str, detail: &str) -> Result<()> {
+pub(super) fn refuse_reserved(name: &str, detail: &str) -> Result<()> {
     if name.starts_with("pg_") {
         let message = format!("role name \"{name}\" is reserved");
         return Err(SqlError::new(SqlState::RESERVED_NAME, message).with_detail(detail));
@@ -59,7 +62,7 @@ fn refuse_reserved(name: &str, detail: &str) -> Result<()> {
 }
 
 const RESERVED_PREFIX: &str = "Role names starting with \"pg_\" are reserved.";
-const RESERVED_ROLE: &str = "Cannot alter reserved roles.";
+pub(super) const RESERVED_ROLE: &str = "Cannot alter reserved roles.";
 
 fn current_user(ddl: &Ddl) -> Option<&Arc<Role>> {
     ddl.catalog.role(ddl.execution.environment.who.role)
@@ -69,15 +72,15 @@ fn session_user(ddl: &Ddl) -> Option<&Arc<Role>> {
     ddl.catalog.role_named(&ddl.execution.environment.session_user)
 }
 
-fn is_superuser(ddl: &Ddl) -> bool {
+pub(super) fn is_superuser(ddl: &Ddl) -> bool {
     current_user(ddl).is_some_and(|role| role.attributes.superuser)
 }
 
-fn may_create_roles(ddl: &Ddl) -> bool {
+pub(super) fn may_create_roles(ddl: &Ddl) -> bool {
     current_user(ddl).is_some_and(|role| role.attributes.superuser || role.attributes.create_role)
 }
 
-fn is_current_user(ddl: &Ddl, role: &Role) -> bool {
+pub(super) fn is_current_user(ddl: &Ddl, role: &Role) -> bool {
     current_user(ddl).is_some_and(|current| current.oid == role.oid)
 }
 
@@ -288,46 +291,6 @@ async fn rename(ddl: &mut Ddl, name: &str, new_name: &str) -> Result<()> {
     ddl.replace((*old).clone(), role).await
 }
 
-async fn set(ddl: &mut Ddl, name: &RoleName, change: &SettingChange) -> Result<()> {
-    if let RoleName::Named(name) = name {
-        refuse_reserved(name, RESERVED_ROLE)?;
-    }
-    let old = find(ddl, name)?;
-    if old.attributes.superuser {
-        refuse(!is_superuser(ddl), "must be superuser to alter superusers")?;
-    } else {
-        refuse(!may_create_roles(ddl) && !is_current_user(ddl, &old), "permission denied")?;
-    }
-    let mut role = (*old).clone();
-    let mut checked = (*ddl.execution.environment.settings).clone();
-    let (setting, value) = match change {
-        SettingChange::ResetAll => {
-            role.settings.clear();
-            return ddl.replace((*old).clone(), role).await;
-        }
-        SettingChange::Reset(setting) => {
-            checked.reset(setting)?;
-            (setting, None)
-        }
-        SettingChange::FromCurrent(setting) => (setting, Some(checked.get(setting)?)),
-        SettingChange::Set { name, value } => {
-            checked.set(name, value)?;
-            (name, Some(checked.get(name)?))
-        }
-    };
-    let setting = crate::session::find_setting(setting).map_or(setting.as_str(), |known| known.name);
-    let place = role.settings.iter().position(|(name, _)| name == setting);
-    match (place, value) {
-        (Some(place), Some(value)) => role.settings[place].1 = value,
-        (Some(place), None) => {
-            role.settings.remove(place);
-        }
-        (None, Some(value)) => role.settings.push((setting.to_string(), value)),
-        (None, None) => {}
-    }
-    ddl.replace((*old).clone(), role).await
-}
-
 async fn drop(ddl: &mut Ddl, names: &[RoleName], if_exists: bool) -> Result<()> {
     refuse(!may_create_roles(ddl), "permission denied to drop role")?;
     for name in names {
@@ -364,6 +327,8 @@ async fn drop(ddl: &mut Ddl, names: &[RoleName], if_exists: bool) -> Result<()> 
             changed.memberships.retain(|membership| !is_of(membership));
             ddl.put(changed).await?;
         }
+        configuration::forget_role(ddl, role.oid).await?;
+        comment::forget(ddl, role.oid).await?;
         ddl.remove((*role).clone()).await?;
         ddl.refresh().await?;
     }

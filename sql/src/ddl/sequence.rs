@@ -272,7 +272,7 @@ pub async fn create_sequence(ddl: &mut Ddl, create: &Create<'_>) -> Result<()> {
         return Err(store::duplicate_relation(&base));
     }
     let mut sequence = make(ddl, (schema, base), oids::INT8, create.options, false).await?;
-    sequence.is_temporary = create.temporary;
+    sequence.is_temporary = create.temporary || ddl.makes_temporary;
     sequence.unlogged = create.unlogged;
     set_owner(ddl, &mut sequence, create.options)?;
     ddl.begin_rights(b'S', PG_CLASS, sequence.oid, schema, sequence.owner).await?;

@@ -156,7 +156,7 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         columns,
         query: stored.query,
         sources: stored.sources,
-        is_temporary,
+        is_temporary: is_temporary || ddl.makes_temporary,
         options: storage::of_relation(&create.options, Owner::View)?,
     };
     if existing.is_none() {
@@ -307,15 +307,15 @@ pub async fn alter_options(
 /// ALTER VIEW … RENAME COLUMN.
 pub async fn rename_column(ddl: &mut Ddl, view: &View, old: &str, new: &str) -> Result<()> {
     let mut changed = view.clone();
+    let Some(column) = changed.columns.iter_mut().find(|column| column.name == old) else {
+        return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist")));
+    };
     if view.columns.iter().any(|column| column.name == new) {
         return Err(SqlError::new(
             SqlState::DUPLICATE_COLUMN,
             format!("column \"{new}\" of relation \"{}\" already exists", view.name),
         ));
     }
-    let Some(column) = changed.columns.iter_mut().find(|column| column.name == old) else {
-        return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist")));
-    };
     column.name = new.to_string();
     ddl.put(changed).await
 }

@@ -129,6 +129,7 @@ fn entry(
             missing: crate::value::Datum::Null,
             dropped: false,
             origin: ColumnIdentity::first(number),
+            settings: Default::default(),
         })
     };
     let table = Table {

@@ -5,6 +5,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::absent::{self, DropAbsent};
+use super::comment::{CommentTarget, comment};
 use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
@@ -13,7 +14,7 @@ use super::sequence::{SequenceOption, identity_options, sequence_option, sequenc
 use super::user_type::{self, TypeStatement};
 use super::utility::{accept, expect, name, word};
 use super::{Source, syntax_error, syntax_error_at};
-use crate::binder::RelationKind;
+use crate::binder::name::fold;
 use crate::error::{Result, SqlError};
 
 /// A kind of object that ALTER names.
@@ -163,29 +164,6 @@ pub struct TableLike {
     pub including: Vec<String>,
 }
 
-/// What a comment is on.
-#[derive(Clone, Debug)]
-pub enum CommentTarget {
-    Relation {
-        kind: RelationKind,
-        name: ObjectName,
-    },
-    Column(ObjectName),
-    Schema(Ident),
-    Type(ObjectName),
-    DomainConstraint {
-        constraint: Ident,
-        domain: ObjectName,
-    },
-    Constraint {
-        constraint: Ident,
-        table: ObjectName,
-    },
-    LargeObject(u32),
-    /// Something whose comments are not kept.
-    Other,
-}
-
 /// One action of ALTER TABLE.
 #[derive(Clone, Debug)]
 pub enum TableAction {
@@ -230,6 +208,11 @@ pub enum TableAction {
         column: Ident,
         collation: ObjectName,
     },
+    /// ALTER COLUMN … SET STATISTICS and the like
+    ColumnSetting {
+        column: Ident,
+        setting: ColumnSetting,
+    },
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -257,16 +240,24 @@ pub enum IndexAction {
     Tablespace(Ident),
 }
 
+/// What ALTER COLUMN says of a column's statistics and storage.
+#[derive(Clone, Debug)]
+pub enum ColumnSetting {
+    /// SET STATISTICS
+    Statistics(i64),
+    /// SET STORAGE
+    Storage(String),
+    /// SET COMPRESSION
+    Compression(String),
+    /// SET (…)
+    Options(Vec<(String, String)>),
+    /// RESET (…)
+    Reset(Vec<String>),
+}
+
 /// What ALTER TABLE says of storage; what it names must be there.
 #[derive(Clone, Debug)]
 pub enum StorageAction {
-    /// ALTER COLUMN … SET STATISTICS, SET COMPRESSION, SET (…), RESET (…)
-    Column(Ident),
-    /// ALTER COLUMN … SET STORAGE
-    ColumnStorage {
-        column: Ident,
-        kind: String,
-    },
     /// CLUSTER ON
     Index(Ident),
     /// ENABLE or DISABLE TRIGGER or RULE: the kind, and the name but for ALL and USER.
@@ -405,55 +396,6 @@ fn drop_indexes(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definiti
     Ok(Definition::DropIndexes { names, if_exists, cascade })
 }
 
-fn comment(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition> {
-    skip(parser, 2);
-    let kind = word(parser.peek_token_ref());
-    skip(parser, 1);
-    let relation = |kind, parser: &mut Parser<'_>| {
-        Ok::<_, SqlError>(CommentTarget::Relation { kind, name: name(parser, source)? })
-    };
-    let target = match kind.as_str() {
-        "table" => relation(RelationKind::Table, parser)?,
-        "view" => relation(RelationKind::View, parser)?,
-        "materialized" => {
-            expect(parser, source, "view")?;
-            relation(RelationKind::MaterializedView, parser)?
-        }
-        "sequence" => relation(RelationKind::Sequence, parser)?,
-        "index" => relation(RelationKind::Index, parser)?,
-        "column" => CommentTarget::Column(name(parser, source)?),
-        "type" | "domain" => CommentTarget::Type(name(parser, source)?),
-        "schema" => CommentTarget::Schema(identifier(parser, source)?),
-        "large" => {
-            expect(parser, source, "object")?;
-            CommentTarget::LargeObject(large_object(parser, source)?)
-        }
-        "constraint" => {
-            let constraint = identifier(parser, source)?;
-            expect(parser, source, "on")?;
-            if accept(parser, "domain") {
-                CommentTarget::DomainConstraint { constraint, domain: name(parser, source)? }
-            } else {
-                CommentTarget::Constraint { constraint, table: name(parser, source)? }
-            }
-        }
-        _ => {
-            while !matches!(word(parser.peek_token_ref()).as_str(), "is")
-                && parser.peek_token_ref().token != Token::EOF
-            {
-                skip(parser, 1);
-            }
-            CommentTarget::Other
-        }
-    };
-    expect(parser, source, "is")?;
-    if accept(parser, "null") {
-        return Ok(Definition::Comment { target, text: None });
-    }
-    let text = string_literal(parser, source)?;
-    Ok(Definition::Comment { target, text: Some(text) })
-}
-
 /// A string as written between quotes of any kind.
 pub(super) fn string_literal(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
     let text = match &parser.peek_token_ref().token {
@@ -494,7 +436,7 @@ fn alter_view(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
 }
 
 /// The number of a large object.
-fn large_object(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<u32> {
+pub(super) fn large_object(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<u32> {
     let token = parser.peek_token_ref();
     let found = match &token.token {
         Token::Number(digits, _) => digits.parse().ok(),
@@ -619,23 +561,34 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
                 skip(parser, at);
                 let column = identifier(parser, source)?;
                 skip(parser, 2);
-                let kind = identifier(parser, source)?.value;
-                return Ok(TableAction::Storage(StorageAction::ColumnStorage { column, kind }));
+                let setting = ColumnSetting::Storage(identifier(parser, source)?.value);
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
-            ["set", "statistics" | "compression", ..] => {
+            ["set", "statistics", ..] => {
                 skip(parser, at);
                 let column = identifier(parser, source)?;
                 skip(parser, 2);
-                let _ = parser.consume_token(&Token::Minus);
-                skip(parser, 1);
-                return Ok(TableAction::Storage(StorageAction::Column(column)));
+                let setting = ColumnSetting::Statistics(statistics_target(parser, source)?);
+                return Ok(TableAction::ColumnSetting { column, setting });
+            }
+            ["set", "compression", ..] => {
+                skip(parser, at);
+                let column = identifier(parser, source)?;
+                skip(parser, 2);
+                let setting = ColumnSetting::Compression(fold(&identifier(parser, source)?));
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
             ["set" | "reset", ""] | ["set" | "reset", "", ..] => {
                 skip(parser, at);
                 let column = identifier(parser, source)?;
-                skip(parser, 1);
-                parenthesized(parser, source)?;
-                return Ok(TableAction::Storage(StorageAction::Column(column)));
+                let setting = match accept(parser, "set") {
+                    true => ColumnSetting::Options(option_list(parser, source)?),
+                    false => {
+                        skip(parser, 1);
+                        ColumnSetting::Reset(option_names(parser, source)?)
+                    }
+                };
+                return Ok(TableAction::ColumnSetting { column, setting });
             }
             _ => {}
         }
@@ -848,17 +801,17 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
     }
 }
 
-/// Skips `( … )`.
-fn parenthesized(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<()> {
-    if !parser.consume_token(&Token::LParen) {
-        return Err(syntax_error_at(parser.peek_token_ref(), source));
-    }
-    while !parser.consume_token(&Token::RParen) {
-        if parser.next_token().token == Token::EOF {
-            return Err(syntax_error_at(parser.peek_token_ref(), source));
-        }
-    }
-    Ok(())
+/// The number behind SET STATISTICS.
+fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
+    let sign = if parser.consume_token(&Token::Minus) { -1 } else { 1 };
+    let token = parser.peek_token_ref();
+    let number = match &token.token {
+        Token::Number(digits, _) => digits.parse::<i64>().ok(),
+        _ => None,
+    };
+    let number = number.ok_or_else(|| syntax_error_at(token, source))?;
+    skip(parser, 1);
+    Ok(sign * number)
 }
 
 /// ALWAYS or BY DEFAULT.

@@ -11,6 +11,7 @@
 
 mod absent;
 mod branch;
+mod comment;
 mod create;
 mod create_execute;
 mod cursor;
@@ -53,11 +54,12 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use absent::{Absent, DropAbsent};
 pub use branch::{BranchFrom, BranchStatement};
+pub use comment::CommentTarget;
 pub use create::{check_table_method, check_tablespace};
 pub use create_execute::CreateExecute;
 pub use cursor::{Declare, Direction, Fetch};
 pub use definition::{
-    CommentTarget, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
+    ColumnSetting, Definition, IndexAction, ObjectKind, StorageAction, TableAction, TableLike, ViewOptions,
 };
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;

@@ -312,7 +312,7 @@ fn singular(word: &str) -> Option<GrantKind> {
 }
 
 /// A function's argument types, by commas; `None` where there are no parentheses.
-fn arguments(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<String>> {
+pub(super) fn arguments(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<String>> {
     if !parser.consume_token(&Token::LParen) {
         return Ok(None);
     }

@@ -46,9 +46,12 @@ pub enum RoleStatement {
         name: String,
         new_name: String,
     },
-    /// ALTER ROLE … SET and RESET.
+    /// ALTER ROLE … [IN DATABASE …] SET and RESET, and ALTER DATABASE … SET and RESET.
     Set {
-        role: RoleName,
+        /// `None`: of all.
+        role: Option<RoleName>,
+        /// `None`: in all.
+        database: Option<String>,
         change: SettingChange,
     },
     Drop {
@@ -213,8 +216,9 @@ fn create(parser: &mut Parser<'_>, source: &Source<'_>, is_user: bool) -> Result
 }
 
 fn alter(parser: &mut Parser<'_>, source: &Source<'_>, is_group: bool) -> Result<RoleStatement> {
-    if word(parser.peek_token_ref()) == "all" {
-        return Err(SqlError::unsupported("settings for all roles are not supported yet"));
+    if !is_group && accept(parser, "all") {
+        let database = in_database(parser, source)?;
+        return Ok(RoleStatement::Set { role: None, database, change: setting_change(parser, source)? });
     }
     let start = parser.peek_token_ref().clone();
     let role = role_name(parser, source)?;
@@ -225,13 +229,9 @@ fn alter(parser: &mut Parser<'_>, source: &Source<'_>, is_group: bool) -> Result
             let RoleName::Named(name) = role else { return Err(syntax_error_at(&start, source)) };
             Ok(RoleStatement::Rename { name, new_name: new_role_name(parser, source)? })
         }
-        "in" => {
-            skip(parser, 1);
-            expect(parser, source, "database")?;
-            Err(SqlError::unsupported("settings of a role in one database are not supported yet"))
-        }
-        "set" | "reset" if !is_group => {
-            Ok(RoleStatement::Set { role, change: setting_change(parser, source)? })
+        "in" | "set" | "reset" if !is_group => {
+            let (role, database) = (Some(role), in_database(parser, source)?);
+            Ok(RoleStatement::Set { role, database, change: setting_change(parser, source)? })
         }
         verb @ ("add" | "drop") if is_group => {
             skip(parser, 1);
@@ -252,6 +252,15 @@ fn alter(parser: &mut Parser<'_>, source: &Source<'_>, is_group: bool) -> Result
     }
 }
 
+/// `[IN DATABASE name]`
+fn in_database(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Option<String>> {
+    if !accept(parser, "in") {
+        return Ok(None);
+    }
+    expect(parser, source, "database")?;
+    Ok(Some(fold(&identifier(parser, source)?)))
+}
+
 /// `SET name = value`, `SET name FROM CURRENT`, `RESET name` or `RESET ALL`.
 pub(super) fn setting_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<SettingChange> {
     if accept(parser, "reset") {
@@ -261,20 +270,23 @@ pub(super) fn setting_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Re
         return Ok(SettingChange::Reset(setting_name(parser, source)?));
     }
     expect(parser, source, "set")?;
+    let is_zone = word(parser.peek_token_ref()) == "time";
     let name = setting_name(parser, source)?;
     if accept(parser, "from") {
         expect(parser, source, "current")?;
         return Ok(SettingChange::FromCurrent(name));
     }
-    if !parser.consume_token(&Token::Eq) {
+    // TIME ZONE is told from `timezone` by what follows.
+    if !is_zone && !parser.consume_token(&Token::Eq) {
         expect(parser, source, "to")?;
     }
-    if accept(parser, "default") {
+    if accept(parser, "default") || is_zone && accept(parser, "local") {
         return Ok(SettingChange::Reset(name));
     }
-    let mut values = vec![setting_value(parser, source)?];
+    let is_list = takes_names(&name);
+    let mut values = vec![setting_value(parser, source, is_list)?];
     while parser.consume_token(&Token::Comma) {
-        values.push(setting_value(parser, source)?);
+        values.push(setting_value(parser, source, is_list)?);
     }
     Ok(SettingChange::Set { name, value: values.join(", ") })
 }
@@ -291,12 +303,21 @@ fn setting_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> 
     Ok(parts.join("."))
 }
 
-fn setting_value(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
+/// Whether a setting is a list of names, each of which a string gives as it is.
+fn takes_names(setting: &str) -> bool {
+    matches!(setting, "search_path" | "temp_tablespaces") || setting.ends_with("_preload_libraries")
+}
+
+fn setting_value(parser: &mut Parser<'_>, source: &Source<'_>, is_name: bool) -> Result<String> {
     let sign = if parser.consume_token(&Token::Minus) { "-" } else { "" };
     let text = match &parser.peek_token_ref().token {
         Token::Number(digits, _) => format!("{sign}{digits}"),
-        Token::Word(found) if found.quote_style.is_some() => crate::binder::name::quote(&found.value),
+        Token::Word(found) if found.quote_style.is_some() && is_name => {
+            crate::binder::name::quote(&found.value)
+        }
+        Token::Word(found) if found.quote_style.is_some() => found.value.clone(),
         Token::Word(found) => found.value.to_lowercase(),
+        _ if is_name => return Ok(crate::binder::name::quote(&string_literal(parser, source)?)),
         _ => return string_literal(parser, source),
     };
     skip(parser, 1);

@@ -1,5 +1,6 @@
 //! The functions that look at the catalog and the session.
 
+use super::depend::description as object_description;
 use super::pretty_text::pretty;
 use super::roles::has_role;
 use super::{backend_functions, object_functions, privileges, procedures, sizes, tool_functions};
@@ -10,7 +11,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
 use crate::rights::Actor;
-use crate::session::split_list;
+use crate::session::{may_examine, split_list};
 use crate::types::{DataType, TypeCatalog, format_type, oids};
 use crate::value::{ArrayValue, Datum};
 
@@ -87,8 +88,10 @@ pub fn call(
         | "pg_opfamily_is_visible"
         | "pg_conversion_is_visible" => Datum::Bool(true),
         "getdatabaseencoding" => Datum::text("UTF8"),
-        "shobj_description" => Datum::Null,
-        "obj_description" => description(environment, oid_at(0), 0),
+        "shobj_description" | "obj_description" => {
+            let class = arguments.get(1).and_then(Datum::as_text);
+            object_description(environment, oid_at(0), class, name == "shobj_description")
+        }
         "col_description" => {
             description(environment, oid_at(0), number(1).and_then(|at| i16::try_from(at).ok()).unwrap_or(-1))
         }
@@ -276,6 +279,7 @@ fn current_schemas(environment: &Environment, implicit: bool) -> Vec<String> {
 fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Datum> {
     let name = environment.text_argument(arguments, 0)?;
     let missing_is_fine = arguments.get(1).and_then(Datum::as_bool).unwrap_or(false);
+    may_examine(&environment.actor(), name)?;
     match environment.settings.get(name) {
         Ok(value) => Ok(Datum::text(value)),
         Err(_) if missing_is_fine => Ok(Datum::Null),

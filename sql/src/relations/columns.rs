@@ -3,8 +3,11 @@
 use super::collations::collation;
 use super::known_types::facts;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid, text};
+use super::roles::configuration;
 use crate::binder::name;
-use crate::catalog::{ColumnIdentity, Identity, IndexExpression, SYSTEM_COLUMNS, Table, TableColumn};
+use crate::catalog::{
+    ColumnIdentity, ColumnSettings, Identity, IndexExpression, SYSTEM_COLUMNS, Table, TableColumn,
+};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::types::domain::base_type;
@@ -27,6 +30,12 @@ struct Attribute<'a> {
     identity: u8,
     generated: bool,
     dropped: bool,
+    settings: Option<&'a ColumnSettings>,
+}
+
+/// How values of a type are stored, as `pg_type` says it.
+pub fn type_storage(environment: &Environment, type_oid: u32) -> u8 {
+    environment.catalog.type_info(type_oid).map_or(b'x', |info| facts(environment, info).storage)
 }
 
 fn attribute_row(
@@ -37,13 +46,14 @@ fn attribute_row(
     let info = environment.catalog.type_info(attribute.type_oid);
     let length = info.map_or(-1, |info| info.length);
     let by_value = (1..=8).contains(&length);
+    let settings = attribute.settings;
     let storage = info.map_or(b'x', |info| facts(environment, info).storage);
     let base = base_type(attribute.type_oid, environment);
     relation.row(&[
         ("attrelid", oid(attribute.relation)),
         ("attname", text(attribute.name)),
         ("atttypid", oid(if attribute.dropped { 0 } else { attribute.type_oid })),
-        ("attstattarget", Datum::Int64(-1)),
+        ("attstattarget", Datum::Int64(settings.and_then(|of| of.statistics).map_or(-1, i64::from))),
         ("attlen", Datum::Int16(length)),
         ("attnum", Datum::Int16(attribute.number)),
         ("attndims", Datum::Int64(i64::from(info.is_some_and(|info| info.element().is_some())))),
@@ -51,8 +61,9 @@ fn attribute_row(
         ("atttypmod", Datum::Int32(attribute.modifier)),
         ("attbyval", Datum::Bool(by_value)),
         ("attalign", letter(b'i')),
-        ("attstorage", letter(storage)),
-        ("attcompression", letter(0)),
+        ("attstorage", letter(settings.and_then(|of| of.storage).unwrap_or(storage))),
+        ("attcompression", letter(settings.and_then(|of| of.compression).unwrap_or(0))),
+        ("attoptions", settings.map_or(Datum::Null, |of| configuration(&of.options))),
         ("attnotnull", Datum::Bool(attribute.not_null)),
         ("atthasdef", Datum::Bool(attribute.has_default)),
         ("atthasmissing", Datum::Bool(false)),
@@ -84,6 +95,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 identity: column.identity.map_or(0, Identity::code),
                 generated: column.generated,
                 dropped: column.dropped,
+                settings: Some(&column.settings),
             },
         )
     };
@@ -134,6 +146,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     identity: 0,
                     generated: false,
                     dropped: false,
+                    settings: None,
                 },
             ));
         }
@@ -156,6 +169,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     identity: 0,
                     generated: false,
                     dropped: false,
+                    settings: None,
                 },
             ));
         }
@@ -177,6 +191,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                     identity: 0,
                     generated: false,
                     dropped: false,
+                    settings: None,
                 },
             ));
         }
@@ -203,6 +218,7 @@ fn system_columns(table: u32) -> impl Iterator<Item = Attribute<'static>> {
         identity: 0,
         generated: false,
         dropped: false,
+        settings: None,
     })
 }
 
@@ -232,6 +248,7 @@ fn expression_column(expression: &IndexExpression, taken: &[String]) -> TableCol
         missing: Datum::Null,
         dropped: false,
         origin: ColumnIdentity::default(),
+        settings: Default::default(),
     }
 }
 

@@ -7,12 +7,19 @@ use std::sync::Arc;
 use super::columns::default_oid;
 use super::object_functions::{PG_REWRITE, RULE_OF_VIEW};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
-use crate::catalog::{Constraint, ConstraintKind, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PRIMARY_KEY};
+use crate::catalog::{
+    Constraint, ConstraintKind, PG_AUTHID, PG_CATALOG, PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_NAMESPACE,
+    PRIMARY_KEY,
+};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::value::Datum;
 
-pub const MAKERS: &[(&str, MakeRows)] = &[("pg_depend", dependencies), ("pg_description", descriptions)];
+pub const MAKERS: &[(&str, MakeRows)] = &[
+    ("pg_depend", dependencies),
+    ("pg_description", descriptions),
+    ("pg_shdescription", shared_descriptions),
+];
 
 /// The OIDs of the catalogs that objects are in.
 const PG_ATTRDEF: u32 = 2604;
@@ -79,7 +86,7 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
 
 fn descriptions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let mut rows = Vec::new();
-    for comments in environment.catalog.comments() {
+    for comments in environment.catalog.comments().filter(|comments| !is_shared(comments.class)) {
         for (number, comment) in &comments.texts {
             rows.push(relation.row(&[
                 ("objoid", oid(comments.oid)),
@@ -90,4 +97,38 @@ fn descriptions(environment: &Environment, relation: &VirtualRelation) -> Result
         }
     }
     Ok(rows)
+}
+
+/// Whether objects of a catalog are those of the folder.
+fn is_shared(class: u32) -> bool {
+    matches!(class, PG_AUTHID | PG_DATABASE)
+}
+
+fn shared_descriptions(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
+    let shared = environment.catalog.comments().filter(|comments| is_shared(comments.class));
+    let rows = shared.flat_map(|comments| comments.texts.iter().map(move |(_, comment)| (comments, comment)));
+    Ok(rows
+        .map(|(comments, comment)| {
+            relation.row(&[
+                ("objoid", oid(comments.oid)),
+                ("classoid", oid(comments.class)),
+                ("description", text(comment)),
+            ])
+        })
+        .collect())
+}
+
+/// The comment on an object, of the catalog of that name if one is given.
+pub fn description(environment: &Environment, object: u32, class: Option<&str>, shared: bool) -> Datum {
+    let catalog = &environment.catalog;
+    let found = catalog.comments_on(object).filter(|comments| {
+        is_shared(comments.class) == shared
+            && class.is_none_or(|class| catalog_named(class) == Some(comments.class))
+    });
+    let found = found.and_then(|_| catalog.comment(object, 0));
+    found.map_or(Datum::Null, Datum::text)
+}
+
+fn catalog_named(name: &str) -> Option<u32> {
+    super::find(PG_CATALOG, name).map(|relation| relation.oid)
 }

@@ -56,12 +56,15 @@ pub use catalog_functions::{call, relation_name, relation_oid, relation_place, t
 pub use collations::{
     COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
 };
+pub use columns::type_storage;
 pub use object_functions::function_oid;
 pub use operator_classes::{btree_class, default_class, family_of, key_family};
 pub use procedures::has_procedure;
-pub use registry::{LANGUAGES, is_reserved};
+pub use procedures::{ProcedureKind, procedure};
+pub use registry::{ACCESS_METHODS, LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
 pub use reports::{ROW_WRITER, ReportFunction, report};
+pub use roles::TABLESPACES;
 
 use relation::MakeRows;
 

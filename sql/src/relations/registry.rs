@@ -216,16 +216,19 @@ fn cast_function(method: &CastMethod) -> u32 {
     }
 }
 
+/// The access methods of tables and indexes: OID, name and function.
+pub const ACCESS_METHODS: [(u32, &str, &str); 4] = [
+    (2, "heap", "heap_tableam_handler"),
+    (403, "btree", "bthandler"),
+    (405, "hash", "hashhandler"),
+    (2742, "gin", "ginhandler"),
+];
+
 fn access_methods(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let methods = [
-        (2, "heap", "heap_tableam_handler", b't'),
-        (403, "btree", "bthandler", b'i'),
-        (405, "hash", "hashhandler", b'i'),
-        (2742, "gin", "ginhandler", b'i'),
-    ];
-    Ok(methods
+    Ok(ACCESS_METHODS
         .into_iter()
-        .map(|(number, name, handler, kind)| {
+        .map(|(number, name, handler)| {
+            let kind = if name == "heap" { b't' } else { b'i' };
             relation.row(&[
                 ("oid", oid(number)),
                 ("amname", text(name)),

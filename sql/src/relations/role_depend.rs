@@ -4,8 +4,8 @@
 use super::procedures;
 use super::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, letter, oid};
 use crate::catalog::{
-    Grant, INFORMATION_SCHEMA, PG_CATALOG, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC, PG_TYPE, PUBLIC,
-    initial_schema_grants,
+    Grant, INFORMATION_SCHEMA, PG_AUTHID, PG_CATALOG, PG_CLASS, PG_DATABASE, PG_NAMESPACE, PG_PROC, PG_TYPE,
+    PUBLIC, initial_schema_grants,
 };
 use crate::error::Result;
 use crate::execute::Environment;
@@ -15,9 +15,6 @@ use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] =
     &[("pg_shdepend", dependencies), ("pg_init_privs", initial_privileges)];
-
-/// The OID of the catalog that roles are in.
-const PG_AUTHID: u32 = 1260;
 
 /// Those of what is in this database, and of the databases. Roles that are there from the start are named by nobody, as
 /// in PostgreSQL.

@@ -1,12 +1,14 @@
 //! Roles, databases, settings: pg_authid, pg_roles, pg_user, pg_database, pg_tablespace, pg_settings.
 
+use std::collections::BTreeMap;
+
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::backends::Signal;
-use crate::catalog::{CatalogSnapshot, Role, SUPERUSER};
+use crate::catalog::{CatalogSnapshot, READ_ALL_SETTINGS, Role, SUPERUSER};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::rights::Actor;
-use crate::session::SettingKind;
+use crate::session::{SettingKind, SettingValues};
 use crate::types::oids;
 use crate::value::{ArrayValue, Datum};
 
@@ -35,7 +37,7 @@ fn valid_until(role: &Role) -> Datum {
 }
 
 /// Settings, as `name=value`.
-fn configuration(settings: &[(String, String)]) -> Datum {
+pub(super) fn configuration(settings: &[(String, String)]) -> Datum {
     if settings.is_empty() {
         return Datum::Null;
     }
@@ -214,12 +216,24 @@ fn memberships(environment: &Environment, relation: &VirtualRelation) -> Result<
 
 fn role_settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let directory = environment.directory.lock().clone();
-    let of_databases = directory.databases.iter().map(|database| (database.oid, 0, &database.settings));
-    let of_roles = environment.catalog.roles().map(|role| (0, role.oid, &role.settings));
-    let configured = of_databases.chain(of_roles).filter(|(.., settings)| !settings.is_empty());
+    let catalog = &environment.catalog;
+    let mut configured: BTreeMap<(u32, u32), Vec<(String, String)>> = BTreeMap::new();
+    for database in &directory.databases {
+        configured.insert((database.oid, 0), database.settings.clone());
+    }
+    for role in catalog.roles() {
+        configured.insert((0, role.oid), role.settings.clone());
+    }
+    for of in catalog.configurations() {
+        for (role, settings) in &of.roles {
+            configured.entry((of.oid, *role)).or_default().extend(settings.iter().cloned());
+        }
+    }
+    configured.retain(|_, settings| !settings.is_empty());
     Ok(configured
-        .map(|(database, role, settings)| {
-            let configuration = configuration(settings);
+        .iter()
+        .map(|((database, role), settings)| {
+            let (database, role, configuration) = (*database, *role, configuration(settings));
             relation.row(&[
                 ("setdatabase", oid(database)),
                 ("setrole", oid(role)),
@@ -261,8 +275,11 @@ fn databases(environment: &Environment, relation: &VirtualRelation) -> Result<Re
     Ok(rows.collect())
 }
 
+/// The tablespaces: OID and name.
+pub const TABLESPACES: [(u32, &str); 2] = [(1663, "pg_default"), (1664, "pg_global")];
+
 fn tablespaces(_: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    Ok([(1663, "pg_default"), (1664, "pg_global")]
+    Ok(TABLESPACES
         .into_iter()
         .map(|(number, name)| {
             relation.row(&[("oid", oid(number)), ("spcname", text(name)), ("spcowner", oid(SUPERUSER))])
@@ -271,32 +288,35 @@ fn tablespaces(_: &Environment, relation: &VirtualRelation) -> Result<RelationRo
 }
 
 fn settings(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
-    let all = environment.settings.all();
-    Ok(all
+    let optional = |value: &str| if value.is_empty() { Datum::Null } else { text(value) };
+    let values = &environment.settings;
+    let sees_all = environment.actor().has_role(READ_ALL_SETTINGS);
+    Ok(values
+        .all()
         .into_iter()
+        .filter(|(setting, _)| sees_all || !setting.is_private)
         .map(|(setting, value)| {
-            let (kind, unit, allowed) = match setting.kind {
-                SettingKind::Bool => ("bool", "", None),
-                SettingKind::Integer { unit, .. } => ("integer", unit, None),
-                SettingKind::Real { .. } => ("real", "", None),
-                SettingKind::Text => ("string", "", None),
-                SettingKind::Enum(allowed) => ("enum", "", Some(allowed)),
+            let words = match &setting.kind {
+                SettingKind::Enum(words) => {
+                    Datum::from(ArrayValue::from_elements(oids::TEXT, words.iter().map(text).collect()))
+                }
+                _ => Datum::Null,
             };
-            let allowed = allowed.map_or(Datum::Null, |words| {
-                Datum::from(ArrayValue::from_elements(oids::TEXT, words.iter().map(text).collect()))
-            });
             relation.row(&[
                 ("name", text(setting.name)),
-                ("setting", text(&value)),
-                ("unit", if unit.is_empty() { Datum::Null } else { text(unit) }),
-                ("category", text("Client Connection Defaults")),
+                ("setting", text(SettingValues::in_unit(setting, &value))),
+                ("unit", setting.unit().map_or(Datum::Null, |unit| text(unit.name()))),
+                ("category", text(setting.category)),
                 ("short_desc", text(setting.description)),
-                ("context", text(if setting.fixed { "internal" } else { "user" })),
-                ("vartype", text(kind)),
-                ("source", text("default")),
-                ("enumvals", allowed),
-                ("boot_val", text(setting.default)),
-                ("reset_val", text(setting.default)),
+                ("extra_desc", optional(setting.more)),
+                ("context", text(setting.context.name())),
+                ("vartype", text(setting.type_name())),
+                ("source", text(values.source(setting.name))),
+                ("min_val", optional(setting.bounds[0])),
+                ("max_val", optional(setting.bounds[1])),
+                ("enumvals", words),
+                ("boot_val", setting.boot_value.map_or(Datum::Null, text)),
+                ("reset_val", text(SettingValues::in_unit(setting, values.reset_value(setting)))),
                 ("pending_restart", Datum::Bool(false)),
             ])
         })

@@ -14,7 +14,7 @@ use crate::backends::{Backend, Signal};
 use crate::binder::moment_of;
 use crate::catalog::{Database, MAIN_BRANCH, put_database};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{BranchFrom, BranchStatement};
+use crate::parser::{BranchFrom, BranchStatement, Definition, RoleStatement, SettingChange};
 use crate::relations::roles::may_signal;
 use crate::rights::refused;
 use crate::sequence::SessionSequences;
@@ -55,7 +55,14 @@ fn refuse_used(what: &str, name: &str, sessions: usize) -> Result<()> {
         1 => format!("There is 1 other session using the {what}."),
         several => format!("There are {several} other sessions using the {what}."),
     };
-    Err(in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail))
+    let error = in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail);
+    // Of databases, PostgreSQL gives no advice either.
+    Err(match what {
+        "branch" => {
+            error.with_hint("pg_stat_activity shows who they are, pg_terminate_backend(pid) ends one.")
+        }
+        _ => error,
+    })
 }
 
 impl Session {
@@ -70,6 +77,9 @@ impl Session {
         text: &str,
     ) -> Result<String> {
         let tag = statement.tag().to_owned();
+        if let BranchStatement::SetOfDatabase { name, change } = statement {
+            return self.set_of_database(name, change, text).await.map(|()| tag);
+        }
         self.refuse_in_block(statement.tag())?;
         if !matches!(statement, BranchStatement::Use { .. }) {
             self.refuse_past(statement.tag())?;
@@ -143,14 +153,32 @@ impl Session {
                 self.check_owns_database(&database, "change owner of database").await?;
                 self.in_first_branch(async |ddl| ddl.give_database(&database, new).await).await
             }
-            BranchStatement::SetOfDatabase { name, change } => {
-                let mut database = self.database_named(name)?;
-                self.check_owns_database(&database, "").await?;
-                retention::change_setting(&mut database, change)?;
-                self.put(&database).await
-            }
+            BranchStatement::SetOfDatabase { .. } => Ok(()),
         };
         ran.map(|()| tag)
+    }
+
+    /// ALTER DATABASE … SET and RESET. How long history is kept is the folder's, and changed at once, the rest is in the catalog.
+    async fn set_of_database(&mut self, name: &str, change: &SettingChange, text: &str) -> Result<()> {
+        let mut database = self.database_named(name)?;
+        let is_retention = retention::is_changed_by(&database, change);
+        if is_retention {
+            self.refuse_in_block("ALTER DATABASE")?;
+            self.refuse_past("ALTER DATABASE")?;
+            if self.active.is_some() {
+                // What came before it in the same text.
+                self.commit().await?;
+            }
+            self.check_owns_database(&database, "").await?;
+            retention::change_setting(&mut database, change)?;
+            self.put(&database).await?;
+        }
+        if is_retention && !matches!(change, SettingChange::ResetAll) {
+            return Ok(());
+        }
+        let change = change.clone();
+        let statement = RoleStatement::Set { role: None, database: Some(database.name), change };
+        Box::pin(crate::ddl::define(self, &Definition::Role(statement), text)).await.map(drop)
     }
 
     /// Goes on on another branch of the database.
@@ -434,7 +462,11 @@ impl Session {
         let branches: Vec<BranchId> =
             self.engine.directory().branches_of(database.root).map(|branch| branch.id).collect();
         put_database(self.engine.store(), &database, false).await?;
-        self.in_first_branch(async |ddl| ddl.forget_rights(database.oid).await).await?;
+        self.in_first_branch(async |ddl| {
+            ddl.forget_rights(database.oid).await?;
+            ddl.forget_settings(database.oid).await
+        })
+        .await?;
         for branch in branches {
             self.engine.store().drop_branch(branch).await?;
         }

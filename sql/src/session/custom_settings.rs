@@ -1,7 +1,8 @@
 //! Settings that nobody declared: a name with a dot may be anybody's. One that was set once stays known to the session,
 //! and is empty where nothing else is left of it: after RESET, and after the end of the transaction that had it.
 
-use super::settings::{SettingValues, find};
+use super::known_settings::find;
+use super::settings::SettingValues;
 use crate::error::{Result, SqlError, SqlState};
 
 /// Whether a name, in small letters, is that of a setting of somebody's own.
@@ -13,7 +14,7 @@ pub(super) fn is_custom(name: &str) -> bool {
 ///
 /// # Errors
 /// 42602.
-pub(super) fn check_name(name: &str) -> Result<()> {
+pub fn check_name(name: &str) -> Result<()> {
     let begins = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
     let goes_on = |c: char| begins(c) || c.is_ascii_digit() || c == '$';
     let is_simple = |part: &str| part.starts_with(begins) && part.chars().all(goes_on);

@@ -81,6 +81,8 @@ struct Shared {
     statistics_scn: AtomicU64,
     /// Those of the server that runs around it, if one does.
     server_files: Mutex<Option<Arc<dyn ServerFiles>>>,
+    /// What that server was started with, as settings that sessions show.
+    server_settings: Mutex<Arc<[(&'static str, String)]>>,
 }
 
 impl Engine {
@@ -137,6 +139,7 @@ impl Engine {
             statistics_version: AtomicU64::new(0),
             statistics_scn: AtomicU64::new(0),
             server_files: Mutex::default(),
+            server_settings: Mutex::new(Arc::new([])),
         };
         let engine = Engine { shared: Arc::new(shared) };
         if accepts_commits {
@@ -200,6 +203,8 @@ impl Engine {
     fn begin_session(&self, user: &str, database: &str, branch: Option<&Branch>) -> Session {
         let directory = self.directory();
         let mut settings = SettingValues::default();
+        let of_server = self.shared.server_settings.lock().clone();
+        of_server.iter().for_each(|(name, value)| settings.set_configured(name, value));
         settings.set_initial("session_authorization", user);
         settings.set_initial("heliosdb.branch", branch.map_or(MAIN_BRANCH, |branch| &branch.name));
         let own = branch.and_then(|branch| directory.database_of(branch.id));
@@ -322,6 +327,11 @@ impl Engine {
     /// Makes a server's files known; `None`: it is gone.
     pub fn set_server_files(&self, files: Option<Arc<dyn ServerFiles>>) {
         *self.shared.server_files.lock() = files;
+    }
+
+    /// Makes known what a server was started with: settings, by PostgreSQL's names for them.
+    pub fn set_server_settings(&self, settings: Vec<(&'static str, String)>) {
+        *self.shared.server_settings.lock() = settings.into();
     }
 
     /// The files of the server that runs around it.

@@ -198,7 +198,7 @@ fn planned_part(statement: StatementKind) -> Result<(StatementKind, Option<State
 }
 
 fn default_of(name: &str) -> &'static str {
-    super::settings::find(name).map_or("", |setting| setting.default)
+    super::find_setting(name).map_or("", |setting| setting.default.as_str())
 }
 
 /// The plan of an action, and the change that its rows are for.

@@ -4,7 +4,6 @@
 //! step by step. [`Session::sync`] ends the implicit transaction of what ran since the last one, as the
 //! protocol's Sync does; between BEGIN and COMMIT it does nothing.
 
-mod accepted_settings;
 mod branch;
 #[cfg(test)]
 mod branch_model;
@@ -26,6 +25,7 @@ mod forms;
 mod forms_tests;
 mod function_call;
 mod functions;
+mod known_settings;
 mod listing;
 mod merge;
 mod moment;
@@ -42,6 +42,7 @@ mod prepare;
 mod retention;
 mod role;
 mod server_files;
+mod setting_value;
 mod settings;
 #[cfg(test)]
 mod spill_tests;
@@ -57,16 +58,19 @@ use helios_mvcc::{BranchId, CatalogScn, Isolation, Scn, Transaction};
 use parking_lot::Mutex;
 
 pub use cursor_key::{CursorPlace, current_row};
+pub use custom_settings::check_name as check_custom_setting;
 pub use engine::{BranchHold, ConfigEntries, Engine};
 pub use function_call::CalledFunction;
+pub use known_settings::{Setting, SettingContext, SettingKind, find as find_setting};
 pub use listing::{ListedCursor, ListedStatement, Listing};
 pub(crate) use merge::{BranchMerge, check_different, sibling};
 pub(crate) use past::read_only;
 pub use portal::{Portal, Step};
 pub(crate) use prepare::Action;
 pub use prepare::{CopyDirection, Prepared};
+pub use role::may_examine;
 pub use server_files::{HostRule, ServerFiles};
-pub use settings::{SETTINGS, Setting, SettingKind, SettingValues, find as find_setting, split_list};
+pub use settings::{SettingValues, split_list};
 pub use transaction::{TransactionModes, TransactionStatus};
 
 use crate::backends::Backend;

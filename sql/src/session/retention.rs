@@ -39,33 +39,29 @@ pub(super) fn too_old(oldest: Scn, oldest_micros: u64) -> SqlError {
     )
 }
 
-/// Changes a setting of a database.
+/// Whether a change of a database's settings is one of how long its history is kept.
+pub(super) fn is_changed_by(database: &Database, change: &SettingChange) -> bool {
+    match change {
+        SettingChange::ResetAll => !database.settings.is_empty(),
+        SettingChange::Reset(name) | SettingChange::FromCurrent(name) | SettingChange::Set { name, .. } => {
+            name == RETENTION_DAYS
+        }
+    }
+}
+
+/// Changes how long a database's history is kept.
 ///
 /// # Errors
-/// 22023 for a value that it cannot have; 0A000 for other settings than [`RETENTION_DAYS`].
+/// 22023 for a value that it cannot have.
 pub(super) fn change_setting(database: &mut Database, change: &SettingChange) -> Result<()> {
-    let name = match change {
-        SettingChange::ResetAll => {
-            database.settings.clear();
-            return Ok(());
-        }
-        SettingChange::Reset(name) | SettingChange::FromCurrent(name) | SettingChange::Set { name, .. } => {
-            name
-        }
-    };
-    if name != RETENTION_DAYS {
-        return Err(SqlError::unsupported(format!("databases have no setting \"{name}\" of their own yet"))
-            .with_hint("ALTER ROLE SET is for the sessions of a role."));
-    }
     match change {
         SettingChange::Set { value, .. } => {
             let days = days_of(value)?;
-            database.settings.retain(|setting| setting.0 != RETENTION_DAYS);
-            database.settings.push((RETENTION_DAYS.into(), days.to_string()));
+            database.settings = vec![(RETENTION_DAYS.into(), days.to_string())];
         }
         // What is current is what it has.
         SettingChange::FromCurrent(_) => {}
-        _ => database.settings.retain(|setting| setting.0 != RETENTION_DAYS),
+        SettingChange::Reset(_) | SettingChange::ResetAll => database.settings.clear(),
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::branch::is_branch_setting;
 use super::past::is_past_setting;
 use super::{Session, SettingValues};
-use crate::catalog::{CatalogSnapshot, Role};
+use crate::catalog::{CatalogSnapshot, READ_ALL_SETTINGS, Role};
 use crate::error::{Result, SqlError, SqlState};
-use crate::rights::Who;
+use crate::rights::{Actor, Who};
 
 const ROLE: &str = "role";
 const SESSION_AUTHORIZATION: &str = "session_authorization";
@@ -29,6 +29,18 @@ pub(super) fn current_user_of(settings: &SettingValues) -> String {
 
 fn session_user_of(settings: &SettingValues) -> String {
     settings.get(SESSION_AUTHORIZATION).unwrap_or_default()
+}
+
+/// 42501 for a setting that a role may not see.
+///
+/// # Errors
+/// That.
+pub fn may_examine(actor: &Actor<'_>, setting: &str) -> Result<()> {
+    let found = super::find_setting(setting).filter(|found| found.is_private);
+    let Some(found) = found.filter(|_| !actor.has_role(READ_ALL_SETTINGS)) else { return Ok(()) };
+    let message =
+        format!("must be superuser or have privileges of pg_read_all_settings to examine \"{}\"", found.name);
+    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
 }
 
 /// The role of an OID, or, where nobody looked for that yet, of a name.
@@ -64,6 +76,15 @@ impl Session {
         session_user_of(&self.settings)
     }
 
+    /// 42501 for a setting that the current role may not see.
+    pub(super) async fn check_may_examine(&mut self, setting: &str) -> Result<()> {
+        if !super::find_setting(setting).is_some_and(|found| found.is_private) {
+            return Ok(());
+        }
+        let catalog = self.current_catalog().await?;
+        may_examine(&self.who(&catalog).among(&catalog), setting)
+    }
+
     /// 42501 for who may not have a checkpoint made.
     pub(super) async fn check_may_checkpoint(&mut self) -> Result<()> {
         const CHECKPOINT: u32 = 4544;
@@ -81,12 +102,37 @@ impl Session {
         settings.roles.initial = role.oid;
         settings.set_initial(IS_SUPERUSER, if role.attributes.superuser { "on" } else { "off" });
         self.replace_settings(Arc::new(settings));
-        for (name, value) in &role.settings {
+        for (origin, name, value) in self.configured(role).await {
+            self.begin_settings_of(origin);
             // As PostgreSQL, a value that is no good any more keeps nobody out.
-            if let Err(error) = self.set_setting(name, value).await {
+            if let Err(error) = self.set_setting(&name, &value).await {
                 self.notify(super::Notice { severity: "WARNING", error });
             }
         }
+        self.begin_settings_of(super::settings::CLIENT);
+    }
+
+    fn begin_settings_of(&mut self, origin: &'static str) {
+        let mut settings = (*self.settings).clone();
+        settings.set_origin(origin);
+        self.replace_settings(Arc::new(settings));
+    }
+
+    /// What a role's sessions begin with here, in the order in which it is set, with what it comes from.
+    async fn configured(&mut self, role: &Role) -> Vec<(&'static str, String, String)> {
+        let Ok(catalog) = self.current_catalog().await else { return Vec::new() };
+        let database = self.engine.directory().database_of(self.branch).map_or(0, |database| database.oid);
+        let of = |database, role| catalog.configuration(database).map_or(&[][..], |found| found.of(role));
+        let all = [
+            ("global", of(0, 0)),
+            ("database", of(database, 0)),
+            ("user", &role.settings[..]),
+            ("database user", of(database, role.oid)),
+        ];
+        let each = all.into_iter().flat_map(|(origin, settings)| {
+            settings.iter().map(move |(name, value)| (origin, name.clone(), value.clone()))
+        });
+        each.collect()
     }
 
     /// SET, RESET and their forms; `None` goes back to the default.

@@ -1,13 +1,13 @@
 //! The session's settings: PostgreSQL's common ones, and our own under `heliosdb.`.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::accepted_settings::ACCEPTED;
 use super::custom_settings::{check_name, is_custom};
+use super::known_settings::{Setting, SettingContext, SettingKind, all, find};
+use super::setting_value::{self, NoNumber, general, shown_integer, shown_real};
 use crate::encoding::Encoding;
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
@@ -16,492 +16,8 @@ use crate::functions::{DateFormat, DateStyle, IntervalStyle, Settings};
 const TRANSACTION_MODES: [&str; 3] =
     ["transaction_deferrable", "transaction_isolation", "transaction_read_only"];
 
-/// What values a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SettingKind {
-    Bool,
-    /// A number with the unit that it is shown in: nothing, `ms`, `kB`.
-    Integer {
-        min: i64,
-        max: i64,
-        unit: &'static str,
-    },
-    Real {
-        min: f64,
-        max: f64,
-    },
-    Text,
-    Enum(&'static [&'static str]),
-}
-
-/// A setting that exists.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    pub name: &'static str,
-    pub default: &'static str,
-    pub kind: SettingKind,
-    /// Set once for all when the server starts, or never.
-    pub fixed: bool,
-    pub description: &'static str,
-}
-
-pub(super) const fn setting(
-    name: &'static str,
-    default: &'static str,
-    kind: SettingKind,
-    description: &'static str,
-) -> Setting {
-    Setting { name, default, kind, fixed: false, description }
-}
-
-const fn fixed(
-    name: &'static str,
-    default: &'static str,
-    kind: SettingKind,
-    description: &'static str,
-) -> Setting {
-    Setting { name, default, kind, fixed: true, description }
-}
-
-const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
-const MESSAGES: &[&str] =
-    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
-const MILLISECONDS: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "ms" };
-const KILOBYTES: SettingKind = SettingKind::Integer { min: 64, max: 2_147_483_647, unit: "kB" };
-const WORKERS: SettingKind = SettingKind::Integer { min: 0, max: 1024, unit: "" };
-/// Pages of 8 kB.
-const PAGES: SettingKind = SettingKind::Integer { min: 0, max: 715_827_882, unit: "8kB" };
-const COST: SettingKind = SettingKind::Real { min: 0.0, max: f64::MAX };
-const COUNT: SettingKind = SettingKind::Integer { min: 0, max: 2_147_483_647, unit: "" };
-
-/// The settings that mean something, by name.
-pub static SETTINGS: &[Setting] = &[
-    setting(
-        "application_name",
-        "",
-        SettingKind::Text,
-        "Sets the application name to be reported in statistics and logs.",
-    ),
-    fixed("autovacuum", "on", SettingKind::Bool, "Starts the autovacuum subprocess."),
-    setting(
-        "backslash_quote",
-        "safe_encoding",
-        SettingKind::Enum(&["safe_encoding", "on", "off"]),
-        "Sets whether \"\\'\" is allowed in string literals.",
-    ),
-    fixed("block_size", "8192", COUNT, "Shows the size of a disk block."),
-    setting(
-        "bytea_output",
-        "hex",
-        SettingKind::Enum(&["escape", "hex"]),
-        "Sets the output format for bytea.",
-    ),
-    setting(
-        "check_function_bodies",
-        "on",
-        SettingKind::Bool,
-        "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.",
-    ),
-    setting("client_encoding", "UTF8", SettingKind::Text, "Sets the client's character set encoding."),
-    setting(
-        "client_min_messages",
-        "notice",
-        SettingKind::Enum(MESSAGES),
-        "Sets the message levels that are sent to the client.",
-    ),
-    setting(
-        "constraint_exclusion",
-        "partition",
-        SettingKind::Enum(&["partition", "on", "off"]),
-        "Enables the planner to use constraints to optimize queries.",
-    ),
-    setting(
-        "cpu_index_tuple_cost",
-        "0.005",
-        COST,
-        "Sets the planner's estimate of the cost of processing each index entry during an index scan.",
-    ),
-    setting(
-        "cpu_operator_cost",
-        "0.0025",
-        COST,
-        "Sets the planner's estimate of the cost of processing each operator or function call.",
-    ),
-    setting(
-        "cpu_tuple_cost",
-        "0.01",
-        COST,
-        "Sets the planner's estimate of the cost of processing each tuple (row).",
-    ),
-    setting(
-        "cursor_tuple_fraction",
-        "0.1",
-        SettingKind::Real { min: 0.0, max: 1.0 },
-        "Sets the planner's estimate of the fraction of a cursor's rows that will be retrieved.",
-    ),
-    setting("DateStyle", "ISO, MDY", SettingKind::Text, "Sets the display format for date and time values."),
-    setting(
-        "deadlock_timeout",
-        "1s",
-        MILLISECONDS,
-        "Sets the time to wait on a lock before checking for deadlock.",
-    ),
-    setting("default_statistics_target", "100", COUNT, "Sets the default statistics target."),
-    setting(
-        "default_table_access_method",
-        "heap",
-        SettingKind::Text,
-        "Sets the default table access method for new tables.",
-    ),
-    setting(
-        "default_tablespace",
-        "",
-        SettingKind::Text,
-        "Sets the default tablespace to create tables and indexes in.",
-    ),
-    setting(
-        "default_toast_compression",
-        "pglz",
-        SettingKind::Enum(&["pglz", "lz4"]),
-        "Sets the default compression method for compressible values.",
-    ),
-    setting(
-        "default_transaction_deferrable",
-        "off",
-        SettingKind::Bool,
-        "Sets the default deferrable status of new transactions.",
-    ),
-    setting(
-        "default_transaction_isolation",
-        "repeatable read",
-        SettingKind::Enum(LEVELS),
-        "Sets the transaction isolation level of each new transaction.",
-    ),
-    setting(
-        "default_transaction_read_only",
-        "off",
-        SettingKind::Bool,
-        "Sets the default read-only status of new transactions.",
-    ),
-    setting(
-        "effective_cache_size",
-        "4GB",
-        KILOBYTES,
-        "Sets the planner's assumption about the total size of the data caches.",
-    ),
-    setting("enable_bitmapscan", "on", SettingKind::Bool, "Enables the planner's use of bitmap-scan plans."),
-    setting(
-        "enable_hashagg",
-        "on",
-        SettingKind::Bool,
-        "Enables the planner's use of hashed aggregation plans.",
-    ),
-    setting("enable_hashjoin", "on", SettingKind::Bool, "Enables the planner's use of hash join plans."),
-    setting(
-        "enable_indexonlyscan",
-        "on",
-        SettingKind::Bool,
-        "Enables the planner's use of index-only-scan plans.",
-    ),
-    setting("enable_indexscan", "on", SettingKind::Bool, "Enables the planner's use of index-scan plans."),
-    setting("enable_material", "on", SettingKind::Bool, "Enables the planner's use of materialization."),
-    setting("enable_mergejoin", "on", SettingKind::Bool, "Enables the planner's use of merge join plans."),
-    setting(
-        "enable_nestloop",
-        "on",
-        SettingKind::Bool,
-        "Enables the planner's use of nested-loop join plans.",
-    ),
-    setting("enable_seqscan", "on", SettingKind::Bool, "Enables the planner's use of sequential-scan plans."),
-    setting("enable_sort", "on", SettingKind::Bool, "Enables the planner's use of explicit sort steps."),
-    setting(
-        "escape_string_warning",
-        "on",
-        SettingKind::Bool,
-        "Warn about backslash escapes in ordinary string literals.",
-    ),
-    setting(
-        "extra_float_digits",
-        "1",
-        SettingKind::Integer { min: -15, max: 3, unit: "" },
-        "Sets the number of digits displayed for floating-point values.",
-    ),
-    setting(
-        "force_parallel_mode",
-        "off",
-        SettingKind::Enum(&["off", "on", "regress"]),
-        "Forces use of parallel query facilities.",
-    ),
-    setting(
-        "from_collapse_limit",
-        "8",
-        COUNT,
-        "Sets the FROM-list size beyond which subqueries are not collapsed.",
-    ),
-    setting("geqo", "on", SettingKind::Bool, "Enables genetic query optimization."),
-    setting(
-        "gin_pending_list_limit",
-        "4MB",
-        KILOBYTES,
-        "Sets the maximum size of the pending list for GIN index.",
-    ),
-    setting(
-        "hash_mem_multiplier",
-        "2",
-        SettingKind::Real { min: 1.0, max: 1000.0 },
-        "Multiple of work_mem to use for hash tables.",
-    ),
-    fixed(
-        "heliosdb.retention_days",
-        "-1",
-        SettingKind::Integer { min: -1, max: 1_000_000, unit: "" },
-        "Shows for how many days the database keeps history; -1 is for ever.",
-    ),
-    setting(super::past::AS_OF, "", SettingKind::Text, "Sets the earlier moment that statements read."),
-    setting("heliosdb.branch", "main", SettingKind::Text, "Shows the branch that the session works on."),
-    setting(
-        "idle_in_transaction_session_timeout",
-        "0",
-        MILLISECONDS,
-        "Sets the maximum allowed idle time between queries, when in a transaction.",
-    ),
-    setting(
-        "idle_session_timeout",
-        "0",
-        MILLISECONDS,
-        "Sets the maximum allowed idle time between queries, when not in a transaction.",
-    ),
-    fixed("in_hot_standby", "off", SettingKind::Bool, "Shows whether hot standby is currently active."),
-    fixed("integer_datetimes", "on", SettingKind::Bool, "Shows whether datetimes are integer based."),
-    setting(
-        "IntervalStyle",
-        "postgres",
-        SettingKind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
-        "Sets the display format for interval values.",
-    ),
-    fixed("is_superuser", "on", SettingKind::Bool, "Shows whether the current user is a superuser."),
-    setting("jit", "off", SettingKind::Bool, "Allow JIT compilation."),
-    setting(
-        "join_collapse_limit",
-        "8",
-        COUNT,
-        "Sets the FROM-list size beyond which JOIN constructs are not flattened.",
-    ),
-    fixed("lc_collate", "C", SettingKind::Text, "Shows the collation order locale."),
-    fixed(
-        "lc_ctype",
-        "C",
-        SettingKind::Text,
-        "Shows the character classification and case conversion locale.",
-    ),
-    setting("lc_messages", "C", SettingKind::Text, "Sets the language in which messages are displayed."),
-    setting("lc_monetary", "C", SettingKind::Text, "Sets the locale for formatting monetary amounts."),
-    setting("lc_numeric", "C", SettingKind::Text, "Sets the locale for formatting numbers."),
-    setting("lc_time", "C", SettingKind::Text, "Sets the locale for formatting date and time values."),
-    setting("lock_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any wait for a lock."),
-    setting(
-        "log_min_messages",
-        "warning",
-        SettingKind::Enum(MESSAGES),
-        "Sets the message levels that are logged.",
-    ),
-    setting(
-        "maintenance_work_mem",
-        "64MB",
-        KILOBYTES,
-        "Sets the maximum memory to be used for maintenance operations.",
-    ),
-    fixed("max_connections", "100", COUNT, "Sets the maximum number of concurrent connections."),
-    fixed(
-        "max_prepared_transactions",
-        "0",
-        COUNT,
-        "Sets the maximum number of simultaneously prepared transactions.",
-    ),
-    fixed("max_identifier_length", "63", COUNT, "Shows the maximum identifier length."),
-    fixed("max_index_keys", "32", COUNT, "Shows the maximum number of index keys."),
-    setting(
-        "max_parallel_workers",
-        "8",
-        WORKERS,
-        "Sets the maximum number of parallel workers that can be active at one time.",
-    ),
-    setting(
-        "max_parallel_workers_per_gather",
-        "2",
-        WORKERS,
-        "Sets the maximum number of parallel processes per executor node.",
-    ),
-    setting(
-        "min_parallel_table_scan_size",
-        "8MB",
-        PAGES,
-        "Sets the minimum amount of table data for a parallel scan.",
-    ),
-    setting(
-        "parallel_leader_participation",
-        "on",
-        SettingKind::Bool,
-        "Controls whether Gather and Gather Merge also run subplans.",
-    ),
-    setting(
-        "parallel_setup_cost",
-        "1000",
-        COST,
-        "Sets the planner's estimate of the cost of starting up worker processes for parallel query.",
-    ),
-    setting(
-        "parallel_tuple_cost",
-        "0.1",
-        COST,
-        "Sets the planner's estimate of the cost of passing each tuple (row) from worker to leader backend.",
-    ),
-    setting(
-        "password_encryption",
-        "scram-sha-256",
-        SettingKind::Enum(&["md5", "scram-sha-256"]),
-        "Chooses the algorithm for encrypting passwords.",
-    ),
-    setting(
-        "plan_cache_mode",
-        "auto",
-        SettingKind::Enum(&["auto", "force_generic_plan", "force_custom_plan"]),
-        "Controls the planner's selection of custom or generic plan.",
-    ),
-    fixed("port", "5432", COUNT, "Sets the TCP port the server listens on."),
-    setting(
-        "quote_all_identifiers",
-        "off",
-        SettingKind::Bool,
-        "When generating SQL fragments, quote all identifiers.",
-    ),
-    setting(
-        "random_page_cost",
-        "4",
-        COST,
-        "Sets the planner's estimate of the cost of a nonsequentially fetched disk page.",
-    ),
-    setting("role", "none", SettingKind::Text, "Sets the current role."),
-    setting("row_security", "on", SettingKind::Bool, "Enable row security."),
-    setting(
-        "search_path",
-        "\"$user\", public",
-        SettingKind::Text,
-        "Sets the schema search order for names that are not schema-qualified.",
-    ),
-    setting(
-        "seq_page_cost",
-        "1",
-        COST,
-        "Sets the planner's estimate of the cost of a sequentially fetched disk page.",
-    ),
-    fixed(
-        "server_encoding",
-        "UTF8",
-        SettingKind::Text,
-        "Shows the server (database) character set encoding.",
-    ),
-    fixed("server_version", "15.0", SettingKind::Text, "Shows the server version."),
-    fixed("server_version_num", "150000", COUNT, "Shows the server version as an integer."),
-    setting("session_authorization", "", SettingKind::Text, "Sets the session user name."),
-    setting(
-        "session_replication_role",
-        "origin",
-        SettingKind::Enum(&["origin", "replica", "local"]),
-        "Sets the session's behavior for triggers and rewrite rules.",
-    ),
-    fixed(
-        "shared_buffers",
-        "128MB",
-        KILOBYTES,
-        "Sets the number of shared memory buffers used by the server.",
-    ),
-    setting(
-        "standard_conforming_strings",
-        "on",
-        SettingKind::Bool,
-        "Causes '...' strings to treat backslashes literally.",
-    ),
-    setting("statement_timeout", "0", MILLISECONDS, "Sets the maximum allowed duration of any statement."),
-    setting("synchronize_seqscans", "on", SettingKind::Bool, "Enable synchronized sequential scans."),
-    setting(
-        "synchronous_commit",
-        "on",
-        SettingKind::Enum(&["local", "remote_write", "remote_apply", "on", "off"]),
-        "Sets the current transaction's synchronization level.",
-    ),
-    setting(
-        "temp_tablespaces",
-        "",
-        SettingKind::Text,
-        "Sets the tablespace(s) to use for temporary tables and sort files.",
-    ),
-    setting(
-        "TimeZone",
-        "UTC",
-        SettingKind::Text,
-        "Sets the time zone for displaying and interpreting time stamps.",
-    ),
-    setting(
-        "timezone_abbreviations",
-        "Default",
-        SettingKind::Text,
-        "Selects a file of time zone abbreviations.",
-    ),
-    setting(
-        "transaction_deferrable",
-        "off",
-        SettingKind::Bool,
-        "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures.",
-    ),
-    setting(
-        "transaction_isolation",
-        "repeatable read",
-        SettingKind::Enum(LEVELS),
-        "Sets the current transaction's isolation level.",
-    ),
-    setting(
-        "transaction_read_only",
-        "off",
-        SettingKind::Bool,
-        "Sets the current transaction's read-only status.",
-    ),
-    setting("transform_null_equals", "off", SettingKind::Bool, "Treats \"expr=NULL\" as \"expr IS NULL\"."),
-    fixed("wal_level", "replica", SettingKind::Text, "Sets the level of information written to the WAL."),
-    setting(
-        "temp_file_limit",
-        "-1",
-        SettingKind::Integer { min: -1, max: 2_147_483_647, unit: "kB" },
-        "Limits the total size of all temporary files used by each process.",
-    ),
-    setting("work_mem", "4MB", KILOBYTES, "Sets the maximum memory to be used for query workspaces."),
-    setting(
-        "xmlbinary",
-        "base64",
-        SettingKind::Enum(&["base64", "hex"]),
-        "Sets how binary values are to be encoded in XML.",
-    ),
-    setting(
-        "xmloption",
-        "content",
-        SettingKind::Enum(&["content", "document"]),
-        "Sets whether XML data in implicit parsing and serialization operations is to be considered as documents or content fragments.",
-    ),
-];
-
-/// All settings: those that mean something, and the others.
-fn every() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().chain(ACCEPTED)
-}
-
-static BY_NAME: LazyLock<BTreeMap<String, &'static Setting>> =
-    LazyLock::new(|| every().map(|setting| (setting.name.to_lowercase(), setting)).collect());
-
-/// The setting of a name, in any case.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Setting> {
-    BY_NAME.get(&name.to_lowercase()).copied()
-}
+/// Where values come from that a client sets as it connects.
+pub(super) const CLIENT: &str = "client";
 
 /// The values in force: what was set, over the defaults.
 #[derive(Clone, Debug, Default)]
@@ -510,6 +26,10 @@ pub struct SettingValues {
     pub(super) values: BTreeMap<String, String>,
     /// What RESET goes back to, where it is not the built-in default.
     initial: BTreeMap<String, String>,
+    /// Where the values of the start come from.
+    origins: BTreeMap<String, &'static str>,
+    /// Where values come from that are set now; empty once the session has begun.
+    origin: &'static str,
     /// The roles that `session_authorization` and `role` name.
     pub roles: SessionRoles,
 }
@@ -550,7 +70,7 @@ impl SettingValues {
             return self.get(&format!("default_{name}"));
         }
         match find(&name) {
-            Some(setting) => Ok(setting.default.to_string()),
+            Some(setting) => Ok(setting.default.clone()),
             None => Err(unknown(&name)),
         }
     }
@@ -610,18 +130,74 @@ impl SettingValues {
             }
             return Err(unknown(&name));
         };
-        if setting.fixed {
-            return Err(SqlError::new(
-                SqlState::CANT_CHANGE_RUNTIME_PARAM,
-                format!("parameter \"{}\" cannot be changed", setting.name),
-            ));
-        }
+        self.check_context(setting)?;
         let value = match setting.name {
             "DateStyle" => date_style(setting, value, &self.get("datestyle")?)?,
             _ => checked(setting, value)?,
         };
+        if !self.origin.is_empty() {
+            self.origins.insert(name.clone(), self.origin);
+        }
         self.values.insert(name, value);
         Ok(())
+    }
+
+    /// 55P02 for what cannot be changed now, 42501 for who may not.
+    fn check_context(&self, setting: &Setting) -> Result<()> {
+        let fixed = |why: &str| {
+            let message = format!("parameter \"{}\" cannot be {why}", setting.name);
+            Err(SqlError::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, message))
+        };
+        // What is stored for sessions was tested when it was stored.
+        let is_stored = !self.origin.is_empty() && self.origin != CLIENT;
+        let is_superuser = || is_stored || self.is_on("is_superuser");
+        match setting.context {
+            SettingContext::Internal => return fixed("changed"),
+            SettingContext::Postmaster => return fixed("changed without restarting the server"),
+            SettingContext::Reload => return fixed("changed now"),
+            SettingContext::SuperuserBackend if self.origin == CLIENT && is_superuser() => {}
+            SettingContext::Superuser if is_superuser() => {}
+            SettingContext::Backend if self.origin == CLIENT => {}
+            SettingContext::Backend => return fixed("set after connection start"),
+            SettingContext::SuperuserBackend if self.origin != CLIENT => {
+                return fixed("set after connection start");
+            }
+            SettingContext::Superuser | SettingContext::SuperuserBackend => {
+                let message = format!("permission denied to set parameter \"{}\"", setting.name);
+                return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
+            SettingContext::User => {}
+        }
+        Ok(())
+    }
+
+    /// Tests whether a setting may be changed.
+    ///
+    /// # Errors
+    /// 42704, 55P02.
+    pub fn check_changeable(&self, name: &str) -> Result<()> {
+        self.check_context(find(name).ok_or_else(|| unknown(name))?)
+    }
+
+    /// Has what is set from now on come from somewhere, as `pg_settings` says it, until the session has begun.
+    pub fn set_origin(&mut self, origin: &'static str) {
+        self.origin = origin;
+    }
+
+    /// Where a setting's value comes from.
+    #[must_use]
+    pub fn source(&self, name: &str) -> &'static str {
+        let name = name.to_lowercase();
+        match self.values.contains_key(&name) {
+            true => "session",
+            false => self.origins.get(&name).copied().unwrap_or("default"),
+        }
+    }
+
+    /// What RESET goes back to.
+    #[must_use]
+    pub fn reset_value<'a>(&'a self, setting: &'a Setting) -> &'a str {
+        self.initial.get(&setting.name.to_lowercase()).map_or(setting.default.as_str(), String::as_str)
     }
 
     /// Sets what a session begins with, fixed settings included.
@@ -629,9 +205,18 @@ impl SettingValues {
         self.initial.insert(name.to_lowercase(), value.to_string());
     }
 
+    /// Sets what the server was started with; a value that is none of the setting's is passed over.
+    pub fn set_configured(&mut self, name: &str, value: &str) {
+        if let Some(Ok(value)) = find(name).map(|setting| checked(setting, value)) {
+            self.set_initial(name, &value);
+            self.origins.insert(name.to_lowercase(), "configuration file");
+        }
+    }
+
     /// What is set now is what RESET goes back to, but for who the session is.
     pub fn keep_as_initial(&mut self) {
         let is_kept = |name: &str| !matches!(name, "role" | "session_authorization" | "is_superuser");
+        self.origin = "";
         self.initial.extend(self.values.extract_if(.., |name, _| is_kept(name)));
     }
 
@@ -641,8 +226,10 @@ impl SettingValues {
     /// 42704.
     pub fn reset(&mut self, name: &str) -> Result<()> {
         let name = name.to_lowercase();
-        if find(&name).is_none() && !self.values.contains_key(&name) {
-            return Err(unknown(&name));
+        match find(&name) {
+            Some(setting) => self.check_context(setting)?,
+            None if !self.values.contains_key(&name) => return Err(unknown(&name)),
+            None => {}
         }
         match is_custom(&name) && !self.initial.contains_key(&name) {
             true => self.values.insert(name, String::new()),
@@ -688,10 +275,20 @@ impl SettingValues {
     /// All settings with their values.
     #[must_use]
     pub fn all(&self) -> Vec<(&'static Setting, String)> {
-        let mut all: Vec<_> =
-            every().map(|setting| (setting, self.get(setting.name).unwrap_or_default())).collect();
-        all.sort_by_key(|(setting, _)| setting.name.to_lowercase());
-        all
+        let listed = all().filter(|setting| !setting.is_hidden);
+        listed.map(|setting| (setting, self.get(setting.name).unwrap_or_default())).collect()
+    }
+
+    /// A setting's value as `pg_settings` gives it: numbers in the setting's unit.
+    #[must_use]
+    pub fn in_unit(setting: &Setting, value: &str) -> String {
+        let number = || setting_value::parse(value, setting.unit()).ok();
+        let text = match setting.kind {
+            SettingKind::Integer { .. } if !is_octal(setting) => number().map(general_integer),
+            SettingKind::Real { .. } => number().map(general),
+            _ => None,
+        };
+        text.unwrap_or_else(|| value.to_owned())
     }
 
     /// The schemas of `search_path`, as written.
@@ -758,8 +355,8 @@ fn invalid(setting: &Setting, value: &str) -> SqlError {
     SqlError::invalid_parameter(format!("invalid value for parameter \"{}\": \"{value}\"", setting.name))
 }
 
-fn checked(setting: &Setting, value: &str) -> Result<String> {
-    match setting.kind {
+pub(super) fn checked(setting: &Setting, value: &str) -> Result<String> {
+    match &setting.kind {
         SettingKind::Bool => {
             let lower = value.to_lowercase();
             let is = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
@@ -774,21 +371,7 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
                 )))
             }
         }
-        SettingKind::Integer { min, max, unit } => integer(setting, value, min, max, unit),
-        SettingKind::Real { min, max } => {
-            let number = value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
-            if number.is_nan() {
-                return Err(invalid(setting, value));
-            }
-            if !(min..=max).contains(&number) {
-                let max = if max == f64::MAX { "1.79769e+308".to_string() } else { max.to_string() };
-                return Err(SqlError::invalid_parameter(format!(
-                    "{number} is outside the valid range for parameter \"{}\" ({min} .. {max})",
-                    setting.name
-                )));
-            }
-            Ok(value.trim().to_string())
-        }
+        SettingKind::Integer { .. } | SettingKind::Real { .. } => number(setting, value),
         SettingKind::Enum(allowed) => {
             let lower = value.to_lowercase();
             // Where a setting may be on or off, the other words for that are taken too.
@@ -797,7 +380,7 @@ fn checked(setting: &Setting, value: &str) -> Result<String> {
                 "false" | "no" | "0" if allowed.contains(&"off") => "off",
                 other => other,
             };
-            match allowed.iter().find(|word| **word == wanted) {
+            match allowed.iter().find(|word| word.eq_ignore_ascii_case(wanted)) {
                 Some(word) => Ok((*word).to_string()),
                 None => {
                     Err(invalid(setting, value)
@@ -874,68 +457,49 @@ fn date_style(setting: &Setting, value: &str, current: &str) -> Result<String> {
     Ok(format!("{}, {order}", format.unwrap_or(known_format)))
 }
 
-fn integer(setting: &Setting, value: &str, min: i64, max: i64, unit: &str) -> Result<String> {
-    let text = value.trim();
-    let digits =
-        text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.').len();
-    let (number, suffix) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| invalid(setting, value))?;
-    let factor = match (unit, suffix.trim()) {
-        (_, "") => 1.0,
-        ("ms", "ms") | ("kB", "kB") => 1.0,
-        ("ms", "us") => 0.001,
-        ("ms", "s") => 1_000.0,
-        ("ms", "min") => 60_000.0,
-        ("ms", "h") => 3_600_000.0,
-        ("ms", "d") => 86_400_000.0,
-        ("kB", "B") => 1.0 / 1_024.0,
-        ("kB", "MB") => 1_024.0,
-        ("kB", "GB") => 1_048_576.0,
-        ("kB", "TB") => 1_073_741_824.0,
-        ("8kB", "B") => 1.0 / 8_192.0,
-        ("8kB", "kB") => 1.0 / 8.0,
-        ("8kB", "MB") => 128.0,
-        ("8kB", "GB") => 131_072.0,
-        ("8kB", "TB") => 134_217_728.0,
-        ("", _) => return Err(invalid(setting, value)),
-        _ => {
-            let units = if unit == "ms" {
-                "\"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\""
-            } else {
-                "\"B\", \"kB\", \"MB\", \"GB\", and \"TB\""
-            };
-            let hint = format!("Valid units for this parameter are {units}.");
-            return Err(invalid(setting, value).with_hint(hint));
+/// A number within the bounds of its setting, as it is shown.
+fn number(setting: &Setting, value: &str) -> Result<String> {
+    let unit = setting.unit();
+    let number = setting_value::parse(value, unit).map_err(|error| match (error, unit) {
+        (NoNumber::Unit, Some(unit)) => invalid(setting, value).with_hint(unit.hint()),
+        _ => invalid(setting, value),
+    })?;
+    let (is_within, shown) = match setting.kind {
+        SettingKind::Integer { min, max, .. } => {
+            let whole = number.round_ties_even();
+            if whole.abs() > f64::from(i32::MAX) + 1.0 || whole > f64::from(i32::MAX) {
+                return Err(invalid(setting, value).with_hint("Value exceeds integer range."));
+            }
+            let whole = whole as i64;
+            if is_octal(setting) {
+                return Ok(format!("0{whole:o}"));
+            }
+            ((min..=max).contains(&whole), whole.to_string())
         }
+        SettingKind::Real { min, max, .. } => ((min..=max).contains(&number), general(number)),
+        _ => (true, value.to_owned()),
     };
-    let scaled = (number * factor).round();
-    if scaled < min as f64 || scaled > max as f64 {
+    if !is_within {
+        let unit = unit.map_or(String::new(), |unit| format!(" {}", unit.name()));
+        let [min, max] = setting.bounds;
         return Err(SqlError::invalid_parameter(format!(
-            "{scaled}{}{unit} is outside the valid range for parameter \"{}\" ({min} .. {max})",
-            if unit.is_empty() { "" } else { " " },
+            "{shown}{unit} is outside the valid range for parameter \"{}\" ({min} .. {max})",
             setting.name,
         )));
     }
-    Ok(shown(scaled as i64, unit))
+    Ok(match setting.kind {
+        SettingKind::Integer { .. } => shown_integer(number.round_ties_even() as i64, unit),
+        _ => shown_real(number, unit),
+    })
 }
 
-/// A number with the largest unit that leaves it whole.
-fn shown(value: i64, unit: &str) -> String {
-    if unit == "8kB" {
-        return shown(value * 8, "kB");
-    }
-    let units: &[(i64, &str)] = match unit {
-        "ms" => &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")],
-        "kB" => &[(1_073_741_824, "TB"), (1_048_576, "GB"), (1_024, "MB")],
-        _ => &[],
-    };
-    if value == 0 {
-        return "0".into();
-    }
-    match units.iter().find(|(size, _)| value % size == 0) {
-        Some((size, name)) => format!("{}{name}", value / size),
-        None => format!("{value}{unit}"),
-    }
+fn general_integer(number: f64) -> String {
+    (number.round() as i64).to_string()
+}
+
+/// Whether a setting is shown as permissions of a file are.
+fn is_octal(setting: &Setting) -> bool {
+    matches!(setting.name, "data_directory_mode" | "log_file_mode" | "unix_socket_permissions")
 }
 
 /// Whether a zone is given by POSIX rules, not by an offset.

@@ -88,7 +88,7 @@ impl Session {
                 done("RELEASE")
             }
             S::Set(set) => self.run_set(set).await,
-            S::ShowVariable { variable } => self.show(&setting_name(variable)),
+            S::ShowVariable { variable } => self.show(&setting_name(variable)).await,
             S::Discard { object_type } => self.discard(object_type).await,
             S::LISTEN { channel } => {
                 self.begin_in_transaction();
@@ -554,7 +554,7 @@ impl Session {
         done("SET")
     }
 
-    fn show(&mut self, setting: &str) -> Result<Given> {
+    async fn show(&mut self, setting: &str) -> Result<Given> {
         // Another session may have renamed the branch.
         let branch = self.branch_name();
         if self.settings.get("heliosdb.branch")? != branch {
@@ -562,7 +562,10 @@ impl Session {
         }
         if setting == "all" {
             let mut columns = [Vec::new(), Vec::new(), Vec::new()];
-            for (each, value) in self.settings.all() {
+            let sees_all = self.check_may_examine("data_directory").await.is_ok();
+            for (each, value) in
+                self.settings.all().into_iter().filter(|(each, _)| sees_all || !each.is_private)
+            {
                 columns[0].push(each.name.to_string());
                 columns[1].push(value);
                 columns[2].push(each.description.to_string());
@@ -574,6 +577,7 @@ impl Session {
             }
             return Ok(Given { batches: vec![Batch::new(merged, rows)], tag: "SHOW".into() });
         }
+        self.check_may_examine(setting).await?;
         let value = match setting {
             "transaction_read_only" if self.as_of().is_some() => "on".into(),
             _ => self.settings.get(setting)?,
