@@ -2,12 +2,29 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::rewrite::{GROUPING_SETS, MARK, before_open, is};
+use super::rewrite::{GROUPING_SETS, MARK, before_open, closed, is};
 
 /// Whether tokens begin with a query, perhaps in parentheses.
 pub(super) fn begins_query(rest: &[&TokenWithSpan]) -> bool {
     let first = rest.iter().find(|token| token.token != Token::LParen);
     first.is_some_and(|first| ["select", "with", "values"].iter().any(|word| is(first, word)))
+}
+
+/// Whether what stands in the parentheses that tokens begin with is a query, and no list that begins with one.
+pub(super) fn is_query(mut rest: &[&TokenWithSpan]) -> bool {
+    while let [first, inside, ..] = rest
+        && first.token == Token::LParen
+    {
+        rest = &rest[1..];
+        if inside.token != Token::LParen {
+            return begins_query(rest);
+        }
+        let follows = closed(rest).and_then(|length| rest.get(length));
+        if !follows.is_some_and(|token| ends_query(&token.token)) {
+            return false;
+        }
+    }
+    false
 }
 
 /// Whether what follows a query in parentheses within others leaves it a query: their end, or clauses of its own.

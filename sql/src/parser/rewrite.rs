@@ -48,6 +48,7 @@
 
 use super::query_value::{
     begins_query, ends_query, goes_before_value, is_in_grouping, is_in_grouping_sets, is_in_nested_sets,
+    is_query,
 };
 use super::targets::{self, Targets};
 use super::{merge, places, referential, search_cycle, star_cast};
@@ -288,7 +289,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 ends.push((at + length - 2, vec![put(Token::RParen), put(alias)]));
             }
             Token::LParen
-                if begins_query(&tokens[at - 1..])
+                if is_query(&tokens[at - 1..])
                     && matches!(out.as_slice(), [.., word, open] if is(word, "in") && open.token == Token::LParen)
                     && let Some(length) = closed(&tokens[at - 1..])
                     && !ends_query(token_at(at - 1 + length)) =>
