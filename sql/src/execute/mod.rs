@@ -51,8 +51,8 @@ mod window;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
@@ -254,10 +254,7 @@ impl Operator for Measured {
 }
 
 impl Measured {
-    fn next_measured<'a>(
-        &'a mut self,
-        execution: &'a mut Execution,
-    ) -> BoxFuture<'a, Result<Option<Batch>>> {
+    fn next_measured<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         if execution.instruments.is_none() {
             // A canceled statement ends at the next batch.
             return match execution.check_cancel() {

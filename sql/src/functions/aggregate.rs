@@ -873,6 +873,8 @@ impl Accumulator for Joined {
 #[derive(Clone, Default)]
 struct Gathered {
     elements: Vec<Datum>,
+    /// What the elements take beyond themselves, bytes.
+    bytes: usize,
     seen: bool,
 }
 
@@ -894,6 +896,7 @@ impl Accumulator for Gathered {
                 _ => {}
             }
         }
+        self.bytes += value.heap_bytes();
         self.elements.push(value.clone());
         self.seen = true;
         Ok(())
@@ -901,6 +904,7 @@ impl Accumulator for Gathered {
 
     fn merge(&mut self, other: &Gathered) -> Result<()> {
         self.elements.extend(other.elements.iter().cloned());
+        self.bytes += other.bytes;
         self.seen |= other.seen;
         Ok(())
     }
@@ -917,7 +921,7 @@ impl Accumulator for Gathered {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.elements.capacity() * size_of::<Datum>()
+        self.elements.capacity() * size_of::<Datum>() + self.bytes
     }
 }
 
