@@ -875,7 +875,6 @@ struct Gathered {
     elements: Vec<Datum>,
     /// What the elements take beyond themselves, bytes.
     bytes: usize,
-    seen: bool,
 }
 
 impl Accumulator for Gathered {
@@ -898,19 +897,17 @@ impl Accumulator for Gathered {
         }
         self.bytes += value.heap_bytes();
         self.elements.push(value.clone());
-        self.seen = true;
         Ok(())
     }
 
     fn merge(&mut self, other: &Gathered) -> Result<()> {
         self.elements.extend(other.elements.iter().cloned());
         self.bytes += other.bytes;
-        self.seen |= other.seen;
         Ok(())
     }
 
     fn finish(&self, types: &[DataType], result: DataType, context: &EvalContext<'_>) -> Result<Datum> {
-        if !self.seen {
+        if self.elements.is_empty() {
             return Ok(Datum::Null);
         }
         let has_arrays = self.elements.iter().any(|element| matches!(element, Datum::Array(_)));

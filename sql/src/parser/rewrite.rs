@@ -44,6 +44,7 @@
 //! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
 //! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
 //! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
+//! | `CREATE TABLE (… CHECK (a) NOT VALID)` | `CHECK (a)`: there are no rows yet |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
 use super::query_value::{
@@ -330,6 +331,9 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.push(token.clone());
                 out.extend(moved);
                 at += length;
+            }
+            Token::Word(_) if kind.creates_table && referential::is_not_valid(&out, &tokens[at - 1..]) => {
+                at += 1
             }
             Token::Word(_)
                 if is(token, "as")
