@@ -30,6 +30,49 @@ fn deep_statements_are_refused() {
     }
 }
 
+/// What is a list is no depth, and queries may be some hundred levels deep, also where nothing is optimized.
+#[test]
+fn deep_queries_are_answered() {
+    let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");
+    let number = |statement: &str| {
+        let rows = database.query(statement, params![]).expect("an answer");
+        rows[0].get::<i64>("n").expect("a number")
+    };
+    let union = |word: &str, count: usize| {
+        let queries: Vec<String> = (0..count).map(|at| format!("SELECT {at}")).collect();
+        number(&format!("SELECT count(*) AS n FROM ({}) s", queries.join(word)))
+    };
+    assert_eq!(union(" UNION ALL ", 4_000), 4_000);
+    assert_eq!(union(" UNION ", 1_000), 1_000);
+    assert_eq!(union(" EXCEPT ", 1_000), 1);
+    assert_eq!(union(" INTERSECT ", 1_000), 0);
+    let chain = |count: usize, step: &dyn Fn(usize) -> String| {
+        let tables: String = (1..count).map(|at| format!(", c{at} AS ({})", step(at - 1))).collect();
+        format!("WITH c0 AS (SELECT 1::bigint AS n){tables} SELECT n FROM c{}", count - 1)
+    };
+    assert_eq!(number(&chain(400, &|from| format!("SELECT n + 1 AS n FROM c{from}"))), 400);
+    assert_eq!(number(&chain(300, &|from| format!("SELECT count(*) AS n FROM c{from}"))), 1);
+    let shared = chain(300, &|from| format!("SELECT n FROM c{from}")).replace(" AS (", " AS MATERIALIZED (");
+    assert_eq!(number(&shared), 1);
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!(
+            "SELECT count(*) AS n FROM (SELECT 1 WHERE {}{inner}{}) s",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    assert_eq!(number(&nested("1 = (SELECT 1 WHERE ", "true", ")", 200)), 1);
+    assert_eq!(number(&nested("EXISTS (SELECT 1 WHERE ", "true", ")", 300)), 1);
+    let joins: String =
+        (1..300).map(|at| format!(" LEFT JOIN (VALUES (1)) a{at}(x) ON a{at}.x = a{}.x", at - 1)).collect();
+    assert_eq!(number(&format!("SELECT count(*) AS n FROM (VALUES (1)) a0(x){joins}")), 1);
+    // Each reads the one before twice: the plan would double three hundred times.
+    let doubled = chain(300, &|from| format!("SELECT a.n FROM c{from} a JOIN c{from} b USING (n)"));
+    let error = database.query(&doubled, params![]).expect_err("too large");
+    assert_eq!(error.sqlstate(), "54001");
+    works(&database);
+}
+
 #[test]
 fn long_statements_are_answered() {
     let database = EmbeddedDatabase::new_in_memory().expect("a database in memory");

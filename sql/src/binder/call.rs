@@ -10,7 +10,7 @@ use super::{Binder, name, parse_stable_name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, Function, ResolvedFunction, registry};
-use crate::parser::marked;
+use crate::parser::{VALUE, marked};
 use crate::types::{Category, DataType, oids};
 use crate::value::{Datum, RecordShape};
 
@@ -462,6 +462,13 @@ pub(super) fn row_fields(expr: &Ast) -> Option<Vec<&Ast>> {
         }
         _ => None,
     }
+}
+
+/// What a marked call stands for: a query that is a value.
+pub(super) fn marked_value(call: &ast::Function) -> Option<&Ast> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    marked(name::last(&call.name)?).filter(|mark| *mark == VALUE)?;
+    argument_expr(list.args.first()?).ok()
 }
 
 /// The arguments of a call whose last one is VARIADIC.

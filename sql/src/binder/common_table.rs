@@ -18,8 +18,19 @@ use super::{Binder, BoundQuery, CommonTable, ResultColumn, name, search_cycle};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
 use crate::plan::logical::Logical;
-use crate::plan::simplify::{any_input, reads_outer};
+use crate::plan::simplify::{any_input, each_input, reads_outer};
 use crate::types::DataType;
+
+/// Each reading of a common table has its definition below it, and so the definitions of what that reads: tables that read
+/// the one before twice double them each time. So many nodes one may have, and all readings together.
+const DEFINITION_NODES_MAX: usize = 10_000;
+const SHARED_NODES_MAX: usize = 500_000;
+
+fn nodes(plan: &Logical) -> usize {
+    let mut count = 1;
+    each_input(plan, &mut |input| count += nodes(input));
+    count
+}
 
 /// A statement in WITH that changes rows.
 pub enum BoundChange {
@@ -256,7 +267,14 @@ impl Binder<'_> {
         let (table, alias) = (shared.table, relation.alias.clone());
         let plan = match &shared.definition {
             Some(definition) => {
-                Logical::Shared { table, alias, definition: Box::new((**definition).clone()), columns }
+                let nodes = nodes(definition);
+                self.shared_nodes += nodes;
+                if nodes > DEFINITION_NODES_MAX || self.shared_nodes > SHARED_NODES_MAX {
+                    return Err(super::too_deep().with_hint(
+                        "Common tables that read each other several times make the plan too large.",
+                    ));
+                }
+                Logical::Shared { table, alias, definition: definition.clone(), columns }
             }
             None => Logical::WorkingTable { table, alias, columns },
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Ident, Spanned, UnaryOperator};
 use sqlparser::tokenizer::Location;
 
-use super::call::row_fields;
+use super::call::{marked_value, row_fields};
 use super::literal::constant;
 use super::modify::is_default;
 use super::scope::{ScopeColumn, ScopeRelation, ambiguous};
@@ -96,7 +96,10 @@ impl Binder<'_> {
             Ast::Case { operand, conditions, else_result, .. } => {
                 self.bind_case(operand.as_deref(), conditions, else_result.as_deref())
             }
-            Ast::Function(function) => self.bind_function(function),
+            Ast::Function(function) => match marked_value(function) {
+                Some(value) => self.bind(value),
+                None => self.bind_function(function),
+            },
             other => self.bind_special(other),
         }
     }

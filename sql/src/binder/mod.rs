@@ -451,6 +451,8 @@ pub struct Binder<'a> {
     common_tables: Vec<CommonTable>,
     /// The column of the keys that the query which is being bound asks for.
     asked_key: Option<ColumnId>,
+    /// How many nodes the definitions below readings of common tables have.
+    shared_nodes: usize,
     /// The names of those that the one that is being bound cannot read: itself, and the ones behind it.
     unreachable: Vec<String>,
     /// What WITH changes, with the numbers of the tables that the returned rows go to.
@@ -476,7 +478,11 @@ pub struct Binder<'a> {
 }
 
 /// The deepest nesting of queries.
-const QUERY_DEPTH_MAX: usize = 100;
+const QUERY_DEPTH_MAX: usize = 500;
+
+fn too_deep() -> SqlError {
+    SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+}
 
 impl<'a> Binder<'a> {
     /// A binder for a statement of `text`, with the parameter types that the client declared.
@@ -502,6 +508,7 @@ impl<'a> Binder<'a> {
             collectors: Vec::new(),
             common_tables: Vec::new(),
             asked_key: None,
+            shared_nodes: 0,
             unreachable: Vec::new(),
             changes: Vec::new(),
             in_window: None,
@@ -606,7 +613,7 @@ impl<'a> Binder<'a> {
     /// Runs `bind` for a query one level deeper.
     fn deeper<T>(&mut self, bind: impl FnOnce(&mut Binder<'a>) -> Result<T>) -> Result<T> {
         if self.depth >= QUERY_DEPTH_MAX {
-            return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+            return Err(too_deep());
         }
         self.depth += 1;
         crate::watch::check()?;

@@ -5,13 +5,35 @@ use sqlparser::tokenizer::Location;
 
 use super::order::{self, sort_key};
 use super::scope::{Level, RowPlace, Scope, ScopeColumn, ScopeRelation};
-use super::{AggregatesIn, Binder, BoundQuery, Collector, ResultColumn, name};
+use super::{AggregatesIn, Binder, BoundQuery, Collector, QUERY_DEPTH_MAX, ResultColumn, name, too_deep};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::CastContext;
 use crate::parser;
 use crate::plan::logical::{ColumnId, Computed, Logical, RowLocking, SetKind, SortKey};
 use crate::types::{DataType, oids};
+
+/// Runs of the same set operation with more members than this are put together pair by pair.
+const BALANCED_FROM: usize = 16;
+
+/// Queries that the same set operation puts together, whose columns are of the same types.
+struct Run {
+    /// Which one, and whether it says ALL; `None` as long as there is one query.
+    operation: Option<(SetKind, bool)>,
+    members: Vec<BoundQuery>,
+}
+
+impl Run {
+    fn of(query: BoundQuery) -> Run {
+        Run { operation: None, members: vec![query] }
+    }
+
+    /// Whether one more query may join those that are here.
+    fn goes_on_with(&self, kind: SetKind, all: bool, wanted: &[DataType]) -> bool {
+        let types = self.members[0].columns.iter().map(|(_, column)| column.data_type);
+        self.operation == Some((kind, all)) && types.eq(wanted.iter().copied())
+    }
+}
 
 impl Binder<'_> {
     /// Binds a whole statement that is a query.
@@ -176,9 +198,7 @@ impl Binder<'_> {
             SetExpr::Select(select) => self.branch(|binder| binder.bind_select(select, &[], &[])),
             SetExpr::Query(query) => self.branch(|binder| binder.bind_query_at_level(query)),
             SetExpr::Values(values) => self.bind_values(values),
-            SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                self.deeper(|binder| binder.bind_set_operation(left, *op, *set_quantifier, right))
-            }
+            SetExpr::SetOperation { .. } => self.deeper(|binder| binder.bind_set_operations(body)),
             SetExpr::Table(table) => {
                 let parts = [table.schema_name.clone(), table.table_name.clone()];
                 let parts: Vec<ast::Ident> = parts.into_iter().flatten().map(ast::Ident::new).collect();
@@ -214,27 +234,56 @@ impl Binder<'_> {
         bound
     }
 
-    fn bind_set_operation(
+    /// Binds a chain of set operations, which is a list that goes down the left side of the tree.
+    fn bind_set_operations(&mut self, chain: &SetExpr) -> Result<BoundQuery> {
+        let mut steps = Vec::new();
+        let mut first = chain;
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = first {
+            steps.push((*op, *set_quantifier, right.as_ref()));
+            first = left;
+        }
+        let mut run = Run::of(self.bind_set_expr(first)?);
+        let mut depth = self.depth;
+        for (op, quantifier, right) in steps.into_iter().rev() {
+            crate::watch::check()?;
+            let (kind, word) = match op {
+                SetOperator::Union => (SetKind::Union, "UNION"),
+                SetOperator::Intersect => (SetKind::Intersect, "INTERSECT"),
+                SetOperator::Except | SetOperator::Minus => (SetKind::Except, "EXCEPT"),
+            };
+            let all = quantifier == SetQuantifier::All;
+            let place = first_output(right);
+            let right = self.bind_set_expr(right)?;
+            let wanted = self.common_columns(&run, &right, (all, word), place)?;
+            if !run.goes_on_with(kind, all, &wanted) {
+                depth += 1;
+                if depth > QUERY_DEPTH_MAX {
+                    return Err(too_deep());
+                }
+                let whole = self.united(run)?;
+                run = Run::of(self.convert_columns(whole, &wanted, CastContext::Implicit)?);
+                run.operation = Some((kind, all));
+            }
+            run.members.push(self.convert_columns(right, &wanted, CastContext::Implicit)?);
+        }
+        self.united(run)
+    }
+
+    /// The types of the columns of a set operation of what there is and one query more.
+    fn common_columns(
         &mut self,
-        left: &SetExpr,
-        op: SetOperator,
-        quantifier: SetQuantifier,
-        right: &SetExpr,
-    ) -> Result<BoundQuery> {
-        let (kind, word) = match op {
-            SetOperator::Union => (SetKind::Union, "UNION"),
-            SetOperator::Intersect => (SetKind::Intersect, "INTERSECT"),
-            SetOperator::Except | SetOperator::Minus => (SetKind::Except, "EXCEPT"),
-        };
-        let all = quantifier == SetQuantifier::All;
-        let right_place = first_output(right);
-        let (left, right) = (self.bind_set_expr(left)?, self.bind_set_expr(right)?);
-        if left.columns.len() != right.columns.len() {
+        run: &Run,
+        right: &BoundQuery,
+        (all, word): (bool, &str),
+        place: Location,
+    ) -> Result<Vec<DataType>> {
+        let left = &run.members[0].columns;
+        if left.len() != right.columns.len() {
             let error = SqlError::syntax(format!("each {word} query must have the same number of columns"));
-            return Err(self.locate(error, right_place));
+            return Err(self.locate(error, place));
         }
         let mut wanted = Vec::new();
-        for ((_, left), (_, right)) in left.columns.iter().zip(&right.columns) {
+        for ((_, left), (_, right)) in left.iter().zip(&right.columns) {
             let exprs =
                 [left.data_type, right.data_type].map(|data_type| Expr::Column { index: 0, data_type });
             wanted.push(self.common(&exprs, word)?);
@@ -242,18 +291,47 @@ impl Binder<'_> {
         if !all {
             wanted.iter().try_for_each(|data_type| self.require_equality(*data_type))?;
         }
-        let left = self.convert_columns(left, &wanted, CastContext::Implicit)?;
-        let right = self.convert_columns(right, &wanted, CastContext::Implicit)?;
+        Ok(wanted)
+    }
+
+    /// The members of a run as one query: one after the other, or, where they are many, as a tree that is not deep.
+    fn united(&mut self, run: Run) -> Result<BoundQuery> {
+        let Run { operation, mut members } = run;
+        let Some((kind, all)) = operation else {
+            return members.pop().ok_or_else(|| SqlError::internal("a set operation of nothing"));
+        };
+        if kind == SetKind::Except && members.len() > BALANCED_FROM {
+            // What is taken away piece by piece is taken away together.
+            let taken = Run { operation: Some((SetKind::Union, all)), members: members.split_off(1) };
+            members.push(self.united(taken)?);
+        }
+        while members.len() > BALANCED_FROM {
+            let mut pairs = Vec::with_capacity(members.len().div_ceil(2));
+            let mut rest = members.into_iter();
+            while let Some(left) = rest.next() {
+                pairs.push(match rest.next() {
+                    Some(right) => self.unite(kind, all, left, right),
+                    None => left,
+                });
+            }
+            members = pairs;
+        }
+        let mut members = members.into_iter();
+        let first = members.next().ok_or_else(|| SqlError::internal("a set operation of nothing"))?;
+        Ok(members.fold(first, |left, right| self.unite(kind, all, left, right)))
+    }
+
+    fn unite(&mut self, kind: SetKind, all: bool, left: BoundQuery, right: BoundQuery) -> BoundQuery {
         let (left_plan, right_plan) = (narrow(&left), narrow(&right));
         let mut ids = Vec::new();
         let mut columns = Vec::new();
-        for ((_, column), data_type) in left.columns.into_iter().zip(wanted) {
+        for (_, column) in left.columns {
             let id = self.column_id();
-            ids.push((id, data_type));
-            columns.push((id, ResultColumn { data_type, name: column.name, source: None }));
+            ids.push((id, column.data_type));
+            columns.push((id, ResultColumn { source: None, ..column }));
         }
         let (left, right) = (Box::new(left_plan), Box::new(right_plan));
-        Ok(BoundQuery { plan: Logical::SetOperation { kind, all, left, right, columns: ids }, columns })
+        BoundQuery { plan: Logical::SetOperation { kind, all, left, right, columns: ids }, columns }
     }
 
     pub(super) fn bind_values(&mut self, values: &ast::Values) -> Result<BoundQuery> {

@@ -234,7 +234,7 @@ impl Aggregation {
             waiting.push(member.take_waiting(execution));
             run.merge(member)?;
         }
-        run.look_at_memory(0);
+        run.look_at_memory(0)?;
         for (partitions, mut file) in waiting {
             for (set, partitions) in partitions.into_iter().enumerate() {
                 let Some(partitions) = partitions else { continue };
@@ -283,7 +283,7 @@ impl Aggregation {
             let partitions = run.waiting[set].get_or_insert_with(|| Partitions::new(level, limit));
             partitions.push(&packed, &found.waiting, &mut run.file).await?;
         }
-        run.look_at_memory(batch.row_count);
+        run.look_at_memory(batch.row_count)?;
         Ok(())
     }
 
@@ -439,17 +439,23 @@ impl Run {
 
     /// Counts what the groups take. Most of it is looked at anew only when so many rows have come that counting,
     /// which may take a step for each group, costs little beside them.
-    fn look_at_memory(&mut self, rows: usize) {
+    ///
+    /// # Errors
+    /// 53200 where the states, which stay in memory, take too much.
+    fn look_at_memory(&mut self, rows: usize) -> Result<()> {
         self.rows_since += rows;
         if self.rows_since >= self.set_of.len() / 8 {
             self.rows_since = 0;
             let values: usize = self.values.iter().map(ColumnBuilder::memory_bytes).sum();
-            self.kept_bytes = values + self.calls.iter().map(Call::memory_bytes).sum::<usize>();
+            let states = self.calls.iter().map(Call::memory_bytes).sum::<usize>();
+            self.kept_bytes = values + states;
+            self.reservation.memory().check_state(states)?;
         }
         let held = self.table.memory_bytes() + self.set_of.capacity() * 4 + self.kept_bytes;
         let blocks: usize = self.waiting.iter().flatten().map(Partitions::memory_bytes).sum();
         self.reservation.set(held + blocks);
         self.has_room = held <= self.limit_bytes || self.level >= LEVELS_MAX;
+        Ok(())
     }
 }
 

@@ -163,11 +163,20 @@ impl Call {
         sorter.finish(execution).await?;
         let identity = self.identity();
         let (mut last, mut key) = (Vec::new(), Vec::new());
+        let mut reservation = execution.memory().reserve();
+        let (mut rows_since, mut groups_known) = (0, 0);
         while let Some(batch) = sorter.next(BATCH_ROWS, execution).await? {
             let mut arguments = batch.columns;
             let Some(numbers) = arguments.pop() else { return Ok(()) };
             let groups: Vec<u32> =
                 (0..batch.row_count).map(|row| numbers.get(row).as_i64().unwrap_or(0) as u32).collect();
+            // Counting takes a step for each group.
+            rows_since += batch.row_count;
+            groups_known = groups.iter().fold(groups_known, |most, group| most.max(*group as usize + 1));
+            if rows_since >= groups_known / 8 {
+                rows_since = 0;
+                reservation.set_state(self.state.memory_bytes())?;
+            }
             if !self.call.distinct {
                 self.state.accumulate(&groups, &arguments, &execution.context())?;
                 continue;

@@ -12,6 +12,9 @@ use helios_mvcc::{Store, TemporaryBlock, TemporaryFile};
 use crate::error::{Result, SqlError, SqlState};
 use crate::session::SettingValues;
 
+/// What may be held of what cannot be moved to a file, as so many times `work_mem`: 1 GiB with the usual 4 MB.
+const STATE_TIMES_WORK_MEM: usize = 256;
+
 /// The account of one query.
 #[derive(Debug)]
 pub struct QueryMemory {
@@ -19,6 +22,8 @@ pub struct QueryMemory {
     pub work_bytes: usize,
     /// What a hash table may hold, bytes.
     pub hash_bytes: usize,
+    /// What may be held of what cannot be moved to a file: states of aggregates, and a partition of a window.
+    pub state_bytes_max: usize,
     temp_file_limit_kilobytes: Option<u64>,
     held_bytes: AtomicUsize,
     peak_bytes: AtomicUsize,
@@ -35,6 +40,7 @@ impl QueryMemory {
         QueryMemory {
             work_bytes,
             hash_bytes: (work_bytes as f64 * multiplier.unwrap_or(2.0)) as usize,
+            state_bytes_max: work_bytes.saturating_mul(STATE_TIMES_WORK_MEM),
             temp_file_limit_kilobytes: settings
                 .kilobytes("temp_file_limit")
                 .and_then(|size| u64::try_from(size).ok()),
@@ -48,6 +54,22 @@ impl QueryMemory {
     #[must_use]
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// 53200 if so many bytes of what cannot be moved to a file are too many.
+    ///
+    /// # Errors
+    /// That.
+    pub fn check_state(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.state_bytes_max {
+            return Ok(());
+        }
+        Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
+            .with_detail(format!(
+                "The states of aggregates, or the rows of a window's partition, take more than {} kB.",
+                self.state_bytes_max >> 10
+            ))
+            .with_hint("They may take 256 times \"work_mem\"."))
     }
 
     /// What an operator begins with: nothing.
@@ -94,6 +116,15 @@ impl Reservation {
         self.memory.peak_bytes.fetch_max(total, Ordering::Relaxed);
         self.bytes = bytes;
         self.peak_bytes = self.peak_bytes.max(bytes);
+    }
+
+    /// Says how much is held now of what cannot be moved to a file.
+    ///
+    /// # Errors
+    /// 53200 beyond what may be.
+    pub fn set_state(&mut self, bytes: usize) -> Result<()> {
+        self.set(bytes);
+        self.memory.check_state(bytes)
     }
 
     /// The most that was held at a time, bytes.

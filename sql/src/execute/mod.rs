@@ -52,6 +52,7 @@ mod window;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
@@ -92,6 +93,10 @@ pub fn build(plan: &PlanNode) -> Box<dyn Operator> {
 }
 
 fn build_numbered(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
+    stacker::maybe_grow(STACK_LEFT_BYTES, STACK_BYTES, || build_here(plan, number))
+}
+
+fn build_here(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
     let own = *number;
     *number += 1;
     let mut child = |plan: &PlanNode| build_numbered(plan, number);
@@ -209,6 +214,21 @@ fn count_nodes(plan: &PlanNode) -> usize {
     1 + plan.inputs().into_iter().map(count_nodes).sum::<usize>()
 }
 
+/// Where less than this is left of the stack, more is taken; and how much.
+const STACK_LEFT_BYTES: usize = 512 << 10;
+const STACK_BYTES: usize = 8 << 20;
+
+/// A future that is polled on more stack, where little is left: operators of deep plans poll each other.
+struct OnMoreStack<'a, T>(BoxFuture<'a, T>);
+
+impl<T> Future for OnMoreStack<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        stacker::maybe_grow(2 * STACK_LEFT_BYTES, STACK_BYTES, || self.0.as_mut().poll(context))
+    }
+}
+
 /// Counts rows and time where the execution wants that, and looks for a cancel request.
 struct Measured {
     operator: Box<dyn Operator>,
@@ -225,6 +245,16 @@ impl Operator for Measured {
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
+        // What polls this stands about as deep each time.
+        if stacker::remaining_stack().is_some_and(|left| left < 2 * STACK_LEFT_BYTES) {
+            return Box::pin(OnMoreStack(self.next_measured(execution)));
+        }
+        self.next_measured(execution)
+    }
+}
+
+impl Measured {
+    fn next_measured<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         if execution.instruments.is_none() {
             // A canceled statement ends at the next batch.
             return match execution.check_cancel() {

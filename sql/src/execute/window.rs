@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::frame_boundary::{self, Boundary, Side};
 use super::keys::{equality_columns, evaluate};
-use super::memory::Reservation;
+use super::memory::{QueryMemory, Reservation};
 use super::sorter::Sorter;
 use super::values::builders;
 use super::{BoxFuture, Execution, Operator};
@@ -165,16 +165,17 @@ impl Window {
             }
             sorted.at += 1;
             held += row.memory_bytes();
-            sorted.reservation.set(held);
+            sorted.reservation.set_state(held)?;
             rows.push(row);
         }
     }
 
     /// Computes the calls over one partition.
-    fn compute(&self, rows: &mut [Row], execution: &Execution) -> Result<()> {
+    fn compute(&self, rows: &mut [Row], memory: &QueryMemory, execution: &Execution) -> Result<()> {
         let context = execution.context();
         for (call, places) in self.calls.iter().zip(&self.places) {
-            let results = PartitionCall::new(rows, call, places, &self.order_keys, &context)?.results()?;
+            let results =
+                PartitionCall::new(rows, call, places, &self.order_keys, &context)?.results(memory)?;
             for (row, result) in rows.iter_mut().zip(results) {
                 row.values.push(result);
             }
@@ -196,7 +197,7 @@ impl Window {
             if rows.is_empty() {
                 break;
             }
-            self.compute(&mut rows, execution)?;
+            self.compute(&mut rows, sorted.reservation.memory(), execution)?;
             self.ready.extend(rows.into_iter().map(|row| row.values));
             execution.breathe().await?;
         }
@@ -303,9 +304,9 @@ impl<'a> PartitionCall<'a> {
         &self.rows[row].taken[self.places.arguments + number]
     }
 
-    fn results(&self) -> Result<Vec<Datum>> {
+    fn results(&self, memory: &QueryMemory) -> Result<Vec<Datum>> {
         if let WindowFunction::Aggregate(aggregate) = &self.call.function {
-            return self.aggregated(aggregate);
+            return self.aggregated(aggregate, memory);
         }
         (0..self.rows.len()).map(|row| self.result(row)).collect()
     }
@@ -452,7 +453,7 @@ impl<'a> PartitionCall<'a> {
         })
     }
 
-    fn aggregated(&self, aggregate: &Aggregate) -> Result<Vec<Datum>> {
+    fn aggregated(&self, aggregate: &Aggregate, memory: &QueryMemory) -> Result<Vec<Datum>> {
         let argument_types: Vec<DataType> = self.call.arguments.iter().map(Expr::data_type).collect();
         let types = CallTypes { arguments: &argument_types, result: self.call.data_type };
         let fresh = || {
@@ -463,7 +464,11 @@ impl<'a> PartitionCall<'a> {
         let mut state = fresh();
         let (mut done_from, mut done_to) = (0, 0);
         let mut results: Vec<Datum> = Vec::with_capacity(self.rows.len());
+        let mut held = 0;
         for row in 0..self.rows.len() {
+            // Each result may be as large as the whole partition.
+            held += results.last().map_or(0, |result| size_of::<Datum>() + result.heap_bytes());
+            memory.check_state(held)?;
             if self.call.frame.exclusion != Exclusion::Nothing {
                 let mut state = fresh();
                 self.accumulate(&mut *state, &argument_types, self.framed(row)?)?;

@@ -873,7 +873,8 @@ impl Accumulator for Joined {
 #[derive(Clone, Default)]
 struct Gathered {
     elements: Vec<Datum>,
-    seen: bool,
+    /// What the elements take beyond themselves, bytes.
+    bytes: usize,
 }
 
 impl Accumulator for Gathered {
@@ -894,19 +895,19 @@ impl Accumulator for Gathered {
                 _ => {}
             }
         }
+        self.bytes += value.heap_bytes();
         self.elements.push(value.clone());
-        self.seen = true;
         Ok(())
     }
 
     fn merge(&mut self, other: &Gathered) -> Result<()> {
         self.elements.extend(other.elements.iter().cloned());
-        self.seen |= other.seen;
+        self.bytes += other.bytes;
         Ok(())
     }
 
     fn finish(&self, types: &[DataType], result: DataType, context: &EvalContext<'_>) -> Result<Datum> {
-        if !self.seen {
+        if self.elements.is_empty() {
             return Ok(Datum::Null);
         }
         let has_arrays = self.elements.iter().any(|element| matches!(element, Datum::Array(_)));
@@ -917,7 +918,7 @@ impl Accumulator for Gathered {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.elements.capacity() * size_of::<Datum>()
+        self.elements.capacity() * size_of::<Datum>() + self.bytes
     }
 }
 

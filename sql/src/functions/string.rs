@@ -6,15 +6,16 @@ use super::{EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
 use crate::types::oids::{BPCHAR, BYTEA, INT4, INT8, TEXT, TEXT_ARRAY};
 use crate::value::{ArrayValue, Column, ColumnBuilder, ColumnData, Datum, PhysicalKind, TextData};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// The most bytes a value may have, PostgreSQL's limit.
 const BYTES_MAX: usize = 0x3fff_ffff;
 
-/// Argument `index` as text.
 /// How many elements are made between two looks at whether the statement was canceled.
 const ELEMENTS_PER_LOOK: usize = 16_384;
 
+/// Argument `index` as text.
 pub(super) fn text(arguments: &[Datum], index: usize) -> Result<&str> {
     arguments.get(index).and_then(Datum::as_text).ok_or_else(wrong_arguments)
 }
@@ -78,7 +79,7 @@ fn right(text: &str, n: i32) -> &str {
 }
 
 /// Pads (or cuts) to a length.
-fn pad(text: &str, length: i32, fill: &str, at_left: bool) -> Result<String> {
+fn pad(text: &str, length: i32, fill: &str, at_left: bool, context: &EvalContext<'_>) -> Result<String> {
     let length = length.max(0) as usize;
     if length > BYTES_MAX / 4 {
         return Err(too_large());
@@ -87,7 +88,9 @@ fn pad(text: &str, length: i32, fill: &str, at_left: bool) -> Result<String> {
     if own >= length || fill.is_empty() {
         return Ok(text[..byte_at(text, length)].to_owned());
     }
-    let filling: String = fill.chars().cycle().take(length - own).collect();
+    let width = fill.chars().count();
+    let mut filling = context.repeated(fill, (length - own) / width)?;
+    filling.extend(fill.chars().take((length - own) % width));
     Ok(if at_left { filling + text } else { text.to_owned() + &filling })
 }
 
@@ -131,12 +134,21 @@ fn initcap(text: &str) -> String {
 }
 
 /// Each character of `from` becomes the one at its place in `to`, or nothing.
-fn translate(text: &str, from: &str, to: &str) -> String {
-    let replacement = |character: char| match from.chars().position(|known| known == character) {
-        Some(index) => to.chars().nth(index),
-        None => Some(character),
-    };
-    text.chars().filter_map(replacement).collect()
+fn translate(text: &str, from: &str, to: &str, context: &EvalContext<'_>) -> Result<String> {
+    let mut replacements: HashMap<char, Option<char>> = HashMap::new();
+    let mut to = to.chars();
+    for character in from.chars() {
+        let replacement = to.next();
+        replacements.entry(character).or_insert(replacement);
+    }
+    let mut out = String::with_capacity(text.len());
+    for (at, character) in text.chars().enumerate() {
+        if at.is_multiple_of(ELEMENTS_PER_LOOK) {
+            context.check_cancel()?;
+        }
+        out.extend(replacements.get(&character).copied().unwrap_or(Some(character)));
+    }
+    Ok(out)
 }
 
 /// Field `n` of a text split at a delimiter, counted from the end if negative.
@@ -364,12 +376,26 @@ fn trims(registry: &mut Registry) {
 }
 
 fn changes(registry: &mut Registry) {
-    registry.add(Entry::new("replace", &[TEXT, TEXT, TEXT], TEXT, |arguments, _| {
+    registry.add(Entry::new("replace", &[TEXT, TEXT, TEXT], TEXT, |arguments, context| {
         let (whole, from, to) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
-        Ok(if from.is_empty() { Datum::text(whole) } else { Datum::from(whole.replace(from, to)) })
+        if from.is_empty() {
+            return Ok(Datum::text(whole));
+        }
+        let (mut out, mut rest) = (String::new(), 0);
+        for (count, (at, found)) in whole.match_indices(from).enumerate() {
+            if count.is_multiple_of(ELEMENTS_PER_LOOK) {
+                context.check_cancel()?;
+            }
+            out.push_str(&whole[rest..at]);
+            out.push_str(to);
+            rest = at + found.len();
+        }
+        out.push_str(&whole[rest..]);
+        Ok(Datum::from(out))
     }));
-    registry.add(Entry::new("translate", &[TEXT, TEXT, TEXT], TEXT, |arguments, _| {
-        Ok(Datum::from(translate(text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?)))
+    registry.add(Entry::new("translate", &[TEXT, TEXT, TEXT], TEXT, |arguments, context| {
+        let (whole, from, to) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
+        translate(whole, from, to, context).map(Datum::from)
     }));
     registry.add(Entry::new("repeat", &[TEXT, INT4], TEXT, |arguments, context| {
         let (part, times) = (text(arguments, 0)?, int4(arguments, 1)?.max(0) as usize);
@@ -381,16 +407,24 @@ fn changes(registry: &mut Registry) {
     for (name, at_left) in [("lpad", true), ("rpad", false)] {
         let (two, three): (ScalarKernel, ScalarKernel) = if at_left {
             (
-                |arguments, _| pad(text(arguments, 0)?, int4(arguments, 1)?, " ", true).map(Datum::from),
-                |arguments, _| {
-                    pad(text(arguments, 0)?, int4(arguments, 1)?, text(arguments, 2)?, true).map(Datum::from)
+                |arguments, context| {
+                    let (whole, length) = (text(arguments, 0)?, int4(arguments, 1)?);
+                    pad(whole, length, " ", true, context).map(Datum::from)
+                },
+                |arguments, context| {
+                    let (whole, length) = (text(arguments, 0)?, int4(arguments, 1)?);
+                    pad(whole, length, text(arguments, 2)?, true, context).map(Datum::from)
                 },
             )
         } else {
             (
-                |arguments, _| pad(text(arguments, 0)?, int4(arguments, 1)?, " ", false).map(Datum::from),
-                |arguments, _| {
-                    pad(text(arguments, 0)?, int4(arguments, 1)?, text(arguments, 2)?, false).map(Datum::from)
+                |arguments, context| {
+                    let (whole, length) = (text(arguments, 0)?, int4(arguments, 1)?);
+                    pad(whole, length, " ", false, context).map(Datum::from)
+                },
+                |arguments, context| {
+                    let (whole, length) = (text(arguments, 0)?, int4(arguments, 1)?);
+                    pad(whole, length, text(arguments, 2)?, false, context).map(Datum::from)
                 },
             )
         };

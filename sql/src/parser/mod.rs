@@ -72,7 +72,9 @@ pub use materialized::{CreateMaterialized, Refresh};
 pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
 pub use referential::split_columns;
-pub use rewrite::{ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, marked};
+pub use rewrite::{
+    ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, VALUE, marked,
+};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
 pub use role::{RoleName, RoleOption, RoleStatement, SettingChange};
 pub use schema::SchemaElement;

@@ -8,6 +8,27 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::rewrite::{closed, is, mark, marked};
 
+/// Whether tokens begin with NOT VALID behind a constraint of a table that is made, not of a column. A table that is made
+/// has no rows that could break it, so that the constraint is valid.
+pub(super) fn is_not_valid(out: &[TokenWithSpan], rest: &[&TokenWithSpan]) -> bool {
+    if !matches!(rest, [not, valid, ..] if is(not, "not") && is(valid, "valid")) {
+        return false;
+    }
+    let mut depth = 0usize;
+    for (at, token) in out.iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => depth += 1,
+            Token::LParen if depth > 0 => depth -= 1,
+            Token::LParen | Token::Comma if depth == 0 => {
+                let begins = |word: &str| out.get(at + 1).is_some_and(|first| is(first, word));
+                return ["constraint", "check", "foreign"].iter().any(|word| begins(word));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
 /// What stands before the columns.
 const ON_DELETE: &str = "on delete";
 

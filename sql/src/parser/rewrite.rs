@@ -39,13 +39,18 @@
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
 //! | MERGE's `USING` with joins, `DEFAULT VALUES`, `OVERRIDING` | see [`merge`] |
 //! | `((SELECT 1) UNION SELECT 2)` as a value | `(SELECT * FROM ((SELECT 1) UNION SELECT 2) "*SELECT*")` |
+//! | `IN ((SELECT 1), a)` | `` IN (`value`((SELECT 1)), a) `` |
 //! | `ROLLUP ((SELECT 1), a)` | `ROLLUP (((SELECT 1)), a)` |
 //! | `= ANY (VALUES (1), (2))` | `= ANY (SELECT * FROM (VALUES (1), (2)) "*VALUES*")` |
 //! | `GROUPING SETS` within another, and `()` in it | `` `grouping sets`(…) ``, `` `()` `` |
 //! | `GROUP BY DISTINCT a`, `GROUP BY ALL a` | `` GROUP BY `group by distinct`, a ``, `GROUP BY a` |
+//! | `CREATE TABLE (… CHECK (a) NOT VALID)` | `CHECK (a)`: there are no rows yet |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
-use super::query_value::{begins_query, goes_before_value, is_in_grouping};
+use super::query_value::{
+    begins_query, ends_query, goes_before_value, is_in_grouping, is_in_grouping_sets, is_in_nested_sets,
+    is_query,
+};
 use super::targets::{self, Targets};
 use super::{merge, places, referential, search_cycle, star_cast};
 use sqlparser::ast::Ident;
@@ -75,12 +80,15 @@ pub const NO_GROUPS: &str = "()";
 /// What stands first in a GROUP BY DISTINCT.
 pub const DISTINCT_SETS: &str = "group by distinct";
 
+/// What stands before a query in parentheses that is a value, where sqlparser would take it for all there is.
+pub const VALUE: &str = "value";
+
 /// What stands before the relation of a locking clause that says NO KEY UPDATE, or KEY SHARE.
 const NO_KEY: &str = "no key";
 const KEY: &str = "key";
 
 /// The quotes of what is put in.
-const MARK: char = '`';
+pub(super) const MARK: char = '`';
 
 /// What an identifier that was put in says.
 #[must_use]
@@ -281,6 +289,15 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 });
                 ends.push((at + length - 2, vec![put(Token::RParen), put(alias)]));
             }
+            Token::LParen
+                if is_query(&tokens[at - 1..])
+                    && matches!(out.as_slice(), [.., word, open] if is(word, "in") && open.token == Token::LParen)
+                    && let Some(length) = closed(&tokens[at - 1..])
+                    && !ends_query(token_at(at - 1 + length)) =>
+            {
+                out.extend([mark(token, VALUE), token.clone(), token.clone()]);
+                ends.push((at - 1 + length, vec![TokenWithSpan::new(Token::RParen, token.span)]));
+            }
             // Grouping sets within grouping sets are read as a function's call.
             Token::Word(_)
                 if is(token, "grouping")
@@ -314,6 +331,9 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 out.push(token.clone());
                 out.extend(moved);
                 at += length;
+            }
+            Token::Word(_) if kind.creates_table && referential::is_not_valid(&out, &tokens[at - 1..]) => {
+                at += 1
             }
             Token::Word(_)
                 if is(token, "as")
@@ -741,18 +761,6 @@ pub(super) fn before_open(out: &[TokenWithSpan]) -> Option<&[TokenWithSpan]> {
         }
     }
     None
-}
-
-/// Whether the tokens end in the list of GROUPING SETS, or of one within it.
-fn is_in_grouping_sets(out: &[TokenWithSpan]) -> bool {
-    let is_first = matches!(before_open(out), Some([.., grouping, sets]) if is(grouping, "grouping") && is(sets, "sets"));
-    is_first || is_in_nested_sets(out)
-}
-
-/// Whether the tokens end in the list of GROUPING SETS within others.
-fn is_in_nested_sets(out: &[TokenWithSpan]) -> bool {
-    matches!(before_open(out), Some([.., last])
-        if matches!(&last.token, Token::Word(word) if word.quote_style == Some(MARK) && word.value == GROUPING_SETS))
 }
 
 /// Whether the last tokens are `FOR UPDATE` or `FOR SHARE`.

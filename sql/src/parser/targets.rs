@@ -18,11 +18,14 @@ pub(super) struct Targets {
     columns: Option<usize>,
     /// INTO was read, and the list of columns may follow.
     into: bool,
+    /// DISTINCT was read, whose FROM ends nothing.
+    distinct: bool,
 }
 
 impl Targets {
     /// Reads on; tells whether subscripts behind this token are a target's.
     pub(super) fn follow(&mut self, token: &TokenWithSpan, next: Option<&TokenWithSpan>) -> bool {
+        let follows_distinct = std::mem::replace(&mut self.distinct, is(token, "distinct"));
         match &token.token {
             Token::LParen => {
                 self.depth += 1;
@@ -48,6 +51,13 @@ impl Targets {
                 self.set = Some((self.depth, true));
             }
             Token::Word(_) if is(token, "set") => self.set = Some((self.depth, true)),
+            Token::Word(_)
+                if self.set.is_some_and(|(depth, _)| depth == self.depth)
+                    && (["where", "returning"].iter().any(|word| is(token, word))
+                        || is(token, "from") && !follows_distinct) =>
+            {
+                self.set = None;
+            }
             Token::Word(_) if is(token, "into") => self.into = true,
             // As MERGE has it.
             Token::Word(_) if is(token, "insert") => {

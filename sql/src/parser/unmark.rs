@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::rewrite::{ALL, NOTHING};
+use super::rewrite::{ALL, NOTHING, VALUE};
 use super::{DIALECT, Source};
 
 /// A query's text without marks, where they stand for something that can be written.
@@ -61,7 +61,7 @@ impl Unmarking<'_> {
                     match mark.as_str() {
                         "rows from" => self.out.push_str("ROWS FROM "),
                         ALL => self.out.push('*'),
-                        NOTHING => {}
+                        NOTHING | VALUE => {}
                         "variadic" => {
                             self.out.push_str("VARIADIC ");
                             at = self.behind(at, &Token::RArrow);

@@ -220,7 +220,7 @@ pub enum Logical {
     Shared {
         table: usize,
         alias: String,
-        definition: Box<Logical>,
+        definition: Arc<Logical>,
         columns: Vec<(ColumnId, DataType)>,
     },
     /// In the step of a recursive query the rows before; elsewhere what a change in WITH returned.

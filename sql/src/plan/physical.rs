@@ -17,7 +17,6 @@ use crate::value::key::KeyColumn;
 use crate::value::row::RowLayout;
 
 /// A node with what EXPLAIN shows of it.
-#[derive(Clone)]
 pub struct PlanNode {
     pub node: Physical,
     /// The rows expected.
@@ -26,6 +25,18 @@ pub struct PlanNode {
     pub names: Vec<String>,
     /// The columns' types.
     pub types: Vec<DataType>,
+}
+
+impl Clone for PlanNode {
+    // Plans may be deep.
+    fn clone(&self) -> PlanNode {
+        stacker::maybe_grow(128 << 10, 4 << 20, || PlanNode {
+            node: self.node.clone(),
+            rows: self.rows,
+            names: self.names.clone(),
+            types: self.types.clone(),
+        })
+    }
 }
 
 /// How a table's rows are found.

@@ -1,5 +1,7 @@
 //! Projection pruning: columns that nobody reads are not computed.
 
+use std::sync::Arc;
+
 use super::determined::determined;
 use super::logical::{ColumnId, Logical, NeededColumns, SubqueryKind, TableFunction};
 use super::walk;
@@ -140,7 +142,7 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
         Logical::Shared { table, alias, definition, columns } => {
             // Whoever reads it next may need the other columns.
             let all = definition.outputs();
-            let definition = Box::new(prune(*definition, &all));
+            let definition = Arc::new(prune(Arc::unwrap_or_clone(definition), &all));
             Logical::Shared { table, alias, definition, columns }
         }
         Logical::FunctionScan { mut calls, alias, columns, ordinality } => {

@@ -1,5 +1,7 @@
 //! Constant folding, and predicates taken apart.
 
+use std::sync::Arc;
+
 use super::logical::{Logical, SortKey, SubqueryKind, TableFunction};
 use super::walk;
 use crate::expr::Expr;
@@ -141,8 +143,8 @@ pub fn each_input<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Logical)) {
         | Logical::ProjectSet { input, .. }
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
-        | Logical::Limit { input, .. }
-        | Logical::Shared { definition: input, .. } => visit(input),
+        | Logical::Limit { input, .. } => visit(input),
+        Logical::Shared { definition, .. } => visit(definition),
         Logical::Join { left, right, .. }
         | Logical::SetOperation { left, right, .. }
         | Logical::Recursive { seed: left, step: right, .. } => {
@@ -180,8 +182,11 @@ pub fn map_inputs(plan: &mut Logical, change: &mut dyn FnMut(Logical) -> Logical
         | Logical::Distinct { input, .. }
         | Logical::Sort { input, .. }
         | Logical::Lock { input, .. }
-        | Logical::Limit { input, .. }
-        | Logical::Shared { definition: input, .. } => apply(input),
+        | Logical::Limit { input, .. } => apply(input),
+        Logical::Shared { definition, .. } => {
+            let taken = std::mem::replace(definition, Arc::new(Logical::one_row()));
+            *definition = Arc::new(change(Arc::unwrap_or_clone(taken)));
+        }
         Logical::Join { left, right, .. }
         | Logical::SetOperation { left, right, .. }
         | Logical::Recursive { seed: left, step: right, .. } => {

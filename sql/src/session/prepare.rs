@@ -669,10 +669,14 @@ impl Session {
     }
 }
 
-/// Long texts may make deep trees: they are made, bound and dropped on a stack of their own.
+/// Long texts, and those with many parentheses, may make deep trees: they are made, bound, planned and dropped on a
+/// stack of their own. What is not touched of it costs nothing.
 fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
     const LONG_TEXT_BYTES: usize = 4_096;
-    if text.len() < LONG_TEXT_BYTES { work() } else { stacker::grow(64 << 20, work) }
+    const PARENTHESES: usize = 40;
+    let may_be_deep = text.len() >= LONG_TEXT_BYTES
+        || text.len() > 10 * PARENTHESES && text.bytes().filter(|byte| *byte == b'(').count() > PARENTHESES;
+    if may_be_deep { stacker::grow(256 << 20, work) } else { work() }
 }
 
 /// Whether preparing a statement looks anything up.

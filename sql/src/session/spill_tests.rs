@@ -188,6 +188,36 @@ fn a_canceled_query_leaves_nothing() {
     }
 }
 
+/// What no file can take — states of aggregates, and partitions of windows — is counted, and ends with an error where it is
+/// more than 256 times `work_mem`, here 16 MiB; the memory is free again then.
+#[test]
+fn states_are_counted_and_bounded() {
+    const MANY: &str = "generate_series(1, 120000) i";
+    let engine = open(Arc::new(SimulatedDevice::new(1)), None);
+    let (mut much, mut little) = (session(&engine, "64MB"), session(&engine, "64kB"));
+    for call in [
+        "array_agg(repeat('x', 200) || i)",
+        "array_agg(repeat('x', 200) || i ORDER BY i DESC)",
+        "string_agg(repeat('x', 200) || i, ',')",
+        "jsonb_agg(repeat('x', 200) || i)",
+        "json_agg(repeat('x', 200) || i)",
+        "jsonb_object_agg(repeat('x', 200) || i, i)",
+        "row_number() OVER (ORDER BY repeat('x', 200) || i)",
+        "array_agg(i) OVER (ROWS BETWEEN 200 PRECEDING AND CURRENT ROW)",
+    ] {
+        let sql = format!("SELECT count(v) FROM (SELECT {call} FROM {MANY}) t(v)");
+        let error = block_on(run(&mut little, &sql)).expect_err(call);
+        assert_eq!(error.state(), SqlState::OUT_OF_MEMORY, "{call}");
+        block_on(little.sync()).unwrap();
+        let few = sql.replace("120000", "2000");
+        block_on(run(&mut little, &few)).expect(call);
+        if !call.contains("PRECEDING") {
+            let (_, peak) = block_on(run(&mut much, &sql)).expect(call);
+            assert!(peak > 20 << 20, "{call} is counted: {peak}");
+        }
+    }
+}
+
 /// What a query of an encrypted database puts into a temporary file is not readable there.
 #[test]
 fn temporary_files_are_encrypted() {

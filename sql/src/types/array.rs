@@ -27,6 +27,7 @@ enum Node {
 struct Parser<'a> {
     text: &'a str,
     position: usize,
+    context: &'a EvalContext<'a>,
 }
 
 impl Parser<'_> {
@@ -64,6 +65,9 @@ impl Parser<'_> {
             return Ok(Node::List(members));
         }
         loop {
+            if members.len().is_multiple_of(4_096) {
+                self.context.check_cancel()?;
+            }
             self.skip_spaces();
             members.push(if self.peek() == Some('{') { self.list(depth + 1)? } else { self.element()? });
             self.skip_spaces();
@@ -196,7 +200,7 @@ fn parse_array(info: &TypeInfo, text: &str, typmod: i32, context: &EvalContext<'
     if !body.starts_with('{') {
         return Err(malformed(text, "Array value must start with \"{\" or dimension information."));
     }
-    let mut parser = Parser { text: body, position: 0 };
+    let mut parser = Parser { text: body, position: 0, context };
     let Node::List(nodes) = parser.list(1).map_err(|error| rename(error, text))? else {
         unreachable!("a list was read")
     };
@@ -275,6 +279,9 @@ fn print_level(
     out.push('{');
     let count = dimensions.first().map_or(0, |dimension| dimension.length);
     for index in 0..count {
+        if index % 4_096 == 0 {
+            context.check_cancel()?;
+        }
         if index > 0 {
             out.push(',');
         }

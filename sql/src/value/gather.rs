@@ -1,7 +1,5 @@
 //! Rows of several columns put together into one, value by value of the typed vectors; and what columns take.
 
-use dashu_int::ops::BitTest as _;
-
 use super::column::{TextData, same_kind};
 use super::{Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, Numeric, span};
 use crate::error::Result;
@@ -142,7 +140,7 @@ impl Datum {
             Datum::Array(array) => 64 + elements_bytes(&array.elements),
             Datum::Record(record) => 64 + elements_bytes(&record.fields),
             Datum::Spans(spans) => span::heap_bytes(spans),
-            Datum::Numeric(Numeric::Big(big)) => 64 + big.mantissa.bit_len() / 8,
+            Datum::Numeric(number) => number.heap_bytes(),
             _ => 0,
         }
     }
@@ -163,11 +161,7 @@ fn vector_bytes(data: &ColumnData, validity: Option<&Bitmap>) -> usize {
         ColumnData::Record(values) => values.iter().map(|value| 72 + elements_bytes(&value.fields)).sum(),
         ColumnData::Spans(values) => values.iter().map(|value| 16 + span::heap_bytes(value)).sum(),
         ColumnData::Numeric(values) => {
-            let of = |value: &Numeric| match value {
-                Numeric::Big(big) => 64 + big.mantissa.bit_len() / 8,
-                _ => 0,
-            };
-            values.iter().map(|value| size_of::<Numeric>() + of(value)).sum()
+            values.iter().map(|value| size_of::<Numeric>() + value.heap_bytes()).sum()
         }
         fixed => fixed.stored_len() * fixed.kind().fixed_width().unwrap_or(16).next_power_of_two(),
     }

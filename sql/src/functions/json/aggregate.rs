@@ -59,13 +59,14 @@ impl<const OBJECT: bool> Accumulator for JsonText<OBJECT> {
     }
 }
 
-/// The elements of a jsonb list.
+/// The elements of a jsonb list, and what they take beyond themselves, bytes.
 #[derive(Clone, Default)]
-struct JsonbList(Option<Vec<Json>>);
+struct JsonbList(Option<Vec<Json>>, usize);
 
 impl Accumulator for JsonbList {
     fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
         let element = tree(&arguments[0], types[0].oid, context)?;
+        self.1 += element.heap_bytes();
         self.0.get_or_insert_default().push(element);
         Ok(())
     }
@@ -73,6 +74,7 @@ impl Accumulator for JsonbList {
     fn merge(&mut self, other: &Self) -> Result<()> {
         if let Some(more) = &other.0 {
             self.0.get_or_insert_default().extend(more.iter().cloned());
+            self.1 += other.1;
         }
         Ok(())
     }
@@ -85,13 +87,13 @@ impl Accumulator for JsonbList {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |elements| elements.capacity() * size_of::<Json>())
+        self.0.as_ref().map_or(0, |elements| elements.capacity() * size_of::<Json>()) + self.1
     }
 }
 
-/// The members of a jsonb object.
+/// The members of a jsonb object, and what they take beyond themselves, bytes.
 #[derive(Clone, Default)]
-struct JsonbMembers(Option<Vec<(Text, Json)>>);
+struct JsonbMembers(Option<Vec<(Text, Json)>>, usize);
 
 impl Accumulator for JsonbMembers {
     fn add(&mut self, arguments: &[Datum], types: &[DataType], context: &EvalContext<'_>) -> Result<()> {
@@ -100,6 +102,7 @@ impl Accumulator for JsonbMembers {
         }
         let Key(key) = key_of(&arguments[0], types[0].oid, context)?;
         let value = tree(&arguments[1], types[1].oid, context)?;
+        self.1 += key.len() + value.heap_bytes();
         self.0.get_or_insert_default().push((key, value));
         Ok(())
     }
@@ -107,6 +110,7 @@ impl Accumulator for JsonbMembers {
     fn merge(&mut self, other: &Self) -> Result<()> {
         if let Some(more) = &other.0 {
             self.0.get_or_insert_default().extend(more.iter().cloned());
+            self.1 += other.1;
         }
         Ok(())
     }
@@ -119,7 +123,7 @@ impl Accumulator for JsonbMembers {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |members| members.capacity() * size_of::<(Text, Json)>())
+        self.0.as_ref().map_or(0, |members| members.capacity() * size_of::<(Text, Json)>()) + self.1
     }
 }
 

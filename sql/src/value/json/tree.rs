@@ -19,6 +19,26 @@ pub enum Json {
 }
 
 impl Json {
+    /// Bytes that the value takes beyond itself.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Json::Null | Json::Bool(_) => 0,
+            Json::Number(number) => number.heap_bytes(),
+            Json::String(text) if text.is_heap_allocated() => text.len() + 16,
+            Json::String(_) => 0,
+            Json::Array(elements) => {
+                let deeper = || elements.iter().map(Json::heap_bytes).sum::<usize>();
+                elements.capacity() * size_of::<Json>() + super::deeper(deeper)
+            }
+            Json::Object(members) => {
+                let deeper =
+                    || members.iter().map(|(key, value)| key.len() + value.heap_bytes()).sum::<usize>();
+                members.capacity() * size_of::<(Text, Json)>() + super::deeper(deeper)
+            }
+        }
+    }
+
     /// An object of members in any order; of equal keys the last one stays.
     #[must_use]
     pub fn object(mut members: Vec<(Text, Json)>) -> Json {

@@ -11,6 +11,7 @@ pub(crate) mod small;
 mod text;
 
 use dashu_int::IBig;
+use dashu_int::ops::BitTest as _;
 use std::sync::Arc;
 
 /// The largest display scale.
@@ -36,6 +37,15 @@ pub struct BigNumeric {
 }
 
 impl Numeric {
+    /// Bytes that the value takes beyond itself.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Numeric::Big(big) => 64 + big.mantissa.bit_len() / 8,
+            _ => 0,
+        }
+    }
+
     /// Zero with no digits after the point.
     pub const ZERO: Numeric = Numeric::Small { mantissa: 0, scale: 0 };
     /// One with no digits after the point.
