@@ -679,7 +679,6 @@ fn with_deep_stack<T>(text: &str, work: impl FnOnce() -> T) -> T {
     if may_be_deep { stacker::grow(256 << 20, work) } else { work() }
 }
 
-/// Whether preparing a statement looks anything up.
 /// Whether so many arguments are given as a prepared statement has parameters.
 fn check_count(name: &str, expected: usize, given: usize) -> Result<()> {
     if expected == given {
@@ -689,6 +688,7 @@ fn check_count(name: &str, expected: usize, given: usize) -> Result<()> {
         .with_detail(format!("Expected {expected} parameters but got {given}.")))
 }
 
+/// Whether preparing a statement looks anything up.
 fn needs_catalog(statement: &StatementKind) -> bool {
     match statement {
         StatementKind::Utility(utility) => {
