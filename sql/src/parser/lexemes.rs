@@ -226,7 +226,7 @@ impl Lexer<'_, '_> {
 
     /// Whether what begins here continues something like `fix-`.
     fn follows_sign_in_name(&self) -> bool {
-        let before = self.text[..self.at].as_bytes();
+        let before = &self.text.as_bytes()[..self.at];
         matches!(before, [.., byte, b'-' | b'.' | b'/'] if in_word(*byte))
     }
 
