@@ -25,7 +25,13 @@ impl From<Error> for Failure {
 impl Embedded {
     #[must_use]
     pub fn new(database: &EmbeddedDatabase) -> Embedded {
-        Embedded { connection: database.connect("postgres", "postgres") }
+        Embedded::at(database, "postgres")
+    }
+
+    /// A connection to one of the folder's databases.
+    #[must_use]
+    pub fn at(database: &EmbeddedDatabase, name: &str) -> Embedded {
+        Embedded { connection: database.connect("postgres", name) }
     }
 
     /// The same where helpers read all tables that may be read by several, however small.

@@ -1,14 +1,18 @@
-//! A real PostgreSQL 15, one connection, by the simple query protocol.
+//! One connection by the simple query protocol: to a real PostgreSQL 15, or to a server of this database.
 
+use futures_lite::future::block_on;
+use heliosdb_nano::EmbeddedDatabase;
 use postgres::error::ErrorPosition;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
 
-use crate::{Failure, shown};
+use crate::{Failure, TestServer, shown};
 
-/// A connection to a PostgreSQL server's database.
+/// A connection to a PostgreSQL server's database, or to one of this database's servers.
 pub struct PostgreSql {
     client: Client,
+    /// What the server serves, where it is in this process.
+    served: Option<EmbeddedDatabase>,
 }
 
 impl From<postgres::Error> for Failure {
@@ -34,7 +38,18 @@ impl PostgreSql {
     /// Those of connecting.
     pub fn connect(parameters: &str, database: &str) -> Result<PostgreSql, Failure> {
         let client = Client::connect(&format!("{parameters} dbname={database}"), NoTls)?;
-        Ok(PostgreSql { client })
+        Ok(PostgreSql { client, served: None })
+    }
+
+    /// Connects to a server of this process.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub fn to_server(server: &TestServer) -> Result<PostgreSql, Failure> {
+        let (host, port) = (server.address.ip(), server.address.port());
+        let parameters = format!("host={host} port={port} user=postgres dbname=postgres");
+        let client = Client::connect(&parameters, NoTls)?;
+        Ok(PostgreSql { client, served: Some(server.database.clone()) })
     }
 
     /// The folder of the server's socket, where `parameters` name one.
@@ -60,6 +75,32 @@ impl DB for PostgreSql {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
+        let answer = self.simple_query(sql);
+        let Some(served) = &self.served else { return Ok(answer?) };
+        // As in `Embedded`.
+        block_on(served.engine().settle_statistics());
+        answer.map_err(in_full)
+    }
+
+    fn engine_name(&self) -> &str {
+        if self.served.is_some() { "heliosdb" } else { "postgresql" }
+    }
+}
+
+/// The error with its detail and hint, as an embedded database shows it.
+fn in_full(error: postgres::Error) -> Failure {
+    let more = error.as_db_error().map_or(String::new(), |error| {
+        let line =
+            |label: &str, text: Option<&str>| text.map_or(String::new(), |text| format!("\n{label}: {text}"));
+        line("DETAIL", error.detail()) + &line("HINT", error.hint())
+    });
+    let mut failure = Failure::from(error);
+    failure.message += &more;
+    failure
+}
+
+impl PostgreSql {
+    fn simple_query(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, postgres::Error> {
         let mut output = DBOutput::StatementComplete(0);
         let mut columns = None;
         let mut rows = Vec::new();
@@ -82,9 +123,5 @@ impl DB for PostgreSql {
             }
         }
         Ok(output)
-    }
-
-    fn engine_name(&self) -> &str {
-        "postgresql"
     }
 }

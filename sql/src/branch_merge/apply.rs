@@ -6,6 +6,7 @@
 //! 3. Indexes and constraints that come from the source are made last, from the merged rows, and tested on them.
 //! 4. Foreign keys that were broken in between are looked at again; the merge is recorded.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use helios_mvcc::{BranchId, Snapshot};
@@ -14,6 +15,7 @@ use super::ancestry;
 use super::base::Base;
 use super::base_rows::{BaseRows, Differences, Leaf};
 use super::columns::{Conversion, key_places};
+use super::constraints::{self, Untested};
 use super::counted;
 use super::lineage::{Divergences, Lineage};
 use super::matching::Places;
@@ -25,14 +27,13 @@ use super::rows::{self, Reading, Target, does_not_fit};
 use super::schema::{self, Plan, Put, TableVersions};
 use crate::binder::name::quote;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, Object, Table};
-use crate::ddl::{self, Ddl, Thing, contains_nulls};
+use crate::ddl::{self, Ddl, Thing};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
-use crate::functions::{CastContext, EvalContext, registry};
+use crate::functions::{CastContext, registry};
 use crate::parser::{self, StatementKind, Utility};
 use crate::types::format_type;
 use crate::value::Datum;
-use crate::write;
 
 /// What is to be merged.
 pub struct Request {
@@ -74,15 +75,12 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     for versions in &plan.tables {
         merge.rows(versions, &mut theirs, ddl, report).await?;
     }
-    if report.is_refused() {
+    if !report.has_merged_rows() {
         return Ok(true);
     }
-    check_not_null(ddl, &plan.not_null, report).await?;
-    finish_schema(ddl, plan.after_rows, report).await?;
-    for error in write::broken(&mut ddl.execution).await? {
-        let table = error.fields().table.clone().unwrap_or_default();
-        report.violate(format!("table {}", quote(&table)), None, error);
-    }
+    // Rows that break constraints were written all the same: all that is broken is found, before it is rolled back.
+    finish_schema(ddl, plan.after_rows, plan.not_null, report).await?;
+    constraints::check_pending(ddl, report).await?;
     ancestry::record(&mut ddl.execution.transaction, &contained).await?;
     Ok(has_plan || report.changes > 0 || ddl.execution.transaction.has_writes())
 }
@@ -353,32 +351,29 @@ async fn put(ddl: &mut Ddl, old: Option<Object>, mut new: Object) -> Result<()> 
     }
 }
 
-/// Looks for NULLs where the merged tables have none.
-async fn check_not_null(ddl: &mut Ddl, columns: &[(u32, Vec<usize>)], report: &mut Report) -> Result<()> {
-    for (table, places) in columns {
-        let entry = ddl.catalog.expect_table(*table)?.clone();
-        let writer = ddl.writer(&entry)?;
-        let mut see = |row: &[Datum], _: &EvalContext<'_>| match places.iter().find(|at| row[**at].is_null())
-        {
-            Some(at) => Err(contains_nulls(&entry.table, &entry.table.columns[*at].name)),
-            None => Ok(()),
-        };
-        if let Err(error) = write::read_rows(&writer, &mut ddl.execution, &mut see).await {
-            violate(ddl, *table, error, report)?;
-        }
+/// Makes indexes, constraints, views and comments, and tests the merged rows on what is new; `not_null` are columns, by table,
+/// that may hold no NULLs any more.
+async fn finish_schema(
+    ddl: &mut Ddl,
+    puts: Vec<Put>,
+    not_null: Vec<(u32, Vec<usize>)>,
+    report: &mut Report,
+) -> Result<()> {
+    let (mut indexes, mut referring) = (Vec::new(), BTreeSet::new());
+    let mut untested: BTreeMap<u32, Untested> = BTreeMap::new();
+    for (table, columns) in not_null {
+        untested.entry(table).or_default().not_null = columns;
     }
-    Ok(())
-}
-
-/// Makes indexes, constraints, views and comments, and tests the merged rows on what is new.
-async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Result<()> {
-    let (mut indexes, mut checked, mut referring) = (Vec::new(), Vec::new(), Vec::new());
     for (old, new) in puts {
         match (&old, &new) {
             (None, Object::Index(index)) if !index.primary => indexes.push((index.table, index.oid)),
             (_, Object::Constraint(constraint)) if constraint.validated => match constraint.kind {
-                ConstraintKind::Check { .. } => checked.push(constraint.table),
-                ConstraintKind::ForeignKey { .. } => referring.push(constraint.table),
+                ConstraintKind::Check { .. } => {
+                    untested.entry(constraint.table).or_default().checks.push(constraint.name.clone());
+                }
+                ConstraintKind::ForeignKey { .. } => {
+                    referring.insert(constraint.table);
+                }
                 _ => {}
             },
             _ => {}
@@ -386,28 +381,20 @@ async fn finish_schema(ddl: &mut Ddl, puts: Vec<Put>, report: &mut Report) -> Re
         put(ddl, old, new).await?;
     }
     ddl.refresh().await?;
-    let mut failures: Vec<(u32, SqlError)> = Vec::new();
     for (table, index) in indexes {
         let entry = ddl.catalog.expect_table(table)?.clone();
         let Some(index) = ddl.catalog.index(index).cloned() else { continue };
-        failures.extend(ddl::fill_index(ddl, &entry, &index).await.err().map(|error| (table, error)));
+        if let Err(error) = ddl::fill_index(ddl, &entry, &index).await {
+            violate(ddl, table, error, report)?;
+            // Nor does a foreign key find anything by that index.
+            report.lose_row();
+        }
     }
-    checked.dedup();
-    for table in checked {
-        let entry = ddl.catalog.expect_table(table)?.clone();
-        let writer = ddl.writer(&entry)?;
-        let tested = write::check_rows(&writer, &mut ddl.execution).await;
-        failures.extend(tested.err().map(|error| (table, error)));
+    for (table, untested) in untested {
+        constraints::check_rows(ddl, table, &untested, report).await?;
     }
-    referring.dedup();
     for table in referring {
-        let entry = ddl.catalog.expect_table(table)?.clone();
-        let writer = ddl.writer(&entry)?;
-        let tested = write::check_references(&writer, &mut ddl.execution).await;
-        failures.extend(tested.err().map(|error| (table, error)));
-    }
-    for (table, error) in failures {
-        violate(ddl, table, error, report)?;
+        constraints::check_references(ddl, table, report).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! 3. Rows are merged by primary key, cell by cell (`rows.rs`, `cells.rs`); those of tables without one as whole rows, by
 //!    their number (`counted.rs`); those of tables whose key is another one than before, by that (`rekeyed.rs`).
 //! 4. All of it is one transaction on the target (`apply.rs`), which ends with the note that the target contains the
-//!    source now. Where something was decided differently on both sides, or a merged row breaks a constraint, nothing is
+//!    source now. Constraints are tested on the result (`constraints.rs`). Where something was decided differently on both sides, or a merged row breaks a constraint, nothing is
 //!    merged, and the report says what (`report.rs`). A preview is a merge that is rolled back.
 
 mod ancestry;
@@ -20,6 +20,7 @@ mod base_rows;
 mod base_table;
 mod cells;
 mod columns;
+mod constraints;
 mod counted;
 mod distance;
 mod lineage;

@@ -1,5 +1,7 @@
 //! What a merge would do, and what is in its way.
 
+use std::collections::HashSet;
+
 use crate::error::{SqlError, SqlState};
 use crate::value::{Datum, Text};
 
@@ -61,17 +63,48 @@ impl Finding {
 
     fn line(&self) -> String {
         let why = self.conflict.as_deref().unwrap_or(self.operation);
-        match &self.key {
+        let line = match &self.key {
             Some(key) => format!("{}, row {key}: {why}", self.object),
             None => format!("{}: {why}", self.object),
-        }
+        };
+        cut(line, LINE_CHARACTERS_MAX)
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = [Some(&self.object), self.key.as_ref(), self.conflict.as_ref()];
+        let versions = self.versions.iter().map(|version| match version {
+            Datum::Jsonb(bytes) => bytes.as_bytes().len(),
+            _ => 0,
+        });
+        texts.iter().flatten().map(|text| text.len()).chain(versions).sum()
     }
 }
 
-/// How many findings are kept.
-const KEPT_MAX: usize = 10_000;
-/// How many of them an error names.
+/// The operation of a row that breaks a constraint.
+const REFUSED: &str = "refuse";
+/// How many findings are kept, and how many bytes of them.
+pub const KEPT_MAX: usize = 10_000;
+const KEPT_BYTES_MAX: usize = 64 << 20;
+/// How many of them an error names, with how many characters each.
 const LINES_MAX: usize = 20;
+const LINE_CHARACTERS_MAX: usize = 500;
+/// What a finding says of a broken constraint ends there: values may be long.
+const CONFLICT_CHARACTERS_MAX: usize = 2_000;
+
+/// What is said of a broken constraint.
+fn told(error: &SqlError) -> String {
+    let detail = error.fields().detail.as_deref().map_or(String::new(), |detail| format!(" ({detail})"));
+    cut(format!("{}{detail}", error.message()), CONFLICT_CHARACTERS_MAX)
+}
+
+/// The beginning of a text that is too long.
+fn cut(mut text: String, characters_max: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(characters_max) {
+        text.truncate(at);
+        text.push_str("...");
+    }
+    text
+}
 
 /// What a merge has found so far.
 #[derive(Clone, Debug, Default)]
@@ -80,11 +113,15 @@ pub struct Report {
     /// Changes are kept too, not only what is in the way.
     keeps_changes: bool,
     pub findings: Vec<Finding>,
+    kept_bytes: usize,
     /// Conflicts that nobody has settled.
     pub conflicts: u64,
-    /// Of these, rows that break constraints; the first one's error says how.
+    /// Of these, those of rows that break constraints; the first one's error says how.
     violations: u64,
     violation: Option<SqlError>,
+    /// What was said of rows when they were written.
+    said: HashSet<(String, Option<String>, String)>,
+    lacks_rows: bool,
     /// Rows and objects that change.
     pub changes: u64,
 }
@@ -103,9 +140,16 @@ impl Report {
     }
 
     fn keep(&mut self, finding: Finding) {
-        if self.findings.len() < KEPT_MAX {
+        if !self.is_full() {
+            self.kept_bytes += finding.bytes();
             self.findings.push(finding);
         }
+    }
+
+    /// Whether no more findings are kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.findings.len() >= KEPT_MAX || self.kept_bytes >= KEPT_BYTES_MAX
     }
 
     /// A change that is made.
@@ -155,15 +199,57 @@ impl Report {
         self.keep(conflict);
     }
 
-    /// A merged row, or table, that breaks a constraint.
+    /// A row that breaks a constraint as it is written, or a table that does.
     pub fn violate(&mut self, object: String, key: Option<String>, error: SqlError) {
+        let said = (object.clone(), key.clone(), told(&error));
+        self.keep_violation(object, key, error);
+        if !self.is_full() {
+            self.said.insert(said);
+        }
+    }
+
+    /// A merged row that is found to break a constraint, unless that was said when it was written.
+    pub fn violate_later(&mut self, object: String, key: Option<String>, error: SqlError) {
+        let said = (object, key, told(&error));
+        if !self.said.contains(&said) {
+            self.keep_violation(said.0, said.1, error);
+        }
+    }
+
+    fn keep_violation(&mut self, object: String, key: Option<String>, error: SqlError) {
         self.conflicts += 1;
         self.violations += 1;
-        let detail = error.fields().detail.as_deref().map_or(String::new(), |detail| format!(" ({detail})"));
-        let conflict = Some(format!("{}{detail}", error.message()));
         let versions = [Datum::Null, Datum::Null, Datum::Null];
-        self.keep(Finding { object, key, operation: "refuse", conflict, versions });
+        let conflict = Some(told(&error));
+        self.keep(Finding { object, key, operation: REFUSED, conflict, versions });
         self.violation.get_or_insert(error);
+    }
+
+    /// A row that could not be written at all: what refers to it is not to be called broken.
+    pub fn lose_row(&mut self) {
+        self.lacks_rows = true;
+    }
+
+    /// Whether the rows are what they would be, but for what they break: tests of constraints tell something then.
+    #[must_use]
+    pub fn has_merged_rows(&self) -> bool {
+        self.conflicts == self.violations && !self.is_full()
+    }
+
+    /// Whether tests of foreign keys tell something too.
+    #[must_use]
+    pub fn has_all_rows(&self) -> bool {
+        self.has_merged_rows() && !self.lacks_rows
+    }
+
+    /// How many rows break constraints, as far as they can be told apart.
+    fn broken_rows(&self) -> u64 {
+        let kept = self.findings.iter().filter(|finding| finding.operation == REFUSED);
+        let (mut seen, mut repeated) = (HashSet::new(), 0);
+        for Finding { object, key, .. } in kept {
+            repeated += u64::from(key.is_some() && !seen.insert((object, key)));
+        }
+        self.violations - repeated
     }
 
     /// Whether the merge cannot be done.
@@ -187,7 +273,7 @@ impl Report {
         if self.violations == self.conflicts
             && let Some(violation) = &self.violation
         {
-            let broken = plural(self.violations, "row breaks a constraint", "rows break constraints");
+            let broken = plural(self.broken_rows(), "row breaks a constraint", "rows break constraints");
             return SqlError::new(violation.state(), format!("{begin}: {broken}"))
                 .with_detail(lines.join("\n"));
         }

@@ -258,6 +258,7 @@ async fn merged(
             let positions = &target.writer.primary_positions;
             let key = named.map(|row| target.writer.key_text(positions, row, &context)).transpose()?;
             report.violate(target.shown.clone(), key, error);
+            report.lose_row();
             return Ok(None);
         }
         theirs => theirs?,
@@ -335,7 +336,7 @@ fn operation(before: &Version, after: &Version) -> &'static str {
     }
 }
 
-/// Writes a change. One that collides with another row in a unique key is put off, while there is an `again`.
+/// Writes a change. One that is refused is put off, while there is an `again`: what it collides with may have gone then.
 ///
 /// # Errors
 /// Those of reading and writing; broken constraints go to the report.
@@ -347,30 +348,62 @@ pub async fn write(
     report: &mut Report,
 ) -> Result<()> {
     let writer = &target.writer;
-    let old = change.before.as_ref().map(|values| OldRow { key: &change.key, values, is_newest: false });
-    let Err(error) = writer.put_merged(old, change.after.as_deref(), execution).await else { return Ok(()) };
+    let old = || change.before.as_ref().map(|values| OldRow { key: &change.key, values, is_newest: false });
+    let Err(error) = writer.put_merged(old(), change.after.as_deref(), execution).await else {
+        return Ok(());
+    };
+    let state = error.state();
     if let Some(again) = again
-        && error.state() == SqlState::UNIQUE_VIOLATION
+        && (state == SqlState::UNIQUE_VIOLATION || (is_of_row(state) && !report.is_full()))
     {
         // Its old values must not be in the way of others.
-        if let Some(values) = &change.before {
-            writer
-                .put_merged(Some(OldRow { key: &change.key, values, is_newest: false }), None, execution)
-                .await?;
+        if let Some(old) = old() {
+            writer.put_merged(Some(old), None, execution).await?;
         }
         again.push(Change { before: None, ..change });
         return Ok(());
     }
-    if !error.state().as_str().starts_with("23") {
+    if !state.as_str().starts_with("23") {
         return Err(error);
     }
-    let shown = change.after.as_ref().or(change.before.as_ref());
-    let key = match shown {
-        Some(row) if !writer.primary_positions.is_empty() => {
-            Some(writer.key_text(&writer.primary_positions, row, &execution.context())?)
+    let mut broken = Vec::new();
+    if let Some(after) = &change.after
+        && !report.is_full()
+        && (state == SqlState::UNIQUE_VIOLATION || is_of_row(state))
+    {
+        broken = writer.check_all(after, &execution.context())?;
+        match writer.put_refused(old(), after, execution).await {
+            Ok(collisions) => broken.extend(collisions),
+            Err(error) if error.state().as_str().starts_with("23") => {
+                report.lose_row();
+                broken.push(error);
+            }
+            Err(error) => return Err(error),
         }
-        _ => None,
+    } else {
+        report.lose_row();
+    }
+    if broken.is_empty() {
+        broken.push(error);
+    }
+    let key = match change.after.as_ref().or(change.before.as_ref()) {
+        Some(row) => row_key(writer, row, &execution.context())?,
+        None => None,
     };
-    report.violate(target.shown.clone(), key, error);
+    broken.into_iter().for_each(|error| report.violate(target.shown.clone(), key.clone(), error));
     Ok(())
+}
+
+/// Whether a constraint is one of each row by itself.
+fn is_of_row(state: SqlState) -> bool {
+    matches!(state, SqlState::NOT_NULL_VIOLATION | SqlState::CHECK_VIOLATION)
+}
+
+/// What a row is called in reports: `(id)=(1)`, where its table has a primary key.
+///
+/// # Errors
+/// Those of printing values.
+pub fn row_key(writer: &TableWriter, row: &[Datum], context: &EvalContext<'_>) -> Result<Option<String>> {
+    let positions = &writer.primary_positions;
+    if positions.is_empty() { Ok(None) } else { writer.key_text(positions, row, context).map(Some) }
 }

@@ -477,7 +477,7 @@ fn fill_of(
 }
 
 /// 23502, for a column that is to have none.
-pub fn contains_nulls(table: &Table, column: &str) -> SqlError {
+fn contains_nulls(table: &Table, column: &str) -> SqlError {
     SqlError::new(
         SqlState::NOT_NULL_VIOLATION,
         format!("column \"{column}\" of relation \"{}\" contains null values", table.name),
@@ -741,7 +741,7 @@ pub async fn test_again(ddl: &mut Ddl, table: u32, columns: &[ColumnNumber]) -> 
     for child in children {
         let child = ddl.catalog.expect_table(child)?.clone();
         let writer = ddl.writer(&child)?;
-        write::check_references(&writer, &mut ddl.execution).await?;
+        write::check_references(&writer, usize::MAX, &mut ddl.execution).await?;
         write::check_pending(&mut ddl.execution, write::Due::Statement).await?;
     }
     Ok(())
@@ -770,7 +770,7 @@ async fn add_and_test(ddl: &mut Ddl, made: Constraint) -> Result<()> {
     let current = ddl.catalog.expect_table(table)?.clone();
     let writer = ddl.writer(&current)?;
     if !is_check {
-        write::check_references(&writer, &mut ddl.execution).await?;
+        write::check_references(&writer, usize::MAX, &mut ddl.execution).await?;
         return write::check_pending(&mut ddl.execution, write::Due::Statement).await;
     }
     write::check_rows(&writer, &mut ddl.execution).await.map_err(|error| by_some_row(&current.table, error))

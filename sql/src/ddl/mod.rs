@@ -48,7 +48,6 @@ use std::sync::Arc;
 use helios_mvcc::{TableLockMode, TreeId};
 use sqlparser::ast;
 
-pub use alter_table::contains_nulls;
 pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
 pub use default::named_columns;

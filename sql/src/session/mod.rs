@@ -493,8 +493,12 @@ impl Session {
         }
         let frequent = FrequentSettings::of(&settings);
         let earlier = std::mem::replace(&mut self.frequent, frequent);
+        // Literals that were values need not be any more: only binding says where in the text they stand.
+        let reads_otherwise =
+            ["datestyle", "intervalstyle"].iter().any(|name| self.settings.get(name) != settings.get(name));
         // `"$user"` in the search path is another schema for another role.
-        if self.frequent.costs != earlier.costs
+        if reads_otherwise
+            || self.frequent.costs != earlier.costs
             || self.frequent.user != earlier.user
             || self.frequent.strings != earlier.strings
         {

@@ -201,7 +201,7 @@ impl Referenced {
         if !self.takes_key(old, new) {
             return Ok(());
         }
-        let keys = self.referring(old, execution).await?;
+        let keys = self.referring(old, usize::MAX, execution).await?;
         if keys.is_empty() {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl Referenced {
     /// Whether rows refer to a row, and will: who is about to remove one is waited for.
     async fn refer(&self, old: &[Datum], execution: &mut Execution) -> Result<bool> {
         loop {
-            let referring = self.referring(old, execution).await?;
+            let referring = self.referring(old, 1, execution).await?;
             let Some((key, _)) = referring.first() else { return Ok(false) };
             let transaction = &mut execution.transaction;
             if transaction.try_lock_key(self.child.table.tree, key, LockMode::KeyShare) {
@@ -304,10 +304,11 @@ impl Referenced {
     }
 
     /// The child's rows that refer to a row: by the child's key or an index where one begins with the referring
-    /// columns, else by reading all of it.
+    /// columns, else by reading all of it. No more than so many.
     async fn referring(
         &self,
         old: &[Datum],
+        rows_max: usize,
         execution: &mut Execution,
     ) -> Result<Vec<(Vec<u8>, Vec<Datum>)>> {
         let table = &self.child.table;
@@ -328,11 +329,16 @@ impl Referenced {
         if let Some((tree, bytes)) = by_index {
             let mut keys: Vec<Vec<u8>> = Vec::new();
             let mut scan = execution.transaction.scan_latest(tree, KeyRange::prefix(&bytes), false);
-            let mut visit = |_: &[u8], primary: &[u8]| {
-                keys.push(primary.to_vec());
-                ControlFlow::Continue(())
-            };
-            while scan.next(&execution.transaction, &mut visit).await? == ScanStep::More {}
+            loop {
+                let mut visit = |_: &[u8], primary: &[u8]| {
+                    keys.push(primary.to_vec());
+                    if keys.len() < rows_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                };
+                let step = scan.next(&execution.transaction, &mut visit).await?;
+                if step != ScanStep::More || keys.len() >= rows_max {
+                    break;
+                }
+            }
             for found in keys {
                 if let Some(value) = execution.transaction.get_latest(table.tree, &found).await? {
                     let values = self.decode(&value)?;
@@ -347,19 +353,24 @@ impl Referenced {
         };
         let mut failure = None;
         let mut scan = execution.transaction.scan_latest(table.tree, range, false);
-        let mut visit = |found: &[u8], value: &[u8]| match self.decode(value) {
-            Ok(values) => {
-                if self.pairs.iter().all(|(own, at)| same(&values[*own], &old[*at])) {
-                    rows.push((found.to_vec(), values));
+        loop {
+            let mut visit = |found: &[u8], value: &[u8]| match self.decode(value) {
+                Ok(values) => {
+                    if self.pairs.iter().all(|(own, at)| same(&values[*own], &old[*at])) {
+                        rows.push((found.to_vec(), values));
+                    }
+                    if rows.len() < rows_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 }
-                ControlFlow::Continue(())
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            };
+            let step = scan.next(&execution.transaction, &mut visit).await?;
+            if step != ScanStep::More || failure.is_some() || rows.len() >= rows_max {
+                break;
             }
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        };
-        while scan.next(&execution.transaction, &mut visit).await? == ScanStep::More {}
+        }
         match failure {
             Some(error) => Err(error),
             None => Ok(rows),
@@ -447,13 +458,38 @@ pub(super) async fn is_broken(
     if reference.is_there(&row, execution).await? {
         return Ok(false);
     }
-    let ConstraintKind::ForeignKey { table, columns, .. } = &constraint.kind else { return Ok(false) };
+    let Some((referenced, referred)) = referenced_by(own, key, &catalog)? else { return Ok(false) };
+    referenced.refer(&referred, execution).await
+}
+
+/// The rows that refer to a key, by the values of the constraint's columns in their order; no more than so many.
+pub(super) async fn referring_rows(
+    constraint: &Arc<Constraint>,
+    key: &[Datum],
+    rows_max: usize,
+    execution: &mut Execution,
+) -> Result<Vec<Vec<Datum>>> {
+    let catalog = execution.environment.catalog.clone();
+    let Some((referenced, referred)) = referenced_by(constraint, key, &catalog)? else {
+        return Ok(Vec::new());
+    };
+    let rows = referenced.referring(&referred, rows_max, execution).await?;
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// A foreign key from the other side, and a row of the table that it points at which has this key.
+fn referenced_by(
+    constraint: &Arc<Constraint>,
+    key: &[Datum],
+    catalog: &CatalogSnapshot,
+) -> Result<Option<(Referenced, Vec<Datum>)>> {
+    let ConstraintKind::ForeignKey { table, columns, .. } = &constraint.kind else { return Ok(None) };
     let parent = catalog.expect_table(*table)?;
     let mut referred = vec![Datum::Null; parent.table.columns.len()];
     for (number, value) in columns.iter().zip(key) {
         referred[Table::position(*number)] = value.clone();
     }
-    Referenced::new(own, &catalog)?.refer(&referred, execution).await
+    Ok(Some((Referenced::new(constraint, catalog)?, referred)))
 }
 
 /// Whether a column of one type may refer to one of another: equal values are found by their keys.

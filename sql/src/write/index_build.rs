@@ -241,11 +241,15 @@ fn not_unique(writer: &TableWriter, name: &str, shown: &str) -> SqlError {
         .with_constraint(name)
 }
 
-/// Tests all rows against the writer's foreign keys.
+/// Tests all rows against the writer's foreign keys, until so many checks are pending.
 ///
 /// # Errors
 /// 23503.
-pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -> Result<()> {
+pub async fn check_references(
+    writer: &TableWriter,
+    pending_max: usize,
+    execution: &mut Execution,
+) -> Result<()> {
     let mut scan = execution.transaction.scan_latest(writer.tree(), KeyRange::all(), false);
     loop {
         let (mut rows, mut failure) = (Vec::new(), None);
@@ -269,7 +273,7 @@ pub async fn check_references(writer: &TableWriter, execution: &mut Execution) -
             }
         }
         execution.breathe().await?;
-        if step == ScanStep::Done {
+        if step == ScanStep::Done || execution.pending.len() >= pending_max {
             return Ok(());
         }
     }

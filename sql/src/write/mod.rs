@@ -42,7 +42,7 @@ use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
 pub use foreign_key::may_refer;
 use foreign_key::{Reference, Referenced};
-pub use pending::{Due, Pending, broken, check_pending};
+pub use pending::{BrokenRow, Due, Pending, broken, check_pending};
 
 /// Waiting for a lock has no limit of its own; the statement's cancel ends it.
 pub const WAIT: WaitPolicy = WaitPolicy::Block;
@@ -234,38 +234,59 @@ impl TableWriter {
     /// # Errors
     /// 23502, 23514.
     pub fn check(&self, row: &[Datum], context: &EvalContext<'_>) -> Result<()> {
-        for position in &self.not_null {
-            if row[*position].is_null() {
-                let column = &self.entry.table.columns[*position].name;
-                return Err(SqlError::new(
-                    SqlState::NOT_NULL_VIOLATION,
-                    format!(
-                        "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
-                        self.entry.table.name
-                    ),
-                )
-                .with_detail(self.failing_row(row, context)?)
-                .with_schema(&self.schema_name)
-                .with_table(&self.entry.table.name)
-                .with_column(column));
-            }
+        if let Some(position) = self.not_null.iter().find(|position| row[**position].is_null()) {
+            return Err(self.null_violation(*position, row, context)?);
         }
         for (name, check) in &self.checks {
             if check.eval_row(&row, context)?.as_bool() == Some(false) {
-                return Err(SqlError::new(
-                    SqlState::CHECK_VIOLATION,
-                    format!(
-                        "new row for relation \"{}\" violates check constraint \"{name}\"",
-                        self.entry.table.name
-                    ),
-                )
-                .with_detail(self.failing_row(row, context)?)
-                .with_schema(&self.schema_name)
-                .with_table(&self.entry.table.name)
-                .with_constraint(name));
+                return Err(self.check_violation(name, row, context)?);
             }
         }
         Ok(())
+    }
+
+    /// All that [`TableWriter::check`] would say of a row, one after the other.
+    ///
+    /// # Errors
+    /// Those of CHECK expressions.
+    pub fn check_all(&self, row: &[Datum], context: &EvalContext<'_>) -> Result<Vec<SqlError>> {
+        let mut broken = Vec::new();
+        for position in self.not_null.iter().filter(|position| row[**position].is_null()) {
+            broken.push(self.null_violation(*position, row, context)?);
+        }
+        for (name, check) in &self.checks {
+            if check.eval_row(&row, context)?.as_bool() == Some(false) {
+                broken.push(self.check_violation(name, row, context)?);
+            }
+        }
+        Ok(broken)
+    }
+
+    /// 23502.
+    #[cold]
+    fn null_violation(&self, position: usize, row: &[Datum], context: &EvalContext<'_>) -> Result<SqlError> {
+        let column = &self.entry.table.columns[position].name;
+        let message = format!(
+            "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+            self.entry.table.name
+        );
+        Ok(SqlError::new(SqlState::NOT_NULL_VIOLATION, message)
+            .with_detail(self.failing_row(row, context)?)
+            .with_schema(&self.schema_name)
+            .with_table(&self.entry.table.name)
+            .with_column(column))
+    }
+
+    /// 23514.
+    #[cold]
+    fn check_violation(&self, name: &str, row: &[Datum], context: &EvalContext<'_>) -> Result<SqlError> {
+        let table = &self.entry.table.name;
+        let message = format!("new row for relation \"{table}\" violates check constraint \"{name}\"");
+        Ok(SqlError::new(SqlState::CHECK_VIOLATION, message)
+            .with_detail(self.failing_row(row, context)?)
+            .with_schema(&self.schema_name)
+            .with_table(table)
+            .with_constraint(name))
     }
 
     /// `Failing row contains (1, null).`

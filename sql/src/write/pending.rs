@@ -5,7 +5,7 @@ use std::sync::Arc;
 use helios_mvcc::TreeId;
 
 use super::{foreign_key, unique};
-use crate::catalog::Constraint;
+use crate::catalog::{Constraint, TableEntry};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::value::Datum;
@@ -19,7 +19,7 @@ pub struct Pending {
 }
 
 /// What is wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Broken {
     /// Something refers to this, and it is not there: values in the order of the constraint's columns.
     Reference { key: Vec<Datum> },
@@ -70,21 +70,58 @@ pub async fn check_pending(execution: &mut Execution, due: Due) -> Result<()> {
     Ok(())
 }
 
-/// All that is still broken, each with the table that it is about.
+/// A row that breaks a constraint.
+pub struct BrokenRow {
+    pub table: Arc<TableEntry>,
+    /// Its values, where they are known.
+    pub row: Option<Vec<Datum>>,
+    pub error: SqlError,
+}
+
+/// All rows that still break a constraint, each with what it breaks; behind `rows_max` of them, one for each missing key.
 ///
 /// # Errors
 /// Those of reading.
-pub async fn broken(execution: &mut Execution) -> Result<Vec<SqlError>> {
+pub async fn broken(execution: &mut Execution, rows_max: usize) -> Result<Vec<BrokenRow>> {
     let mut broken = Vec::new();
+    let mut seen: Vec<Pending> = Vec::new();
     for pending in std::mem::take(&mut execution.pending) {
-        if pending.is_broken(execution).await? {
-            broken.push(pending.error);
+        execution.breathe().await?;
+        // Several rows may wait for one key.
+        if !pending.is_broken(execution).await? || seen.iter().any(|other| other.is_of_same_key(&pending)) {
+            continue;
         }
+        let catalog = execution.environment.catalog.clone();
+        let table = catalog.expect_table(pending.constraint.table)?.clone();
+        let left = rows_max.saturating_sub(broken.len());
+        let rows = match &pending.broken {
+            Broken::Reference { key } if left > 0 => {
+                foreign_key::referring_rows(&pending.constraint, key, left, execution).await?
+            }
+            Broken::Unique { tree, entry } if left > 0 => {
+                unique::later_rows((*tree, entry), &table, left, execution).await?
+            }
+            _ => Vec::new(),
+        };
+        let error = pending.error.clone();
+        if left > 0 {
+            seen.push(pending);
+        }
+        if rows.is_empty() {
+            broken.push(BrokenRow { table, row: None, error });
+            continue;
+        }
+        let rows = rows.into_iter().map(Some);
+        broken.extend(rows.map(|row| BrokenRow { table: table.clone(), row, error: error.clone() }));
     }
     Ok(broken)
 }
 
 impl Pending {
+    fn is_of_same_key(&self, other: &Pending) -> bool {
+        self.constraint.oid == other.constraint.oid && self.broken == other.broken
+    }
+
     async fn is_broken(&self, execution: &mut Execution) -> Result<bool> {
         let catalog = execution.environment.catalog.clone();
         // What was dropped or changed meanwhile was tested then.

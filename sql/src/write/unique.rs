@@ -12,10 +12,11 @@ use helios_mvcc::{KeyRange, LockMode, ScanStep, TreeId};
 use super::attempt::{self, Attempt, Writing};
 use super::pending::{Broken, Pending};
 use super::{Entry, IndexWriter, KeyPart, TableWriter, WAIT};
-use crate::catalog::Constraint;
+use crate::catalog::{Constraint, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
+use crate::plan::row_layout;
 use crate::value::Datum;
 
 impl TableWriter {
@@ -201,4 +202,35 @@ pub(super) async fn is_doubled(tree: TreeId, entry: &[u8], execution: &mut Execu
         [] | [_] => Ok(false),
         _ => Ok(true),
     }
+}
+
+/// The rows that have a key which another one had before; no more than so many.
+pub(super) async fn later_rows(
+    (tree, entry): (TreeId, &[u8]),
+    table: &TableEntry,
+    rows_max: usize,
+    execution: &mut Execution,
+) -> Result<Vec<Vec<Datum>>> {
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    let mut scan = execution.transaction.scan_latest(tree, KeyRange::prefix(entry), false);
+    loop {
+        let mut visit = |key: &[u8], row: &[u8]| {
+            if key != entry {
+                keys.push(row.to_vec());
+            }
+            if keys.len() < rows_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        if scan.next(&execution.transaction, &mut visit).await? != ScanStep::More || keys.len() >= rows_max {
+            break;
+        }
+    }
+    let layout = row_layout(&table.table);
+    let mut rows = Vec::new();
+    for key in keys {
+        if let Some(bytes) = execution.transaction.get_latest(table.table.tree, &key).await? {
+            let view = layout.view(&bytes)?;
+            rows.push((0..layout.columns().len()).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?);
+        }
+    }
+    Ok(rows)
 }
