@@ -24,6 +24,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
+mod past_target;
 mod places;
 mod query_value;
 mod referential;
@@ -68,6 +69,7 @@ pub use foreign::{
 pub use materialized::{CreateMaterialized, Refresh};
 pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
+pub use past_target::past_is_read_only;
 pub use referential::split_columns;
 pub use rewrite::{ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, marked};
 pub use rights::{GrantKind, GrantStatement, GrantTarget, RightsStatement};
@@ -144,7 +146,7 @@ fn parse_source(source: &Source<'_>) -> Result<Vec<Statement>> {
         check_nesting(piece)?;
         let kind = parse_piece(piece, source).map_err(|error| match error.message() {
             END_OF_INPUT => error.at_end_of(piece, source),
-            _ => error,
+            _ => past_target::explained(error, piece, source),
         })?;
         statements.push(Statement { span, kind });
     }
