@@ -555,6 +555,7 @@ impl Session {
     }
 
     fn show(&mut self, setting: &str) -> Result<Given> {
+        self.follow_branch_name();
         if setting == "all" {
             let mut columns = [Vec::new(), Vec::new(), Vec::new()];
             for (each, value) in self.settings.all() {
