@@ -48,7 +48,6 @@ mod view;
 mod window;
 mod within_group;
 
-pub(crate) use moment::past_is_read_only;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 

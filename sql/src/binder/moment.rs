@@ -145,16 +145,7 @@ impl Binder<'_> {
     pub(super) fn refuse_past(version: Option<&TableVersion>) -> Result<()> {
         match version {
             None => Ok(()),
-            Some(_) => Err(past_is_read_only()),
+            Some(_) => Err(crate::parser::past_is_read_only()),
         }
     }
-}
-
-/// 25006: AS OF is for reading.
-pub(crate) fn past_is_read_only() -> SqlError {
-    SqlError::new(
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-        "cannot change rows of a table as of an earlier moment",
-    )
-    .with_hint("Read them with AS OF in FROM, and write what you found to the table as it is.")
 }

@@ -262,6 +262,25 @@ fn value(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
     }
 }
 
+/// Whether a place within a statement's text is in a branch's name without quotes, by what stands before it alone.
+pub(super) fn is_in_name(statement: &str, at: usize) -> bool {
+    let in_name = |each: char| each.is_alphanumeric() || "_$.-/".contains(each);
+    let before = statement[..at].trim_end_matches(in_name);
+    let words: Vec<String> = before.split_whitespace().map(str::to_lowercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let last = words.last().copied().unwrap_or_default();
+    // Behind a blank, or it is none of its own.
+    before.ends_with(char::is_whitespace)
+        && match words[..] {
+            ["create", "database", "branch", ..] => matches!(last, "branch" | "from"),
+            ["drop", "database", "branch", ..] => matches!(last, "branch" | "exists"),
+            ["alter", "database", "branch", ..] => matches!(last, "branch" | "to"),
+            ["merge", "database", "branch", ..] => matches!(last, "branch" | "into"),
+            ["use", "branch"] => true,
+            _ => false,
+        }
+}
+
 /// A branch's name: an identifier, or words, numbers, dashes and points without blanks between them.
 pub(super) fn branch_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<String> {
     let first = parser.next_token();
@@ -270,7 +289,7 @@ pub(super) fn branch_name(parser: &mut Parser<'_>, source: &Source<'_>) -> Resul
     let name = match &first.token {
         Token::Word(_) if is_quoted(&first) => fold_token(&first),
         Token::SingleQuotedString(text) => text.clone(),
-        Token::Word(_) => {
+        Token::Word(_) | Token::Number(..) => {
             let start = source.offset(first.span.start);
             let mut end = source.offset(first.span.end);
             loop {

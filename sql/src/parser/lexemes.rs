@@ -6,6 +6,9 @@
 //!    all places stay what they are. It begins with [`MARK`].
 //! 3. In the tokens, the marked strings become what was decoded, in order.
 //!
+//! A number that runs into a word is an error, but in the name of a branch: there it becomes a word of the same length, and the
+//! name is read from the text (`branch.rs`).
+//!
 //! A text that ends inside of a literal or comment is left as it is from there on: sqlparser finds that error.
 
 use std::borrow::Cow;
@@ -46,10 +49,17 @@ impl Prepared<'_> {
 /// # Errors
 /// 42601, 22025 and 22021 for what is wrong in such literals and in numbers, with its place.
 pub(super) fn prepare<'a>(source: &Source<'a>) -> Result<Prepared<'a>> {
-    let mut lexer =
-        Lexer { source, text: source.text(), at: 0, copied: 0, out: String::new(), decoded: Vec::new() };
+    let mut lexer = Lexer {
+        source,
+        text: source.text(),
+        at: 0,
+        statement: 0,
+        copied: 0,
+        out: String::new(),
+        decoded: Vec::new(),
+    };
     lexer.run()?;
-    if lexer.decoded.is_empty() {
+    if lexer.copied == 0 {
         return Ok(Prepared { text: Cow::Borrowed(source.text()), decoded: Vec::new() });
     }
     lexer.out.push_str(&lexer.text[lexer.copied..]);
@@ -60,6 +70,8 @@ struct Lexer<'s, 'a> {
     source: &'s Source<'a>,
     text: &'a str,
     at: usize,
+    /// Where the statement begins that it is in.
+    statement: usize,
     /// Up to where the text is in `out`, once anything is.
     copied: usize,
     out: String,
@@ -82,8 +94,15 @@ pub(super) fn standard(text: &str) -> String {
     let bytes = text.as_bytes();
     let rules = super::StringRules { escapes: true, ..super::StringRules::STANDARD };
     let source = Source::under(text, rules);
-    let mut lexer =
-        Lexer { source: &source, text, at: 0, copied: 0, out: String::new(), decoded: Vec::new() };
+    let mut lexer = Lexer {
+        source: &source,
+        text,
+        at: 0,
+        statement: 0,
+        copied: 0,
+        out: String::new(),
+        decoded: Vec::new(),
+    };
     let mut out = String::new();
     let mut copied = 0;
     while let Some(&byte) = bytes.get(lexer.at) {
@@ -154,8 +173,12 @@ impl Lexer<'_, '_> {
             b'/' if next == b'*' => self.behind_comment(),
             b'$' if next.is_ascii_digit() => Some(self.parameter()?),
             b'$' => self.behind_dollars(),
-            b'0'..=b'9' => Some(self.number()?),
-            b'.' if next.is_ascii_digit() => Some(self.number()?),
+            b'0'..=b'9' => Some(self.number_or_name()?),
+            b'.' if next.is_ascii_digit() => Some(self.number_or_name()?),
+            b';' => {
+                self.statement = self.at + 1;
+                Some(self.at + 1)
+            }
             _ if begins_word(byte) => Some(self.behind_word(self.at)),
             _ => Some(self.at + 1),
         })
@@ -218,25 +241,26 @@ impl Lexer<'_, '_> {
             return Ok(end);
         }
         let shown = &self.text[self.at..self.behind_word(end)];
-        let error = SqlError::syntax(format!("trailing junk after {what} at or near \"{shown}\""));
-        let names_branch = self.follows_sign_in_name() && self.has_before("branch");
-        let hint = "The name of a branch is put in double quotes where a part of it begins with a digit.";
-        self.fail(if names_branch { error.with_hint(hint) } else { error }, self.at)
+        self.fail(SqlError::syntax(format!("trailing junk after {what} at or near \"{shown}\"")), self.at)
     }
 
-    /// Whether what begins here continues something like `fix-`.
-    fn follows_sign_in_name(&self) -> bool {
-        let before = &self.text.as_bytes()[..self.at];
-        matches!(before, [.., byte, b'-' | b'.' | b'/'] if in_word(*byte))
-    }
-
-    /// Whether a word, in small letters, comes before this place in the same statement, or nearly: it may be in a literal.
-    fn has_before(&self, word: &str) -> bool {
-        let before = &self.text[..self.at];
-        let statement = &before[before.rfind(';').map_or(0, |at| at + 1)..];
-        statement
-            .split(|character: char| !character.is_alphanumeric())
-            .any(|found| found.eq_ignore_ascii_case(word))
+    /// A number, or what runs on from one within a branch's name.
+    fn number_or_name(&mut self) -> Result<usize> {
+        let error = match self.number() {
+            Ok(behind) => return Ok(behind),
+            Err(error) => error,
+        };
+        if !super::branch::is_in_name(&self.text[self.statement..], self.at - self.statement) {
+            return Err(error);
+        }
+        let mut behind = self.at + 1;
+        while in_word(self.byte(behind)) || self.byte(behind) == b'.' {
+            behind += 1;
+        }
+        self.out.push_str(&self.text[self.copied..self.at]);
+        self.out.extend(self.text[self.at..behind].chars().map(|_| 'x'));
+        self.copied = behind;
+        Ok(behind)
     }
 
     fn number(&self) -> Result<usize> {

@@ -25,7 +25,7 @@ mod materialized;
 mod merge;
 mod operators;
 mod parameterize;
-mod past;
+mod past_target;
 mod places;
 mod query_value;
 mod referential;
@@ -71,6 +71,7 @@ pub use foreign::{
 pub use materialized::{CreateMaterialized, Refresh};
 pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
+pub use past_target::past_is_read_only;
 pub use referential::split_columns;
 pub use rewrite::{
     ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, VALUE, marked,
@@ -149,7 +150,7 @@ fn parse_source(source: &Source<'_>) -> Result<Vec<Statement>> {
         check_nesting(piece)?;
         let kind = parse_piece(piece, source).map_err(|error| match error.message() {
             END_OF_INPUT => error.at_end_of(piece, source),
-            _ => past::explain(error, piece, source),
+            _ => past_target::explained(error, piece, source),
         })?;
         statements.push(Statement { span, kind });
     }

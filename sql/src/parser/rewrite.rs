@@ -595,7 +595,7 @@ fn fetched_count(fetch: &TokenWithSpan, rest: &[&TokenWithSpan], out: &mut Vec<T
 }
 
 /// How a moment is given, behind AS OF.
-fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
+pub(super) fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
     ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
 }
 

@@ -280,6 +280,13 @@ fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Dat
     let name = environment.text_argument(arguments, 0)?;
     let missing_is_fine = arguments.get(1).and_then(Datum::as_bool).unwrap_or(false);
     may_examine(&environment.actor(), name)?;
+    if name.eq_ignore_ascii_case("heliosdb.branch")
+        && let Some(branch) =
+            environment.directory.lock().branches.iter().find(|each| each.id == environment.branch)
+    {
+        // Another session may have renamed it.
+        return Ok(Datum::text(&branch.name));
+    }
     match environment.settings.get(name) {
         Ok(value) => Ok(Datum::text(value)),
         Err(_) if missing_is_fine => Ok(Datum::Null),

@@ -97,7 +97,7 @@ pub async fn rows(execution: &mut Execution) -> Result<RelationRows> {
         entries.extend(left.map(|(other, origin)| {
             // What a database began with goes by the database's name.
             let own = directory.databases.iter().find(|database| database.root == other.id);
-            let name = Some(own.map_or(&other.name, |own| &own.name).clone());
+            let name = Some(own.map_or_else(|| shown(other), |own| own.name.clone()));
             Entry { kind: "branch", name, scn: Some(origin.scn), ..Entry::default() }
         }));
         let of_branch = bases.iter().filter(|base| base.moment.branch == branch.id);
@@ -106,10 +106,15 @@ pub async fn rows(execution: &mut Execution) -> Result<RelationRows> {
             Entry { kind: "merge", name, scn: Some(base.moment.scn), ..Entry::default() }
         }));
         for entry in entries {
-            rows.push(entry.row(&environment.database, &branch.name, &store).await);
+            rows.push(entry.row(&environment.database, &shown(branch), &store).await);
         }
     }
     Ok(rows)
+}
+
+/// A branch's name; one that was dropped may have been called as another is now.
+fn shown(branch: &Branch) -> String {
+    if branch.is_dropped { format!("{} (dropped)", branch.name) } else { branch.name.clone() }
 }
 
 /// From which commit on all can be read of a branch: before it began, its parent is read.

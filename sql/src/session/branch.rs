@@ -218,6 +218,14 @@ impl Session {
         self.replace_settings(Arc::new(settings));
     }
 
+    /// Another session may have renamed the branch since.
+    pub(super) fn follow_branch_name(&mut self) {
+        let name = self.branch_name();
+        if !name.is_empty() && self.settings.get(BRANCH).is_ok_and(|shown| shown != name) {
+            self.show_branch(&name);
+        }
+    }
+
     /// The name of the branch that the session is on.
     #[must_use]
     pub fn branch_name(&self) -> String {

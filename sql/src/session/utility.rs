@@ -555,11 +555,7 @@ impl Session {
     }
 
     async fn show(&mut self, setting: &str) -> Result<Given> {
-        // Another session may have renamed the branch.
-        let branch = self.branch_name();
-        if self.settings.get("heliosdb.branch")? != branch {
-            self.show_branch(&branch);
-        }
+        self.follow_branch_name();
         if setting == "all" {
             let mut columns = [Vec::new(), Vec::new(), Vec::new()];
             let sees_all = self.check_may_examine("data_directory").await.is_ok();
