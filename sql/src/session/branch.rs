@@ -55,7 +55,12 @@ fn refuse_used(what: &str, name: &str, sessions: usize) -> Result<()> {
         1 => format!("There is 1 other session using the {what}."),
         several => format!("There are {several} other sessions using the {what}."),
     };
-    Err(in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail))
+    let error = in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail);
+    Err(match what {
+        "branch" => error.with_hint("They leave it with USE BRANCH, or when they end."),
+        // As in PostgreSQL.
+        _ => error,
+    })
 }
 
 impl Session {
