@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use heliosdb_nano::{EmbeddedDatabase, params};
+use heliosdb_nano::{Config, EmbeddedDatabase, params};
 
 fn names(database: &EmbeddedDatabase) -> Vec<String> {
     let rows =
@@ -92,4 +92,59 @@ fn merges_beside_writers_end() {
         .expect("read");
     assert_eq!(sums[0].get::<i32>("merged").expect("a number"), MERGES);
     assert_eq!(sums[0].get::<i64>("written").expect("a number"), written);
+}
+
+/// What a merge reads is what the branch changed, not what there is: of a large table with a thousand neighbouring rows changed, no more
+/// than four pages for each leaf that these lie on, and less than a hundredth of what reading the table takes. Nothing is in memory when
+/// it begins, so each page that it looks at is read once and counted.
+#[test]
+fn a_merge_costs_what_was_changed() {
+    const ROWS: i32 = 600_000;
+    const MERGED: i32 = 1_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || {
+        let mut config = Config::default();
+        config.storage.wal_enabled = false;
+        EmbeddedDatabase::with_config(folder.path(), config).expect("opened")
+    };
+    let pages_read = |database: &EmbeddedDatabase, run: &dyn Fn(&EmbeddedDatabase)| {
+        let (_, before) = database.engine().store().page_accesses();
+        run(database);
+        database.engine().store().page_accesses().1 - before
+    };
+    {
+        let main = open();
+        main.execute("CREATE TABLE accounts (aid int PRIMARY KEY, balance int, filler char(60))")
+            .expect("made");
+        main.execute_with(
+            "INSERT INTO accounts SELECT i, 0, '' FROM generate_series(1, $1) AS i",
+            params![ROWS],
+        )
+        .expect("filled");
+        main.execute("CREATE DATABASE BRANCH dev FROM main AS OF NOW").expect("branched");
+        let change = "UPDATE accounts SET balance = 1 WHERE aid > $1 AND aid <= $2";
+        let dev = main.on_branch("dev").expect("it is there");
+        dev.execute_with(change, params![ROWS / 2, ROWS / 2 + MERGED]).expect("changed");
+        // The target went on as well, elsewhere.
+        main.execute_with(change, params![ROWS / 4, ROWS / 4 + 10]).expect("changed");
+        main.execute("CHECKPOINT").expect("written");
+    }
+    let scan = pages_read(&open(), &|database| {
+        let rows = database.query("SELECT sum(balance) AS sum FROM accounts", params![]).expect("read");
+        assert_eq!(rows[0].get::<i64>("sum").expect("a sum"), 10);
+    });
+    let main = open();
+    // What every statement reads once: the catalogs.
+    for branch in ["main", "dev"] {
+        let branch = main.on_branch(branch).expect("it is there");
+        branch.query("SELECT 1 FROM accounts WHERE aid = 1", params![]).expect("read");
+    }
+    let merge = pages_read(&main, &|database| {
+        assert_eq!(database.execute("MERGE DATABASE BRANCH dev INTO main").expect("merged"), MERGED as u64);
+    });
+    let leaves = scan * MERGED as u64 / ROWS as u64 + 1;
+    assert!(merge <= 4 * leaves, "{merge} pages were read for rows on {leaves} leaves");
+    assert!(merge * 100 < scan, "{merge} pages were read; all rows are on {scan}");
+    let rows = main.query("SELECT sum(balance) AS sum FROM accounts", params![]).expect("read");
+    assert_eq!(rows[0].get::<i64>("sum").expect("a sum"), i64::from(MERGED) + 10);
 }

@@ -58,9 +58,9 @@ fn refuse_used(what: &str, name: &str, sessions: usize) -> Result<()> {
     let error = in_use(format!("{what} \"{name}\" is being accessed by other users")).with_detail(detail);
     // Of databases, PostgreSQL gives no advice either.
     Err(match what {
-        "branch" => {
-            error.with_hint("pg_stat_activity shows who they are, pg_terminate_backend(pid) ends one.")
-        }
+        "branch" => error.with_hint(
+            "They leave it with USE BRANCH, or when they end: pg_stat_activity shows who they are.",
+        ),
         _ => error,
     })
 }
