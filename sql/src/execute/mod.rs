@@ -153,8 +153,8 @@ fn build_here(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
         Physical::ProjectSet { input, calls } => {
             Box::new(project_set::ProjectSet::new(child(input), calls.clone(), plan.types.clone()))
         }
-        Physical::Window { input, order, calls } => {
-            Box::new(window::Window::new(child(input), order.clone(), calls.clone(), &plan.types))
+        Physical::Window { input, order, calls, sorted } => {
+            Box::new(window::Window::new(child(input), order.clone(), calls.clone(), *sorted, &plan.types))
         }
         Physical::Lock { input, tables, one_by_one } => {
             Box::new(lock::Lock::new(child(input), tables.clone(), *one_by_one))

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::types::{DataType, Oid};
 use crate::value::{Column, Datum};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Computes one value. For strict functions no argument is NULL.
@@ -104,6 +105,19 @@ pub trait AggregateState: Send {
     fn resize(&mut self, count: usize);
     /// Adds row `i` of the argument columns to group `groups[i]`.
     fn accumulate(&mut self, groups: &[u32], arguments: &[Column], context: &EvalContext<'_>) -> Result<()>;
+    /// Adds rows of the argument columns to one group, one after the other.
+    fn add_rows(
+        &mut self,
+        group: usize,
+        arguments: &[Column],
+        rows: Range<usize>,
+        context: &EvalContext<'_>,
+    ) -> Result<()>;
+    /// Takes rows that were added first out of a group again, so that it is as if they had never been in it; false where
+    /// that cannot be, and the group is of no use then.
+    fn remove_rows(&mut self, group: usize, arguments: &[Column], rows: Range<usize>) -> bool;
+    /// Empties all groups.
+    fn clear(&mut self);
     /// Adds another partial state's group `i` to group `groups[i]` of this one.
     fn merge(&mut self, other: &dyn AggregateState, groups: &[u32]) -> Result<()>;
     /// The result of one group.

@@ -252,6 +252,8 @@ pub enum Physical {
         input: Box<PlanNode>,
         order: WindowOrder,
         calls: Vec<WindowCall>,
+        /// The input comes in the window's order.
+        sorted: bool,
     },
     /// Locks the rows that it passes on.
     Lock {

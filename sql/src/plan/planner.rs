@@ -314,7 +314,12 @@ fn build_window(
     calls: &[(ColumnId, WindowCall)],
     rows: f64,
 ) -> Result<Built> {
-    let Built { plan: input, mut ids } = build(planner, input, &[], false)?;
+    let in_order = build_ordered(planner, input, &order.sort_keys(), false)?;
+    let sorted = in_order.is_some();
+    let Built { plan: input, mut ids } = match in_order {
+        Some(built) => built,
+        None => build(planner, input, &[], false)?,
+    };
     let mut missing = Ok(());
     let below = ids.clone();
     let mut resolve_here = |expr: &mut Expr| match resolve(expr, &below) {
@@ -334,7 +339,7 @@ fn build_window(
         resolved.push(call);
     }
     missing?;
-    let node = Physical::Window { input: Box::new(input), order, calls: resolved };
+    let node = Physical::Window { input: Box::new(input), order, calls: resolved, sorted };
     Ok(Built { plan: PlanNode { node, rows, names, types }, ids })
 }
 
@@ -684,6 +689,12 @@ fn build_ordered(
             }
             Logical::Filter { input, .. } | Logical::Apply { input, .. } => below = input,
             Logical::Table { .. } => break,
+            // Its rows come in the order of its own.
+            Logical::Window { order, .. } => {
+                let own = order.sort_keys();
+                let gives = wanted.len() <= own.len() && same_order(&own[..wanted.len()], &wanted);
+                return if gives { build(planner, input, &[], limited).map(Some) } else { Ok(None) };
+            }
             // The rows that a limit lets through are in its order.
             Logical::Limit { input: limited_rows, .. } => {
                 return match limited_rows.as_ref() {
@@ -695,6 +706,9 @@ fn build_ordered(
             }
             _ => return Ok(None),
         }
+    }
+    if wanted.is_empty() {
+        return build(planner, input, &[], limited).map(Some);
     }
     let (_, ordered) = build_table(planner, below, &wanted, limited)?;
     if !ordered {

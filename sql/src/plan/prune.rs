@@ -96,6 +96,9 @@ pub fn prune(plan: Logical, needed: &[ColumnId]) -> Logical {
             calls.retain(|(id, _)| needed.contains(id));
             let mut below: Vec<ColumnId> = input.outputs();
             below.retain(|id| needed.contains(id));
+            if calls.is_empty() {
+                return prune(*input, &below);
+            }
             order.for_each_expr(&mut |expr| note(expr, &mut below));
             calls.iter().for_each(|(_, call)| call.for_each_expr(&mut |expr| note(expr, &mut below)));
             Logical::Window { input: Box::new(prune(*input, &below)), order, calls }

@@ -139,6 +139,14 @@ impl WindowCall {
 }
 
 impl WindowOrder {
+    /// What rows are sorted by: partitions come one after the other.
+    #[must_use]
+    pub fn sort_keys(&self) -> Vec<SortKey> {
+        let partition = self.partition.iter().cloned();
+        let keys = partition.map(|expr| SortKey { expr, descending: false, nulls_first: false });
+        keys.chain(self.order.iter().cloned()).collect()
+    }
+
     /// Calls `visit` with each of its expressions.
     pub fn for_each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         self.partition.iter().for_each(&mut *visit);
