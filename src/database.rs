@@ -216,8 +216,8 @@ impl EmbeddedDatabase {
     pub async fn execute_with_async(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
         let mut lease = self.lease();
         let session = lease.session();
-        let prepared = session.prepare(sql, Vec::new()).await?;
-        let count = run(session, &prepared, params, &mut Scratch::default()).await?.1;
+        let mut prepared = session.prepare(sql, Vec::new()).await?;
+        let count = run(session, &mut prepared, params, &mut Scratch::default()).await?.1;
         refuse_open(session)?;
         Ok(count)
     }
@@ -331,15 +331,15 @@ async fn prepare_in(session: &mut Session, sql: &str) -> Result<Arc<Prepared>> {
 
 pub(crate) async fn query_in(session: &mut Session, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
     if params.is_empty()
-        && let Some((prepared, constants)) = session.known_form(sql)
+        && let Some((mut prepared, constants)) = session.known_form(sql)
     {
-        return run_portal(session, &prepared, constants).await.map(|(rows, _)| rows);
+        return run_portal(session, &mut prepared, constants).await.map(|(rows, _)| rows);
     }
-    let prepared = prepare_in(session, sql).await?;
+    let mut prepared = prepare_in(session, sql).await?;
     if params.is_empty() {
         session.keep_plan_of_form(sql, &prepared).await;
     }
-    run(session, &prepared, params, &mut Scratch::default()).await.map(|(rows, _)| rows)
+    run(session, &mut prepared, params, &mut Scratch::default()).await.map(|(rows, _)| rows)
 }
 
 pub(crate) async fn execute_with_in(
@@ -348,8 +348,8 @@ pub(crate) async fn execute_with_in(
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<u64> {
-    let prepared = prepare_in(session, sql).await?;
-    run(session, &prepared, params, scratch).await.map(|(_, count)| count)
+    let mut prepared = prepare_in(session, sql).await?;
+    run(session, &mut prepared, params, scratch).await.map(|(_, count)| count)
 }
 
 /// Appends a statement's parameters to `values`.
@@ -404,7 +404,7 @@ pub(crate) fn begin_at_once(
 /// Runs a prepared statement to its end; gives its rows, and how many it found or changed.
 pub(crate) async fn run(
     session: &mut Session,
-    prepared: &Arc<Prepared>,
+    prepared: &mut Arc<Prepared>,
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<(Vec<Row>, u64)> {
@@ -435,7 +435,7 @@ pub(crate) fn know_types(session: &mut Session, prepared: &Prepared) -> Result<(
 /// changed.
 pub(crate) fn execute(
     session: &mut Session,
-    prepared: &Arc<Prepared>,
+    prepared: &mut Arc<Prepared>,
     params: &[&dyn ToValue],
     scratch: &mut Scratch,
 ) -> Result<u64> {
@@ -450,13 +450,13 @@ pub(crate) fn execute(
     block_on(run_portal(session, prepared, parameters)).map(|(_, count)| count)
 }
 
-/// Runs a prepared statement through a portal.
+/// Runs a prepared statement through a portal; where its plan held no more, `prepared` is the one with a new plan then.
 pub(crate) async fn run_portal(
     session: &mut Session,
-    prepared: &Arc<Prepared>,
+    prepared: &mut Arc<Prepared>,
     parameters: Vec<Datum>,
 ) -> Result<(Vec<Row>, u64)> {
-    let columns = &prepared.row_columns;
+    let columns = prepared.row_columns.clone();
     let mut portal: Portal = session.bind(prepared.clone(), parameters)?;
     let mut rows = Vec::new();
     loop {
@@ -464,9 +464,13 @@ pub(crate) async fn run_portal(
             Step::Rows(batch) => {
                 let formats = session.formats().clone();
                 let never = AtomicBool::new(false);
-                rows.extend(rows_of(&batch, columns, &portal.printing(&formats, &never))?);
+                rows.extend(rows_of(&batch, &columns, &portal.printing(&formats, &never))?);
             }
             Step::Complete(tag) => {
+                // Next time its plan holds from the start.
+                if let Some(renewed) = portal.renewed(prepared) {
+                    *prepared = renewed;
+                }
                 session.sync().await?;
                 return Ok((rows, count_of(&tag)));
             }

@@ -45,8 +45,8 @@ impl Transaction {
     pub fn execute_with(&self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
         let Inside { lease, scratch } = &mut *self.inside.lock_blocking();
         let session = lease.session();
-        if let Some(prepared) = session.known_plan(sql, &[]) {
-            return execute(session, &prepared, params, scratch);
+        if let Some(mut prepared) = session.known_plan(sql, &[]) {
+            return execute(session, &mut prepared, params, scratch);
         }
         block_on(execute_with_in(session, sql, params, scratch))
     }

@@ -430,9 +430,11 @@ impl FramePool {
 
     #[inline]
     fn bucket(&self, key: PageKey) -> usize {
-        // Fibonacci hashing: page ids are consecutive, branches few.
-        let mixed = (key.page.0 ^ key.branch.0.rotate_right(20)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 20) as usize & (self.buckets.len() - 1)
+        // Fibonacci hashing: page ids are consecutive, and so are branches, which share most of them. A product's bits
+        // depend on lower ones only, so the branch has to be in all of them.
+        let branch = key.branch.0.wrapping_mul(0xA076_1D64_78BD_642F);
+        let mixed = (key.page.0 ^ branch).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize & (self.buckets.len() - 1)
     }
 
     /// The page in a parked frame, for reading.
@@ -641,6 +643,21 @@ impl<'g> FrameRef<'g> {
 mod tests {
     use super::*;
     use crate::ids::{BranchId, PageId};
+
+    /// Branches share most of their pages' numbers, and none of them makes the search for another one's page longer.
+    #[test]
+    fn pages_of_many_branches_lie_apart() {
+        let pool = FramePool::new(FramePool::size_bytes_min(4096) * 256, 4096).expect("a pool");
+        let mut pages_in = vec![0; pool.buckets.len()];
+        let (branches, pages) = (64, pool.frame_count() as u64 / 64);
+        for branch in 0..branches {
+            for page in 0..pages {
+                pages_in[pool.bucket(PageKey::new(BranchId(branch), PageId(page)))] += 1;
+            }
+        }
+        let longest = pages_in.iter().max().copied().unwrap_or(0);
+        assert!(pages >= 4 && longest <= 8, "{longest} of {pages} pages of {branches} branches in one place");
+    }
 
     /// A page that is changed again and again, with an old version rebuilt after each change: it keeps few of them, the newest
     /// stays first in its chain, and no frame is lost.

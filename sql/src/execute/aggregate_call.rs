@@ -4,7 +4,7 @@
 //! that is sorted at the end, so that equal values come together. Rows of a call with ORDER BY are sorted at the end too.
 
 use super::Execution;
-use super::key_table::{KeyTable, hash_of};
+use super::key_table::{KeyTable, Sought};
 use super::keys::{append_row_key, equality_column, equality_columns, evaluate};
 use super::sorter::Sorter;
 use crate::error::Result;
@@ -101,18 +101,24 @@ impl Call {
         if !self.call.distinct {
             return ((0..numbers.len() as u32).collect(), Vec::new());
         }
-        let (mut new, mut unknown) = (Vec::new(), Vec::new());
-        let mut key = Vec::new();
+        // All keys first, then all hashes, then all look-ups: the processor waits for the table's memory several times at once.
+        let (mut keys, mut ends) = (Vec::new(), Vec::with_capacity(numbers.len()));
         for (row, number) in numbers.iter().enumerate() {
-            key.clear();
-            key.extend_from_slice(&number.to_be_bytes());
-            append_row_key(&self.distinct_keys, arguments, row, false, &mut key);
-            let hash = hash_of(&key);
-            if self.seen.find(hash, &key).is_some() {
+            keys.extend_from_slice(&number.to_be_bytes());
+            append_row_key(&self.distinct_keys, arguments, row, false, &mut keys);
+            ends.push(keys.len());
+        }
+        let mut start = 0;
+        let sought: Vec<Sought<'_>> =
+            ends.iter().map(|end| Sought::new(&keys[std::mem::replace(&mut start, *end)..*end])).collect();
+        let hashes: Vec<u64> = sought.iter().map(Sought::hash).collect();
+        let (mut new, mut unknown) = (Vec::new(), Vec::new());
+        for (row, (sought, hash)) in sought.iter().zip(&hashes).enumerate() {
+            if self.seen.find_sought(*hash, sought).is_some() {
                 continue;
             }
             if has_room {
-                self.seen.insert(hash, &key);
+                self.seen.insert_sought(*hash, sought);
                 new.push(row as u32);
             } else {
                 unknown.push(row as u32);

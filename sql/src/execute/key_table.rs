@@ -157,10 +157,16 @@ impl KeyTable {
     /// Enters a key that is not there.
     #[inline]
     pub fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+        self.insert_sought(hash, &Sought::new(key))
+    }
+
+    /// The same for a key in its form.
+    #[inline]
+    pub fn insert_sought(&mut self, hash: u64, sought: &Sought<'_>) -> u32 {
         let number = self.ends.len() as u32;
-        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(sought.key);
         self.ends.push(self.bytes.len());
-        match short_key(key) {
+        match sought.short {
             Some(short) => {
                 self.short.insert_unique(hash, (short, number), |(own, _)| hash_of_short(*own));
             }

@@ -113,9 +113,20 @@ impl Chunk {
     pub fn keep_first(&mut self, wanted: usize) -> Result<Option<Vec<u8>>> {
         self.sort();
         self.entries.truncate(wanted);
+        self.arrange()?;
+        let is_complete = self.entries.len() == wanted;
+        Ok(self.entries.last().filter(|_| is_complete).map(|last| key_at(&self.keys, last).to_vec()))
+    }
+
+    /// Puts rows and keys where their entries are in the order, so that a merge reads one after the other: a chunk fits in
+    /// the processor's cache, all of them do not.
+    ///
+    /// # Errors
+    /// As [`Chunk::keep_first`].
+    pub fn arrange(&mut self) -> Result<()> {
         let picks: Vec<(u32, u32)> = self.entries.iter().map(|entry| (entry.batch, entry.row)).collect();
         let batch = gather_picked(&self.batches, &picks)?;
-        let mut keys = Vec::new();
+        let mut keys = Vec::with_capacity(self.keys.len());
         for (row, entry) in self.entries.iter_mut().enumerate() {
             let start = keys.len() as u32;
             keys.extend_from_slice(key_at(&self.keys, entry));
@@ -124,8 +135,7 @@ impl Chunk {
         self.keys = keys;
         self.batches_bytes = batch.memory_bytes();
         self.batches = vec![batch];
-        let is_complete = self.entries.len() == wanted;
-        Ok(self.entries.last().filter(|_| is_complete).map(|last| key_at(&self.keys, last).to_vec()))
+        Ok(())
     }
 }
 
@@ -177,7 +187,6 @@ struct Source {
     at: usize,
     /// Which of the batches at hand is the chunk's first, or the block's.
     batch: u32,
-    prefix: u64,
 }
 
 impl Source {
@@ -185,6 +194,14 @@ impl Source {
         match &self.rows {
             Rows::Memory(chunk) => key_at(&chunk.keys, &chunk.entries[self.at]),
             Rows::File { block, .. } => block.key(self.at),
+        }
+    }
+
+    /// The first bytes of [`Source::key`].
+    fn prefix(&self) -> u64 {
+        match &self.rows {
+            Rows::Memory(chunk) => chunk.entries[self.at].prefix,
+            Rows::File { block, .. } => prefix_of(block.key(self.at)),
         }
     }
 
@@ -210,8 +227,8 @@ impl Source {
 #[derive(Default)]
 pub struct Merge {
     sources: Vec<Source>,
-    /// Sources that have rows; the one with the first row is in front.
-    heap: Vec<u32>,
+    /// Sources that have rows, each with the prefix of its next key; the one with the first row is in front.
+    heap: Vec<(u64, u32)>,
     /// The batches that rows are picked from: those of chunks, then those of blocks.
     batches: Vec<Batch>,
     memory_batches: usize,
@@ -226,17 +243,17 @@ impl Merge {
         let mut merge = Merge::default();
         for run in runs {
             let rows = Rows::File { run, block: RunBlock { keys: Vec::new(), ends: Vec::new() } };
-            merge.sources.push(Source { rows, at: 0, batch: 0, prefix: 0 });
+            merge.sources.push(Source { rows, at: 0, batch: 0 });
         }
         for mut chunk in chunks.into_iter().filter(|chunk| chunk.len() > 0) {
             let batch = merge.batches.len() as u32;
             merge.batches.append(&mut chunk.batches);
-            merge.sources.push(Source { rows: Rows::Memory(chunk), at: 0, batch, prefix: 0 });
+            merge.sources.push(Source { rows: Rows::Memory(chunk), at: 0, batch });
         }
         merge.memory_batches = merge.batches.len();
         for number in 0..merge.sources.len() {
             if merge.make_ready(number, file).await? {
-                merge.heap.push(number as u32);
+                merge.heap.push((merge.sources[number].prefix(), number as u32));
             }
         }
         for at in (0..merge.heap.len() / 2).rev() {
@@ -257,7 +274,7 @@ impl Merge {
     ) -> Result<Option<Batch>> {
         let mut picks = Vec::with_capacity(rows_max);
         while picks.len() < rows_max
-            && let Some(first) = self.heap.first()
+            && let Some((_, first)) = self.heap.first()
         {
             let number = *first as usize;
             let source = &mut self.sources[number];
@@ -267,9 +284,9 @@ impl Merge {
                 ends.push(bytes.len() as u32);
             }
             source.at += 1;
-            if source.at < source.count() {
-                source.prefix = prefix_of(source.key());
-            } else if !self.make_ready(number, file).await? {
+            if source.at < source.count() || self.make_ready(number, file).await? {
+                self.heap[0].0 = self.sources[number].prefix();
+            } else {
                 self.heap.swap_remove(0);
             }
             self.sift_down(0);
@@ -303,7 +320,6 @@ impl Merge {
                 }
             }
         }
-        source.prefix = prefix_of(source.key());
         Ok(true)
     }
 
@@ -322,9 +338,12 @@ impl Merge {
         self.batches = kept;
     }
 
-    fn compare(&self, left: u32, right: u32) -> Ordering {
-        let (a, b) = (&self.sources[left as usize], &self.sources[right as usize]);
-        a.prefix.cmp(&b.prefix).then_with(|| a.key().cmp(b.key())).then(left.cmp(&right))
+    #[inline]
+    fn compare(&self, left: (u64, u32), right: (u64, u32)) -> Ordering {
+        left.0.cmp(&right.0).then_with(|| {
+            let key = |number: u32| self.sources[number as usize].key();
+            key(left.1).cmp(key(right.1)).then(left.1.cmp(&right.1))
+        })
     }
 
     fn sift_down(&mut self, mut at: usize) {

@@ -80,7 +80,7 @@ impl Sorter {
     async fn look_at_memory(&mut self, execution: &mut Execution) -> Result<()> {
         execution.breathe().await?;
         if self.chunk.is_full() {
-            self.end_chunk();
+            self.end_chunk()?;
         }
         let held = self.full_bytes + self.chunk.memory_bytes();
         self.reservation.set(held);
@@ -90,11 +90,16 @@ impl Sorter {
         Ok(())
     }
 
-    fn end_chunk(&mut self) {
+    fn end_chunk(&mut self) -> Result<()> {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.sort();
+        // One alone is read but once.
+        if chunk.is_full() || !self.full.is_empty() {
+            chunk.arrange()?;
+        }
         self.full_bytes += chunk.memory_bytes();
         self.full.push(chunk);
+        Ok(())
     }
 
     fn block_bytes(&self) -> usize {
@@ -109,7 +114,7 @@ impl Sorter {
 
     /// Writes all that is in memory as a run.
     async fn spill(&mut self, execution: &mut Execution) -> Result<()> {
-        self.end_chunk();
+        self.end_chunk()?;
         let chunks = std::mem::take(&mut self.full);
         let merge = Merge::new(Vec::new(), chunks, &mut self.file).await?;
         let run = self.write_run(merge, execution).await?;
@@ -134,7 +139,7 @@ impl Sorter {
     /// As [`Sorter::add`].
     pub async fn finish(&mut self, execution: &mut Execution) -> Result<()> {
         if self.runs.is_empty() {
-            self.end_chunk();
+            self.end_chunk()?;
             let chunks = std::mem::take(&mut self.full);
             self.merge = Some(Merge::new(Vec::new(), chunks, &mut self.file).await?);
             return Ok(());

@@ -380,3 +380,24 @@ fn new_statistics_leave_statements_short() {
     assert_eq!(engine.statistics_version(), 1);
     assert_eq!(insert(4), 6);
 }
+
+/// A statement that is kept, under a name or by its holder, takes the plan that new statistics led to: else each execution
+/// would look for it.
+#[test]
+fn kept_statements_take_new_plans() {
+    let engine = engine();
+    let mut session = session(&engine);
+    block_on(session.run_script(TABLES)).unwrap();
+    let text = "SELECT size FROM t WHERE id = $1";
+    let kept = block_on(session.prepare(text, Vec::new())).unwrap();
+    session.keep_prepared("named", kept.clone(), None).unwrap();
+    block_on(session.run_script("ANALYZE t")).unwrap();
+    let mut portal = session.bind(kept.clone(), vec![int(1)]).unwrap();
+    while !matches!(block_on(session.step(&mut portal, &mut None)).unwrap(), Step::Complete(_)) {}
+    block_on(session.sync()).unwrap();
+    let renewed = portal.renewed(&kept).expect("another plan");
+    assert!(Arc::ptr_eq(&renewed, &session.prepared_named("named").unwrap()));
+    let mut portal = session.bind(renewed.clone(), vec![int(1)]).unwrap();
+    while !matches!(block_on(session.step(&mut portal, &mut None)).unwrap(), Step::Complete(_)) {}
+    assert!(portal.renewed(&renewed).is_none());
+}

@@ -95,6 +95,13 @@ pub struct Portal {
 }
 
 impl Portal {
+    /// The statement with the plan that it ran with, where that of the one it was bound to held no more.
+    #[must_use]
+    pub fn renewed(&self, bound: &Arc<Prepared>) -> Option<Arc<Prepared>> {
+        let is_new = !Arc::ptr_eq(&self.prepared, bound) && self.prepared.can_replace(bound);
+        is_new.then(|| self.prepared.clone())
+    }
+
     /// The parameters' values.
     #[must_use]
     pub fn parameters(&self) -> &Arc<[Datum]> {

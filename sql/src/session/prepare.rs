@@ -120,6 +120,11 @@ pub(super) fn have_same_shape(one: Option<&[ResultColumn]>, other: Option<&[Resu
 }
 
 impl Prepared {
+    /// Whether it is the same statement with a new plan, for all that clients were told of it.
+    pub(super) fn can_replace(&self, old: &Prepared) -> bool {
+        !self.transient && self.parameter_types == old.parameter_types
+    }
+
     /// Whether all that it needs was found to be permitted.
     #[inline]
     pub(super) fn is_permitted(&self) -> bool {
@@ -323,6 +328,12 @@ impl Session {
         let again = self.prepare_with(&prepared.text, prepared.declared.clone(), parameters).await?;
         if !have_same_shape(again.columns.as_deref(), prepared.columns.as_deref()) {
             return Err(SqlError::changed_result_type());
+        }
+        // Who runs it by its name finds the new plan from then on.
+        if let Some(named) = self.prepared.values_mut().find(|named| Arc::ptr_eq(named, prepared))
+            && again.can_replace(prepared)
+        {
+            *named = again.clone();
         }
         Ok(again)
     }

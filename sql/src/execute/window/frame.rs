@@ -209,9 +209,9 @@ impl Frames {
             beyond if is_first(&beyond) => Place::Position(find(section, partition, |order| {
                 order.first() == Some(&key::MARK_NULL_FIRST)
             })),
-            _ => Place::Position(find(section, partition, |order| {
-                order.first() != Some(&key::MARK_NULL_LAST)
-            })),
+            _ => {
+                Place::Position(find(section, partition, |order| order.first() != Some(&key::MARK_NULL_LAST)))
+            }
         })
     }
 }

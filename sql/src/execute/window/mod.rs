@@ -162,8 +162,7 @@ impl Window {
         let mut computations = Vec::with_capacity(self.calls.len());
         for (call, places) in self.calls.iter().zip(&self.places) {
             let order_key = self.keys.order.first().copied();
-            let frames =
-                || Frames::new(&call.frame, (places.start, places.end), order_key, row, context);
+            let frames = || Frames::new(&call.frame, (places.start, places.end), order_key, row, context);
             computations.push(match &call.function {
                 WindowFunction::Aggregate(aggregate) => {
                     let types: Vec<DataType> = call.arguments.iter().map(Expr::data_type).collect();
@@ -187,7 +186,8 @@ impl Window {
                     Computation::Ranking(call.function.clone(), places.arguments.start)
                 }
                 _ => {
-                    let distance = match call.arguments.get(1).filter(|distance| walk::is_constant(distance)) {
+                    let distance = match call.arguments.get(1).filter(|distance| walk::is_constant(distance))
+                    {
                         Some(distance) => distance.eval_row(&row, context)?.as_i64(),
                         None => None,
                     };
@@ -296,7 +296,8 @@ impl Window {
         }
         reservation.set_state(held)?;
         stage.next = rows.end;
-        let own = Batch::new(stage.section.batch.columns[..self.keys.at].to_vec(), stage.section.batch.row_count);
+        let own =
+            Batch::new(stage.section.batch.columns[..self.keys.at].to_vec(), stage.section.batch.row_count);
         let mut batch = if rows.len() == own.row_count { own } else { own.slice(rows) };
         batch.columns.extend(results.into_iter().map(ColumnBuilder::finish));
         Ok(batch)

@@ -46,7 +46,9 @@ impl Picking {
     pub fn reach(&self) -> (Reach, Reach) {
         let shift = |away: i64| match usize::try_from(away) {
             Ok(rows) => (Reach::Rows(0), Reach::Rows(rows)),
-            Err(_) => (Reach::Rows(usize::try_from(away.unsigned_abs()).unwrap_or(usize::MAX)), Reach::Rows(0)),
+            Err(_) => {
+                (Reach::Rows(usize::try_from(away.unsigned_abs()).unwrap_or(usize::MAX)), Reach::Rows(0))
+            }
         };
         match (&self.function, self.distance) {
             (WindowFunction::Lag, Some(distance)) => shift(distance.saturating_neg()),
@@ -78,7 +80,9 @@ impl Picking {
         out: &mut ColumnBuilder,
     ) -> Result<()> {
         let columns = &section.batch.columns[self.arguments.clone()];
-        let Some(value) = columns.first() else { return Err(SqlError::internal("a call without its argument")) };
+        let Some(value) = columns.first() else {
+            return Err(SqlError::internal("a call without its argument"));
+        };
         if rows.start == partition.start && partition.before.rows == 0 {
             self.first = Some(value.gather(&[partition.start as u32]));
         }
@@ -105,7 +109,8 @@ impl Picking {
                 let lags = matches!(self.function, WindowFunction::Lag);
                 let away = if lags { distance.saturating_neg() } else { distance };
                 let within = (row as i64).saturating_add(away);
-                match usize::try_from(within).ok().filter(|at| (partition.start..partition.end).contains(at)) {
+                match usize::try_from(within).ok().filter(|at| (partition.start..partition.end).contains(at))
+                {
                     Some(at) => (VALUE, at as u32),
                     None if columns.len() > 2 => (OTHERWISE, row as u32),
                     None => NULL,

@@ -149,9 +149,10 @@ impl Section {
         self.batch = if pieces.len() == 1 {
             pieces.remove(0)
         } else {
-            let rows = pieces.iter().enumerate().flat_map(|(number, piece)| {
-                (0..piece.row_count as u32).map(move |row| (number as u32, row))
-            });
+            let rows = pieces
+                .iter()
+                .enumerate()
+                .flat_map(|(number, piece)| (0..piece.row_count as u32).map(move |row| (number as u32, row)));
             let picks: Vec<(u32, u32)> = rows.collect();
             gather_picked(&pieces, &picks)?
         };

@@ -98,11 +98,7 @@ fn each_float(
 
 /// Gives some rows' values, if the column is one of floats.
 #[inline]
-fn each_float_of(
-    column: &Column,
-    rows: Range<usize>,
-    mut add: impl FnMut(f64) -> Result<()>,
-) -> Result<()> {
+fn each_float_of(column: &Column, rows: Range<usize>, mut add: impl FnMut(f64) -> Result<()>) -> Result<()> {
     macro_rules! each {
         ($values:expr) => {
             for row in rows {
@@ -235,4 +231,3 @@ impl Accumulator for FloatTotal {
         })
     }
 }
-

@@ -203,4 +203,3 @@ macro_rules! fold {
 fold!(FoldAnd, &, "AND");
 fold!(FoldOr, |, "OR");
 fold!(FoldXor, ^, "XOR");
-

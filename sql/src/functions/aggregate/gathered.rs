@@ -120,4 +120,3 @@ impl Accumulator for Gathered {
         self.elements.capacity() * size_of::<Datum>() + self.bytes
     }
 }
-

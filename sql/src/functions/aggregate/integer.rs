@@ -188,4 +188,3 @@ impl Accumulator for IntegerAverage {
         Ok(IntegerSum::add_column(states, groups, &arguments[0]))
     }
 }
-

@@ -26,11 +26,11 @@ use super::registry::Registry;
 use super::{AggregateState, CallTypes, EvalContext};
 use crate::error::{Result, SqlError};
 
+use crate::types::DataType;
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
     INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
-use crate::types::DataType;
 use crate::value::{Column, Datum, Interval};
 use std::any::Any;
 use std::ops::Range;

@@ -203,4 +203,3 @@ numeric_accumulator!(NumericVarianceSample, NumericSpread, |state| state.spread(
 numeric_accumulator!(NumericVariancePopulation, NumericSpread, |state| state.spread(false, false));
 numeric_accumulator!(NumericDeviationSample, NumericSpread, |state| state.spread(true, true));
 numeric_accumulator!(NumericDeviationPopulation, NumericSpread, |state| state.spread(false, true));
-
