@@ -646,7 +646,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let operand = operand.map(|operand| self.bind_settled(operand)).transpose()?;
         let row_calls = self.row_call_count();
-        let large_object_calls = self.large_object_calls;
+        let waiting_calls = self.waiting_calls;
         let mut tests = Vec::new();
         let mut results = Vec::new();
         for when in conditions {
@@ -668,7 +668,7 @@ impl Binder<'_> {
         if self.row_call_count() > row_calls {
             return Err(super::rows::not_allowed_in("CASE"));
         }
-        if self.large_object_calls > large_object_calls {
+        if self.waiting_calls > waiting_calls {
             // They would be called whatever the conditions say.
             return Err(SqlError::unsupported("functions of large objects are not supported in CASE yet"));
         }

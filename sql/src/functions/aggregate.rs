@@ -9,10 +9,9 @@ use super::registry::Registry;
 use super::vector::wrong_arguments;
 use super::{AggregateState, CallTypes, EvalContext};
 use crate::error::{Result, SqlError, SqlState};
-
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
-    INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+    INT8, INTERVAL, MONEY, NUMERIC, OID, PG_LSN, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::types::{DataType, Oid};
 use crate::value::{ArrayValue, Column, ColumnData, Datum, Interval, Numeric};
@@ -976,6 +975,7 @@ pub(super) fn register(registry: &mut Registry) {
         INTERVAL,
         OID,
         INET,
+        PG_LSN,
         TID,
         ANYARRAY,
         ANYENUM,

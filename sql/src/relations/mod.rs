@@ -47,6 +47,7 @@ mod system;
 mod time_zones;
 mod tool_functions;
 mod totals;
+mod transactions;
 mod types;
 mod usage;
 mod view_text;
@@ -63,7 +64,7 @@ pub use procedures::has_procedure;
 pub use procedures::{ProcedureKind, procedure};
 pub use registry::{ACCESS_METHODS, LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
-pub use reports::{ROW_WRITER, ReportFunction, report};
+pub use reports::{ROW_WRITER, ReportFunction, report, waiting};
 pub use roles::TABLESPACES;
 
 use relation::MakeRows;
