@@ -69,6 +69,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::enumeration::register(&mut registry);
     super::range::register(&mut registry);
     super::waiting::register(&mut registry);
+    super::surroundings::register(&mut registry);
     // Behind those that some of its functions are other names of.
     super::system::register(&mut registry);
     registry

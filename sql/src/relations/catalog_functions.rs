@@ -3,7 +3,10 @@
 use super::depend::description as object_description;
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, object_functions, privileges, procedures, sizes, tool_functions};
+use super::{
+    addresses, backend_functions, object_functions, privileges, procedures, sizes, surroundings,
+    tool_functions,
+};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{PG_CATALOG, Rights, TableEntry};
@@ -32,6 +35,8 @@ pub fn call(
     let answer = answer.or_else(|| privileges::call(environment, name, arguments));
     let answer = answer.or_else(|| sizes::call(environment, name, arguments));
     let answer = answer.or_else(|| object_functions::call(environment, name, arguments));
+    let answer = answer.or_else(|| addresses::call(environment, name, arguments));
+    let answer = answer.or_else(|| surroundings::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }
