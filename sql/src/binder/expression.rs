@@ -672,7 +672,11 @@ impl Binder<'_> {
             // They would be called whatever the conditions say.
             return Err(SqlError::unsupported("functions of large objects are not supported in CASE yet"));
         }
-        let (mut results, data_type) = self.unify(results, "CASE")?;
+        let (mut results, mut data_type) = self.unify(results, "CASE")?;
+        if !has_otherwise {
+            // The NULL that stands for ELSE has no modifier.
+            data_type.typmod = -1;
+        }
         let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
         Ok(Expr::Case { branches: tests.into_iter().zip(results).collect(), otherwise, data_type })
     }

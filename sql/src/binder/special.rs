@@ -247,10 +247,13 @@ impl Binder<'_> {
         for each in elements {
             converted.push(self.coerce(each, DataType::of(common), CastContext::Implicit)?);
         }
-        Ok(Expr::Array {
-            elements: converted,
-            data_type: data_type::array_of(DataType::of(common), &self.types())?,
-        })
+        // A modifier that all share is the array's.
+        let typmod = match converted.split_first().map(|(first, rest)| (first.data_type(), rest)) {
+            Some((first, rest)) if rest.iter().all(|each| each.data_type() == first) => first.typmod,
+            _ => -1,
+        };
+        let data_type = data_type::array_of(DataType::of(common), &self.types())?;
+        Ok(Expr::Array { elements: converted, data_type: DataType { typmod, ..data_type } })
     }
 
     fn bind_interval(&mut self, interval: &ast::Interval) -> Result<Expr> {

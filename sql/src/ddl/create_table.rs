@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{NOT_DISTINCT, TableLike, marked, of_standard};
+use crate::parser::{NOT_DISTINCT, TableLike, compression, marked, of_standard};
 use crate::types::{DataType, Representation, TypeCatalog, format_type};
 use crate::value::Datum;
 
@@ -175,6 +175,9 @@ pub fn column_of(
                 wanted.generated.push((number, expr.clone()));
             }
             ColumnOption::Collation(collation) if is_not_distinct(collation) => not_distinct = true,
+            ColumnOption::Collation(collation) if let Some(method) = compression(collation) => {
+                column.settings.compression = super::column_settings::compression(ddl, &column, method)?;
+            }
             ColumnOption::Collation(collation) => {
                 column.collation = check_collation(&types, data_type, collation)?;
             }

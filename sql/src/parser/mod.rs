@@ -11,6 +11,7 @@
 
 mod absent;
 mod branch;
+mod column_forms;
 mod comment;
 mod create;
 mod create_execute;
@@ -73,6 +74,7 @@ pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
 pub use past_target::past_is_read_only;
 pub use referential::split_columns;
+pub use column_forms::compression;
 pub use rewrite::{
     ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, VALUE, marked,
 };
@@ -283,7 +285,7 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     if let Some(definition) = schema::parse(piece, source)? {
         return Ok(StatementKind::Utility(Utility::Define(Box::new(definition))));
     }
-    let mut tokens = rewrite::rewrite(piece);
+    let mut tokens = rewrite::rewrite(&column_forms::respelled(piece));
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {
