@@ -303,7 +303,10 @@ impl Binder<'_> {
                             bound = Some(self.bind_overlaps(left, right)?);
                             continue;
                         }
-                        (None, Some(left)) => match self.bind_row_comparison(left, op, right)? {
+                        (None, Some(left)) => match self
+                            .bind_row_comparison(left, op, right)
+                            .map_err(|error| self.at_operator(error, whole))?
+                        {
                             Some(comparison) => {
                                 bound = Some(comparison);
                                 continue;
@@ -312,6 +315,7 @@ impl Binder<'_> {
                         },
                         (None, None) => return Err(SqlError::internal("a chain without a first operand")),
                     };
+                    self.refuse_chain(whole, op)?;
                     let right = self.bind(right)?;
                     bound = Some(self.operate(&operator_name(op)?, Some(left), right, whole)?);
                 }
@@ -425,6 +429,28 @@ impl Binder<'_> {
         }
     }
 
+    /// An error at an operator, if it has no place yet.
+    fn at_operator(&self, error: SqlError, at: &Ast) -> SqlError {
+        match self.operator_location(at).filter(|_| error.fields().position.is_none()) {
+            Some(position) => error.at(position),
+            None => error,
+        }
+    }
+
+    /// 42601 for a comparison whose left operand is one without parentheses, as in `1 < 2 < 3`.
+    fn refuse_chain(&self, whole: &Ast, op: &BinaryOperator) -> Result<()> {
+        match whole {
+            Ast::BinaryOp { left, .. } if is_comparison(op) => match left.as_ref() {
+                Ast::BinaryOp { op: inner, .. } if is_comparison(inner) => {
+                    let error = SqlError::syntax(format!("syntax error at or near \"{}\"", operator_name(op)?));
+                    Err(self.at_operator(error, whole))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Where what follows an operand begins.
     pub(super) fn position_behind(&self, operand: &Ast) -> Option<u32> {
         Some(self.source.position(self.offset_behind(operand)?))
@@ -439,8 +465,13 @@ impl Binder<'_> {
         }
         let offset = self.source.offset(end);
         let rest = &self.source.text()[offset..];
-        let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
-        Some(offset + skipped)
+        let closing = |c: char| c.is_whitespace() || c == ')' || c == ']';
+        let mut behind = rest.trim_start_matches(closing);
+        // The span of a call without arguments ends before its parentheses.
+        if let Some(closed) = rest.strip_prefix('(').map(str::trim_start).filter(|rest| rest.starts_with(')')) {
+            behind = closed.trim_start_matches(closing);
+        }
+        Some(offset + rest.len() - behind.len())
     }
 
     /// Where a type's name stands that is written before a place.
@@ -488,6 +519,9 @@ impl Binder<'_> {
         let Some(right) = row_fields(right) else { return Ok(None) };
         if left.len() != right.len() {
             return Err(SqlError::syntax("unequal number of entries in row expressions"));
+        }
+        if left.is_empty() {
+            return Err(SqlError::unsupported("cannot compare rows of zero length"));
         }
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for (left, right) in left.iter().zip(right) {
@@ -686,6 +720,12 @@ impl Binder<'_> {
 /// stack of its own.
 pub(super) fn start_of(ast: &Ast) -> Location {
     stacker::grow(64 << 20, || ast.span().start)
+}
+
+/// Whether an operator compares: those do not follow each other.
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator as Op;
+    matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
 }
 
 /// `left AND right`, flat.

@@ -28,6 +28,7 @@ mod order;
 mod outer_aggregate;
 mod outer_join;
 mod over_rows;
+mod places;
 mod query;
 mod recursion;
 mod recursive;

@@ -622,10 +622,8 @@ async fn alter_column(
                 if error.state() != SqlState::NOT_NULL_VIOLATION {
                     return error;
                 }
-                SqlError::new(
-                    SqlState::NOT_NULL_VIOLATION,
-                    format!("column \"{column}\" of relation \"{}\" contains null values", entry.table.name),
-                )
+                let schema = ddl.catalog.schema(entry.table.schema).map(|schema| schema.name.clone());
+                contains_nulls(&entry.table, &column).with_schema(schema.unwrap_or_default())
             })
         }
         AlterColumnOperation::SetDataType { data_type, using, .. } => {

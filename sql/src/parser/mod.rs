@@ -212,6 +212,13 @@ pub fn parse_data_type(text: &str) -> Result<ast::DataType> {
 
 static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
 
+/// The tokens of a text without its blanks; nothing for one that has none.
+pub fn tokens(text: &str) -> Option<Vec<TokenWithSpan>> {
+    let mut tokens = tokenize(&Source::new(text)).ok()?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    Some(tokens)
+}
+
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
     let prepared = lexemes::prepare(source)?;
     let mut tokens = Vec::new();

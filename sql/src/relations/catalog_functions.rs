@@ -1,5 +1,7 @@
 //! The functions that look at the catalog and the session.
 
+use std::sync::Arc;
+
 use super::depend::description as object_description;
 use super::pretty_text::pretty;
 use super::roles::has_role;
@@ -292,7 +294,13 @@ fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Dat
         // Another session may have renamed it.
         return Ok(Datum::text(&branch.name));
     }
-    match environment.settings.get(name) {
+    // What set_config changed in this statement comes into force behind it.
+    let changed = environment.changed_settings.lock().clone();
+    let mut settings = environment.settings.clone();
+    for (name, value, _) in &changed {
+        Arc::make_mut(&mut settings).set(name, value)?;
+    }
+    match settings.get(name) {
         Ok(value) => Ok(Datum::text(value)),
         Err(_) if missing_is_fine => Ok(Datum::Null),
         Err(error) => Err(error),
