@@ -442,7 +442,8 @@ impl Binder<'_> {
         match whole {
             Ast::BinaryOp { left, .. } if is_comparison(op) => match left.as_ref() {
                 Ast::BinaryOp { op: inner, .. } if is_comparison(inner) => {
-                    let error = SqlError::syntax(format!("syntax error at or near \"{}\"", operator_name(op)?));
+                    let error =
+                        SqlError::syntax(format!("syntax error at or near \"{}\"", operator_name(op)?));
                     Err(self.at_operator(error, whole))
                 }
                 _ => Ok(()),
@@ -467,8 +468,17 @@ impl Binder<'_> {
         let rest = &self.source.text()[offset..];
         let closing = |c: char| c.is_whitespace() || c == ')' || c == ']';
         let mut behind = rest.trim_start_matches(closing);
-        // The span of a call without arguments ends before its parentheses.
-        if let Some(closed) = rest.strip_prefix('(').map(str::trim_start).filter(|rest| rest.starts_with(')')) {
+        // The span of `CAST(a AS type)` ends before the type.
+        if let Ast::Cast { kind: ast::CastKind::Cast, .. } = operand
+            && let Some(end) = unopened_parenthesis(behind)
+        {
+            behind = behind[end..].trim_start_matches(closing);
+        }
+        // That of a call without arguments, or of `count(*)`, ends before the parentheses.
+        let inside = rest
+            .strip_prefix('(')
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_whitespace() || c == '*'));
+        if let Some(closed) = inside.filter(|rest| rest.starts_with(')')) {
             behind = closed.trim_start_matches(closing);
         }
         Some(offset + rest.len() - behind.len())
@@ -726,6 +736,20 @@ pub(super) fn start_of(ast: &Ast) -> Location {
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator as Op;
     matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
+}
+
+/// The first parenthesis that closes what was opened before a text.
+fn unopened_parenthesis(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 0 => return Some(at),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// `left AND right`, flat.

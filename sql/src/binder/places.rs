@@ -35,6 +35,19 @@ impl Binder<'_> {
         }
     }
 
+    /// Where the parenthesis before a query stands.
+    pub(super) fn position_of_query(&self, query: &ast::Query) -> Option<u32> {
+        let start = query.span().start;
+        if !matches!(query.body.as_ref(), ast::SetExpr::Values(_)) {
+            return self.position_of_parenthesis(start);
+        }
+        // The span of VALUES begins in its first row.
+        let before = &self.source.text()[..self.source.offset(start)];
+        let word = before.to_ascii_lowercase().rfind("values")?;
+        let before = before[..word].trim_end().strip_suffix('(')?;
+        Some(self.source.position(before.len()))
+    }
+
     /// An error at the first place of an expression where a column is named.
     pub(super) fn at_column(&self, error: SqlError, expr: &Ast, column: &str) -> SqlError {
         let mut found = None;

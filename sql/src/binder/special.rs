@@ -158,6 +158,7 @@ impl Binder<'_> {
             let left = self.bind(left)?;
             return self.bind_quantified(left, &operator, query, all);
         }
+        let written = left;
         let left = self.bind(left)?;
         let array = self.bind(inner)?;
         let array = if array.data_type().oid == oids::UNKNOWN {
@@ -170,10 +171,12 @@ impl Binder<'_> {
         };
         let array_type = array.data_type();
         let Some(element) = self.element_of(array_type) else {
-            return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                "op ANY/ALL (array) requires array on right side",
-            ));
+            let error =
+                SqlError::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side");
+            return Err(match self.position_behind(written) {
+                Some(position) => error.at(position),
+                None => error,
+            });
         };
         // Resolve the comparison as between single values, then convert the whole array for it.
         let resolved =

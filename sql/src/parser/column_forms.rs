@@ -3,6 +3,7 @@
 //! | written | read as |
 //! |---|---|
 //! | `a text COMPRESSION pglz` | `` a text COLLATE `compression pglz` `` |
+//! | `NATIONAL CHARACTER VARYING (5)`, `NCHAR (5)` | `CHARACTER VARYING (5)`, `CHAR (5)` |
 
 use std::borrow::Cow;
 
@@ -16,8 +17,21 @@ const COMPRESSION: &str = "compression ";
 
 /// Words that a column's type does not end in: before a column's name, or in other clauses.
 const BEFORE_NAMES: [&str; 15] = [
-    "add", "alter", "by", "check", "column", "drop", "excluding", "exists", "including", "key", "null", "on", "rename",
-    "set", "to",
+    "add",
+    "alter",
+    "by",
+    "check",
+    "column",
+    "drop",
+    "excluding",
+    "exists",
+    "including",
+    "key",
+    "null",
+    "on",
+    "rename",
+    "set",
+    "to",
 ];
 
 /// The method of compression that stands for a collation.
@@ -31,7 +45,38 @@ pub fn compression(collation: &ObjectName) -> Option<&str> {
 
 /// A statement's tokens with such clauses spelled otherwise.
 pub(super) fn respelled(piece: &[TokenWithSpan]) -> Cow<'_, [TokenWithSpan]> {
-    let blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
+    match without_national(piece) {
+        Cow::Borrowed(piece) => with_compression(piece),
+        Cow::Owned(piece) => Cow::Owned(with_compression(&piece).into_owned()),
+    }
+}
+
+fn blank(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::Whitespace(_))
+}
+
+/// All strings are of one character set.
+fn without_national(piece: &[TokenWithSpan]) -> Cow<'_, [TokenWithSpan]> {
+    if !piece.iter().any(|token| is(token, "national") || is(token, "nchar")) {
+        return Cow::Borrowed(piece);
+    }
+    let mut out = Vec::with_capacity(piece.len());
+    for (at, token) in piece.iter().enumerate() {
+        let next = piece[at + 1..].iter().find(|token| !blank(token));
+        let is_followed = |by: &dyn Fn(&TokenWithSpan) -> bool| next.is_some_and(by);
+        if is(token, "national") && is_followed(&|next| is(next, "char") || is(next, "character")) {
+            continue;
+        }
+        let is_type = || is_followed(&|next| next.token == Token::LParen || is(next, "varying"));
+        match is(token, "nchar") && is_type() {
+            true => out.push(TokenWithSpan::new(Token::make_keyword("CHAR"), token.span)),
+            false => out.push(token.clone()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn with_compression(piece: &[TokenWithSpan]) -> Cow<'_, [TokenWithSpan]> {
     let mut words = piece.iter().filter(|token| !blank(token));
     let defines = words.next().is_some_and(|first| is(first, "create") || is(first, "alter"))
         && words.take(4).any(|word| is(word, "table"));

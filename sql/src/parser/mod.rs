@@ -55,6 +55,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use absent::{Absent, DropAbsent};
 pub use branch::{BranchFrom, BranchStatement};
+pub use column_forms::compression;
 pub use comment::CommentTarget;
 pub use create::{check_table_method, check_tablespace};
 pub use create_execute::CreateExecute;
@@ -74,7 +75,6 @@ pub use merge::{are_defaults, merge_columns};
 pub use parameterize::Form;
 pub use past_target::past_is_read_only;
 pub use referential::split_columns;
-pub use column_forms::compression;
 pub use rewrite::{
     ALL, CURRENT_OF, DISTINCT_SETS, GROUPING_SETS, NO_GROUPS, NOT_DISTINCT, NOTHING, VALUE, marked,
 };
