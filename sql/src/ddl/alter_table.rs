@@ -623,7 +623,7 @@ async fn alter_column(
                     return error;
                 }
                 let schema = ddl.catalog.schema(entry.table.schema).map(|schema| schema.name.clone());
-                contains_nulls(&entry.table, &column).with_schema(schema.unwrap_or_default())
+                contains_nulls(&entry.table, column).with_schema(schema.unwrap_or_default())
             })
         }
         AlterColumnOperation::SetDataType { data_type, using, .. } => {

@@ -394,7 +394,7 @@ pub(super) fn register(registry: &mut Registry) {
     }));
     registry.add(
         // An older name of it, whose escape character is a backslash where none is given.
-        Entry::new("similar_escape", &[TEXT, TEXT], TEXT, |arguments, _| match &arguments[..] {
+        Entry::new("similar_escape", &[TEXT, TEXT], TEXT, |arguments, _| match arguments {
             [Datum::Null, _] => Ok(Datum::Null),
             [Datum::Text(pattern), Datum::Null] => similar_to_regex(pattern, Some('\\')).map(Datum::from),
             _ => similar_with_escape(arguments),

@@ -457,9 +457,8 @@ fn relation_of(environment: &Environment, kind: &str, names: &[&str]) -> Result<
 }
 
 fn number_of(environment: &Environment, relation: Oid, column: &str) -> Result<i16> {
-    let all = 1..=1600;
-    let mut numbers = all.map_while(|number: i16| i16::try_from(number).ok());
-    let found = numbers.find(|number| {
+    // As many columns as a relation may have.
+    let found = (1..=1600i16).find(|number| {
         column_name(environment, relation, i64::from(*number)).is_some_and(|name| name == column)
     });
     found.ok_or_else(|| {
