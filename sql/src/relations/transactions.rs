@@ -88,7 +88,11 @@ async fn current_snapshot(execution: &Execution) -> Result<TransactionSnapshot> 
             unseen.push(number);
         }
     }
-    Ok(TransactionSnapshot::before(next.0, unseen))
+    let mut snapshot = TransactionSnapshot::before(next.0, unseen);
+    // As in PostgreSQL, one's own transaction holds xmin back, but is not listed.
+    let own = execution.environment.backend.transaction();
+    snapshot.running.retain(|number| Some(*number) != own);
+    Ok(snapshot)
 }
 
 /// The commit of a transaction, where it is known.
