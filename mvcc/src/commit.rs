@@ -662,6 +662,7 @@ async fn make_group(
     }
     if let Some(log) = &mut state.log {
         log.finish().await?;
+        engine.log_end.store(log.end_bytes(), Ordering::Release);
     }
     Ok(())
 }

@@ -20,6 +20,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use helios_btree::put_varint;
+use parking_lot::Mutex;
 
 use crate::commit::Request;
 use crate::error::{Error, Result};
@@ -47,6 +48,8 @@ pub(crate) struct CommitTimes {
     first: AtomicU64,
     next: AtomicU64,
     tree_exists: AtomicBool,
+    /// The newest transaction of those that left the list, and its time.
+    last_written: Mutex<Option<(Xid, u64)>>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl CommitTimes {
             first: AtomicU64::new(scn.0.max(1)),
             next: AtomicU64::new(scn.0.max(1)),
             tree_exists: AtomicBool::new(false),
+            last_written: Mutex::default(),
         };
         if scn > Scn(0) {
             times.add(time_micros, INTERNAL);
@@ -127,6 +131,11 @@ impl CommitTimes {
     /// The first `count` commits are in the tree now, and can be read there.
     pub(crate) fn written(&self, count: usize) {
         self.set_tree_exists(true);
+        let mut leaving = self.listed().list;
+        leaving.truncate(count);
+        if let Some((time, xid)) = leaving.into_iter().rfind(|(_, xid)| *xid != INTERNAL) {
+            *self.last_written.lock() = Some((xid, time));
+        }
         self.first.fetch_add(count as u64, Ordering::AcqRel);
     }
 
@@ -137,6 +146,15 @@ impl CommitTimes {
             self.written((next - self.first.load(Ordering::Relaxed)) as usize);
         }
         self.add(time_micros, xid);
+    }
+
+    /// The newest transaction up to a commit, and its time, of those since the store was opened.
+    pub(crate) fn last_transaction(&self, until: Scn) -> Option<(Xid, u64)> {
+        let before = *self.last_written.lock();
+        let Listed { first, mut list } = self.listed();
+        list.truncate(usize::try_from((until.0 + 1).saturating_sub(first.0)).unwrap_or(usize::MAX));
+        let listed = list.into_iter().rfind(|(_, xid)| *xid != INTERNAL);
+        listed.map(|(time, xid)| (xid, time)).or(before)
     }
 
     /// An index commit for what is in the list, and how much that is.
@@ -203,6 +221,12 @@ impl Listed {
     pub(crate) fn scn_at(&self, time_micros: u64) -> Option<Scn> {
         let count = self.list.partition_point(|(time, _)| *time <= time_micros);
         Some(Scn(self.first.0 + count.checked_sub(1)? as u64))
+    }
+
+    /// The transactions of all listed commits behind one.
+    pub(crate) fn xids_since(&self, scn: Scn) -> impl Iterator<Item = Xid> {
+        let known = usize::try_from((scn.0 + 1).saturating_sub(self.first.0)).unwrap_or(usize::MAX);
+        self.list.iter().skip(known).map(|(_, xid)| *xid).filter(|xid| *xid != INTERNAL)
     }
 
     /// The transaction of a commit, if it is in the list.

@@ -118,6 +118,8 @@ pub(crate) struct Engine {
     pub(crate) log_identity: AtomicU64,
     pub(crate) poisoned: OnceLock<String>,
     pub(crate) counters: Counters,
+    /// Where the next group goes in the log, as of the last one that became durable; in bytes.
+    pub(crate) log_end: AtomicU64,
     /// The log finds no room for a further segment.
     pub(crate) log_is_full: AtomicBool,
     pub(crate) device: Arc<dyn Device>,

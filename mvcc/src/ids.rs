@@ -8,6 +8,11 @@ pub use helios_bufferpool::{BranchId, PageId, Scn};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Xid(pub u64);
 
+impl Xid {
+    /// What a cell says that a transaction shares while its number is being given out. No transaction has it.
+    pub const PENDING: Xid = Xid(u64::MAX);
+}
+
 /// A B+tree, named by its root page, which never moves; unique in the folder, never reused. Tree ids are odd,
 /// all other page ids even, so that replaying the log gives out the same page ids as the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -141,6 +141,34 @@ impl Store {
         failure.map(|()| found)
     }
 
+    /// The newest transaction that committed, and when (µs since 1970), of those since the folder was opened.
+    pub fn last_transaction(&self) -> Option<(Xid, u64)> {
+        self.engine().commit_times.last_transaction(self.visible_scn())
+    }
+
+    /// The transactions that committed behind an SCN; `None` if there are more than so many. Where that is long ago, it
+    /// reads those of all commits.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn xids_since(&self, scn: Scn, count_max: usize) -> Result<Option<Vec<Xid>>> {
+        let listed = self.engine().commit_times.listed();
+        let mut found: Vec<Xid> = listed.xids_since(scn).collect();
+        let mut failure = Ok(());
+        if scn.0 + 1 < listed.first().0 {
+            self.visit_index(KeyRange::prefix(&TRANSACTIONS), false, &mut |key, value| {
+                match transactions(key, value) {
+                    Ok(row) => found.extend(row.into_iter().filter(|row| row.1 > scn).map(|(xid, _)| xid)),
+                    Err(error) => failure = Err(error),
+                }
+                let goes_on = failure.is_ok() && found.len() <= count_max;
+                if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .await?;
+        }
+        failure.map(|()| (found.len() <= count_max).then_some(found))
+    }
+
     async fn indexed_scn_of(&self, xid: Xid) -> Result<Option<Scn>> {
         let mut found = Ok(None);
         self.visit_index(KeyRange::prefix(&transaction_prefix(xid)), false, &mut |key, value| {

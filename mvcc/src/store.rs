@@ -209,9 +209,23 @@ impl Store {
         Transaction::new(self.clone(), branch, isolation)
     }
 
-    /// A number for a transaction that shares it ([`Transaction::share_xid`]).
-    pub fn next_xid(&self) -> Xid {
-        Xid(self.engine.next_xid.fetch_add(1, Ordering::Relaxed))
+    /// A number for a transaction that nobody asks for its number.
+    pub(crate) fn next_xid(&self) -> Xid {
+        Xid(self.engine.next_xid.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// A number for a transaction that shares it ([`Transaction::share_xid`]), put into its cell. Until it is there the
+    /// cell says [`Xid::PENDING`]: so whoever reads [`Store::end_of_xids`] and then the cells knows all that are running.
+    pub fn next_shared_xid(&self, cell: &AtomicU64) -> Xid {
+        cell.store(Xid::PENDING.0, Ordering::SeqCst);
+        let xid = self.next_xid();
+        cell.store(xid.0, Ordering::SeqCst);
+        xid
+    }
+
+    /// The number that the next transaction gets.
+    pub fn end_of_xids(&self) -> Xid {
+        Xid(self.engine.next_xid.load(Ordering::SeqCst))
     }
 
     /// Who has the locks that a transaction waits for, each by [`Transaction::lock_owner`]; nobody if it does not wait.
@@ -242,6 +256,11 @@ impl Store {
     /// The newest SCN that a new snapshot sees.
     pub fn visible_scn(&self) -> Scn {
         self.engine.visible_scn()
+    }
+
+    /// How far the log has come: its bytes so far, over all its lives. `None` where there is none.
+    pub fn log_end(&self) -> Option<u64> {
+        Some(self.engine.log_end.load(Ordering::Acquire)).filter(|bytes| *bytes > 0)
     }
 
     /// The SCN of the newest commit on `branch` that called [`Transaction::mark_catalog_change`]. Two reads that
@@ -370,7 +389,9 @@ impl Store {
         let Some(state) = guard.as_mut() else { return Ok(()) };
         let Some(log) = state.log.as_mut().filter(|log| !log.is_full()) else { return Ok(()) };
         self.engine.check_poisoned()?;
-        match log.vouch(state.last_scn).await {
+        let vouched = log.vouch(state.last_scn).await;
+        self.engine.log_end.store(log.end_bytes(), Ordering::Release);
+        match vouched {
             Err(error) if !error.is_want_of_space() => {
                 self.engine.poison(&error);
                 Err(error)
@@ -555,6 +576,7 @@ fn build(
         log_identity: AtomicU64::new(superblock.log_identity),
         poisoned: Default::default(),
         counters: Counters::default(),
+        log_end: AtomicU64::new(0),
         log_is_full: AtomicBool::new(false),
         device: surroundings.device.clone(),
         is_durable: surroundings.device.is_durable(),
@@ -701,6 +723,7 @@ async fn begin_life(engine: &Arc<Engine>, surroundings: &Surroundings, end_lsn: 
         let log = Log::start(segments, codec, identity, end_lsn).await?;
         let mut guard = engine.pipeline.state.lock().await;
         if let Some(state) = guard.as_mut() {
+            engine.log_end.store(log.end_bytes(), Ordering::Relaxed);
             state.log = Some(log);
         }
     }

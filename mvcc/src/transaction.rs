@@ -197,11 +197,7 @@ impl Transaction {
         *xid.get_or_insert_with(|| match shared_xid {
             None => store.next_xid(),
             Some(cell) => match cell.load(Ordering::Relaxed) {
-                0 => {
-                    let xid = store.next_xid();
-                    cell.store(xid.0, Ordering::Relaxed);
-                    xid
-                }
+                0 => store.next_shared_xid(cell),
                 known => Xid(known),
             },
         })

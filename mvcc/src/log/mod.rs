@@ -89,6 +89,11 @@ impl Log {
         self.next_lsn
     }
 
+    /// The same in bytes.
+    pub(crate) fn end_bytes(&self) -> u64 {
+        self.next_lsn * BLOCK_SIZE as u64
+    }
+
     /// Bytes appended since [`Log::release_before`] was last called.
     pub(crate) fn appended_bytes(&self) -> u64 {
         self.appended_bytes

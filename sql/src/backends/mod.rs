@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use helios_mvcc::{BranchId, Isolation, Store, Transaction};
+use helios_mvcc::{BranchId, Isolation, Store, Transaction, Xid};
 use helios_runtime::executor::sleep;
 use parking_lot::{Mutex, RwLock};
 
@@ -239,17 +239,26 @@ impl Backend {
     /// The number of the running transaction, if it has one.
     #[must_use]
     pub fn transaction(&self) -> Option<u64> {
-        Some(self.transaction.load(Ordering::Relaxed)).filter(|number| *number != 0)
+        let number = self.transaction.load(Ordering::Relaxed);
+        (number != 0 && number != Xid::PENDING.0).then_some(number)
+    }
+
+    /// The same, for who has read [`Store::end_of_xids`] before: a number below that is not overlooked.
+    #[must_use]
+    pub fn transaction_by_now(&self) -> Option<u64> {
+        loop {
+            match Xid(self.transaction.load(Ordering::SeqCst)) {
+                // It is given out at this moment, by a thread that does nothing else meanwhile.
+                Xid::PENDING => std::thread::yield_now(),
+                number => return Some(number.0).filter(|number| *number != 0),
+            }
+        }
     }
 
     /// The number of the running transaction, given out now if need be.
     #[must_use]
     pub fn assigned_transaction(&self, store: &Store) -> u64 {
-        self.transaction().unwrap_or_else(|| {
-            let number = store.next_xid().0;
-            self.transaction.store(number, Ordering::Relaxed);
-            number
-        })
+        self.transaction().unwrap_or_else(|| store.next_shared_xid(&self.transaction).0)
     }
 
     /// Who the running transaction is to the lock table; 0 without one.

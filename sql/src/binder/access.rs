@@ -111,7 +111,8 @@ impl Binder<'_> {
             }
         }
         let element = self.element_of(source).unwrap_or(source.oid);
-        Ok(Expr::Subscript { array: Box::new(value), indices, data_type: DataType::of(element) })
+        let data_type = DataType { oid: element, typmod: source.typmod };
+        Ok(Expr::Subscript { array: Box::new(value), indices, data_type })
     }
 
     /// The subscripts of an array.
@@ -170,7 +171,7 @@ impl Binder<'_> {
     }
 
     fn bind_slice(&mut self, value: Expr, subscripts: &[&Subscript]) -> Result<Expr> {
-        let data_type = DataType::of(value.data_type().oid);
+        let data_type = value.data_type();
         let mut arguments = self.bind_slice_bounds(subscripts)?;
         arguments.insert(0, value);
         Ok(Expr::call(slice_function(), arguments, data_type))

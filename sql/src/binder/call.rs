@@ -400,7 +400,7 @@ impl Binder<'_> {
             }
         }
         self.note_function("function", &resolved.function.name, &resolved.function.argument_types);
-        match self.bind_large_object_call(&resolved.function, converted)? {
+        match self.bind_waiting_call(&resolved.function, converted)? {
             Ok(call) => Ok(call),
             Err(converted) => {
                 Ok(Expr::call(resolved.function, converted, DataType::of(resolved.return_type)))

@@ -303,7 +303,10 @@ impl Binder<'_> {
                             bound = Some(self.bind_overlaps(left, right)?);
                             continue;
                         }
-                        (None, Some(left)) => match self.bind_row_comparison(left, op, right)? {
+                        (None, Some(left)) => match self
+                            .bind_row_comparison(left, op, right)
+                            .map_err(|error| self.at_operator(error, whole))?
+                        {
                             Some(comparison) => {
                                 bound = Some(comparison);
                                 continue;
@@ -312,6 +315,7 @@ impl Binder<'_> {
                         },
                         (None, None) => return Err(SqlError::internal("a chain without a first operand")),
                     };
+                    self.refuse_chain(whole, op)?;
                     let right = self.bind(right)?;
                     bound = Some(self.operate(&operator_name(op)?, Some(left), right, whole)?);
                 }
@@ -425,6 +429,29 @@ impl Binder<'_> {
         }
     }
 
+    /// An error at an operator, if it has no place yet.
+    fn at_operator(&self, error: SqlError, at: &Ast) -> SqlError {
+        match self.operator_location(at).filter(|_| error.fields().position.is_none()) {
+            Some(position) => error.at(position),
+            None => error,
+        }
+    }
+
+    /// 42601 for a comparison whose left operand is one without parentheses, as in `1 < 2 < 3`.
+    fn refuse_chain(&self, whole: &Ast, op: &BinaryOperator) -> Result<()> {
+        match whole {
+            Ast::BinaryOp { left, .. } if is_comparison(op) => match left.as_ref() {
+                Ast::BinaryOp { op: inner, .. } if is_comparison(inner) => {
+                    let error =
+                        SqlError::syntax(format!("syntax error at or near \"{}\"", operator_name(op)?));
+                    Err(self.at_operator(error, whole))
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Where what follows an operand begins.
     pub(super) fn position_behind(&self, operand: &Ast) -> Option<u32> {
         Some(self.source.position(self.offset_behind(operand)?))
@@ -439,8 +466,22 @@ impl Binder<'_> {
         }
         let offset = self.source.offset(end);
         let rest = &self.source.text()[offset..];
-        let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ')').len();
-        Some(offset + skipped)
+        let closing = |c: char| c.is_whitespace() || c == ')' || c == ']';
+        let mut behind = rest.trim_start_matches(closing);
+        // The span of `CAST(a AS type)` ends before the type.
+        if let Ast::Cast { kind: ast::CastKind::Cast, .. } = operand
+            && let Some(end) = unopened_parenthesis(behind)
+        {
+            behind = behind[end..].trim_start_matches(closing);
+        }
+        // That of a call without arguments, or of `count(*)`, ends before the parentheses.
+        let inside = rest
+            .strip_prefix('(')
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_whitespace() || c == '*'));
+        if let Some(closed) = inside.filter(|rest| rest.starts_with(')')) {
+            behind = closed.trim_start_matches(closing);
+        }
+        Some(offset + rest.len() - behind.len())
     }
 
     /// Where a type's name stands that is written before a place.
@@ -488,6 +529,9 @@ impl Binder<'_> {
         let Some(right) = row_fields(right) else { return Ok(None) };
         if left.len() != right.len() {
             return Err(SqlError::syntax("unequal number of entries in row expressions"));
+        }
+        if left.is_empty() {
+            return Err(SqlError::unsupported("cannot compare rows of zero length"));
         }
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for (left, right) in left.iter().zip(right) {
@@ -646,7 +690,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let operand = operand.map(|operand| self.bind_settled(operand)).transpose()?;
         let row_calls = self.row_call_count();
-        let large_object_calls = self.large_object_calls;
+        let waiting_calls = self.waiting_calls;
         let mut tests = Vec::new();
         let mut results = Vec::new();
         for when in conditions {
@@ -668,11 +712,15 @@ impl Binder<'_> {
         if self.row_call_count() > row_calls {
             return Err(super::rows::not_allowed_in("CASE"));
         }
-        if self.large_object_calls > large_object_calls {
+        if self.waiting_calls > waiting_calls {
             // They would be called whatever the conditions say.
             return Err(SqlError::unsupported("functions of large objects are not supported in CASE yet"));
         }
-        let (mut results, data_type) = self.unify(results, "CASE")?;
+        let (mut results, mut data_type) = self.unify(results, "CASE")?;
+        if !has_otherwise {
+            // The NULL that stands for ELSE has no modifier.
+            data_type.typmod = -1;
+        }
         let otherwise = has_otherwise.then(|| Box::new(results.remove(0)));
         Ok(Expr::Case { branches: tests.into_iter().zip(results).collect(), otherwise, data_type })
     }
@@ -682,6 +730,26 @@ impl Binder<'_> {
 /// stack of its own.
 pub(super) fn start_of(ast: &Ast) -> Location {
     stacker::grow(64 << 20, || ast.span().start)
+}
+
+/// Whether an operator compares: those do not follow each other.
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator as Op;
+    matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
+}
+
+/// The first parenthesis that closes what was opened before a text.
+fn unopened_parenthesis(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 0 => return Some(at),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// `left AND right`, flat.

@@ -497,8 +497,16 @@ impl Binder<'_> {
         let (bound, correlations) = bound.map_err(|error| unless_lateral(error, lateral, before))?;
         let bound = self.settle_columns(bound)?;
         let Some(alias) = alias else {
-            return Err(SqlError::syntax("subquery in FROM must have an alias")
-                .with_hint("For example, FROM (SELECT ...) [AS] foo."));
+            let error = match query.body.as_ref() {
+                ast::SetExpr::Values(_) => SqlError::syntax("VALUES in FROM must have an alias")
+                    .with_hint("For example, FROM (VALUES ...) [AS] foo."),
+                _ => SqlError::syntax("subquery in FROM must have an alias")
+                    .with_hint("For example, FROM (SELECT ...) [AS] foo."),
+            };
+            return Err(match self.position_of_query(query) {
+                Some(position) => error.at(position),
+                None => error,
+            });
         };
         let columns = bound
             .columns

@@ -19,7 +19,6 @@ mod domain;
 mod expression;
 mod from;
 mod grouping;
-mod large_object;
 mod literal;
 mod merge;
 mod modify;
@@ -29,6 +28,7 @@ mod order;
 mod outer_aggregate;
 mod outer_join;
 mod over_rows;
+mod places;
 mod query;
 mod recursion;
 mod recursive;
@@ -45,6 +45,7 @@ mod subquery;
 mod system_column;
 mod table_function;
 mod view;
+mod waiting;
 mod window;
 mod within_group;
 
@@ -442,8 +443,8 @@ pub struct Binder<'a> {
     first_parameter: Option<SqlError>,
     next_column: ColumnId,
     next_slot: usize,
-    /// How many calls of functions of large objects were met.
-    large_object_calls: usize,
+    /// How many calls were met that wait and may change something.
+    waiting_calls: usize,
     next_working_table: usize,
     levels: Vec<Level>,
     collectors: Vec<Collector>,
@@ -501,7 +502,7 @@ impl<'a> Binder<'a> {
             first_parameter: None,
             next_column: 0,
             next_slot: 0,
-            large_object_calls: 0,
+            waiting_calls: 0,
             next_working_table: 0,
             levels: Vec::new(),
             collectors: Vec::new(),

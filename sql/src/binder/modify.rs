@@ -120,7 +120,8 @@ impl<'a> Binder<'a> {
                     "CHECK" => "check constraint",
                     other => other.trim_end_matches('s'),
                 };
-                return Err(SqlError::unsupported(format!("cannot use subquery in {place}")));
+                let error = SqlError::unsupported(format!("cannot use subquery in {place}"));
+                return Err(binder.at_subquery(error, expr));
             }
             Ok(bound)
         })
@@ -137,7 +138,8 @@ impl<'a> Binder<'a> {
             binder.set_aggregates_in(AggregatesIn::Forbidden("column generation expressions"));
             let bound = binder.bind(expr)?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-                return Err(SqlError::unsupported("cannot use subquery in column generation expression"));
+                let error = SqlError::unsupported("cannot use subquery in column generation expression");
+                return Err(binder.at_subquery(error, expr));
             }
             binder.assign(bound, type_of(column), &column.name)
         })?;
@@ -146,11 +148,12 @@ impl<'a> Binder<'a> {
             other = other.or(table.columns.get(position).filter(|each| each.generated));
         });
         if let Some(other) = other {
-            return Err(SqlError::new(
+            let error = SqlError::new(
                 SqlState::INVALID_OBJECT_DEFINITION,
                 format!("cannot use generated column \"{}\" in column generation expression", other.name),
             )
-            .with_detail("A generated column cannot reference another generated column."));
+            .with_detail("A generated column cannot reference another generated column.");
+            return Err(self.at_column(error, expr, &other.name));
         }
         if !crate::plan::walk::is_immutable(&bound) {
             return Err(SqlError::new(
@@ -173,7 +176,8 @@ impl<'a> Binder<'a> {
             let bound = binder.bind(expr)?;
             let bound = binder.settle(bound)?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-                return Err(SqlError::unsupported("cannot use subquery in index expression"));
+                let error = SqlError::unsupported("cannot use subquery in index expression");
+                return Err(binder.at_subquery(error, expr));
             }
             Ok(bound)
         })?;
@@ -243,7 +247,8 @@ impl<'a> Binder<'a> {
                 _ => error,
             })?;
             if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-                return Err(SqlError::unsupported("cannot use subquery in DEFAULT expression"));
+                let error = SqlError::unsupported("cannot use subquery in DEFAULT expression");
+                return Err(binder.at_subquery(error, expr));
             }
             let source = bound.data_type();
             binder.assign(bound, type_of(column), &column.name).map_err(|error| {

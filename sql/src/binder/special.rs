@@ -158,6 +158,7 @@ impl Binder<'_> {
             let left = self.bind(left)?;
             return self.bind_quantified(left, &operator, query, all);
         }
+        let written = left;
         let left = self.bind(left)?;
         let array = self.bind(inner)?;
         let array = if array.data_type().oid == oids::UNKNOWN {
@@ -170,10 +171,12 @@ impl Binder<'_> {
         };
         let array_type = array.data_type();
         let Some(element) = self.element_of(array_type) else {
-            return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                "op ANY/ALL (array) requires array on right side",
-            ));
+            let error =
+                SqlError::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side");
+            return Err(match self.position_behind(written) {
+                Some(position) => error.at(position),
+                None => error,
+            });
         };
         // Resolve the comparison as between single values, then convert the whole array for it.
         let resolved =
@@ -247,10 +250,13 @@ impl Binder<'_> {
         for each in elements {
             converted.push(self.coerce(each, DataType::of(common), CastContext::Implicit)?);
         }
-        Ok(Expr::Array {
-            elements: converted,
-            data_type: data_type::array_of(DataType::of(common), &self.types())?,
-        })
+        // A modifier that all share is the array's.
+        let typmod = match converted.split_first().map(|(first, rest)| (first.data_type(), rest)) {
+            Some((first, rest)) if rest.iter().all(|each| each.data_type() == first) => first.typmod,
+            _ => -1,
+        };
+        let data_type = data_type::array_of(DataType::of(common), &self.types())?;
+        Ok(Expr::Array { elements: converted, data_type: DataType { typmod, ..data_type } })
     }
 
     fn bind_interval(&mut self, interval: &ast::Interval) -> Result<Expr> {

@@ -198,6 +198,7 @@ impl Binder<'_> {
         if let Some(relation) = relations::function(base)
             && arguments.is_empty()
         {
+            self.note_function("function", base, &[]);
             let columns = relation.columns.iter();
             let columns = columns.map(|(name, oid)| ((*name).to_string(), DataType::of(*oid))).collect();
             return Ok((vec![TableFunction::Relation { relation }], columns));

@@ -4,6 +4,7 @@ use sqlparser::ast::{self, FunctionArguments, WindowFrameBound, WindowFrameUnits
 
 use super::call::argument_expr;
 use super::literal::constant;
+use super::places::WindowPart;
 use super::{AggregatesIn, Binder, name};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
@@ -119,7 +120,9 @@ impl Binder<'_> {
         base: &str,
         over: &WindowType,
     ) -> Result<(WindowOrder, WindowCall)> {
-        let definition = self.window_definition(over)?;
+        let definition = self
+            .window_definition(over)
+            .map_err(|error| self.at_window(error, function, WindowPart::Whole))?;
         self.in_window = Some("window functions are not allowed in window definitions");
         let mut partition = Vec::new();
         for expr in &definition.partition {
@@ -130,7 +133,7 @@ impl Binder<'_> {
             let expr = self.bind_settled(&key.expr)?;
             order.push(super::order::sort_key(self, expr, &key.options)?);
         }
-        let frame = self.window_frame(definition.frame.as_ref(), definition.exclusion, &order)?;
+        let frame = self.window_frame(function, definition.frame.as_ref(), definition.exclusion, &order)?;
         self.in_window = Some(NESTED);
         let call = self.window_call(function, base, frame)?;
         Ok((WindowOrder { partition, order }, call))
@@ -183,6 +186,7 @@ impl Binder<'_> {
 
     fn window_frame(
         &mut self,
+        function: &ast::Function,
         frame: Option<&ast::WindowFrame>,
         exclusion: Exclusion,
         order: &[SortKey],
@@ -201,26 +205,38 @@ impl Binder<'_> {
             WindowFrameUnits::Groups => FrameUnit::Groups,
         };
         if unit == FrameUnit::Groups && order.is_empty() {
-            return Err(windowing("GROUPS mode requires an ORDER BY clause"));
+            let error = windowing("GROUPS mode requires an ORDER BY clause");
+            return Err(self.at_window(error, function, WindowPart::Whole));
         }
         let end = frame.end_bound.clone().unwrap_or(WindowFrameBound::CurrentRow);
-        match (&frame.start_bound, &end) {
+        let wrong = match (&frame.start_bound, &end) {
             (WindowFrameBound::Following(None), _) => {
-                return Err(windowing("frame start cannot be UNBOUNDED FOLLOWING"));
+                Some((WindowPart::FrameStart, "frame start cannot be UNBOUNDED FOLLOWING"))
             }
             (_, WindowFrameBound::Preceding(None)) => {
-                return Err(windowing("frame end cannot be UNBOUNDED PRECEDING"));
+                Some((WindowPart::FrameEnd, "frame end cannot be UNBOUNDED PRECEDING"))
             }
             (WindowFrameBound::CurrentRow, WindowFrameBound::Preceding(_)) => {
-                return Err(windowing("frame starting from current row cannot have preceding rows"));
+                Some((WindowPart::FrameEnd, "frame starting from current row cannot have preceding rows"))
             }
             (
                 WindowFrameBound::Following(_),
                 WindowFrameBound::CurrentRow | WindowFrameBound::Preceding(_),
-            ) => {
-                return Err(windowing("frame starting from following row cannot have preceding rows"));
-            }
-            _ => {}
+            ) => Some((WindowPart::FrameEnd, "frame starting from following row cannot have preceding rows")),
+            _ => None,
+        };
+        if let Some((part, message)) = wrong {
+            // Without BETWEEN there is one bound.
+            let part = if frame.end_bound.is_none() { WindowPart::FrameStart } else { part };
+            return Err(self.at_window(windowing(message), function, part));
+        }
+        let is_ordered = order.len() == 1;
+        let has_distance = [&frame.start_bound, &end].into_iter().any(|bound| {
+            matches!(bound, WindowFrameBound::Preceding(Some(_)) | WindowFrameBound::Following(Some(_)))
+        });
+        if unit == FrameUnit::Range && has_distance && !is_ordered {
+            let message = "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column";
+            return Err(self.at_window(windowing(message), function, WindowPart::Whole));
         }
         let start = self.frame_bound(&frame.start_bound, unit, order)?;
         let end = self.frame_bound(&end, unit, order)?;
@@ -256,10 +272,11 @@ impl Binder<'_> {
             let rows = self.bind_as(offset, DataType::INT8)?;
             let clause = if unit == FrameUnit::Rows { "ROWS" } else { "GROUPS" };
             if !self.is_same_for_all(&rows, before) {
-                return Err(SqlError::new(
+                let error = SqlError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
                     format!("argument of {clause} must not contain variables"),
-                ));
+                );
+                return Err(self.locate(error, ast::Spanned::span(offset.as_ref()).start));
             }
             return Ok(if preceding { FrameBound::Preceding(rows) } else { FrameBound::Following(rows) });
         }
@@ -292,6 +309,10 @@ impl Binder<'_> {
             };
             return Err(self.locate(error, location));
         };
+        if given.oid == oids::UNKNOWN && matches!(key_type.oid, oids::INT2 | oids::INT4) {
+            // A literal is read as the column's own type.
+            offset_expr = self.coerce(offset_expr, DataType::of(key_type.oid), CastContext::Implicit)?;
+        }
         offset_expr = self.coerce(offset_expr, DataType::of(distance), CastContext::Implicit)?;
         let subtract = preceding != key.descending;
         // What the others compute may lie beyond the type.

@@ -69,9 +69,20 @@ const FORMAT_WITH_RANGES: u8 = 3;
 /// The same of one that has a type that came later still.
 const FORMAT_WITH_LATER_TYPES: u8 = 4;
 
-/// The built-in types, and those of their arrays, that programs before the newest format do not know.
+/// The same of one that has one of the newest types.
+const FORMAT_WITH_NEWEST_TYPES: u8 = 5;
+
+/// The built-in types, and those of their arrays, that programs before that format do not know.
 const LATER_TYPES: [u32; 6] =
     [oids::MACADDR8, oids::MACADDR8_ARRAY, oids::MONEY, oids::MONEY_ARRAY, oids::TID, oids::TID_ARRAY];
+const NEWEST_TYPES: [u32; 6] = [
+    oids::PG_LSN,
+    oids::PG_LSN_ARRAY,
+    oids::PG_SNAPSHOT,
+    oids::PG_SNAPSHOT_ARRAY,
+    oids::TXID_SNAPSHOT,
+    oids::TXID_SNAPSHOT_ARRAY,
+];
 
 /// Whether a type is a built-in one of ranges, multiranges or arrays of them.
 fn is_of_ranges(type_oid: u32) -> bool {
@@ -90,6 +101,9 @@ fn format_of(object: &Object) -> u8 {
         Object::Type(own) => own.domain().is_some_and(|domain| test(domain.base.oid)),
         _ => false,
     };
+    if any(&|type_oid| NEWEST_TYPES.contains(&type_oid)) {
+        return FORMAT_WITH_NEWEST_TYPES;
+    }
     if any(&|type_oid| LATER_TYPES.contains(&type_oid)) {
         return FORMAT_WITH_LATER_TYPES;
     }
@@ -687,7 +701,10 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     if class == Class::Meta as u8 || (class > Class::Configuration as u8 && !is_statistics) {
         return Ok(None);
     }
-    if !matches!(reader.u8()?, FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES) {
+    if !matches!(
+        reader.u8()?,
+        FORMAT | FORMAT_WITH_RANGES | FORMAT_WITH_LATER_TYPES | FORMAT_WITH_NEWEST_TYPES
+    ) {
         return Err(SqlError::corrupted("a catalog row has an unknown format"));
     }
     if is_statistics {

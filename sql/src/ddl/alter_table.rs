@@ -390,7 +390,7 @@ async fn add_column(
     let number = i16::try_from(table.columns.len() + 1)
         .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
     let mut wanted = Wanted::default();
-    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted)
+    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted, text)
         .map_err(|error| at_collate(error, definition, text))?;
     if table.column(&column.name).is_some() {
         let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
@@ -622,10 +622,8 @@ async fn alter_column(
                 if error.state() != SqlState::NOT_NULL_VIOLATION {
                     return error;
                 }
-                SqlError::new(
-                    SqlState::NOT_NULL_VIOLATION,
-                    format!("column \"{column}\" of relation \"{}\" contains null values", entry.table.name),
-                )
+                let schema = ddl.catalog.schema(entry.table.schema).map(|schema| schema.name.clone());
+                contains_nulls(&entry.table, column).with_schema(schema.unwrap_or_default())
             })
         }
         AlterColumnOperation::SetDataType { data_type, using, .. } => {

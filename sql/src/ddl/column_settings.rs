@@ -50,22 +50,7 @@ pub async fn set(
             settings.storage = Some(kind).filter(|kind| *kind != own_storage(ddl, &found));
         }
         ColumnSetting::Compression(method) => {
-            settings.compression = match method.as_str() {
-                "default" => None,
-                "pglz" => Some(b'p'),
-                "lz4" => Some(b'l'),
-                _ => {
-                    return Err(SqlError::invalid_parameter(format!(
-                        "invalid compression method \"{method}\""
-                    )));
-                }
-            };
-            if settings.compression.is_some() && own_storage(ddl, &found) == PLAIN {
-                let shown = shown_type(ddl, &found);
-                return Err(SqlError::unsupported(format!(
-                    "column data type {shown} does not support compression"
-                )));
-            }
+            settings.compression = compression(ddl, &found, method)?;
         }
         ColumnSetting::Options(options) => {
             for (option, value) in options {
@@ -108,6 +93,25 @@ fn check_option(option: &str, value: &str) -> Result<()> {
 }
 
 /// The storage that a column's type has.
+/// A column's method of compression; nothing for the default one.
+///
+/// # Errors
+/// 22023 for one that is not known, 0A000 where the type has none.
+pub(super) fn compression(ddl: &Ddl, column: &TableColumn, method: &str) -> Result<Option<u8>> {
+    if method == "default" {
+        return Ok(None);
+    }
+    if own_storage(ddl, column) == PLAIN {
+        let shown = shown_type(ddl, column);
+        return Err(SqlError::unsupported(format!("column data type {shown} does not support compression")));
+    }
+    match method {
+        "pglz" => Ok(Some(b'p')),
+        "lz4" => Ok(Some(b'l')),
+        _ => Err(SqlError::invalid_parameter(format!("invalid compression method \"{method}\""))),
+    }
+}
+
 fn own_storage(ddl: &Ddl, column: &TableColumn) -> u8 {
     type_storage(&ddl.execution.environment, column.type_oid)
 }

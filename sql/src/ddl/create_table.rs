@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
-use crate::parser::{NOT_DISTINCT, TableLike, marked, of_standard};
+use crate::parser::{NOT_DISTINCT, Source, TableLike, compression, marked, of_standard};
 use crate::types::{DataType, Representation, TypeCatalog, format_type};
 use crate::value::Datum;
 
@@ -55,6 +55,7 @@ pub fn column_of(
     number: i16,
     table: &str,
     wanted: &mut Wanted,
+    text: &str,
 ) -> Result<TableColumn> {
     let types = ddl.types();
     let column_name = name::fold(&definition.name);
@@ -62,7 +63,8 @@ pub fn column_of(
     let serial = sequence::serial_type(&definition.data_type);
     let data_type = match serial {
         Some(serial) => serial,
-        None => data_type::resolve(&definition.data_type, &types)?,
+        None => data_type::resolve(&definition.data_type, &types)
+            .map_err(|error| at_type(error, definition, text))?,
     };
     ddl.check_may_use_type(data_type)?;
     let is_pseudo = |info: &crate::types::TypeInfo| info.category == crate::types::Category::Pseudo;
@@ -175,6 +177,9 @@ pub fn column_of(
                 wanted.generated.push((number, expr.clone()));
             }
             ColumnOption::Collation(collation) if is_not_distinct(collation) => not_distinct = true,
+            ColumnOption::Collation(collation) if let Some(method) = compression(collation) => {
+                column.settings.compression = super::column_settings::compression(ddl, &column, method)?;
+            }
             ColumnOption::Collation(collation) => {
                 column.collation = check_collation(&types, data_type, collation)?;
             }
@@ -218,6 +223,18 @@ pub fn column_of(
         )));
     }
     Ok(column)
+}
+
+/// An error at the type of a column, which stands behind its name.
+fn at_type(error: SqlError, definition: &ast::ColumnDef, text: &str) -> SqlError {
+    let end = definition.name.span.end;
+    if end.line == 0 || error.fields().position.is_some() {
+        return error;
+    }
+    let source = Source::new(text);
+    let offset = source.offset(end);
+    let rest = &text[offset..];
+    error.at(source.position(offset + rest.len() - rest.trim_start().len()))
 }
 
 /// What stands for NULLS NOT DISTINCT.
@@ -301,7 +318,7 @@ pub async fn create_table(
         }
         let Some(definition) = create.columns.get(at) else { break };
         let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
-        let column = column_of(ddl, definition, number, &base, &mut wanted)
+        let column = column_of(ddl, definition, number, &base, &mut wanted, text)
             .map_err(|error| at_collate(error, definition, text))?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(

@@ -32,10 +32,16 @@ pub async fn create_index(ddl: &mut Ddl, create: &ast::CreateIndex) -> Result<()
         None | Some(ast::IndexType::BTree) => {}
         Some(ast::IndexType::Hash) => refuse_of_hash(create)?,
         Some(other) => {
-            return Err(SqlError::unsupported(format!(
-                "access method \"{}\" is not supported yet",
-                other.to_string().to_lowercase()
-            )));
+            let method = other.to_string().to_lowercase();
+            return Err(match method.as_str() {
+                "gin" | "gist" | "spgist" | "brin" | "hnsw" | "vamana" | "bloom" | "ivfflat" => {
+                    SqlError::unsupported(format!("access method \"{method}\" is not supported yet"))
+                }
+                _ => {
+                    let message = format!("access method \"{method}\" does not exist");
+                    SqlError::new(SqlState::UNDEFINED_OBJECT, message)
+                }
+            });
         }
     }
     let (mut columns, mut names, mut read) = (Vec::new(), Vec::new(), Vec::new());

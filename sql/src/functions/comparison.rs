@@ -263,6 +263,7 @@ pub(super) fn register(registry: &mut Registry) {
     by_value!(registry, "timetz_", oids::TIMETZ, oids::TIMETZ, plain);
     by_value!(registry, "xid8", oids::XID8, oids::XID8, plain);
     by_value!(registry, "tid", oids::TID, oids::TID, plain);
+    by_value!(registry, "pg_lsn_", oids::PG_LSN, oids::PG_LSN, plain);
     by_value!(registry, "cash_", oids::MONEY, oids::MONEY, plain);
     by_value!(registry, "macaddr8_", oids::MACADDR8, oids::MACADDR8, plain);
     // These go round, so they have no order.

@@ -78,6 +78,8 @@ pub trait SessionFunctions: Sync {
     fn call(&self, name: &str, arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum>;
     /// `nextval`: it has a way of its own, for it is called for each row of many an INSERT.
     fn next_value(&self, sequence: Oid) -> Result<i64>;
+    /// The rows of a computed relation that is called as a function.
+    fn relation_rows(&self, name: &str) -> Result<Vec<Vec<Datum>>>;
     /// The wall clock, in microseconds since 2000-01-01 UTC.
     fn clock_timestamp(&self) -> i64;
     /// The next number of the session's random generator, uniform in [0, 1).
@@ -99,6 +101,10 @@ impl SessionFunctions for NoSession {
 
     fn next_value(&self, _: Oid) -> Result<i64> {
         Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "function nextval needs a session"))
+    }
+
+    fn relation_rows(&self, name: &str) -> Result<Vec<Vec<Datum>>> {
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("function {name} needs a session")))
     }
 
     fn clock_timestamp(&self) -> i64 {

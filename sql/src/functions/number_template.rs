@@ -239,7 +239,11 @@ impl Shape {
 /// A number's text without its sign, `#` where it has too many digits; and the blanks before it.
 fn digits_of(number: &Numeric, before: usize, behind: usize) -> (Vec<char>, usize) {
     if !number.is_finite() {
-        return (overflowed(before, behind), 0);
+        let word = if number.is_nan() { "NaN" } else { "Infinity" };
+        return match before.checked_sub(word.len()) {
+            Some(blanks) => (word.chars().collect(), blanks),
+            None => (overflowed(before, behind), 0),
+        };
     }
     let text = number.abs().round(behind as i32).to_string();
     let digits = text.find('.').unwrap_or(text.len());
@@ -475,7 +479,7 @@ fn roman(number: &Numeric, shape: &Shape, elements: &[Element]) -> String {
 fn scientific(number: &Numeric, shape: &Shape) -> String {
     if !number.is_finite() {
         let mut text: String = overflowed(shape.before, shape.behind).into_iter().collect();
-        text.push_str("#####");
+        text.push_str("####");
         return format!(" {text}");
     }
     let behind = shape.behind;

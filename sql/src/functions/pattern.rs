@@ -148,6 +148,16 @@ fn matches(arguments: &[Datum], ignore_case: bool, context: &EvalContext<'_>) ->
     compiled(pattern, Options { ignore_case, ..Options::DEFAULT })?.is_match(text, context)
 }
 
+/// A pattern of SIMILAR TO and its escape character, as a regular expression.
+fn similar_with_escape(arguments: &[Datum]) -> Result<Datum> {
+    let (pattern, escape) = texts(arguments)?;
+    if escape.chars().count() > 1 {
+        return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    similar_to_regex(pattern, escape.chars().next()).map(Datum::from)
+}
+
 /// A pattern of SIMILAR TO as a regular expression. What stands between two escaped double quotes becomes the group that
 /// `substring` looks for; what stands before it matches as little as it can.
 ///
@@ -380,13 +390,17 @@ pub(super) fn register(registry: &mut Registry) {
         similar_to_regex(pattern, Some('\\')).map(Datum::from)
     }));
     registry.add(Entry::new("similar_to_escape", &[TEXT, TEXT], TEXT, |arguments, _| {
-        let (pattern, escape) = texts(arguments)?;
-        if escape.chars().count() > 1 {
-            return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
-                .with_hint("Escape string must be empty or one character."));
-        }
-        similar_to_regex(pattern, escape.chars().next()).map(Datum::from)
+        similar_with_escape(arguments)
     }));
+    registry.add(
+        // An older name of it, whose escape character is a backslash where none is given.
+        Entry::new("similar_escape", &[TEXT, TEXT], TEXT, |arguments, _| match arguments {
+            [Datum::Null, _] => Ok(Datum::Null),
+            [Datum::Text(pattern), Datum::Null] => similar_to_regex(pattern, Some('\\')).map(Datum::from),
+            _ => similar_with_escape(arguments),
+        })
+        .not_strict(),
+    );
     registry.add(Entry::new("starts_with", &[TEXT, TEXT], BOOL, |arguments, _| {
         let (text, prefix) = texts(arguments)?;
         Ok(Datum::Bool(text.starts_with(prefix)))

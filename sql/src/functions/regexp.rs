@@ -38,11 +38,13 @@ fn flags(arguments: &[Datum], index: usize) -> Result<Flags> {
 fn flags_without_global(arguments: &[Datum], index: usize, function: &str) -> Result<Flags> {
     let flags = flags(arguments, index)?;
     if flags.global {
-        return Err(SqlError::invalid_parameter(format!(
-            "{function}() does not support the \"global\" option"
-        )));
+        return Err(without_global(function));
     }
     Ok(flags)
+}
+
+fn without_global(function: &str) -> SqlError {
+    SqlError::invalid_parameter(format!("{function}() does not support the \"global\" option"))
 }
 
 /// A text, and the expression that is looked for in it.
@@ -192,8 +194,10 @@ fn replace_extended(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Da
 }
 
 fn find(arguments: &[Datum], context: &EvalContext<'_>) -> Result<Datum> {
-    let flags = flags_without_global(arguments, 2, "regexp_match")
-        .map_err(|error| error.with_hint("Use the regexp_matches function instead."))?;
+    let flags = flags(arguments, 2)?;
+    if flags.global {
+        return Err(without_global("regexp_match").with_hint("Use the regexp_matches function instead."));
+    }
     let search = Search::new(arguments, &flags, context)?;
     Ok(search.first()?.map_or(Datum::Null, |matched| search.groups(&matched)))
 }

@@ -58,6 +58,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::bit_string::register(&mut registry);
     super::network::register(&mut registry);
     super::money::register(&mut registry);
+    super::pg_lsn::register(&mut registry);
+    super::snapshot::register(&mut registry);
     super::mac_address::register(&mut registry);
     super::send::register(&mut registry);
     super::digest::register(&mut registry);
@@ -66,7 +68,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::words::register(&mut registry);
     super::enumeration::register(&mut registry);
     super::range::register(&mut registry);
-    super::large_object::register(&mut registry);
+    super::waiting::register(&mut registry);
+    super::surroundings::register(&mut registry);
     // Behind those that some of its functions are other names of.
     super::system::register(&mut registry);
     registry

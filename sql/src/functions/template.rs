@@ -177,7 +177,10 @@ impl Moment {
             }
             "OF" => {
                 let mut out = String::new();
-                crate::types::datetime::print::push_offset(self.zone.as_ref()?.0, &mut out);
+                crate::types::datetime::print::push_offset(
+                    self.zone.as_ref().map_or(0, |zone| zone.0),
+                    &mut out,
+                );
                 out
             }
             _ => return None,

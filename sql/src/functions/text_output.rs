@@ -6,7 +6,7 @@ use super::string::text;
 use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext, ScalarKernel};
 use crate::error::{Result, SqlError, SqlState};
-use crate::types::bytea::{parse_hex, print_escape, print_hex};
+use crate::types::bytea::{parse_hex, print_hex};
 use crate::types::oids::{ANY, ANYELEMENT, ANYNONARRAY, BPCHAR, BYTEA, TEXT};
 use crate::value::{Datum, Text};
 use md5::Md5;
@@ -326,7 +326,7 @@ fn binary(registry: &mut Registry) {
             }
             "escape" => {
                 for piece in context.pieces(bytes(arguments)?) {
-                    print_escape(piece?, &mut out);
+                    encode_escape(piece?, &mut out);
                 }
             }
             "base64" => out = base64_encode(bytes(arguments)?),
@@ -351,6 +351,20 @@ fn binary(registry: &mut Registry) {
             Ok(Datum::from([&left[..], &right[..]].concat()))
         }),
     );
+}
+
+/// What `encode` calls escape: bytes that are no ASCII, NUL and backslashes are escaped, unlike in the type's own form,
+/// where all that cannot be seen is.
+fn encode_escape(bytes: &[u8], out: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            0 | 0x80.. => {
+                out.push_str(&format!("\\{byte:03o}"));
+            }
+            _ => out.push(char::from(byte)),
+        }
+    }
 }
 
 pub(super) fn register(registry: &mut Registry) {

@@ -11,6 +11,7 @@
 
 mod absent;
 mod branch;
+mod column_forms;
 mod comment;
 mod create;
 mod create_execute;
@@ -54,6 +55,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 pub use absent::{Absent, DropAbsent};
 pub use branch::{BranchFrom, BranchStatement};
+pub use column_forms::compression;
 pub use comment::CommentTarget;
 pub use create::{check_table_method, check_tablespace};
 pub use create_execute::CreateExecute;
@@ -210,6 +212,13 @@ pub fn parse_data_type(text: &str) -> Result<ast::DataType> {
 
 static DIALECT: LazyLock<HeliosDialect> = LazyLock::new(HeliosDialect::new);
 
+/// The tokens of a text without its blanks; nothing for one that has none.
+pub fn tokens(text: &str) -> Option<Vec<TokenWithSpan>> {
+    let mut tokens = tokenize(&Source::new(text)).ok()?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    Some(tokens)
+}
+
 fn tokenize(source: &Source<'_>) -> Result<Vec<TokenWithSpan>> {
     let prepared = lexemes::prepare(source)?;
     let mut tokens = Vec::new();
@@ -283,7 +292,7 @@ fn parse_piece(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Statement
     if let Some(definition) = schema::parse(piece, source)? {
         return Ok(StatementKind::Utility(Utility::Define(Box::new(definition))));
     }
-    let mut tokens = rewrite::rewrite(piece);
+    let mut tokens = rewrite::rewrite(&column_forms::respelled(piece));
     let mut taken = taken::Taken::from(&mut tokens, source)?;
     let mut parser = parser_over(tokens);
     if let Some(utility) = utility::parse(&mut parser, source)? {

@@ -8,7 +8,7 @@ use crate::error::{Result, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
 use crate::rights::denied;
-use crate::types::oids;
+use crate::types::{oids, pg_lsn};
 use crate::value::{ArrayValue, Datum};
 
 /// Calls a function; `None` for one that is not of this family.
@@ -28,6 +28,11 @@ pub(super) fn call(
         "txid_current_if_assigned" => number_of_transaction(backend.transaction()),
         "pg_current_xact_id" => number_of_transaction(Some(backend.assigned_transaction(&environment.store))),
         "pg_current_xact_id_if_assigned" => number_of_transaction(backend.transaction()),
+        "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" | "pg_current_wal_flush_lsn" => {
+            // Where nothing is logged, commits are all that goes on.
+            let end = environment.store.log_end().unwrap_or_else(|| environment.store.visible_scn().0);
+            pg_lsn::of_place(end)
+        }
         "pg_sleep" => {
             let Some(Datum::Float64(seconds)) = arguments.first() else { return Some(Ok(Datum::Null)) };
             sleep(environment, *seconds)

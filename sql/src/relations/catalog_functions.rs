@@ -1,9 +1,14 @@
 //! The functions that look at the catalog and the session.
 
+use std::sync::Arc;
+
 use super::depend::description as object_description;
 use super::pretty_text::pretty;
 use super::roles::has_role;
-use super::{backend_functions, object_functions, privileges, procedures, sizes, tool_functions};
+use super::{
+    addresses, backend_functions, object_functions, privileges, procedures, sizes, surroundings,
+    tool_functions,
+};
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
 use crate::catalog::{PG_CATALOG, Rights, TableEntry};
@@ -32,6 +37,8 @@ pub fn call(
     let answer = answer.or_else(|| privileges::call(environment, name, arguments));
     let answer = answer.or_else(|| sizes::call(environment, name, arguments));
     let answer = answer.or_else(|| object_functions::call(environment, name, arguments));
+    let answer = answer.or_else(|| addresses::call(environment, name, arguments));
+    let answer = answer.or_else(|| surroundings::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
     }
@@ -287,7 +294,13 @@ fn current_setting(environment: &Environment, arguments: &[Datum]) -> Result<Dat
         // Another session may have renamed it.
         return Ok(Datum::text(&branch.name));
     }
-    match environment.settings.get(name) {
+    // What set_config changed in this statement comes into force behind it.
+    let changed = environment.changed_settings.lock().clone();
+    let mut settings = environment.settings.clone();
+    for (name, value, _) in &changed {
+        Arc::make_mut(&mut settings).set(name, value)?;
+    }
+    match settings.get(name) {
         Ok(value) => Ok(Datum::text(value)),
         Err(_) if missing_is_fine => Ok(Datum::Null),
         Err(error) => Err(error),

@@ -4,6 +4,7 @@
 //! the session when it is scanned. One for a feature that is absent has no rows.
 
 mod activity;
+mod addresses;
 mod aggregates;
 mod backend_functions;
 mod bound_text;
@@ -43,15 +44,18 @@ mod sizes;
 mod standard_rights;
 mod statistics;
 mod stored_text;
+mod surroundings;
 mod system;
 mod time_zones;
 mod tool_functions;
 mod totals;
+mod transactions;
 mod types;
 mod usage;
 mod view_text;
 mod views;
 
+pub use addresses::{ADDRESS, IDENTITY, NAMES};
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place, type_named};
 pub use collations::{
     COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
@@ -63,7 +67,7 @@ pub use procedures::has_procedure;
 pub use procedures::{ProcedureKind, procedure};
 pub use registry::{ACCESS_METHODS, LANGUAGES, is_reserved};
 pub use relation::{VirtualRelation, all};
-pub use reports::{ROW_WRITER, ReportFunction, report};
+pub use reports::{ROW_WRITER, ReportFunction, report, waiting};
 pub use roles::TABLESPACES;
 
 use relation::MakeRows;
@@ -86,6 +90,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     host_rules::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
+    surroundings::MAKERS,
     procedure_rows::MAKERS,
     aggregates::MAKERS,
     conversions::MAKERS,
@@ -125,8 +130,13 @@ pub fn with_oid(oid: u32) -> Option<&'static VirtualRelation> {
 #[must_use]
 pub fn function(name: &str) -> Option<&'static VirtualRelation> {
     // Views over functions of their own name.
-    const VIEWS: [&str; 4] =
-        ["pg_timezone_names", "pg_timezone_abbrevs", "pg_hba_file_rules", "pg_ident_file_mappings"];
+    const VIEWS: [&str; 5] = [
+        "pg_timezone_names",
+        "pg_timezone_abbrevs",
+        "pg_hba_file_rules",
+        "pg_ident_file_mappings",
+        "pg_config",
+    ];
     let is_function = |relation: &VirtualRelation| relation.kind == b'f' || VIEWS.contains(&relation.name);
     all().iter().find(|relation| relation.name == name && is_function(relation))
 }

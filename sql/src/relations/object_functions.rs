@@ -196,7 +196,7 @@ fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Dat
 }
 
 /// The word for a relation's kind.
-fn relation_word(environment: &Environment, oid: Oid) -> Option<&'static str> {
+pub(super) fn relation_word(environment: &Environment, oid: Oid) -> Option<&'static str> {
     let catalog = &environment.catalog;
     Some(match () {
         () if catalog.table(oid).is_some_and(|entry| entry.table.materialized.is_some()) => {

@@ -3,6 +3,7 @@
 
 use helios_mvcc::{Scn, Snapshot};
 
+use super::transactions::{self, TransactionCall};
 use super::{branches, diff, retention, row_history, row_writer};
 use crate::branch_merge::{Finding, Report, Resolution};
 use crate::catalog::{PG_CATALOG, Rights};
@@ -35,6 +36,7 @@ enum Kind {
     History,
     Retention,
     LargeObject(LargeObjectCall),
+    Transaction(TransactionCall),
     RowWriter,
 }
 
@@ -102,6 +104,12 @@ pub fn report(name: &str) -> Option<&'static ReportFunction> {
     REPORTS.iter().find(|report| report.name == name)
 }
 
+/// Functions that give one value and can be called anywhere, but have to wait for it: the binder makes each call a subquery
+/// over the function in FROM.
+pub fn waiting() -> impl Iterator<Item = &'static ReportFunction> {
+    large_object::FUNCTIONS.iter().chain(transactions::FUNCTIONS)
+}
+
 /// `heliosdb_conflicts()`: what was in the way of the session's last merge that was refused.
 pub fn conflicts(oid: u32) -> VirtualRelation {
     VirtualRelation {
@@ -126,6 +134,16 @@ impl ReportFunction {
         call: LargeObjectCall,
     ) -> ReportFunction {
         ReportFunction { name, arguments, required: arguments.len(), columns, kind: Kind::LargeObject(call) }
+    }
+
+    /// A function about transactions, which gives one value.
+    pub(crate) const fn of_transactions(
+        name: &'static str,
+        arguments: &'static [Oid],
+        columns: &'static [(&'static str, Oid)],
+        call: TransactionCall,
+    ) -> ReportFunction {
+        ReportFunction { name, arguments, required: arguments.len(), columns, kind: Kind::Transaction(call) }
     }
 
     /// Whether each call of it counts: it may change something, or see what others did.
@@ -157,6 +175,7 @@ impl ReportFunction {
             }
             Kind::RowWriter => row_writer::rows(arguments, execution).await,
             Kind::Retention => retention::rows(execution).await,
+            Kind::Transaction(call) => transactions::rows(call, arguments, execution).await,
             Kind::LargeObject(call) => Ok(vec![vec![large_object::run(call, arguments, execution).await?]]),
             Kind::Diff => {
                 let before = moment(text_at(arguments, 1)?, execution).await?;
@@ -179,7 +198,12 @@ impl ReportFunction {
             let may = actor.has_role(environment.who.database_owner);
             return if may { Ok(()) } else { Err(must_own("database", &environment.database)) };
         }
-        if let Kind::Retention | Kind::Branches | Kind::LargeObject(_) | Kind::RowWriter = self.kind {
+        if let Kind::Retention
+        | Kind::Branches
+        | Kind::LargeObject(_)
+        | Kind::Transaction(_)
+        | Kind::RowWriter = self.kind
+        {
             // As sizes and sessions are everybody's to see; large objects are asked themselves, and so is the query for its
             // table.
             return Ok(());

@@ -21,6 +21,11 @@ impl SessionFunctions for Environment {
         self.sequences.next(entry)
     }
 
+    fn relation_rows(&self, name: &str) -> Result<Vec<Vec<Datum>>> {
+        let found = relations::function(name);
+        found.ok_or_else(|| SqlError::internal("no such relation"))?.rows(self)
+    }
+
     fn clock_timestamp(&self) -> i64 {
         i64::try_from(self.clock.now_micros()).unwrap_or(i64::MAX) - EPOCH_MICROS
     }

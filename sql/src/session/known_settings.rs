@@ -2,7 +2,7 @@
 //!
 //! `settings.txt` has one to a line, its fields apart by tabs: name, context, type, unit, least and greatest value, words, built-in
 //! value, value here (`=`: that), flags, category, description, more description. Flags: `S` only who may read all settings sees it,
-//! `H` it is in no list. Which of them change nothing here, COMPATIBILITY.md says.
+//! `H` it is in no list, and those of [`FLAGS`]. Which of them change nothing here, COMPATIBILITY.md says.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -53,6 +53,8 @@ pub struct Setting {
     pub is_private: bool,
     /// It is in no list.
     pub is_hidden: bool,
+    /// What `pg_settings_get_flags` says of it.
+    pub flags: Vec<&'static str>,
     pub category: &'static str,
     pub description: &'static str,
     pub more: &'static str,
@@ -85,6 +87,10 @@ impl SettingContext {
         }
     }
 }
+
+/// PostgreSQL's flags, in the order in which they are told, and their letters in the file.
+const FLAGS: [(char, &str); 4] =
+    [('E', "EXPLAIN"), ('A', "NO_RESET_ALL"), ('N', "NOT_IN_SAMPLE"), ('R', "RUNTIME_COMPUTED")];
 
 impl Setting {
     /// The setting of a line; `None` where it lacks fields.
@@ -122,6 +128,11 @@ impl Setting {
             bounds: [min, max],
             is_private: flags.contains('S'),
             is_hidden: flags.contains('H'),
+            flags: FLAGS
+                .iter()
+                .filter(|(letter, _)| flags.contains(*letter))
+                .map(|(_, name)| *name)
+                .collect(),
             category,
             description,
             more,

@@ -690,7 +690,7 @@ impl Session {
         for (name, value, local) in changed {
             match is_role_setting(&name) {
                 true => self.assign_role(&environment.catalog, &name, Some(&value), local)?,
-                false => self.assign_setting(&name, Some(&value), local)?,
+                false => self.configure(&name, Some(&value), local)?,
             }
         }
         Ok(())

@@ -197,6 +197,7 @@ impl Session {
         let current = role_of(catalog, settings.roles.current_user(), &current_user_of(&settings));
         let is_superuser = current.is_some_and(|role| role.attributes.superuser);
         settings.set_fixed(IS_SUPERUSER, if is_superuser { "on" } else { "off" });
+        self.warn_of_local(local);
         self.note_locality(&[ROLE, SESSION_AUTHORIZATION, IS_SUPERUSER], local);
         self.replace_settings(Arc::new(settings));
         Ok(())

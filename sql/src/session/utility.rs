@@ -16,7 +16,7 @@ use crate::catalog::{Rights, Table};
 use crate::ddl;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::Utility;
-use crate::value::Batch;
+use crate::value::{Batch, Datum};
 
 /// A result without rows.
 fn done(tag: impl Into<String>) -> Result<Given> {
@@ -439,6 +439,22 @@ impl Session {
 
     /// SET and its forms; `None` goes back to the default.
     pub(super) fn assign_setting(&mut self, setting: &str, value: Option<&str>, local: bool) -> Result<()> {
+        self.warn_of_local(local);
+        self.configure(setting, value, local)
+    }
+
+    /// Warns where SET LOCAL ends with its statement.
+    pub(super) fn warn_of_local(&mut self, local: bool) {
+        if local && !self.is_explicit() {
+            self.notify(Notice::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            ));
+        }
+    }
+
+    /// [`Session::assign_setting`] by `set_config`, which says nothing of transactions.
+    pub(super) fn configure(&mut self, setting: &str, value: Option<&str>, local: bool) -> Result<()> {
         let setting = setting.to_lowercase();
         match (setting.as_str(), value) {
             ("transaction_isolation", Some(level)) => {
@@ -474,12 +490,6 @@ impl Session {
 
     /// Notes whether settings end with the transaction, before they are changed.
     pub(super) fn note_locality(&mut self, settings: &[&str], local: bool) {
-        if local && !self.is_explicit() {
-            self.notify(Notice::warning(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "SET LOCAL can only be used in transaction blocks",
-            ));
-        }
         let before = &self.settings;
         let Some(active) = &mut self.active else { return };
         if !local {
@@ -503,7 +513,10 @@ impl Session {
                 self.change_setting(&setting, Some(&value), local).await?;
             }
             ast::Set::SetTimeZone { local, value } => {
-                let text = setting_value(std::slice::from_ref(value));
+                let text = match value {
+                    ast::Expr::Interval(interval) => zone_hours(interval)?,
+                    value => setting_value(std::slice::from_ref(value)),
+                };
                 let lower = text.to_lowercase();
                 if lower == "default" || lower == "local" {
                     self.assign_setting("timezone", None, *local)?;
@@ -638,6 +651,36 @@ fn refuse_chain(chain: bool, command: &str) -> Result<()> {
     }
     let message = format!("{command} AND CHAIN can only be used in transaction blocks");
     Err(SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, message))
+}
+
+/// An interval as hours east of UTC.
+///
+/// # Errors
+/// 22007 for what is no interval, 22023 for one of days or months.
+fn zone_hours(interval: &ast::Interval) -> Result<String> {
+    const HOUR_MICROS: f64 = 3_600_000_000.0;
+    let mut text = match interval.value.as_ref() {
+        ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::SingleQuotedString(text), .. }) => {
+            text.clone()
+        }
+        other => other.to_string(),
+    };
+    if let (Some(field), None, true) =
+        (&interval.leading_field, &interval.last_field, text.trim().parse::<f64>().is_ok())
+    {
+        text = format!("{text} {field}");
+    }
+    let settings = crate::functions::Settings::default();
+    let context = crate::functions::EvalContext::detached(&settings);
+    match context.type_info(crate::types::oids::INTERVAL)?.parse_text(&text, -1, &context)? {
+        Datum::Interval(found) if found.months == 0 && found.days == 0 => {
+            Ok((found.micros as f64 / HOUR_MICROS).to_string())
+        }
+        _ => {
+            let shown = format!("invalid value for parameter \"TimeZone\": \"{text}\"");
+            Err(SqlError::invalid_parameter(shown))
+        }
+    }
 }
 
 fn setting_value(values: &[ast::Expr]) -> String {

@@ -22,6 +22,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         super::numeric::types(),
         super::money::types(),
         super::tid::types(),
+        super::pg_lsn::types(),
+        super::snapshot::types(),
         super::text::types(),
         super::bytea::types(),
         super::bit::types(),

@@ -24,9 +24,11 @@ pub(crate) mod multirange;
 pub(crate) mod network;
 mod numeric;
 pub mod oids;
+pub(crate) mod pg_lsn;
 mod pseudo;
 pub(crate) mod range;
 pub(crate) mod scalar;
+pub(crate) mod snapshot;
 pub(crate) mod text;
 pub(crate) mod tid;
 

@@ -163,7 +163,11 @@ fn parse(text: &str, is_cidr: bool) -> Option<Network> {
     let (address, own_bits) = match address.parse::<IpAddr>() {
         Ok(address) => (address, Network::bits_max(address)),
         Err(_) if is_cidr => abbreviated(address)?,
-        Err(_) => return None,
+        // As many octets as the mask fills do, if it is given.
+        Err(_) => {
+            let (address_bits, octets) = (mask_bits?, address.split('.').count());
+            abbreviated(address).filter(|_| usize::from(address_bits) / 8 <= octets)?
+        }
     };
     let mask_bits = mask_bits.unwrap_or(own_bits);
     (mask_bits <= Network::bits_max(address)).then_some(Network { address, mask_bits })

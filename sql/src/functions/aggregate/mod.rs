@@ -29,7 +29,7 @@ use crate::error::{Result, SqlError};
 use crate::types::DataType;
 use crate::types::oids::{
     ANY, ANYARRAY, ANYENUM, ANYNONARRAY, BIT, BOOL, BPCHAR, BYTEA, DATE, FLOAT4, FLOAT8, INET, INT2, INT4,
-    INT8, INTERVAL, MONEY, NUMERIC, OID, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
+    INT8, INTERVAL, MONEY, NUMERIC, OID, PG_LSN, TEXT, TID, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ,
 };
 use crate::value::{Column, Datum, Interval};
 use std::any::Any;
@@ -319,6 +319,7 @@ pub(super) fn register(registry: &mut Registry) {
         INTERVAL,
         OID,
         INET,
+        PG_LSN,
         TID,
         ANYARRAY,
         ANYENUM,

@@ -125,6 +125,22 @@ pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> S
             (None, [key]) if matches!(call.function.name.as_ref(), "ctid_of_number" | "ctid_of_key") => {
                 text(key)
             }
+            (None, [array, bounds @ ..]) if call.function.name == "array_slice" => {
+                let subject = match array {
+                    column @ Expr::Column { .. } => text(column),
+                    other => format!("({})", text(other)),
+                };
+                // Before each bound stands whether it is given.
+                let bound = |pair: &[Expr]| match pair {
+                    [Expr::Const { value: Datum::Bool(true), .. }, value] => text(value),
+                    _ => String::new(),
+                };
+                let slices = bounds.chunks(4).map(|pairs| match pairs.split_at_checked(2) {
+                    Some((lower, upper)) => format!("[{}:{}]", bound(lower), bound(upper)),
+                    None => String::new(),
+                });
+                format!("{subject}{}", slices.collect::<String>())
+            }
             _ => format!("{}({})", call.function.name, list(&call.arguments)),
         },
         Expr::Cast(cast) => {
@@ -181,7 +197,14 @@ pub fn expression(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> S
         ),
         Expr::Array { elements, .. } => format!("ARRAY[{}]", list(elements)),
         Expr::Row { fields, .. } => format!("ROW({})", list(fields)),
-        Expr::Subscript { array, indices, .. } => format!("({})[{}]", text(array), list(indices)),
+        Expr::Subscript { array, indices, .. } => {
+            let subject = match array.as_ref() {
+                column @ Expr::Column { .. } => text(column),
+                other => format!("({})", text(other)),
+            };
+            let indices: String = indices.iter().map(|index| format!("[{}]", text(index))).collect();
+            format!("{subject}{indices}")
+        }
         Expr::Field { record, index, .. } => format!("({}).f{}", text(record), index + 1),
     }
 }

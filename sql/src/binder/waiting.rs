@@ -1,28 +1,28 @@
-//! Calls of functions of large objects: each is a subquery over the function in FROM, since evaluation cannot wait for
-//! rows. It runs for each row that comes to it.
+//! Calls of functions that wait for what they read: each is a subquery over the function in FROM, since evaluation cannot
+//! wait. It runs for each row that comes to it.
 
 use super::Binder;
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::Function;
-use crate::large_object::FUNCTIONS;
 use crate::plan::logical::{Correlation, Logical, NeededColumns, TableFunction};
 use crate::plan::walk;
+use crate::relations;
 use crate::types::DataType;
 
 impl Binder<'_> {
     /// The subquery for a call; the arguments back where the function is another one.
-    pub(super) fn bind_large_object_call(
+    pub(super) fn bind_waiting_call(
         &mut self,
         function: &Function,
         arguments: Vec<Expr>,
     ) -> Result<std::result::Result<Expr, Vec<Expr>>> {
         let is_called =
             |name: &str, types: &[u32]| name == function.name && types == function.argument_types.as_slice();
-        let Some(found) = FUNCTIONS.iter().find(|each| is_called(each.name, each.arguments)) else {
+        let Some(found) = relations::waiting().find(|each| is_called(each.name, each.arguments)) else {
             return Ok(Err(arguments));
         };
-        self.large_object_calls += 1;
+        self.waiting_calls += usize::from(found.is_volatile());
         // What the arguments read of the row comes to the subquery by slots.
         let mut correlations: Vec<Correlation> = Vec::new();
         let mut arguments = arguments;
