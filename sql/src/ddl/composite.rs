@@ -19,17 +19,22 @@ use super::user_type::{Named, array_name, named, new_name, shown};
 use super::{Ddl, comment};
 use crate::binder::{check_collation, data_type, name};
 use crate::catalog::{
-    Attribute, CatalogSnapshot, Composite, ConstraintKind, PG_TYPE, Table, TableEntry, TypeDefinition, UserType,
+    Attribute, CatalogSnapshot, Composite, ConstraintKind, PG_TYPE, Table, TableColumn, TableEntry, TypeDefinition, UserType,
+    store,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Call, Expr};
 use crate::functions::{CallTypes, EvalContext, Function, Kernel, Volatility};
 use crate::parser::{AttributeChange, AttributeDefinition};
+use crate::rights::must_own;
 use crate::types::{Category, DataType, TypeCatalog, oids};
 use crate::value::{ArrayValue, Bound, Datum, RecordShape, RecordValue, Span};
 
 pub async fn create(ddl: &mut Ddl, object: &ObjectName, attributes: &[AttributeDefinition]) -> Result<()> {
     let (schema, own_name) = new_name(ddl, object).await?;
+    if ddl.catalog.relation_named(schema, &own_name).is_some() {
+        return Err(store::duplicate_relation(&own_name));
+    }
     if attributes.len() > COLUMNS_MAX {
         return Err(too_many());
     }
@@ -89,7 +94,9 @@ fn altered(ddl: &Ddl, object: &ObjectName) -> Result<(Arc<UserType>, Composite)>
     match named(ddl, object) {
         Ok(Named::User(own)) => match own.composite().cloned() {
             Some(composite) => {
-                ddl.check_owns_type(&own)?;
+                if !ddl.actor().has_role(own.owner) {
+                    return Err(must_own("table", &own.name));
+                }
                 Ok((own, composite))
             }
             None => Err(missing()?),
@@ -135,7 +142,10 @@ pub async fn alter(ddl: &mut Ddl, object: &ObjectName, changes: &[AttributeChang
             AttributeChange::Drop { name: dropped, if_exists, cascade } => {
                 let dropped = name::fold(dropped);
                 match composite.number_of(&dropped) {
-                    Some(number) => drop_things(ddl, &[Thing::Attribute(own.oid, number)], *cascade).await?,
+                    Some(number) => {
+                        refuse_domains(ddl, &own, &dropped, "drop")?;
+                        drop_things(ddl, &[Thing::Attribute(own.oid, number)], *cascade).await?;
+                    }
                     None if *if_exists => {
                         ddl.notice(format!("{}, skipping", no_attribute(&own, &dropped).message()));
                     }
@@ -206,6 +216,7 @@ pub async fn rename_attribute(ddl: &mut Ddl, object: &ObjectName, old: &Ident, n
         let message = format!("cannot rename attribute \"{old}\" of type {} yet", shown(ddl, own.oid));
         return Err(SqlError::unsupported(message).with_detail(format!("{} reads it.", reader.describe(ddl))));
     }
+    refuse_domains(ddl, &own, &old, "rename")?;
     composite.attributes[Table::position(number)].name = new;
     change(ddl, &own, composite).await
 }
@@ -242,8 +253,10 @@ async fn change(ddl: &mut Ddl, own: &UserType, composite: Composite) -> Result<(
         table.schema_version += 1;
         let mut fills = Vec::new();
         for position in columns {
+            let default = reshape.default_of(ddl, &table.columns[position])?;
             let column = &mut table.columns[position];
             column.missing = Datum::Null;
+            column.default = default;
             fills.push((position, reshape.clone().over(position, column.data_type())));
         }
         let mut rewrite = Rewrite::new(&entry, table);
@@ -341,6 +354,22 @@ fn names_field(text: &str, field: &str) -> bool {
     lower.match_indices(&quoted).any(|(at, _)| ends(&lower[at + quoted.len()..]))
 }
 
+/// 2BP01 where a check of a domain over such values reads an attribute that is to go: the check cannot go alone yet.
+fn refuse_domains(ddl: &Ddl, own: &UserType, attribute: &str, what: &str) -> Result<()> {
+    let holders = holders(&ddl.catalog, own.oid);
+    for entry in ddl.catalog.user_types() {
+        let Some(domain) = entry.definition.domain().filter(|it| holders.contains(&it.base.oid)) else { continue };
+        let mut checks = domain.checks.iter();
+        let Some(check) = checks.find(|check| names_field(&check.expression, attribute)) else { continue };
+        let column = format!("column {} of composite type {}", name::quote(attribute), shown(ddl, own.oid));
+        let message = format!("cannot {what} {column} because other objects depend on it");
+        return Err(SqlError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            .with_detail(format!("constraint {} depends on {column}", check.name))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    Ok(())
+}
+
 /// 0A000 where a stored query has all fields of such values as its columns: it would get another column.
 fn refuse_whole_readers(ddl: &Ddl, own: &UserType, what: &str) -> Result<()> {
     let found = readers_of(&ddl.catalog, own.oid, &|text| text.contains(").*"));
@@ -362,6 +391,20 @@ impl Reshape {
         let was = |number: i16| before.live().position(|(each, _)| each == number);
         let sources = after.live().map(|(number, _)| was(number)).collect();
         Reshape { type_oid, sources, shape: Arc::new(after.shape(type_oid)) }
+    }
+
+    /// The default of a column that holds such values: a constant one is written as it is after the change, since the text of
+    /// a row says all of its fields.
+    fn default_of(&self, ddl: &Ddl, column: &TableColumn) -> Result<Option<String>> {
+        let Some(text) = column.default.as_ref().filter(|_| !column.generated) else {
+            return Ok(column.default.clone());
+        };
+        let context = ddl.execution.context();
+        let expression = crate::parser::parse_expression(text)?;
+        let bound = ddl.binder(text).bind_default(column, &expression)?.fold(&context);
+        let Expr::Const { value, .. } = bound else { return Ok(Some(text.clone())) };
+        let changed = context.to_text(&self.apply(&value), column.type_oid)?;
+        Ok(Some(format!("'{}'", changed.replace('\'', "''"))))
     }
 
     fn apply(&self, value: &Datum) -> Datum {

@@ -496,7 +496,7 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
     }
     for (oid, numbers) in attributes {
         ddl.refresh().await?;
-        composite::drop_attributes(ddl, oid, &numbers).await?;
+        Box::pin(composite::drop_attributes(ddl, oid, &numbers)).await?;
     }
     let lost_key = |thing: &Thing| match thing {
         Thing::Constraint(oid) => catalog

@@ -16,10 +16,15 @@ pub async fn define(ddl: &mut Ddl, statement: &TypeStatement, text: &str) -> Res
     match statement {
         TypeStatement::CreateEnum { name, labels } => enumeration::create(ddl, name, labels).await,
         TypeStatement::CreateRange { name, attributes } => range::create(ddl, name, attributes).await,
-        TypeStatement::CreateComposite { name, attributes } => composite::create(ddl, name, attributes).await,
-        TypeStatement::AlterComposite { name, changes } => composite::alter(ddl, name, changes).await,
+        // Boxed, since what changes types rewrites tables: the state of it all would make each session's larger.
+        TypeStatement::CreateComposite { name, attributes } => {
+            Box::pin(composite::create(ddl, name, attributes)).await
+        }
+        TypeStatement::AlterComposite { name, changes } => {
+            Box::pin(composite::alter(ddl, name, changes)).await
+        }
         TypeStatement::RenameAttribute { name, attribute, new_name } => {
-            composite::rename_attribute(ddl, name, attribute, new_name).await
+            Box::pin(composite::rename_attribute(ddl, name, attribute, new_name)).await
         }
         TypeStatement::AddValue { name, label, if_not_exists, place } => {
             enumeration::add_value(ddl, name, label, *if_not_exists, place.as_ref()).await

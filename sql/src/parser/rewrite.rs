@@ -915,7 +915,18 @@ fn begins_trim(out: &[TokenWithSpan]) -> bool {
 }
 
 fn follows_parenthesis(out: &[TokenWithSpan]) -> bool {
-    matches!(out, [.., before, _] if before.token == Token::RParen)
+    // Names of fields may stand between.
+    let mut rest = out;
+    while let [before @ .., name, period] = rest
+        && period.token == Token::Period
+    {
+        match name.token {
+            Token::RParen | Token::RBracket => return true,
+            Token::Word(_) => rest = before,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Whether a value may end with a token.
