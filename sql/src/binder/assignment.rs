@@ -244,7 +244,11 @@ impl Binder<'_> {
             Given::Bound(value) => (value, target.location),
             Given::Expression(value) => (self.bind(value)?, ast::Spanned::span(value).start),
         };
-        let value = self.fit_target(target, value).map_err(|error| self.locate(error, location))?;
+        let place = match target.path.last() {
+            Some(Step::Field(_)) if value.data_type().oid != oids::UNKNOWN => target.location,
+            _ => location,
+        };
+        let value = self.fit_target(target, value).map_err(|error| self.locate(error, place))?;
         if target.path.is_empty() {
             return Ok(value);
         }

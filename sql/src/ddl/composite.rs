@@ -26,6 +26,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Call, Expr};
 use crate::functions::{CallTypes, EvalContext, Function, Kernel, Volatility};
 use crate::parser::{AttributeChange, AttributeDefinition};
+use crate::plan::walk;
 use crate::rights::must_own;
 use crate::types::{Category, DataType, TypeCatalog, oids};
 use crate::value::{ArrayValue, Bound, Datum, RecordShape, RecordValue, Span};
@@ -401,8 +402,16 @@ impl Reshape {
         };
         let context = ddl.execution.context();
         let expression = crate::parser::parse_expression(text)?;
-        let bound = ddl.binder(text).bind_default(column, &expression)?.fold(&context);
-        let Expr::Const { value, .. } = bound else { return Ok(Some(text.clone())) };
+        let bound = ddl.binder(text).bind_default(column, &expression)?;
+        // Whatever is called might give something else later; the casts of literals to users' types do not.
+        let is_computed = |node: &Expr| matches!(node, Expr::Call(_) | Expr::Outer { .. } | Expr::Parameter { .. });
+        if walk::any(&bound, &mut |node| is_computed(node)) {
+            return Ok(Some(text.clone()));
+        }
+        let value = bound.eval_row(&[].as_slice(), &context)?;
+        if value.is_null() {
+            return Ok(None);
+        }
         let changed = context.to_text(&self.apply(&value), column.type_oid)?;
         Ok(Some(format!("'{}'", changed.replace('\'', "''"))))
     }
