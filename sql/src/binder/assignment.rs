@@ -115,8 +115,7 @@ impl Binder<'_> {
         for object in columns {
             let target = self.target(table, object)?;
             let is_twice = |each: &Target| {
-                each.column.number == target.column.number
-                    && (each.path.is_empty() || target.path.is_empty())
+                each.column.number == target.column.number && (each.path.is_empty() || target.path.is_empty())
             };
             if targets.iter().any(is_twice) {
                 let message = format!("column \"{}\" specified more than once", target.column.name);
@@ -261,7 +260,10 @@ impl Binder<'_> {
     /// 42804 for parts of what has none, 42703 for a field that is not there.
     pub(super) fn target_type(&self, target: &Target) -> Result<DataType> {
         let column = &target.column.name;
-        target.path.iter().try_fold(type_of(&target.column), |whole, step| self.part_type(column, whole, step))
+        target
+            .path
+            .iter()
+            .try_fold(type_of(&target.column), |whole, step| self.part_type(column, whole, step))
     }
 
     /// The type of a part of a value.
@@ -285,7 +287,8 @@ impl Binder<'_> {
     fn field_of(&self, column: &str, whole: DataType, field: &str) -> Result<(usize, DataType)> {
         let refused = |state, why: &str| {
             let kind = self.type_name(whole);
-            let message = format!("cannot assign to field \"{field}\" of column \"{column}\" because {why} {kind}");
+            let message =
+                format!("cannot assign to field \"{field}\" of column \"{column}\" because {why} {kind}");
             SqlError::new(state, message)
         };
         let Some(shape) = self.row_shape_of(whole) else {
@@ -294,9 +297,9 @@ impl Binder<'_> {
         };
         let mut fields = shape.fields.iter().enumerate();
         let found = fields.find(|(_, (name, _))| name.as_str() == field);
-        found.map(|(at, (_, data_type))| (at, *data_type)).ok_or_else(|| {
-            refused(SqlState::UNDEFINED_COLUMN, "there is no such column in data type")
-        })
+        found
+            .map(|(at, (_, data_type))| (at, *data_type))
+            .ok_or_else(|| refused(SqlState::UNDEFINED_COLUMN, "there is no such column in data type"))
     }
 
     /// Converts a value for a target.

@@ -77,7 +77,11 @@ impl Binder<'_> {
         {
             let row = self.coerce_row(expr, shape, context)?;
             // A domain's constraints are tested on the whole.
-            return if row.data_type().oid == target.oid { Ok(row) } else { self.coerce(row, target, context) };
+            return if row.data_type().oid == target.oid {
+                Ok(row)
+            } else {
+                self.coerce(row, target, context)
+            };
         }
         let expr = self.without_domain(expr, target);
         let source = expr.data_type();

@@ -19,7 +19,9 @@ use super::object::{
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
-use super::user_type::{Attribute, Composite, Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
+use super::user_type::{
+    Attribute, Composite, Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType,
+};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type, oids};

@@ -286,12 +286,7 @@ fn column(ddl: &Ddl, object: &ast::ObjectName) -> Result<(u32, i16)> {
 }
 
 /// Sets the comment on an attribute of a composite type, by the relation that the type is.
-pub async fn set_on_attribute(
-    ddl: &mut Ddl,
-    relation: u32,
-    number: i16,
-    text: Option<&str>,
-) -> Result<()> {
+pub async fn set_on_attribute(ddl: &mut Ddl, relation: u32, number: i16, text: Option<&str>) -> Result<()> {
     set(ddl, PG_CLASS, relation, number, text).await
 }
 

@@ -19,8 +19,8 @@ use super::user_type::{Named, array_name, named, new_name, shown};
 use super::{Ddl, comment};
 use crate::binder::{check_collation, data_type, name};
 use crate::catalog::{
-    Attribute, CatalogSnapshot, Composite, ConstraintKind, PG_TYPE, Table, TableColumn, TableEntry, TypeDefinition, UserType,
-    store,
+    Attribute, CatalogSnapshot, Composite, ConstraintKind, PG_TYPE, Table, TableColumn, TableEntry,
+    TypeDefinition, UserType, store,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::{Call, Expr};
@@ -190,9 +190,7 @@ async fn retype(
     if let Some((table, column)) = columns_holding(&ddl.catalog, own.oid).next() {
         return Err(SqlError::unsupported(format!(
             "cannot alter type \"{}\" because column \"{}.{}\" uses it",
-            own.name,
-            table.table.name,
-            table.table.columns[column].name
+            own.name, table.table.name, table.table.columns[column].name
         )));
     }
     if holders(&ddl.catalog, own.oid).contains(&retyped.data_type.oid) {
@@ -328,7 +326,8 @@ fn readers_of(catalog: &CatalogSnapshot, oid: u32, reads: &dyn Fn(&str) -> bool)
         }
         let indexes = entry.indexes.iter().filter(|index| {
             let columns = index.columns.iter().filter_map(|column| column.expression.as_ref());
-            index.predicate.as_deref().is_some_and(is_reader) || columns.into_iter().any(|it| is_reader(&it.text))
+            index.predicate.as_deref().is_some_and(is_reader)
+                || columns.into_iter().any(|it| is_reader(&it.text))
         });
         found.extend(indexes.map(|index| Thing::Index(index.oid)));
         let checks = entry.constraints.iter().filter(
@@ -346,7 +345,8 @@ fn readers_of(catalog: &CatalogSnapshot, oid: u32, reads: &dyn Fn(&str) -> bool)
 
 /// Whether a text has `.name`, quoted or not.
 fn names_field(text: &str, field: &str) -> bool {
-    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '$'));
+    let ends =
+        |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || matches!(next, '_' | '$'));
     let quoted = format!(".{}", name::quote(field));
     if text.contains(&format!(".\"{}\"", field.replace('"', "\"\""))) {
         return true;
@@ -359,7 +359,9 @@ fn names_field(text: &str, field: &str) -> bool {
 fn refuse_domains(ddl: &Ddl, own: &UserType, attribute: &str, what: &str) -> Result<()> {
     let holders = holders(&ddl.catalog, own.oid);
     for entry in ddl.catalog.user_types() {
-        let Some(domain) = entry.definition.domain().filter(|it| holders.contains(&it.base.oid)) else { continue };
+        let Some(domain) = entry.definition.domain().filter(|it| holders.contains(&it.base.oid)) else {
+            continue;
+        };
         let mut checks = domain.checks.iter();
         let Some(check) = checks.find(|check| names_field(&check.expression, attribute)) else { continue };
         let column = format!("column {} of composite type {}", name::quote(attribute), shown(ddl, own.oid));
@@ -376,7 +378,8 @@ fn refuse_whole_readers(ddl: &Ddl, own: &UserType, what: &str) -> Result<()> {
     let found = readers_of(&ddl.catalog, own.oid, &|text| text.contains(").*"));
     let Some(reader) = found.first() else { return Ok(()) };
     let message = format!("cannot {what} type {} yet", shown(ddl, own.oid));
-    Err(SqlError::unsupported(message).with_detail(format!("{} reads all of its attributes.", reader.describe(ddl))))
+    Err(SqlError::unsupported(message)
+        .with_detail(format!("{} reads all of its attributes.", reader.describe(ddl))))
 }
 
 /// How values of a type change with it.
@@ -404,7 +407,8 @@ impl Reshape {
         let expression = crate::parser::parse_expression(text)?;
         let bound = ddl.binder(text).bind_default(column, &expression)?;
         // Whatever is called might give something else later; the casts of literals to users' types do not.
-        let is_computed = |node: &Expr| matches!(node, Expr::Call(_) | Expr::Outer { .. } | Expr::Parameter { .. });
+        let is_computed =
+            |node: &Expr| matches!(node, Expr::Call(_) | Expr::Outer { .. } | Expr::Parameter { .. });
         if walk::any(&bound, &mut |node| is_computed(node)) {
             return Ok(Some(text.clone()));
         }
@@ -432,8 +436,10 @@ impl Reshape {
                 ArrayValue { elements, ..(**array).clone() }.into()
             }
             Datum::Spans(spans) => {
-                let end = |bound: &Bound| Bound { value: self.apply(&bound.value), inclusive: bound.inclusive };
-                let spans = spans.iter().map(|span| Span { lower: end(&span.lower), upper: end(&span.upper) });
+                let end =
+                    |bound: &Bound| Bound { value: self.apply(&bound.value), inclusive: bound.inclusive };
+                let spans =
+                    spans.iter().map(|span| Span { lower: end(&span.lower), upper: end(&span.upper) });
                 Datum::Spans(spans.collect())
             }
             other => other.clone(),

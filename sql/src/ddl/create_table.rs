@@ -10,7 +10,8 @@ use super::storage::{self, Owner};
 use super::{constraint, like, sequence};
 use crate::binder::{at_collate, check_collation, data_type, name};
 use crate::catalog::{
-    ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, relation_of_type, store,
+    ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, relation_of_type,
+    store,
 };
 use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};

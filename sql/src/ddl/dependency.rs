@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ddl, composite};
 use super::rewrite::Rewrite;
 use super::user_type::shown;
+use super::{Ddl, composite};
 use crate::binder::name;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource};
 use crate::error::{Result, SqlError, SqlState};

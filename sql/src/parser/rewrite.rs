@@ -401,7 +401,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             // Arguments by name, as they were once written.
             Token::Assignment => out.push(TokenWithSpan::new(Token::RArrow, token.span)),
-            Token::Mul if before == Some(Token::Period) && follows_parenthesis(&out) => {
+            Token::Mul if before == Some(Token::Period) && star_cast::follows_parenthesis(&out) => {
                 out.push(mark(token, ALL));
             }
             Token::Word(_)
@@ -912,21 +912,6 @@ fn begins_trim(out: &[TokenWithSpan]) -> bool {
         before => before,
     };
     matches!(before, [.., name, open] if open.token == Token::LParen && is(name, "trim"))
-}
-
-fn follows_parenthesis(out: &[TokenWithSpan]) -> bool {
-    // Names of fields may stand between.
-    let mut rest = out;
-    while let [before @ .., name, period] = rest
-        && period.token == Token::Period
-    {
-        match name.token {
-            Token::RParen | Token::RBracket => return true,
-            Token::Word(_) => rest = before,
-            _ => return false,
-        }
-    }
-    false
 }
 
 /// Whether a value may end with a token.

@@ -98,7 +98,8 @@ impl Joined {
         self.predicates = self.predicates.into_iter().map(computed).collect();
         let mut input = self.below_subqueries();
         for (subquery, kind, correlations, output, data_type) in subqueries.into_iter().rev() {
-            input = Logical::Apply { input: Box::new(input), subquery, kind, correlations, output, data_type };
+            input =
+                Logical::Apply { input: Box::new(input), subquery, kind, correlations, output, data_type };
         }
         let same = |(id, data_type): &(ColumnId, DataType)| Computed {
             id: *id,
@@ -131,7 +132,8 @@ fn waiting<'t>(side: &Logical, terms: impl Iterator<Item = &'t Expr>) -> Option<
     for term in terms {
         walk::columns(term, &mut |id| asked |= depends(id));
     }
-    let stays = subqueries.is_empty() || asked || outputs.iter().any(|output| walk::is_volatile(&output.expr));
+    let stays =
+        subqueries.is_empty() || asked || outputs.iter().any(|output| walk::is_volatile(&output.expr));
     (!stays).then(|| outputs.clone())
 }
 

@@ -73,10 +73,7 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
                 ("numeric_scale", Datum::from(sizes.scale)),
                 ("datetime_precision", Datum::from(sizes.when)),
                 ("attribute_udt_catalog", text(&environment.database)),
-                (
-                    "attribute_udt_schema",
-                    text(schema_name(environment, type_schema.unwrap_or(PG_CATALOG))),
-                ),
+                ("attribute_udt_schema", text(schema_name(environment, type_schema.unwrap_or(PG_CATALOG)))),
                 ("attribute_udt_name", info.map_or(Datum::Null, |info| text(&info.name))),
                 ("dtd_identifier", text(number.to_string())),
                 ("is_derived_reference_attribute", text("NO")),
