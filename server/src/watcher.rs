@@ -54,7 +54,8 @@ impl Bell {
 
     /// Something runs.
     pub(crate) fn ring(&self) {
-        if self.is_asleep.swap(false, Ordering::SeqCst) {
+        // All sessions ask this at each request, so that only who finds it true writes it.
+        if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
             // Held for a moment, so that the watcher is not between looking and sleeping.
             drop(self.is_over.lock().unwrap_or_else(PoisonError::into_inner));
             self.rung.notify_all();

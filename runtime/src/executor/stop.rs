@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
@@ -10,12 +11,18 @@ use parking_lot::Mutex;
 /// Tells tasks to come to an end. Clones share the signal.
 #[derive(Clone, Default)]
 pub struct StopToken {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Written under the lock of `state`; read without it, since all sessions ask before each request.
+    is_stopping: AtomicBool,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    is_stopping: bool,
     next_waiter: u64,
     waiters: BTreeMap<u64, Waker>,
 }
@@ -29,8 +36,8 @@ impl StopToken {
     /// Gives the signal; again does nothing.
     pub fn stop(&self) {
         let waiters = {
-            let mut state = self.state.lock();
-            state.is_stopping = true;
+            let mut state = self.shared.state.lock();
+            self.shared.is_stopping.store(true, Ordering::Release);
             std::mem::take(&mut state.waiters)
         };
         for waker in waiters.into_values() {
@@ -40,7 +47,7 @@ impl StopToken {
 
     /// Whether the signal was given.
     pub fn is_stopping(&self) -> bool {
-        self.state.lock().is_stopping
+        self.shared.is_stopping.load(Ordering::Acquire)
     }
 
     /// Waits for the signal. A task that waits again and again, for this or something else, best
@@ -48,8 +55,8 @@ impl StopToken {
     pub async fn stopped(&self) {
         let mut registration = Registration { token: self, waiter: None };
         poll_fn(|context| {
-            let mut state = self.state.lock();
-            if state.is_stopping {
+            let mut state = self.shared.state.lock();
+            if self.shared.is_stopping.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
             let waiter = *registration.waiter.get_or_insert_with(|| {
@@ -72,7 +79,7 @@ struct Registration<'a> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter {
-            self.token.state.lock().waiters.remove(&waiter);
+            self.token.shared.state.lock().waiters.remove(&waiter);
         }
     }
 }

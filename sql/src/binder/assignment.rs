@@ -1,5 +1,7 @@
 //! `SET target = value`: of columns, of parts of arrays and jsonb, and of several targets at once.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, AccessExpr, AssignmentTarget, ObjectName, ObjectNamePart};
 use sqlparser::tokenizer::Location;
 
@@ -9,7 +11,7 @@ use super::{Binder, name};
 use crate::catalog::{ColumnNumber, Identity, Table, TableColumn, is_system_column};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::functions::{CastContext, assign_element, assign_member, assign_slice};
+use crate::functions::{CastContext, Function, assign_element, assign_member, assign_slice};
 use crate::parser::marked;
 use crate::types::{DataType, oids};
 
@@ -20,11 +22,19 @@ enum Given<'s> {
     Bound(Expr),
 }
 
+/// One step into a value.
+pub(super) enum Step {
+    /// A field of a row.
+    Field(String),
+    /// Subscripts of an array or of jsonb.
+    Subscripts(Vec<AccessExpr>),
+}
+
 /// A column, or a part of one.
 pub(super) struct Target {
     pub column: TableColumn,
-    /// The subscripts behind its name; none: the whole column.
-    pub subscripts: Vec<AccessExpr>,
+    /// The fields and subscripts behind its name; none: the whole column.
+    pub path: Vec<Step>,
     location: Location,
 }
 
@@ -36,7 +46,7 @@ impl Target {
 
     /// A column as a whole.
     pub(super) fn whole(column: &TableColumn) -> Target {
-        Target { column: column.clone(), subscripts: Vec::new(), location: Location { line: 0, column: 0 } }
+        Target { column: column.clone(), path: Vec::new(), location: Location { line: 0, column: 0 } }
     }
 }
 
@@ -69,11 +79,11 @@ impl Binder<'_> {
         for (target, given) in pairs {
             let column = target.column.number;
             let before = assigned.iter().position(|(number, _)| *number == column);
-            if before.is_some() && (target.subscripts.is_empty() || whole.contains(&column)) {
+            if before.is_some() && (target.path.is_empty() || whole.contains(&column)) {
                 let name = &target.column.name;
                 return Err(SqlError::syntax(format!("multiple assignments to same column \"{name}\"")));
             }
-            if target.subscripts.is_empty() {
+            if target.path.is_empty() {
                 whole.push(column);
             }
             let current = match before {
@@ -105,8 +115,7 @@ impl Binder<'_> {
         for object in columns {
             let target = self.target(table, object)?;
             let is_twice = |each: &Target| {
-                each.column.number == target.column.number
-                    && (each.subscripts.is_empty() || target.subscripts.is_empty())
+                each.column.number == target.column.number && (each.path.is_empty() || target.path.is_empty())
             };
             if targets.iter().any(is_twice) {
                 let message = format!("column \"{}\" specified more than once", target.column.name);
@@ -141,28 +150,19 @@ impl Binder<'_> {
         };
         let wanted = name::fold(first);
         let column = self.target_column(table, &wanted, location)?.clone();
-        let mut subscripts = Vec::new();
+        let mut path = Vec::new();
         for part in parts {
             let ObjectNamePart::Identifier(part) = part else {
                 return Err(SqlError::syntax("a field's name was expected"));
             };
-            match marked(part) {
-                Some(text) => subscripts = subscripts_in(text)?,
-                None => {
-                    let error = SqlError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        format!(
-                            "cannot assign to field \"{}\" of column \"{wanted}\" because its type {} is not a \
-                             composite type",
-                            name::fold(part),
-                            self.type_name(type_of(&column))
-                        ),
-                    );
-                    return Err(self.locate(error, location));
-                }
-            }
+            path.push(match marked(part) {
+                Some(text) => Step::Subscripts(subscripts_in(text)?),
+                None => Step::Field(name::fold(part)),
+            });
         }
-        Ok(Target { column, subscripts, location })
+        let target = Target { column, path, location };
+        self.target_type(&target).map_err(|error| self.locate(error, location))?;
+        Ok(target)
     }
 
     /// What each of several targets gets.
@@ -222,7 +222,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let column = &target.column;
         let is_default = matches!(&given, Given::Expression(value) if is_default(value));
-        if is_default && target.subscripts.is_empty() {
+        if is_default && target.path.is_empty() {
             return self.default_of(table, column);
         }
         if column.identity == Some(Identity::Always) || column.generated {
@@ -233,15 +233,22 @@ impl Binder<'_> {
             .with_detail(always_identity(column)));
         }
         if is_default {
-            let error = SqlError::unsupported("cannot set an array element to DEFAULT");
+            let error = SqlError::unsupported(match target.path.last() {
+                Some(Step::Field(_)) => "cannot set a subfield to DEFAULT",
+                _ => "cannot set an array element to DEFAULT",
+            });
             return Err(self.locate(error, target.location));
         }
         let (value, location) = match given {
             Given::Bound(value) => (value, target.location),
             Given::Expression(value) => (self.bind(value)?, ast::Spanned::span(value).start),
         };
-        let value = self.fit_target(target, value).map_err(|error| self.locate(error, location))?;
-        if target.subscripts.is_empty() {
+        let place = match target.path.last() {
+            Some(Step::Field(_)) if value.data_type().oid != oids::UNKNOWN => target.location,
+            _ => location,
+        };
+        let value = self.fit_target(target, value).map_err(|error| self.locate(error, place))?;
+        if target.path.is_empty() {
             return Ok(value);
         }
         self.assign_part(target, current, value).map_err(|error| self.locate(error, location))
@@ -250,22 +257,49 @@ impl Binder<'_> {
     /// The type of what a target gets.
     ///
     /// # Errors
-    /// 42804 for subscripts of what has no parts.
+    /// 42804 for parts of what has none, 42703 for a field that is not there.
     pub(super) fn target_type(&self, target: &Target) -> Result<DataType> {
-        let column_type = type_of(&target.column);
-        if target.subscripts.is_empty() {
-            return Ok(column_type);
+        let column = &target.column.name;
+        target
+            .path
+            .iter()
+            .try_fold(type_of(&target.column), |whole, step| self.part_type(column, whole, step))
+    }
+
+    /// The type of a part of a value.
+    fn part_type(&self, column: &str, whole: DataType, step: &Step) -> Result<DataType> {
+        let container = self.underlying(whole);
+        match step {
+            Step::Field(field) => Ok(self.field_of(column, whole, field)?.1),
+            Step::Subscripts(_) if container.oid == oids::JSONB => Ok(container),
+            Step::Subscripts(subscripts) => {
+                let subscripts = self.array_subscripts(container, subscripts)?;
+                if has_slice(&subscripts) {
+                    return Ok(DataType::of(container.oid));
+                }
+                let element = self.element_of(container).unwrap_or(container.oid);
+                Ok(DataType { oid: element, typmod: container.typmod })
+            }
         }
-        let container = self.underlying(column_type);
-        if container.oid == oids::JSONB {
-            return Ok(container);
-        }
-        let subscripts = self.array_subscripts(container, &target.subscripts)?;
-        if has_slice(&subscripts) {
-            return Ok(DataType::of(container.oid));
-        }
-        let element = self.element_of(container).unwrap_or(container.oid);
-        Ok(DataType { oid: element, typmod: container.typmod })
+    }
+
+    /// Where a field is in the rows of a type, and of which type it is.
+    fn field_of(&self, column: &str, whole: DataType, field: &str) -> Result<(usize, DataType)> {
+        let refused = |state, why: &str| {
+            let kind = self.type_name(whole);
+            let message =
+                format!("cannot assign to field \"{field}\" of column \"{column}\" because {why} {kind}");
+            SqlError::new(state, message)
+        };
+        let Some(shape) = self.row_shape_of(whole) else {
+            let error = refused(SqlState::DATATYPE_MISMATCH, "its type");
+            return Err(SqlError::new(error.state(), format!("{} is not a composite type", error.message())));
+        };
+        let mut fields = shape.fields.iter().enumerate();
+        let found = fields.find(|(_, (name, _))| name.as_str() == field);
+        found
+            .map(|(at, (_, data_type))| (at, *data_type))
+            .ok_or_else(|| refused(SqlState::UNDEFINED_COLUMN, "there is no such column in data type"))
     }
 
     /// Converts a value for a target.
@@ -274,7 +308,7 @@ impl Binder<'_> {
     /// 42804 for a value of the wrong type.
     pub(super) fn fit_target(&mut self, target: &Target, value: Expr) -> Result<Expr> {
         let (wanted, source) = (self.target_type(target)?, value.data_type());
-        if target.subscripts.is_empty() {
+        if target.path.is_empty() {
             return self.assign(value, wanted, &target.column.name);
         }
         self.coerce(value, wanted, CastContext::Assignment).map_err(|error| {
@@ -282,10 +316,15 @@ impl Binder<'_> {
                 return error;
             }
             let (wanted, source) = (self.type_name(wanted), self.type_name(source));
-            let message = format!(
-                "subscripted assignment to \"{}\" requires type {wanted} but expression is of type {source}",
-                target.column.name
-            );
+            let message = match target.path.last() {
+                Some(Step::Field(field)) => {
+                    format!("subfield \"{field}\" is of type {wanted} but expression is of type {source}")
+                }
+                _ => format!(
+                    "subscripted assignment to \"{}\" requires type {wanted} but expression is of type {source}",
+                    target.column.name
+                ),
+            };
             SqlError::new(SqlState::DATATYPE_MISMATCH, message)
                 .with_hint("You will need to rewrite or cast the expression.")
         })
@@ -296,28 +335,78 @@ impl Binder<'_> {
     /// # Errors
     /// Those of the subscripts.
     pub(super) fn assign_part(&mut self, target: &Target, current: Expr, value: Expr) -> Result<Expr> {
-        let column_type = type_of(&target.column);
-        let container = self.underlying(column_type);
-        let (function, places) = if container.oid == oids::JSONB {
-            let path = target.subscripts.iter().map(|each| self.bind_json_index(each));
-            (assign_member(), path.collect::<Result<Vec<Expr>>>()?)
-        } else {
-            let subscripts = self.array_subscripts(container, &target.subscripts)?;
-            if has_slice(&subscripts) {
-                (assign_slice(), self.bind_slice_bounds(&subscripts)?)
-            } else {
-                let indices = subscripts.iter().filter_map(|each| match each {
-                    ast::Subscript::Index { index } => Some(self.bind_index(index)),
-                    ast::Subscript::Slice { .. } => None,
-                });
-                (assign_element(), indices.collect::<Result<Vec<Expr>>>()?)
+        self.assign_within(&target.column.name, type_of(&target.column), &target.path, current, value)
+    }
+
+    /// A value of a type with what a path leads to in it changed.
+    fn assign_within(
+        &mut self,
+        column: &str,
+        whole: DataType,
+        path: &[Step],
+        current: Expr,
+        value: Expr,
+    ) -> Result<Expr> {
+        let Some((step, rest)) = path.split_first() else { return Ok(value) };
+        let container = self.underlying(whole);
+        let current = self.coerce(current, container, CastContext::Implicit)?;
+        let part = self.part_type(column, whole, step)?;
+        let changed = match step {
+            Step::Field(field) => {
+                let (place, _) = self.field_of(column, whole, field)?;
+                let shape = self.row_shape_of(whole).cloned().unwrap_or_default();
+                let field = |(index, (_, data_type)): (usize, &(_, DataType))| Expr::Field {
+                    record: Box::new(current.clone()),
+                    index,
+                    data_type: *data_type,
+                };
+                let mut fields: Vec<Expr> = shape.fields.iter().enumerate().map(field).collect();
+                let before = fields[place].clone();
+                fields[place] = self.assign_within(column, part, rest, before, value)?;
+                Expr::Row { fields, shape }
+            }
+            Step::Subscripts(subscripts) => {
+                let places = self.places(container, subscripts)?;
+                let value = match rest {
+                    [] => value,
+                    _ => {
+                        let indices = places.arguments.clone();
+                        let array = Box::new(current.clone());
+                        let before = Expr::Subscript { array, indices, data_type: part };
+                        self.assign_within(column, part, rest, before, value)?
+                    }
+                };
+                let arguments = [current, value].into_iter().chain(places.arguments).collect();
+                Expr::call(places.function, arguments, container)
             }
         };
-        let current = self.coerce(current, container, CastContext::Implicit)?;
-        let arguments = [current, value].into_iter().chain(places).collect();
         // A domain's constraints hold for the whole.
-        self.coerce(Expr::call(function, arguments, container), column_type, CastContext::Assignment)
+        self.coerce(changed, whole, CastContext::Assignment)
     }
+
+    /// What changes a part of an array or of jsonb, and where.
+    fn places(&mut self, container: DataType, subscripts: &[AccessExpr]) -> Result<Places> {
+        if container.oid == oids::JSONB {
+            let path = subscripts.iter().map(|each| self.bind_json_index(each));
+            return Ok(Places { function: assign_member(), arguments: path.collect::<Result<_>>()? });
+        }
+        let subscripts = self.array_subscripts(container, subscripts)?;
+        if has_slice(&subscripts) {
+            let arguments = self.bind_slice_bounds(&subscripts)?;
+            return Ok(Places { function: assign_slice(), arguments });
+        }
+        let indices = subscripts.iter().filter_map(|each| match each {
+            ast::Subscript::Index { index } => Some(self.bind_index(index)),
+            ast::Subscript::Slice { .. } => None,
+        });
+        Ok(Places { function: assign_element(), arguments: indices.collect::<Result<_>>()? })
+    }
+}
+
+/// A function that changes a part of a value, and the subscripts that it takes behind the value and the part.
+struct Places {
+    function: Arc<Function>,
+    arguments: Vec<Expr>,
 }
 
 fn has_slice(subscripts: &[&ast::Subscript]) -> bool {

@@ -289,9 +289,13 @@ impl Binder<'_> {
         }
     }
 
-    /// A row of fields of known types.
+    /// A row of fields of known types, but for literals, which may become anything when the row does.
     pub(super) fn settled_row(&mut self, fields: Vec<Expr>) -> Result<Expr> {
-        let fields = fields.into_iter().map(|field| self.settle(field)).collect::<Result<_>>()?;
+        let known = |field| match field {
+            Expr::Const { .. } => Ok(field),
+            field => self.settle(field),
+        };
+        let fields = fields.into_iter().map(known).collect::<Result<_>>()?;
         Ok(row(fields))
     }
 

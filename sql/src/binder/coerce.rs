@@ -75,7 +75,13 @@ impl Binder<'_> {
         if source == DataType::RECORD
             && let Some(shape) = self.row_shape_of(target).cloned()
         {
-            return self.coerce_row(expr, shape, context);
+            let row = self.coerce_row(expr, shape, context)?;
+            // A domain's constraints are tested on the whole.
+            return if row.data_type().oid == target.oid {
+                Ok(row)
+            } else {
+                self.coerce(row, target, context)
+            };
         }
         let expr = self.without_domain(expr, target);
         let source = expr.data_type();
@@ -260,7 +266,9 @@ impl Binder<'_> {
     /// 42804 `column "a" is of type integer but expression is of type text`.
     pub(super) fn assign(&mut self, expr: Expr, target: DataType, column: &str) -> Result<Expr> {
         let source = expr.data_type();
+        let is_row = matches!(expr, Expr::Row { .. }) && self.row_shape_of(target).is_some();
         if source.oid != oids::UNKNOWN
+            && !(is_row && source == DataType::RECORD)
             && registry()
                 .cast_method(source.oid, target.oid, CastContext::Assignment, &self.types())
                 .is_none()

@@ -223,9 +223,9 @@ impl Binder<'_> {
 
     /// What a relation's row is: of its table's or view's row type, where it has just the columns of that.
     pub(super) fn row_shape(&self, relation: &ScopeRelation) -> Arc<RecordShape> {
-        let row_type = relation.row_type.and_then(|of| self.catalog.row_type(of));
+        let row_type = relation.row_type.and_then(|of| self.catalog.type_of_rows(of));
         let types = relation.columns.iter().map(|column| column.data_type);
-        match row_type.and_then(|row| row.info.row_shape()) {
+        match row_type.and_then(|info| info.row_shape()) {
             Some(shape) if shape.fields.iter().map(|(_, data_type)| *data_type).eq(types) => shape.clone(),
             _ => {
                 let fields = relation.columns.iter();

@@ -191,7 +191,7 @@ impl Binder<'_> {
         let mut begun = Vec::new();
         for (target, value) in targets.iter().zip(content) {
             let column = &target.column;
-            if is_default(value) && target.subscripts.is_empty() {
+            if is_default(value) && target.path.is_empty() {
                 continue;
             }
             wanted.refuse_given(column)?;
@@ -202,7 +202,7 @@ impl Binder<'_> {
                 continue;
             }
             let place = &mut row[Table::position(column.number)];
-            if target.subscripts.is_empty() {
+            if target.path.is_empty() {
                 *place = bound;
                 continue;
             }

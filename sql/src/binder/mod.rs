@@ -704,7 +704,13 @@ pub fn lookup_relation(
         }
         match catalog.relation_named(oid, base) {
             None => Ok(None),
-            Some(relation) => Ok(stored_relation(catalog, relation)),
+            Some(relation) => match stored_relation(catalog, relation) {
+                None if catalog.is_composite(relation) => {
+                    let message = format!("\"{base}\" is a composite type");
+                    Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message))
+                }
+                found => Ok(found),
+            },
         }
     };
     match schema {

@@ -463,7 +463,7 @@ impl<'a> Binder<'a> {
         let mut parts: Vec<(ColumnNumber, Expr)> = Vec::new();
         for (id, target) in given {
             let column = &target.column;
-            if target.subscripts.is_empty() {
+            if target.path.is_empty() {
                 values[Table::position(column.number)] = InsertValue::Source(*id);
                 continue;
             }
@@ -528,7 +528,7 @@ impl<'a> Binder<'a> {
             let mut fields = Vec::new();
             for (field, part) in row.content.iter().zip(targets) {
                 let column = &part.column;
-                if is_default(field) && !part.subscripts.is_empty() {
+                if is_default(field) && !part.path.is_empty() {
                     return Err(SqlError::unsupported("cannot set an array element to DEFAULT"));
                 }
                 if is_default(field) || target.replaces(column) {

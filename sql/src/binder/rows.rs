@@ -11,6 +11,7 @@ use crate::expr::Expr;
 use crate::plan::logical::{ColumnId, Computed, Logical};
 use crate::plan::walk;
 use crate::types::DataType;
+use crate::types::domain::base_type;
 use crate::value::{Datum, RecordShape};
 
 /// 0A000.
@@ -138,9 +139,9 @@ impl Binder<'_> {
         })
     }
 
-    /// The fields of a type of rows that has a name.
+    /// The fields of a type of rows that has a name, or of a domain over one.
     pub(super) fn row_shape_of(&self, data_type: DataType) -> Option<&Arc<RecordShape>> {
-        self.catalog.type_info(data_type.oid)?.row_shape()
+        self.catalog.type_info(base_type(data_type.oid, &self.types()))?.row_shape()
     }
 
     /// The names and types of a record's fields, where they are known before it is computed.

@@ -6,7 +6,7 @@ use super::call::{argument_expr, is_out_parameter};
 use super::from::{Item, aliased, join};
 use super::scope::{Level, Scope, ScopeColumn};
 use super::{AggregatesIn, Binder, Collector, PendingApply, name};
-use crate::catalog::{TypeScope, relation_of_type};
+use crate::catalog::TypeScope;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::functions::{CastContext, registry};
@@ -151,7 +151,7 @@ impl Binder<'_> {
         }
         let mut relation = aliased(alias, base, None, scope_columns, Vec::new())?;
         if let [TableFunction::Call { call, is_record: true, .. }] = calls.as_slice() {
-            relation.row_type = relation_of_type(call.data_type().oid);
+            relation.row_type = self.catalog.relation_of_rows(call.data_type().oid);
         }
         let below = (!pending.is_empty()).then(|| {
             let outputs: Vec<(usize, DataType)> =

@@ -19,7 +19,9 @@ use super::object::{
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
 use super::statistics::Statistics;
-use super::user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
+use super::user_type::{
+    Attribute, Composite, Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType,
+};
 use crate::error::{Result, SqlError};
 use crate::sequence::{Limits, Position};
 use crate::types::{DataType, Representation, TypeInfo, builtin_type, is_user_type, oids};
@@ -640,6 +642,17 @@ fn encode_type(writer: &mut Writer, user_type: &UserType) {
             writer.u32(constructors.schema);
             writer.text(&constructors.name);
         }
+        TypeDefinition::Composite(composite) => {
+            writer.u8(b'c');
+            writer.u32(composite.relation);
+            writer.list(&composite.attributes, |writer, attribute| {
+                writer.text(&attribute.name);
+                writer.u32(attribute.data_type.oid);
+                writer.u32(attribute.data_type.typmod.cast_unsigned());
+                writer.u32(attribute.collation);
+                writer.bool(attribute.dropped);
+            });
+        }
     }
 }
 
@@ -686,6 +699,17 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
                 range: reader.u32()?,
                 constructors: Constructors { schema: reader.u32()?, name: reader.text()? },
             },
+            b'c' => TypeDefinition::Composite(Composite {
+                relation: reader.u32()?,
+                attributes: reader.list(|reader| {
+                    Ok(Attribute {
+                        name: reader.text()?,
+                        data_type: DataType { oid: reader.u32()?, typmod: reader.u32()?.cast_signed() },
+                        collation: reader.u32()?,
+                        dropped: reader.bool()?,
+                    })
+                })?,
+            }),
             _ => return Err(damaged()),
         },
     })

@@ -46,7 +46,9 @@ pub use snapshot::{CatalogSnapshot, SequenceEntry, TableEntry, TypeEntry};
 pub use statistics::{ColumnStatistics, Statistics};
 pub use store::OidAllocator;
 pub use type_scope::TypeScope;
-pub use user_type::{Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType};
+pub use user_type::{
+    Attribute, Composite, Constructors, Domain, DomainCheck, EnumLabel, TypeDefinition, UserRange, UserType,
+};
 
 /// The OID of schema `pg_catalog`.
 pub const PG_CATALOG: u32 = 11;

@@ -17,7 +17,7 @@ use super::rights::{DefaultRights, ObjectRights};
 use super::role::{Role, builtin_roles};
 use super::row_type::{RowType, relation_of_type, system_row_type};
 use super::statistics::{ColumnStatistics, Statistics};
-use super::user_type::{Constructors, TypeDefinition, UserType};
+use super::user_type::{Composite, Constructors, TypeDefinition, UserType};
 use super::{INFORMATION_SCHEMA, PG_AUTHID, PG_CATALOG, PG_DATABASE, SUPERUSER};
 use crate::binder::BoundCheck;
 use crate::binder::name::quote;
@@ -25,6 +25,7 @@ use crate::error::{Result, SqlError};
 use crate::functions::{Function, multirange_constructors, range_constructors};
 use crate::plan::SpecialIndex;
 use crate::sequence::Counter;
+use crate::types::composite::composite_type;
 use crate::types::domain::domain_type;
 use crate::types::enumeration::enum_type;
 use crate::types::multirange::multirange_type;
@@ -62,6 +63,8 @@ pub struct CatalogSnapshot {
     constructors: HashMap<String, Vec<u32>>,
     /// The row types of tables and views, once somebody asked.
     row_types: HashMap<u32, OnceLock<Option<RowType>>>,
+    /// Composite types by the OIDs that they have as relations.
+    composites: HashMap<u32, u32>,
 }
 
 /// A table with all that belongs to it.
@@ -299,12 +302,20 @@ impl CatalogSnapshot {
             TypeDefinition::Multirange { range, .. } => {
                 multirange_type(own.oid, own.array_oid, name, sql_name, *range)
             }
+            TypeDefinition::Composite(composite) => {
+                let shape = Arc::new(composite.shape(own.oid));
+                composite_type(own.oid, own.array_oid, name, sql_name, shape)
+            }
         };
         let Some(mut array) = array_type_of(&info) else { return };
         array.name = own.array_name.clone().into();
         self.types_by_name.insert((own.schema, own.name.clone()), own.oid);
         self.types_by_name.insert((own.schema, own.array_name.clone()), own.array_oid);
         self.elements.insert(own.array_oid, own.oid);
+        if let Some(composite) = own.composite() {
+            self.relations_by_name.insert((own.schema, own.name.clone()), composite.relation);
+            self.composites.insert(composite.relation, own.oid);
+        }
         if let Some(constructors) = own.constructors() {
             self.constructors.entry(constructors.name.clone()).or_default().push(own.oid);
         }
@@ -336,6 +347,33 @@ impl CatalogSnapshot {
             None => RowType::of_table(&self.tables.get(&relation)?.table),
         };
         entry.get_or_init(make).as_ref()
+    }
+
+    /// The type of the rows of a relation, or of what a composite type is as a relation.
+    #[must_use]
+    pub fn type_of_rows(&self, relation: u32) -> Option<&TypeInfo> {
+        match self.composites.get(&relation) {
+            Some(composite) => self.type_info(*composite),
+            None => self.row_type(relation).map(|row| &row.info),
+        }
+    }
+
+    /// Whether an OID is that of a composite type as a relation.
+    #[must_use]
+    pub fn is_composite(&self, relation: u32) -> bool {
+        self.composites.contains_key(&relation)
+    }
+
+    /// All composite types.
+    pub fn composites(&self) -> impl Iterator<Item = (&TypeEntry, &Composite)> {
+        self.user_types().filter_map(|entry| Some((&**entry, entry.definition.composite()?)))
+    }
+
+    /// The relation whose rows are of a type: a table, a view, or what a composite type is as a relation.
+    #[must_use]
+    pub fn relation_of_rows(&self, type_oid: u32) -> Option<u32> {
+        let composite = self.types.get(&type_oid).and_then(|entry| entry.definition.composite());
+        composite.map(|composite| composite.relation).or_else(|| relation_of_type(type_oid))
     }
 
     /// The row types of users' tables and views.

@@ -1,6 +1,7 @@
-//! Types that users define: enums, domains, and ranges with their multiranges.
+//! Types that users define: enums, domains, composite types, and ranges with their multiranges.
 
 use crate::types::DataType;
+use crate::value::{RecordShape, Text};
 
 /// A type, and the type of its arrays.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,47 @@ pub enum TypeDefinition {
         range: u32,
         constructors: Constructors,
     },
+    Composite(Composite),
+}
+
+/// A type of rows that belongs to no table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composite {
+    /// The OID under which `pg_class` and `pg_attribute` have it, as a relation without rows.
+    pub relation: u32,
+    /// By their numbers from 1, those that were dropped among them.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A field of a composite type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    pub name: String,
+    pub data_type: DataType,
+    /// The OID of the collation that was named, 0: that of the type.
+    pub collation: u32,
+    /// Values have no such field: only its number is left.
+    pub dropped: bool,
+}
+
+impl Composite {
+    /// The attributes that values have, with their numbers.
+    pub fn live(&self) -> impl Iterator<Item = (i16, &Attribute)> {
+        (1..).zip(&self.attributes).filter(|(_, attribute)| !attribute.dropped)
+    }
+
+    /// The number of the attribute of a name.
+    #[must_use]
+    pub fn number_of(&self, name: &str) -> Option<i16> {
+        self.live().find(|(_, attribute)| attribute.name == name).map(|(number, _)| number)
+    }
+
+    /// What its values look like.
+    #[must_use]
+    pub fn shape(&self, type_oid: u32) -> RecordShape {
+        let fields = self.live().map(|(_, each)| (Text::new(&each.name), each.data_type));
+        RecordShape { type_oid, fields: fields.collect() }
+    }
 }
 
 /// A type of ranges.
@@ -102,6 +144,12 @@ impl UserType {
             TypeDefinition::Multirange { constructors, .. } => Some(constructors),
             _ => None,
         }
+    }
+
+    /// What it is as a composite type.
+    #[must_use]
+    pub fn composite(&self) -> Option<&Composite> {
+        if let TypeDefinition::Composite(composite) = &self.definition { Some(composite) } else { None }
     }
 
     /// The domain that it is.

@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, ObjectNamePart};
 
 use super::user_type::{Named, altered, named};
-use super::{Ddl, alter_table, grant, large_object, role};
+use super::{Ddl, alter_table, composite, grant, large_object, role};
 use crate::binder::{Relation, RelationKind, name, stored_relation};
 use crate::catalog::{
     Comments, PG_AUTHID, PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
@@ -260,6 +260,9 @@ fn column(ddl: &Ddl, object: &ast::ObjectName) -> Result<(u32, i16)> {
         return Err(SqlError::syntax("column name must be qualified"));
     };
     let base = name::fold(&column);
+    if let Some(found) = composite::commented(ddl, &object, &base)? {
+        return Ok(found);
+    }
     match ddl.relation(&object)? {
         Relation::Stored(entry) => {
             Ok((entry.table.oid, alter_table::find_column(&entry.table, &base)?.number))
@@ -280,6 +283,11 @@ fn column(ddl: &Ddl, object: &ast::ObjectName) -> Result<(u32, i16)> {
         )
         .with_detail(format!("This operation is not supported for {}.", other.kind().plural()))),
     }
+}
+
+/// Sets the comment on an attribute of a composite type, by the relation that the type is.
+pub async fn set_on_attribute(ddl: &mut Ddl, relation: u32, number: i16, text: Option<&str>) -> Result<()> {
+    set(ddl, PG_CLASS, relation, number, text).await
 }
 
 /// Forgets the comment on an object that is no more.

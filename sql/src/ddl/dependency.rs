@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Ddl;
 use super::rewrite::Rewrite;
 use super::user_type::shown;
+use super::{Ddl, composite};
 use crate::binder::name;
 use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource};
 use crate::error::{Result, SqlError, SqlState};
@@ -31,6 +31,8 @@ pub enum Thing {
     Sequence(u32),
     View(u32),
     Type(u32),
+    /// An attribute of a composite type.
+    Attribute(u32, i16),
 }
 
 /// How a dependent hangs on what it depends on.
@@ -60,6 +62,7 @@ impl Thing {
             | Thing::Constraint(oid)
             | Thing::Sequence(oid)
             | Thing::View(oid)
+            | Thing::Attribute(oid, _)
             | Thing::Type(oid) => oid,
         }
     }
@@ -110,6 +113,10 @@ impl Thing {
                 catalog.view(oid).map_or_else(String::new, |it| relation("view", it.schema, &it.name))
             }
             Thing::Type(oid) => format!("type {}", shown(ddl, oid)),
+            Thing::Attribute(oid, number) => {
+                let attribute = composite::attribute(catalog, oid, number).map(|it| it.name.as_str());
+                format!("column {} of composite type {}", attribute.unwrap_or_default(), shown(ddl, oid))
+            }
             Thing::Sequence(oid) => catalog.sequence(oid).map_or_else(String::new, |entry| {
                 relation("sequence", entry.sequence.schema, &entry.sequence.name)
             }),
@@ -137,6 +144,10 @@ impl Thing {
                 found.extend(own.range().map(|range| (Thing::Type(range.multirange), Tie::Part)));
                 found
             }
+            Thing::Attribute(oid, number) => composite::readers(catalog, oid, number)
+                .into_iter()
+                .map(|reader| (reader, Tie::Use))
+                .collect(),
             Thing::Default(..) => Vec::new(),
         }
     }
@@ -291,6 +302,10 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
     let ranges = catalog.user_types();
     let ranges = ranges.filter(|each| each.definition.range().is_some_and(|range| is_of(range.subtype)));
     found.extend(ranges.map(|each| Thing::Type(each.definition.oid)));
+    for (entry, composite) in catalog.composites() {
+        let attributes = composite.live().filter(|(_, attribute)| is_of(attribute.data_type.oid));
+        found.extend(attributes.map(|(number, _)| Thing::Attribute(entry.definition.oid, number)));
+    }
     found.into_iter().map(|thing| (thing, Tie::Use)).collect()
 }
 
@@ -399,6 +414,7 @@ fn refused(ddl: &Ddl, things: &[Thing], used: &[&Found], more: usize) -> SqlErro
 /// Removes what is in the list from the catalog. Tables that stay are written once, with all changes.
 pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
     let mut changed: BTreeMap<u32, Table> = BTreeMap::new();
+    let mut attributes: BTreeMap<u32, Vec<i16>> = BTreeMap::new();
     let catalog = ddl.catalog.clone();
     let goes = |table: u32| list.contains(&Thing::Table(table));
     for thing in list {
@@ -421,6 +437,11 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
                 edited(&catalog, &mut changed, table)?.columns[Table::position(number)].default = None;
             }
             Thing::Column(..) | Thing::Default(..) => {}
+            Thing::Attribute(oid, number) => {
+                if !list.contains(&Thing::Type(oid)) {
+                    attributes.entry(oid).or_default().push(number);
+                }
+            }
             Thing::Index(oid) => {
                 if let Some(index) = catalog.index(oid) {
                     if !index.primary {
@@ -444,6 +465,9 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             }
             Thing::Type(oid) => {
                 if let Some(entry) = catalog.user_type(oid) {
+                    if let Some(composite) = entry.definition.composite() {
+                        super::comment::forget(ddl, composite.relation).await?;
+                    }
                     ddl.remove((*entry.definition).clone()).await?;
                 }
             }
@@ -455,7 +479,7 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
         }
     }
     for thing in list {
-        let whole = !matches!(thing, Thing::Column(..) | Thing::Default(..));
+        let whole = !matches!(thing, Thing::Column(..) | Thing::Default(..) | Thing::Attribute(..));
         if whole && let Some(comments) = catalog.comments_on(thing.oid()) {
             ddl.remove((**comments).clone()).await?;
         }
@@ -469,6 +493,10 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
     for (oid, table) in changed {
         ddl.put(table).await?;
         debug_assert!(!goes(oid), "a table that goes is not written");
+    }
+    for (oid, numbers) in attributes {
+        ddl.refresh().await?;
+        Box::pin(composite::drop_attributes(ddl, oid, &numbers)).await?;
     }
     let lost_key = |thing: &Thing| match thing {
         Thing::Constraint(oid) => catalog
@@ -494,7 +522,7 @@ async fn forget_rights(ddl: &mut Ddl, thing: Thing, goes: &impl Fn(u32) -> bool)
         return forget_default_rights(ddl, thing).await;
     };
     match thing {
-        Thing::Default(..) => Ok(()),
+        Thing::Default(..) | Thing::Attribute(..) => Ok(()),
         Thing::Column(table, _) if goes(table) => Ok(()),
         Thing::Column(_, number) => {
             let mut left = (*rights).clone();

@@ -81,6 +81,12 @@ fn relation(
     let (schema, base) = name::split(object)?;
     let found = match ddl.relation(object) {
         Ok(found) => found,
+        Err(error) if error.state() == SqlState::WRONG_OBJECT_TYPE => {
+            let article = if kind == RelationKind::Index { "an" } else { "a" };
+            let message = format!("\"{base}\" is not {article} {}", kind.word());
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_hint("Use DROP TYPE to remove a type."));
+        }
         Err(_) => {
             if let Some(schema) = &schema
                 && ddl.catalog.schema_named(schema).is_none()

@@ -6,6 +6,7 @@ mod analyze;
 mod column_settings;
 mod column_type;
 mod comment;
+mod composite;
 mod configuration;
 mod constraint;
 mod create_as;
@@ -340,8 +341,13 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             RightsStatement::DropOwned { .. } => "DROP OWNED",
         },
         Definition::Type(statement) => match statement {
-            TypeStatement::CreateEnum { .. } | TypeStatement::CreateRange { .. } => "CREATE TYPE",
-            TypeStatement::AddValue { .. } | TypeStatement::RenameValue { .. } => "ALTER TYPE",
+            TypeStatement::CreateEnum { .. }
+            | TypeStatement::CreateRange { .. }
+            | TypeStatement::CreateComposite { .. } => "CREATE TYPE",
+            TypeStatement::AddValue { .. }
+            | TypeStatement::RenameValue { .. }
+            | TypeStatement::AlterComposite { .. }
+            | TypeStatement::RenameAttribute { .. } => "ALTER TYPE",
             TypeStatement::CreateDomain { .. } => "CREATE DOMAIN",
             TypeStatement::AlterDomain { .. } => "ALTER DOMAIN",
             TypeStatement::Drop { domains: true, .. } => "DROP DOMAIN",

@@ -1,11 +1,11 @@
-//! What enums, domains and ranges have in common: their names, and dropping them.
+//! What enums, domains, ranges and composite types have in common: their names, and dropping them.
 
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
 use super::dependency::{Thing, drop_things};
-use super::{Ddl, domain, enumeration, range};
+use super::{Ddl, composite, domain, enumeration, range};
 use crate::binder::{Relation, check_collation, data_type, name};
 use crate::catalog::{INFORMATION_SCHEMA, PG_CATALOG, TypeDefinition, UserType, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -16,6 +16,16 @@ pub async fn define(ddl: &mut Ddl, statement: &TypeStatement, text: &str) -> Res
     match statement {
         TypeStatement::CreateEnum { name, labels } => enumeration::create(ddl, name, labels).await,
         TypeStatement::CreateRange { name, attributes } => range::create(ddl, name, attributes).await,
+        // Boxed, since what changes types rewrites tables: the state of it all would make each session's larger.
+        TypeStatement::CreateComposite { name, attributes } => {
+            Box::pin(composite::create(ddl, name, attributes)).await
+        }
+        TypeStatement::AlterComposite { name, changes } => {
+            Box::pin(composite::alter(ddl, name, changes)).await
+        }
+        TypeStatement::RenameAttribute { name, attribute, new_name } => {
+            Box::pin(composite::rename_attribute(ddl, name, attribute, new_name)).await
+        }
         TypeStatement::AddValue { name, label, if_not_exists, place } => {
             enumeration::add_value(ddl, name, label, *if_not_exists, place.as_ref()).await
         }

@@ -87,7 +87,8 @@ pub use source::{Source, StringRules};
 pub use unmark::unmark;
 pub use upkeep::Upkeep;
 pub use user_type::{
-    DomainChange, DomainClause, DomainClauseKind, LabelPlace, RangeAttribute, RangeValue, TypeStatement,
+    AttributeChange, AttributeDefinition, DomainChange, DomainClause, DomainClauseKind, LabelPlace,
+    RangeAttribute, RangeValue, TypeStatement,
 };
 pub use utility::{AnalyzeTarget, Overriding, Utility};
 

@@ -401,7 +401,7 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             // Arguments by name, as they were once written.
             Token::Assignment => out.push(TokenWithSpan::new(Token::RArrow, token.span)),
-            Token::Mul if before == Some(Token::Period) && follows_parenthesis(&out) => {
+            Token::Mul if before == Some(Token::Period) && star_cast::follows_parenthesis(&out) => {
                 out.push(mark(token, ALL));
             }
             Token::Word(_)
@@ -912,10 +912,6 @@ fn begins_trim(out: &[TokenWithSpan]) -> bool {
         before => before,
     };
     matches!(before, [.., name, open] if open.token == Token::LParen && is(name, "trim"))
-}
-
-fn follows_parenthesis(out: &[TokenWithSpan]) -> bool {
-    matches!(out, [.., before, _] if before.token == Token::RParen)
 }
 
 /// Whether a value may end with a token.

@@ -21,3 +21,18 @@ pub(super) fn enclose(out: &mut Vec<TokenWithSpan>, star: &TokenWithSpan, next: 
     out.extend([star.clone(), TokenWithSpan::new(Token::RParen, star.span)]);
     true
 }
+
+pub(super) fn follows_parenthesis(out: &[TokenWithSpan]) -> bool {
+    // Names of fields may stand between.
+    let mut rest = out;
+    while let [before @ .., name, period] = rest
+        && period.token == Token::Period
+    {
+        match name.token {
+            Token::RParen | Token::RBracket => return true,
+            Token::Word(_) => rest = before,
+            _ => return false,
+        }
+    }
+    false
+}

@@ -1,4 +1,4 @@
-//! Statements about types: CREATE, ALTER and DROP of enums, ranges and domains.
+//! Statements about types: CREATE, ALTER and DROP of enums, ranges, composite types and domains.
 
 use sqlparser::ast::{self, Expr, Ident, ObjectName};
 use sqlparser::parser::Parser;
@@ -21,6 +21,21 @@ pub enum TypeStatement {
     CreateRange {
         name: ObjectName,
         attributes: Vec<RangeAttribute>,
+    },
+    CreateComposite {
+        name: ObjectName,
+        attributes: Vec<AttributeDefinition>,
+    },
+    /// ALTER TYPE … ADD, DROP and ALTER ATTRIBUTE
+    AlterComposite {
+        name: ObjectName,
+        changes: Vec<AttributeChange>,
+    },
+    /// ALTER TYPE … RENAME ATTRIBUTE
+    RenameAttribute {
+        name: ObjectName,
+        attribute: Ident,
+        new_name: Ident,
     },
     /// ALTER TYPE … ADD VALUE
     AddValue {
@@ -67,6 +82,27 @@ pub struct RangeAttribute {
 pub enum RangeValue {
     Type(ast::DataType),
     Name(ObjectName),
+}
+
+/// An attribute of a composite type, as it is written.
+#[derive(Clone, Debug)]
+pub struct AttributeDefinition {
+    pub name: Ident,
+    pub data_type: ast::DataType,
+    pub collation: Option<ObjectName>,
+}
+
+/// What ALTER TYPE does to one attribute.
+#[derive(Clone, Debug)]
+pub enum AttributeChange {
+    Add(AttributeDefinition),
+    Drop {
+        name: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    /// SET DATA TYPE
+    Retype(AttributeDefinition),
 }
 
 /// Where a new label goes: next to one that is there.
@@ -123,6 +159,7 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         ("create", "type") => match definition_word(parser).as_str() {
             "enum" => create_enum(parser, source)?,
             "range" => create_range(parser, source)?,
+            "(" => create_composite(parser, source)?,
             _ => return Ok(None),
         },
         ("alter", "type") => return alter_type(parser, source).map(Some),
@@ -150,7 +187,11 @@ fn definition_word(parser: &Parser<'_>) -> String {
         ahead += 2;
     }
     let is_defined = word(&parser.peek_nth_token(ahead)) == "as";
-    if is_defined { word(&parser.peek_nth_token(ahead + 1)) } else { String::new() }
+    if !is_defined {
+        return String::new();
+    }
+    let behind = parser.peek_nth_token(ahead + 1);
+    if behind.token == Token::LParen { "(".to_owned() } else { word(&behind) }
 }
 
 fn create_range(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {
@@ -200,6 +241,98 @@ fn range_value(parser: &mut Parser<'_>, source: &Source<'_>, attribute: &str) ->
     }))
 }
 
+fn create_composite(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {
+    skip(parser, 2);
+    let name = name(parser, source)?;
+    skip(parser, 2);
+    let mut attributes = Vec::new();
+    if parser.consume_token(&Token::RParen) {
+        return Ok(TypeStatement::CreateComposite { name, attributes });
+    }
+    loop {
+        attributes.push(attribute(parser, source)?);
+        if parser.consume_token(&Token::RParen) {
+            return Ok(TypeStatement::CreateComposite { name, attributes });
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Err(unexpected(parser, source));
+        }
+    }
+}
+
+/// `name type [COLLATE collation]`
+fn attribute(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<AttributeDefinition> {
+    let name = identifier(parser, source)?;
+    attribute_of_type(parser, source, name)
+}
+
+fn attribute_of_type(
+    parser: &mut Parser<'_>,
+    source: &Source<'_>,
+    name: Ident,
+) -> Result<AttributeDefinition> {
+    let data_type = parser.parse_data_type().map_err(|error| syntax_error(&error, source, &[]))?;
+    let collation = if accept(parser, "collate") { Some(self::name(parser, source)?) } else { None };
+    Ok(AttributeDefinition { name, data_type, collation })
+}
+
+/// Whether ADD, DROP, ALTER or RENAME ATTRIBUTE comes.
+fn is_attribute_change(parser: &Parser<'_>) -> bool {
+    matches!(word(parser.peek_token_ref()).as_str(), "add" | "drop" | "alter" | "rename")
+        && word(&parser.peek_nth_token(1)) == "attribute"
+}
+
+/// Takes CASCADE, which it tells, or RESTRICT.
+fn takes_cascade(parser: &mut Parser<'_>) -> bool {
+    let cascade = accept(parser, "cascade");
+    if !cascade {
+        accept(parser, "restrict");
+    }
+    cascade
+}
+
+fn alter_composite(parser: &mut Parser<'_>, source: &Source<'_>, of: ObjectName) -> Result<TypeStatement> {
+    if accept(parser, "rename") {
+        skip(parser, 1);
+        let attribute = identifier(parser, source)?;
+        expect(parser, source, "to")?;
+        let new_name = identifier(parser, source)?;
+        takes_cascade(parser);
+        return Ok(TypeStatement::RenameAttribute { name: of, attribute, new_name });
+    }
+    let mut changes = Vec::new();
+    loop {
+        if !is_attribute_change(parser) {
+            return Err(unexpected(parser, source));
+        }
+        changes.push(attribute_change(parser, source)?);
+        if !parser.consume_token(&Token::Comma) {
+            return Ok(TypeStatement::AlterComposite { name: of, changes });
+        }
+    }
+}
+
+fn attribute_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<AttributeChange> {
+    let change = word(parser.peek_token_ref());
+    skip(parser, 2);
+    if change == "drop" {
+        let if_exists = if_exists(parser, source)?;
+        let name = identifier(parser, source)?;
+        return Ok(AttributeChange::Drop { name, if_exists, cascade: takes_cascade(parser) });
+    }
+    let name = identifier(parser, source)?;
+    let made = if change == "add" { AttributeChange::Add } else { AttributeChange::Retype };
+    if change == "alter" {
+        if accept(parser, "set") {
+            expect(parser, source, "data")?;
+        }
+        expect(parser, source, "type")?;
+    }
+    let definition = attribute_of_type(parser, source, name)?;
+    takes_cascade(parser);
+    Ok(made(definition))
+}
+
 fn create_enum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {
     skip(parser, 2);
     let name = name(parser, source)?;
@@ -228,19 +361,18 @@ fn alter_type(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definition
     if let Some(change) = common_change(parser, source, ObjectKind::Type, &name, false)? {
         return Ok(change);
     }
+    if is_attribute_change(parser) {
+        return alter_composite(parser, source, name).map(Definition::Type);
+    }
     if accept(parser, "rename") {
-        if !accept(parser, "value") {
-            return Err(SqlError::unsupported("composite types are not supported yet"));
-        }
+        expect(parser, source, "value")?;
         let label = string_literal(parser, source)?;
         expect(parser, source, "to")?;
         let new_label = string_literal(parser, source)?;
         return Ok(Definition::Type(TypeStatement::RenameValue { name, label, new_label }));
     }
     expect(parser, source, "add")?;
-    if !accept(parser, "value") {
-        return Err(SqlError::unsupported("composite types are not supported yet"));
-    }
+    expect(parser, source, "value")?;
     let if_not_exists = if_not_exists(parser, source)?;
     let label = string_literal(parser, source)?;
     let before = accept(parser, "before");

@@ -319,9 +319,14 @@ impl Pulling<'_> {
 /// Whether a plan has to run as often as it is asked for.
 #[must_use]
 pub fn is_volatile_plan(plan: &Logical) -> bool {
+    // The rows before are the same for each run, where the whole recursive query is within.
+    let is_own = |table: usize| {
+        any_input(plan, &|node| matches!(node, Logical::Recursive { table: own, .. } if *own == table))
+    };
     any_input(plan, &|node| {
         let mut volatile = match node {
-            Logical::Lock { .. } | Logical::WorkingTable { .. } => true,
+            Logical::Lock { .. } => true,
+            Logical::WorkingTable { table, .. } => !is_own(*table),
             Logical::FunctionScan { calls, .. } => calls.iter().any(TableFunction::is_volatile),
             _ => false,
         };

@@ -1,10 +1,14 @@
-//! Subqueries of the select list wait for LIMIT: they run for the rows that are left, not for all that are sorted.
+//! Subqueries of the select list wait for LIMIT: they run for the rows that are left, not for all that are sorted. Those of
+//! a query in FROM wait for the inner joins around it that do not ask for them: they run for the rows that found others. They run
+//! once for each list of outer values anyway, so a join that multiplies rows makes them no dearer.
 
 use super::decorrelate::is_volatile_plan;
-use super::logical::{ColumnId, Logical, SortKey, SubqueryKind};
+use super::logical::{ColumnId, Computed, JoinKind, Logical, SortKey, SubqueryKind};
 use super::simplify::map_inputs;
+use super::subqueries::column_types;
 use super::walk;
 use crate::expr::Expr;
+use crate::types::DataType;
 
 /// Puts what is computed for the output alone above the limits of a plan.
 pub fn postpone(mut plan: Logical) -> Logical {
@@ -24,8 +28,113 @@ pub fn postpone(mut plan: Logical) -> Logical {
             let limited = Limited { keys, limit, offset, ties };
             if wait { limited.under_subqueries(below) } else { limited.over(below) }
         }
+        Logical::Filter { input, predicates } => match *input {
+            Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
+                Joined { left: *left, right: *right, on, predicates }.below_subqueries()
+            }
+            other => Logical::Filter { input: Box::new(other), predicates },
+        },
+        Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
+            Joined { left: *left, right: *right, on, predicates: Vec::new() }.below_subqueries()
+        }
         other => other,
     }
+}
+
+/// An inner join, and the filter above it.
+struct Joined {
+    left: Logical,
+    right: Logical,
+    on: Vec<Expr>,
+    predicates: Vec<Expr>,
+}
+
+impl Joined {
+    fn build(self) -> Logical {
+        let Joined { left, right, on, predicates } = self;
+        let (kind, lateral) = (JoinKind::Inner, Vec::new());
+        let join = Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral };
+        if predicates.is_empty() { join } else { Logical::Filter { input: Box::new(join), predicates } }
+    }
+
+    /// The join below the subqueries of a side that it does not ask for, where it leaves out rows.
+    fn below_subqueries(self) -> Logical {
+        if self.on.is_empty() && self.predicates.is_empty() {
+            return self.build();
+        }
+        for is_right in [true, false] {
+            let (side, other) = if is_right { (&self.right, &self.left) } else { (&self.left, &self.right) };
+            let terms = self.on.iter().chain(&self.predicates);
+            let (Some(outputs), Some(others)) = (waiting(side, terms), column_types(other)) else { continue };
+            return self.below(outputs, &others, is_right);
+        }
+        self.build()
+    }
+
+    /// The join with a side's input, and above it what that side computes, `outputs`, beside the columns of the other one.
+    fn below(
+        mut self,
+        mut outputs: Vec<Computed>,
+        others: &[(ColumnId, DataType)],
+        is_right: bool,
+    ) -> Logical {
+        let side = if is_right { &mut self.right } else { &mut self.left };
+        let Logical::Project { input, .. } = std::mem::replace(side, Logical::one_row()) else {
+            return self.build();
+        };
+        let mut below = *input;
+        let mut subqueries = Vec::new();
+        while let Logical::Apply { input, subquery, kind, correlations, output, data_type } = below {
+            subqueries.push((subquery, kind, correlations, output, data_type));
+            below = *input;
+        }
+        *side = below;
+        let computed = |expr: Expr| {
+            walk::replace_columns(expr, &|id| {
+                outputs.iter().find(|output| output.id == id).map(|output| output.expr.clone())
+            })
+        };
+        self.on = self.on.into_iter().map(computed).collect();
+        self.predicates = self.predicates.into_iter().map(computed).collect();
+        let mut input = self.below_subqueries();
+        for (subquery, kind, correlations, output, data_type) in subqueries.into_iter().rev() {
+            input =
+                Logical::Apply { input: Box::new(input), subquery, kind, correlations, output, data_type };
+        }
+        let same = |(id, data_type): &(ColumnId, DataType)| Computed {
+            id: *id,
+            expr: Expr::Column { index: *id, data_type: *data_type },
+        };
+        outputs.extend(others.iter().map(same));
+        Logical::Project { input: Box::new(input), outputs }
+    }
+}
+
+/// What a side of a join computes, where subqueries are all that it does above its rows and no term asks for them.
+fn waiting<'t>(side: &Logical, terms: impl Iterator<Item = &'t Expr>) -> Option<Vec<Computed>> {
+    let Logical::Project { input, outputs } = side else { return None };
+    let mut subqueries = Vec::new();
+    let mut below = &**input;
+    while let Logical::Apply { input, subquery, kind, output, .. } = below {
+        if !matches!(kind, SubqueryKind::Scalar | SubqueryKind::Array { .. }) || is_volatile_plan(subquery) {
+            return None;
+        }
+        subqueries.push(*output);
+        below = input;
+    }
+    let reads = |expr: &Expr| {
+        let mut found = false;
+        walk::columns(expr, &mut |id| found |= subqueries.contains(&id));
+        found
+    };
+    let depends = |id: ColumnId| outputs.iter().any(|output| output.id == id && reads(&output.expr));
+    let mut asked = false;
+    for term in terms {
+        walk::columns(term, &mut |id| asked |= depends(id));
+    }
+    let stays =
+        subqueries.is_empty() || asked || outputs.iter().any(|output| walk::is_volatile(&output.expr));
+    (!stays).then(|| outputs.clone())
 }
 
 /// A limit, and the order that it stands on.

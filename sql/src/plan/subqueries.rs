@@ -153,7 +153,7 @@ fn join_existence(applied: &Applied, above: &[Expr], pushing: &Pushing<'_>) -> O
 }
 
 /// The columns of a plan with their types; `None` for a plan that nobody asked this of yet.
-fn column_types(plan: &Logical) -> Option<Vec<(ColumnId, DataType)>> {
+pub fn column_types(plan: &Logical) -> Option<Vec<(ColumnId, DataType)>> {
     Some(match plan {
         Logical::Values { columns, .. }
         | Logical::SetOperation { columns, .. }

@@ -12,6 +12,7 @@ use crate::binder::name::quote;
 use crate::execute::{Environment, Timestamps};
 use crate::expr::{Call, Cast, Expr};
 use crate::functions::{Function, registry};
+use crate::types::domain::base_type;
 use crate::types::{DataType, format_type, oids};
 use crate::value::Datum;
 
@@ -161,7 +162,7 @@ impl<'e> BoundText<'e> {
             Expr::Array { elements, .. } => format!("ARRAY[{}]", self.list(elements)?),
             Expr::Subscript { array, indices, .. } => {
                 let subject = self.text(array, true)?;
-                let is_simple = matches!(array.as_ref(), Expr::Column { .. });
+                let is_simple = matches!(array.as_ref(), Expr::Column { .. } | Expr::Field { .. });
                 let mut text = if is_simple { subject } else { format!("({subject})") };
                 for index in indices {
                     let _ = write!(text, "[{}]", self.text(index, true)?);
@@ -169,7 +170,20 @@ impl<'e> BoundText<'e> {
                 text
             }
             Expr::Row { fields, .. } => format!("ROW({})", self.list(fields)?),
-            Expr::Parameter { .. } | Expr::Outer { .. } | Expr::Field { .. } => return None,
+            Expr::Field { record, index, .. } => self.field(record, *index)?,
+            Expr::Parameter { .. } | Expr::Outer { .. } => return None,
+        })
+    }
+
+    /// A field of a row of a type that names its fields.
+    fn field(&self, record: &Expr, index: usize) -> Option<String> {
+        let base = base_type(record.data_type().oid, self.environment);
+        let shape = self.environment.catalog.type_info(base)?.row_shape()?;
+        let name = quote(&shape.fields.get(index)?.0);
+        let text = self.text(record, true)?;
+        Some(match record {
+            Expr::Field { .. } | Expr::Subscript { .. } => format!("{text}.{name}"),
+            _ => format!("({text}).{name}"),
         })
     }
 

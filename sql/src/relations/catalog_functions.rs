@@ -11,7 +11,7 @@ use super::{
 };
 use super::{deparse, view_text};
 use crate::binder::{Relation, lookup_relation, name};
-use crate::catalog::{PG_CATALOG, Rights, TableEntry};
+use crate::catalog::{PG_CATALOG, Rights, TableEntry, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Environment;
 use crate::functions::EvalContext;
@@ -354,6 +354,10 @@ pub fn relation_place(environment: &Environment, oid: u32) -> Option<(u32, Strin
     if let Some(entry) = catalog.sequence(oid) {
         return Some((entry.sequence.schema, entry.sequence.name.clone()));
     }
+    if catalog.is_composite(oid) {
+        let own = &catalog.user_type(catalog.type_of_rows(oid)?.oid)?.definition;
+        return Some((own.schema, own.name.clone()));
+    }
     let computed = super::all().iter().find(|relation| relation.oid == oid)?;
     Some((computed.schema, computed.name.to_string()))
 }
@@ -433,7 +437,16 @@ pub fn relation_oid(actor: &Actor<'_>, search_path: &[u32], text: &str) -> Resul
         [schema, base] | [_, schema, base] => (Some(schema.as_str()), base),
         _ => return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax")),
     };
-    Ok(match lookup_relation(actor.catalog, actor, search_path, schema, base)? {
+    let found = lookup_relation(actor.catalog, actor, search_path, schema, base);
+    if let Err(error) = &found
+        && error.state() == SqlState::WRONG_OBJECT_TYPE
+    {
+        // A composite type is a relation in name.
+        let types = TypeScope { catalog: actor.catalog, search_path };
+        let own = types.user_type_named(schema, base)?;
+        return own.and_then(|own| actor.catalog.relation_of_rows(own)).ok_or_else(|| error.clone());
+    }
+    Ok(match found? {
         Relation::Stored(entry) => entry.table.oid,
         Relation::Virtual(relation) => relation.oid,
         Relation::Sequence(entry) => entry.sequence.oid,

@@ -151,6 +151,28 @@ fn attributes(environment: &Environment, relation: &VirtualRelation) -> Result<R
             ));
         }
     }
+    for (_, composite) in environment.catalog.composites() {
+        for (number, attribute) in (1..).zip(&composite.attributes) {
+            rows.push(attribute_row(
+                environment,
+                relation,
+                &Attribute {
+                    relation: composite.relation,
+                    name: &attribute.name,
+                    number,
+                    type_oid: attribute.data_type.oid,
+                    modifier: attribute.data_type.typmod,
+                    collation: attribute.collation,
+                    not_null: false,
+                    has_default: false,
+                    identity: 0,
+                    generated: false,
+                    dropped: attribute.dropped,
+                    settings: None,
+                },
+            ));
+        }
+    }
     let sequence_columns = [("last_value", oids::INT8), ("log_cnt", oids::INT8), ("is_called", oids::BOOL)];
     for sequence in environment.catalog.sequences() {
         for (number, (name, type_oid)) in (1..).zip(sequence_columns) {

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use super::columns::default_oid;
 use super::object_functions::{PG_REWRITE, RULE_OF_VIEW};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
+use crate::catalog::PG_TYPE;
 use crate::catalog::{
     Constraint, ConstraintKind, PG_AUTHID, PG_CATALOG, PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_NAMESPACE,
     PRIMARY_KEY,
 };
 use crate::error::Result;
 use crate::execute::Environment;
+use crate::types::is_user_type;
 use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] = &[
@@ -40,6 +42,17 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
     let catalog = &environment.catalog;
     let tables = catalog.tables().map(|entry| (entry.table.oid, entry.table.schema));
     let views = catalog.views().map(|view| (view.oid, view.schema));
+    for (entry, composite) in catalog.composites() {
+        let own = &entry.definition;
+        rows.push(row((PG_TYPE, own.oid), (PG_NAMESPACE, own.schema, 0), b'n'));
+        rows.push(row((PG_CLASS, composite.relation), (PG_TYPE, own.oid, 0), b'i'));
+        // What dumps are ordered by.
+        for (number, attribute) in composite.live().filter(|(_, each)| is_user_type(each.data_type.oid)) {
+            let mut column = row((PG_CLASS, composite.relation), (PG_TYPE, attribute.data_type.oid, 0), b'n');
+            column[2] = Datum::Int32(i32::from(number));
+            rows.push(column);
+        }
+    }
     for (relation, schema) in tables.chain(views) {
         rows.push(row((PG_CLASS, relation), (PG_NAMESPACE, schema, 0), b'n'));
     }

@@ -105,6 +105,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     information_schema::usage::MAKERS,
     information_schema::routines::MAKERS,
     information_schema::types_described::MAKERS,
+    information_schema::composites::MAKERS,
     information_schema::surroundings::MAKERS,
 ];
 

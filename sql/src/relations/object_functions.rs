@@ -161,6 +161,16 @@ fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Dat
     use crate::catalog::{PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_PROC, PG_TYPE};
     let catalog = &environment.catalog;
     let found = match class {
+        PG_CLASS if catalog.is_composite(oid) => {
+            let shown = format!("composite type {}", relation_name(environment, oid));
+            let composites = catalog.composites().find(|(_, composite)| composite.relation == oid);
+            let place = usize::try_from(column - 1).ok();
+            let attribute = composites.zip(place).and_then(|((_, of), at)| of.attributes.get(at));
+            Some(match attribute {
+                Some(attribute) => format!("column {} of {shown}", name::quote(&attribute.name)),
+                None => shown,
+            })
+        }
         PG_CLASS => relation_word(environment, oid).map(|word| {
             let shown = format!("{word} {}", relation_name(environment, oid));
             let named = |table: &Table| {

@@ -76,16 +76,16 @@ fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Clas
     } else {
         Datum::from(crate::value::ArrayValue::from_elements(crate::types::oids::TEXT, options))
     };
-    let is_view = class.kind == b'v';
+    let has_no_file = matches!(class.kind, b'v' | b'c');
     relation.row(&[
         ("oid", oid(class.oid)),
         ("relname", text(class.name)),
         ("relnamespace", oid(class.schema)),
-        ("reltype", oid(environment.catalog.row_type(class.oid).map_or(0, |row| row.info.oid))),
+        ("reltype", oid(environment.catalog.type_of_rows(class.oid).map_or(0, |info| info.oid))),
         ("reloftype", oid(0)),
         ("relowner", oid(class.owner)),
         ("relam", oid(class.method)),
-        ("relfilenode", oid(if is_view { 0 } else { class.oid })),
+        ("relfilenode", oid(if has_no_file { 0 } else { class.oid })),
         ("reltablespace", oid(0)),
         ("relpages", Datum::Int64(class.pages as i64)),
         ("reltuples", Datum::Float32(class.tuples as f32)),
@@ -194,6 +194,29 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             options: &view.options,
             persistence: persistence(view.is_temporary, false),
             has_rules: true,
+            is_populated: true,
+        };
+        rows.push(class_row(environment, relation, &class));
+    }
+    for (entry, composite) in environment.catalog.composites() {
+        let own = &entry.definition;
+        let class = Class {
+            oid: composite.relation,
+            owner: own.owner,
+            list: Datum::Null,
+            name: &own.name,
+            schema: own.schema,
+            kind: b'c',
+            method: 0,
+            columns: composite.attributes.len(),
+            tuples: -1.0,
+            pages: 0.0,
+            checks: 0,
+            has_index: false,
+            has_triggers: false,
+            options: &[],
+            persistence: b'p',
+            has_rules: false,
             is_populated: true,
         };
         rows.push(class_row(environment, relation, &class));

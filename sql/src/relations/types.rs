@@ -84,7 +84,8 @@ fn types(environment: &Environment, relation: &VirtualRelation) -> Result<Relati
     for entry in environment.catalog.user_types() {
         let schema = Some(entry.definition.schema);
         let owner = Some(entry.definition.owner);
-        let own = Own { schema, owner, domain: entry.definition.domain(), relation: 0 };
+        let relation_of_rows = entry.definition.composite().map_or(0, |composite| composite.relation);
+        let own = Own { schema, owner, domain: entry.definition.domain(), relation: relation_of_rows };
         rows.push(type_row(environment, relation, &entry.info, &own));
         rows.push(type_row(environment, relation, &entry.array, &Own { schema, owner, ..Own::default() }));
     }

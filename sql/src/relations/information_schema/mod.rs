@@ -3,6 +3,7 @@
 //! Each shows what the current role may see: what it owns, or has some right on, as the view demands.
 
 pub mod columns;
+pub mod composites;
 pub mod constraints;
 pub mod routines;
 pub mod surroundings;
