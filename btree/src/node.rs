@@ -109,14 +109,21 @@ fn compare_behind_heads(left: &[u8], right: &[u8]) -> Ordering {
     }
     // Keys at the edges of a tree share no prefix that could be cut off, so this happens at most steps of a search
     // there; for few bytes, a call costs more than the comparison.
-    if let (Some(left), Some(right)) = (left.first_chunk(), right.first_chunk()) {
-        let ordering = u64::from_be_bytes(*left).cmp(&u64::from_be_bytes(*right));
-        if ordering != Ordering::Equal {
-            return ordering;
-        }
+    if let (Some(first), Some(other)) = (left.first_chunk(), right.first_chunk()) {
+        let ordering = u64::from_be_bytes(*first).cmp(&u64::from_be_bytes(*other));
+        // Where these are the same, the last eight differ where what is between differs.
+        return ordering
+            .then_with(|| u64_ending(left, shorter).cmp(&u64_ending(right, shorter)))
+            .then_with(|| left.len().cmp(&right.len()));
     }
     let unequal = (4..shorter).find(|at| left[*at] != right[*at]);
     unequal.map_or_else(|| left.len().cmp(&right.len()), |at| left[at].cmp(&right[at]))
+}
+
+/// The eight bytes before `end` as a number that sorts as they do.
+#[inline(always)]
+fn u64_ending(bytes: &[u8], end: usize) -> u64 {
+    u64::from_be_bytes(bytes[end - 8..end].try_into().expect("eight bytes"))
 }
 
 /// A leaf or inner page.
@@ -311,6 +318,14 @@ impl<'a> Node<'a> {
         let (suffix, value) = rest.split_at(suffix_length);
         let value = &value[..usize::from(length & !OVERFLOW_FLAG)];
         (suffix, LeafCell { scn, overflow: length & OVERFLOW_FLAG != 0, value })
+    }
+
+    /// The cell of a slot of a leaf.
+    #[inline(always)]
+    pub(crate) fn raw_leaf_cell(self, slot: u64) -> &'a [u8] {
+        let (offset, suffix_length) = (usize::from((slot >> 32) as u16), (slot >> 48) as usize);
+        let length = u16_at(self.bytes, offset + LEAF_CELL_HEADER_BYTES - 2) & !OVERFLOW_FLAG;
+        &self.bytes[offset..offset + LEAF_CELL_HEADER_BYTES + suffix_length + usize::from(length)]
     }
 
     /// The slots of some rows of a leaf, in order.

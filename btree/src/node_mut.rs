@@ -3,7 +3,10 @@
 use helios_bufferpool::page::{self, PageKind};
 use helios_bufferpool::{PageId, Scn};
 
-use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES, Shape, head};
+use crate::node::{
+    INNER_CELL_HEADER_BYTES, LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, OVERFLOW_FLAG, SLOT_BYTES,
+    Shape, head,
+};
 
 /// A node that may be changed: a private copy of a page.
 pub struct NodeMut<'a> {
@@ -169,6 +172,32 @@ impl<'a> NodeMut<'a> {
         set_u16(self.bytes, 32, count);
     }
 
+    /// Appends rows of another leaf, whose prefix is shorter by `more` bytes or the same; the caller made sure that all fit.
+    pub(crate) fn append_rows(&mut self, source: Node<'_>, rows: std::ops::Range<usize>, more: usize) {
+        let mut count = self.as_node().len();
+        let mut slot_start = usize::from(page::lower(self.bytes));
+        let mut offset = usize::from(page::upper(self.bytes));
+        let bytes = &mut *self.bytes;
+        for slot in source.slots(rows) {
+            let cell = source.raw_leaf_cell(u64::from_le_bytes(*slot));
+            let suffix_bytes = usize::from(u16::from_le_bytes([slot[6], slot[7]])) - more;
+            let (header, rest) = cell.split_at(LEAF_CELL_HEADER_BYTES);
+            let rest = &rest[more..];
+            offset -= LEAF_CELL_HEADER_BYTES + rest.len();
+            assert!(offset >= slot_start + SLOT_BYTES, "the caller checked that the cells fit");
+            let (to, to_rest) =
+                bytes[offset..][..LEAF_CELL_HEADER_BYTES + rest.len()].split_at_mut(LEAF_CELL_HEADER_BYTES);
+            to.copy_from_slice(header);
+            to_rest.copy_from_slice(rest);
+            write_slot(bytes, slot_start, &rest[..suffix_bytes], offset);
+            slot_start += SLOT_BYTES;
+            count += 1;
+        }
+        page::set_lower(self.bytes, slot_start as u16);
+        page::set_upper(self.bytes, offset as u16);
+        set_u16(self.bytes, 32, count);
+    }
+
     /// Moves all live cells together at the page's end.
     fn compact(&mut self) {
         let copy = self.bytes.to_vec();
@@ -185,28 +214,43 @@ impl<'a> NodeMut<'a> {
         set_u16(self.bytes, 42, 0);
     }
 
+    #[inline]
     fn write_slot(&mut self, start: usize, suffix: &[u8], offset: usize) {
-        self.bytes[start..start + 4].copy_from_slice(&head(suffix).to_le_bytes());
-        set_u16(self.bytes, start + 4, offset);
-        set_u16(self.bytes, start + 6, suffix.len());
+        write_slot(self.bytes, start, suffix, offset);
     }
 
+    #[inline]
     fn write_cell(&mut self, offset: usize, suffix: &[u8], value: CellValue<'_>) {
-        let cell = &mut self.bytes[offset..];
         match value {
             CellValue::Leaf { scn, overflow, value } => {
-                cell[..8].copy_from_slice(&scn.0.to_le_bytes());
+                let cell = &mut self.bytes[offset..][..LEAF_CELL_HEADER_BYTES + suffix.len() + value.len()];
+                let (header, rest) = cell.split_at_mut(LEAF_CELL_HEADER_BYTES);
+                header[..8].copy_from_slice(&scn.0.to_le_bytes());
                 let length = value.len() as u16 | if overflow { OVERFLOW_FLAG } else { 0 };
-                cell[8..10].copy_from_slice(&length.to_le_bytes());
-                cell[10..10 + suffix.len()].copy_from_slice(suffix);
-                cell[10 + suffix.len()..10 + suffix.len() + value.len()].copy_from_slice(value);
+                header[8..].copy_from_slice(&length.to_le_bytes());
+                let (key, rest) = rest.split_at_mut(suffix.len());
+                key.copy_from_slice(suffix);
+                rest.copy_from_slice(value);
             }
             CellValue::Inner(child) => {
-                cell[..8].copy_from_slice(&child.0.to_le_bytes());
-                cell[8..8 + suffix.len()].copy_from_slice(suffix);
+                let cell = &mut self.bytes[offset..][..INNER_CELL_HEADER_BYTES + suffix.len()];
+                let (header, key) = cell.split_at_mut(INNER_CELL_HEADER_BYTES);
+                header.copy_from_slice(&child.0.to_le_bytes());
+                key.copy_from_slice(suffix);
             }
         }
     }
+
+    /// Says which commit the page is of.
+    pub(crate) fn stamp(&mut self, scn: Scn) {
+        page::set_scn_raw(self.bytes, scn.0);
+    }
+}
+
+#[inline]
+fn write_slot(bytes: &mut [u8], start: usize, suffix: &[u8], offset: usize) {
+    let slot = u64::from(head(suffix)) | (offset as u64) << 32 | (suffix.len() as u64) << 48;
+    bytes[start..start + SLOT_BYTES].copy_from_slice(&slot.to_le_bytes());
 }
 
 impl<'a> Node<'a> {

@@ -246,12 +246,12 @@ fn put_in_leaf<P: WritePages>(
     drop(bytes);
     let scn = pages.scn();
     let cell = CellValue::Leaf { scn, overflow: false, value };
-    pages.page_mut(leaf);
     if let Ok(index) = place {
+        // Made before, so that the way back is told against the copy.
+        pages.page_mut(leaf);
         pages.undo_row(leaf, index, Some(value));
     }
-    let bytes = pages.page_mut(leaf);
-    let mut node = NodeMut::new(bytes);
+    let mut node = NodeMut::new(pages.page_mut(leaf));
     let suffix = &key[node.as_node().prefix_len()..];
     match place {
         Ok(index) if node.overwrite(index, scn, false, value) => {}
@@ -261,7 +261,7 @@ fn put_in_leaf<P: WritePages>(
         }
         Err(index) => node.insert(index, suffix, cell),
     }
-    page::set_scn_raw(pages.page_mut(leaf), scn.0);
+    node.stamp(scn);
     Ok(Some(place.is_ok()))
 }
 
@@ -392,8 +392,7 @@ fn fill(bytes: &mut [u8], source: Node<'_>, range: std::ops::Range<usize>, shape
     let mut node = NodeMut::format(bytes, shape);
     let more_prefix = node.as_node().prefix_len().checked_sub(source.prefix_len());
     if let Some(more) = more_prefix.filter(|_| source.is_leaf()) {
-        let suffix = |index| &source.suffix(index)[more..];
-        return node.append_all(range.map(|index| (suffix(index), source.cell_value(index))));
+        return node.append_rows(source, range, more);
     }
     let mut key = Vec::new();
     for index in range {

@@ -22,7 +22,7 @@ use heliosdb_nano::session::{
 
 use crate::copy::copied_columns;
 use crate::extended::Portals;
-use crate::interrupt::{IdleWait, TimeLimit, Waited, idle_too_long, interruptible, terminated};
+use crate::interrupt::{IdleLimits, IdleWait, TimeLimit, Waited, idle_too_long, interruptible, terminated};
 use crate::registry::{CancelTarget, Place};
 use crate::results::{Formats, ResultShape, Shapes};
 use crate::server::Shared;
@@ -142,7 +142,7 @@ impl Connection {
     async fn run(&mut self, input: &mut Input) -> Result<(), Failure> {
         let stop = self.shared.stop.clone();
         let stopped = pin!(stop.stopped());
-        let mut idle = IdleWait { stop: &stop, stopped, known: None };
+        let mut idle = IdleWait { stop: &stop, stopped, known: None, limits: IdleLimits::default() };
         self.ready_for_query();
         loop {
             while let Some(message) = next_message(input)? {

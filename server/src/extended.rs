@@ -198,6 +198,7 @@ impl Connection {
         let name = name.into_owned();
         let rows_max = usize::try_from(most).ok().filter(|most| *most > 0);
         self.limit.begin(&self.session);
+        portal.set_last(input.is_next(b'S'));
         let ended = self.execute(&mut portal, &open.shape, &open.formats, rows_max, input).await?;
         self.limit.end();
         match ended {

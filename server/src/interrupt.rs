@@ -160,6 +160,27 @@ pub(crate) struct IdleWait<'c, S> {
     pub(crate) stop: &'c StopToken,
     pub(crate) stopped: Pin<&'c mut S>,
     pub(crate) known: Option<Waker>,
+    pub(crate) limits: IdleLimits,
+}
+
+/// How long a connection may be idle, by the settings that this was read from.
+#[derive(Default)]
+pub(crate) struct IdleLimits {
+    settings: Option<Arc<SettingValues>>,
+    between_transactions: Option<Duration>,
+    within_one: Option<Duration>,
+}
+
+impl IdleLimits {
+    fn of(&mut self, session: &Session, is_idle: bool) -> Option<Duration> {
+        let settings = session.settings();
+        if self.settings.as_ref().is_none_or(|known| !Arc::ptr_eq(known, settings)) {
+            self.between_transactions = settings.duration("idle_session_timeout");
+            self.within_one = settings.duration("idle_in_transaction_session_timeout");
+            self.settings = Some(settings.clone());
+        }
+        if is_idle { self.between_transactions } else { self.within_one }
+    }
 }
 
 impl<S: Future<Output = ()>> IdleWait<'_, S> {
@@ -172,8 +193,7 @@ impl<S: Future<Output = ()>> IdleWait<'_, S> {
     ) -> Waited<T> {
         let mut future = pin!(future);
         let is_idle = session.transaction_status() == TransactionStatus::Idle;
-        let limit = if is_idle { "idle_session_timeout" } else { "idle_in_transaction_session_timeout" };
-        let mut limit = session.settings().duration(limit).map(sleep);
+        let mut limit = self.limits.of(session, is_idle).map(sleep);
         poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Waited::Done(output));

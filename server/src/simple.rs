@@ -95,6 +95,7 @@ impl Connection {
         is_last: bool,
         input: &mut Input,
     ) -> Result<(), Failure> {
+        portal.set_last(is_last);
         let ended = self.execute(&mut portal, shape, &Formats::Text, None, input).await?;
         if is_last {
             // Nobody hears of success before the commit.

@@ -123,8 +123,8 @@ impl LockTable {
         trees.insert(space, alone.clone());
         self.alone.set_marks(&trees);
         let is_free = self.shards.iter().all(|shard| {
-            let shard = shard.lock();
-            let mut entries = shard.iter().filter(|(name, _)| name.space == space);
+            let mut shard = shard.lock();
+            let mut entries = shard.entries().iter().filter(|(name, _)| name.space == space);
             entries.all(|(_, entry)| {
                 entry.waiters.is_empty() && entry.holders.iter().all(|(holder, _)| *holder == owner)
             })
@@ -144,7 +144,7 @@ impl LockTable {
         if let Some(alone) = others {
             let mut list = alone.list.lock();
             for (name, mode) in list.names(space) {
-                self.shard(name).lock().entry(name).or_default().hold(alone.owner, mode);
+                self.shard(name).lock().entries().entry(name).or_default().hold(alone.owner, mode);
             }
             list.is_shared = true;
             // Only now may others pass by: the table has all of it.

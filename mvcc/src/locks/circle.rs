@@ -45,7 +45,7 @@ impl LockTable {
     fn pass_queue(&self, waits: &HashMap<LockOwner, LockName>, owner: LockOwner) -> bool {
         let Some(name) = waits.get(&owner) else { return false };
         let mut shard = self.shard(*name).lock();
-        let Some(entry) = shard.get_mut(name) else { return false };
+        let Some(entry) = shard.entries().get_mut(name) else { return false };
         let Some(at) = entry.waiters.iter().position(|waiter| waiter.owner == owner) else { return false };
         let mode = entry.waiters[at].mode;
         if !entry.blockers(owner, mode, 0).is_empty() {

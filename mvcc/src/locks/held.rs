@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::alone::{Alone, AloneMark};
 use super::{LockName, LockOwner, LockSpace, LockTable, Mode, Taken};
 use crate::error::Result;
@@ -16,7 +18,8 @@ const ALONE_FROM: usize = if cfg!(test) { 2 } else { 64 };
 #[derive(Default)]
 pub(crate) struct HeldLocks {
     /// In the order in which they were taken; one that was made stronger is there again.
-    names: Vec<(LockName, Mode)>,
+    /// A statement for one row takes two.
+    names: SmallVec<[(LockName, Mode); 2]>,
     /// The table lock taken last: the next statement is likely to want it too.
     table: Option<(LockName, Mode)>,
     trees: Vec<TreeLocks>,
@@ -121,7 +124,7 @@ impl HeldLocks {
     /// Gives those back that were taken since `mark`, and what others were made stronger by.
     pub(crate) fn release_since(&mut self, table: &LockTable, owner: LockOwner, mark: &LockMark) {
         self.table = None;
-        let mut taken = self.names.split_off(mark.names.min(self.names.len()));
+        let mut taken: Vec<_> = self.names.drain(mark.names.min(self.names.len())..).collect();
         for tree in &self.trees {
             let Some(alone) = &tree.alone else { continue };
             let marked = mark.trees.iter().find(|(space, _)| *space == tree.space);
@@ -145,10 +148,11 @@ impl HeldLocks {
     /// Gives all of them back.
     pub(crate) fn release(&mut self, table: &LockTable, owner: LockOwner) {
         self.table = None;
-        for (name, _) in self.names.drain(..) {
-            table.release(owner, name);
+        for (name, _) in &self.names {
+            table.release(owner, *name);
         }
-        for tree in self.trees.drain(..) {
+        self.names.clear();
+        for tree in std::mem::take(&mut self.trees) {
             if let Some(alone) = tree.alone {
                 table.end_alone(tree.space, &alone);
             }

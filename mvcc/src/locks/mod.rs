@@ -19,6 +19,7 @@
 mod alone;
 mod circle;
 mod held;
+mod shard;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -35,6 +36,7 @@ use crate::ids::{LockMode, TableLockMode, WaitPolicy};
 use alone::AloneTrees;
 pub(crate) use held::HeldLocks;
 pub use held::LockMark;
+use shard::Shard;
 
 const SHARDS: usize = 64;
 
@@ -176,8 +178,6 @@ impl Hasher for NoHash {
     }
 }
 
-type Shard = HashMap<LockName, Entry, std::hash::BuildHasherDefault<NoHash>>;
-
 /// All locks of an open folder.
 pub(crate) struct LockTable {
     shards: Box<[Mutex<Shard>]>,
@@ -234,7 +234,10 @@ impl LockTable {
             _shared = self.share(owner, name.space);
             shard = self.shard(name).lock();
         }
-        let entry = shard.entry(name).or_default();
+        if shard.take_only(name, owner, mode) {
+            return Some(Taken::New);
+        }
+        let entry = shard.entries().entry(name).or_default();
         if entry.holders.is_empty() && entry.waiters.is_empty() {
             entry.holders.push((owner, mode));
             return Some(Taken::New);
@@ -279,7 +282,7 @@ impl LockTable {
             if granted.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            let waiters = shard.get_mut(&name).map(|entry| &mut entry.waiters);
+            let waiters = shard.entries().get_mut(&name).map(|entry| &mut entry.waiters);
             for waiter in waiters.into_iter().flatten() {
                 if waiter.owner == owner {
                     waiter.waker = Some(context.waker().clone());
@@ -298,7 +301,7 @@ impl LockTable {
         let granted = Arc::new(AtomicBool::new(false));
         let held = {
             let mut shard = self.shard(name).lock();
-            let entry = shard.entry(name).or_default();
+            let entry = shard.entries().entry(name).or_default();
             let held = entry.holders.iter().any(|(holder, _)| *holder == owner);
             let ahead = mode.waits_behind(held, entry.waiters.len());
             if entry.blockers(owner, mode, ahead).is_empty() {
@@ -322,7 +325,7 @@ impl LockTable {
             // Its blockers have just let go.
             return Ok((held, Request::Granted));
         }
-        if let Some(entry) = shard.get_mut(&name) {
+        if let Some(entry) = shard.entries().get_mut(&name) {
             entry.waiters.retain(|waiter| waiter.owner != owner);
             entry.grant();
         }
@@ -342,8 +345,8 @@ impl LockTable {
     /// Whom a transaction waits for right now.
     fn waited_for(&self, waits: &HashMap<LockOwner, LockName>, owner: LockOwner) -> Vec<LockOwner> {
         let Some(name) = waits.get(&owner) else { return Vec::new() };
-        let shard = self.shard(*name).lock();
-        let Some(entry) = shard.get(name) else { return Vec::new() };
+        let mut shard = self.shard(*name).lock();
+        let Some(entry) = shard.entries().get(name) else { return Vec::new() };
         let position = entry.waiters.iter().position(|waiter| waiter.owner == owner);
         position.map_or_else(Vec::new, |at| entry.blockers(owner, entry.waiters[at].mode, at))
     }
@@ -360,11 +363,15 @@ impl LockTable {
 
     fn release_where(&self, name: LockName, is_released: impl Fn((LockOwner, Mode)) -> bool) {
         let mut shard = self.shard(name).lock();
-        let Some(entry) = shard.get_mut(&name) else { return };
+        if shard.release_only(name, &is_released) {
+            return;
+        }
+        let entries = shard.entries();
+        let Some(entry) = entries.get_mut(&name) else { return };
         entry.holders.retain(|held| !is_released(*held));
         if entry.waiters.is_empty() {
             if entry.holders.is_empty() {
-                shard.remove(&name);
+                entries.remove(&name);
             }
             return;
         }
@@ -388,7 +395,7 @@ impl Drop for Withdrawal<'_> {
             // Granted: the caller has it. A dropped caller's transaction rolls back and releases by name.
             return;
         }
-        if let Some(entry) = shard.get_mut(&self.name) {
+        if let Some(entry) = shard.entries().get_mut(&self.name) {
             entry.waiters.retain(|waiter| waiter.owner != self.owner);
             entry.grant();
         }

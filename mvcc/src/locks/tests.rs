@@ -391,7 +391,7 @@ fn a_transaction_alone_in_a_tree_locks_what_it_says() {
         let name = |key: u64| LockName { space: TREE, key: key << 50 };
         let (mut a, mut b) = (HeldLocks::default(), HeldLocks::default());
         assert!((0..100).all(|key| a.try_acquire(&table, A, name(key), update)));
-        let in_table = || table.shards.iter().map(|shard| shard.lock().len()).sum::<usize>();
+        let in_table = || table.shards.iter().map(|shard| shard.lock().entries().len()).sum::<usize>();
         assert!(in_table() < 5, "{} locks", in_table());
         assert!(b.try_acquire(&table, B, name(100), update));
         assert_eq!(in_table(), 101);
@@ -436,5 +436,40 @@ fn nobody_is_alone_where_others_are() {
                 }
             });
         }
+    });
+}
+
+/// A lock that is its shard's only one conflicts, is made stronger and is given back as those of the table are, also
+/// once another one or somebody who waits has come.
+#[test]
+fn an_only_lock_is_like_any_other() {
+    let near = LockName { space: TREE, key: X.key + 1 };
+    let table = LockTable::new();
+    let (share, update) = (row(LockMode::KeyShare), row(LockMode::Update));
+    assert_eq!(table.try_acquire(A, X, share), Some(Taken::New));
+    assert_eq!(table.try_acquire(A, X, share), Some(Taken::Nothing));
+    assert_eq!(table.try_acquire(B, X, update), None);
+    assert_eq!(table.try_acquire(A, X, update), Some(Taken::Stronger));
+    table.release_mode(A, X, update);
+    assert_eq!(table.try_acquire(B, X, update), None);
+    table.release(A, X);
+    // Alone in its shard again, then with a neighbour.
+    assert_eq!(table.try_acquire(B, X, update), Some(Taken::New));
+    table.release(A, X);
+    table.release_mode(B, X, share);
+    table.release(B, near);
+    assert_eq!(table.try_acquire(A, X, update), None);
+    assert_eq!(table.try_acquire(A, near, update), Some(Taken::New));
+    assert_eq!(table.try_acquire(B, near, update), None);
+    table.release(B, X);
+    table.release(A, near);
+    assert!(table.shards.iter().all(|shard| shard.lock().entries().is_empty()));
+    block_on(async {
+        assert_eq!(table.try_acquire(A, X, update), Some(Taken::New));
+        let mut waiting = Box::pin(table.acquire(B, X, update, WaitPolicy::Block));
+        assert!(poll_once(&mut waiting).await.is_none());
+        assert_eq!(table.blockers_of(B), [A]);
+        table.release(A, X);
+        assert_eq!(poll_once(&mut waiting).await.unwrap().unwrap(), Taken::New);
     });
 }

@@ -57,6 +57,11 @@ impl Input {
         &self.buffer[message.body.clone()]
     }
 
+    /// Whether the next message has begun to arrive, and is of this kind.
+    pub(crate) fn is_next(&self, kind: u8) -> bool {
+        self.buffer[self.start..self.end].first() == Some(&kind)
+    }
+
     /// Whether nothing is left that was not given out.
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end

@@ -273,8 +273,8 @@ impl Backend {
         store: &Store,
         branch: BranchId,
         isolation: Isolation,
-    ) -> Transaction {
-        let mut transaction = store.begin(branch, isolation);
+    ) -> Box<Transaction> {
+        let mut transaction = Box::new(store.begin(branch, isolation));
         transaction.share_xid(self.transaction.clone());
         transaction.set_lock_timeout(*self.lock_timeout.read());
         self.lock_owner.store(transaction.lock_owner(), Ordering::Relaxed);

@@ -64,6 +64,11 @@ impl Point {
         };
         Some(Point { query, is_timeless })
     }
+
+    /// Whether it reads, and nothing in it depends on a transaction.
+    pub(super) fn is_timeless_query(&self) -> bool {
+        self.query.is_some() && self.is_timeless
+    }
 }
 
 fn is_plain(writer: &TableWriter) -> bool {
@@ -299,8 +304,7 @@ impl Session {
             return Err(Stop::Conflict);
         }
         self.sequences.set_read_only(false, None);
-        let transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
-        let mut transaction = Box::new(transaction);
+        let mut transaction = self.backend.begin_transaction(store, self.branch, self.frequent.isolation);
         transaction.begin_statement();
         let environment = self.known_environment(transaction.snapshot().scn)?.clone();
         let context = EvalContext { parameters, ..environment.context(timestamps, &self.cancel) };

@@ -401,3 +401,45 @@ fn kept_statements_take_new_plans() {
     while !matches!(block_on(session.step(&mut portal, &mut None)).unwrap(), Step::Complete(_)) {}
     assert!(portal.renewed(&renewed).is_none());
 }
+
+/// A portal that the client says is the last of its transaction reads one row without beginning one, unless one runs;
+/// everything else begins one all the same.
+#[test]
+fn a_last_read_begins_no_transaction() {
+    let engine = engine();
+    let (mut session, mut other) = (session(&engine), session(&engine));
+    block_on(session.run_script(TABLES)).unwrap();
+    block_on(async {
+        let read = session.prepare("SELECT size FROM t WHERE id = $1", Vec::new()).await.unwrap();
+        let write = session.prepare("UPDATE t SET size = $1 WHERE id = 1", Vec::new()).await.unwrap();
+        // What a statement gives, and whether a transaction runs behind it.
+        async fn step(session: &mut Session, prepared: &Arc<Prepared>, number: i32) -> (Step, bool) {
+            let mut portal = session.bind(prepared.clone(), vec![int(number)]).unwrap();
+            portal.set_last(true);
+            let step = session.step(&mut portal, &mut None).await.unwrap();
+            (step, session.active.is_some())
+        }
+        let is_row =
+            |step: &Step, size: i32| matches!(step, Step::Rows(batch) if batch.datum(0, 0) == int(size));
+        // The first statement of a session knows no environment yet.
+        step(&mut session, &read, 1).await;
+        session.sync().await.unwrap();
+        let (found, is_active) = step(&mut session, &read, 1).await;
+        assert!(is_row(&found, 10) && !is_active);
+        session.sync().await.unwrap();
+        let (_, is_active) = step(&mut session, &write, 20).await;
+        assert!(is_active);
+        session.sync().await.unwrap();
+        // In a transaction it reads what that reads.
+        session.run_script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
+        other.run_script("UPDATE t SET size = 30 WHERE id = 1").await.unwrap();
+        let (found, is_active) = step(&mut session, &read, 1).await;
+        assert!(is_row(&found, 20) && is_active);
+        session.run_script("COMMIT").await.unwrap();
+        // The transaction's settings are not those of the session, whose environment is made anew.
+        step(&mut session, &read, 1).await;
+        session.sync().await.unwrap();
+        let (found, is_active) = step(&mut session, &read, 1).await;
+        assert!(is_row(&found, 30) && !is_active);
+    });
+}

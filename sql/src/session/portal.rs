@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use helios_mvcc::{Isolation, ReadPoint};
 
 use super::execution::tag_of;
-use super::point::Within;
+use super::point::{Point, Within};
 use super::prepare::Action;
 use super::role::is_role_setting;
 use super::transaction::{in_failed_transaction, lost};
@@ -92,6 +92,8 @@ pub struct Portal {
     text: Option<String>,
     /// What COPY gives before its rows.
     header: Option<Batch>,
+    /// The implicit transaction ends with it, if it begins one.
+    is_last: bool,
 }
 
 impl Portal {
@@ -100,6 +102,12 @@ impl Portal {
     pub fn renewed(&self, bound: &Arc<Prepared>) -> Option<Arc<Prepared>> {
         let is_new = !Arc::ptr_eq(&self.prepared, bound) && self.prepared.can_replace(bound);
         is_new.then(|| self.prepared.clone())
+    }
+
+    /// Says whether the client ends the implicit transaction right behind this statement, so that a statement which finds
+    /// none running, and reads one row, needs none.
+    pub fn set_last(&mut self, is_last: bool) {
+        self.is_last = is_last;
     }
 
     /// The parameters' values.
@@ -188,6 +196,7 @@ impl Session {
             epoch: self.portal_epoch,
             text: None,
             header: None,
+            is_last: false,
         })
     }
 
@@ -423,7 +432,9 @@ impl Session {
     fn start_point(&mut self, portal: &mut Portal) -> Result<Option<Option<Step>>> {
         let mut row = Vec::new();
         let prepared = &portal.prepared;
-        let Some(done) = self.try_point(prepared, &portal.parameters, &mut row, Within::Session)? else {
+        let needs_none = portal.is_last && prepared.point.as_ref().is_some_and(Point::is_timeless_query);
+        let within = if needs_none { Within::Own } else { Within::Session };
+        let Some(done) = self.try_point(prepared, &portal.parameters, &mut row, within)? else {
             return Ok(None);
         };
         portal.epoch = self.portal_epoch;

@@ -100,11 +100,7 @@ impl Session {
         let now = self.now();
         let Session { active, engine, branch, frequent, settings, sequences, backend, .. } = self;
         let active = active.get_or_insert_with(|| Active {
-            transaction: Some(Box::new(backend.begin_transaction(
-                engine.store(),
-                *branch,
-                frequent.isolation,
-            ))),
+            transaction: Some(backend.begin_transaction(engine.store(), *branch, frequent.isolation)),
             explicit: false,
             failed: false,
             read_only: frequent.read_only,
@@ -134,7 +130,7 @@ impl Session {
     pub(super) fn restart_transaction(&mut self) {
         if let Some(active) = &mut self.active {
             let begun = self.backend.begin_transaction(self.engine.store(), self.branch, active.isolation);
-            active.transaction = Some(Box::new(begun));
+            active.transaction = Some(begun);
             active.own_catalog = None;
             active.changed_catalog = false;
         }
@@ -177,7 +173,7 @@ impl Session {
                 active.isolation = isolation_of(name);
                 let begun =
                     self.backend.begin_transaction(self.engine.store(), self.branch, active.isolation);
-                active.transaction = Some(Box::new(begun));
+                active.transaction = Some(begun);
             }
         }
         if let Some(deferrable) = modes.deferrable {

@@ -106,18 +106,36 @@ impl RowLayout {
                 }
             }
         }
-        let mut variable = smallvec::SmallVec::<[&Datum; 16]>::new();
         for ((value, column), place) in values.iter().zip(&self.columns).zip(&self.places) {
-            let Some(kind) = value.kind() else { continue };
-            if kind != column.kind {
-                return Err(SqlError::internal(format!("{kind:?} value for a {:?} column", column.kind)));
-            }
-            match place {
-                Place::Fixed { .. } => encoding::encode(value, out),
-                Place::Variable { .. } => variable.push(value),
+            match (value, place) {
+                // The usual ones, at once.
+                (Datum::Int64(number), Place::Fixed { .. }) if column.kind == PhysicalKind::Int64 => {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                (Datum::Int32(number), Place::Fixed { .. }) if column.kind == PhysicalKind::Int32 => {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                _ => {
+                    let Some(kind) = value.kind() else { continue };
+                    if kind != column.kind {
+                        return Err(wrong_kind(kind, column.kind));
+                    }
+                    if matches!(place, Place::Fixed { .. }) {
+                        encoding::encode(value, out);
+                    }
+                }
             }
         }
-        if variable.is_empty() { Ok(()) } else { encode_variable(&variable, start, out) }
+        let places = self.places.iter().zip(values);
+        let variable = places.filter_map(|(place, value)| match place {
+            Place::Variable { .. } if !value.is_null() => Some(value),
+            _ => None,
+        });
+        let count = match has_nulls {
+            true => variable.clone().count(),
+            false => self.variable_count.last().copied().unwrap_or_default(),
+        };
+        if count == 0 { Ok(()) } else { encode_variable(variable, count, start, out) }
     }
 
     /// Opens a row's bytes for reading single columns.
@@ -182,18 +200,30 @@ impl RowLayout {
     }
 }
 
-/// Appends the values of variable width, and before them where each ends, to the row that begins at `start`.
+#[cold]
+fn wrong_kind(kind: PhysicalKind, wanted: PhysicalKind) -> SqlError {
+    SqlError::internal(format!("{kind:?} value for a {wanted:?} column"))
+}
+
+/// Appends the `count` values of variable width, and before them where each ends, to the row that begins at `start`.
 ///
 /// They are written where the offsets assume a width of one, and moved if that is too little: short rows, the usual ones,
 /// are written once.
-fn encode_variable(values: &[&Datum], start: usize, out: &mut Vec<u8>) -> Result<()> {
+fn encode_variable<'v>(
+    values: impl Iterator<Item = &'v Datum>,
+    count: usize,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let offsets = out.len();
-    let count = values.len();
     out.resize(offsets + count, 0);
     let first = out.len();
     let mut ends = smallvec::SmallVec::<[u32; 16]>::new();
     for value in values {
-        encoding::encode(value, out);
+        match value {
+            Datum::Text(text) => out.extend_from_slice(text.as_bytes()),
+            _ => encoding::encode(value, out),
+        }
         let end = u32::try_from(out.len() - first)
             .map_err(|_| SqlError::new(crate::error::SqlState::PROGRAM_LIMIT_EXCEEDED, "row is too big"))?;
         ends.push(end);
