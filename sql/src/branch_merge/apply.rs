@@ -56,6 +56,7 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
         Base::find(&store, &contained, &own, |branch| directory.has(branch)).await?
     };
     let source_catalog = ddl.engine.past_catalog(source).await?;
+    refuse_reshaped_types(&source_catalog, ddl)?;
     let mut lineage = Lineage::new(&base, &ddl.engine, &ddl.execution).await?;
     let (theirs, ours) = (lineage.add(source, &source_catalog), lineage.add(target, &ddl.catalog));
     let overlap = Overlap::find(&lineage, lineage.base(), theirs, ours, &ddl.execution).await?;
@@ -83,6 +84,24 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     constraints::check_pending(ddl, report).await?;
     ancestry::record(&mut ddl.execution.transaction, &contained).await?;
     Ok(has_plan || report.changes > 0 || ddl.execution.transaction.has_writes())
+}
+
+/// 0A000 where the branches' rows hold values of a composite type whose attributes differ: the fields of one side's would be
+/// taken for others.
+fn refuse_reshaped_types(source: &CatalogSnapshot, ddl: &Ddl) -> Result<()> {
+    for (entry, composite) in source.composites() {
+        let oid = entry.definition.oid;
+        let other = ddl.catalog.user_type(oid).and_then(|other| other.definition.composite());
+        let differs = other.is_some_and(|other| other.shape(oid) != composite.shape(oid));
+        if differs && (ddl::holds_rows(source, oid) || ddl::holds_rows(&ddl.catalog, oid)) {
+            let kind = quote(&entry.definition.name);
+            return Err(SqlError::unsupported(format!(
+                "merging is not supported where the attributes of type {kind} differ and columns hold its values"
+            ))
+            .with_hint("Change the type on the other branch in the same way first."));
+        }
+    }
+    Ok(())
 }
 
 /// The moments that are merged, with their catalogs.

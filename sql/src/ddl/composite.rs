@@ -292,6 +292,12 @@ fn holders(catalog: &CatalogSnapshot, oid: u32) -> BTreeSet<u32> {
     }
 }
 
+/// Whether a column may hold values of a composite type.
+#[must_use]
+pub fn holds_rows(catalog: &CatalogSnapshot, oid: u32) -> bool {
+    columns_holding(catalog, oid).next().is_some()
+}
+
 /// The columns, by position, that may hold values of a composite type.
 fn columns_holding(catalog: &CatalogSnapshot, oid: u32) -> impl Iterator<Item = (&Arc<TableEntry>, usize)> {
     let holders = holders(catalog, oid);

@@ -51,6 +51,7 @@ use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
+pub use composite::holds_rows;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
