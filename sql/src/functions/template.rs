@@ -15,6 +15,7 @@ use crate::types::datetime::calendar::{
 use crate::types::datetime::zone;
 use crate::types::oids::{INTERVAL, TEXT, TIMESTAMP, TIMESTAMPTZ};
 use crate::value::Datum;
+use std::sync::LazyLock;
 
 pub(super) const MONTHS: [&str; 12] = [
     "January",
@@ -200,14 +201,28 @@ pub(super) fn ordinal(number: &str) -> &'static str {
     }
 }
 
+/// Patterns that are searched after all others: one letter, and those without points.
+const SHORT_PATTERNS: [&str; 8] = ["Y", "I", "D", "W", "Q", "J", "AD", "BC"];
+
+/// The patterns by their first letter, in the order that they are searched.
+static BY_LETTER: LazyLock<[Vec<&'static str>; 26]> = LazyLock::new(|| {
+    let mut found: [Vec<&str>; 26] = Default::default();
+    for pattern in PATTERNS.iter().chain(&SHORT_PATTERNS) {
+        let letter = pattern.bytes().next().unwrap_or(b'A').to_ascii_uppercase() - b'A';
+        found[usize::from(letter)].push(pattern);
+    }
+    found
+});
+
 /// The pattern a template begins with, and its canonical name. Only names of months and days care about case
 /// beyond the whole being in one.
 pub(super) fn leading_pattern(template: &str) -> Option<(usize, &'static str, bool)> {
-    if let Some(found) = PATTERNS.iter().find(|pattern| template.starts_with(**pattern)) {
+    let first = template.bytes().next().filter(u8::is_ascii_alphabetic)?;
+    let patterns = &BY_LETTER[usize::from(first.to_ascii_uppercase() - b'A')];
+    let is_long = |pattern: &&&str| !SHORT_PATTERNS.contains(pattern);
+    if let Some(found) = patterns.iter().filter(is_long).find(|pattern| template.starts_with(**pattern)) {
         return Some((found.len(), found, false));
     }
-    let single = ["Y", "I", "D", "W", "Q", "J"];
-    let mut all = PATTERNS.iter().chain(&single).chain(&["AD", "BC"]);
     let fits = |pattern: &&&str| {
         // All letters are great or all small: `Yyyy` is `Y` and `yyy`.
         template.get(..pattern.len()).is_some_and(|start| {
@@ -215,8 +230,7 @@ pub(super) fn leading_pattern(template: &str) -> Option<(usize, &'static str, bo
                 && (start == **pattern || !start.bytes().any(|byte| byte.is_ascii_uppercase()))
         })
     };
-    all.find(fits)
-        .map(|found| (found.len(), *found, template.starts_with(|first: char| first.is_ascii_lowercase())))
+    patterns.iter().find(fits).map(|found| (found.len(), *found, first.is_ascii_lowercase()))
 }
 
 fn format(moment: &Moment, template: &str) -> String {
@@ -254,7 +268,11 @@ fn format(moment: &Moment, template: &str) -> String {
         };
         let piece = moment.pattern(name, !unfilled).unwrap_or_default();
         let is_word = piece.starts_with(|character: char| character.is_ascii_alphabetic());
-        out.push_str(&if lower && is_word { piece.to_lowercase() } else { piece.clone() });
+        if lower && is_word {
+            out.push_str(&piece.to_lowercase());
+        } else {
+            out.push_str(&piece);
+        }
         rest = &body[length..];
         if let Some(ending) = rest.get(..2).filter(|ending| ending.eq_ignore_ascii_case("TH")) {
             let suffix = ordinal(&piece);
