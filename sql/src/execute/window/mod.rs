@@ -33,8 +33,10 @@ use crate::plan::window::{FrameBound, WindowCall, WindowFunction, WindowOrder};
 use crate::types::DataType;
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
-/// How many rows are looked at together, at least.
+/// How many rows are looked at together, unless they take more memory than an operator may hold.
 const SECTION_ROWS: usize = 4 * BATCH_ROWS;
+/// After so many rows it is asked what their results take.
+const STEP_ROWS: usize = 64;
 /// Calls that look further than so many rows have whole partitions at hand.
 const REACH_ROWS_MAX: usize = 1 << 16;
 
@@ -111,6 +113,11 @@ impl Window {
             taken.push(expr.clone());
             taken_at + taken.len() - 1
         };
+        // A column is there already.
+        let column = |expr: &Expr| match expr {
+            Expr::Column { index, .. } => Some(*index),
+            _ => None,
+        };
         let mut places = Vec::new();
         for call in &calls {
             let mut value_of = |bound: &FrameBound| match bound {
@@ -125,10 +132,19 @@ impl Window {
                 _ => None,
             };
             let (start, end) = (value_of(&call.frame.start), value_of(&call.frame.end));
-            let filter = call.filter.as_ref().map(&mut take);
-            let arguments: Vec<usize> = call.arguments.iter().map(&mut take).collect();
-            let first = arguments.first().copied().unwrap_or(0);
-            places.push(Places { arguments: first..first + arguments.len(), filter, start, end });
+            let filter = call.filter.as_ref().map(|filter| column(filter).unwrap_or_else(|| take(filter)));
+            let first = match &call.arguments[..] {
+                [] => 0,
+                [only] => column(only).unwrap_or_else(|| take(only)),
+                [first, others @ ..] => {
+                    let place = take(first);
+                    others.iter().for_each(|other| {
+                        take(other);
+                    });
+                    place
+                }
+            };
+            places.push(Places { arguments: first..first + call.arguments.len(), filter, start, end });
         }
         Window { input, order, calls, sorted, keys, places, taken, types: types.to_vec(), stage: None }
     }
@@ -233,9 +249,18 @@ impl Window {
     /// Reads on until there are rows whose results can be computed, or no more rows.
     async fn fill(&mut self, stage: &mut Stage, execution: &mut Execution) -> Result<()> {
         stage.forget();
-        while !stage.is_over && stage.complete() - stage.next < SECTION_ROWS {
+        let limit_bytes = execution.memory().work_bytes;
+        while !stage.is_over {
+            let (found, held) = (stage.complete() - stage.next, stage.section.memory_bytes());
+            if found >= SECTION_ROWS || (found > 0 && held > limit_bytes) {
+                break;
+            }
             let batch = match &mut stage.sorter {
-                Some(sorter) => sorter.next(SECTION_ROWS, execution).await?,
+                Some(sorter) => {
+                    let row_bytes = held.checked_div(stage.section.len()).unwrap_or(limit_bytes / STEP_ROWS);
+                    let rows = (limit_bytes / row_bytes.max(1)).clamp(STEP_ROWS, BATCH_ROWS);
+                    sorter.next(rows, execution).await?
+                }
                 None => {
                     execution.breathe().await?;
                     self.read(execution).await?
@@ -264,47 +289,62 @@ impl Window {
         Ok(())
     }
 
-    /// Rows with their results.
+    /// The next rows with their results; fewer than asked for where these take much memory.
     fn compute(&self, stage: &mut Stage, rows: Range<usize>, execution: &Execution) -> Result<Batch> {
-        let context = execution.context();
         let mut results = builders(&self.types[self.keys.at..], rows.len(), execution)?;
-        let Stage { section, computations, reservation, .. } = &mut *stage;
-        let mut held = section.memory_bytes();
-        for (computation, out) in computations.iter_mut().zip(&mut results) {
-            for partition in section.partitions_from(rows.start) {
-                let part = rows.start.max(partition.start)..rows.end.min(partition.end);
-                if part.is_empty() {
-                    break;
-                }
-                match computation {
-                    Computation::Ranking(function, argument) => {
-                        ranking::append(function, *argument, section, partition, part, out)?;
-                    }
-                    Computation::Picking(picking) => picking.append(section, partition, part, out)?,
-                    Computation::Aggregated(aggregated) => {
-                        for row in part {
-                            // Each result may be as large as the whole partition.
-                            held += aggregated.append(section, partition, row, out, &context)?;
-                            reservation.memory().check_state(held)?;
-                        }
-                    }
-                }
-            }
-            if let Computation::Aggregated(aggregated) = computation {
-                held += aggregated.memory_bytes();
-            }
+        let limit_bytes = stage.reservation.memory().work_bytes;
+        let (first, mut held) = (stage.next, 0);
+        while stage.next < rows.end && held <= limit_bytes {
+            let step = stage.next..rows.end.min(stage.next + STEP_ROWS);
+            held += stage.step(step, &mut results, held, &execution.context())?;
         }
-        reservation.set_state(held)?;
-        stage.next = rows.end;
-        let own =
-            Batch::new(stage.section.batch.columns[..self.keys.at].to_vec(), stage.section.batch.row_count);
-        let mut batch = if rows.len() == own.row_count { own } else { own.slice(rows) };
+        let states: usize = stage.computations.iter().map(Computation::state_bytes).sum();
+        stage.reservation.set_state(stage.section.memory_bytes() + held + states)?;
+        let section = &stage.section.batch;
+        let own = Batch::new(section.columns[..self.keys.at].to_vec(), section.row_count);
+        let given = first..stage.next;
+        let mut batch = if given.len() == own.row_count { own } else { own.slice(given) };
         batch.columns.extend(results.into_iter().map(ColumnBuilder::finish));
         Ok(batch)
     }
 }
 
 impl Stage {
+    /// Computes the results of a few rows, where others take `held` bytes; gives what these take beyond themselves.
+    fn step(
+        &mut self,
+        rows: Range<usize>,
+        results: &mut [ColumnBuilder],
+        held: usize,
+        context: &EvalContext<'_>,
+    ) -> Result<usize> {
+        let memory = self.reservation.memory();
+        let mut more = 0;
+        for (computation, out) in self.computations.iter_mut().zip(results) {
+            for partition in self.section.partitions_from(rows.start) {
+                let part = rows.start.max(partition.start)..rows.end.min(partition.end);
+                if part.is_empty() {
+                    break;
+                }
+                match computation {
+                    Computation::Ranking(function, argument) => {
+                        ranking::append(function, *argument, &self.section, partition, part, out)?;
+                    }
+                    Computation::Picking(picking) => picking.append(&self.section, partition, part, out)?,
+                    Computation::Aggregated(aggregated) => {
+                        for row in part {
+                            // Each result may be as large as the whole partition.
+                            more += aggregated.append(&self.section, partition, row, out, context)?;
+                            memory.check_state(held + more)?;
+                        }
+                    }
+                }
+            }
+        }
+        self.next = rows.end;
+        Ok(more)
+    }
+
     /// Up to where all that results need is at hand.
     fn complete(&self) -> usize {
         if self.is_over {
@@ -349,6 +389,14 @@ impl Computation {
             Computation::Ranking(..) => (Reach::All, Reach::All),
             Computation::Picking(picking) => picking.reach(),
             Computation::Aggregated(aggregated) => aggregated.reach(),
+        }
+    }
+
+    /// What it keeps from row to row, bytes.
+    fn state_bytes(&self) -> usize {
+        match self {
+            Computation::Aggregated(aggregated) => aggregated.memory_bytes(),
+            _ => 0,
         }
     }
 
