@@ -34,5 +34,7 @@ pub use page_map::{Located, MapKey};
 pub use prefetch::prefetch;
 pub use removal::MapPart;
 pub use replacement::{CacheKey, Replacement, Verdict};
-pub use superblock::{HISTORY_CUT, HISTORY_PACKED, MapRoot, SUPERBLOCK_BLOCKS, Superblock};
+pub use superblock::{
+    COMMITS_IN_PIECES, HISTORY_CUT, HISTORY_PACKED, MapRoot, SUPERBLOCK_BLOCKS, Superblock,
+};
 pub use undo_ring::{UndoRecord, UndoRing};

@@ -103,8 +103,10 @@ pub struct Superblock {
 pub const HISTORY_CUT: u64 = 1;
 /// An incompatible feature: records of history are packed, and tell of values by their difference from newer ones.
 pub const HISTORY_PACKED: u64 = 2;
+/// Incompatible: the log may have commits that came in pieces, with other commits between them.
+pub const COMMITS_IN_PIECES: u64 = 4;
 /// What this program knows of features.
-const FEATURES_KNOWN: [u64; 3] = [0, 0, HISTORY_CUT | HISTORY_PACKED];
+const FEATURES_KNOWN: [u64; 3] = [0, 0, HISTORY_CUT | HISTORY_PACKED | COMMITS_IN_PIECES];
 
 impl Superblock {
     fn encode(&self) -> IoBuf {

@@ -61,6 +61,11 @@ impl AccessMethods {
         AccessMethods(methods)
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     #[inline]
     pub(crate) fn covers(&self, branch: BranchId, tree: TreeId) -> bool {
         !self.0.is_empty() && self.0.iter().any(|method| method.covers(branch, tree))

@@ -77,6 +77,10 @@ pub(crate) struct Workspace {
     pub(crate) next_page: u64,
     /// What the private copies no longer lead to.
     freed: FreedPages,
+    /// What was freed stays here when they are published.
+    pub(crate) keeps_freed: bool,
+    /// A page was copied that a commit with a later SCN has changed.
+    is_overtaken: bool,
 }
 
 impl Workspace {
@@ -103,6 +107,7 @@ impl Workspace {
         }
         self.index.clear();
         self.freed.clear();
+        self.is_overtaken = false;
         self.last_leaf = None;
         self.writer.forget();
         self.chain = None;
@@ -111,11 +116,28 @@ impl Workspace {
         }
     }
 
+    /// Whether the last operation is done as a whole: some of the pages of a large value are made before it.
+    pub(crate) fn is_between_operations(&self) -> bool {
+        self.chain.is_none()
+    }
+
+    /// Takes out what was freed and kept.
+    pub(crate) fn take_freed(&mut self) -> FreedPages {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// Whether the private copies cannot become versions of their pages, because later ones are published.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.is_overtaken
+    }
+
     /// Publishes the private copies, and before them what leads back from them.
     pub(crate) fn publish(&mut self, engine: &Engine) {
         if !self.is_temporary {
             engine.ring.publish();
-            engine.freed.lock().append(&mut self.freed);
+            if !self.keeps_freed {
+                engine.freed.lock().append(&mut self.freed);
+            }
         }
         self.index.clear();
         let mark = engine.dirty_mark.load(Ordering::Relaxed);
@@ -273,6 +295,11 @@ impl<'e, 'w> Apply<'e, 'w> {
     ) -> Result<PageId, Fault> {
         self.reader.forget();
         helios_btree::prepare(self, tree.root(), key, last)
+    }
+
+    /// The version of a page that was read for the operation at hand.
+    pub(crate) fn version(&self, page: PageId) -> Scn {
+        self.page(page).map_or(Scn(0), |bytes| page::scn(&bytes))
     }
 
     /// For a row that an access method covers: what it is before the change. Read before anything is changed.
@@ -453,7 +480,9 @@ impl WritePages for Apply<'_, '_> {
             None => {
                 let mut frame = self.take_reserved();
                 let published = self.reader.newest(key).expect("a page is read before it is changed");
+                let is_newer = page::scn(published) > self.scn;
                 page::copy(published, self.engine.pool.parked_mut(&mut frame));
+                self.workspace.is_overtaken |= is_newer;
                 self.add(key, frame, false)
             }
         };

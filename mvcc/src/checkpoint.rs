@@ -15,7 +15,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use helios_btree::ReadPages;
-use helios_bufferpool::{Encoded, GivenUp, HISTORY_CUT, HISTORY_PACKED, Located, PageKey, Scn, page, pin};
+use helios_bufferpool::{
+    COMMITS_IN_PIECES, Encoded, GivenUp, HISTORY_CUT, HISTORY_PACKED, Located, PageKey, Scn, page, pin,
+};
 
 use crate::commit::{CommitState, drive, index_commits};
 use crate::engine::{Engine, UndoPin};
@@ -133,6 +135,11 @@ impl Engine {
                 }
                 if self.file.history_writes() > 0 {
                     superblock.features[2] |= HISTORY_PACKED;
+                }
+                // Nothing comes behind a clean end, so earlier programs may open the folder then.
+                superblock.features[2] &= !COMMITS_IN_PIECES;
+                if !clean {
+                    superblock.features[2] |= COMMITS_IN_PIECES;
                 }
                 superblock.log_identity = self.log_identity.load(Ordering::Relaxed);
                 // 0: nothing to replay, and no segment that has to be there.

@@ -11,29 +11,36 @@
 //! undo room — each member's pages are read before anything is logged, so that a page which cannot be read fails its
 //! own commit only; what is then applied is published part by part, under SCNs that are not visible yet.
 //!
+//! Commits that would keep others waiting for long are groups of their own, between whose parts others commit: see
+//! `commit/large.rs`.
+//!
 //! Invariants: one group at a time; a snapshot never sees a commit before the log has it; after an error in the
 //! log nothing more is committed, because what is durable is unknown.
 
-use std::collections::{HashSet, VecDeque};
+mod large;
+mod reading;
+
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use helios_bufferpool::{PageId, Scn};
+use helios_bufferpool::Scn;
 use parking_lot::Mutex;
 
 use crate::apply::{Apply, Stop, Workspace};
 use crate::commit_times::INTERNAL;
 use crate::engine::{EVICTION_BATCH, Engine, FRAMES_RESERVED};
 use crate::error::{Error, Result};
-use crate::ids::{BranchId, TreeId, Xid};
+use crate::ids::{BranchId, Xid};
 use crate::locks::{HeldLocks, LockOwner};
-use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES};
+use crate::log::{COMMIT_BYTES, CommitHeader, Log, OPERATION_BYTES, Stage};
 use crate::shared_work::{Progress, SharedWork, Work};
 use crate::steps::Steps;
 use crate::write_set::{Change, Operation, WriteSet};
+use reading::Reading;
 
 /// Commits in one group.
 const GROUP_MAX: usize = 1024;
@@ -42,8 +49,6 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// Operations of a group that is applied to private copies at once.
 const OPERATIONS_NOW_MAX: usize = 1024;
-/// Inner nodes and the like that a small commit may change besides its leaves.
-const PAGES_MORE: usize = 16;
 
 /// A transaction on its way to being committed.
 pub(crate) struct Request {
@@ -239,12 +244,12 @@ fn commit_now(engine: &Engine, request: &mut Request) -> Option<Scn> {
     }
     let scn = Scn(state.last_scn.0 + 1);
     // Where that cannot be done, the queue's way starts over, and can wait for pages.
-    if !apply_now(engine, &mut state.workspace, std::iter::once(&*request), scn) {
+    if !apply_now(engine, &mut state.workspace, std::iter::once(&*request), scn, OPERATIONS_NOW_MAX) {
         return None;
     }
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
-    state.index_due = engine.commit_times.add(state.last_time, request.xid);
+    state.index_due = engine.commit_times.add(scn, state.last_time, request.xid);
     state.workspace.publish(engine);
     finish_request(engine, request, scn);
     engine.visible.store(scn.0, Ordering::Release);
@@ -254,15 +259,17 @@ fn commit_now(engine: &Engine, request: &mut Request) -> Option<Scn> {
     Some(scn)
 }
 
-/// Applies commits to private copies if nothing has to be waited for; else changes nothing and says false.
+/// Applies commits of at most so many operations to private copies if nothing has to be waited for, and no page of theirs was
+/// changed by a later commit; else changes nothing and says false.
 fn apply_now<'r>(
     engine: &Engine,
     workspace: &mut Workspace,
     requests: impl Iterator<Item = &'r Request>,
     first: Scn,
+    operations_max: usize,
 ) -> bool {
     let next_page = workspace.next_page;
-    let (mut scn, mut room) = (first, OPERATIONS_NOW_MAX);
+    let (mut scn, mut room) = (first, operations_max);
     for request in requests {
         let operations = request.writes.operations();
         let is_small = request.writes.spilled().is_none() && operations.len() <= room;
@@ -271,7 +278,7 @@ fn apply_now<'r>(
             let done = (0..operations.len()).all(|index| apply.apply(operations.get(index)).is_ok())
                 && apply.complete().is_ok();
             apply.finish();
-            done
+            done && !workspace.is_overtaken()
         };
         if !done {
             workspace.discard(engine);
@@ -413,26 +420,46 @@ pub(crate) async fn drain(engine: &Arc<Engine>) {
 async fn run_group(engine: Arc<Engine>) {
     let mut guard = engine.pipeline.state.lock().await;
     let mut group: Vec<Member> = Vec::new();
-    {
-        let mut queue = engine.pipeline.queue.lock();
-        let mut bytes = 0;
-        while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
-            let Some(next) = queue.pop_front() else { break };
-            bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
-            group.push(next);
-        }
-    }
+    let is_large = take_group(&engine, &mut group);
     if group.is_empty() {
         return;
     }
     let result = match guard.as_mut() {
+        Some(state) if is_large => {
+            let committed: Pin<Box<dyn Future<Output = Result<Scn>> + Send + '_>> =
+                Box::pin(large::commit(&engine, state, &mut group));
+            committed.await
+        }
         Some(state) => commit_members(&engine, state, &mut group).await,
         None => Err(Error::Poisoned("the database is closed".into())),
     };
     drop(guard);
-    // What was refused is no longer among them.
+    complete_all(group, &result);
+}
+
+/// Takes what comes next out of the queue: a group, or a large commit alone, which it tells.
+fn take_group(engine: &Engine, group: &mut Vec<Member>) -> bool {
+    let mut queue = engine.pipeline.queue.lock();
+    let mut bytes = 0;
+    while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
+        let is_large = queue.front().is_some_and(|next| large::is_large(engine, &next.request));
+        if is_large && !group.is_empty() {
+            break;
+        }
+        let Some(next) = queue.pop_front() else { break };
+        bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
+        group.push(next);
+        if is_large {
+            return true;
+        }
+    }
+    false
+}
+
+/// Tells the members of a group what became of them; those that were refused are no longer among them.
+fn complete_all(group: Vec<Member>, result: &Result<Scn>) {
     for (index, member) in group.into_iter().enumerate() {
-        member.complete(match &result {
+        member.complete(match result {
             Ok(first) => Ok(Scn(first.0 + index as u64)),
             Err(error) => Err(copy_error(error)),
         });
@@ -456,7 +483,7 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Ve
     let mut index = engine.commit_times.is_long().then(|| IndexCommit::of(engine));
     let first = Scn(state.last_scn.0 + 1);
     let requests = index.iter().map(|index| &index.request).chain(group.iter().map(|member| &member.request));
-    let applied = match apply_now(engine, &mut state.workspace, requests, first) {
+    let applied = match apply_now(engine, &mut state.workspace, requests, first, OPERATIONS_NOW_MAX) {
         true => Applied::Privately,
         false => {
             let refused: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> =
@@ -496,53 +523,9 @@ async fn refuse_unreadable(engine: &Engine, state: &mut CommitState, group: &mut
 }
 
 async fn prepare_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<()> {
-    let leaves = read_pages(engine, workspace, request).await?;
-    // Half of a page that splits is new, and inner nodes are few.
-    let added = request.writes.log_bytes_max(OPERATION_BYTES) / (engine.pool.page_size() / 2);
-    engine.make_room_for_commit(leaves, leaves / 16 + added + PAGES_MORE).await
-}
-
-/// Returns how many leaves they are.
-async fn read_pages(engine: &Engine, workspace: &mut Workspace, request: &Request) -> Result<usize> {
-    let mut leaves = 0;
-    let mut steps = Steps::new(&request.writes);
-    // There is nothing to read of trees that this commit makes.
-    let mut created = HashSet::new();
-    let mut last: Option<(TreeId, PageId)> = None;
-    while steps.fill().await? {
-        let fault = {
-            let mut apply = Apply::new(engine, workspace, request.branch, Scn::MAX);
-            let mut fault = None;
-            while let Some(operation) = steps.current() {
-                match operation {
-                    Operation::CreateTree(tree, _) => {
-                        created.insert(tree);
-                    }
-                    Operation::Change(tree, _, _) if created.contains(&tree) => {}
-                    Operation::Change(tree, key, _) => {
-                        let leaf = last.filter(|last| last.0 == tree).map(|last| last.1);
-                        match apply.prepare(tree, key, leaf) {
-                            Ok(leaf) => {
-                                leaves += usize::from(last != Some((tree, leaf)));
-                                last = Some((tree, leaf));
-                            }
-                            Err(missed) => {
-                                fault = Some(missed);
-                                break;
-                            }
-                        }
-                    }
-                }
-                steps.advance();
-            }
-            apply.finish();
-            fault
-        };
-        if let Some(fault) = fault {
-            engine.resolve(fault).await?;
-        }
-    }
-    Ok(leaves)
+    let mut reading = Reading::new(request);
+    while reading.next(engine, workspace, usize::MAX).await? {}
+    reading.make_room(engine).await
 }
 
 /// A commit of the program's own that writes down when commits were, and which pages they freed.
@@ -626,12 +609,10 @@ async fn commit_group(
     state.last_scn = last;
     state.workspace.publish(engine);
     let mut users = 0;
-    for (time, request) in state.times.iter().zip(group.iter()) {
-        state.index_due = engine.commit_times.add(*time, request.xid);
+    for ((scn, time), request) in (first.0..).map(Scn).zip(&state.times).zip(group.iter_mut()) {
+        state.index_due = engine.commit_times.add(scn, *time, request.xid);
         users += u64::from(request.xid != INTERNAL);
-    }
-    for (index, request) in group.iter_mut().enumerate() {
-        finish_request(engine, request, Scn(first.0 + index as u64));
+        finish_request(engine, request, scn);
     }
     engine.visible.store(last.0, Ordering::Release);
     engine.options.access_methods.committed(last);
@@ -676,6 +657,7 @@ async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u6
         time_micros,
         branch: request.branch,
         catalog_changed: request.catalog_changed,
+        stage: Stage::Whole,
         operation_count: steps.count().map(|count| count as u32),
     });
     while steps.fill().await? {

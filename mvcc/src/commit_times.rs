@@ -1,9 +1,9 @@
 //! When each commit was, and which transaction made it: SCN ↔ commit time ↔ transaction id, exactly, for as long as its
 //! history is kept.
 //!
-//! 1. A commit adds its time and transaction id to a list in memory, [`CommitTimes`], without a lock: commits are
-//!    not to be slowed down by it. SCNs are consecutive, so the list
-//!    does not name them; times only grow (a commit's time is the clock's, or one microsecond after the commit before).
+//! 1. A commit adds its SCN, time and transaction id to a list in memory, [`CommitTimes`], without a lock: commits are
+//!    not to be slowed down by it. SCNs and times grow (a commit's time is the clock's, or one microsecond after the
+//!    commit before); SCNs are consecutive but for those that large commits leave out.
 //! 2. When the list is long, the next group begins with an *index commit*: a commit of the system branch, without a
 //!    transaction id, that writes the list into the tree [`TreeId::COMMIT_TIMES`] ([`CommitTimes::request`]).
 //! 3. A checkpoint begins with one as well, if there is anything but the last index commit in the list. So behind a
@@ -12,8 +12,8 @@
 //!
 //! Rows of the tree, up to 256 commits each:
 //!
-//! * key `t`, first SCN (8, big-endian): time of that commit (8), then for each further SCN the time since the one
-//!   before (varint);
+//! * key `t`, first SCN (8, big-endian): time of that commit (8), then for each SCN behind it the time since the one
+//!   before (varint): a row ends where SCNs are left out;
 //! * key `x`, transaction id / 256 (8, big-endian), first SCN of the index commit's list (8, big-endian): for each
 //!   transaction the id's last byte (1) and its SCN's distance from that first one (varint), in id order.
 
@@ -42,9 +42,9 @@ pub(crate) const INTERNAL: Xid = Xid(0);
 
 /// The commits that the tree does not have yet. Written by one committer at a time, read by anybody.
 pub(crate) struct CommitTimes {
-    /// A ring: the commit `scn` is in slot `scn % SLOTS`.
+    /// A ring: the commit `number` since the store was opened is in slot `number % SLOTS`.
     slots: Box<[Slot]>,
-    /// The oldest one listed, and the one after the newest.
+    /// The number of the oldest one listed, and the one after the newest.
     first: AtomicU64,
     next: AtomicU64,
     tree_exists: AtomicBool,
@@ -54,14 +54,20 @@ pub(crate) struct CommitTimes {
 
 #[derive(Default)]
 struct Slot {
+    scn: AtomicU64,
     time_micros: AtomicU64,
     xid: AtomicU64,
 }
 
-/// A copy of the list.
-pub(crate) struct Listed {
-    first: Scn,
-    list: Vec<(u64, Xid)>,
+/// A copy of the list, in the order of SCNs.
+pub(crate) struct Listed(Vec<Commit>);
+
+/// A commit of the list.
+#[derive(Clone, Copy)]
+struct Commit {
+    scn: Scn,
+    time_micros: u64,
+    xid: Xid,
 }
 
 impl CommitTimes {
@@ -69,13 +75,13 @@ impl CommitTimes {
     pub(crate) fn after_checkpoint(scn: Scn, time_micros: u64) -> CommitTimes {
         let times = CommitTimes {
             slots: (0..SLOTS).map(|_| Slot::default()).collect(),
-            first: AtomicU64::new(scn.0.max(1)),
-            next: AtomicU64::new(scn.0.max(1)),
+            first: AtomicU64::new(0),
+            next: AtomicU64::new(0),
             tree_exists: AtomicBool::new(false),
             last_written: Mutex::default(),
         };
         if scn > Scn(0) {
-            times.add(time_micros, INTERNAL);
+            times.add(scn, time_micros, INTERNAL);
         }
         times
     }
@@ -94,11 +100,12 @@ impl CommitTimes {
     /// # Panics
     /// When the list is full: it was to be written long before.
     #[inline]
-    pub(crate) fn add(&self, time_micros: u64, xid: Xid) -> bool {
+    pub(crate) fn add(&self, scn: Scn, time_micros: u64, xid: Xid) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let length = next - self.first.load(Ordering::Relaxed);
         assert!(length < SLOTS as u64, "commit times are written before there are too many");
         let slot = &self.slots[next as usize % SLOTS];
+        slot.scn.store(scn.0, Ordering::Relaxed);
         slot.time_micros.store(time_micros, Ordering::Relaxed);
         slot.xid.store(xid.0, Ordering::Relaxed);
         self.next.store(next + 1, Ordering::Release);
@@ -115,15 +122,19 @@ impl CommitTimes {
         loop {
             let first = self.first.load(Ordering::Acquire);
             let next = self.next.load(Ordering::Acquire);
-            let slot = |scn: u64| {
-                let slot = &self.slots[scn as usize % SLOTS];
-                (slot.time_micros.load(Ordering::Relaxed), Xid(slot.xid.load(Ordering::Relaxed)))
+            let slot = |number: u64| {
+                let slot = &self.slots[number as usize % SLOTS];
+                Commit {
+                    scn: Scn(slot.scn.load(Ordering::Relaxed)),
+                    time_micros: slot.time_micros.load(Ordering::Relaxed),
+                    xid: Xid(slot.xid.load(Ordering::Relaxed)),
+                }
             };
             let list = (first..next).map(slot).collect();
             fence(Ordering::Acquire);
             // Slots are used again only for those that come after `first` has moved.
             if self.first.load(Ordering::Relaxed) == first {
-                return Listed { first: Scn(first), list };
+                return Listed(list);
             }
         }
     }
@@ -131,43 +142,42 @@ impl CommitTimes {
     /// The first `count` commits are in the tree now, and can be read there.
     pub(crate) fn written(&self, count: usize) {
         self.set_tree_exists(true);
-        let mut leaving = self.listed().list;
+        let Listed(mut leaving) = self.listed();
         leaving.truncate(count);
-        if let Some((time, xid)) = leaving.into_iter().rfind(|(_, xid)| *xid != INTERNAL) {
-            *self.last_written.lock() = Some((xid, time));
+        if let Some(commit) = leaving.into_iter().rfind(|commit| commit.xid != INTERNAL) {
+            *self.last_written.lock() = Some((commit.xid, commit.time_micros));
         }
         self.first.fetch_add(count as u64, Ordering::AcqRel);
     }
 
     /// A commit came from the log. An index commit has all that were before it.
-    pub(crate) fn replayed(&self, time_micros: u64, xid: Xid) {
+    pub(crate) fn replayed(&self, scn: Scn, time_micros: u64, xid: Xid) {
         if xid == INTERNAL {
             let next = self.next.load(Ordering::Relaxed);
             self.written((next - self.first.load(Ordering::Relaxed)) as usize);
         }
-        self.add(time_micros, xid);
+        self.add(scn, time_micros, xid);
     }
 
     /// The newest transaction up to a commit, and its time, of those since the store was opened.
     pub(crate) fn last_transaction(&self, until: Scn) -> Option<(Xid, u64)> {
         let before = *self.last_written.lock();
-        let Listed { first, mut list } = self.listed();
-        list.truncate(usize::try_from((until.0 + 1).saturating_sub(first.0)).unwrap_or(usize::MAX));
-        let listed = list.into_iter().rfind(|(_, xid)| *xid != INTERNAL);
-        listed.map(|(time, xid)| (xid, time)).or(before)
+        let Listed(list) = self.listed();
+        let listed = list.into_iter().rfind(|commit| commit.scn <= until && commit.xid != INTERNAL);
+        listed.map(|commit| (commit.xid, commit.time_micros)).or(before)
     }
 
     /// An index commit for what is in the list, and how much that is.
     pub(crate) fn request(&self) -> (Request, usize) {
         let listed = self.listed();
-        (listed.request(self.tree_exists()), listed.list.len())
+        (listed.request(self.tree_exists()), listed.0.len())
     }
 }
 
 impl Listed {
     /// Whether a checkpoint would lose something.
     pub(crate) fn needs_checkpoint(&self) -> bool {
-        self.list.iter().any(|(_, xid)| *xid != INTERNAL) || self.list.len() > 1
+        self.0.iter().any(|commit| commit.xid != INTERNAL) || self.0.len() > 1
     }
 
     fn request(&self, tree_exists: bool) -> Request {
@@ -179,19 +189,21 @@ impl Listed {
             writes.write(TreeId::COMMIT_TIMES, key, Change::Put(value), 1);
         };
         let mut value = Vec::new();
-        for (number, row) in self.list.chunks(ROW_MAX).enumerate() {
-            let mut last = row[0].0;
+        let consecutive = self.0.chunk_by(|one, next| one.scn.0 + 1 == next.scn.0);
+        for row in consecutive.flat_map(|commits| commits.chunks(ROW_MAX)) {
+            let mut last = row[0].time_micros;
             value.clear();
             value.extend_from_slice(&last.to_le_bytes());
-            for (time, _) in &row[1..] {
-                put_varint(time - last, &mut value);
-                last = *time;
+            for commit in &row[1..] {
+                put_varint(commit.time_micros - last, &mut value);
+                last = commit.time_micros;
             }
-            write(&time_key(Scn(self.first.0 + (number * ROW_MAX) as u64)), &value);
+            write(&time_key(row[0].scn), &value);
         }
-        let transactions = self.list.iter().zip(0u64..).filter(|((_, xid), _)| *xid != INTERNAL);
+        let first = self.first();
+        let transactions = self.0.iter().filter(|commit| commit.xid != INTERNAL);
         let mut transactions: Vec<(Xid, u64)> =
-            transactions.map(|((_, xid), distance)| (*xid, distance)).collect();
+            transactions.map(|commit| (commit.xid, commit.scn.0 - first.0)).collect();
         transactions.sort_unstable();
         for row in transactions.chunk_by(|a, b| a.0.0 / ROW_MAX as u64 == b.0.0 / ROW_MAX as u64) {
             value.clear();
@@ -200,45 +212,47 @@ impl Listed {
                 put_varint(*distance, &mut value);
             }
             let mut key = transaction_prefix(row[0].0).to_vec();
-            key.extend_from_slice(&self.first.0.to_be_bytes());
+            key.extend_from_slice(&first.0.to_be_bytes());
             write(&key, &value);
         }
         Request { writes, ..Request::new(BranchId::SYSTEM, LockOwner(0)) }
     }
 
-    /// The first SCN that is in the list, or would be.
+    /// The oldest commit of the list; all SCNs are before it where there is none.
     pub(crate) fn first(&self) -> Scn {
-        self.first
+        self.0.first().map_or(Scn::MAX, |commit| commit.scn)
     }
 
-    /// The time of a commit, if it is in the list.
+    /// The newest commit up to an SCN.
+    fn newest(&self, until: Scn) -> Option<&Commit> {
+        self.0[..self.0.partition_point(|commit| commit.scn <= until)].last()
+    }
+
+    /// The time of the newest commit up to an SCN, if it is in the list.
     pub(crate) fn time_of(&self, scn: Scn) -> Option<u64> {
-        let index = usize::try_from(scn.0.checked_sub(self.first.0)?).ok()?;
-        self.list.get(index).map(|(time, _)| *time)
+        self.newest(scn).map(|commit| commit.time_micros)
     }
 
     /// The newest commit at or before a time, if it is in the list.
     pub(crate) fn scn_at(&self, time_micros: u64) -> Option<Scn> {
-        let count = self.list.partition_point(|(time, _)| *time <= time_micros);
-        Some(Scn(self.first.0 + count.checked_sub(1)? as u64))
+        let count = self.0.partition_point(|commit| commit.time_micros <= time_micros);
+        self.0[..count].last().map(|commit| commit.scn)
     }
 
     /// The transactions of all listed commits behind one.
     pub(crate) fn xids_since(&self, scn: Scn) -> impl Iterator<Item = Xid> {
-        let known = usize::try_from((scn.0 + 1).saturating_sub(self.first.0)).unwrap_or(usize::MAX);
-        self.list.iter().skip(known).map(|(_, xid)| *xid).filter(|xid| *xid != INTERNAL)
+        let since = self.0.iter().filter(move |commit| commit.scn > scn && commit.xid != INTERNAL);
+        since.map(|commit| commit.xid)
     }
 
     /// The transaction of a commit, if it is in the list.
     pub(crate) fn xid_of(&self, scn: Scn) -> Option<Xid> {
-        let index = usize::try_from(scn.0.checked_sub(self.first.0)?).ok()?;
-        self.list.get(index).map(|(_, xid)| *xid)
+        self.newest(scn).filter(|commit| commit.scn == scn).map(|commit| commit.xid)
     }
 
     /// The commit of a transaction, if it is in the list.
     pub(crate) fn scn_of(&self, xid: Xid) -> Option<Scn> {
-        let index = self.list.iter().position(|(_, found)| *found == xid)?;
-        Some(Scn(self.first.0 + index as u64))
+        self.0.iter().find(|commit| commit.xid == xid).map(|commit| commit.scn)
     }
 }
 

@@ -23,12 +23,14 @@ impl Store {
             return Ok(Some(scn.min(self.visible_scn())));
         }
         // All commits before those listed are in rows, and times grow with SCNs.
-        let (mut low, mut high) = (0, listed.first().0 - 1);
+        let newest = self.visible_scn().0;
+        let (mut low, mut high) = (0, (listed.first().0 - 1).min(newest));
         let mut found = None;
         while low < high {
             let middle = Scn(low + (high - low).div_ceil(2));
-            let Some(row) = self.time_row(middle).await? else {
-                // Commits from before there was an index.
+            let row = self.time_row(middle).await?.filter(|row| row.last().0 > low);
+            let Some(row) = row else {
+                // No commits, or those from before there was an index.
                 low = middle.0;
                 continue;
             };
@@ -41,7 +43,7 @@ impl Store {
             if count < row.times.len() {
                 break;
             }
-            low = row.last().0;
+            low = row.last().0.max(middle.0);
         }
         match self.index_begins() {
             Some(too_old) if found.is_none() => Err(too_old),
@@ -56,7 +58,8 @@ impl Store {
         is_cut.then_some(Error::TooOld { asked: None, oldest: kept.since, oldest_micros: kept.since_micros })
     }
 
-    /// The time of a commit, in µs since 1970. No two commits have the same.
+    /// The time of a commit, in µs since 1970. No two commits have the same. For an SCN that a large commit left out, that of the
+    /// commit before it.
     ///
     /// # Errors
     /// [`Error::NoSuchScn`] for one that never was; those of reading.
@@ -70,7 +73,10 @@ impl Store {
             return Ok(time);
         }
         let row = self.time_row(scn).await?;
-        let time = row.and_then(|row| row.times.get((scn.0 - row.first.0) as usize).copied());
+        let time = row.and_then(|row| {
+            let index = (scn.0 - row.first.0).min(row.times.len() as u64 - 1);
+            row.times.get(index as usize).copied()
+        });
         time.ok_or(unknown)
     }
 
@@ -179,7 +185,7 @@ impl Store {
         found
     }
 
-    /// The row that has a commit.
+    /// The row that has a commit, or the last one before it.
     async fn time_row(&self, scn: Scn) -> Result<Option<TimeRow>> {
         let mut found = None;
         let range = KeyRange {
@@ -191,7 +197,7 @@ impl Store {
             ControlFlow::Break(())
         })
         .await?;
-        Ok(found.transpose()?.filter(|row| row.last() >= scn))
+        found.transpose()
     }
 
     /// Visits rows of the index until `visit` breaks.

@@ -67,6 +67,19 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// How many steps of those at hand are done.
+    pub(crate) fn done(&self) -> usize {
+        self.next
+    }
+
+    /// A step at hand, by its place among them; it is there since the last [`Steps::fill`].
+    pub(crate) fn get(&self, place: usize) -> Operation<'_> {
+        match &self.source {
+            Source::Memory(operations) => operations.get(place),
+            Source::Spilled(steps) => steps.batch[place].as_operation(),
+        }
+    }
+
     /// Says that the current step is done.
     #[inline]
     pub(crate) fn advance(&mut self) {

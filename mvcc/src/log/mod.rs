@@ -23,7 +23,7 @@ use helios_runtime::IoBuf;
 use helios_runtime::device::{BLOCK_SIZE, Device};
 
 pub(crate) use reader::{LogReader, LoggedGroup};
-pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES};
+pub(crate) use record::{COMMIT_BYTES, CommitHeader, LoggedOperation, OPERATION_BYTES, Stage};
 pub(crate) use segments::{Segments, file_name as segment_name, is_segment};
 
 use crate::error::{Error, Result};
@@ -99,14 +99,22 @@ impl Log {
         self.appended_bytes
     }
 
+    /// Makes sure that about `bytes`, in so many groups, find their segments.
+    ///
+    /// # Errors
+    /// Those of the device, a full one above all.
+    pub(crate) async fn make_room(&mut self, bytes: usize, groups: usize) -> Result<()> {
+        let parts = bytes / PART_BYTES + groups;
+        self.ensure(block::blocks_needed(bytes + parts * (IMAGE_OVERHEAD_BYTES + BLOCK_SIZE))).await
+    }
+
     /// Begins a group of `commits`, the newest of which is `scn`, and makes sure that about `group_bytes` find their
     /// segments.
     ///
     /// # Errors
     /// Those of the device, a full one above all; nothing was written then.
     pub(crate) async fn begin(&mut self, commits: u32, scn: Scn, group_bytes: usize) -> Result<()> {
-        let parts = group_bytes / PART_BYTES + 1;
-        self.ensure(block::blocks_needed(group_bytes + parts * (IMAGE_OVERHEAD_BYTES + BLOCK_SIZE))).await?;
+        self.make_room(group_bytes, 1).await?;
         self.group.clear();
         self.group.shrink_to(2 * PART_BYTES);
         self.group.extend_from_slice(&commits.to_le_bytes());
@@ -130,7 +138,7 @@ impl Log {
             let room = PART_BYTES.saturating_sub(self.group.len());
             let (now, later) = value.split_at(room.min(value.len()));
             self.group.extend_from_slice(now);
-            self.write_part(true).await?;
+            self.write_part(true, false).await?;
             value = later;
         }
         self.group.extend_from_slice(value);
@@ -139,8 +147,23 @@ impl Log {
 
     /// Says that the commit, whose operations were not counted, has no more of them.
     pub(crate) fn end_of_operations(&mut self) {
+        self.end_of_piece(0);
+    }
+
+    /// Says the same of a piece of a commit, and which page id comes next.
+    fn end_of_piece(&mut self, next_page: u64) {
         self.group.push(record::END);
-        self.group.extend_from_slice(&[0; OPERATION_BYTES - 1]);
+        self.group.extend_from_slice(&next_page.to_le_bytes());
+        self.group.extend_from_slice(&[0; OPERATION_BYTES - 9]);
+    }
+
+    /// Ends a group that is a piece of a commit, without making it durable; `next_page` is the page id that comes next.
+    ///
+    /// # Errors
+    /// Those of the device; the log must be given up.
+    pub(crate) async fn finish_piece(&mut self, next_page: u64) -> Result<()> {
+        self.end_of_piece(next_page);
+        self.write_part(false, false).await
     }
 
     /// Writes the group's last part and makes all of it durable.
@@ -148,7 +171,7 @@ impl Log {
     /// # Errors
     /// Those of the device; whether the group is durable is unknown then.
     pub(crate) async fn finish(&mut self) -> Result<()> {
-        self.write_part(false).await?;
+        self.write_part(false, true).await?;
         for number in std::mem::take(&mut self.unsynced) {
             self.segment(number)?.sync().await?;
         }
@@ -170,7 +193,7 @@ impl Log {
         Ok(())
     }
 
-    async fn write_part(&mut self, continues: bool) -> Result<()> {
+    async fn write_part(&mut self, continues: bool, durably: bool) -> Result<()> {
         let owner = PageKey::new(BranchId(0), PageId(self.next_lsn));
         let encoded = self.codec.encode(ImageKind::Log, owner, self.group_scn, &self.group, 0);
         self.group.clear();
@@ -186,7 +209,7 @@ impl Log {
         self.ensure(blocks).await?;
         self.appended_bytes += buffer.len() as u64;
         if self.segments.blocks_left(self.next_lsn) >= blocks {
-            return self.write_blocks(buffer, !continues).await;
+            return self.write_blocks(buffer, durably).await;
         }
         let mut rest = &buffer[..];
         while !rest.is_empty() {
@@ -198,12 +221,12 @@ impl Log {
         Ok(())
     }
 
-    /// Writes blocks that lie in one segment. The last ones make all of it durable at once.
-    async fn write_blocks(&mut self, buffer: IoBuf, are_last: bool) -> Result<()> {
+    /// Writes blocks that lie in one segment, and makes all of it durable at once if that is asked for.
+    async fn write_blocks(&mut self, buffer: IoBuf, durably: bool) -> Result<()> {
         let (number, offset) = self.segments.place(self.next_lsn);
         let blocks = (buffer.len() / BLOCK_SIZE) as u64;
         let segment = self.segment(number)?;
-        if are_last {
+        if durably {
             segment.write_durably(buffer, offset).await?;
             self.unsynced.retain(|unsynced| *unsynced != number);
         } else {

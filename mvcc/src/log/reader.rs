@@ -57,7 +57,7 @@ impl<'a> LogReader<'a> {
             }
         }
         self.next_lsn = lsn;
-        Ok(Some(LoggedGroup { log: self, lsn: start, end: lsn, bytes: Vec::new(), at: 0 }))
+        Ok(Some(LoggedGroup { next_page: 0, log: self, lsn: start, end: lsn, bytes: Vec::new(), at: 0 }))
     }
 
     /// Hands the payload of block `lsn` to `read`, if it is an intact block of this life.
@@ -118,6 +118,8 @@ impl<'a> LogReader<'a> {
 
 /// A complete group, read as a stream.
 pub(crate) struct LoggedGroup<'r, 'a> {
+    /// After the operations of a commit that were not counted: what their end says.
+    pub(crate) next_page: u64,
     log: &'r mut LogReader<'a>,
     /// The next part's first block.
     lsn: u64,
@@ -127,7 +129,12 @@ pub(crate) struct LoggedGroup<'r, 'a> {
     at: usize,
 }
 
-impl LoggedGroup<'_, '_> {
+impl<'a> LoggedGroup<'_, 'a> {
+    /// A reader of what comes behind this group.
+    pub(crate) fn ahead(&self) -> LogReader<'a> {
+        LogReader::new(self.log.segments, self.log.codec, self.log.identity, self.end)
+    }
+
     /// The number of commits. To be called first.
     ///
     /// # Errors
@@ -168,6 +175,7 @@ impl LoggedGroup<'_, '_> {
                     key.first().map_or(100, |percent| (*percent).clamp(10, 100)),
                 ),
                 record::END if left.is_none() => {
+                    self.next_page = tree.0;
                     *left = Some(0);
                     break;
                 }

@@ -1,10 +1,11 @@
 //! What a group says: the commits in it, each with its operations.
 //!
 //! A group is a stream of bytes, cut into the images of its parts anywhere: number of commits (4), then per commit: xid
-//! (8), SCN (8), time in µs since 1970 (8), branch (8), flags (1; bit 0: the catalog changed), number of operations (4;
+//! (8), SCN (8), time in µs since 1970 (8), branch (8), flags (1; bit 0: the catalog changed; bit 1: only a piece of the
+//! commit, which counts if the commit itself follows; bit 2: the commit behind such pieces), number of operations (4;
 //! 2^32 - 1: up to the one that says "end"), and per operation: kind (1; 0 end, 1 put, 2 delete, 3 create tree), tree
 //! (8), key length (4), value length (4), key, value. Numbers are zero where they mean nothing. The key of a tree that is
-//! created is its fill factor in percent (1); without one it is 100.
+//! created is its fill factor in percent (1); without one it is 100. At the end of a piece, the tree is the next page's id.
 
 use crate::ids::{BranchId, Scn, TreeId, Xid};
 use crate::write_set::{Change, Operation};
@@ -19,6 +20,21 @@ pub(crate) const COMMIT_BYTES: usize = 37;
 /// Bytes of an operation before its key.
 pub(crate) const OPERATION_BYTES: usize = 17;
 
+/// How much of a commit there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// All of it.
+    Whole,
+    /// A piece of it, which counts if the commit itself follows, in a later group.
+    Piece,
+    /// The commit itself, whose pieces came before it.
+    AfterPieces,
+}
+
+const CATALOG_CHANGED: u8 = 1;
+const PIECE: u8 = 2;
+const AFTER_PIECES: u8 = 4;
+
 /// What a commit is, but for its operations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CommitHeader {
@@ -27,6 +43,7 @@ pub(crate) struct CommitHeader {
     pub(crate) time_micros: u64,
     pub(crate) branch: BranchId,
     pub(crate) catalog_changed: bool,
+    pub(crate) stage: Stage,
     /// `None` when it was not known when the commit began: then an end is marked.
     pub(crate) operation_count: Option<u32>,
 }
@@ -38,7 +55,12 @@ impl CommitHeader {
         out.extend_from_slice(&self.scn.0.to_le_bytes());
         out.extend_from_slice(&self.time_micros.to_le_bytes());
         out.extend_from_slice(&self.branch.0.to_le_bytes());
-        out.push(u8::from(self.catalog_changed));
+        let stage = match self.stage {
+            Stage::Whole => 0,
+            Stage::Piece => PIECE,
+            Stage::AfterPieces => AFTER_PIECES,
+        };
+        out.push(stage | if self.catalog_changed { CATALOG_CHANGED } else { 0 });
         out.extend_from_slice(&self.operation_count.unwrap_or(COUNT_UNKNOWN).to_le_bytes());
     }
 
@@ -50,7 +72,12 @@ impl CommitHeader {
             scn: Scn(u64_at(8)),
             time_micros: u64_at(16),
             branch: BranchId(u64_at(24)),
-            catalog_changed: bytes[32] & 1 != 0,
+            catalog_changed: bytes[32] & CATALOG_CHANGED != 0,
+            stage: match bytes[32] & (PIECE | AFTER_PIECES) {
+                PIECE => Stage::Piece,
+                AFTER_PIECES => Stage::AfterPieces,
+                _ => Stage::Whole,
+            },
             operation_count: Some(u32::from_le_bytes(bytes[33..37].try_into().expect("four bytes")))
                 .filter(|count| *count != COUNT_UNKNOWN),
         }
