@@ -100,6 +100,7 @@ async fn replay_piece(
     }
     // Where it was not committed its pages were numbered nevertheless, and those behind them.
     state.workspace.next_page = group.next_page.max(state.workspace.next_page);
+    
     *large = Some(this);
     Ok(())
 }
@@ -243,10 +244,12 @@ mod tests {
         tree
     }
 
-    async fn insert(store: &Store, tree: TreeId, number: u64) {
+    async fn insert(store: &Store, tree: TreeId, rows: std::ops::Range<u64>) {
         let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
         transaction.begin_statement();
-        transaction.put(tree, &number.to_be_bytes(), &[7; 500]).unwrap();
+        for number in rows {
+            transaction.put(tree, &number.to_be_bytes(), &[7; 500]).unwrap();
+        }
         transaction.commit().await.unwrap();
     }
 
@@ -298,7 +301,7 @@ mod tests {
             let others = async {
                 let mut number = 1_000;
                 while !is_over.get() {
-                    insert(&store, tree, number).await;
+                    insert(&store, tree, number..number + 1).await;
                     number += 1;
                 }
                 number - 1_000
@@ -330,15 +333,19 @@ mod tests {
             let other = load(&store, None, 0..1).await;
             let mut number = 1_000;
             while !store.engine().commit_times.is_long() {
-                insert(&store, other, number).await;
+                insert(&store, other, number..number + 1).await;
                 number += 1;
             }
             store.engine().freed.lock().clear();
             let large = async {
                 let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
                 transaction.begin_statement();
-                for number in 0..rows - 1 {
-                    transaction.delete(tree, &number.to_be_bytes()).unwrap();
+                // Pages are freed, of large values, and others are made.
+                for number in 0..rows {
+                    match number % 197 {
+                        0 => transaction.delete(tree, &number.to_be_bytes()).unwrap(),
+                        _ => transaction.put(tree, &number.to_be_bytes(), &[9; 150]).unwrap(),
+                    }
                     transaction.make_room().await.unwrap();
                 }
                 transaction.commit().await.unwrap();
@@ -348,12 +355,12 @@ mod tests {
                 while store.engine().commit_times.is_long() {
                     futures_lite::future::yield_now().await;
                     if store.engine().pipeline.state.try_lock().is_none() {
-                        insert(&store, other, number).await;
+                        insert(&store, other, number..number + 1).await;
                         number += 1;
                     }
                 }
-                for number in number..number + 3 {
-                    insert(&store, other, number).await;
+                for place in 0..3 {
+                    insert(&store, other, number + 40 * place..number + 40 * (place + 1)).await;
                 }
             };
             futures_lite::future::or(large, others).await;
