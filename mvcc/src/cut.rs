@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 use helios_bufferpool::{Located, MapKey, PageKey};
 
 use crate::branches::Branch;
-use crate::commit_times::{TRANSACTIONS, TimeRow, first_commit, time_key};
+use crate::commit_times::{TRANSACTIONS, first_commit, time_key};
 use crate::error::Result;
 use crate::freed_pages::{FreedRun, prefix_of};
 use crate::ids::{BranchId, Isolation, Scn, TreeId};
@@ -274,15 +274,13 @@ impl Store {
         let mut failure = Ok(());
         let times = KeyRange {
             lower: std::ops::Bound::Included(time_key(Scn(0)).to_vec()),
-            upper: std::ops::Bound::Excluded(time_key(oldest).to_vec()),
+            upper: std::ops::Bound::Included(time_key(oldest).to_vec()),
         };
-        self.visit_index(times, false, &mut |key, value| {
-            match TimeRow::decode(key, value) {
-                Ok(row) if row.last() < oldest => rows.push(key.to_vec()),
-                Ok(_) => return ControlFlow::Break(()),
-                Err(error) => failure = Err(error),
-            }
-            if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        // The last one tells of `oldest`, also where a large commit left that out.
+        let mut last: Option<Vec<u8>> = None;
+        self.visit_index(times, false, &mut |key, _| {
+            rows.extend(last.replace(key.to_vec()));
+            ControlFlow::Continue(())
         })
         .await?;
         self.visit_index(KeyRange::prefix(&TRANSACTIONS), false, &mut |key, value| {

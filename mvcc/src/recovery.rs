@@ -100,7 +100,7 @@ async fn replay_piece(
     }
     // Where it was not committed its pages were numbered nevertheless, and those behind them.
     state.workspace.next_page = group.next_page.max(state.workspace.next_page);
-    
+
     *large = Some(this);
     Ok(())
 }

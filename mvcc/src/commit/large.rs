@@ -284,7 +284,7 @@ fn take_others(engine: &Engine, later: &mut Vec<Member>) -> Vec<Member> {
     let (mut group, mut bytes) = (Vec::new(), 0);
     while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
         let Some(next) = queue.pop_front() else { break };
-        let is_small = next.request.writes.spilled().is_none()
+        let is_small = !is_large(engine, &next.request)
             && next.request.writes.operations().len() <= OPERATIONS_BETWEEN_MAX;
         if is_small {
             bytes += next.request.writes.log_bytes_max(OPERATION_BYTES);
