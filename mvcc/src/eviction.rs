@@ -94,7 +94,7 @@ impl Engine {
             if excess == 0 {
                 return Ok(());
             }
-            let _evicting = self.evicting.lock().await;
+            let evicting = self.evicting.lock().await;
             let mut changed: Vec<Leaving> = Vec::new();
             let tries_max = 4 * self.pool.frame_count() + 64;
             let left =
@@ -110,9 +110,12 @@ impl Engine {
                     }
                 });
             self.write_and_leave(changed).await?;
+            drop(evicting);
             if left == 0 {
                 return Ok(());
             }
+            // Others of this thread, and those who commit meanwhile.
+            futures_lite::future::yield_now().await;
         }
     }
 

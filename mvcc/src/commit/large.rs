@@ -11,7 +11,11 @@
 //! 4. Its freed pages are told when it is committed, and not before: an index commit of somebody in between must not write them down.
 //! 5. A checkpoint's boundary is never between its pieces: it is work of the pipeline, as this is.
 
-use futures_lite::future::yield_now;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use futures_lite::future::{yield_now, zip};
 use helios_bufferpool::Scn;
 
 use super::reading::Reading;
@@ -25,7 +29,6 @@ use crate::error::Result;
 use crate::freed_pages::FreedPages;
 use crate::log::{CommitHeader, Log, OPERATION_BYTES, Stage};
 use crate::steps::Steps;
-use std::sync::atomic::Ordering;
 
 /// Bytes of writes from which on a commit is large: some ten milliseconds of work.
 const LARGE_BYTES: usize = 1 << 20;
@@ -34,6 +37,10 @@ const SCNS_LEFT_OUT: u64 = 1 << 16;
 /// Operations applied, and leaves read, before others are looked after: a millisecond of work.
 const OPERATIONS_AT_ONCE: usize = 1024;
 const LEAVES_AT_ONCE: usize = 256;
+/// Bytes of the log made room for before others are looked after.
+const LOG_BYTES_AT_ONCE: usize = 4 << 20;
+/// The part of the undo ring after which history is written, by a commit that the ring has no room for.
+const HISTORY_EVERY: u64 = 16;
 /// Operations of others that are applied at once.
 const OPERATIONS_BETWEEN_MAX: usize = 8 * 1024;
 
@@ -100,14 +107,52 @@ async fn prepare(
         yield_now().await;
         commit_others(engine, state, Scn::MAX, later).await?;
     }
-    reading.make_room(engine).await?;
-    if let Some(log) = &mut state.log {
-        let operations = request.writes.log_bytes_max(OPERATION_BYTES);
+    make_room(engine, state, &reading, later).await?;
+    let bytes = request.writes.log_bytes_max(OPERATION_BYTES);
+    let mut ensured = 0;
+    while ensured < bytes
+        && let Some(log) = &mut state.log
+    {
+        ensured = bytes.min(ensured + LOG_BYTES_AT_ONCE);
         // Some of its pieces end early, for others.
-        log.make_room(operations, operations / LARGE_BYTES * 2 + 2).await?;
+        log.make_room(ensured, ensured / LARGE_BYTES * 2 + 2).await?;
         engine.log_is_full.store(log.is_full(), Ordering::Relaxed);
+        yield_now().await;
+        commit_others(engine, state, Scn::MAX, later).await?;
     }
     Ok(())
+}
+
+/// Makes room in memory and the data file, letting others through while changed pages are written. Both go on all the time, since each
+/// may wait for the other.
+async fn make_room(
+    engine: &Engine,
+    state: &mut CommitState,
+    reading: &Reading<'_>,
+    later: &mut Vec<Member>,
+) -> Result<()> {
+    let is_made = AtomicBool::new(false);
+    let room = async {
+        // What becomes of that is asked below.
+        let _ = engine.bound_changed(reading.pages(engine)).await;
+        is_made.store(true, Ordering::Relaxed);
+    };
+    let others = async {
+        while !is_made.load(Ordering::Relaxed) {
+            // Whoever queues polls this.
+            poll_fn(|_| match is_made.load(Ordering::Relaxed) || !engine.pipeline.queue.lock().is_empty() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            commit_others(engine, state, Scn::MAX, later).await?;
+        }
+        Result::<()>::Ok(())
+    };
+    let ((), others) = zip(room, others).await;
+    others?;
+    // It may write history, for which nobody may commit.
+    reading.make_room(engine).await
 }
 
 /// Applies a commit, letting others through.
@@ -120,6 +165,9 @@ async fn apply(
 ) -> Result<()> {
     let mut steps = Steps::new(&request.writes);
     let mut piece_begun = false;
+    // Else the ring would be full at some time, and all of it be written at once.
+    let writes_history = engine.is_durable
+        && request.writes.log_bytes_max(OPERATION_BYTES) as u64 > engine.ring.size_bytes() / 2;
     while steps.fill().await? {
         if !piece_begun && let Some(log) = &mut state.log {
             begin_piece(log, request, scn).await?;
@@ -134,6 +182,9 @@ async fn apply(
         }
         if let Some(stop) = stop {
             resolve_stop(engine, &mut state.workspace, stop).await?;
+        }
+        if writes_history {
+            write_history(engine, &mut state.workspace).await?;
         }
         // Those who share the thread come to where they are about to commit.
         yield_now().await;
@@ -169,6 +220,17 @@ fn apply_some(
     }
     apply.finish();
     stop
+}
+
+/// Writes the history of what is applied so far, if that is much.
+async fn write_history(engine: &Engine, workspace: &mut Workspace) -> Result<()> {
+    let written = engine.persisted.load(Ordering::Acquire);
+    if engine.ring.head().saturating_sub(written) > engine.ring.size_bytes() / HISTORY_EVERY {
+        workspace.publish(engine);
+        engine.flush_history(engine.ring.head(), Scn::MAX).await?;
+        engine.release_undo();
+    }
+    Ok(())
 }
 
 async fn begin_piece(log: &mut Log, request: &Request, scn: Scn) -> Result<()> {

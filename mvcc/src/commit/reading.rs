@@ -96,13 +96,23 @@ impl<'r> Reading<'r> {
         Ok(false)
     }
 
+    /// How many pages are changed and made, about.
+    pub(super) fn pages(&self, engine: &Engine) -> usize {
+        self.leaves + self.others(engine)
+    }
+
+    /// How many of them are not the leaves that were read.
+    fn others(&self, engine: &Engine) -> usize {
+        // Half of a page that splits is new, and inner nodes are few.
+        let added = self.request.writes.log_bytes_max(OPERATION_BYTES) / (engine.pool.page_size() / 2);
+        self.leaves / 16 + added + PAGES_MORE
+    }
+
     /// Makes room for changing what was read.
     ///
     /// # Errors
     /// Those of the device; where there is no room, that it is full.
     pub(super) async fn make_room(&self, engine: &Engine) -> Result<()> {
-        // Half of a page that splits is new, and inner nodes are few.
-        let added = self.request.writes.log_bytes_max(OPERATION_BYTES) / (engine.pool.page_size() / 2);
-        engine.make_room_for_commit(self.leaves, self.leaves / 16 + added + PAGES_MORE).await
+        engine.make_room_for_commit(self.leaves, self.others(engine)).await
     }
 }
