@@ -244,9 +244,7 @@ fn commit_now(engine: &Engine, request: &mut Request) -> Option<Scn> {
     }
     let scn = Scn(state.last_scn.0 + 1);
     // Where that cannot be done, the queue's way starts over, and can wait for pages.
-    if !apply_now(engine, &mut state.workspace, std::iter::once(&*request), scn, OPERATIONS_NOW_MAX) {
-        return None;
-    }
+    apply_now(engine, &mut state.workspace, std::iter::once(&*request), scn, OPERATIONS_NOW_MAX).ok()?;
     state.last_scn = scn;
     state.last_time = commit_time(engine, state.last_time);
     state.index_due = engine.commit_times.add(scn, state.last_time, request.xid);
@@ -259,15 +257,26 @@ fn commit_now(engine: &Engine, request: &mut Request) -> Option<Scn> {
     Some(scn)
 }
 
-/// Applies commits of at most so many operations to private copies if nothing has to be waited for, and no page of theirs was
-/// changed by a later commit; else changes nothing and says false.
+/// Why commits were not applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotApplied {
+    /// Something has to be waited for, or they are too many.
+    NotNow,
+    /// A commit with a later SCN has changed a page of theirs.
+    Overtaken,
+}
+
+/// Applies commits of at most so many operations to private copies if nothing has to be waited for.
+///
+/// # Errors
+/// Nothing is changed then.
 fn apply_now<'r>(
     engine: &Engine,
     workspace: &mut Workspace,
     requests: impl Iterator<Item = &'r Request>,
     first: Scn,
     operations_max: usize,
-) -> bool {
+) -> std::result::Result<(), NotApplied> {
     let next_page = workspace.next_page;
     let (mut scn, mut room) = (first, operations_max);
     for request in requests {
@@ -281,15 +290,16 @@ fn apply_now<'r>(
             done && !workspace.is_overtaken()
         };
         if !done {
+            let is_overtaken = workspace.is_overtaken();
             workspace.discard(engine);
             workspace.next_page = next_page;
             engine.options.access_methods.abandoned(first);
-            return false;
+            return Err(if is_overtaken { NotApplied::Overtaken } else { NotApplied::NotNow });
         }
         room -= operations.len();
         scn = Scn(scn.0 + 1);
     }
-    true
+    Ok(())
 }
 
 fn commit_time(engine: &Engine, last: u64) -> u64 {
@@ -484,8 +494,8 @@ async fn commit_members(engine: &Engine, state: &mut CommitState, group: &mut Ve
     let first = Scn(state.last_scn.0 + 1);
     let requests = index.iter().map(|index| &index.request).chain(group.iter().map(|member| &member.request));
     let applied = match apply_now(engine, &mut state.workspace, requests, first, OPERATIONS_NOW_MAX) {
-        true => Applied::Privately,
-        false => {
+        Ok(()) => Applied::Privately,
+        Err(_) => {
             let refused: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> =
                 Box::pin(refuse_unreadable(engine, state, group));
             refused.await?;

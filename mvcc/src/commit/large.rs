@@ -20,11 +20,11 @@ use helios_bufferpool::Scn;
 
 use super::reading::Reading;
 use super::{
-    Applied, CommitState, GROUP_BYTES_MAX, GROUP_MAX, IndexCommit, Member, Request, apply_now, commit_group,
-    commit_time, complete, complete_all, finish_request, resolve_stop,
+    Applied, CommitState, GROUP_BYTES_MAX, GROUP_MAX, IndexCommit, Member, NotApplied, Request, apply_now,
+    commit_group, commit_time, complete, complete_all, finish_request, resolve_stop,
 };
 use crate::apply::{Apply, Stop, Workspace};
-use crate::engine::Engine;
+use crate::engine::{Engine, FRAMES_RESERVED};
 use crate::error::Result;
 use crate::freed_pages::FreedPages;
 use crate::log::{CommitHeader, Log, OPERATION_BYTES, Stage};
@@ -41,6 +41,8 @@ const LEAVES_AT_ONCE: usize = 256;
 const LOG_BYTES_AT_ONCE: usize = 4 << 20;
 /// The part of the undo ring after which history is written, by a commit that the ring has no room for.
 const HISTORY_EVERY: u64 = 16;
+/// Frames that others are to find free.
+const FRAMES_FOR_OTHERS: usize = 64;
 /// Operations of others that are applied at once.
 const OPERATIONS_BETWEEN_MAX: usize = 8 * 1024;
 
@@ -59,8 +61,7 @@ pub(super) async fn commit(engine: &Engine, state: &mut CommitState, group: &mut
     engine.check_accepting()?;
     let mut later = Vec::new();
     let result = commit_among_others(engine, state, group, &mut later).await;
-    let mut queue = engine.pipeline.queue.lock();
-    later.into_iter().rev().for_each(|member| queue.push_front(member));
+    queue_again(engine, later.into_iter());
     result
 }
 
@@ -146,6 +147,7 @@ async fn make_room(
             })
             .await;
             commit_others(engine, state, Scn::MAX, later).await?;
+            yield_now().await;
         }
         Result::<()>::Ok(())
     };
@@ -324,20 +326,36 @@ async fn commit_others(
         }
     }
     engine.check_poisoned()?;
+    let frames = FRAMES_RESERVED + FRAMES_FOR_OTHERS.min(engine.pool.frame_count() / 16);
+    if engine.pool.free_count() < frames {
+        // Where that fails they are tried again, or told so when this is over.
+        let _ = engine.free_frames(frames).await;
+    }
     // One more is the index commit's.
-    let has_scns = state.last_scn.0 + group.len() as u64 + 1 < until.0;
-    if !has_scns || !write_index(engine, state).await? {
+    if state.last_scn.0 + group.len() as u64 + 1 >= until.0 {
         later.append(&mut group);
+    } else if !write_index(engine, state).await? {
+        queue_again(engine, group.drain(..));
     }
     if group.is_empty() {
         return Ok(());
     }
-    let Some(mut group) = commit_now(engine, state, group).await? else { return Ok(()) };
-    // An inner node is in somebody's way, or there is no room.
-    for member in group.drain(..) {
-        later.extend(commit_now(engine, state, vec![member]).await?.into_iter().flatten());
+    let Some((group, _)) = commit_now(engine, state, group).await? else { return Ok(()) };
+    // One of them is in the way of the others.
+    for member in group {
+        match commit_now(engine, state, vec![member]).await? {
+            None => {}
+            Some((member, NotApplied::Overtaken)) => later.extend(member),
+            Some((member, NotApplied::NotNow)) => queue_again(engine, member.into_iter()),
+        }
     }
     Ok(())
+}
+
+/// Puts members back to where they came from.
+fn queue_again(engine: &Engine, members: impl DoubleEndedIterator<Item = Member>) {
+    let mut queue = engine.pipeline.queue.lock();
+    members.rev().for_each(|member| queue.push_front(member));
 }
 
 /// Takes small commits out of the queue, and puts large ones into `later`.
@@ -372,8 +390,9 @@ async fn write_index(engine: &Engine, state: &mut CommitState) -> Result<bool> {
     }
     let mut index = IndexCommit::of(engine);
     let first = Scn(state.last_scn.0 + 1);
+    newest_leaf(engine, &mut state.workspace, &index.request).await?;
     let requests = std::iter::once(&index.request);
-    if !apply_now(engine, &mut state.workspace, requests, first, usize::MAX) {
+    if apply_now(engine, &mut state.workspace, requests, first, usize::MAX).is_err() {
         return Ok(false);
     }
     commit_group(engine, state, &mut [&mut index.request], Applied::Privately).await?;
@@ -382,16 +401,16 @@ async fn write_index(engine: &Engine, state: &mut CommitState) -> Result<bool> {
     Ok(true)
 }
 
-/// Commits a group if all of it can be applied now; else gives it back.
+/// Commits a group if all of it can be applied now; else gives it back, and why.
 async fn commit_now(
     engine: &Engine,
     state: &mut CommitState,
     mut group: Vec<Member>,
-) -> Result<Option<Vec<Member>>> {
+) -> Result<Option<(Vec<Member>, NotApplied)>> {
     let first = Scn(state.last_scn.0 + 1);
     let requests = group.iter().map(|member| &member.request);
-    if !apply_now(engine, &mut state.workspace, requests, first, OPERATIONS_BETWEEN_MAX) {
-        return Ok(Some(group));
+    if let Err(reason) = apply_now(engine, &mut state.workspace, requests, first, OPERATIONS_BETWEEN_MAX) {
+        return Ok(Some((group, reason)));
     }
     let mut requests: Vec<&mut Request> = group.iter_mut().map(|member| &mut member.request).collect();
     let result = commit_group(engine, state, &mut requests, Applied::Privately).await;
