@@ -291,19 +291,18 @@ fn every_call(fault: InjectedFault, options: StoreOptions, step: usize) {
         workload(&device, &options, &Seen::default()).await.unwrap();
         before + 1..=device.calls()
     });
-    let (mut tried, mut noticed) = (0, 0);
+    let mut noticed = 0;
     for call in calls.clone().step_by(step) {
         let (device, seen) = (block_on(prepared(call, &options)), Seen::default());
         device.fail_call(call, fault);
         let result = block_on(workload(&device, &options, &seen));
         let context = format!("{fault:?} at call {call} of {}", calls.end());
         noticed += usize::from(result.is_err());
-        tried += 1;
         let device = if fault == InjectedFault::Crash { device.restart() } else { device.survivor(call) };
         block_on(check(&device, &options, &seen, &context));
     }
     // How many calls it takes depends on when readers of other tests let frames and undo records go.
-    assert!(2 * noticed > tried, "{noticed} of {tried} {fault:?} were noticed");
+    assert!(noticed > 20, "{noticed} {fault:?} were noticed");
 }
 
 /// Every so many calls; all of them in the long lane.
