@@ -440,10 +440,10 @@ impl<'a> Binder<'a> {
         for each in targets.iter().take(bound.columns.len()) {
             target.refuse_given(&each.column)?;
         }
-        for ((_, column), target) in bound.columns.iter().zip(targets) {
+        for (at, ((_, column), target)) in bound.columns.iter().zip(targets).enumerate() {
             let probe = Expr::Column { index: 0, data_type: column.data_type };
             if column.data_type.oid != oids::UNKNOWN {
-                self.fit_target(target, probe)?;
+                self.fit_target(target, probe).map_err(|error| self.locate_item(error, query, at))?;
             }
             wanted.push(self.target_type(target)?);
         }
@@ -489,6 +489,21 @@ impl<'a> Binder<'a> {
             outputs.push(Computed { id, expr });
         }
         Ok(Logical::Project { input: Box::new(source), outputs })
+    }
+
+    /// Adds the place of an item of a query's select list, where its items are its columns.
+    fn locate_item(&self, error: SqlError, query: &ast::Query, at: usize) -> SqlError {
+        let SetExpr::Select(select) = query.body.as_ref() else { return error };
+        match select.projection.get(..=at) {
+            Some([plain @ .., ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. }])
+                if !plain.iter().any(|each| {
+                    matches!(each, ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..))
+                }) =>
+            {
+                self.locate(error, ast::Spanned::span(item).start)
+            }
+            _ => error,
+        }
     }
 
     /// Adds the place of the first target that gets no value.

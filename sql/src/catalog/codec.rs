@@ -408,14 +408,17 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
-    } else if has_collations || has_settings {
+    } else if has_collations || has_settings || table.of_type != 0 {
         writer.bool(false);
     }
-    if has_collations || has_settings {
+    if has_collations || has_settings || table.of_type != 0 {
         encode_collations(writer, table.columns.iter().map(|column| column.collation));
     }
-    if has_settings {
+    if has_settings || table.of_type != 0 {
         writer.list(&table.columns, |writer, column| column.settings.encode(writer));
+    }
+    if table.of_type != 0 {
+        writer.u32(table.of_type);
     }
 }
 
@@ -849,6 +852,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
         materialized: None,
+        of_type: 0,
     };
     // Programs before this one wrote none.
     if !reader.0.is_empty() {
@@ -872,6 +876,9 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         for (column, settings) in table.columns.iter_mut().zip(settings) {
             column.settings = settings;
         }
+    }
+    if !reader.0.is_empty() {
+        table.of_type = reader.u32()?;
     }
     Ok(table)
 }

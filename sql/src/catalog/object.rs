@@ -94,6 +94,8 @@ pub struct Table {
     pub row_estimate: i64,
     /// The query that its rows come from, if it is a materialized view.
     pub materialized: Option<Materialized>,
+    /// The composite type whose attributes its columns are, if it is a typed table; else 0.
+    pub of_type: u32,
 }
 
 /// What makes a table a materialized view.

@@ -215,7 +215,7 @@ impl CatalogSnapshot {
 
     fn from_objects(objects: Vec<Object>) -> CatalogSnapshot {
         let mut snapshot = CatalogSnapshot::default();
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut types) = (BTreeMap::new(), Vec::new());
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
             let schema = Schema { oid, name: name.to_string(), owner: SUPERUSER };
             snapshot.schemas.insert(oid, Arc::new(schema));
@@ -237,7 +237,7 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
-                Object::Type(user_type) => snapshot.add_type(user_type),
+                Object::Type(user_type) => types.push(user_type),
                 Object::Role(role) => {
                     snapshot.roles.insert(role.oid, role);
                 }
@@ -279,6 +279,8 @@ impl CatalogSnapshot {
             snapshot.roles_by_name.insert(role.name.clone(), role.oid);
         }
         snapshot.link(tables);
+        // Domains may be over rows of tables.
+        types.into_iter().for_each(|each| snapshot.add_type(each));
         snapshot
     }
 
@@ -398,6 +400,20 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
         self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// The schema that a type is in.
+    #[must_use]
+    pub fn schema_of_type(&self, oid: u32) -> u32 {
+        let row_type = || self.row_type(relation_of_type(oid)?).map(|row| row.schema);
+        let own = self.user_type(oid).map(|entry| entry.definition.schema);
+        own.or_else(row_type).unwrap_or(PG_CATALOG)
+    }
+
+    /// Whether a type is a domain.
+    #[must_use]
+    pub fn is_domain(&self, oid: u32) -> bool {
+        self.types.get(&oid).is_some_and(|entry| entry.definition.domain().is_some())
     }
 
     /// The users' types of ranges and multiranges whose values are made by functions of a name, in one of these schemas.

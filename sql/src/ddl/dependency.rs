@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use super::rewrite::Rewrite;
 use super::user_type::shown;
-use super::{Ddl, composite};
+use super::{Ddl, composite, reshape};
 use crate::binder::name;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource};
+use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource, row_type_oid};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::Datum;
 
@@ -144,7 +144,7 @@ impl Thing {
                 found.extend(own.range().map(|range| (Thing::Type(range.multirange), Tie::Part)));
                 found
             }
-            Thing::Attribute(oid, number) => composite::readers(catalog, oid, number)
+            Thing::Attribute(oid, number) => reshape::readers(catalog, oid, number)
                 .into_iter()
                 .map(|reader| (reader, Tie::Use))
                 .collect(),
@@ -225,6 +225,11 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     let generated = generated.filter(|column| reads(&column.default));
     found.extend(generated.map(|column| (Thing::Column(oid, column.number), Tie::Use)));
     found.extend(views_on(catalog, oid, Some(number)));
+    for reader in reshape::readers(catalog, row_type_oid(oid), number) {
+        if found.iter().all(|(thing, _)| *thing != reader) {
+            found.push((reader, Tie::Use));
+        }
+    }
     found
 }
 
@@ -266,6 +271,10 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
     let names = |text: &str| text.contains(&format!("\"#{oid}\""));
     let mut found = Vec::new();
     for entry in catalog.tables() {
+        if entry.table.of_type == oid {
+            found.push(Thing::Table(entry.table.oid));
+            continue;
+        }
         for column in entry.table.live_columns() {
             if is_of(column.type_oid) {
                 found.push(Thing::Column(entry.table.oid, column.number));
@@ -490,9 +499,15 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             ddl.remove((*statistics).clone()).await?;
         }
     }
+    let mut followings = Vec::new();
     for (oid, table) in changed {
+        let before = reshape::of_table(&catalog.expect_table(oid)?.table);
+        followings.extend(reshape::prepare(ddl, row_type_oid(oid), &before, &reshape::of_table(&table))?);
         ddl.put(table).await?;
         debug_assert!(!goes(oid), "a table that goes is not written");
+    }
+    for following in followings {
+        Box::pin(following.run(ddl)).await?;
     }
     for (oid, numbers) in attributes {
         ddl.refresh().await?;

@@ -8,7 +8,7 @@ use super::user_type::{altered, array_name, new_name};
 use crate::binder::{data_type, name};
 use crate::catalog::PG_TYPE;
 use crate::catalog::{
-    ColumnIdentity, Domain, DomainCheck, TableColumn, TypeDefinition, UserType, relation_of_type,
+    ColumnIdentity, Domain, DomainCheck, TableColumn, TypeDefinition, UserType,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
@@ -79,8 +79,6 @@ fn refuse_base(ddl: &Ddl, base: DataType) -> Result<()> {
     let is_bad = info.is_none_or(|info| {
         info.category == Category::Pseudo
             || matches!(info.shape, TypeShape::Pseudo)
-            // A table's rows change with it, and nothing that is stored would follow.
-            || (matches!(info.shape, TypeShape::Composite { .. }) && relation_of_type(info.oid).is_some())
     });
     if !is_bad {
         return Ok(());

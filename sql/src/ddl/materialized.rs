@@ -59,6 +59,7 @@ pub async fn create(ddl: &mut Ddl, create: &CreateMaterialized, text: &str) -> R
         on_commit: OnCommit::PreserveRows,
         options,
         row_estimate: -1,
+        of_type: 0,
         materialized: Some(Materialized {
             query: stored.query,
             sources: stored.sources,

@@ -33,6 +33,7 @@ mod pin;
 mod range;
 mod refresh;
 mod rename;
+mod reshape;
 mod rewrite;
 mod rights;
 mod role;
@@ -40,6 +41,7 @@ mod schema;
 mod sequence;
 mod storage;
 mod temporary;
+mod typed;
 mod upkeep;
 mod user_type;
 mod view;
@@ -51,7 +53,7 @@ use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
-pub use composite::holds_rows;
+pub use reshape::holds_rows;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
@@ -355,7 +357,7 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             TypeStatement::Drop { .. } => "DROP TYPE",
         },
         Definition::CreateSchema { .. } => "CREATE SCHEMA",
-        Definition::CreateLike { .. } => "CREATE TABLE",
+        Definition::CreateLike { .. } | Definition::CreateTyped { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::DropAbsent(drop) => drop.kind,
         Definition::CreateMaterialized(_) => "CREATE MATERIALIZED VIEW",
@@ -403,7 +405,10 @@ impl Work<'_> {
 async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Option<String>> {
     match definition {
         Definition::CreateLike { create, likes } => {
-            create_table::create_table(ddl, create, likes, text).await
+            create_table::create_table(ddl, create, likes, None, text).await
+        }
+        Definition::CreateTyped { create, of } => {
+            create_table::create_table(ddl, create, &[], Some(of), text).await
         }
         Definition::CreateAs { create, names, with_data } => {
             return create_as::of_create(ddl, create, names, *with_data, text).await.map(Some);
@@ -490,7 +495,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateTable(create) if create.query.is_some() => {
             return create_as::of_create(ddl, create, &[], true, text).await.map(Some);
         }
-        S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
+        S::CreateTable(create) => create_table::create_table(ddl, create, &[], None, text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {

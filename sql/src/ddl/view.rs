@@ -6,10 +6,10 @@ use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor}
 
 use super::rename::check_exists;
 use super::storage::{self, Owner};
-use super::{Ddl, default};
+use super::{Ddl, default, reshape};
 use crate::binder::{LiteralUse, Relation, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
-use crate::catalog::{View, ViewColumn, ViewSource, store};
+use crate::catalog::{View, ViewColumn, ViewSource, row_type_oid, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
 use crate::parser::{ObjectKind, ViewOptions, refuse_in_create_view};
@@ -159,10 +159,28 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         is_temporary: is_temporary || ddl.makes_temporary,
         options: storage::of_relation(&create.options, Owner::View)?,
     };
-    if existing.is_none() {
+    let Some(replaced) = ddl.catalog.view(oid).cloned() else {
         ddl.begin_rights(b'r', PG_CLASS, oid, schema, owner).await?;
+        return ddl.put(view).await;
+    };
+    if view.columns.len() > replaced.columns.len() {
+        reshape::refuse_whole_readers(ddl, row_type_oid(oid), "add a column to")?;
     }
-    ddl.put(view).await
+    for column in &view.columns {
+        reshape::refuse_itself(ddl, row_type_oid(oid), DataType::of(column.type_oid))?;
+    }
+    put_changed(ddl, &replaced, view).await
+}
+
+/// Stores a view whose columns changed, and what tables hold of its rows.
+async fn put_changed(ddl: &mut Ddl, before: &View, after: View) -> Result<()> {
+    let (fields, changed) = (reshape::of_view(before), reshape::of_view(&after));
+    let following = reshape::prepare(ddl, row_type_oid(before.oid), &fields, &changed)?;
+    ddl.put(after).await?;
+    match following {
+        Some(following) => Box::pin(following.run(ddl)).await,
+        None => Ok(()),
+    }
 }
 
 /// A query as views keep it.
@@ -317,5 +335,7 @@ pub async fn rename_column(ddl: &mut Ddl, view: &View, old: &str, new: &str) -> 
         ));
     }
     column.name = new.to_string();
-    ddl.put(changed).await
+    let number = reshape::of_view(view).iter().find(|(_, (name, _))| &**name == old).map_or(0, |each| each.0);
+    reshape::refuse_readers(ddl, view.oid, number, old)?;
+    put_changed(ddl, view, changed).await
 }

@@ -94,6 +94,11 @@ pub enum Definition {
         if_exists: bool,
         schema: Ident,
     },
+    /// CREATE TABLE … OF type
+    CreateTyped {
+        create: Box<ast::CreateTable>,
+        of: ObjectName,
+    },
     /// CREATE TABLE with LIKE clauses
     CreateLike {
         create: Box<ast::CreateTable>,
@@ -213,6 +218,8 @@ pub enum TableAction {
         column: Ident,
         setting: ColumnSetting,
     },
+    /// OF type, or NOT OF.
+    SetType(Option<ObjectName>),
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -606,6 +613,14 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             }
             let name = Some(identifier(parser, source)?);
             return Ok(TableAction::Storage(StorageAction::Switch { kind, name }));
+        }
+        ("of", _) => {
+            skip(parser, 1);
+            return Ok(TableAction::SetType(Some(name(parser, source)?)));
+        }
+        ("not", "of") => {
+            skip(parser, 2);
+            return Ok(TableAction::SetType(None));
         }
         ("cluster", "on") => {
             skip(parser, 2);

@@ -40,6 +40,7 @@ mod source;
 mod star_cast;
 mod taken;
 mod targets;
+mod typed_table;
 mod unmark;
 mod upkeep;
 mod user_type;

@@ -34,6 +34,7 @@
 //! | `FETCH FIRST (n) ROWS ONLY`, `… WITH TIES` | `LIMIT (n)`, `LIMIT (n) FETCH FIRST ROW WITH TIES` |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
+//! | `INSERT INTO t TABLE u` | `INSERT INTO t SELECT * FROM u` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
@@ -252,6 +253,18 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
                 depth += 1;
                 at += 1;
+            }
+            // sqlparser takes no TABLE as the source of an INSERT.
+            Token::Word(_)
+                if kind.inserts
+                    && is(token, "table")
+                    && matches!(token_at(at), Token::Word(_))
+                    && matches!(before, Some(Token::Word(_) | Token::RParen | Token::LParen))
+                    && !out.last().is_some_and(|last| is(last, "as") || is(last, "into")) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at - 1].span);
+                out.extend([put(Token::make_keyword("SELECT")), put(Token::Mul)]);
+                out.push(put(Token::make_keyword("FROM")));
             }
             // Behind a schema they are functions as others are.
             Token::Word(word)
@@ -607,6 +620,8 @@ struct StatementWords {
     is_query: bool,
     /// It is a MERGE, whatever stands before that.
     merges: bool,
+    /// It begins with INSERT.
+    inserts: bool,
     creates_table: bool,
     alters_table: bool,
     /// It defines something: SET there is not UPDATE's.
@@ -627,6 +642,7 @@ impl StatementWords {
                 .any(|word| first_is(word)),
             merges: ["merge", "with", "explain", "prepare"].iter().any(|word| first_is(word))
                 && tokens.iter().any(|token| is(token, "merge")),
+            inserts: first_is("insert"),
             creates_table: is_table && first_is("create"),
             alters_table: is_table && first_is("alter"),
             defines: first_is("create") || first_is("alter"),

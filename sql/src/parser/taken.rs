@@ -18,12 +18,15 @@ pub(super) struct Taken {
     without_data: bool,
     names: Vec<ast::Ident>,
     likes: Vec<TableLike>,
+    /// The type of a typed table.
+    of_type: Option<ast::ObjectName>,
 }
 
 impl Taken {
     /// Rewrites a statement's tokens.
     pub fn from(tokens: &mut Vec<TokenWithSpan>, source: &Source<'_>) -> Result<Taken> {
         create::prepare(tokens, source)?;
+        let of_type = super::typed_table::take_type(tokens, source)?;
         spell_copy_flags(tokens);
         sequence::order_identity_options(tokens);
         Ok(Taken {
@@ -33,6 +36,7 @@ impl Taken {
             without_data: take_data_clause(tokens),
             names: take_column_names(tokens),
             likes: take_likes(tokens, source)?,
+            of_type,
         })
     }
 
@@ -306,6 +310,9 @@ fn definition_of(
     taken: &mut Taken,
 ) -> std::result::Result<Definition, Box<ast::Statement>> {
     match statement {
+        ast::Statement::CreateTable(create) if let Some(of) = taken.of_type.take() => {
+            Ok(Definition::CreateTyped { create: Box::new(create), of })
+        }
         ast::Statement::CreateTable(create) if !taken.likes.is_empty() => {
             let likes = std::mem::take(&mut taken.likes);
             Ok(Definition::CreateLike { create: Box::new(create), likes })
