@@ -7,6 +7,7 @@ use helios_mvcc::TreeId;
 use super::column_identity::ColumnIdentity;
 use super::column_settings::ColumnSettings;
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
@@ -443,6 +444,7 @@ pub enum Object {
     Rights(Arc<ObjectRights>),
     DefaultRights(Arc<DefaultRights>),
     Statistics(Arc<Statistics>),
+    ExtendedStatistics(Arc<ExtendedStatistics>),
 }
 
 impl Object {
@@ -464,6 +466,7 @@ impl Object {
             Object::Rights(rights) => rights.oid,
             Object::DefaultRights(rights) => rights.oid,
             Object::Statistics(statistics) => statistics.table,
+            Object::ExtendedStatistics(own) => own.oid,
         }
     }
 }

@@ -9,6 +9,7 @@ use helios_mvcc::{KeyRange, OWN_ROWS, ScanStep, Scn, Snapshot, Transaction, Tree
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, Index, Object, Schema, Sequence, Table, View,
@@ -47,6 +48,7 @@ pub struct CatalogSnapshot {
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
     statistics: BTreeMap<u32, Arc<Statistics>>,
+    extended_statistics: BTreeMap<u32, Arc<ExtendedStatistics>>,
     rights: BTreeMap<u32, Arc<ObjectRights>>,
     default_rights: BTreeMap<u32, Arc<DefaultRights>>,
     roles: BTreeMap<u32, Arc<Role>>,
@@ -258,6 +260,9 @@ impl CatalogSnapshot {
                 }
                 Object::Statistics(statistics) => {
                     snapshot.statistics.insert(statistics.table, statistics);
+                }
+                Object::ExtendedStatistics(own) => {
+                    snapshot.extended_statistics.insert(own.oid, own);
                 }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
@@ -540,6 +545,23 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn schema(&self, oid: u32) -> Option<&Arc<Schema>> {
         self.schemas.get(&oid)
+    }
+
+    /// All statistics objects. A program that did not know them may have dropped the table of one.
+    pub fn extended_statistics(&self) -> impl Iterator<Item = &Arc<ExtendedStatistics>> {
+        self.extended_statistics.values().filter(|own| self.tables.contains_key(&own.table))
+    }
+
+    /// The statistics object of a name in a schema.
+    #[must_use]
+    pub fn extended_statistics_named(&self, schema: u32, name: &str) -> Option<&Arc<ExtendedStatistics>> {
+        self.extended_statistics().find(|own| own.schema == schema && own.name == name)
+    }
+
+    /// The statistics object of that OID.
+    #[must_use]
+    pub fn extended_statistics_numbered(&self, oid: u32) -> Option<&Arc<ExtendedStatistics>> {
+        self.extended_statistics.get(&oid)
     }
 
     /// All extensions, but for those that are always there.

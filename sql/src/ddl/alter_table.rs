@@ -588,6 +588,15 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
         }
         ddl.put(changed).await?;
     }
+    let own: Vec<_> =
+        ddl.catalog.extended_statistics().filter(|own| own.table == entry.table.oid).cloned().collect();
+    for statistics in own.into_iter().filter(|own| !own.expressions.is_empty()) {
+        let mut changed = (*statistics).clone();
+        for text in &mut changed.expressions {
+            *text = renamed(text)?;
+        }
+        ddl.put(changed).await?;
+    }
     let mut table = (*entry.table).clone();
     for column in table.columns.iter_mut().filter(|column| column.generated) {
         column.default = column.default.as_deref().map(renamed).transpose()?;

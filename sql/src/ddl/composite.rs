@@ -6,9 +6,7 @@ use sqlparser::ast::{self, Ident, ObjectName};
 
 use super::create_table::COLUMNS_MAX;
 use super::dependency::{Thing, drop_things};
-use super::reshape::{
-    self, first_holding, readers, refuse_domains, refuse_itself, refuse_whole_readers,
-};
+use super::reshape::{self, first_holding, readers, refuse_domains, refuse_itself, refuse_whole_readers};
 use super::user_type::{Named, array_name, named, new_name, shown};
 use super::{Ddl, comment, typed};
 use crate::binder::{check_collation, data_type, name};

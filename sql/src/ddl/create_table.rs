@@ -9,10 +9,10 @@ use super::Ddl;
 use super::storage::{self, Owner};
 use super::{constraint, like, sequence, typed};
 use crate::binder::{at_collate, check_collation, data_type, name};
+use crate::catalog::PG_CLASS;
 use crate::catalog::{
     ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store,
 };
-use crate::catalog::PG_CLASS;
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{NOT_DISTINCT, Source, TableLike, compression, marked, of_standard};
 use crate::types::{DataType, Representation, TypeCatalog};

@@ -17,6 +17,7 @@ mod dependency;
 mod domain;
 mod drop;
 mod enumeration;
+mod extended_statistics;
 mod extension;
 mod grant;
 mod identity;
@@ -53,13 +54,13 @@ use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
-pub use reshape::holds_rows;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
 pub use lock::tables_to_lock;
 pub use maintenance::vacuum;
 pub use owned::count_dependents;
+pub use reshape::holds_rows;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 pub use upkeep::check as check_upkeep;
 
@@ -70,8 +71,8 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::parser::{
-    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement,
-    refuse_in_definition,
+    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, StatisticsStatement,
+    TypeStatement, refuse_in_definition,
 };
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
@@ -356,6 +357,11 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             TypeStatement::Drop { domains: true, .. } => "DROP DOMAIN",
             TypeStatement::Drop { .. } => "DROP TYPE",
         },
+        Definition::Statistics(statement) => match statement {
+            StatisticsStatement::Create { .. } => "CREATE STATISTICS",
+            StatisticsStatement::Alter { .. } => "ALTER STATISTICS",
+            StatisticsStatement::Drop { .. } => "DROP STATISTICS",
+        },
         Definition::CreateSchema { .. } => "CREATE SCHEMA",
         Definition::CreateLike { .. } | Definition::CreateTyped { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
@@ -473,6 +479,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         }
         Definition::Role(statement) => role::define(ddl, statement).await,
         Definition::Rights(statement) => grant::define(ddl, statement).await,
+        Definition::Statistics(statement) => extended_statistics::define(ddl, statement, text).await,
         Definition::Type(statement) => user_type::define(ddl, statement, text).await,
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {

@@ -69,7 +69,7 @@ pub async fn set_owner(
 }
 
 /// 42501 for a new owner that the current one is no member of, or that may not have the object where it is.
-fn check_receiver(ddl: &Ddl, old: u32, new: &Role, schema: u32) -> Result<()> {
+pub fn check_receiver(ddl: &Ddl, old: u32, new: &Role, schema: u32) -> Result<()> {
     if old == new.oid || ddl.actor().is_superuser() {
         return Ok(());
     }

@@ -66,8 +66,7 @@ pub fn columns(
         };
         let given = create.columns.iter().find(|definition| named(definition) == attribute.name);
         let definition = given.cloned().unwrap_or_else(bare);
-        let mut column =
-            column_of(ddl, &definition, number, table, wanted, text, Some(attribute.data_type))?;
+        let mut column = column_of(ddl, &definition, number, table, wanted, text, Some(attribute.data_type))?;
         if column.generated || column.identity.is_some() || !wanted.sequences.is_empty() {
             let what = if column.generated { "generated" } else { "identity" };
             return Err(SqlError::unsupported(format!("{what} columns are not supported on typed tables")));

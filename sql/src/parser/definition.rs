@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use super::absent::{self, DropAbsent};
 use super::comment::{CommentTarget, comment};
+use super::extended_statistics::{self, StatisticsStatement};
 use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
@@ -94,6 +95,8 @@ pub enum Definition {
         if_exists: bool,
         schema: Ident,
     },
+    /// CREATE, ALTER and DROP STATISTICS
+    Statistics(StatisticsStatement),
     /// CREATE TABLE … OF type
     CreateTyped {
         create: Box<ast::CreateTable>,
@@ -298,6 +301,9 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         }
         ["drop", ..] if let Some(drop) = absent::parse(parser, source)? => {
             Ok(Some(Definition::DropAbsent(drop)))
+        }
+        ["create" | "alter" | "drop", "statistics", ..] => {
+            extended_statistics::parse(parser, source).map(Some)
         }
         ["drop", "index", "concurrently", _] => drop_indexes(parser, source).map(Some),
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
@@ -817,7 +823,7 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
 }
 
 /// The number behind SET STATISTICS.
-fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
+pub(super) fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
     let sign = if parser.consume_token(&Token::Minus) { -1 } else { 1 };
     let token = parser.peek_token_ref();
     let number = match &token.token {

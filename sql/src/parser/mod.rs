@@ -20,6 +20,7 @@ mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod extended_statistics;
 mod foreign;
 mod lexemes;
 mod materialized;
@@ -67,6 +68,7 @@ pub use definition::{
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
+pub use extended_statistics::{StatisticsChange, StatisticsElement, StatisticsStatement};
 pub use foreign::{
     refuse_in_create_index, refuse_in_create_view, refuse_in_definition, refuse_in_delete, refuse_in_insert,
     refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::columns::default_oid;
+use super::extended_statistics::PG_STATISTIC_EXT;
 use super::object_functions::{PG_REWRITE, RULE_OF_VIEW};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::catalog::PG_TYPE;
@@ -74,6 +75,17 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
         let under = own.domain().map(|domain| domain.base.oid);
         let under = under.or_else(|| own.range().map(|range| range.subtype));
         rows.extend(under.map(|oid| row((PG_TYPE, own.oid), (PG_TYPE, oid, 0), b'n')));
+    }
+    for own in catalog.extended_statistics() {
+        let object = (PG_STATISTIC_EXT, own.oid);
+        let mut columns: Vec<i16> = own.columns.iter().chain(&own.read).copied().collect();
+        if own.columns.is_empty() {
+            columns.push(0);
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        rows.extend(columns.into_iter().map(|number| row(object, (PG_CLASS, own.table, number), b'a')));
+        rows.push(row(object, (PG_NAMESPACE, own.schema, 0), b'n'));
     }
     for (relation, schema) in tables.chain(views) {
         rows.push(row((PG_CLASS, relation), (PG_NAMESPACE, schema, 0), b'n'));

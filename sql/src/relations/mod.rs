@@ -17,6 +17,7 @@ mod conversions;
 pub mod deparse;
 mod depend;
 mod diff;
+pub mod extended_statistics;
 mod extensions;
 mod host_rules;
 mod information_schema;
@@ -88,6 +89,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     session_objects::MAKERS,
     time_zones::MAKERS,
     host_rules::MAKERS,
+    extended_statistics::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
     surroundings::MAKERS,
