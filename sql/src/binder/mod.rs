@@ -76,7 +76,7 @@ pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
-pub use literal::LiteralUse;
+pub use literal::{LiteralUse, StarUse};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{KnownMoment, MomentKind, Moments, moment_of};
@@ -475,6 +475,8 @@ pub struct Binder<'a> {
     literals: Vec<Location>,
     /// What became of them, where that was asked for.
     literal_uses: Option<Vec<LiteralUse>>,
+    /// The stars of select lists, noted with those.
+    star_uses: Vec<StarUse>,
 }
 
 /// The deepest nesting of queries.
@@ -520,6 +522,7 @@ impl<'a> Binder<'a> {
             depth: 0,
             literals: Vec::new(),
             literal_uses: None,
+            star_uses: Vec::new(),
         }
     }
 

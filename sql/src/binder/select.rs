@@ -511,9 +511,13 @@ impl Binder<'_> {
                         let error = SqlError::syntax("SELECT * with no tables specified is not valid");
                         return Err(self.locate(error, location));
                     }
+                    self.note_star(location, self.levels.len() - 1, &columns);
                     self.push_columns(&mut outputs, self.levels.len() - 1, columns, location);
                 }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(object), _) => {
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(object),
+                    options,
+                ) => {
                     let (schema, alias) = name::split(object)?;
                     let location = name::location(object);
                     // Also a relation of a query around this one.
@@ -527,6 +531,7 @@ impl Binder<'_> {
                         );
                         return Err(self.locate(self.hint_about_alias(error, &alias), location));
                     };
+                    self.note_star(options.wildcard_token.0.span.start, level, &columns);
                     self.push_columns(&mut outputs, level, columns, location);
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),

@@ -131,6 +131,7 @@ pub async fn perform(ddl: &mut Ddl, entry: &Arc<TableEntry>, action: &TableActio
         TableAction::ColumnSetting { column, setting } => {
             column_settings::set(ddl, entry, column, setting).await?;
         }
+        TableAction::SetOwner(owner) => super::owner::set_owner_of_table(ddl, entry, owner).await?,
         TableAction::SetType(of) => super::typed::set_type(ddl, entry, of.as_ref()).await?,
         TableAction::Storage(action) => check_storage(entry, action)?,
     }
@@ -231,6 +232,7 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
+        Some(TableAction::SetOwner(_)) => "OWNER TO",
         Some(TableAction::SetType(Some(_))) => "OF",
         Some(TableAction::SetType(None)) => "NOT OF",
         Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",

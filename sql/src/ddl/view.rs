@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor}
 use super::rename::check_exists;
 use super::storage::{self, Owner};
 use super::{Ddl, default, reshape};
-use crate::binder::{LiteralUse, Relation, lookup_relation, name, stable_name};
+use crate::binder::{Binder, Relation, StarUse, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
 use crate::catalog::{View, ViewColumn, ViewSource, row_type_oid, store};
 use crate::error::{Result, SqlError, SqlState};
@@ -122,7 +122,7 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    let stored = stored_query(ddl, &create.query, &bound.columns, &used, binder.literal_uses())?;
+    let stored = stored_query(ddl, &create.query, &bound.columns, &used, &binder)?;
     let is_temporary = create.temporary || stored.reads_temporary;
     if is_temporary && !create.temporary {
         ddl.notice(format!("view \"{}\" will be a temporary view", name::split(&create.name)?.1));
@@ -196,17 +196,20 @@ pub fn stored_query(
     query: &Query,
     columns: &[(usize, crate::binder::ResultColumn)],
     used: &BTreeSet<(u32, i16)>,
-    literals: &[LiteralUse],
+    binder: &Binder<'_>,
 ) -> Result<StoredQuery> {
     let mut query = query.clone();
     walk(&mut query, &mut |node| match node {
-        Node::Query(query) => spell_out_tables(&mut query.body),
+        Node::Query(query) => {
+            expand_stars(&mut query.body, binder.star_uses());
+            spell_out_tables(&mut query.body)
+        }
         _ => Ok(()),
     })?;
     expand_star(&mut query, columns);
     let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
     walk(&mut query, &mut |node| naming.meet(node))?;
-    super::pin::pin(ddl, literals, &mut query)?;
+    super::pin::pin(ddl, binder.literal_uses(), &mut query)?;
     let mut sources: Vec<ViewSource> = Vec::new();
     let mut reads_temporary = false;
     for relation in &naming.found {
@@ -218,6 +221,42 @@ pub fn stored_query(
         }
     }
     Ok(StoredQuery { query: query.to_string(), sources, reads_temporary })
+}
+
+/// Stars of select lists stand for the columns that there are now.
+fn expand_stars(body: &mut SetExpr, uses: &[StarUse]) {
+    match body {
+        // A chain of them is as deep as it is long.
+        SetExpr::SetOperation { left, right, .. } => stacker::maybe_grow(64 << 10, 1 << 20, || {
+            expand_stars(left, uses);
+            expand_stars(right, uses);
+        }),
+        SetExpr::Select(select) => {
+            let found = |item: &SelectItem| {
+                let (SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options)) = item else {
+                    return None;
+                };
+                let location = options.wildcard_token.0.span.start;
+                uses.iter().find(|each| location.line > 0 && each.location == location)
+            };
+            let mut items = Vec::with_capacity(select.projection.len());
+            for item in std::mem::take(&mut select.projection) {
+                match found(&item) {
+                    Some(star) => items.extend(star.columns.iter().map(|path| {
+                        let mut path: Vec<Ident> =
+                            path.iter().map(|part| Ident::with_quote('"', part)).collect();
+                        SelectItem::UnnamedExpr(match path.len() {
+                            1 => Expr::Identifier(path.remove(0)),
+                            _ => Expr::CompoundIdentifier(path),
+                        })
+                    })),
+                    None => items.push(item),
+                }
+            }
+            select.projection = items;
+        }
+        _ => {}
+    }
 }
 
 /// `TABLE t` is `SELECT * FROM t`.

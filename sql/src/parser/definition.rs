@@ -221,6 +221,8 @@ pub enum TableAction {
         column: Ident,
         setting: ColumnSetting,
     },
+    /// OWNER TO, among others
+    SetOwner(RoleName),
     /// OF type, or NOT OF.
     SetType(Option<ObjectName>),
     /// Something about storage that makes no difference here.
@@ -497,10 +499,20 @@ fn alter_table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definitio
     let name = name(parser, source)?;
     let _ = parser.consume_token(&Token::Mul);
     let kind = ObjectKind::Table;
+    let mut actions = Vec::new();
     if let Some(change) = common_change(parser, source, kind, &name, if_exists)? {
-        return Ok(change);
+        // Of these, only a change of the owner may stand among other actions.
+        match change {
+            Definition::SetOwner { owner, .. } if parser.consume_token(&Token::Comma) => {
+                actions.push(TableAction::SetOwner(owner));
+            }
+            change => return Ok(change),
+        }
     }
-    let actions = table_actions(parser, source)?;
+    if !actions.is_empty() {
+        refuse_alone(parser, source)?;
+    }
+    actions.extend(table_actions(parser, source)?);
     Ok(Definition::AlterTable { kind, name, if_exists, actions })
 }
 
@@ -509,9 +521,28 @@ pub(super) fn table_actions(parser: &mut Parser<'_>, source: &Source<'_>) -> Res
     let mut actions = Vec::new();
     loop {
         actions.push(table_action(parser, source)?);
+        let renames = actions.iter().any(|action| {
+            matches!(action, TableAction::Standard(standard)
+            if matches!(**standard, ast::AlterTableOperation::RenameColumn { .. }
+                | ast::AlterTableOperation::RenameConstraint { .. }))
+        });
+        if renames && parser.peek_token_ref().token == Token::Comma {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
         if !parser.consume_token(&Token::Comma) {
             return Ok(actions);
         }
+        refuse_alone(parser, source)?;
+    }
+}
+
+/// 42601 for what ALTER TABLE does alone.
+fn refuse_alone(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
+    let second = parser.peek_nth_token(1);
+    match word(parser.peek_token_ref()).as_str() {
+        "rename" => Err(syntax_error_at(parser.peek_token_ref(), source)),
+        "set" if word(&second) == "schema" => Err(syntax_error_at(&second, source)),
+        _ => Ok(()),
     }
 }
 
@@ -619,6 +650,10 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             }
             let name = Some(identifier(parser, source)?);
             return Ok(TableAction::Storage(StorageAction::Switch { kind, name }));
+        }
+        ("owner", "to") => {
+            skip(parser, 2);
+            return Ok(TableAction::SetOwner(role::role_name(parser, source)?));
         }
         ("of", _) => {
             skip(parser, 1);
