@@ -101,6 +101,9 @@ impl Binder<'_> {
             let fields = self.bind_row(list)?;
             return self.settled_row(fields);
         }
+        if let ("pg_collation_for", [argument]) = (base.as_str(), list) {
+            return self.bind_collation_for(argument_expr(argument)?);
+        }
         let mut arguments = Vec::new();
         for argument in list {
             if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_))) {

@@ -15,6 +15,7 @@ mod collation;
 mod common_table;
 mod conflict;
 pub mod data_type;
+mod derivation;
 mod domain;
 mod expression;
 mod from;
@@ -72,6 +73,7 @@ use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
+use collation::names_collations;
 pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
@@ -477,6 +479,8 @@ pub struct Binder<'a> {
     literal_uses: Option<Vec<LiteralUse>>,
     /// The stars of select lists, noted with those.
     star_uses: Vec<StarUse>,
+    /// The text may have COLLATE in it.
+    names_collations: bool,
 }
 
 /// The deepest nesting of queries.
@@ -523,6 +527,7 @@ impl<'a> Binder<'a> {
             literals: Vec::new(),
             literal_uses: None,
             star_uses: Vec::new(),
+            names_collations: names_collations(text),
         }
     }
 

@@ -560,7 +560,7 @@ impl Binder<'_> {
     }
 
     /// The stored column behind a plain reference.
-    fn source_of(&self, expr: &Expr) -> Option<(u32, i16)> {
+    pub(super) fn source_of(&self, expr: &Expr) -> Option<(u32, i16)> {
         let Expr::Column { index, .. } = expr else { return None };
         let scope = &self.levels.last()?.scope;
         let mut columns = scope.relations.iter().flat_map(|relation| &relation.columns);

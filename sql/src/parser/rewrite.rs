@@ -34,6 +34,7 @@
 //! | `FETCH FIRST (n) ROWS ONLY`, `… WITH TIES` | `LIMIT (n)`, `LIMIT (n) FETCH FIRST ROW WITH TIES` |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
+//! | `COLLATION FOR (a)` | `pg_collation_for(a)` |
 //! | `INSERT INTO t TABLE u` | `INSERT INTO t SELECT * FROM u` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
@@ -252,6 +253,13 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 });
                 ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
                 depth += 1;
+                at += 1;
+            }
+            Token::Word(word)
+                if is(token, "collation") && word_at(at, "for") && *token_at(at + 1) == Token::LParen =>
+            {
+                let word = Word { value: "pg_collation_for".to_owned(), ..word.clone() };
+                out.push(TokenWithSpan::new(Token::Word(word), token.span));
                 at += 1;
             }
             // sqlparser takes no TABLE as the source of an INSERT.

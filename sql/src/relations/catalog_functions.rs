@@ -39,6 +39,7 @@ pub fn call(
     let answer = answer.or_else(|| object_functions::call(environment, name, arguments));
     let answer = answer.or_else(|| super::extended_statistics::call(environment, name, arguments).map(Ok));
     let answer = answer.or_else(|| addresses::call(environment, name, arguments));
+    let answer = answer.or_else(|| super::server_control::call(environment, name, arguments));
     let answer = answer.or_else(|| surroundings::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
