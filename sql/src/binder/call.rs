@@ -101,6 +101,9 @@ impl Binder<'_> {
             let fields = self.bind_row(list)?;
             return self.settled_row(fields);
         }
+        if base == "grouping" && !list.is_empty() {
+            return self.bind_grouping_call(list);
+        }
         if let ("pg_collation_for", [argument]) = (base.as_str(), list) {
             return self.bind_collation_for(argument_expr(argument)?);
         }
@@ -345,7 +348,6 @@ impl Binder<'_> {
                 let first = arguments.remove(0);
                 self.bind_nullif(first, second)
             }
-            ("grouping", 1..) => self.bind_grouping(arguments),
             _ => self.call_named(base, arguments),
         }
     }

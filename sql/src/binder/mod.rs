@@ -318,7 +318,7 @@ struct Collector {
     pending_below: Vec<PendingApply>,
     aggregates: Vec<(ColumnId, AggregateCall)>,
     /// GROUPING calls.
-    groupings: Vec<(ColumnId, Vec<Expr>)>,
+    groupings: Vec<grouping::GroupingCall>,
     /// The ways to group, where there are several.
     grouping_sets: Option<Vec<Vec<Expr>>>,
     /// Calls over windows, by the order of their rows.

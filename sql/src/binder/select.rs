@@ -91,7 +91,11 @@ impl Binder<'_> {
             || having.is_some()
             || self.collectors.last().is_some_and(|collector| !collector.aggregates.is_empty());
         if !grouped && self.collectors.last().is_some_and(|collector| !collector.groupings.is_empty()) {
-            return Err(super::grouping::not_grouped());
+            let call = self.collectors.last().and_then(|collector| collector.groupings.first());
+            return Err(call.map_or_else(
+                || SqlError::internal("a call that is not there"),
+                |call| self.not_grouped_in(call, 0),
+            ));
         }
         let has_groups = groups.is_some();
         if grouped {

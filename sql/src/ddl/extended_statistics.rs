@@ -108,8 +108,12 @@ fn elements(ddl: &Ddl, table: &Table, given: &[StatisticsElement], text: &str) -
     let mut found = Elements::default();
     for element in given {
         let column = match element {
-            StatisticsElement::Column(column)
-            | StatisticsElement::Expression(ast::Expr::Identifier(column)) => name::fold(column),
+            StatisticsElement::Column(column) => name::fold(column),
+            StatisticsElement::Expression(expression)
+                if let ast::Expr::Identifier(column) = &**expression =>
+            {
+                name::fold(column)
+            }
             StatisticsElement::Expression(expression) => {
                 let mut binder = ddl.binder(text).noting_literals();
                 let bound = binder.bind_statistics_expression(table, expression)?;
@@ -178,7 +182,7 @@ async fn create(
     // As in PostgreSQL, expressions are looked at before the name is.
     for element in wanted.elements {
         if let StatisticsElement::Expression(expression) = element
-            && !matches!(expression, ast::Expr::Identifier(_))
+            && !matches!(**expression, ast::Expr::Identifier(_))
         {
             ddl.binder(text).bind_statistics_expression(&entry.table, expression)?;
         }

@@ -50,11 +50,13 @@ pub fn of_view(view: &View) -> Fields {
     (1..).zip(columns).collect()
 }
 
+/// Columns of a table by position, and the defaults that they get.
+type Columns = Vec<(usize, Option<String>)>;
+
 /// The tables that are to be written anew.
 pub struct Following {
     reshape: Arc<Reshape>,
-    /// With the positions of columns, and the defaults that these get.
-    tables: Vec<(u32, Vec<(usize, Option<String>)>)>,
+    tables: Vec<(u32, Columns)>,
 }
 
 /// Looks, before a type's fields change, for what holds its values; `None` where there is nothing to do.
@@ -66,7 +68,7 @@ pub fn prepare(ddl: &Ddl, type_oid: u32, before: &Fields, after: &Fields) -> Res
         return Ok(None);
     }
     let reshape = Arc::new(Reshape::between(type_oid, before, after));
-    let mut tables: Vec<(u32, Vec<(usize, Option<String>)>)> = Vec::new();
+    let mut tables: Vec<(u32, Columns)> = Vec::new();
     for (entry, position) in columns_holding(&ddl.catalog, type_oid) {
         let default = reshape.default_of(ddl, &entry.table.columns[position])?;
         match tables.last_mut().filter(|(last, _)| *last == entry.table.oid) {

@@ -35,7 +35,7 @@ pub enum StatisticsStatement {
 #[derive(Clone, Debug)]
 pub enum StatisticsElement {
     Column(Ident),
-    Expression(Expr),
+    Expression(Box<Expr>),
 }
 
 /// What ALTER STATISTICS does.
@@ -105,7 +105,7 @@ fn element(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<StatisticsEle
     if parser.consume_token(&Token::LParen) {
         let expression = parser.parse_expr().map_err(|error| syntax_error(&error, source, &[]))?;
         close(parser, source)?;
-        return Ok(StatisticsElement::Expression(expression));
+        return Ok(StatisticsElement::Expression(Box::new(expression)));
     }
     // A call's name may have a schema.
     let mut at = 1;
@@ -114,7 +114,7 @@ fn element(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<StatisticsEle
     }
     if parser.peek_nth_token(at).token == Token::LParen {
         let call = parser.parse_prefix().map_err(|error| syntax_error(&error, source, &[]))?;
-        return Ok(StatisticsElement::Expression(call));
+        return Ok(StatisticsElement::Expression(Box::new(call)));
     }
     if at > 1 {
         return Err(syntax_error_at(&parser.peek_nth_token(at), source));
