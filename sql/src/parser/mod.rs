@@ -21,6 +21,7 @@ mod dialect;
 mod escape;
 mod explain;
 mod extended_statistics;
+mod first_words;
 mod foreign;
 mod lexemes;
 mod materialized;

@@ -49,6 +49,7 @@
 //! | `CREATE TABLE (… CHECK (a) NOT VALID)` | `CHECK (a)`: there are no rows yet |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
+use super::first_words::StatementWords;
 use super::query_value::{
     begins_query, ends_query, goes_before_value, is_in_grouping, is_in_grouping_sets, is_in_nested_sets,
     is_query,
@@ -618,49 +619,6 @@ fn fetched_count(fetch: &TokenWithSpan, rest: &[&TokenWithSpan], out: &mut Vec<T
 /// How a moment is given, behind AS OF.
 pub(super) fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
     ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
-}
-
-/// What a statement's first words tell of what it may hold.
-struct StatementWords {
-    /// A type's name before a string is that string's type.
-    has_literals: bool,
-    /// It is a query, or changes rows.
-    is_query: bool,
-    /// It is a MERGE, whatever stands before that.
-    merges: bool,
-    /// It begins with INSERT.
-    inserts: bool,
-    creates_table: bool,
-    alters_table: bool,
-    /// It defines something: SET there is not UPDATE's.
-    defines: bool,
-}
-
-impl StatementWords {
-    fn of(tokens: &[&TokenWithSpan]) -> StatementWords {
-        let first_is = |word: &str| tokens.first().is_some_and(|first| is(first, word));
-        let is_table = tokens.iter().take(5).any(|token| is(token, "table"));
-        let queries =
-            ["select", "insert", "update", "delete", "with", "values", "merge", "create", "execute"];
-        StatementWords {
-            has_literals: queries.iter().any(|word| first_is(word))
-                || tokens.first().is_some_and(|first| first.token == Token::LParen),
-            is_query: ["select", "insert", "update", "delete", "with", "values", "merge"]
-                .iter()
-                .any(|word| first_is(word)),
-            merges: ["merge", "with", "explain", "prepare"].iter().any(|word| first_is(word))
-                && tokens.iter().any(|token| is(token, "merge")),
-            inserts: first_is("insert"),
-            creates_table: is_table && first_is("create"),
-            alters_table: is_table && first_is("alter"),
-            defines: first_is("create") || first_is("alter"),
-        }
-    }
-
-    /// Whether `WITH (` at this depth can only be behind a key.
-    fn has_keys(&self, depth: usize) -> bool {
-        self.alters_table || (self.creates_table && depth > 0)
-    }
 }
 
 /// A token as it may be written: what stands between quotes is escaped again.
