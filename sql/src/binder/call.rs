@@ -101,6 +101,12 @@ impl Binder<'_> {
             let fields = self.bind_row(list)?;
             return self.settled_row(fields);
         }
+        if base == "grouping" && !list.is_empty() {
+            return self.bind_grouping_call(list);
+        }
+        if let ("pg_collation_for", [argument]) = (base.as_str(), list) {
+            return self.bind_collation_for(argument_expr(argument)?);
+        }
         let mut arguments = Vec::new();
         for argument in list {
             if matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_))) {
@@ -342,7 +348,6 @@ impl Binder<'_> {
                 let first = arguments.remove(0);
                 self.bind_nullif(first, second)
             }
-            ("grouping", 1..) => self.bind_grouping(arguments),
             _ => self.call_named(base, arguments),
         }
     }

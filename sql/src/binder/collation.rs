@@ -34,6 +34,12 @@ impl Binder<'_> {
     }
 }
 
+/// Whether a text may name collations in expressions.
+pub(super) fn names_collations(text: &str) -> bool {
+    const WORD: &[u8] = b"collate";
+    text.as_bytes().windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD))
+}
+
 /// Whether a name is that of a collation which PostgreSQL has or may have: its own, those of ICU (`de-x-icu`) and those of
 /// the operating system (`de_DE.utf8`).
 pub fn is_collation(name: &str) -> bool {

@@ -316,6 +316,9 @@ impl Binder<'_> {
                         (None, None) => return Err(SqlError::internal("a chain without a first operand")),
                     };
                     self.refuse_chain(whole, op)?;
+                    if let Ast::BinaryOp { left, .. } = whole {
+                        self.check_collations(left, right)?;
+                    }
                     let right = self.bind(right)?;
                     bound = Some(self.operate(&operator_name(op)?, Some(left), right, whole)?);
                 }

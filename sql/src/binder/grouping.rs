@@ -1,6 +1,7 @@
 //! GROUP BY with GROUPING SETS, ROLLUP and CUBE, and GROUPING.
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned};
+use sqlparser::tokenizer::Location;
 
 use super::call::argument_expr;
 use super::select::Output;
@@ -19,6 +20,13 @@ const CUBE_MAX: usize = 12;
 
 /// One way to group.
 type Set = Vec<Expr>;
+
+/// A GROUPING call of a query, where its arguments stand, and the column that the aggregation gives for it.
+pub(super) struct GroupingCall {
+    id: crate::plan::logical::ColumnId,
+    arguments: Vec<Expr>,
+    places: Vec<Location>,
+}
 
 impl Binder<'_> {
     /// The ways to group that one element of GROUP BY stands for.
@@ -81,14 +89,47 @@ impl Binder<'_> {
         list.iter().map(|expr| self.bind_group(expr, select, outputs)).collect()
     }
 
+    /// GROUPING, of this query, or of one around it whose columns its arguments are.
+    pub(super) fn bind_grouping_call(&mut self, list: &[ast::FunctionArg]) -> Result<Expr> {
+        let before = self.note_outer_reads();
+        let bound: Result<Vec<Expr>> =
+            list.iter().map(|argument| self.bind(super::call::argument_expr(argument)?)).collect();
+        let mut is_own = bound.is_err();
+        for argument in bound.iter().flatten() {
+            walk::columns(argument, &mut |_| is_own = true);
+        }
+        let own = self.levels.len().saturating_sub(1);
+        let read = |level: &usize| !self.levels[level + 1].correlations.is_empty();
+        let outer = if is_own { None } else { (0..own).rev().find(read) };
+        self.end_outer_reads(before, outer.is_none());
+        let Some(level) = outer else {
+            let places = list.iter().map(|argument| Spanned::span(argument).start).collect();
+            return self.bind_grouping(bound?, places);
+        };
+        let bound = self.at_level(level, |binder| binder.bind_grouping_call(list))?;
+        Ok(match bound {
+            Expr::Column { index, data_type } => self.outer_reference(level, index, data_type),
+            // Of a level that is further out still.
+            other => other,
+        })
+    }
+
     /// A GROUPING call: a column that the aggregation will give.
-    pub(super) fn bind_grouping(&mut self, arguments: Vec<Expr>) -> Result<Expr> {
+    fn bind_grouping(&mut self, arguments: Vec<Expr>, places: Vec<Location>) -> Result<Expr> {
         let id = self.column_id();
         match self.collectors.last_mut() {
-            Some(collector) => collector.groupings.push((id, arguments)),
+            Some(collector) => collector.groupings.push(GroupingCall { id, arguments, places }),
             None => return Err(not_grouped()),
         }
         Ok(Expr::Column { index: id, data_type: DataType::INT4 })
+    }
+
+    /// 42803 for an argument of a GROUPING call.
+    pub(super) fn not_grouped_in(&self, call: &GroupingCall, argument: usize) -> SqlError {
+        match call.places.get(argument).filter(|place| place.line > 0) {
+            Some(place) => self.locate(not_grouped(), *place),
+            None => not_grouped(),
+        }
     }
 
     /// The sets in the terms of the groups, with the GROUPING calls of the query.
@@ -100,9 +141,12 @@ impl Binder<'_> {
         let position = |expr: &Expr| groups.iter().position(|group| walk::same(&group.expr, expr));
         let calls = self.collectors.last_mut().map(|c| std::mem::take(&mut c.groupings)).unwrap_or_default();
         let mut groupings = Vec::new();
-        for (id, arguments) in calls {
-            let named: Option<Vec<usize>> = arguments.iter().map(position).collect();
-            groupings.push((id, named.ok_or_else(not_grouped)?));
+        for call in calls {
+            let mut named = Vec::with_capacity(call.arguments.len());
+            for (at, argument) in call.arguments.iter().enumerate() {
+                named.push(position(argument).ok_or_else(|| self.not_grouped_in(&call, at))?);
+            }
+            groupings.push((call.id, named));
         }
         if sets.is_none() && groupings.is_empty() {
             return Ok(None);
@@ -186,7 +230,7 @@ fn too_many() -> SqlError {
 }
 
 /// 42803.
-pub(super) fn not_grouped() -> SqlError {
+fn not_grouped() -> SqlError {
     SqlError::new(
         SqlState::GROUPING_ERROR,
         "arguments to GROUPING must be grouping expressions of the associated query level",

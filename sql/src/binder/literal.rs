@@ -4,6 +4,7 @@ use sqlparser::ast::{Value, ValueWithSpan};
 use sqlparser::tokenizer::Location;
 
 use super::Binder;
+use super::scope::ScopeColumn;
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{EvalContext, Settings};
@@ -19,6 +20,13 @@ pub struct LiteralUse {
     pub location: Location,
     pub text: String,
     pub data_type: DataType,
+}
+
+/// A `*` or `t.*` of a select list, and the columns that it stands for, each perhaps behind its relation's name.
+#[derive(Clone, Debug)]
+pub struct StarUse {
+    pub location: Location,
+    pub columns: Vec<Vec<String>>,
 }
 
 impl Binder<'_> {
@@ -42,6 +50,29 @@ impl Binder<'_> {
         if let Some(location) = found {
             uses.push(LiteralUse { location: *location, text: text.to_owned(), data_type: target });
         }
+    }
+
+    /// The stars of select lists outside of views, with what they stand for.
+    #[must_use]
+    pub fn star_uses(&self) -> &[StarUse] {
+        &self.star_uses
+    }
+
+    /// Notes what a star stands for: columns of relations of a query, by the names that say which.
+    pub(super) fn note_star(&mut self, location: Location, level: usize, columns: &[ScopeColumn]) {
+        if self.literal_uses.is_none() || !self.views.is_empty() {
+            return;
+        }
+        let Some(level) = self.levels.get(level) else { return };
+        let relations = &level.scope.relations;
+        let named = |column: &ScopeColumn| {
+            let own = relations.iter().find(|each| each.columns.iter().any(|other| other.id == column.id));
+            let Some(own) = own else { return Some(vec![column.name.clone()]) };
+            let twins = relations.iter().filter(|each| each.alias == own.alias).count();
+            (twins == 1).then(|| vec![own.alias.clone(), column.name.clone()])
+        };
+        let columns: Option<Vec<Vec<String>>> = columns.iter().map(named).collect();
+        self.star_uses.extend(columns.map(|columns| StarUse { location, columns }));
     }
 
     pub(super) fn bind_value(&mut self, value: &ValueWithSpan) -> Result<Expr> {

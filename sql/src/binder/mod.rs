@@ -15,6 +15,7 @@ mod collation;
 mod common_table;
 mod conflict;
 pub mod data_type;
+mod derivation;
 mod domain;
 mod expression;
 mod from;
@@ -72,11 +73,12 @@ use crate::types::domain::{base_type, underlying};
 use crate::types::{DataType, TypeCatalog, TypeInfo};
 use scope::Level;
 
+use collation::names_collations;
 pub use collation::{at_collate, check_collation, is_collation, split_collation};
 pub use common_table::BoundChange;
 pub use conflict::{BoundConflict, BoundConflictUpdate};
 pub use domain::{BoundCheck, test_domain};
-pub use literal::LiteralUse;
+pub use literal::{LiteralUse, StarUse};
 pub use merge::{BoundMerge, MergeAction, MergeWhen};
 pub use modify::{BoundDelete, BoundInsert, BoundUpdate, InsertValue};
 pub use moment::{KnownMoment, MomentKind, Moments, moment_of};
@@ -316,7 +318,7 @@ struct Collector {
     pending_below: Vec<PendingApply>,
     aggregates: Vec<(ColumnId, AggregateCall)>,
     /// GROUPING calls.
-    groupings: Vec<(ColumnId, Vec<Expr>)>,
+    groupings: Vec<grouping::GroupingCall>,
     /// The ways to group, where there are several.
     grouping_sets: Option<Vec<Vec<Expr>>>,
     /// Calls over windows, by the order of their rows.
@@ -475,6 +477,10 @@ pub struct Binder<'a> {
     literals: Vec<Location>,
     /// What became of them, where that was asked for.
     literal_uses: Option<Vec<LiteralUse>>,
+    /// The stars of select lists, noted with those.
+    star_uses: Vec<StarUse>,
+    /// The text may have COLLATE in it.
+    names_collations: bool,
 }
 
 /// The deepest nesting of queries.
@@ -520,6 +526,8 @@ impl<'a> Binder<'a> {
             depth: 0,
             literals: Vec::new(),
             literal_uses: None,
+            star_uses: Vec::new(),
+            names_collations: names_collations(text),
         }
     }
 

@@ -169,18 +169,7 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// All the errors of binding; 42P17 for what is not immutable.
     pub fn bind_index_expression(&mut self, table: &Table, expr: &ast::Expr) -> Result<Expr> {
-        let bound = self.modify(|binder| {
-            let scope = binder.row_scope(table, &table.name, 0);
-            binder.set_scope(scope);
-            binder.set_aggregates_in(AggregatesIn::Forbidden("index expressions"));
-            let bound = binder.bind(expr)?;
-            let bound = binder.settle(bound)?;
-            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
-                let error = SqlError::unsupported("cannot use subquery in index expression");
-                return Err(binder.at_subquery(error, expr));
-            }
-            Ok(bound)
-        })?;
+        let bound = self.bind_of_row(table, expr, "index expressions", "index expression")?;
         if crate::plan::walk::is_immutable(&bound) {
             return Ok(bound);
         }
@@ -188,6 +177,36 @@ impl<'a> Binder<'a> {
             SqlState::INVALID_OBJECT_DEFINITION,
             "functions in index expression must be marked IMMUTABLE",
         ))
+    }
+
+    /// Binds an expression that statistics are of.
+    ///
+    /// # Errors
+    /// All the errors of binding.
+    pub fn bind_statistics_expression(&mut self, table: &Table, expr: &ast::Expr) -> Result<Expr> {
+        self.bind_of_row(table, expr, "statistics expressions", "statistics expression")
+    }
+
+    /// Binds an expression over a row of a table, of a kind that is called so; it keeps the type that it has.
+    fn bind_of_row(
+        &mut self,
+        table: &Table,
+        expr: &ast::Expr,
+        several: &'static str,
+        one: &'static str,
+    ) -> Result<Expr> {
+        self.modify(|binder| {
+            let scope = binder.row_scope(table, &table.name, 0);
+            binder.set_scope(scope);
+            binder.set_aggregates_in(AggregatesIn::Forbidden(several));
+            let bound = binder.bind(expr)?;
+            let bound = binder.settle(bound)?;
+            if binder.collectors.last().is_some_and(|collector| !collector.pending.is_empty()) {
+                let error = SqlError::unsupported(format!("cannot use subquery in {one}"));
+                return Err(binder.at_subquery(error, expr));
+            }
+            Ok(bound)
+        })
     }
 
     /// Binds what a column becomes when its type is changed: over a row of the table as it was.
@@ -440,10 +459,10 @@ impl<'a> Binder<'a> {
         for each in targets.iter().take(bound.columns.len()) {
             target.refuse_given(&each.column)?;
         }
-        for ((_, column), target) in bound.columns.iter().zip(targets) {
+        for (at, ((_, column), target)) in bound.columns.iter().zip(targets).enumerate() {
             let probe = Expr::Column { index: 0, data_type: column.data_type };
             if column.data_type.oid != oids::UNKNOWN {
-                self.fit_target(target, probe)?;
+                self.fit_target(target, probe).map_err(|error| self.locate_item(error, query, at))?;
             }
             wanted.push(self.target_type(target)?);
         }
@@ -489,6 +508,25 @@ impl<'a> Binder<'a> {
             outputs.push(Computed { id, expr });
         }
         Ok(Logical::Project { input: Box::new(source), outputs })
+    }
+
+    /// Adds the place of an item of a query's select list, where its items are its columns.
+    fn locate_item(&self, error: SqlError, query: &ast::Query, at: usize) -> SqlError {
+        let SetExpr::Select(select) = query.body.as_ref() else { return error };
+        match select.projection.get(..=at) {
+            Some(
+                [
+                    plain @ ..,
+                    ast::SelectItem::UnnamedExpr(item) | ast::SelectItem::ExprWithAlias { expr: item, .. },
+                ],
+            ) if !plain.iter().any(|each| {
+                matches!(each, ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..))
+            }) =>
+            {
+                self.locate(error, ast::Spanned::span(item).start)
+            }
+            _ => error,
+        }
     }
 
     /// Adds the place of the first target that gets no value.

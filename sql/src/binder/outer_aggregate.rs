@@ -44,6 +44,17 @@ impl Binder<'_> {
         }
     }
 
+    /// Binds something as a part of a level outside.
+    pub(super) fn at_level<T>(&mut self, level: usize, bind: impl FnOnce(&mut Self) -> T) -> T {
+        let at = self.collectors.iter().rposition(|collector| collector.level == level).unwrap_or(0);
+        let levels = self.levels.split_off(level + 1);
+        let collectors: Vec<Collector> = self.collectors.split_off(at + 1);
+        let bound = bind(self);
+        self.levels.extend(levels);
+        self.collectors.extend(collectors);
+        bound
+    }
+
     /// Binds an aggregate call as one of a level outside, and reads it from there.
     pub(super) fn bind_outer_aggregate(
         &mut self,
@@ -51,12 +62,7 @@ impl Binder<'_> {
         function: &ast::Function,
         base: &str,
     ) -> Result<Option<Expr>> {
-        let at = self.collectors.iter().rposition(|collector| collector.level == level).unwrap_or(0);
-        let levels = self.levels.split_off(level + 1);
-        let collectors: Vec<Collector> = self.collectors.split_off(at + 1);
-        let bound = self.bind_aggregate(function, base);
-        self.levels.extend(levels);
-        self.collectors.extend(collectors);
+        let bound = self.at_level(level, |binder| binder.bind_aggregate(function, base));
         Ok(bound?.map(|bound| match bound {
             Expr::Column { index, data_type } => self.outer_reference(level, index, data_type),
             // Of a level that is further out still.

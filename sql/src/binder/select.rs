@@ -91,7 +91,11 @@ impl Binder<'_> {
             || having.is_some()
             || self.collectors.last().is_some_and(|collector| !collector.aggregates.is_empty());
         if !grouped && self.collectors.last().is_some_and(|collector| !collector.groupings.is_empty()) {
-            return Err(super::grouping::not_grouped());
+            let call = self.collectors.last().and_then(|collector| collector.groupings.first());
+            return Err(call.map_or_else(
+                || SqlError::internal("a call that is not there"),
+                |call| self.not_grouped_in(call, 0),
+            ));
         }
         let has_groups = groups.is_some();
         if grouped {
@@ -511,9 +515,13 @@ impl Binder<'_> {
                         let error = SqlError::syntax("SELECT * with no tables specified is not valid");
                         return Err(self.locate(error, location));
                     }
+                    self.note_star(location, self.levels.len() - 1, &columns);
                     self.push_columns(&mut outputs, self.levels.len() - 1, columns, location);
                 }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(object), _) => {
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(object),
+                    options,
+                ) => {
                     let (schema, alias) = name::split(object)?;
                     let location = name::location(object);
                     // Also a relation of a query around this one.
@@ -527,6 +535,7 @@ impl Binder<'_> {
                         );
                         return Err(self.locate(self.hint_about_alias(error, &alias), location));
                     };
+                    self.note_star(options.wildcard_token.0.span.start, level, &columns);
                     self.push_columns(&mut outputs, level, columns, location);
                 }
                 other => return Err(SqlError::unsupported(format!("{other} is not supported here"))),
@@ -555,7 +564,7 @@ impl Binder<'_> {
     }
 
     /// The stored column behind a plain reference.
-    fn source_of(&self, expr: &Expr) -> Option<(u32, i16)> {
+    pub(super) fn source_of(&self, expr: &Expr) -> Option<(u32, i16)> {
         let Expr::Column { index, .. } = expr else { return None };
         let scope = &self.levels.last()?.scope;
         let mut columns = scope.relations.iter().flat_map(|relation| &relation.columns);

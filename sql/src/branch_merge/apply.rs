@@ -32,7 +32,7 @@ use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::functions::{CastContext, registry};
 use crate::parser::{self, StatementKind, Utility};
-use crate::types::format_type;
+use crate::types::{TypeInfo, format_type};
 use crate::value::Datum;
 
 /// What is to be merged.
@@ -86,15 +86,17 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     Ok(has_plan || report.changes > 0 || ddl.execution.transaction.has_writes())
 }
 
-/// 0A000 where the branches' rows hold values of a composite type whose attributes differ: the fields of one side's would be
+/// 0A000 where the branches' rows hold values of a type of rows whose fields differ: the fields of one side's would be
 /// taken for others.
 fn refuse_reshaped_types(source: &CatalogSnapshot, ddl: &Ddl) -> Result<()> {
-    for (entry, composite) in source.composites() {
-        let oid = entry.definition.oid;
-        let other = ddl.catalog.user_type(oid).and_then(|other| other.definition.composite());
-        let differs = other.is_some_and(|other| other.shape(oid) != composite.shape(oid));
+    let composites = source.composites().map(|(entry, _)| &entry.info);
+    let types = composites.chain(source.row_types().map(|row| &row.info));
+    for info in types {
+        let oid = info.oid;
+        let other = ddl.catalog.type_info(oid).and_then(TypeInfo::row_shape);
+        let differs = other.is_some_and(|other| Some(other) != info.row_shape());
         if differs && (ddl::holds_rows(source, oid) || ddl::holds_rows(&ddl.catalog, oid)) {
-            let kind = quote(&entry.definition.name);
+            let kind = quote(&info.name);
             return Err(SqlError::unsupported(format!(
                 "merging is not supported where the attributes of type {kind} differ and columns hold its values"
             ))

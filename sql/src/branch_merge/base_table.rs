@@ -317,6 +317,7 @@ impl Joining {
         join_field!(owner, "owner");
         join_field!(options, "parameters");
         join_field!(unlogged, "persistence");
+        join_field!(of_type, "type");
         let key = join_field!(
             key_places(&one.table, &self.one),
             key_places(&other.table, &self.other),

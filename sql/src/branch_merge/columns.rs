@@ -355,7 +355,7 @@ pub fn is_changed(base: &Table, now: &Table) -> bool {
         || !base.columns.iter().enumerate().all(is_same)
         || key_places(base, &places) != key_places(now, &own)
         || (&base.name, base.schema, base.owner) != (&now.name, now.schema, now.owner)
-        || (&base.options, base.unlogged) != (&now.options, now.unlogged)
+        || (&base.options, base.unlogged, base.of_type) != (&now.options, now.unlogged, now.of_type)
 }
 
 /// Whether two columns are declared alike, whatever their numbers.
@@ -456,4 +456,5 @@ fn merge_rest(
     merge_field!(owner, "owner");
     merge_field!(options, "parameters");
     merge_field!(unlogged, "persistence");
+    merge_field!(of_type, "type");
 }

@@ -17,6 +17,7 @@ pub enum Class {
     /// Materialized ones too.
     View,
     Index,
+    ExtendedStatistics,
     Constraint,
     Comments,
     Rights,
@@ -48,6 +49,7 @@ pub fn belongs_to(object: &Object, among: &HashSet<(u32, ColumnNumber)>) -> bool
     };
     match object {
         Object::Index(index) => has_any(index.table, &|number| index.depends_on(number)),
+        Object::ExtendedStatistics(own) => has_any(own.table, &|number| own.depends_on(number)),
         Object::Constraint(each) => has_any(each.table, &|number| each.columns.contains(&number)),
         Object::Sequence(sequence) => {
             sequence.owned_by.is_some_and(|owner| has(owner.table, 0) || has(owner.table, owner.column))
@@ -82,6 +84,9 @@ pub fn objects(catalog: &CatalogSnapshot) -> Objects {
     }
     for index in catalog.indexes() {
         add(Class::Index, Some(index.schema), Object::Index(index.clone()));
+    }
+    for own in catalog.extended_statistics() {
+        add(Class::ExtendedStatistics, Some(own.schema), Object::ExtendedStatistics(own.clone()));
     }
     for constraint in catalog.constraints() {
         add(Class::Constraint, Some(constraint.schema), Object::Constraint(constraint.clone()));
@@ -140,6 +145,7 @@ pub fn shown(catalog: &CatalogSnapshot, object: &Object) -> String {
             None => format!("rights on object {}", rights.oid),
         },
         Object::DefaultRights(_) => "default rights".into(),
+        Object::ExtendedStatistics(own) => qualified("statistics object", own.schema, &own.name),
         Object::Statistics(statistics) => format!("statistics of {}", of_table(statistics.table)),
     }
 }

@@ -53,6 +53,12 @@ pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
             change(index.table, &mut index.included);
             change(index.table, &mut index.read);
         }
+        Object::ExtendedStatistics(own) => {
+            let own = Arc::make_mut(own);
+            change(own.table, &mut own.columns);
+            change(own.table, &mut own.read);
+            own.columns.sort_unstable();
+        }
         Object::Constraint(constraint) => {
             let constraint = Arc::make_mut(constraint);
             change(constraint.table, &mut constraint.columns);
@@ -102,6 +108,7 @@ pub fn renumbered(object: &Object, numbers: &Numbers) -> Object {
 pub fn names_gone(object: &Object) -> bool {
     match object {
         Object::Index(index) => index.depends_on(GONE),
+        Object::ExtendedStatistics(own) => own.depends_on(GONE),
         Object::Constraint(constraint) => {
             let refers = match &constraint.kind {
                 ConstraintKind::ForeignKey { columns, .. } => columns.contains(&GONE),

@@ -350,6 +350,7 @@ impl Merging<'_> {
                 &mut self.plan.before_rows
             }
             Class::Index
+            | Class::ExtendedStatistics
             | Class::Constraint
             | Class::View
             | Class::Comments
@@ -363,6 +364,7 @@ impl Merging<'_> {
         let thing = match &object {
             Object::Schema(schema) => Thing::Schema(schema.oid),
             Object::Index(index) => Thing::Index(index.oid),
+            Object::ExtendedStatistics(own) => Thing::Statistics(own.oid),
             Object::Constraint(constraint) => Thing::Constraint(constraint.oid),
             Object::Sequence(sequence) => Thing::Sequence(sequence.oid),
             Object::View(view) => Thing::View(view.oid),
@@ -430,6 +432,7 @@ impl Merging<'_> {
     fn goes_with_table(&self, object: &Object) -> bool {
         let table = match object {
             Object::Index(index) => index.table,
+            Object::ExtendedStatistics(own) => own.table,
             Object::Constraint(constraint) => constraint.table,
             Object::Sequence(sequence) => match &sequence.owned_by {
                 Some(owner) => owner.table,
@@ -522,6 +525,7 @@ fn owners(object: &Object) -> Vec<u32> {
             sources.map(|each| each.relation).chain([table.schema]).collect()
         }
         Object::Index(index) => vec![index.table],
+        Object::ExtendedStatistics(own) => vec![own.table, own.schema],
         Object::Constraint(constraint) => {
             let mut owners = vec![constraint.table];
             if let ConstraintKind::ForeignKey { table, index, .. } = &constraint.kind {

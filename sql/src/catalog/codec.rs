@@ -10,6 +10,7 @@ use helios_mvcc::TreeId;
 use super::column_identity::ColumnIdentity;
 use super::column_settings::ColumnSettings;
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::object::{
     Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn, IndexExpression,
@@ -49,6 +50,8 @@ pub enum Class {
     Extension = 12,
     /// What sessions begin with in a database, by its OID.
     Configuration = 13,
+    /// What CREATE STATISTICS made.
+    ExtendedStatistics = 14,
     /// (schema, name) → OID, for tables, indexes and sequences, which share a name space.
     RelationName = 16,
     /// name → OID
@@ -59,6 +62,8 @@ pub enum Class {
     RoleName = 19,
     /// name → OID
     ExtensionName = 20,
+    /// (schema, name) → OID, for what CREATE STATISTICS made.
+    ExtendedStatisticsName = 21,
     /// What ANALYZE found out about a table, by its OID.
     Statistics = 33,
 }
@@ -259,6 +264,14 @@ pub fn role_name_key(name: &str) -> Vec<u8> {
     key
 }
 
+/// The key of the name of a statistics object.
+#[must_use]
+pub fn extended_statistics_name_key(schema: u32, name: &str) -> Vec<u8> {
+    let mut key = object_key(Class::ExtendedStatisticsName, schema);
+    key.extend(name.as_bytes());
+    key
+}
+
 /// The key of a extension's name.
 #[must_use]
 pub fn extension_name_key(name: &str) -> Vec<u8> {
@@ -321,6 +334,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
         Object::Rights(rights) => rights.encode(&mut writer),
         Object::DefaultRights(rights) => rights.encode(&mut writer),
         Object::Statistics(statistics) => statistics.encode(&mut writer),
+        Object::ExtendedStatistics(own) => own.encode(&mut writer),
         Object::Comments(comments) => {
             writer.u32(comments.oid);
             writer.u32(comments.class);
@@ -408,14 +422,17 @@ fn encode_table(writer: &mut Writer, table: &Table) {
         writer.text(&materialized.query);
         encode_sources(writer, &materialized.sources);
         writer.bool(materialized.is_populated);
-    } else if has_collations || has_settings {
+    } else if has_collations || has_settings || table.of_type != 0 {
         writer.bool(false);
     }
-    if has_collations || has_settings {
+    if has_collations || has_settings || table.of_type != 0 {
         encode_collations(writer, table.columns.iter().map(|column| column.collation));
     }
-    if has_settings {
+    if has_settings || table.of_type != 0 {
         writer.list(&table.columns, |writer, column| column.settings.encode(writer));
+    }
+    if table.of_type != 0 {
+        writer.u32(table.of_type);
     }
 }
 
@@ -722,7 +739,7 @@ fn decode_type(reader: &mut Reader<'_>) -> Result<UserType> {
 pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
     let mut reader = Reader(bytes);
     let is_statistics = class == Class::Statistics as u8;
-    if class == Class::Meta as u8 || (class > Class::Configuration as u8 && !is_statistics) {
+    if class == Class::Meta as u8 || (class > Class::ExtendedStatistics as u8 && !is_statistics) {
         return Ok(None);
     }
     if !matches!(
@@ -752,6 +769,7 @@ pub fn decode(class: u8, bytes: &[u8]) -> Result<Option<Object>> {
         11 => Object::DefaultRights(Arc::new(DefaultRights::decode(&mut reader)?)),
         12 => Object::Extension(Arc::new(Extension::decode(&mut reader)?)),
         13 => Object::Configuration(Arc::new(Configuration::decode(&mut reader)?)),
+        14 => Object::ExtendedStatistics(Arc::new(ExtendedStatistics::decode(&mut reader)?)),
         _ => Object::Comments(Arc::new(Comments {
             oid: reader.u32()?,
             class: reader.u32()?,
@@ -849,6 +867,7 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         options: reader.pairs()?,
         row_estimate: reader.u64()?.cast_signed(),
         materialized: None,
+        of_type: 0,
     };
     // Programs before this one wrote none.
     if !reader.0.is_empty() {
@@ -872,6 +891,9 @@ fn decode_table(reader: &mut Reader<'_>) -> Result<Table> {
         for (column, settings) in table.columns.iter_mut().zip(settings) {
             column.settings = settings;
         }
+    }
+    if !reader.0.is_empty() {
+        table.of_type = reader.u32()?;
     }
     Ok(table)
 }

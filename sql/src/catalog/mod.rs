@@ -11,6 +11,7 @@ mod column_identity;
 mod column_settings;
 mod configuration;
 mod database;
+mod extended_statistics;
 mod extension;
 mod object;
 mod rights;
@@ -27,6 +28,7 @@ pub use column_identity::ColumnIdentity;
 pub use column_settings::ColumnSettings;
 pub use configuration::Configuration;
 pub use database::{Database, Directory, FIRST_DATABASE, MAIN_BRANCH, put_database};
+pub use extended_statistics::ExtendedStatistics;
 pub use extension::{AVAILABLE_EXTENSIONS, AvailableExtension, Extension, available_extension};
 pub use object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, ForeignKeyAction, Identity, Index, IndexColumn,

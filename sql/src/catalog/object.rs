@@ -7,6 +7,7 @@ use helios_mvcc::TreeId;
 use super::column_identity::ColumnIdentity;
 use super::column_settings::ColumnSettings;
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::rights::{DefaultRights, ObjectRights};
 use super::role::Role;
@@ -94,6 +95,8 @@ pub struct Table {
     pub row_estimate: i64,
     /// The query that its rows come from, if it is a materialized view.
     pub materialized: Option<Materialized>,
+    /// The composite type whose attributes its columns are, if it is a typed table; else 0.
+    pub of_type: u32,
 }
 
 /// What makes a table a materialized view.
@@ -441,6 +444,7 @@ pub enum Object {
     Rights(Arc<ObjectRights>),
     DefaultRights(Arc<DefaultRights>),
     Statistics(Arc<Statistics>),
+    ExtendedStatistics(Arc<ExtendedStatistics>),
 }
 
 impl Object {
@@ -462,6 +466,7 @@ impl Object {
             Object::Rights(rights) => rights.oid,
             Object::DefaultRights(rights) => rights.oid,
             Object::Statistics(statistics) => statistics.table,
+            Object::ExtendedStatistics(own) => own.oid,
         }
     }
 }

@@ -9,6 +9,7 @@ use helios_mvcc::{KeyRange, OWN_ROWS, ScanStep, Scn, Snapshot, Transaction, Tree
 use super::changes::{ChangeCounter, Changes};
 use super::codec;
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::object::{
     ColumnNumber, Comments, Constraint, ConstraintKind, Index, Object, Schema, Sequence, Table, View,
@@ -47,6 +48,7 @@ pub struct CatalogSnapshot {
     views: BTreeMap<u32, Arc<View>>,
     comments: BTreeMap<u32, Arc<Comments>>,
     statistics: BTreeMap<u32, Arc<Statistics>>,
+    extended_statistics: BTreeMap<u32, Arc<ExtendedStatistics>>,
     rights: BTreeMap<u32, Arc<ObjectRights>>,
     default_rights: BTreeMap<u32, Arc<DefaultRights>>,
     roles: BTreeMap<u32, Arc<Role>>,
@@ -215,7 +217,7 @@ impl CatalogSnapshot {
 
     fn from_objects(objects: Vec<Object>) -> CatalogSnapshot {
         let mut snapshot = CatalogSnapshot::default();
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut types) = (BTreeMap::new(), Vec::new());
         for (oid, name) in [(PG_CATALOG, "pg_catalog"), (INFORMATION_SCHEMA, "information_schema")] {
             let schema = Schema { oid, name: name.to_string(), owner: SUPERUSER };
             snapshot.schemas.insert(oid, Arc::new(schema));
@@ -237,7 +239,7 @@ impl CatalogSnapshot {
                 Object::Constraint(constraint) => {
                     snapshot.constraints.insert(constraint.oid, constraint);
                 }
-                Object::Type(user_type) => snapshot.add_type(user_type),
+                Object::Type(user_type) => types.push(user_type),
                 Object::Role(role) => {
                     snapshot.roles.insert(role.oid, role);
                 }
@@ -259,6 +261,9 @@ impl CatalogSnapshot {
                 Object::Statistics(statistics) => {
                     snapshot.statistics.insert(statistics.table, statistics);
                 }
+                Object::ExtendedStatistics(own) => {
+                    snapshot.extended_statistics.insert(own.oid, own);
+                }
                 Object::View(view) => {
                     snapshot.relations_by_name.insert((view.schema, view.name.clone()), view.oid);
                     snapshot.row_types.insert(view.oid, OnceLock::new());
@@ -279,6 +284,8 @@ impl CatalogSnapshot {
             snapshot.roles_by_name.insert(role.name.clone(), role.oid);
         }
         snapshot.link(tables);
+        // Domains may be over rows of tables.
+        types.into_iter().for_each(|each| snapshot.add_type(each));
         snapshot
     }
 
@@ -398,6 +405,20 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn user_type(&self, oid: u32) -> Option<&Arc<TypeEntry>> {
         self.types.get(&oid).or_else(|| self.types.get(self.elements.get(&oid)?))
+    }
+
+    /// The schema that a type is in.
+    #[must_use]
+    pub fn schema_of_type(&self, oid: u32) -> u32 {
+        let row_type = || self.row_type(relation_of_type(oid)?).map(|row| row.schema);
+        let own = self.user_type(oid).map(|entry| entry.definition.schema);
+        own.or_else(row_type).unwrap_or(PG_CATALOG)
+    }
+
+    /// Whether a type is a domain.
+    #[must_use]
+    pub fn is_domain(&self, oid: u32) -> bool {
+        self.types.get(&oid).is_some_and(|entry| entry.definition.domain().is_some())
     }
 
     /// The users' types of ranges and multiranges whose values are made by functions of a name, in one of these schemas.
@@ -524,6 +545,23 @@ impl CatalogSnapshot {
     #[must_use]
     pub fn schema(&self, oid: u32) -> Option<&Arc<Schema>> {
         self.schemas.get(&oid)
+    }
+
+    /// All statistics objects. A program that did not know them may have dropped the table of one.
+    pub fn extended_statistics(&self) -> impl Iterator<Item = &Arc<ExtendedStatistics>> {
+        self.extended_statistics.values().filter(|own| self.tables.contains_key(&own.table))
+    }
+
+    /// The statistics object of a name in a schema.
+    #[must_use]
+    pub fn extended_statistics_named(&self, schema: u32, name: &str) -> Option<&Arc<ExtendedStatistics>> {
+        self.extended_statistics().find(|own| own.schema == schema && own.name == name)
+    }
+
+    /// The statistics object of that OID.
+    #[must_use]
+    pub fn extended_statistics_numbered(&self, oid: u32) -> Option<&Arc<ExtendedStatistics>> {
+        self.extended_statistics.get(&oid)
     }
 
     /// All extensions, but for those that are always there.

@@ -8,6 +8,7 @@ use helios_runtime::Entropy;
 
 use super::codec::{self, Class};
 use super::configuration::Configuration;
+use super::extended_statistics::ExtendedStatistics;
 use super::extension::Extension;
 use super::object::{Comments, Constraint, Index, Object, Schema, Sequence, Table, View};
 use super::rights::{DefaultRights, ObjectRights};
@@ -164,6 +165,7 @@ fn class_of(object: &Object) -> Class {
         Object::Rights(_) => Class::Rights,
         Object::DefaultRights(_) => Class::DefaultRights,
         Object::Statistics(_) => Class::Statistics,
+        Object::ExtendedStatistics(_) => Class::ExtendedStatistics,
     }
 }
 
@@ -182,6 +184,9 @@ fn names(object: &Object) -> Vec<(Vec<u8>, u32)> {
             (codec::type_name_key(own.schema, &own.name), own.oid),
             (codec::type_name_key(own.schema, &own.array_name), own.array_oid),
         ],
+        Object::ExtendedStatistics(own) => {
+            vec![(codec::extended_statistics_name_key(own.schema, &own.name), own.oid)]
+        }
         Object::Constraint(_)
         | Object::Configuration(_)
         | Object::Comments(_)
@@ -281,6 +286,10 @@ fn duplicate(object: &Object) -> SqlError {
         Object::View(view) => duplicate_relation(&view.name),
         Object::Type(user_type) => duplicate_type(&user_type.name),
         Object::Role(role) => duplicate_role(&role.name),
+        Object::ExtendedStatistics(own) => SqlError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!("statistics object \"{}\" already exists", own.name),
+        ),
         Object::Extension(extension) => SqlError::new(
             SqlState::DUPLICATE_OBJECT,
             format!("extension \"{}\" already exists", extension.name),
@@ -322,6 +331,11 @@ impl From<UserType> for Object {
     }
 }
 
+impl From<ExtendedStatistics> for Object {
+    fn from(own: ExtendedStatistics) -> Object {
+        Object::ExtendedStatistics(Arc::new(own))
+    }
+}
 impl From<Extension> for Object {
     fn from(extension: Extension) -> Object {
         Object::Extension(Arc::new(extension))

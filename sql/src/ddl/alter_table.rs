@@ -10,10 +10,11 @@ use super::create_table::{Wanted, column_of};
 use super::dependency::{Thing, drop_things};
 use super::rename::check_exists;
 use super::storage;
-use super::{column_settings, column_type, constraint, identity, rewrite, sequence, view};
+use super::{column_settings, column_type, constraint, identity, reshape, rewrite, sequence, view};
 use crate::binder::{Relation, at_collate, check_collation, name};
 use crate::catalog::{
     ColumnIdentity, ColumnNumber, Constraint, ConstraintKind, Table, TableColumn, TableEntry, Timing, View,
+    row_type_oid,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::walk_expressions;
@@ -54,6 +55,9 @@ pub async fn alter_table(
     ddl.check_owns_table(&entry.table)?;
     let mode = actions.iter().map(lock_of).max().unwrap_or(TableLockMode::AccessExclusive);
     ddl.lock_as(&entry.table, mode).await?;
+    for action in actions {
+        super::typed::refuse(&entry.table, action)?;
+    }
     let several = actions.iter().filter(|action| new_type(action).is_some()).count() > 1;
     if several {
         let mut changes = Vec::new();
@@ -74,51 +78,62 @@ pub async fn alter_table(
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
     }
     for action in actions.iter().filter(|action| !several || new_type(action).is_none()) {
-        match action {
-            TableAction::Standard(operation) => apply(ddl, &entry, operation, text).await?,
-            TableAction::AddIdentity { column, always, options } => {
-                identity::add(ddl, &entry, &name::fold(column), *always, options).await?;
-            }
-            TableAction::SetIdentity { column, always, options } => {
-                identity::set(ddl, &entry, &name::fold(column), *always, options).await?;
-            }
-            TableAction::DropIdentity { column, if_exists } => {
-                identity::drop(ddl, &entry, &name::fold(column), *if_exists).await?;
-            }
-            TableAction::SetOptions { options } => {
-                let mut table = (*entry.table).clone();
-                table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
-                ddl.put(table).await?;
-            }
-            TableAction::ResetOptions { options } => {
-                let mut table = (*entry.table).clone();
-                table.options.retain(|(name, _)| !options.contains(name));
-                ddl.put(table).await?;
-            }
-            TableAction::DropExpression { column, if_exists } => {
-                drop_expression(ddl, &entry, &name::fold(column), *if_exists).await?;
-            }
-            TableAction::AlterConstraint { name: constraint, deferrable, initially_deferred } => {
-                let timing = Timing { deferrable: *deferrable, initially_deferred: *initially_deferred };
-                alter_constraint(ddl, &entry, &name::fold(constraint), timing).await?;
-            }
-            TableAction::TypeWithCollation { action, column, collation } => {
-                apply(ddl, &entry, action, text).await?;
-                ddl.refresh().await?;
-                let mut table = (*ddl.catalog.expect_table(entry.table.oid)?.table).clone();
-                let place = Table::position(find_column(&table, &name::fold(column))?.number);
-                let data_type = table.columns[place].data_type();
-                table.columns[place].collation = check_collation(&ddl.types(), data_type, collation)?;
-                ddl.put(table).await?;
-            }
-            TableAction::ColumnSetting { column, setting } => {
-                column_settings::set(ddl, &entry, column, setting).await?;
-            }
-            TableAction::Storage(action) => check_storage(&entry, action)?,
-        }
+        perform(ddl, &entry, action, text).await?;
         // The next one sees what this one did.
         ddl.refresh().await?;
         entry = ddl.catalog.expect_table(entry.table.oid)?.clone();
+    }
+    Ok(())
+}
+
+/// Does one thing to a table.
+///
+/// # Errors
+/// Those of the action.
+pub async fn perform(ddl: &mut Ddl, entry: &Arc<TableEntry>, action: &TableAction, text: &str) -> Result<()> {
+    match action {
+        TableAction::Standard(operation) => apply(ddl, entry, operation, text).await?,
+        TableAction::AddIdentity { column, always, options } => {
+            identity::add(ddl, entry, &name::fold(column), *always, options).await?;
+        }
+        TableAction::SetIdentity { column, always, options } => {
+            identity::set(ddl, entry, &name::fold(column), *always, options).await?;
+        }
+        TableAction::DropIdentity { column, if_exists } => {
+            identity::drop(ddl, entry, &name::fold(column), *if_exists).await?;
+        }
+        TableAction::SetOptions { options } => {
+            let mut table = (*entry.table).clone();
+            table.options = storage::changed(&table.options, options, storage::Owner::Table)?;
+            ddl.put(table).await?;
+        }
+        TableAction::ResetOptions { options } => {
+            let mut table = (*entry.table).clone();
+            table.options.retain(|(name, _)| !options.contains(name));
+            ddl.put(table).await?;
+        }
+        TableAction::DropExpression { column, if_exists } => {
+            drop_expression(ddl, entry, &name::fold(column), *if_exists).await?;
+        }
+        TableAction::AlterConstraint { name: constraint, deferrable, initially_deferred } => {
+            let timing = Timing { deferrable: *deferrable, initially_deferred: *initially_deferred };
+            alter_constraint(ddl, entry, &name::fold(constraint), timing).await?;
+        }
+        TableAction::TypeWithCollation { action, column, collation } => {
+            apply(ddl, entry, action, text).await?;
+            ddl.refresh().await?;
+            let mut table = (*ddl.catalog.expect_table(entry.table.oid)?.table).clone();
+            let place = Table::position(find_column(&table, &name::fold(column))?.number);
+            let data_type = table.columns[place].data_type();
+            table.columns[place].collation = check_collation(&ddl.types(), data_type, collation)?;
+            ddl.put(table).await?;
+        }
+        TableAction::ColumnSetting { column, setting } => {
+            column_settings::set(ddl, entry, column, setting).await?;
+        }
+        TableAction::SetOwner(owner) => super::owner::set_owner_of_table(ddl, entry, owner).await?,
+        TableAction::SetType(of) => super::typed::set_type(ddl, entry, of.as_ref()).await?,
+        TableAction::Storage(action) => check_storage(entry, action)?,
     }
     Ok(())
 }
@@ -217,6 +232,9 @@ fn action_name(actions: &[TableAction]) -> &'static str {
         Some(TableAction::DropIdentity { .. }) => "ALTER COLUMN ... DROP IDENTITY",
         Some(TableAction::DropExpression { .. }) => "ALTER COLUMN ... DROP EXPRESSION",
         Some(TableAction::ResetOptions { .. }) => "RESET",
+        Some(TableAction::SetOwner(_)) => "OWNER TO",
+        Some(TableAction::SetType(Some(_))) => "OF",
+        Some(TableAction::SetType(None)) => "NOT OF",
         Some(TableAction::AlterConstraint { .. }) => "ALTER CONSTRAINT",
         Some(TableAction::ColumnSetting { setting, .. }) => match setting {
             ColumnSetting::Statistics(_) => "ALTER COLUMN ... SET STATISTICS",
@@ -390,7 +408,7 @@ async fn add_column(
     let number = i16::try_from(table.columns.len() + 1)
         .map_err(|_| SqlError::new(SqlState::TOO_MANY_COLUMNS, "tables can have at most 1600 columns"))?;
     let mut wanted = Wanted::default();
-    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted, text)
+    let mut column = column_of(ddl, definition, number, &table.name, &mut wanted, text, None)
         .map_err(|error| at_collate(error, definition, text))?;
     if table.column(&column.name).is_some() {
         let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
@@ -400,6 +418,9 @@ async fn add_column(
         }
         return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
     }
+    let row_type = row_type_oid(table.oid);
+    reshape::refuse_itself(ddl, row_type, column.data_type())?;
+    reshape::refuse_whole_readers(ddl, row_type, "add a column to")?;
     if let Some((_, expr)) = wanted.defaults.first() {
         column.default = super::default::stored(ddl, &column, expr, text)?;
     }
@@ -415,6 +436,12 @@ async fn add_column(
     for sequence in sequences {
         ddl.put(sequence).await?;
     }
+    let added = &table.columns[position];
+    if added.default.is_some() || added.identity.is_some() || ddl.catalog.is_domain(added.type_oid) {
+        reshape::refuse_held(ddl, &table)?;
+    }
+    let (before, after) = (reshape::of_table(&entry.table), reshape::of_table(&table));
+    let following = reshape::prepare(ddl, row_type, &before, &after)?;
     ddl.refresh().await?;
     let fills = fill_of(ddl, &table, &table.columns[position], identity, text)?;
     table.schema_version += 1;
@@ -445,6 +472,9 @@ async fn add_column(
             }
             ddl.put(table).await?;
         }
+    }
+    if let Some(following) = following {
+        Box::pin(following.run(ddl)).await?;
     }
     for each in wanted.constraints {
         ddl.refresh().await?;
@@ -517,7 +547,10 @@ async fn drop_column(
         }
         return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, message));
     };
-    drop_things(ddl, &[Thing::Column(table.oid, found.number)], cascade).await
+    let thing = Thing::Column(table.oid, found.number);
+    let described = thing.describe(ddl);
+    reshape::refuse_domains(ddl, row_type_oid(table.oid), column, "drop", &described)?;
+    drop_things(ddl, &[thing], cascade).await
 }
 
 async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &str) -> Result<()> {
@@ -531,6 +564,10 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
             format!("column \"{new}\" of relation \"{}\" already exists", entry.table.name),
         ));
     }
+    let number = find_column(&entry.table, old)?.number;
+    reshape::refuse_readers(ddl, entry.table.oid, number, old)?;
+    let described = Thing::Column(entry.table.oid, number).describe(ddl);
+    reshape::refuse_domains(ddl, row_type_oid(entry.table.oid), old, "rename", &described)?;
     for constraint in &entry.constraints {
         if let ConstraintKind::Check { expression, no_inherit } = &constraint.kind {
             let mut ast = crate::parser::parse_expression(expression)?;
@@ -553,13 +590,27 @@ async fn rename_column(ddl: &mut Ddl, entry: &Arc<TableEntry>, old: &str, new: &
         }
         ddl.put(changed).await?;
     }
+    let own: Vec<_> =
+        ddl.catalog.extended_statistics().filter(|own| own.table == entry.table.oid).cloned().collect();
+    for statistics in own.into_iter().filter(|own| !own.expressions.is_empty()) {
+        let mut changed = (*statistics).clone();
+        for text in &mut changed.expressions {
+            *text = renamed(text)?;
+        }
+        ddl.put(changed).await?;
+    }
     let mut table = (*entry.table).clone();
     for column in table.columns.iter_mut().filter(|column| column.generated) {
         column.default = column.default.as_deref().map(renamed).transpose()?;
     }
-    let number = find_column(&entry.table, old)?.number;
     table.columns[Table::position(number)].name = new.to_string();
-    ddl.put(table).await
+    let (before, after) = (reshape::of_table(&entry.table), reshape::of_table(&table));
+    let following = reshape::prepare(ddl, row_type_oid(table.oid), &before, &after)?;
+    ddl.put(table).await?;
+    match following {
+        Some(following) => Box::pin(following.run(ddl)).await,
+        None => Ok(()),
+    }
 }
 
 /// Renames a column wherever an expression names it.

@@ -6,9 +6,9 @@ use sqlparser::ast;
 
 use super::dependency::Thing;
 use super::rewrite::Rewrite;
-use super::{Ddl, constraint, default, identity};
+use super::{Ddl, constraint, default, identity, reshape};
 use crate::binder::data_type;
-use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry};
+use crate::catalog::{ConstraintKind, Table, TableColumn, TableEntry, row_type_oid};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
 use crate::functions::{CastContext, CastMethod, registry};
@@ -40,6 +40,7 @@ pub async fn change(
     }
     refuse_expressions(ddl, entry, &table)?;
     refuse_keys(ddl, entry, &table)?;
+    reshape::refuse_held(ddl, &table)?;
     table.schema_version += 1;
     if keeps {
         return ddl.put(table).await;
@@ -65,7 +66,7 @@ async fn change_in(
 ) -> Result<(usize, Expr)> {
     let column = &change.column;
     ddl.check_may_use_type(target)?;
-    super::create_table::refuse_rows(&ddl.types(), target)?;
+    reshape::refuse_itself(ddl, row_type_oid(entry.table.oid), target)?;
     refuse_views(ddl, entry, column)?;
     refuse_generated(entry, column)?;
     let fill = ddl.binder(text).bind_conversion(&entry.table, column, change.using, target)?;

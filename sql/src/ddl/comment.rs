@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, ObjectNamePart};
 
 use super::user_type::{Named, altered, named};
-use super::{Ddl, alter_table, composite, grant, large_object, role};
+use super::{Ddl, alter_table, composite, extended_statistics, grant, large_object, role};
 use crate::binder::{Relation, RelationKind, name, stored_relation};
 use crate::catalog::{
     Comments, PG_AUTHID, PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
@@ -12,6 +12,7 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::large_object::PG_LARGEOBJECT;
 use crate::parser::CommentTarget;
+use crate::relations::extended_statistics::PG_STATISTIC_EXT;
 use crate::relations::{ACCESS_METHODS, COLLATIONS, LANGUAGES, ProcedureKind, TABLESPACES, procedure};
 use crate::rights::must_own;
 use crate::types::{DataType, format_type};
@@ -95,6 +96,10 @@ pub async fn comment(ddl: &mut Ddl, target: &CommentTarget, text: Option<&str>) 
                 )
             })?;
             set(ddl, PG_CONSTRAINT, oid, 0, text).await
+        }
+        CommentTarget::Statistics(object) => {
+            let oid = extended_statistics::commented(ddl, object)?;
+            set(ddl, PG_STATISTIC_EXT, oid, 0, text).await
         }
         CommentTarget::LargeObject(oid) => {
             large_object::check_owns(ddl, *oid).await?;

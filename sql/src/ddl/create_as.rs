@@ -70,6 +70,7 @@ pub async fn create_as(ddl: &mut Ddl, create: CreateAs<'_>, text: &str) -> Resul
         options: create.options,
         row_estimate: -1,
         materialized: None,
+        of_type: 0,
     };
     let oid = table.oid;
     ddl.begin_rights(b'r', PG_CLASS, oid, schema, table.owner).await?;

@@ -7,16 +7,15 @@ use sqlparser::ast::{self, ColumnOption};
 
 use super::Ddl;
 use super::storage::{self, Owner};
-use super::{constraint, like, sequence};
+use super::{constraint, like, sequence, typed};
 use crate::binder::{at_collate, check_collation, data_type, name};
+use crate::catalog::PG_CLASS;
 use crate::catalog::{
-    ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, relation_of_type,
-    store,
+    ColumnIdentity, Constraint, Identity, Index, OnCommit, Table, TableColumn, TableEntry, store,
 };
-use crate::catalog::{PG_CLASS, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::{NOT_DISTINCT, Source, TableLike, compression, marked, of_standard};
-use crate::types::{DataType, Representation, TypeCatalog, format_type};
+use crate::types::{DataType, Representation, TypeCatalog};
 use crate::value::Datum;
 
 /// The most columns a table may have.
@@ -33,24 +32,7 @@ pub struct Wanted {
     pub generated: Vec<(i16, ast::Expr)>,
 }
 
-/// Columns that hold rows of tables, or arrays of them, are not supported yet.
-///
-/// # Errors
-/// 0A000.
-pub fn refuse_rows(types: &TypeScope<'_>, data_type: DataType) -> Result<()> {
-    let info = types.type_by_oid(data_type.oid);
-    let element = info.and_then(|info| types.type_by_oid(info.element()?)).or(info);
-    // A table's rows may get and lose columns whenever the table does, and what is stored elsewhere would not follow.
-    if element.is_some_and(|info| info.row_shape().is_some() && relation_of_type(info.oid).is_some()) {
-        let shown = format_type(data_type, types);
-        return Err(SqlError::unsupported(format!(
-            "columns of the row type {shown} of a table are not supported yet"
-        )));
-    }
-    Ok(())
-}
-
-/// A column as written, and the constraints that came with it.
+/// A column as written, and the constraints that came with it; one of a typed table is of a type that is not written.
 pub fn column_of(
     ddl: &Ddl,
     definition: &ast::ColumnDef,
@@ -58,14 +40,15 @@ pub fn column_of(
     table: &str,
     wanted: &mut Wanted,
     text: &str,
+    of_type: Option<DataType>,
 ) -> Result<TableColumn> {
     let types = ddl.types();
     let column_name = name::fold(&definition.name);
     crate::catalog::refuse_system_name(&column_name)?;
     let serial = sequence::serial_type(&definition.data_type);
-    let data_type = match serial {
-        Some(serial) => serial,
-        None => data_type::resolve(&definition.data_type, &types)
+    let data_type = match (of_type, serial) {
+        (Some(data_type), _) | (None, Some(data_type)) => data_type,
+        (None, None) => data_type::resolve(&definition.data_type, &types)
             .map_err(|error| at_type(error, definition, text))?,
     };
     ddl.check_may_use_type(data_type)?;
@@ -77,7 +60,6 @@ pub fn column_of(
             format!("column \"{column_name}\" has pseudo-type {}", definition.data_type),
         ));
     }
-    refuse_rows(&types, data_type)?;
     let mut column = TableColumn {
         number,
         name: column_name.clone(),
@@ -291,6 +273,7 @@ pub async fn create_table(
     ddl: &mut Ddl,
     create: &ast::CreateTable,
     likes: &[TableLike],
+    of: Option<&ast::ObjectName>,
     text: &str,
 ) -> Result<()> {
     refuse_other_forms(create)?;
@@ -313,14 +296,21 @@ pub async fn create_table(
         ));
     }
     let mut wanted = Wanted::default();
+    let of_type = of.map(|object| typed::composite_named(ddl, object)).transpose()?;
     let mut columns: Vec<TableColumn> = Vec::new();
+    if let Some(composite) = of_type.as_ref().and_then(|own| own.composite()) {
+        columns = typed::columns(ddl, create, composite, &base, &mut wanted, text)?;
+    }
     for at in 0..=create.columns.len() {
+        if of_type.is_some() {
+            break;
+        }
         for source in likes.iter().filter(|source| source.at == at) {
             like::add_columns(ddl, source, &mut columns, &mut wanted)?;
         }
         let Some(definition) = create.columns.get(at) else { break };
         let number = i16::try_from(columns.len() + 1).unwrap_or(i16::MAX);
-        let column = column_of(ddl, definition, number, &base, &mut wanted, text)
+        let column = column_of(ddl, definition, number, &base, &mut wanted, text, None)
             .map_err(|error| at_collate(error, definition, text))?;
         if columns.iter().any(|each| each.name == column.name) {
             return Err(SqlError::new(
@@ -350,6 +340,7 @@ pub async fn create_table(
         options,
         row_estimate: -1,
         materialized: None,
+        of_type: of_type.map_or(0, |own| own.oid),
     };
     for (number, expr) in &wanted.defaults {
         let column = &mut table.columns[Table::position(*number)];

@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 
 use super::rewrite::Rewrite;
 use super::user_type::shown;
-use super::{Ddl, composite};
+use super::{Ddl, composite, reshape};
 use crate::binder::name;
-use crate::catalog::{CatalogSnapshot, ConstraintKind, PRIMARY_KEY, Table, ViewSource};
+use crate::catalog::{
+    CatalogSnapshot, ConstraintKind, ExtendedStatistics, PRIMARY_KEY, Table, ViewSource, row_type_oid,
+};
 use crate::error::{Result, SqlError, SqlState};
 use crate::value::Datum;
 
@@ -27,6 +29,8 @@ pub enum Thing {
     /// A column's default.
     Default(u32, i16),
     Index(u32),
+    /// A statistics object.
+    Statistics(u32),
     Constraint(u32),
     Sequence(u32),
     View(u32),
@@ -59,6 +63,7 @@ impl Thing {
             | Thing::Column(oid, _)
             | Thing::Default(oid, _)
             | Thing::Index(oid)
+            | Thing::Statistics(oid)
             | Thing::Constraint(oid)
             | Thing::Sequence(oid)
             | Thing::View(oid)
@@ -106,6 +111,10 @@ impl Thing {
             Thing::Index(oid) => {
                 catalog.index(oid).map_or_else(String::new, |it| relation("index", it.schema, &it.name))
             }
+            Thing::Statistics(oid) => {
+                let own = catalog.extended_statistics_numbered(oid);
+                own.map_or_else(String::new, |own| format!("statistics object {}", statistics_name(ddl, own)))
+            }
             Thing::Constraint(oid) => catalog
                 .constraint(oid)
                 .map_or_else(String::new, |it| format!("constraint {} on {}", it.name, table(it.table))),
@@ -144,12 +153,22 @@ impl Thing {
                 found.extend(own.range().map(|range| (Thing::Type(range.multirange), Tie::Part)));
                 found
             }
-            Thing::Attribute(oid, number) => composite::readers(catalog, oid, number)
-                .into_iter()
-                .map(|reader| (reader, Tie::Use))
-                .collect(),
-            Thing::Default(..) => Vec::new(),
+            Thing::Attribute(oid, number) => {
+                reshape::readers(catalog, oid, number).into_iter().map(|reader| (reader, Tie::Use)).collect()
+            }
+            Thing::Default(..) | Thing::Statistics(_) => Vec::new(),
         }
+    }
+}
+
+/// The name of a statistics object, with its schema where the name alone does not find it.
+fn statistics_name(ddl: &Ddl, own: &ExtendedStatistics) -> String {
+    let path = ddl.binding.search_path.iter();
+    let mut found = path.filter_map(|schema| ddl.catalog.extended_statistics_named(*schema, &own.name));
+    match (found.next(), ddl.catalog.schema(own.schema)) {
+        (Some(first), _) if first.oid == own.oid => name::quote(&own.name),
+        (_, Some(schema)) => format!("{}.{}", name::quote(&schema.name), name::quote(&own.name)),
+        (_, None) => name::quote(&own.name),
     }
 }
 
@@ -161,7 +180,15 @@ fn in_schema(catalog: &CatalogSnapshot, schema: u32) -> Vec<(Thing, Tie)> {
     let views = catalog.views().filter(|each| each.schema == schema).map(|each| Thing::View(each.oid));
     let types = catalog.user_types().map(|each| &each.definition).filter(|each| each.schema == schema);
     let types = types.map(|each| Thing::Type(each.oid));
-    tables.chain(sequences).chain(views).chain(types).map(|thing| (thing, Tie::Use)).collect()
+    let statistics = catalog.extended_statistics().filter(|each| each.schema == schema);
+    let statistics = statistics.map(|each| Thing::Statistics(each.oid));
+    tables
+        .chain(sequences)
+        .chain(views)
+        .chain(types)
+        .chain(statistics)
+        .map(|thing| (thing, Tie::Use))
+        .collect()
 }
 
 fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
@@ -169,6 +196,8 @@ fn of_table(catalog: &CatalogSnapshot, oid: u32) -> Vec<(Thing, Tie)> {
     let mut found: Vec<(Thing, Tie)> = Vec::new();
     found.extend(entry.constraints.iter().map(|each| (Thing::Constraint(each.oid), Tie::Part)));
     found.extend(entry.indexes.iter().map(|each| (Thing::Index(each.oid), Tie::Part)));
+    let statistics = catalog.extended_statistics().filter(|own| own.table == oid);
+    found.extend(statistics.map(|own| (Thing::Statistics(own.oid), Tie::Part)));
     found.extend(catalog.sequences_of(oid).map(|each| (Thing::Sequence(each.oid), Tie::Part)));
     found.extend(
         entry
@@ -207,6 +236,8 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     found.extend(own.map(|each| (Thing::Constraint(each.oid), Tie::Part)));
     let indexes = entry.indexes.iter().filter(|index| index.depends_on(number));
     found.extend(indexes.map(|each| (Thing::Index(each.oid), Tie::Part)));
+    let statistics = catalog.extended_statistics().filter(|own| own.table == oid && own.depends_on(number));
+    found.extend(statistics.map(|own| (Thing::Statistics(own.oid), Tie::Part)));
     let owned = catalog.sequences_of(oid);
     let owned = owned.filter(|each| each.owned_by.is_some_and(|owner| owner.column == number));
     found.extend(owned.map(|each| (Thing::Sequence(each.oid), Tie::Part)));
@@ -225,6 +256,11 @@ fn of_column(catalog: &CatalogSnapshot, oid: u32, number: i16) -> Vec<(Thing, Ti
     let generated = generated.filter(|column| reads(&column.default));
     found.extend(generated.map(|column| (Thing::Column(oid, column.number), Tie::Use)));
     found.extend(views_on(catalog, oid, Some(number)));
+    for reader in reshape::readers(catalog, row_type_oid(oid), number) {
+        if found.iter().all(|(thing, _)| *thing != reader) {
+            found.push((reader, Tie::Use));
+        }
+    }
     found
 }
 
@@ -266,6 +302,10 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
     let names = |text: &str| text.contains(&format!("\"#{oid}\""));
     let mut found = Vec::new();
     for entry in catalog.tables() {
+        if entry.table.of_type == oid {
+            found.push(Thing::Table(entry.table.oid));
+            continue;
+        }
         for column in entry.table.live_columns() {
             if is_of(column.type_oid) {
                 found.push(Thing::Column(entry.table.oid, column.number));
@@ -289,6 +329,9 @@ fn of_type(catalog: &CatalogSnapshot, oid: u32, array_oid: u32) -> Vec<(Thing, T
         );
         found.extend(checks.map(|each| Thing::Constraint(each.oid)));
     }
+    let statistics =
+        catalog.extended_statistics().filter(|own| own.expressions.iter().any(|text| names(text)));
+    found.extend(statistics.map(|own| Thing::Statistics(own.oid)));
     let queries = catalog.stored_queries().filter(|query| names(&query.query));
     found.extend(queries.map(|query| Thing::of_query(catalog, query.oid)));
     let domains = catalog.user_types().filter(|each| {
@@ -450,6 +493,11 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
                     ddl.remove((**index).clone()).await?;
                 }
             }
+            Thing::Statistics(oid) => {
+                if let Some(own) = catalog.extended_statistics_numbered(oid) {
+                    ddl.remove((**own).clone()).await?;
+                }
+            }
             Thing::Constraint(oid) => {
                 if let Some(constraint) = catalog.constraint(oid) {
                     if !goes(constraint.table) {
@@ -490,9 +538,15 @@ pub async fn remove_all(ddl: &mut Ddl, list: &[Thing]) -> Result<()> {
             ddl.remove((*statistics).clone()).await?;
         }
     }
+    let mut followings = Vec::new();
     for (oid, table) in changed {
+        let before = reshape::of_table(&catalog.expect_table(oid)?.table);
+        followings.extend(reshape::prepare(ddl, row_type_oid(oid), &before, &reshape::of_table(&table))?);
         ddl.put(table).await?;
         debug_assert!(!goes(oid), "a table that goes is not written");
+    }
+    for following in followings {
+        Box::pin(following.run(ddl)).await?;
     }
     for (oid, numbers) in attributes {
         ddl.refresh().await?;

@@ -7,9 +7,7 @@ use super::default;
 use super::user_type::{altered, array_name, new_name};
 use crate::binder::{data_type, name};
 use crate::catalog::PG_TYPE;
-use crate::catalog::{
-    ColumnIdentity, Domain, DomainCheck, TableColumn, TypeDefinition, UserType, relation_of_type,
-};
+use crate::catalog::{ColumnIdentity, Domain, DomainCheck, TableColumn, TypeDefinition, UserType};
 use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
 use crate::parser::{DomainChange, DomainClause, DomainClauseKind};
@@ -76,12 +74,8 @@ pub async fn create(
 fn refuse_base(ddl: &Ddl, base: DataType) -> Result<()> {
     let types = ddl.types();
     let info = types.type_by_oid(base.oid);
-    let is_bad = info.is_none_or(|info| {
-        info.category == Category::Pseudo
-            || matches!(info.shape, TypeShape::Pseudo)
-            // A table's rows change with it, and nothing that is stored would follow.
-            || (matches!(info.shape, TypeShape::Composite { .. }) && relation_of_type(info.oid).is_some())
-    });
+    let is_bad =
+        info.is_none_or(|info| info.category == Category::Pseudo || matches!(info.shape, TypeShape::Pseudo));
     if !is_bad {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! CREATE TABLE … (LIKE table INCLUDING …).
 
 use super::create_table::Wanted;
-use super::{Ddl, constraint, sequence};
+use super::{Ddl, constraint, extended_statistics, sequence};
 use crate::binder::Relation;
 use crate::catalog::{
     ColumnIdentity, ColumnSettings, Comments, ConstraintKind, Index, Rights, Table, TableColumn, TableEntry,
@@ -190,6 +190,18 @@ pub async fn add_rest(ddl: &mut Ddl, likes: &[TableLike], table: u32) -> Result<
                     ddl.refresh().await?;
                 }
             }
+        }
+        let statistics = ddl.catalog.extended_statistics().filter(|own| own.table == source.table.oid);
+        let statistics: Vec<_> = statistics.filter(|_| includes(like, "statistics")).cloned().collect();
+        for own in statistics {
+            let place = |number| moved(number, &source.table, &entry.table).unwrap_or(0);
+            let made = extended_statistics::copy(ddl, &own, &entry.table, place).await?;
+            let comments = ddl.catalog.comments_on(own.oid).filter(|_| includes(like, "comments"));
+            if let Some(comments) = comments.map(|of| Comments { oid: made.oid, ..(**of).clone() }) {
+                ddl.put(comments).await?;
+            }
+            ddl.put(made).await?;
+            ddl.refresh().await?;
         }
         if includes(like, "comments")
             && let Some(comments) = ddl.catalog.comments_on(source.table.oid)

@@ -21,7 +21,7 @@ pub async fn create(ddl: &mut Ddl, create: &CreateMaterialized, text: &str) -> R
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    let stored = view::stored_query(ddl, &create.query, &bound.columns, &used, binder.literal_uses())?;
+    let stored = view::stored_query(ddl, &create.query, &bound.columns, &used, &binder)?;
     refuse(create, !binder.take_changes().is_empty(), stored.reads_temporary)?;
     binder.settle_uses();
     let uses = binder.take_uses();
@@ -59,6 +59,7 @@ pub async fn create(ddl: &mut Ddl, create: &CreateMaterialized, text: &str) -> R
         on_commit: OnCommit::PreserveRows,
         options,
         row_estimate: -1,
+        of_type: 0,
         materialized: Some(Materialized {
             query: stored.query,
             sources: stored.sources,

@@ -17,6 +17,7 @@ mod dependency;
 mod domain;
 mod drop;
 mod enumeration;
+mod extended_statistics;
 mod extension;
 mod grant;
 mod identity;
@@ -33,6 +34,7 @@ mod pin;
 mod range;
 mod refresh;
 mod rename;
+mod reshape;
 mod rewrite;
 mod rights;
 mod role;
@@ -40,6 +42,7 @@ mod schema;
 mod sequence;
 mod storage;
 mod temporary;
+mod typed;
 mod upkeep;
 mod user_type;
 mod view;
@@ -51,13 +54,13 @@ use sqlparser::ast;
 
 pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
-pub use composite::holds_rows;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
 pub use index::fill as fill_index;
 pub use lock::tables_to_lock;
 pub use maintenance::vacuum;
 pub use owned::count_dependents;
+pub use reshape::holds_rows;
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 pub use upkeep::check as check_upkeep;
 
@@ -68,8 +71,8 @@ use crate::catalog::{
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::parser::{
-    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, TypeStatement,
-    refuse_in_definition,
+    CommentTarget, Definition, ObjectKind, RightsStatement, RoleStatement, StatisticsStatement,
+    TypeStatement, refuse_in_definition,
 };
 use crate::session::{Engine, Session};
 use crate::write::{TableWriter, WAIT};
@@ -354,8 +357,13 @@ pub async fn define(session: &mut Session, definition: &Definition, text: &str) 
             TypeStatement::Drop { domains: true, .. } => "DROP DOMAIN",
             TypeStatement::Drop { .. } => "DROP TYPE",
         },
+        Definition::Statistics(statement) => match statement {
+            StatisticsStatement::Create { .. } => "CREATE STATISTICS",
+            StatisticsStatement::Alter { .. } => "ALTER STATISTICS",
+            StatisticsStatement::Drop { .. } => "DROP STATISTICS",
+        },
         Definition::CreateSchema { .. } => "CREATE SCHEMA",
-        Definition::CreateLike { .. } => "CREATE TABLE",
+        Definition::CreateLike { .. } | Definition::CreateTyped { .. } => "CREATE TABLE",
         Definition::CreateAs { .. } => "CREATE TABLE AS",
         Definition::DropAbsent(drop) => drop.kind,
         Definition::CreateMaterialized(_) => "CREATE MATERIALIZED VIEW",
@@ -403,7 +411,10 @@ impl Work<'_> {
 async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Option<String>> {
     match definition {
         Definition::CreateLike { create, likes } => {
-            create_table::create_table(ddl, create, likes, text).await
+            create_table::create_table(ddl, create, likes, None, text).await
+        }
+        Definition::CreateTyped { create, of } => {
+            create_table::create_table(ddl, create, &[], Some(of), text).await
         }
         Definition::CreateAs { create, names, with_data } => {
             return create_as::of_create(ddl, create, names, *with_data, text).await.map(Some);
@@ -468,6 +479,7 @@ async fn change(ddl: &mut Ddl, definition: &Definition, text: &str) -> Result<Op
         }
         Definition::Role(statement) => role::define(ddl, statement).await,
         Definition::Rights(statement) => grant::define(ddl, statement).await,
+        Definition::Statistics(statement) => extended_statistics::define(ddl, statement, text).await,
         Definition::Type(statement) => user_type::define(ddl, statement, text).await,
         Definition::Comment { target, text } => comment::comment(ddl, target, text.as_deref()).await,
         Definition::RenameViewColumn { name: object, if_exists, column, new_name } => {
@@ -490,7 +502,7 @@ async fn dispatch(ddl: &mut Ddl, statement: &ast::Statement, text: &str) -> Resu
         S::CreateTable(create) if create.query.is_some() => {
             return create_as::of_create(ddl, create, &[], true, text).await.map(Some);
         }
-        S::CreateTable(create) => create_table::create_table(ddl, create, &[], text).await,
+        S::CreateTable(create) => create_table::create_table(ddl, create, &[], None, text).await,
         S::CreateIndex(create) => index::create_index(ddl, create).await,
         S::CreateView(create) => view::create_view(ddl, create, text).await,
         S::CreateSchema { schema_name, if_not_exists, .. } => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::dependency::{Thing, drop_things};
 use super::{Ddl, default_rights, owner, role};
 use crate::catalog::{
-    CatalogSnapshot, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
-    Role, SUPERUSER,
+    CatalogSnapshot, ExtendedStatistics, Grant, ObjectRights, PG_CLASS, PG_DATABASE, PG_LANGUAGE,
+    PG_NAMESPACE, PG_PROC, PG_TYPE, Role, SUPERUSER,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::RoleName;
@@ -59,6 +59,9 @@ pub async fn reassign(ddl: &mut Ddl, names: &[RoleName], to: &RoleName) -> Resul
     for own in catalog.user_types().map(|entry| &entry.definition).filter(|own| of(own.owner)) {
         owner::put_type(ddl, own, new.oid).await?;
     }
+    for own in catalog.extended_statistics().filter(|own| of(own.owner)) {
+        ddl.put(ExtendedStatistics { owner: new.oid, ..(**own).clone() }).await?;
+    }
     let databases = ddl.execution.environment.directory.lock().databases.clone();
     for database in databases.into_iter().filter(|database| of(database.owner)) {
         ddl.give_database(&database, new.oid).await?;
@@ -107,6 +110,8 @@ pub async fn drop_owned(ddl: &mut Ddl, names: &[RoleName], cascade: bool) -> Res
     things.extend(sequences.map(|each| Thing::Sequence(each.oid)));
     let types = catalog.user_types().map(|entry| &entry.definition).filter(|own| of(own.owner));
     things.extend(types.map(|own| Thing::Type(own.oid)));
+    let statistics = catalog.extended_statistics().filter(|own| of(own.owner));
+    things.extend(statistics.map(|own| Thing::Statistics(own.oid)));
     things.extend(catalog.schemas().filter(|each| of(each.owner)).map(|each| Thing::Schema(each.oid)));
     drop_things(ddl, &things, cascade).await
 }
@@ -134,6 +139,7 @@ fn dependents(catalog: &CatalogSnapshot, role: u32) -> Vec<(u32, u32, i16, Tie)>
     catalog.tables().for_each(|entry| owned(entry.table.oid, PG_CLASS, entry.table.owner));
     catalog.views().for_each(|view| owned(view.oid, PG_CLASS, view.owner));
     catalog.sequences().for_each(|sequence| owned(sequence.oid, PG_CLASS, sequence.owner));
+    catalog.extended_statistics().for_each(|own| owned(own.oid, PG_STATISTIC_EXT, own.owner));
     catalog.schemas().for_each(|schema| owned(schema.oid, PG_NAMESPACE, schema.owner));
     catalog.user_types().for_each(|entry| owned(entry.definition.oid, PG_TYPE, entry.definition.owner));
     catalog.default_rights().for_each(|rights| owned(rights.oid, PG_DEFAULT_ACL, rights.role));
@@ -157,6 +163,7 @@ fn dependents(catalog: &CatalogSnapshot, role: u32) -> Vec<(u32, u32, i16, Tie)>
     found
 }
 
+use crate::relations::extended_statistics::PG_STATISTIC_EXT;
 const PG_DEFAULT_ACL: u32 = 826;
 /// The most lines of a DETAIL.
 const LINES_MAX: usize = 100;

@@ -38,10 +38,7 @@ pub async fn set_owner(
     ddl.check_owns(&relation)?;
     let new = role::find(ddl, owner)?;
     match relation {
-        Relation::Stored(entry) => {
-            check_receiver(ddl, entry.table.owner, &new, entry.table.schema)?;
-            give_table(ddl, &entry, new.oid).await
-        }
+        Relation::Stored(entry) => set_owner_of_table(ddl, &entry, owner).await,
         Relation::View(view) => {
             check_receiver(ddl, view.owner, &new, view.schema)?;
             give_view(ddl, &view, new.oid).await
@@ -68,8 +65,15 @@ pub async fn set_owner(
     }
 }
 
+/// OWNER TO of a table, whose owner the role is.
+pub async fn set_owner_of_table(ddl: &mut Ddl, entry: &Arc<TableEntry>, owner: &RoleName) -> Result<()> {
+    let new = role::find(ddl, owner)?;
+    check_receiver(ddl, entry.table.owner, &new, entry.table.schema)?;
+    give_table(ddl, entry, new.oid).await
+}
+
 /// 42501 for a new owner that the current one is no member of, or that may not have the object where it is.
-fn check_receiver(ddl: &Ddl, old: u32, new: &Role, schema: u32) -> Result<()> {
+pub fn check_receiver(ddl: &Ddl, old: u32, new: &Role, schema: u32) -> Result<()> {
     if old == new.oid || ddl.actor().is_superuser() {
         return Ok(());
     }

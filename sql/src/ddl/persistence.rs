@@ -2,7 +2,7 @@
 
 use sqlparser::ast;
 
-use super::Ddl;
+use super::{Ddl, reshape};
 use crate::binder::Relation;
 use crate::catalog::{ConstraintKind, Sequence, TableEntry};
 use crate::error::{Result, SqlError, SqlState};
@@ -37,6 +37,7 @@ pub async fn set_table(ddl: &mut Ddl, entry: &TableEntry, logged: bool) -> Resul
             "could not change table \"{name}\" to {to} because it references {of} table \"{other}\""
         )));
     }
+    reshape::refuse_held(ddl, &entry.table)?;
     let owned: Vec<Sequence> =
         ddl.catalog.sequences_of(entry.table.oid).map(|sequence| (**sequence).clone()).collect();
     for mut sequence in owned {

@@ -125,7 +125,6 @@ fn subtype(ddl: &Ddl, attributes: &Attributes<'_>) -> Result<DataType> {
         return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, format!("range subtype cannot be {shown}")));
     }
     ddl.check_may_use_type(subtype)?;
-    super::create_table::refuse_rows(&types, subtype)?;
     if crate::types::domain::base_type(subtype.oid, &types) == oids::BPCHAR {
         return Err(SqlError::unsupported("ranges of type character are not supported"));
     }

@@ -45,7 +45,7 @@ fn refuse_other_schema(ddl: &Ddl, element: &SchemaElement, made: Option<u32>) ->
         },
         SchemaElement::Definition(definition) => match &**definition {
             Definition::CreateSequence { name, .. } => name,
-            Definition::CreateLike { create, .. } => &create.name,
+            Definition::CreateLike { create, .. } | Definition::CreateTyped { create, .. } => &create.name,
             _ => return Ok(()),
         },
     };

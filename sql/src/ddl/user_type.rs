@@ -21,10 +21,10 @@ pub async fn define(ddl: &mut Ddl, statement: &TypeStatement, text: &str) -> Res
             Box::pin(composite::create(ddl, name, attributes)).await
         }
         TypeStatement::AlterComposite { name, changes } => {
-            Box::pin(composite::alter(ddl, name, changes)).await
+            Box::pin(composite::alter(ddl, name, changes, text)).await
         }
-        TypeStatement::RenameAttribute { name, attribute, new_name } => {
-            Box::pin(composite::rename_attribute(ddl, name, attribute, new_name)).await
+        TypeStatement::RenameAttribute { name, attribute, new_name, cascade } => {
+            Box::pin(composite::rename_attribute(ddl, name, [attribute, new_name], *cascade)).await
         }
         TypeStatement::AddValue { name, label, if_not_exists, place } => {
             enumeration::add_value(ddl, name, label, *if_not_exists, place.as_ref()).await

@@ -6,10 +6,10 @@ use sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, TableFactor}
 
 use super::rename::check_exists;
 use super::storage::{self, Owner};
-use super::{Ddl, default};
-use crate::binder::{LiteralUse, Relation, lookup_relation, name, stable_name};
+use super::{Ddl, default, reshape};
+use crate::binder::{Binder, Relation, StarUse, lookup_relation, name, stable_name};
 use crate::catalog::PG_CLASS;
-use crate::catalog::{View, ViewColumn, ViewSource, store};
+use crate::catalog::{View, ViewColumn, ViewSource, row_type_oid, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::parser::visit::{Node, walk};
 use crate::parser::{ObjectKind, ViewOptions, refuse_in_create_view};
@@ -122,7 +122,7 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         return Err(error);
     }
     let used = binder.used_columns().clone();
-    let stored = stored_query(ddl, &create.query, &bound.columns, &used, binder.literal_uses())?;
+    let stored = stored_query(ddl, &create.query, &bound.columns, &used, &binder)?;
     let is_temporary = create.temporary || stored.reads_temporary;
     if is_temporary && !create.temporary {
         ddl.notice(format!("view \"{}\" will be a temporary view", name::split(&create.name)?.1));
@@ -159,10 +159,28 @@ pub async fn create_view(ddl: &mut Ddl, create: &ast::CreateView, text: &str) ->
         is_temporary: is_temporary || ddl.makes_temporary,
         options: storage::of_relation(&create.options, Owner::View)?,
     };
-    if existing.is_none() {
+    let Some(replaced) = ddl.catalog.view(oid).cloned() else {
         ddl.begin_rights(b'r', PG_CLASS, oid, schema, owner).await?;
+        return ddl.put(view).await;
+    };
+    if view.columns.len() > replaced.columns.len() {
+        reshape::refuse_whole_readers(ddl, row_type_oid(oid), "add a column to")?;
     }
-    ddl.put(view).await
+    for column in &view.columns {
+        reshape::refuse_itself(ddl, row_type_oid(oid), DataType::of(column.type_oid))?;
+    }
+    put_changed(ddl, &replaced, view).await
+}
+
+/// Stores a view whose columns changed, and what tables hold of its rows.
+async fn put_changed(ddl: &mut Ddl, before: &View, after: View) -> Result<()> {
+    let (fields, changed) = (reshape::of_view(before), reshape::of_view(&after));
+    let following = reshape::prepare(ddl, row_type_oid(before.oid), &fields, &changed)?;
+    ddl.put(after).await?;
+    match following {
+        Some(following) => Box::pin(following.run(ddl)).await,
+        None => Ok(()),
+    }
 }
 
 /// A query as views keep it.
@@ -178,17 +196,20 @@ pub fn stored_query(
     query: &Query,
     columns: &[(usize, crate::binder::ResultColumn)],
     used: &BTreeSet<(u32, i16)>,
-    literals: &[LiteralUse],
+    binder: &Binder<'_>,
 ) -> Result<StoredQuery> {
     let mut query = query.clone();
     walk(&mut query, &mut |node| match node {
-        Node::Query(query) => spell_out_tables(&mut query.body),
+        Node::Query(query) => {
+            expand_stars(&mut query.body, binder.star_uses());
+            spell_out_tables(&mut query.body)
+        }
         _ => Ok(()),
     })?;
     expand_star(&mut query, columns);
     let mut naming = NameRelations { ddl, common: BTreeSet::new(), found: Vec::new() };
     walk(&mut query, &mut |node| naming.meet(node))?;
-    super::pin::pin(ddl, literals, &mut query)?;
+    super::pin::pin(ddl, binder.literal_uses(), &mut query)?;
     let mut sources: Vec<ViewSource> = Vec::new();
     let mut reads_temporary = false;
     for relation in &naming.found {
@@ -200,6 +221,42 @@ pub fn stored_query(
         }
     }
     Ok(StoredQuery { query: query.to_string(), sources, reads_temporary })
+}
+
+/// Stars of select lists stand for the columns that there are now.
+fn expand_stars(body: &mut SetExpr, uses: &[StarUse]) {
+    match body {
+        // A chain of them is as deep as it is long.
+        SetExpr::SetOperation { left, right, .. } => stacker::maybe_grow(64 << 10, 1 << 20, || {
+            expand_stars(left, uses);
+            expand_stars(right, uses);
+        }),
+        SetExpr::Select(select) => {
+            let found = |item: &SelectItem| {
+                let (SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options)) = item else {
+                    return None;
+                };
+                let location = options.wildcard_token.0.span.start;
+                uses.iter().find(|each| location.line > 0 && each.location == location)
+            };
+            let mut items = Vec::with_capacity(select.projection.len());
+            for item in std::mem::take(&mut select.projection) {
+                match found(&item) {
+                    Some(star) => items.extend(star.columns.iter().map(|path| {
+                        let mut path: Vec<Ident> =
+                            path.iter().map(|part| Ident::with_quote('"', part)).collect();
+                        SelectItem::UnnamedExpr(match path.len() {
+                            1 => Expr::Identifier(path.remove(0)),
+                            _ => Expr::CompoundIdentifier(path),
+                        })
+                    })),
+                    None => items.push(item),
+                }
+            }
+            select.projection = items;
+        }
+        _ => {}
+    }
 }
 
 /// `TABLE t` is `SELECT * FROM t`.
@@ -317,5 +374,7 @@ pub async fn rename_column(ddl: &mut Ddl, view: &View, old: &str, new: &str) -> 
         ));
     }
     column.name = new.to_string();
-    ddl.put(changed).await
+    let number = reshape::of_view(view).iter().find(|(_, (name, _))| &**name == old).map_or(0, |each| each.0);
+    reshape::refuse_readers(ddl, view.oid, number, old)?;
+    put_changed(ddl, view, changed).await
 }

@@ -70,6 +70,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     super::range::register(&mut registry);
     super::waiting::register(&mut registry);
     super::surroundings::register(&mut registry);
+    super::server_control::register(&mut registry);
     // Behind those that some of its functions are other names of.
     super::system::register(&mut registry);
     registry

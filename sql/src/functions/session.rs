@@ -68,6 +68,7 @@ const STABLE: &[(&str, &[Oid], Oid)] = &[
     ("pg_get_function_sqlbody", &[OID], TEXT),
     ("pg_get_partition_constraintdef", &[OID], TEXT),
     ("pg_get_statisticsobjdef", &[OID], TEXT),
+    ("pg_get_statisticsobjdef_expressions", &[OID], TEXT_ARRAY),
     ("pg_describe_object", &[OID, OID, INT4], TEXT),
     ("pg_statistics_obj_is_visible", &[OID], BOOL),
     ("pg_ts_config_is_visible", &[OID], BOOL),

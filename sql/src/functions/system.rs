@@ -127,6 +127,7 @@ pub(super) fn register(registry: &mut Registry) {
     for (name, arguments, result) in OF_RECOVERY {
         registry.add(Entry::new(*name, arguments, *result, no_recovery).volatile());
     }
+    registry.add(Entry::new("pg_promote", &[BOOL, INT4], BOOL, no_recovery).optional(2).volatile());
     for (name, original, arguments) in ALIASES {
         let found = registry.functions(original).iter().find(|each| each.argument_types == *arguments);
         if let Some(function) = found.map(Arc::clone) {

@@ -147,6 +147,7 @@ fn entry(
         options: Vec::new(),
         row_estimate: -1,
         materialized: None,
+        of_type: 0,
     };
     let key_column = |number: &i16| IndexColumn {
         number: *number,

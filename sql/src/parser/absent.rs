@@ -69,7 +69,6 @@ const KINDS: &[(&str, Form)] = &[
     ("TEXT SEARCH DICTIONARY", Form::Qualified),
     ("TEXT SEARCH TEMPLATE", Form::Qualified),
     ("TEXT SEARCH CONFIGURATION", Form::Qualified),
-    ("STATISTICS", Form::Qualified),
     ("FOREIGN TABLE", Form::Qualified),
     ("FOREIGN DATA WRAPPER", Form::Plain),
     ("SERVER", Form::Plain),

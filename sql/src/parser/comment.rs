@@ -31,6 +31,7 @@ pub enum CommentTarget {
         table: ObjectName,
     },
     LargeObject(u32),
+    Statistics(ObjectName),
     Role(RoleName),
     Database(Ident),
     Extension(Ident),
@@ -137,7 +138,7 @@ fn other_target(
         "publication" => absent(parser, source, "publication")?,
         "subscription" => absent(parser, source, "subscription")?,
         "server" => absent(parser, source, "server")?,
-        "statistics" => absent(parser, source, "statistics object")?,
+        "statistics" => CommentTarget::Statistics(name(parser, source)?),
         "event" => {
             words(parser, &["trigger"])?;
             absent(parser, source, "event trigger")?

@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use super::absent::{self, DropAbsent};
 use super::comment::{CommentTarget, comment};
+use super::extended_statistics::{self, StatisticsStatement};
 use super::materialized::{self, CreateMaterialized, Refresh};
 use super::rights::{self, RightsStatement};
 use super::role::{self, RoleName, RoleStatement};
@@ -93,6 +94,13 @@ pub enum Definition {
         name: ObjectName,
         if_exists: bool,
         schema: Ident,
+    },
+    /// CREATE, ALTER and DROP STATISTICS
+    Statistics(StatisticsStatement),
+    /// CREATE TABLE … OF type
+    CreateTyped {
+        create: Box<ast::CreateTable>,
+        of: ObjectName,
     },
     /// CREATE TABLE with LIKE clauses
     CreateLike {
@@ -213,6 +221,10 @@ pub enum TableAction {
         column: Ident,
         setting: ColumnSetting,
     },
+    /// OWNER TO, among others
+    SetOwner(RoleName),
+    /// OF type, or NOT OF.
+    SetType(Option<ObjectName>),
     /// Something about storage that makes no difference here.
     Storage(StorageAction),
 }
@@ -291,6 +303,9 @@ pub(super) fn parse(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Opti
         }
         ["drop", ..] if let Some(drop) = absent::parse(parser, source)? => {
             Ok(Some(Definition::DropAbsent(drop)))
+        }
+        ["create" | "alter" | "drop", "statistics", ..] => {
+            extended_statistics::parse(parser, source).map(Some)
         }
         ["drop", "index", "concurrently", _] => drop_indexes(parser, source).map(Some),
         ["refresh", ..] => materialized::refresh(parser, source).map(Some),
@@ -484,10 +499,20 @@ fn alter_table(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Definitio
     let name = name(parser, source)?;
     let _ = parser.consume_token(&Token::Mul);
     let kind = ObjectKind::Table;
+    let mut actions = Vec::new();
     if let Some(change) = common_change(parser, source, kind, &name, if_exists)? {
-        return Ok(change);
+        // Of these, only a change of the owner may stand among other actions.
+        match change {
+            Definition::SetOwner { owner, .. } if parser.consume_token(&Token::Comma) => {
+                actions.push(TableAction::SetOwner(owner));
+            }
+            change => return Ok(change),
+        }
     }
-    let actions = table_actions(parser, source)?;
+    if !actions.is_empty() {
+        refuse_alone(parser, source)?;
+    }
+    actions.extend(table_actions(parser, source)?);
     Ok(Definition::AlterTable { kind, name, if_exists, actions })
 }
 
@@ -496,9 +521,28 @@ pub(super) fn table_actions(parser: &mut Parser<'_>, source: &Source<'_>) -> Res
     let mut actions = Vec::new();
     loop {
         actions.push(table_action(parser, source)?);
+        let renames = actions.iter().any(|action| {
+            matches!(action, TableAction::Standard(standard)
+            if matches!(**standard, ast::AlterTableOperation::RenameColumn { .. }
+                | ast::AlterTableOperation::RenameConstraint { .. }))
+        });
+        if renames && parser.peek_token_ref().token == Token::Comma {
+            return Err(syntax_error_at(parser.peek_token_ref(), source));
+        }
         if !parser.consume_token(&Token::Comma) {
             return Ok(actions);
         }
+        refuse_alone(parser, source)?;
+    }
+}
+
+/// 42601 for what ALTER TABLE does alone.
+fn refuse_alone(parser: &Parser<'_>, source: &Source<'_>) -> Result<()> {
+    let second = parser.peek_nth_token(1);
+    match word(parser.peek_token_ref()).as_str() {
+        "rename" => Err(syntax_error_at(parser.peek_token_ref(), source)),
+        "set" if word(&second) == "schema" => Err(syntax_error_at(&second, source)),
+        _ => Ok(()),
     }
 }
 
@@ -606,6 +650,18 @@ fn table_action(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TableAct
             }
             let name = Some(identifier(parser, source)?);
             return Ok(TableAction::Storage(StorageAction::Switch { kind, name }));
+        }
+        ("owner", "to") => {
+            skip(parser, 2);
+            return Ok(TableAction::SetOwner(role::role_name(parser, source)?));
+        }
+        ("of", _) => {
+            skip(parser, 1);
+            return Ok(TableAction::SetType(Some(name(parser, source)?)));
+        }
+        ("not", "of") => {
+            skip(parser, 2);
+            return Ok(TableAction::SetType(None));
         }
         ("cluster", "on") => {
             skip(parser, 2);
@@ -802,7 +858,7 @@ fn option_names(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Vec<Stri
 }
 
 /// The number behind SET STATISTICS.
-fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
+pub(super) fn statistics_target(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<i64> {
     let sign = if parser.consume_token(&Token::Minus) { -1 } else { 1 };
     let token = parser.peek_token_ref();
     let number = match &token.token {

@@ -20,6 +20,8 @@ mod definition;
 mod dialect;
 mod escape;
 mod explain;
+mod extended_statistics;
+mod first_words;
 mod foreign;
 mod lexemes;
 mod materialized;
@@ -40,6 +42,7 @@ mod source;
 mod star_cast;
 mod taken;
 mod targets;
+mod typed_table;
 mod unmark;
 mod upkeep;
 mod user_type;
@@ -66,6 +69,7 @@ pub use definition::{
 pub use dialect::HeliosDialect;
 pub(crate) use escape::unescape_argument;
 pub use explain::Explain;
+pub use extended_statistics::{StatisticsChange, StatisticsElement, StatisticsStatement};
 pub use foreign::{
     refuse_in_create_index, refuse_in_create_view, refuse_in_definition, refuse_in_delete, refuse_in_insert,
     refuse_in_key, refuse_in_query, refuse_in_select, refuse_in_table, refuse_in_truncate, refuse_in_update,

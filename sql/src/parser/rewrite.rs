@@ -34,6 +34,8 @@
 //! | `FETCH FIRST (n) ROWS ONLY`, `… WITH TIES` | `LIMIT (n)`, `LIMIT (n) FETCH FIRST ROW WITH TIES` |
 //! | `x::type COLLATE name` | `x::type`: no collation changes anything |
 //! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
+//! | `COLLATION FOR (a)` | `pg_collation_for(a)` |
+//! | `INSERT INTO t TABLE u` | `INSERT INTO t SELECT * FROM u` |
 //! | `at`, but in AT TIME ZONE | `"at"` |
 //! | `ISNULL`, `NOTNULL` | `IS NULL`, `IS NOT NULL` |
 //! | `REFERENCES t ON DELETE SET NULL (a)` | `` REFERENCES t.`on delete`.`a` ON DELETE SET NULL ``: see [`referential`] |
@@ -47,6 +49,7 @@
 //! | `CREATE TABLE (… CHECK (a) NOT VALID)` | `CHECK (a)`: there are no rows yet |
 //! | `a int UNIQUE NULLS NOT DISTINCT` | `` a int COLLATE `nulls not distinct` UNIQUE `` |
 
+use super::first_words::StatementWords;
 use super::query_value::{
     begins_query, ends_query, goes_before_value, is_in_grouping, is_in_grouping_sets, is_in_nested_sets,
     is_query,
@@ -252,6 +255,25 @@ pub(super) fn rewrite(piece: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 ends.push((at + length - 1, vec![put(Token::RParen), put(alias)]));
                 depth += 1;
                 at += 1;
+            }
+            Token::Word(word)
+                if is(token, "collation") && word_at(at, "for") && *token_at(at + 1) == Token::LParen =>
+            {
+                let word = Word { value: "pg_collation_for".to_owned(), ..word.clone() };
+                out.push(TokenWithSpan::new(Token::Word(word), token.span));
+                at += 1;
+            }
+            // sqlparser takes no TABLE as the source of an INSERT.
+            Token::Word(_)
+                if kind.inserts
+                    && is(token, "table")
+                    && matches!(token_at(at), Token::Word(_))
+                    && matches!(before, Some(Token::Word(_) | Token::RParen | Token::LParen))
+                    && !out.last().is_some_and(|last| is(last, "as") || is(last, "into")) =>
+            {
+                let put = |token: Token| TokenWithSpan::new(token, tokens[at - 1].span);
+                out.extend([put(Token::make_keyword("SELECT")), put(Token::Mul)]);
+                out.push(put(Token::make_keyword("FROM")));
             }
             // Behind a schema they are functions as others are.
             Token::Word(word)
@@ -597,46 +619,6 @@ fn fetched_count(fetch: &TokenWithSpan, rest: &[&TokenWithSpan], out: &mut Vec<T
 /// How a moment is given, behind AS OF.
 pub(super) fn moment_at(token: Option<&&TokenWithSpan>) -> Option<&'static str> {
     ["timestamp", "transaction", "scn"].into_iter().find(|kind| token.is_some_and(|token| is(token, kind)))
-}
-
-/// What a statement's first words tell of what it may hold.
-struct StatementWords {
-    /// A type's name before a string is that string's type.
-    has_literals: bool,
-    /// It is a query, or changes rows.
-    is_query: bool,
-    /// It is a MERGE, whatever stands before that.
-    merges: bool,
-    creates_table: bool,
-    alters_table: bool,
-    /// It defines something: SET there is not UPDATE's.
-    defines: bool,
-}
-
-impl StatementWords {
-    fn of(tokens: &[&TokenWithSpan]) -> StatementWords {
-        let first_is = |word: &str| tokens.first().is_some_and(|first| is(first, word));
-        let is_table = tokens.iter().take(5).any(|token| is(token, "table"));
-        let queries =
-            ["select", "insert", "update", "delete", "with", "values", "merge", "create", "execute"];
-        StatementWords {
-            has_literals: queries.iter().any(|word| first_is(word))
-                || tokens.first().is_some_and(|first| first.token == Token::LParen),
-            is_query: ["select", "insert", "update", "delete", "with", "values", "merge"]
-                .iter()
-                .any(|word| first_is(word)),
-            merges: ["merge", "with", "explain", "prepare"].iter().any(|word| first_is(word))
-                && tokens.iter().any(|token| is(token, "merge")),
-            creates_table: is_table && first_is("create"),
-            alters_table: is_table && first_is("alter"),
-            defines: first_is("create") || first_is("alter"),
-        }
-    }
-
-    /// Whether `WITH (` at this depth can only be behind a key.
-    fn has_keys(&self, depth: usize) -> bool {
-        self.alters_table || (self.creates_table && depth > 0)
-    }
 }
 
 /// A token as it may be written: what stands between quotes is escaped again.

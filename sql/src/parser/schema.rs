@@ -79,7 +79,10 @@ pub(super) fn parse(piece: &[TokenWithSpan], source: &Source<'_>) -> Result<Opti
             StatementKind::Utility(Utility::Define(definition))
                 if matches!(
                     *definition,
-                    Definition::CreateSequence { .. } | Definition::CreateLike { .. } | Definition::Rights(_)
+                    Definition::CreateSequence { .. }
+                        | Definition::CreateLike { .. }
+                        | Definition::CreateTyped { .. }
+                        | Definition::Rights(_)
                 ) =>
             {
                 SchemaElement::Definition(definition)

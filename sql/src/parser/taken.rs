@@ -18,12 +18,16 @@ pub(super) struct Taken {
     without_data: bool,
     names: Vec<ast::Ident>,
     likes: Vec<TableLike>,
+    /// The type of a typed table.
+    of_type: Option<ast::ObjectName>,
 }
 
 impl Taken {
     /// Rewrites a statement's tokens.
     pub fn from(tokens: &mut Vec<TokenWithSpan>, source: &Source<'_>) -> Result<Taken> {
+        refuse_subscripts(tokens, source)?;
         create::prepare(tokens, source)?;
+        let of_type = super::typed_table::take_type(tokens, source)?;
         spell_copy_flags(tokens);
         sequence::order_identity_options(tokens);
         Ok(Taken {
@@ -33,6 +37,7 @@ impl Taken {
             without_data: take_data_clause(tokens),
             names: take_column_names(tokens),
             likes: take_likes(tokens, source)?,
+            of_type,
         })
     }
 
@@ -57,6 +62,23 @@ impl Taken {
             None => StatementKind::Sql(statement),
         }
     }
+}
+
+/// 42601 for a subscript right behind `ARRAY[…]`, which wants parentheses. Texts that are stored may have one.
+fn refuse_subscripts(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<()> {
+    let mut constructs: Vec<bool> = Vec::new();
+    let (mut ends_array, mut before_is_array) = (false, false);
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        let ended = std::mem::take(&mut ends_array);
+        match token.token {
+            Token::LBracket if ended => return Err(super::syntax_error_at(token, source)),
+            Token::LBracket => constructs.push(before_is_array),
+            Token::RBracket => ends_array = constructs.pop().unwrap_or(false),
+            _ => {}
+        }
+        before_is_array = utility::word(token) == "array";
+    }
+    Ok(())
 }
 
 /// Takes `[NOT] DEFERRABLE` out of the modes of a transaction; where it is said again, the last counts.
@@ -306,6 +328,9 @@ fn definition_of(
     taken: &mut Taken,
 ) -> std::result::Result<Definition, Box<ast::Statement>> {
     match statement {
+        ast::Statement::CreateTable(create) if let Some(of) = taken.of_type.take() => {
+            Ok(Definition::CreateTyped { create: Box::new(create), of })
+        }
         ast::Statement::CreateTable(create) if !taken.likes.is_empty() => {
             let likes = std::mem::take(&mut taken.likes);
             Ok(Definition::CreateLike { create: Box::new(create), likes })

@@ -36,6 +36,7 @@ pub enum TypeStatement {
         name: ObjectName,
         attribute: Ident,
         new_name: Ident,
+        cascade: bool,
     },
     /// ALTER TYPE … ADD VALUE
     AddValue {
@@ -95,14 +96,20 @@ pub struct AttributeDefinition {
 /// What ALTER TYPE does to one attribute.
 #[derive(Clone, Debug)]
 pub enum AttributeChange {
-    Add(AttributeDefinition),
+    Add {
+        definition: AttributeDefinition,
+        cascade: bool,
+    },
     Drop {
         name: Ident,
         if_exists: bool,
         cascade: bool,
     },
     /// SET DATA TYPE
-    Retype(AttributeDefinition),
+    Retype {
+        definition: AttributeDefinition,
+        cascade: bool,
+    },
 }
 
 /// Where a new label goes: next to one that is there.
@@ -297,8 +304,8 @@ fn alter_composite(parser: &mut Parser<'_>, source: &Source<'_>, of: ObjectName)
         let attribute = identifier(parser, source)?;
         expect(parser, source, "to")?;
         let new_name = identifier(parser, source)?;
-        takes_cascade(parser);
-        return Ok(TypeStatement::RenameAttribute { name: of, attribute, new_name });
+        let cascade = takes_cascade(parser);
+        return Ok(TypeStatement::RenameAttribute { name: of, attribute, new_name, cascade });
     }
     let mut changes = Vec::new();
     loop {
@@ -321,7 +328,6 @@ fn attribute_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Attr
         return Ok(AttributeChange::Drop { name, if_exists, cascade: takes_cascade(parser) });
     }
     let name = identifier(parser, source)?;
-    let made = if change == "add" { AttributeChange::Add } else { AttributeChange::Retype };
     if change == "alter" {
         if accept(parser, "set") {
             expect(parser, source, "data")?;
@@ -329,8 +335,11 @@ fn attribute_change(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<Attr
         expect(parser, source, "type")?;
     }
     let definition = attribute_of_type(parser, source, name)?;
-    takes_cascade(parser);
-    Ok(made(definition))
+    let cascade = takes_cascade(parser);
+    Ok(match change.as_str() {
+        "add" => AttributeChange::Add { definition, cascade },
+        _ => AttributeChange::Retype { definition, cascade },
+    })
 }
 
 fn create_enum(parser: &mut Parser<'_>, source: &Source<'_>) -> Result<TypeStatement> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::catalog_functions::{relation_oid, relation_place, type_named};
 use super::collations::{collation_name, known as known_collation};
 use super::columns::default_oid;
+use super::extended_statistics::PG_STATISTIC_EXT;
 use super::object_functions::{PG_REWRITE, RULE_OF_VIEW, relation_word};
 use super::procedures::{self, Procedure, ProcedureKind};
 use super::registry::{ACCESS_METHODS, LANGUAGES, operator_signature, operator_with};
@@ -212,6 +213,12 @@ fn identify(environment: &Environment, class: Oid, object: Oid, column: i64) -> 
             }
             None => Identified::missing("table constraint"),
         },
+        PG_STATISTIC_EXT => match catalog.extended_statistics_numbered(object) {
+            Some(own) => {
+                Identified::within("statistics object", &schema_name(environment, own.schema), &own.name)
+            }
+            None => Identified::missing("statistics object"),
+        },
         PG_ATTRDEF => default_of(environment, object),
         PG_REWRITE => match relation_place(environment, object & !RULE_OF_VIEW) {
             Some((schema, view)) => {
@@ -412,6 +419,20 @@ fn address(environment: &Environment, arguments: &[Datum]) -> Result<(Oid, Oid, 
             let name = single()?;
             let found = environment.catalog.extension_named(name);
             whole(PG_EXTENSION, found.ok_or_else(|| undefined(kind, name))?.oid)
+        }
+        "statistics object" => {
+            let catalog = &environment.catalog;
+            let found = match names[..] {
+                [name] => {
+                    let path = environment.search_path.iter();
+                    path.filter_map(|schema| catalog.extended_statistics_named(*schema, name)).next()
+                }
+                [schema, name] => catalog
+                    .schema_named(schema)
+                    .and_then(|schema| catalog.extended_statistics_named(schema.oid, name)),
+                _ => None,
+            };
+            whole(PG_STATISTIC_EXT, found.ok_or_else(|| undefined(kind, &names.join(".")))?.oid)
         }
         "language" => listed(&LANGUAGES, PG_LANGUAGE),
         "tablespace" => listed(&TABLESPACES, PG_TABLESPACE),

@@ -37,7 +37,9 @@ pub fn call(
     let answer = answer.or_else(|| privileges::call(environment, name, arguments));
     let answer = answer.or_else(|| sizes::call(environment, name, arguments));
     let answer = answer.or_else(|| object_functions::call(environment, name, arguments));
+    let answer = answer.or_else(|| super::extended_statistics::call(environment, name, arguments).map(Ok));
     let answer = answer.or_else(|| addresses::call(environment, name, arguments));
+    let answer = answer.or_else(|| super::server_control::call(environment, name, arguments));
     let answer = answer.or_else(|| surroundings::call(environment, name, arguments));
     if let Some(answer) = answer.or_else(|| tool_functions::call(environment, name, arguments)) {
         return answer;
@@ -253,11 +255,9 @@ pub fn call(
             Datum::text(if oid_at(0) == 0 { "-".to_string() } else { oid_at(0).to_string() })
         }
         "pg_relation_is_publishable" => Datum::Bool(environment.catalog.table(oid_at(0)).is_some()),
-        "pg_get_statisticsobjdef_columns"
-        | "pg_get_partkeydef"
-        | "pg_partition_ancestors"
-        | "pg_get_triggerdef"
-        | "pg_get_ruledef" => Datum::Null,
+        "pg_get_partkeydef" | "pg_partition_ancestors" | "pg_get_triggerdef" | "pg_get_ruledef" => {
+            Datum::Null
+        }
         _ => {
             let _ = context;
             return Err(SqlError::new(

@@ -44,7 +44,7 @@ pub fn index_definition(environment: &Environment, table: &Table, index: &Index,
 }
 
 /// Whether an expression is written as a call, which needs no parentheses among an index's columns.
-fn is_call(text: &str) -> bool {
+pub fn is_call(text: &str) -> bool {
     let name = text.split('(').next().unwrap_or_default();
     let is_name = |character: char| character.is_alphanumeric() || matches!(character, '_' | '"' | '.' | '$');
     text.ends_with(')') && !name.is_empty() && name != "ROW" && name.chars().all(is_name)

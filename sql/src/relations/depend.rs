@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::columns::default_oid;
+use super::extended_statistics::PG_STATISTIC_EXT;
 use super::object_functions::{PG_REWRITE, RULE_OF_VIEW};
 use super::relation::{MakeRows, RelationRows, VirtualRelation, letter, oid, text};
 use crate::catalog::PG_TYPE;
@@ -52,6 +53,39 @@ fn dependencies(environment: &Environment, relation: &VirtualRelation) -> Result
             column[2] = Datum::Int32(i32::from(number));
             rows.push(column);
         }
+    }
+    for entry in catalog.tables() {
+        if entry.table.of_type != 0 {
+            rows.push(row((PG_CLASS, entry.table.oid), (PG_TYPE, entry.table.of_type, 0), b'n'));
+        }
+        for column in entry.table.live_columns().filter(|column| is_user_type(column.type_oid)) {
+            let mut of_column = row((PG_CLASS, entry.table.oid), (PG_TYPE, column.type_oid, 0), b'n');
+            of_column[2] = Datum::Int32(i32::from(column.number));
+            rows.push(of_column);
+        }
+    }
+    // Types of rows go with their relations.
+    for types in catalog.row_types() {
+        rows.push(row((PG_TYPE, types.info.oid), (PG_CLASS, types.relation, 0), b'i'));
+        rows.push(row((PG_TYPE, types.array.oid), (PG_TYPE, types.info.oid, 0), b'i'));
+    }
+    for entry in catalog.user_types() {
+        let own = &entry.definition;
+        rows.push(row((PG_TYPE, own.array_oid), (PG_TYPE, own.oid, 0), b'i'));
+        let under = own.domain().map(|domain| domain.base.oid);
+        let under = under.or_else(|| own.range().map(|range| range.subtype));
+        rows.extend(under.map(|oid| row((PG_TYPE, own.oid), (PG_TYPE, oid, 0), b'n')));
+    }
+    for own in catalog.extended_statistics() {
+        let object = (PG_STATISTIC_EXT, own.oid);
+        let mut columns: Vec<i16> = own.columns.iter().chain(&own.read).copied().collect();
+        if own.columns.is_empty() {
+            columns.push(0);
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        rows.extend(columns.into_iter().map(|number| row(object, (PG_CLASS, own.table, number), b'a')));
+        rows.push(row(object, (PG_NAMESPACE, own.schema, 0), b'n'));
     }
     for (relation, schema) in tables.chain(views) {
         rows.push(row((PG_CLASS, relation), (PG_NAMESPACE, schema, 0), b'n'));

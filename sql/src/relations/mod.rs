@@ -17,6 +17,7 @@ mod conversions;
 pub mod deparse;
 mod depend;
 mod diff;
+pub mod extended_statistics;
 mod extensions;
 mod host_rules;
 mod information_schema;
@@ -39,6 +40,7 @@ mod row_history;
 mod row_writer;
 mod schema_objects;
 mod sequences;
+mod server_control;
 mod session_objects;
 mod sizes;
 mod standard_rights;
@@ -58,7 +60,8 @@ mod views;
 pub use addresses::{ADDRESS, IDENTITY, NAMES};
 pub use catalog_functions::{call, relation_name, relation_oid, relation_place, type_named};
 pub use collations::{
-    COLLATIONS, collation, kept as kept_collation, known as known_collation, of_key as key_collation,
+    COLLATIONS, collation, collation_name, kept as kept_collation, known as known_collation,
+    of_key as key_collation,
 };
 pub use columns::type_storage;
 pub use object_functions::function_oid;
@@ -88,6 +91,7 @@ const MAKERS: &[&[(&str, MakeRows)]] = &[
     session_objects::MAKERS,
     time_zones::MAKERS,
     host_rules::MAKERS,
+    extended_statistics::MAKERS,
     extensions::MAKERS,
     registry::MAKERS,
     surroundings::MAKERS,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog_functions::{relation_name, type_named};
+use super::extended_statistics::{self, PG_STATISTIC_EXT};
 use super::procedures;
 use crate::binder::name;
 use crate::catalog::{Rights, Table};
@@ -194,6 +195,9 @@ fn describe(environment: &Environment, class: Oid, oid: Oid, column: i64) -> Dat
             let table = relation_name(environment, constraint.table);
             format!("constraint {} on table {table}", name::quote(&constraint.name))
         }),
+        PG_STATISTIC_EXT => catalog
+            .extended_statistics_numbered(oid)
+            .map(|own| format!("statistics object {}", extended_statistics::shown(environment, own))),
         PG_REWRITE => {
             let view = oid & !RULE_OF_VIEW;
             relation_word(environment, view)

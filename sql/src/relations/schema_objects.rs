@@ -67,6 +67,8 @@ struct Class<'c> {
     persistence: u8,
     has_rules: bool,
     is_populated: bool,
+    /// The type of a typed table.
+    of_type: u32,
 }
 
 fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Class<'_>) -> Vec<Datum> {
@@ -82,7 +84,7 @@ fn class_row(environment: &Environment, relation: &VirtualRelation, class: &Clas
         ("relname", text(class.name)),
         ("relnamespace", oid(class.schema)),
         ("reltype", oid(environment.catalog.type_of_rows(class.oid).map_or(0, |info| info.oid))),
-        ("reloftype", oid(0)),
+        ("reloftype", oid(class.of_type)),
         ("relowner", oid(class.owner)),
         ("relam", oid(class.method)),
         ("relfilenode", oid(if has_no_file { 0 } else { class.oid })),
@@ -151,6 +153,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             persistence: persistence(table.is_temporary, table.unlogged),
             has_rules: table.materialized.is_some(),
             is_populated: !table.is_unpopulated(),
+            of_type: table.of_type,
         };
         rows.push(class_row(environment, relation, &class));
         for index in &entry.indexes {
@@ -172,6 +175,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
                 persistence: persistence(table.is_temporary, table.unlogged),
                 has_rules: false,
                 is_populated: true,
+                of_type: 0,
             };
             rows.push(class_row(environment, relation, &class));
         }
@@ -195,6 +199,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             persistence: persistence(view.is_temporary, false),
             has_rules: true,
             is_populated: true,
+            of_type: 0,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -218,6 +223,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             persistence: b'p',
             has_rules: false,
             is_populated: true,
+            of_type: 0,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -240,6 +246,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             persistence: persistence(sequence.is_temporary, sequence.unlogged),
             has_rules: false,
             is_populated: true,
+            of_type: 0,
         };
         rows.push(class_row(environment, relation, &class));
     }
@@ -262,6 +269,7 @@ fn classes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             persistence: b'p',
             has_rules: computed.kind == b'v',
             is_populated: true,
+            of_type: 0,
         };
         rows.push(class_row(environment, relation, &class));
     }

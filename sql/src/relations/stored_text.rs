@@ -26,6 +26,12 @@ pub fn index_expression(environment: &Environment, table: &Table, text: &str) ->
     over_row(environment, table, text, |binder, expr| binder.bind_index_expression(table, expr))
 }
 
+/// An expression that statistics are of, over a row of a table.
+#[must_use]
+pub fn statistics_expression(environment: &Environment, table: &Table, text: &str) -> String {
+    over_row(environment, table, text, |binder, expr| binder.bind_statistics_expression(table, expr))
+}
+
 /// What generates a column, over a row of its table.
 #[must_use]
 pub fn generation(environment: &Environment, table: &Table, column: &TableColumn, text: &str) -> String {

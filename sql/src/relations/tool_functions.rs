@@ -47,11 +47,8 @@ pub(super) fn call(environment: &Environment, name: &str, arguments: &[Datum]) -
             Some(procedure) => return Some(procedure_rows::definition(environment, procedure)),
             None => Datum::Null,
         },
-        "pg_get_function_sqlbody" | "pg_get_partition_constraintdef" | "pg_get_statisticsobjdef" => {
-            Datum::Null
-        }
-        "pg_statistics_obj_is_visible"
-        | "pg_ts_config_is_visible"
+        "pg_get_function_sqlbody" | "pg_get_partition_constraintdef" => Datum::Null,
+        "pg_ts_config_is_visible"
         | "pg_ts_dict_is_visible"
         | "pg_ts_parser_is_visible"
         | "pg_ts_template_is_visible" => Datum::Bool(true),

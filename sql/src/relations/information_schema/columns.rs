@@ -8,7 +8,7 @@ use crate::relations::collations;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, text};
 use crate::relations::schema_objects::schema_name;
 use crate::types::domain::{self, base_type};
-use crate::types::{DataType, Oid, TypeShape, builtin_type, is_user_type, oids};
+use crate::types::{DataType, Oid, TypeShape, builtin_type, oids};
 use crate::value::{Datum, PhysicalKind};
 
 pub const MAKERS: &[(&str, MakeRows)] = &[("information_schema.columns", columns)];
@@ -17,7 +17,7 @@ pub const MAKERS: &[(&str, MakeRows)] = &[("information_schema.columns", columns
 pub fn standard_type(environment: &Environment, data_type: DataType) -> String {
     match environment.catalog.type_info(base_type(data_type.oid, environment)) {
         Some(info) if matches!(info.shape, TypeShape::Array { .. }) => "ARRAY".into(),
-        Some(info) if !is_user_type(info.oid) => info.sql_name.to_string(),
+        Some(info) if environment.catalog.schema_of_type(info.oid) == PG_CATALOG => info.sql_name.to_string(),
         _ => "USER-DEFINED".into(),
     }
 }
@@ -98,7 +98,7 @@ fn column_row(
     let own_collation = if collation == 0 { collations::collation(base.oid) } else { collation };
     // The default one is not told.
     let collation = collations::collation_name(own_collation).filter(|name| *name != "default");
-    let base_schema = own(base.oid).map_or(PG_CATALOG, |own| own.schema);
+    let base_schema = environment.catalog.schema_of_type(base.oid);
     let of_sequence = |value: fn(&Sequence) -> i64| {
         identity.map_or(Datum::Null, |(_, sequence)| text(value(sequence).to_string()))
     };

@@ -1,12 +1,13 @@
 //! Tables, views and schemas: `tables`, `schemata`.
 
 use super::is_shown;
-use crate::catalog::Rights;
+use crate::catalog::{Rights, UserType};
 use crate::error::Result;
 use crate::execute::Environment;
 use crate::relations::relation::{MakeRows, RelationRows, VirtualRelation, computed_relations, text};
 use crate::relations::schema_objects::schema_name;
 use crate::relations::standard_rights::owner_name;
+use crate::value::Datum;
 
 pub const MAKERS: &[(&str, MakeRows)] =
     &[("information_schema.tables", tables), ("information_schema.schemata", schemata)];
@@ -14,29 +15,35 @@ pub const MAKERS: &[(&str, MakeRows)] =
 fn tables(environment: &Environment, relation: &VirtualRelation) -> Result<RelationRows> {
     let actor = environment.actor();
     let shown = |oid: u32| is_shown(environment, &actor, oid);
-    let row = |schema: &str, name: &str, kind: &str| {
+    let row = |schema: &str, name: &str, kind: &str, of_type: Option<&UserType>| {
+        let told = |value: &dyn Fn(&UserType) -> String| of_type.map_or(Datum::Null, |own| text(value(own)));
         relation.row(&[
             ("table_catalog", text(&environment.database)),
             ("table_schema", text(schema)),
             ("table_name", text(name)),
             ("table_type", text(kind)),
             ("is_insertable_into", text(if kind == "VIEW" { "NO" } else { "YES" })),
-            ("is_typed", text("NO")),
+            ("user_defined_type_catalog", told(&|_| environment.database.to_string())),
+            ("user_defined_type_schema", told(&|own| schema_name(environment, own.schema))),
+            ("user_defined_type_name", told(&|own| own.name.clone())),
+            ("is_typed", text(if of_type.is_some() { "YES" } else { "NO" })),
         ])
     };
     let mut rows = RelationRows::new();
     for entry in environment.catalog.plain_tables().filter(|entry| shown(entry.table.oid)) {
         let kind = if entry.table.is_temporary { "LOCAL TEMPORARY" } else { "BASE TABLE" };
-        rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind));
+        let of_type = environment.catalog.user_type(entry.table.of_type).map(|it| &*it.definition);
+        rows.push(row(&schema_name(environment, entry.table.schema), &entry.table.name, kind, of_type));
     }
     for view in environment.catalog.views().filter(|view| shown(view.oid)) {
-        rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW"));
+        rows.push(row(&schema_name(environment, view.schema), &view.name, "VIEW", None));
     }
     for computed in computed_relations(environment).filter(|computed| shown(computed.oid)) {
         rows.push(row(
             computed.schema_name(),
             computed.name,
             if computed.kind == b'v' { "VIEW" } else { "BASE TABLE" },
+            None,
         ));
     }
     Ok(rows)
