@@ -150,17 +150,18 @@ impl<'a> SpilledSteps<'a> {
             && let Some(tree) = self.trees.last().copied()
         {
             let SpilledSteps { spilled, bound, batch, bytes, partial, .. } = self;
-            let walk = spilled.walk(tree, bound, Direction::Forward, u32::MAX, partial, &mut |key, change| {
-                let (kind, value) = match change {
-                    Change::Put(value) => (Kind::Put, value),
-                    Change::Delete => (Kind::Delete, &[][..]),
-                };
-                let (start, key_bytes, value_bytes) = (bytes.len(), key.len(), value.len());
-                bytes.extend_from_slice(key);
-                bytes.extend_from_slice(value);
-                batch.push(Step { tree, kind, start, key_bytes, value_bytes });
-                if bytes.len() > BATCH_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
+            let walk =
+                spilled.walk(tree, bound, Direction::Forward, u32::MAX, partial, &mut |key, change| {
+                    let (kind, value) = match change {
+                        Change::Put(value) => (Kind::Put, value),
+                        Change::Delete => (Kind::Delete, &[][..]),
+                    };
+                    let (start, key_bytes, value_bytes) = (bytes.len(), key.len(), value.len());
+                    bytes.extend_from_slice(key);
+                    bytes.extend_from_slice(value);
+                    batch.push(Step { tree, kind, start, key_bytes, value_bytes });
+                    if bytes.len() > BATCH_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
             match walk {
                 Ok(Walk::At(bound)) => self.bound = bound,
                 Ok(Walk::End) => {
@@ -169,7 +170,7 @@ impl<'a> SpilledSteps<'a> {
                 }
                 // What is at hand may be done first.
                 Err(_) if !self.batch.is_empty() => break,
-                Err(fault) => self.spilled.engine().resolve(fault).await?,
+                Err(fault) => self.spilled.resolve_in_order(tree, fault).await?,
             }
         }
         Ok(!self.batch.is_empty())

@@ -106,6 +106,8 @@ struct OwnTree {
     id: TreeId,
     /// The last key that was ever put there.
     last_key: Option<Vec<u8>>,
+    /// All keys came in order, and so did its pages.
+    is_in_order: bool,
 }
 
 /// The row that is moved next.
@@ -121,7 +123,11 @@ struct RowAtHand {
 
 impl RowAtHand {
     /// Takes the next row, if there is one, into the move of this number.
-    fn take<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(&mut self, moved: u32, next: Option<Moved<'m, V>>) -> bool {
+    fn take<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(
+        &mut self,
+        moved: u32,
+        next: Option<Moved<'m, V>>,
+    ) -> bool {
         self.is_there = next.is_some();
         let Some((tree, key, newest_first)) = next else { return false };
         (self.tree, self.has_older) = (tree, false);
@@ -250,7 +256,7 @@ impl Spilled {
                 Err(stop) => resolve_stop(&self.engine, &mut self.workspace, stop).await?,
             }
         }
-        self.trees.insert(tree, OwnTree { id, last_key: None });
+        self.trees.insert(tree, OwnTree { id, last_key: None, is_in_order: true });
         Ok(())
     }
 
@@ -267,6 +273,7 @@ impl Spilled {
         let mut stopped = Ok(());
         while row.is_there && row.tree == tree {
             let is_last = own.last_key.as_ref().is_none_or(|last| row.key > *last);
+            own.is_in_order &= is_last;
             if !is_last && !row.has_older {
                 let RowAtHand { key, versions, .. } = row;
                 let found = get(&apply, own.id.root(), key, |cell| match cell {
@@ -417,6 +424,17 @@ impl Spilled {
         read_versions(&self.view(), own.id.root(), key, partial)
     }
 
+    /// Resolves a fault of reading a whole tree in order.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn resolve_in_order(&self, tree: TreeId, fault: Fault) -> Result<()> {
+        match self.trees.get(&tree) {
+            Some(own) if own.is_in_order => self.engine.resolve_ahead(fault).await,
+            _ => self.engine.resolve(fault).await,
+        }
+    }
+
     /// The trees that there are rows of, in order.
     pub(crate) fn trees(&self) -> impl Iterator<Item = TreeId> {
         self.trees.keys().copied()
@@ -479,10 +497,6 @@ impl Spilled {
             Some(_) => Ok(Walk::At(Bound::Excluded(key))),
             None => Ok(walk),
         }
-    }
-
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
     }
 }
 

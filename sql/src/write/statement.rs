@@ -180,7 +180,8 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     while let Some(batch) = source.next(execution).await? {
         execution.settle().await?;
         if plan.conflict.is_none() && plan.returning.is_none() {
-            let fill = |at, context: &EvalContext<'_>, row: &mut Vec<Datum>| new_row(plan, &batch, at, context, row);
+            let fill =
+                |at, context: &EvalContext<'_>, row: &mut Vec<Datum>| new_row(plan, &batch, at, context, row);
             plan.writer.insert_all(batch.row_count, execution, fill).await?;
             rows += batch.row_count as u64;
         } else {
