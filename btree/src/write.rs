@@ -9,7 +9,7 @@
 
 use helios_bufferpool::{PageId, Scn, page};
 
-use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, Shape, cell_bytes_max};
+use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, SLOT_BYTES, Shape, cell_bytes_max};
 use crate::node_mut::{CellValue, NodeMut, common_prefix};
 use crate::pages::{ReadPages, WritePages};
 use crate::tree::LEVELS_MAX;
@@ -410,21 +410,49 @@ fn fill(bytes: &mut [u8], source: Node<'_>, range: std::ops::Range<usize>, shape
 /// # Errors
 /// The fault of a missing page; nothing is changed then.
 pub fn remove<P: WritePages>(pages: &mut P, root: PageId, key: &[u8]) -> Result<bool, P::Fault> {
+    if let Some(leaf) = pages.last_leaf(root)
+        && let Some(existed) = remove_in_leaf(pages, leaf, key)?
+    {
+        return Ok(existed);
+    }
     let path = Path::to_change(pages, root, key)?;
     let leaf = path.last().page;
     let Ok(index) = Node::new(&pages.page(leaf)?).search(key) else { return Ok(false) };
     read_neighbours(pages, &path, index)?;
     // The frame is copied only now: removing nothing changes nothing.
     pages.page_mut(leaf);
-    pages.undo_row(leaf, index, None);
-    let mut node = NodeMut::new(pages.page_mut(leaf));
-    node.remove(index);
-    let used = node.as_node().used_bytes();
-    stamp(pages, leaf);
-    if used < pages.page_size() / 4 {
+    pages.set_last_leaf(root, leaf);
+    if remove_row(pages, leaf, index) < pages.page_size() / 4 {
         merge_up(pages, path);
     }
     Ok(true)
+}
+
+/// The short way: the key belongs into `leaf`, which stays full enough. `None` when not, and then nothing is changed.
+fn remove_in_leaf<P: WritePages>(pages: &mut P, leaf: PageId, key: &[u8]) -> Result<Option<bool>, P::Fault> {
+    let bytes = pages.page(leaf)?;
+    let node = Node::new(&bytes);
+    if !node.is_leaf() || !node.covers(key) {
+        return Ok(None);
+    }
+    let Ok(index) = node.search(key) else { return Ok(Some(false)) };
+    if node.used_bytes() < bytes.len() / 4 + node.cell_bytes(index) + SLOT_BYTES {
+        return Ok(None);
+    }
+    drop(bytes);
+    pages.page_mut(leaf);
+    remove_row(pages, leaf, index);
+    Ok(Some(true))
+}
+
+/// Removes a row of a leaf that is copied; returns how full the leaf is then.
+fn remove_row<P: WritePages>(pages: &mut P, leaf: PageId, index: usize) -> usize {
+    pages.undo_row(leaf, index, None);
+    let scn = pages.scn();
+    let mut node = NodeMut::new(pages.page_mut(leaf));
+    node.remove(index);
+    node.stamp(scn);
+    node.as_node().used_bytes()
 }
 
 /// Reads the neighbours that may be joined when cell `index` of the leaf goes, so that what is joined does not depend on
@@ -476,31 +504,36 @@ fn merge_up<P: WritePages>(pages: &mut P, mut path: Path) {
 
 /// Joins child `index` of `parent` with the next or the previous child; false when neither can be.
 fn join_with_neighbour<P: WritePages>(pages: &mut P, parent: PageId, index: usize) -> bool {
+    let Some(left_index) = joinable(pages, parent, index) else { return false };
     let parent_bytes = read(pages, parent);
     let parent_node = Node::new(&parent_bytes);
-    for left_index in [Some(index), index.checked_sub(1)].into_iter().flatten() {
-        if left_index + 1 >= parent_node.len() {
-            continue;
+    let (left, right) = (parent_node.child(left_index), parent_node.child(left_index + 1));
+    let (left_bytes, right_bytes) = (read(pages, left), read(pages, right));
+    pages.page_mut(left);
+    pages.undo_image(left);
+    join(pages.page_mut(left), Node::new(&left_bytes), Node::new(&right_bytes));
+    stamp(pages, left);
+    pages.free(right);
+    let separator = parent_node.key(left_index + 1);
+    pages.page_mut(parent);
+    pages.undo(parent, &[UndoOp::RestoreChild { key: &separator, child: right }]);
+    NodeMut::new(pages.page_mut(parent)).remove(left_index + 1);
+    stamp(pages, parent);
+    true
+}
+
+/// The left one of two neighbours that can be joined, of which child `index` of `parent` is one.
+fn joinable<P: WritePages>(pages: &P, parent: PageId, index: usize) -> Option<usize> {
+    let was_read = "a page is read before the change";
+    let parent_bytes = pages.page(parent).ok().expect(was_read);
+    let parent_node = Node::new(&parent_bytes);
+    [Some(index), index.checked_sub(1)].into_iter().flatten().find(|left_index| {
+        left_index + 1 < parent_node.len() && {
+            let left = pages.page(parent_node.child(*left_index)).ok().expect(was_read);
+            let right = pages.page(parent_node.child(left_index + 1)).ok().expect(was_read);
+            can_join(Node::new(&left), Node::new(&right))
         }
-        let (left, right) = (parent_node.child(left_index), parent_node.child(left_index + 1));
-        let (left_bytes, right_bytes) = (read(pages, left), read(pages, right));
-        let (left_node, right_node) = (Node::new(&left_bytes), Node::new(&right_bytes));
-        if !can_join(left_node, right_node) {
-            continue;
-        }
-        pages.page_mut(left);
-        pages.undo_image(left);
-        join(pages.page_mut(left), left_node, right_node);
-        stamp(pages, left);
-        pages.free(right);
-        let separator = parent_node.key(left_index + 1);
-        pages.page_mut(parent);
-        pages.undo(parent, &[UndoOp::RestoreChild { key: &separator, child: right }]);
-        NodeMut::new(pages.page_mut(parent)).remove(left_index + 1);
-        stamp(pages, parent);
-        return true;
-    }
-    false
+    })
 }
 
 /// A copy of a page that was read before anything was changed.
@@ -513,12 +546,22 @@ fn read<P: ReadPages>(pages: &P, page: PageId) -> Vec<u8> {
 
 /// Whether both fit one page with some room left, whatever prefix the joined page has.
 fn can_join(left: Node<'_>, right: Node<'_>) -> bool {
+    let room = page::content_end(left.bytes.len()) * 3 / 4;
+    // Mostly that can be told without looking at cells.
+    let least = |node: Node<'_>| {
+        node.used_bytes().saturating_sub(
+            NODE_HEADER_BYTES + node.lower_fence().len() + node.upper_fence().map_or(0, <[u8]>::len),
+        )
+    };
+    if least(left) + least(right) > room {
+        return false;
+    }
     let cells = |node: Node<'_>| -> usize {
         (0..node.len()).map(|index| node.cell_bytes(index) + SLOT_BYTES + node.prefix_len()).sum()
     };
     let fences = left.lower_fence().len() + right.upper_fence().map_or(0, <[u8]>::len);
     let separator = right.lower_fence().len();
-    cells(left) + cells(right) + fences + separator + 64 <= page::content_end(left.bytes.len()) * 3 / 4
+    cells(left) + cells(right) + fences + separator + 64 <= room
 }
 
 fn join(bytes: &mut [u8], left: Node<'_>, right: Node<'_>) {

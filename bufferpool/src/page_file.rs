@@ -167,6 +167,26 @@ impl PageFile {
         Ok(self.read_moving(MapKey::newest(key), decode).await?.is_some())
     }
 
+    /// Reads the newest written images of several pages as one batch, each of `page_bytes`; `None` for those that there are
+    /// none of, and for what has to be read by itself.
+    pub async fn read_several(&self, keys: &[PageKey], page_bytes: usize) -> Vec<Option<Box<[u8]>>> {
+        let mut located: Vec<(usize, Located)> = Vec::with_capacity(keys.len());
+        for (index, key) in keys.iter().enumerate() {
+            if let Ok(Some(place)) = self.locate(MapKey::newest(*key)).await {
+                located.push((index, place));
+            }
+        }
+        let mut pages = vec![None; keys.len()];
+        if let Ok(images) = read_extents(&*self.file, located.iter().map(|place| place.1.extent)).await {
+            for ((index, place), image) in located.into_iter().zip(images) {
+                let mut page = vec![0; page_bytes].into_boxed_slice();
+                let decoded = self.codec.decode_page(keys[index], &image, place.checksum, &mut page);
+                pages[index] = decoded.is_ok().then_some(page);
+            }
+        }
+        pages
+    }
+
     /// Reads an image, wherever it is by then: it may move while it is read, and its place be written anew. What is not
     /// right is an error only when it is found in the same place once more.
     async fn read_moving<T>(

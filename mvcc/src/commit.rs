@@ -643,13 +643,8 @@ async fn make_group(
     for (index, request) in group.iter().enumerate() {
         state.last_time = commit_time(engine, state.last_time);
         state.times.push(state.last_time);
-        if let Some(log) = &mut state.log {
-            log_request(log, request, Scn(first.0 + index as u64), state.last_time).await?;
-        }
-    }
-    let unapplied = if applied == Applied::No { group } else { &[] };
-    for (index, request) in unapplied.iter().enumerate() {
-        apply_request(engine, &mut state.workspace, request, Scn(first.0 + index as u64)).await?;
+        let scn = Scn(first.0 + index as u64);
+        write_request(engine, state, request, scn, applied).await?;
     }
     if let Some(log) = &mut state.log {
         log.finish().await?;
@@ -658,40 +653,61 @@ async fn make_group(
     Ok(())
 }
 
-/// Adds a commit to the group that the log is about to take.
-async fn log_request(log: &mut Log, request: &Request, scn: Scn, time_micros: u64) -> Result<()> {
-    let mut steps = Steps::new(&request.writes);
-    log.commit(&CommitHeader {
-        xid: request.xid,
-        scn,
-        time_micros,
-        branch: request.branch,
-        catalog_changed: request.catalog_changed,
-        stage: Stage::Whole,
-        operation_count: steps.count().map(|count| count as u32),
-    });
-    while steps.fill().await? {
-        while let Some(operation) = steps.current() {
-            log.operation(operation).await?;
-            steps.advance();
-        }
-    }
-    if steps.count().is_none() {
-        log.end_of_operations();
-    }
-    Ok(())
-}
-
-async fn apply_request(
+/// Adds a commit to the group that the log is about to take, and applies it, if it is not yet: a part of its steps after the
+/// other, so that what is not in memory is read once.
+async fn write_request(
     engine: &Engine,
-    workspace: &mut Workspace,
+    state: &mut CommitState,
     request: &Request,
     scn: Scn,
+    applied: Applied,
 ) -> Result<()> {
+    if state.log.is_none() && applied == Applied::Privately {
+        return Ok(());
+    }
     let mut steps = Steps::new(&request.writes);
+    if let Some(log) = &mut state.log {
+        log.commit(&CommitHeader {
+            xid: request.xid,
+            scn,
+            time_micros: state.last_time,
+            branch: request.branch,
+            catalog_changed: request.catalog_changed,
+            stage: Stage::Whole,
+            operation_count: steps.count().map(|count| count as u32),
+        });
+    }
     while steps.fill().await? {
+        if let Some(log) = &mut state.log {
+            while let Some(operation) = steps.current() {
+                log.operation(operation).await?;
+                steps.advance();
+            }
+        }
+        if applied == Applied::No {
+            steps.again();
+            apply_steps(engine, &mut state.workspace, &mut steps, (request.branch, scn)).await?;
+        }
+    }
+    if let (Some(log), None) = (&mut state.log, steps.count()) {
+        log.end_of_operations();
+    }
+    match applied {
+        Applied::No => complete(engine, &mut state.workspace, request.branch, scn).await,
+        Applied::Privately => Ok(()),
+    }
+}
+
+/// Applies the steps that are at hand.
+async fn apply_steps(
+    engine: &Engine,
+    workspace: &mut Workspace,
+    steps: &mut Steps<'_>,
+    (branch, scn): (BranchId, Scn),
+) -> Result<()> {
+    loop {
         let stop = {
-            let mut apply = Apply::new(engine, workspace, request.branch, scn);
+            let mut apply = Apply::new(engine, workspace, branch, scn);
             let mut stop = None;
             while let Some(operation) = steps.current() {
                 match apply.apply(operation) {
@@ -705,11 +721,11 @@ async fn apply_request(
             apply.finish();
             stop
         };
-        if let Some(stop) = stop {
-            resolve_stop(engine, workspace, stop).await?;
+        match stop {
+            None => return Ok(()),
+            Some(stop) => resolve_stop(engine, workspace, stop).await?,
         }
     }
-    complete(engine, workspace, request.branch, scn).await
 }
 
 /// Writes the rows of a commit that were held back; used by commits, by recovery and by spills.

@@ -258,7 +258,7 @@ impl Engine {
         Ok(())
     }
 
-    fn finish_loading(&self, key: PageKey, mut frame: OwnedFrame<'_>) {
+    pub(crate) fn finish_loading(&self, key: PageKey, mut frame: OwnedFrame<'_>) {
         let undo_head = self.undo_heads.lock().remove(&key).unwrap_or(0);
         page::set_undo_position(frame.bytes_mut(), undo_head);
         page::set_from_device(frame.bytes_mut());

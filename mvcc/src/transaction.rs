@@ -749,6 +749,7 @@ impl Transaction {
         }
         if self.request.writes.spilled().is_some() {
             self.request.writes.spill(self.store.engine()).await?;
+            self.request.writes.shrink();
         }
         self.request.xid = self.xid();
         let nothing = Request::new(self.request.branch, self.request.owner);

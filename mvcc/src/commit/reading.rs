@@ -1,7 +1,5 @@
 //! Reading the pages that a commit starts from, before anything of it is done.
 
-use std::collections::HashSet;
-
 use helios_bufferpool::{PageId, Scn};
 
 use super::Request;
@@ -20,8 +18,6 @@ const PAGES_MORE: usize = 16;
 pub(super) struct Reading<'r> {
     request: &'r Request,
     steps: Steps<'r>,
-    /// There is nothing to read of trees that this commit makes.
-    created: HashSet<TreeId>,
     last: Option<(TreeId, PageId)>,
     leaves: usize,
     /// The newest version among the leaves.
@@ -32,8 +28,8 @@ impl<'r> Reading<'r> {
     pub(super) fn new(request: &'r Request) -> Reading<'r> {
         Reading {
             request,
-            steps: Steps::new(&request.writes),
-            created: HashSet::new(),
+            // There is nothing to read of trees that it makes.
+            steps: Steps::in_old_trees(&request.writes),
             last: None,
             leaves: 0,
             newest: Scn(0),
@@ -63,24 +59,18 @@ impl<'r> Reading<'r> {
                 while self.leaves < until
                     && let Some(operation) = self.steps.current()
                 {
-                    match operation {
-                        Operation::CreateTree(tree, _) => {
-                            self.created.insert(tree);
-                        }
-                        Operation::Change(tree, _, _) if self.created.contains(&tree) => {}
-                        Operation::Change(tree, key, _) => {
-                            let leaf = self.last.filter(|last| last.0 == tree).map(|last| last.1);
-                            match apply.prepare(tree, key, leaf) {
-                                Ok(leaf) if self.last == Some((tree, leaf)) => {}
-                                Ok(leaf) => {
-                                    self.leaves += 1;
-                                    self.last = Some((tree, leaf));
-                                    self.newest = self.newest.max(apply.version(leaf));
-                                }
-                                Err(missed) => {
-                                    fault = Some(missed);
-                                    break;
-                                }
+                    if let Operation::Change(tree, key, _) = operation {
+                        let leaf = self.last.filter(|last| last.0 == tree).map(|last| last.1);
+                        match apply.prepare(tree, key, leaf) {
+                            Ok(leaf) if self.last == Some((tree, leaf)) => {}
+                            Ok(leaf) => {
+                                self.leaves += 1;
+                                self.last = Some((tree, leaf));
+                                self.newest = self.newest.max(apply.version(leaf));
+                            }
+                            Err(missed) => {
+                                fault = Some(missed);
+                                break;
                             }
                         }
                     }

@@ -1,13 +1,16 @@
-//! Own writes beyond memory: a private tree of them.
+//! Own writes beyond memory: private trees of them.
 //!
-//! 1. When a transaction has written more than memory allows, everything so far moves into a B+tree of its own on
-//!    temporary pages, which the cache evicts like any others ([`Spilled::add`]).
-//! 2. A row of that tree is a key of one of the database's trees (tree id, big-endian, then the key); its value is all
-//!    *versions* written for the key, newest first, so that earlier statements and savepoints find theirs.
+//! 1. When a transaction has written more than memory allows, everything so far moves to temporary pages, which the cache
+//!    evicts like any others ([`Spilled::add`]): for each of the database's trees there is a B+tree of its own.
+//! 2. A row of that tree has the key that was written; its value is all *versions* written for the key, newest first, so
+//!    that earlier statements and savepoints find theirs.
 //! 3. Every write has a sequence number. Rolling back to a savepoint notes a range of them as dead; nothing is searched.
 //!    Every move has a number too: one that was given up in its middle leaves versions that do not count, and the writes
 //!    are still in memory.
-//! 4. A commit moves the rest of its writes here too, then reads the tree in key order.
+//! 4. A commit moves the rest of its writes here too, then reads the trees in key order.
+//!
+//! Loads write in key order, so a key behind all others of its tree is not looked for, and goes to the last page with
+//! those before it.
 //!
 //! A version: sequence number (8), statement (4), number of the move (4), kind (1; 1 put, 2 delete), length (4), value. Nothing of this is ever
 //! read by another process.
@@ -15,14 +18,14 @@
 mod pages;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::Arc;
 
-use helios_btree::{Direction, LeafCell, Near, Walk, get, walk_leaf};
+use helios_btree::{Direction, Near, ReadPages, Walk, get, walk_leaf};
 use helios_bufferpool::{BranchId, PageId, PageKey, Scn, pin};
 
-use crate::apply::{Apply, Workspace};
+use crate::apply::{Apply, Stop, Workspace};
 use crate::commit::{complete, resolve_stop};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
@@ -34,8 +37,6 @@ use crate::write_set::{Change, Operation};
 pub(crate) use pages::{TemporaryPages, is_temporary, remove_leftovers};
 pub(crate) use rows::OwnRows;
 
-/// The tree's own name on its branch.
-const TREE: TreeId = TreeId(1);
 /// All its pages are of one commit, which nobody goes back behind.
 const SCN: Scn = Scn(1);
 /// Private copies published at once: fewer than a commit has, because a commit must not lack frames for this.
@@ -60,10 +61,8 @@ struct Version<'a> {
     change: Change<'a>,
 }
 
-/// Gets each visited row, as (tree, key, what was written).
-type RowVisitor<'v> = dyn FnMut(TreeId, &[u8], OwnedChange) -> ControlFlow<()> + 'v;
-/// Gets each visited row, as (tree, key, versions).
-type VersionsVisitor<'v> = dyn FnMut(TreeId, &[u8], &[u8]) -> ControlFlow<()> + 'v;
+/// Gets each visited row, as (key, what was written).
+type RowVisitor<'v> = dyn FnMut(&[u8], Change<'_>) -> ControlFlow<()> + 'v;
 
 /// Walks over the versions of a row, newest first.
 struct Versions<'a>(&'a [u8]);
@@ -101,13 +100,68 @@ impl Version<'_> {
     }
 }
 
+/// The private tree for one of the database's trees.
+struct OwnTree {
+    /// Its name on the temporary branch.
+    id: TreeId,
+    /// The last key that was ever put there.
+    last_key: Option<Vec<u8>>,
+    /// All keys came in order, and so did its pages.
+    is_in_order: bool,
+}
+
+/// The row that is moved next.
+#[derive(Default)]
+struct RowAtHand {
+    is_there: bool,
+    tree: TreeId,
+    key: Vec<u8>,
+    /// All versions that are to be stored; those that are stored already among them, once `has_older`.
+    versions: Vec<u8>,
+    has_older: bool,
+}
+
+impl RowAtHand {
+    /// Takes the next row, if there is one, into the move of this number.
+    fn take<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(
+        &mut self,
+        moved: u32,
+        next: Option<Moved<'m, V>>,
+    ) -> bool {
+        self.is_there = next.is_some();
+        let Some((tree, key, newest_first)) = next else { return false };
+        (self.tree, self.has_older) = (tree, false);
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.versions.clear();
+        for (sequence, statement, change) in newest_first {
+            Version { sequence, statement, moved, change }.encode(&mut self.versions);
+        }
+        true
+    }
+}
+
+/// Why adding rows stopped between two of them.
+enum AddStop {
+    Apply(Stop),
+    /// What is stored for the row at hand has to be read first.
+    Older,
+    /// The row at hand has too many versions.
+    TooMany,
+}
+
+/// A row to be moved here: the tree it belongs to, its key, and the versions written for it.
+pub(crate) type Moved<'m, V> = (TreeId, &'m [u8], V);
+
 /// What a transaction wrote before its memory was full.
 pub(crate) struct Spilled {
     engine: Arc<Engine>,
     branch: BranchId,
     workspace: Workspace,
-    /// Trees that have rows here.
-    trees: BTreeSet<TreeId>,
+    /// The trees that have rows here.
+    trees: BTreeMap<TreeId, OwnTree>,
+    /// The id of the next private tree: odd, as those of all trees.
+    next_tree: u64,
     /// Trees that were made, by sequence number, with their fill factors.
     created: Vec<(u64, TreeId, u8)>,
     /// Sequence numbers rolled back: ascending, apart from each other.
@@ -127,11 +181,12 @@ impl Spilled {
     /// Those of the device.
     pub(crate) async fn new(engine: &Arc<Engine>) -> Result<Spilled> {
         let branch = engine.temporary.begin().await?;
-        let mut spilled = Spilled {
+        Ok(Spilled {
             engine: engine.clone(),
             branch,
             workspace: Workspace::temporary(PAGES_MAX),
-            trees: BTreeSet::new(),
+            trees: BTreeMap::new(),
+            next_tree: 1,
             created: Vec::new(),
             dead: Vec::new(),
             end: 0,
@@ -139,10 +194,7 @@ impl Spilled {
             bytes: 0,
             moves: 0,
             incomplete: BTreeSet::new(),
-        };
-        spilled.change(Operation::CreateTree(TREE, 100)).await?;
-        spilled.workspace.publish(engine);
-        Ok(spilled)
+        })
     }
 
     /// Takes over everything in memory: `rows` gives keys with their versions (sequence number, statement, change),
@@ -153,7 +205,7 @@ impl Spilled {
     /// Those of the device.
     pub(crate) async fn add<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(
         &mut self,
-        rows: impl Iterator<Item = (TreeId, &'m [u8], V)> + Send,
+        mut rows: impl Iterator<Item = Moved<'m, V>> + Send,
         created: impl Iterator<Item = (u64, TreeId, u8)> + Send,
         end: u64,
     ) -> Result<()> {
@@ -162,75 +214,122 @@ impl Spilled {
         // Of a move that was given up in its middle.
         complete(&engine, &mut self.workspace, self.branch, SCN).await?;
         self.moves += 1;
-        let moved = self.moves;
-        self.incomplete.insert(moved);
-        let (mut name, mut versions) = (Vec::new(), Vec::new());
-        for (tree, key, newest_first) in rows {
-            versions.clear();
-            for (sequence, statement, change) in newest_first {
-                Version { sequence, statement, moved, change }.encode(&mut versions);
+        self.incomplete.insert(self.moves);
+        let mut row = RowAtHand::default();
+        while row.is_there || row.take(self.moves, rows.next()) {
+            self.make_tree(row.tree).await?;
+            match self.add_rows(&mut row, &mut rows) {
+                Ok(()) => {}
+                Err(AddStop::Apply(stop)) => resolve_stop(&engine, &mut self.workspace, stop).await?,
+                Err(AddStop::Older) => self.read_older(&mut row).await?,
+                Err(AddStop::TooMany) => {
+                    let text = "one row was written too often in one transaction";
+                    return Err(Error::OutOfMemory(text.into()));
+                }
             }
-            self.trees.insert(tree);
-            self.rows += 1;
-            self.bytes += (key.len() + versions.len()) as u64;
-            row_name(tree, key, &mut name);
-            self.append_older(&name, &mut versions).await?;
-            if u32::try_from(versions.len()).is_err() {
-                return Err(Error::OutOfMemory("one row was written too often in one transaction".into()));
-            }
-            self.change(Operation::Change(TREE, &name, Change::Put(&versions))).await?;
         }
         complete(&engine, &mut self.workspace, self.branch, SCN).await?;
         self.workspace.publish(&engine);
         self.workspace.give_back(&engine);
         self.created.extend(created);
         self.end = end;
-        self.incomplete.remove(&moved);
+        self.incomplete.remove(&self.moves);
         Ok(())
     }
 
-    /// Appends the versions that a row has already, but for those rolled back.
-    async fn append_older(&mut self, name: &[u8], versions: &mut Vec<u8>) -> Result<()> {
+    /// Makes the private tree for `tree`, if there is none yet.
+    async fn make_tree(&mut self, tree: TreeId) -> Result<()> {
+        if self.trees.contains_key(&tree) {
+            return Ok(());
+        }
+        let id = TreeId(self.next_tree);
+        self.next_tree += 2;
+        loop {
+            let made = {
+                let mut apply = Apply::new(&self.engine, &mut self.workspace, self.branch, SCN);
+                let made = apply.apply(Operation::CreateTree(id, 100));
+                apply.finish();
+                made
+            };
+            match made {
+                Ok(()) => break,
+                Err(stop) => resolve_stop(&self.engine, &mut self.workspace, stop).await?,
+            }
+        }
+        self.trees.insert(tree, OwnTree { id, last_key: None, is_in_order: true });
+        Ok(())
+    }
+
+    /// Adds the row at hand and those after it that belong to the same tree, as far as nothing has to be waited for.
+    fn add_rows<'m, V: Iterator<Item = (u64, u32, Change<'m>)>>(
+        &mut self,
+        row: &mut RowAtHand,
+        rows: &mut impl Iterator<Item = Moved<'m, V>>,
+    ) -> std::result::Result<(), AddStop> {
+        let Spilled { engine, workspace, trees, dead, incomplete, .. } = self;
+        let tree = row.tree;
+        let Some(own) = trees.get_mut(&tree) else { return Ok(()) };
+        let mut apply = Apply::new(engine, workspace, self.branch, SCN);
+        let mut stopped = Ok(());
+        while row.is_there && row.tree == tree {
+            let is_last = own.last_key.as_ref().is_none_or(|last| row.key > *last);
+            own.is_in_order &= is_last;
+            if !is_last && !row.has_older {
+                let RowAtHand { key, versions, .. } = row;
+                let found = get(&apply, own.id.root(), key, |cell| match cell {
+                    Some(cell) if cell.overflow => false,
+                    cell => {
+                        let stored = cell.map_or(&[][..], |cell| cell.value);
+                        append_older(stored, versions, |version| is_dead(dead, incomplete, version));
+                        true
+                    }
+                });
+                row.has_older = matches!(found, Ok(true));
+                if !row.has_older {
+                    stopped = Err(AddStop::Older);
+                    break;
+                }
+            }
+            if u32::try_from(row.versions.len()).is_err() {
+                stopped = Err(AddStop::TooMany);
+                break;
+            }
+            let change = Operation::Change(own.id, &row.key, Change::Put(&row.versions));
+            if let Err(stop) = apply.apply(change) {
+                stopped = Err(AddStop::Apply(stop));
+                break;
+            }
+            self.rows += 1;
+            self.bytes += (row.key.len() + row.versions.len()) as u64;
+            if is_last {
+                std::mem::swap(own.last_key.get_or_insert_default(), &mut row.key);
+            }
+            row.take(self.moves, rows.next());
+        }
+        apply.finish();
+        stopped
+    }
+
+    /// Takes over the versions that are stored for the row at hand, waiting for their pages.
+    async fn read_older(&mut self, row: &mut RowAtHand) -> Result<()> {
+        let Some(root) = self.trees.get(&row.tree).map(|own| own.id.root()) else { return Ok(()) };
         let mut partial = PartialValue::default();
         loop {
             // What this call has written so far is published only from time to time.
             let attempt = {
                 let apply = Apply::new(&self.engine, &mut self.workspace, self.branch, SCN);
-                let found = get(&apply, TREE.root(), name, |cell| cell.map(row_of));
-                let row = match found {
-                    Ok(Some(Row::Chain(pointer))) => partial.read(&apply, &pointer).map(Some),
-                    Ok(Some(Row::Inline(row))) => Ok(Some(row)),
-                    Ok(None) => Ok(None),
-                    Err(fault) => Err(fault),
-                };
+                let stored = read_versions(&apply, root, &row.key, &mut partial);
                 apply.finish();
-                row
+                stored
             };
             match attempt {
-                Ok(row) => {
-                    for version in Versions(row.as_deref().unwrap_or_default()) {
-                        if !self.is_dead(&version) {
-                            version.encode(versions);
-                        }
-                    }
+                Ok(stored) => {
+                    let stored = stored.as_deref().unwrap_or_default();
+                    append_older(stored, &mut row.versions, |version| self.is_dead(version));
+                    row.has_older = true;
                     return Ok(());
                 }
                 Err(fault) => self.engine.resolve(fault).await?,
-            }
-        }
-    }
-
-    async fn change(&mut self, operation: Operation<'_>) -> Result<()> {
-        loop {
-            let result = {
-                let mut apply = Apply::new(&self.engine, &mut self.workspace, self.branch, SCN);
-                let result = apply.apply(operation);
-                apply.finish();
-                result
-            };
-            match result {
-                Ok(()) => return Ok(()),
-                Err(stop) => resolve_stop(&self.engine, &mut self.workspace, stop).await?,
             }
         }
     }
@@ -250,9 +349,7 @@ impl Spilled {
     }
 
     fn is_dead(&self, version: &Version<'_>) -> bool {
-        let after = self.dead.partition_point(|range| range.start <= version.sequence);
-        let rolled_back = after > 0 && version.sequence < self.dead[after - 1].end;
-        rolled_back || self.incomplete.contains(&version.moved)
+        is_dead(&self.dead, &self.incomplete, version)
     }
 
     /// Whether this transaction made the tree.
@@ -267,7 +364,7 @@ impl Spilled {
 
     /// Whether there may be rows of this tree.
     pub(crate) fn touches(&self, tree: TreeId) -> bool {
-        self.trees.contains(&tree)
+        self.trees.contains_key(&tree)
     }
 
     /// Bytes of keys and values, and how many rows, at most.
@@ -323,21 +420,29 @@ impl Spilled {
         key: &[u8],
         partial: &mut PartialValue,
     ) -> std::result::Result<Option<Vec<u8>>, Fault> {
-        if !self.touches(tree) {
-            return Ok(None);
-        }
-        let mut name = Vec::new();
-        row_name(tree, key, &mut name);
-        let view = self.view();
-        match get(&view, TREE.root(), &name, |cell| cell.map(row_of))? {
-            None => Ok(None),
-            Some(Row::Inline(row)) => Ok(Some(row)),
-            Some(Row::Chain(pointer)) => partial.read(&view, &pointer).map(Some),
+        let Some(own) = self.trees.get(&tree) else { return Ok(None) };
+        read_versions(&self.view(), own.id.root(), key, partial)
+    }
+
+    /// Resolves a fault of reading a whole tree in order.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn resolve_in_order(&self, tree: TreeId, fault: Fault) -> Result<()> {
+        match self.trees.get(&tree) {
+            Some(own) if own.is_in_order => self.engine.resolve_ahead(fault).await,
+            _ => self.engine.resolve(fault).await,
         }
     }
 
+    /// The trees that there are rows of, in order.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = TreeId> {
+        self.trees.keys().copied()
+    }
+
     /// Visits the rows of a tree that statements before `before_statement` wrote, at most those of one page, from `bound`
-    /// on; tells where to go on.
+    /// on; tells where to go on. A page that misses behind the first row ends the walk there, so that large rows never
+    /// start each other over.
     ///
     /// # Errors
     /// The fault of a missing page; nothing was visited then.
@@ -348,97 +453,50 @@ impl Spilled {
         direction: Direction,
         before_statement: u32,
         partial: &mut PartialValue,
-        visit: &mut dyn FnMut(&[u8], OwnedChange) -> ControlFlow<()>,
-    ) -> std::result::Result<Walk, Fault> {
-        if !self.touches(tree) {
-            return Ok(Walk::End);
-        }
-        let start = own_bound(tree, bound, direction);
-        let mut ended = false;
-        let walk = self.walk_rows(&start, direction, partial, &mut |row_tree, key, row| {
-            if row_tree != tree {
-                ended = true;
-                return ControlFlow::Break(());
-            }
-            match self.visible(row, before_statement) {
-                Some(change) => visit(key, change.into()),
-                None => ControlFlow::Continue(()),
-            }
-        })?;
-        match walk {
-            Walk::At(bound) if !ended => Ok(without_tree(tree, bound).map_or(Walk::End, Walk::At)),
-            _ => Ok(Walk::End),
-        }
-    }
-
-    /// Visits all rows of all trees in order, at most those of one page, from `bound` on; tells where to go on.
-    ///
-    /// # Errors
-    /// As [`Spilled::walk`].
-    pub(crate) fn walk_all(
-        &self,
-        bound: &Bound<Vec<u8>>,
-        partial: &mut PartialValue,
         visit: &mut RowVisitor<'_>,
     ) -> std::result::Result<Walk, Fault> {
-        self.walk_rows(bound, Direction::Forward, partial, &mut |tree, key, row| match self
-            .visible(row, u32::MAX)
-        {
-            Some(change) => visit(tree, key, change.into()),
-            None => ControlFlow::Continue(()),
-        })
-    }
-
-    /// Visits rows of the private tree, taken apart into tree, key and versions. A page that misses behind the first
-    /// row ends the walk there, so that large rows never start each other over.
-    fn walk_rows(
-        &self,
-        bound: &Bound<Vec<u8>>,
-        direction: Direction,
-        partial: &mut PartialValue,
-        visit: &mut VersionsVisitor<'_>,
-    ) -> std::result::Result<Walk, Fault> {
+        let Some(own) = self.trees.get(&tree) else { return Ok(Walk::End) };
         let view = self.view();
         let mut fault = None;
-        let mut name = Vec::new();
+        let mut key = Vec::new();
         let mut visited = false;
         let walk = walk_leaf(
             &view,
-            TREE.root(),
+            own.id.root(),
             &mut Near::default(),
             bound,
             &Bound::Unbounded,
             direction,
             |prefix, suffix, cell| {
-                let row = match row_of(cell) {
-                    Row::Inline(row) => row,
-                    Row::Chain(pointer) => match partial.read(&view, &pointer) {
-                        Ok(row) => row,
+                let chained;
+                let row = if cell.overflow {
+                    match partial.read(&view, cell.value) {
+                        Ok(row) => chained = row,
                         Err(missing) => {
                             fault = Some(missing);
                             return ControlFlow::Break(());
                         }
-                    },
+                    }
+                    &chained
+                } else {
+                    cell.value
                 };
-                name.clear();
-                name.extend_from_slice(prefix);
-                name.extend_from_slice(suffix);
+                key.clear();
+                key.extend_from_slice(prefix);
+                key.extend_from_slice(suffix);
                 visited = true;
-                match name.split_first_chunk::<8>() {
-                    Some((tree, key)) => visit(TreeId(u64::from_be_bytes(*tree)), key, &row),
+                match self.visible(row, before_statement) {
+                    Some(change) => visit(&key, change),
                     None => ControlFlow::Continue(()),
                 }
             },
         )?;
         match fault {
             Some(fault) if !visited => Err(fault),
-            Some(_) => Ok(Walk::At(Bound::Excluded(name))),
+            // Behind the last one visited.
+            Some(_) => Ok(Walk::At(Bound::Excluded(key))),
             None => Ok(walk),
         }
-    }
-
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
     }
 }
 
@@ -448,9 +506,9 @@ impl Drop for Spilled {
         self.workspace.discard(engine);
         self.workspace.give_back(engine);
         let guard = pin();
-        let pages = std::iter::once(TREE.root()).chain((2..self.workspace.next_page).step_by(2).map(PageId));
-        for page in pages {
-            let key = PageKey::new(self.branch, page);
+        let roots = (1..self.next_tree).step_by(2);
+        for page in roots.chain((2..self.workspace.next_page).step_by(2)) {
+            let key = PageKey::new(self.branch, PageId(page));
             if let Some(frame) = engine.pool.peek(&guard, key, Scn::MAX) {
                 frame.mark_clean();
                 engine.pool.remove_clean(key, frame.stamp());
@@ -470,46 +528,28 @@ impl From<Change<'_>> for OwnedChange {
     }
 }
 
-/// What a leaf has for a row.
-enum Row {
-    Inline(Vec<u8>),
-    Chain([u8; 16]),
+fn is_dead(dead: &[Range<u64>], incomplete: &BTreeSet<u32>, version: &Version<'_>) -> bool {
+    let after = dead.partition_point(|range| range.start <= version.sequence);
+    let rolled_back = after > 0 && version.sequence < dead[after - 1].end;
+    rolled_back || incomplete.contains(&version.moved)
 }
 
-fn row_of(cell: LeafCell<'_>) -> Row {
-    match <[u8; 16]>::try_from(cell.value) {
-        Ok(pointer) if cell.overflow => Row::Chain(pointer),
-        _ => Row::Inline(cell.value.to_vec()),
-    }
+/// Appends what was stored for a key before, but for what does not count.
+fn append_older(stored: &[u8], versions: &mut Vec<u8>, is_dead: impl Fn(&Version<'_>) -> bool) {
+    Versions(stored).filter(|version| !is_dead(version)).for_each(|version| version.encode(versions));
 }
 
-fn row_name(tree: TreeId, key: &[u8], name: &mut Vec<u8>) {
-    name.clear();
-    name.extend_from_slice(&tree.0.to_be_bytes());
-    name.extend_from_slice(key);
-}
-
-/// A place in `tree`, as a place in the private tree.
-fn own_bound(tree: TreeId, bound: &Bound<Vec<u8>>, direction: Direction) -> Bound<Vec<u8>> {
-    let named = |key: &[u8]| {
-        let mut name = Vec::new();
-        row_name(tree, key, &mut name);
-        name
-    };
-    match (bound, direction) {
-        (Bound::Included(key), _) => Bound::Included(named(key)),
-        (Bound::Excluded(key), _) => Bound::Excluded(named(key)),
-        (Bound::Unbounded, Direction::Forward) => Bound::Included(named(&[])),
-        (Bound::Unbounded, Direction::Backward) => Bound::Excluded((tree.0 + 1).to_be_bytes().to_vec()),
-    }
-}
-
-/// The reverse; `None` for a place in another tree.
-fn without_tree(tree: TreeId, bound: Bound<Vec<u8>>) -> Option<Bound<Vec<u8>>> {
-    let strip = |name: &[u8]| name.strip_prefix(&tree.0.to_be_bytes()[..]).map(<[u8]>::to_vec);
-    match bound {
-        Bound::Included(name) => strip(&name).map(Bound::Included),
-        Bound::Excluded(name) => strip(&name).map(Bound::Excluded),
-        Bound::Unbounded => None,
+/// All that a private tree has for a key.
+fn read_versions<P: ReadPages<Fault = Fault>>(
+    pages: &P,
+    root: PageId,
+    key: &[u8],
+    partial: &mut PartialValue,
+) -> std::result::Result<Option<Vec<u8>>, Fault> {
+    let stored = get(pages, root, key, |cell| cell.map(|cell| (cell.overflow, cell.value.to_vec())))?;
+    match stored {
+        Some((true, pointer)) => partial.read(pages, &pointer).map(Some),
+        Some((false, versions)) => Ok(Some(versions)),
+        None => Ok(None),
     }
 }

@@ -14,16 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use helios_bufferpool::{
-    BranchId, Codec, Compression, Encoded, MasterKey, PageFile, PageKey, Scn, Superblock,
+    BranchId, Codec, Compression, Encoded, MasterKey, PageFile, PageId, PageKey, Scn, Superblock, pin,
 };
 use helios_runtime::device::{Device, File};
 use helios_runtime::{Entropy, OpenMode};
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::engine::Engine;
+use crate::error::{Fault, FaultReason, Result};
 use crate::store::{StoreOptions, Surroundings};
 
 const NAME: &str = "temporary-";
+/// How many pages are read ahead.
+const PAGES_AHEAD: usize = 32;
 /// Branches from this id on are temporary.
 const FIRST_BRANCH: u64 = 1 << 63;
 
@@ -175,6 +178,38 @@ impl TemporaryPages {
             Some(file) => Ok(file.read(key, page).await?),
             None => Ok(false),
         }
+    }
+}
+
+impl Engine {
+    /// Resolves the fault of a page whose tree was written in key order and is read so: the pages that follow in the file
+    /// are read with it. To be called by the transaction that the pages belong to, which changes none of them meanwhile.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) async fn resolve_ahead(&self, fault: Fault) -> Result<()> {
+        if let FaultReason::Page(first) = fault.0
+            && is_temporary(first.branch)
+            && let Some(file) = self.temporary.file()
+        {
+            // Far fewer than would push each other out.
+            let pages = PAGES_AHEAD.min(self.pool.frame_count() / 32);
+            let ahead = (1..=pages as u64).map(|number| PageId(first.page.0 + 2 * number));
+            let keys: Vec<PageKey> = std::iter::once(first.page)
+                .chain(ahead)
+                .map(|page| PageKey::new(first.branch, page))
+                .filter(|key| self.pool.peek(&pin(), *key, Scn::MAX).is_none())
+                .collect();
+            for (key, page) in keys.iter().zip(file.read_several(&keys, self.pool.page_size()).await) {
+                if let Some(page) = page {
+                    let mut frame = self.allocate().await?;
+                    frame.bytes_mut().copy_from_slice(&page);
+                    self.counters.faults.fetch_add(1, Ordering::Relaxed);
+                    self.finish_loading(*key, frame);
+                }
+            }
+        }
+        self.resolve(fault).await
     }
 }
 

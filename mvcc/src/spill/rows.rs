@@ -46,10 +46,10 @@ impl OwnRows {
         };
         let walk = spilled.walk(tree, start, direction, before_statement, partial, &mut |key, change| {
             bytes += key.len();
-            if let OwnedChange::Put(value) = &change {
+            if let Change::Put(value) = change {
                 bytes += value.len();
             }
-            rows.push((key.to_vec(), change));
+            rows.push((key.to_vec(), change.into()));
             if bytes > BYTES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         let next = match walk {

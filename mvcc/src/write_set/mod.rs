@@ -169,11 +169,17 @@ impl WriteSet {
         Ok(())
     }
 
-    /// Empties what is in memory; the next entry gets the number `base`.
+    /// Gives memory back that it does not use.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Empties what is in memory, whose place the next entries take; the first of them gets the number `base`.
     fn forget_entries(&mut self, base: u64) {
         self.base = base;
-        self.entries = Vec::new();
-        self.bytes = Vec::new();
+        self.entries.clear();
+        self.bytes.clear();
         self.orders.clear();
         self.created.clear();
     }
@@ -372,12 +378,22 @@ impl WriteSet {
     /// What a commit of a set in memory has to do: trees to create, then the last change of each key, in (tree, key)
     /// order.
     pub(crate) fn operations(&self) -> Operations<'_> {
-        if self.entries.len() <= 1 {
-            return Operations { set: self, numbers: Vec::new() };
+        if self.entries.len() == 1 {
+            return Operations { set: self, numbers: None };
         }
         let mut numbers: Vec<u32> = self.created.iter().map(|(number, _)| *number).collect();
         numbers.extend(self.numbers_in_order());
-        Operations { set: self, numbers }
+        Operations { set: self, numbers: Some(numbers) }
+    }
+
+    /// Those of [`WriteSet::operations`] that change trees which were there before.
+    pub(crate) fn operations_in_old_trees(&self) -> Operations<'_> {
+        if self.created.is_empty() {
+            return self.operations();
+        }
+        let mut numbers = self.numbers_in_order();
+        numbers.retain(|number| !self.created(self.entries[*number as usize].tree));
+        Operations { set: self, numbers: Some(numbers) }
     }
 }
 
@@ -403,17 +419,18 @@ pub(crate) enum Operation<'a> {
 /// The steps of a commit, by number.
 pub(crate) struct Operations<'a> {
     set: &'a WriteSet,
-    /// Empty for the one step of a set with one entry.
-    numbers: Vec<u32>,
+    /// `None` for the one step of a set with one entry.
+    numbers: Option<Vec<u32>>,
 }
 
 impl<'a> Operations<'a> {
     pub(crate) fn len(&self) -> usize {
-        self.numbers.len().max(self.set.entries.len().min(1))
+        self.numbers.as_ref().map_or(1, Vec::len)
     }
 
     pub(crate) fn get(&self, index: usize) -> Operation<'a> {
-        let entry = &self.set.entries[self.numbers.get(index).map_or(index, |number| *number as usize)];
+        let number = self.numbers.as_ref().map_or(index, |numbers| numbers[index] as usize);
+        let entry = &self.set.entries[number];
         match entry.kind {
             Kind::CreateTree => Operation::CreateTree(entry.tree, fill_percent_of(entry, &self.set.bytes)),
             _ => Operation::Change(entry.tree, self.set.key(entry), self.set.change(entry)),

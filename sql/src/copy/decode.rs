@@ -1,10 +1,49 @@
 //! COPY FROM: bytes as they come, into rows of fields.
 
+use std::ops::Range;
+
 use super::{CopyFormat, CopyOptions};
 use crate::error::{Result, SqlError, SqlState};
 
-/// A field: its text, or NULL.
-pub type Field = Option<String>;
+/// The fields of a row: texts, or NULL. The next row's take the same memory.
+#[derive(Debug, Default)]
+pub struct Fields {
+    text: String,
+    /// Where each ends in `text`, and whether it is NULL.
+    ends: Vec<(usize, bool)>,
+}
+
+impl Fields {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&str> {
+        let (end, is_null) = self.ends[at];
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        (!is_null).then(|| &self.text[start..end])
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Ends a field at what was added to the text since the last one.
+    fn end(&mut self, is_null: bool) {
+        self.ends.push((self.text.len(), is_null));
+    }
+}
 
 /// The length of a line that PostgreSQL can read.
 const LINE_BYTES_MAX: usize = (1 << 30) - 1;
@@ -20,8 +59,9 @@ pub struct CopyDecoder {
     searched: usize,
     in_quotes: bool,
     line: u64,
-    /// The text of the row that was read last.
-    text: Option<String>,
+    /// Where in `pending` the text of the row is that was read last.
+    text: Option<Range<usize>>,
+    fields: Fields,
     skip_header: bool,
     ended: bool,
 }
@@ -44,6 +84,7 @@ impl CopyDecoder {
             in_quotes: false,
             line: 0,
             text: None,
+            fields: Fields::default(),
             ended: false,
         }
     }
@@ -57,7 +98,13 @@ impl CopyDecoder {
     /// The text of the row that was read last, if it is text.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        self.text.as_deref()
+        std::str::from_utf8(self.pending.get(self.text.clone()?)?).ok()
+    }
+
+    /// The fields of the row that was read last.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// What is wrong with a row of fewer fields than columns, if it is one.
@@ -74,59 +121,57 @@ impl CopyDecoder {
     /// Takes more bytes in.
     pub fn feed(&mut self, bytes: &[u8]) {
         if !self.ended {
+            self.text = None;
             self.pending.drain(..self.taken);
             self.searched -= self.taken;
             self.taken = 0;
-            self.pending.extend(bytes);
+            self.pending.extend_from_slice(bytes);
         }
     }
 
-    /// The next row that is complete; at the end of the data, also one without a newline.
+    /// Reads the next row that is complete; at the end of the data, also one without a newline. False where there is none.
     ///
     /// # Errors
     /// 22P04, 22021.
-    pub fn next_row(&mut self, at_end: bool) -> Result<Option<Vec<Field>>> {
+    pub fn next_row(&mut self, at_end: bool) -> Result<bool> {
         loop {
             self.text = None;
-            let Some(line) = self.next_line(at_end)? else { return Ok(None) };
+            let Some(place) = self.next_line(at_end)? else { return Ok(false) };
+            let line = std::str::from_utf8(&self.pending[place.clone()]).map_err(|error| {
+                let byte = self.pending[place.start + error.valid_up_to()];
+                let message = format!("invalid byte sequence for encoding \"UTF8\": 0x{byte:02x}");
+                SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message)
+            })?;
             if std::mem::take(&mut self.skip_header) {
                 continue;
             }
             if line == "\\." {
                 self.ended = true;
                 (self.pending, self.taken, self.searched) = (Vec::new(), 0, 0);
-                return Ok(None);
+                return Ok(false);
             }
-            let fields = match self.options.format {
-                CopyFormat::Text | CopyFormat::Binary => self.split_text(&line),
-                CopyFormat::Csv => self.split_csv(&line),
-            };
-            self.text = Some(line);
-            let fields = fields?;
-            if fields.len() > self.names.len() {
+            self.text = Some(place);
+            self.fields.clear();
+            match self.options.format {
+                CopyFormat::Text | CopyFormat::Binary => {
+                    split_text(line, &self.options, self.names.is_empty(), &mut self.fields)?;
+                }
+                CopyFormat::Csv => split_csv(line, &self.options, &self.names, &mut self.fields)?,
+            }
+            if self.fields.len() > self.names.len() {
                 return Err(bad_format("extra data after last expected column"));
             }
-            return Ok(Some(fields));
+            return Ok(true);
         }
     }
 
-    fn next_line(&mut self, at_end: bool) -> Result<Option<String>> {
+    /// Where the next line is.
+    fn next_line(&mut self, at_end: bool) -> Result<Option<Range<usize>>> {
         if self.ended {
             return Ok(None);
         }
-        let is_csv = self.options.format == CopyFormat::Csv;
-        while let Some(byte) = self.pending.get(self.searched).copied() {
-            if is_csv && byte == self.options.quote {
-                self.in_quotes = !self.in_quotes;
-            } else if is_csv && self.in_quotes && byte == self.options.escape {
-                self.searched += 1;
-            } else if !is_csv && byte == b'\\' && self.pending.get(self.searched + 1) == Some(&b'\n') {
-                // An escaped newline is data.
-                self.searched += 1;
-            } else if byte == b'\n' && !self.in_quotes {
-                return self.take_line(self.searched, 1).map(Some);
-            }
-            self.searched += 1;
+        if let Some(end) = self.find_end() {
+            return Ok(Some(self.take_line(end, 1)));
         }
         self.searched = self.searched.min(self.pending.len());
         let length = self.pending.len() - self.taken;
@@ -140,105 +185,127 @@ impl CopyDecoder {
         if self.in_quotes {
             return Err(bad_format("unterminated CSV quoted field"));
         }
-        self.take_line(self.pending.len(), 0).map(Some)
+        Ok(Some(self.take_line(self.pending.len(), 0)))
+    }
+
+    /// Looks on for the newline that ends a line.
+    fn find_end(&mut self) -> Option<usize> {
+        if self.options.format != CopyFormat::Csv {
+            while let Some(rest) = self.pending.get(self.searched..)
+                && let Some(found) = memchr::memchr2(b'\n', b'\\', rest)
+            {
+                self.searched += found;
+                if rest[found] == b'\n' {
+                    return Some(self.searched);
+                }
+                // An escaped newline is data.
+                self.searched += 1 + usize::from(rest.get(found + 1) == Some(&b'\n'));
+            }
+            self.searched = self.pending.len();
+            return None;
+        }
+        while let Some(byte) = self.pending.get(self.searched).copied() {
+            if byte == self.options.quote {
+                self.in_quotes = !self.in_quotes;
+            } else if self.in_quotes && byte == self.options.escape {
+                self.searched += 1;
+            } else if byte == b'\n' && !self.in_quotes {
+                return Some(self.searched);
+            }
+            self.searched += 1;
+        }
+        None
     }
 
     /// The line that ends at `end`, before a newline of so many bytes.
-    fn take_line(&mut self, end: usize, newline: usize) -> Result<String> {
-        let mut line = self.pending[self.taken..end].to_vec();
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
+    fn take_line(&mut self, end: usize, newline: usize) -> Range<usize> {
+        let start = self.taken;
         self.taken = end + newline;
         self.searched = self.taken;
         self.line += 1;
-        String::from_utf8(line).map_err(|error| {
-            let byte = error.as_bytes()[error.utf8_error().valid_up_to()];
-            SqlError::new(
-                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-                format!("invalid byte sequence for encoding \"UTF8\": 0x{byte:02x}"),
-            )
-        })
-    }
-
-    fn split_text(&self, line: &str) -> Result<Vec<Field>> {
-        if self.names.is_empty() && line.is_empty() {
-            return Ok(Vec::new());
-        }
-        let bytes = line.as_bytes();
-        let mut fields = Vec::with_capacity(self.names.len());
-        let mut start = 0;
-        let mut at = 0;
-        while at <= bytes.len() {
-            if at < bytes.len() && bytes[at] == b'\\' {
-                at += 2;
-                continue;
-            }
-            if at >= bytes.len() || bytes[at] == self.options.delimiter {
-                let raw = &line[start..at.min(bytes.len())];
-                fields.push(if raw == self.options.null { None } else { Some(unescape(raw)?) });
-                start = at + 1;
-            }
-            at += 1;
-        }
-        // A backslash as the very last byte stands for itself.
-        if at == bytes.len() + 1 && start <= bytes.len() && bytes.last() == Some(&b'\\') && fields.is_empty()
-        {
-            fields.push(Some(unescape(&line[start..])?));
-        }
-        Ok(fields)
-    }
-
-    fn split_csv(&self, line: &str) -> Result<Vec<Field>> {
-        let mut fields = Vec::with_capacity(self.names.len());
-        let mut text: Vec<u8> = Vec::new();
-        let (mut quoted, mut was_quoted) = (false, false);
-        let mut bytes = line.bytes().peekable();
-        let mut finish = |text: &mut Vec<u8>, was_quoted: bool| -> Result<()> {
-            let name = self.names.get(fields.len());
-            let listed = |list: &[String]| name.is_some_and(|name| list.contains(name));
-            let is_null_text = text.as_slice() == self.options.null.as_bytes();
-            let is_null = is_null_text
-                && if was_quoted {
-                    listed(&self.options.force_null)
-                } else {
-                    !listed(&self.options.force_not_null)
-                };
-            let value = String::from_utf8(std::mem::take(text))
-                .map_err(|_| bad_format("a quote or delimiter cuts a character"))?;
-            fields.push((!is_null).then_some(value));
-            Ok(())
-        };
-        while let Some(byte) = bytes.next() {
-            if quoted {
-                let next = bytes.peek().copied();
-                let escapes = next == Some(self.options.quote) || next == Some(self.options.escape);
-                if byte == self.options.escape && escapes {
-                    text.extend(bytes.next());
-                } else if byte == self.options.quote {
-                    quoted = false;
-                } else {
-                    text.push(byte);
-                }
-            } else if byte == self.options.quote {
-                quoted = true;
-                was_quoted = true;
-            } else if byte == self.options.delimiter {
-                finish(&mut text, was_quoted)?;
-                was_quoted = false;
-            } else {
-                text.push(byte);
-            }
-        }
-        finish(&mut text, was_quoted)?;
-        Ok(fields)
+        let has_return = end > start && self.pending[end - 1] == b'\r';
+        start..end - usize::from(has_return)
     }
 }
 
+fn split_text(line: &str, options: &CopyOptions, has_no_columns: bool, fields: &mut Fields) -> Result<()> {
+    if has_no_columns && line.is_empty() {
+        return Ok(());
+    }
+    let bytes = line.as_bytes();
+    let mut start = 0;
+    let mut at = 0;
+    while at <= bytes.len() {
+        if at < bytes.len() && bytes[at] == b'\\' {
+            at += 2;
+            continue;
+        }
+        if at >= bytes.len() || bytes[at] == options.delimiter {
+            let raw = &line[start..at.min(bytes.len())];
+            let is_null = raw == options.null;
+            if !is_null {
+                unescape(raw, &mut fields.text)?;
+            }
+            fields.end(is_null);
+            start = at + 1;
+        }
+        at += 1;
+    }
+    // A backslash as the very last byte stands for itself.
+    if at == bytes.len() + 1 && start <= bytes.len() && bytes.last() == Some(&b'\\') && fields.is_empty() {
+        unescape(&line[start..], &mut fields.text)?;
+        fields.end(false);
+    }
+    Ok(())
+}
+
+fn split_csv(line: &str, options: &CopyOptions, names: &[String], fields: &mut Fields) -> Result<()> {
+    let mut text: Vec<u8> = Vec::new();
+    let (mut quoted, mut was_quoted) = (false, false);
+    let mut bytes = line.bytes().peekable();
+    let mut finish = |text: &mut Vec<u8>, was_quoted: bool| -> Result<()> {
+        let name = names.get(fields.len());
+        let listed = |list: &[String]| name.is_some_and(|name| list.contains(name));
+        let is_null_text = text.as_slice() == options.null.as_bytes();
+        let is_null = is_null_text
+            && if was_quoted { listed(&options.force_null) } else { !listed(&options.force_not_null) };
+        if !is_null {
+            let value = std::str::from_utf8(text);
+            fields.text.push_str(value.map_err(|_| bad_format("a quote or delimiter cuts a character"))?);
+        }
+        fields.end(is_null);
+        text.clear();
+        Ok(())
+    };
+    while let Some(byte) = bytes.next() {
+        if quoted {
+            let next = bytes.peek().copied();
+            let escapes = next == Some(options.quote) || next == Some(options.escape);
+            if byte == options.escape && escapes {
+                text.extend(bytes.next());
+            } else if byte == options.quote {
+                quoted = false;
+            } else {
+                text.push(byte);
+            }
+        } else if byte == options.quote {
+            quoted = true;
+            was_quoted = true;
+        } else if byte == options.delimiter {
+            finish(&mut text, was_quoted)?;
+            was_quoted = false;
+        } else {
+            text.push(byte);
+        }
+    }
+    finish(&mut text, was_quoted)
+}
+
 /// Undoes backslash escapes.
-fn unescape(raw: &str) -> Result<String> {
+fn unescape(raw: &str, text: &mut String) -> Result<()> {
     if !raw.contains('\\') {
-        return Ok(raw.to_string());
+        text.push_str(raw);
+        return Ok(());
     }
     let mut out = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes().peekable();
@@ -280,7 +347,8 @@ fn unescape(raw: &str) -> Result<String> {
             Some(other) => out.push(other),
         }
     }
-    String::from_utf8(out).map_err(|_| {
+    text.push_str(std::str::from_utf8(&out).map_err(|_| {
         SqlError::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")
-    })
+    })?);
+    Ok(())
 }

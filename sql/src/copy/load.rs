@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::binary::BinaryDecoder;
-use super::{CopyDecoder, CopyFormat, CopyWork, Field};
+use super::{CopyDecoder, CopyFormat, CopyWork};
 use crate::encoding::Transcoder;
 use crate::error::{Result, SqlError};
 use crate::execute::{Environment, Execution};
+use crate::functions::EvalContext;
 use crate::session::{CopyDirection, Portal, Prepared, Session};
 use crate::types::DataType;
 use crate::value::Datum;
@@ -25,20 +26,21 @@ pub struct CopyIn {
 /// Cuts the data into rows.
 enum Decoder {
     Text(CopyDecoder),
-    Binary(BinaryDecoder),
+    Binary(BinaryDecoder, Vec<Option<Vec<u8>>>),
 }
 
 /// One field as it came; NULL is `None`.
-enum RawField {
-    Text(Field),
-    Binary(Option<Vec<u8>>),
+#[derive(Clone, Copy)]
+enum RawField<'d> {
+    Text(Option<&'d str>),
+    Binary(Option<&'d [u8]>),
 }
 
 impl Decoder {
     fn feed(&mut self, bytes: &[u8]) {
         match self {
             Decoder::Text(decoder) => decoder.feed(bytes),
-            Decoder::Binary(decoder) => decoder.feed(bytes),
+            Decoder::Binary(decoder, _) => decoder.feed(bytes),
         }
     }
 
@@ -46,7 +48,7 @@ impl Decoder {
     fn line(&self) -> u64 {
         match self {
             Decoder::Text(decoder) => decoder.line(),
-            Decoder::Binary(decoder) => decoder.row(),
+            Decoder::Binary(decoder, _) => decoder.row(),
         }
     }
 
@@ -61,7 +63,7 @@ impl Decoder {
                 Some(text) => format!(": \"{text}\""),
                 None => String::new(),
             },
-            Decoder::Binary(_) => String::new(),
+            Decoder::Binary(..) => String::new(),
         }
     }
 
@@ -69,41 +71,49 @@ impl Decoder {
     fn check_count(&self, fields: usize) -> Result<()> {
         match self {
             Decoder::Text(decoder) => decoder.check_count(fields),
-            Decoder::Binary(_) => Ok(()),
+            Decoder::Binary(..) => Ok(()),
         }
     }
 
-    fn next_row(&mut self, at_end: bool) -> Result<Option<Vec<RawField>>> {
+    /// Reads the next row; gives the number of its fields.
+    fn next_row(&mut self, at_end: bool) -> Result<Option<usize>> {
         match self {
-            Decoder::Text(decoder) => {
+            Decoder::Text(decoder) => Ok(decoder.next_row(at_end)?.then(|| decoder.fields().len())),
+            Decoder::Binary(decoder, fields) => {
                 let row = decoder.next_row(at_end)?;
-                Ok(row.map(|fields| fields.into_iter().map(RawField::Text).collect()))
+                Ok(row.map(|row| {
+                    *fields = row;
+                    fields.len()
+                }))
             }
-            Decoder::Binary(decoder) => {
-                let row = decoder.next_row(at_end)?;
-                Ok(row.map(|fields| fields.into_iter().map(RawField::Binary).collect()))
-            }
+        }
+    }
+
+    /// A field of the row that was read last.
+    fn field(&self, at: usize) -> RawField<'_> {
+        match self {
+            Decoder::Text(decoder) => RawField::Text(decoder.fields().get(at)),
+            Decoder::Binary(_, fields) => RawField::Binary(fields[at].as_deref()),
         }
     }
 }
 
-impl RawField {
-    fn parse(&self, data_type: DataType, execution: &Execution) -> Result<Datum> {
-        let context = execution.context();
+impl RawField<'_> {
+    fn parse(self, data_type: DataType, context: &EvalContext<'_>) -> Result<Datum> {
         let info = context.type_info(data_type.oid)?;
         let value = match self {
             RawField::Text(None) | RawField::Binary(None) => {
-                context.types.check_domain(data_type.oid, &Datum::Null, &context)?;
+                context.types.check_domain(data_type.oid, &Datum::Null, context)?;
                 return Ok(Datum::Null);
             }
-            RawField::Text(Some(text)) => info.parse_text(text, data_type.typmod, &context)?,
-            RawField::Binary(Some(bytes)) => info.read_binary(bytes, data_type.typmod, &context)?,
+            RawField::Text(Some(text)) => info.parse_text(text, data_type.typmod, context)?,
+            RawField::Binary(Some(bytes)) => info.read_binary(bytes, data_type.typmod, context)?,
         };
         info.apply_modifier(value, data_type.typmod, false)
     }
 
     /// What an error says of it.
-    fn shown(&self) -> String {
+    fn shown(self) -> String {
         match self {
             RawField::Text(Some(text)) => format!(": \"{text}\""),
             RawField::Text(None) => ": null input".to_owned(),
@@ -116,7 +126,7 @@ impl CopyIn {
     /// Whether the data comes in binary.
     #[must_use]
     pub fn is_binary(&self) -> bool {
-        matches!(self.decoder, Decoder::Binary(_))
+        matches!(self.decoder, Decoder::Binary(..))
     }
 
     /// Says of an error of the client's where in the data it came.
@@ -167,7 +177,7 @@ impl Session {
         };
         let names = plan.columns.iter().map(|(name, _)| name.clone()).collect();
         let decoder = match plan.options.format {
-            CopyFormat::Binary => Decoder::Binary(BinaryDecoder::new(plan.columns.len())),
+            CopyFormat::Binary => Decoder::Binary(BinaryDecoder::new(plan.columns.len()), Vec::new()),
             _ => Decoder::Text(CopyDecoder::new(plan.options.clone(), names)),
         };
         let environment = self.begin_statement().await?;
@@ -237,28 +247,30 @@ async fn load_rows(copy: &mut CopyIn, at_end: bool, execution: &mut Execution) -
         return Err(SqlError::internal("this COPY gives data"));
     };
     let table = &writer.entry.table.name;
+    let mut row = Vec::with_capacity(defaults.len());
     loop {
-        let fields = copy.decoder.next_row(at_end);
+        let count = copy.decoder.next_row(at_end);
         let line = copy.decoder.line();
         let here =
             |error: SqlError, shown: &str| error.with_context(format!("COPY {table}, line {line}{shown}"));
-        let fields = match fields {
+        let count = match count {
             // What comes before the first row is no line.
             Err(error) if line == 0 => return Err(error),
-            fields => fields.map_err(|error| here(error, &copy.decoder.shown_row()))?,
+            count => count.map_err(|error| here(error, &copy.decoder.shown_row()))?,
         };
-        let Some(fields) = fields else { return Ok(()) };
-        let count = fields.len();
-        let mut row = Vec::with_capacity(defaults.len());
+        let Some(count) = count else { return Ok(()) };
+        row.clear();
         let no_row: [Datum; 0] = [];
+        let context = execution.context();
         for default in defaults {
             row.push(match default {
-                NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &execution.context())?,
+                NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &context)?,
                 NewValue::Source(_) => Datum::Null,
             });
         }
-        for ((field, position), (name, data_type)) in fields.into_iter().zip(positions).zip(&plan.columns) {
-            row[*position] = field.parse(*data_type, execution).map_err(|error| {
+        for ((at, position), (name, data_type)) in (0..count).zip(positions).zip(&plan.columns) {
+            let field = copy.decoder.field(at);
+            row[*position] = field.parse(*data_type, &context).map_err(|error| {
                 error.with_context(format!("COPY {table}, line {line}, column {name}{}", field.shown()))
             })?;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-pub use decode::{CopyDecoder, Field};
+pub use decode::{CopyDecoder, Fields};
 pub use encode::encode_batch;
 pub(crate) use file::{of_file, reason};
 pub use load::CopyIn;

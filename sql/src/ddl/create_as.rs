@@ -9,6 +9,7 @@ use crate::catalog::PG_CLASS;
 use crate::catalog::{ColumnIdentity, OnCommit, Table, TableColumn, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute;
+use crate::functions::EvalContext;
 use crate::plan::physical::PlanNode;
 use crate::types::{BuiltinTypes, DataType, Representation, format_type, oids};
 use crate::value::Datum;
@@ -144,10 +145,12 @@ pub async fn fill(ddl: &mut Ddl, plan: &PlanNode, writer: &TableWriter) -> Resul
     let mut source = execute::build(plan);
     let mut rows: u64 = 0;
     while let Some(batch) = source.next(&mut ddl.execution).await? {
-        for at in 0..batch.row_count {
-            writer.insert(&batch.row(at), &mut ddl.execution).await?;
-            rows += 1;
-        }
+        let fill = |at, _: &EvalContext<'_>, row: &mut Vec<Datum>| {
+            row.extend(batch.columns.iter().map(|column| column.get(at)));
+            Ok(())
+        };
+        writer.insert_all(batch.row_count, &mut ddl.execution, fill).await?;
+        rows += batch.row_count as u64;
         ddl.execution.breathe().await?;
     }
     Ok(rows)

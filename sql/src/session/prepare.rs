@@ -901,9 +901,13 @@ fn plan_update(binder: &mut Binder<'_>, bound: BoundUpdate) -> Result<Planned> {
     Ok((Action::Update(plan), columns))
 }
 
-fn plan_delete(binder: &mut Binder<'_>, bound: BoundDelete) -> Result<Planned> {
+fn plan_delete(binder: &mut Binder<'_>, mut bound: BoundDelete) -> Result<Planned> {
     let writer = Arc::new(TableWriter::new(&bound.table, binder)?);
     let (returning, columns) = split_returning(bound.returning);
+    if returning.is_none() {
+        let read = writer.read_to_delete();
+        bound.row.retain(|(_, number)| read.contains(&Table::position(*number)));
+    }
     let needed = change_columns(bound.key, &bound.row, [], returning.as_ref());
     let source = plan::plan(bound.source, &needed, &binder.means())?;
     let plan = DeletePlan {

@@ -323,6 +323,12 @@ pub struct RowView<'a> {
 }
 
 impl<'a> RowView<'a> {
+    /// The row as it is stored.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     // Inlined, so that no view goes through memory: scans make one for each row, and loading what was stored
     // a moment ago in other widths waits for the stores.
     #[inline(always)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use helios_mvcc::{Fault, LockMode, RowState, Transaction, TreeId};
 
-use super::{Pending, TableWriter, WAIT};
+use super::{Pending, TableWriter, WAIT, unique};
 use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::functions::EvalContext;
@@ -156,24 +156,68 @@ pub(super) async fn retried<T>(
 ) -> Result<T> {
     let start = execution.transaction.savepoint();
     loop {
-        let stop = match attempt(&mut execution.writing()) {
+        match attempt(&mut execution.writing()) {
             Ok(done) => return Ok(done),
-            Err(stop) => stop,
-        };
-        match stop {
-            Stop::Failed(error) => return Err(error),
-            Stop::Conflict => return Err(execution.conflict()),
-            Stop::Changed { tree, key } => return Err(execution.conflict_on(tree, &key).await),
-            Stop::Page(fault) => execution.environment.store.resolve(fault).await?,
-            Stop::Lock { tree, key, mode } => {
-                execution.transaction.lock_row(tree, &key, mode, WAIT).await?;
-            }
-            Stop::RowNumber(tree) => {
-                let branch = execution.transaction.branch();
-                // The number is lost; what matters is that the next one is at hand.
-                execution.environment.store.next_row_id(branch, tree).await?;
-            }
+            Err(stop) => remove(stop, execution).await?,
         }
         execution.transaction.rollback_to(start);
     }
+}
+
+/// Does what `attempt` does with each of so many rows, waiting between two of them for what is in the way of the next, and
+/// making room for what was written. What is done once for each row costs no more than it has to.
+///
+/// # Errors
+/// As [`retried`].
+pub(super) async fn retried_each(
+    rows: usize,
+    execution: &mut Execution,
+    mut attempt: impl FnMut(usize, &mut Writing<'_>) -> Attempt<()>,
+) -> Result<()> {
+    let mut at = 0;
+    while at < rows {
+        let (start, stop) = {
+            let mut writing = execution.writing();
+            loop {
+                let start = writing.transaction.savepoint();
+                if let Err(stop) = attempt(at, &mut writing) {
+                    break (start, Some(stop));
+                }
+                at += 1;
+                if at == rows || writing.transaction.needs_room() || !writing.buffers.doubles.is_empty() {
+                    break (start, None);
+                }
+            }
+        };
+        match stop {
+            Some(stop) => {
+                remove(stop, execution).await?;
+                execution.transaction.rollback_to(start);
+            }
+            None => {
+                unique::note_doubles(execution);
+                execution.transaction.make_room().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for what was in the way of a write.
+async fn remove(stop: Stop, execution: &mut Execution) -> Result<()> {
+    match stop {
+        Stop::Failed(error) => return Err(error),
+        Stop::Conflict => return Err(execution.conflict()),
+        Stop::Changed { tree, key } => return Err(execution.conflict_on(tree, &key).await),
+        Stop::Page(fault) => execution.environment.store.resolve(fault).await?,
+        Stop::Lock { tree, key, mode } => {
+            execution.transaction.lock_row(tree, &key, mode, WAIT).await?;
+        }
+        Stop::RowNumber(tree) => {
+            let branch = execution.transaction.branch();
+            // The number is lost; what matters is that the next one is at hand.
+            execution.environment.store.next_row_id(branch, tree).await?;
+        }
+    }
+    Ok(())
 }

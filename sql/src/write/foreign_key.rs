@@ -1,7 +1,7 @@
 //! Foreign keys: both sides of the check.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use helios_mvcc::{Isolation, KeyRange, LockMode, RowState, ScanStep, Scn, TableLockMode, TreeId};
 
@@ -164,6 +164,8 @@ pub struct Referenced {
     on_update: ForeignKeyAction,
     /// What ON DELETE sets, as positions in the child's row; nothing: all that refer.
     delete_positions: Vec<usize>,
+    /// Of the referring table, once it is needed: its own foreign keys may lead back here.
+    child_writer: OnceLock<Arc<TableWriter>>,
 }
 
 impl Referenced {
@@ -186,7 +188,13 @@ impl Referenced {
             on_delete: *on_delete,
             on_update: *on_update,
             delete_positions: delete_columns.iter().map(|number| Table::position(*number)).collect(),
+            child_writer: OnceLock::new(),
         })
+    }
+
+    /// The positions of our row that the foreign key is about.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        self.pairs.iter().map(|(_, at)| *at)
     }
 
     /// When a row goes or its key changes: does to what refers to it what the foreign key says, or makes sure that
@@ -383,11 +391,15 @@ impl Referenced {
     }
 
     /// A writer of the referring table.
-    fn child_writer(&self, execution: &Execution) -> Result<TableWriter> {
+    fn child_writer(&self, execution: &Execution) -> Result<Arc<TableWriter>> {
+        if let Some(writer) = self.child_writer.get() {
+            return Ok(writer.clone());
+        }
         let environment = execution.environment.clone();
         let binding = environment.bind_environment();
         let mut binder = crate::binder::Binder::new(&environment.catalog, &binding, "", Vec::new());
-        TableWriter::new(&self.child, &mut binder)
+        let writer = Arc::new(TableWriter::new(&self.child, &mut binder)?);
+        Ok(self.child_writer.get_or_init(|| writer).clone())
     }
 
     /// The defaults of the referring columns.

@@ -154,8 +154,8 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
     Ok(())
 }
 
-/// Copies all rows of a table into the tree of another, under its layout and key. `fill` says what one position of
-/// each row gets.
+/// Copies all rows of a table into the tree of another, under its layout and key. `fills` says what some positions of
+/// each row get. Where nothing but the key is another, rows are copied as they are.
 ///
 /// # Errors
 /// 23502 and 23505, and those of the expression.
@@ -176,9 +176,18 @@ pub async fn rewrite_table(
     let mut entries = no_entries(execution);
     let (mut key, mut encoded, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut filled = Vec::new();
+    let stays = fills.is_empty() && reader.entry.table.schema_version == target.entry.table.schema_version;
+    let read: Vec<usize> = target.not_null.iter().chain(&target.primary_positions).copied().collect();
     visit_rows(reader, execution, &mut entries, |entries, _, row| {
-        read_values(reader, row, &mut values)?;
-        values.resize(width, Datum::Null);
+        if stays {
+            values.resize(width, Datum::Null);
+            for position in &read {
+                values[*position] = row.get(*position)?;
+            }
+        } else {
+            read_values(reader, row, &mut values)?;
+            values.resize(width, Datum::Null);
+        }
         filled.clear();
         for (_, fill) in fills {
             filled.push(fill.eval_row(&values.as_slice(), &execution.context())?);
@@ -205,6 +214,10 @@ pub async fn rewrite_table(
             key.extend(number.ok_or_else(|| SqlError::internal("row numbers are at hand"))?.to_be_bytes());
         } else {
             target.primary_key_of(&values, &mut key);
+        }
+        if stays {
+            entries.add(&key, row.bytes(), true);
+            return Ok(());
         }
         encoded.clear();
         target.layout.encode(target.entry.table.schema_version, &values, &mut encoded)?;

@@ -17,6 +17,7 @@ mod sorted_entries;
 mod statement;
 mod unique;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
@@ -36,7 +37,7 @@ use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
-use crate::plan::row_layout;
+use crate::plan::{row_layout, walk};
 use crate::value::Datum;
 use crate::value::key::{self, KeyColumn};
 use crate::value::row::RowLayout;
@@ -356,6 +357,39 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Writes the new rows of a batch. `fill` puts together the row at a place, generated columns apart; it is asked once
+    /// for each.
+    ///
+    /// # Errors
+    /// As [`TableWriter::insert`], and those of `fill`.
+    pub async fn insert_all(
+        &self,
+        rows: usize,
+        execution: &mut Execution,
+        mut fill: impl FnMut(usize, &EvalContext<'_>, &mut Vec<Datum>) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut row = Vec::new();
+        if !self.references.is_empty() {
+            for at in 0..rows {
+                row.clear();
+                fill(at, &execution.context(), &mut row)?;
+                self.generate(&mut row, &execution.context())?;
+                self.insert(&row, execution).await?;
+            }
+            return Ok(());
+        }
+        let mut filled = None;
+        attempt::retried_each(rows, execution, |at, writing| {
+            if filled.replace(at) != Some(at) {
+                row.clear();
+                fill(at, &writing.context, &mut row)?;
+                self.generate(&mut row, &writing.context)?;
+            }
+            self.try_insert(&row, writing)
+        })
+        .await
+    }
+
     /// [`TableWriter::insert`], but for foreign keys.
     pub(crate) fn try_insert(&self, row: &[Datum], writing: &mut Writing<'_>) -> Attempt<()> {
         self.check(row, &writing.context)?;
@@ -484,6 +518,28 @@ impl TableWriter {
         self.entry.changes.note();
         writing.transaction.delete(self.tree(), old.key)?;
         self.indexes.iter().try_for_each(|index| self.remove_entry(index, old, writing))
+    }
+
+    /// The positions of a row that [`TableWriter::delete`] reads: what leads to index entries, and what may be referred to.
+    #[must_use]
+    pub fn read_to_delete(&self) -> BTreeSet<usize> {
+        let mut read = BTreeSet::new();
+        let mut read_by = |expr: &Expr| walk::columns(expr, &mut |position| read.extend([position]));
+        for index in &self.indexes {
+            index.predicate.iter().for_each(&mut read_by);
+            for part in &index.parts {
+                if let KeyPart::Expression(expr, _) = part {
+                    read_by(expr);
+                }
+            }
+        }
+        let parts = self.indexes.iter().flat_map(|index| &index.parts);
+        read.extend(parts.filter_map(|part| match part {
+            KeyPart::Column(position) => Some(*position),
+            KeyPart::Expression(..) => None,
+        }));
+        read.extend(self.referenced.iter().flat_map(Referenced::positions));
+        read
     }
 
     fn remove_entry(&self, index: &IndexWriter, old: &OldRow<'_>, writing: &mut Writing<'_>) -> Attempt<()> {

@@ -10,6 +10,7 @@ use super::{OldRow, TableWriter};
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{self, Execution};
 use crate::expr::Expr;
+use crate::functions::EvalContext;
 use crate::plan::physical::PlanNode;
 use crate::plan::point::PointSource;
 use crate::value::{Batch, ColumnBuilder, Datum};
@@ -178,9 +179,17 @@ pub async fn run_insert(plan: &InsertPlan, execution: &mut Execution) -> Result<
     let mut row = Vec::new();
     while let Some(batch) = source.next(execution).await? {
         execution.settle().await?;
-        for at in 0..batch.row_count {
-            new_row(plan, &batch, at, execution, &mut row)?;
-            rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
+        if plan.conflict.is_none() && plan.returning.is_none() {
+            let fill =
+                |at, context: &EvalContext<'_>, row: &mut Vec<Datum>| new_row(plan, &batch, at, context, row);
+            plan.writer.insert_all(batch.row_count, execution, fill).await?;
+            rows += batch.row_count as u64;
+        } else {
+            for at in 0..batch.row_count {
+                row.clear();
+                new_row(plan, &batch, at, &execution.context(), &mut row)?;
+                rows += write_new(plan, &mut row, &mut proposed, &mut returning, execution).await?;
+            }
         }
         execution.breathe().await?;
     }
@@ -215,16 +224,15 @@ fn new_row(
     plan: &InsertPlan,
     batch: &Batch,
     at: usize,
-    execution: &Execution,
+    context: &EvalContext<'_>,
     row: &mut Vec<Datum>,
 ) -> Result<()> {
     let no_row: [Datum; 0] = [];
-    row.clear();
     for value in &plan.values {
         row.push(match value {
             NewValue::Source(column) => batch.datum(at, *column),
             NewValue::Default(Expr::Const { value, .. }) => value.clone(),
-            NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), &execution.context())?,
+            NewValue::Default(expr) => expr.eval_row(&no_row.as_slice(), context)?,
         });
     }
     Ok(())
@@ -316,10 +324,15 @@ impl ConflictUpdate {
 /// The old row that a source row holds.
 pub(super) fn old_row(width: usize, places: &[(usize, usize)], batch: &Batch, at: usize) -> Vec<Datum> {
     let mut row = vec![Datum::Null; width];
+    read_old(places, batch, at, &mut row);
+    row
+}
+
+/// The same into memory that has been used for another row of the source.
+fn read_old(places: &[(usize, usize)], batch: &Batch, at: usize, row: &mut [Datum]) {
     for (column, position) in places {
         row[*position] = batch.datum(at, *column);
     }
-    row
 }
 
 fn key_of(batch: &Batch, at: usize) -> Result<Arc<[u8]>> {
@@ -339,7 +352,8 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();
     let mut rows = 0;
-    let width = plan.writer.layout.columns().len();
+    let mut old = vec![Datum::Null; plan.writer.layout.columns().len()];
+    let mut new = Vec::new();
     while let Some(batch) = source.next(execution).await? {
         execution.settle().await?;
         for at in 0..batch.row_count {
@@ -350,8 +364,8 @@ pub async fn run_update(plan: &UpdatePlan, execution: &mut Execution) -> Result<
             if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
                 continue;
             }
-            let old = old_row(width, &plan.row, &batch, at);
-            let mut new = old.clone();
+            read_old(&plan.row, &batch, at, &mut old);
+            new.clone_from(&old);
             for (position, column) in &plan.assignments {
                 new[*position] = batch.datum(at, *column);
             }
@@ -381,7 +395,7 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
     let mut returning = Returning::new(plan.returning.as_ref());
     let mut seen = HashSet::new();
     let mut rows = 0;
-    let width = plan.writer.layout.columns().len();
+    let mut old = vec![Datum::Null; plan.writer.layout.columns().len()];
     while let Some(batch) = source.next(execution).await? {
         execution.settle().await?;
         for at in 0..batch.row_count {
@@ -392,7 +406,7 @@ pub async fn run_delete(plan: &DeletePlan, execution: &mut Execution) -> Result<
             if execution.has_several_changes && plan.writer.is_changed_already(&key, execution).await? {
                 continue;
             }
-            let old = old_row(width, &plan.row, &batch, at);
+            read_old(&plan.row, &batch, at, &mut old);
             plan.writer.delete(OldRow { key: &key, values: &old, is_newest: false }, execution).await?;
             rows += 1;
             if plan.returning.is_some() {
