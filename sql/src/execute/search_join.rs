@@ -17,7 +17,7 @@ use super::keys::key_range;
 use super::nested_loop::set_slot;
 use super::row_test::RowTest;
 use super::scan::{Past, Rows, read_index, read_rows};
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
@@ -38,6 +38,8 @@ pub struct SearchJoin {
     right_types: Vec<DataType>,
     /// What is tested on bytes, once the first row has come.
     tests: Option<Vec<RowTest>>,
+    /// That and the conditions are the same whatever the values of queries further out are.
+    tests_last: bool,
     /// What is tested on pairs.
     conditions: Vec<Expr>,
     past: Past,
@@ -102,6 +104,7 @@ impl SearchJoin {
             left_types: join.left.types.clone(),
             right_types: join.right.types.clone(),
             tests: None,
+            tests_last: reads_no_outer(conditions.iter().take(scan.filters.len())),
             conditions,
             past: Past::default(),
             key_reader: KeyReader::of(scan),
@@ -286,6 +289,14 @@ impl Operator for SearchJoin {
 
     fn expect(&mut self, rows: usize) {
         self.left.expect(rows);
+    }
+
+    fn reset(&mut self) -> bool {
+        // Where the search was is known still.
+        if let Some(search) = self.current.take().and_then(|current| current.search) {
+            self.before = Some(search);
+        }
+        self.tests_last && self.left.reset()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
