@@ -52,6 +52,7 @@ mod team;
 mod values;
 mod virtual_scan;
 mod window;
+mod within;
 
 use std::future::Future;
 use std::pin::Pin;
