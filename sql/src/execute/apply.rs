@@ -25,7 +25,7 @@ pub struct ApplyOperator {
     /// What ran last.
     operator: Option<Box<dyn Operator>>,
     repeatable: bool,
-    /// It reads no table, and is computed for many rows together.
+    /// It is computed for many rows together, where answers are not kept or cost little.
     together: Option<Together>,
     kind: ApplyKind,
     /// The input's columns.
@@ -288,8 +288,8 @@ impl Operator for ApplyOperator {
 
     fn reset(&mut self) -> bool {
         self.cached = None;
-        if let Some(together) = &mut self.together {
-            together.reset();
+        if self.together.as_mut().is_some_and(|together| !together.reset()) {
+            return false;
         }
         self.memo = Memory::begin(&self.kind, self.repeatable);
         self.input.reset()
@@ -298,7 +298,10 @@ impl Operator for ApplyOperator {
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
-            if let Some(together) = &mut self.together {
+            let is_known = !matches!(self.memo, Memory::Useless);
+            if let Some(together) = &mut self.together
+                && !(is_known && together.is_search())
+            {
                 let answers = together.answers(&batch, execution).await?;
                 batch.columns.push(answers);
                 return Ok(Some(batch));

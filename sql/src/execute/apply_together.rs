@@ -1,4 +1,4 @@
-//! Subqueries in expressions that read no table, computed for all rows of a batch together ([`Lateral`]).
+//! Subqueries in expressions that are computed for all rows of a batch together ([`Lateral`]).
 
 use super::Execution;
 use super::apply::too_many_rows;
@@ -38,9 +38,14 @@ impl Together {
         Some(Together { lateral, kind, data_type: apply.data_type })
     }
 
-    /// Forgets what it has begun.
-    pub fn reset(&mut self) {
-        self.lateral.reset();
+    /// Forgets what it has begun; false where it has to be built again.
+    pub fn reset(&mut self) -> bool {
+        self.lateral.reset()
+    }
+
+    /// Whether it searches a table, so that an answer that is known already is worth more.
+    pub fn is_search(&self) -> bool {
+        self.lateral.is_search()
     }
 
     /// The answers for the rows of a batch.
@@ -48,7 +53,7 @@ impl Together {
     /// # Errors
     /// Those of evaluating; 21000 where one row would have several values.
     pub async fn answers(&mut self, batch: &Batch, execution: &mut Execution) -> Result<Column> {
-        self.lateral.begin(batch, execution);
+        self.lateral.begin(batch, execution)?;
         match self.kind {
             Kind::Exists => self.exists(batch, execution).await,
             Kind::Scalar => self.values(batch, execution).await,

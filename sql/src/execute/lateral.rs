@@ -1,5 +1,6 @@
-//! The right side of a lateral join, or a subquery for each row, that reads no table: functions or VALUES, with filters,
-//! projections and one aggregation of all rows above them. It is computed for the rows of a left batch together.
+//! The right side of a lateral join, or a subquery for each row, that is a list: functions, VALUES, or the search of a table
+//! by its key or an index, with filters, projections and one aggregation of all rows above them. It is computed for the rows
+//! of a left batch together.
 //!
 //! 1. The source gives its rows for one left row after the other, until a batch is full ([`LateralSource`]).
 //! 2. They stand behind columns of their left rows: what the plan reads through slots is read there.
@@ -11,7 +12,8 @@ use std::ops::Range;
 use super::aggregate_call::Call;
 use super::lateral_source::{Asked, Functions, LateralSource};
 use super::memory::Reservation;
-use super::Execution;
+use super::table_search::TableSearch;
+use super::{Execution, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::AggregateCall;
@@ -36,11 +38,14 @@ struct Groups {
     reservation: Option<Reservation>,
 }
 
-/// A right side without tables.
+/// Such a right side.
 pub struct Lateral {
     source: LateralSource,
     source_types: Vec<DataType>,
     source_number: usize,
+    /// A table's filters that see pairs.
+    filters: Vec<Expr>,
+    is_fixed: bool,
     /// The left columns that are read of pairs; they come first.
     read: Vec<usize>,
     below: Vec<Step>,
@@ -126,6 +131,7 @@ fn expressions(plan: &PlanNode) -> Vec<&Expr> {
     match &plan.node {
         Physical::Filter { predicates, .. } => predicates.iter().collect(),
         Physical::Project { exprs, .. } => exprs.iter().collect(),
+        Physical::Table(scan) => scan.filters.iter().collect(),
         Physical::Aggregate { aggregates, .. } => aggregates
             .iter()
             .flat_map(|call| {
@@ -189,7 +195,7 @@ impl Lateral {
                 false
             });
         };
-        nodes.iter().flat_map(|node| expressions(node)).for_each(|expr| note(expr, false));
+        nodes.iter().chain([&base]).flat_map(|node| expressions(node)).for_each(|expr| note(expr, false));
         on.iter().for_each(|expr| note(expr, true));
         read.sort_unstable();
         read.dedup();
@@ -198,6 +204,9 @@ impl Lateral {
             Physical::Function { calls, ordinality, .. } => {
                 let over_left = |expr| places.over_left(expr);
                 LateralSource::Functions(Functions::of(calls, *ordinality, &over_left)?)
+            }
+            Physical::Table(scan) if !scan.with_key && scan.workers == 0 => {
+                LateralSource::Search(Box::new(TableSearch::of(base, lateral)?))
             }
             Physical::Values { rows } if rows.len() <= VALUES_MAX => {
                 let over_left = |row: &Vec<Expr>| row.iter().map(|expr| places.over_left(expr.clone())).collect();
@@ -233,11 +242,19 @@ impl Lateral {
             }),
             _ => None,
         });
+        let filters = match &base.node {
+            Physical::Table(scan) => places.all_over_pairs(&scan.filters),
+            _ => Vec::new(),
+        };
+        // What the tests of a table know of queries further out is not looked at again.
+        let is_fixed = reads_no_outer(&filters);
         let (source_types, source_number) = (base.types.clone(), number + nodes.len());
         Some(Lateral {
             source,
             source_types,
             source_number,
+            filters,
+            is_fixed,
             below,
             groups,
             above,
@@ -252,14 +269,27 @@ impl Lateral {
         self.room = rows.clamp(1, BATCH_ROWS);
     }
 
-    /// Forgets what it was told, and what it has begun.
-    pub fn reset(&mut self) {
+    /// Forgets what it was told, and what it has begun; false where it has to be built again.
+    pub fn reset(&mut self) -> bool {
         self.room = BATCH_ROWS;
         self.source.skip();
+        self.is_fixed
+    }
+
+    /// Whether it searches a table, which may cost much.
+    pub fn is_search(&self) -> bool {
+        matches!(self.source, LateralSource::Search(_))
     }
 
     /// Makes ready for the rows of a left batch.
-    pub fn begin(&mut self, left: &Batch, execution: &mut Execution) {
+    ///
+    /// # Errors
+    /// Those of evaluating constants.
+    pub fn begin(&mut self, left: &Batch, execution: &mut Execution) -> Result<()> {
+        if let Some(is_tested) = self.source.prepare(execution)? {
+            let mut is_tested = is_tested.into_iter();
+            self.filters.retain(|_| !is_tested.next().unwrap_or(false));
+        }
         self.row = 0;
         self.source.begin(left, execution);
         execution.instrument(self.source_number, |each| each.loops += left.row_count as u64);
@@ -268,6 +298,7 @@ impl Lateral {
         for number in numbers.filter(|number| *number != usize::MAX) {
             execution.instrument(number, |each| each.loops += left.row_count as u64);
         }
+        Ok(())
     }
 
     /// How many rows of the left batch are through.
@@ -292,7 +323,7 @@ impl Lateral {
         }
         let mut groups = self.groups.take();
         let pairs = match &mut groups {
-            None => self.pairs(left, left.row_count, execution),
+            None => self.pairs(left, left.row_count, execution).await,
             Some(groups) => self.grouped(groups, left, execution).await,
         };
         self.groups = groups;
@@ -305,13 +336,17 @@ impl Lateral {
     }
 
     /// The source's next rows for left rows before `end`, as the steps below an aggregation leave them.
-    fn pairs(&mut self, left: &Batch, end: usize, execution: &mut Execution) -> Result<Pairs> {
+    async fn pairs(&mut self, left: &Batch, end: usize, execution: &mut Execution) -> Result<Pairs> {
         let asked = Asked { end, room: self.room, types: &self.source_types };
-        let rows = self.source.next(left, &mut self.row, &asked, execution)?;
+        let rows = self.source.next(left, &mut self.row, &asked, execution).await?;
         execution.instrument(self.source_number, |each| each.rows += rows.of_left.len() as u64);
         let mut columns = columns_of(left, &self.read, &rows.of_left);
         columns.extend(rows.columns);
         let mut pairs = Pairs { columns, of_left: rows.of_left };
+        pairs.filter(&self.filters, execution)?;
+        if let LateralSource::Search(search) = &self.source {
+            pairs.columns.truncate(self.read.len() + search.scan().kinds.len() - search.scan().hidden);
+        }
         for step in &self.below {
             step.apply(&mut pairs, self.read.len(), execution)?;
         }
@@ -335,7 +370,7 @@ impl Lateral {
         while self.row < left.row_count && (seen < self.room || self.source.is_amid()) {
             // When there are rows enough, the left row at hand is the last one.
             let end = if seen < self.room { left.row_count } else { self.row + 1 };
-            let pairs = self.pairs(left, end, execution)?;
+            let pairs = self.pairs(left, end, execution).await?;
             seen += pairs.of_left.len();
             let count = (self.row + 1).min(left.row_count) - first;
             calls.iter_mut().for_each(|call| call.resize(count));

@@ -1,4 +1,5 @@
-//! Lateral joins with functions, VALUES and what is computed from them, for a left batch at a time ([`Lateral`]).
+//! Lateral joins with functions, VALUES and what is computed from them, or from the rows that a search finds, for a left batch
+//! at a time ([`Lateral`]).
 //!
 //! Rows come in the order of the left ones, those without partner in their places.
 
@@ -100,7 +101,7 @@ impl LateralJoin {
                 Some(current) => current,
                 None => match self.left.next(execution).await? {
                     Some(batch) => {
-                        self.lateral.begin(&batch, execution);
+                        self.lateral.begin(&batch, execution)?;
                         let found = vec![false; batch.row_count];
                         Current { batch, found, told: 0 }
                     }
@@ -151,8 +152,7 @@ impl Operator for LateralJoin {
 
     fn reset(&mut self) -> bool {
         self.current = None;
-        self.lateral.reset();
-        self.left.reset()
+        self.lateral.reset() && self.left.reset()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

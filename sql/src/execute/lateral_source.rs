@@ -4,6 +4,8 @@
 //! that fails are given: it may never be asked for.
 
 use super::function_scan::{Source, fill};
+use super::scan::Rows;
+use super::table_search::TableSearch;
 use super::values::builders;
 use super::Execution;
 use crate::error::{Result, SqlError};
@@ -24,6 +26,8 @@ pub struct LeftRows {
 pub enum LateralSource {
     Functions(Functions),
     Values(Vec<Vec<Expr>>),
+    /// A table; the filters of its scan are left to others, but for those that `prepare` says.
+    Search(Box<TableSearch>),
 }
 
 /// Which rows are asked for.
@@ -235,6 +239,18 @@ fn values(
 }
 
 impl LateralSource {
+    /// Makes ready for the first batch: of a table's filters, which are tested here. `None` when that was done, and where
+    /// there is no table.
+    ///
+    /// # Errors
+    /// Those of evaluating constants.
+    pub fn prepare(&mut self, execution: &Execution) -> Result<Option<Vec<bool>>> {
+        match self {
+            LateralSource::Search(search) if !search.is_prepared() => search.prepare(execution).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Makes ready for the rows of a left batch.
     pub fn begin(&mut self, left: &Batch, execution: &Execution) {
         if let LateralSource::Functions(functions) = self {
@@ -247,14 +263,19 @@ impl LateralSource {
     ///
     /// # Errors
     /// Those of evaluating.
-    pub fn next(
+    pub async fn next(
         &mut self,
         left: &Batch,
         row: &mut usize,
         asked: &Asked<'_>,
-        execution: &Execution,
+        execution: &mut Execution,
     ) -> Result<LeftRows> {
         match self {
+            LateralSource::Search(search) => {
+                let mut rows = Rows::new(&search.scan().kinds, asked.room, left.row_count);
+                let of_left = search.search(left, row, asked.end, &mut rows, execution).await?;
+                Ok(LeftRows { columns: rows.finish(search.scan())?.columns, of_left })
+            }
             LateralSource::Functions(functions) => {
                 let columns = builders(asked.types, asked.room.min(4 * left.row_count), execution)?;
                 functions.next(left, row, asked, columns, &execution.context())
@@ -265,13 +286,19 @@ impl LateralSource {
 
     /// Whether some rows of the left row at hand were given, and others may follow.
     pub fn is_amid(&self) -> bool {
-        matches!(self, LateralSource::Functions(functions) if functions.sources.is_some())
+        match self {
+            LateralSource::Functions(functions) => functions.sources.is_some(),
+            LateralSource::Values(_) => false,
+            LateralSource::Search(search) => search.is_amid(),
+        }
     }
 
     /// No further rows of the left row at hand are wanted.
     pub fn skip(&mut self) {
-        if let LateralSource::Functions(functions) = self {
-            functions.skip();
+        match self {
+            LateralSource::Functions(functions) => functions.skip(),
+            LateralSource::Values(_) => {}
+            LateralSource::Search(search) => search.skip(),
         }
     }
 }

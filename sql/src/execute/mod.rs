@@ -48,6 +48,7 @@ mod sift;
 mod sort;
 mod sort_run;
 mod sorter;
+mod table_search;
 mod team;
 mod values;
 mod virtual_scan;
