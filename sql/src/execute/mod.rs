@@ -37,6 +37,7 @@ mod point;
 mod project;
 mod project_set;
 mod recursive;
+mod recursive_rows;
 mod row_store;
 mod row_stream;
 mod row_test;

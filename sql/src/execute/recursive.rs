@@ -17,11 +17,17 @@ use super::hash_join::concatenate;
 use super::key_table::{KeyTable, hash_of};
 use super::keys::{append_row_key, equality_column};
 use super::memory::Reservation;
+use super::recursive_rows::{ROWS_MAX, RowStep};
 use super::row_store::RowStore;
+use super::values::builders;
 use super::{BoxFuture, Execution, Operator, renewed};
 use crate::error::{Result, SqlError};
+use crate::functions::EvalContext;
 use crate::plan::physical::PlanNode;
-use crate::value::{BATCH_ROWS, Batch, KeyColumn};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, KeyColumn, key};
+
+/// After so many steps row by row, a request to cancel is heard.
+const STEPS_AT_ONCE: usize = 256;
 
 /// Runs a recursive query.
 pub struct Recursive {
@@ -41,6 +47,9 @@ pub struct Recursive {
     working: Option<Arc<RowStore>>,
     /// What it reads the next time.
     next: Option<RowStore>,
+    /// The step, where it may go row by row, and the working table's rows while it does.
+    row_step: Option<RowStep>,
+    rows: Vec<Vec<Datum>>,
     /// An empty one.
     spare: Option<RowStore>,
     /// Rows that wait to be passed on, and how many; with how many are passed on together.
@@ -55,6 +64,8 @@ pub struct Recursive {
 enum Stage {
     Seed,
     Step,
+    /// The step, row by row.
+    Rows,
     Ended,
 }
 
@@ -78,6 +89,8 @@ impl Recursive {
             reservation: None,
             working: None,
             next: None,
+            row_step: RowStep::of(step, table),
+            rows: Vec::new(),
             spare: None,
             waiting: Vec::new(),
             waiting_rows: 0,
@@ -120,12 +133,22 @@ impl Recursive {
     }
 
     /// Makes what was gathered the working table, for the step to begin anew; the end, where nothing was.
-    async fn turn(&mut self) -> Result<()> {
+    async fn turn(&mut self, execution: &Execution) -> Result<()> {
         let Some(mut next) = self.next.take() else {
             self.stage = Stage::Ended;
             return Ok(());
         };
         next.finish().await?;
+        if self.row_step.is_some()
+            && execution.instruments.is_none()
+            && let Some(batches) = next.in_memory()
+            && batches.iter().map(|batch| batch.row_count).sum::<usize>() <= ROWS_MAX
+        {
+            let rows = batches.iter().flat_map(|batch| (0..batch.row_count).map(|row| batch.row(row)));
+            self.rows = rows.collect();
+            self.stage = Stage::Rows;
+            return Ok(());
+        }
         let before = self.working.replace(Arc::new(next));
         // The room of the one before serves again.
         if let Some(mut before) = before.and_then(Arc::into_inner)
@@ -141,7 +164,10 @@ impl Recursive {
     /// Takes the next rows of the seed or the step; they are counted among those that wait.
     async fn advance(&mut self, execution: &mut Execution) -> Result<()> {
         execution.breathe().await?;
-        let Some(batch) = self.pull(execution).await? else { return self.turn().await };
+        if self.stage == Stage::Rows {
+            return self.advance_rows(execution);
+        }
+        let Some(batch) = self.pull(execution).await? else { return self.turn(execution).await };
         let batch = self.admit(batch, execution);
         if batch.row_count > 0 {
             let mut next = match self.next.take().or_else(|| self.spare.take()) {
@@ -152,6 +178,60 @@ impl Recursive {
             self.next = Some(next);
             self.waiting_rows += batch.row_count;
             self.waiting.push(batch);
+        }
+        Ok(())
+    }
+
+    /// Goes on row by row, until rows are enough to be passed on or have taken a while.
+    fn advance_rows(&mut self, execution: &mut Execution) -> Result<()> {
+        let most = self.together - self.waiting_rows;
+        let mut columns = builders(&self.step.types, most.min(STEPS_AT_ONCE), execution)?;
+        let mut count = 0;
+        let mut outcome = Ok(());
+        for _ in 0..STEPS_AT_ONCE {
+            outcome = self.step_rows(&mut columns, &mut count, &execution.context());
+            if outcome.is_err() || self.rows.is_empty() || count >= most {
+                break;
+            }
+        }
+        if let Some(given) = &self.given {
+            let held = given.memory_bytes();
+            self.reservation.get_or_insert_with(|| execution.memory().reserve()).set(held);
+        }
+        if self.rows.is_empty() {
+            self.stage = Stage::Ended;
+        }
+        if count > 0 {
+            let columns = columns.into_iter().map(ColumnBuilder::finish).collect();
+            self.waiting.push(Batch::new(columns, count));
+            self.waiting_rows += count;
+        }
+        outcome
+    }
+
+    /// One step.
+    fn step_rows(
+        &mut self,
+        columns: &mut [ColumnBuilder],
+        count: &mut usize,
+        context: &EvalContext<'_>,
+    ) -> Result<()> {
+        let Some(step) = &self.row_step else { return Ok(()) };
+        let mut key = Vec::new();
+        for row in std::mem::take(&mut self.rows) {
+            let Some(row) = step.apply(row, context)? else { continue };
+            if let Some(given) = &mut self.given {
+                key.clear();
+                key::encode_all(&self.keys, &row, &mut key);
+                if !given.enter(hash_of(&key), &key).1 {
+                    continue;
+                }
+            }
+            for (column, value) in columns.iter_mut().zip(&row) {
+                column.push(value.clone())?;
+            }
+            *count += 1;
+            self.rows.push(row);
         }
         Ok(())
     }
@@ -191,6 +271,7 @@ impl Operator for Recursive {
         self.stage = Stage::Seed;
         (self.working, self.next, self.failure) = (None, None, None);
         self.waiting.clear();
+        self.rows.clear();
         (self.waiting_rows, self.together) = (0, 1);
         self.seed.reset()
     }
