@@ -83,12 +83,7 @@ impl Places<'_> {
         self.moved(expr, &|index| self.read.len() + index, &place)
     }
 
-    fn moved(
-        &self,
-        expr: Expr,
-        own: &dyn Fn(usize) -> usize,
-        of_left: &dyn Fn(usize) -> usize,
-    ) -> Expr {
+    fn moved(&self, expr: Expr, own: &dyn Fn(usize) -> usize, of_left: &dyn Fn(usize) -> usize) -> Expr {
         walk::rewrite(expr, &mut |expr| match expr {
             Expr::Column { index, data_type } => {
                 Rewritten::Done(Expr::Column { index: own(index), data_type })
@@ -209,7 +204,8 @@ impl Lateral {
                 LateralSource::Search(Box::new(TableSearch::of(base, lateral)?))
             }
             Physical::Values { rows } if rows.len() <= VALUES_MAX => {
-                let over_left = |row: &Vec<Expr>| row.iter().map(|expr| places.over_left(expr.clone())).collect();
+                let over_left =
+                    |row: &Vec<Expr>| row.iter().map(|expr| places.over_left(expr.clone())).collect();
                 LateralSource::Values(rows.iter().map(over_left).collect())
             }
             _ => return None,

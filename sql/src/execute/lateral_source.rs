@@ -3,11 +3,11 @@
 //! Arguments are evaluated for the whole batch. Where that fails they are evaluated row by row, so that rows before the one
 //! that fails are given: it may never be asked for.
 
+use super::Execution;
 use super::function_scan::{Source, fill};
 use super::scan::Rows;
 use super::table_search::TableSearch;
 use super::values::builders;
-use super::Execution;
 use crate::error::{Result, SqlError};
 use crate::expr::{Call, Expr};
 use crate::functions::{EvalContext, listed};
@@ -99,11 +99,7 @@ fn evaluated(exprs: &[Expr], batch: &Batch, context: &EvalContext<'_>) -> Result
 
 impl Functions {
     /// Functions whose arguments read left rows as columns; `None` where one has to be asked row by row.
-    pub fn of(
-        calls: &[TableFunction],
-        ordinality: bool,
-        read: &dyn Fn(Expr) -> Expr,
-    ) -> Option<Functions> {
+    pub fn of(calls: &[TableFunction], ordinality: bool, read: &dyn Fn(Expr) -> Expr) -> Option<Functions> {
         Some(Functions {
             calls: calls.iter().map(|call| LateralCall::of(call, read)).collect::<Option<_>>()?,
             ordinality,

@@ -31,7 +31,12 @@ impl RowSource for Integers {
         Ok(Some(vec![datum]))
     }
 
-    fn fill(&mut self, columns: &mut [ColumnBuilder], room: usize, context: &EvalContext<'_>) -> Result<usize> {
+    fn fill(
+        &mut self,
+        columns: &mut [ColumnBuilder],
+        room: usize,
+        context: &EvalContext<'_>,
+    ) -> Result<usize> {
         for count in 0..room {
             let Some(value) = self.next.filter(|value| match self.step > 0 {
                 true => *value <= self.stop,
