@@ -13,7 +13,6 @@
 
 use std::sync::Arc;
 
-use super::hash_join::concatenate;
 use super::key_table::{KeyTable, hash_of};
 use super::keys::{append_row_key, equality_column};
 use super::memory::Reservation;
@@ -24,7 +23,7 @@ use super::{BoxFuture, Execution, Operator, renewed};
 use crate::error::{Result, SqlError};
 use crate::functions::EvalContext;
 use crate::plan::physical::PlanNode;
-use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, KeyColumn, key};
+use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, KeyColumn, gather_picked, key};
 
 /// After so many steps row by row, a request to cancel is heard.
 const STEPS_AT_ONCE: usize = 256;
@@ -255,7 +254,15 @@ impl Recursive {
         if waiting.is_empty() {
             return Ok(None);
         }
-        concatenate(waiting, &self.step.types, execution).map(Some)
+        if let [_] = waiting.as_slice() {
+            return Ok(waiting.into_iter().next());
+        }
+        let rows = |(part, batch): (usize, &Batch)| {
+            let part = part as u32;
+            (0..batch.row_count as u32).map(move |row| (part, row))
+        };
+        let picks: Vec<(u32, u32)> = waiting.iter().enumerate().flat_map(rows).collect();
+        gather_picked(&waiting, &picks).map(Some)
     }
 }
 

@@ -106,6 +106,10 @@ impl SearchJoin {
         let mut columns = current.batch.gather(&of_left).columns;
         columns.extend(right.columns);
         let width = columns.len();
+        if self.conditions.is_empty() {
+            columns.truncate(width - self.search.scan().hidden);
+            return Ok((Batch::new(columns, count), of_left));
+        }
         columns.push(Column::new(ColumnData::Int64(of_left.into_iter().map(i64::from).collect()), None));
         let mut pairs = filter(Batch::new(columns, count), &self.conditions, &execution.context())?;
         let numbers = pairs.columns.pop();
