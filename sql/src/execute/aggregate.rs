@@ -22,7 +22,7 @@ use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
 use super::team::Team;
 use super::values::builders;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::{AggregateCall, GroupingSets};
@@ -467,6 +467,22 @@ impl Operator for Aggregation {
         {
             self.input.restrict(*index, keys);
         }
+    }
+
+    fn reset(&mut self) -> bool {
+        self.run = None;
+        matches!(self.part, Part::All) && self.input.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        let of_call = |call: &AggregateCall| {
+            let order = call.order_by.iter().map(|key| &key.expr);
+            reads_no_outer(call.arguments.iter().chain(&call.filter).chain(order))
+        };
+        matches!(self.part, Part::All)
+            && reads_no_outer(&self.groups)
+            && self.aggregates.iter().all(of_call)
+            && self.input.is_fixed()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::apply_together::Together;
 use super::key_filter::KeyFilter;
 use super::key_table::{KeyTable, hash_of};
 use super::keys::{append_row_key, wide_equality_column};
 use super::memo::Memo;
 use super::memory::Reservation;
 use super::nested_loop::set_slot;
-use super::{BoxFuture, Execution, Operator, RowStore, build_from, store};
+use super::{BoxFuture, Execution, Operator, RowStore, renewed, store};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::make_array;
 use crate::plan::logical::TableFunction;
@@ -21,6 +22,11 @@ pub struct ApplyOperator {
     input: Box<dyn Operator>,
     subquery: PlanNode,
     subquery_number: usize,
+    /// What ran last.
+    operator: Option<Box<dyn Operator>>,
+    repeatable: bool,
+    /// It is computed for many rows together, where answers are not kept or cost little.
+    together: Option<Together>,
     kind: ApplyKind,
     /// The input's columns.
     width: usize,
@@ -39,6 +45,21 @@ enum Memory {
     Untried,
     Kept(Box<Memo>),
     Useless,
+}
+
+/// 21000: a subquery that should give one value gives several.
+pub(super) fn too_many_rows() -> SqlError {
+    let message = "more than one row returned by a subquery used as an expression";
+    SqlError::new(SqlState::CARDINALITY_VIOLATION, message)
+}
+
+impl Memory {
+    fn begin(kind: &ApplyKind, repeatable: bool) -> Memory {
+        match kind {
+            ApplyKind::Scalar | ApplyKind::Exists if repeatable => Memory::Untried,
+            _ => Memory::Useless,
+        }
+    }
 }
 
 /// Whether a plan is a call that has to be made for each row.
@@ -130,6 +151,9 @@ impl ApplyOperator {
             input,
             subquery: (*apply.subquery).clone(),
             subquery_number,
+            operator: None,
+            repeatable: apply.repeatable,
+            together: Together::of(apply, subquery_number),
             kind: apply.kind.clone(),
             width: apply.input.types.len(),
             correlations: apply.correlations.clone(),
@@ -137,10 +161,7 @@ impl ApplyOperator {
             runs_once: apply.correlations.is_empty() && !is_volatile(&apply.subquery),
             cached: None,
             input_types: apply.input.types.clone(),
-            memo: match apply.kind {
-                ApplyKind::Scalar | ApplyKind::Exists if apply.repeatable => Memory::Untried,
-                _ => Memory::Useless,
-            },
+            memo: Memory::begin(&apply.kind, apply.repeatable),
         }
     }
 
@@ -168,7 +189,20 @@ impl ApplyOperator {
     }
 
     async fn run(&mut self, execution: &mut Execution) -> Result<Answer> {
-        let mut operator = build_from(&self.subquery, self.subquery_number);
+        let mut operator = renewed(self.operator.take(), &self.subquery, self.subquery_number);
+        let answer = self.read_answer(&mut *operator, execution).await;
+        // What runs once needs no operators any more.
+        if !self.runs_once {
+            self.operator = Some(operator);
+        }
+        answer
+    }
+
+    async fn read_answer(
+        &mut self,
+        operator: &mut dyn Operator,
+        execution: &mut Execution,
+    ) -> Result<Answer> {
         match &self.kind {
             ApplyKind::Exists => {
                 let found = operator.next(execution).await?.is_some();
@@ -178,10 +212,7 @@ impl ApplyOperator {
                 let mut value = None;
                 while let Some(batch) = operator.next(execution).await? {
                     if batch.row_count > 1 || value.is_some() {
-                        return Err(SqlError::new(
-                            SqlState::CARDINALITY_VIOLATION,
-                            "more than one row returned by a subquery used as an expression",
-                        ));
+                        return Err(too_many_rows());
                     }
                     value = Some(batch.datum(0, 0));
                 }
@@ -195,7 +226,7 @@ impl ApplyOperator {
                 Ok(Answer::Value(make_array(elements, self.data_type, &execution.context())?))
             }
             ApplyKind::Quantified { hashed, .. } => {
-                let rows = store(&mut *operator, execution).await?;
+                let rows = store(operator, execution).await?;
                 let members = match hashed {
                     Some(sides) => Members::of(&rows, sides, execution).await?,
                     None => None,
@@ -255,9 +286,26 @@ impl Operator for ApplyOperator {
         }
     }
 
+    fn reset(&mut self) -> bool {
+        self.cached = None;
+        if self.together.as_mut().is_some_and(|together| !together.reset()) {
+            return false;
+        }
+        self.memo = Memory::begin(&self.kind, self.repeatable);
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let Some(mut batch) = self.input.next(execution).await? else { return Ok(None) };
+            let is_known = !matches!(self.memo, Memory::Useless);
+            if let Some(together) = &mut self.together
+                && !(is_known && together.is_search())
+            {
+                let answers = together.answers(&batch, execution).await?;
+                batch.columns.push(answers);
+                return Ok(Some(batch));
+            }
             if self.runs_once && self.cached.is_none() {
                 self.cached = Some(self.run(execution).await?);
             }

@@ -3,7 +3,7 @@
 use super::context::SpaceUsed;
 use super::keys::{Carried, append_row_key, equality_columns, evaluate};
 use super::sift::Sift;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::SetKind;
@@ -15,6 +15,7 @@ pub struct Distinct {
     number: usize,
     exprs: Vec<Expr>,
     keys: Vec<KeyColumn>,
+    is_sorted: bool,
     state: State,
 }
 
@@ -26,11 +27,16 @@ enum State {
     Late(Box<Sift>),
 }
 
+impl State {
+    fn begin(is_sorted: bool) -> State {
+        if is_sorted { State::Sorted(None) } else { State::Begin }
+    }
+}
+
 impl Distinct {
     pub fn new(input: Box<dyn Operator>, number: usize, exprs: Vec<Expr>, is_sorted: bool) -> Distinct {
         let keys = equality_columns(&exprs);
-        let state = if is_sorted { State::Sorted(None) } else { State::Begin };
-        Distinct { input, number, exprs, keys, state }
+        Distinct { input, number, exprs, keys, is_sorted, state: State::begin(is_sorted) }
     }
 
     async fn next_batch(&mut self, execution: &mut Execution) -> Result<Option<Batch>> {
@@ -91,6 +97,15 @@ fn first_of_each(
 }
 
 impl Operator for Distinct {
+    fn reset(&mut self) -> bool {
+        self.state = State::begin(self.is_sorted);
+        self.input.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        reads_no_outer(&self.exprs) && self.input.is_fixed()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::functions::EvalContext;
@@ -42,6 +42,14 @@ impl Operator for Filter {
 
     fn expect(&mut self, rows: usize) {
         self.input.expect(rows);
+    }
+
+    fn reset(&mut self) -> bool {
+        self.input.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        reads_no_outer(&self.predicates) && self.input.is_fixed()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

@@ -2,21 +2,92 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use super::values::builders;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::{Result, SqlError, SqlState};
 use crate::expr::Expr;
-use crate::functions::{Rows, listed};
+use crate::functions::{EvalContext, Rows, listed};
 use crate::plan::logical::TableFunction;
 use crate::types::{DataType, oids};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum};
 
-/// One function's rows, `None` behind their end.
-struct Source {
+/// One function's rows.
+pub(super) struct Source {
+    /// `None` behind their end.
     rows: Option<Rows>,
     width: usize,
     /// Each row is one record, whose fields are the columns.
     spread: bool,
+}
+
+impl Source {
+    pub(super) fn new(rows: Rows, width: usize, spread: bool) -> Source {
+        Source { rows: Some(rows), width, spread }
+    }
+
+    /// Appends the next rows, no more than `room`, and tells how many; fewer are the last ones. `first` is the place of
+    /// the first of its columns among all.
+    fn fill(
+        &mut self,
+        columns: &mut [ColumnBuilder],
+        first: usize,
+        room: usize,
+        context: &EvalContext<'_>,
+    ) -> Result<usize> {
+        let Some(rows) = &mut self.rows else { return Ok(0) };
+        let mut count = 0;
+        if self.spread {
+            while count < room
+                && let Some(row) = rows.next(context)?
+            {
+                let fields = spread(&row, self.width)?;
+                for (at, (column, value)) in columns.iter_mut().zip(fields).enumerate() {
+                    let position = first + at + 1;
+                    column.push(value).map_err(|_| {
+                        other_row(format!(
+                            "Returned type at ordinal position {position} is not what query expects."
+                        ))
+                    })?;
+                }
+                count += 1;
+            }
+        } else {
+            count = rows.fill(columns, room, context)?;
+        }
+        if count < room {
+            self.rows = None;
+        }
+        Ok(count)
+    }
+}
+
+/// Appends the next rows of functions side by side, no more than `room`, and tells how many; fewer are the last ones.
+/// Whichever ends before the others gives NULLs.
+pub(super) fn fill(
+    sources: &mut [Source],
+    columns: &mut [ColumnBuilder],
+    room: usize,
+    context: &EvalContext<'_>,
+) -> Result<usize> {
+    let (mut first, mut most) = (0, 0);
+    let mut counts = SmallVec::<[usize; 4]>::new();
+    for source in sources.iter_mut() {
+        let own = &mut columns[first..first + source.width];
+        let count = source.fill(own, first, room, context)?;
+        first += source.width;
+        most = most.max(count);
+        counts.push(count);
+    }
+    let mut first = 0;
+    for (source, count) in sources.iter().zip(counts) {
+        for column in &mut columns[first..first + source.width] {
+            (count..most).for_each(|_| column.push_null());
+        }
+        first += source.width;
+    }
+    Ok(most)
 }
 
 /// Gives the rows of functions.
@@ -80,7 +151,7 @@ impl FunctionScan {
                     (listed(self.reports.pop_front().unwrap_or_default()), function.columns.len(), false)
                 }
             };
-            sources.push(Source { rows: Some(rows), width, spread });
+            sources.push(Source::new(rows, width, spread));
         }
         Ok(sources)
     }
@@ -107,39 +178,14 @@ impl FunctionScan {
         };
         let mut builders = builders(&self.types, BATCH_ROWS, execution)?;
         let context = execution.context();
-        let mut count = 0;
-        while count < BATCH_ROWS {
-            let mut rows = Vec::with_capacity(sources.len());
-            for source in &mut sources {
-                let row = source.rows.as_mut().map(|rows| rows.next(&context)).transpose()?.flatten();
-                if row.is_none() {
-                    source.rows = None;
-                }
-                rows.push(match row {
-                    Some(row) if source.spread => Some(spread(&row, source.width)?),
-                    row => row,
-                });
-            }
-            if rows.iter().all(Option::is_none) {
-                break;
-            }
-            self.given += 1;
-            let ordinality = self.ordinality.then_some(Datum::Int64(self.given));
-            let widths = sources.iter().map(|source| source.width);
-            let values = rows.into_iter().zip(widths);
-            let values = values.flat_map(|(row, width)| row.unwrap_or_else(|| vec![Datum::Null; width]));
-            let has_records = sources.iter().any(|source| source.spread);
-            for (at, (builder, value)) in builders.iter_mut().zip(values.chain(ordinality)).enumerate() {
-                builder.push(value).map_err(|error| match has_records {
-                    true => other_row(format!(
-                        "Returned type at ordinal position {} is not what query expects.",
-                        at + 1
-                    )),
-                    false => error,
-                })?;
-            }
-            count += 1;
+        let count = fill(&mut sources, &mut builders, BATCH_ROWS, &context)?;
+        if self.ordinality
+            && let Some(numbers) = builders.last_mut()
+        {
+            let given = self.given;
+            (1..=count as i64).try_for_each(|number| numbers.push(Datum::Int64(given + number)))?;
         }
+        self.given += count as i64;
         self.sources = Some(sources);
         if count == 0 {
             return Ok(None);
@@ -149,6 +195,17 @@ impl FunctionScan {
 }
 
 impl Operator for FunctionScan {
+    fn reset(&mut self) -> bool {
+        self.sources = None;
+        self.reports.clear();
+        self.given = 0;
+        true
+    }
+
+    fn is_fixed(&self) -> bool {
+        reads_no_outer(self.calls.iter().flat_map(TableFunction::expressions))
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             if self.sources.is_none() {

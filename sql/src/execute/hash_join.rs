@@ -20,7 +20,7 @@ use super::keys::{Carried, append_row_key, evaluate, wide_equality_column};
 use super::memory::{Reservation, SpillFile};
 use super::partitions::{LEVELS_MAX, Partitions};
 use super::row_stream::RowStream;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
@@ -48,6 +48,8 @@ pub struct HashJoinOperator {
     carried_left: Carried,
     carried_right: Carried,
     work: Option<Work>,
+    /// It was begun anew before: it may be again.
+    repeats: bool,
 }
 
 /// What is joined at present, and what waits.
@@ -68,6 +70,8 @@ struct Work {
     parts: Vec<Part>,
     batches: u64,
     buckets: u64,
+    /// What the table restricts left columns to, where it has all right rows.
+    restrictions: Vec<(usize, Arc<KeyFilter>)>,
 }
 
 /// A table that all right rows are in, as those who probe it share it.
@@ -173,12 +177,18 @@ impl HashJoinOperator {
             carried_left: Carried::new(&join.left_keys),
             carried_right: Carried::new(&join.right_keys),
             work: None,
+            repeats: false,
         }
     }
 
     /// Whether left rows without a partner matter.
     fn keeps_left(&self) -> bool {
         !self.gives_right && matches!(self.kind, JoinKind::Left | JoinKind::Full | JoinKind::Anti)
+    }
+
+    /// Whether the table serves again when the left side begins anew.
+    fn keeps_table(&self) -> bool {
+        self.repeats && !self.keeps_right() && self.right.is_fixed()
     }
 
     /// Whether all that matters of the right rows is which keys there are.
@@ -206,6 +216,7 @@ impl HashJoinOperator {
             parts: Vec::new(),
             batches: 1,
             buckets: 0,
+            restrictions: Vec::new(),
         };
         if execution.is_helper {
             let shared = execution.team.as_ref().and_then(|team| team.table(self.number));
@@ -239,6 +250,7 @@ impl HashJoinOperator {
             work.finish_table();
             let restrictions = self.restrictions(&work.table);
             self.restrict_left(&restrictions);
+            work.restrictions.clone_from(&restrictions);
             if let Some(team) = &execution.team {
                 let shared = BuiltTable { table: work.table.clone(), restrictions };
                 team.share_table(self.number, Arc::new(shared));
@@ -593,6 +605,7 @@ impl HashJoinOperator {
                 left.release(&mut work.file);
                 right.release(&mut work.file);
             }
+            Source::Input | Source::Ended if work.parts.is_empty() && self.keeps_table() => return Ok(false),
             Source::Input | Source::Ended => {}
         }
         work.table = Arc::default();
@@ -677,6 +690,16 @@ impl Work {
         held > self.limit_bytes
     }
 
+    /// Makes ready for other left rows; false where not all right rows are in the table.
+    fn begin_anew(&mut self) -> bool {
+        if self.file.is_used() || !self.parts.is_empty() || matches!(self.source, Source::Part { .. }) {
+            return false;
+        }
+        self.source = Source::Input;
+        (self.probe, self.unmatched, self.found, self.left_rows) = (None, None, None, 0);
+        true
+    }
+
     fn finish_table(&mut self) {
         self.table_mut().finish();
         self.buckets = self.buckets.max(self.table.key_count() as u64);
@@ -699,6 +722,28 @@ impl Operator for HashJoinOperator {
         } else if column >= width && narrows_right {
             self.right.restrict(column - width, keys);
         }
+    }
+
+    fn reset(&mut self) -> bool {
+        let keeps_table = self.keeps_table();
+        self.repeats = true;
+        if !self.left.reset() {
+            return false;
+        }
+        if let Some(mut work) = self.work.take()
+            && keeps_table
+            && work.begin_anew()
+        {
+            self.restrict_left(&work.restrictions);
+            self.work = Some(work);
+            return true;
+        }
+        self.right.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        let keys = self.left_keys.iter().chain(&self.right_keys);
+        reads_no_outer(keys.chain(&self.residual)) && self.left.is_fixed() && self.right.is_fixed()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

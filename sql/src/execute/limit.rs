@@ -73,6 +73,12 @@ impl Operator for Limit {
         self.input.expect(rows);
     }
 
+    fn reset(&mut self) -> bool {
+        self.left = None;
+        self.last = None;
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let (mut skip, mut give) = match self.left {

@@ -95,6 +95,11 @@ async fn lock_row(
 }
 
 impl Operator for Lock {
+    fn reset(&mut self) -> bool {
+        self.current = None;
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.batch(execution))
     }

@@ -6,6 +6,7 @@
 mod aggregate;
 mod aggregate_call;
 mod apply;
+mod apply_together;
 mod context;
 mod distinct;
 mod filter;
@@ -21,6 +22,9 @@ mod key_filter;
 mod key_reader;
 mod key_table;
 mod keys;
+mod lateral;
+mod lateral_join;
+mod lateral_source;
 mod limit;
 mod lock;
 mod memo;
@@ -33,6 +37,7 @@ mod point;
 mod project;
 mod project_set;
 mod recursive;
+mod recursive_rows;
 mod row_store;
 mod row_stream;
 mod row_test;
@@ -44,10 +49,12 @@ mod sift;
 mod sort;
 mod sort_run;
 mod sorter;
+mod table_search;
 mod team;
 mod values;
 mod virtual_scan;
 mod window;
+mod within;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -65,7 +72,9 @@ pub use point::{Committed, ReadRows};
 pub use row_store::RowStore;
 
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::plan::physical::{Phase, Physical, PlanNode};
+use crate::plan::walk;
 use crate::value::Batch;
 
 /// A boxed future that any executor may run.
@@ -83,6 +92,32 @@ pub trait Operator: Send {
     /// Says, before the first batch, how many rows will probably be taken, where that is fewer than there may be: the
     /// first batches need not be larger. It is a hint: more may be taken nevertheless.
     fn expect(&mut self, _rows: usize) {}
+
+    /// Makes it begin anew, wherever it is, for other values of outer queries and other working tables; what it was told by
+    /// `restrict` and `expect` is forgotten. False where it cannot: it has to be built again then.
+    fn reset(&mut self) -> bool {
+        false
+    }
+
+    /// Whether it would give the same rows after each `reset`, whatever changes outside of it.
+    fn is_fixed(&self) -> bool {
+        false
+    }
+}
+
+/// Whether none of some expressions reads a value of an outer query.
+fn reads_no_outer<'e>(exprs: impl IntoIterator<Item = &'e Expr>) -> bool {
+    exprs.into_iter().all(|expr| !walk::any(expr, &mut |node| matches!(node, Expr::Outer { .. })))
+}
+
+/// The operators of a part of a plan, ready to begin anew: those of before, or new ones.
+fn renewed(operator: Option<Box<dyn Operator>>, plan: &PlanNode, number: usize) -> Box<dyn Operator> {
+    if let Some(mut operator) = operator
+        && operator.reset()
+    {
+        return operator;
+    }
+    build_from(plan, number)
 }
 
 /// Builds the operators of a plan. `number` counts nodes in the order of the plan's lines, for measuring.
@@ -123,7 +158,10 @@ fn build_here(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
             *number += count_nodes(&join.right);
             match search_join::SearchJoin::new(join, left, inner) {
                 Ok(search) => Box::new(search),
-                Err(left) => Box::new(nested_loop::NestedLoopOperator::new(join, left, inner)),
+                Err(left) => match lateral_join::LateralJoin::new(join, left, inner) {
+                    Ok(lateral) => Box::new(lateral),
+                    Err(left) => Box::new(nested_loop::NestedLoopOperator::new(join, left, inner)),
+                },
             }
         }
         Physical::Apply(apply) => {
@@ -242,6 +280,14 @@ impl Operator for Measured {
 
     fn expect(&mut self, rows: usize) {
         self.operator.expect(rows);
+    }
+
+    fn reset(&mut self) -> bool {
+        self.operator.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.operator.is_fixed()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

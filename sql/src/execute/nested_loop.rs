@@ -9,7 +9,7 @@ use super::filter::filter;
 use super::hash_join::{concatenate, null_columns};
 use super::key_filter::KeyFilter;
 use super::row_store::RowStore;
-use super::{BoxFuture, Execution, Operator, build_from, store};
+use super::{BoxFuture, Execution, Operator, renewed, store};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::plan::logical::JoinKind;
@@ -23,6 +23,8 @@ pub struct NestedLoopOperator {
     left: Box<dyn Operator>,
     right: PlanNode,
     right_number: usize,
+    /// What gave the right rows last.
+    operator: Option<Box<dyn Operator>>,
     on: Vec<Expr>,
     lateral: Vec<(usize, usize)>,
     left_types: Vec<DataType>,
@@ -31,6 +33,8 @@ pub struct NestedLoopOperator {
     /// Of right rows, by number, whether they had a partner.
     matched: Vec<bool>,
     current: Option<Current>,
+    /// It was begun anew before: it may be again.
+    repeats: bool,
     /// At the end: which block's rows without partner come next, and the number of its first row.
     unmatched: Option<(usize, usize)>,
 }
@@ -56,6 +60,7 @@ impl NestedLoopOperator {
             left,
             right: (*join.right).clone(),
             right_number,
+            operator: None,
             on: join.on.clone(),
             lateral: join.lateral.clone(),
             left_types: join.left.types.clone(),
@@ -63,6 +68,7 @@ impl NestedLoopOperator {
             matched: Vec::new(),
             current: None,
             unmatched: None,
+            repeats: false,
         }
     }
 
@@ -72,8 +78,9 @@ impl NestedLoopOperator {
 
     /// Gathers the right side's rows.
     async fn run_right(&mut self, execution: &mut Execution) -> Result<()> {
-        let mut operator = build_from(&self.right, self.right_number);
+        let mut operator = renewed(self.operator.take(), &self.right, self.right_number);
         let mut rows = store(&mut *operator, execution).await?;
+        self.operator = self.repeats.then_some(operator);
         if let Some(batches) = rows.in_memory()
             && batches.len() > 1
         {
@@ -142,17 +149,20 @@ impl NestedLoopOperator {
         let row = current.row;
         let mut operator = match current.lateral.take() {
             Some(operator) => operator,
-            None => build_from(&self.right, self.right_number),
+            None => renewed(self.operator.take(), &self.right, self.right_number),
         };
         // Whatever runs between two batches may have used the same slots.
         for (slot, column) in &self.lateral {
             set_slot(execution, *slot, current.batch.datum(row, *column));
         }
         let right = operator.next(execution).await?;
-        current.is_last = right.is_none();
+        // Whoever wants no more than one partner is through when it is there.
+        let is_enough = current.found[row] && matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
+        current.is_last = right.is_none() || is_enough;
         current.right = right.unwrap_or_default();
         if current.is_last {
             current.row += 1;
+            self.operator = Some(operator);
         } else {
             current.lateral = Some(operator);
         }
@@ -276,6 +286,19 @@ impl Operator for NestedLoopOperator {
         if narrows && column < self.left_types.len() {
             self.left.restrict(column, keys);
         }
+    }
+
+    fn reset(&mut self) -> bool {
+        if let Some(operator) = self.current.take().and_then(|current| current.lateral) {
+            self.operator = Some(operator);
+        }
+        if self.operator.as_ref().is_none_or(|operator| !operator.is_fixed()) {
+            self.rows = None;
+        }
+        self.matched.fill(false);
+        self.unmatched = None;
+        self.repeats = true;
+        self.left.reset()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

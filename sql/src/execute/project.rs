@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::value::Batch;
@@ -36,6 +36,14 @@ impl Operator for Project {
 
     fn expect(&mut self, rows: usize) {
         self.input.expect(rows);
+    }
+
+    fn reset(&mut self) -> bool {
+        self.input.reset()
+    }
+
+    fn is_fixed(&self) -> bool {
+        reads_no_outer(&self.exprs) && self.input.is_fixed()
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

@@ -115,6 +115,11 @@ impl Source {
 }
 
 impl Operator for ProjectSet {
+    fn reset(&mut self) -> bool {
+        (self.batch, self.sources, self.row) = (None, None, 0);
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             loop {

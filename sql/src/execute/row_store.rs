@@ -66,6 +66,14 @@ impl RowStore {
         self.stream.push_all(&batch, block_bytes(self.limit_bytes), &mut self.file).await
     }
 
+    /// Forgets all rows; false where some are in a file, so that it cannot be used again.
+    pub fn clear(&mut self) -> bool {
+        self.memory.clear();
+        self.memory_bytes = 0;
+        self.reservation.set(0);
+        !self.file.is_used() && self.stream.rows() == 0
+    }
+
     /// To be called before rows are read.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
+use super::within::Within;
 use crate::error::Result;
 use crate::expr::{Cast, Expr};
 use crate::functions::pattern::Pieces;
@@ -64,6 +65,8 @@ enum Demand {
         kind: PhysicalKind,
         keys: Arc<KeyFilter>,
     },
+    /// Something of what lies within an array or a jsonb.
+    Within(Within),
 }
 
 impl RowTest {
@@ -96,6 +99,13 @@ impl RowTest {
                 },
                 None => Demand::like(filter, layout, column, context)?,
             },
+        };
+        let found = match found {
+            None => {
+                let within = Within::of(filter, column, context)?;
+                within.map(|(column, within)| (column, Demand::Within(within)))
+            }
+            found => found,
         };
         Ok(found.and_then(|(column, demand)| RowTest::new(column, demand, layout)))
     }
@@ -135,6 +145,7 @@ impl RowTest {
             Demand::Numeric { .. } => 3,
             Demand::Texts { .. } => 4,
             Demand::Like { .. } => 5,
+            Demand::Within(_) => 6,
         }
     }
 
@@ -443,6 +454,7 @@ impl Demand {
                 satisfies(*comparison, integer(*kind, bytes)?.cmp(&integer(*kind, other)?))
             }
             Demand::Key { kind, keys } => keys.may_contain(integer(*kind, bytes)?),
+            Demand::Within(within) => within.holds(bytes)?,
         })
     }
 }

@@ -14,11 +14,11 @@ use super::key_filter::KeyFilter;
 use super::key_reader::KeyReader;
 use super::keys::{key_range, key_ranges};
 use super::row_test::RowTest;
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
-use crate::plan::physical::{Access, TableScan};
+use crate::plan::physical::{Access, Choices, TableScan};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind, PlainRows};
 
 enum State {
@@ -48,6 +48,8 @@ pub struct TableScanner {
     room: usize,
     /// How many the last one had, before filters.
     found_last: usize,
+    /// The scan before the last `reset`, which knows where it was.
+    before: Option<Scan>,
 }
 
 /// What reads a table as of an earlier moment; nothing where the statement's transaction reads it.
@@ -200,6 +202,7 @@ impl TableScanner {
             filters: Vec::new(),
             room: BATCH_ROWS,
             found_last: 64,
+            before: None,
         }
     }
 
@@ -262,19 +265,33 @@ impl TableScanner {
             Some(team) if self.scan.workers > 0 => team.next_range(tree, &self.past, execution).await?,
             _ => self.ranges.pop_front(),
         };
-        let Some(range) = range else { return Ok(State::Done) };
+        let Some(range) = range else {
+            self.leave_scan(State::Done);
+            return Ok(State::Done);
+        };
         let reader = self.past.reader(execution);
         let of_rows = |scan: Scan| State::Rows(if self.scan.with_key { scan } else { scan.values_only() });
         Ok(match (&self.state, &self.scan.access) {
             // Between two ranges other statements may have run.
             (State::Rows(before), _) => of_rows(before.over(range)),
             (State::Index(before), _) => State::Index(before.over(range)),
+            (_, access) if let Some(before) = &self.before => match access {
+                Access::Keys(access) if access.index_tree.is_some() => State::Index(before.over(range)),
+                _ => State::Rows(before.over(range)),
+            },
             (_, Access::Full { reverse }) => of_rows(reader.scan(tree, range, *reverse)),
             (_, Access::Keys(access)) => match access.index_tree {
                 None => of_rows(reader.scan(tree, range, access.reverse)),
                 Some(index) => State::Index(reader.scan(index, range, access.reverse)),
             },
         })
+    }
+
+    /// Leaves the scan at hand, which knows where it was.
+    fn leave_scan(&mut self, next: State) {
+        if let State::Rows(scan) | State::Index(scan) = std::mem::replace(&mut self.state, next) {
+            self.before = Some(scan);
+        }
     }
 
     /// Fills a batch, from one range after the other.
@@ -449,6 +466,35 @@ impl Operator for TableScanner {
 
     fn expect(&mut self, rows: usize) {
         self.room = rows.clamp(1, BATCH_ROWS);
+    }
+
+    fn reset(&mut self) -> bool {
+        // Those who share a table's rows take turns.
+        if self.scan.workers > 0 {
+            return false;
+        }
+        self.leave_scan(State::Start);
+        self.ranges.clear();
+        self.tests.clear();
+        self.filters.clear();
+        self.room = BATCH_ROWS;
+        true
+    }
+
+    fn is_fixed(&self) -> bool {
+        let is_fixed_access = match &self.scan.access {
+            Access::Full { .. } => true,
+            Access::Keys(access) => {
+                let chosen = match &access.choices {
+                    Some(Choices::Values(values)) => values.as_slice(),
+                    Some(Choices::Elements(array)) => std::slice::from_ref(array),
+                    None => &[],
+                };
+                let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
+                reads_no_outer(access.equal.iter().chain(chosen).chain(bounds))
+            }
+        };
+        is_fixed_access && reads_no_outer(&self.scan.filters)
     }
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {

@@ -82,6 +82,12 @@ impl SetOperator {
 }
 
 impl Operator for SetOperator {
+    fn reset(&mut self) -> bool {
+        self.sift = None;
+        (self.left_done, self.right_done) = (false, false);
+        self.left.reset() && self.right.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

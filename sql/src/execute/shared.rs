@@ -34,6 +34,15 @@ impl Shared {
 }
 
 impl Operator for Shared {
+    fn reset(&mut self) -> bool {
+        self.next = 0;
+        true
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             let rows = match &self.rows {

@@ -106,6 +106,11 @@ impl Sort {
 }
 
 impl Operator for Sort {
+    fn reset(&mut self) -> bool {
+        self.sorted = None;
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
             if self.sorted.is_none() {

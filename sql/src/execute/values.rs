@@ -1,6 +1,6 @@
 //! VALUES: rows of expressions.
 
-use super::{BoxFuture, Execution, Operator};
+use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::types::DataType;
@@ -46,6 +46,15 @@ impl Values {
 }
 
 impl Operator for Values {
+    fn reset(&mut self) -> bool {
+        self.next = 0;
+        true
+    }
+
+    fn is_fixed(&self) -> bool {
+        reads_no_outer(self.rows.iter().flatten())
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(std::future::ready(self.batch(execution)))
     }

@@ -52,6 +52,11 @@ impl VirtualScan {
 }
 
 impl Operator for VirtualScan {
+    fn reset(&mut self) -> bool {
+        self.rows = None;
+        true
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(std::future::ready(self.batch(execution)))
     }

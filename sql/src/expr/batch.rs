@@ -1,10 +1,10 @@
 //! Evaluation of a batch: whole columns through the vectorized kernels, and only the rows that need it.
 
 use super::row::{BatchRow, truth};
-use super::{Call, Expr};
+use super::{Call, Cast, Expr};
 use crate::error::{Result, SqlError};
 use crate::functions::{CastMethod, EvalContext, Volatility};
-use crate::types::DataType;
+use crate::types::{DataType, oids};
 use crate::value::{Batch, Bitmap, Column, ColumnBuilder, ColumnData, Datum, PhysicalKind};
 
 impl Expr {
@@ -38,6 +38,9 @@ impl Expr {
                     && let Some(kernel) = function.vector_kernel
                 {
                     return kernel(&[argument], context);
+                }
+                if cast.is_from_text_as_written() {
+                    return from_text(cast, &argument, context);
                 }
                 let convert = |row: usize| cast.convert(argument.get(row), context);
                 fill(cast.data_type, batch.row_count, argument.is_constant(), context, convert)
@@ -176,6 +179,27 @@ fn fill(
         builder.push(compute(row)?)?;
     }
     Ok(builder.finish())
+}
+
+impl Cast {
+    /// Whether it reads a text as a literal of the type would be read, and does nothing more.
+    fn is_from_text_as_written(&self) -> bool {
+        matches!(self.method, CastMethod::InOut)
+            && self.data_type.typmod < 0
+            && matches!(self.source.oid, oids::TEXT | oids::VARCHAR)
+    }
+}
+
+/// Such a cast of a column.
+fn from_text(cast: &Cast, texts: &Column, context: &EvalContext<'_>) -> Result<Column> {
+    let ColumnData::Text(stored) = texts.data() else {
+        return Err(SqlError::internal("a cast from text of no text"));
+    };
+    let info = context.type_info(cast.data_type.oid)?;
+    fill(cast.data_type, texts.len(), texts.is_constant(), context, |row| match texts.is_null(row) {
+        true => Ok(Datum::Null),
+        false => info.parse_text(stored.get(texts.stored_index(row)), -1, context),
+    })
 }
 
 /// AND (`decisive` false) or OR (true): an operand that may fail sees only the rows still undecided.

@@ -258,15 +258,23 @@ impl Call {
     /// # Errors
     /// Whatever the arguments and the function raise.
     pub fn rows(&self, row: &dyn RowAccess, context: &EvalContext<'_>) -> Result<Rows> {
+        let values = self.arguments.iter().map(|argument| argument.eval_row(row, context));
+        let values = values.collect::<Result<SmallVec<[Datum; 4]>>>()?;
+        self.rows_for(&values, context)
+    }
+
+    /// The same for arguments that are known.
+    ///
+    /// # Errors
+    /// Whatever the function raises.
+    pub fn rows_for(&self, values: &[Datum], context: &EvalContext<'_>) -> Result<Rows> {
         let Kernel::Rows(kernel) = &self.function.kernel else {
             return Err(SqlError::internal("a function of one value where rows are wanted"));
         };
-        let values = self.arguments.iter().map(|argument| argument.eval_row(row, context));
-        let values = values.collect::<Result<SmallVec<[Datum; 4]>>>()?;
         if self.function.strict && values.iter().any(Datum::is_null) {
             return Ok(listed(Vec::new()));
         }
-        kernel(&values, &self.types(), context)
+        kernel(values, &self.types(), context)
     }
 }
 

@@ -67,8 +67,8 @@ pub use function::{
     Aggregate, AggregateState, CallTypes, DynamicKernel, Function, Kernel, RowsKernel, ScalarKernel,
     TypedKernel, VectorKernel, Volatility,
 };
-pub use json::assign_member;
 pub(crate) use json::value_tree;
+pub use json::{assign_member, jsonb_contains, jsonb_exists};
 pub use ordered_set::sort_key_function;
 pub use range::{multirange_constructors, range_constructors};
 pub use registry::{Operator, Registry, registry};

@@ -8,7 +8,8 @@ use crate::types::oids::{
     ANYARRAY, ANYELEMENT, BOOL, INT2, INT2_ARRAY, INT2VECTOR, INT4, INT4_ARRAY, NAME, NAME_ARRAY, OID,
     OIDVECTOR, RECORD, TEXT, TEXT_ARRAY,
 };
-use crate::value::Datum;
+use crate::value::{ArrayValue, ColumnBuilder, Datum};
+use std::sync::Arc;
 
 /// Gives rows one after another, when they are asked for.
 pub trait RowSource: Send {
@@ -17,6 +18,25 @@ pub trait RowSource: Send {
     /// # Errors
     /// Whatever computing it raises.
     fn next(&mut self, context: &EvalContext<'_>) -> Result<Option<Vec<Datum>>>;
+
+    /// Appends the next rows, no more than `room`, and tells how many; fewer are the last ones.
+    ///
+    /// # Errors
+    /// As `next`. Columns may be of different lengths then.
+    fn fill(
+        &mut self,
+        columns: &mut [ColumnBuilder],
+        room: usize,
+        context: &EvalContext<'_>,
+    ) -> Result<usize> {
+        for count in 0..room {
+            let Some(row) = self.next(context)? else { return Ok(count) };
+            for (column, value) in columns.iter_mut().zip(row) {
+                column.push(value)?;
+            }
+        }
+        Ok(room)
+    }
 }
 
 /// The rows of one call.
@@ -41,22 +61,40 @@ pub(super) fn column(values: impl IntoIterator<Item = Datum>) -> Rows {
     listed(values.into_iter().map(|value| vec![value]).collect())
 }
 
-fn unnest(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
-    match &arguments[0] {
-        Datum::Array(array) => elements(&array.elements, context),
-        _ => Ok(column([])),
+fn unnest(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Result<Rows> {
+    Ok(elements(&arguments[0]))
+}
+
+/// The elements of an array, in storage order.
+struct Elements {
+    array: Arc<ArrayValue>,
+    next: usize,
+}
+
+impl RowSource for Elements {
+    fn next(&mut self, _: &EvalContext<'_>) -> Result<Option<Vec<Datum>>> {
+        let element = self.array.elements.get(self.next);
+        self.next += 1;
+        Ok(element.map(|element| vec![element.clone()]))
+    }
+
+    fn fill(&mut self, columns: &mut [ColumnBuilder], room: usize, _: &EvalContext<'_>) -> Result<usize> {
+        let left = self.array.elements.get(self.next..).unwrap_or_default();
+        let given = &left[..left.len().min(room)];
+        if let [column] = columns {
+            given.iter().try_for_each(|element| column.push(element.clone()))?;
+        }
+        self.next += given.len();
+        Ok(given.len())
     }
 }
 
-/// An array's elements as rows.
-fn elements(elements: &[Datum], context: &EvalContext<'_>) -> Result<Rows> {
-    const ELEMENTS_PER_LOOK: usize = 16_384;
-    let mut rows = Vec::with_capacity(elements.len());
-    for piece in elements.chunks(ELEMENTS_PER_LOOK) {
-        context.check_cancel()?;
-        rows.extend(piece.iter().map(|each| vec![each.clone()]));
+/// An array's elements as rows; NULL has none.
+fn elements(array: &Datum) -> Rows {
+    match array {
+        Datum::Array(array) => Box::new(Elements { array: array.clone(), next: 0 }),
+        _ => column([]),
     }
-    Ok(listed(rows))
 }
 
 /// The subscripts of one dimension, backwards if asked for.
@@ -78,10 +116,7 @@ fn subscripts(arguments: &[Datum], _: &CallTypes<'_>, _: &EvalContext<'_>) -> Re
 }
 
 fn string_to_table(arguments: &[Datum], _: &CallTypes<'_>, context: &EvalContext<'_>) -> Result<Rows> {
-    match super::string::string_to_array(arguments, context)? {
-        Datum::Array(array) => elements(&array.elements, context),
-        _ => Ok(column([])),
-    }
+    Ok(elements(&super::string::string_to_array(arguments, context)?))
 }
 
 /// The types of arrays that [`expanded`] takes, with its columns for each.

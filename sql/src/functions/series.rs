@@ -6,7 +6,7 @@ use super::vector::wrong_arguments;
 use super::{CallTypes, EvalContext, interval_arithmetic};
 use crate::error::{Result, SqlError};
 use crate::types::oids::{INT4, INT8, INTERVAL, NUMERIC, TIMESTAMP, TIMESTAMPTZ};
-use crate::value::{Datum, Interval, Numeric, compare_values};
+use crate::value::{ColumnBuilder, ColumnData, Datum, Interval, Numeric, compare_values};
 
 struct Integers {
     next: Option<i64>,
@@ -29,6 +29,33 @@ impl RowSource for Integers {
             _ => Datum::Int64(value),
         };
         Ok(Some(vec![datum]))
+    }
+
+    fn fill(
+        &mut self,
+        columns: &mut [ColumnBuilder],
+        room: usize,
+        context: &EvalContext<'_>,
+    ) -> Result<usize> {
+        for count in 0..room {
+            let Some(value) = self.next.filter(|value| match self.step > 0 {
+                true => *value <= self.stop,
+                false => *value >= self.stop,
+            }) else {
+                self.next = None;
+                return Ok(count);
+            };
+            self.next = value.checked_add(self.step);
+            let Some(column) = columns.first_mut() else { continue };
+            match column.data_mut() {
+                ColumnData::Int32(values) if self.narrow => values.push(value as i32),
+                ColumnData::Int64(values) if !self.narrow => values.push(value),
+                _ => return Err(wrong_arguments()),
+            }
+            column.mark_valid();
+        }
+        context.check_cancel()?;
+        Ok(room)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::cost::{Cost, Costs, ParallelCosts, of_physical, pages};
-use super::logical::{AggregateCall, JoinKind, SetKind};
+use super::logical::{AggregateCall, JoinKind, SetKind, TableFunction};
 use super::physical::{Access, Choices, HashJoin, NestedLoop, Phase, Physical, PlanNode, TableScan};
 use super::walk;
 use crate::expr::Expr;
@@ -192,17 +192,9 @@ fn is_shareable(join: &HashJoin) -> bool {
     !gives_right(join) && keys.chain(&join.residual).all(is_safe)
 }
 
-/// Whether a join searches a table for each left row, and reads nothing else of what is outside of it: its members may have
-/// rows of their own then.
+/// Whether a join makes rows for each left row, by searching a table or calling functions, and reads nothing else of what is
+/// outside of it: its members may have rows of their own then.
 fn is_searching(join: &NestedLoop) -> bool {
-    let Physical::Table(scan) = &join.right.node else { return false };
-    let Access::Keys(access) = &scan.access else { return false };
-    let values = match &access.choices {
-        Some(Choices::Values(values)) => values.as_slice(),
-        Some(Choices::Elements(array)) => std::slice::from_ref(array),
-        None => &[],
-    };
-    let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
     let is_own = |expr: &Expr| {
         let reads_others = walk::any(expr, &mut |node| match node {
             Expr::Outer { index, .. } => !join.lateral.iter().any(|(slot, _)| slot == index),
@@ -214,7 +206,31 @@ fn is_searching(join: &NestedLoop) -> bool {
     !keeps_right
         && !join.lateral.is_empty()
         && join.on.iter().all(is_safe)
-        && scan.filters.iter().chain(&access.equal).chain(values).chain(bounds).all(is_own)
+        && makes_rows(&join.right, &is_own)
+}
+
+/// Whether a plan searches a table or calls functions, all expressions of which pass a test.
+fn makes_rows(plan: &PlanNode, is_own: &dyn Fn(&Expr) -> bool) -> bool {
+    match &plan.node {
+        Physical::Table(scan) => {
+            let Access::Keys(access) = &scan.access else { return false };
+            let values = match &access.choices {
+                Some(Choices::Values(values)) => values.as_slice(),
+                Some(Choices::Elements(array)) => std::slice::from_ref(array),
+                None => &[],
+            };
+            let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
+            scan.filters.iter().chain(&access.equal).chain(values).chain(bounds).all(is_own)
+        }
+        Physical::Function { calls, .. } => calls.iter().all(|call| match call {
+            TableFunction::Call { call, .. } => is_own(call),
+            TableFunction::Relation { .. } | TableFunction::Report { .. } => false,
+        }),
+        Physical::Values { rows } => rows.iter().flatten().all(is_own),
+        Physical::Filter { input, predicates } => predicates.iter().all(is_own) && makes_rows(input, is_own),
+        Physical::Project { input, exprs } => exprs.iter().all(is_own) && makes_rows(input, is_own),
+        _ => false,
+    }
 }
 
 /// How many helpers a scan is large enough for: one more each time that it is three times as large (PostgreSQL's rule).

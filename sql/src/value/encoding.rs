@@ -321,6 +321,54 @@ pub(crate) fn decode_interval(bytes: &[u8]) -> Result<Interval> {
     })
 }
 
+/// A value as it is stored within arrays.
+pub(crate) fn element_bytes(element: &Datum) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_element(element, &mut bytes);
+    bytes
+}
+
+/// Whether a stored array has elements whose bytes are these, all of them.
+pub(crate) fn array_has(bytes: &[u8], wanted: &[Vec<u8>]) -> Result<bool> {
+    let fail = || malformed(PhysicalKind::Array);
+    let mut position = 0;
+    varint::read(bytes, &mut position)?;
+    for _ in 0..varint::read(bytes, &mut position)? {
+        varint::read(bytes, &mut position)?;
+        position += 4;
+    }
+    let elements = bytes.get(position..).ok_or_else(fail)?;
+    for element in wanted {
+        let (mut at, mut found) = (0, false);
+        while at < elements.len() && !found {
+            let start = at;
+            skip_element(elements, &mut at)?;
+            found = elements[start..at] == **element;
+        }
+        if !found {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Steps over an element.
+#[inline]
+fn skip_element(bytes: &[u8], position: &mut usize) -> Result<()> {
+    let fail = || malformed(PhysicalKind::Array);
+    let tag = *bytes.get(*position).ok_or_else(fail)?;
+    *position += 1;
+    if tag > 0 {
+        let kind = *KINDS.get(usize::from(tag) - 1).ok_or_else(fail)?;
+        let length = match kind.fixed_width() {
+            Some(width) => width,
+            None => varint::read(bytes, position)? as usize,
+        };
+        *position = position.checked_add(length).filter(|end| *end <= bytes.len()).ok_or_else(fail)?;
+    }
+    Ok(())
+}
+
 fn decode_array(bytes: &[u8]) -> Result<ArrayValue> {
     let fail = || malformed(PhysicalKind::Array);
     let mut position = 0;

@@ -429,6 +429,11 @@ impl Around {
 }
 
 impl Operator for Window {
+    fn reset(&mut self) -> bool {
+        self.stage = None;
+        self.input.reset()
+    }
+
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(self.next_batch(execution))
     }

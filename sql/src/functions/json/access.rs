@@ -4,9 +4,11 @@ use super::{Navigate, jsonb, navigate, texts};
 use crate::error::{Result, SqlError};
 use crate::functions::registry::{Entry, Registry};
 use crate::functions::string::{int4, text};
+use crate::functions::vector::wrong_arguments;
 use crate::functions::{EvalContext, ScalarKernel};
 use crate::types::oids::{INT4, JSON, JSONB, TEXT, TEXT_ARRAY};
-use crate::value::Datum;
+use crate::value::json::JsonRef;
+use crate::value::{Column, ColumnBuilder, ColumnData, Datum, PhysicalKind};
 
 fn value<V: Navigate>(found: Option<V>) -> Result<Datum> {
     found.map_or(Ok(Datum::Null), Navigate::datum)
@@ -41,6 +43,38 @@ fn member(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
 
 fn member_text(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
     navigate!(&arguments[0], root => Ok(content(root.member(text(arguments, 1)?))))
+}
+
+/// `jsonb ->> key` for a column.
+fn member_text_each(arguments: &[Column], _: &EvalContext<'_>) -> Result<Column> {
+    let [values, keys] = arguments else { return Err(wrong_arguments()) };
+    let (ColumnData::Jsonb(roots), ColumnData::Text(names)) = (values.data(), keys.data()) else {
+        return Err(wrong_arguments());
+    };
+    let mut found = ColumnBuilder::new(PhysicalKind::Text, values.len());
+    let mut printed = String::new();
+    for row in 0..values.len() {
+        let member = match values.is_null(row) || keys.is_null(row) {
+            true => None,
+            false => roots[values.stored_index(row)].root().member(names.get(keys.stored_index(row))),
+        };
+        let text = match member {
+            None | Some(JsonRef::Null) => {
+                found.push_null();
+                continue;
+            }
+            Some(JsonRef::String(text) | JsonRef::Number(text)) => text,
+            Some(other) => {
+                printed.clear();
+                other.print(&mut printed);
+                &printed
+            }
+        };
+        let ColumnData::Text(texts) = found.data_mut() else { return Err(wrong_arguments()) };
+        texts.push(text);
+        found.mark_valid();
+    }
+    Ok(found.finish())
 }
 
 fn element(arguments: &[Datum], _: &EvalContext<'_>) -> Result<Datum> {
@@ -107,7 +141,10 @@ pub(super) fn register(registry: &mut Registry) {
             ("#>>", "extract_path_text", TEXT_ARRAY, TEXT, path_text),
         ];
         for (operator, rest, argument, result, kernel) in operators {
-            let entry = Entry::new(name(rest), &[oid, argument], result, kernel);
+            let mut entry = Entry::new(name(rest), &[oid, argument], result, kernel);
+            if oid == JSONB && operator == "->>" && argument == TEXT {
+                entry = entry.vectorized(member_text_each);
+            }
             if argument == TEXT_ARRAY {
                 registry.add_operator_only(operator, entry);
             } else {

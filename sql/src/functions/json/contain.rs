@@ -8,7 +8,8 @@ use crate::value::Datum;
 use crate::value::json::{JsonRef, compare, deeper};
 
 /// Whether `outer @> inner` for whole values: an array contains a scalar that is one of its elements.
-fn contains(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
+#[must_use]
+pub fn contains(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
     match (outer, inner) {
         (JsonRef::Array(_), inner) if !inner.is_container() => has_element(outer, inner),
         _ => contains_inner(outer, inner),
@@ -23,6 +24,12 @@ fn contains_inner(outer: JsonRef<'_>, inner: JsonRef<'_>) -> bool {
             })
         }
         (JsonRef::Array(_), JsonRef::Array(mut wanted)) => wanted.all(|value| has_element(outer, value)),
+        // Integers are written in one way.
+        (JsonRef::Number(outer), JsonRef::Number(inner))
+            if outer == inner || !(outer.contains('.') || inner.contains('.')) =>
+        {
+            outer == inner
+        }
         (outer, inner) => !outer.is_container() && !inner.is_container() && compare(outer, inner).is_eq(),
     }
 }
@@ -34,7 +41,8 @@ fn has_element(array: JsonRef<'_>, wanted: JsonRef<'_>) -> bool {
 }
 
 /// Whether a text is a key of an object, an element of an array, or the value itself.
-fn exists(value: JsonRef<'_>, wanted: &str) -> bool {
+#[must_use]
+pub fn exists(value: JsonRef<'_>, wanted: &str) -> bool {
     match value {
         JsonRef::Object(_) => value.member(wanted).is_some(),
         JsonRef::Array(mut elements) => {

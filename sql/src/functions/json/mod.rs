@@ -13,6 +13,7 @@ mod populate;
 mod rows;
 
 pub use assign::assign_member;
+pub use contain::{contains as jsonb_contains, exists as jsonb_exists};
 pub(crate) use convert::tree as value_tree;
 
 use super::registry::Registry;
@@ -138,7 +139,7 @@ impl Navigate for JsonRef<'_> {
     }
 
     fn datum(self) -> Result<Datum> {
-        self.to_jsonb().map(Datum::Jsonb)
+        Ok(Datum::Jsonb(self.to_jsonb()))
     }
 }
 

@@ -23,7 +23,7 @@ pub use tree::Json;
 pub use write::push_string;
 
 use super::varint;
-use crate::error::{Result, SqlError, SqlState};
+use crate::error::{SqlError, SqlState};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -120,13 +120,37 @@ fn take_u32(bytes: &mut &[u8]) -> u32 {
 }
 
 fn take_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
+    std::str::from_utf8(take_text_bytes(bytes)).unwrap_or("")
+}
+
+fn take_text_bytes<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     let mut position = 0;
     let length = varint::read(bytes, &mut position).unwrap_or(0);
     take(bytes, position);
-    std::str::from_utf8(take(bytes, length as usize)).unwrap_or("")
+    take(bytes, length as usize)
+}
+
+/// Steps over a value.
+fn skip(bytes: &mut &[u8]) {
+    match take(bytes, 1).first() {
+        Some(&(NUMBER | STRING)) => {
+            take_text_bytes(bytes);
+        }
+        Some(&(ARRAY | OBJECT)) => {
+            let length = take_u32(bytes);
+            take(bytes, length as usize);
+        }
+        _ => {}
+    }
 }
 
 impl<'a> JsonRef<'a> {
+    /// The value whose bytes these are, as [`Jsonb::from_bytes`] takes them.
+    #[must_use]
+    pub fn of(mut bytes: &'a [u8]) -> JsonRef<'a> {
+        JsonRef::read(&mut bytes)
+    }
+
     /// Reads a value off the front.
     fn read(bytes: &mut &'a [u8]) -> JsonRef<'a> {
         let tag = take(bytes, 1).first().copied().unwrap_or(NULL);
@@ -168,11 +192,29 @@ impl<'a> JsonRef<'a> {
     }
 
     /// The value as a jsonb of its own.
-    ///
-    /// # Errors
-    /// None that the whole would not have raised.
-    pub fn to_jsonb(self) -> Result<Jsonb> {
-        self.to_tree().encode()
+    #[must_use]
+    pub fn to_jsonb(self) -> Jsonb {
+        let mut out = Vec::new();
+        let mut container = |tag: u8, count: u32, content: &[u8]| {
+            out.reserve(content.len() + 9);
+            out.push(tag);
+            out.extend_from_slice(&(content.len() as u32 + 4).to_le_bytes());
+            out.extend_from_slice(&count.to_le_bytes());
+            out.extend_from_slice(content);
+        };
+        match self {
+            JsonRef::Null => out.push(NULL),
+            JsonRef::Bool(value) => out.push(if value { TRUE } else { FALSE }),
+            JsonRef::Number(text) | JsonRef::String(text) => {
+                out.reserve(text.len() + 6);
+                out.push(if matches!(self, JsonRef::Number(_)) { NUMBER } else { STRING });
+                varint::write(text.len() as u32, &mut out);
+                out.extend_from_slice(text.as_bytes());
+            }
+            JsonRef::Array(Elements { count, bytes }) => container(ARRAY, count, bytes),
+            JsonRef::Object(Members { count, bytes }) => container(OBJECT, count, bytes),
+        }
+        Jsonb(out.into())
     }
 
     /// Whether this is an array or object.
@@ -184,8 +226,16 @@ impl<'a> JsonRef<'a> {
     /// The member of a key, where this is an object.
     #[must_use]
     pub fn member(self, key: &str) -> Option<JsonRef<'a>> {
-        let JsonRef::Object(mut members) = self else { return None };
-        members.find(|(each, _)| *each == key).map(|(_, value)| value)
+        let JsonRef::Object(Members { mut bytes, .. }) = self else { return None };
+        while !bytes.is_empty() {
+            let each = take_text_bytes(&mut bytes);
+            match bytes_order(each, key.as_bytes()) {
+                Ordering::Less => skip(&mut bytes),
+                Ordering::Equal => return Some(JsonRef::read(&mut bytes)),
+                Ordering::Greater => return None,
+            }
+        }
+        None
     }
 
     /// The element of a number, from the end if negative, where this is an array.
@@ -277,5 +327,9 @@ impl<'a> Iterator for Members<'a> {
 /// PostgreSQL's order of keys within an object.
 #[must_use]
 pub fn key_order(left: &str, right: &str) -> Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.as_bytes().cmp(right.as_bytes()))
+    bytes_order(left.as_bytes(), right.as_bytes())
+}
+
+fn bytes_order(left: &[u8], right: &[u8]) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
