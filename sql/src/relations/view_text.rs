@@ -26,7 +26,7 @@ pub fn definition(environment: &Environment, view: &View, is_pretty: bool) -> St
     qualify(environment, &mut query);
     // Naming does not fail.
     let _ = walk(&mut query, &mut |node| {
-        name_as_now(environment, node);
+        name_as_now(environment, view, node);
         Ok(())
     });
     format!("{};", unmark(&Layout { is_pretty }.query(&query)))
@@ -120,21 +120,23 @@ fn ident(name: &str) -> Ident {
 }
 
 /// Gives a relation or column the name it goes by now, without needless quotes.
-fn name_as_now(environment: &Environment, node: Node<'_>) {
+fn name_as_now(environment: &Environment, view: &View, node: Node<'_>) {
     match node {
         Node::TableFactor(TableFactor::Table { name, alias, .. }) => {
             let Some((oid, _, base)) = parse_stable_name(name) else { return };
+            let base = base.to_string();
             let present = relation_name(environment, oid);
-            let is_renamed = present.rsplit('.').next() != Some(quote(base).as_str());
+            let is_renamed = present.rsplit('.').next() != Some(quote(&base).as_str());
             if alias.is_none() && is_renamed {
                 *alias = Some(ast::TableAlias {
                     explicit: false,
-                    name: ident(base),
+                    name: ident(&base),
                     columns: Vec::new(),
                     at: None,
                 });
             }
             *name = ObjectName::from(vec![Ident::new(present)]);
+            name_columns_as_then(environment, view, (oid, base.as_str()), alias);
         }
         Node::Expr(Expr::Cast { data_type, .. }) => name_type_as_now(environment, data_type),
         Node::Expr(Expr::Function(function)) => {
@@ -150,6 +152,52 @@ fn name_as_now(environment: &Environment, node: Node<'_>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Gives a relation whose columns were renamed since the view was made the names that the view calls them by, as an alias's list of
+/// columns. (PostgreSQL names the columns as they are now.)
+fn name_columns_as_then(
+    environment: &Environment,
+    view: &View,
+    (relation, base): (u32, &str),
+    alias: &mut Option<ast::TableAlias>,
+) {
+    let Some(source) = view.sources.iter().find(|source| source.relation == relation) else { return };
+    let catalog = &environment.catalog;
+    let columns: Vec<(i16, &str)> = match (catalog.table(relation), catalog.view(relation)) {
+        (Some(entry), _) => {
+            entry.table.live_columns().map(|column| (column.number, column.name.as_str())).collect()
+        }
+        (None, Some(other)) => {
+            (1..).zip(&other.columns).map(|(number, column)| (number, column.name.as_str())).collect()
+        }
+        (None, None) => return,
+    };
+    let then =
+        |number: i16| source.columns.iter().find(|known| known.0 == number).map(|known| known.1.as_str());
+    if columns.iter().all(|(number, now)| then(*number).is_none_or(|then| then == *now)) {
+        return;
+    }
+    // A column that came later may have the name that another one had.
+    let is_taken = |name: &str| source.columns.iter().any(|known| known.1 == name);
+    let free = |name: &str| (1..).map(|number| format!("{name}_{number}")).find(|name| !is_taken(name));
+    let name_of = |(number, now): &(i16, &str)| match then(*number) {
+        Some(then) => then.to_string(),
+        None if is_taken(now) => free(now).unwrap_or_default(),
+        None => (*now).to_string(),
+    };
+    let names: Vec<String> = columns.iter().map(name_of).collect();
+    let Some(last) = columns.iter().zip(&names).rposition(|((_, now), name)| now != name) else { return };
+    let alias = alias.get_or_insert_with(|| ast::TableAlias {
+        explicit: false,
+        name: ident(base),
+        columns: Vec::new(),
+        at: None,
+    });
+    // Names that the query itself gives are for the first columns.
+    for name in names.iter().take(last + 1).skip(alias.columns.len()) {
+        alias.columns.push(ast::TableAliasColumnDef { name: ident(name), data_type: None });
     }
 }
 
