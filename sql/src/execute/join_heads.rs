@@ -42,10 +42,12 @@ impl Default for Index {
     }
 }
 
-/// Whether keys of these columns are single integers.
+/// Whether keys of these columns are single integers, or days and moments, which are held as such.
 #[must_use]
 pub fn is_integer(key_columns: &[KeyColumn]) -> bool {
-    matches!(key_columns, [only] if matches!(only.data_type.oid, oids::INT2 | oids::INT4 | oids::INT8))
+    use oids::{DATE, INT2, INT4, INT8, TIMESTAMP, TIMESTAMPTZ};
+    let [only] = key_columns else { return false };
+    matches!(only.data_type.oid, INT2 | INT4 | INT8 | DATE | TIMESTAMP | TIMESTAMPTZ)
 }
 
 /// Gives a column's integers, `None` for NULLs; tells whether they are integers.
@@ -60,8 +62,10 @@ pub fn each_integer(column: &Column, mut give: impl FnMut(Option<i64>)) -> bool 
     }
     match column.data() {
         ColumnData::Int16(values) => each!(values),
-        ColumnData::Int32(values) => each!(values),
-        ColumnData::Int64(values) => each!(values),
+        ColumnData::Int32(values) | ColumnData::Date(values) => each!(values),
+        ColumnData::Int64(values) | ColumnData::Timestamp(values) | ColumnData::TimestampTz(values) => {
+            each!(values);
+        }
         _ => return false,
     }
     true
