@@ -5,9 +5,10 @@
 //! 2. A page has at most one *open* history: records that lead back from its newest image. Flushing adds to it by
 //!    writing it anew. Where it outweighs a page, so much of it as fills pages, from its older end, is *sealed*: each
 //!    page's worth of whole commits is written together with an image of the page at its newer end, under that image's
-//!    SCN, and never touched again. So there is no image for less than a page's worth of records.
+//!    SCN, and never touched again. So there is no image for less than a page's worth of records, but where part of a
+//!    commit that is still being made had to be written.
 //! 3. So any version is rebuilt from at most two reads — a sealed history, or the newest image and the open one — and
-//!    about one page's worth of records ([`Engine::rebuild_old`]). It is then published as an old version, found like
+//!    one page's worth of records, with the whole of the commit that completes it ([`Engine::rebuild_old`]). It is then published as an old version, found like
 //!    any page by those who read between its commit and the next.
 //!
 //! What its bytes are is in `history_image`. Rows inserted leave no record: rows carry their writer's SCN.
@@ -20,8 +21,7 @@ use helios_bufferpool::{Encoded, ImageKind, MapKey, PageKey, Scn, page, pin};
 use crate::engine::Engine;
 use crate::error::{Error, Fault, FaultReason, Result};
 use crate::history_image::{
-    Contents, Records, cost, cut_before, cut_behind, newest_of, open_image, push_record, records_after,
-    sealed_image,
+    Contents, Records, cut, newest_of, open_image, push_record, records_after, sealed_image,
 };
 use crate::view::{StepsBack, View};
 use helios_btree::{PageRebuild, ReadPages, UndoOps};
@@ -137,8 +137,9 @@ impl Engine {
         // The image of a commit that is still being made serves only those who read before it.
         let mut version = if unfinished { Scn(history.newest.0 - 1) } else { history.newest };
         // What fills no page stays open.
-        let left = if unfinished { 0 } else { cost(&history.records)? % page_size };
-        let (records, mut rest) = cut_before(&history.records, left)?;
+        let starts = cut(&history.records, page_size, unfinished.then_some(version))?;
+        let first = starts.first().copied().unwrap_or(history.records.len());
+        let records = &history.records[..first];
         if !records.is_empty() {
             let raw = open_image(records);
             let encoded = self.file.codec().encode(ImageKind::History, key, history.newest, &raw, 0);
@@ -146,25 +147,23 @@ impl Engine {
         } else if open_before.is_some() {
             gone.push(open);
         }
-        if rest.is_empty() {
+        if starts.is_empty() {
             return Ok(());
         }
         let mut page = self.page_as_of(key, as_of).await?;
-        if !records.is_empty() {
-            version = newest_of(rest)?;
-            page = step_back(&page, records, version)?;
-        }
-        loop {
-            let (records, older) = cut_behind(rest, page_size, version)?;
-            images.push(self.seal(key, version, &page, records).await?);
-            if older.is_empty() {
-                return Ok(());
+        let mut newer = records;
+        let ends = starts.iter().skip(1).copied().chain([history.records.len()]);
+        for (start, end) in starts.iter().copied().zip(ends) {
+            let records = &history.records[start..end];
+            if !newer.is_empty() {
+                // What is newer leads to this image, and no reader has to go further.
+                version = newest_of(records)?;
+                page = step_back(&page, newer, version)?;
             }
-            // A page's worth of records leads to the next image, and no reader has to go further.
-            version = newest_of(older)?;
-            page = step_back(&page, records, version)?;
-            rest = older;
+            images.push(self.seal(key, version, &page, records).await?);
+            newer = records;
         }
+        Ok(())
     }
 
     /// Makes a sealed history: a page as it was at `version`, and the records that lead back from there.

@@ -135,56 +135,38 @@ pub(crate) fn newest_of(records: &[u8]) -> Result<Scn> {
     Records(records).next().unwrap_or_else(|| Err(damaged())).map(|record| record.0)
 }
 
-/// What some records cost whoever goes back over them: their bytes, or what is about as dear where they are short.
-pub(crate) fn cost(mut records: &[u8]) -> Result<usize> {
-    let mut cost = 0;
-    while !records.is_empty() {
-        let mut rest = Records(records);
-        rest.next().transpose()?;
-        cost += record_cost(records.len() - rest.0.len());
-        records = rest.0;
-    }
-    Ok(cost)
-}
-
-fn record_cost(bytes: usize) -> usize {
-    bytes.max(RECORD_COST_MIN)
-}
-
-/// Cuts off the newest records: as many whole commits as cost no more than `cost`.
-pub(crate) fn cut_before(records: &[u8], cost: usize) -> Result<(&[u8], &[u8])> {
-    let (mut rest, mut last, mut cut, mut taken) = (Records(records), None, 0, 0);
-    loop {
+/// Where records are cut into histories of their own: the offsets at which these begin, newest first. Each but the newest is of as few
+/// whole commits as make a page's worth, counted from the oldest, so no way back is longer than a page's worth and the commit
+/// that goes beyond it. What the first offset leaves before it is less than that and stays open. If `until` is given nothing does: what is of
+/// that commit or later goes to the newest history, however little it is.
+pub(crate) fn cut(records: &[u8], page_size: usize, until: Option<Scn>) -> Result<Vec<usize>> {
+    let until = until.unwrap_or(Scn::MAX);
+    // Where a commit begins, and what going back over it costs.
+    let mut commits: Vec<(usize, usize)> = Vec::new();
+    let (mut rest, mut last) = (Records(records), None);
+    while !rest.0.is_empty() {
         let at = records.len() - rest.0.len();
-        if taken > cost {
-            return Ok(records.split_at(cut));
+        let Some((scn, ..)) = rest.next().transpose()? else { break };
+        let bytes = records.len() - rest.0.len() - at;
+        let scn = scn.min(until);
+        if last != Some(scn) {
+            commits.push((at, 0));
+            last = Some(scn);
         }
-        let Some(next) = rest.next().transpose()? else { return Ok((records, &[])) };
-        if last.is_some_and(|last| next.0 < last) {
-            cut = at;
+        if let Some((_, cost)) = commits.last_mut() {
+            *cost += bytes.max(RECORD_COST_MIN);
         }
-        taken += record_cost(records.len() - rest.0.len() - at);
-        last = Some(next.0);
     }
-}
-
-/// Cuts off the newest records: those of `version` and later, and as few whole commits as cost `wanted`; all, where half of that
-/// would be left.
-pub(crate) fn cut_behind(records: &[u8], wanted: usize, version: Scn) -> Result<(&[u8], &[u8])> {
-    let all = cost(records)?;
-    let (mut rest, mut last, mut taken) = (Records(records), None, 0);
-    loop {
-        let at = records.len() - rest.0.len();
-        let Some(next) = rest.next().transpose()? else { return Ok((records, &[])) };
-        if all - taken < wanted / 2 {
-            return Ok((records, &[]));
+    let (mut starts, mut taken) = (Vec::new(), 0);
+    for (at, cost) in commits.into_iter().rev() {
+        taken += cost;
+        if taken >= page_size || (at == 0 && until != Scn::MAX) {
+            starts.push(at);
+            taken = 0;
         }
-        if taken >= wanted && next.0 < version && last.is_some_and(|last| next.0 < last) {
-            return Ok(records.split_at(at));
-        }
-        taken += record_cost(records.len() - rest.0.len() - at);
-        last = Some(next.0);
     }
+    starts.reverse();
+    Ok(starts)
 }
 
 /// The length of those records, the first ones, that are of commits after `scn`.
@@ -219,19 +201,19 @@ mod tests {
     fn commits_are_cut_as_a_whole() {
         // Each has three bytes before its operations, and counts for 40 at least.
         let all = records(&[(9, 20), (9, 20), (8, 20), (5, 57), (5, 57), (4, 20)]);
-        assert_eq!(cost(&all).unwrap(), 4 * 40 + 2 * 60);
-        let cut = |bytes| scns(cut_before(&all, bytes).unwrap().0);
-        assert_eq!(cut(0), [0; 0]);
-        assert_eq!(cut(79), [0; 0]);
-        assert_eq!(cut(80), [9, 9]);
-        assert_eq!(cut(150), [9, 9, 8]);
-        assert_eq!(cut(1000).len(), 6);
-        let cut = |bytes, version| scns(cut_behind(&all, bytes, Scn(version)).unwrap().0);
-        assert_eq!(cut(10, 9), [9, 9]);
-        assert_eq!(cut(10, 8), [9, 9, 8]);
-        assert_eq!(cut(90, 9), [9, 9, 8]);
-        assert_eq!(cut(79, 5), [9, 9, 8, 5, 5]);
-        assert_eq!(cut(200, 9).len(), 6, "what would be left is less than half");
+        let cut = |page_size, until: Option<u64>| {
+            let starts = super::cut(&all, page_size, until.map(Scn)).unwrap();
+            let ends = starts.iter().copied().skip(1).chain([all.len()]);
+            starts.iter().zip(ends).map(|(start, end)| scns(&all[*start..end])).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(10, None), [vec![9, 9], vec![8], vec![5, 5], vec![4]]);
+        assert_eq!(cut(40, None), [vec![9, 9], vec![8], vec![5, 5], vec![4]]);
+        assert_eq!(cut(41, None), [vec![9, 9, 8], vec![5, 5, 4]]);
+        assert_eq!(cut(160, None), [vec![5, 5, 4]], "less than a page's worth is left before it");
+        assert_eq!(cut(281, None), [[0; 0]; 0]);
+        assert_eq!(cut(1000, Some(9)), [vec![9, 9, 8, 5, 5, 4]]);
+        assert_eq!(cut(160, Some(9)), [vec![9, 9, 8], vec![5, 5, 4]]);
+        assert_eq!(cut(10, Some(8)), [vec![9, 9, 8], vec![5, 5], vec![4]]);
         assert_eq!(records_after(&all, Scn(8)).unwrap(), 46);
         assert_eq!(records_after(&all, Scn(0)).unwrap(), all.len());
     }

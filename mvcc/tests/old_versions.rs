@@ -1,5 +1,5 @@
 //! Shows that the past stays cheap to read: however long the history of a page, and wherever in it a read goes, it takes
-//! at most two images from the data file and about a page's worth of reverse operations — over rows changed thousands
+//! at most two images from the data file and a page's worth of reverse operations, that of whole commits — over rows changed thousands
 //! of times between two checkpoints, small and large commits, and restarts.
 
 use std::collections::BTreeMap;
@@ -49,8 +49,8 @@ async fn check(store: &Store, history: &[(Scn, BTreeMap<u64, u64>)], random: &mu
     }
     let stats = store.stats().unwrap();
     assert!(stats.old_read_images_max <= 2, "{} images for one old version", stats.old_read_images_max);
-    // A page's worth, the commit that goes beyond it, and the part of a page that was open before.
-    assert!(stats.old_read_bytes_max <= 3 * PAGE_BYTES, "{} bytes", stats.old_read_bytes_max);
+    // A page's worth, with the whole of the commit that completes it; none here changes more than half a page.
+    assert!(stats.old_read_bytes_max <= PAGE_BYTES * 3 / 2, "{} bytes", stats.old_read_bytes_max);
 }
 
 #[test]
