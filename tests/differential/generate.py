@@ -222,9 +222,24 @@ class Generator:
             return Node("relation", "(VALUES ", many(rows), f") {alias}(u, v)"), [(f"{alias}.u", "int"), (f"{alias}.v", "text")]
         if draw < 0.97:
             return Node("relation", f"generate_series({self.random.randrange(3)}, {self.random.randrange(8)}) {alias}(g)"), [(f"{alias}.g", "int")]
-        arrays = Scope(scope.columns, scope.outer, 2)
-        return (Node("relation", "unnest(", self.expression("ints", arrays, 1), f") WITH ORDINALITY {alias}(v, n)"),
-                [(f"{alias}.v", "int"), (f"{alias}.n", "int")])
+        values = Scope(scope.columns, scope.outer, 2)
+        if draw < 0.98:
+            return (Node("relation", "unnest(", self.expression("ints", values, 1), f") WITH ORDINALITY {alias}(v, n)"),
+                    [(f"{alias}.v", "int"), (f"{alias}.n", "int")])
+        if draw < 0.985:
+            last = self.expression("int", values, 0)
+            return Node("relation", "generate_series(1, least(", last, f", 12)) {alias}(g)"), [(f"{alias}.g", "int")]
+        text, kinds = self.choose(
+            ("string_to_table({text}, 'k') {alias}(v)", "text"),
+            ("regexp_split_to_table({text}, '[0-9]') WITH ORDINALITY {alias}(v, n)", "text int"),
+            ("jsonb_array_elements(CASE jsonb_typeof({jsonb}) WHEN 'array' THEN '[1, {{}}, null]'::jsonb END) {alias}(v)", "jsonb"),
+            ("jsonb_array_elements_text(jsonb_build_array({int}, {text}, {jsonb})) WITH ORDINALITY {alias}(v, n)", "text int"),
+            ("jsonb_each(jsonb_build_object('a', {jsonb}, 'b', {int})) {alias}(v, n)", "text jsonb"),
+            ("jsonb_object_keys(jsonb_build_object('a', 1, 'x', {ints})) {alias}(v)", "text"),
+            ("generate_subscripts({ints}, 1) {alias}(v)", "int"),
+        )
+        text = text.replace("{{}}", "{ }").replace("{alias}", alias)
+        return self.fill("relation", text, values, 1), list(zip((f"{alias}.v", f"{alias}.n"), kinds.split()))
 
     def joined(self, count, around):
         """FROM's text, and the scope of what is in it."""
@@ -326,8 +341,17 @@ class Generator:
         if recursive:
             name = self.alias()
             start, step = self.query(["int"], Scope([], (), 2)), self.random.randrange(1, 4)
-            lists.append(Node("named", name, "(c0, n) AS (SELECT c0, 0 FROM (", start, f") s UNION ",
-                              f"SELECT {name}.c0 + {step}, n + 1 FROM {name} WHERE n < {self.random.randrange(5)})"))
+            table = self.random.choice(self.tables)
+            ends = f"n < {self.random.randrange(5)}"
+            steps = self.choose(
+                f"UNION SELECT {name}.c0 + {step}, n + 1 FROM {name} WHERE {ends}",
+                f"UNION ALL SELECT {name}.c0 + {step}, n + 1 FROM {name} WHERE {ends}",
+                f"UNION SELECT t.{table.columns[1][0]}, n + 1 FROM {name} JOIN {table.name} t ON t.id = {name}.c0 WHERE {ends}",
+                f"UNION SELECT t.id, n + 1 FROM {table.name} t, {name} WHERE t.{table.columns[1][0]} = {name}.c0 AND {ends}",
+                f"UNION SELECT v, n + 1 FROM {name}, LATERAL (SELECT c0 + g FROM generate_series(1, {step}) g) s(v) WHERE {ends}",
+                f"UNION SELECT c0 - {step}, n + 1 FROM {name} WHERE {ends} AND EXISTS (SELECT FROM {table.name} t WHERE t.id = {name}.c0)",
+            )
+            lists.append(Node("named", name, "(c0, n) AS (SELECT c0, 0 FROM (", start, f") s {steps})"))
             self.named.append((name, [("c0", "int"), ("n", "int")]))
         body = self.query(kinds, Scope([], scope.columns + scope.outer, scope.depth + 1))
         if str(body).startswith(("WITH", "(WITH")):

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow, Range};
 use std::sync::Arc;
 
+use futures_lite::future::yield_now;
 use helios_btree::{Direction, Near, ReadPages, Walk, get, walk_leaf};
 use helios_bufferpool::{BranchId, PageId, PageKey, Scn, pin};
 
@@ -227,6 +228,8 @@ impl Spilled {
                     return Err(Error::OutOfMemory(text.into()));
                 }
             }
+            // A move is of some hundred thousand rows, and each stop is behind some thousand at most.
+            yield_now().await;
         }
         complete(&engine, &mut self.workspace, self.branch, SCN).await?;
         self.workspace.publish(&engine);

@@ -72,6 +72,7 @@ pub fn join_catalogs(
         one_numbers: Numbers::new(),
         other_numbers: Numbers::new(),
         kept: HashSet::new(),
+        gone: HashSet::new(),
         joined: BaseCatalog::default(),
     };
     let mut keys: Vec<(Class, u32)> = one.objects.keys().chain(other.objects.keys()).copied().collect();
@@ -96,6 +97,8 @@ struct Joining<'a> {
     other_numbers: Numbers,
     /// Tables, with the number 0, and columns of which it is undecided whether they are there.
     kept: HashSet<(u32, ColumnNumber)>,
+    /// Tables that one side dropped and the other left as they were, with the number 0.
+    gone: HashSet<(u32, ColumnNumber)>,
     joined: BaseCatalog,
 }
 
@@ -136,6 +139,7 @@ impl Joining<'_> {
                             || is_changed(&base.table, &side.table)
                             || (side.table.materialized.is_none() && written.has_rows(oid));
                         if !is_touched {
+                            self.gone.insert((oid, 0));
                             return;
                         }
                         joined.undecided.is_gone = true;
@@ -156,8 +160,16 @@ impl Joining<'_> {
 
     /// An object that is taken from one of both as it is.
     fn join_whole(&mut self, key: (Class, u32)) {
-        let one = self.one.objects.get(&key).map(|object| renumbered(object, &self.one_numbers));
-        let other = self.other.objects.get(&key).map(|object| renumbered(object, &self.other_numbers));
+        let of_side = |side: &BaseCatalog, numbers: &Numbers| {
+            // What the side that kept a table added to it goes with it.
+            let object = side.objects.get(&key).filter(|object| !belongs_to(object, &self.gone));
+            object.map(|object| renumbered(object, numbers))
+        };
+        let one = of_side(self.one, &self.one_numbers);
+        let other = of_side(self.other, &self.other_numbers);
+        if one.is_none() && other.is_none() {
+            return;
+        }
         let was = self.base.map(|base| {
             let object = base.objects.get(&key).map(|object| renumbered(object, &self.base_numbers));
             (object, base.is_undecided(key))

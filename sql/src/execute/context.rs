@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::memory::QueryMemory;
 use super::row_store::RowStore;
 use super::team::Team;
+use super::turn::Turn;
 use crate::backends::Backend;
 use crate::catalog::{CatalogSnapshot, Constraint, Directory, Role, TypeScope};
 use crate::error::{Result, SqlError, SqlState};
@@ -218,10 +219,6 @@ pub enum SpaceUsed {
     },
 }
 
-/// After so many batches the thread's other tasks run: a batch takes some tens of microseconds, and a request to cancel
-/// is heard at that time.
-const BATCHES_PER_TURN: u32 = 32;
-
 /// A running statement.
 pub struct Execution {
     pub transaction: Box<Transaction>,
@@ -244,8 +241,8 @@ pub struct Execution {
     pub stale: bool,
     pub instruments: Option<Vec<Instrument>>,
     pub buffers: Box<Buffers>,
-    /// Counts what was done since the thread's other tasks ran.
-    pub batches: u32,
+    /// What was done since the thread's other tasks ran.
+    pub turn: Turn,
     /// Foreign keys to be looked at again.
     pub pending: Vec<Pending>,
     /// Which constraints wait for the end of the transaction.
@@ -330,8 +327,7 @@ impl Execution {
 
     /// Counts a batch; true where the thread's other tasks should run now.
     pub(super) fn turn_is_over(&mut self) -> bool {
-        self.batches = self.batches.wrapping_add(1);
-        self.batches.is_multiple_of(BATCHES_PER_TURN)
+        self.turn.is_over(&*self.environment.clock)
     }
 
     /// 57014 when the statement was canceled, or those are to end who work on a part of it.
@@ -364,7 +360,7 @@ impl Execution {
             stale: false,
             instruments: self.instruments.is_some().then(Vec::new),
             buffers: Box::default(),
-            batches: 0,
+            turn: Turn::default(),
             pending: Vec::new(),
             deferral: Deferral::default(),
             memory: Some(self.memory().clone()),

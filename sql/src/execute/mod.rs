@@ -51,6 +51,7 @@ mod sort_run;
 mod sorter;
 mod table_search;
 mod team;
+mod turn;
 mod values;
 mod virtual_scan;
 mod window;
@@ -70,6 +71,7 @@ pub use keys::key_range;
 pub use memory::QueryMemory;
 pub use point::{Committed, ReadRows};
 pub use row_store::RowStore;
+pub use turn::Turn;
 
 use crate::error::Result;
 use crate::expr::Expr;

@@ -17,7 +17,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::copy::CopyPlan;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::{
-    self, Environment, Execution, Operator, QueryMemory, RowStore, Timestamps, WorkingTables,
+    self, Environment, Execution, Operator, QueryMemory, RowStore, Timestamps, Turn, WorkingTables,
 };
 use crate::functions::{EvalContext, Settings, unknown_type};
 use crate::plan::physical::PlanNode;
@@ -670,7 +670,7 @@ impl Session {
             stale: false,
             instruments: None,
             buffers: self.buffers.take().unwrap_or_default(),
-            batches: 0,
+            turn: Turn::default(),
             pending: std::mem::take(&mut active.pending),
             deferral: active.deferral.clone(),
             memory: None,
