@@ -432,6 +432,7 @@ async fn add_column(
         table.columns[position].default = Some(text);
     }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
+    ddl.tell_of_sequences("ALTER TABLE", &table, &sequences);
     let identity = sequences.first().map(|sequence| sequence.oid);
     for sequence in sequences {
         ddl.put(sequence).await?;
@@ -715,6 +716,7 @@ async fn add_constraint(
             let numbers = constraint::numbers(&table, &columns)?;
             let (index, made) =
                 constraint::make_key(ddl, &table, &name, &numbers, false, nulls_not_distinct, timing).await?;
+            ddl.tell_of_index("ALTER TABLE / ADD", false, &index.name, &table);
             super::index::fill(ddl, entry, &index).await?;
             ddl.put(index).await?;
             ddl.put(made).await
@@ -846,6 +848,7 @@ async fn add_primary_key(
         table.columns[Table::position(*number)].not_null = true;
     }
     let (index, made) = constraint::make_key(ddl, &table, name, &numbers, true, false, timing).await?;
+    ddl.tell_of_index("ALTER TABLE / ADD", true, &index.name, &table);
     let mut rewrite = rewrite::Rewrite::new(entry, table);
     rewrite.primary = Some(index);
     rewrite.run(ddl).await?;

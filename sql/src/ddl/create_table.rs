@@ -352,6 +352,7 @@ pub async fn create_table(
         table.columns[Table::position(*number)].default = Some(text);
     }
     let sequences = sequence::for_columns(ddl, &mut table, wanted.sequences).await?;
+    ddl.tell_of_sequences("CREATE TABLE", &table, &sequences);
     let (indexes, constraints) = constraints(ddl, &mut table, wanted.constraints, text).await?;
     for sequence in sequences {
         ddl.begin_rights(b'S', PG_CLASS, sequence.oid, schema, sequence.owner).await?;
@@ -414,6 +415,7 @@ async fn constraints(
         let (index, made) =
             constraint::make_key(ddl, table, &key_name, &numbers, primary, nulls_not_distinct, timing)
                 .await?;
+        ddl.tell_of_index("CREATE TABLE /", primary, &index.name, table);
         indexes.push(index);
         constraints.push(made);
     }

@@ -66,7 +66,8 @@ pub use upkeep::check as check_upkeep;
 
 use crate::binder::{BindEnvironment, Binder, Relation, lookup_relation, name};
 use crate::catalog::{
-    CatalogSnapshot, INFORMATION_SCHEMA, Object, OnCommit, PG_CATALOG, Table, TableEntry, TypeScope, store,
+    CatalogSnapshot, INFORMATION_SCHEMA, Object, OnCommit, PG_CATALOG, Sequence, Table, TableEntry,
+    TypeScope, store,
 };
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
@@ -86,6 +87,8 @@ pub struct Ddl {
     pub notices: Vec<SqlError>,
     /// Warnings whose states are those of errors.
     pub warnings: Vec<SqlError>,
+    /// What only those hear who ask for it by `client_min_messages`.
+    pub details: Vec<SqlError>,
     /// It made a temporary object.
     pub makes_temporary: bool,
 }
@@ -99,6 +102,32 @@ impl Ddl {
     /// Tells the client something.
     pub fn notice(&mut self, message: impl Into<String>) {
         self.notices.push(SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message));
+    }
+
+    /// Tells of the sequences that a statement makes for columns of a table.
+    pub fn tell_of_sequences(&mut self, statement: &str, table: &Table, sequences: &[Sequence]) {
+        for sequence in sequences {
+            let Some(owner) = sequence.owned_by else { continue };
+            self.tell_detail(format!(
+                "{statement} will create implicit sequence \"{}\" for serial column \"{}.{}\"",
+                sequence.name,
+                table.name,
+                table.column_numbered(owner.column).name
+            ));
+        }
+    }
+
+    /// Tells of the index that a statement makes for a key.
+    pub fn tell_of_index(&mut self, statement: &str, primary: bool, index: &str, table: &Table) {
+        let kind = if primary { "PRIMARY KEY" } else { "UNIQUE" };
+        self.tell_detail(format!(
+            "{statement} {kind} will create implicit index \"{index}\" for table \"{}\"",
+            table.name
+        ));
+    }
+
+    fn tell_detail(&mut self, message: String) {
+        self.details.push(SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message));
     }
 
     /// A new OID.

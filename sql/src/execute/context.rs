@@ -253,6 +253,8 @@ pub struct Execution {
     pub team: Option<Arc<Team>>,
     /// This is not the session's own execution, but a helper's.
     pub is_helper: bool,
+    /// How many more rows of the query are asked for at present, where a client or a cursor takes them piece by piece.
+    pub wanted: Option<usize>,
 }
 
 /// What SET CONSTRAINTS said in this transaction.
@@ -366,6 +368,7 @@ impl Execution {
             memory: Some(self.memory().clone()),
             team: Some(team),
             is_helper: true,
+            wanted: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
+use super::withheld::Withheld;
 use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -13,26 +14,49 @@ use crate::value::Batch;
 pub struct Filter {
     input: Box<dyn Operator>,
     predicates: Vec<Expr>,
+    withheld: Withheld,
 }
 
 impl Filter {
     pub fn new(input: Box<dyn Operator>, predicates: Vec<Expr>) -> Filter {
-        Filter { input, predicates }
+        Filter { input, predicates, withheld: Withheld::default() }
     }
 }
 
-/// The rows of a batch that satisfy all predicates; later ones see only what earlier ones left.
-pub fn filter(mut batch: Batch, predicates: &[Expr], context: &EvalContext<'_>) -> Result<Batch> {
+/// The rows of a batch that satisfy all predicates; later ones see only what earlier ones left. `None` where all do.
+fn passing(batch: &Batch, predicates: &[Expr], context: &EvalContext<'_>) -> Result<Option<Batch>> {
+    let mut left: Option<Batch> = None;
     for predicate in predicates {
-        if batch.row_count == 0 {
+        let rows = left.as_ref().unwrap_or(batch);
+        if rows.row_count == 0 {
             break;
         }
-        let kept = predicate.filter_batch(&batch, context)?;
-        if kept.len() < batch.row_count {
-            batch = batch.gather(&kept);
+        let kept = predicate.filter_batch(rows, context)?;
+        if kept.len() < rows.row_count {
+            left = Some(rows.gather(&kept));
         }
     }
-    Ok(batch)
+    Ok(left)
+}
+
+/// The rows of a batch that satisfy all predicates.
+pub fn filter(batch: Batch, predicates: &[Expr], context: &EvalContext<'_>) -> Result<Batch> {
+    Ok(passing(&batch, predicates, context)?.unwrap_or(batch))
+}
+
+/// The same, as far as rows come before one that fails.
+pub fn filter_in_order(
+    batch: Batch,
+    predicates: &[Expr],
+    context: &EvalContext<'_>,
+    withheld: &mut Withheld,
+) -> Result<Batch> {
+    let kept = withheld.evaluate(predicates, &batch, |rows| {
+        let kept = passing(rows, predicates, context)?;
+        let is_cut = rows.row_count < batch.row_count;
+        Ok(kept.or_else(|| is_cut.then(|| rows.clone())))
+    })?;
+    Ok(kept.unwrap_or(batch))
 }
 
 impl Operator for Filter {
@@ -45,6 +69,7 @@ impl Operator for Filter {
     }
 
     fn reset(&mut self) -> bool {
+        self.withheld.clear();
         self.input.reset()
     }
 
@@ -54,13 +79,15 @@ impl Operator for Filter {
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
-            while let Some(batch) = self.input.next(execution).await? {
-                let batch = filter(batch, &self.predicates, &execution.context())?;
+            loop {
+                self.withheld.tell()?;
+                let Some(batch) = self.input.next(execution).await? else { return Ok(None) };
+                let batch =
+                    filter_in_order(batch, &self.predicates, &execution.context(), &mut self.withheld)?;
                 if batch.row_count > 0 {
                     return Ok(Some(batch));
                 }
             }
-            Ok(None)
         })
     }
 }

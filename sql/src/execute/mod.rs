@@ -55,6 +55,7 @@ mod turn;
 mod values;
 mod virtual_scan;
 mod window;
+mod withheld;
 mod within;
 
 use std::future::Future;

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 
 use super::key_filter::KeyFilter;
+use super::withheld::Withheld;
 use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::error::Result;
 use crate::expr::Expr;
+use crate::plan::walk::is_volatile;
 use crate::value::Batch;
 
 /// Computes columns.
 pub struct Project {
     input: Box<dyn Operator>,
     exprs: Vec<Expr>,
+    withheld: Withheld,
+    /// Rows that nobody has asked for yet.
+    later: Option<Batch>,
 }
 
 impl Project {
     pub fn new(input: Box<dyn Operator>, exprs: Vec<Expr>) -> Project {
-        Project { input, exprs }
+        Project { input, exprs, withheld: Withheld::default(), later: None }
     }
 }
 
@@ -39,6 +44,8 @@ impl Operator for Project {
     }
 
     fn reset(&mut self) -> bool {
+        self.withheld.clear();
+        self.later = None;
         self.input.reset()
     }
 
@@ -48,10 +55,24 @@ impl Operator for Project {
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
-            match self.input.next(execution).await? {
-                Some(batch) => project(&self.exprs, &batch, execution).map(Some),
-                None => Ok(None),
+            self.withheld.tell()?;
+            let next = match self.later.take() {
+                Some(batch) => Some(batch),
+                None => self.input.next(execution).await?,
+            };
+            let Some(mut batch) = next else { return Ok(None) };
+            // What a function does, or tells of the moment, it does when the row is asked for.
+            if let Some(wanted) = execution.wanted
+                && batch.row_count > wanted
+                && wanted > 0
+                && self.exprs.iter().any(is_volatile)
+            {
+                self.later = Some(batch.slice(wanted..batch.row_count));
+                batch = batch.slice(0..wanted);
             }
+            let projected =
+                self.withheld.evaluate(&self.exprs, &batch, |rows| project(&self.exprs, rows, execution))?;
+            Ok(Some(projected))
         })
     }
 }

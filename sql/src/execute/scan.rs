@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId, ValuePlace, Visit};
 
-use super::filter::filter;
+use super::filter::filter_in_order;
 use super::key_filter::KeyFilter;
 use super::key_reader::KeyReader;
 use super::keys::{key_range, key_ranges};
 use super::row_test::RowTest;
+use super::withheld::Withheld;
 use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError};
@@ -44,6 +45,7 @@ pub struct TableScanner {
     /// The filters that are tested on bytes, and those that see batches.
     tests: Vec<RowTest>,
     filters: Vec<Expr>,
+    withheld: Withheld,
     /// How many rows the next batch may have: few where few are expected, then twice as many each time.
     room: usize,
     /// How many the last one had, before filters.
@@ -200,6 +202,7 @@ impl TableScanner {
             key_reader: None,
             tests: Vec::new(),
             filters: Vec::new(),
+            withheld: Withheld::default(),
             room: BATCH_ROWS,
             found_last: 64,
             before: None,
@@ -207,9 +210,10 @@ impl TableScanner {
     }
 
     /// The rows that pass the filters.
-    fn filtered(&self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
+    fn filtered(&mut self, rows: Rows, execution: &mut Execution) -> Result<Batch> {
         let found = rows.count + rows.failed;
-        let mut batch = filter(rows.finish(&self.scan)?, &self.filters, &execution.context())?;
+        let rows = rows.finish(&self.scan)?;
+        let mut batch = filter_in_order(rows, &self.filters, &execution.context(), &mut self.withheld)?;
         if self.scan.hidden > 0 {
             batch.columns.truncate(self.given());
         }
@@ -324,7 +328,11 @@ impl TableScanner {
             self.start(execution)?;
             self.state = self.next_range(execution).await?;
         }
-        while !matches!(self.state, State::Done) {
+        loop {
+            self.withheld.tell()?;
+            if let State::Done = self.state {
+                return Ok(None);
+            }
             let mut rows = Rows::new(self.decoded(), self.room, self.found_last);
             self.room = (self.room * 2).min(BATCH_ROWS);
             self.fill(&mut rows, execution).await?;
@@ -335,7 +343,6 @@ impl TableScanner {
             }
             execution.breathe().await?;
         }
-        Ok(None)
     }
 
     /// A search for one row by the whole clustering key needs no scan. The outer `None`: this is none.
@@ -477,6 +484,7 @@ impl Operator for TableScanner {
         self.ranges.clear();
         self.tests.clear();
         self.filters.clear();
+        self.withheld.clear();
         self.room = BATCH_ROWS;
         true
     }

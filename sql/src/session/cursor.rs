@@ -270,6 +270,7 @@ impl Session {
         let Some(portal) = cursor.source.get_mut() else { return Ok(()) };
         let mut has_more = true;
         while cursor.count < wanted && has_more {
+            portal.want(usize::try_from(wanted - cursor.count).unwrap_or(usize::MAX));
             match Box::pin(self.step(portal, &mut None)).await? {
                 Step::Rows(batch) => {
                     cursor.count += batch.row_count as i64;

@@ -397,8 +397,10 @@ impl Session {
     pub(crate) fn notify(&mut self, notice: Notice) {
         let wanted = match self.settings.get("client_min_messages").as_deref() {
             Ok("error") => false,
-            Ok("warning") => notice.severity != "NOTICE",
-            _ => true,
+            Ok("warning") => notice.severity == "WARNING",
+            // All of them are of the first of its five levels.
+            Ok(least) => notice.severity != "DEBUG" || least.starts_with("debug"),
+            Err(_) => true,
         };
         if wanted {
             self.notices.push(notice);

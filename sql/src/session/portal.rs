@@ -87,6 +87,8 @@ pub struct Portal {
     parameters: Arc<[Datum]>,
     state: State,
     rows: u64,
+    /// How many more rows are asked for, where that is known.
+    wanted: Option<usize>,
     epoch: u64,
     /// The client's whole text, where it is not the statement's.
     text: Option<String>,
@@ -108,6 +110,11 @@ impl Portal {
     /// none running, and reads one row, needs none.
     pub fn set_last(&mut self, is_last: bool) {
         self.is_last = is_last;
+    }
+
+    /// Says how many rows the next steps are asked for.
+    pub(super) fn want(&mut self, rows: usize) {
+        self.wanted = Some(rows);
     }
 
     /// The parameters' values.
@@ -193,6 +200,7 @@ impl Session {
             parameters,
             state: State::Ready,
             rows: 0,
+            wanted: None,
             epoch: self.portal_epoch,
             text: None,
             header: None,
@@ -282,6 +290,9 @@ impl Session {
         portal: &mut Portal,
         rows_max: &mut Option<usize>,
     ) -> Result<Step> {
+        if let Some(rows) = *rows_max {
+            portal.want(rows);
+        }
         if let State::Ready = portal.state {
             if let Some(step) = self.start(portal).await? {
                 return Ok(step);
@@ -676,6 +687,7 @@ impl Session {
             memory: None,
             team: None,
             is_helper: false,
+            wanted: None,
         })
     }
 
@@ -859,6 +871,7 @@ impl Session {
         };
         let mut execution = self.lend(environment.clone(), portal.parameters.clone()).map_err(plain)?;
         execution.timestamps = *timestamps;
+        execution.wanted = portal.wanted;
         execution.outer = std::mem::take(outer);
         execution.working_tables = std::mem::take(working_tables);
         execution.memory = memory.take();
@@ -884,7 +897,6 @@ fn single_row(columns: &[ResultColumn], row: Vec<Datum>, environment: &Environme
     Ok(Batch::new(made, 1))
 }
 
-/// As many rows of a batch as are wanted; the rest waits.
 /// A tag whose count is that of the rows that the last execution gave, where it has one.
 fn tag_of_rows(tag: &str, rows: u64) -> String {
     match tag.rsplit_once(' ') {
@@ -895,6 +907,7 @@ fn tag_of_rows(tag: &str, rows: u64) -> String {
     }
 }
 
+/// As many rows of a batch as are wanted; the rest waits.
 fn limited(portal: &mut Portal, batch: Batch, rows_max: &mut Option<usize>) -> Batch {
     let batch = match rows_max {
         Some(most) if batch.row_count > *most => {

@@ -754,12 +754,15 @@ impl Session {
             binding,
             notices: Vec::new(),
             warnings: Vec::new(),
+            details: Vec::new(),
             makes_temporary: false,
         })
     }
 
     /// Takes the transaction back; later statements see the changed catalog.
     pub(crate) fn end_ddl(&mut self, ddl: ddl::Ddl, changed: bool) -> Result<()> {
+        let details = ddl.details.into_iter().map(|error| Notice { severity: "DEBUG", error });
+        details.for_each(|detail| self.notify(detail));
         let notices = ddl.notices.into_iter().map(|error| Notice {
             severity: if error.state().as_str().starts_with("01") { "WARNING" } else { "NOTICE" },
             error,
@@ -799,6 +802,7 @@ impl Session {
             if conflict {
                 ddl.notices.clear();
                 ddl.warnings.clear();
+                ddl.details.clear();
             }
             let (catalog, mut binding) = (ddl.catalog.clone(), ddl.binding.clone());
             self.end_ddl(ddl, changed.is_ok())?;
