@@ -178,6 +178,12 @@ pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<Key
     let no_row: [Datum; 0] = [];
     let mut range = KeyRange::prefix(&prefix);
     let Some(column) = access.key.get(access.equal.len()) else { return Ok(Some(range)) };
+    if access.lower.is_some() || access.upper.is_some() {
+        // NULLs are beyond all bounds.
+        let mut values = prefix.clone();
+        values.push(key::MARK_VALUE);
+        range = KeyRange::prefix(&values);
+    }
     for (bound, is_lower) in [(&access.lower, true), (&access.upper, false)] {
         let Some((expr, included)) = bound else { continue };
         let value = expr.eval_row(&no_row.as_slice(), &context)?;
@@ -192,7 +198,7 @@ pub fn key_range(access: &KeyAccess, execution: &Execution) -> Result<Option<Key
             (true, Some(start)) => range.lower = Bound::Included(start),
             (true, None) => return Ok(None),
             (false, Some(end)) => range.upper = Bound::Excluded(end),
-            (false, None) => range.upper = Bound::Unbounded,
+            (false, None) => {}
         }
     }
     Ok(Some(range))

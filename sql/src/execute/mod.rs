@@ -13,6 +13,7 @@ mod filter;
 mod frame_boundary;
 mod function_scan;
 mod gather;
+mod gathered_keys;
 mod group_table;
 mod hash_join;
 mod helper;
@@ -38,6 +39,7 @@ mod project;
 mod project_set;
 mod recursive;
 mod recursive_rows;
+mod row_keys;
 mod row_store;
 mod row_stream;
 mod row_test;
@@ -140,7 +142,10 @@ fn build_here(plan: &PlanNode, number: &mut usize) -> Box<dyn Operator> {
     let mut child = |plan: &PlanNode| build_numbered(plan, number);
     let operator: Box<dyn Operator> = match &plan.node {
         Physical::Values { rows } => Box::new(values::Values::new(rows.clone(), &plan.types)),
-        Physical::Table(scan) => Box::new(scan::TableScanner::new((**scan).clone(), own)),
+        Physical::Table(scan) => {
+            *number += plan.searches();
+            Box::new(scan::TableScanner::new((**scan).clone(), own))
+        }
         Physical::Virtual { relation, projection, filters, .. } => {
             Box::new(virtual_scan::VirtualScan::new(relation, projection.clone(), filters.clone()))
         }
@@ -252,7 +257,7 @@ fn build_from(plan: &PlanNode, number: usize) -> Box<dyn Operator> {
 }
 
 fn count_nodes(plan: &PlanNode) -> usize {
-    1 + plan.inputs().into_iter().map(count_nodes).sum::<usize>()
+    1 + plan.searches() + plan.inputs().into_iter().map(count_nodes).sum::<usize>()
 }
 
 /// Where less than this is left of the stack, more is taken; and how much.

@@ -1,7 +1,7 @@
 //! Table scans: whole tables, key ranges, single rows, and searches by index.
 //!
 //! Rows are decoded into columns where they lie, unless one of the tests fails that can be made on their bytes. A search by index first gathers the primary keys of a batch,
-//! then looks the rows up.
+//! then looks the rows up. Where several searches are combined, all keys are gathered before the first row is read, in key order.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use helios_mvcc::{KeyRange, Scan, ScanStep, Transaction, TreeId, ValuePlace, Visit};
 
 use super::filter::filter_in_order;
+use super::gathered_keys::{GatheredKeys, gather_keys};
 use super::key_filter::KeyFilter;
 use super::key_reader::KeyReader;
 use super::keys::{key_range, key_ranges};
@@ -19,8 +20,11 @@ use super::{BoxFuture, Execution, Operator, reads_no_outer};
 use crate::catalog::TableEntry;
 use crate::error::{Result, SqlError};
 use crate::expr::Expr;
-use crate::plan::physical::{Access, Choices, TableScan};
+use crate::plan::physical::{Access, TableScan};
 use crate::value::{BATCH_ROWS, Batch, ColumnBuilder, Datum, PhysicalKind, PlainRows};
+
+/// So many rows are looked up by gathered keys between two looks at whether others have something to do.
+const KEYS_PER_TURN: usize = 64;
 
 enum State {
     Start,
@@ -40,6 +44,10 @@ pub struct TableScanner {
     state: State,
     /// The ranges of keys that are not read yet.
     ranges: VecDeque<KeyRange>,
+    /// Those that several searches found, and whether there are single keys among them.
+    gathered: Option<GatheredKeys>,
+    /// How many of them were read since others had a turn.
+    read_since_turn: usize,
     /// What is read of an index alone.
     key_reader: Option<KeyReader>,
     /// The filters that are tested on bytes, and those that see batches.
@@ -199,6 +207,8 @@ impl TableScanner {
             number,
             state: State::Start,
             ranges: VecDeque::new(),
+            gathered: None,
+            read_since_turn: 0,
             key_reader: None,
             tests: Vec::new(),
             filters: Vec::new(),
@@ -250,13 +260,18 @@ impl TableScanner {
         Ok(())
     }
 
-    fn start(&mut self, execution: &Execution) -> Result<()> {
+    async fn start(&mut self, execution: &mut Execution) -> Result<()> {
         match &self.scan.access {
             Access::Full { .. } if self.scan.workers == 0 => self.ranges.push_back(KeyRange::all()),
             Access::Full { .. } => {}
             Access::Keys(access) => {
                 self.ranges = key_ranges(access, execution)?;
                 self.key_reader = KeyReader::of(&self.scan);
+            }
+            Access::Combined(combination) => {
+                let number = self.number + 1;
+                let keys = gather_keys(&combination.set, &self.past, number, execution).await?;
+                self.gathered = Some(GatheredKeys::new(keys));
             }
         }
         Ok(())
@@ -267,14 +282,20 @@ impl TableScanner {
         let tree = self.scan.table.table.tree;
         let range = match execution.team.clone() {
             Some(team) if self.scan.workers > 0 => team.next_range(tree, &self.past, execution).await?,
-            _ => self.ranges.pop_front(),
+            _ => match &mut self.gathered {
+                Some(gathered) => gathered.next_range(),
+                None => self.ranges.pop_front(),
+            },
         };
         let Some(range) = range else {
+            self.gathered = None;
             self.leave_scan(State::Done);
             return Ok(State::Done);
         };
         let reader = self.past.reader(execution);
-        let of_rows = |scan: Scan| State::Rows(if self.scan.with_key { scan } else { scan.values_only() });
+        // Single rows are decoded one by one.
+        let one_by_one = self.scan.with_key || self.gathered.as_ref().is_some_and(GatheredKeys::has_single);
+        let of_rows = |scan: Scan| State::Rows(if one_by_one { scan } else { scan.values_only() });
         Ok(match (&self.state, &self.scan.access) {
             // Between two ranges other statements may have run.
             (State::Rows(before), _) => of_rows(before.over(range)),
@@ -284,6 +305,7 @@ impl TableScanner {
                 _ => State::Rows(before.over(range)),
             },
             (_, Access::Full { reverse }) => of_rows(reader.scan(tree, range, *reverse)),
+            (_, Access::Combined(_)) => of_rows(reader.scan(tree, range, false)),
             (_, Access::Keys(access)) => match access.index_tree {
                 None => of_rows(reader.scan(tree, range, access.reverse)),
                 Some(index) => State::Index(reader.scan(index, range, access.reverse)),
@@ -311,7 +333,11 @@ impl TableScanner {
                 State::Start | State::Done => return Ok(()),
             };
             if is_through {
-                execution.breathe().await?;
+                self.read_since_turn += 1;
+                if self.gathered.is_none() || self.read_since_turn >= KEYS_PER_TURN {
+                    self.read_since_turn = 0;
+                    execution.breathe().await?;
+                }
                 self.state = self.next_range(execution).await?;
             }
         }
@@ -325,7 +351,7 @@ impl TableScanner {
             if let Some(batch) = self.single_row(execution).await? {
                 return Ok(batch);
             }
-            self.start(execution)?;
+            self.start(execution).await?;
             self.state = self.next_range(execution).await?;
         }
         loop {
@@ -482,6 +508,7 @@ impl Operator for TableScanner {
         }
         self.leave_scan(State::Start);
         self.ranges.clear();
+        self.gathered = None;
         self.tests.clear();
         self.filters.clear();
         self.withheld.clear();
@@ -490,18 +517,7 @@ impl Operator for TableScanner {
     }
 
     fn is_fixed(&self) -> bool {
-        let is_fixed_access = match &self.scan.access {
-            Access::Full { .. } => true,
-            Access::Keys(access) => {
-                let chosen = match &access.choices {
-                    Some(Choices::Values(values)) => values.as_slice(),
-                    Some(Choices::Elements(array)) => std::slice::from_ref(array),
-                    None => &[],
-                };
-                let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
-                reads_no_outer(access.equal.iter().chain(chosen).chain(bounds))
-            }
-        };
+        let is_fixed_access = self.scan.access.all_values(&|value| reads_no_outer([value]));
         is_fixed_access && reads_no_outer(&self.scan.filters)
     }
 

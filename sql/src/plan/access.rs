@@ -5,11 +5,13 @@
 //! 3. A unique key given whole wins; then the longest prefix of equal columns, then a range.
 //! 4. All filters stay: they are tested on the rows found, which costs little and keeps bounds simple.
 
+use super::combination::{self, Combined};
 use super::cost::Costs;
 use super::estimate;
 use super::logical::{ColumnId, Logical, SortKey};
 use super::operators::{Comparison, as_comparison, operator_name};
 use super::physical::{Access, Choices, KeyAccess};
+use super::prefix;
 use super::selectivity::Scope;
 use super::special_index::{self, SpecialIndex};
 use super::walk;
@@ -22,16 +24,18 @@ use crate::value::{Datum, PhysicalKind};
 
 /// A filter that bounds a column.
 #[derive(Clone)]
-struct Bound {
+pub(super) struct Bound {
     /// The filter's position.
     filter: usize,
     column: ColumnNumber,
     comparison: Comparison,
     value: Expr,
+    /// It says all that the filter does.
+    is_all: bool,
 }
 
 /// A filter that lists the values of a column.
-struct Listed {
+pub(super) struct Listed {
     /// The filter's position.
     filter: usize,
     column: ColumnNumber,
@@ -98,7 +102,7 @@ pub fn searched_type(table: &Table, number: ColumnNumber) -> u32 {
 const UNKNOWN_ELEMENTS: f64 = 10.0;
 
 /// The filters that list values of columns.
-fn lists(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Listed> {
+pub(super) fn lists(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Listed> {
     let listed = |(filter, expr): (usize, &Expr)| {
         if reads_slot(expr) {
             return None;
@@ -194,10 +198,13 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .collect()
 }
 
-fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
+pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
     let mut found = Vec::new();
     for (at, filter) in filters.iter().enumerate() {
-        let Some((comparison, left, right)) = as_comparison(filter) else { continue };
+        let Some((comparison, left, right)) = as_comparison(filter) else {
+            found.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
+            continue;
+        };
         for (column, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())] {
             let Some(number) = sides.number(column).filter(|_| walk::is_constant(value)) else { continue };
             // Places are searched for, not ranges of them.
@@ -205,11 +212,24 @@ fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
                 continue;
             }
             if let Some(value) = key_value(value, searched_type(table, number)) {
-                found.push(Bound { filter: at, column: number, comparison, value });
+                found.push(Bound { filter: at, column: number, comparison, value, is_all: true });
             }
         }
     }
     found
+}
+
+/// The bounds of a column of which a filter says how its texts begin.
+fn prefix_bounds(
+    sides: Sides<'_>,
+    table: &Table,
+    filter: usize,
+    condition: &Expr,
+) -> Option<impl Iterator<Item = Bound>> {
+    let (text, bounds) = prefix::bounds(condition)?;
+    let column = sides.number(text).filter(|number| is_text(searched_type(table, *number)))?;
+    let bound = move |(comparison, value)| Bound { filter, column, comparison, value, is_all: false };
+    Some(bounds.into_iter().map(bound))
 }
 
 /// A key that a table can be searched by: its own, or that of an index on columns alone.
@@ -265,7 +285,10 @@ pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
         let rows = (estimate::table_rows(entry) * part).max(1.0);
         Some(costs.searches(entry, key.by_index, false, rows, loops, filters.len()))
     });
-    searches.fold(full, f64::min)
+    let single = searches.fold(full, f64::min);
+    let has_arms = filters.iter().any(|filter| matches!(filter, Expr::Or(_)));
+    let combined = if has_arms { combination::cheapest(plan, &[], costs) } else { None };
+    combined.map_or(single, |combined| single.min(combined.gathering + combined.reading))
 }
 
 /// The value as the column's key holds it, where the comparison's types allow that.
@@ -302,12 +325,19 @@ fn is_text(oid: u32) -> bool {
     matches!(oid, oids::TEXT | oids::VARCHAR)
 }
 
-struct Candidate {
-    access: KeyAccess,
+/// A search that filters bound.
+pub(super) struct Candidate {
+    pub access: KeyAccess,
     /// How many ranges it reads.
-    ranges: f64,
+    pub ranges: f64,
     /// The filters that bound it, by position.
-    filters: Vec<usize>,
+    pub filters: Vec<usize>,
+    /// Those of them that the range of keys goes by, in the order of the key.
+    pub bounding: Vec<usize>,
+    /// Those of which the search says all.
+    pub said: Vec<usize>,
+    /// What all rows of a partial index satisfy, over positions of the row.
+    pub predicate: Vec<Expr>,
     score: u32,
 }
 
@@ -332,11 +362,12 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     };
     let is_partial = !implied_by.is_empty();
     let (mut equal, mut filters) = (Vec::new(), implied_by);
+    let mut used: Vec<&Bound> = Vec::new();
     for number in numbers {
         match find(*number, &[Comparison::Equal]) {
             Some(bound) => {
                 equal.push(bound.value.clone());
-                filters.push(bound.filter);
+                used.push(bound);
             }
             None => break,
         }
@@ -345,11 +376,10 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     let (mut lower, mut upper) = (None, None);
     let next = numbers.get(equal.len());
     let list = next.and_then(|number| lists.iter().find(|list| list.column == *number));
-    filters.extend(list.map(|list| list.filter));
     if let Some(number) = next.filter(|_| list.is_none()) {
         let first = find(*number, &[Comparison::Greater, Comparison::GreaterOrEqual]);
         let last = find(*number, &[Comparison::Less, Comparison::LessOrEqual]);
-        filters.extend(first.iter().chain(&last).map(|bound| bound.filter));
+        used.extend(first.iter().chain(&last));
         lower = first.map(|bound| (bound.value.clone(), bound.comparison == Comparison::GreaterOrEqual));
         upper = last.map(|bound| (bound.value.clone(), bound.comparison == Comparison::LessOrEqual));
         // In a descending column the greater values come first.
@@ -360,6 +390,11 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     if equal.is_empty() && list.is_none() && lower.is_none() && upper.is_none() && !is_partial {
         return None;
     }
+    let listing = list.map(|list| list.filter);
+    let mut bounding: Vec<usize> = used.iter().map(|bound| bound.filter).chain(listing).collect();
+    bounding.dedup();
+    let said = used.iter().filter(|bound| bound.is_all).map(|bound| bound.filter).chain(listing).collect();
+    filters.extend(&bounding);
     filters.sort_unstable();
     filters.dedup();
     let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some()) + 3 * u32::from(list.is_some());
@@ -379,7 +414,8 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         single,
         reverse: false,
     };
-    Some(Candidate { access, ranges: list.map_or(1.0, |list| list.count), filters, score })
+    let ranges = list.map_or(1.0, |list| list.count);
+    Some(Candidate { access, ranges, filters, bounding, said, predicate: Vec::new(), score })
 }
 
 /// The part of the rows that are read when only the first are wanted, about.
@@ -405,6 +441,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     let repeated = candidates.iter().any(is_repeated);
     candidates.retain(|candidate| !repeated || is_repeated(candidate));
     let order = Wanted { keys: wanted, columns, limited, given: estimate::rows(plan) };
+    let combined = if repeated { None } else { combination::cheapest(plan, &candidates, costs) };
     if entry.rows_analyzed().is_none() {
         // Of an unknown table it is safer not to read all.
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
@@ -425,6 +462,13 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         let access = Access::Keys(Box::new(access));
         let key_only = key.is_none() && is_key_only(entry, columns, &access);
         offer(costs.searches(entry, by_index, key_only, rows, ranges, filters.len()), access, ordered);
+    }
+    if let Some(Combined { combination, gathering, reading }) = combined {
+        let by_key = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
+        let ordered = wanted.is_empty() || (by_key == Some(false) && !table.primary_key.is_empty());
+        // All keys are gathered before the first row.
+        let gathering = if limited && ordered { gathering / LIMITED_PART } else { gathering };
+        offer(gathering + reading, Access::Combined(Box::new(combination)), ordered);
     }
     if !only_searches {
         let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
@@ -489,7 +533,7 @@ impl Wanted<'_> {
 }
 
 /// The searches that filters bound.
-fn candidates(
+pub(super) fn candidates(
     entry: &TableEntry,
     columns: &[(ColumnId, ColumnNumber)],
     filters: &[Expr],
@@ -553,6 +597,8 @@ fn special_candidate(
     bounds: &[Bound],
 ) -> Option<Candidate> {
     let implied_by = special.implied_by(filters)?;
+    let is_predicate = |at: &&usize| special.predicate.iter().any(|term| walk::same(term, &filters[**at]));
+    let repeating: Vec<usize> = implied_by.iter().filter(is_predicate).copied().collect();
     let index = &special.index;
     let (mut numbers, mut names) = (Vec::new(), Vec::new());
     let mut all: Vec<Bound> = bounds.to_vec();
@@ -573,7 +619,7 @@ fn special_candidate(
                     && walk::is_constant(value)
                     && let Some(value) = key_value(value, expression.data_type().oid)
                 {
-                    all.push(Bound { filter, column: number, comparison, value });
+                    all.push(Bound { filter, column: number, comparison, value, is_all: true });
                 }
             }
         }
@@ -587,7 +633,10 @@ fn special_candidate(
         unique: index.unique,
         implied_by,
     };
-    candidate(search, &all, &[])
+    let mut candidate = candidate(search, &all, &[])?;
+    candidate.said.extend(repeating);
+    candidate.predicate = special.predicate.clone();
+    Some(candidate)
 }
 
 /// Searches that read all of an index.

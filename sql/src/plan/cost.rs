@@ -3,7 +3,7 @@
 use super::estimate;
 use super::logical::{JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
-use super::physical::{Access, Choices, Phase, Physical, PlanNode};
+use super::physical::{Access, KeySet, Phase, Physical, PlanNode};
 use crate::catalog::TableEntry;
 
 /// The settings that the planner weighs plans by.
@@ -14,6 +14,7 @@ pub struct Costs {
     pub cpu_tuple: f64,
     pub cpu_index_tuple: f64,
     pub cpu_operator: f64,
+    pub enable_bitmapscan: bool,
     pub enable_hashjoin: bool,
     pub enable_indexscan: bool,
     pub enable_nestloop: bool,
@@ -70,6 +71,7 @@ impl Default for Costs {
             cpu_tuple: 0.01,
             cpu_index_tuple: 0.005,
             cpu_operator: 0.0025,
+            enable_bitmapscan: true,
             enable_hashjoin: true,
             enable_indexscan: true,
             enable_nestloop: true,
@@ -88,6 +90,8 @@ const ROWS_PER_PAGE: f64 = 50.0;
 const ENTRIES_PER_PAGE: f64 = 200.0;
 /// What going down a tree costs, in operators.
 const DESCENT_OPERATORS: f64 = 100.0;
+/// What finding a row costs in the leaf where the one before was, or in the next, in operators.
+const NEAR_SEARCH_OPERATORS: f64 = 40.0;
 
 /// What of a random read a page costs that a search looks at: it is mostly in memory, and no device has to seek. By
 /// default it is as much as a page read in sequence.
@@ -154,6 +158,36 @@ impl Costs {
             + unless(self.enable_indexscan)
     }
 
+    /// So many searches that find the keys of so many rows. The table's own key is not searched: the rows are where it says.
+    #[must_use]
+    pub fn key_search(&self, entry: &TableEntry, by_index: bool, found: f64, loops: f64) -> FoundKeys {
+        if !by_index {
+            return FoundKeys {
+                cost: loops * self.cpu_operator * DESCENT_OPERATORS,
+                rows: FoundRows { single: 0.0, ranged: found },
+            };
+        }
+        let index_pages = (estimate::table_rows(entry) / ENTRIES_PER_PAGE).ceil();
+        let read = fetched(index_pages, loops.max(found / ENTRIES_PER_PAGE));
+        let cost = self.random_page * SEARCH_READ_PART * read
+            + loops * self.cpu_operator * DESCENT_OPERATORS
+            + found * (self.cpu_index_tuple + self.cpu_operator);
+        FoundKeys { cost, rows: FoundRows { single: found, ranged: 0.0 } }
+    }
+
+    /// Reading rows whose keys are known, in their order, and testing `filters` conditions on each.
+    #[must_use]
+    pub fn rows_by_key(&self, entry: &TableEntry, rows: FoundRows, filters: usize) -> f64 {
+        let (table_pages, table_rows) = (pages(entry), estimate::table_rows(entry));
+        let single = if rows.single > 0.0 { fetched(table_pages, rows.single) } else { 0.0 };
+        let read = single + rows.ranged * table_pages / table_rows;
+        let row = self.cpu_tuple + self.cpu_operator * filters as f64;
+        self.random_page * SEARCH_READ_PART * read.min(table_pages)
+            + rows.single * self.cpu_operator * NEAR_SEARCH_OPERATORS
+            + rows.all() * row
+            + unless(self.enable_bitmapscan)
+    }
+
     /// A hash join without what its sides cost; the right one becomes the table.
     #[must_use]
     pub fn hash_join(&self, left: f64, right: f64, rows: f64) -> f64 {
@@ -183,6 +217,68 @@ impl Costs {
     #[must_use]
     pub fn search_loop(&self, left: f64, each: f64, rows: f64) -> f64 {
         left * each + rows * self.cpu_tuple + unless(self.enable_nestloop)
+    }
+}
+
+/// Rows of a table of which the keys were found: those at single keys, and those in ranges of the table's own key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoundRows {
+    pub single: f64,
+    pub ranged: f64,
+}
+
+impl FoundRows {
+    /// How many there are.
+    #[must_use]
+    pub fn all(self) -> f64 {
+        self.single + self.ranged
+    }
+
+    /// Those that are in either, of a table of so many.
+    #[must_use]
+    pub fn or(self, other: FoundRows, table_rows: f64) -> FoundRows {
+        // What is in a range is not looked up by itself.
+        let either = |first: f64, second: f64| first + second - first * second / table_rows;
+        FoundRows { single: either(self.single, other.single), ranged: either(self.ranged, other.ranged) }
+    }
+
+    /// Those that are in both, of a table of so many.
+    #[must_use]
+    pub fn and(self, other: FoundRows, table_rows: f64) -> FoundRows {
+        let ranged = self.ranged * other.ranged / table_rows;
+        FoundRows { single: self.all() * other.all() / table_rows - ranged, ranged }
+    }
+}
+
+/// A set of keys: what finding it costs, and the rows that it names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoundKeys {
+    pub cost: f64,
+    pub rows: FoundRows,
+}
+
+/// What it costs to find the keys of a set.
+#[must_use]
+pub fn of_keys(set: &KeySet, entry: &TableEntry, costs: &Costs) -> FoundKeys {
+    let table_rows = estimate::table_rows(entry);
+    let mut parts = set.parts().iter().map(|part| of_keys(part, entry, costs));
+    let joined = |first: FoundKeys, second: FoundKeys, rows: FoundRows| FoundKeys {
+        cost: first.cost + second.cost,
+        rows,
+    };
+    match set {
+        KeySet::Search(search) => {
+            let by_index = search.access.index_tree.is_some();
+            costs.key_search(entry, by_index, search.rows, search.access.ranges())
+        }
+        KeySet::Any(_) => {
+            let none = FoundKeys::default();
+            parts.fold(none, |all, part| joined(all, part, all.rows.or(part.rows, table_rows)))
+        }
+        KeySet::All(_) => {
+            let first = parts.next().unwrap_or_default();
+            parts.fold(first, |all, part| joined(all, part, all.rows.and(part.rows, table_rows)))
+        }
     }
 }
 
@@ -253,14 +349,15 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
             }
             Access::Keys(access) => {
                 let by_index = access.index_tree.is_some();
-                let ranges = match &access.choices {
-                    Some(Choices::Values(values)) => values.len() as f64,
-                    _ => 1.0,
-                };
-                let filters = scan.filters.len();
+                let (ranges, filters) = (access.ranges(), scan.filters.len());
                 let total = costs.searches(&scan.table, by_index, scan.key_only, plan.rows, ranges, filters);
                 let startup = costs.cpu_operator * DESCENT_OPERATORS;
                 Cost { startup: startup.min(total), total }
+            }
+            Access::Combined(combination) => {
+                let found = of_keys(&combination.set, &scan.table, costs);
+                let read = costs.rows_by_key(&scan.table, found.rows, scan.filters.len());
+                all(found.cost, read)
             }
         },
         Physical::Project { input, .. } => below(input),

@@ -1,6 +1,7 @@
 //! Plans: the logical one that the binder makes, the rules that improve it, the physical one that runs.
 
 mod access;
+mod combination;
 mod constants;
 mod cost;
 pub use cost::{Costs, ParallelCosts};
@@ -24,6 +25,7 @@ mod relation_set;
 pub use planner::{row_layout, sort_columns};
 pub mod point;
 mod postpone;
+mod prefix;
 mod prune;
 mod pushdown;
 mod renames;

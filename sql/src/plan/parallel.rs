@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::cost::{Cost, Costs, ParallelCosts, of_physical, pages};
 use super::logical::{AggregateCall, JoinKind, SetKind, TableFunction};
-use super::physical::{Access, Choices, HashJoin, NestedLoop, Phase, Physical, PlanNode, TableScan};
+use super::physical::{Access, HashJoin, NestedLoop, Phase, Physical, PlanNode, TableScan};
 use super::walk;
 use crate::expr::Expr;
 use crate::functions::Volatility;
@@ -214,13 +214,7 @@ fn makes_rows(plan: &PlanNode, is_own: &dyn Fn(&Expr) -> bool) -> bool {
     match &plan.node {
         Physical::Table(scan) => {
             let Access::Keys(access) = &scan.access else { return false };
-            let values = match &access.choices {
-                Some(Choices::Values(values)) => values.as_slice(),
-                Some(Choices::Elements(array)) => std::slice::from_ref(array),
-                None => &[],
-            };
-            let bounds = [&access.lower, &access.upper].into_iter().flatten().map(|(bound, _)| bound);
-            scan.filters.iter().chain(&access.equal).chain(values).chain(bounds).all(is_own)
+            scan.filters.iter().chain(access.values()).all(is_own)
         }
         Physical::Function { calls, .. } => calls.iter().all(|call| match call {
             TableFunction::Call { call, .. } => is_own(call),

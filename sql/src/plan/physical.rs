@@ -46,6 +46,73 @@ pub enum Access {
     Full { reverse: bool },
     /// Those whose key begins with values equal to expressions, and then lies between bounds.
     Keys(Box<KeyAccess>),
+    /// Those that several searches name together.
+    Combined(Box<Combination>),
+}
+
+impl Access {
+    /// Whether all values that it searches for pass a test.
+    pub fn all_values(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        match self {
+            Access::Full { .. } => true,
+            Access::Keys(access) => access.values().all(test),
+            Access::Combined(combination) => combination.set.all_values(test),
+        }
+    }
+}
+
+/// Rows of a table that several searches name together.
+#[derive(Clone)]
+pub struct Combination {
+    pub set: KeySet,
+    /// The scan's filters, by position, of which the searches say all.
+    pub said: Vec<usize>,
+}
+
+/// Keys of rows, found by searches.
+#[derive(Clone)]
+pub enum KeySet {
+    Search(Box<KeySearch>),
+    /// Those that any of several sets has.
+    Any(Vec<KeySet>),
+    /// Those that all of several sets have.
+    All(Vec<KeySet>),
+}
+
+/// A search for keys of rows.
+#[derive(Clone)]
+pub struct KeySearch {
+    pub access: KeyAccess,
+    /// What the rows that it finds satisfy, over positions of the row: the conditions that it goes by, and what all rows of
+    /// a partial index satisfy.
+    pub conditions: Vec<Expr>,
+    /// The keys expected.
+    pub rows: f64,
+}
+
+impl KeySet {
+    /// The sets that it is made of.
+    #[must_use]
+    pub fn parts(&self) -> &[KeySet] {
+        match self {
+            KeySet::Search(_) => &[],
+            KeySet::Any(parts) | KeySet::All(parts) => parts,
+        }
+    }
+
+    /// How many sets there are, itself and those below it, each of which is measured.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        1 + self.parts().iter().map(KeySet::count).sum::<usize>()
+    }
+
+    /// Whether a test holds for all values that are searched for.
+    pub fn all_values(&self, test: &dyn Fn(&Expr) -> bool) -> bool {
+        match self {
+            KeySet::Search(search) => search.access.values().all(test),
+            KeySet::Any(parts) | KeySet::All(parts) => parts.iter().all(|part| part.all_values(test)),
+        }
+    }
 }
 
 /// Values of which a column has any.
@@ -80,6 +147,28 @@ pub struct KeyAccess {
     /// The key is unique and all of it is given: at most one row.
     pub single: bool,
     pub reverse: bool,
+}
+
+impl KeyAccess {
+    /// The values that are searched for, and the bounds.
+    pub fn values(&self) -> impl Iterator<Item = &Expr> {
+        let chosen = match &self.choices {
+            Some(Choices::Values(values)) => values.as_slice(),
+            Some(Choices::Elements(array)) => std::slice::from_ref(array),
+            None => &[],
+        };
+        let bounds = [&self.lower, &self.upper].into_iter().flatten().map(|(bound, _)| bound);
+        self.equal.iter().chain(chosen).chain(bounds)
+    }
+
+    /// How many ranges of keys it reads, as far as that is known.
+    #[must_use]
+    pub fn ranges(&self) -> f64 {
+        match &self.choices {
+            Some(Choices::Values(values)) => values.len() as f64,
+            _ => 1.0,
+        }
+    }
 }
 
 /// A scan of a stored table.
@@ -316,6 +405,18 @@ impl PlanNode {
         match &self.node {
             Physical::Lock { tables, .. } => tables.iter().map(|table| table.locking.mode).max(),
             _ => self.inputs().into_iter().find_map(PlanNode::row_lock),
+        }
+    }
+
+    /// How many things are measured of it beside itself: each search that its rows' keys are found by.
+    #[must_use]
+    pub fn searches(&self) -> usize {
+        match &self.node {
+            Physical::Table(scan) => match &scan.access {
+                Access::Combined(combination) => combination.set.count(),
+                Access::Full { .. } | Access::Keys(_) => 0,
+            },
+            _ => 0,
         }
     }
 

@@ -103,6 +103,9 @@ fn access_follows_cost() {
     );
     script(&mut session, "SET enable_indexscan = off");
     let lines = explained(&mut session, "COSTS OFF", "SELECT * FROM facts WHERE part = 3");
+    assert_eq!(lines[0], "Bitmap Heap Scan on facts");
+    script(&mut session, "SET enable_bitmapscan = off");
+    let lines = explained(&mut session, "COSTS OFF", "SELECT * FROM facts WHERE part = 3");
     assert_eq!(lines[0], "Seq Scan on facts");
 }
 

@@ -158,6 +158,7 @@ pub fn costs_of(settings: &SettingValues) -> Costs {
         cpu_tuple: number("cpu_tuple_cost", default.cpu_tuple),
         cpu_index_tuple: number("cpu_index_tuple_cost", default.cpu_index_tuple),
         cpu_operator: number("cpu_operator_cost", default.cpu_operator),
+        enable_bitmapscan: settings.is_on("enable_bitmapscan"),
         enable_hashjoin: settings.is_on("enable_hashjoin"),
         enable_indexscan: settings.is_on("enable_indexscan"),
         enable_nestloop: settings.is_on("enable_nestloop"),

@@ -27,7 +27,8 @@ use std::sync::Arc;
 
 /// What a NULL that comes first begins with.
 pub const MARK_NULL_FIRST: u8 = 0x00;
-const MARK_VALUE: u8 = 0x80;
+/// What a value begins with.
+pub const MARK_VALUE: u8 = 0x80;
 /// What a NULL that comes last begins with.
 pub const MARK_NULL_LAST: u8 = 0xff;
 

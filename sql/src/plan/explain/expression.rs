@@ -33,6 +33,7 @@ pub(super) fn sort_keys(catalog: &dyn TypeCatalog, keys: &[SortKey], names: &[St
         .collect()
 }
 
+/// What an index is searched for, as one condition.
 pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<String> {
     let mut terms = Vec::new();
     for (name, value) in access.key_names.iter().zip(&access.equal) {
@@ -67,6 +68,11 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
             ));
         }
     }
+    joined(terms)
+}
+
+/// A conjunction of texts.
+pub(super) fn joined(mut terms: Vec<String>) -> Option<String> {
     match terms.len() {
         0 => None,
         1 => terms.pop(),
@@ -234,7 +240,9 @@ fn constant(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> St
     let text = printed(catalog, value, data_type);
     match data_type.oid {
         oids::BOOL => if text == "t" { "true" } else { "false" }.to_string(),
-        oids::INT4 | oids::NUMERIC if !text.starts_with('-') => text,
+        oids::INT4 if !text.starts_with('-') => text,
+        // One that looks like an integer would be read as one.
+        oids::NUMERIC if text.starts_with(|first: char| first.is_ascii_digit()) && text.contains('.') => text,
         _ => format!("'{}'::{type_name}", text.replace('\'', "''")),
     }
 }

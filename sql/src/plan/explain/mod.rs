@@ -7,6 +7,7 @@ mod document;
 mod expression;
 mod markup;
 mod options;
+mod searches;
 mod text;
 mod tree;
 

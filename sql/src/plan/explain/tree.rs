@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::expression::{conjunction, expression, index_condition, served, sort_keys};
+use super::searches::recheck;
 use super::{Explained, FIRST_SUBPLAN, Options, SLOT};
 use crate::binder::name::quote;
 use crate::execute::{Instrument, SpaceUsed};
@@ -71,7 +72,7 @@ pub(super) struct Buffers {
     pub reads: u64,
 }
 
-fn fact(key: &'static str, text: impl Into<String>) -> Fact {
+pub(super) fn fact(key: &'static str, text: impl Into<String>) -> Fact {
     Fact { key, value: Value::Text(text.into()), is_first: false }
 }
 
@@ -124,12 +125,12 @@ pub(super) fn build(explained: &Explained<'_>, options: &Options, catalog: &dyn 
     }
 }
 
-struct Builder<'e> {
-    explained: &'e Explained<'e>,
+pub(super) struct Builder<'e> {
+    pub explained: &'e Explained<'e>,
     options: &'e Options,
-    catalog: &'e dyn TypeCatalog,
+    pub catalog: &'e dyn TypeCatalog,
     /// The number of the next node, as measuring counts them.
-    number: usize,
+    pub number: usize,
     /// What fills the slots of the parts at hand.
     slots: HashMap<usize, String>,
     /// How many subqueries were met: those that run once, and the others.
@@ -205,6 +206,12 @@ impl Builder<'_> {
             self.note_slots(&join.lateral, &join.left);
         }
         match &plan.node {
+            Physical::Table(scan) => {
+                if let Access::Combined(combination) = &scan.access {
+                    let searches = self.searches(&combination.set, scan, "Outer");
+                    node.children.push(searches);
+                }
+            }
             Physical::HashJoin(join) => {
                 node.children.push(self.node(&join.left, Some("Outer")));
                 node.children.push(self.hash(number, &join.right));
@@ -342,7 +349,7 @@ impl Builder<'_> {
         instruments.get(number).copied().unwrap_or_default()
     }
 
-    fn actual(&self, number: usize) -> Option<Actual> {
+    pub(super) fn actual(&self, number: usize) -> Option<Actual> {
         self.explained.instruments?;
         let measured = self.measured(number);
         let loops = measured.loops.max(u64::from(measured.rows > 0));
@@ -365,7 +372,7 @@ impl Builder<'_> {
     }
 
     /// A text with what fills the slots in place of those.
-    fn with_slots(&self, text: &str) -> String {
+    pub(super) fn with_slots(&self, text: &str) -> String {
         let mut parts = text.split(SLOT);
         let mut out = parts.next().unwrap_or_default().to_string();
         for part in parts {
@@ -420,6 +427,9 @@ impl Builder<'_> {
                     Access::Full { .. } => ("Seq Scan", format!("Seq Scan on {table}"), facts),
                     Access::Keys(access) if access.by_place => {
                         ("Tid Scan", format!("Tid Scan on {table}"), facts)
+                    }
+                    Access::Combined(_) => {
+                        ("Bitmap Heap Scan", format!("Bitmap Heap Scan on {table}"), facts)
                     }
                     Access::Keys(access) => {
                         index_scan(scan.key_only, access.reverse, &access.index_name, &table, facts)
@@ -520,11 +530,23 @@ impl Builder<'_> {
                 let columns = &scan.table.table.columns;
                 let names = scan.projection.iter().map(|at| quote(&columns[*at].name));
                 let names: Vec<String> = names.collect();
-                if let Access::Keys(access) = &scan.access {
-                    if let Some(condition) = index_condition(catalog, access) {
-                        put(node, if access.by_place { "TID Cond" } else { "Index Cond" }, condition);
+                match &scan.access {
+                    Access::Full { .. } => {}
+                    Access::Keys(access) => {
+                        if let Some(condition) = index_condition(catalog, access) {
+                            put(node, if access.by_place { "TID Cond" } else { "Index Cond" }, condition);
+                        }
+                        remaining.retain(|filter| !served(catalog, filter, access, &names));
                     }
-                    remaining.retain(|filter| !served(catalog, filter, access, &names));
+                    Access::Combined(combination) => {
+                        let columns: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
+                        if let Some(condition) = recheck(catalog, &combination.set, &columns) {
+                            put(node, "Recheck Cond", condition);
+                        }
+                        let mut position = 0..;
+                        remaining
+                            .retain(|_| !position.next().is_some_and(|at| combination.said.contains(&at)));
+                    }
                 }
                 if !remaining.is_empty() {
                     put(node, "Filter", conjunction(catalog, &remaining, &names));
