@@ -23,9 +23,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::timer::now;
 use super::worker::{Worker, with_current};
 
 pub(super) type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -189,12 +191,17 @@ impl Scheduler {
         self.ready.borrow_mut().push_back(task);
     }
 
-    /// Takes the mail and polls at most `polls_max` ready tasks.
-    pub(super) fn run_some(&self, polls_max: usize) {
+    /// Takes the mail and polls at most `polls_max` ready tasks, fewer where that has taken `time_max`: a task that goes on
+    /// computing in turns of its own wakes itself each time, and would keep those who wait for events waiting.
+    pub(super) fn run_some(&self, polls_max: usize, time_max: Duration) {
         self.take_mail();
+        let begun = now();
         for _ in 0..polls_max {
             let Some(task) = self.ready.borrow_mut().pop_front() else { break };
             self.run_task(task);
+            if now() - begun >= time_max {
+                break;
+            }
         }
     }
 
@@ -271,5 +278,32 @@ fn guard_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
             tracing::error!(%message, "a task panicked and was ended");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// How many of a hundred tasks that are ready are polled in one round.
+    fn polls_in_a_round(polls_max: usize, time_max: Duration) -> usize {
+        let scheduler = Scheduler::new(Arc::default());
+        let polls = Rc::new(Cell::new(0));
+        for _ in 0..100 {
+            let polls = polls.clone();
+            scheduler.spawn(Box::pin(async move { polls.set(polls.get() + 1) }));
+        }
+        scheduler.run_some(polls_max, time_max);
+        polls.get()
+    }
+
+    #[test]
+    fn a_round_ends_by_number_and_by_time() {
+        assert_eq!(polls_in_a_round(64, Duration::MAX), 64);
+        assert_eq!(polls_in_a_round(1_000, Duration::MAX), 100);
+        assert_eq!(polls_in_a_round(64, Duration::ZERO), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,8 +18,9 @@ use super::stop::StopToken;
 use super::timer::TimerQueue;
 use crate::oneshot;
 
-/// Tasks polled before the worker looks for events and mail again.
+/// Tasks polled before the worker looks for events and mail again, and how long that may take: then no further task is polled.
 const POLLS_MAX: usize = 64;
+const ROUND_MAX: Duration = Duration::from_micros(500);
 
 /// What all workers of an executor share with those who send them work.
 pub(super) struct Shared {
@@ -171,7 +172,7 @@ impl Worker {
 
     /// Runs some of the tasks that are ready; false when the worker is to end.
     pub(super) fn run_tasks(&self) -> bool {
-        self.scheduler.run_some(POLLS_MAX);
+        self.scheduler.run_some(POLLS_MAX, ROUND_MAX);
         !self.shared.is_abandoned.load(Ordering::Acquire)
     }
 }

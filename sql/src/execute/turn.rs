@@ -3,9 +3,9 @@
 use helios_runtime::Clock;
 
 /// Other sessions of the thread wait so long at most, but for what a batch of rows costs; a request to cancel is heard then.
-const TURN_NANOS: u64 = 2_000_000;
+const TURN_NANOS: u64 = 1_000_000;
 /// How many batches are counted before the clock is looked at.
-const BATCHES_PER_LOOK: u32 = 8;
+const BATCHES_PER_LOOK: u32 = 2;
 /// A turn ends after so many batches whatever the clock says.
 const BATCHES_PER_TURN: u32 = 256;
 
@@ -53,9 +53,9 @@ mod tests {
             })
         };
         assert_eq!(ends_at(&mut turn, 0), Some(256));
-        // The clock is looked at first behind eight.
-        assert_eq!(ends_at(&mut turn, 1_000), Some(16));
-        assert_eq!(ends_at(&mut turn, 100), Some(32));
+        // The clock is looked at first behind two.
+        assert_eq!(ends_at(&mut turn, 1_000), Some(4));
+        assert_eq!(ends_at(&mut turn, 100), Some(12));
         assert_eq!(ends_at(&mut turn, 0), Some(256), "each turn is counted anew");
     }
 }
