@@ -2,11 +2,14 @@
 //! database and in one with a hundred branches and many versions of each row.
 //!
 //! `select_only fresh|aged COUNT` makes one of the two in memory and runs so many transactions. Their instructions are
-//! counted by callgrind, which looks at one function alone:
+//! counted by callgrind, which looks at one function alone; the difference of two counts leaves out what happens once:
 //!
 //! ```text
-//! valgrind --fair-sched=yes --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='select_only::transactions' \
-//!     target/debug/examples/select_only aged 5000
+//! cargo build --release -p helios_benches --example select_only
+//! for count in 5000 25000; do
+//!     valgrind --fair-sched=yes --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='select_only::transactions' \
+//!         target/release/examples/select_only aged $count
+//! done
 //! ```
 
 use std::hint::black_box;
