@@ -32,6 +32,8 @@ pub(super) struct Bound {
     value: Expr,
     /// It says all that the filter does.
     is_all: bool,
+    /// The column is to be NULL, whatever it is compared with.
+    is_null: bool,
 }
 
 /// A filter that lists the values of a column.
@@ -203,6 +205,7 @@ pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<B
     for (at, filter) in filters.iter().enumerate() {
         let Some((comparison, left, right)) = as_comparison(filter) else {
             found.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
+            found.extend(truth_bound(sides, table, at, filter));
             continue;
         };
         for (column, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())] {
@@ -212,7 +215,14 @@ pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<B
                 continue;
             }
             if let Some(value) = key_value(value, searched_type(table, number)) {
-                found.push(Bound { filter: at, column: number, comparison, value, is_all: true });
+                found.push(Bound {
+                    filter: at,
+                    column: number,
+                    comparison,
+                    value,
+                    is_all: true,
+                    is_null: false,
+                });
             }
         }
     }
@@ -228,8 +238,28 @@ fn prefix_bounds(
 ) -> Option<impl Iterator<Item = Bound>> {
     let (text, bounds) = prefix::bounds(condition)?;
     let column = sides.number(text).filter(|number| is_text(searched_type(table, *number)))?;
-    let bound = move |(comparison, value)| Bound { filter, column, comparison, value, is_all: false };
+    let bound =
+        move |(comparison, value)| Bound { filter, column, comparison, value, is_all: false, is_null: false };
     Some(bounds.into_iter().map(bound))
+}
+
+/// What `column IS NULL` says of a column, and what a truth value says of itself.
+fn truth_bound(sides: Sides<'_>, table: &Table, filter: usize, condition: &Expr) -> Option<Bound> {
+    let (column, value) = match condition {
+        Expr::IsNull { argument, negated: false } => (argument.as_ref(), Datum::Null),
+        Expr::Column { .. } => (condition, Datum::Bool(true)),
+        Expr::Not(column) => (column.as_ref(), Datum::Bool(false)),
+        _ => return None,
+    };
+    let number = sides.number(column).filter(|number| *number != PLACE)?;
+    let is_null = value.is_null();
+    // A row of NULLs is one too, and is kept as what it is.
+    if is_null && table.column_numbered(number).representation.kind == PhysicalKind::Record {
+        return None;
+    }
+    let value = Expr::Const { value, data_type: column.data_type() };
+    // PostgreSQL tests what is no comparison again, and shows that.
+    Some(Bound { filter, column: number, comparison: Comparison::Equal, value, is_all: is_null, is_null })
 }
 
 /// A key that a table can be searched by: its own, or that of an index on columns alone.
@@ -361,18 +391,19 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         bounds.iter().find(|bound| bound.column == number && wanted.contains(&bound.comparison))
     };
     let is_partial = !implied_by.is_empty();
-    let (mut equal, mut filters) = (Vec::new(), implied_by);
+    let (mut equal, mut nulls, mut filters) = (Vec::new(), Vec::new(), implied_by);
     let mut used: Vec<&Bound> = Vec::new();
     for number in numbers {
         match find(*number, &[Comparison::Equal]) {
             Some(bound) => {
+                nulls.extend(bound.is_null.then_some(equal.len()));
                 equal.push(bound.value.clone());
                 used.push(bound);
             }
             None => break,
         }
     }
-    let single = unique && equal.len() == numbers.len();
+    let single = unique && equal.len() == numbers.len() && nulls.is_empty();
     let (mut lower, mut upper) = (None, None);
     let next = numbers.get(equal.len());
     let list = next.and_then(|number| lists.iter().find(|list| list.column == *number));
@@ -408,6 +439,7 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         key,
         key_names,
         equal,
+        nulls,
         choices: list.map(|list| list.choices.clone()),
         lower,
         upper,
@@ -619,7 +651,14 @@ fn special_candidate(
                     && walk::is_constant(value)
                     && let Some(value) = key_value(value, expression.data_type().oid)
                 {
-                    all.push(Bound { filter, column: number, comparison, value, is_all: true });
+                    all.push(Bound {
+                        filter,
+                        column: number,
+                        comparison,
+                        value,
+                        is_all: true,
+                        is_null: false,
+                    });
                 }
             }
         }
@@ -654,6 +693,7 @@ fn whole_indexes(entry: &TableEntry) -> impl Iterator<Item = KeyAccess> {
             .map(|column| table.column_numbered(column.number).name.clone())
             .collect(),
         equal: Vec::new(),
+        nulls: Vec::new(),
         choices: None,
         lower: None,
         upper: None,
