@@ -6,7 +6,7 @@
 //! 4. All filters stay: they are tested on the rows found, which costs little and keeps bounds simple.
 
 use super::combination::{self, Combined};
-use super::cost::Costs;
+use super::cost::{self, Costs};
 use super::estimate;
 use super::logical::{ColumnId, Logical, SortKey};
 use super::operators::{Comparison, as_comparison, operator_name};
@@ -297,7 +297,7 @@ pub fn fits(value: &Expr, column_type: u32) -> bool {
 #[must_use]
 pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
     let Logical::Table { table: entry, columns, filters, key, .. } = plan else { return 0.0 };
-    let full = costs.full_scan(entry, filters.len());
+    let full = costs.full_scan(entry, cost::tests(filters));
     let sides = Sides::new(columns, *key);
     let bounds = bounds(sides, &entry.table, filters);
     let lists = lists(sides, &entry.table, filters);
@@ -313,7 +313,7 @@ pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
         }
         let part = Scope(&[plan]).conjunction(used.iter().copied());
         let rows = (estimate::table_rows(entry) * part).max(1.0);
-        Some(costs.searches(entry, key.by_index, false, rows, loops, filters.len()))
+        Some(costs.searches(entry, key.by_index, false, rows, loops, cost::tests(filters)))
     });
     let single = searches.fold(full, f64::min);
     let has_arms = filters.iter().any(|filter| matches!(filter, Expr::Or(_)));
@@ -493,7 +493,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         let (by_index, ordered) = (access.index_tree.is_some(), order.given_by(&mut access, table));
         let access = Access::Keys(Box::new(access));
         let key_only = key.is_none() && is_key_only(entry, columns, &access);
-        offer(costs.searches(entry, by_index, key_only, rows, ranges, filters.len()), access, ordered);
+        offer(costs.searches(entry, by_index, key_only, rows, ranges, cost::tests(filters)), access, ordered);
     }
     if let Some(Combined { combination, gathering, reading }) = combined {
         let by_key = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
@@ -506,14 +506,18 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
         let ordered = wanted.is_empty() || (reverse.is_some() && !table.primary_key.is_empty());
         let access = Access::Full { reverse: ordered && reverse == Some(true) };
-        offer(costs.full_scan(entry, filters.len()), access, ordered);
+        offer(costs.full_scan(entry, cost::tests(filters)), access, ordered);
         if !ordered && costs.enable_indexscan {
             for mut access in whole_indexes(entry) {
                 if order.given_by(&mut access, table) {
                     let rows = estimate::table_rows(entry);
                     let access = Access::Keys(Box::new(access));
                     let key_only = key.is_none() && is_key_only(entry, columns, &access);
-                    offer(costs.searches(entry, true, key_only, rows, 1.0, filters.len()), access, true);
+                    offer(
+                        costs.searches(entry, true, key_only, rows, 1.0, cost::tests(filters)),
+                        access,
+                        true,
+                    );
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! 3. All filters stay: they are tested on the rows found, so a search may find more than it was asked for.
 
 use super::access::{self, Candidate, Sides};
-use super::cost::{Costs, FoundKeys};
+use super::cost::{self, Costs, FoundKeys};
 use super::estimate;
 use super::logical::{ColumnId, Logical};
 use super::physical::{Combination, KeySearch, KeySet};
@@ -45,7 +45,7 @@ pub fn cheapest(plan: &Logical, candidates: &[Candidate], costs: &Costs) -> Opti
     if !has_arms && (is_single || candidates.is_empty()) {
         return None;
     }
-    let search = Search { plan, entry, columns, key: *key, costs, filters: filters.len() };
+    let search = Search { plan, entry, columns, key: *key, costs, filters: cost::tests(filters) };
     let mut ways: Vec<Way> =
         candidates.iter().filter_map(|candidate| search.by_candidate(candidate, filters)).collect();
     ways.extend(search.by_arms(filters, &[]));
@@ -54,7 +54,7 @@ pub fn cheapest(plan: &Logical, candidates: &[Candidate], costs: &Costs) -> Opti
     if matches!(best.set, KeySet::Search(_)) && costs.enable_indexscan {
         return None;
     }
-    let reading = costs.rows_by_key(entry, best.found.rows, filters.len());
+    let reading = costs.rows_by_key(entry, best.found.rows, cost::tests(filters));
     let combination = Combination { set: best.set, said: best.said };
     Some(Combined { combination, gathering: best.found.cost, reading })
 }

@@ -98,7 +98,7 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> S
                 entry: entry.clone(),
                 by_index: key.by_index,
                 rows,
-                filters: filters.len(),
+                filters: cost::tests(filters),
                 conditions: used.clone(),
             });
         }
