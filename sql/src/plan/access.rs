@@ -200,11 +200,12 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .collect()
 }
 
+/// The filters that bound a column.
 pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
-    let mut found = Vec::new();
+    let (mut found, mut of_prefixes) = (Vec::new(), Vec::new());
     for (at, filter) in filters.iter().enumerate() {
         let Some((comparison, left, right)) = as_comparison(filter) else {
-            found.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
+            of_prefixes.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
             found.extend(truth_bound(sides, table, at, filter));
             continue;
         };
@@ -226,6 +227,8 @@ pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<B
             }
         }
     }
+    // What is asked for itself comes first.
+    found.extend(of_prefixes);
     found
 }
 
