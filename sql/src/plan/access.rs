@@ -476,8 +476,10 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     let repeated = candidates.iter().any(is_repeated);
     candidates.retain(|candidate| !repeated || is_repeated(candidate));
     let order = Wanted { keys: wanted, columns, limited, given: estimate::rows(plan) };
-    let combined = if repeated { None } else { combination::cheapest(plan, &candidates, costs) };
-    if entry.rows_analyzed().is_none() {
+    let is_unknown = entry.rows_analyzed().is_none();
+    let is_settled = repeated || (is_unknown && !candidates.is_empty());
+    let combined = if is_settled { None } else { combination::cheapest(plan, &candidates, costs) };
+    if is_unknown {
         // Of an unknown table it is safer not to read all.
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
         candidates.truncate(1);
@@ -489,7 +491,6 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
             best = Some((cost, access, ordered));
         }
     };
-    let only_searches = repeated || (entry.rows_analyzed().is_none() && !candidates.is_empty());
     for Candidate { mut access, ranges, filters: used, .. } in candidates {
         let part = Scope(&[plan]).conjunction(used.iter().map(|at| &filters[*at]));
         let rows = (estimate::table_rows(entry) * part).max(1.0);
@@ -505,7 +506,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         let gathering = if limited && ordered { gathering / LIMITED_PART } else { gathering };
         offer(gathering + reading, Access::Combined(Box::new(combination)), ordered);
     }
-    if !only_searches {
+    if !is_settled {
         let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
         let ordered = wanted.is_empty() || (reverse.is_some() && !table.primary_key.is_empty());
         let access = Access::Full { reverse: ordered && reverse == Some(true) };
