@@ -36,6 +36,13 @@ pub(super) struct Bound {
     is_null: bool,
 }
 
+impl Bound {
+    /// Whether it tells apart rows of two kinds alone, of which one may have nearly all rows.
+    fn is_truth(&self) -> bool {
+        self.is_null || (!self.is_all && matches!(self.value, Expr::Const { value: Datum::Bool(_), .. }))
+    }
+}
+
 /// A filter that lists the values of a column.
 pub(super) struct Listed {
     /// The filter's position.
@@ -371,7 +378,16 @@ pub(super) struct Candidate {
     pub said: Vec<usize>,
     /// What all rows of a partial index satisfy, over positions of the row.
     pub predicate: Vec<Expr>,
+    /// All that it goes by is whether columns are NULL or true: of an unknown table that may be nearly all rows.
+    is_weak: bool,
     score: u32,
+}
+
+impl Candidate {
+    /// Whether it is worth a thought: of an unknown table, one that may have nearly all rows is not.
+    pub(super) fn is_promising(&self, entry: &TableEntry) -> bool {
+        !self.is_weak || entry.rows_analyzed().is_some()
+    }
 }
 
 /// A key that may be searched.
@@ -433,6 +449,8 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     filters.dedup();
     let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some()) + 3 * u32::from(list.is_some());
     let own = u32::from(tree.is_none()) + 3 * u32::from(is_partial);
+    let is_weak =
+        list.is_none() && !is_partial && !used.is_empty() && used.iter().all(|bound| bound.is_truth());
     let length = u32::try_from(equal.len()).unwrap_or(0);
     let score = if single { 1_000 + own } else { length * 20 + ranged * 5 + own };
     let access = KeyAccess {
@@ -450,7 +468,7 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         reverse: false,
     };
     let ranges = list.map_or(1.0, |list| list.count);
-    Some(Candidate { access, ranges, filters, bounding, said, predicate: Vec::new(), score })
+    Some(Candidate { access, ranges, filters, bounding, said, predicate: Vec::new(), is_weak, score })
 }
 
 /// The part of the rows that are read when only the first are wanted, about.
@@ -468,6 +486,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     let bounds = bounds(sides, table, filters);
     let lists = lists(sides, table, filters);
     let mut candidates = candidates(entry, columns, filters, &bounds, &lists);
+    candidates.retain(|candidate| candidate.is_promising(entry));
     if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
         return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
     }

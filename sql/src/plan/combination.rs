@@ -156,7 +156,9 @@ impl Search<'_> {
         let bounds = access::bounds(sides, &self.entry.table, &terms);
         let lists = access::lists(sides, &self.entry.table, &terms);
         let candidates = access::candidates(self.entry, self.columns, &terms, &bounds, &lists);
-        let goes_by_own = |candidate: &&Candidate| candidate.filters.iter().any(|at| *at < own.len());
+        let goes_by_own = |candidate: &&Candidate| {
+            candidate.is_promising(self.entry) && candidate.filters.iter().any(|at| *at < own.len())
+        };
         let mut ways: Vec<Way> = candidates
             .iter()
             .filter(goes_by_own)
