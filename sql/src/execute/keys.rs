@@ -156,9 +156,9 @@ fn equal_prefix(access: &KeyAccess, execution: &Execution) -> Result<Option<Vec<
     let context = execution.context();
     let no_row: [Datum; 0] = [];
     let mut prefix = Vec::with_capacity(16 * access.equal.len());
-    for (column, expr) in access.key.iter().zip(&access.equal) {
+    for (at, (column, expr)) in access.key.iter().zip(&access.equal).enumerate() {
         let value = expr.eval_row(&no_row.as_slice(), &context)?;
-        if value.is_null() {
+        if value.is_null() && !access.nulls.contains(&at) {
             return Ok(None);
         }
         if !encode(access, column, &value, &mut prefix) {

@@ -6,7 +6,7 @@
 //! 4. All filters stay: they are tested on the rows found, which costs little and keeps bounds simple.
 
 use super::combination::{self, Combined};
-use super::cost::Costs;
+use super::cost::{self, Costs};
 use super::estimate;
 use super::logical::{ColumnId, Logical, SortKey};
 use super::operators::{Comparison, as_comparison, operator_name};
@@ -32,6 +32,15 @@ pub(super) struct Bound {
     value: Expr,
     /// It says all that the filter does.
     is_all: bool,
+    /// The column is to be NULL, whatever it is compared with.
+    is_null: bool,
+}
+
+impl Bound {
+    /// Whether it tells apart rows of two kinds alone, of which one may have nearly all rows.
+    fn is_truth(&self) -> bool {
+        self.is_null || (!self.is_all && matches!(self.value, Expr::Const { value: Datum::Bool(_), .. }))
+    }
 }
 
 /// A filter that lists the values of a column.
@@ -198,11 +207,13 @@ pub fn index_key_columns(table: &Table, index: &Index) -> Vec<KeyColumn> {
         .collect()
 }
 
+/// The filters that bound a column.
 pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<Bound> {
-    let mut found = Vec::new();
+    let (mut found, mut of_prefixes) = (Vec::new(), Vec::new());
     for (at, filter) in filters.iter().enumerate() {
         let Some((comparison, left, right)) = as_comparison(filter) else {
-            found.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
+            of_prefixes.extend(prefix_bounds(sides, table, at, filter).into_iter().flatten());
+            found.extend(truth_bound(sides, table, at, filter));
             continue;
         };
         for (column, value, comparison) in [(left, right, comparison), (right, left, comparison.flipped())] {
@@ -212,10 +223,19 @@ pub(super) fn bounds(sides: Sides<'_>, table: &Table, filters: &[Expr]) -> Vec<B
                 continue;
             }
             if let Some(value) = key_value(value, searched_type(table, number)) {
-                found.push(Bound { filter: at, column: number, comparison, value, is_all: true });
+                found.push(Bound {
+                    filter: at,
+                    column: number,
+                    comparison,
+                    value,
+                    is_all: true,
+                    is_null: false,
+                });
             }
         }
     }
+    // What is asked for itself comes first.
+    found.extend(of_prefixes);
     found
 }
 
@@ -228,8 +248,28 @@ fn prefix_bounds(
 ) -> Option<impl Iterator<Item = Bound>> {
     let (text, bounds) = prefix::bounds(condition)?;
     let column = sides.number(text).filter(|number| is_text(searched_type(table, *number)))?;
-    let bound = move |(comparison, value)| Bound { filter, column, comparison, value, is_all: false };
+    let bound =
+        move |(comparison, value)| Bound { filter, column, comparison, value, is_all: false, is_null: false };
     Some(bounds.into_iter().map(bound))
+}
+
+/// What `column IS NULL` says of a column, and what a truth value says of itself.
+fn truth_bound(sides: Sides<'_>, table: &Table, filter: usize, condition: &Expr) -> Option<Bound> {
+    let (column, value) = match condition {
+        Expr::IsNull { argument, negated: false } => (argument.as_ref(), Datum::Null),
+        Expr::Column { .. } => (condition, Datum::Bool(true)),
+        Expr::Not(column) => (column.as_ref(), Datum::Bool(false)),
+        _ => return None,
+    };
+    let number = sides.number(column).filter(|number| *number != PLACE)?;
+    let is_null = value.is_null();
+    // A row of NULLs is one too, and is kept as what it is.
+    if is_null && table.column_numbered(number).representation.kind == PhysicalKind::Record {
+        return None;
+    }
+    let value = Expr::Const { value, data_type: column.data_type() };
+    // PostgreSQL tests what is no comparison again, and shows that.
+    Some(Bound { filter, column: number, comparison: Comparison::Equal, value, is_all: is_null, is_null })
 }
 
 /// A key that a table can be searched by: its own, or that of an index on columns alone.
@@ -267,7 +307,7 @@ pub fn fits(value: &Expr, column_type: u32) -> bool {
 #[must_use]
 pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
     let Logical::Table { table: entry, columns, filters, key, .. } = plan else { return 0.0 };
-    let full = costs.full_scan(entry, filters.len());
+    let full = costs.full_scan(entry, cost::tests(filters));
     let sides = Sides::new(columns, *key);
     let bounds = bounds(sides, &entry.table, filters);
     let lists = lists(sides, &entry.table, filters);
@@ -283,7 +323,7 @@ pub fn cost(plan: &Logical, costs: &Costs) -> f64 {
         }
         let part = Scope(&[plan]).conjunction(used.iter().copied());
         let rows = (estimate::table_rows(entry) * part).max(1.0);
-        Some(costs.searches(entry, key.by_index, false, rows, loops, filters.len()))
+        Some(costs.searches(entry, key.by_index, false, rows, loops, cost::tests(filters)))
     });
     let single = searches.fold(full, f64::min);
     let has_arms = filters.iter().any(|filter| matches!(filter, Expr::Or(_)));
@@ -338,7 +378,16 @@ pub(super) struct Candidate {
     pub said: Vec<usize>,
     /// What all rows of a partial index satisfy, over positions of the row.
     pub predicate: Vec<Expr>,
+    /// All that it goes by is whether columns are NULL or true: of an unknown table that may be nearly all rows.
+    is_weak: bool,
     score: u32,
+}
+
+impl Candidate {
+    /// Whether it is worth a thought: of an unknown table, one that may have nearly all rows is not.
+    pub(super) fn is_promising(&self, entry: &TableEntry) -> bool {
+        !self.is_weak || entry.rows_analyzed().is_some()
+    }
 }
 
 /// A key that may be searched.
@@ -361,18 +410,19 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         bounds.iter().find(|bound| bound.column == number && wanted.contains(&bound.comparison))
     };
     let is_partial = !implied_by.is_empty();
-    let (mut equal, mut filters) = (Vec::new(), implied_by);
+    let (mut equal, mut nulls, mut filters) = (Vec::new(), Vec::new(), implied_by);
     let mut used: Vec<&Bound> = Vec::new();
     for number in numbers {
         match find(*number, &[Comparison::Equal]) {
             Some(bound) => {
+                nulls.extend(bound.is_null.then_some(equal.len()));
                 equal.push(bound.value.clone());
                 used.push(bound);
             }
             None => break,
         }
     }
-    let single = unique && equal.len() == numbers.len();
+    let single = unique && equal.len() == numbers.len() && nulls.is_empty();
     let (mut lower, mut upper) = (None, None);
     let next = numbers.get(equal.len());
     let list = next.and_then(|number| lists.iter().find(|list| list.column == *number));
@@ -399,6 +449,8 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
     filters.dedup();
     let ranged = u32::from(lower.is_some()) + u32::from(upper.is_some()) + 3 * u32::from(list.is_some());
     let own = u32::from(tree.is_none()) + 3 * u32::from(is_partial);
+    let is_weak =
+        list.is_none() && !is_partial && !used.is_empty() && used.iter().all(|bound| bound.is_truth());
     let length = u32::try_from(equal.len()).unwrap_or(0);
     let score = if single { 1_000 + own } else { length * 20 + ranged * 5 + own };
     let access = KeyAccess {
@@ -408,6 +460,7 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         key,
         key_names,
         equal,
+        nulls,
         choices: list.map(|list| list.choices.clone()),
         lower,
         upper,
@@ -415,7 +468,7 @@ fn candidate(search: SearchKey<'_>, bounds: &[Bound], lists: &[Listed]) -> Optio
         reverse: false,
     };
     let ranges = list.map_or(1.0, |list| list.count);
-    Some(Candidate { access, ranges, filters, bounding, said, predicate: Vec::new(), score })
+    Some(Candidate { access, ranges, filters, bounding, said, predicate: Vec::new(), is_weak, score })
 }
 
 /// The part of the rows that are read when only the first are wanted, about.
@@ -433,6 +486,7 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     let bounds = bounds(sides, table, filters);
     let lists = lists(sides, table, filters);
     let mut candidates = candidates(entry, columns, filters, &bounds, &lists);
+    candidates.retain(|candidate| candidate.is_promising(entry));
     if let Some(at) = candidates.iter().position(|candidate| candidate.access.single) {
         return (Access::Keys(Box::new(candidates.swap_remove(at).access)), true);
     }
@@ -441,8 +495,10 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
     let repeated = candidates.iter().any(is_repeated);
     candidates.retain(|candidate| !repeated || is_repeated(candidate));
     let order = Wanted { keys: wanted, columns, limited, given: estimate::rows(plan) };
-    let combined = if repeated { None } else { combination::cheapest(plan, &candidates, costs) };
-    if entry.rows_analyzed().is_none() {
+    let is_unknown = entry.rows_analyzed().is_none();
+    let is_settled = repeated || (is_unknown && !candidates.is_empty());
+    let combined = if is_settled { None } else { combination::cheapest(plan, &candidates, costs) };
+    if is_unknown {
         // Of an unknown table it is safer not to read all.
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
         candidates.truncate(1);
@@ -454,14 +510,13 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
             best = Some((cost, access, ordered));
         }
     };
-    let only_searches = repeated || (entry.rows_analyzed().is_none() && !candidates.is_empty());
     for Candidate { mut access, ranges, filters: used, .. } in candidates {
         let part = Scope(&[plan]).conjunction(used.iter().map(|at| &filters[*at]));
         let rows = (estimate::table_rows(entry) * part).max(1.0);
         let (by_index, ordered) = (access.index_tree.is_some(), order.given_by(&mut access, table));
         let access = Access::Keys(Box::new(access));
         let key_only = key.is_none() && is_key_only(entry, columns, &access);
-        offer(costs.searches(entry, by_index, key_only, rows, ranges, filters.len()), access, ordered);
+        offer(costs.searches(entry, by_index, key_only, rows, ranges, cost::tests(filters)), access, ordered);
     }
     if let Some(Combined { combination, gathering, reading }) = combined {
         let by_key = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
@@ -470,18 +525,22 @@ pub fn choose(plan: &Logical, wanted: &[SortKey], limited: bool, costs: &Costs) 
         let gathering = if limited && ordered { gathering / LIMITED_PART } else { gathering };
         offer(gathering + reading, Access::Combined(Box::new(combination)), ordered);
     }
-    if !only_searches {
+    if !is_settled {
         let reverse = gives_order(&primary_key_columns(table), &table.primary_key, 0, columns, wanted);
         let ordered = wanted.is_empty() || (reverse.is_some() && !table.primary_key.is_empty());
         let access = Access::Full { reverse: ordered && reverse == Some(true) };
-        offer(costs.full_scan(entry, filters.len()), access, ordered);
+        offer(costs.full_scan(entry, cost::tests(filters)), access, ordered);
         if !ordered && costs.enable_indexscan {
             for mut access in whole_indexes(entry) {
                 if order.given_by(&mut access, table) {
                     let rows = estimate::table_rows(entry);
                     let access = Access::Keys(Box::new(access));
                     let key_only = key.is_none() && is_key_only(entry, columns, &access);
-                    offer(costs.searches(entry, true, key_only, rows, 1.0, filters.len()), access, true);
+                    offer(
+                        costs.searches(entry, true, key_only, rows, 1.0, cost::tests(filters)),
+                        access,
+                        true,
+                    );
                 }
             }
         }
@@ -619,7 +678,14 @@ fn special_candidate(
                     && walk::is_constant(value)
                     && let Some(value) = key_value(value, expression.data_type().oid)
                 {
-                    all.push(Bound { filter, column: number, comparison, value, is_all: true });
+                    all.push(Bound {
+                        filter,
+                        column: number,
+                        comparison,
+                        value,
+                        is_all: true,
+                        is_null: false,
+                    });
                 }
             }
         }
@@ -654,6 +720,7 @@ fn whole_indexes(entry: &TableEntry) -> impl Iterator<Item = KeyAccess> {
             .map(|column| table.column_numbered(column.number).name.clone())
             .collect(),
         equal: Vec::new(),
+        nulls: Vec::new(),
         choices: None,
         lower: None,
         upper: None,

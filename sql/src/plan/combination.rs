@@ -7,7 +7,7 @@
 //! 3. All filters stay: they are tested on the rows found, so a search may find more than it was asked for.
 
 use super::access::{self, Candidate, Sides};
-use super::cost::{Costs, FoundKeys};
+use super::cost::{self, Costs, FoundKeys};
 use super::estimate;
 use super::logical::{ColumnId, Logical};
 use super::physical::{Combination, KeySearch, KeySet};
@@ -18,6 +18,9 @@ use crate::expr::Expr;
 
 /// So many ways to search for a conjunction are tried to begin with.
 const BEGINNINGS_MAX: usize = 8;
+
+/// Where one search finds no more rows, no other is worth asking.
+const FEW_ROWS: f64 = 3.0;
 
 /// A combination of searches, with what it costs to find the keys, and to read the rows.
 pub struct Combined {
@@ -45,16 +48,23 @@ pub fn cheapest(plan: &Logical, candidates: &[Candidate], costs: &Costs) -> Opti
     if !has_arms && (is_single || candidates.is_empty()) {
         return None;
     }
-    let search = Search { plan, entry, columns, key: *key, costs, filters: filters.len() };
-    let mut ways: Vec<Way> =
-        candidates.iter().filter_map(|candidate| search.by_candidate(candidate, filters)).collect();
+    let search = Search { plan, entry, columns, key: *key, costs, filters: cost::tests(filters) };
+    let found = candidates.iter().map(|candidate| (candidate, search.found(candidate, filters)));
+    let found: Vec<(&Candidate, FoundKeys)> = found.collect();
+    let is_little = |found: FoundKeys| found.rows.all() <= FEW_ROWS;
+    if !has_arms && costs.enable_indexscan && found.iter().any(|(_, found)| is_little(*found)) {
+        return None;
+    }
+    let ways =
+        found.into_iter().filter_map(|(candidate, found)| search.by_candidate(candidate, found, filters));
+    let mut ways: Vec<Way> = ways.collect();
     ways.extend(search.by_arms(filters, &[]));
     let best = search.cheapest(&ways)?;
     // A search alone reads its rows as it finds them.
     if matches!(best.set, KeySet::Search(_)) && costs.enable_indexscan {
         return None;
     }
-    let reading = costs.rows_by_key(entry, best.found.rows, filters.len());
+    let reading = costs.rows_by_key(entry, best.found.rows, cost::tests(filters));
     let combination = Combination { set: best.set, said: best.said };
     Some(Combined { combination, gathering: best.found.cost, reading })
 }
@@ -71,15 +81,19 @@ struct Search<'p> {
 }
 
 impl Search<'_> {
-    fn by_candidate(&self, candidate: &Candidate, terms: &[Expr]) -> Option<Way> {
+    /// What a search finds that some terms bound.
+    fn found(&self, candidate: &Candidate, terms: &[Expr]) -> FoundKeys {
+        let part = Scope(&[self.plan]).conjunction(candidate.filters.iter().map(|at| &terms[*at]));
+        let rows = (estimate::table_rows(self.entry) * part).max(1.0);
+        let by_index = candidate.access.index_tree.is_some();
+        self.costs.key_search(self.entry, by_index, rows, candidate.ranges)
+    }
+
+    fn by_candidate(&self, candidate: &Candidate, found: FoundKeys, terms: &[Expr]) -> Option<Way> {
         if candidate.access.by_place {
             return None;
         }
-        let part = Scope(&[self.plan]).conjunction(candidate.filters.iter().map(|at| &terms[*at]));
-        let rows = (estimate::table_rows(self.entry) * part).max(1.0);
-        let access = candidate.access.clone();
-        let by_index = access.index_tree.is_some();
-        let found = self.costs.key_search(self.entry, by_index, rows, candidate.ranges);
+        let (access, rows) = (candidate.access.clone(), found.rows.all());
         let bounding: Vec<Expr> = candidate.bounding.iter().map(|at| terms[*at].clone()).collect();
         let mut conditions = special_index::over_row(&bounding, self.columns);
         for term in &candidate.predicate {
@@ -142,11 +156,13 @@ impl Search<'_> {
         let bounds = access::bounds(sides, &self.entry.table, &terms);
         let lists = access::lists(sides, &self.entry.table, &terms);
         let candidates = access::candidates(self.entry, self.columns, &terms, &bounds, &lists);
-        let goes_by_own = |candidate: &&Candidate| candidate.filters.iter().any(|at| *at < own.len());
+        let goes_by_own = |candidate: &&Candidate| {
+            candidate.is_promising(self.entry) && candidate.filters.iter().any(|at| *at < own.len())
+        };
         let mut ways: Vec<Way> = candidates
             .iter()
             .filter(goes_by_own)
-            .filter_map(|candidate| self.by_candidate(candidate, &terms))
+            .filter_map(|candidate| self.by_candidate(candidate, self.found(candidate, &terms), &terms))
             .collect();
         ways.extend(self.by_arms(own, beside));
         self.cheapest(&ways)

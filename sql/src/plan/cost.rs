@@ -5,6 +5,7 @@ use super::logical::{JoinKind, Logical};
 use super::operators::{Comparison, as_comparison};
 use super::physical::{Access, KeySet, Phase, Physical, PlanNode};
 use crate::catalog::TableEntry;
+use crate::expr::Expr;
 
 /// The settings that the planner weighs plans by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +81,16 @@ impl Default for Costs {
             parallel: ParallelCosts::default(),
         }
     }
+}
+
+/// How many conditions are tested on a row by some filters: each arm of a disjunction is one.
+#[must_use]
+pub fn tests(filters: &[Expr]) -> usize {
+    let of = |filter: &Expr| match filter {
+        Expr::Or(terms) | Expr::And(terms) => tests(terms).max(1),
+        _ => 1,
+    };
+    filters.iter().map(of).sum()
 }
 
 /// What a way that the settings forbid costs more.
@@ -345,18 +356,18 @@ pub fn of_physical(plan: &PlanNode, costs: &Costs) -> Cost {
         Physical::Table(scan) => match &scan.access {
             Access::Full { .. } => {
                 let divisor = if scan.workers > 0 { costs.parallel.divisor(scan.workers) } else { 1.0 };
-                all(0.0, costs.shared_scan(&scan.table, scan.filters.len(), divisor))
+                all(0.0, costs.shared_scan(&scan.table, tests(&scan.filters), divisor))
             }
             Access::Keys(access) => {
                 let by_index = access.index_tree.is_some();
-                let (ranges, filters) = (access.ranges(), scan.filters.len());
+                let (ranges, filters) = (access.ranges(), tests(&scan.filters));
                 let total = costs.searches(&scan.table, by_index, scan.key_only, plan.rows, ranges, filters);
                 let startup = costs.cpu_operator * DESCENT_OPERATORS;
                 Cost { startup: startup.min(total), total }
             }
             Access::Combined(combination) => {
                 let found = of_keys(&combination.set, &scan.table, costs);
-                let read = costs.rows_by_key(&scan.table, found.rows, scan.filters.len());
+                let read = costs.rows_by_key(&scan.table, found.rows, tests(&scan.filters));
                 all(found.cost, read)
             }
         },

@@ -3,10 +3,13 @@
 //! The join becomes a lateral one: its condition becomes a filter of the table, which compares a column with a slot that
 //! the row of the other side fills; how the table is searched then is decided as for any other filter.
 //!
+//! A join by disjunctions alone is one by combined searches, where each arm says how to search the table.
+//!
 //! A semi join whose right side has few different rows (`WHERE id IN (SELECT …)`) can be one with these, which then search the
 //! left side: each of its rows has one partner at most.
 
 use super::access;
+use super::combination;
 use super::cost::{self, Costs};
 use super::estimate;
 use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical};
@@ -95,7 +98,7 @@ pub fn lookups(plan: &Logical, conditions: &[Expr], read_by: impl Fn(&Expr) -> S
                 entry: entry.clone(),
                 by_index: key.by_index,
                 rows,
-                filters: filters.len(),
+                filters: cost::tests(filters),
                 conditions: used.clone(),
             });
         }
@@ -241,7 +244,9 @@ fn searched(
         .into_iter()
         .map(|lookup| (lookup.cost(costs, rows), lookup))
         .min_by(|first, second| first.0.total_cmp(&second.0));
-    let Some((each, lookup)) = found else { return Err(Box::new((left, right, on))) };
+    let Some((each, lookup)) = found else {
+        return searched_by_arms(kind, (left, right, on), costs, next_slot);
+    };
     let (second, given) = (estimate::rows(&right), rows.max(estimate::rows(&right)));
     let equality = on.iter().any(|term| matches!(as_comparison(term), Some((Comparison::Equal, ..))));
     let otherwise = if equality {
@@ -267,6 +272,48 @@ fn searched(
         own.extend(filters);
     }
     Ok(Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral })
+}
+
+/// What beginning a combined search anew for a row costs beside the search, in operators.
+const RENEWAL_OPERATORS: f64 = 1_000.0;
+
+/// A join by disjunctions alone, as combined searches of the right side.
+fn searched_by_arms(
+    kind: JoinKind,
+    sides: Sides,
+    costs: &Costs,
+    next_slot: &mut usize,
+) -> Result<Logical, Box<Sides>> {
+    let (left, right, on) = &sides;
+    let Logical::Table { filters, .. } = right else { return Err(Box::new(sides)) };
+    let (arms, others): (Vec<&Expr>, Vec<&Expr>) =
+        on.iter().partition(|term| matches!(term, Expr::Or(_)) && !walk::is_volatile(term));
+    let is_equality = |term: &&Expr| matches!(as_comparison(term), Some((Comparison::Equal, ..)));
+    let (rows, second) = (estimate::rows(left), estimate::rows(right));
+    // Of two sides that either may search, the smaller one does.
+    let is_other_way = kind == JoinKind::Inner && rows > second;
+    if arms.is_empty() || others.iter().any(is_equality) || is_other_way {
+        return Err(Box::new(sides));
+    }
+    let (outer, mut lateral, mut slot) = (left.outputs(), Vec::new(), *next_slot);
+    let pushed = arms.iter().map(|arm| through_slots(arm, &outer, &mut lateral, &mut slot));
+    let all: Vec<Expr> = filters.iter().cloned().chain(pushed).collect();
+    let mut searched = right.clone();
+    if let Logical::Table { filters, .. } = &mut searched {
+        *filters = all;
+    }
+    let given = rows.max(second);
+    let otherwise = costs.nested_loop(rows, second, given) + cost::of_logical(right, costs);
+    let renewal = RENEWAL_OPERATORS * costs.cpu_operator;
+    let each = combination::cheapest(&searched, &[], costs)
+        .map(|combined| combined.gathering + combined.reading + renewal)
+        .filter(|each| !lateral.is_empty() && costs.search_loop(rows, *each, given) < otherwise);
+    if each.is_none() {
+        return Err(Box::new(sides));
+    }
+    *next_slot = slot;
+    let on = others.into_iter().cloned().collect();
+    Ok(Logical::Join { kind, left: Box::new(sides.0), right: Box::new(searched), on, lateral })
 }
 
 /// A condition that reads some columns through slots.

@@ -139,6 +139,8 @@ pub struct KeyAccess {
     pub key_names: Vec<String>,
     /// Values for the first columns; they read no row.
     pub equal: Vec<Expr>,
+    /// The positions of those columns that are to be NULL, and not equal to their value.
+    pub nulls: Vec<usize>,
     /// Values of the next column: a range of keys for each. There are no bounds then.
     pub choices: Option<Choices>,
     /// Bounds of the next column: value, and whether it is included.

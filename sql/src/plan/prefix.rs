@@ -15,7 +15,7 @@ pub fn bounds(condition: &Expr) -> Option<(&Expr, Vec<(Comparison, Expr)>)> {
         return None;
     };
     let (prefix, is_whole) = match operator_name(&call.function)? {
-        "~~" => literal_prefix(pattern)?,
+        "~~" => literal_prefix(pattern),
         "^@" => (pattern.to_string(), false),
         _ => return None,
     };
@@ -38,18 +38,19 @@ fn constant(text: String) -> Expr {
     Expr::Const { value: Datum::Text(text.into()), data_type: DataType::TEXT }
 }
 
-/// What all texts begin with that match a LIKE pattern, and whether that is all of them; `None` for a pattern that is none.
-fn literal_prefix(pattern: &str) -> Option<(String, bool)> {
+/// What all texts begin with that match a LIKE pattern, and whether that is all of them.
+fn literal_prefix(pattern: &str) -> (String, bool) {
     let mut prefix = String::new();
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
         match character {
-            '%' | '_' => return Some((prefix, false)),
-            '\\' => prefix.push(characters.next()?),
+            '%' | '_' => return (prefix, false),
+            // Behind the last one stands nothing that a text could have: PostgreSQL looks for what is before it.
+            '\\' => prefix.extend(characters.next()),
             other => prefix.push(other),
         }
     }
-    Some((prefix, true))
+    (prefix, true)
 }
 
 /// The least text behind all that begin with a prefix; `None` if there is none.
@@ -72,13 +73,16 @@ mod tests {
 
     #[test]
     fn prefixes_of_patterns() {
-        let of = |pattern| literal_prefix(pattern).map(|(prefix, is_whole)| format!("{prefix} {is_whole}"));
-        assert_eq!(of("abc%").as_deref(), Some("abc false"));
-        assert_eq!(of("a_c").as_deref(), Some("a false"));
-        assert_eq!(of(r"a\%b\_%").as_deref(), Some("a%b_ false"));
-        assert_eq!(of("abc").as_deref(), Some("abc true"));
-        assert_eq!(of("%").as_deref(), Some(" false"));
-        assert_eq!(of(r"abc\"), None);
+        let of = |pattern| {
+            let (prefix, is_whole) = literal_prefix(pattern);
+            format!("{prefix} {is_whole}")
+        };
+        assert_eq!(of("abc%"), "abc false");
+        assert_eq!(of("a_c"), "a false");
+        assert_eq!(of(r"a\%b\_%"), "a%b_ false");
+        assert_eq!(of("abc"), "abc true");
+        assert_eq!(of("%"), " false");
+        assert_eq!(of(r"abc\"), "abc true");
     }
 
     #[test]

@@ -36,8 +36,11 @@ pub(super) fn sort_keys(catalog: &dyn TypeCatalog, keys: &[SortKey], names: &[St
 /// What an index is searched for, as one condition.
 pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<String> {
     let mut terms = Vec::new();
-    for (name, value) in access.key_names.iter().zip(&access.equal) {
-        terms.push(format!("({name} = {})", expression(catalog, value, &[])));
+    for (at, (name, value)) in access.key_names.iter().zip(&access.equal).enumerate() {
+        terms.push(match access.nulls.contains(&at) {
+            true => format!("({name} IS NULL)"),
+            false => format!("({name} = {})", expression(catalog, value, &[])),
+        });
     }
     if let (Some(name), Some(choices)) = (access.key_names.get(access.equal.len()), &access.choices) {
         let array = match choices {
@@ -87,6 +90,20 @@ pub(super) fn served(catalog: &dyn TypeCatalog, filter: &Expr, access: &KeyAcces
     | Expr::Quantified { left: argument, all: false, .. } = filter
     {
         return listed.is_some_and(|name| *name == expression(catalog, argument, names));
+    }
+    let equals = |column: &Expr| {
+        let column = expression(catalog, column, names);
+        access.key_names.iter().take(access.equal.len()).position(|name| *name == column)
+    };
+    match filter {
+        Expr::IsNull { argument, negated: false } => {
+            return equals(argument).is_some_and(|at| access.nulls.contains(&at));
+        }
+        Expr::Column { .. } => return equals(filter).is_some(),
+        Expr::Not(column) if matches!(column.as_ref(), Expr::Column { .. }) => {
+            return equals(column).is_some();
+        }
+        _ => {}
     }
     let Some((_, left, right)) = as_comparison(filter) else { return false };
     let column = match (left, right) {
