@@ -295,6 +295,18 @@ impl Binder<'_> {
         }
     }
 
+    /// The fields of a row as it is written, with the columns that `table.*` stands for among them.
+    pub(super) fn bind_written_row(&mut self, expr: &Ast) -> Result<Vec<Expr>> {
+        if let Ast::Nested(inner) = expr {
+            return self.bind_written_row(inner);
+        }
+        let starred = self.bind_starred_row(expr)?;
+        Ok(match starred {
+            Some(fields) => fields,
+            None => self.bind_fields(expr)?.unwrap_or_default(),
+        })
+    }
+
     /// A row of fields of known types, but for literals, which may become anything when the row does.
     pub(super) fn settled_row(&mut self, fields: Vec<Expr>) -> Result<Expr> {
         let known = |field| match field {
@@ -456,6 +468,20 @@ fn named_argument(argument: &FunctionArg) -> Option<(&ast::Ident, &Ast)> {
             Some((name, value))
         }
         _ => None,
+    }
+}
+
+/// Whether an expression is `(a, b)` or `ROW(…)`, perhaps in parentheses.
+pub(super) fn is_written_row(expr: &Ast) -> bool {
+    match expr {
+        Ast::Nested(inner) => is_written_row(inner),
+        Ast::Tuple(_) => true,
+        Ast::Function(ast::Function { name, args: FunctionArguments::List(_), .. }) => {
+            let is_row =
+                |name: &ast::Ident| name.quote_style.is_none() && name.value.eq_ignore_ascii_case("row");
+            name::last(name).is_some_and(is_row)
+        }
+        _ => false,
     }
 }
 

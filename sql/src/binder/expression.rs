@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, BinaryOperator, Expr as Ast, Ident, Spanned, UnaryOperator};
 use sqlparser::tokenizer::Location;
 
-use super::call::{marked_value, row_fields};
+use super::call::{is_written_row, marked_value, row_fields};
 use super::literal::constant;
 use super::modify::is_default;
 use super::scope::{ScopeColumn, ScopeRelation, ambiguous};
@@ -525,21 +525,24 @@ impl Binder<'_> {
 
     /// `(a, b) = (c, d)` and its siblings.
     fn bind_row_comparison(&mut self, left: &Ast, op: &BinaryOperator, right: &Ast) -> Result<Option<Expr>> {
-        let Some(left) = row_fields(left) else { return Ok(None) };
-        if let Ast::Subquery(query) = right {
+        if let (Some(left), Ast::Subquery(query)) = (row_fields(left), right) {
             return self.bind_row_with_subquery(&left, op, query).map(Some);
         }
-        let Some(right) = row_fields(right) else { return Ok(None) };
-        if left.len() != right.len() {
-            return Err(SqlError::syntax("unequal number of entries in row expressions"));
+        if !is_written_row(left) || !is_written_row(right) {
+            return Ok(None);
         }
-        if left.is_empty() {
+        let unequal = || SqlError::syntax("unequal number of entries in row expressions");
+        if let (Some(left), Some(right)) = (row_fields(left), row_fields(right))
+            && left.len() != right.len()
+        {
+            return Err(unequal());
+        }
+        let (first, second) = (self.bind_written_row(left)?, self.bind_written_row(right)?);
+        if first.len() != second.len() {
+            return Err(unequal());
+        }
+        if first.is_empty() {
             return Err(SqlError::unsupported("cannot compare rows of zero length"));
-        }
-        let (mut first, mut second) = (Vec::new(), Vec::new());
-        for (left, right) in left.iter().zip(right) {
-            first.push(self.bind(left)?);
-            second.push(self.bind(right)?);
         }
         match op {
             BinaryOperator::Eq

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, DateTimeField, Expr as Ast, TrimWhereField};
 
-use super::call::{row, row_fields};
+use super::call::row_fields;
 use super::expression::{negate, operator_name};
 use super::literal::{constant, unknown};
 use super::{Binder, data_type};
@@ -114,8 +114,8 @@ impl Binder<'_> {
                 .bind_array(array, None)
                 .map_err(|error| self.locate(error, ast::Spanned::span(ast).start)),
             Ast::Tuple(fields) => {
-                let fields: Result<Vec<Expr>> = fields.iter().map(|field| self.bind_settled(field)).collect();
-                Ok(row(fields?))
+                let fields = fields.iter().map(|field| self.bind(field)).collect::<Result<_>>()?;
+                self.settled_row(fields)
             }
             Ast::CompoundFieldAccess { root, access_chain } => self.bind_access(root, access_chain),
             Ast::JsonAccess { .. } => Err(SqlError::syntax("syntax error at or near \":\"")),
