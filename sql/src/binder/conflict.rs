@@ -42,7 +42,7 @@ pub struct BoundConflictUpdate {
 
 /// 55000 for indexes whose keys may be there twice for a while.
 fn at_once(entry: &TableEntry, arbiters: Vec<u32>) -> Result<Vec<u32>> {
-    if arbiters.iter().any(|index| entry.deferrable_unique(*index).is_some()) {
+    if arbiters.iter().any(|index| entry.is_deferrable_key(*index)) {
         return Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
@@ -61,6 +61,7 @@ impl Binder<'_> {
         let table = &entry.table;
         let target = match (&conflict.conflict_target, &conflict.action) {
             (None, ast::OnConflictAction::DoNothing) => {
+                at_once(entry, entry.indexes.iter().map(|index| index.oid).collect())?;
                 return Ok(BoundConflict { arbiters: Vec::new(), update: None });
             }
             (None, ast::OnConflictAction::DoUpdate(update)) => return Err(self.without_target(update)),

@@ -380,8 +380,8 @@ impl Binder<'_> {
                 source: Some((table.oid, column.number)),
             });
         }
-        let primary_key = table
-            .primary_key
+        let primary_key = entry
+            .determining_key()
             .iter()
             .filter_map(|number| columns.iter().find(|(_, each)| each == number).map(|(id, _)| *id))
             .collect();

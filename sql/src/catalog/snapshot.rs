@@ -97,6 +97,23 @@ impl TableEntry {
                 && matches!(each.kind, ConstraintKind::Unique { index: own } if own == index)
         })
     }
+
+    /// Whether the key that an index belongs to was declared DEFERRABLE. Nothing else may rely on such a key, be it a
+    /// primary key, which is tested at once nevertheless.
+    #[must_use]
+    pub fn is_deferrable_key(&self, index: u32) -> bool {
+        self.constraints.iter().any(|each| each.timing.deferrable && each.index() == Some(index))
+    }
+
+    /// The columns of the primary key that determine a row for GROUP BY; none where the key is DEFERRABLE.
+    #[must_use]
+    pub fn determining_key(&self) -> &[ColumnNumber] {
+        let is_primary = |each: &&Arc<Constraint>| matches!(each.kind, ConstraintKind::PrimaryKey { .. });
+        match self.constraints.iter().find(is_primary) {
+            Some(key) if key.timing.deferrable => &[],
+            _ => &self.table.primary_key,
+        }
+    }
 }
 
 /// Statistics are no part of what a table is.

@@ -392,11 +392,12 @@ pub async fn make_foreign_key(
             ),
         ));
     };
-    if parent.deferrable_unique(index.oid).is_some() {
+    if parent.is_deferrable_key(index.oid) {
         return Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
-                "cannot use a deferrable unique constraint for referenced table \"{}\"",
+                "cannot use a deferrable {} for referenced table \"{}\"",
+                if key.referred_columns.is_empty() { "primary key" } else { "unique constraint" },
                 parent.table.name
             ),
         ));

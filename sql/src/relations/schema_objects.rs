@@ -288,7 +288,9 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
         let mut numbers: Vec<i16> = index.columns.iter().map(|column| column.number).collect();
         let key_columns = numbers.len() as i64;
         numbers.extend(&index.included);
-        let table = environment.catalog.table(index.table).map(|entry| &*entry.table);
+        let entry = environment.catalog.table(index.table);
+        let is_immediate = entry.is_none_or(|entry| !entry.is_deferrable_key(index.oid));
+        let table = entry.map(|entry| &*entry.table);
         let predicate = table
             .zip(index.predicate.as_deref())
             .map(|(table, text)| stored_text::condition(environment, table, text));
@@ -311,7 +313,7 @@ fn indexes(environment: &Environment, relation: &VirtualRelation) -> Result<Rela
             ("indnullsnotdistinct", Datum::Bool(index.nulls_not_distinct)),
             ("indisprimary", Datum::Bool(index.primary)),
             ("indisexclusion", Datum::Bool(false)),
-            ("indimmediate", Datum::Bool(true)),
+            ("indimmediate", Datum::Bool(is_immediate)),
             ("indisclustered", Datum::Bool(false)),
             ("indisvalid", Datum::Bool(true)),
             ("indcheckxmin", Datum::Bool(false)),
