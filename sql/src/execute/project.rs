@@ -55,6 +55,8 @@ impl Operator for Project {
 
     fn next<'a>(&'a mut self, execution: &'a mut Execution) -> BoxFuture<'a, Result<Option<Batch>>> {
         Box::pin(async move {
+            // It is for the outermost one.
+            let wanted = execution.wanted.take();
             self.withheld.tell()?;
             let next = match self.later.take() {
                 Some(batch) => Some(batch),
@@ -62,7 +64,7 @@ impl Operator for Project {
             };
             let Some(mut batch) = next else { return Ok(None) };
             // What a function does, or tells of the moment, it does when the row is asked for.
-            if let Some(wanted) = execution.wanted
+            if let Some(wanted) = wanted
                 && batch.row_count > wanted
                 && wanted > 0
                 && self.exprs.iter().any(is_volatile)
