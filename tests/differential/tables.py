@@ -77,7 +77,7 @@ def random_tables(random):
         if random.random() < 0.2:
             columns[2] = (shared[1], "int", f" DEFAULT 7 CHECK ({shared[1]} IS NULL OR {shared[1]} >= 0)")
         # Little memory has joins, sorts and groups spill.
-        others = [f"SET work_mem = '{random.choice(['64kB', '4MB', '4MB'])}'"] if name == "a" else []
+        others = [f"SET work_mem = '{random.choice(['1MB', '4MB', '4MB'])}'"] if name == "a" else []
         for column, kind, _ in columns[1:]:
             if kind != "jsonb" and random.random() < 0.4:
                 where = f" WHERE {shared[0]} > 3" if random.random() < 0.25 else ""
