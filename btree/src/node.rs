@@ -27,7 +27,8 @@
 use std::cmp::Ordering;
 use std::hint::select_unpredictable;
 
-use helios_bufferpool::{PageId, Scn, page};
+use helios_bufferpool::page::{self, PageKind};
+use helios_bufferpool::{PageId, Scn};
 
 pub(crate) const NODE_HEADER_BYTES: usize = 48;
 pub(crate) const SLOT_BYTES: usize = 8;
@@ -183,6 +184,13 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn is_leaf(self) -> bool {
         self.level() == 0
+    }
+
+    /// Whether it is a node `level` above the leaves: a child is trusted to be one level lower than its parent only where
+    /// that was looked at, since its page was checked by itself alone.
+    #[inline(always)]
+    pub(crate) fn is_at(self, level: u8) -> bool {
+        self.bytes[34] == level && self.bytes[0] != PageKind::Overflow as u8
     }
 
     /// The number of rows or children.
@@ -401,7 +409,8 @@ impl<'a> Node<'a> {
     /// The place of `key`: `Ok` where it is, `Err` where it would go. `key` must be covered by the fences.
     #[inline]
     pub fn search(self, key: &[u8]) -> Result<usize, usize> {
-        let suffix = &key[self.prefix_len()..];
+        // Shorter than the prefix is no key that belongs here.
+        let suffix = key.get(self.prefix_len()..).unwrap_or_default();
         let wanted = head(suffix);
         let slots = &self.bytes[self.slots_start()..][..self.len() * SLOT_BYTES];
         let (slots, _) = slots.as_chunks::<SLOT_BYTES>();

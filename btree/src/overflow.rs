@@ -10,6 +10,8 @@ use helios_bufferpool::{PageId, Scn};
 use crate::node::{LEAF_CELL_HEADER_BYTES, Node, SLOT_BYTES, cell_bytes_max, u64_at};
 use crate::pages::{ReadPages, WritePages};
 
+/// What a leaf's cell holds instead of a value.
+pub(crate) const POINTER_BYTES: usize = 16;
 const OVERFLOW_HEADER_BYTES: usize = PAGE_HEADER_BYTES + 16;
 
 /// The largest value of a row, in bytes.
@@ -75,6 +77,14 @@ pub fn value_pages(leaf: &[u8], index: usize) -> Option<(std::ops::Range<PageId>
     Some((PageId(last)..PageId(first + 2), cell.scn))
 }
 
+/// The part of a value that is on an overflow page; `None` for any other page.
+pub(crate) fn chunk(page: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_le_bytes(*page.get(40..)?.first_chunk()?) as usize;
+    let is_whole = length > 0 && OVERFLOW_HEADER_BYTES + length == usize::from(page::lower(page));
+    (page::kind(page) == Some(PageKind::Overflow) && is_whole)
+        .then(|| &page[OVERFLOW_HEADER_BYTES..OVERFLOW_HEADER_BYTES + length])
+}
+
 fn write_page<P: WritePages>(pages: &mut P, chunk: &[u8], next: PageId) -> PageId {
     let scn = pages.scn();
     let page = pages.allocate();
@@ -114,20 +124,30 @@ impl ChainReader {
     /// Reads up to `pages_max` further pages; returns whether the value is complete.
     ///
     /// # Errors
-    /// The fault of a missing page; what was read before is kept.
+    /// The fault of a missing page; what was read before is kept. That of a damaged one where the chain does not make the
+    /// value.
     pub fn read<P: ReadPages>(&mut self, pages: &P, pages_max: usize) -> Result<bool, P::Fault> {
         let expected = value_bytes(&self.pointer);
+        if expected > VALUE_BYTES_MAX {
+            return Err(pages.damaged(self.next, "a value is longer than any can be"));
+        }
         for _ in 0..pages_max {
-            if self.next == PageId(0) || self.value.len() >= expected {
-                return Ok(true);
+            if self.next == PageId(0) {
+                break;
             }
             let bytes = pages.page(self.next)?;
+            let found = chunk(&bytes).filter(|chunk| self.value.len() + chunk.len() <= expected);
+            let Some(found) = found else {
+                return Err(pages.damaged(self.next, "it is no part of the value that leads to it"));
+            };
             if self.value.is_empty() {
                 self.value.reserve_exact(expected);
             }
-            let length = u32::from_le_bytes(bytes[40..44].try_into().expect("four bytes")) as usize;
-            self.value.extend_from_slice(&bytes[48..48 + length]);
+            self.value.extend_from_slice(found);
             self.next = PageId(u64_at(&bytes, 32));
+        }
+        if self.next == PageId(0) && self.value.len() != expected {
+            return Err(pages.damaged(PageId(u64_at(&self.pointer, 8)), "a value ends too early"));
         }
         Ok(self.next == PageId(0))
     }

@@ -36,6 +36,9 @@ pub trait ReadPages {
     /// The fault to resolve before trying again.
     fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault>;
 
+    /// The fault of a page that was had and is not what it should be.
+    fn damaged(&self, page: PageId, what: &'static str) -> Self::Fault;
+
     /// Says that the page is read soon.
     fn expect(&self, _page: PageId) {}
 }

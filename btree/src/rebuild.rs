@@ -13,9 +13,10 @@ use std::ops::Range;
 
 use helios_bufferpool::{PageId, Scn, page};
 
-use crate::node::{LeafCell, Node, Shape};
+use crate::check::check_page;
+use crate::node::{LeafCell, NODE_HEADER_BYTES, Node, SLOT_BYTES, Shape};
 use crate::node_mut::{CellValue, NodeMut};
-use crate::undo::{DecodedUndo, Difference};
+use crate::undo::{DecodedUndo, Difference, UndoOps};
 
 /// A page that goes back in time.
 pub struct PageRebuild {
@@ -73,25 +74,44 @@ impl PageRebuild {
 
     /// Takes one step back, which the commit at `undone` went forward.
     ///
-    /// # Panics
-    /// When the operation does not belong to the page as it is by now: a defect.
-    pub fn apply(&mut self, undone: Scn, op: DecodedUndo<'_>) {
+    /// # Errors
+    /// What is wrong, when the operation does not belong to the page as it is by now; it is of no use any more then.
+    pub fn apply(&mut self, undone: Scn, op: DecodedUndo<'_>) -> Result<(), &'static str> {
+        let of_rows = matches!(op, DecodedUndo::Restore { .. } | DecodedUndo::Difference { .. });
+        if (of_rows && !self.node().is_leaf())
+            || (matches!(op, DecodedUndo::RestoreChild { .. }) && self.node().is_leaf())
+        {
+            return Err("a reverse operation is of another kind of node");
+        }
         match op {
             DecodedUndo::Remove { key } => match self.place(key) {
                 Place::Slot(index) => self.note(index, Noted::Gone),
                 Place::Elsewhere => drop(self.added.remove(key)),
             },
             DecodedUndo::Restore { key, cell } => self.restore(key, cell),
-            DecodedUndo::Difference { key, difference } => self.differ(key, difference, undone),
+            DecodedUndo::Difference { key, difference } => {
+                return self.differ(key, difference, undone).ok_or("a difference is not from what its commit wrote");
+            }
             DecodedUndo::RestoreChild { key, child } => match self.place(key) {
                 Place::Slot(index) => self.note(index, Noted::Child(child)),
                 Place::Elsewhere => drop(self.added.insert(key.to_vec(), Noted::Child(child))),
             },
             DecodedUndo::UpperFence { fence } => self.upper = Some(fence.map(<[u8]>::to_vec)),
             DecodedUndo::Image(image) => {
-                *self = PageRebuild::of_copy(image.unpack(self.base.len()).into(), self.created);
+                let base = image.unpack(self.base.len()).ok_or("an image is longer than a page")?;
+                check_page(&base)?;
+                *self = PageRebuild::of_copy(base, self.created);
             }
         }
+        Ok(())
+    }
+
+    /// Takes all steps back that are encoded in `operations`.
+    ///
+    /// # Errors
+    /// As [`PageRebuild::apply`], and when an operation cannot be read.
+    pub fn apply_all(&mut self, undone: Scn, operations: &[u8]) -> Result<(), &'static str> {
+        UndoOps::new(operations).try_for_each(|operation| self.apply(undone, operation?))
     }
 
     /// The slot that a key has on the page, whatever became of it.
@@ -149,8 +169,8 @@ impl PageRebuild {
         }
     }
 
-    /// Makes a row what it was by what it is.
-    fn differ(&mut self, key: &[u8], difference: Difference<'_>, undone: Scn) {
+    /// Makes a row what it was by what it is; `None` where that is not what the difference is from.
+    fn differ(&mut self, key: &[u8], difference: Difference<'_>, undone: Scn) -> Option<()> {
         let Difference { scn, front, back, middle } = difference;
         let place = self.place(key);
         let on_page = matches!(&place, Place::Slot(index) if matches!(self.noted(*index), Noted::OnPage));
@@ -158,11 +178,14 @@ impl PageRebuild {
             && on_page
         {
             let cell = self.node().leaf_cell(index);
-            assert!(cell.scn == undone && !cell.overflow, "a difference is from what its commit wrote");
+            let kept = front.checked_add(back)?;
+            if cell.scn != undone || cell.overflow || kept > cell.value.len() {
+                return None;
+            }
             if cell.value.len() == front + middle.len() + back {
                 let mut node = NodeMut::new(&mut self.base);
                 node.rewrite(index, scn, false)[front..front + middle.len()].copy_from_slice(middle);
-                return;
+                return Some(());
             }
             let start = self.values.len();
             let newer = Node::new(&self.base).leaf_cell(index).value;
@@ -171,7 +194,7 @@ impl PageRebuild {
             self.values.extend_from_slice(&newer[newer.len() - back..]);
             let value = start..self.values.len();
             self.note(index, Noted::Row { scn, overflow: false, value });
-            return;
+            return Some(());
         }
         let noted = match &place {
             Place::Slot(index) => self.noted.get(*index),
@@ -179,8 +202,11 @@ impl PageRebuild {
         };
         let newer = match noted {
             Some(Noted::Row { scn: written, overflow: false, value }) if *written == undone => value.clone(),
-            _ => panic!("a difference is from what its commit wrote"),
+            _ => return None,
         };
+        if front.checked_add(back)? > newer.len() {
+            return None;
+        }
         let value = if newer.len() == front + middle.len() + back {
             self.values[newer.start + front..newer.end - back].copy_from_slice(middle);
             newer
@@ -192,6 +218,7 @@ impl PageRebuild {
             start..self.values.len()
         };
         self.put(place, key, Noted::Row { scn, overflow: false, value });
+        Some(())
     }
 
     /// The cell of a slot, if there is one.
@@ -232,9 +259,9 @@ impl PageRebuild {
     /// Puts the page together again in `bytes` as it was at `scn`, without the rows that came later; returns when
     /// the first of these came.
     ///
-    /// # Panics
-    /// When the content is larger than the page: it was a page once, so that is a defect.
-    pub fn finish(self, bytes: &mut [u8], scn: Scn) -> Option<Scn> {
+    /// # Errors
+    /// What is wrong, when what came out is no page.
+    pub fn finish(self, bytes: &mut [u8], scn: Scn) -> Result<Option<Scn>, &'static str> {
         let next_row = self.writers().filter(|written| *written > scn).min();
         bytes.fill(0);
         if next_row.is_none() && self.noted.is_empty() && self.added.is_empty() && self.upper.is_none() {
@@ -242,20 +269,24 @@ impl PageRebuild {
             bytes[6..8].fill(0);
             page::set_undo_position(bytes, 0);
         } else {
-            self.put_together(bytes, scn);
+            self.put_together(bytes, scn)?;
         }
         page::set_scn_raw(bytes, scn.0);
         page::set_created_raw(bytes, self.created.0);
-        next_row
+        Ok(next_row)
     }
 
     /// Writes all cells in key order to a new page.
-    fn put_together(&self, bytes: &mut [u8], scn: Scn) {
+    fn put_together(&self, bytes: &mut [u8], scn: Scn) -> Result<(), &'static str> {
         let old = self.node();
         let upper = match &self.upper {
             Some(upper) => upper.as_deref(),
             None => old.upper_fence(),
         };
+        let fences_bytes = old.lower_fence().len() + upper.map_or(0, <[u8]>::len);
+        if NODE_HEADER_BYTES + fences_bytes > page::content_end(bytes.len()) {
+            return Err("its content is larger than a page");
+        }
         let mut node = NodeMut::format(bytes, Shape { upper, ..old.shape() });
         let prefix_length = node.as_node().prefix_len();
         let mut added = self.added.iter().peekable();
@@ -271,8 +302,13 @@ impl PageRebuild {
         }
         let is_old_enough =
             |cell: &CellValue<'_>| !matches!(cell, CellValue::Leaf { scn: written, .. } if *written > scn);
-        let cells = cells.iter().filter(|(_, cell)| is_old_enough(cell));
-        node.append_all(cells.map(|(suffix, cell)| (&**suffix, *cell)));
+        cells.retain(|(_, cell)| is_old_enough(cell));
+        let bytes_of = |(suffix, cell): &(Cow<'_, [u8]>, CellValue<'_>)| cell.bytes(suffix) + SLOT_BYTES;
+        if cells.iter().map(bytes_of).sum::<usize>() > node.as_node().gap_bytes() {
+            return Err("its content is larger than a page");
+        }
+        node.append_all(cells.iter().map(|(suffix, cell)| (&**suffix, *cell)));
+        Ok(())
     }
 
     /// How many of the page's keys are smaller than one that it does not have.
@@ -290,7 +326,8 @@ impl PageRebuild {
         if prefix_length == node.prefix_len() || (!node.is_leaf() && index == 0) {
             return Cow::Borrowed(node.suffix(index));
         }
-        Cow::Owned(node.key(index).split_off(prefix_length))
+        let key = node.key(index);
+        Cow::Owned(key[prefix_length.min(key.len())..].to_vec())
     }
 }
 
@@ -352,11 +389,11 @@ mod tests {
             let mut rebuild = PageRebuild::new(&page);
             for undone in (newest - steps + 1..=newest).rev() {
                 for operation in UndoOps::new(&operations[undone - 1]) {
-                    rebuild.apply(Scn(undone as u64), operation);
+                    rebuild.apply(Scn(undone as u64), operation.unwrap()).unwrap();
                 }
             }
             let mut built = vec![1; PAGE_BYTES];
-            assert_eq!(rebuild.finish(&mut built, Scn(100)), None);
+            assert_eq!(rebuild.finish(&mut built, Scn(100)), Ok(None));
             let expected = (b"kb".to_vec(), versions[newest - steps].to_vec(), Scn((newest - steps) as u64));
             assert_eq!(rows(&built)[1], expected);
         }
@@ -367,18 +404,18 @@ mod tests {
     fn rows_that_moved_away_come_back_in_order() {
         let page = leaf(&[(b"kb", b"1"), (b"kd", b"2"), (b"kf", b"3")], Scn(5));
         let mut rebuild = PageRebuild::new(&page);
-        rebuild.apply(Scn(6), DecodedUndo::UpperFence { fence: Some(b"z") });
+        rebuild.apply(Scn(6), DecodedUndo::UpperFence { fence: Some(b"z") }).unwrap();
         let cell = |value| LeafCell { scn: Scn(4), overflow: false, value };
         for key in [&b"ka"[..], b"kc", b"kx", b"m", b"p", b"kd"] {
-            rebuild.apply(Scn(6), DecodedUndo::Restore { key, cell: cell(key) });
+            rebuild.apply(Scn(6), DecodedUndo::Restore { key, cell: cell(key) }).unwrap();
         }
-        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"kf" });
-        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"p" });
-        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"never" });
+        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"kf" }).unwrap();
+        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"p" }).unwrap();
+        rebuild.apply(Scn(6), DecodedUndo::Remove { key: b"never" }).unwrap();
         assert_eq!(rebuild.newest_change(Scn(9)), Some(Scn(5)));
         let mut built = vec![1; PAGE_BYTES];
         // The row that is still of commit 5 came later.
-        assert_eq!(rebuild.finish(&mut built, Scn(4)), Some(Scn(5)));
+        assert_eq!(rebuild.finish(&mut built, Scn(4)), Ok(Some(Scn(5))));
         let keys: Vec<Vec<u8>> = rows(&built).into_iter().map(|row| row.0).collect();
         assert_eq!(keys, [&b"ka"[..], b"kc", b"kd", b"kx", b"m"]);
         assert_eq!(Node::new(&built).upper_fence(), Some(&b"z"[..]));

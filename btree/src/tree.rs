@@ -16,6 +16,8 @@ use crate::pages::{PageRef, ReadPages};
 /// outlast any device.
 pub(crate) const LEVELS_MAX: usize = 24;
 
+const ASTRAY: &str = "a leaf of its tree is not where its fences say";
+
 /// Which way a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -118,18 +120,16 @@ pub fn random_leaf<P: ReadPages>(
     choose: &mut dyn FnMut(usize) -> usize,
 ) -> Result<RandomLeaf, P::Fault> {
     let mut ways = 1.0;
-    let mut page = pages.page(root)?;
-    for _ in 0..LEVELS_MAX {
+    let mut page = top(pages, root)?;
+    loop {
         let node = Node::new(&page);
         if node.is_leaf() {
             let upper = node.upper_fence().map(<[u8]>::to_vec);
             return Ok(RandomLeaf { lower: node.lower_fence().to_vec(), upper, rows: node.len(), ways });
         }
         ways *= node.len() as f64;
-        let child = node.child(choose(node.len()).min(node.len() - 1));
-        page = pages.page(child)?;
+        page = child_of(pages, node, choose(node.len()).min(node.len() - 1))?;
     }
-    panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
 /// Keys that divide a tree into parts of about the same number of leaves: at least `wanted` parts where there are so many
@@ -140,13 +140,13 @@ pub fn random_leaf<P: ReadPages>(
 pub fn dividing_keys<P: ReadPages>(pages: &P, root: PageId, wanted: usize) -> Result<Vec<Vec<u8>>, P::Fault> {
     // The nodes of a level from left to right, each with the key that it begins at.
     let mut level = vec![(Vec::new(), root)];
-    for _ in 0..LEVELS_MAX {
-        if level.len() >= wanted || Node::new(&pages.page(level[0].1)?).is_leaf() {
+    for height in (1..=Node::new(&top(pages, root)?).level()).rev() {
+        if level.len() >= wanted {
             break;
         }
         let mut below = Vec::new();
         for (start, page) in level {
-            let page = pages.page(page)?;
+            let page = node_at(pages, page, height)?;
             let node = Node::new(&page);
             below.push((start, node.child(0)));
             below.extend((1..node.len()).map(|index| (node.key(index), node.child(index))));
@@ -163,7 +163,7 @@ pub fn dividing_keys<P: ReadPages>(pages: &P, root: PageId, wanted: usize) -> Re
 /// # Errors
 /// The fault of a missing page.
 pub fn page_count<P: ReadPages>(pages: &P, root: PageId, nodes_max: usize) -> Result<f64, P::Fault> {
-    let top = pages.page(root)?;
+    let top = top(pages, root)?;
     let top = Node::new(&top);
     if top.is_leaf() && top.is_empty() {
         return Ok(0.0);
@@ -171,11 +171,11 @@ pub fn page_count<P: ReadPages>(pages: &P, root: PageId, nodes_max: usize) -> Re
     // Some nodes of a level, evenly from left to right, and how many it has in all.
     let (mut level, mut width) = (vec![root], 1.0);
     let mut total = width;
-    for _ in 0..top.level() {
+    for height in (1..=top.level()).rev() {
         let step = level.len().div_ceil(nodes_max.max(1));
         let (mut below, mut read) = (Vec::new(), 0.0);
         for page in level.iter().step_by(step) {
-            let page = pages.page(*page)?;
+            let page = node_at(pages, *page, height)?;
             let node = Node::new(&page);
             below.extend((0..node.len()).map(|index| node.child(index)));
             read += 1.0;
@@ -187,22 +187,57 @@ pub fn page_count<P: ReadPages>(pages: &P, root: PageId, nodes_max: usize) -> Re
     Ok(total)
 }
 
+/// The root of a tree.
+///
+/// # Errors
+/// The fault of a missing page, or of one that is no node.
+#[inline]
+pub fn top<P: ReadPages>(pages: &P, root: PageId) -> Result<PageRef<'_>, P::Fault> {
+    let page = pages.page(root)?;
+    let level = page[34];
+    if usize::from(level) < LEVELS_MAX && Node::new(&page).is_at(level) {
+        return Ok(page);
+    }
+    Err(pages.damaged(root, "it is no root of a tree"))
+}
+
+/// The node `level` above the leaves that a page has to be, being a child of one that is a level higher.
+///
+/// # Errors
+/// The fault of a missing page, or of one that is no such node.
+#[inline]
+pub fn node_at<P: ReadPages>(pages: &P, page: PageId, level: u8) -> Result<PageRef<'_>, P::Fault> {
+    let bytes = pages.page(page)?;
+    if Node::new(&bytes).is_at(level) {
+        return Ok(bytes);
+    }
+    Err(pages.damaged(page, "it is no child of the node above it"))
+}
+
+/// A child of an inner node.
+#[inline]
+fn child_of<'p, P: ReadPages>(
+    pages: &'p P,
+    node: Node<'_>,
+    index: usize,
+) -> Result<PageRef<'p>, P::Fault> {
+    node_at(pages, node.child(index), node.level() - 1)
+}
+
 #[inline]
 fn descend<P: ReadPages>(
     pages: &P,
     root: PageId,
     choose: impl Fn(Node<'_>) -> usize,
 ) -> Result<PageRef<'_>, P::Fault> {
-    let mut page = pages.page(root)?;
-    for _ in 0..LEVELS_MAX {
+    let mut page = top(pages, root)?;
+    loop {
         let node = Node::new(&page);
         if node.is_leaf() {
             return Ok(page);
         }
-        let child = node.child(choose(node));
-        page = pages.page(child)?;
+        page = child_of(pages, node, choose(node))?;
     }
-    panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
 /// Where a walk of a tree was last, which spares the next one of the same tree at the same moment the way down.
@@ -240,7 +275,7 @@ impl Near {
             return Ok(None);
         }
         let leaf = node.child(index);
-        let page = pages.page(leaf)?;
+        let page = node_at(pages, leaf, 0)?;
         *self = Near { leaf: Some(leaf), parent: Some((parent, index)), ended: false };
         // A walk that comes from one leaf to the next goes on to the one behind it.
         if index + 1 < node.len() {
@@ -269,8 +304,8 @@ fn leaf_of<'p, P: ReadPages>(
         return Ok(page);
     }
     let (mut id, mut parent) = (root, None);
-    for _ in 0..LEVELS_MAX {
-        let page = pages.page(id)?;
+    let mut page = top(pages, root)?;
+    loop {
         let node = Node::new(&page);
         if node.is_leaf() {
             *near = Near { leaf: Some(id), parent, ended: false };
@@ -279,8 +314,8 @@ fn leaf_of<'p, P: ReadPages>(
         let index = node.child_index(key);
         parent = Some((id, index));
         id = node.child(index);
+        page = node_at(pages, id, node.level() - 1)?;
     }
-    panic!("tree {root} has more than {LEVELS_MAX} levels");
 }
 
 /// Visits the rows of one leaf, from `from` on in `direction` and not beyond `to`, as `visit(prefix, suffix, cell)`, where
@@ -374,14 +409,25 @@ fn leaf_forward<'p, P: ReadPages>(
     Ok((leaf, first..end.max(first)))
 }
 
-/// Where a walk goes on that visited all rows of a leaf before `end`.
+/// Where a walk from `from` on goes on that visited all rows of a leaf before `end`.
 #[inline]
-fn behind(node: Node<'_>, end: usize, near: &mut Near) -> Walk {
+fn behind<P: ReadPages>(
+    pages: &P,
+    root: PageId,
+    node: Node<'_>,
+    end: usize,
+    (near, from): (&mut Near, &Bound<Vec<u8>>),
+) -> Result<Walk, P::Fault> {
     if end < node.len() {
-        return Walk::End;
+        return Ok(Walk::End);
     }
     near.ended = true;
-    node.upper_fence().map_or(Walk::End, |fence| Walk::At(Bound::Included(fence.to_vec())))
+    let Some(fence) = node.upper_fence() else { return Ok(Walk::End) };
+    match from {
+        // It would come back here for ever.
+        Bound::Included(key) | Bound::Excluded(key) if fence <= &key[..] => Err(pages.damaged(root, ASTRAY)),
+        _ => Ok(Walk::At(Bound::Included(fence.to_vec()))),
+    }
 }
 
 fn walk_forward<P: ReadPages>(
@@ -405,7 +451,7 @@ fn walk_forward<P: ReadPages>(
             return Ok(Walk::At(Bound::Excluded(node.key(rows.start + at))));
         }
     }
-    Ok(behind(node, rows.end, near))
+    behind(pages, root, node, rows.end, (near, bounds.0))
 }
 
 /// The same forwards for the values alone, which are visited together, as `visit(page, places)`; it tells how many of them it
@@ -433,7 +479,7 @@ pub fn walk_leaf_values<P: ReadPages>(
             return Ok(Some(Walk::At(Bound::Excluded(node.key(rows.start + taken - 1)))));
         }
     }
-    Ok(Some(behind(node, rows.end, near)))
+    behind(pages, root, node, rows.end, (near, bounds.0)).map(Some)
 }
 
 fn walk_backward<P: ReadPages>(
@@ -472,5 +518,13 @@ fn walk_backward<P: ReadPages>(
         return Ok(Walk::End);
     }
     let fence = node.lower_fence();
+    let is_astray = match from {
+        Bound::Included(key) => fence > &key[..],
+        Bound::Excluded(key) => fence >= &key[..],
+        Bound::Unbounded => false,
+    };
+    if is_astray && !fence.is_empty() {
+        return Err(pages.damaged(root, ASTRAY));
+    }
     Ok(if fence.is_empty() { Walk::End } else { Walk::At(Bound::Excluded(fence.to_vec())) })
 }

@@ -121,13 +121,14 @@ pub struct PackedImage<'a> {
 }
 
 impl PackedImage<'_> {
-    /// The page, its unused middle zeroed.
-    pub(crate) fn unpack(&self, page_size: usize) -> Vec<u8> {
-        let mut bytes = vec![0; page_size];
-        bytes[..self.front.len()].copy_from_slice(self.front);
+    /// The page, its unused middle zeroed; `None` where it is longer than a page.
+    pub(crate) fn unpack(&self, page_size: usize) -> Option<Box<[u8]>> {
         let end = page::content_end(page_size);
-        bytes[end - self.back.len()..end].copy_from_slice(self.back);
-        bytes
+        let back_start = end.checked_sub(self.back.len()).filter(|start| self.front.len() <= *start)?;
+        let mut bytes = vec![0; page_size].into_boxed_slice();
+        bytes[..self.front.len()].copy_from_slice(self.front);
+        bytes[back_start..end].copy_from_slice(self.back);
+        Some(bytes)
     }
 }
 
@@ -161,7 +162,7 @@ pub enum DecodedUndo<'a> {
     Image(PackedImage<'a>),
 }
 
-/// Walks over encoded operations, which come from memory or from verified storage.
+/// Walks over encoded operations. One that cannot be read is the last one.
 pub struct UndoOps<'a> {
     bytes: &'a [u8],
 }
@@ -172,61 +173,89 @@ impl<'a> UndoOps<'a> {
         UndoOps { bytes }
     }
 
-    /// An operation that gives a row's value.
-    fn next_value(&mut self, kind: u8) -> DecodedUndo<'a> {
-        let mut rest = &self.bytes[1..];
-        let mut number = || take_varint(&mut rest).expect("an undo operation is whole");
-        let (key_length, scn) = (number() as usize, Scn(number()));
-        let (front, back) = if kind == 10 { (number() as usize, number() as usize) } else { (0, 0) };
-        let length = number() as usize;
-        let (key, rest) = rest.split_at(key_length);
-        let (value, rest) = rest.split_at(length);
+    /// The next operation; `None` where it is none.
+    #[inline]
+    fn take(&mut self) -> Option<DecodedUndo<'a>> {
+        let (kind, rest) = self.bytes.split_first()?;
+        let (op, rest) = match kind {
+            8..=10 => take_value(*kind, rest)?,
+            2 | 3 => take_early_value(*kind, rest)?,
+            _ => take_structure(*kind, rest)?,
+        };
         self.bytes = rest;
-        match kind {
-            10 => DecodedUndo::Difference { key, difference: Difference { scn, front, back, middle: value } },
-            _ => DecodedUndo::Restore { key, cell: LeafCell { scn, overflow: kind == 9, value } },
-        }
+        Some(op)
     }
 }
 
 impl<'a> Iterator for UndoOps<'a> {
-    type Item = DecodedUndo<'a>;
+    type Item = Result<DecodedUndo<'a>, &'static str>;
 
-    fn next(&mut self) -> Option<DecodedUndo<'a>> {
-        let bytes = self.bytes;
-        let kind = *bytes.first()?;
-        if (8..=10).contains(&kind) {
-            return Some(self.next_value(kind));
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes.is_empty() {
+            return None;
         }
-        let length = usize::from(u16_at(bytes, 1));
-        let (op, end) = match kind {
-            1 => (DecodedUndo::Remove { key: &bytes[3..3 + length] }, 3 + length),
-            2 | 3 => {
-                let value_start = 13 + length;
-                let end = value_start + usize::from(u16_at(bytes, 11));
-                let cell = LeafCell {
-                    scn: Scn(u64_at(bytes, 3)),
-                    overflow: kind == 3,
-                    value: &bytes[value_start..end],
-                };
-                (DecodedUndo::Restore { key: &bytes[13..value_start], cell }, end)
-            }
-            4 => {
-                let child = PageId(u64_at(bytes, 3));
-                (DecodedUndo::RestoreChild { key: &bytes[11..11 + length], child }, 11 + length)
-            }
-            5 => (DecodedUndo::UpperFence { fence: None }, 3),
-            6 => (DecodedUndo::UpperFence { fence: Some(&bytes[3..3 + length]) }, 3 + length),
-            7 => {
-                let back_bytes = usize::from(u16_at(bytes, 3));
-                let middle = 5 + length;
-                let image =
-                    PackedImage { front: &bytes[5..middle], back: &bytes[middle..middle + back_bytes] };
-                (DecodedUndo::Image(image), middle + back_bytes)
-            }
-            other => panic!("undo operation {other} does not exist"),
-        };
-        self.bytes = &bytes[end..];
-        Some(op)
+        let taken = self.take();
+        if taken.is_none() {
+            self.bytes = &[];
+        }
+        Some(taken.ok_or("a reverse operation cannot be read"))
+    }
+}
+
+/// An operation, and what is behind it.
+type Taken<'a> = Option<(DecodedUndo<'a>, &'a [u8])>;
+
+/// An operation that gives a row's value.
+#[inline]
+fn take_value(kind: u8, mut rest: &[u8]) -> Taken<'_> {
+    let mut number = || usize::try_from(take_varint(&mut rest)?).ok();
+    let (key_length, scn) = (number()?, Scn(number()? as u64));
+    let (front, back) = if kind == 10 { (number()?, number()?) } else { (0, 0) };
+    let length = number()?;
+    let (key, rest) = rest.split_at_checked(key_length)?;
+    let (value, rest) = rest.split_at_checked(length)?;
+    let op = match kind {
+        10 => DecodedUndo::Difference { key, difference: Difference { scn, front, back, middle: value } },
+        _ => DecodedUndo::Restore { key, cell: LeafCell { scn, overflow: kind == 9, value } },
+    };
+    Some((op, rest))
+}
+
+/// The same as earlier programs wrote it.
+fn take_early_value(kind: u8, rest: &[u8]) -> Taken<'_> {
+    let (head, rest) = rest.split_first_chunk::<12>()?;
+    let (key, rest) = rest.split_at_checked(usize::from(u16_at(head, 0)))?;
+    let (value, rest) = rest.split_at_checked(usize::from(u16_at(head, 10)))?;
+    let cell = LeafCell { scn: Scn(u64_at(head, 2)), overflow: kind == 3, value };
+    Some((DecodedUndo::Restore { key, cell }, rest))
+}
+
+/// An operation on what is not a row; or a row's end.
+fn take_structure(kind: u8, rest: &[u8]) -> Taken<'_> {
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    match kind {
+        1 => {
+            let (key, rest) = rest.split_at_checked(length)?;
+            Some((DecodedUndo::Remove { key }, rest))
+        }
+        4 => {
+            let (child, rest) = rest.split_first_chunk::<8>()?;
+            let (key, rest) = rest.split_at_checked(length)?;
+            Some((DecodedUndo::RestoreChild { key, child: PageId(u64::from_le_bytes(*child)) }, rest))
+        }
+        5 => Some((DecodedUndo::UpperFence { fence: None }, rest)),
+        6 => {
+            let (fence, rest) = rest.split_at_checked(length)?;
+            Some((DecodedUndo::UpperFence { fence: Some(fence) }, rest))
+        }
+        7 => {
+            let (back_bytes, rest) = rest.split_first_chunk::<2>()?;
+            let (front, rest) = rest.split_at_checked(length)?;
+            let (back, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*back_bytes)))?;
+            Some((DecodedUndo::Image(PackedImage { front, back }), rest))
+        }
+        _ => None,
     }
 }

@@ -12,8 +12,10 @@ use helios_bufferpool::{PageId, Scn, page};
 use crate::node::{LEAF_CELL_HEADER_BYTES, NODE_HEADER_BYTES, Node, SLOT_BYTES, Shape, cell_bytes_max};
 use crate::node_mut::{CellValue, NodeMut, common_prefix};
 use crate::pages::{ReadPages, WritePages};
-use crate::tree::LEVELS_MAX;
+use crate::tree::{LEVELS_MAX, node_at, top};
 use crate::undo::UndoOp;
+
+const OUTSIDE: &str = "its fences are not those that lead to it";
 
 #[derive(Clone, Copy)]
 struct Step {
@@ -33,18 +35,19 @@ impl Path {
     pub(crate) fn to<P: ReadPages>(pages: &P, root: PageId, key: &[u8], level: u8) -> Result<Path, P::Fault> {
         let mut path = Path { steps: [Step { page: root, child: 0 }; LEVELS_MAX], length: 0 };
         let mut page = root;
-        for _ in 0..LEVELS_MAX {
-            let bytes = pages.page(page)?;
+        let mut bytes = top(pages, root)?;
+        loop {
             let node = Node::new(&bytes);
             let child = if node.level() == level { 0 } else { node.child_index(key) };
             path.steps[path.length] = Step { page, child };
             path.length += 1;
             if node.level() == level {
-                return Ok(path);
+                // A row put where it does not belong would not be found again.
+                return if node.covers(key) { Ok(path) } else { Err(pages.damaged(page, OUTSIDE)) };
             }
             page = node.child(child);
+            bytes = node_at(pages, page, node.level() - 1)?;
         }
-        panic!("tree {root} has more than {LEVELS_MAX} levels");
     }
 
     /// Descends to the leaf that covers `key`, which is about to be changed.
@@ -544,8 +547,12 @@ fn read<P: ReadPages>(pages: &P, page: PageId) -> Vec<u8> {
     }
 }
 
-/// Whether both fit one page with some room left, whatever prefix the joined page has.
+/// Whether both fit one page with some room left, whatever prefix the joined page has. What does not begin where the other one
+/// ends is no neighbour.
 fn can_join(left: Node<'_>, right: Node<'_>) -> bool {
+    if !right.is_at(left.level()) || left.upper_fence() != Some(right.lower_fence()) {
+        return false;
+    }
     let room = page::content_end(left.bytes.len()) * 3 / 4;
     // Mostly that can be told without looking at cells.
     let least = |node: Node<'_>| {

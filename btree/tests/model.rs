@@ -4,7 +4,7 @@
 
 mod pages;
 
-use helios_btree::{LeafCell, Node, PageRebuild, UndoOps, Writer, get};
+use helios_btree::{LeafCell, Node, PageRebuild, Writer, check_page, get};
 use helios_bufferpool::Scn;
 use pages::{AsOf, Model, Pages, ROOT, check, resolve};
 use proptest::prelude::*;
@@ -84,6 +84,8 @@ fn run(operations: Vec<Operation>) {
         assert_eq!(found.as_ref(), model.get(&probe));
     }
     check(&pages, &model);
+    // What is made in memory is as what is read has to be.
+    pages.pages.iter().for_each(|(page, bytes)| assert_eq!(check_page(bytes), Ok(()), "page {page}"));
     for (scn, model) in history.iter().step_by(5) {
         check(&AsOf(&pages, *scn), model);
     }
@@ -116,9 +118,9 @@ fn operations_of_earlier_programs_are_read() {
     };
     let operations = [old(2, b"ka", b"earlier"), old(3, b"kc", &[5; 16]), vec![1, 2, 0, b'k', b'b']].concat();
     let mut rebuild = PageRebuild::new(&pages.pages[&ROOT]);
-    UndoOps::new(&operations).for_each(|operation| rebuild.apply(Scn(9), operation));
+    rebuild.apply_all(Scn(9), &operations).unwrap();
     let mut built = vec![0; 4096];
-    rebuild.finish(&mut built, Scn(8));
+    rebuild.finish(&mut built, Scn(8)).unwrap();
     let node = Node::new(&built);
     let rows: Vec<_> = (0..node.len()).map(|index| (node.key(index), node.leaf_cell(index))).collect();
     let row = |overflow, value| LeafCell { scn: Scn(7), overflow, value };

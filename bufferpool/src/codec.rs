@@ -155,7 +155,11 @@ impl ZstdContexts {
 pub struct Codec {
     compression: Compression,
     cipher: Option<Cipher>,
+    page_check: PageCheck,
 }
+
+/// Tells what is wrong with a page that was read, if anything is.
+pub type PageCheck = fn(&[u8]) -> std::result::Result<(), &'static str>;
 
 /// An image ready to be written.
 #[derive(Debug)]
@@ -191,7 +195,12 @@ impl Codec {
             others: RwLock::default(),
             master,
         });
-        Codec { compression, cipher }
+        Codec { compression, cipher, page_check: |_| Ok(()) }
+    }
+
+    /// One that decodes only pages that pass `check`: a checksum tells what somebody wrote, not that it was this program.
+    pub fn checking(self, check: PageCheck) -> Codec {
+        Codec { page_check: check, ..self }
     }
 
     /// Encodes a page: its header and used bytes, the undo position left out.
@@ -349,14 +358,9 @@ impl Codec {
         if header.key != key || header.kind != ImageKind::Page as u8 {
             return Err(Error::Corruption(format!("found another image in the place of page {}", key.page)));
         }
-        let end = page::content_end(page.len());
-        if header.front_bytes > raw.len() || raw.len() > end {
-            return Err(Error::Corruption(format!("the image of page {} is too long", key.page)));
-        }
-        let (front, back) = raw.split_at(header.front_bytes);
-        page[..front.len()].copy_from_slice(front);
-        page[end - back.len()..end].copy_from_slice(back);
-        Ok(())
+        unpack(header.front_bytes, &raw, page).and_then(|()| (self.page_check)(page)).map_err(|what| {
+            Error::Corruption(format!("page {} of branch {} is damaged: {what}", key.page, key.branch))
+        })
     }
 }
 
@@ -410,6 +414,21 @@ impl ImageHeader {
         }
         Ok(header)
     }
+}
+
+/// Puts the used bytes of a page back where they were: `front_bytes` at the front, the rest at the back.
+fn unpack(front_bytes: usize, used: &[u8], page: &mut [u8]) -> std::result::Result<(), &'static str> {
+    let end = page::content_end(page.len());
+    let (front, back) = used.split_at_checked(front_bytes).ok_or("it is shorter than its front")?;
+    if front.len() < page::PAGE_HEADER_BYTES || used.len() > end {
+        return Err("it is shorter than its header or longer than a page");
+    }
+    if usize::from(page::lower(front)) != front.len() || usize::from(page::upper(front)) != end - back.len() {
+        return Err("its parts are not as long as it says");
+    }
+    page[..front.len()].copy_from_slice(front);
+    page[end - back.len()..end].copy_from_slice(back);
+    Ok(())
 }
 
 #[cfg(test)]

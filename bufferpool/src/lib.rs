@@ -22,7 +22,7 @@ mod superblock;
 mod undo_ring;
 pub use branch_bytes::BranchBytes;
 pub use cleaner::Shortening;
-pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey};
+pub use codec::{Codec, Compression, Encoded, ImageHeader, ImageKind, MasterKey, PageCheck};
 pub use compressed_tier::{CompressedTier, Decision, Timed, Totals};
 pub use epoch::{Guard, pin};
 pub use error::{Error, Result};

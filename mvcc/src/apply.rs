@@ -456,6 +456,11 @@ impl ReadPages for Apply<'_, '_> {
             None => Err(Fault(FaultReason::Page(key))),
         }
     }
+
+    #[cold]
+    fn damaged(&self, page: PageId, what: &'static str) -> Fault {
+        Fault(FaultReason::Damaged(PageKey::new(self.branch, page), what))
+    }
 }
 
 impl WritePages for Apply<'_, '_> {

@@ -15,7 +15,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::ops::{Bound, ControlFlow, Range};
 
-use helios_btree::{Node, ReadPages};
+use helios_btree::{Node, ReadPages, node_at, top};
 use helios_bufferpool::{PageId, PageKey, page};
 
 use crate::error::{Error, Fault, Result};
@@ -240,16 +240,21 @@ impl Side {
     /// The key ranges of those leaves of a tree that changed.
     async fn changed_ranges(&self, store: &Store, tree: TreeId) -> Result<Vec<KeyRange>> {
         let mut ranges = Vec::new();
-        let mut open = vec![(tree.root(), 0..self.leaves.len())];
-        while let Some((page, among)) = open.pop() {
+        let mut open = vec![(tree.root(), None, 0..self.leaves.len())];
+        while let Some((page, level, among)) = open.pop() {
             if among.is_empty() {
                 continue;
             }
             let mut below = Vec::new();
+            let mut height = 0;
             read(store, self.moment, |view| {
                 below.clear();
-                let bytes = view.page(page)?;
+                let bytes = match level {
+                    Some(level) => node_at(view, page, level)?,
+                    None => top(view, page)?,
+                };
                 let node = Node::new(&bytes);
+                height = node.level();
                 if node.is_leaf() {
                     let found = self.leaves[among.clone()].iter().filter(|leaf| leaf.page == page);
                     ranges.extend(found.map(ChangedLeaf::range));
@@ -266,7 +271,7 @@ impl Side {
                 Ok(())
             })
             .await?;
-            open.append(&mut below);
+            open.extend(below.into_iter().map(|(child, among)| (child, height.checked_sub(1), among)));
         }
         Ok(ranges)
     }

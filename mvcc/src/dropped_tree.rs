@@ -10,7 +10,7 @@
 
 use std::ops::ControlFlow;
 
-use helios_btree::{Node, value_pages};
+use helios_btree::{Node, node_at, top, value_pages};
 use helios_bufferpool::{PageId, PageKey, page};
 
 use crate::cut::Needs;
@@ -48,7 +48,7 @@ impl Store {
     pub(crate) async fn remove_dropped_trees(&self, branch: BranchId, needs: &Needs) -> Result<()> {
         let mut removed = Vec::new();
         for (tree, dropped) in self.dropped_trees(branch).await? {
-            let created = match self.look(branch, tree.root(), dropped).await? {
+            let created = match self.look(branch, tree.root(), None, dropped).await? {
                 Some(seen) if needs.any_in(seen.created, dropped) => continue,
                 Some(seen) => seen.created,
                 None => Scn(0),
@@ -103,9 +103,9 @@ impl Store {
             if level == Some(0) && !self.engine().file.has(PageKey::new(branch, page)).await? {
                 continue;
             }
-            let Some(seen) = self.look(branch, page, freed).await? else { continue };
+            let Some(seen) = self.look(branch, page, level, freed).await? else { continue };
+            open.extend(seen.children.into_iter().map(|child| (child, seen.level.checked_sub(1))));
             let level = usize::from(seen.level);
-            open.extend(seen.children.into_iter().map(|child| (child, level.checked_sub(1))));
             batch.extend(seen.values);
             if level == 0 && page != tree.root() {
                 batch.push(run(page, seen.created));
@@ -124,11 +124,20 @@ impl Store {
         self.remove_pages(vec![run(tree.root(), created)]).await
     }
 
-    /// Looks at a page of a dropped tree; `None` where it is removed already.
-    async fn look(&self, branch: BranchId, page: PageId, freed: Scn) -> Result<Option<Seen>> {
+    /// Looks at a page of a dropped tree, its root or a node of `level`; `None` where it is removed already.
+    async fn look(
+        &self,
+        branch: BranchId,
+        page: PageId,
+        level: Option<u8>,
+        freed: Scn,
+    ) -> Result<Option<Seen>> {
         let newest = Snapshot { branch, scn: Scn::MAX };
         let looked = read(self, newest, |view| {
-            let bytes = view.newest(page)?;
+            let bytes = match level {
+                Some(level) => node_at(view, page, level)?,
+                None => top(view, page)?,
+            };
             let node = Node::new(&bytes);
             let (is_leaf, created) = (node.is_leaf(), page::created(&bytes));
             let children =

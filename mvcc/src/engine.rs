@@ -175,6 +175,7 @@ impl Engine {
                 FaultReason::Page(key) => self.load(key).await,
                 FaultReason::Pause => Ok(()),
                 FaultReason::History(key, scn) => self.rebuild_old(key, scn).await,
+                FaultReason::Damaged(key, what) => Err(Error::damaged(key, what)),
             }
         })
     }

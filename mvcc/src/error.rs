@@ -14,6 +14,8 @@ pub(crate) enum FaultReason {
     Pause,
     /// The undo records that lead back to this SCN are not in memory.
     History(PageKey, Scn),
+    /// The page is not what it has to be: reading it again will not help.
+    Damaged(PageKey, &'static str),
 }
 
 /// Errors of the storage engine.
@@ -84,6 +86,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn damaged(key: PageKey, what: &str) -> Error {
+        Error::Corruption(format!("page {} of branch {} is damaged: {what}", key.page, key.branch))
+    }
+
     pub(crate) fn disk_full(what: &str) -> Error {
         Error::Io(std::io::Error::new(std::io::ErrorKind::StorageFull, format!("the disk is full: {what}")))
     }

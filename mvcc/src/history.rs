@@ -24,7 +24,7 @@ use crate::history_image::{
     Contents, Records, cut, newest_of, open_image, push_record, records_after, sealed_image,
 };
 use crate::view::{StepsBack, View};
-use helios_btree::{PageRebuild, ReadPages, UndoOps};
+use helios_btree::{PageRebuild, ReadPages, check_page};
 
 /// History images read, and written, at once.
 const BATCH_IMAGES: usize = 256;
@@ -59,7 +59,7 @@ impl Engine {
         let after_newest = records_after(&contents.records, newest)?;
         let after_oldest = records_after(&contents.records, oldest)?;
         let (later, needed) = contents.records[..after_oldest].split_at(after_newest.min(after_oldest));
-        let page = step_back(&contents.page(self.pool.page_size())?, later, newest)?;
+        let page = step_back(sealed.page, &contents.page(self.pool.page_size())?, later, newest)?;
         let image = self.seal(sealed.page, newest, &page, needed).await?;
         self.file.write_history(vec![image], &[sealed]).await?;
         Ok(())
@@ -158,7 +158,7 @@ impl Engine {
             if !newer.is_empty() {
                 // What is newer leads to this image, and no reader has to go further.
                 version = newest_of(records)?;
-                page = step_back(&page, newer, version)?;
+                page = step_back(key, &page, newer, version)?;
             }
             images.push(self.seal(key, version, &page, records).await?);
             newer = records;
@@ -215,7 +215,12 @@ impl Engine {
         self.counters.old_read_images_max.fetch_max(reads.images, Ordering::Relaxed);
         self.counters.old_read_bytes_max.fetch_max(reads.record_bytes, Ordering::Relaxed);
         let mut frame = self.allocate().await?;
-        let next_row = back.rebuild.finish(frame.bytes_mut(), scn);
+        let finished = back.rebuild.finish(frame.bytes_mut(), scn);
+        let next_row = finished.and_then(|next_row| {
+            // Records in the ring are this program's own, and so is what they lead to.
+            if reads.images > 0 { check_page(frame.bytes()).map(|()| next_row) } else { Ok(next_row) }
+        });
+        let next_row = next_row.map_err(|what| Error::damaged(key, what))?;
         // The version holds until the first change that was taken back, or the first row that was left out.
         let until = back.undone.into_iter().chain(next_row).min().unwrap_or(Scn(scn.0 + 1));
         if let Some(stamp) = self.pool.publish_if_absent(frame, key, scn, until) {
@@ -311,7 +316,7 @@ impl Engine {
                 break;
             }
             reads.record_bytes += operations.len() as u64;
-            back.apply(record_scn, restores, operations);
+            back.apply(record_scn, restores, operations).map_err(|what| Error::damaged(key, what))?;
         }
         Ok(())
     }
@@ -323,7 +328,8 @@ impl Engine {
                 let persisted = self.persisted.load(Ordering::Acquire);
                 if let Some(newest) = self.pool.find_newest(&guard, key) {
                     let mut back = StepsBack::new(newest.bytes());
-                    back.in_memory_to(&self.ring, &guard, scn, persisted);
+                    back.in_memory_to(&self.ring, &guard, scn, persisted)
+                        .map_err(|what| Error::damaged(key, what))?;
                     return Ok(back);
                 }
             }
@@ -343,13 +349,14 @@ struct OldRead {
 }
 
 /// A page as it was at `version`, which `records` lead back to.
-fn step_back(page: &[u8], records: &[u8], version: Scn) -> Result<Box<[u8]>> {
+fn step_back(key: PageKey, page: &[u8], records: &[u8], version: Scn) -> Result<Box<[u8]>> {
+    let damaged = |what| Error::damaged(key, what);
     let mut rebuild = PageRebuild::new(page);
     for record in Records(records) {
         let (undone, _, operations) = record?;
-        UndoOps::new(operations).for_each(|operation| rebuild.apply(undone, operation));
+        rebuild.apply_all(undone, operations).map_err(damaged)?;
     }
     let mut bytes = vec![0; page.len()].into_boxed_slice();
-    rebuild.finish(&mut bytes, version);
+    rebuild.finish(&mut bytes, version).map_err(damaged)?;
     Ok(bytes)
 }

@@ -1,6 +1,6 @@
 //! How much history trees have.
 
-use helios_btree::Node;
+use helios_btree::{Node, node_at, top};
 use helios_bufferpool::{MapKey, MapPart, PageKey};
 
 use crate::divergence::read;
@@ -18,17 +18,21 @@ impl Store {
     pub async fn history_bytes(&self, branch: BranchId, tree: TreeId) -> Result<u64> {
         let newest = Snapshot { branch, scn: Scn::MAX };
         let (mut bytes, mut part) = (0, None);
-        let mut open = vec![(tree.root(), true)];
-        while let Some((page, is_inner)) = open.pop() {
+        let mut open = vec![(tree.root(), None)];
+        while let Some((page, level)) = open.pop() {
             bytes += self.page_history_bytes(PageKey::new(branch, page), &mut part).await?;
-            if !is_inner {
+            if level == Some(0) {
                 continue;
             }
             let children = read(self, newest, |view| {
-                let bytes = view.newest(page)?;
+                let bytes = match level {
+                    Some(level) => node_at(view, page, level)?,
+                    None => top(view, page)?,
+                };
                 let node = Node::new(&bytes);
                 let count = if node.is_leaf() { 0 } else { node.len() };
-                Ok((0..count).map(|index| (node.child(index), node.level() > 1)).collect::<Vec<_>>())
+                let below = node.level().checked_sub(1);
+                Ok((0..count).map(|index| (node.child(index), below)).collect::<Vec<_>>())
             });
             open.extend(children.await?);
         }

@@ -8,7 +8,7 @@
 //!
 //! It costs each version of each leaf, and holds a place for each leaf.
 
-use helios_btree::Node;
+use helios_btree::{Node, node_at, top};
 use helios_bufferpool::{PageKey, page};
 
 use crate::divergence::{RowDifference, TreeDifference, cut, read};
@@ -100,8 +100,8 @@ impl RowVersions {
         let start = range.lower.clone();
         let (leaf, here) = read(&self.store, moment, |view| {
             let mut page = tree.root();
+            let mut bytes = top(view, page)?;
             loop {
-                let bytes = helios_btree::ReadPages::page(view, page)?;
                 let node = Node::new(&bytes);
                 if node.is_leaf() {
                     let upper = node.upper_fence().map(<[u8]>::to_vec);
@@ -112,6 +112,7 @@ impl RowVersions {
                     std::ops::Bound::Unbounded => 0,
                 };
                 page = node.child(child);
+                bytes = node_at(view, page, node.level() - 1)?;
             }
         })
         .await?;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use helios_btree::{PageRebuild, PageRef, ReadPages, UndoOps};
+use helios_btree::{PageRebuild, PageRef, ReadPages};
 use helios_bufferpool::{Guard, PageId, PageKey, Scn, UndoRing, page, pin, prefetch};
 
 use crate::engine::Engine;
@@ -57,9 +57,10 @@ impl<'e> View<'e> {
         self.engine.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         // All records of commits after `scn` are in the ring: where the chain ends, what it led back over had none.
         let mut back = StepsBack::new(newest);
-        back.in_memory(&self.engine.ring, &self.guard, self.scn);
+        let damaged = |what| Fault(FaultReason::Damaged(key, what));
+        back.in_memory(&self.engine.ring, &self.guard, self.scn).map_err(damaged)?;
         let mut built = vec![0; newest.len()].into_boxed_slice();
-        back.rebuild.finish(&mut built, self.scn);
+        back.rebuild.finish(&mut built, self.scn).map_err(damaged)?;
         Ok(PageRef::Built(built))
     }
 }
@@ -97,42 +98,69 @@ impl StepsBack {
     }
 
     /// Applies what the undo ring has.
-    pub(crate) fn in_memory(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn) {
-        self.in_memory_to(ring, guard, scn, 0);
+    ///
+    /// # Errors
+    /// What is wrong with the page.
+    pub(crate) fn in_memory(
+        &mut self,
+        ring: &UndoRing,
+        guard: &Guard,
+        scn: Scn,
+    ) -> Result<(), &'static str> {
+        self.in_memory_to(ring, guard, scn, 0)
     }
 
     /// The same; but where that has taken more than a page's worth of records, those before `persisted`, which are in the data
     /// file too, are left to it: it leads anywhere at the cost of a page's worth.
-    pub(crate) fn in_memory_to(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn, persisted: u64) {
+    ///
+    /// # Errors
+    /// What is wrong with the page.
+    pub(crate) fn in_memory_to(
+        &mut self,
+        ring: &UndoRing,
+        guard: &Guard,
+        scn: Scn,
+        persisted: u64,
+    ) -> Result<(), &'static str> {
         let mut position = self.position;
         let mut bytes = 0;
         while position != 0 {
             let Some(record) = ring.get(guard, position) else {
                 self.complete = false;
-                return;
+                return Ok(());
             };
             if record.scn <= scn {
                 self.older = Some(record.scn);
                 self.complete = true;
-                return;
+                return Ok(());
             }
             // The file goes on where a commit ends.
             let is_next_commit = self.undone.is_some_and(|undone| record.scn < undone);
             if bytes > self.page_bytes && position < persisted && is_next_commit {
                 self.complete = false;
-                return;
+                return Ok(());
             }
             bytes += record.operations.len();
-            self.apply(record.scn, record.restores, record.operations);
+            self.apply(record.scn, record.restores, record.operations)?;
             position = record.previous;
         }
+        Ok(())
     }
 
     /// Applies one record.
-    pub(crate) fn apply(&mut self, scn: Scn, restores: Scn, operations: &[u8]) {
-        UndoOps::new(operations).for_each(|operation| self.rebuild.apply(scn, operation));
+    ///
+    /// # Errors
+    /// What is wrong with it, or with the page.
+    pub(crate) fn apply(
+        &mut self,
+        scn: Scn,
+        restores: Scn,
+        operations: &[u8],
+    ) -> Result<(), &'static str> {
+        self.rebuild.apply_all(scn, operations)?;
         self.undone = Some(scn);
         self.restores = Some(restores);
+        Ok(())
     }
 
     /// Says that a record of an earlier commit is not to be applied.
@@ -174,6 +202,11 @@ impl ReadPages for View<'_> {
         }
     }
 
+    #[cold]
+    fn damaged(&self, page: PageId, what: &'static str) -> Fault {
+        Fault(FaultReason::Damaged(PageKey::new(self.branch, page), what))
+    }
+
     #[inline]
     fn expect(&self, page: PageId) {
         let key = PageKey::new(self.branch, page);
@@ -209,6 +242,32 @@ mod tests {
         let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
         transaction.put(tree, key, b"value").unwrap();
         block_on(transaction.commit()).unwrap().scn.expect("it wrote")
+    }
+
+    /// A page whose checksum is right, and which is none all the same.
+    #[test]
+    fn pages_that_are_none_are_told() {
+        let device = std::sync::Arc::new(MemoryDevice::new());
+        let store = open(&device);
+        let mut transaction = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        let tree = transaction.create_tree();
+        transaction.put(tree, b"a", b"value").unwrap();
+        block_on(transaction.commit()).unwrap();
+        block_on(store.close()).unwrap();
+        drop(store);
+        let store = open(&device);
+        let (file, key) = (&store.engine().file, PageKey::new(BranchId::MAIN, tree.root()));
+        let mut bytes = vec![0; store.engine().pool.page_size()];
+        assert!(block_on(file.read(key, &mut bytes)).unwrap());
+        bytes[32] = 200;
+        let image = (key, page::scn(&bytes), file.codec().encode_page(key, &bytes));
+        block_on(file.write(vec![image], false)).unwrap();
+        let mut reader = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        let error = block_on(reader.get(tree, b"a")).unwrap_err();
+        let expected = "data corruption: page 5 of branch 2 is damaged: its slots are not where its fences end";
+        assert_eq!(error.to_string(), expected);
+        reader = store.begin(BranchId::MAIN, Isolation::Snapshot);
+        assert!(block_on(reader.get(TreeId::CATALOG, b"a")).is_ok());
     }
 
     /// Rows inserted into a page that came from the device leave no undo records, and a checkpoint still finds the page

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{
-    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, UndoOps,
-    ValuePlace, Walk, WritePages, Writer, create, is_overflow, walk_leaf, walk_leaf_values,
+    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp,
+    ValuePlace, Walk, WritePages, Writer, check_page, create, is_overflow, walk_leaf, walk_leaf_values,
 };
 use helios_bufferpool::{PageId, Scn, page};
 
@@ -23,9 +23,12 @@ pub struct Pages {
 }
 
 impl ReadPages for Pages {
-    type Fault = std::convert::Infallible;
+    type Fault = &'static str;
     fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault> {
-        Ok(PageRef::Frame(&self.pages[&page]))
+        self.pages.get(&page).map(|bytes| PageRef::Frame(bytes)).ok_or("it is missing")
+    }
+    fn damaged(&self, _page: PageId, what: &'static str) -> Self::Fault {
+        what
     }
 }
 
@@ -73,21 +76,25 @@ impl WritePages for Pages {
 pub struct AsOf<'a>(pub &'a Pages, pub Scn);
 
 impl ReadPages for AsOf<'_> {
-    type Fault = std::convert::Infallible;
+    type Fault = &'static str;
     fn page(&self, page: PageId) -> Result<PageRef<'_>, Self::Fault> {
-        let bytes = &self.0.pages[&page];
+        let bytes = self.0.pages.get(&page).ok_or("it is missing")?;
         if page::kind(bytes) == Some(page::PageKind::Overflow) {
             return Ok(PageRef::Frame(bytes));
         }
         let mut rebuild = PageRebuild::new(bytes);
         for (scn, operations) in self.0.undo.get(&page).map_or(&[][..], Vec::as_slice).iter().rev() {
             if *scn > self.1 {
-                UndoOps::new(operations).for_each(|operation| rebuild.apply(*scn, operation));
+                rebuild.apply_all(*scn, operations)?;
             }
         }
         let mut built = vec![0; self.0.size];
-        rebuild.finish(&mut built, self.1);
+        rebuild.finish(&mut built, self.1)?;
+        check_page(&built)?;
         Ok(PageRef::Built(built.into()))
+    }
+    fn damaged(&self, _page: PageId, what: &'static str) -> Self::Fault {
+        what
     }
 }
 
@@ -97,12 +104,20 @@ pub fn resolve<P: ReadPages>(pages: &P, cell: helios_btree::LeafCell<'_>) -> Vec
 where
     P::Fault: std::fmt::Debug,
 {
+    resolve_or_fault(pages, cell).unwrap()
+}
+
+/// A row's value, from its pages where it has some.
+pub fn resolve_or_fault<P: ReadPages>(
+    pages: &P,
+    cell: helios_btree::LeafCell<'_>,
+) -> Result<Vec<u8>, P::Fault> {
     if !cell.overflow {
-        return cell.value.to_vec();
+        return Ok(cell.value.to_vec());
     }
     let mut chain = ChainReader::new(cell.value.try_into().unwrap());
-    while !chain.read(pages, 2).unwrap() {}
-    chain.into_value()
+    while !chain.read(pages, 2)? {}
+    Ok(chain.into_value())
 }
 
 pub fn contents<P: ReadPages>(pages: &P, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)>
@@ -226,12 +241,19 @@ impl Pages {
 
     /// Writes a row, on overflow pages where it is large.
     pub fn put(&mut self, writer: &mut Writer, key: &[u8], value: &[u8]) -> bool {
+        self.try_put(writer, key, value).unwrap()
+    }
+
+    /// The same where pages may be missing or damaged.
+    pub fn try_put(&mut self, writer: &mut Writer, key: &[u8], value: &[u8]) -> Result<bool, &'static str> {
         if !is_overflow(key.len(), value.len(), self.size) {
-            return !writer.append(ROOT, key, RowValue::Inline(value))
-                && writer.put(self, ROOT, key, RowValue::Inline(value)).unwrap();
+            if writer.append(ROOT, key, RowValue::Inline(value)) {
+                return Ok(false);
+            }
+            return writer.put(self, ROOT, key, RowValue::Inline(value));
         }
         let mut chain = ChainWriter::new(value.len());
         while !chain.write(self, value, 2) {}
-        writer.put(self, ROOT, key, RowValue::Chain(&chain.pointer())).unwrap()
+        writer.put(self, ROOT, key, RowValue::Chain(&chain.pointer()))
     }
 }
