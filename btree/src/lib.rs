@@ -28,8 +28,8 @@ pub use overflow::{ChainReader, ChainWriter, VALUE_BYTES_MAX, is_overflow, value
 pub use pages::{PageRef, ReadPages, WritePages};
 pub use rebuild::PageRebuild;
 pub use tree::{
-    Direction, Gap, Near, RandomLeaf, Walk, dividing_keys, find_gap, get, node_at, page_count, random_leaf, top,
-    walk_leaf, walk_leaf_values,
+    Direction, Gap, Near, RandomLeaf, Walk, dividing_keys, find_gap, get, node_at, page_count, random_leaf,
+    top, walk_leaf, walk_leaf_values,
 };
 pub use undo::{DecodedUndo, Difference, PackedImage, UndoOp, UndoOps, encode_restore};
 pub use varint::{put_varint, take_varint};

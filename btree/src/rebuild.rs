@@ -90,7 +90,9 @@ impl PageRebuild {
             },
             DecodedUndo::Restore { key, cell } => self.restore(key, cell),
             DecodedUndo::Difference { key, difference } => {
-                return self.differ(key, difference, undone).ok_or("a difference is not from what its commit wrote");
+                return self
+                    .differ(key, difference, undone)
+                    .ok_or("a difference is not from what its commit wrote");
             }
             DecodedUndo::RestoreChild { key, child } => match self.place(key) {
                 Place::Slot(index) => self.note(index, Noted::Child(child)),

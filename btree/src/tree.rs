@@ -216,11 +216,7 @@ pub fn node_at<P: ReadPages>(pages: &P, page: PageId, level: u8) -> Result<PageR
 
 /// A child of an inner node.
 #[inline]
-fn child_of<'p, P: ReadPages>(
-    pages: &'p P,
-    node: Node<'_>,
-    index: usize,
-) -> Result<PageRef<'p>, P::Fault> {
+fn child_of<'p, P: ReadPages>(pages: &'p P, node: Node<'_>, index: usize) -> Result<PageRef<'p>, P::Fault> {
     node_at(pages, node.child(index), node.level() - 1)
 }
 

@@ -8,8 +8,8 @@ mod pages;
 use std::ops::Bound;
 
 use helios_btree::{
-    Direction, Gap, Near, Node, Walk, Writer, check_page, dividing_keys, find_gap, get, page_count, random_leaf,
-    walk_leaf,
+    Direction, Gap, Near, Node, Walk, Writer, check_page, dividing_keys, find_gap, get, page_count,
+    random_leaf, walk_leaf,
 };
 use helios_bufferpool::{PageId, Scn};
 use pages::{AsOf, Pages, ROOT, resolve_or_fault};

@@ -55,7 +55,8 @@ impl<'a> Contents<'a> {
         let mut bytes = vec![0; page_size];
         bytes[..front.len()].copy_from_slice(front);
         bytes[end - back.len()..end].copy_from_slice(back);
-        check_page(&bytes).map_err(|what| Error::Corruption(format!("a history image is damaged: {what}")))?;
+        check_page(&bytes)
+            .map_err(|what| Error::Corruption(format!("a history image is damaged: {what}")))?;
         // Its undo chain is what follows the image, not what is in the ring.
         page::set_undo_position(&mut bytes, 0);
         page::set_from_device(&mut bytes);

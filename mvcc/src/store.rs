@@ -625,7 +625,8 @@ async fn create_new(
     let partial = format!("{DATA_FILE}.new");
     let _ = device.remove(&partial);
     let file = device.open(&partial, OpenMode::CreateNew)?;
-    let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?).checking(check_page);
+    let codec =
+        Codec::new(options.compression, options.key.clone(), salt(surroundings)?).checking(check_page);
     let page_file = PageFile::create(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;
     *engine.pipeline.state.lock().await =
@@ -659,7 +660,8 @@ async fn open_existing(
     check_key(&options, &superblock)?;
     options.page_size_bytes = superblock.page_size as usize;
     options.log_segment_bytes = superblock.log_segment_bytes;
-    let codec = Codec::new(options.compression, options.key.clone(), salt(surroundings)?).checking(check_page);
+    let codec =
+        Codec::new(options.compression, options.key.clone(), salt(surroundings)?).checking(check_page);
     let budget = Budget::new(options.cache_size_bytes, options.page_size_bytes)?;
     let page_file = PageFile::open(file, codec, superblock.clone(), budget.map as u64).await?;
     let engine = build(options, surroundings, &superblock, page_file, folder_lock)?;

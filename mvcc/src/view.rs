@@ -101,12 +101,7 @@ impl StepsBack {
     ///
     /// # Errors
     /// What is wrong with the page.
-    pub(crate) fn in_memory(
-        &mut self,
-        ring: &UndoRing,
-        guard: &Guard,
-        scn: Scn,
-    ) -> Result<(), &'static str> {
+    pub(crate) fn in_memory(&mut self, ring: &UndoRing, guard: &Guard, scn: Scn) -> Result<(), &'static str> {
         self.in_memory_to(ring, guard, scn, 0)
     }
 
@@ -151,12 +146,7 @@ impl StepsBack {
     ///
     /// # Errors
     /// What is wrong with it, or with the page.
-    pub(crate) fn apply(
-        &mut self,
-        scn: Scn,
-        restores: Scn,
-        operations: &[u8],
-    ) -> Result<(), &'static str> {
+    pub(crate) fn apply(&mut self, scn: Scn, restores: Scn, operations: &[u8]) -> Result<(), &'static str> {
         self.rebuild.apply_all(scn, operations)?;
         self.undone = Some(scn);
         self.restores = Some(restores);
@@ -264,7 +254,8 @@ mod tests {
         block_on(file.write(vec![image], false)).unwrap();
         let mut reader = store.begin(BranchId::MAIN, Isolation::Snapshot);
         let error = block_on(reader.get(tree, b"a")).unwrap_err();
-        let expected = "data corruption: page 5 of branch 2 is damaged: its slots are not where its fences end";
+        let expected =
+            "data corruption: page 5 of branch 2 is damaged: its slots are not where its fences end";
         assert_eq!(error.to_string(), expected);
         reader = store.begin(BranchId::MAIN, Isolation::Snapshot);
         assert!(block_on(reader.get(TreeId::CATALOG, b"a")).is_ok());

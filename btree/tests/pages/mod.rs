@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Bound, ControlFlow};
 
 use helios_btree::{
-    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp,
-    ValuePlace, Walk, WritePages, Writer, check_page, create, is_overflow, walk_leaf, walk_leaf_values,
+    ChainReader, ChainWriter, Direction, Near, PageRebuild, PageRef, ReadPages, RowValue, UndoOp, ValuePlace,
+    Walk, WritePages, Writer, check_page, create, is_overflow, walk_leaf, walk_leaf_values,
 };
 use helios_bufferpool::{PageId, Scn, page};
 

@@ -2,12 +2,13 @@
 //!
 //! Writers count, whoever ends a statement next looks whether something is due, and a helping thread does it. New statistics make all plans anew, so a
 //! table that changes all the time gets them less and less often: each time within a minute of the one before takes twice
-//! as many changes. The counts are only in memory: after a restart they begin anew.
+//! as many changes. The counts are only in memory: after a restart they begin anew. Each branch has its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use helios_mvcc::BranchId;
 use parking_lot::Mutex;
 
 /// So many changes make statistics due, and a tenth of the rows more.
@@ -18,10 +19,14 @@ const AGAIN_AFTER: u64 = 4_096;
 /// Statistics that are older than this count as none.
 const MINUTE_NANOS: u64 = 60_000_000_000;
 
+/// A table on a branch.
+type Place = (BranchId, u32);
+
 /// The changes of one table.
 #[derive(Debug, Default)]
 pub struct ChangeCounter {
-    table: u32,
+    /// `None`: nobody asks.
+    place: Option<Place>,
     changed: AtomicU64,
     limit: AtomicU64,
     /// When they were due last, and how often in a row within a minute.
@@ -33,7 +38,7 @@ pub struct ChangeCounter {
 #[derive(Debug, Default)]
 struct DueTables {
     any: AtomicBool,
-    tables: Mutex<BTreeSet<u32>>,
+    tables: Mutex<BTreeSet<Place>>,
 }
 
 impl ChangeCounter {
@@ -68,44 +73,53 @@ impl ChangeCounter {
     pub fn note(&self) {
         let beyond =
             self.changed.fetch_add(1, Ordering::Relaxed).wrapping_sub(self.limit.load(Ordering::Relaxed));
-        if beyond < u64::MAX / 2 && beyond.is_multiple_of(AGAIN_AFTER) {
-            self.due.tables.lock().insert(self.table);
+        if beyond < u64::MAX / 2
+            && beyond.is_multiple_of(AGAIN_AFTER)
+            && let Some(place) = self.place
+        {
+            self.due.tables.lock().insert(place);
             self.due.any.store(true, Ordering::Release);
         }
     }
 }
 
-/// The counters of all tables.
+/// The counters of all tables of the branches that somebody was on.
 #[derive(Debug, Default)]
 pub struct Changes {
-    counters: Mutex<HashMap<u32, Arc<ChangeCounter>>>,
+    counters: Mutex<BTreeMap<Place, Arc<ChangeCounter>>>,
     due: Arc<DueTables>,
 }
 
 impl Changes {
     /// The counter of a table that had so many rows when it was analyzed.
     #[must_use]
-    pub fn counter(&self, table: u32, rows: f64) -> Arc<ChangeCounter> {
+    pub fn counter(&self, branch: BranchId, table: u32, rows: f64) -> Arc<ChangeCounter> {
+        let place = (branch, table);
         let mut counters = self.counters.lock();
-        let counter = counters.entry(table).or_insert_with(|| {
-            Arc::new(ChangeCounter { table, due: self.due.clone(), ..ChangeCounter::default() })
+        let counter = counters.entry(place).or_insert_with(|| {
+            Arc::new(ChangeCounter { place: Some(place), due: self.due.clone(), ..ChangeCounter::default() })
         });
         counter.limit.store((CHANGES_MIN + CHANGED_PART * rows.max(0.0)) as u64, Ordering::Relaxed);
         counter.clone()
     }
 
-    /// A table whose statistics are due, at a moment of the monotonic clock; it counts from nothing again.
+    /// Forgets the counters of tables, and of all tables of branches, that are not wanted any more.
+    pub fn retain(&self, is_wanted: impl Fn(BranchId, u32) -> bool) {
+        self.counters.lock().retain(|(branch, table), _| is_wanted(*branch, *table));
+    }
+
+    /// A table whose statistics are due, and its branch, at a moment of the monotonic clock; it counts from nothing again.
     #[must_use]
-    pub fn take_due(&self, now_nanos: impl FnOnce() -> u64) -> Option<u32> {
+    pub fn take_due(&self, now_nanos: impl FnOnce() -> u64) -> Option<(BranchId, u32)> {
         if !self.due.any.load(Ordering::Acquire) {
             return None;
         }
         let mut tables = self.due.tables.lock();
-        let table = tables.pop_first();
+        let place = tables.pop_first();
         self.due.any.store(!tables.is_empty(), Ordering::Release);
         drop(tables);
-        let counter = table.and_then(|table| self.counters.lock().get(&table).cloned())?;
-        table.filter(|_| counter.take(now_nanos()))
+        let counter = place.and_then(|place| self.counters.lock().get(&place).cloned())?;
+        place.filter(|_| counter.take(now_nanos()))
     }
 }
 
@@ -119,8 +133,8 @@ mod tests {
             counter.note();
             match changes.take_due(|| now_nanos) {
                 None => {}
-                Some(table) => {
-                    assert_eq!((table, changes.take_due(|| now_nanos)), (7, None));
+                Some(place) => {
+                    assert_eq!((place, changes.take_due(|| now_nanos)), ((BranchId::MAIN, 7), None));
                     return number;
                 }
             }
@@ -132,7 +146,7 @@ mod tests {
     #[test]
     fn enough_changes_are_due_once() {
         let changes = Changes::default();
-        let counter = changes.counter(7, 1_000.0);
+        let counter = changes.counter(BranchId::MAIN, 7, 1_000.0);
         let minute = MINUTE_NANOS;
         assert_eq!(until_due(&changes, &counter, 5), 601);
         assert_eq!(until_due(&changes, &counter, 5 + minute), 601);

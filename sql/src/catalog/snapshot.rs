@@ -535,11 +535,11 @@ impl CatalogSnapshot {
         }
     }
 
-    /// Has the changes of all tables counted.
-    pub fn count_changes(&mut self, changes: &Changes) {
+    /// Has the changes of all tables of a branch counted.
+    pub fn count_changes(&mut self, branch: helios_mvcc::BranchId, changes: &Changes) {
         for (oid, entry) in &mut self.tables {
             if let Some(entry) = Arc::get_mut(entry) {
-                entry.changes = changes.counter(*oid, entry.rows_analyzed().unwrap_or(0.0));
+                entry.changes = changes.counter(branch, *oid, entry.rows_analyzed().unwrap_or(0.0));
             }
         }
     }

@@ -268,9 +268,7 @@ impl Ddl {
     /// Lets the statement see its own changes of the catalog.
     pub async fn refresh(&mut self) -> Result<()> {
         self.execution.transaction.begin_statement();
-        let mut catalog = CatalogSnapshot::load(&self.execution.transaction).await?;
-        self.engine.complete_catalog(self.execution.environment.branch, &mut catalog).await?;
-        self.catalog = Arc::new(catalog);
+        self.catalog = Arc::new(self.engine.read_catalog(&self.execution.transaction).await?);
         let environment = self.execution.environment.with_catalog(self.catalog.clone());
         self.execution.environment = Arc::new(environment);
         Ok(())

@@ -153,6 +153,50 @@ fn statistics_refresh_themselves() {
     assert_eq!(query(&mut session, known)[0][0], Datum::Float32(2_000.0));
 }
 
+/// Each branch has statistics of its own, which refresh themselves there, and the plans of sessions that are on it follow;
+/// so has each database.
+#[test]
+fn statistics_of_branches_refresh_themselves() {
+    let mut main = session();
+    let known = "SELECT reltuples FROM pg_class WHERE relname = 'grown'";
+    let stage = "SELECT count(*) FROM grown WHERE stage = 'new'";
+    script(
+        &mut main,
+        "CREATE TABLE grown (id int PRIMARY KEY, stage text); CREATE INDEX grown_stage ON grown (stage);
+         INSERT INTO grown SELECT i, 'old' FROM generate_series(1, 1000) AS g(i); ANALYZE grown;
+         CREATE DATABASE BRANCH side FROM CURRENT AS OF NOW",
+    );
+    let mut side = main.engine().session("postgres", "heliosdb");
+    script(&mut side, "USE BRANCH side");
+    assert_eq!(query(&mut side, known)[0][0], Datum::Float32(1_000.0));
+    let reads_all = |session: &mut Session| explained(session, "COSTS OFF", stage)[1].contains("Seq Scan");
+    assert!(!reads_all(&mut side) && !reads_all(&mut main));
+    script(
+        &mut side,
+        "UPDATE grown SET stage = 'new'; INSERT INTO grown SELECT i, 'new' FROM generate_series(1001, 5000) AS g(i)",
+    );
+    block_on(main.engine().settle_statistics());
+    assert_eq!(query(&mut side, known)[0][0], Datum::Float32(5_000.0));
+    assert!(reads_all(&mut side), "all of its rows are new");
+    assert_eq!(query(&mut main, known)[0][0], Datum::Float32(1_000.0));
+    assert!(!reads_all(&mut main), "here none is");
+
+    // What was merged is counted where it came to.
+    script(&mut side, "USE BRANCH main; MERGE DATABASE BRANCH side INTO main; DROP DATABASE BRANCH side");
+    block_on(main.engine().settle_statistics());
+    assert_eq!(query(&mut main, known)[0][0], Datum::Float32(5_000.0));
+    assert!(reads_all(&mut main));
+
+    script(&mut main, "CREATE DATABASE other");
+    let mut other = main.engine().session("postgres", "other");
+    script(
+        &mut other,
+        "CREATE TABLE grown (id int PRIMARY KEY); INSERT INTO grown SELECT i FROM generate_series(1, 3000) AS g(i)",
+    );
+    block_on(main.engine().settle_statistics());
+    assert_eq!(query(&mut other, known)[0][0], Datum::Float32(3_000.0));
+}
+
 /// Of a table of many pages some are looked at: what they say is near the truth.
 #[test]
 fn large_tables_are_sampled() {

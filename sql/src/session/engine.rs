@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use helios_mvcc::{Branch, BranchId, Isolation, Scn, Snapshot, Store, Transaction};
 use helios_runtime::executor::Helpers;
 use helios_runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 
-use super::statistics::Analyses;
+use super::statistics::{Analyses, StatisticsNews};
 use super::{EPOCH_MICROS, ServerFiles, Session, SettingValues};
 use crate::backends::Backends;
 use crate::catalog::{
@@ -75,10 +75,8 @@ struct Shared {
     helpers: Helpers,
     /// Tables that are being analyzed because they are due.
     analyses: Analyses,
-    /// Raised whenever one of them told something new.
-    statistics_version: AtomicU64,
-    /// Catalogs of older snapshots may lack what it told.
-    statistics_scn: AtomicU64,
+    /// What these told of each branch.
+    statistics_news: Mutex<HashMap<BranchId, Arc<StatisticsNews>>>,
     /// Those of the server that runs around it, if one does.
     server_files: Mutex<Option<Arc<dyn ServerFiles>>>,
     /// What that server was started with, as settings that sessions show.
@@ -136,8 +134,7 @@ impl Engine {
             mock_secret,
             helpers: Helpers::default(),
             analyses: Analyses::default(),
-            statistics_version: AtomicU64::new(0),
-            statistics_scn: AtomicU64::new(0),
+            statistics_news: Mutex::default(),
             server_files: Mutex::default(),
             server_settings: Mutex::new(Arc::new([])),
         };
@@ -240,7 +237,21 @@ impl Engine {
         if directory.as_of > known.as_of {
             *known = directory;
         }
+        let directory = known.clone();
+        drop(known);
+        self.forget_branches(&directory);
         Ok(())
+    }
+
+    /// Forgets what is kept in memory for branches that are not there any more: nobody is on them.
+    fn forget_branches(&self, directory: &Directory) {
+        let is_there = |branch: BranchId| {
+            branch == BranchId::SYSTEM
+                || directory.branches.iter().any(|each| each.id == branch && !each.is_dropped)
+        };
+        self.shared.catalogs.lock().retain(|branch, _| is_there(*branch));
+        self.shared.statistics_news.lock().retain(|branch, _| is_there(*branch));
+        self.shared.changes.retain(|branch, _| is_there(branch));
     }
 
     /// The branch that sessions of a database begin on.
@@ -420,16 +431,15 @@ impl Engine {
         if branch == BranchId::MAIN { own } else { own.max(store.catalog_scn(BranchId::MAIN)) }
     }
 
-    /// Gives the catalog of a branch what it has of the folder's first one.
-    pub(crate) async fn complete_catalog(
-        &self,
-        branch: BranchId,
-        catalog: &mut CatalogSnapshot,
-    ) -> Result<()> {
-        if branch != BranchId::MAIN {
+    /// Reads the catalog as a transaction sees it, its own changes among the others: what it has of its branch, roles of the
+    /// folder's first one, and counters of what is changed in the branch's tables.
+    pub(crate) async fn read_catalog(&self, transaction: &Transaction) -> Result<CatalogSnapshot> {
+        let mut catalog = CatalogSnapshot::load(transaction).await?;
+        catalog.count_changes(transaction.branch(), &self.shared.changes);
+        if transaction.branch() != BranchId::MAIN {
             catalog.take_roles(&*Box::pin(self.catalog_of_roles()).await?);
         }
-        Ok(())
+        Ok(catalog)
     }
 
     async fn catalog_of_roles(&self) -> Result<Arc<CatalogSnapshot>> {
@@ -463,21 +473,21 @@ impl Engine {
         Session::new(self.clone(), user, database, branch, settings, backend)
     }
 
-    /// How often statistics were refreshed by themselves: plans that were made before may be made better.
-    #[inline]
-    pub(super) fn statistics_version(&self) -> u64 {
-        self.shared.statistics_version.load(Ordering::Relaxed)
+    /// What statistics of a branch that refreshed themselves told.
+    pub(super) fn statistics_news(&self, branch: BranchId) -> Arc<StatisticsNews> {
+        self.shared.statistics_news.lock().entry(branch).or_default().clone()
     }
 
-    /// Reads the first branch's catalog anew, in which nothing but statistics is new: no change of the catalog was
-    /// announced, for that would keep transactions with older snapshots from using what they know of it.
-    pub(super) async fn take_new_statistics(&self) -> Result<()> {
-        let mut reader = self.shared.store.begin(BranchId::MAIN, Isolation::ReadCommitted);
+    /// Reads a branch's catalog anew, in which nothing but statistics is new: no change of the catalog was announced, for
+    /// that would keep transactions with older snapshots from using what they know of it.
+    pub(super) async fn take_new_statistics(&self, branch: BranchId) -> Result<()> {
+        let mut reader = self.shared.store.begin(branch, Isolation::ReadCommitted);
         reader.begin_statement();
-        let newest = self.catalog_scn(BranchId::MAIN);
-        self.shared.statistics_scn.fetch_max(reader.snapshot().scn.0, Ordering::Relaxed);
+        let newest = self.catalog_scn(branch);
+        let news = self.statistics_news(branch);
+        news.come(reader.snapshot().scn);
         self.load_catalog(&reader, newest).await?;
-        self.shared.statistics_version.fetch_add(1, Ordering::Relaxed);
+        news.raise();
         Ok(())
     }
 
@@ -527,20 +537,15 @@ impl Engine {
     async fn load_catalog(&self, transaction: &Transaction, newest: Scn) -> Result<Arc<CatalogSnapshot>> {
         let branch = transaction.branch();
         let snapshot = transaction.snapshot().scn;
-        let mut catalog = CatalogSnapshot::load(transaction).await?;
-        if branch == BranchId::MAIN {
-            catalog.count_changes(&self.shared.changes);
-        } else {
-            self.complete_catalog(branch, &mut catalog).await?;
-        }
-        let catalog = Arc::new(catalog);
+        let catalog = Arc::new(self.read_catalog(transaction).await?);
         let mut known = self.shared.catalogs.lock();
         // Only what is known to be the newest is kept: no DDL was committed since the snapshot, and no statistics.
         if newest <= snapshot
             && self.catalog_scn(branch) == newest
-            && snapshot.0 >= self.shared.statistics_scn.load(Ordering::Relaxed)
+            && snapshot >= self.statistics_news(branch).scn()
         {
             known.insert(branch, (newest.0, catalog.clone()));
+            self.shared.changes.retain(|of, table| of != branch || catalog.table(table).is_some());
         }
         drop(known);
         Ok(catalog)

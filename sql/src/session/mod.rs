@@ -85,6 +85,7 @@ use crate::watch::Preparing;
 use crate::write::Buffers;
 use forms::Forms;
 use plans::Plans;
+use statistics::StatisticsNews;
 use transaction::Active;
 pub(crate) use utility::Locking;
 
@@ -220,13 +221,14 @@ struct CatalogWatch {
     own: CatalogScn,
     /// Roles are those of the folder's first branch, wherever the session is.
     roles: Option<CatalogScn>,
+    statistics: Arc<StatisticsNews>,
 }
 
 impl CatalogWatch {
     fn new(engine: &Engine, branch: BranchId) -> CatalogWatch {
         let store = engine.store();
         let roles = (branch != BranchId::MAIN).then(|| store.watch_catalog(BranchId::MAIN));
-        CatalogWatch { own: store.watch_catalog(branch), roles }
+        CatalogWatch { own: store.watch_catalog(branch), roles, statistics: engine.statistics_news(branch) }
     }
 
     #[inline]

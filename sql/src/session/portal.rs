@@ -484,7 +484,7 @@ impl Session {
         transaction.begin_statement();
         let snapshot = transaction.snapshot().scn;
         let newest = self.catalog_scn.get();
-        let statistics_version = self.engine.statistics_version();
+        let statistics_version = self.catalog_scn.statistics.version();
         if let Some(last) = &self.environment
             && !own_catalog
             && last.catalog_scn == newest.0
@@ -554,9 +554,7 @@ impl Session {
             }
             return Ok(catalog);
         }
-        let mut own = CatalogSnapshot::load(transaction).await?;
-        self.engine.complete_catalog(self.branch, &mut own).await?;
-        let own = Arc::new(own);
+        let own = Arc::new(self.engine.read_catalog(transaction).await?);
         active.own_catalog = Some(own.clone());
         Ok(own)
     }

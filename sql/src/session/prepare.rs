@@ -303,7 +303,7 @@ impl Session {
                 && prepared.branch == self.branch
                 && prepared.as_of == self.as_of()
                 && prepared.catalog_scn == self.catalog_scn.get().0
-                && prepared.statistics_version == self.engine.statistics_version()
+                && prepared.statistics_version == self.catalog_scn.statistics.version()
                 && self.frequent.search_path == prepared.search_path
                 && self.frequent.user == prepared.user)
     }
@@ -396,7 +396,7 @@ impl Session {
         }
         // Before the catalog is read: a change in between makes the plan look older than it is, never newer.
         let scn = self.catalog_scn.get();
-        let statistics_version = self.engine.statistics_version();
+        let statistics_version = self.catalog_scn.statistics.version();
         let catalog = self.current_catalog().await?;
         let mut environment = self.bind_environment(&catalog);
         let as_of = self.as_of();

@@ -6,16 +6,46 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
-use helios_mvcc::BranchId;
+use helios_mvcc::{BranchId, Scn};
 use parking_lot::Mutex;
 
 use super::{Engine, SettingValues};
-use crate::catalog::FIRST_DATABASE;
 
 /// Whose name such a session goes by.
 const USER: &str = "postgres";
+
+/// What the analyses of a branch's tables told.
+#[derive(Debug, Default)]
+pub(super) struct StatisticsNews {
+    version: AtomicU64,
+    scn: AtomicU64,
+}
+
+impl StatisticsNews {
+    /// How often statistics were refreshed by themselves: plans that were made before may be made better.
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Catalogs of older snapshots may lack the newest.
+    pub(super) fn scn(&self) -> Scn {
+        Scn(self.scn.load(Ordering::Relaxed))
+    }
+
+    /// Says that snapshots have them from `scn` on.
+    pub(super) fn come(&self, scn: Scn) {
+        self.scn.fetch_max(scn.0, Ordering::Relaxed);
+    }
+
+    /// Says that the catalog in memory has them.
+    pub(super) fn raise(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// The analyses that are on their way, for those who wait for their end.
 #[derive(Clone, Default)]
@@ -65,24 +95,28 @@ impl Engine {
     /// Begins to analyze a table, if one is due.
     #[inline]
     pub(super) fn refresh_statistics(&self) {
-        if let Some(table) = self.changes().take_due(|| self.clock().monotonic_nanos()) {
-            self.analyze_aside(table);
+        if let Some((branch, table)) = self.changes().take_due(|| self.clock().monotonic_nanos()) {
+            self.analyze_aside(branch, table);
         }
     }
 
     #[cold]
-    fn analyze_aside(&self, table: u32) {
+    fn analyze_aside(&self, branch: BranchId, table: u32) {
+        let directory = self.directory();
+        let Some(database) = directory.database_of(branch).map(|database| database.name.clone()) else {
+            return;
+        };
         let (engine, analysis) = (self.clone(), self.analyses().begin());
         let spawned = self.helpers().spawn(async move {
             let _analysis = analysis;
             let settings = SettingValues::default();
-            let mut session = engine.session_at(USER, FIRST_DATABASE, BranchId::MAIN, settings);
+            let mut session = engine.session_at(USER, &database, branch, settings);
             session.hide();
             // Statistics only advise: where they cannot be had now, nobody misses them.
             if matches!(crate::ddl::refresh_statistics(&mut session, table).await, Ok(true))
                 && session.commit().await.is_ok()
             {
-                let _ = engine.take_new_statistics().await;
+                let _ = engine.take_new_statistics(branch).await;
             }
         });
         // Nor where there is no thread for them.
