@@ -127,11 +127,19 @@ impl Merge {
             return Ok(plan);
         }
         for (table, columns) in &plan.keys {
+            let before = ddl.catalog.expect_table(*table)?.clone();
+            let writer = ddl.writer(&before)?;
             let changed = self.change_key(ddl, *table, columns).await;
             ddl.refresh().await?;
             if let Err(error) = changed {
                 // Rows of the target that the new key does not admit.
-                violate(ddl, *table, error, report)?;
+                let is_of_rows = error.state().as_str().starts_with("23");
+                let key = self.source_catalog.table(*table).filter(|_| is_of_rows);
+                let key = key.and_then(|entry| entry.indexes.iter().find(|index| index.primary).cloned());
+                match key {
+                    Some(key) => constraints::check_key(ddl, &writer, (&key, columns), report).await?,
+                    None => violate(ddl, *table, error, report)?,
+                }
                 return Ok(plan);
             }
         }
@@ -405,11 +413,8 @@ async fn finish_schema(
     for (table, index) in indexes {
         let entry = ddl.catalog.expect_table(table)?.clone();
         let Some(index) = ddl.catalog.index(index).cloned() else { continue };
-        if let Err(error) = ddl::fill_index(ddl, &entry, &index).await {
-            violate(ddl, table, error, report)?;
-            // Nor does a foreign key find anything by that index.
-            report.lose_row();
-        }
+        let writer = ddl.writer(&entry)?;
+        constraints::check_unique(ddl, &writer, &index, report).await?;
     }
     for (table, untested) in untested {
         constraints::check_rows(ddl, table, &untested, report).await?;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::objects::shown;
 use super::report::{KEPT_MAX, Report};
 use super::rows::row_key;
-use crate::catalog::{Object, TableEntry};
+use crate::catalog::{Index, IndexColumn, Object, TableEntry};
 use crate::ddl::Ddl;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, SqlState};
 use crate::functions::EvalContext;
 use crate::value::Datum;
 use crate::write::{self, TableWriter};
@@ -51,6 +51,66 @@ pub async fn check_rows(ddl: &mut Ddl, table: u32, untested: &Untested, report: 
         Ok(())
     };
     write::read_rows(&writer, &mut ddl.execution, &mut see).await
+}
+
+/// Fills a new index of a table: rows that have a key which only one may have are reported, all of them.
+///
+/// # Errors
+/// Those of reading and writing.
+pub async fn check_unique(
+    ddl: &mut Ddl,
+    writer: &TableWriter,
+    index: &Index,
+    report: &mut Report,
+) -> Result<()> {
+    let index_writer = write::index_writer(&writer.entry.table, index, &mut ddl.binder(""))?;
+    let found = write::build_listing(writer, &index_writer, KEPT_MAX, &mut ddl.execution).await?;
+    let name = name_of(ddl, &writer.entry);
+    for (row, error) in found {
+        let key = row_key(writer, &row, &ddl.execution.context())?;
+        report.violate_later(name.clone(), key, error);
+    }
+    Ok(())
+}
+
+/// Tests all rows of a table by a primary key that it cannot get: those that have no value of one of its columns, and those that
+/// are not the only ones with theirs.
+///
+/// # Errors
+/// Those of reading and writing.
+pub async fn check_key(
+    ddl: &mut Ddl,
+    writer: &TableWriter,
+    (key, columns): (&Index, &[String]),
+    report: &mut Report,
+) -> Result<()> {
+    let table = writer.entry.table.clone();
+    let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+    let places: Vec<usize> = columns.iter().filter_map(place).collect();
+    let name = name_of(ddl, &writer.entry);
+    let mut see = |row: &[Datum], context: &EvalContext<'_>| -> Result<()> {
+        if let Some(place) = places.iter().find(|place| row[**place].is_null()) {
+            let column = &table.columns[*place].name;
+            let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+            let error = SqlError::new(SqlState::NOT_NULL_VIOLATION, message);
+            report.violate(name.clone(), row_key(writer, row, context)?, error);
+        }
+        Ok(())
+    };
+    write::read_rows(writer, &mut ddl.execution, &mut see).await?;
+    let tree = ddl.execution.transaction.create_tree();
+    let part = |place: &usize| IndexColumn {
+        number: table.columns[*place].number,
+        expression: None,
+        class: None,
+        collation: 0,
+        descending: false,
+        nulls_first: false,
+    };
+    let columns = places.iter().map(part).collect();
+    let (included, read) = (Vec::new(), Vec::new());
+    let index = Index { tree, columns, included, read, primary: false, ..key.clone() };
+    check_unique(ddl, writer, &index, report).await
 }
 
 /// Tests all rows of a table by its foreign keys; what they refer to and is not there is looked for at the end.

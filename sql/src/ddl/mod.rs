@@ -56,7 +56,6 @@ pub use analyze::{analyze, refresh_statistics};
 pub use column_type::keeps_values;
 pub use default::named_columns;
 pub use dependency::{Thing, drop_things};
-pub use index::fill as fill_index;
 pub use lock::tables_to_lock;
 pub use maintenance::vacuum;
 pub use owned::count_dependents;

@@ -120,6 +120,23 @@ pub async fn read_rows(
 /// # Errors
 /// 23505 `could not create unique index`.
 pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &mut Execution) -> Result<()> {
+    match build_listing(writer, index, 1, execution).await?.pop() {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The same where rows may have a key that only one may have: gives these rows, each with what is to be said of it, up to
+/// `rows_max` of them. All but one of each key have no entry then; with so many that not all are given, no row has.
+///
+/// # Errors
+/// Those of reading and writing.
+pub async fn build_listing(
+    writer: &TableWriter,
+    index: &IndexWriter,
+    rows_max: usize,
+    execution: &mut Execution,
+) -> Result<Vec<(Vec<Datum>, SqlError)>> {
     let mut entries = no_entries(execution);
     let mut entry = Vec::new();
     let mut values = vec![Datum::Null; writer.layout.columns().len()];
@@ -142,16 +159,28 @@ pub async fn build_index(writer: &TableWriter, index: &IndexWriter, execution: &
         Ok(())
     })
     .await?;
-    if let Some(row_key) = entries.write(&mut execution.transaction, index.tree).await? {
+    let (mut doubles, mut with_entry): (Vec<Vec<u8>>, Vec<u8>) = Default::default();
+    let mut double = |first: &[u8], other: &[u8]| {
+        if with_entry != first {
+            with_entry = first.to_vec();
+            doubles.push(first.to_vec());
+        }
+        doubles.push(other.to_vec());
+        if doubles.len() < rows_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    entries.write(&mut execution.transaction, index.tree, &mut double).await?;
+    doubles.truncate(rows_max);
+    let mut found = Vec::with_capacity(doubles.len());
+    for row_key in doubles {
         let row = execution.transaction.get_latest(writer.tree(), &row_key).await?;
         let row = row.ok_or_else(|| SqlError::internal("a row left a table that is locked"))?;
         let view = writer.layout.view(&row)?;
         let values =
             (0..writer.layout.columns().len()).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
         let shown = writer.index_key_text(index, &values, &execution.context())?;
-        return Err(not_unique(writer, &index.name, &shown));
+        found.push((values, not_unique(writer, &index.name, &shown)));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Copies all rows of a table into the tree of another, under its layout and key. `fills` says what some positions of
@@ -225,7 +254,13 @@ pub async fn rewrite_table(
         Ok(())
     })
     .await?;
-    if let Some(row) = entries.write(&mut execution.transaction, target.tree()).await? {
+    let mut double = None;
+    let mut keep = |_: &[u8], other: &[u8]| {
+        double = Some(other.to_vec());
+        ControlFlow::Break(())
+    };
+    entries.write(&mut execution.transaction, target.tree(), &mut keep).await?;
+    if let Some(row) = double {
         let view = target.layout.view(&row)?;
         let values = (0..width).map(|at| view.get(at)).collect::<Result<Vec<Datum>>>()?;
         let shown = target.key_text(&target.primary_positions, &values, &execution.context())?;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use helios_mvcc::{LockMode, RowState, Scn, TableLockMode, TreeId, WaitPolicy};
 
 pub use attempt::{Attempt, Buffers, Stop, Writing};
-pub use index_build::{build_index, check_references, check_rows, read_rows, rewrite_table};
+pub use index_build::{build_index, build_listing, check_references, check_rows, read_rows, rewrite_table};
 pub use merge::{MergeClause, MergePlan, MergeStep, run_merge};
 pub use over_rows::RowsPlan;
 pub use statement::{

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
 use std::vec::IntoIter;
 
 use helios_mvcc::{Store, TemporaryBlock, TemporaryFile, Transaction, TreeId};
@@ -107,12 +108,14 @@ impl SortedEntries {
     fn sort(&mut self) {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|left, right| {
-            left.head.cmp(&right.head).then_with(|| left.key(bytes).cmp(right.key(bytes)))
+            // Only keys that come twice have to be told apart by more.
+            let by_key = left.head.cmp(&right.head).then_with(|| left.key(bytes).cmp(right.key(bytes)));
+            by_key.then_with(|| left.value(bytes).cmp(right.value(bytes)))
         });
     }
 
-    /// Writes them into a new tree. Where two have a key that only one may have, gives the value of one of them; the
-    /// tree is of no use then.
+    /// Writes them into a new tree. Where others have a key that only one may have, `double` gets the value of that one, which
+    /// is written, and of each of the others, which are not; where it breaks, the tree is of no use.
     ///
     /// # Errors
     /// Those of writing.
@@ -120,10 +123,11 @@ impl SortedEntries {
         mut self,
         transaction: &mut Transaction,
         tree: TreeId,
-    ) -> Result<Option<Vec<u8>>> {
+        mut double: impl FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<()> {
         self.sort();
         let Some(file) = self.file.take() else {
-            return self.write_held(transaction, tree).await;
+            return self.write_held(transaction, tree, double).await;
         };
         let mut merge = Merge { file, runs: Vec::new(), heads: BinaryHeap::new() };
         for run in std::mem::take(&mut self.runs) {
@@ -131,11 +135,11 @@ impl SortedEntries {
         }
         // What is still held is the last run.
         let mut held = self.entries.iter().peekable();
-        let mut last: Vec<u8> = Vec::new();
+        let (mut last, mut last_value): (Vec<u8>, Vec<u8>) = Default::default();
         let (mut is_first, mut last_is_exact) = (true, false);
         loop {
             let from_file = match (merge.heads.peek(), held.peek()) {
-                (None, None) => return Ok(None),
+                (None, None) => return Ok(()),
                 (Some(Reverse((key, _))), Some(entry)) => key.as_slice() <= entry.key(&self.bytes),
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
@@ -148,30 +152,52 @@ impl SortedEntries {
                 (None, None) => return Err(SqlError::internal("a run ended before its end")),
             };
             if !is_first && (exact || last_is_exact) && key == last.as_slice() {
-                return Ok(Some(value.to_vec()));
+                if double(&last_value, value).is_break() {
+                    return Ok(());
+                }
+                continue;
             }
             transaction.put(tree, key, value)?;
             last.clear();
             last.extend_from_slice(key);
+            last_value.clear();
+            if exact {
+                last_value.extend_from_slice(value);
+            }
             (is_first, last_is_exact) = (false, exact);
             transaction.make_room().await?;
         }
     }
 
     /// The same where nothing went to the file.
-    async fn write_held(&self, transaction: &mut Transaction, tree: TreeId) -> Result<Option<Vec<u8>>> {
+    async fn write_held(
+        &self,
+        transaction: &mut Transaction,
+        tree: TreeId,
+        mut double: impl FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<()> {
         let bytes = &self.bytes;
-        let is_double = |pair: &&[Entry]| {
-            pair[0].exact && pair[0].head == pair[1].head && pair[0].key(bytes) == pair[1].key(bytes)
+        let is_double = |one: &Entry, other: &Entry| {
+            one.exact && one.head == other.head && one.key(bytes) == other.key(bytes)
         };
-        if let Some(pair) = self.entries.windows(2).find(is_double) {
-            return Ok(Some(pair[1].value(bytes).to_vec()));
+        // All of them before anything is written, which would be for nothing.
+        for same in self.entries.chunk_by(is_double).filter(|same| same.len() > 1) {
+            for other in &same[1..] {
+                if double(same[0].value(bytes), other.value(bytes)).is_break() {
+                    return Ok(());
+                }
+            }
         }
+        let mut last: Option<&Entry> = None;
         for entry in &self.entries {
+            if last.is_some_and(|last| is_double(last, entry)) {
+                continue;
+            }
             transaction.put(tree, entry.key(bytes), entry.value(bytes))?;
             transaction.make_room().await?;
+            last = Some(entry);
         }
-        Ok(None)
+        Ok(())
     }
 }
 
