@@ -23,6 +23,7 @@ use super::objects::shown;
 use super::overlap::Overlap;
 use super::rekeyed;
 use super::report::Report;
+use super::reshaped;
 use super::rows::{self, Reading, Target, does_not_fit};
 use super::schema::{self, Plan, Put, TableVersions};
 use crate::binder::name::quote;
@@ -32,7 +33,7 @@ use crate::error::{Result, SqlError};
 use crate::execute::Execution;
 use crate::functions::{CastContext, registry};
 use crate::parser::{self, StatementKind, Utility};
-use crate::types::{TypeInfo, format_type};
+use crate::types::format_type;
 use crate::value::Datum;
 
 /// What is to be merged.
@@ -56,11 +57,12 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
         Base::find(&store, &contained, &own, |branch| directory.has(branch)).await?
     };
     let source_catalog = ddl.engine.past_catalog(source).await?;
-    refuse_reshaped_types(&source_catalog, ddl)?;
     let mut lineage = Lineage::new(&base, &ddl.engine, &ddl.execution).await?;
+    reshaped::refuse_ambiguous(lineage.catalog(lineage.base()), &source_catalog, &ddl.catalog)?;
     let (theirs, ours) = (lineage.add(source, &source_catalog), lineage.add(target, &ddl.catalog));
     let overlap = Overlap::find(&lineage, lineage.base(), theirs, ours, &ddl.execution).await?;
-    let merge = Merge { lineage, target, source_catalog, overlap };
+    let sides = Sides { theirs, ours };
+    let mut merge = Merge { lineage, sides, target, source_catalog, overlap };
     let plan = merge.plan(ddl, &[], report);
     if report.is_refused() {
         return Ok(true);
@@ -73,6 +75,7 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     let has_plan = !plan.is_empty();
     put_all(ddl, plan.before_rows).await?;
     ddl.refresh().await?;
+    merge.lineage.read_for(&ddl.catalog);
     for versions in &plan.tables {
         merge.rows(versions, &mut theirs, ddl, report).await?;
     }
@@ -86,32 +89,19 @@ pub async fn apply(ddl: &mut Ddl, request: &Request, report: &mut Report) -> Res
     Ok(has_plan || report.changes > 0 || ddl.execution.transaction.has_writes())
 }
 
-/// 0A000 where the branches' rows hold values of a type of rows whose fields differ: the fields of one side's would be
-/// taken for others.
-fn refuse_reshaped_types(source: &CatalogSnapshot, ddl: &Ddl) -> Result<()> {
-    let composites = source.composites().map(|(entry, _)| &entry.info);
-    let types = composites.chain(source.row_types().map(|row| &row.info));
-    for info in types {
-        let oid = info.oid;
-        let other = ddl.catalog.type_info(oid).and_then(TypeInfo::row_shape);
-        let differs = other.is_some_and(|other| Some(other) != info.row_shape());
-        if differs && (ddl::holds_rows(source, oid) || ddl::holds_rows(&ddl.catalog, oid)) {
-            let kind = quote(&info.name);
-            return Err(SqlError::unsupported(format!(
-                "merging is not supported where the attributes of type {kind} differ and columns hold its values"
-            ))
-            .with_hint("Change the type on the other branch in the same way first."));
-        }
-    }
-    Ok(())
-}
-
 /// The moments that are merged, with their catalogs.
 struct Merge {
     lineage: Lineage,
+    sides: Sides,
     target: Snapshot,
     source_catalog: Arc<CatalogSnapshot>,
     overlap: Overlap,
+}
+
+/// Which nodes of the lineage the sides are.
+struct Sides {
+    theirs: usize,
+    ours: usize,
 }
 
 impl Merge {
@@ -123,8 +113,13 @@ impl Merge {
 
     /// Converts columns and drops objects; gives the plan of what is left to do.
     async fn clear_away(&self, plan: Plan, ddl: &mut Ddl, report: &mut Report) -> Result<Plan> {
-        if plan.drops.is_empty() && plan.conversions.is_empty() && plan.keys.is_empty() {
+        let changes_attributes = reshaped::changes_attributes(&plan.before_rows);
+        if plan.drops.is_empty() && plan.conversions.is_empty() && plan.keys.is_empty() && !changes_attributes
+        {
             return Ok(plan);
+        }
+        if changes_attributes {
+            reshaped::change_attributes(ddl, &plan.before_rows).await?;
         }
         for (table, columns) in &plan.keys {
             let before = ddl.catalog.expect_table(*table)?.clone();
@@ -189,7 +184,8 @@ impl Merge {
         let mut differing = self.differing(base.as_ref(), source, theirs, is_whole).await?;
         let Some(first) = differing.next().await? else { return Ok(()) };
         let name = shown(&ddl.catalog, &Object::Table(entry.table.clone()));
-        let rows = Target::new(ddl.writer(&entry)?, name, versions);
+        let reshapes = self.lineage.reshapes(self.sides.theirs);
+        let rows = Target::new(ddl.writer(&entry)?, name, versions, reshapes);
         if let Some(base) = &base
             && let Some(by) = told_apart(versions, base, &entry.table)
         {
@@ -202,7 +198,10 @@ impl Merge {
         let before = ddl.engine.past_catalog(self.target).await?;
         let own = before.table(versions.oid).map(|entry| &*entry.table);
         // Rows of the target as they were before anything was converted.
-        let reading = own.map(|own| Reading::of_target(own, &entry.table, versions));
+        let reading = own.map(|own| {
+            let reshapes = self.lineage.reshapes(self.sides.ours);
+            Reading::of_target(own, &entry.table, versions).reshaped(reshapes)
+        });
         let mut ours = Divergences::new(self.lineage.store(), self.target);
         let sides = [
             counted::Side { table: Some(source), divergences: theirs, reading: &rows.source },

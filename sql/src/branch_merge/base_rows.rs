@@ -168,7 +168,7 @@ impl BaseRows {
             (Some(own), Node::Moment(moment)) => {
                 let reader = lineage.store().begin_as_of(moment.branch, moment.scn)?;
                 let (table, places, width) = (own.table.clone(), layout.places(node), self.width);
-                let reading = Reading::new(&table, &places, &layout.table);
+                let reading = Reading::new(&table, &places, &layout.table).reshaped(lineage.reshapes(node));
                 Part::Leaf(Box::new(Leaf { moment, table, places, reading, reader, width }))
             }
             (Some(own), Node::Joined { one, other, base }) => match &own.parts {

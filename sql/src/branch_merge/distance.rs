@@ -21,8 +21,9 @@ use crate::execute::Execution;
 /// Those of reading pages; XX001.
 pub async fn rows_differing(base: &Base, side: Snapshot, execution: &Execution) -> Result<u64> {
     let engine = execution.environment.engine.clone();
-    let lineage = Lineage::new(base, &engine, execution).await?;
+    let mut lineage = Lineage::new(base, &engine, execution).await?;
     let now = engine.past_catalog(side).await?;
+    lineage.read_for(&now);
     let mut divergences = Divergences::new(lineage.store(), side);
     let mut count = 0;
     for entry in now.plain_tables() {

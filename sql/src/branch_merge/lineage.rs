@@ -9,7 +9,9 @@ use super::base_catalog::{BaseCatalog, join_catalogs};
 use super::base_rows::{BaseRows, Differences, Leaf};
 use super::matching::difference;
 use super::overlap::Overlap;
+use super::reshaped::Shapes;
 use crate::catalog::{CatalogSnapshot, Table};
+use crate::ddl::Reshape;
 use crate::error::Result;
 use crate::execute::Execution;
 use crate::session::Engine;
@@ -21,6 +23,8 @@ pub struct Lineage {
     catalogs: Vec<Arc<BaseCatalog>>,
     base: usize,
     moment: Snapshot,
+    /// What composite types are in the end.
+    merged: Shapes,
 }
 
 impl Lineage {
@@ -31,7 +35,8 @@ impl Lineage {
     pub async fn new(base: &Base, engine: &Engine, execution: &Execution) -> Result<Lineage> {
         let store = engine.store().clone();
         let moment = base.newest();
-        let mut lineage = Lineage { store, nodes: Vec::new(), catalogs: Vec::new(), base: 0, moment };
+        let merged = Shapes::default();
+        let mut lineage = Lineage { store, nodes: Vec::new(), catalogs: Vec::new(), base: 0, moment, merged };
         for node in base.nodes() {
             let catalog = match *node {
                 Node::Moment(moment) => BaseCatalog::of_moment(&*engine.past_catalog(moment).await?),
@@ -58,6 +63,17 @@ impl Lineage {
         self.nodes.push(Node::Moment(moment));
         self.catalogs.push(Arc::new(BaseCatalog::of_moment(catalog)));
         self.nodes.len() - 1
+    }
+
+    /// Says which catalog rows are to be read for, whatever moment they are of.
+    pub fn read_for(&mut self, catalog: &CatalogSnapshot) {
+        self.merged = Shapes::of_catalog(catalog);
+    }
+
+    /// What becomes of composite values of a node's moment.
+    #[must_use]
+    pub fn reshapes(&self, at: usize) -> Arc<[Reshape]> {
+        Shapes::of_objects(&self.catalogs[at].objects).to(&self.merged)
     }
 
     #[must_use]

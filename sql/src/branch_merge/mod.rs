@@ -5,6 +5,7 @@
 //!    found at the cost of the pages that it changed (`helios_mvcc::Divergence`).
 //! 2. What one side wrote of what the other dropped or converted is looked up (`overlap.rs`). Catalogs are merged object by
 //!    object, tables column by column (`schema.rs`, `columns.rs`), each known by its identity (`matching.rs`).
+//!    Composite types that changed are changed first, with what columns hold of them (`reshaped.rs`).
 //! 3. Rows are merged by primary key, cell by cell (`rows.rs`, `cells.rs`); those of tables without one as whole rows, by
 //!    their number (`counted.rs`); those of tables whose key is another one than before, by that (`rekeyed.rs`).
 //! 4. All of it is one transaction on the target (`apply.rs`), which ends with the note that the target contains the
@@ -30,6 +31,7 @@ mod overlap;
 mod rekeyed;
 mod renumber;
 mod report;
+mod reshaped;
 mod rows;
 mod schema;
 #[cfg(test)]

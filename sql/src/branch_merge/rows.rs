@@ -4,6 +4,8 @@
 //! versions are merged cell by cell, and the result is written through the table's writer. A row that collides with
 //! another in a unique key is tried again when all others are written, since two rows may have exchanged their values.
 
+use std::sync::Arc;
+
 use super::base_rows::{BaseRows, Differences, DifferingRow};
 use super::cells::{self, BaseVersion, Outcome, Version};
 use super::columns::Twin;
@@ -12,6 +14,7 @@ use super::report::{Finding, Report, Settled};
 use super::schema::TableVersions;
 use crate::binder::name::quote;
 use crate::catalog::Table;
+use crate::ddl::Reshape;
 use crate::error::{Result, SqlError, SqlState};
 use crate::execute::Execution;
 use crate::functions::{EvalContext, value_tree};
@@ -37,6 +40,8 @@ pub struct Reading {
     places: Vec<Place>,
     /// What columns hold that this version has not.
     missing: Vec<Datum>,
+    /// What becomes of composite values.
+    reshapes: Arc<[Reshape]>,
 }
 
 impl Reading {
@@ -52,7 +57,14 @@ impl Reading {
             layout: row_layout(table),
             places: places.iter().enumerate().filter_map(place).collect(),
             missing: merged.columns.iter().map(|column| column.missing.clone()).collect(),
+            reshapes: Arc::default(),
         }
+    }
+
+    /// Has composite values become what they are in the merged table.
+    #[must_use]
+    pub fn reshaped(self, reshapes: Arc<[Reshape]>) -> Reading {
+        Reading { reshapes, ..self }
     }
 
     /// For rows of the target as they were before the merge, whose columns keep their places.
@@ -98,7 +110,7 @@ impl Reading {
             }
             row[*to] = match conversion {
                 Some((old, new)) => converted(value, *old, *new, context)?,
-                None => value,
+                None => self.reshapes.iter().fold(value, |value, reshape| reshape.apply(&value)),
             };
         }
         Ok(row)
@@ -132,15 +144,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// For the versions of a table.
+    /// For the versions of a table; `reshapes` is what becomes of the source's composite values.
     #[must_use]
-    pub fn new(writer: TableWriter, shown: String, versions: &TableVersions) -> Target {
+    pub fn new(
+        writer: TableWriter,
+        shown: String,
+        versions: &TableVersions,
+        reshapes: Arc<[Reshape]>,
+    ) -> Target {
         let merged = writer.entry.table.clone();
         let own: Places = (0..merged.columns.len()).map(Some).collect();
         Target {
             shown,
             counts: merged.columns.iter().map(|column| !column.dropped && !column.generated).collect(),
-            source: Reading::new(&versions.source.0, &versions.source.1, &merged).with_twins(&versions.twins),
+            source: Reading::new(&versions.source.0, &versions.source.1, &merged)
+                .with_twins(&versions.twins)
+                .reshaped(reshapes),
             ours_alone: (0..merged.columns.len())
                 .filter(|at| !merged.columns[*at].dropped && !versions.source.1.contains(&Some(*at)))
                 .collect(),

@@ -59,7 +59,7 @@ pub use dependency::{Thing, drop_things};
 pub use lock::tables_to_lock;
 pub use maintenance::vacuum;
 pub use owned::count_dependents;
-pub use reshape::holds_rows;
+pub use reshape::{Fields, Reshape, holds_rows, of_composite as attributes_of, prepare as prepare_reshaping};
 pub use temporary::{TEMPORARY_PREFIX, at_commit, drop_schema, temporary_schema};
 pub use upkeep::check as check_upkeep;
 

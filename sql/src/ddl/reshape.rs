@@ -351,7 +351,7 @@ pub fn names_field(text: &str, field: &str) -> bool {
 }
 
 /// How values of a type change with it.
-struct Reshape {
+pub struct Reshape {
     type_oid: u32,
     /// Where each field was.
     sources: Vec<Option<usize>>,
@@ -359,7 +359,9 @@ struct Reshape {
 }
 
 impl Reshape {
-    fn between(type_oid: u32, before: &Fields, after: &Fields) -> Reshape {
+    /// By the numbers that fields keep.
+    #[must_use]
+    pub fn between(type_oid: u32, before: &Fields, after: &Fields) -> Reshape {
         let was = |number: i16| before.iter().position(|(each, _)| *each == number);
         let sources = after.iter().map(|(number, _)| was(*number)).collect();
         let fields = after.iter().map(|(_, field)| field.clone()).collect();
@@ -389,7 +391,9 @@ impl Reshape {
         Ok(Some(format!("'{}'", changed.replace('\'', "''"))))
     }
 
-    fn apply(&self, value: &Datum) -> Datum {
+    /// A value that may have such values within it, as it is after the change.
+    #[must_use]
+    pub fn apply(&self, value: &Datum) -> Datum {
         match value {
             Datum::Record(record) if record.shape.type_oid == self.type_oid => {
                 let field = |source: &Option<usize>| source.and_then(|at| record.fields.get(at));
