@@ -92,6 +92,30 @@ impl Sequences {
         self.counters.write().extend(positions.iter().map(counter));
     }
 
+    /// Forgets the counters of branches that are gone, and their rows, which moments before still have.
+    ///
+    /// # Errors
+    /// Those of committing.
+    pub async fn forget_branches(&self, store: &Store, is_there: impl Fn(BranchId) -> bool) -> Result<()> {
+        let gone: Vec<(BranchId, u32)> =
+            self.counters.read().keys().filter(|(branch, _)| !is_there(*branch)).copied().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        if store.accepts_commits() {
+            let mut transaction = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+            transaction.begin_statement();
+            transaction.mark_giving_room();
+            for (branch, id) in &gone {
+                transaction.delete(TreeId::CATALOG, &counter::key(*branch, *id))?;
+            }
+            transaction.commit().await?;
+        }
+        let mut counters = self.counters.write();
+        gone.iter().for_each(|place| drop(counters.remove(place)));
+        Ok(())
+    }
+
     /// Writes down exactly how far each sequence counted.
     ///
     /// # Errors
@@ -136,8 +160,9 @@ async fn read_rows(reader: &Transaction, prefix: &[u8]) -> Result<Vec<Row>> {
 #[cfg(test)]
 mod tests {
     use futures_lite::future::block_on;
-    use helios_mvcc::Store;
+    use helios_mvcc::{BranchId, Isolation, Store};
 
+    use super::{COUNTER_CLASS, read_rows};
     use crate::session::{Engine, Session, Step};
 
     async fn open(store: &Store) -> (Engine, Session) {
@@ -178,6 +203,41 @@ mod tests {
             let (_, mut session) = open(&store).await;
             assert!(number(&mut session, "SELECT nextval('s')").await > 101);
             assert!(number(&mut session, "INSERT INTO t (v) VALUES ('x') RETURNING id").await > 101);
+        });
+    }
+
+    /// What a branch's sequences counted goes with it, also where the program ended in between.
+    #[test]
+    fn counters_go_with_their_branch() {
+        block_on(async {
+            let store = crate::test_support::memory_store();
+            let (engine, mut session) = open(&store).await;
+            session.run_script("CREATE SEQUENCE s").await.unwrap();
+            session
+                .run_script("CREATE DATABASE BRANCH dev FROM main; CREATE DATABASE BRANCH other FROM main")
+                .await
+                .unwrap();
+            session.run_script("USE BRANCH dev").await.unwrap();
+            assert_eq!(number(&mut session, "SELECT nextval('s')").await, 1);
+            session.run_script("USE BRANCH other").await.unwrap();
+            assert_eq!(number(&mut session, "SELECT setval('s', 20)").await, 20);
+            session.run_script("USE BRANCH main").await.unwrap();
+            assert_eq!(number(&mut session, "SELECT nextval('s')").await, 1);
+            let rows = async || {
+                let mut reader = store.begin(BranchId::SYSTEM, Isolation::ReadCommitted);
+                reader.begin_statement();
+                read_rows(&reader, &[COUNTER_CLASS]).await.unwrap().len()
+            };
+            assert_eq!(rows().await, 3);
+            session.run_script("DROP DATABASE BRANCH dev").await.unwrap();
+            assert_eq!(rows().await, 2);
+            // Dropped, and nothing after that.
+            let other = engine.directory().branches.iter().find(|each| each.name == "other").unwrap().id;
+            store.drop_branch(other).await.unwrap();
+            engine.close().await.unwrap();
+            let (_, mut session) = open(&store).await;
+            assert_eq!(rows().await, 1);
+            assert_eq!(number(&mut session, "SELECT nextval('s')").await, 2);
         });
     }
 

@@ -313,6 +313,7 @@ impl Session {
         self.check_droppable(&branch)?;
         self.engine.store().drop_branch(branch.id).await?;
         self.engine.refresh_directory().await?;
+        self.engine.forget_branches().await?;
         self.engine.store().remove_dropped().await?;
         self.engine.refresh_directory().await
     }
@@ -479,6 +480,7 @@ impl Session {
             self.engine.store().drop_branch(branch).await?;
         }
         self.engine.refresh_directory().await?;
+        self.engine.forget_branches().await?;
         self.engine.store().remove_dropped().await?;
         self.engine.refresh_directory().await
     }

@@ -139,6 +139,7 @@ impl Engine {
             server_settings: Mutex::new(Arc::new([])),
         };
         let engine = Engine { shared: Arc::new(shared) };
+        engine.forget_branches().await?;
         if accepts_commits {
             engine.drop_leftovers().await?;
         }
@@ -237,14 +238,12 @@ impl Engine {
         if directory.as_of > known.as_of {
             *known = directory;
         }
-        let directory = known.clone();
-        drop(known);
-        self.forget_branches(&directory);
         Ok(())
     }
 
-    /// Forgets what is kept in memory for branches that are not there any more: nobody is on them.
-    fn forget_branches(&self, directory: &Directory) {
+    /// Forgets what is kept for branches that are not there any more: nobody is on them.
+    pub(super) async fn forget_branches(&self) -> Result<()> {
+        let directory = self.directory();
         let is_there = |branch: BranchId| {
             branch == BranchId::SYSTEM
                 || directory.branches.iter().any(|each| each.id == branch && !each.is_dropped)
@@ -252,6 +251,7 @@ impl Engine {
         self.shared.catalogs.lock().retain(|branch, _| is_there(*branch));
         self.shared.statistics_news.lock().retain(|branch, _| is_there(*branch));
         self.shared.changes.retain(|branch, _| is_there(branch));
+        self.shared.sequences.forget_branches(&self.shared.store, is_there).await
     }
 
     /// The branch that sessions of a database begin on.
