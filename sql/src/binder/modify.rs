@@ -757,7 +757,7 @@ impl<'a> Binder<'a> {
         self.set_scope(scope.clone());
         if let Some(selection) = selection {
             self.set_aggregates_in(AggregatesIn::Forbidden("WHERE"));
-            let predicate = match self.bind_current_of(selection, entry.table.oid, key)? {
+            let predicate = match self.bind_current_of(selection, &entry.table, key)? {
                 Some(current) => current,
                 None => self.bind_condition(selection, "WHERE")?,
             };

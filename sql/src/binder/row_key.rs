@@ -6,12 +6,13 @@ use sqlparser::ast::{self, Expr as Ast, Select, SelectItem};
 use super::call::argument_expr;
 use super::literal::constant;
 use super::{Binder, name};
+use crate::catalog::Table;
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::functions::current_of;
+use crate::functions::{current_of, row_place};
 use crate::parser::{CURRENT_OF, marked};
 use crate::plan::logical::{ColumnId, Logical};
-use crate::types::DataType;
+use crate::types::{DataType, oids};
 use crate::value::Datum;
 
 /// The function that stands for a row's key at the end of a select list.
@@ -47,7 +48,7 @@ impl Binder<'_> {
     pub(super) fn bind_current_of(
         &mut self,
         selection: &Ast,
-        table: u32,
+        table: &Table,
         key: ColumnId,
     ) -> Result<Option<Expr>> {
         let Ast::Function(call) = selection else { return Ok(None) };
@@ -58,10 +59,15 @@ impl Binder<'_> {
         let Some(Ok(Ast::Identifier(cursor))) = list.args.first().map(argument_expr) else { return Ok(None) };
         let arguments = vec![
             constant(Datum::text(name::fold(cursor)), DataType::TEXT),
-            constant(Datum::Oid(table), DataType::OID),
+            constant(Datum::Oid(table.oid), DataType::OID),
         ];
         let current = Expr::call(current_of(), arguments, DataType::BYTEA);
         let key = Expr::Column { index: key, data_type: DataType::BYTEA };
+        // As places of rows, by which tables are searched.
+        let [key, current] = [key, current].map(|key| {
+            let function = row_place(table.primary_key.is_empty());
+            Expr::call(function, vec![key], DataType::of(oids::TID))
+        });
         self.operate_unlocated("=", Some(key), current).map(Some)
     }
 }

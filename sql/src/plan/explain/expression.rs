@@ -1,8 +1,11 @@
 //! Expressions as EXPLAIN shows them.
 
+use std::sync::Arc;
+
 use super::SLOT;
+use crate::binder::name::quote;
 use crate::expr::Expr;
-use crate::functions::{EvalContext, Settings, is_row_place};
+use crate::functions::{EvalContext, Settings, current_of, is_row_place};
 use crate::plan::logical::{AggregateCall, SortKey};
 use crate::plan::operators::{as_comparison, operator_name};
 use crate::plan::physical::{Choices, KeyAccess};
@@ -35,6 +38,9 @@ pub(super) fn sort_keys(catalog: &dyn TypeCatalog, keys: &[SortKey], names: &[St
 
 /// What an index is searched for, as one condition.
 pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> Option<String> {
+    if let Some(cursor) = access.equal.first().and_then(cursor_of_place) {
+        return Some(format!("CURRENT OF {}", quote(cursor)));
+    }
     let mut terms = Vec::new();
     for (at, (name, value)) in access.key_names.iter().zip(&access.equal).enumerate() {
         terms.push(match access.nulls.contains(&at) {
@@ -72,6 +78,18 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
         }
     }
     joined(terms)
+}
+
+/// The cursor whose row's place an expression is.
+fn cursor_of_place(place: &Expr) -> Option<&str> {
+    let Expr::Call(place) = place else { return None };
+    match place.arguments.as_slice() {
+        [Expr::Call(current)] if Arc::ptr_eq(&current.function, &current_of()) => match current.arguments.first() {
+            Some(Expr::Const { value, .. }) => value.as_text(),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// A conjunction of texts.
