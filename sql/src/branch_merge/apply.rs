@@ -187,7 +187,12 @@ impl Merge {
         let reshapes = self.lineage.reshapes(self.sides.theirs);
         let rows = Target::new(ddl.writer(&entry)?, name, versions, reshapes);
         if let Some(base) = &base
-            && let Some(by) = told_apart(versions, base, &entry.table)
+            && let Some(by) = told_apart(
+                versions,
+                base,
+                &entry.table,
+                self.lineage.reshapes_key(&ddl.catalog, &entry.table),
+            )
         {
             let all = theirs.since(self.lineage.moment()).await?.all_rows(None, Some(source.tree))?;
             return rekeyed::merge(&rows, &by, (base, all), &mut ddl.execution, report).await;
@@ -254,9 +259,14 @@ impl Merge {
     }
 }
 
-/// By which columns the rows of a table are told apart whose primary key is another one than at the base, or on the source;
-/// `None` for other tables.
-fn told_apart(versions: &TableVersions, rows: &BaseRows, merged: &Table) -> Option<Vec<usize>> {
+/// By which columns the rows of a table are told apart whose primary key is another one than at the base, or on the source, or
+/// has the same columns, but `is_reshaped`: with other bytes for the same row; `None` for other tables.
+fn told_apart(
+    versions: &TableVersions,
+    rows: &BaseRows,
+    merged: &Table,
+    is_reshaped: bool,
+) -> Option<Vec<usize>> {
     let (base, base_places) = versions.base.as_ref()?;
     let own: Places = (0..merged.columns.len()).map(Some).collect();
     let keys = [
@@ -265,7 +275,7 @@ fn told_apart(versions: &TableVersions, rows: &BaseRows, merged: &Table) -> Opti
         key_places(merged, &own),
     ];
     let has_same = |leaf: &Leaf| key_places(&leaf.table, &leaf.places) == keys[0];
-    if keys[0] == keys[1] && keys[1] == keys[2] && rows.leaves().all(has_same) {
+    if !is_reshaped && keys[0] == keys[1] && keys[1] == keys[2] && rows.leaves().all(has_same) {
         return None;
     }
     keys.into_iter().find(|key| !key.is_empty()).map(|key| key.into_iter().flatten().collect())

@@ -76,6 +76,14 @@ impl Lineage {
         Shapes::of_objects(&self.catalogs[at].objects).to(&self.merged)
     }
 
+    /// Whether rows of a table have other keys than at some node's moment, since the key has values of a type that changed.
+    #[must_use]
+    pub fn reshapes_key(&self, catalog: &CatalogSnapshot, table: &Table) -> bool {
+        let key = || table.live_columns().filter(|column| table.primary_key.contains(&column.number));
+        let is_in_key = |reshape: &Reshape| key().any(|column| reshape.is_within(catalog, column.type_oid));
+        (0..self.nodes.len()).any(|at| self.reshapes(at).iter().any(is_in_key))
+    }
+
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store

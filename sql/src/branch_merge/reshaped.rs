@@ -50,7 +50,8 @@ impl Shapes {
 }
 
 /// 0A000 where the branches' rows hold values of a type of rows whose fields differ, and it cannot be told which field of one side's
-/// is which of the other's: both sides changed the type, or it is that of a table's or view's rows.
+/// is which of the other's: both sides changed the type, or it is that of a table's or view's rows. So, too, where an attribute is
+/// of another type than it was: its values would have to be converted, which ALTER TYPE itself does not do where columns hold any.
 pub fn refuse_ambiguous(
     base: &BaseCatalog,
     source: &CatalogSnapshot,
@@ -61,7 +62,9 @@ pub fn refuse_ambiguous(
     let is_ambiguous = |oid: u32| {
         let (ours, theirs, was) = (ours.0.get(&oid), theirs.0.get(&oid), was.0.get(&oid));
         let is_known = was.is_some() && !base.is_undecided((Class::Type, oid));
-        ours.is_some() && ours != theirs && !(is_known && (ours == was || theirs == was))
+        let (Some(ours), Some(theirs)) = (ours, theirs) else { return false };
+        let is_of_one_side = is_known && (Some(ours) == was || Some(theirs) == was);
+        ours != theirs && (!is_of_one_side || retypes(ours, theirs))
     };
     let composites = source.composites().map(|(entry, _)| &entry.info).filter(|info| is_ambiguous(info.oid));
     let differs = |info: &&TypeInfo| {
@@ -81,6 +84,14 @@ pub fn refuse_ambiguous(
         }
         None => Ok(()),
     }
+}
+
+/// Whether an attribute that both have is of two types.
+fn retypes(one: &Fields, other: &Fields) -> bool {
+    let mut pairs = one.iter().flat_map(|own| other.iter().map(move |each| (own, each)));
+    pairs.any(|((number, (_, data_type)), (its_number, (_, its_type)))| {
+        number == its_number && data_type != its_type
+    })
 }
 
 /// Whether types get other attributes.

@@ -368,6 +368,12 @@ impl Reshape {
         Reshape { type_oid, sources, shape: Arc::new(RecordShape { type_oid, fields }) }
     }
 
+    /// Whether values of a type may have such values within them.
+    #[must_use]
+    pub fn is_within(&self, catalog: &CatalogSnapshot, oid: u32) -> bool {
+        holders(catalog, self.type_oid).contains(&oid)
+    }
+
     /// The default of a column that holds such values: a constant one is written as it is after the change, since the text of
     /// a row says all of its fields.
     fn default_of(&self, ddl: &Ddl, column: &TableColumn) -> Result<Option<String>> {

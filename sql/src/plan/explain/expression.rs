@@ -84,10 +84,12 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
 fn cursor_of_place(place: &Expr) -> Option<&str> {
     let Expr::Call(place) = place else { return None };
     match place.arguments.as_slice() {
-        [Expr::Call(current)] if Arc::ptr_eq(&current.function, &current_of()) => match current.arguments.first() {
-            Some(Expr::Const { value, .. }) => value.as_text(),
-            _ => None,
-        },
+        [Expr::Call(current)] if Arc::ptr_eq(&current.function, &current_of()) => {
+            match current.arguments.first() {
+                Some(Expr::Const { value, .. }) => value.as_text(),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
