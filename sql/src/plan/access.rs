@@ -88,7 +88,7 @@ impl<'p> Sides<'p> {
     }
 }
 
-/// Whether a condition says which place a row has.
+/// Whether a condition says which place a row has, or which several.
 #[must_use]
 pub fn names_place(condition: &Expr, columns: &[(ColumnId, ColumnNumber)], key: Option<ColumnId>) -> bool {
     let sides = Sides::new(columns, key);
@@ -97,7 +97,18 @@ pub fn names_place(condition: &Expr, columns: &[(ColumnId, ColumnNumber)], key: 
     };
     match as_comparison(condition) {
         Some((Comparison::Equal, left, right)) => is_named(left, right) || is_named(right, left),
-        _ => false,
+        Some(_) => false,
+        None => match condition {
+            Expr::InList { argument, list, negated: false, .. } => {
+                list.iter().all(|value| is_named(argument, value))
+            }
+            Expr::Quantified { left, array, function, all: false } => {
+                operator_name(function) == Some("=")
+                    && sides.number(left) == Some(PLACE)
+                    && walk::is_constant(array)
+            }
+            _ => false,
+        },
     }
 }
 
@@ -270,6 +281,42 @@ fn truth_bound(sides: Sides<'_>, table: &Table, filter: usize, condition: &Expr)
     let value = Expr::Const { value, data_type: column.data_type() };
     // PostgreSQL tests what is no comparison again, and shows that.
     Some(Bound { filter, column: number, comparison: Comparison::Equal, value, is_all: is_null, is_null })
+}
+
+/// Whether a condition compares a column by which a table can be searched with a value that passes a test, where other
+/// conditions are known to hold.
+#[must_use]
+pub fn searches(
+    sides: Sides<'_>,
+    entry: &TableEntry,
+    condition: &Expr,
+    is_value: &dyn Fn(&Expr) -> bool,
+    known: &[&Expr],
+) -> bool {
+    let Some((comparison, left, right)) = as_comparison(condition) else { return false };
+    let is_equal = comparison == Comparison::Equal;
+    let is_known = |number: &ColumnNumber| {
+        known.iter().any(|condition| match as_comparison(condition) {
+            Some((Comparison::Equal, left, right)) => {
+                sides.number(left) == Some(*number) || sides.number(right) == Some(*number)
+            }
+            _ => false,
+        })
+    };
+    let leads = |number: ColumnNumber| {
+        plain_keys(entry).iter().any(|key| {
+            let before = key.numbers.iter().position(|each| *each == number);
+            before.is_some_and(|before| key.numbers[..before].iter().all(is_known))
+        })
+    };
+    [(left, right), (right, left)].into_iter().any(|(column, value)| {
+        sides.number(column).is_some_and(|number| {
+            is_value(value)
+                && fits(value, searched_type(&entry.table, number))
+                && (number != PLACE || is_equal)
+                && leads(number)
+        })
+    })
 }
 
 /// A key that a table can be searched by: its own, or that of an index on columns alone.

@@ -12,8 +12,10 @@ use super::access;
 use super::combination;
 use super::cost::{self, Costs};
 use super::estimate;
-use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical};
+use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical, SubqueryKind};
 use super::operators::{Comparison, as_comparison};
+use super::physical::Access;
+use super::pushdown::filtered;
 use super::relation_set::Set;
 use super::selectivity::Scope;
 use super::simplify::map_inputs;
@@ -164,6 +166,15 @@ fn choose(mut plan: Logical, costs: &Costs, next_slot: &mut usize, exactly: bool
     };
     map_inputs(&mut plan, &mut |input| choose(input, costs, next_slot, exactly_below));
     match plan {
+        Logical::Join { kind: JoinKind::Inner, left, right, on, lateral }
+            if lateral.is_empty() && (is_asked_once(&left) || is_asked_once(&right)) =>
+        {
+            let (row, other) = if is_asked_once(&left) { (left, right) } else { (right, left) };
+            match searched_once(*row, *other, on, costs, next_slot) {
+                Ok(search) => search,
+                Err(sides) => asked_above(*sides),
+            }
+        }
         Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
             // Either side may be the one that is searched.
             searched(JoinKind::Inner, *left, *right, on, costs, next_slot)
@@ -272,6 +283,72 @@ fn searched(
         own.extend(filters);
     }
     Ok(Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral })
+}
+
+/// Whether a plan is the one row of values that are asked for once.
+fn is_asked_once(plan: &Logical) -> bool {
+    match plan {
+        Logical::Apply { input, kind: SubqueryKind::Scalar, correlations, .. } => {
+            correlations.is_empty() && is_asked_once(input)
+        }
+        Logical::Values { columns, rows } => columns.is_empty() && rows.len() == 1,
+        _ => false,
+    }
+}
+
+/// Whether a plan is a table, or the join of one row with one that [`searched_once`] made.
+fn is_table(plan: &Logical) -> bool {
+    match plan {
+        Logical::Table { .. } => true,
+        Logical::Join { kind: JoinKind::Inner, left, right, on, .. } => {
+            on.is_empty() && is_asked_once(left) && is_table(right)
+        }
+        _ => false,
+    }
+}
+
+/// The join of one row with a table as the table's filters, if these are searched for then; else what it was made of.
+fn searched_once(
+    row: Logical,
+    mut other: Logical,
+    on: Vec<Expr>,
+    costs: &Costs,
+    next_slot: &mut usize,
+) -> Result<Logical, Box<Sides>> {
+    if !is_table(&other) {
+        return Err(Box::new((row, other, on)));
+    }
+    let (outer, mut lateral) = (row.outputs(), Vec::new());
+    let filters = on.iter().map(|condition| through_slots(condition, &outer, &mut lateral, next_slot));
+    let mut table = &mut other;
+    while let Logical::Join { right, .. } = table {
+        table = right;
+    }
+    let Logical::Table { filters: own, .. } = &mut *table else {
+        return Err(Box::new((row, other, on)));
+    };
+    let before = own.len();
+    own.extend(filters);
+    if matches!(access::choose(table, &[], false, costs).0, Access::Full { .. }) {
+        if let Logical::Table { filters: own, .. } = table {
+            own.truncate(before);
+        }
+        return Err(Box::new((row, other, on)));
+    }
+    // Values are asked for in the order in which the query has them.
+    let right = Box::new(std::mem::replace(table, Logical::one_row()));
+    *table = Logical::Join { kind: JoinKind::Inner, left: Box::new(row), right, on: Vec::new(), lateral };
+    Ok(other)
+}
+
+/// One row joined with a plan as what it is made of: values that are asked for once, beside the plan's rows.
+fn asked_above((mut row, other, on): Sides) -> Logical {
+    let mut bottom = &mut row;
+    while let Logical::Apply { input, .. } = bottom {
+        bottom = input;
+    }
+    *bottom = other;
+    filtered(row, on)
 }
 
 /// What beginning a combined search anew for a row costs beside the search, in operators.

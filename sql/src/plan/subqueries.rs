@@ -4,16 +4,21 @@
 //!    out of it (`decorrelate`); where its own subqueries stand in the way, after they became joins.
 //! 2. One aggregated value by what equals the outer row, and `EXISTS` within a larger expression, become outer joins with the
 //!    groups of all outer rows together, where that is expected to cost less.
-//! 3. All others run for each row, or once.
+//! 3. A value that is asked for once and compared with what a table can be searched by becomes a join with the one row that it is,
+//!    which then searches the table; `x = ANY (ARRAY(SELECT …))` becomes the semi join that `x IN (SELECT …)` is.
+//! 4. All others run for each row, or once.
 
+use super::access::{self, Sides};
 use super::cost;
 use super::decorrelate::{self, Hoisted, PulledUp, Purpose};
 use super::join_order;
 use super::logical::{ColumnId, Computed, Correlation, JoinKind, Logical, SubqueryKind};
+use super::operators::operator_name;
 use super::pushdown::{Pushing, filtered, push as push_predicates, push_join, reads, split};
 use super::walk;
 use crate::expr::Expr;
 use crate::types::DataType;
+use crate::value::Datum;
 
 /// A subquery and what it is run for: the parts of `Logical::Apply`.
 pub struct Applied {
@@ -62,6 +67,16 @@ pub fn push(mut applied: Applied, predicates: Vec<Expr>, pushing: &Pushing<'_>) 
         _ => None,
     };
     pushing.settled.borrow_mut().insert(applied.output);
+    if applied.correlations.is_empty() && !decorrelate::is_volatile_plan(&applied.subquery) {
+        let once = match applied.kind {
+            SubqueryKind::Scalar => join_once(&applied, &stay),
+            SubqueryKind::Array { .. } => join_elements(&applied, &stay, pushing),
+            _ => None,
+        };
+        if let Some(once) = once {
+            return once;
+        }
+    }
     let applied = filtered(applied.plan(), stay);
     match grouped {
         Some(grouped) if ordered_cost(&grouped, pushing) < ordered_cost(&applied, pushing) => grouped,
@@ -150,6 +165,95 @@ fn join_existence(applied: &Applied, above: &[Expr], pushing: &Pushing<'_>) -> O
     let sides = (applied.input.clone(), keys);
     let input = push_join(JoinKind::Left, sides, pulled.conditions, Vec::new(), above, pushing);
     Some(Logical::Project { input: Box::new(input), outputs })
+}
+
+/// The plan with the one row that a value is which is asked for once joined to a table that it is to be searched for in.
+fn join_once(applied: &Applied, above: &[Expr]) -> Option<Logical> {
+    let row = Applied {
+        input: Logical::one_row(),
+        subquery: applied.subquery.clone(),
+        kind: SubqueryKind::Scalar,
+        correlations: Vec::new(),
+        output: applied.output,
+        data_type: applied.data_type,
+    };
+    let mut input = applied.input.clone();
+    let rest = OneRow { row: row.plan(), output: applied.output }.join_to(&mut input, above, &[])?;
+    Some(filtered(input, rest))
+}
+
+/// The one row of a value that is asked for once.
+struct OneRow {
+    row: Logical,
+    output: ColumnId,
+}
+
+impl OneRow {
+    /// Joins the row to the table in a plan that conditions on both say how to search, where `others` hold too; gives the
+    /// conditions that are not part of the join, `None` if there is no such table.
+    fn join_to(&self, plan: &mut Logical, conditions: &[Expr], others: &[Expr]) -> Option<Vec<Expr>> {
+        match plan {
+            Logical::Table { table, columns, filters, key, .. } => {
+                let sides = Sides::new(columns, *key);
+                let own: Vec<ColumnId> = columns.iter().map(|column| column.0).chain([self.output]).collect();
+                let known: Vec<&Expr> = filters.iter().chain(others).chain(conditions).collect();
+                let is_value = |value: &Expr| walk::reads_only(value, &[self.output]);
+                let is_own = |term: &Expr| reads(term, self.output) && !walk::is_volatile(term);
+                let searches = |term: &Expr| access::searches(sides, table, term, &is_value, &known);
+                if !conditions.iter().any(|term| is_own(term) && searches(term)) {
+                    return None;
+                }
+                let is_joining =
+                    |term: &Expr| is_own(term) && (searches(term) || walk::reads_only(term, &own));
+                let (on, rest) = conditions.iter().cloned().partition(is_joining);
+                let left = Box::new(std::mem::replace(plan, Logical::one_row()));
+                let right = Box::new(self.row.clone());
+                *plan = Logical::Join { kind: JoinKind::Inner, left, right, on, lateral: Vec::new() };
+                Some(rest)
+            }
+            Logical::Join { kind: JoinKind::Inner, left, right, on, .. } => {
+                let others: Vec<Expr> = others.iter().chain(on.iter()).cloned().collect();
+                self.join_to(left, conditions, &others).or_else(|| self.join_to(right, conditions, &others))
+            }
+            Logical::Join { kind: JoinKind::Left | JoinKind::Semi | JoinKind::Anti, left: input, .. }
+            | Logical::Apply { input, .. } => self.join_to(input, conditions, others),
+            Logical::Filter { input, predicates } => {
+                let others: Vec<Expr> = others.iter().chain(predicates.iter()).cloned().collect();
+                self.join_to(input, conditions, &others)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The semi join with a subquery of whose rows an array is made that a value is looked for in.
+fn join_elements(applied: &Applied, above: &[Expr], pushing: &Pushing<'_>) -> Option<Logical> {
+    let mut terms = above.iter().filter(|term| reads(term, applied.output));
+    let (Some(term), None) = (terms.next(), terms.next()) else { return None };
+    let Expr::Quantified { left, array, function, all: false } = term else { return None };
+    let is_array = matches!(array.as_ref(), Expr::Column { index, .. } if *index == applied.output);
+    if !is_array || reads(left, applied.output) || operator_name(function) != Some("=") {
+        return None;
+    }
+    let (element, data_type) = *column_types(&applied.subquery)?.first()?;
+    let SubqueryKind::Array { element: of_array } = &applied.kind else { return None };
+    if of_array.oid != data_type.oid || function.argument_types.get(1) != Some(&data_type.oid) {
+        return None;
+    }
+    let right = Expr::Column { index: element, data_type };
+    let condition = Expr::call(function.clone(), vec![(**left).clone(), right], DataType::BOOL);
+    let rest = above.iter().filter(|each| !reads(each, applied.output)).cloned().collect();
+    let mut types = column_types(&applied.input)?;
+    types.push((applied.output, applied.data_type));
+    let sides = (applied.input.clone(), applied.subquery.clone());
+    let input = push_join(JoinKind::Semi, sides, vec![condition], Vec::new(), rest, pushing);
+    // Nobody reads the array any more.
+    let column = |(id, data_type)| match id == applied.output {
+        true => Expr::Const { value: Datum::Null, data_type },
+        false => Expr::Column { index: id, data_type },
+    };
+    let outputs = types.into_iter().map(|(id, data_type)| Computed { id, expr: column((id, data_type)) });
+    Some(Logical::Project { input: Box::new(input), outputs: outputs.collect() })
 }
 
 /// The columns of a plan with their types; `None` for a plan that nobody asked this of yet.

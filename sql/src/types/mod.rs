@@ -32,6 +32,7 @@ pub(crate) mod snapshot;
 pub(crate) mod text;
 pub(crate) mod tid;
 
+pub(crate) use array::push_quoted;
 pub use array::{array_type_of, vector};
 pub use builtin::{BuiltinTypes, builtin_type, builtin_types};
 pub use data_type::{DataType, format_type};

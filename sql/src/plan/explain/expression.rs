@@ -52,7 +52,7 @@ pub(super) fn index_condition(catalog: &dyn TypeCatalog, access: &KeyAccess) -> 
         let array = match choices {
             Choices::Values(values) => {
                 let element = format_type(access.key[access.equal.len()].data_type, catalog);
-                let values: Vec<String> = values.iter().map(|value| plain(catalog, value, &[])).collect();
+                let values: Vec<String> = values.iter().map(|value| element_text(catalog, value)).collect();
                 format!("'{{{}}}'::{element}[]", values.join(","))
             }
             Choices::Elements(array) => expression(catalog, array, &[]),
@@ -258,6 +258,17 @@ fn plain(catalog: &dyn TypeCatalog, expr: &Expr, names: &[String]) -> String {
         Expr::Const { value, data_type } => printed(catalog, value, *data_type),
         other => expression(catalog, other, names),
     }
+}
+
+/// A value of an array's text.
+fn element_text(catalog: &dyn TypeCatalog, value: &Expr) -> String {
+    let text = plain(catalog, value, &[]);
+    if matches!(value, Expr::Const { value: Datum::Null, .. }) {
+        return text;
+    }
+    let mut quoted = String::new();
+    crate::types::push_quoted(&text, &mut quoted);
+    quoted
 }
 
 fn printed(catalog: &dyn TypeCatalog, value: &Datum, data_type: DataType) -> String {

@@ -13,7 +13,7 @@ use crate::execute::{Instrument, SpaceUsed};
 use crate::expr::Expr;
 use crate::plan::cost::{Cost, of_physical};
 use crate::plan::logical::{JoinKind, SetKind, TableFunction};
-use crate::plan::physical::{Access, Apply, ApplyKind, Phase, Physical, PlanNode, TableScan};
+use crate::plan::physical::{Access, Apply, ApplyKind, NestedLoop, Phase, Physical, PlanNode, TableScan};
 use crate::types::{DataType, TypeCatalog};
 
 /// A node as it is shown.
@@ -125,6 +125,19 @@ pub(super) fn build(explained: &Explained<'_>, options: &Options, catalog: &dyn 
     }
 }
 
+/// Whether a plan is the one row of values that are asked for once.
+fn is_asked_once(plan: &PlanNode) -> bool {
+    match &plan.node {
+        Physical::Apply(apply) => {
+            apply.correlations.is_empty()
+                && matches!(apply.kind, ApplyKind::Scalar)
+                && is_asked_once(&apply.input)
+        }
+        Physical::Values { rows } => rows.len() == 1 && plan.names.is_empty(),
+        _ => false,
+    }
+}
+
 pub(super) struct Builder<'e> {
     pub explained: &'e Explained<'e>,
     options: &'e Options,
@@ -165,6 +178,9 @@ impl Builder<'_> {
                 self.filtered(plan, number, input, predicates, relationship)
             }
             Physical::Apply(apply) => self.applied(plan, apply, relationship),
+            Physical::NestedLoop(join) if join.on.is_empty() && is_asked_once(&join.left) => {
+                self.searched_once(plan, join, relationship)
+            }
             _ => self.own_node(plan, number, relationship),
         }
     }
@@ -329,6 +345,21 @@ impl Builder<'_> {
         let before = node.children.iter().filter(|child| child.relationship == Some("InitPlan")).count();
         let at = if is_initial { before } else { node.children.len() };
         node.children.insert(at, subplan);
+        node
+    }
+
+    /// A table that is searched for values that are asked for once: these stand at its scan, as they do where it is not a join.
+    fn searched_once(
+        &mut self,
+        plan: &PlanNode,
+        join: &NestedLoop,
+        relationship: Option<&'static str>,
+    ) -> Node {
+        let row = self.node(&join.left, None);
+        self.note_slots(&join.lateral, &join.left);
+        let mut node = self.node(&join.right, relationship);
+        node.cost = of_physical(plan, &self.explained.costs);
+        node.children.splice(..0, row.children);
         node
     }
 
