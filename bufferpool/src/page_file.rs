@@ -299,21 +299,57 @@ impl PageFile {
         self.map.lookup(&self.io(), root, key).await
     }
 
-    /// Writes images to new extents, not yet durable. From then on [`PageFile::read`] finds them, unless a newer
-    /// image of the page was written before.
+    /// Writes images of pages that are about to leave memory to new extents, not yet durable. From then on
+    /// [`PageFile::read`] finds them. `is_newest` says whether a page in memory still is what its image shows: one that has
+    /// changed meanwhile may be in the file already, as a checkpoint wrote it, and its image is forgotten.
     ///
     /// # Errors
     /// Those of the device; nothing has changed then.
     pub async fn write(
         &self,
         images: Vec<(PageKey, Scn, Encoded)>,
-        for_checkpoint: bool,
+        is_newest: impl Fn(PageKey) -> bool + Send,
+    ) -> Result<()> {
+        let located = self.place(&images).await?;
+        // Asked under the lock: whatever a checkpoint writes of a later change comes after it.
+        let mut overlay = self.overlay.lock();
+        for ((key, ..), located) in images.iter().zip(located) {
+            if is_newest(*key) {
+                self.replace(&mut overlay, *key, Overlaid { located, claimed: false });
+            } else {
+                self.extents.lock().release(located.extent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes images for a checkpoint, whose own they are, to new extents, not yet durable. From then on [`PageFile::read`]
+    /// finds them, unless a newer image of the page was written before.
+    ///
+    /// # Errors
+    /// Those of the device; nothing has changed then.
+    pub async fn write_for_checkpoint(
+        &self,
+        images: Vec<(PageKey, Scn, Encoded)>,
     ) -> Result<Vec<(PageKey, Located)>> {
         let located = self.place(&images).await?;
-        let located: Vec<(PageKey, Located)> =
-            images.iter().zip(located).map(|((key, ..), located)| (*key, located)).collect();
-        self.overlay(&located, for_checkpoint);
-        Ok(located)
+        let mut overlay = self.overlay.lock();
+        let placed = images.iter().zip(located).map(|((key, ..), located)| {
+            // It keeps its own list.
+            if overlay.get(key).is_none_or(|overlaid| overlaid.located.scn <= located.scn) {
+                self.replace(&mut overlay, *key, Overlaid { located, claimed: true });
+            }
+            (*key, located)
+        });
+        Ok(placed.collect())
+    }
+
+    fn replace(&self, overlay: &mut HashMap<PageKey, Overlaid>, key: PageKey, overlaid: Overlaid) {
+        if let Some(before) = overlay.insert(key, overlaid)
+            && !before.claimed
+        {
+            self.extents.lock().release(before.located.extent);
+        }
     }
 
     /// What to give up when the device has no room for an image.
@@ -357,27 +393,6 @@ impl PageFile {
         }
         writer.finish().await?;
         Ok(located)
-    }
-
-    fn overlay(&self, located: &[(PageKey, Located)], for_checkpoint: bool) {
-        let mut overlay = self.overlay.lock();
-        for (key, located) in located {
-            let newer = overlay.get(key).is_some_and(|overlaid| overlaid.located.scn > located.scn);
-            if newer {
-                // A checkpoint keeps its own list. An evicted page that has changed since was overtaken by a
-                // checkpoint's image of it, and stays in memory.
-                if !for_checkpoint {
-                    self.extents.lock().release(located.extent);
-                }
-                continue;
-            }
-            let overlaid = Overlaid { located: *located, claimed: for_checkpoint };
-            if let Some(before) = overlay.insert(*key, overlaid)
-                && !before.claimed
-            {
-                self.extents.lock().release(before.located.extent);
-            }
-        }
     }
 
     /// Forgets pages written since the last checkpoint, as if they had never been.

@@ -147,7 +147,7 @@ impl Fixture {
             .iter()
             .map(|(key, page)| (*key, Scn(self.scn), self.page_file.codec().encode_page(*key, page)))
             .collect();
-        let is_written = block_on(self.page_file.write(images, false)).is_ok();
+        let is_written = block_on(self.page_file.write(images, |_| true)).is_ok();
         if is_written {
             self.now.pages.extend(pages);
             self.dirty.extend(keys);
@@ -358,7 +358,7 @@ fn what_moves_while_it_is_read_is_found() {
         let mut bytes = fixture.page(page, 3000);
         page::set_scn_raw(&mut bytes, scn);
         let encoded = codec.encode_page(page, &bytes);
-        block_on(fixture.page_file.write(vec![(page, Scn(scn), encoded)], false)).unwrap();
+        block_on(fixture.page_file.write(vec![(page, Scn(scn), encoded)], |_| true)).unwrap();
     };
     write(1);
     let mut found = vec![0; 8192];

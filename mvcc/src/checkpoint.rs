@@ -261,7 +261,7 @@ impl Engine {
 
     async fn write_images(&self, batch: Vec<(PageKey, Scn, Encoded)>) -> Result<Vec<(PageKey, Located)>> {
         let written: Vec<(PageKey, Scn)> = batch.iter().map(|(key, scn, _)| (*key, *scn)).collect();
-        let images = self.file.write(batch, true).await?;
+        let images = self.file.write_for_checkpoint(batch).await?;
         self.counters.pages_written.fetch_add(images.len() as u64, Ordering::Relaxed);
         for (key, scn) in written {
             let guard = pin();

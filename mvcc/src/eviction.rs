@@ -11,8 +11,11 @@
 //! 5. On a full disk changed pages stay: clean ones leave, so reading goes on. A part of the frames is kept from changed pages, so that there
 //!    always are some for that ([`Engine::bound_changed`]).
 //!
-//! Invariant: a page that is being loaded does not leave, so what a loader publishes is never older than what left.
+//! Invariants: a page that is being loaded does not leave, so what a loader publishes is never older than what left; and
+//! an image of a page that changed while it was written is forgotten, so it never hides the one that a checkpoint wrote
+//! meanwhile.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -185,6 +188,12 @@ impl Engine {
     }
 
     async fn write_leaving(&self, changed: Vec<Leaving>) -> Result<()> {
+        let stamps: HashMap<PageKey, Stamp> = changed.iter().map(|page| (page.key, page.stamp)).collect();
+        let is_newest = |key: PageKey| {
+            let guard = pin();
+            let frame = self.pool.peek(&guard, key, Scn::MAX);
+            frame.is_some_and(|frame| stamps.get(&key) == Some(&frame.stamp()))
+        };
         let mut images = Vec::with_capacity(changed.len());
         let mut temporary_images = Vec::new();
         let mut temporary_file = None;
@@ -199,9 +208,9 @@ impl Engine {
                 None => images.push(image),
             }
         }
-        self.file.write(images, false).await?;
+        self.file.write(images, is_newest).await?;
         if let Some(file) = temporary_file {
-            self.temporary.write(&file, temporary_images).await?;
+            self.temporary.write(&file, temporary_images, is_newest).await?;
         }
         Ok(())
     }

@@ -251,7 +251,7 @@ mod tests {
         assert!(block_on(file.read(key, &mut bytes)).unwrap());
         bytes[32] = 200;
         let image = (key, page::scn(&bytes), file.codec().encode_page(key, &bytes));
-        block_on(file.write(vec![image], false)).unwrap();
+        block_on(file.write(vec![image], |_| true)).unwrap();
         let mut reader = store.begin(BranchId::MAIN, Isolation::Snapshot);
         let error = block_on(reader.get(tree, b"a")).unwrap_err();
         let expected =

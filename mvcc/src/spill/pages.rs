@@ -158,12 +158,17 @@ impl TemporaryPages {
         self.state.lock().file.as_ref().map(|(_, file)| file.clone())
     }
 
-    /// Writes pages to `file`, which encoded them.
+    /// Writes pages to `file`, which encoded them; see [`PageFile::write`].
     ///
     /// # Errors
     /// Those of the device.
-    pub(crate) async fn write(&self, file: &PageFile, images: Vec<(PageKey, Scn, Encoded)>) -> Result<()> {
-        file.write(images, false).await?;
+    pub(crate) async fn write(
+        &self,
+        file: &PageFile,
+        images: Vec<(PageKey, Scn, Encoded)>,
+        is_newest: impl Fn(PageKey) -> bool + Send,
+    ) -> Result<()> {
+        file.write(images, is_newest).await?;
         let live = self.state.lock().live.clone();
         file.forget(|key| !live.contains(&key.branch));
         Ok(())
